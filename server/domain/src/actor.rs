@@ -1,0 +1,40 @@
+//! Who does something.
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::named_enum;
+
+named_enum! {
+    /// What somebody is towards an order. Callers of the API have one of the first eight; BUYER is whom a storefront or support
+    /// speaks for, SYSTEM is Belay itself when a deadline passes.
+    pub enum Role {
+        Storefront = "STOREFRONT",
+        Seller = "SELLER",
+        Warehouse = "WAREHOUSE",
+        Carrier = "CARRIER",
+        Payments = "PAYMENTS",
+        Support = "SUPPORT",
+        Operator = "OPERATOR",
+        Auditor = "AUDITOR",
+        Buyer = "BUYER",
+        System = "SYSTEM",
+    }
+}
+
+/// A role and the id of who has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    pub role: Role,
+    pub id: String,
+}
+
+impl Actor {
+    pub fn new(role: Role, id: impl Into<String>) -> Self {
+        Self { role, id: id.into() }
+    }
+
+    /// Belay itself, when a deadline passes.
+    pub fn system() -> Self {
+        Self::new(Role::System, "belay")
+    }
+}

@@ -1,0 +1,187 @@
+//! CreateOrder: a buyer has bought something.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Decision, Draft};
+use crate::context::Context;
+use crate::event::EventDetail;
+use crate::ids::{CarrierId, OrderId, SellerId, Sku, WarehouseId};
+use crate::money::{Amounts, Currency, split_by_weight};
+use crate::order::{Buyer, Destination, Line, Order, OrderState};
+use crate::rejection::{FieldViolation, Rejection};
+use crate::shipment::{Shipment, Stage};
+use crate::units::{UnitRange, UnitSet};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateOrder {
+    pub id: OrderId,
+    pub buyer: Buyer,
+    pub seller: SellerId,
+    pub destination: Destination,
+    pub currency: Currency,
+    pub lines: Vec<NewLine>,
+    pub shipping: i64,
+    pub shipping_tax: i64,
+    /// Empty: one shipment with every unit, by the store's default route.
+    pub shipments: Vec<NewShipment>,
+}
+
+/// Amounts are for the whole line; the discount is at most the goods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewLine {
+    pub sku: Sku,
+    pub title: String,
+    pub quantity: u32,
+    pub goods: i64,
+    pub discount: i64,
+    pub tax: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewShipment {
+    pub warehouse: WarehouseId,
+    pub carrier: CarrierId,
+    /// Line numbers, from 1, with quantities.
+    pub contents: Vec<(u32, u32)>,
+}
+
+pub(super) fn decide(
+    command: &CreateOrder,
+    create_fingerprint: [u8; 32],
+    context: &Context<'_>,
+) -> Result<Decision, Rejection> {
+    let store = context.store;
+    let Some((policy_version, policy)) = store.policies.active_at(context.now) else {
+        panic!("store {} has no active policy: CreateStore activates one", store.id)
+    };
+    let lines: Vec<Line> = (1..).zip(&command.lines).map(|(number, line)| line.numbered(number)).collect();
+    let routes = routes(command, context)?;
+    let units = assign_units(&lines, &routes)?;
+
+    let mut order = Order {
+        store: store.id.clone(),
+        id: command.id.clone(),
+        version: 0,
+        state: OrderState::AwaitingPayment,
+        buyer: command.buyer.clone(),
+        seller: command.seller.clone(),
+        destination: command.destination.clone(),
+        currency: command.currency,
+        shipping: command.shipping,
+        shipping_tax: command.shipping_tax,
+        policy_version,
+        create_time: context.now,
+        update_time: context.now,
+        pay_by: context.now.saturating_add(policy.unpaid.expire_after).unwrap_or(context.now),
+        pay_by_moved: false,
+        paid_time: None,
+        create_fingerprint,
+        lines,
+        payments: Vec::new(),
+        shipments: Vec::new(),
+        cancellations: Vec::new(),
+        refunds: Vec::new(),
+        incidents: Vec::new(),
+    };
+    let goods: Vec<i64> = units.iter().map(|units| order.amounts_of(units).goods).collect();
+    let shipping = split_by_weight(command.shipping, &goods);
+    let shipping_tax = split_by_weight(command.shipping_tax, &goods);
+    for (index, (route, units)) in routes.iter().zip(units).enumerate() {
+        order.shipments.push(Shipment {
+            number: u32::try_from(index).unwrap_or(u32::MAX) + 1,
+            warehouse: route.warehouse.clone(),
+            carrier: route.carrier.clone(),
+            stage: Stage::Unreleased,
+            fence: 1,
+            units,
+            shipping: shipping[index],
+            shipping_tax: shipping_tax[index],
+            tracking_number: None,
+            dispatch_time: None,
+            deliver_time: None,
+            update_time: context.now,
+            last_tracking_time: None,
+            carrier_event_ids: Vec::new(),
+        });
+    }
+
+    let unborn = order.clone();
+    let mut draft = Draft::of(&order, context);
+    let total = Amounts { excess: 0, ..draft.order.total() };
+    draft.emit(EventDetail::OrderCreated { total });
+    // An order that costs nothing is paid by being placed.
+    draft.mark_paid_if_covered();
+    draft.release_if_ready();
+    draft.order.version = 1;
+    let mut decision = draft.accept(&unborn, Answer::Order);
+    decision.order.version = 1;
+    Ok(decision)
+}
+
+impl NewLine {
+    fn numbered(&self, number: u32) -> Line {
+        Line {
+            number,
+            sku: self.sku.clone(),
+            title: self.title.clone(),
+            quantity: self.quantity,
+            goods: self.goods,
+            discount: self.discount,
+            tax: self.tax,
+        }
+    }
+}
+
+/// The shipments as asked, or the one of the default route.
+fn routes(command: &CreateOrder, context: &Context<'_>) -> Result<Vec<NewShipment>, Rejection> {
+    let store = context.store;
+    if command.shipments.is_empty() {
+        let Some((warehouse, carrier)) = store.default_route.clone() else {
+            return Err(invalid("shipments", "must not be empty: the store has no default warehouse and carrier"));
+        };
+        let contents = (1..).zip(command.lines.iter().map(|line| line.quantity)).collect();
+        return Ok(vec![NewShipment { warehouse, carrier, contents }]);
+    }
+    for shipment in &command.shipments {
+        if !store.warehouses.contains_key(&shipment.warehouse) {
+            return Err(Rejection::UnknownWarehouse { warehouse: shipment.warehouse.to_string() });
+        }
+        if !store.carriers.contains_key(&shipment.carrier) {
+            return Err(Rejection::UnknownCarrier { carrier: shipment.carrier.to_string() });
+        }
+    }
+    Ok(command.shipments.clone())
+}
+
+/// Gives each shipment its units, in the order of the shipments: every unit is in exactly one.
+fn assign_units(lines: &[Line], routes: &[NewShipment]) -> Result<Vec<UnitSet>, Rejection> {
+    let mut next: Vec<u32> = vec![0; lines.len()];
+    let mut assigned = Vec::with_capacity(routes.len());
+    for (index, route) in routes.iter().enumerate() {
+        let mut ranges = Vec::with_capacity(route.contents.len());
+        for (content, (line, count)) in route.contents.iter().enumerate() {
+            let field = format!("shipments[{index}].contents[{content}]");
+            let at = usize::try_from(*line).unwrap_or(0).wrapping_sub(1);
+            let Some(known) = lines.get(at) else {
+                return Err(invalid(&format!("{field}.line_number"), "names no line of this order"));
+            };
+            if *count > known.quantity - next[at] {
+                return Err(invalid(&format!("{field}.quantity"), "the shipments hold more units than the line has"));
+            }
+            ranges.push(UnitRange { line: *line, first: next[at], count: *count });
+            next[at] += count;
+        }
+        assigned.push(UnitSet::new(ranges));
+    }
+    match lines.iter().zip(next).find(|(line, assigned)| line.quantity != *assigned) {
+        Some((line, assigned)) => {
+            let description = format!("hold {assigned} of the {} units of line {}", line.quantity, line.number);
+            Err(invalid("shipments", &description))
+        }
+        None => Ok(assigned),
+    }
+}
+
+fn invalid(field: &str, description: &str) -> Rejection {
+    Rejection::InvalidField(vec![FieldViolation { field: field.to_owned(), description: description.to_owned() }])
+}

@@ -1,0 +1,280 @@
+//! The order while a decision is being made, and what is common to all decisions: events, money owed back, release.
+
+use jiff::Timestamp;
+
+use super::{Answer, Decision, Record};
+use crate::actor::Actor;
+use crate::cancellation::PartState;
+use crate::context::{Context, StoreFacts};
+use crate::event::{Cause, Event, EventDetail};
+use crate::incident::{Incident, IncidentKind, IncidentState};
+use crate::money::Amounts;
+use crate::order::Order;
+use crate::payment::Payment;
+use crate::policy::Policy;
+use crate::refund::{Refund, RefundKind, RefundState};
+use crate::rejection::Rejection;
+use crate::shipment::{Shipment, Stage};
+
+#[derive(Debug, Clone)]
+pub(super) struct Draft<'a> {
+    pub(super) order: Order,
+    pub(super) now: Timestamp,
+    pub(super) caller: Actor,
+    pub(super) store: &'a StoreFacts,
+    pub(super) record: Option<Record>,
+    events: Vec<Event>,
+    actor: Actor,
+    on_behalf_of: Option<Actor>,
+    cause: Cause,
+    policy_version: u32,
+    rule: Option<String>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn of(order: &Order, context: &Context<'a>) -> Self {
+        let policy_version = context.store.policies.active_at(context.now).map_or(order.policy_version, |(v, _)| v);
+        Self {
+            order: order.clone(),
+            now: context.now,
+            caller: context.caller.clone(),
+            store: context.store,
+            record: None,
+            events: Vec::new(),
+            actor: context.caller.clone(),
+            on_behalf_of: None,
+            cause: Cause::Request(context.request_id),
+            policy_version,
+            rule: None,
+        }
+    }
+
+    /// The policy that decides now, or the one the order was placed under where the store's has not begun yet.
+    pub(super) fn policy(&self) -> (u32, &'a Policy) {
+        let active = self.store.policies.active_at(self.now);
+        active.unwrap_or_else(|| (self.order.policy_version, self.pinned(self.order.policy_version)))
+    }
+
+    /// A version that something on the order was decided by.
+    ///
+    /// # Panics
+    /// If the version is gone: versions are immutable and never deleted, so that is a bug.
+    pub(super) fn pinned(&self, version: u32) -> &'a Policy {
+        let policy = self.store.policies.version(version);
+        policy.unwrap_or_else(|| panic!("policy version {version} of store {} is missing", self.store.id))
+    }
+
+    pub(super) fn speak_for(&mut self, principal: Actor) {
+        self.on_behalf_of = Some(principal);
+    }
+
+    pub(super) fn decided_by(&mut self, policy_version: u32, rule: Option<String>) {
+        self.policy_version = policy_version;
+        self.rule = rule;
+    }
+
+    pub(super) fn emit(&mut self, detail: EventDetail) {
+        let policy = self.store.policies.version(self.policy_version);
+        let notification = detail.notification();
+        let notify_buyer =
+            notification.is_some_and(|notification| policy.is_some_and(|policy| policy.notifies(notification)));
+        self.events.push(Event {
+            detail,
+            actor: self.actor.clone(),
+            on_behalf_of: self.on_behalf_of.clone(),
+            policy_version: self.policy_version,
+            rule: self.rule.clone(),
+            cause: self.cause,
+            time: self.now,
+            notify_buyer,
+        });
+    }
+
+    /// Does `change` in the name of Belay, because a deadline passed.
+    pub(super) fn as_system(&mut self, deadline: Timestamp, change: impl FnOnce(&mut Self)) {
+        let actor = std::mem::replace(&mut self.actor, Actor::system());
+        let cause = std::mem::replace(&mut self.cause, Cause::Deadline(deadline));
+        change(self);
+        self.actor = actor;
+        self.cause = cause;
+    }
+
+    /// Moves a shipment and says so.
+    pub(super) fn move_shipment(&mut self, number: u32, to: Stage) {
+        let now = self.now;
+        let shipment = self.shipment_mut(number);
+        let from = shipment.stage;
+        if from == to {
+            return;
+        }
+        shipment.stage = to;
+        shipment.update_time = now;
+        match to {
+            Stage::InTransit => shipment.dispatch_time = shipment.dispatch_time.or(Some(now)),
+            Stage::Delivered => shipment.deliver_time = Some(now),
+            Stage::Unreleased
+            | Stage::Planned
+            | Stage::Preparing
+            | Stage::Ready
+            | Stage::Cancelled
+            | Stage::Lost
+            | Stage::Returning
+            | Stage::Returned
+            | Stage::Split => {}
+        }
+        let fence = shipment.fence;
+        self.emit(EventDetail::ShipmentStageChanged { shipment: number, from, to, fence });
+    }
+
+    pub(super) fn raise_fence(&mut self, number: u32) {
+        let now = self.now;
+        let shipment = self.shipment_mut(number);
+        shipment.fence += 1;
+        shipment.update_time = now;
+    }
+
+    pub(super) fn shipment_mut(&mut self, number: u32) -> &mut Shipment {
+        let shipment = self.order.shipments.iter_mut().find(|shipment| shipment.number == number);
+        shipment.unwrap_or_else(|| panic!("shipment {number} was looked up before"))
+    }
+
+    /// Notes that what is due is covered, once.
+    pub(super) fn mark_paid_if_covered(&mut self) {
+        if self.order.paid_time.is_none() && !self.order.is_wholly_cancelled() && self.order.is_paid() {
+            self.order.paid_time = Some(self.now);
+            self.emit(EventDetail::OrderPaid);
+        }
+    }
+
+    /// Records that a fact contradicts what was decided.
+    pub(super) fn open_incident(&mut self, kind: IncidentKind, shipment: Option<u32>, refund: Option<u32>) {
+        let number = next_number(&self.order.incidents, |incident| incident.number);
+        let create_time = self.now;
+        let state = IncidentState::Open;
+        self.order.incidents.push(Incident { number, kind, state, shipment, refund, create_time, resolve_time: None });
+        self.emit(EventDetail::IncidentOpened { incident: number, kind });
+    }
+
+    /// Lets the warehouses begin once the order is paid and no part waits.
+    pub(super) fn release_if_ready(&mut self) {
+        if self.order.paid_time.is_none() || self.order.has_waiting_parts() {
+            return;
+        }
+        let unreleased = self.order.shipments.iter().filter(|shipment| shipment.stage == Stage::Unreleased);
+        for number in unreleased.map(|shipment| shipment.number).collect::<Vec<_>>() {
+            self.move_shipment(number, Stage::Planned);
+        }
+    }
+
+    /// Gives back what was captured above what is due, and releases authorisations that nothing is due for.
+    pub(super) fn return_excess_money(&mut self, cancellation: Option<u32>) {
+        let mut owed = self.order.payments.iter().map(|payment| captured_net(&self.order, payment)).sum::<i64>()
+            - self.order.amount_due();
+        let given_back = refunds_of_money(&self.order).map(|refund| Amounts { excess: 0, ..refund.amounts }).sum();
+        let mut credit = self.order.credited() - given_back;
+        for payment in payments_in_capture_order(&self.order) {
+            let amount = owed.min(captured_net(&self.order, &payment));
+            if amount <= 0 {
+                continue;
+            }
+            let mut amounts = credit.take(amount);
+            amounts.excess += amount - amounts.total();
+            owed -= amount;
+            self.create_refund(payment.number, RefundKind::Refund, amounts, cancellation);
+        }
+        if self.order.amount_due() == 0 {
+            for payment in self.order.payments.clone() {
+                if payment.is_uncaptured_authorization() && !has_void(&self.order, payment.number) {
+                    let amounts = self.order.credited().take(payment.authorized);
+                    self.create_refund(payment.number, RefundKind::Void, amounts, cancellation);
+                }
+            }
+        }
+    }
+
+    fn create_refund(&mut self, payment: u32, kind: RefundKind, amounts: Amounts, cancellation: Option<u32>) {
+        let number = next_number(&self.order.refunds, |refund| refund.number);
+        let refunds = &self.pinned(self.policy_version).refunds;
+        let due_by = refunds.due_by(self.now, &self.order.destination.country_code);
+        let state = if self.order.has_contested_cancellation() { RefundState::Blocked } else { RefundState::Due };
+        self.order.refunds.push(Refund {
+            number,
+            payment,
+            cancellation,
+            kind,
+            state,
+            amounts,
+            due_by,
+            worker: None,
+            lease_until: None,
+            provider_refund_id: None,
+            failure_code: None,
+            create_time: self.now,
+            update_time: self.now,
+            settle_time: None,
+        });
+        self.emit(EventDetail::RefundCreated { refund: number, amounts, due_by });
+    }
+
+    pub(super) fn move_refund(&mut self, number: u32, to: RefundState) {
+        let now = self.now;
+        let refund = self.order.refunds.iter_mut().find(|refund| refund.number == number);
+        let refund = refund.unwrap_or_else(|| panic!("refund {number} was looked up before"));
+        let from = std::mem::replace(&mut refund.state, to);
+        refund.update_time = now;
+        self.emit(EventDetail::RefundStateChanged { refund: number, from, to });
+    }
+
+    pub(super) fn with_record(self, record: Option<Record>) -> Self {
+        Self { record, ..self }
+    }
+
+    pub(super) fn accept(self, before: &Order, answer: Answer) -> Decision {
+        self.end(before, Ok(answer))
+    }
+
+    pub(super) fn refuse(self, before: &Order, rejection: Rejection) -> Decision {
+        self.end(before, Err(rejection))
+    }
+
+    /// One step of the version for all that changed; none where nothing did.
+    fn end(mut self, before: &Order, result: Result<Answer, Rejection>) -> Decision {
+        if self.order != *before {
+            self.order.state = self.order.derive_state();
+            self.order.version = before.version + 1;
+            self.order.update_time = self.now;
+        }
+        Decision { order: self.order, events: self.events, result, record: self.record }
+    }
+}
+
+/// One more than the highest number so far; numbers are never used twice because children are never removed.
+pub(super) fn next_number<T>(children: &[T], number: impl Fn(&T) -> u32) -> u32 {
+    children.last().map_or(1, |last| number(last) + 1)
+}
+
+/// Captured, less what a refund row stands for already. A failed or dropped row counts too: only a person's decision makes
+/// money go back that once did not.
+fn captured_net(order: &Order, payment: &Payment) -> i64 {
+    let refunds = refunds_of_money(order).filter(|refund| refund.payment == payment.number);
+    payment.captured - payment.returned_outside - refunds.map(|refund| refund.amounts.total()).sum::<i64>()
+}
+
+fn refunds_of_money(order: &Order) -> impl Iterator<Item = &Refund> {
+    order.refunds.iter().filter(|refund| refund.kind == RefundKind::Refund)
+}
+
+fn has_void(order: &Order, payment: u32) -> bool {
+    order.refunds.iter().any(|refund| refund.kind == RefundKind::Void && refund.payment == payment)
+}
+
+fn payments_in_capture_order(order: &Order) -> Vec<Payment> {
+    let mut payments: Vec<Payment> = order.payments.iter().filter(|payment| payment.captured > 0).cloned().collect();
+    payments.sort_by_key(|payment| (payment.capture_time, payment.number));
+    payments
+}
+
+/// Whether a cancellation is over: no part waits.
+pub(super) fn is_over(parts: &[crate::cancellation::Part]) -> bool {
+    parts.iter().all(|part| part.state != PartState::Waiting)
+}

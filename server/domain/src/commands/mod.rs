@@ -1,0 +1,138 @@
+//! The commands: one file each, with its `decide`.
+//!
+//! A decision checks everything and then writes once: it works on a [`Draft`] of the order, which nobody sees unless the
+//! decision is accepted.
+
+mod create_order;
+mod dispatch_shipment;
+mod draft;
+mod lease_refunds;
+mod mark_ready;
+mod parts;
+mod record_payment;
+mod record_refund_result;
+mod record_tracking;
+mod request_cancellation;
+mod settle;
+mod start_preparation;
+
+use serde::{Deserialize, Serialize};
+
+pub use create_order::{CreateOrder, NewLine, NewShipment};
+pub use dispatch_shipment::DispatchShipment;
+pub use lease_refunds::LeaseRefunds;
+pub use mark_ready::MarkReady;
+pub use record_payment::RecordPayment;
+pub use record_refund_result::{RecordRefundResult, RefundResult};
+pub use record_tracking::RecordTracking;
+pub use request_cancellation::{
+    Identity, IneligibleUnits, Preview, PreviewedPath, PreviewedVerdict, RequestCancellation, Selection,
+    buyer_may_cancel, preview,
+};
+pub use start_preparation::StartPreparation;
+
+use crate::context::Context;
+use crate::event::Event;
+use crate::order::Order;
+use crate::policy::{Question, Verdict};
+use crate::rejection::Rejection;
+use crate::units::UnitSet;
+use draft::Draft;
+
+/// A command about an order that exists.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    RecordPayment(RecordPayment),
+    RequestCancellation(RequestCancellation),
+    StartPreparation(StartPreparation),
+    MarkReady(MarkReady),
+    DispatchShipment(DispatchShipment),
+    RecordTracking(RecordTracking),
+    LeaseRefunds(LeaseRefunds),
+    RecordRefundResult(RecordRefundResult),
+    /// Apply the deadlines that are due, nothing else. Every command does this first; the worker sends it alone.
+    Settle,
+}
+
+/// What the caller is to be shown of the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Order,
+    Cancellation(u32),
+    Shipment(u32),
+    Refund(u32),
+    /// The refunds that were leased, perhaps none.
+    Refunds(Vec<u32>),
+    Nothing,
+}
+
+/// What was asked of the policy and what it said; stored with every decision on a cancellation, refusals included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    pub shipment: u32,
+    pub units: UnitSet,
+    pub question: Question,
+    pub rule: Option<String>,
+    pub answer: Verdict,
+}
+
+/// A decision's questions and answers, with the policy version that was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub policy_version: u32,
+    pub asked: Vec<Asked>,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The order afterwards. It may differ from before even where the command was refused: deadlines that were due have
+    /// been applied.
+    pub order: Order,
+    /// Empty if and only if the order is as before.
+    pub events: Vec<Event>,
+    pub result: Result<Answer, Rejection>,
+    pub record: Option<Record>,
+}
+
+/// Places an order. There is none before, so there is nothing to settle.
+pub fn create(command: &CreateOrder, fingerprint: [u8; 32], context: &Context<'_>) -> Result<Decision, Rejection> {
+    create_order::decide(command, fingerprint, context)
+}
+
+/// Settles what is due, then decides.
+///
+/// `expected_version` is the version the caller decided on, where the caller named one.
+pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, context: &Context<'_>) -> Decision {
+    let mut draft = Draft::of(order, context);
+    settle::apply_due(&mut draft);
+    let settled = draft.clone();
+    // What was due is a change that the caller has not seen.
+    let present = order.version + u64::from(draft.order != *order);
+    if expected_version.is_some_and(|expected| expected != present) {
+        return draft.refuse(order, Rejection::EtagMismatch { present });
+    }
+    let result = match command {
+        Command::RecordPayment(command) => record_payment::decide(&mut draft, command),
+        Command::RequestCancellation(command) => request_cancellation::decide(&mut draft, command),
+        Command::StartPreparation(command) => start_preparation::decide(&mut draft, command),
+        Command::MarkReady(command) => mark_ready::decide(&mut draft, command),
+        Command::DispatchShipment(command) => dispatch_shipment::decide(&mut draft, command),
+        Command::RecordTracking(command) => record_tracking::decide(&mut draft, command),
+        Command::LeaseRefunds(command) => lease_refunds::decide(&mut draft, command),
+        Command::RecordRefundResult(command) => record_refund_result::decide(&mut draft, command),
+        Command::Settle => Ok(Answer::Nothing),
+    };
+    match result {
+        Ok(answer) => draft.accept(order, answer),
+        Err(rejection) => {
+            let refused = settled.with_record(draft.record);
+            refused.refuse(order, rejection)
+        }
+    }
+}
+
+/// The order as it stands at `context.now`, with everything applied that is due: what a read shows of the future.
+pub fn settled(order: &Order, context: &Context<'_>) -> Order {
+    decide(order, &Command::Settle, None, context).order
+}

@@ -1,0 +1,137 @@
+//! RecordPayment: a payment provider reports what happened. Facts are recorded, never refused; each counts once.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Draft, draft, settle};
+use crate::event::EventDetail;
+use crate::ids::ExternalId;
+use crate::order::{FACTS_MAX, OrderState, PAYMENTS_MAX};
+use crate::payment::{Payment, PaymentFact, PaymentState};
+use crate::rejection::Rejection;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordPayment {
+    pub provider_payment_id: ExternalId,
+    /// The fact counts once under this id.
+    pub provider_event_id: ExternalId,
+    pub fact: PaymentFact,
+    /// What this fact adds, in minor units of the order's currency; zero for facts that carry no money.
+    pub amount: i64,
+    pub method: String,
+}
+
+pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<Answer, Rejection> {
+    let known = draft.order.payments.iter().position(|p| p.provider_payment_id == command.provider_payment_id);
+    let index = match known {
+        Some(index) if draft.order.payments[index].provider_event_ids.contains(&command.provider_event_id) => {
+            return Ok(Answer::Order);
+        }
+        Some(index) if draft.order.payments[index].provider_event_ids.len() >= FACTS_MAX => {
+            return Err(Rejection::LimitReached { limit: "facts of a payment".to_owned(), max: FACTS_MAX });
+        }
+        Some(index) => index,
+        None if draft.order.payments.len() >= PAYMENTS_MAX => {
+            return Err(Rejection::LimitReached { limit: "payments".to_owned(), max: PAYMENTS_MAX });
+        }
+        None => add_payment(draft, command),
+    };
+
+    let now = draft.now;
+    let payment = &mut draft.order.payments[index];
+    payment.provider_event_ids.push(command.provider_event_id.clone());
+    payment.update_time = now;
+    apply(payment, command.fact, command.amount);
+    if payment.captured > 0 {
+        payment.capture_time = payment.capture_time.or(Some(now));
+    }
+    let number = payment.number;
+    draft.emit(EventDetail::PaymentRecorded { payment: number, fact: command.fact, amount: command.amount });
+
+    draft.mark_paid_if_covered();
+    draft.release_if_ready();
+    match command.fact {
+        PaymentFact::Attempted => grant_grace(draft),
+        PaymentFact::Declined => close_after_late_decline(draft),
+        PaymentFact::Authorized
+        | PaymentFact::Captured
+        | PaymentFact::Voided
+        | PaymentFact::RefundedOutside
+        | PaymentFact::Chargeback => {}
+    }
+    draft.return_excess_money(None);
+    Ok(Answer::Order)
+}
+
+fn add_payment(draft: &mut Draft<'_>, command: &RecordPayment) -> usize {
+    let number = draft::next_number(&draft.order.payments, |payment| payment.number);
+    draft.order.payments.push(Payment {
+        number,
+        provider_payment_id: command.provider_payment_id.clone(),
+        method: command.method.clone(),
+        state: PaymentState::Attempting,
+        authorized: 0,
+        captured: 0,
+        returned_outside: 0,
+        create_time: draft.now,
+        update_time: draft.now,
+        capture_time: None,
+        provider_event_ids: Vec::new(),
+    });
+    draft.order.payments.len() - 1
+}
+
+/// One total table, state × fact. Money always counts; a state never forgets captured money.
+fn apply(payment: &mut Payment, fact: PaymentFact, amount: i64) {
+    use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
+    match fact {
+        PaymentFact::Attempted => {
+            if matches!(payment.state, Declined | Voided) && payment.captured == 0 {
+                payment.state = Attempting;
+            }
+        }
+        PaymentFact::Authorized => {
+            payment.authorized += amount;
+            if payment.state != Captured {
+                payment.state = Authorized;
+            }
+        }
+        PaymentFact::Captured => {
+            payment.captured += amount;
+            payment.state = Captured;
+        }
+        PaymentFact::Declined => {
+            if payment.captured == 0 && payment.state != Voided {
+                payment.state = Declined;
+            }
+        }
+        PaymentFact::Voided => {
+            if payment.captured == 0 {
+                payment.state = Voided;
+            }
+        }
+        PaymentFact::RefundedOutside | PaymentFact::Chargeback => payment.returned_outside += amount,
+    }
+}
+
+/// An attempt begun in time moves the closing time, once: the buyer is typing.
+fn grant_grace(draft: &mut Draft<'_>) {
+    let grace = draft.pinned(draft.order.policy_version).unpaid.in_flight_grace;
+    let order = &mut draft.order;
+    if order.state == OrderState::AwaitingPayment && order.paid_time.is_none() && !order.pay_by_moved {
+        order.pay_by = order.pay_by.saturating_add(grace).unwrap_or(order.pay_by);
+        order.pay_by_moved = true;
+    }
+}
+
+/// In the grace, a decline leaves nothing to wait for.
+fn close_after_late_decline(draft: &mut Draft<'_>) {
+    let grace = draft.pinned(draft.order.policy_version).unpaid.in_flight_grace;
+    let order = &draft.order;
+    let is_waiting = order.paid_time.is_none() && !order.is_wholly_cancelled();
+    let is_in_grace = order.pay_by_moved && order.pay_by.duration_since(draft.now) <= grace;
+    let in_flight = order.payments.iter().any(|payment| payment.state == PaymentState::Attempting);
+    if is_waiting && is_in_grace && !in_flight {
+        let now = draft.now;
+        draft.as_system(now, settle::close_unpaid);
+    }
+}

@@ -1,0 +1,89 @@
+//! RecordRefundResult: the provider's word on a refund.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Draft};
+use crate::ids::ExternalId;
+use crate::incident::IncidentKind;
+use crate::payment::PaymentState;
+use crate::refund::{Refund, RefundKind, RefundState};
+use crate::rejection::Rejection;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordRefundResult {
+    pub refund: u32,
+    pub result: RefundResult,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefundResult {
+    /// What reached the buyer, in minor units.
+    Settled {
+        amount: i64,
+        provider_refund_id: Option<ExternalId>,
+    },
+    Failed {
+        code: String,
+    },
+    Unknown,
+}
+
+pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Result<Answer, Rejection> {
+    let number = command.refund;
+    let refund = draft.order.refund(number).ok_or(Rejection::RefundNotFound { refund: number })?;
+    let (state, asked) = (refund.state, refund.amounts.total());
+    match (state, &command.result) {
+        (RefundState::Due | RefundState::Blocked, _) => return Err(Rejection::RefundNotClaimed { refund: number }),
+        (RefundState::Submitted | RefundState::Unknown, RefundResult::Settled { amount, provider_refund_id }) => {
+            settle(draft, number, provider_refund_id.clone());
+            if *amount != asked {
+                draft.open_incident(IncidentKind::RefundMismatch, None, Some(number));
+            }
+        }
+        (RefundState::Submitted | RefundState::Unknown, RefundResult::Unknown) => {
+            refund_mut(draft, number).lease_until = None;
+            draft.move_refund(number, RefundState::Unknown);
+        }
+        // A provider may send money back that it had paid out: the account was closed.
+        (RefundState::Submitted | RefundState::Unknown | RefundState::Settled, RefundResult::Failed { code }) => {
+            let refund = refund_mut(draft, number);
+            refund.failure_code = Some(code.clone());
+            refund.lease_until = None;
+            draft.move_refund(number, RefundState::Failed);
+        }
+        (RefundState::Settled, RefundResult::Settled { amount, .. }) => {
+            if *amount != asked && !has_mismatch(draft, number) {
+                draft.open_incident(IncidentKind::RefundMismatch, None, Some(number));
+            }
+        }
+        (RefundState::Failed | RefundState::Dropped, RefundResult::Settled { .. }) => {
+            draft.open_incident(IncidentKind::LateFact, None, Some(number));
+        }
+        (RefundState::Settled, RefundResult::Unknown)
+        | (RefundState::Failed | RefundState::Dropped, RefundResult::Failed { .. } | RefundResult::Unknown) => {}
+    }
+    Ok(Answer::Refund(number))
+}
+
+fn settle(draft: &mut Draft<'_>, number: u32, provider_refund_id: Option<ExternalId>) {
+    let now = draft.now;
+    let refund = refund_mut(draft, number);
+    refund.provider_refund_id = provider_refund_id;
+    refund.settle_time = Some(now);
+    refund.lease_until = None;
+    let (kind, payment) = (refund.kind, refund.payment);
+    draft.move_refund(number, RefundState::Settled);
+    if kind == RefundKind::Void {
+        let voided = draft.order.payments.iter_mut().filter(|p| p.number == payment && p.captured == 0);
+        voided.for_each(|payment| payment.state = PaymentState::Voided);
+    }
+}
+
+fn refund_mut<'d>(draft: &'d mut Draft<'_>, number: u32) -> &'d mut Refund {
+    let refund = draft.order.refunds.iter_mut().find(|refund| refund.number == number);
+    refund.unwrap_or_else(|| panic!("refund {number} was looked up before"))
+}
+
+fn has_mismatch(draft: &Draft<'_>, refund: u32) -> bool {
+    draft.order.incidents.iter().any(|i| i.kind == IncidentKind::RefundMismatch && i.refund == Some(refund))
+}

@@ -1,0 +1,154 @@
+//! RecordTracking: a carrier reports where a shipment is. Facts are recorded, never refused; each counts once, and one that
+//! is older than what is known never moves the shipment back.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Draft, parts, start_preparation};
+use crate::cancellation::Path;
+use crate::event::EventDetail;
+use crate::ids::ExternalId;
+use crate::incident::IncidentKind;
+use crate::order::FACTS_MAX;
+use crate::refund::RefundState;
+use crate::rejection::Rejection;
+use crate::shipment::{Stage, TrackingFact};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordTracking {
+    pub shipment: u32,
+    /// The fact counts once under this id.
+    pub carrier_event_id: ExternalId,
+    pub fact: TrackingFact,
+    /// By the carrier's clock.
+    pub occurred_time: Timestamp,
+}
+
+/// What a fact does to a shipment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Move(Stage),
+    RecordOnly,
+    /// The shipment was cancelled and has left all the same.
+    Contradiction(Stage),
+}
+
+pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<Answer, Rejection> {
+    let number = command.shipment;
+    let shipment = start_preparation::find(draft, number, None)?;
+    if shipment.carrier_event_ids.contains(&command.carrier_event_id) {
+        return Ok(Answer::Shipment(number));
+    }
+    if shipment.carrier_event_ids.len() >= FACTS_MAX {
+        return Err(Rejection::LimitReached { limit: "facts of a shipment".to_owned(), max: FACTS_MAX });
+    }
+    let is_older = shipment.last_tracking_time.is_some_and(|latest| command.occurred_time < latest);
+    let effect = if is_older { Effect::RecordOnly } else { effect(shipment.stage, command.fact) };
+    let was_in_the_building = shipment.stage.is_before_dispatch();
+
+    let shipment = draft.shipment_mut(number);
+    shipment.carrier_event_ids.push(command.carrier_event_id.clone());
+    shipment.last_tracking_time = shipment.last_tracking_time.max(Some(command.occurred_time));
+    draft.emit(EventDetail::TrackingRecorded { shipment: number, fact: command.fact });
+    match effect {
+        Effect::RecordOnly => {}
+        Effect::Move(to) => {
+            draft.move_shipment(number, to);
+            if was_in_the_building {
+                end_parts_that_came_too_late(draft, number);
+            }
+        }
+        Effect::Contradiction(to) => {
+            draft.move_shipment(number, to);
+            draft.open_incident(IncidentKind::CancelledYetShipped, Some(number), None);
+            block_unsent_refunds(draft);
+        }
+    }
+    Ok(Answer::Shipment(number))
+}
+
+/// One total table, stage × fact.
+fn effect(stage: Stage, fact: TrackingFact) -> Effect {
+    use Stage::{
+        Cancelled, Delivered, InTransit, Lost, Planned, Preparing, Ready, Returned, Returning, Split, Unreleased,
+    };
+    match (fact, stage) {
+        (TrackingFact::PickedUp | TrackingFact::InTransit, Unreleased | Planned | Preparing | Ready | Lost) => {
+            Effect::Move(InTransit)
+        }
+        (TrackingFact::PickedUp | TrackingFact::InTransit, Cancelled) => Effect::Contradiction(InTransit),
+        (TrackingFact::PickedUp | TrackingFact::InTransit, InTransit | Delivered | Returning | Returned | Split) => {
+            Effect::RecordOnly
+        }
+        (TrackingFact::Delivered, Unreleased | Planned | Preparing | Ready | InTransit | Lost | Returning) => {
+            Effect::Move(Delivered)
+        }
+        (TrackingFact::Delivered, Cancelled) => Effect::Contradiction(Delivered),
+        (TrackingFact::Delivered, Delivered | Returned | Split) => Effect::RecordOnly,
+        (TrackingFact::Lost, InTransit | Returning) => Effect::Move(Lost),
+        (
+            TrackingFact::Lost,
+            Unreleased | Planned | Preparing | Ready | Delivered | Cancelled | Lost | Returned | Split,
+        ) => Effect::RecordOnly,
+        (TrackingFact::Returning, InTransit | Delivered | Lost) => Effect::Move(Returning),
+        (
+            TrackingFact::Returning,
+            Unreleased | Planned | Preparing | Ready | Cancelled | Returning | Returned | Split,
+        ) => Effect::RecordOnly,
+        (TrackingFact::Returned, InTransit | Delivered | Lost | Returning) => Effect::Move(Returned),
+        (TrackingFact::Returned, Unreleased | Planned | Preparing | Ready | Cancelled | Returned | Split) => {
+            Effect::RecordOnly
+        }
+    }
+}
+
+/// The parcel is on its way although somebody was still asked whether it may be: those parts end.
+fn end_parts_that_came_too_late(draft: &mut Draft<'_>, shipment: u32) {
+    for (cancellation, part) in parts::waiting_on(draft, shipment) {
+        if parts::cancellation_mut(draft, cancellation).parts[part].path == Path::Cancel {
+            parts::refuse_part(draft, cancellation, part, "SHIPPED");
+            parts::close_if_over(draft, cancellation);
+        }
+    }
+}
+
+fn block_unsent_refunds(draft: &mut Draft<'_>) {
+    let unsent = draft.order.refunds.iter().filter(|refund| refund.state == RefundState::Due);
+    for number in unsent.map(|refund| refund.number).collect::<Vec<_>>() {
+        draft.move_refund(number, RefundState::Blocked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows are stages in the order of `Stage::ALL`; letters say what the fact does: the first letters of the stage it
+    /// moves to, `.` only recorded, `!` a contradiction.
+    #[test]
+    fn every_stage_takes_every_fact_as_the_table_says() {
+        let table = [
+            // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED SPLIT
+            (TrackingFact::PickedUp, "IN IN IN IN . . !IN IN . . ."),
+            (TrackingFact::InTransit, "IN IN IN IN . . !IN IN . . ."),
+            (TrackingFact::Delivered, "DE DE DE DE DE . !DE DE DE . ."),
+            (TrackingFact::Lost, ". . . . LO . . . LO . ."),
+            (TrackingFact::Returning, ". . . . RETURNING RETURNING . RETURNING . . ."),
+            (TrackingFact::Returned, ". . . . RETURNED RETURNED . RETURNED RETURNED . ."),
+        ];
+        assert_eq!(table.map(|(fact, _)| fact).as_slice(), TrackingFact::ALL);
+        for (fact, row) in table {
+            let cells: Vec<&str> = row.split(' ').collect();
+            assert_eq!(cells.len(), Stage::ALL.len());
+            for (stage, cell) in Stage::ALL.iter().zip(cells) {
+                let found = effect(*stage, fact);
+                let as_expected = match found {
+                    Effect::RecordOnly => cell == ".",
+                    Effect::Move(to) => !cell.starts_with('!') && to.name().starts_with(cell),
+                    Effect::Contradiction(to) => cell.strip_prefix('!').is_some_and(|cell| to.name().starts_with(cell)),
+                };
+                assert!(as_expected, "{stage} × {fact}: {found:?}, the table says {cell}");
+            }
+        }
+    }
+}

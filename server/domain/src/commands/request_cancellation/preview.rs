@@ -1,0 +1,143 @@
+//! What a RequestCancellation would come to, without doing it.
+
+use jiff::Timestamp;
+
+use super::super::{Draft, settle};
+use super::judge::{self, Portion, Wish};
+use super::{RequestCancellation, check_reason, requester, select};
+use crate::actor::Role;
+use crate::cancellation::Path;
+use crate::context::Context;
+use crate::money::Amounts;
+use crate::order::Order;
+use crate::policy::{GateSpec, NextAction};
+use crate::rejection::{Ineligibility, Rejection};
+use crate::units::UnitSet;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    pub policy_version: u32,
+    /// Every path of every portion, in the order of shipments and of the paths asked.
+    pub paths: Vec<PreviewedPath>,
+    /// What stands against the request as a whole, in order of precedence; empty where it would be accepted.
+    pub refusals: Vec<Rejection>,
+    /// What would come back, for the first path allowed of each portion.
+    pub refund: Amounts,
+    /// When a refund created now would have to be there.
+    pub refund_due_by: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreviewedPath {
+    pub shipment: u32,
+    pub units: UnitSet,
+    pub path: Path,
+    pub rule: Option<String>,
+    pub verdict: PreviewedVerdict,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum PreviewedVerdict {
+    Allowed { gates: Vec<GateSpec>, refund: Amounts },
+    Denied(Ineligibility),
+}
+
+/// Answers a wish without granting it. Deadlines that are due by `context.now` are applied to a copy first, so a time in the
+/// future may be asked about.
+pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'_>) -> Result<Preview, Rejection> {
+    let mut draft = Draft::of(order, context);
+    settle::apply_due(&mut draft);
+    let requester = requester(&draft.order, &draft.caller, request)?;
+    let (policy_version, policy) = draft.policy();
+    let mut refusals = Vec::new();
+    let reason = check_reason(policy, request, requester.role).unwrap_or_else(|rejection| {
+        refusals.push(rejection);
+        None
+    });
+
+    let wish = Wish { requester: requester.role, reason: reason.map(|reason| &*reason.code), paths: &request.paths };
+    let portions = select::portions(&draft, policy, &wish, request).or_else(|rejection| {
+        // Names something that is not there: there is nothing to preview.
+        if matches!(rejection, Rejection::LineNotFound { .. } | Rejection::ShipmentNotFound { .. }) {
+            return Err(rejection);
+        }
+        refusals.push(rejection);
+        Ok(Vec::new())
+    })?;
+
+    let mut preview = Preview {
+        policy_version,
+        paths: Vec::new(),
+        refusals,
+        refund: Amounts::ZERO,
+        refund_due_by: policy.refunds.due_by(draft.now, &draft.order.destination.country_code),
+    };
+    let mut judgements = Vec::new();
+    for portion in portions {
+        preview.paths.extend(all_paths(&draft, policy, &wish, &portion));
+        let judgement = judge::judge(&draft, policy, &wish, portion);
+        preview.refund = preview.refund + judgement.allowed.as_ref().map_or(Amounts::ZERO, |allowed| allowed.refund);
+        judgements.push(judgement);
+    }
+    if judgements.iter().any(|judgement| judgement.allowed.is_none()) {
+        preview.refusals.push(judge::ineligible(&judgements));
+    }
+    Ok(preview)
+}
+
+/// Judges each path alone, so that one that is allowed hides none behind it.
+fn all_paths(
+    draft: &Draft<'_>,
+    policy: &crate::policy::Policy,
+    wish: &Wish<'_>,
+    portion: &Portion,
+) -> Vec<PreviewedPath> {
+    let one_path = |path: &Path| {
+        let alone = Wish { paths: std::slice::from_ref(path), ..*wish };
+        let mut judgement = judge::judge(draft, policy, &alone, portion.clone());
+        let (rule, verdict) = match judgement.allowed {
+            Some(allowed) => (allowed.rule, PreviewedVerdict::Allowed { gates: allowed.gates, refund: allowed.refund }),
+            None => {
+                let denied = judgement.denied.pop()?;
+                (denied.rule.clone(), PreviewedVerdict::Denied(denied))
+            }
+        };
+        let Portion { shipment, units } = portion.clone();
+        Some(PreviewedPath { shipment, units, path: *path, rule, verdict })
+    };
+    wish.paths.iter().filter_map(one_path).collect()
+}
+
+/// Whether the buyer may cancel every unit that is left, now: what an order list shows beside each order. Where not, the
+/// first refusal's name and what to do instead.
+pub fn buyer_may_cancel(order: &Order, context: &Context<'_>) -> Result<(), (&'static str, Vec<NextAction>)> {
+    let mut draft = Draft::of(order, context);
+    settle::apply_due(&mut draft);
+    let (_, policy) = draft.policy();
+    let left = draft.order.units().minus(&draft.order.cancelled_units());
+    if left.is_empty() {
+        return Err(("ORDER_CLOSED", Vec::new()));
+    }
+    let free = left.minus(&draft.order.claimed_units());
+    if free.is_empty() {
+        return Err(("ALREADY_PENDING", Vec::new()));
+    }
+    let mut first_refusal = None;
+    let reasons = policy.reasons.iter().filter(|reason| reason.actors.contains(&Role::Buyer));
+    for reason in reasons.map(|reason| Some(&*reason.code)).chain([None]) {
+        let wish = Wish { requester: Role::Buyer, reason, paths: &[Path::Cancel] };
+        let portions = draft
+            .order
+            .shipments
+            .iter()
+            .map(|shipment| Portion { shipment: shipment.number, units: shipment.units.intersection(&free) });
+        let refusal = portions
+            .filter(|portion| !portion.units.is_empty())
+            .find_map(|portion| judge::judge(&draft, policy, &wish, portion).denied.pop());
+        match refusal {
+            None => return Ok(()),
+            Some(refusal) => first_refusal = first_refusal.or(Some((refusal.code.name(), refusal.next_actions))),
+        }
+    }
+    first_refusal.map_or(Ok(()), Err)
+}

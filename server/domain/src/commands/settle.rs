@@ -1,0 +1,126 @@
+//! What happens by itself when its time has come. Every command does this first, so that it is decided as if the worker had
+//! been in time.
+
+use jiff::Timestamp;
+
+use super::{Draft, draft, parts};
+use crate::actor::Actor;
+use crate::cancellation::{Cancellation, Fault, Gate, GateKind, GateState, Part, PartState, Path};
+use crate::event::EventDetail;
+use crate::money::Amounts;
+use crate::order::{OrderState, PAYMENT_EXPIRED};
+use crate::policy::{OnTimeout, RefundPlan};
+use crate::refund::RefundState;
+
+/// Applies the deadlines that are due, each at its own instant, earliest first. Each application ends at least one deadline
+/// for good, so this ends.
+pub(super) fn apply_due(draft: &mut Draft<'_>) {
+    loop {
+        draft.order.state = draft.order.derive_state();
+        let Some(due) = draft.order.next_due().filter(|due| *due <= draft.now) else { return };
+        draft.as_system(due, |draft| {
+            if draft.order.state == OrderState::AwaitingPayment && draft.order.pay_by <= due {
+                close_unpaid(draft);
+            }
+            time_out_gates(draft, due);
+            end_leases(draft, due);
+        });
+    }
+}
+
+/// Cancels what is left of an order that was not paid in time.
+pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
+    let (policy_version, policy) = draft.policy();
+    for shipment in draft.order.shipments.iter().map(|shipment| shipment.number).collect::<Vec<_>>() {
+        for (cancellation, index) in parts::waiting_on(draft, shipment) {
+            parts::refuse_part(draft, cancellation, index, "ORDER_CLOSED");
+            parts::close_if_over(draft, cancellation);
+        }
+    }
+    let reason = policy.reason(PAYMENT_EXPIRED);
+    let cancelled = draft.order.cancelled_units();
+    let part = |shipment: &crate::shipment::Shipment| {
+        let units = shipment.units.minus(&cancelled);
+        (!units.is_empty()).then_some(Part {
+            shipment: shipment.number,
+            units,
+            path: Path::Cancel,
+            state: PartState::Waiting,
+            rule: Some("unpaid".to_owned()),
+            refused_reason: None,
+            next_actions: Vec::new(),
+            plan: RefundPlan::Full,
+            refund: Amounts::ZERO,
+            gates: Vec::new(),
+        })
+    };
+    let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
+    let parts: Vec<Part> = draft.order.shipments.iter().filter_map(part).collect();
+    for shipment in parts.iter().map(|part| part.shipment).collect::<Vec<_>>() {
+        draft.raise_fence(shipment);
+    }
+    draft.order.cancellations.push(Cancellation {
+        number,
+        reason: PAYMENT_EXPIRED.to_owned(),
+        fault: reason.map_or(Fault::Buyer, |reason| reason.fault),
+        note: None,
+        evidence: Vec::new(),
+        counted: reason.is_some_and(|reason| reason.counted),
+        effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
+        requester: Actor::system(),
+        submitted_by: Actor::system(),
+        policy_version,
+        parts,
+        create_time: draft.now,
+        close_time: None,
+    });
+    draft.decided_by(policy_version, Some("unpaid".to_owned()));
+    draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: PAYMENT_EXPIRED.to_owned() });
+    parts::advance(draft, number);
+}
+
+fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
+    let is_due = |gate: &Gate| gate.state == GateState::Open && gate.respond_by.is_some_and(|by| by <= due);
+    let mut timed_out = Vec::new();
+    for cancellation in &draft.order.cancellations {
+        for (index, part) in cancellation.parts.iter().enumerate().filter(|(_, p)| p.state == PartState::Waiting) {
+            let gate = part.open_gate().filter(|gate| is_due(gate));
+            timed_out.extend(gate.map(|gate| (cancellation.number, index, gate.spec.on_timeout)));
+        }
+    }
+    for (cancellation, index, on_timeout) in timed_out {
+        match on_timeout {
+            OnTimeout::Pass => parts::close_gate(draft, cancellation, index, GateState::Passed, due),
+            OnTimeout::Refuse => {
+                parts::close_gate(draft, cancellation, index, GateState::Refused, due);
+                parts::refuse_part(draft, cancellation, index, "GATE_TIMED_OUT");
+            }
+            OnTimeout::Escalate => escalate(draft, cancellation, index, due),
+        }
+        parts::advance(draft, cancellation);
+    }
+}
+
+/// Asks support instead of the party that kept silent, with the same time to answer. Support's own silence refuses: it has
+/// nobody to escalate to.
+fn escalate(draft: &mut Draft<'_>, cancellation: u32, index: usize, due: Timestamp) {
+    parts::close_gate(draft, cancellation, index, GateState::Closed, due);
+    let gates = &mut parts::cancellation_mut(draft, cancellation).parts[index].gates;
+    let Some(silent) = gates.iter().rposition(|gate| gate.state == GateState::Closed) else { return };
+    let mut review = gates[silent].clone();
+    review.spec.kind = GateKind::SupportReview;
+    review.spec.on_timeout = OnTimeout::Refuse;
+    review.state = GateState::Queued;
+    (review.open_time, review.respond_by, review.close_time) = (None, None, None);
+    gates.insert(silent + 1, review);
+}
+
+/// A worker that said nothing in time may or may not have paid: the provider must be asked.
+fn end_leases(draft: &mut Draft<'_>, due: Timestamp) {
+    let ended = draft.order.refunds.iter().filter(|refund| {
+        refund.state == RefundState::Submitted && refund.lease_until.is_some_and(|until| until <= due)
+    });
+    for number in ended.map(|refund| refund.number).collect::<Vec<_>>() {
+        draft.move_refund(number, RefundState::Unknown);
+    }
+}

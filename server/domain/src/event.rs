@@ -1,0 +1,124 @@
+//! What an accepted command tells the world. Events of a command are written in its transaction; together they are the
+//! order's history.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::actor::Actor;
+use crate::cancellation::{GateKind, GateState, PartState};
+use crate::incident::IncidentKind;
+use crate::money::Amounts;
+use crate::names::named_enum;
+use crate::payment::PaymentFact;
+use crate::policy::{Effect, Notification};
+use crate::refund::RefundState;
+use crate::shipment::{Stage, TrackingFact};
+
+named_enum! {
+    /// What happened; the name of an event on the wire and in SQL.
+    pub enum EventType {
+        OrderCreated = "ORDER_CREATED",
+        PaymentRecorded = "PAYMENT_RECORDED",
+        OrderPaid = "ORDER_PAID",
+        OrderClosedUnpaid = "ORDER_CLOSED_UNPAID",
+        ShipmentStageChanged = "SHIPMENT_STAGE_CHANGED",
+        CancellationRequested = "CANCELLATION_REQUESTED",
+        CancellationCompleted = "CANCELLATION_COMPLETED",
+        CancellationRejected = "CANCELLATION_REJECTED",
+        GateOpened = "GATE_OPENED",
+        GateClosed = "GATE_CLOSED",
+        PartEnded = "PART_ENDED",
+        RefundCreated = "REFUND_CREATED",
+        RefundStateChanged = "REFUND_STATE_CHANGED",
+        IncidentOpened = "INCIDENT_OPENED",
+        TrackingRecorded = "TRACKING_RECORDED",
+    }
+}
+
+/// What set the change off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A caller's command, by its request_id.
+    Request(Uuid),
+    /// A deadline that came due at this instant.
+    Deadline(Timestamp),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub detail: EventDetail,
+    pub actor: Actor,
+    /// For whom, where the actor speaks for somebody.
+    pub on_behalf_of: Option<Actor>,
+    pub policy_version: u32,
+    pub rule: Option<String>,
+    pub cause: Cause,
+    pub time: Timestamp,
+    /// The policy tells the buyer of this.
+    pub notify_buyer: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventDetail {
+    OrderCreated { total: Amounts },
+    PaymentRecorded { payment: u32, fact: PaymentFact, amount: i64 },
+    OrderPaid,
+    OrderClosedUnpaid { cancellation: u32 },
+    ShipmentStageChanged { shipment: u32, from: Stage, to: Stage, fence: u32 },
+    CancellationRequested { cancellation: u32, reason: String },
+    CancellationCompleted { cancellation: u32, refund: Amounts, effects: Vec<Effect>, counted: bool },
+    CancellationRejected { cancellation: u32, close_reason: Option<String> },
+    GateOpened { cancellation: u32, shipment: u32, gate: GateKind, respond_by: Option<Timestamp> },
+    GateClosed { cancellation: u32, shipment: u32, gate: GateKind, state: GateState },
+    PartEnded { cancellation: u32, shipment: u32, state: PartState, refused_reason: Option<String> },
+    RefundCreated { refund: u32, amounts: Amounts, due_by: Timestamp },
+    RefundStateChanged { refund: u32, from: RefundState, to: RefundState },
+    IncidentOpened { incident: u32, kind: IncidentKind },
+    TrackingRecorded { shipment: u32, fact: TrackingFact },
+}
+
+impl EventDetail {
+    pub fn event_type(&self) -> EventType {
+        match self {
+            EventDetail::OrderCreated { .. } => EventType::OrderCreated,
+            EventDetail::PaymentRecorded { .. } => EventType::PaymentRecorded,
+            EventDetail::OrderPaid => EventType::OrderPaid,
+            EventDetail::OrderClosedUnpaid { .. } => EventType::OrderClosedUnpaid,
+            EventDetail::ShipmentStageChanged { .. } => EventType::ShipmentStageChanged,
+            EventDetail::CancellationRequested { .. } => EventType::CancellationRequested,
+            EventDetail::CancellationCompleted { .. } => EventType::CancellationCompleted,
+            EventDetail::CancellationRejected { .. } => EventType::CancellationRejected,
+            EventDetail::GateOpened { .. } => EventType::GateOpened,
+            EventDetail::GateClosed { .. } => EventType::GateClosed,
+            EventDetail::PartEnded { .. } => EventType::PartEnded,
+            EventDetail::RefundCreated { .. } => EventType::RefundCreated,
+            EventDetail::RefundStateChanged { .. } => EventType::RefundStateChanged,
+            EventDetail::IncidentOpened { .. } => EventType::IncidentOpened,
+            EventDetail::TrackingRecorded { .. } => EventType::TrackingRecorded,
+        }
+    }
+
+    /// What the buyer would be told of, where the policy says so.
+    pub fn notification(&self) -> Option<Notification> {
+        match self {
+            EventDetail::OrderCreated { .. } => Some(Notification::OrderPlaced),
+            EventDetail::OrderPaid => Some(Notification::OrderPaid),
+            EventDetail::OrderClosedUnpaid { .. } => Some(Notification::OrderClosedUnpaid),
+            EventDetail::ShipmentStageChanged { to: Stage::InTransit, .. } => Some(Notification::ShipmentDispatched),
+            EventDetail::ShipmentStageChanged { to: Stage::Delivered, .. } => Some(Notification::ShipmentDelivered),
+            EventDetail::CancellationRequested { .. } => Some(Notification::CancellationRequested),
+            EventDetail::CancellationCompleted { .. } => Some(Notification::CancellationCompleted),
+            EventDetail::CancellationRejected { .. } => Some(Notification::CancellationRejected),
+            EventDetail::RefundCreated { .. } => Some(Notification::RefundCreated),
+            EventDetail::RefundStateChanged { to: RefundState::Settled, .. } => Some(Notification::RefundSettled),
+            EventDetail::ShipmentStageChanged { .. }
+            | EventDetail::PaymentRecorded { .. }
+            | EventDetail::GateOpened { .. }
+            | EventDetail::GateClosed { .. }
+            | EventDetail::PartEnded { .. }
+            | EventDetail::RefundStateChanged { .. }
+            | EventDetail::IncidentOpened { .. }
+            | EventDetail::TrackingRecorded { .. } => None,
+        }
+    }
+}

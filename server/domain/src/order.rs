@@ -1,0 +1,265 @@
+//! The order: the aggregate that every order command is decided from, whole.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::cancellation::{Cancellation, GateState, Part, PartState};
+use crate::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
+use crate::incident::{Incident, IncidentKind, IncidentState};
+use crate::money::{Amounts, Currency, share_of_units};
+use crate::names::named_enum;
+use crate::payment::Payment;
+use crate::refund::{Refund, RefundState};
+use crate::shipment::{Shipment, Stage};
+use crate::units::{UnitRange, UnitSet};
+
+pub const LINES_MAX: usize = 200;
+pub const LINE_QUANTITY_MAX: u32 = 1_000_000;
+pub const SHIPMENTS_MAX: usize = 50;
+pub const CANCELLATIONS_MAX: usize = 100;
+pub const PAYMENTS_MAX: usize = 20;
+/// Facts that one payment, or one shipment, may receive.
+pub const FACTS_MAX: usize = 100;
+
+/// The reason under which an order that was not paid in time closes.
+pub const PAYMENT_EXPIRED: &str = "PAYMENT_EXPIRED";
+
+named_enum! {
+    /// How an order stands as a whole; derived, stored on each write.
+    pub enum OrderState {
+        AwaitingPayment = "AWAITING_PAYMENT",
+        ClosedUnpaid = "CLOSED_UNPAID",
+        Cancelled = "CANCELLED",
+        ToShip = "TO_SHIP",
+        Processing = "PROCESSING",
+        PartlyShipped = "PARTLY_SHIPPED",
+        Shipped = "SHIPPED",
+        Delivered = "DELIVERED",
+    }
+}
+
+/// A keyed hash of an e-mail address or a user name: enough to check one, not enough to read it.
+pub type IdentityHash = [u8; 32];
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Buyer {
+    pub id: BuyerId,
+    pub email_hash: Option<IdentityHash>,
+    pub username_hash: Option<IdentityHash>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// ISO 3166-1 alpha-2.
+    pub country_code: String,
+    pub region: String,
+    pub city: String,
+}
+
+/// One entry of what was bought. Amounts are for the whole line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub number: u32,
+    pub sku: Sku,
+    pub title: String,
+    pub quantity: u32,
+    /// Before discount and tax.
+    pub goods: i64,
+    pub discount: i64,
+    pub tax: i64,
+}
+
+impl Line {
+    /// What units of this line carry.
+    fn amounts(&self, range: UnitRange) -> Amounts {
+        let share = |total| share_of_units(total, self.quantity, range.first, range.count);
+        Amounts { goods: share(self.goods) - share(self.discount), tax: share(self.tax), ..Amounts::ZERO }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub store: StoreId,
+    pub id: OrderId,
+    /// Grows by one with every accepted command.
+    pub version: u64,
+    pub state: OrderState,
+    pub buyer: Buyer,
+    pub seller: SellerId,
+    pub destination: Destination,
+    pub currency: Currency,
+    /// The shipping charge and its tax for the whole order.
+    pub shipping: i64,
+    pub shipping_tax: i64,
+    /// The version it was placed under.
+    pub policy_version: u32,
+    pub create_time: Timestamp,
+    pub update_time: Timestamp,
+    /// Money received before this instant is in time.
+    pub pay_by: Timestamp,
+    /// An attempt begun in time has moved `pay_by` already.
+    pub pay_by_moved: bool,
+    pub paid_time: Option<Timestamp>,
+    /// Hash of the command that made it, so that a repeated CreateOrder is told from another one with the same id.
+    pub create_fingerprint: [u8; 32],
+    pub lines: Vec<Line>,
+    pub payments: Vec<Payment>,
+    pub shipments: Vec<Shipment>,
+    pub cancellations: Vec<Cancellation>,
+    pub refunds: Vec<Refund>,
+    pub incidents: Vec<Incident>,
+}
+
+impl Order {
+    pub fn key(&self) -> OrderKey {
+        OrderKey::of(&self.store, &self.id)
+    }
+
+    pub fn line(&self, number: u32) -> Option<&Line> {
+        self.lines.iter().find(|line| line.number == number)
+    }
+
+    pub fn shipment(&self, number: u32) -> Option<&Shipment> {
+        self.shipments.iter().find(|shipment| shipment.number == number)
+    }
+
+    pub fn payment(&self, number: u32) -> Option<&Payment> {
+        self.payments.iter().find(|payment| payment.number == number)
+    }
+
+    pub fn cancellation(&self, number: u32) -> Option<&Cancellation> {
+        self.cancellations.iter().find(|cancellation| cancellation.number == number)
+    }
+
+    pub fn refund(&self, number: u32) -> Option<&Refund> {
+        self.refunds.iter().find(|refund| refund.number == number)
+    }
+
+    /// Every unit that was ordered.
+    pub fn units(&self) -> UnitSet {
+        self.lines.iter().map(|line| UnitRange { line: line.number, first: 0, count: line.quantity }).collect()
+    }
+
+    fn parts(&self, state: PartState) -> impl Iterator<Item = &Part> {
+        let parts = self.cancellations.iter().flat_map(|cancellation| &cancellation.parts);
+        parts.filter(move |part| part.state == state)
+    }
+
+    fn units_of_parts(&self, state: PartState) -> UnitSet {
+        self.parts(state).flat_map(|part| part.units.ranges().iter().copied()).collect()
+    }
+
+    pub fn cancelled_units(&self) -> UnitSet {
+        self.units_of_parts(PartState::Cancelled)
+    }
+
+    /// Units that a waiting part has laid its hand on.
+    pub fn claimed_units(&self) -> UnitSet {
+        self.units_of_parts(PartState::Waiting)
+    }
+
+    pub fn shipped_units(&self) -> UnitSet {
+        let shipped = self.shipments.iter().filter(|shipment| shipment.stage.is_dispatched());
+        let units: UnitSet = shipped.flat_map(|shipment| shipment.units.ranges().iter().copied()).collect();
+        units.minus(&self.cancelled_units())
+    }
+
+    /// Units of a shipment that are not cancelled.
+    pub fn live_units(&self, shipment: &Shipment) -> UnitSet {
+        shipment.units.minus(&self.cancelled_units())
+    }
+
+    pub fn is_wholly_cancelled(&self) -> bool {
+        self.units().minus(&self.cancelled_units()).is_empty()
+    }
+
+    /// The cancellation that took the last unit, once nothing is left.
+    pub fn closing_cancellation(&self) -> Option<&Cancellation> {
+        let took_units =
+            |cancellation: &&Cancellation| cancellation.parts.iter().any(|part| part.state == PartState::Cancelled);
+        let took = self.cancellations.iter().filter(took_units);
+        self.is_wholly_cancelled()
+            .then(|| took.max_by_key(|cancellation| (cancellation.close_time, cancellation.number)))?
+    }
+
+    pub fn has_waiting_part_on(&self, shipment: u32) -> bool {
+        self.parts(PartState::Waiting).any(|part| part.shipment == shipment)
+    }
+
+    pub fn has_waiting_parts(&self) -> bool {
+        self.parts(PartState::Waiting).next().is_some()
+    }
+
+    /// What these units carry: goods after discount, and tax.
+    pub fn amounts_of(&self, units: &UnitSet) -> Amounts {
+        let of_range = |range: &UnitRange| self.line(range.line).map(|line| line.amounts(*range));
+        units.ranges().iter().filter_map(of_range).sum()
+    }
+
+    /// What the order cost when it was placed.
+    pub fn total(&self) -> Amounts {
+        self.amounts_of(&self.units()) + Amounts { shipping: self.shipping, tax: self.shipping_tax, ..Amounts::ZERO }
+    }
+
+    /// What was taken off the price by cancelling.
+    pub fn credited(&self) -> Amounts {
+        self.parts(PartState::Cancelled).map(|part| part.refund).sum()
+    }
+
+    /// What the buyer owes in all, in minor units.
+    pub fn amount_due(&self) -> i64 {
+        self.total().total() - self.credited().total()
+    }
+
+    pub fn is_paid(&self) -> bool {
+        self.payments.iter().map(Payment::secured).sum::<i64>() >= self.amount_due()
+    }
+
+    /// A cancelled shipment was scanned out and nobody has settled it: no money leaves until then.
+    pub fn has_contested_cancellation(&self) -> bool {
+        let is_contested = |incident: &&Incident| {
+            incident.kind == IncidentKind::CancelledYetShipped && incident.state == IncidentState::Open
+        };
+        self.incidents.iter().any(|incident| is_contested(&incident))
+    }
+
+    /// The first that applies, in this order.
+    pub fn derive_state(&self) -> OrderState {
+        if let Some(closing) = self.closing_cancellation() {
+            let is_unpaid = closing.reason == PAYMENT_EXPIRED;
+            return if is_unpaid { OrderState::ClosedUnpaid } else { OrderState::Cancelled };
+        }
+        if self.paid_time.is_none() {
+            return OrderState::AwaitingPayment;
+        }
+        let cancelled = self.cancelled_units();
+        let live: Vec<Stage> = self
+            .shipments
+            .iter()
+            .filter(|shipment| !shipment.units.minus(&cancelled).is_empty())
+            .map(|shipment| shipment.stage)
+            .collect();
+        let dispatched = live.iter().filter(|stage| stage.is_dispatched()).count();
+        if dispatched > 0 && live.iter().all(|stage| *stage == Stage::Delivered) {
+            OrderState::Delivered
+        } else if dispatched > 0 && dispatched == live.len() {
+            OrderState::Shipped
+        } else if dispatched > 0 {
+            OrderState::PartlyShipped
+        } else if live.iter().any(|stage| matches!(stage, Stage::Preparing | Stage::Ready)) {
+            OrderState::Processing
+        } else {
+            OrderState::ToShip
+        }
+    }
+
+    /// The earliest deadline on the order; at that instant `settle` has something to do.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let pay_by = (self.state == OrderState::AwaitingPayment).then_some(self.pay_by);
+        let gates = self.parts(PartState::Waiting).flat_map(|part| &part.gates);
+        let gates = gates.filter(|gate| gate.state == GateState::Open).filter_map(|gate| gate.respond_by);
+        let leases = self.refunds.iter().filter(|refund| refund.state == RefundState::Submitted);
+        let leases = leases.filter_map(|refund| refund.lease_until);
+        pay_by.into_iter().chain(gates).chain(leases).min()
+    }
+}

@@ -1,0 +1,142 @@
+//! Reads a policy document, checks it and says everything that is wrong with it.
+//!
+//! A document is YAML, or JSON, which is YAML too. Keys are `snake_case`, values of enums `SCREAMING_SNAKE`. Nothing is guessed: an
+//! unknown key, an empty list or a key without a value is a fault, because a condition that quietly falls away makes a rule
+//! match more than its author meant. `fields` reads single values, `sections`, `reasons` and `rules` the parts of a document,
+//! `reach` finds rules that can never match.
+
+mod fields;
+pub mod limits;
+mod reach;
+mod reasons;
+mod rules;
+mod sections;
+
+use serde_json::Value;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+
+use self::fields::{Faults, Node, distinct, quoted, shortened};
+use self::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, NAME_CHARS_MAX, SOURCE_CHARS_MAX};
+use super::{Notification, Policy};
+use crate::actor::Role;
+
+/// Something wrong in a document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}{description}", path, if path.is_empty() { "" } else { ": " })]
+pub struct Fault {
+    /// Where it stands, such as `rules[2].when.stage[0]`; empty where it is about the document as a whole.
+    pub path: String,
+    pub description: String,
+}
+
+/// Who can wish a cancellation, and so who a rule or a reason can be about. A storefront wishes for its buyer and an operator
+/// as support; payments and auditors wish nothing.
+const WISHERS: &[Role] = &[Role::Buyer, Role::Seller, Role::Support, Role::Warehouse, Role::Carrier, Role::System];
+
+/// Characters of a parser's message: it may repeat what it could not read.
+const MESSAGE_CHARS_MAX: usize = 200;
+
+const KEYS: &[&str] = &[
+    "name",
+    "source",
+    "unpaid",
+    "verification",
+    "preparation",
+    "notify",
+    "labels",
+    "reason_required",
+    "reasons",
+    "rules",
+    "refunds",
+];
+
+/// Reads a document. Every fault is listed, up to [`limits::FAULTS_MAX`]; a text that is no YAML at all has one.
+pub fn parse(text: &str) -> Result<Policy, Vec<Fault>> {
+    let value = read(text).map_err(|description| vec![Fault { path: String::new(), description }])?;
+    let mut faults = Faults::default();
+    let policy = policy(&Node::root(&value), &mut faults);
+    match policy {
+        Some(policy) if faults.count() == 0 => Ok(policy),
+        Some(_) | None => Err(faults.into_list()),
+    }
+}
+
+/// Anchors, aliases, merge keys and tags are refused: a policy says what it says where it says it, small text cannot become a
+/// large document, and every document can be written in JSON as well.
+fn read(text: &str) -> Result<Value, String> {
+    if text.len() > DOCUMENT_BYTES_MAX {
+        return Err(format!("may have at most {DOCUMENT_BYTES_MAX} bytes, has {}", text.len()));
+    }
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH_MAX,
+            max_anchors: 0,
+            max_documents: 1,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Error,
+        reject_unsupported_tags: true,
+        // Norway is `NO`, and no boolean.
+        strict_booleans: true,
+        emit_comments: false,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| unreadable(&error))
+}
+
+/// What a person can do about it, where the parser's own words speak of its options and budgets.
+fn unreadable(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error;
+    use serde_saphyr::budget::BudgetBreach;
+
+    let description = if let Error::Budget { breach: BudgetBreach::Depth { .. }, .. } = error {
+        format!("may be nested at most {DEPTH_MAX} deep")
+    } else if let Error::Budget { breach: BudgetBreach::Documents { .. }, .. } = error {
+        "must be one document, without a second one after ---".to_owned()
+    } else if let Error::Budget { breach: BudgetBreach::Anchors { .. }, .. } = error {
+        "must not use anchors (&) and aliases (*): write it out".to_owned()
+    } else if let Error::MergeKeyNotAllowed { .. } = error {
+        "must not use merge keys (<<): write it out".to_owned()
+    } else if let Error::DuplicateMappingKey { key: Some(key), .. } = error {
+        format!("has the key {} twice", quoted(key))
+    } else {
+        return shortened(&error.to_string(), MESSAGE_CHARS_MAX);
+    };
+    match error.location() {
+        Some(at) => format!("{description} (line {}, column {})", at.line(), at.column()),
+        None => description,
+    }
+}
+
+fn policy(root: &Node<'_>, faults: &mut Faults) -> Option<Policy> {
+    let object = root.object(KEYS, faults)?;
+    let name = object.require("name", faults).and_then(|node| node.text(NAME_CHARS_MAX, faults));
+    let source = object.get("source").and_then(|node| node.text(SOURCE_CHARS_MAX, faults));
+    let unpaid = object.require("unpaid", faults).and_then(|node| sections::unpaid(&node, faults));
+    let verification = object.get("verification").and_then(|node| sections::verification(&node, faults));
+    let preparation_within = object.get("preparation").and_then(|node| sections::preparation(&node, faults));
+    let notify = object.get("notify").map(|node| {
+        let entries = node.list(Notification::ALL.len(), faults);
+        distinct(&entries, faults, |entry, faults| entry.name(Notification::ALL, faults))
+    });
+    let labels = object.get("labels").map(|node| sections::labels(&node, faults));
+    let reasons_node = object.require("reasons", faults);
+    let declared = reasons_node.as_ref().map(reasons::codes).unwrap_or_default();
+    let reasons = reasons_node.map(|node| reasons::reasons(&node, faults)).unwrap_or_default();
+    let reason_required = object.get("reason_required").map(|node| reasons::required_of(&node, &reasons, faults));
+    let rules = object.require("rules", faults).map(|node| rules::rules(&node, &declared, faults));
+    let refunds = object.require("refunds", faults).and_then(|node| sections::refunds(&node, faults));
+    Some(Policy {
+        name: name?,
+        source: source.unwrap_or_default(),
+        unpaid: unpaid?,
+        verification,
+        preparation_within,
+        notify: notify.unwrap_or_default(),
+        labels: labels.unwrap_or_default(),
+        reason_required: reason_required.unwrap_or_default(),
+        reasons,
+        rules: rules?,
+        refunds: refunds?,
+    })
+}

@@ -1,0 +1,357 @@
+//! Reads values out of a document. A node knows where it stands, so that every fault can say so; what cannot be read adds
+//! its fault and is `None`, and the reading goes on.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use jiff::fmt::friendly::SpanParser;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use serde_json::{Map, Value};
+
+use super::Fault;
+use super::limits::{CODE_CHARS_MAX, DURATION_MAX, FAULTS_MAX};
+
+/// Characters of a wrong value that a fault repeats.
+const QUOTED_CHARS_MAX: usize = 40;
+
+/// What was found wrong so far.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    found: Vec<Fault>,
+    left_out: usize,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, path: &str, description: impl Into<String>) {
+        if self.found.len() < FAULTS_MAX {
+            self.found.push(Fault { path: path.to_owned(), description: description.into() });
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.found.len() + self.left_out
+    }
+
+    pub(super) fn into_list(mut self) -> Vec<Fault> {
+        if self.left_out > 0 {
+            let description = format!("{} more faults are not shown", self.left_out);
+            self.found.push(Fault { path: String::new(), description });
+        }
+        self.found
+    }
+}
+
+/// A value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node<'a> {
+    pub(super) path: String,
+    value: &'a Value,
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn root(value: &'a Value) -> Self {
+        Self { path: String::new(), value }
+    }
+
+    pub(super) fn fault(&self, description: impl Into<String>, faults: &mut Faults) {
+        faults.add(&self.path, description);
+    }
+
+    fn wrong_type(&self, wanted: &str, faults: &mut Faults) {
+        let found = match self.value {
+            // Not the same as leaving the key out: an empty condition would match everything.
+            Value::Null => "nothing",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "a mapping",
+        };
+        self.fault(format!("must be {wanted}, is {found}"), faults);
+    }
+
+    /// A mapping with no other keys than these.
+    pub(super) fn object(&self, known: &[&str], faults: &mut Faults) -> Option<Object<'a>> {
+        let Value::Object(entries) = self.value else {
+            self.wrong_type("a mapping", faults);
+            return None;
+        };
+        for key in entries.keys().filter(|key| !known.contains(&key.as_str())) {
+            let description = format!("is not a key here; the keys are {}", known.join(", "));
+            faults.add(&child(&self.path, key), description);
+        }
+        Some(Object { path: self.path.clone(), entries })
+    }
+
+    /// A mapping whose keys are data.
+    pub(super) fn entries(&self, max: usize, faults: &mut Faults) -> Vec<(&'a str, Node<'a>)> {
+        let Value::Object(entries) = self.value else {
+            self.wrong_type("a mapping", faults);
+            return Vec::new();
+        };
+        if entries.len() > max {
+            self.fault(format!("may have at most {max} entries, has {}", entries.len()), faults);
+            return Vec::new();
+        }
+        entries.iter().map(|(key, value)| (key.as_str(), Node { path: child(&self.path, key), value })).collect()
+    }
+
+    pub(super) fn list(&self, max: usize, faults: &mut Faults) -> Vec<Node<'a>> {
+        let Value::Array(values) = self.value else {
+            self.wrong_type("a list", faults);
+            return Vec::new();
+        };
+        if values.len() > max {
+            self.fault(format!("may have at most {max} entries, has {}", values.len()), faults);
+            return Vec::new();
+        }
+        let node = |(index, value)| Node { path: format!("{}[{index}]", self.path), value };
+        values.iter().enumerate().map(node).collect()
+    }
+
+    /// A list with something in it.
+    pub(super) fn filled_list(&self, max: usize, faults: &mut Faults) -> Vec<Node<'a>> {
+        if matches!(self.value, Value::Array(values) if values.is_empty()) {
+            self.fault("must have at least one entry", faults);
+        }
+        self.list(max, faults)
+    }
+
+    /// One value, or a list of them with something in it.
+    pub(super) fn one_or_list(&self, max: usize, faults: &mut Faults) -> Vec<Node<'a>> {
+        match self.value {
+            Value::Array(_) => self.filled_list(max, faults),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                vec![Node { path: self.path.clone(), value: self.value }]
+            }
+        }
+    }
+
+    fn raw_text(&self, wanted: &str, faults: &mut Faults) -> Option<&'a str> {
+        match self.value {
+            Value::String(text) => Some(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                self.wrong_type(wanted, faults);
+                None
+            }
+        }
+    }
+
+    /// Something to read for people.
+    pub(super) fn text(&self, chars_max: usize, faults: &mut Faults) -> Option<String> {
+        let text = self.raw_text("a text", faults)?;
+        let chars = text.chars().count();
+        if text.trim().is_empty() {
+            self.fault("must not be empty", faults);
+        } else if chars > chars_max {
+            self.fault(format!("may have at most {chars_max} characters, has {chars}"), faults);
+        } else if text.chars().any(|c| c.is_control() && c != '\n') {
+            self.fault("must not hold control characters", faults);
+        } else {
+            return Some(text.to_owned());
+        }
+        None
+    }
+
+    /// `[A-Z][A-Z0-9_]{0,62}`: reasons, payment methods.
+    pub(super) fn code(&self, faults: &mut Faults) -> Option<String> {
+        let text = self.raw_text("a code such as NO_LONGER_WANTED", faults)?;
+        let is_rest = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        self.patterned(text, "[A-Z][A-Z0-9_]{0,62}", |c| c.is_ascii_uppercase(), is_rest, faults)
+    }
+
+    /// `[a-z][a-z0-9-]{0,62}`: rules.
+    pub(super) fn rule_id(&self, faults: &mut Faults) -> Option<String> {
+        let text = self.raw_text("an id such as before-dispatch", faults)?;
+        let is_rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        self.patterned(text, "[a-z][a-z0-9-]{0,62}", |c| c.is_ascii_lowercase(), is_rest, faults)
+    }
+
+    fn patterned(
+        &self,
+        text: &str,
+        pattern: &str,
+        is_first: impl Fn(char) -> bool,
+        is_rest: impl Fn(char) -> bool,
+        faults: &mut Faults,
+    ) -> Option<String> {
+        let is_well_formed = text.starts_with(is_first) && text.chars().all(is_rest) && text.len() <= CODE_CHARS_MAX;
+        if !is_well_formed {
+            self.fault(format!("must look like {pattern}; found {}", quoted(text)), faults);
+        }
+        is_well_formed.then(|| text.to_owned())
+    }
+
+    /// An ISO 3166-1 alpha-2 code, by its looks.
+    pub(super) fn country(&self, faults: &mut Faults) -> Option<String> {
+        let text = self.raw_text("a country such as DE", faults)?;
+        let is_country = is_country(text);
+        if !is_country {
+            self.fault(format!("must be a country of two capital letters; found {}", quoted(text)), faults);
+        }
+        is_country.then(|| text.to_owned())
+    }
+
+    /// One of these names.
+    pub(super) fn name<T: Copy + Display>(&self, allowed: &[T], faults: &mut Faults) -> Option<T> {
+        let text = self.raw_text("a name", faults)?;
+        let named = allowed.iter().find(|value| value.to_string() == text);
+        if named.is_none() {
+            let names: Vec<String> = allowed.iter().map(T::to_string).collect();
+            self.fault(format!("must be one of {}; found {}", names.join(", "), quoted(text)), faults);
+        }
+        named.copied()
+    }
+
+    pub(super) fn boolean(&self, faults: &mut Faults) -> Option<bool> {
+        let boolean = self.value.as_bool();
+        if boolean.is_none() {
+            self.wrong_type("true or false", faults);
+        }
+        boolean
+    }
+
+    pub(super) fn integer(&self, range: RangeInclusive<i64>, faults: &mut Faults) -> Option<i64> {
+        let Some(integer) = self.value.as_i64() else {
+            self.wrong_type(&format!("a whole number from {} to {}", range.start(), range.end()), faults);
+            return None;
+        };
+        if !range.contains(&integer) {
+            let description = format!("must be from {} to {}; found {integer}", range.start(), range.end());
+            self.fault(description, faults);
+            return None;
+        }
+        Some(integer)
+    }
+
+    /// A length of time that may be none at all.
+    pub(super) fn duration(&self, faults: &mut Faults) -> Option<SignedDuration> {
+        static PARSER: SpanParser = SpanParser::new();
+        const WANTED: &str = "a duration such as 24h, 20d, 90m or 36h30m";
+        let text = self.raw_text(WANTED, faults)?;
+        let Ok(span) = PARSER.parse_span(text) else {
+            self.fault(format!("must be {WANTED}; found {}", quoted(text)), faults);
+            return None;
+        };
+        // A month has no length of its own; weeks and fractions of seconds only give one length many spellings.
+        let coarse = [i32::from(span.get_years()), span.get_months(), span.get_weeks()].iter().any(|n| *n != 0);
+        let fine = [span.get_milliseconds(), span.get_microseconds(), span.get_nanoseconds()].iter().any(|n| *n != 0);
+        let duration = duration_of(span).filter(|_| !coarse && !fine);
+        match duration {
+            None => self.fault(format!("must be in d, h, m and s; found {}", quoted(text)), faults),
+            Some(duration) if duration.is_negative() => self.fault("must not be negative", faults),
+            Some(duration) if duration > DURATION_MAX => {
+                let days = DURATION_MAX.as_hours() / 24;
+                self.fault(format!("may be at most {days}d; found {}", quoted(text)), faults);
+            }
+            Some(_) => return duration,
+        }
+        None
+    }
+
+    pub(super) fn positive_duration(&self, faults: &mut Faults) -> Option<SignedDuration> {
+        let duration = self.duration(faults)?;
+        if duration.is_zero() {
+            self.fault("must be longer than nothing", faults);
+        }
+        (!duration.is_zero()).then_some(duration)
+    }
+
+    pub(super) fn date(&self, faults: &mut Faults) -> Option<jiff::civil::Date> {
+        let text = self.raw_text("a date such as 2026-12-25", faults)?;
+        // jiff reads a date out of a longer text too, where the rest would be lost in silence.
+        let date = text.parse().ok().filter(|date: &jiff::civil::Date| date.to_string() == text);
+        if date.is_none() {
+            self.fault(format!("must be a date such as 2026-12-25; found {}", quoted(text)), faults);
+        }
+        date
+    }
+
+    pub(super) fn time_zone(&self, faults: &mut Faults) -> Option<jiff::tz::TimeZone> {
+        let text = self.raw_text("a time zone such as Europe/Berlin", faults)?;
+        let zone = jiff::tz::TimeZone::get(text).ok().filter(|zone| !zone.is_unknown());
+        if zone.is_none() {
+            self.fault(format!("must be an IANA time zone such as Europe/Berlin; found {}", quoted(text)), faults);
+        }
+        zone
+    }
+
+    pub(super) fn is_mapping(&self) -> bool {
+        self.value.is_object()
+    }
+
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        self.value.get(key).is_some()
+    }
+
+    /// Whether the value is this very text.
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        self.value.as_str() == Some(text)
+    }
+}
+
+/// A mapping and where it stands.
+#[derive(Debug)]
+pub(super) struct Object<'a> {
+    pub(super) path: String,
+    entries: &'a Map<String, Value>,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
+        self.entries.get(key).map(|value| Node { path: child(&self.path, key), value })
+    }
+
+    pub(super) fn require(&self, key: &str, faults: &mut Faults) -> Option<Node<'a>> {
+        let node = self.get(key);
+        if node.is_none() {
+            faults.add(&child(&self.path, key), "is required");
+        }
+        node
+    }
+}
+
+/// Reads every node, and none twice the same.
+pub(super) fn distinct<'a, T: PartialEq>(
+    nodes: &[Node<'a>],
+    faults: &mut Faults,
+    read: impl Fn(&Node<'a>, &mut Faults) -> Option<T>,
+) -> Vec<T> {
+    let mut values = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        match read(node, faults) {
+            Some(value) if values.contains(&value) => node.fault("stands here twice", faults),
+            Some(value) => values.push(value),
+            None => {}
+        }
+    }
+    values
+}
+
+pub(super) fn is_country(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+fn duration_of(span: Span) -> Option<SignedDuration> {
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
+}
+
+/// The path of what stands under `key`.
+fn child(path: &str, key: &str) -> String {
+    let key = shortened(key, QUOTED_CHARS_MAX);
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+/// The beginning of a wrong value: it may be as long as the document.
+pub(super) fn quoted(text: &str) -> String {
+    format!("{:?}", shortened(text, QUOTED_CHARS_MAX))
+}
+
+pub(super) fn shortened(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

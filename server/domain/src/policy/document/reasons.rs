@@ -1,0 +1,106 @@
+//! The reasons that a document declares: why a cancellation may be asked, and by whom.
+
+use super::WISHERS;
+use super::fields::{Faults, Node, Object, distinct};
+use super::limits::REASONS_MAX;
+use crate::actor::Role;
+use crate::cancellation::Fault;
+use crate::order::PAYMENT_EXPIRED;
+use crate::policy::{Effect, Reason};
+
+const KEYS: &[&str] = &["code", "actors", "fault", "note_required", "evidence_required", "counted", "effects"];
+
+/// The codes that rules may name. A reason that is faulty otherwise still declares its code: its rules are not at fault.
+pub(super) fn codes(node: &Node<'_>) -> Vec<String> {
+    let unheard = &mut Faults::default();
+    let entries = node.list(REASONS_MAX, unheard);
+    let code = |entry: &Node<'_>| entry.object(KEYS, &mut Faults::default())?.get("code")?.code(&mut Faults::default());
+    entries.iter().filter_map(code).collect()
+}
+
+pub(super) fn reasons(node: &Node<'_>, faults: &mut Faults) -> Vec<Reason> {
+    let entries = node.filled_list(REASONS_MAX, faults);
+    let codes = codes(node);
+    if !entries.is_empty() && !codes.iter().any(|code| code == PAYMENT_EXPIRED) {
+        let description = format!("must declare {PAYMENT_EXPIRED} for SYSTEM, under which unpaid orders close");
+        node.fault(description, faults);
+    }
+    let mut reasons: Vec<Reason> = Vec::with_capacity(entries.len());
+    let mut seen: Vec<(String, String)> = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let Some(object) = entry.object(KEYS, faults) else { continue };
+        let code = object.require("code", faults).and_then(|node| node.code(faults));
+        if let Some(code) = &code {
+            match seen.iter().find(|(earlier, _)| earlier == code) {
+                Some((_, at)) => faults.add(&format!("{}.code", object.path), format!("is the code of {at} already")),
+                None => seen.push((code.clone(), object.path.clone())),
+            }
+        }
+        reasons.extend(reason(&object, code, faults));
+    }
+    reasons
+}
+
+fn reason(object: &Object<'_>, code: Option<String>, faults: &mut Faults) -> Option<Reason> {
+    let actors = object.require("actors", faults).map(|node| {
+        let entries = node.filled_list(WISHERS.len(), faults);
+        distinct(&entries, faults, |entry, faults| entry.name(WISHERS, faults))
+    });
+    let fault = object.require("fault", faults).and_then(|node| node.name(Fault::ALL, faults));
+    let note_required = object.get("note_required").and_then(|node| node.boolean(faults));
+    let evidence_required = object.get("evidence_required").and_then(|node| node.boolean(faults));
+    let counted = object.get("counted").and_then(|node| node.boolean(faults));
+    let effects = object.get("effects").map(|node| effects(&node, faults));
+    let reason = Reason {
+        code: code?,
+        actors: actors?,
+        fault: fault?,
+        note_required: note_required.unwrap_or(false),
+        evidence_required: evidence_required.unwrap_or(false),
+        counted: counted.unwrap_or(false),
+        effects: effects.unwrap_or_default(),
+    };
+    if reason.code == PAYMENT_EXPIRED {
+        check_payment_expired(object, &reason, faults);
+    }
+    Some(reason)
+}
+
+fn effects(node: &Node<'_>, faults: &mut Faults) -> Vec<Effect> {
+    let entries = node.list(Effect::ALL.len(), faults);
+    let effects = distinct(&entries, faults, |entry, faults| entry.name(Effect::ALL, faults));
+    if effects.contains(&Effect::ZeroStock) && effects.contains(&Effect::Restock) {
+        node.fault(
+            "must not have both ZERO_STOCK and RESTOCK: what is put back would be on stock that is zero",
+            faults,
+        );
+    }
+    effects
+}
+
+/// Belay itself gives this reason when a deadline passes, and has nothing to say besides.
+fn check_payment_expired(object: &Object<'_>, reason: &Reason, faults: &mut Faults) {
+    if reason.actors != [Role::System] {
+        let description =
+            format!("must be [SYSTEM]: {PAYMENT_EXPIRED} says that a deadline passed, not what somebody wishes");
+        faults.add(&format!("{}.actors", object.path), description);
+    }
+    for (key, is_required) in [("note_required", reason.note_required), ("evidence_required", reason.evidence_required)]
+    {
+        if is_required {
+            faults.add(&format!("{}.{key}", object.path), "must be false: SYSTEM gives neither note nor evidence");
+        }
+    }
+}
+
+/// Who must name a reason. Whoever must, can.
+pub(super) fn required_of(node: &Node<'_>, reasons: &[Reason], faults: &mut Faults) -> Vec<Role> {
+    let entries = node.list(WISHERS.len(), faults);
+    distinct(&entries, faults, |entry, faults| {
+        let role = entry.name(WISHERS, faults)?;
+        if !reasons.iter().any(|reason| reason.actors.contains(&role)) {
+            entry.fault(format!("must name a reason, but no reason has {role} among its actors"), faults);
+        }
+        Some(role)
+    })
+}

@@ -1,0 +1,93 @@
+//! Finds the first rule that matches.
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use super::{AgeBound, Allow, Condition, Consequence, Deny, DenyCode, NextAction, Policy, Question, RefundPlan};
+use crate::actor::Role;
+use crate::policy::GateSpec;
+
+/// What answers stand under that are given while a payment is verified; no rule of a document may be called so.
+pub(super) const VERIFICATION_RULE: &str = "verification";
+
+/// What a policy answers to a question, and by which rule. `rule` is `None` where none matched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub rule: Option<String>,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Verdict {
+    Allow { gates: Vec<GateSpec>, refund: RefundPlan },
+    Deny { code: DenyCode, next_actions: Vec<NextAction>, available_in: Option<SignedDuration> },
+}
+
+impl Policy {
+    /// Verification comes before the rules, and makes nobody wait but the buyer.
+    pub fn answer(&self, question: &Question) -> Answer {
+        if let Some(available_in) = self.verification_left(question) {
+            let next_actions = vec![NextAction::Wait, NextAction::ContactSeller];
+            let verdict =
+                Verdict::Deny { code: DenyCode::PaymentVerifying, next_actions, available_in: Some(available_in) };
+            return Answer { rule: Some(VERIFICATION_RULE.to_owned()), verdict };
+        }
+        match self.rules.iter().find(|rule| rule.when.matches(question)) {
+            Some(rule) => Answer { rule: Some(rule.id.clone()), verdict: Verdict::from(&rule.then) },
+            None => Answer {
+                rule: None,
+                verdict: Verdict::Deny { code: DenyCode::NotAllowed, next_actions: Vec::new(), available_in: None },
+            },
+        }
+    }
+
+    fn verification_left(&self, question: &Question) -> Option<SignedDuration> {
+        let verification = self.verification.as_ref().filter(|_| question.actor == Role::Buyer)?;
+        let since_paid = question.since_paid?;
+        let is_verified = |method: &String| verification.methods.contains(method);
+        let left = verification.wait - since_paid;
+        (question.payment_methods.iter().any(is_verified) && left > SignedDuration::ZERO).then_some(left)
+    }
+}
+
+impl From<&Consequence> for Verdict {
+    fn from(consequence: &Consequence) -> Self {
+        match consequence {
+            Consequence::Allow(Allow { gates, refund }) => Verdict::Allow { gates: gates.clone(), refund: *refund },
+            Consequence::Deny(Deny { code, next_actions }) => {
+                Verdict::Deny { code: *code, next_actions: next_actions.clone(), available_in: None }
+            }
+        }
+    }
+}
+
+impl Condition {
+    pub fn matches(&self, question: &Question) -> bool {
+        fn one_of<T: PartialEq>(accepted: &[T], asked: &T) -> bool {
+            accepted.is_empty() || accepted.contains(asked)
+        }
+        one_of(&self.actor, &question.actor)
+            && one_of(&self.stage, &question.stage)
+            && one_of(&self.path, &question.path)
+            && (self.reason.is_empty() || question.reason.as_ref().is_some_and(|reason| self.reason.contains(reason)))
+            && self.paid.is_none_or(|paid| paid == question.paid)
+            && (self.payment_method.is_empty()
+                || question.payment_methods.iter().any(|method| self.payment_method.contains(method)))
+            && self.age.iter().all(|bound| bound.contains(question))
+            && self.value_at_least.is_none_or(|bound| question.value >= bound)
+            && self.value_less_than.is_none_or(|bound| question.value < bound)
+            && one_of(&self.destination_country, &question.destination_country)
+            && self.in_transit_cancel.is_none_or(|able| able == question.carrier.in_transit_cancel)
+            && self.partner_delivery.is_none_or(|partner| partner == question.carrier.partner_delivery)
+    }
+}
+
+impl AgeBound {
+    /// A clock that has not started is outside every window.
+    fn contains(&self, question: &Question) -> bool {
+        question.since(self.clock).is_some_and(|age| {
+            self.at_least.is_none_or(|bound| age >= bound) && self.less_than.is_none_or(|bound| age < bound)
+        })
+    }
+}

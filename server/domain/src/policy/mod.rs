@@ -1,0 +1,318 @@
+//! The versioned document that decides. A policy is data: what differs between two marketplaces differs here and nowhere in
+//! code.
+//!
+//! `document` reads and checks a document, `question` is what a rule may look at, `evaluate` finds the first rule that
+//! matches, `calendar` counts working days.
+
+mod calendar;
+mod document;
+mod evaluate;
+mod question;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use calendar::{Calendar, CalendarError, Weekday};
+pub use document::{Fault as DocumentFault, limits, parse};
+pub use evaluate::{Answer, Verdict};
+pub use question::{CarrierFacts, Question};
+
+use crate::actor::Role;
+use crate::cancellation::{Fault, GateKind, Path};
+use crate::names::named_enum;
+use crate::order::OrderState;
+use crate::shipment::Stage;
+
+/// One version of a store's rules, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    pub name: String,
+    /// Where the rules come from, for people.
+    pub source: String,
+    pub unpaid: Unpaid,
+    pub verification: Option<Verification>,
+    /// How long after payment the preparation must have begun.
+    pub preparation_within: Option<SignedDuration>,
+    /// Which events reach the buyer.
+    pub notify: Vec<Notification>,
+    /// What the store's buyers call a state; the state's own name where it has none.
+    pub labels: BTreeMap<OrderState, String>,
+    pub reasons: Vec<Reason>,
+    /// Who must name a reason.
+    pub reason_required: Vec<Role>,
+    /// First match wins; no match denies with `NOT_ALLOWED`.
+    pub rules: Vec<Rule>,
+    pub refunds: Refunds,
+}
+
+impl Policy {
+    pub fn reason(&self, code: &str) -> Option<&Reason> {
+        self.reasons.iter().find(|reason| reason.code == code)
+    }
+
+    pub fn label(&self, state: OrderState) -> &str {
+        self.labels.get(&state).map_or(state.name(), String::as_str)
+    }
+
+    pub fn notifies(&self, notification: Notification) -> bool {
+        self.notify.contains(&notification)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpaid {
+    /// An order that is not paid this long after it was placed closes by itself.
+    pub expire_after: SignedDuration,
+    /// What an attempt begun in time adds to that, once.
+    pub in_flight_grace: SignedDuration,
+}
+
+/// Some payment methods are verified for a while before the buyer may cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    pub methods: Vec<String>,
+    pub wait: SignedDuration,
+}
+
+named_enum! {
+    /// What a buyer is told.
+    pub enum Notification {
+        OrderPlaced = "ORDER_PLACED",
+        OrderPaid = "ORDER_PAID",
+        OrderClosedUnpaid = "ORDER_CLOSED_UNPAID",
+        ShipmentDispatched = "SHIPMENT_DISPATCHED",
+        ShipmentDelivered = "SHIPMENT_DELIVERED",
+        CancellationRequested = "CANCELLATION_REQUESTED",
+        CancellationCompleted = "CANCELLATION_COMPLETED",
+        CancellationRejected = "CANCELLATION_REJECTED",
+        RefundCreated = "REFUND_CREATED",
+        RefundSettled = "REFUND_SETTLED",
+    }
+}
+
+/// Why a cancellation may be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// `[A-Z][A-Z0-9_]{0,62}`.
+    pub code: String,
+    /// Who may give it.
+    pub actors: Vec<Role>,
+    pub fault: Fault,
+    pub note_required: bool,
+    pub evidence_required: bool,
+    /// Counts against the seller's quality.
+    pub counted: bool,
+    pub effects: Vec<Effect>,
+}
+
+named_enum! {
+    /// What a cancellation does besides cancelling.
+    pub enum Effect {
+        /// The SKU's quantity in that warehouse becomes zero.
+        ZeroStock = "ZERO_STOCK",
+        /// The units return to saleable stock.
+        Restock = "RESTOCK",
+    }
+}
+
+/// One row of the policy: when it matches, it answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// `[a-z][a-z0-9-]{0,62}`, unique in the document.
+    pub id: String,
+    pub when: Condition,
+    pub then: Consequence,
+}
+
+/// What a rule looks at. An empty list and a `None` match everything; what is given must all match.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Condition {
+    pub actor: Vec<Role>,
+    pub stage: Vec<Stage>,
+    pub path: Vec<Path>,
+    pub reason: Vec<String>,
+    pub paid: Option<bool>,
+    pub payment_method: Vec<String>,
+    pub age: Vec<AgeBound>,
+    pub value_at_least: Option<i64>,
+    pub value_less_than: Option<i64>,
+    pub destination_country: Vec<String>,
+    pub in_transit_cancel: Option<bool>,
+    pub partner_delivery: Option<bool>,
+}
+
+/// `at_least ≤ time since the clock's start < less_than`: windows are half-open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgeBound {
+    pub clock: Clock,
+    pub at_least: Option<SignedDuration>,
+    pub less_than: Option<SignedDuration>,
+}
+
+named_enum! {
+    pub enum Clock {
+        Placed = "PLACED",
+        Paid = "PAID",
+        Delivered = "DELIVERED",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Consequence {
+    Allow(Allow),
+    Deny(Deny),
+}
+
+/// Yes, once these gates have passed, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Allow {
+    pub gates: Vec<GateSpec>,
+    pub refund: RefundPlan,
+}
+
+/// No, and what to do instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deny {
+    pub code: DenyCode,
+    pub next_actions: Vec<NextAction>,
+}
+
+named_enum! {
+    /// What the buyer gets back for the units of a part.
+    pub enum RefundPlan {
+        /// All that the units carry.
+        Full = "FULL",
+        /// Nothing.
+        None = "NONE",
+    }
+}
+
+/// A gate as the policy describes it. It is copied onto the part when it opens: a later version does not reach it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateSpec {
+    pub kind: GateKind,
+    /// How long its party has; `None` waits for ever (facts only).
+    pub respond_within: Option<SignedDuration>,
+    pub on_timeout: OnTimeout,
+    pub on_dispatch: OnDispatch,
+    pub on_lost: OnLost,
+}
+
+named_enum! {
+    pub enum OnTimeout {
+        Pass = "PASS",
+        Refuse = "REFUSE",
+        Escalate = "ESCALATE",
+    }
+}
+
+named_enum! {
+    pub enum OnDispatch {
+        /// The warehouse may not let the shipment go.
+        Bar = "BAR",
+        /// The shipment goes, the part ends NO_AGREEMENT.
+        RefusePart = "REFUSE_PART",
+    }
+}
+
+named_enum! {
+    pub enum OnLost {
+        Pass = "PASS",
+        Escalate = "ESCALATE",
+    }
+}
+
+named_enum! {
+    /// Why a policy says no. Closed: each is a documented `ErrorReason`.
+    pub enum DenyCode {
+        NotAllowed = "NOT_ALLOWED",
+        Shipped = "SHIPPED",
+        Delivered = "DELIVERED",
+        AlreadyEnded = "ALREADY_ENDED",
+        PaymentVerifying = "PAYMENT_VERIFYING",
+        UnpaidClosesItself = "UNPAID_CLOSES_ITSELF",
+        RefundNotOffered = "REFUND_NOT_OFFERED",
+        NotInterceptable = "NOT_INTERCEPTABLE",
+        LabelUnavailableInRegion = "LABEL_UNAVAILABLE_IN_REGION",
+    }
+}
+
+named_enum! {
+    pub enum NextAction {
+        Cancel = "CANCEL",
+        Intercept = "INTERCEPT",
+        RefuseDelivery = "REFUSE_DELIVERY",
+        ReturnUnopened = "RETURN_UNOPENED",
+        ReturnOpened = "RETURN_OPENED",
+        ContactSupport = "CONTACT_SUPPORT",
+        ContactSeller = "CONTACT_SELLER",
+        Wait = "WAIT",
+        Pay = "PAY",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refunds {
+    pub due: RefundDue,
+    pub shipping: ShippingRefund,
+    /// Working days by ISO 3166 country of the buyer; `default` serves the rest.
+    pub calendars: BTreeMap<String, Calendar>,
+    pub default_calendar: Calendar,
+}
+
+impl Refunds {
+    /// Until when a refund created at `from` must have reached the buyer.
+    pub fn due_by(&self, from: Timestamp, country_code: &str) -> Timestamp {
+        match self.due {
+            RefundDue::Immediate => from,
+            RefundDue::WorkingDays(days) => {
+                self.calendars.get(country_code).unwrap_or(&self.default_calendar).working_days_after(from, days)
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundDue {
+    Immediate,
+    /// By the end of the N-th working day after.
+    WorkingDays(u32),
+}
+
+named_enum! {
+    /// When the shipping charge comes back.
+    pub enum ShippingRefund {
+        /// With the last unit of a shipment cancelled before dispatch.
+        WhenShipmentWhollyCancelled = "WHEN_SHIPMENT_WHOLLY_CANCELLED",
+        Never = "NEVER",
+    }
+}
+
+/// A store's policy versions and from when each decides.
+#[derive(Debug, Clone, Default)]
+pub struct Policies {
+    versions: BTreeMap<u32, Policy>,
+    /// Sorted by time.
+    activations: Vec<(Timestamp, u32)>,
+}
+
+impl Policies {
+    /// `activations` may come in any order; each must name a version that is there.
+    pub fn new(versions: BTreeMap<u32, Policy>, mut activations: Vec<(Timestamp, u32)>) -> Self {
+        activations.retain(|(_, version)| versions.contains_key(version));
+        activations.sort_unstable();
+        Self { versions, activations }
+    }
+
+    pub fn version(&self, version: u32) -> Option<&Policy> {
+        self.versions.get(&version)
+    }
+
+    /// The version that decides at `now`: the last one whose time has come.
+    pub fn active_at(&self, now: Timestamp) -> Option<(u32, &Policy)> {
+        let (_, version) = self.activations.iter().rev().find(|(from, _)| *from <= now)?;
+        Some((*version, self.versions.get(version)?))
+    }
+}

@@ -1,0 +1,49 @@
+//! The flat facts a rule reads. A question and its answer are stored with every decision, refusals included, so that a
+//! draft policy can be replayed over what really was asked.
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::actor::Role;
+use crate::cancellation::Path;
+use crate::policy::Clock;
+use crate::shipment::Stage;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Who wishes it: the buyer, even where support speaks for the buyer.
+    pub actor: Role,
+    pub stage: Stage,
+    pub path: Path,
+    pub reason: Option<String>,
+    pub paid: bool,
+    /// Of the payments that are authorised or captured, in their order.
+    pub payment_methods: Vec<String>,
+    pub since_placed: SignedDuration,
+    pub since_paid: Option<SignedDuration>,
+    pub since_delivered: Option<SignedDuration>,
+    /// What the units in question carry, in minor units.
+    pub value: i64,
+    pub currency: String,
+    pub destination_country: String,
+    pub carrier: CarrierFacts,
+}
+
+impl Question {
+    pub fn since(&self, clock: Clock) -> Option<SignedDuration> {
+        match clock {
+            Clock::Placed => Some(self.since_placed),
+            Clock::Paid => self.since_paid,
+            Clock::Delivered => self.since_delivered,
+        }
+    }
+}
+
+/// What a carrier can do: nothing, as long as nobody said otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarrierFacts {
+    /// Can bring a parcel back that is on its way.
+    pub in_transit_cancel: bool,
+    /// Is the marketplace's partner, not the seller's own.
+    pub partner_delivery: bool,
+}

@@ -1,0 +1,86 @@
+//! Refunds: money going back. One row is one provider key for life.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ExternalId, OrderId, StoreId, WorkerId};
+use crate::money::Amounts;
+use crate::names::named_enum;
+
+named_enum! {
+    pub enum RefundKind {
+        /// Captured money goes back.
+        Refund = "REFUND",
+        /// An authorisation is released.
+        Void = "VOID",
+    }
+}
+
+named_enum! {
+    pub enum RefundState {
+        Due = "DUE",
+        /// Held back by an incident.
+        Blocked = "BLOCKED",
+        /// With a payment worker.
+        Submitted = "SUBMITTED",
+        Settled = "SETTLED",
+        Failed = "FAILED",
+        /// The worker's lease ended without a result: ask the provider, with the same key.
+        Unknown = "UNKNOWN",
+        Dropped = "DROPPED",
+    }
+}
+
+impl RefundState {
+    /// Money that has gone back or may still go back under this row.
+    pub fn counts(self) -> bool {
+        match self {
+            RefundState::Due
+            | RefundState::Blocked
+            | RefundState::Submitted
+            | RefundState::Settled
+            | RefundState::Unknown => true,
+            RefundState::Failed | RefundState::Dropped => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    pub number: u32,
+    pub payment: u32,
+    /// The cancellation it is for; none for money that came too late or twice.
+    pub cancellation: Option<u32>,
+    pub kind: RefundKind,
+    pub state: RefundState,
+    pub amounts: Amounts,
+    /// Until when the buyer must have it.
+    pub due_by: Timestamp,
+    pub worker: Option<WorkerId>,
+    pub lease_until: Option<Timestamp>,
+    pub provider_refund_id: Option<ExternalId>,
+    pub failure_code: Option<String>,
+    pub create_time: Timestamp,
+    pub update_time: Timestamp,
+    pub settle_time: Option<Timestamp>,
+}
+
+impl Refund {
+    /// The idempotency key towards the provider: the same for every try of this row, never used by another.
+    pub fn provider_key(store: &StoreId, order: &OrderId, number: u32) -> String {
+        format!("{store}/{order}:r{number}")
+    }
+
+    /// A worker may have it: it is due, or its outcome must be asked for and nobody is asking.
+    pub fn is_claimable(&self, now: Timestamp) -> bool {
+        match self.state {
+            RefundState::Due => true,
+            RefundState::Unknown => self.lease_until.is_none_or(|until| until <= now),
+            RefundState::Blocked
+            | RefundState::Submitted
+            | RefundState::Settled
+            | RefundState::Failed
+            | RefundState::Dropped => false,
+        }
+    }
+}

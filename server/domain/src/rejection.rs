@@ -1,0 +1,186 @@
+//! How a command is refused. Variants stand in order of precedence: of all that apply, a write fails with the first, and the
+//! checks, the protos' `ErrorReason` and the ladder tests keep this order.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::cancellation::Path;
+use crate::policy::{DenyCode, NextAction};
+use crate::shipment::Stage;
+
+/// What is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldViolation {
+    /// Path of the field, such as `lines[2].quantity`.
+    pub field: String,
+    pub description: String,
+}
+
+/// Why a portion of what was asked cannot go one of the paths asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ineligibility {
+    pub shipment: u32,
+    pub path: Path,
+    pub code: DenyCode,
+    pub rule: Option<String>,
+    pub next_actions: Vec<NextAction>,
+    /// When the answer may differ, where it only takes time.
+    pub available_from: Option<Timestamp>,
+}
+
+/// Units of a line that could be cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineQuantity {
+    pub line: u32,
+    pub quantity: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rejection {
+    /// Every violation, not only the first.
+    InvalidField(Vec<FieldViolation>),
+    OrderNotFound,
+    LineNotFound {
+        line: u32,
+    },
+    ShipmentNotFound {
+        shipment: u32,
+    },
+    RefundNotFound {
+        refund: u32,
+    },
+    RequestIdReused,
+    OrderAlreadyExists,
+    EtagMismatch {
+        present: u64,
+    },
+    /// `stage` is what stands now.
+    FenceStale {
+        present: u32,
+        stage: Stage,
+    },
+    UnknownWarehouse {
+        warehouse: String,
+    },
+    UnknownCarrier {
+        carrier: String,
+    },
+    ReasonRequired {
+        declared: Vec<String>,
+    },
+    ReasonUnknown {
+        reason: String,
+        declared: Vec<String>,
+    },
+    ReasonNotAllowed {
+        reason: String,
+        declared: Vec<String>,
+    },
+    NoteRequired {
+        reason: String,
+    },
+    EvidenceRequired {
+        reason: String,
+    },
+    /// The very same units are already being cancelled.
+    AlreadyPending {
+        cancellation: u32,
+    },
+    UnitsClaimed {
+        line: u32,
+        requested: u32,
+        available: u32,
+    },
+    QuantityUnavailable {
+        line: u32,
+        requested: u32,
+        available: u32,
+    },
+    /// At least one; their first code is the reason of the error.
+    Ineligible {
+        violations: Vec<Ineligibility>,
+        acceptable: Vec<LineQuantity>,
+    },
+    NotReleased,
+    StageMismatch {
+        stage: Stage,
+    },
+    /// A waiting part of this cancellation keeps the shipment in.
+    ShipmentBarred {
+        cancellation: u32,
+    },
+    RefundNotClaimed {
+        refund: u32,
+    },
+    LimitReached {
+        limit: String,
+        max: usize,
+    },
+}
+
+impl Rejection {
+    /// Its name in `ErrorReason`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Rejection::InvalidField(_) => "INVALID_FIELD",
+            Rejection::OrderNotFound => "ORDER_NOT_FOUND",
+            Rejection::LineNotFound { .. } => "LINE_NOT_FOUND",
+            Rejection::ShipmentNotFound { .. } => "SHIPMENT_NOT_FOUND",
+            Rejection::RefundNotFound { .. } => "REFUND_NOT_FOUND",
+            Rejection::RequestIdReused => "REQUEST_ID_REUSED",
+            Rejection::OrderAlreadyExists => "ORDER_ALREADY_EXISTS",
+            Rejection::EtagMismatch { .. } => "ETAG_MISMATCH",
+            Rejection::FenceStale { .. } => "FENCE_STALE",
+            Rejection::UnknownWarehouse { .. } => "UNKNOWN_WAREHOUSE",
+            Rejection::UnknownCarrier { .. } => "UNKNOWN_CARRIER",
+            Rejection::ReasonRequired { .. } => "REASON_REQUIRED",
+            Rejection::ReasonUnknown { .. } => "REASON_UNKNOWN",
+            Rejection::ReasonNotAllowed { .. } => "REASON_NOT_ALLOWED",
+            Rejection::NoteRequired { .. } => "NOTE_REQUIRED",
+            Rejection::EvidenceRequired { .. } => "EVIDENCE_REQUIRED",
+            Rejection::AlreadyPending { .. } => "ALREADY_PENDING",
+            Rejection::UnitsClaimed { .. } => "UNITS_CLAIMED",
+            Rejection::QuantityUnavailable { .. } => "QUANTITY_UNAVAILABLE",
+            Rejection::Ineligible { violations, .. } => {
+                violations.first().map_or(DenyCode::NotAllowed, |first| first.code).name()
+            }
+            Rejection::NotReleased => "NOT_RELEASED",
+            Rejection::StageMismatch { .. } => "STAGE_MISMATCH",
+            Rejection::ShipmentBarred { .. } => "SHIPMENT_BARRED",
+            Rejection::RefundNotClaimed { .. } => "REFUND_NOT_CLAIMED",
+            Rejection::LimitReached { .. } => "LIMIT_REACHED",
+        }
+    }
+
+    /// Whether the refusal is a decision about an existing order, to be stored and repeated to the same request_id. What
+    /// depends only on the request, or on what the caller last saw, is decided afresh each time.
+    pub fn is_stored(&self) -> bool {
+        match self {
+            Rejection::InvalidField(_)
+            | Rejection::OrderNotFound
+            | Rejection::LineNotFound { .. }
+            | Rejection::ShipmentNotFound { .. }
+            | Rejection::RefundNotFound { .. }
+            | Rejection::RequestIdReused
+            | Rejection::OrderAlreadyExists
+            | Rejection::EtagMismatch { .. }
+            | Rejection::FenceStale { .. } => false,
+            Rejection::UnknownWarehouse { .. }
+            | Rejection::UnknownCarrier { .. }
+            | Rejection::ReasonRequired { .. }
+            | Rejection::ReasonUnknown { .. }
+            | Rejection::ReasonNotAllowed { .. }
+            | Rejection::NoteRequired { .. }
+            | Rejection::EvidenceRequired { .. }
+            | Rejection::AlreadyPending { .. }
+            | Rejection::UnitsClaimed { .. }
+            | Rejection::QuantityUnavailable { .. }
+            | Rejection::Ineligible { .. }
+            | Rejection::NotReleased
+            | Rejection::StageMismatch { .. }
+            | Rejection::ShipmentBarred { .. }
+            | Rejection::RefundNotClaimed { .. }
+            | Rejection::LimitReached { .. } => true,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! How a document may be written, and what YAML can do that a policy may not.
+
+use belay_domain::actor::Role;
+use belay_domain::cancellation::Fault;
+use belay_domain::policy::{
+    Effect, Notification, Policy, Reason, RefundDue, ShippingRefund, Unpaid, Verification, parse,
+};
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::support::{document, hours, policy, question, set};
+
+const YAML: &str = "
+name: test
+unpaid: {expire_after: 24h}
+reasons:
+  - {code: CHANGED_MIND, actors: [BUYER], fault: BUYER}   # a comment
+  - code: PAYMENT_EXPIRED
+    actors: [SYSTEM]
+    fault: NONE
+rules:
+  - id: early
+    when: {stage: PLANNED, path: CANCEL}
+    allow: {refund: FULL}
+  - id: later
+    when:
+      stage: [PREPARING, READY]
+      path: CANCEL
+    allow:
+      gates:
+        - kind: SELLER_CONSENT
+          respond_within: 48h
+          on_timeout: REFUSE
+      refund: FULL
+refunds:
+  due: IMMEDIATE
+  shipping: NEVER
+";
+
+/// The one fault of a text that cannot be read at all.
+fn unreadable(text: &str) -> String {
+    let faults = parse(text).expect_err("a text that cannot be read");
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert_eq!(faults[0].path, "");
+    assert_eq!(faults[0].to_string(), faults[0].description);
+    faults[0].description.clone()
+}
+
+#[test]
+fn yaml_and_json_say_the_same() {
+    let from_json = policy(&document());
+    let indented = serde_json::to_string_pretty(&document()).unwrap();
+    let tabbed = indented.replace("  ", "\t");
+    let crlf = YAML.replace('\n', "\r\n");
+    for text in [YAML, &indented, &tabbed, &crlf, &format!("---{YAML}"), &format!("\u{feff}{indented}")] {
+        assert_eq!(parse(text).unwrap_or_else(|faults| panic!("{text}: {faults:#?}")), from_json);
+    }
+}
+
+#[test]
+fn what_is_left_out_is_nothing() {
+    let policy = policy(&document());
+    assert_eq!(policy.unpaid, Unpaid { expire_after: hours(24), in_flight_grace: SignedDuration::ZERO });
+    assert_eq!((policy.verification, policy.preparation_within), (None, None));
+    assert_eq!((policy.notify.len(), policy.labels.len(), policy.reason_required.len()), (0, 0, 0));
+    let actors = vec![Role::Buyer];
+    let expected = Reason {
+        code: "CHANGED_MIND".to_owned(),
+        actors,
+        fault: Fault::Buyer,
+        note_required: false,
+        evidence_required: false,
+        counted: false,
+        effects: Vec::new(),
+    };
+    assert_eq!(policy.reasons[0], expected);
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let mut document = document();
+    let reason = json!({
+        "code": "GONE",
+        "actors": ["SELLER", "CARRIER"],
+        "fault": "PLATFORM",
+        "note_required": true,
+        "evidence_required": true,
+        "counted": true,
+        "effects": ["ZERO_STOCK"]
+    });
+    for (pointer, value) in [
+        ("/source", json!("a page\nof two lines")),
+        ("/unpaid/in_flight_grace", json!("15m")),
+        ("/verification", json!({"methods": ["CARD", "TRANSFER"], "wait": "1d"})),
+        ("/preparation", json!({"within": "12h"})),
+        ("/notify", json!(["REFUND_SETTLED", "ORDER_PAID"])),
+        ("/reason_required", json!(["SELLER"])),
+        ("/reasons/0", reason),
+        ("/refunds/shipping", json!("WHEN_SHIPMENT_WHOLLY_CANCELLED")),
+    ] {
+        set(&mut document, pointer, value);
+    }
+    let policy = policy(&document);
+    assert_eq!(policy.source, "a page\nof two lines");
+    assert_eq!(policy.unpaid.in_flight_grace, SignedDuration::from_mins(15));
+    let methods = vec!["CARD".to_owned(), "TRANSFER".to_owned()];
+    assert_eq!(policy.verification, Some(Verification { methods, wait: hours(24) }));
+    assert_eq!(policy.preparation_within, Some(hours(12)));
+    assert_eq!(policy.notify, [Notification::RefundSettled, Notification::OrderPaid]);
+    assert_eq!(policy.reason_required, [Role::Seller]);
+    let expected = Reason {
+        code: "GONE".to_owned(),
+        actors: vec![Role::Seller, Role::Carrier],
+        fault: Fault::Platform,
+        note_required: true,
+        evidence_required: true,
+        counted: true,
+        effects: vec![Effect::ZeroStock],
+    };
+    assert_eq!(policy.reasons[0], expected);
+    assert_eq!(policy.refunds.due, RefundDue::Immediate);
+    assert_eq!(policy.refunds.shipping, ShippingRefund::WhenShipmentWhollyCancelled);
+}
+
+#[test]
+fn json_escapes_are_read() {
+    let text = document().to_string().replace("\"test\"", "\"\\u00e9 \\ud83d\\udce6 a\\/b\"");
+    assert_eq!(parse(&text).unwrap().name, "é 📦 a/b");
+}
+
+#[test]
+fn norway_is_a_country() {
+    let text = YAML.replace("{stage: PLANNED, path: CANCEL}", "{destination_country: [NO, SE], path: CANCEL}");
+    let policy: Policy = parse(&text).unwrap();
+    let mut asked = question();
+    for (country, rule) in [("NO", Some("early")), ("SE", Some("early")), ("DE", None)] {
+        asked.destination_country = country.to_owned();
+        assert_eq!(policy.answer(&asked).rule.as_deref(), rule);
+    }
+}
+
+#[test]
+fn a_text_that_is_no_document_has_one_fault() {
+    assert_eq!(unreadable(""), "must be a mapping, is nothing");
+    assert_eq!(unreadable("just words"), "must be a mapping, is a text");
+    assert_eq!(unreadable("[]"), "must be a mapping, is a list");
+    assert!(unreadable("name: [unclosed").contains("line 1, column 7"));
+    assert!(unreadable(&format!("{YAML}\n---\nname: second")).starts_with("must be one document"));
+    assert!(unreadable(&format!("a: !{} 1", "x".repeat(10_000))).chars().count() < 300);
+}
+
+#[test]
+fn a_key_stands_once() {
+    let yaml = YAML.replace("  shipping: NEVER", "  due: IMMEDIATE");
+    assert_eq!(unreadable(&yaml), "has the key \"due\" twice (line 25, column 3)");
+    assert!(unreadable("{\"a\": {\"b\": 1, \"b\": 2}}").starts_with("has the key \"b\" twice"));
+}
+
+#[test]
+fn anchors_aliases_merge_keys_and_tags_are_refused() {
+    let bomb = "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: [*c, *c, *c]\n";
+    for (text, fault) in [
+        (bomb.to_owned(), "must not use anchors (&) and aliases (*): write it out (line 1, column 7)"),
+        (YAML.replace("[BUYER]", "&who [BUYER]"), "must not use anchors (&) and aliases (*)"),
+        (YAML.replace("[BUYER]", "*who"), "alias references unknown anchor"),
+        (YAML.replace("due: IMMEDIATE", "<<: {due: IMMEDIATE}"), "must not use merge keys (<<)"),
+        (YAML.replace("name: test", "name: !secret test"), "unsupported tag"),
+    ] {
+        let found = unreadable(&text);
+        assert!(found.starts_with(fault), "{found}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused_without_following_it() {
+    for text in ["[".repeat(100_000), "{a: ".repeat(50_000), "- ".repeat(100_000), "? ".repeat(100_000)] {
+        let fault = unreadable(&text);
+        assert!(fault.starts_with("may be nested at most 16 deep") || fault.contains("recursion limit"), "{fault}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_has_faults(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, "[a-zA-Z0-9:\\[\\]{}, &*\"\n~-]{0,6}"), 0..4),
+    ) {
+        let mut text = YAML.to_owned();
+        for (at, length, with) in edits {
+            let start = at.index(text.len());
+            let end = text.len().min(start + length);
+            text.replace_range(start..end, &with);
+        }
+        if let Err(faults) = parse(&text) {
+            prop_assert!(!faults.is_empty(), "{text}");
+        }
+    }
+}
