@@ -1,0 +1,26 @@
+-- Money going back; one row is one provider key for life. store_id and seller_id are the order's.
+CREATE TABLE IF NOT EXISTS refunds (
+    order_key BINARY(16) NOT NULL,
+    number INT UNSIGNED NOT NULL,
+    store_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    seller_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    payment_number INT UNSIGNED NOT NULL,
+    cancellation_number INT UNSIGNED NULL,
+    kind VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    state VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    goods BIGINT NOT NULL,
+    tax BIGINT NOT NULL,
+    shipping BIGINT NOT NULL,
+    excess BIGINT NOT NULL,
+    due_by DATETIME(6) NOT NULL,
+    worker_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NULL,
+    lease_until DATETIME(6) NULL,
+    provider_refund_id VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NULL,
+    failure_code VARCHAR(128) NULL,
+    create_time DATETIME(6) NOT NULL,
+    update_time DATETIME(6) NOT NULL,
+    settle_time DATETIME(6) NULL,
+    PRIMARY KEY (order_key, number),
+    KEY refunds_by_due (store_id, state, due_by, order_key, number),
+    KEY refunds_by_time (store_id, create_time, order_key, number)
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin

@@ -1,0 +1,109 @@
+//! The parts of cancellations. Read with their order; written by `aggregate` alone.
+
+use belay_domain::cancellation::{Gate, Part, PartState, Path};
+use belay_domain::ids::OrderKey;
+use belay_domain::money::Amounts;
+use belay_domain::policy::{NextAction, RefundPlan};
+use belay_domain::units::UnitSet;
+use diesel::mysql::Mysql;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Conn;
+use super::columns::{Bytes, Json, Name};
+use super::error::DbError;
+use super::schema::cancellation_parts;
+use super::statement::{self, rows_of_orders, upsert_rows};
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = cancellation_parts, check_for_backend(Mysql), treat_none_as_default_value = false)]
+pub(super) struct PartRow {
+    pub(super) order_key: Bytes<16>,
+    pub(super) cancellation_number: u32,
+    /// From 1, in the order in which the cancellation has them.
+    pub(super) part_number: u32,
+    shipment_number: u32,
+    path: Name<Path>,
+    state: Name<PartState>,
+    rule: Option<String>,
+    plan: Name<RefundPlan>,
+    refused_reason: Option<String>,
+    next_actions: Json<Vec<NextAction>>,
+    refund_goods: i64,
+    refund_tax: i64,
+    refund_shipping: i64,
+    refund_excess: i64,
+}
+
+impl statement::Row for PartRow {
+    fn bytes(&self) -> usize {
+        512
+    }
+}
+
+impl PartRow {
+    pub(super) fn of(key: OrderKey, cancellation: u32, number: u32, part: &Part) -> Self {
+        Self {
+            order_key: key.into(),
+            cancellation_number: cancellation,
+            part_number: number,
+            shipment_number: part.shipment,
+            path: Name(part.path),
+            state: Name(part.state),
+            rule: part.rule.clone(),
+            plan: Name(part.plan),
+            refused_reason: part.refused_reason.clone(),
+            next_actions: Json(part.next_actions.clone()),
+            refund_goods: part.refund.goods,
+            refund_tax: part.refund.tax,
+            refund_shipping: part.refund.shipping,
+            refund_excess: part.refund.excess,
+        }
+    }
+
+    pub(super) fn into_part(self, units: UnitSet, gates: Vec<Gate>) -> Part {
+        Part {
+            shipment: self.shipment_number,
+            units,
+            path: self.path.0,
+            state: self.state.0,
+            rule: self.rule,
+            plan: self.plan.0,
+            refused_reason: self.refused_reason,
+            next_actions: self.next_actions.0,
+            refund: Amounts {
+                goods: self.refund_goods,
+                tax: self.refund_tax,
+                shipping: self.refund_shipping,
+                excess: self.refund_excess,
+            },
+            gates,
+        }
+    }
+}
+
+pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<PartRow>, DbError> {
+    Ok(rows_of_orders!(conn, cancellation_parts, PartRow, keys))
+}
+
+pub(super) async fn write(conn: &mut Conn, rows: &[PartRow]) -> Result<(), DbError> {
+    upsert_rows!(
+        conn,
+        cancellation_parts,
+        rows,
+        [
+            shipment_number,
+            path,
+            state,
+            rule,
+            plan,
+            refused_reason,
+            next_actions,
+            refund_goods,
+            refund_tax,
+            refund_shipping,
+            refund_excess
+        ]
+    );
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The carriers of a store. May run anywhere; one row at a time.
+
+use belay_domain::ids::{CarrierId, StoreId};
+use belay_domain::policy::CarrierFacts;
+use diesel::mysql::Mysql;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Conn;
+use super::columns::Name;
+use super::error::DbError;
+use super::schema::carriers;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carrier {
+    pub store: StoreId,
+    pub id: CarrierId,
+    pub display_name: String,
+    pub facts: CarrierFacts,
+    pub version: u64,
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = carriers, check_for_backend(Mysql), treat_none_as_default_value = false)]
+struct CarrierRow {
+    store_id: Name<StoreId>,
+    carrier_id: Name<CarrierId>,
+    display_name: String,
+    in_transit_cancel: bool,
+    partner_delivery: bool,
+    version: u64,
+}
+
+impl From<&Carrier> for CarrierRow {
+    fn from(carrier: &Carrier) -> Self {
+        Self {
+            store_id: Name(carrier.store.clone()),
+            carrier_id: Name(carrier.id.clone()),
+            display_name: carrier.display_name.clone(),
+            in_transit_cancel: carrier.facts.in_transit_cancel,
+            partner_delivery: carrier.facts.partner_delivery,
+            version: carrier.version,
+        }
+    }
+}
+
+impl From<CarrierRow> for Carrier {
+    fn from(row: CarrierRow) -> Self {
+        Self {
+            store: row.store_id.0,
+            id: row.carrier_id.0,
+            display_name: row.display_name,
+            facts: CarrierFacts { in_transit_cancel: row.in_transit_cancel, partner_delivery: row.partner_delivery },
+            version: row.version,
+        }
+    }
+}
+
+pub async fn get(conn: &mut Conn, store: &StoreId, carrier: &CarrierId) -> Result<Option<Carrier>, DbError> {
+    let query = carriers::table.find((store.as_str(), carrier.as_str())).select(CarrierRow::as_select());
+    Ok(query.first(conn).await.optional()?.map(Carrier::from))
+}
+
+/// By id, after this one.
+pub async fn list(
+    conn: &mut Conn,
+    store: &StoreId,
+    after: Option<&CarrierId>,
+    limit: u16,
+) -> Result<Vec<Carrier>, DbError> {
+    let query = carriers::table.filter(carriers::store_id.eq(store.as_str()));
+    let query = query.filter(carriers::carrier_id.gt(after.map_or("", CarrierId::as_str)));
+    let query = query.order(carriers::carrier_id).limit(limit.into()).select(CarrierRow::as_select());
+    Ok(query.load(conn).await?.into_iter().map(Carrier::from).collect())
+}
+
+/// Fails with class `Duplicate` if the store has a carrier of this id.
+pub async fn insert(conn: &mut Conn, carrier: &Carrier) -> Result<(), DbError> {
+    diesel::insert_into(carriers::table).values(CarrierRow::from(carrier)).execute(conn).await?;
+    Ok(())
+}
+
+/// Writes a carrier over the one that was loaded at this version, or fails with class `VersionConflict`.
+pub async fn update(conn: &mut Conn, carrier: &Carrier, loaded_version: u64) -> Result<(), DbError> {
+    let stored = carriers::table.find((carrier.store.as_str(), carrier.id.as_str()));
+    let matched = diesel::update(stored.filter(carriers::version.eq(loaded_version)))
+        .set((
+            carriers::display_name.eq(&carrier.display_name),
+            carriers::in_transit_cancel.eq(carrier.facts.in_transit_cancel),
+            carriers::partner_delivery.eq(carrier.facts.partner_delivery),
+            carriers::version.eq(carrier.version),
+        ))
+        .execute(conn)
+        .await?;
+    DbError::unless_all_matched(matched, 1)
+}

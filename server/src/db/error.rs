@@ -1,0 +1,221 @@
+//! What can go wrong with the database, told apart in one place.
+//!
+//! diesel-async passes on the server's text but not its error number: deadlocks, lock waits, busy rows, read-only servers and
+//! lost connections all arrive as `DatabaseErrorKind::Unknown`. So this module, and no other, reads texts; each connection
+//! sets `lc_messages` so that the texts are these, and a test provokes each of them on a real server.
+
+use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
+
+/// What an error means for whoever sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The server rolled the transaction back for another's sake. Repeat the whole unit.
+    Deadlock,
+    /// A row was locked for longer than `innodb_lock_wait_timeout`. Only the statement was undone: ROLLBACK, then repeat the
+    /// whole unit.
+    LockWait,
+    /// A row is locked and the statement was told not to wait. Rows locked before stay locked until ROLLBACK.
+    RowBusy,
+    /// A row with this key is there already.
+    Duplicate,
+    /// A row was not at the version that was loaded. ROLLBACK, then repeat the whole unit.
+    VersionConflict,
+    /// The connection is gone, with it the transaction; a COMMIT that was on its way may have landed or not.
+    ConnectionLost,
+    /// The server takes no writes: a replica, or a primary that gives way to another.
+    ReadOnly,
+    /// The server, or this account, has as many connections as it may.
+    TooManyConnections,
+    /// No connection could be had in time, or the server cannot serve now.
+    Unavailable,
+    /// A row breaks what the tables promise.
+    Corrupt,
+    /// The statement itself is wrong; repeating it changes nothing.
+    Statement,
+}
+
+impl Class {
+    pub const ALL: &'static [Class] = &[
+        Class::Deadlock,
+        Class::LockWait,
+        Class::RowBusy,
+        Class::Duplicate,
+        Class::VersionConflict,
+        Class::ConnectionLost,
+        Class::ReadOnly,
+        Class::TooManyConnections,
+        Class::Unavailable,
+        Class::Corrupt,
+        Class::Statement,
+    ];
+
+    /// For metrics and log fields.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Deadlock => "deadlock",
+            Class::LockWait => "lock_wait",
+            Class::RowBusy => "row_busy",
+            Class::Duplicate => "duplicate",
+            Class::VersionConflict => "version_conflict",
+            Class::ConnectionLost => "connection_lost",
+            Class::ReadOnly => "read_only",
+            Class::TooManyConnections => "too_many_connections",
+            Class::Unavailable => "unavailable",
+            Class::Corrupt => "corrupt",
+            Class::Statement => "statement",
+        }
+    }
+
+    /// The same unit of work may succeed when it is repeated from its beginning.
+    pub fn is_transient(self) -> bool {
+        match self {
+            Class::Deadlock
+            | Class::LockWait
+            | Class::RowBusy
+            | Class::VersionConflict
+            | Class::ConnectionLost
+            | Class::ReadOnly
+            | Class::TooManyConnections
+            | Class::Unavailable => true,
+            Class::Duplicate | Class::Corrupt | Class::Statement => false,
+        }
+    }
+
+    /// The connection can no longer be used.
+    pub fn ends_connection(self) -> bool {
+        match self {
+            Class::ConnectionLost | Class::ReadOnly | Class::TooManyConnections | Class::Unavailable => true,
+            Class::Deadlock
+            | Class::LockWait
+            | Class::RowBusy
+            | Class::Duplicate
+            | Class::VersionConflict
+            | Class::Corrupt
+            | Class::Statement => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Never holds the database's URL or password.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    #[error("the database answered: {source}")]
+    Database { class: Class, source: DieselError },
+    #[error("cannot connect to the database: {message}")]
+    Connect { class: Class, message: String },
+    #[error("no database connection was free within {waited_ms} ms")]
+    PoolExhausted { waited_ms: u128 },
+    #[error("{matched} of {expected} rows were at the version that was loaded")]
+    VersionConflict { expected: usize, matched: usize },
+    #[error("the tables contradict themselves: {0}")]
+    Corrupt(String),
+}
+
+impl DbError {
+    pub fn class(&self) -> Class {
+        match self {
+            DbError::Database { class, .. } | DbError::Connect { class, .. } => *class,
+            DbError::PoolExhausted { .. } => Class::Unavailable,
+            DbError::VersionConflict { .. } => Class::VersionConflict,
+            DbError::Corrupt(_) => Class::Corrupt,
+        }
+    }
+
+    pub fn is_transient(&self) -> bool {
+        self.class().is_transient()
+    }
+
+    /// For an UPDATE that is guarded by versions. Connections count the rows that matched, not those that changed.
+    pub(super) fn unless_all_matched(matched: usize, expected: usize) -> Result<(), DbError> {
+        if matched == expected { Ok(()) } else { Err(DbError::VersionConflict { expected, matched }) }
+    }
+}
+
+impl From<DieselError> for DbError {
+    fn from(source: DieselError) -> Self {
+        DbError::Database { class: class_of(&source), source }
+    }
+}
+
+impl From<ConnectionError> for DbError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "diesel may add kinds")]
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::CouldntSetupConfiguration(source) => {
+                DbError::Connect { class: class_of(&source), message: source.to_string() }
+            }
+            ConnectionError::InvalidConnectionUrl(message) => DbError::Connect { class: Class::Statement, message },
+            other => DbError::Connect { class: Class::Unavailable, message: other.to_string() },
+        }
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "diesel may add kinds")]
+fn class_of(error: &DieselError) -> Class {
+    match error {
+        DieselError::DatabaseError(kind, information) => match kind {
+            DatabaseErrorKind::UniqueViolation => Class::Duplicate,
+            DatabaseErrorKind::ClosedConnection => Class::ConnectionLost,
+            _ => class_of_text(information.message()),
+        },
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => class_of(commit_error),
+        DieselError::BrokenTransactionManager => Class::ConnectionLost,
+        DieselError::DeserializationError(_) => Class::Corrupt,
+        _ => Class::Statement,
+    }
+}
+
+/// How the texts begin, in English, with the number that each has on the server.
+const TEXTS: &[(&str, Class)] = &[
+    ("Deadlock found when trying to get lock", Class::Deadlock), // 1213
+    ("Plugin instructed the server to rollback the current transaction", Class::Deadlock), // 3101: group replication
+    ("Lock wait timeout exceeded", Class::LockWait),             // 1205; MariaDB's NOWAIT too
+    ("Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set", Class::RowBusy), // 3572
+    ("Input/output error: ", Class::ConnectionLost),             // the driver's own
+    ("Driver error: ", Class::ConnectionLost),                   // the driver's own
+    ("Server shutdown in progress", Class::ConnectionLost),      // 1053
+    ("Connection was killed", Class::ConnectionLost),            // MariaDB 1927
+    ("The client was disconnected by the server", Class::ConnectionLost), // 4031
+    ("Query execution was interrupted", Class::ConnectionLost),  // 1317: by KILL, as a rule of the whole connection
+    ("The MySQL server is running with the --", Class::ReadOnly), // 1290: --read-only, --super-read-only
+    ("The MariaDB server is running with the --", Class::ReadOnly), // 1290
+    ("Running in read-only mode", Class::ReadOnly),              // 1836
+    ("Too many connections", Class::TooManyConnections),         // 1040
+    ("Can't create more than max_prepared_stmt_count statements", Class::Unavailable), // 1461
+    ("Error on observer while running replication hook", Class::Unavailable), // 3100: no quorum
+];
+
+fn class_of_text(text: &str) -> Class {
+    if let Some((_, class)) = TEXTS.iter().find(|(begin, _)| text.starts_with(begin)) {
+        return *class;
+    }
+    // 1203 and 1226 begin with the name of the account.
+    if text.contains("max_user_connections") { Class::TooManyConnections } else { Class::Statement }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_succeed_later_is_transient() {
+        let transient: Vec<&str> = Class::ALL.iter().filter(|class| class.is_transient()).map(|c| c.name()).collect();
+        let expected = [
+            "deadlock",
+            "lock_wait",
+            "row_busy",
+            "version_conflict",
+            "connection_lost",
+            "read_only",
+            "too_many_connections",
+            "unavailable",
+        ];
+        assert_eq!(transient, expected);
+    }
+}

@@ -1,0 +1,159 @@
+//! Migrations: what `belay migrate` runs, and whether a database is the one that this release knows.
+
+use std::collections::BTreeSet;
+
+use diesel::migration::{Migration, MigrationSource};
+use diesel::mysql::Mysql;
+use diesel::prelude::*;
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::error::{Class, DbError};
+use super::{Conn, pool, settings, transaction};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// How long a run waits for another one, in seconds.
+const LOCK_WAIT_S: u32 = 300;
+
+diesel::table! {
+    __diesel_schema_migrations (version) {
+        version -> Text,
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    #[error(transparent)]
+    Database(#[from] DbError),
+    #[error("another migration has been running for {LOCK_WAIT_S} s")]
+    Busy,
+    #[error("a migration failed: {0}")]
+    Failed(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    #[error(transparent)]
+    Database(#[from] DbError),
+    #[error("the database is not migrated for this release: {}", describe(missing, unknown))]
+    Mismatch { missing: Vec<String>, unknown: Vec<String> },
+}
+
+fn describe(missing: &[String], unknown: &[String]) -> String {
+    let list = |what: &str, names: &[String]| match names {
+        [] => None,
+        names => Some(format!("{what} {}", names.join(", "))),
+    };
+    let lists = [list("it lacks", missing), list("it has, and this release does not know,", unknown)];
+    lists.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+impl From<diesel::result::Error> for MigrateError {
+    fn from(error: diesel::result::Error) -> Self {
+        MigrateError::Database(error.into())
+    }
+}
+
+/// Runs what has not run yet, one process at a time, and returns the versions that ran. A new database gets its settings.
+pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
+    let mut lock = pool::connect(url).await?;
+    hold_lock(&mut lock).await?;
+    let mut conn = pool::connect(url).await?;
+    conn.batch_execute(&format!("SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}")).await?;
+    // diesel's migrations are synchronous underneath.
+    let migrated = tokio::task::spawn_blocking(move || {
+        let mut harness = AsyncMigrationHarness::new(conn);
+        let ran = harness.run_pending_migrations(MIGRATIONS);
+        let ran = ran.map(|versions| versions.iter().map(ToString::to_string).collect::<Vec<String>>());
+        (harness.into_inner(), ran.map_err(|error| MigrateError::Failed(error.to_string())))
+    });
+    let (mut conn, ran) = migrated.await.map_err(|error| MigrateError::Failed(error.to_string()))?;
+    let ran = ran?;
+    settings::seed(&mut conn).await?;
+    transaction::rollback(&mut lock).await?;
+    Ok(ran)
+}
+
+/// Creates the database that the URL names, unless it is there: for a machine of one's own.
+pub async fn create_database(url: &SecretString) -> Result<(), MigrateError> {
+    let url = url.expose_secret();
+    let (server, name) = match url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) {
+        Some((authority, path)) => {
+            let (name, query) = path.split_once('?').map_or((path, String::new()), |(name, query)| (name, format!("?{query}")));
+            (format!("mysql://{authority}/{query}"), name)
+        }
+        None => (String::new(), ""),
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(is_plain) {
+        return Err(MigrateError::Failed("the URL must name a database by letters, digits and _".to_owned()));
+    }
+    let mut conn = pool::connect(&SecretString::from(server)).await?;
+    conn.batch_execute(&format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4")).await?;
+    Ok(())
+}
+
+/// A row lock on a connection of its own, for each DDL statement commits on the connection it runs on. If this process dies,
+/// the lock goes with the connection.
+async fn hold_lock(lock: &mut Conn) -> Result<(), MigrateError> {
+    let prepare = format!(
+        "SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}, lock_wait_timeout = {LOCK_WAIT_S}; \
+         CREATE TABLE IF NOT EXISTS migration_lock (id TINYINT UNSIGNED NOT NULL PRIMARY KEY) ENGINE = InnoDB; \
+         INSERT IGNORE INTO migration_lock (id) VALUES (1)"
+    );
+    let held = async {
+        lock.batch_execute(&prepare).await?;
+        transaction::begin_write(lock).await?;
+        lock.batch_execute("SELECT id FROM migration_lock WHERE id = 1 FOR UPDATE").await?;
+        Ok(())
+    };
+    held.await.map_err(|error: DbError| {
+        if error.class() == Class::LockWait { MigrateError::Busy } else { MigrateError::Database(error) }
+    })
+}
+
+/// Refuses a database that lacks a migration of this release or has one that it does not know.
+pub async fn check(conn: &mut Conn) -> Result<(), SchemaError> {
+    let known: Vec<Box<dyn Migration<Mysql>>> = MIGRATIONS
+        .migrations()
+        .map_err(|error| DbError::Corrupt(format!("the migrations inside this program cannot be read: {error}")))?;
+    let applied = applied(conn).await?;
+    let version = |migration: &dyn Migration<Mysql>| migration.name().version().to_string();
+    let missing = known.iter().filter(|migration| !applied.contains(&version(migration.as_ref())));
+    let missing: Vec<String> = missing.map(|migration| migration.name().to_string()).collect();
+    let known: BTreeSet<String> = known.iter().map(|migration| version(migration.as_ref())).collect();
+    let unknown: Vec<String> = applied.difference(&known).cloned().collect();
+    if missing.is_empty() && unknown.is_empty() { Ok(()) } else { Err(SchemaError::Mismatch { missing, unknown }) }
+}
+
+async fn applied(conn: &mut Conn) -> Result<BTreeSet<String>, DbError> {
+    const IS_THERE: &str = "SELECT COUNT(*) AS tables_found FROM information_schema.tables \
+        WHERE table_schema = DATABASE() AND table_name = '__diesel_schema_migrations'";
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        tables_found: i64,
+    }
+    let found: Found = diesel::sql_query(IS_THERE).get_result(conn).await?;
+    if found.tables_found == 0 {
+        return Ok(BTreeSet::new());
+    }
+    let query = __diesel_schema_migrations::table.select(__diesel_schema_migrations::version);
+    Ok(query.load::<String>(conn).await?.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The folder is read when this file is compiled, and cargo does not notice a new one inside it.
+    #[test]
+    fn every_migration_of_the_folder_is_in_the_program() {
+        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
+        let folders = folder.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+        let embedded: Vec<Box<dyn Migration<Mysql>>> = MIGRATIONS.migrations().unwrap();
+        assert_eq!(embedded.len(), folders, "touch server/src/db/migrate.rs");
+    }
+}

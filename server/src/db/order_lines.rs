@@ -1,0 +1,68 @@
+//! What was bought. Read with its order; written by `aggregate` alone.
+
+use belay_domain::ids::{OrderKey, Sku};
+use belay_domain::order::Line;
+use diesel::mysql::Mysql;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Conn;
+use super::columns::{Bytes, Name};
+use super::error::DbError;
+use super::schema::order_lines;
+use super::statement::{self, rows_of_orders, upsert_rows};
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = order_lines, check_for_backend(Mysql), treat_none_as_default_value = false)]
+pub(super) struct LineRow {
+    pub(super) order_key: Bytes<16>,
+    number: u32,
+    sku: Name<Sku>,
+    title: String,
+    quantity: u32,
+    goods: i64,
+    discount: i64,
+    tax: i64,
+}
+
+impl statement::Row for LineRow {
+    fn bytes(&self) -> usize {
+        256 + self.title.len()
+    }
+}
+
+impl LineRow {
+    pub(super) fn of(key: OrderKey, line: &Line) -> Self {
+        Self {
+            order_key: key.into(),
+            number: line.number,
+            sku: Name(line.sku.clone()),
+            title: line.title.clone(),
+            quantity: line.quantity,
+            goods: line.goods,
+            discount: line.discount,
+            tax: line.tax,
+        }
+    }
+
+    pub(super) fn into_line(self) -> Line {
+        Line {
+            number: self.number,
+            sku: self.sku.0,
+            title: self.title,
+            quantity: self.quantity,
+            goods: self.goods,
+            discount: self.discount,
+            tax: self.tax,
+        }
+    }
+}
+
+pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<LineRow>, DbError> {
+    Ok(rows_of_orders!(conn, order_lines, LineRow, keys))
+}
+
+pub(super) async fn write(conn: &mut Conn, rows: &[LineRow]) -> Result<(), DbError> {
+    upsert_rows!(conn, order_lines, rows, [sku, title, quantity, goods, discount, tax]);
+    Ok(())
+}

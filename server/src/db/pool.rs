@@ -1,0 +1,262 @@
+//! Connections, and the guard that keeps a half-read one from being used again.
+//!
+//! A connection whose statement was dropped before its end still has that statement's rows on the way: whoever uses it next
+//! gets *the other caller's rows*. Futures are dropped all the time, whenever a caller hangs up. So a connection that was
+//! taken out returns to the pool only when its user says that the work has ended ([`Checkout::finish`]); in all other cases
+//! it is closed. `tests/db_pool.rs` shows both the fault and the cure.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, TimeoutType};
+use diesel_async::pooled_connection::PoolableConnection;
+use diesel_async::{AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection};
+use futures_util::future::try_join_all;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Conn;
+use super::error::{Class, DbError};
+
+/// A connection that was used this recently is taken to be alive; a longer idle one is asked first.
+const PING_AFTER: Duration = Duration::from_secs(5);
+/// A connection that nobody wanted for this long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(600);
+/// How often the pool is searched for connections to close.
+const REAP_EVERY: Duration = Duration::from_secs(30);
+
+/// One statement list, sent at once, because a list of init statements would be run in reverse order.
+///
+/// A dropped transaction that waits for a lock keeps the locks it has until that wait ends: hence the short wait. Errors are
+/// told apart by their English texts: hence the messages.
+const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+    SET SESSION innodb_lock_wait_timeout = 2, \
+    sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+    time_zone = '+00:00', lc_messages = 'en_US'";
+
+/// How a pool behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolSettings {
+    /// Most connections at the same time.
+    pub size: usize,
+    /// How long a caller waits for a free connection.
+    pub wait_max: Duration,
+    /// How long connecting may take.
+    pub create_max: Duration,
+    /// How long an idle connection may take to say that it is alive.
+    pub recycle_max: Duration,
+    /// A connection older than this is closed when it is idle, so that connections find their way to a new primary.
+    pub age_max: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            size: 16,
+            wait_max: Duration::from_secs(2),
+            create_max: Duration::from_secs(5),
+            recycle_max: Duration::from_secs(2),
+            age_max: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Connects outside any pool, for what runs alone: migrations.
+pub async fn connect(url: &SecretString) -> Result<Conn, DbError> {
+    let mut conn = AsyncMysqlConnection::establish(over_tcp(url).expose_secret()).await?;
+    conn.batch_execute(SESSION).await?;
+    Ok(conn)
+}
+
+/// The URL with `prefer_socket=false`: the driver would else leave the address it was given and reconnect through the socket
+/// file that the server names, past any proxy, or to the wrong server.
+fn over_tcp(url: &SecretString) -> SecretString {
+    let url = url.expose_secret();
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("prefer_socket="));
+    let query: Vec<&str> = kept.chain(["prefer_socket=false"]).collect();
+    SecretString::from(format!("{base}?{}", query.join("&")))
+}
+
+struct Manager {
+    url: SecretString,
+}
+
+impl managed::Manager for Manager {
+    type Type = Conn;
+    type Error = DbError;
+
+    async fn create(&self) -> Result<Conn, DbError> {
+        connect(&self.url).await
+    }
+
+    async fn recycle(&self, conn: &mut Conn, metrics: &Metrics) -> managed::RecycleResult<DbError> {
+        if conn.is_broken() {
+            return Err(RecycleError::message("it has an open transaction"));
+        }
+        if metrics.last_used() > PING_AFTER {
+            conn.batch_execute("DO 0").await.map_err(DbError::from)?;
+        }
+        Ok(())
+    }
+}
+
+/// A bounded set of connections to one database. Cloning it is cheap and shares it.
+#[derive(Clone)]
+pub struct Pool {
+    inner: managed::Pool<Manager>,
+    wait_max: Duration,
+    age_max: Duration,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+/// How many connections are there and who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    pub used: usize,
+    pub idle: usize,
+    pub waiting: usize,
+}
+
+impl Pool {
+    /// A pool for `mysql://user:password@host:port/database`. Connects to nothing yet; see [`Pool::warm`].
+    pub fn new(url: &SecretString, settings: PoolSettings) -> Result<Self, DbError> {
+        let refused = |message: String| DbError::Connect { class: Class::Statement, message };
+        if !url.expose_secret().starts_with("mysql://") {
+            return Err(refused("the URL must look like mysql://user:password@host:port/database".to_owned()));
+        }
+        let builder = managed::Pool::builder(Manager { url: url.clone() })
+            .max_size(settings.size)
+            .wait_timeout(Some(settings.wait_max))
+            .create_timeout(Some(settings.create_max))
+            .recycle_timeout(Some(settings.recycle_max))
+            // The connection that was used last is the likeliest to be alive, and has its statements prepared.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1);
+        let inner = builder.build().map_err(|error| refused(error.to_string()))?;
+        Ok(Self { inner, wait_max: settings.wait_max, age_max: settings.age_max })
+    }
+
+    /// Opens all connections, so that the first callers don't wait for them and a wrong URL shows at once.
+    pub async fn warm(&self) -> Result<(), DbError> {
+        let size = self.inner.status().max_size;
+        let all = try_join_all((0..size).map(|_| self.checkout())).await?;
+        all.into_iter().for_each(Checkout::finish);
+        Ok(())
+    }
+
+    /// Waits for a connection, not longer than [`PoolSettings::wait_max`].
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub async fn checkout(&self) -> Result<Checkout, DbError> {
+        match self.inner.get().await {
+            Ok(object) => Ok(Checkout { object: Some(object) }),
+            Err(PoolError::Backend(error)) => Err(error),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => {
+                Err(DbError::PoolExhausted { waited_ms: self.wait_max.as_millis() })
+            }
+            Err(other) => Err(DbError::Connect { class: Class::Unavailable, message: other.to_string() }),
+        }
+    }
+
+    pub fn status(&self) -> PoolStatus {
+        let status = self.inner.status();
+        PoolStatus {
+            used: status.size.saturating_sub(status.available),
+            idle: status.available,
+            waiting: status.waiting,
+        }
+    }
+
+    /// Closes idle and old connections now and then, for as long as the pool is used. To be spawned.
+    pub fn reaper(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (pool, age_max) = (self.inner.weak(), self.age_max);
+        async move {
+            loop {
+                tokio::time::sleep(REAP_EVERY).await;
+                let Some(pool) = pool.upgrade() else { return };
+                let _ = pool.retain(|_, metrics| metrics.age() < age_max && metrics.last_used() < IDLE_MAX);
+            }
+        }
+    }
+}
+
+/// A connection in somebody's hands. Dropping it closes it; [`Checkout::finish`] returns it.
+#[must_use]
+pub struct Checkout {
+    object: Option<Object<Manager>>,
+}
+
+impl Checkout {
+    /// The work has ended: every future on this connection was driven to its end. With a transaction still open it is closed
+    /// all the same.
+    pub fn finish(mut self) {
+        if !self.is_broken()
+            && let Some(object) = self.object.take()
+        {
+            drop(object);
+        }
+    }
+
+    /// The work has ended with this result; an error that ends the connection closes it.
+    pub fn finish_with<T>(self, result: Result<T, DbError>) -> Result<T, DbError> {
+        if !result.as_ref().is_err_and(|error| error.class().ends_connection()) {
+            self.finish();
+        }
+        result
+    }
+}
+
+impl fmt::Debug for Checkout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Checkout")
+    }
+}
+
+impl Deref for Checkout {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        self.object.as_ref().expect("it is taken only at the end")
+    }
+}
+
+impl DerefMut for Checkout {
+    fn deref_mut(&mut self) -> &mut Conn {
+        self.object.as_mut().expect("it is taken only at the end")
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take() {
+            drop(Object::take(object));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_is_never_preferred() {
+        let over_tcp = |url: &str| over_tcp(&SecretString::from(url)).expose_secret().to_owned();
+        assert_eq!(over_tcp("mysql://u@h/d"), "mysql://u@h/d?prefer_socket=false");
+        assert_eq!(over_tcp("mysql://u@h/d?prefer_socket=true&a=1"), "mysql://u@h/d?a=1&prefer_socket=false");
+    }
+
+    #[test]
+    fn the_password_is_not_shown() {
+        let pool = Pool::new(&SecretString::from("mysql://u:hunter2@h/d"), PoolSettings::default());
+        assert!(!format!("{pool:?}").contains("hunter2"));
+        let refused = Pool::new(&SecretString::from("postgres://u:hunter2@h/d"), PoolSettings::default()).unwrap_err();
+        assert!(!format!("{refused:?} {refused}").contains("hunter2"));
+    }
+}

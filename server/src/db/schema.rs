@@ -1,0 +1,321 @@
+//! The tables, as diesel knows them. Kept by hand beside the migrations; a test compares it with a migrated database.
+
+diesel::table! {
+    orders (order_key) {
+        order_key -> Binary,
+        store_id -> Text,
+        order_id -> Text,
+        shard_partition -> Unsigned<SmallInt>,
+        version -> Unsigned<BigInt>,
+        state -> Text,
+        buyer_id -> Text,
+        buyer_email_hash -> Nullable<Binary>,
+        buyer_username_hash -> Nullable<Binary>,
+        seller_id -> Text,
+        country_code -> Text,
+        region -> Text,
+        city -> Text,
+        currency -> Text,
+        shipping -> BigInt,
+        shipping_tax -> BigInt,
+        policy_version -> Unsigned<Integer>,
+        create_time -> Datetime,
+        update_time -> Datetime,
+        pay_by -> Datetime,
+        pay_by_moved -> Bool,
+        paid_time -> Nullable<Datetime>,
+        create_fingerprint -> Binary,
+        next_due -> Nullable<Datetime>,
+        line_count -> Unsigned<Integer>,
+        payment_count -> Unsigned<Integer>,
+        shipment_count -> Unsigned<Integer>,
+        cancellation_count -> Unsigned<Integer>,
+        refund_count -> Unsigned<Integer>,
+        incident_count -> Unsigned<Integer>,
+    }
+}
+
+diesel::table! {
+    order_lines (order_key, number) {
+        order_key -> Binary,
+        number -> Unsigned<Integer>,
+        sku -> Text,
+        title -> Text,
+        quantity -> Unsigned<Integer>,
+        goods -> BigInt,
+        discount -> BigInt,
+        tax -> BigInt,
+    }
+}
+
+diesel::table! {
+    payments (order_key, number) {
+        order_key -> Binary,
+        number -> Unsigned<Integer>,
+        provider_payment_id -> Text,
+        method -> Text,
+        state -> Text,
+        authorized -> BigInt,
+        captured -> BigInt,
+        returned_outside -> BigInt,
+        create_time -> Datetime,
+        update_time -> Datetime,
+        capture_time -> Nullable<Datetime>,
+        provider_event_ids -> Text,
+    }
+}
+
+diesel::table! {
+    shipments (order_key, number) {
+        order_key -> Binary,
+        number -> Unsigned<Integer>,
+        store_id -> Text,
+        seller_id -> Text,
+        warehouse_id -> Text,
+        carrier_id -> Text,
+        stage -> Text,
+        fence -> Unsigned<Integer>,
+        shipping -> BigInt,
+        shipping_tax -> BigInt,
+        tracking_number -> Nullable<Text>,
+        create_time -> Datetime,
+        update_time -> Datetime,
+        dispatch_time -> Nullable<Datetime>,
+        deliver_time -> Nullable<Datetime>,
+        last_tracking_time -> Nullable<Datetime>,
+        carrier_event_ids -> Text,
+    }
+}
+
+diesel::table! {
+    shipment_units (order_key, shipment_number, line_number, first_unit) {
+        order_key -> Binary,
+        shipment_number -> Unsigned<Integer>,
+        line_number -> Unsigned<Integer>,
+        first_unit -> Unsigned<Integer>,
+        unit_count -> Unsigned<Integer>,
+    }
+}
+
+diesel::table! {
+    cancellations (order_key, number) {
+        order_key -> Binary,
+        number -> Unsigned<Integer>,
+        store_id -> Text,
+        seller_id -> Text,
+        state -> Text,
+        outcome -> Nullable<Text>,
+        close_reason -> Nullable<Text>,
+        reason -> Text,
+        fault -> Text,
+        note -> Nullable<Text>,
+        evidence -> Text,
+        counted -> Bool,
+        effects -> Text,
+        requester_role -> Text,
+        requester_id -> Text,
+        submitted_by_role -> Text,
+        submitted_by_id -> Text,
+        policy_version -> Unsigned<Integer>,
+        create_time -> Datetime,
+        close_time -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    cancellation_parts (order_key, cancellation_number, part_number) {
+        order_key -> Binary,
+        cancellation_number -> Unsigned<Integer>,
+        part_number -> Unsigned<Integer>,
+        shipment_number -> Unsigned<Integer>,
+        path -> Text,
+        state -> Text,
+        rule -> Nullable<Text>,
+        plan -> Text,
+        refused_reason -> Nullable<Text>,
+        next_actions -> Text,
+        refund_goods -> BigInt,
+        refund_tax -> BigInt,
+        refund_shipping -> BigInt,
+        refund_excess -> BigInt,
+    }
+}
+
+diesel::table! {
+    cancellation_units (order_key, cancellation_number, part_number, line_number, first_unit) {
+        order_key -> Binary,
+        cancellation_number -> Unsigned<Integer>,
+        part_number -> Unsigned<Integer>,
+        line_number -> Unsigned<Integer>,
+        first_unit -> Unsigned<Integer>,
+        unit_count -> Unsigned<Integer>,
+    }
+}
+
+diesel::table! {
+    gates (order_key, cancellation_number, part_number, gate_number) {
+        order_key -> Binary,
+        cancellation_number -> Unsigned<Integer>,
+        part_number -> Unsigned<Integer>,
+        gate_number -> Unsigned<Integer>,
+        kind -> Text,
+        state -> Text,
+        respond_within_micros -> Nullable<BigInt>,
+        on_timeout -> Text,
+        on_dispatch -> Text,
+        on_lost -> Text,
+        open_time -> Nullable<Datetime>,
+        respond_by -> Nullable<Datetime>,
+        close_time -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    refunds (order_key, number) {
+        order_key -> Binary,
+        number -> Unsigned<Integer>,
+        store_id -> Text,
+        seller_id -> Text,
+        payment_number -> Unsigned<Integer>,
+        cancellation_number -> Nullable<Unsigned<Integer>>,
+        kind -> Text,
+        state -> Text,
+        goods -> BigInt,
+        tax -> BigInt,
+        shipping -> BigInt,
+        excess -> BigInt,
+        due_by -> Datetime,
+        worker_id -> Nullable<Text>,
+        lease_until -> Nullable<Datetime>,
+        provider_refund_id -> Nullable<Text>,
+        failure_code -> Nullable<Text>,
+        create_time -> Datetime,
+        update_time -> Datetime,
+        settle_time -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    incidents (order_key, number) {
+        order_key -> Binary,
+        number -> Unsigned<Integer>,
+        store_id -> Text,
+        kind -> Text,
+        state -> Text,
+        shipment_number -> Nullable<Unsigned<Integer>>,
+        refund_number -> Nullable<Unsigned<Integer>>,
+        create_time -> Datetime,
+        resolve_time -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    decisions (order_key, request_id, caller) {
+        order_key -> Binary,
+        request_id -> Binary,
+        caller -> Text,
+        store_id -> Text,
+        decision_time -> Datetime,
+        policy_version -> Unsigned<Integer>,
+        accepted -> Bool,
+        record -> Text,
+    }
+}
+
+diesel::table! {
+    requests (order_key, request_id, caller) {
+        order_key -> Binary,
+        request_id -> Binary,
+        caller -> Text,
+        fingerprint -> Binary,
+        answer -> Binary,
+        create_time -> Datetime,
+    }
+}
+
+diesel::table! {
+    events (shard_partition, position) {
+        shard_partition -> Unsigned<SmallInt>,
+        position -> Unsigned<BigInt>,
+        order_key -> Binary,
+        store_id -> Text,
+        order_version -> Unsigned<BigInt>,
+        event_type -> Text,
+        event_time -> Datetime,
+        payload -> Binary,
+    }
+}
+
+diesel::table! {
+    partition_heads (shard_partition) {
+        shard_partition -> Unsigned<SmallInt>,
+        head -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
+    manual_clock (id) {
+        id -> Unsigned<TinyInt>,
+        now -> Datetime,
+    }
+}
+
+diesel::table! {
+    settings (name) {
+        name -> Text,
+        value -> Text,
+    }
+}
+
+diesel::table! {
+    stores (store_id) {
+        store_id -> Text,
+        display_name -> Text,
+        time_zone -> Text,
+        default_warehouse_id -> Nullable<Text>,
+        default_carrier_id -> Nullable<Text>,
+        version -> Unsigned<BigInt>,
+        create_time -> Datetime,
+        update_time -> Datetime,
+        fingerprint -> Binary,
+    }
+}
+
+diesel::table! {
+    policies (store_id, version) {
+        store_id -> Text,
+        version -> Unsigned<Integer>,
+        name -> Text,
+        document -> Text,
+        create_time -> Datetime,
+    }
+}
+
+diesel::table! {
+    policy_activations (store_id, effective_time) {
+        store_id -> Text,
+        effective_time -> Datetime,
+        version -> Unsigned<Integer>,
+    }
+}
+
+diesel::table! {
+    carriers (store_id, carrier_id) {
+        store_id -> Text,
+        carrier_id -> Text,
+        display_name -> Text,
+        in_transit_cancel -> Bool,
+        partner_delivery -> Bool,
+        version -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
+    warehouses (store_id, warehouse_id) {
+        store_id -> Text,
+        warehouse_id -> Text,
+        display_name -> Text,
+        time_zone -> Text,
+        version -> Unsigned<BigInt>,
+    }
+}

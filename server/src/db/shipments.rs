@@ -1,0 +1,151 @@
+//! Shipments. Read with their order; written by `aggregate` alone. The list may run anywhere.
+
+use belay_domain::ids::{CarrierId, ExternalId, OrderKey, SellerId, StoreId, WarehouseId};
+use belay_domain::order::Order;
+use belay_domain::shipment::{Shipment, Stage};
+use belay_domain::units::UnitSet;
+use diesel::mysql::Mysql;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::columns::{At, Bytes, Json, Name};
+use super::error::DbError;
+use super::schema::shipments;
+use super::statement::{self, page_newest_first, rows_of_orders, upsert_rows};
+use super::{Conn, Place};
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = shipments, check_for_backend(Mysql), treat_none_as_default_value = false)]
+pub(super) struct ShipmentRow {
+    pub(super) order_key: Bytes<16>,
+    pub(super) number: u32,
+    store_id: Name<StoreId>,
+    seller_id: Name<SellerId>,
+    warehouse_id: Name<WarehouseId>,
+    carrier_id: Name<CarrierId>,
+    stage: Name<Stage>,
+    fence: u32,
+    shipping: i64,
+    shipping_tax: i64,
+    tracking_number: Option<Name<ExternalId>>,
+    create_time: At,
+    update_time: At,
+    dispatch_time: Option<At>,
+    deliver_time: Option<At>,
+    last_tracking_time: Option<At>,
+    carrier_event_ids: Json<Vec<ExternalId>>,
+}
+
+impl statement::Row for ShipmentRow {
+    fn bytes(&self) -> usize {
+        640 + self.carrier_event_ids.0.len() * 132
+    }
+}
+
+impl ShipmentRow {
+    pub(super) fn of(key: OrderKey, order: &Order, shipment: &Shipment) -> Self {
+        Self {
+            order_key: key.into(),
+            number: shipment.number,
+            store_id: Name(order.store.clone()),
+            seller_id: Name(order.seller.clone()),
+            warehouse_id: Name(shipment.warehouse.clone()),
+            carrier_id: Name(shipment.carrier.clone()),
+            stage: Name(shipment.stage),
+            fence: shipment.fence,
+            shipping: shipment.shipping,
+            shipping_tax: shipment.shipping_tax,
+            tracking_number: shipment.tracking_number.clone().map(Name),
+            create_time: At(order.create_time),
+            update_time: At(shipment.update_time),
+            dispatch_time: shipment.dispatch_time.map(At),
+            deliver_time: shipment.deliver_time.map(At),
+            last_tracking_time: shipment.last_tracking_time.map(At),
+            carrier_event_ids: Json(shipment.carrier_event_ids.clone()),
+        }
+    }
+
+    pub(super) fn into_shipment(self, units: UnitSet) -> Shipment {
+        Shipment {
+            number: self.number,
+            warehouse: self.warehouse_id.0,
+            carrier: self.carrier_id.0,
+            stage: self.stage.0,
+            fence: self.fence,
+            units,
+            shipping: self.shipping,
+            shipping_tax: self.shipping_tax,
+            tracking_number: self.tracking_number.map(|number| number.0),
+            dispatch_time: self.dispatch_time.map(|time| time.0),
+            deliver_time: self.deliver_time.map(|time| time.0),
+            update_time: self.update_time.0,
+            last_tracking_time: self.last_tracking_time.map(|time| time.0),
+            carrier_event_ids: self.carrier_event_ids.0,
+        }
+    }
+}
+
+pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<ShipmentRow>, DbError> {
+    Ok(rows_of_orders!(conn, shipments, ShipmentRow, keys))
+}
+
+pub(super) async fn write(conn: &mut Conn, rows: &[ShipmentRow]) -> Result<(), DbError> {
+    upsert_rows!(
+        conn,
+        shipments,
+        rows,
+        [
+            warehouse_id,
+            carrier_id,
+            stage,
+            fence,
+            shipping,
+            shipping_tax,
+            tracking_number,
+            update_time,
+            dispatch_time,
+            deliver_time,
+            last_tracking_time,
+            carrier_event_ids
+        ]
+    );
+    Ok(())
+}
+
+/// Which shipments to list. All given fields must match.
+#[derive(Debug, Clone)]
+pub struct ShipmentFilter {
+    pub store: StoreId,
+    pub order: Option<OrderKey>,
+    pub seller: Option<SellerId>,
+    pub warehouse: Option<WarehouseId>,
+    pub carrier: Option<CarrierId>,
+    pub stage: Option<Stage>,
+}
+
+/// One page of shipments, those of the newest orders first, after the last one of the page before. `create_time` is the
+/// order's: by `update_time` a shipment that changes between two pages could be missed.
+pub async fn list(
+    conn: &mut Conn,
+    filter: &ShipmentFilter,
+    after: Option<Place>,
+    limit: u16,
+) -> Result<Vec<Place>, DbError> {
+    let mut query = shipments::table.filter(shipments::store_id.eq(filter.store.as_str())).into_boxed();
+    if let Some(order) = filter.order {
+        query = query.filter(shipments::order_key.eq(Bytes::from(order)));
+    }
+    if let Some(seller) = &filter.seller {
+        query = query.filter(shipments::seller_id.eq(seller.as_str()));
+    }
+    if let Some(warehouse) = &filter.warehouse {
+        query = query.filter(shipments::warehouse_id.eq(warehouse.as_str()));
+    }
+    if let Some(carrier) = &filter.carrier {
+        query = query.filter(shipments::carrier_id.eq(carrier.as_str()));
+    }
+    if let Some(stage) = filter.stage {
+        query = query.filter(shipments::stage.eq(stage.name()));
+    }
+    Ok(page_newest_first!(conn, shipments, query, after, limit))
+}

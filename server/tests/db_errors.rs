@@ -1,0 +1,149 @@
+//! Each class of error, provoked on the real server: their texts are all that tells them apart.
+
+mod common;
+
+use std::time::Duration;
+
+use belay_server::db::pool::PoolSettings;
+use belay_server::db::{Class, Conn, DbError, Pool, pool, transaction};
+use common::{TestDatabase, root};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use secrecy::SecretString;
+
+async fn with_rows() -> TestDatabase {
+    let database = TestDatabase::empty().await;
+    let create = "CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL); INSERT INTO t VALUES (1, 0), (2, 0)";
+    database.connect().await.batch_execute(create).await.unwrap();
+    database
+}
+
+async fn class_of(conn: &mut Conn, sql: &str) -> Class {
+    DbError::from(conn.batch_execute(sql).await.unwrap_err()).class()
+}
+
+/// A transaction that holds row 1.
+async fn holder(database: &TestDatabase) -> Conn {
+    let mut conn = database.connect().await;
+    transaction::begin_write(&mut conn).await.unwrap();
+    conn.batch_execute("UPDATE t SET n = n + 1 WHERE id = 1").await.unwrap();
+    conn
+}
+
+#[tokio::test]
+async fn a_deadlock_is_told_and_leaves_a_connection_that_can_go_on() {
+    let database = with_rows().await;
+    let (mut a, mut b) = (holder(&database).await, database.connect().await);
+    transaction::begin_write(&mut b).await.unwrap();
+    b.batch_execute("UPDATE t SET n = n + 1 WHERE id = 2").await.unwrap();
+    let (in_a, in_b) = tokio::join!(
+        a.batch_execute("UPDATE t SET n = n + 1 WHERE id = 2"),
+        b.batch_execute("UPDATE t SET n = n + 1 WHERE id = 1"),
+    );
+    let (victim, error) = if in_a.is_err() { (&mut a, in_a) } else { (&mut b, in_b) };
+    assert_eq!(DbError::from(error.unwrap_err()).class(), Class::Deadlock);
+    transaction::rollback(victim).await.unwrap();
+    transaction::begin_write(victim).await.unwrap();
+    transaction::commit(victim).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_that_is_waited_for_too_long_is_told() {
+    let database = with_rows().await;
+    let (_holder, mut waiter) = (holder(&database).await, database.connect().await);
+    waiter.batch_execute("SET SESSION innodb_lock_wait_timeout = 1").await.unwrap();
+    assert_eq!(class_of(&mut waiter, "UPDATE t SET n = 5 WHERE id = 1").await, Class::LockWait);
+}
+
+#[tokio::test]
+async fn a_busy_row_is_told_at_once() {
+    let database = with_rows().await;
+    let (_holder, mut other) = (holder(&database).await, database.connect().await);
+    let class = class_of(&mut other, "SELECT n FROM t WHERE id = 1 FOR UPDATE NOWAIT").await;
+    assert_eq!(class, Class::RowBusy);
+}
+
+#[tokio::test]
+async fn a_second_row_with_the_same_key_is_told() {
+    let database = with_rows().await;
+    assert_eq!(class_of(&mut database.connect().await, "INSERT INTO t VALUES (1, 1)").await, Class::Duplicate);
+}
+
+#[tokio::test]
+async fn a_wrong_statement_is_nobody_elses_fault() {
+    let database = with_rows().await;
+    let mut conn = database.connect().await;
+    for wrong in ["SELECT nothing FROM t", "INSERT INTO t VALUES (3, NULL)", "SELEKT", "INSERT INTO t VALUES (3, 1e99)"] {
+        assert_eq!(class_of(&mut conn, wrong).await, Class::Statement, "{wrong}");
+    }
+    transaction::begin_snapshot(&mut conn).await.unwrap();
+    assert_eq!(class_of(&mut conn, "UPDATE t SET n = 1").await, Class::Statement);
+}
+
+#[derive(diesel::QueryableByName)]
+struct Id {
+    #[diesel(sql_type = diesel::sql_types::Unsigned<diesel::sql_types::BigInt>)]
+    id: u64,
+}
+
+#[tokio::test]
+async fn a_killed_connection_is_told_and_not_used_again() {
+    let database = with_rows().await;
+    let pool = database.pool(1);
+    let mut conn = pool.checkout().await.unwrap();
+    let Id { id } = diesel::sql_query("SELECT CONNECTION_ID() AS id").get_result(&mut *conn).await.unwrap();
+    root().await.batch_execute(&format!("KILL {id}")).await.unwrap();
+    let error = conn.batch_execute("DO 0").await.map_err(DbError::from).unwrap_err();
+    assert_eq!(error.class(), Class::ConnectionLost, "{error}");
+    conn.finish_with::<()>(Err(error)).unwrap_err();
+    pool.checkout().await.unwrap().batch_execute("DO 0").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_statement_that_is_killed_is_told() {
+    let database = with_rows().await;
+    let mut conn = database.connect().await;
+    let Id { id } = diesel::sql_query("SELECT CONNECTION_ID() AS id").get_result(&mut conn).await.unwrap();
+    let kill = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        root().await.batch_execute(&format!("KILL {id}")).await.unwrap();
+    };
+    let (class, ()) = tokio::join!(class_of(&mut conn, "SELECT COUNT(*) FROM t WHERE SLEEP(5) = 0"), kill);
+    assert_eq!(class, Class::ConnectionLost);
+}
+
+/// The account may not write while the server is read-only; root may, so that the tests beside this one go on.
+#[tokio::test]
+async fn a_read_only_server_is_told() {
+    let database = with_rows().await;
+    let user = format!("reader_{:x}", fastrand::u32(..));
+    let mut root = root().await;
+    let create = format!("CREATE USER {user}; GRANT ALL ON {}.* TO {user}", database.name);
+    root.batch_execute(&create).await.unwrap();
+    let mut conn = pool::connect(&database.url_as(&user)).await.unwrap();
+    root.batch_execute("SET GLOBAL read_only = ON").await.unwrap();
+    let error = conn.batch_execute("UPDATE t SET n = 1").await;
+    root.batch_execute(&format!("SET GLOBAL read_only = OFF; DROP USER {user}")).await.unwrap();
+    assert_eq!(DbError::from(error.unwrap_err()).class(), Class::ReadOnly);
+}
+
+#[tokio::test]
+async fn too_many_connections_are_told() {
+    let database = with_rows().await;
+    let user = format!("single_{:x}", fastrand::u32(..));
+    let mut root = root().await;
+    let create = format!("CREATE USER {user} WITH MAX_USER_CONNECTIONS 1; GRANT ALL ON {}.* TO {user}", database.name);
+    root.batch_execute(&create).await.unwrap();
+    let _first = pool::connect(&database.url_as(&user)).await.unwrap();
+    let second = pool::connect(&database.url_as(&user)).await.map(drop).unwrap_err();
+    root.batch_execute(&format!("DROP USER {user}")).await.unwrap();
+    assert_eq!(second.class(), Class::TooManyConnections, "{second}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_told_without_the_password() {
+    let url = SecretString::from("mysql://root:hunter2@127.0.0.1:1/x");
+    let settings = PoolSettings { create_max: Duration::from_secs(1), ..PoolSettings::default() };
+    let error = Pool::new(&url, settings).unwrap().checkout().await.unwrap_err();
+    assert_eq!(error.class(), Class::Unavailable);
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+}

@@ -1,0 +1,123 @@
+//! A cancelled read must not hand its rows to the next user of the connection.
+
+mod common;
+
+use std::time::Duration;
+
+use belay_server::db::pool::PoolSettings;
+use belay_server::db::{Class, Conn, Pool, transaction};
+use common::TestDatabase;
+use diesel::prelude::*;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use secrecy::ExposeSecret;
+use tokio::time::{sleep, timeout};
+
+diesel::table! { people (id) { id -> BigInt, name -> Text, } }
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    #[sql_name = "SLEEP"]
+    fn pause(seconds: diesel::sql_types::Double) -> diesel::sql_types::Integer;
+}
+
+async fn with_people() -> TestDatabase {
+    let database = TestDatabase::empty().await;
+    let mut conn = database.connect().await;
+    let create = "CREATE TABLE people (id BIGINT PRIMARY KEY, name VARCHAR(20) NOT NULL);
+        INSERT INTO people VALUES (1, 'alice'), (2, 'bob')";
+    conn.batch_execute(create).await.unwrap();
+    database
+}
+
+async fn person(conn: &mut Conn, id: i64, seconds: f64) -> QueryResult<(i64, String)> {
+    let query = people::table.filter(people::id.eq(id)).filter(pause(seconds).eq(0));
+    query.select((people::id, people::name)).first(conn).await
+}
+
+/// How long the first caller's read takes, and when that caller hangs up.
+const READ_S: f64 = 0.2;
+const HANGS_UP: Duration = Duration::from_millis(50);
+
+#[tokio::test]
+async fn a_cancelled_read_never_answers_the_next_caller() {
+    let database = with_people().await;
+    let pool = database.pool(1);
+    let mut right = 0;
+    for _ in 0..10 {
+        let cancelled = async {
+            let mut conn = pool.checkout().await.unwrap();
+            person(&mut conn, 1, 0.0).await.unwrap(); // from now on the statement is prepared, as on any warm connection
+            person(&mut conn, 1, READ_S).await.unwrap();
+            conn.finish();
+        };
+        assert!(timeout(HANGS_UP, cancelled).await.is_err(), "it was to be cancelled");
+        let mut conn = pool.checkout().await.unwrap();
+        right += usize::from(person(&mut conn, 2, 0.0).await.unwrap() == (2, "bob".to_owned()));
+        conn.finish();
+    }
+    assert_eq!(right, 10);
+}
+
+/// Without the guard the fault is there. If this test ever fails, the guard may no longer be needed.
+#[tokio::test]
+async fn without_the_guard_the_next_caller_gets_the_rows_of_the_cancelled_one() {
+    let database = with_people().await;
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    let manager = AsyncDieselConnectionManager::<Conn>::new_with_config(database.url.expose_secret(), config);
+    let pool = deadpool::Pool::builder(manager).max_size(1).build().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the unguarded pool is what is tested")]
+    let unguarded = async || pool.get().await.unwrap();
+    let mut conn = unguarded().await;
+    person(&mut conn, 1, 0.0).await.unwrap();
+    drop(conn);
+
+    let cancelled = async { person(&mut *unguarded().await, 1, READ_S).await };
+    assert!(timeout(HANGS_UP, cancelled).await.is_err(), "it was to be cancelled");
+    sleep(Duration::from_secs_f64(READ_S)).await;
+    let asked_for_bob = person(&mut *unguarded().await, 2, 0.0).await.unwrap();
+    assert_eq!(asked_for_bob, (1, "alice".to_owned()));
+}
+
+#[tokio::test]
+async fn an_open_transaction_does_not_return_to_the_pool() {
+    let database = with_people().await;
+    let pool = database.pool(1);
+    let mut conn = pool.checkout().await.unwrap();
+    transaction::begin_write(&mut conn).await.unwrap();
+    conn.batch_execute("UPDATE people SET name = 'eve' WHERE id = 2").await.unwrap();
+    conn.finish();
+    assert_eq!(pool.status().idle, 0);
+    let mut conn = pool.checkout().await.unwrap();
+    assert_eq!(person(&mut conn, 2, 0.0).await.unwrap().1, "bob");
+    conn.finish();
+    assert_eq!((pool.status().used, pool.status().idle), (0, 1));
+}
+
+#[tokio::test]
+async fn who_waits_too_long_for_a_connection_is_told() {
+    let database = TestDatabase::empty().await;
+    let settings = PoolSettings { size: 1, wait_max: Duration::from_millis(20), ..PoolSettings::default() };
+    let pool = Pool::new(&database.url, settings).unwrap();
+    pool.warm().await.unwrap();
+    let held = pool.checkout().await.unwrap();
+    assert_eq!(pool.checkout().await.unwrap_err().class(), Class::Unavailable);
+    held.finish();
+    pool.checkout().await.unwrap().finish();
+}
+
+#[tokio::test]
+async fn a_session_is_set_up_whole() {
+    #[derive(QueryableByName, Debug, PartialEq)]
+    struct Session {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        text: String,
+    }
+    let database = TestDatabase::empty().await;
+    let mut conn = database.connect().await;
+    let query = "SELECT CONCAT_WS(' ', @@transaction_isolation, @@innodb_lock_wait_timeout, @@time_zone, @@lc_messages, \
+        @@sql_mode LIKE '%STRICT_TRANS_TABLES%', @@character_set_connection) AS text";
+    let session: Session = diesel::sql_query(query).get_result(&mut conn).await.unwrap();
+    assert_eq!(session.text, "READ-COMMITTED 2 +00:00 en_US 1 utf8mb4");
+}

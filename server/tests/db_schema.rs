@@ -1,0 +1,116 @@
+//! The tables are what the code takes them to be, and only such a database is served.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use belay_server::db::migrate::{self, SchemaError};
+use belay_server::db::settings;
+use common::TestDatabase;
+use diesel::QueryableByName;
+use diesel::sql_types::Text;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+#[derive(QueryableByName)]
+struct Column {
+    #[diesel(sql_type = Text)]
+    table_name: String,
+    #[diesel(sql_type = Text)]
+    column_name: String,
+    #[diesel(sql_type = Text)]
+    column_type: String,
+    #[diesel(sql_type = Text)]
+    is_nullable: String,
+    #[diesel(sql_type = Text)]
+    column_key: String,
+}
+
+const COLUMNS: &str = "SELECT table_name AS table_name, column_name AS column_name, \
+    CAST(column_type AS CHAR) AS column_type, is_nullable AS is_nullable, CAST(column_key AS CHAR) AS column_key \
+    FROM information_schema.columns WHERE table_schema = DATABASE() \
+    AND table_name NOT IN ('migration_lock', '__diesel_schema_migrations') ORDER BY table_name, ordinal_position";
+
+/// What diesel calls the type of a column.
+fn diesel_type(column: &Column) -> String {
+    let name = match column.column_type.as_str() {
+        "tinyint(1)" => "Bool",
+        unsigned if unsigned.ends_with(" unsigned") => match unsigned.split([' ', '(']).next() {
+            Some("tinyint") => "Unsigned<TinyInt>",
+            Some("smallint") => "Unsigned<SmallInt>",
+            Some("int") => "Unsigned<Integer>",
+            Some("bigint") => "Unsigned<BigInt>",
+            other => panic!("{other:?}"),
+        },
+        bigint if bigint.starts_with("bigint") => "BigInt",
+        "datetime(6)" => "Datetime",
+        binary if binary.starts_with("binary(") || binary.ends_with("blob") => "Binary",
+        text if text.starts_with("varchar(") || text.ends_with("text") => "Text",
+        other => panic!("{}.{} is a {other}", column.table_name, column.column_name),
+    };
+    if column.is_nullable == "YES" { format!("Nullable<{name}>") } else { name.to_owned() }
+}
+
+#[tokio::test]
+async fn schema_rs_describes_the_migrated_tables() {
+    let database = TestDatabase::migrated().await;
+    let columns: Vec<Column> = diesel::sql_query(COLUMNS).load(&mut database.connect().await).await.unwrap();
+    let mut tables: BTreeMap<&str, Vec<&Column>> = BTreeMap::new();
+    columns.iter().for_each(|column| tables.entry(&column.table_name).or_default().push(column));
+
+    let described = include_str!("../src/db/schema.rs");
+    for (table, columns) in &tables {
+        let keys = columns.iter().filter(|column| column.column_key == "PRI").map(|column| column.column_name.as_str());
+        let keys = keys.collect::<Vec<_>>().join(", ");
+        let lines = columns.iter().map(|column| format!("        {} -> {},\n", column.column_name, diesel_type(column)));
+        let block = format!("diesel::table! {{\n    {table} ({keys}) {{\n{}    }}\n}}\n", lines.collect::<String>());
+        assert!(described.contains(&block), "server/src/db/schema.rs lacks:\n{block}");
+    }
+    assert_eq!(described.matches("diesel::table!").count(), tables.len(), "schema.rs has a table that the database lacks");
+}
+
+#[tokio::test]
+async fn a_second_migration_finds_nothing_to_do_and_keeps_the_settings() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let first = settings::read(&mut conn).await.unwrap();
+    assert_eq!(first.partitions, settings::PARTITIONS_DEFAULT);
+    assert_ne!(first.identity_key, [0; 32]);
+    assert!(!format!("{first:?}").contains("identity_key"), "it is a secret");
+    assert_eq!(migrate::run(&database.url).await.unwrap(), [""; 0]);
+    assert_eq!(settings::read(&mut conn).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn two_migrations_at_the_same_time_run_one_after_the_other() {
+    let database = TestDatabase::empty().await;
+    let (a, b) = tokio::join!(migrate::run(&database.url), migrate::run(&database.url));
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert!(a.is_empty() != b.is_empty(), "{a:?} {b:?}");
+    migrate::check(&mut database.connect().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_of_this_release_is_refused() {
+    let database = TestDatabase::empty().await;
+    let mut conn = database.connect().await;
+    let missing = migrate::check(&mut conn).await.unwrap_err();
+    assert!(matches!(&missing, SchemaError::Mismatch { missing, .. } if missing[0] == "0001_create_orders"), "{missing}");
+
+    migrate::run(&database.url).await.unwrap();
+    migrate::check(&mut conn).await.unwrap();
+    conn.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')").await.unwrap();
+    let unknown = migrate::check(&mut conn).await.unwrap_err();
+    assert!(matches!(&unknown, SchemaError::Mismatch { unknown, .. } if unknown == &["9999"]), "{unknown}");
+}
+
+#[tokio::test]
+async fn every_migration_can_be_undone() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        conn.batch_execute(&std::fs::read_to_string(entry.join("down.sql")).unwrap()).await.unwrap();
+    }
+    let left: Vec<Column> = diesel::sql_query(COLUMNS).load(&mut conn).await.unwrap();
+    assert!(left.is_empty(), "{}", left[0].table_name);
+}
