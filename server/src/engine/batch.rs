@@ -1,0 +1,345 @@
+//! What happens inside one transaction: load, decide one command after the other, write what changed.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use belay_domain::commands::{self, Answer, Command, Decision};
+use belay_domain::context::{Context, StoreFacts};
+use belay_domain::event::Event;
+use belay_domain::ids::{OrderKey, StoreId};
+use belay_domain::order::Order;
+use belay_domain::rejection::Rejection;
+use diesel_async::AsyncMysqlConnection;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{EngineError, Job, Reply, Work, unit};
+use crate::db::decisions::{self, NewDecision};
+use crate::db::DbError;
+use crate::db::events::{self, NewEvent};
+use crate::db::orders::{self, Wait};
+use crate::db::requests::{self, NewRequest, RequestKey, KnownRequest};
+use crate::db::{aggregate, clock};
+use crate::wire;
+
+pub(super) type Outcome = Result<Reply, EngineError>;
+
+/// What all decisions of a batch go by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// Of every store that has a command in the batch.
+    pub(super) facts: &'a HashMap<StoreId, Arc<StoreFacts>>,
+    pub(super) partitions: u16,
+    pub(super) manual_clock: bool,
+}
+
+/// Decides these commands in their order and writes all that came of them. Outcomes stand in the order of the jobs.
+pub(super) async fn decide_and_write(
+    connection: &mut AsyncMysqlConnection,
+    jobs: &[Job],
+    wait: Wait,
+    terms: Terms<'_>,
+) -> Result<Vec<Outcome>, DbError> {
+    let locked = orders::lock(connection, &unit::sorted_keys(jobs), wait).await?;
+    // Read after the locks: a decision is never before what it waited for.
+    let now = match locked.iter().map(|order| order.locked_at).max() {
+        _ if terms.manual_clock => clock::manual(connection).await?,
+        Some(now) => now,
+        None => clock::now(connection).await?,
+    };
+    let request_keys: Vec<RequestKey> = jobs.iter().filter_map(Job::request_key).collect();
+    // Orders that are not there have no requests: a batch of creations asks nothing.
+    let known = match locked.is_empty() {
+        true => HashMap::new(),
+        false => requests::find(connection, &request_keys).await?,
+    };
+    let loaded = aggregate::load_children(connection, locked).await?;
+
+    let mut batch = Batch::new(loaded, known, now, terms);
+    let outcomes: Vec<Outcome> = jobs.iter().map(|job| batch.decide(job)).collect();
+    batch.write(connection).await?;
+    Ok(outcomes)
+}
+
+impl Job {
+    /// Where the answer to this command is kept; none for commands that are their own guard.
+    fn request_key(&self) -> Option<RequestKey> {
+        match self.submission.work {
+            // Guarded by the order's primary key, with the fingerprint on the order.
+            Work::Create(_) => None,
+            // Twice is harmless.
+            Work::Decide(Command::Settle | Command::LeaseRefunds(_)) => None,
+            Work::Decide(
+                Command::RecordPayment(_)
+                | Command::RequestCancellation(_)
+                | Command::StartPreparation(_)
+                | Command::MarkReady(_)
+                | Command::DispatchShipment(_)
+                | Command::RecordTracking(_)
+                | Command::RecordRefundResult(_),
+            ) => {
+                let caller = &self.submission.caller;
+                Some(RequestKey {
+                    order_key: self.key,
+                    request_id: self.submission.request_id,
+                    caller: format!("{}/{}", caller.role, caller.id),
+                })
+            }
+        }
+    }
+}
+
+/// The orders of a batch as they were and as they have become.
+struct Batch<'a> {
+    orders: HashMap<OrderKey, Change>,
+    /// Answers that were given before: by an earlier batch or earlier in this one.
+    known: HashMap<RequestKey, KnownRequest>,
+    now: Timestamp,
+    terms: Terms<'a>,
+    new_requests: Vec<NewRequest>,
+    new_decisions: Vec<NewDecision>,
+    new_events: Vec<NewEvent>,
+}
+
+struct Change {
+    /// None for an order that this batch creates.
+    before: Option<Order>,
+    after: Order,
+}
+
+/// How an answer is kept in a request row. The variants' names and fields are a stored format.
+#[derive(Serialize, Deserialize)]
+enum StoredRefusal {
+    Refused(Rejection),
+}
+
+/// First byte of a stored answer.
+const STORED_ANSWER: u8 = 1;
+const STORED_REFUSAL: u8 = 2;
+
+impl<'a> Batch<'a> {
+    fn new(
+        loaded: HashMap<OrderKey, Order>,
+        known: HashMap<RequestKey, KnownRequest>,
+        now: Timestamp,
+        terms: Terms<'a>,
+    ) -> Self {
+        let change = |order: Order| Change { before: Some(order.clone()), after: order };
+        Self {
+            orders: loaded.into_iter().map(|(key, order)| (key, change(order))).collect(),
+            known,
+            now,
+            terms,
+            new_requests: Vec::new(),
+            new_decisions: Vec::new(),
+            new_events: Vec::new(),
+        }
+    }
+
+    fn decide(&mut self, job: &Job) -> Outcome {
+        let request_key = job.request_key();
+        if let Some(known) = request_key.as_ref().and_then(|key| self.known.get(key)) {
+            return match known.fingerprint == job.fingerprint {
+                true => decode(&known.answer),
+                false => Ok(Reply::Refused(Rejection::RequestIdReused)),
+            };
+        }
+        // A panic in here is this command's alone: nothing is taken over before all of it is made.
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            let Decided { reply, decision } = match &job.submission.work {
+                Work::Create(command) => self.decide_creation(job, command),
+                Work::Decide(command) => self.decide_command(job, command),
+            };
+            let landing = decision.map(|decision| self.landing(job, request_key, &reply, decision));
+            (reply, landing)
+        }));
+        match decided {
+            Ok((reply, landing)) => {
+                if let Some(landing) = landing {
+                    self.take_over(job.key, landing);
+                }
+                Ok(reply)
+            }
+            Err(_) => {
+                let submission = &job.submission;
+                tracing::error!(store.id = %submission.store.id, order.id = %submission.order,
+                    request.id = %submission.request_id, "a decision panicked");
+                Err(EngineError::Internal)
+            }
+        }
+    }
+
+    fn decide_creation(&self, job: &Job, command: &commands::CreateOrder) -> Decided {
+        let submission = &job.submission;
+        let render = |order: &Order| {
+            let (work, store) = (&submission.work, self.store_of(job));
+            Reply::Answer(wire::answers::render(work, &Answer::Order, order, store, self.now, submission.request_id))
+        };
+        if let Some(Change { after, .. }) = self.orders.get(&job.key) {
+            let reply = match after.create_fingerprint == job.fingerprint {
+                true => render(after),
+                false => Reply::Refused(Rejection::OrderAlreadyExists),
+            };
+            return Decided { reply, decision: None };
+        }
+        match commands::create(command, job.fingerprint, &self.context(job, self.now)) {
+            Ok(decision) => Decided { reply: render(&decision.order), decision: Some(decision) },
+            Err(rejection) => Decided { reply: Reply::Refused(rejection), decision: None },
+        }
+    }
+
+    fn decide_command(&self, job: &Job, command: &Command) -> Decided {
+        let submission = &job.submission;
+        let Some(Change { after: order, .. }) = self.orders.get(&job.key) else {
+            return Decided { reply: Reply::Refused(Rejection::OrderNotFound), decision: None };
+        };
+        let now = self.now.max(order.update_time);
+        let decision = commands::decide(order, command, submission.expected_version, &self.context(job, now));
+        let reply = match &decision.result {
+            Ok(answer) => {
+                let (work, store) = (&submission.work, self.store_of(job));
+                let id = submission.request_id;
+                Reply::Answer(wire::answers::render(work, answer, &decision.order, store, now, id))
+            }
+            Err(rejection) => Reply::Refused(rejection.clone()),
+        };
+        Decided { reply, decision: Some(decision) }
+    }
+
+    fn context<'j>(&'j self, job: &'j Job, now: Timestamp) -> Context<'j> {
+        let submission = &job.submission;
+        Context { now, caller: &submission.caller, request_id: submission.request_id, store: self.store_of(job) }
+    }
+
+    fn store_of<'j>(&'j self, job: &'j Job) -> &'j StoreFacts {
+        let store = &job.submission.store;
+        self.terms.facts.get(&store.id).unwrap_or(store)
+    }
+
+    /// All rows that a decision puts into the database.
+    fn landing(&self, job: &Job, request_key: Option<RequestKey>, reply: &Reply, decision: Decision) -> Landing {
+        let Decision { order, events, result, record } = decision;
+        let now = self.now.max(order.update_time);
+        let partition = job.key.partition(self.terms.partitions);
+        let row = |event: &Event| NewEvent {
+            partition,
+            order_key: job.key,
+            store: order.store.clone(),
+            order_version: order.version,
+            event_type: event.detail.event_type(),
+            event_time: event.time,
+            payload: wire::events::render(&order, event, partition),
+        };
+        let events = events.iter().map(row).collect();
+        let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
+        let record = record.filter(|_| is_stored).zip(request_key.clone()).map(|(record, key)| NewDecision {
+            key,
+            store: order.store.clone(),
+            decision_time: now,
+            policy_version: record.policy_version,
+            accepted: result.is_ok(),
+            record: serde_json::to_string(&record).unwrap_or_else(|error| panic!("a record is plain data: {error}")),
+        });
+        let request = request_key.filter(|_| is_stored).map(|key| NewRequest {
+            key,
+            fingerprint: job.fingerprint,
+            answer: encode(reply),
+            create_time: now,
+        });
+        Landing { order, events, record, request }
+    }
+
+    /// Makes a decision part of the batch: the next command on this order is decided on top of it.
+    fn take_over(&mut self, key: OrderKey, landing: Landing) {
+        self.new_events.extend(landing.events);
+        self.new_decisions.extend(landing.record);
+        if let Some(request) = landing.request {
+            let known = KnownRequest { fingerprint: request.fingerprint, answer: request.answer.clone() };
+            self.known.insert(request.key.clone(), known);
+            self.new_requests.push(request);
+        }
+        match self.orders.entry(key) {
+            Entry::Occupied(mut entry) => entry.get_mut().after = landing.order,
+            Entry::Vacant(entry) => {
+                entry.insert(Change { before: None, after: landing.order });
+            }
+        }
+    }
+
+    /// Writes what changed, many rows a statement. The heads of the partitions are locked last, for they are what batches of
+    /// other servers wait for.
+    async fn write(&self, connection: &mut AsyncMysqlConnection) -> Result<(), DbError> {
+        let (mut created, mut changed) = (Vec::new(), Vec::new());
+        let partitions = self.terms.partitions;
+        for (key, Change { before, after }) in &self.orders {
+            match before {
+                None => created.push((after, key.partition(partitions))),
+                Some(before) if before != after => changed.push((before, after)),
+                Some(_) => {}
+            }
+        }
+        created.sort_by_key(|(order, _)| order.key());
+        changed.sort_by_key(|(_, order)| order.key());
+        if !created.is_empty() {
+            aggregate::insert(connection, &created).await?;
+        }
+        if !changed.is_empty() {
+            aggregate::update(connection, &changed).await?;
+        }
+        if !self.new_decisions.is_empty() {
+            decisions::insert(connection, &self.new_decisions).await?;
+        }
+        if !self.new_requests.is_empty() {
+            requests::insert(connection, &self.new_requests).await?;
+        }
+        if !self.new_events.is_empty() {
+            events::append(connection, &self.new_events).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A reply, and what is to be written for it; nothing where it repeats or refuses without a decision.
+struct Decided {
+    reply: Reply,
+    decision: Option<Decision>,
+}
+
+/// The rows of one decision.
+struct Landing {
+    order: Order,
+    events: Vec<NewEvent>,
+    record: Option<NewDecision>,
+    request: Option<NewRequest>,
+}
+
+fn encode(reply: &Reply) -> Vec<u8> {
+    match reply {
+        Reply::Answer(answer) => [&[STORED_ANSWER], answer.as_slice()].concat(),
+        Reply::Refused(rejection) => {
+            let refusal = serde_json::to_vec(&StoredRefusal::Refused(rejection.clone()));
+            let refusal = refusal.unwrap_or_else(|error| panic!("a rejection is plain data: {error}"));
+            [&[STORED_REFUSAL], refusal.as_slice()].concat()
+        }
+    }
+}
+
+fn decode(stored: &[u8]) -> Outcome {
+    match stored.split_first() {
+        Some((&STORED_ANSWER, answer)) => Ok(Reply::Answer(answer.to_vec())),
+        Some((&STORED_REFUSAL, refusal)) => match serde_json::from_slice(refusal) {
+            Ok(StoredRefusal::Refused(rejection)) => Ok(Reply::Refused(rejection)),
+            Err(error) => {
+                tracing::error!(%error, "a stored refusal cannot be read");
+                Err(EngineError::Internal)
+            }
+        },
+        _ => {
+            tracing::error!("a stored answer has no known form");
+            Err(EngineError::Internal)
+        }
+    }
+}
+

@@ -1,0 +1,203 @@
+//! The engine: the one door through which orders are written.
+//!
+//! Commands wait in the queue of a lane. A lane takes what waits, up to a batch, and commits it as one transaction; while one
+//! batch commits the next gathers. So an idle service adds no wait and a busy one shares the cost of a transaction among many
+//! callers. There is no linger timer and no least batch.
+//!
+//! The engine knows nothing of RPCs or of what a command means: `belay_domain` decides, `db` reads and writes, `wire` puts the
+//! answer into bytes.
+
+mod batch;
+mod lane;
+mod unit;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use belay_domain::actor::Actor;
+use belay_domain::commands::{Command, CreateOrder};
+use belay_domain::context::StoreFacts;
+use belay_domain::ids::{OrderId, OrderKey};
+use belay_domain::rejection::Rejection;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::db::pool::Pool;
+use crate::reference::Stores;
+use lane::Lane;
+use unit::UnitOfWork;
+
+/// Commands in one transaction.
+pub const BATCH_COMMANDS_MAX: usize = 128;
+/// Bytes of the commands in one transaction, encoded; a single longer one goes alone.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Commands that wait in one lane, of each class; one more is shed with `OVERLOADED`.
+pub const LANE_QUEUE_MAX: usize = 4096;
+/// Tries of one unit of work before its callers are told to come back.
+pub const ATTEMPTS_MAX: u32 = 3;
+/// Orders that somebody else has locked and that are waited for, each off its lane.
+pub const BUSY_ORDERS_MAX: usize = 64;
+
+/// How many lanes, and what time it is.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Each has one batch in flight. Two were best on two cores; more pay when commits are slow.
+    pub lanes: u16,
+    /// Partitions of the database; each belongs to one lane.
+    pub partitions: u16,
+    /// Time is a row of the database that tests move.
+    pub manual_clock: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    lanes: Vec<Lane>,
+    partitions: u16,
+    units: TaskTracker,
+}
+
+/// A command on its way in.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The store's reference data as the caller's request found it. The decision takes the latest.
+    pub store: Arc<StoreFacts>,
+    pub caller: Actor,
+    pub order: OrderId,
+    pub request_id: Uuid,
+    /// The version that the caller decided on, where it named one.
+    pub expected_version: Option<u64>,
+    pub work: Work,
+    pub deadline: Instant,
+    pub class: Class,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub enum Work {
+    Create(CreateOrder),
+    Decide(Command),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Somebody waits for it.
+    Interactive,
+    /// Due orders and bulk work: at most a quarter of a batch while interactive commands wait.
+    Background,
+}
+
+/// What came of a command that was decided, now or when it was first asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// The encoded response message.
+    Answer(Vec<u8>),
+    Refused(Rejection),
+}
+
+/// Why a command was not decided, or not known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    #[error("too many commands wait")]
+    Overloaded,
+    #[error("the deadline passed before the command was decided")]
+    DeadlineExceeded,
+    #[error("the database cannot be reached")]
+    DatabaseUnavailable,
+    #[error("the order is locked by somebody else")]
+    Contention,
+    #[error("the connection was lost at commit and what came of it is not known yet")]
+    OutcomeUnknown,
+    #[error("a bug: see the log")]
+    Internal,
+}
+
+/// A submission in a queue, with what the engine needs to know of it.
+#[derive(Debug)]
+struct Job {
+    submission: Submission,
+    key: OrderKey,
+    fingerprint: [u8; 32],
+    bytes: usize,
+    reply: oneshot::Sender<Result<Reply, EngineError>>,
+    /// A commit of this command was lost and is being looked into.
+    is_unknown: Arc<AtomicBool>,
+}
+
+impl Job {
+    fn answer(self, outcome: Result<Reply, EngineError>) {
+        // A caller that has gone needs no answer: it will ask again with the same request_id.
+        let _ = self.reply.send(outcome);
+    }
+
+    fn is_expired(&self) -> bool {
+        self.submission.deadline <= Instant::now()
+    }
+}
+
+impl Engine {
+    /// Starts the lanes.
+    pub fn start(pool: Pool, stores: Stores, settings: &EngineSettings) -> Self {
+        let units = TaskTracker::new();
+        let unit = Arc::new(UnitOfWork::new(pool, stores, settings));
+        let lanes = (0..settings.lanes.max(1)).map(|_| Lane::start(unit.clone(), &units)).collect();
+        Self(Arc::new(Inner { lanes, partitions: settings.partitions, units }))
+    }
+
+    /// Decides a command and makes the decision durable.
+    ///
+    /// Dropping the future changes nothing: a command that was taken from its queue lands whole or not at all, and the same
+    /// `request_id` finds out which.
+    pub async fn submit(&self, submission: Submission) -> Result<Reply, EngineError> {
+        let deadline = submission.deadline;
+        let (job, mut reply) = job(submission)?;
+        let is_unknown = job.is_unknown.clone();
+        let lane = usize::from(job.key.partition(self.0.partitions)) % self.0.lanes.len();
+        self.0.lanes[lane].push(job)?;
+        match tokio::time::timeout_at(deadline, &mut reply).await {
+            Ok(Ok(outcome)) => outcome,
+            // The unit of work died with the reply in its hands; it has logged why.
+            Ok(Err(_)) => Err(EngineError::Internal),
+            Err(_) if is_unknown.load(Ordering::Relaxed) => Err(EngineError::OutcomeUnknown),
+            Err(_) => Err(EngineError::DeadlineExceeded),
+        }
+    }
+
+    /// Takes nothing more and waits until what was taken is committed and answered.
+    pub async fn stop(&self) {
+        for lane in &self.0.lanes {
+            lane.close();
+        }
+        self.0.units.close();
+        self.0.units.wait().await;
+    }
+}
+
+/// Version of what is hashed into a fingerprint; a change of the commands' fields that changes their meaning raises it.
+const FINGERPRINT_VERSION: u8 = 1;
+
+type Answered = oneshot::Receiver<Result<Reply, EngineError>>;
+
+fn job(submission: Submission) -> Result<(Job, Answered), EngineError> {
+    // Of the parsed command, not of the wire: unknown fields and field order make no other command.
+    let encoded = serde_json::to_vec(&submission.work).map_err(|error| {
+        tracing::error!(%error, "a command could not be encoded for its fingerprint");
+        EngineError::Internal
+    })?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[FINGERPRINT_VERSION]).update(&encoded);
+    let (reply, answered) = oneshot::channel();
+    let job = Job {
+        key: OrderKey::of(&submission.store.id, &submission.order),
+        fingerprint: *hasher.finalize().as_bytes(),
+        bytes: encoded.len(),
+        submission,
+        reply,
+        is_unknown: Arc::new(AtomicBool::new(false)),
+    };
+    Ok((job, answered))
+}

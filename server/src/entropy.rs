@@ -1,0 +1,9 @@
+//! The one home of chance: ids that must be new.
+
+use uuid::Uuid;
+
+/// An id for a request whose caller named none.
+pub fn request_id() -> Uuid {
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of ids")]
+    Uuid::new_v4()
+}

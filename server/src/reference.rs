@@ -1,0 +1,173 @@
+//! The stores' reference data in memory: policies, carriers, warehouses. Small tables that every decision needs and none
+//! locks.
+//!
+//! That no replica decides by an old policy rests on three bounds: data older than [`AGE_MAX`] is read again before it is
+//! handed out, an activation lies at least [`ACTIVATION_LEAD`] ahead when it is written, and the engine gives up a
+//! transaction whose reference data has grown older than that lead.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use belay_domain::context::StoreFacts;
+use belay_domain::ids::StoreId;
+use belay_domain::policy::{self, Policies, Policy};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::db::error::DbError;
+use crate::db::pool::Pool;
+use crate::db::{carriers, policies, stores, transaction, warehouses};
+
+/// How often stores in use are read again.
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// Older than this nothing is handed out.
+pub const AGE_MAX: Duration = Duration::from_secs(2);
+/// How far ahead an activation must lie at least.
+pub const ACTIVATION_LEAD: Duration = Duration::from_secs(5);
+/// A store that nobody asked about for so long is no longer kept fresh.
+const UNUSED_MAX: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone)]
+pub struct Stores(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pool: Pool,
+    known: RwLock<HashMap<StoreId, Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    facts: Arc<StoreFacts>,
+    /// When the reading began: what was committed before is in it.
+    read_at: Instant,
+    used_at: Instant,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoresError {
+    #[error("no such store")]
+    NotFound,
+    /// It says why in the log.
+    #[error("the store's reference data cannot be read")]
+    Unavailable,
+}
+
+impl Stores {
+    pub fn new(pool: Pool) -> Self {
+        Self(Arc::new(Inner { pool, known: RwLock::default() }))
+    }
+
+    /// The store's reference data, no older than [`AGE_MAX`].
+    pub async fn facts(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoresError> {
+        match self.latest(store) {
+            Some((facts, read_at)) if read_at.elapsed() < AGE_MAX => Ok(facts),
+            _ => self.read(store).await,
+        }
+    }
+
+    /// What is in memory, and when it was read. Says nothing of a store that nobody has asked for.
+    pub fn latest(&self, store: &StoreId) -> Option<(Arc<StoreFacts>, Instant)> {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(store).map(|known| (known.facts.clone(), known.read_at))
+    }
+
+    /// Reads a store again, after an administration write.
+    pub async fn refresh(&self, store: &StoreId) -> Result<(), StoresError> {
+        self.read(store).await.map(|_| ())
+    }
+
+    /// The first instant from which a policy that is activated now may decide.
+    pub fn earliest_activation(&self, now: Timestamp) -> Timestamp {
+        let lead = SignedDuration::try_from(ACTIVATION_LEAD).unwrap_or(SignedDuration::MAX);
+        now.saturating_add(lead).unwrap_or(now)
+    }
+
+    /// Reads the stores in use again and again, until it is told to stop.
+    pub async fn keep_fresh(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(REFRESH_INTERVAL) => {}
+                () = stop.cancelled() => return,
+            }
+            for store in self.in_use() {
+                // What it says on the way is all there is to say; the next turn tries again.
+                let _ = self.read(&store).await;
+            }
+        }
+    }
+
+    fn in_use(&self) -> Vec<StoreId> {
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, known| known.used_at.elapsed() < UNUSED_MAX);
+        known.keys().cloned().collect()
+    }
+
+    async fn read(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoresError> {
+        let read_at = Instant::now();
+        let previous = self.latest(store).map(|(facts, _)| facts);
+        let loaded = load(&self.0.pool, store, previous.as_deref()).await.map_err(|error| {
+            tracing::warn!(store.id = %store, %error, "reference data cannot be read");
+            StoresError::Unavailable
+        })?;
+        let facts = Arc::new(loaded.ok_or(StoresError::NotFound)?);
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = Known { facts: facts.clone(), read_at, used_at: read_at };
+        known
+            .entry(store.clone())
+            // Two readings may end in the other order than they began.
+            .and_modify(|present| {
+                if present.read_at < read_at {
+                    *present = Known { used_at: present.used_at, ..entry.clone() };
+                }
+            })
+            .or_insert(entry);
+        Ok(facts)
+    }
+}
+
+/// All of a store in one snapshot. Versions never change, so those that `previous` holds are not parsed again.
+async fn load(pool: &Pool, store: &StoreId, previous: Option<&StoreFacts>) -> Result<Option<StoreFacts>, DbError> {
+    let mut connection = pool.checkout().await?;
+    transaction::begin_snapshot(&mut connection).await?;
+    let Some(found) = stores::get(&mut connection, store).await? else {
+        transaction::rollback(&mut connection).await?;
+        connection.finish();
+        return Ok(None);
+    };
+    let activations = policies::activations(&mut connection, store).await?;
+    let mut versions = BTreeMap::new();
+    let newest = policies::newest_version(&mut connection, store).await?;
+    for version in 1..=newest {
+        let policy = match previous.and_then(|previous| previous.policies.version(version)) {
+            Some(policy) => policy.clone(),
+            None => parse(store, version, policies::get(&mut connection, store, version).await?)?,
+        };
+        versions.insert(version, policy);
+    }
+    let carriers = carriers::list(&mut connection, store, None, u16::MAX).await?;
+    let warehouses = warehouses::list(&mut connection, store, None, u16::MAX).await?;
+    transaction::commit(&mut connection).await?;
+    connection.finish();
+
+    let activations = activations.into_iter().map(|activation| (activation.effective_time, activation.version));
+    Ok(Some(StoreFacts {
+        id: store.clone(),
+        policies: Policies::new(versions, activations.collect()),
+        carriers: carriers.into_iter().map(|carrier| (carrier.id, carrier.facts)).collect(),
+        warehouses: warehouses.into_iter().map(|warehouse| (warehouse.id, warehouse.time_zone)).collect(),
+        default_route: found.default_warehouse.zip(found.default_carrier),
+    }))
+}
+
+/// It was validated when it was written, so a fault now is no caller's.
+fn parse(store: &StoreId, version: u32, stored: Option<policies::StoredPolicy>) -> Result<Arc<Policy>, DbError> {
+    let stored = stored.ok_or_else(|| DbError::Corrupt(format!("policy {version} of store {store} is missing")))?;
+    let policy = policy::parse(&stored.document).map_err(|faults| {
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        DbError::Corrupt(format!("policy {version} of store {store} is not what was validated: {first}"))
+    })?;
+    Ok(Arc::new(policy))
+}
