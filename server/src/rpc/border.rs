@@ -1,0 +1,110 @@
+//! What every call passes before its method runs: nobody can forget it in a new one.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tower::Service;
+
+use super::auth::{self, Authentication};
+use super::call::Call;
+use super::deadline::Deadline;
+use super::status::Failure;
+
+/// Lets a call through to `service` once its caller is known, its role may call the method, and as long as its deadline has
+/// not passed.
+#[derive(Debug, Clone)]
+pub(super) struct Border<S> {
+    service: S,
+    authentication: Authentication,
+}
+
+impl<S> Border<S> {
+    pub(super) fn new(service: S, authentication: Authentication) -> Self {
+        Self { service, authentication }
+    }
+}
+
+impl<S: NamedService> NamedService for Border<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+type Response = http::Response<Body>;
+
+impl<S> Service<http::Request<Body>> for Border<S>
+where
+    S: Service<http::Request<Body>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let deadline = Deadline::of(request.headers(), Instant::now());
+        let caller = auth::authenticate(self.authentication, request.headers())
+            .and_then(|actor| auth::authorize(request.uri().path(), actor));
+        let caller = match caller {
+            Ok(caller) => caller,
+            Err(failure) => return Box::pin(std::future::ready(Ok(refuse(failure)))),
+        };
+        request.extensions_mut().insert(Call { caller, deadline: deadline.decide_by });
+        let answer = self.service.call(request);
+        Box::pin(async move {
+            match tokio::time::timeout_at(deadline.answer_by, answer).await {
+                Ok(answer) => answer,
+                Err(_) => Ok(refuse(Failure::DeadlineExceeded)),
+            }
+        })
+    }
+}
+
+fn refuse(failure: Failure) -> Response {
+    tonic::Status::from(failure).into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt as _;
+    use tower::{ServiceExt as _, service_fn};
+
+    use super::*;
+
+    /// The reason with which the border answers a call to a method that never does.
+    async fn reason(path: &str, headers: &[(&str, &str)]) -> String {
+        let never = service_fn(|request: http::Request<Body>| {
+            assert!(request.extensions().get::<Call>().is_some(), "methods find their caller on the request");
+            std::future::pending::<Result<Response, Infallible>>()
+        });
+        let request =
+            headers.iter().fold(http::Request::post(path), |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Body::empty()).unwrap();
+        let response = Border::new(never, Authentication::Dev).oneshot(request).await.unwrap();
+        let status = tonic::Status::from_header_map(response.headers()).unwrap();
+        status.get_details_error_info().unwrap().reason
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_with_its_deadline() {
+        let get_order = "/belay.v1.OrderService/GetOrder";
+        assert_eq!(reason(get_order, &[("grpc-timeout", "1n")]).await, "DEADLINE_EXCEEDED");
+        assert_eq!(reason(get_order, &[("grpc-timeout", "30m")]).await, "DEADLINE_EXCEEDED");
+    }
+
+    #[tokio::test]
+    async fn who_may_not_call_does_not_come_through() {
+        let create_order = "/belay.v1.OrderService/CreateOrder";
+        assert_eq!(reason(create_order, &[("belay-role", "AUDITOR")]).await, "ROLE_NOT_ALLOWED");
+        assert_eq!(reason(create_order, &[("belay-role", "KING")]).await, "ROLE_NOT_ALLOWED");
+        assert_eq!(reason(create_order, &[("belay-actor", "a b"), ("belay-role", "SELLER")]).await, "INVALID_FIELD");
+        assert_eq!(reason("/belay.v1.OrderService/DeleteAll", &[]).await, "ROLE_NOT_ALLOWED");
+    }
+}

@@ -1,0 +1,106 @@
+//! What a method knows of its call besides the message, and what all commands have in common.
+
+use std::sync::Arc;
+
+use belay_domain::actor::Actor;
+use belay_domain::commands::Command;
+use belay_domain::context::StoreFacts;
+use belay_domain::ids::{OrderId, StoreId};
+use prost::Message;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::status::Failure;
+use crate::engine::{Class, Reply, Submission, Work};
+use crate::reference::StoresError;
+use crate::wire::parse::{self, Violations};
+use crate::wire::refusals::About;
+use crate::{App, entropy};
+
+/// Put on the request by the border.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) caller: Actor,
+    pub(super) deadline: Instant,
+}
+
+impl Call {
+    /// Takes the request apart.
+    pub(super) fn of<T>(request: tonic::Request<T>) -> Result<(Call, T), Failure> {
+        let (_, mut extensions, message) = request.into_parts();
+        let call = extensions.remove::<Call>();
+        let call = call.ok_or_else(|| Failure::Internal("a call came past the border".to_owned()))?;
+        Ok((call, message))
+    }
+}
+
+/// The store that every request but a few names. Its absence is a violation like any other, but nothing else can be judged
+/// without the store.
+pub(super) fn store_id(text: String) -> Result<StoreId, Failure> {
+    Ok(parse::parse(|v| parse::id(v, "store_id", text, StoreId::parse))?)
+}
+
+pub(super) async fn facts(app: &App, store: &StoreId) -> Result<Arc<StoreFacts>, Failure> {
+    app.stores.facts(store).await.map_err(|error| match error {
+        StoresError::NotFound => Failure::StoreNotFound { store: store.to_string() },
+        StoresError::Unavailable => Failure::DatabaseUnavailable,
+    })
+}
+
+/// What all commands carry besides their content.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) order: OrderId,
+    pub(super) request_id: Uuid,
+    pub(super) expected_version: Option<u64>,
+    /// The shipment that the command names, for the metadata of its refusals.
+    pub(super) shipment: Option<u32>,
+}
+
+impl Frame {
+    /// `order` is `None` where it was refused.
+    pub(super) fn parse(v: &mut Violations, order: Option<OrderId>, request_id: &str, etag: &str) -> Option<Frame> {
+        let request_id = parse::request_id(v, request_id);
+        let expected_version = parse::etag(v, "etag", etag);
+        let request_id = request_id?.unwrap_or_else(entropy::request_id);
+        Some(Frame { order: order?, request_id, expected_version: expected_version?, shipment: None })
+    }
+}
+
+/// Lets the engine decide, and reads the answer it gives now or gave when the request first came.
+pub(super) async fn submit<Response: Message + Default>(
+    app: &App,
+    call: Call,
+    store: Arc<StoreFacts>,
+    frame: Frame,
+    work: Work,
+) -> Result<Response, Failure> {
+    let about = About { order: frame.order.clone(), shipment: frame.shipment, request_id: Some(frame.request_id) };
+    let submission = Submission {
+        store,
+        caller: call.caller,
+        order: frame.order,
+        request_id: frame.request_id,
+        expected_version: frame.expected_version,
+        work,
+        deadline: call.deadline,
+        class: Class::Interactive,
+    };
+    match app.engine.submit(submission).await {
+        Ok(Reply::Answer(answer)) => Response::decode(answer.as_slice())
+            .map_err(|error| Failure::Internal(format!("a stored answer cannot be read: {error}"))),
+        Ok(Reply::Refused(rejection)) => Err(Failure::rejected(rejection, about)),
+        Err(error) => Err(Failure::of_engine(error, frame.request_id)),
+    }
+}
+
+/// [`submit`] for a command about an order that exists.
+pub(super) async fn decide<Response: Message + Default>(
+    app: &App,
+    call: Call,
+    store: Arc<StoreFacts>,
+    frame: Frame,
+    command: Command,
+) -> Result<Response, Failure> {
+    submit(app, call, store, frame, Work::Decide(command)).await
+}

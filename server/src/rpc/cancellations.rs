@@ -1,0 +1,131 @@
+//! The CancellationService.
+
+use std::sync::Arc;
+
+use belay_domain::actor::Actor;
+use belay_domain::commands::{self, Command};
+use belay_domain::context::Context;
+use belay_domain::ids::{ChildKind, OrderId, OrderKey, SellerId};
+use belay_proto::v1 as pb;
+use belay_proto::v1::cancellation_service_server::CancellationService;
+use tonic::{Request, Response, Status};
+
+use super::auth;
+use super::call::{Call, Frame, decide, facts, store_id};
+use super::pages::{self, Scope};
+use super::read::{self, Snapshot};
+use super::status::Failure;
+use crate::App;
+use crate::db::cancellations;
+use crate::entropy;
+use crate::wire::parse::{self, cancellations as parse_cancellations, lists};
+use crate::wire::{render, values};
+
+#[derive(Debug)]
+pub(super) struct Cancellations {
+    pub(super) app: Arc<App>,
+}
+
+#[tonic::async_trait]
+impl CancellationService for Cancellations {
+    async fn preview_cancellation(
+        &self,
+        request: Request<pb::PreviewCancellationRequest>,
+    ) -> Result<Response<pb::PreviewCancellationResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        check_on_behalf_of(&call.caller, request.on_behalf_of.as_ref())?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (id, at_time, wish) = parse::parse(|v| {
+            let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
+            let at_time = parse::time(v, "at_time", request.at_time);
+            let wish = parse_cancellations::preview_cancellation(v, request, id.as_ref(), &self.app.identity_key);
+            Some((id?, at_time?, wish?))
+        })
+        .map_err(Failure::from)?;
+
+        let (order, now) = read::order(&self.app, &facts.id, &id).await?;
+        let now = at_time.map_or(now, |at_time| at_time.max(now));
+        let context = Context { now, caller: &call.caller, request_id: entropy::request_id(), store: &facts };
+        let preview = commands::preview(&order, &wish, &context).map_err(|rejection| read::rejected(rejection, &id))?;
+        Ok(Response::new(render::preview::preview(&order, &wish, &preview, &facts, now)))
+    }
+
+    async fn request_cancellation(
+        &self,
+        request: Request<pb::RequestCancellationRequest>,
+    ) -> Result<Response<pb::RequestCancellationResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        check_on_behalf_of(&call.caller, request.on_behalf_of.as_ref())?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
+            let frame = Frame::parse(v, id.clone(), &request.request_id, &request.etag);
+            let command = parse_cancellations::request_cancellation(v, request, id.as_ref(), &self.app.identity_key);
+            Some((frame?, command?))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::RequestCancellation(command)).await?))
+    }
+
+    async fn get_cancellation(
+        &self,
+        request: Request<pb::GetCancellationRequest>,
+    ) -> Result<Response<pb::GetCancellationResponse>, Status> {
+        let (_, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let id = request.cancellation_id;
+        let (order_id, number) = parse::parse(|v| parse::child(v, "cancellation_id", &id, ChildKind::Cancellation))
+            .map_err(Failure::from)?;
+        let (order, _) = read::order(&self.app, &facts.id, &order_id).await?;
+        let Some(cancellation) = order.cancellation(number) else {
+            return Err(Failure::CancellationNotFound { cancellation: id }.into());
+        };
+        Ok(Response::new(pb::GetCancellationResponse {
+            cancellation: Some(render::cancellation(&order, cancellation)),
+            order_etag: values::etag(order.version),
+        }))
+    }
+
+    async fn list_cancellations(
+        &self,
+        request: Request<pb::ListCancellationsRequest>,
+    ) -> Result<Response<pb::ListCancellationsResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let scope = Scope::new(&self.app, "ListCancellations", &request);
+        let (filter, page_size) = parse::parse(|v| {
+            let page_size = lists::page_size(v, page_size);
+            let order = lists::order_filter(v, request.order_id);
+            let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
+            let state = lists::cancellation_state_filter(v, request.state);
+            let filter = cancellations::CancellationFilter {
+                store: facts.id.clone(),
+                order: order?.map(|order| OrderKey::of(&facts.id, &order)),
+                seller: seller?,
+                state: state?,
+            };
+            Some((filter, page_size?))
+        })
+        .map_err(Failure::from)?;
+        let after = pages::place(&scope, &page_token)?;
+
+        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
+        let places = cancellations::list(snapshot.conn(), &filter, after, page_size + 1).await;
+        let page = read::page(&self.app, snapshot, places).await?;
+        let (cancellations, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
+            order.cancellation(number).map(|cancellation| render::cancellation(order, cancellation))
+        });
+        Ok(Response::new(pb::ListCancellationsResponse { cancellations, next_page_token }))
+    }
+}
+
+/// Only support may speak for a buyer; for others the field is not theirs to use.
+fn check_on_behalf_of(caller: &Actor, on_behalf_of: Option<&pb::OnBehalfOf>) -> Result<(), Failure> {
+    match on_behalf_of {
+        Some(_) if !auth::may_speak_for_buyers(caller.role) => {
+            Err(Failure::RoleNotAllowed { role: caller.role.to_string() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,47 @@
+//! The gRPC services: each method parses, asks the engine or reads, and renders. What is decided is decided elsewhere.
+//!
+//! Every call passes the `border` first: who calls, whether that role may, and until when the answer counts.
+
+pub mod auth;
+mod border;
+mod call;
+mod cancellations;
+mod deadline;
+mod fulfillment;
+pub mod limits;
+mod orders;
+mod pages;
+mod policies;
+mod read;
+mod refunds;
+mod status;
+mod stores;
+
+use std::sync::Arc;
+
+use belay_proto::v1::cancellation_service_server::CancellationServiceServer;
+use belay_proto::v1::fulfillment_service_server::FulfillmentServiceServer;
+use belay_proto::v1::order_service_server::OrderServiceServer;
+use belay_proto::v1::policy_service_server::PolicyServiceServer;
+use belay_proto::v1::refund_service_server::RefundServiceServer;
+use belay_proto::v1::store_service_server::StoreServiceServer;
+use tonic::service::Routes;
+
+use self::auth::Authentication;
+use self::border::Border;
+use crate::App;
+
+/// All services of `belay.v1`, each behind the border.
+pub fn routes(app: Arc<App>, authentication: Authentication) -> Routes {
+    macro_rules! bordered {
+        ($Server:ident, $service:expr) => {
+            Border::new($Server::new($service).max_decoding_message_size(limits::DECODING_BYTES_MAX), authentication)
+        };
+    }
+    Routes::new(bordered!(OrderServiceServer, orders::Orders { app: app.clone() }))
+        .add_service(bordered!(CancellationServiceServer, cancellations::Cancellations { app: app.clone() }))
+        .add_service(bordered!(FulfillmentServiceServer, fulfillment::Fulfillment { app: app.clone() }))
+        .add_service(bordered!(RefundServiceServer, refunds::Refunds { app: app.clone() }))
+        .add_service(bordered!(StoreServiceServer, stores::Stores { app: app.clone() }))
+        .add_service(bordered!(PolicyServiceServer, policies::Policies { app }))
+}

@@ -1,0 +1,157 @@
+//! The OrderService.
+
+use std::sync::Arc;
+
+use belay_domain::commands::Command;
+use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId};
+use belay_domain::order::Order;
+use belay_domain::rejection::{FieldViolation, Rejection};
+use belay_proto::v1 as pb;
+use belay_proto::v1::order_service_server::OrderService;
+use tonic::{Request, Response, Status};
+
+use super::call::{Call, Frame, decide, facts, store_id, submit};
+use super::pages::{self, Scope};
+use super::read::{self, Snapshot};
+use super::status::Failure;
+use crate::App;
+use crate::db::{events, orders};
+use crate::engine::Work;
+use crate::wire::parse::{self, lists, orders as parse_orders};
+use crate::wire::{events as wire_events, render};
+
+#[derive(Debug)]
+pub(super) struct Orders {
+    pub(super) app: Arc<App>,
+}
+
+#[tonic::async_trait]
+impl OrderService for Orders {
+    async fn create_order(
+        &self,
+        request: Request<pb::CreateOrderRequest>,
+    ) -> Result<Response<pb::CreateOrderResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (command, request_id) = parse::parse(|v| {
+            let request_id = parse::request_id(v, &request.request_id);
+            let command = parse_orders::create_order(v, request, &facts, &self.app.identity_key);
+            Some((command?, request_id?))
+        })
+        .map_err(Failure::from)?;
+        let frame = Frame {
+            order: command.id.clone(),
+            request_id: request_id.unwrap_or_else(crate::entropy::request_id),
+            expected_version: None,
+            shipment: None,
+        };
+        Ok(Response::new(submit(&self.app, call, facts, frame, Work::Create(command)).await?))
+    }
+
+    async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Result<Response<pb::GetOrderResponse>, Status> {
+        let (_, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let id = parse::parse(|v| parse::id(v, "order_id", request.order_id, OrderId::parse)).map_err(Failure::from)?;
+        let (order, now) = read::order(&self.app, &facts.id, &id).await?;
+        Ok(Response::new(pb::GetOrderResponse { order: Some(render::order(&order, &facts, now)) }))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<pb::ListOrdersRequest>,
+    ) -> Result<Response<pb::ListOrdersResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let scope = Scope::new(&self.app, "ListOrders", &request);
+        let (filter, page_size) = parse::parse(|v| {
+            let page_size = lists::page_size(v, page_size);
+            let buyer = parse::optional_id(v, "buyer_id", request.buyer_id, BuyerId::parse);
+            let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
+            let state = lists::order_state_filter(v, request.state);
+            let create_time_from = parse::time(v, "create_time_from", request.create_time_from);
+            let create_time_before = parse::time(v, "create_time_before", request.create_time_before);
+            let filter = orders::OrderFilter {
+                store: facts.id.clone(),
+                buyer: buyer?,
+                seller: seller?,
+                state: state?,
+                create_time_from: create_time_from?,
+                create_time_before: create_time_before?,
+            };
+            Some((filter, page_size?))
+        })
+        .map_err(Failure::from)?;
+        let after = pages::place(&scope, &page_token)?;
+
+        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
+        let places = orders::list(snapshot.conn(), &filter, after, page_size + 1).await;
+        let page = read::page(&self.app, snapshot, places).await?;
+        let (orders, next_page_token) =
+            pages::cut(&scope, &page, page_size, |order, _| Some(render::order(order, &facts, page.now)));
+        Ok(Response::new(pb::ListOrdersResponse { orders, next_page_token }))
+    }
+
+    async fn record_payment(
+        &self,
+        request: Request<pb::RecordPaymentRequest>,
+    ) -> Result<Response<pb::RecordPaymentResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command, currency) = parse::parse(|v| {
+            let order = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
+            let frame = Frame::parse(v, order, &request.request_id, "");
+            let command = parse_orders::record_payment(v, request);
+            Some((frame?, command?, v.currency()))
+        })
+        .map_err(Failure::from)?;
+
+        // A currency and the payments that are known never go away, so both can be compared before the order is locked.
+        let (order, _) = read::order(&self.app, &facts.id, &frame.order).await?;
+        if currency.is_some_and(|currency| currency != order.currency) {
+            return Err(Failure::CurrencyMismatch { expected: order.currency }.into());
+        }
+        let is_known =
+            |order: &Order| order.payments.iter().any(|known| known.provider_payment_id == command.provider_payment_id);
+        if command.method.is_empty() && !is_known(&order) {
+            let description = "must be given with the first fact of a payment".to_owned();
+            let violation = FieldViolation { field: "method".to_owned(), description };
+            return Err(Failure::InvalidFields(vec![violation]).into());
+        }
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::RecordPayment(command)).await?))
+    }
+
+    async fn list_order_history(
+        &self,
+        request: Request<pb::ListOrderHistoryRequest>,
+    ) -> Result<Response<pb::ListOrderHistoryResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let scope = Scope::new(&self.app, "ListOrderHistory", &request);
+        let (id, page_size) = parse::parse(|v| {
+            let page_size = lists::page_size(v, page_size);
+            Some((parse::id(v, "order_id", request.order_id, OrderId::parse)?, page_size?))
+        })
+        .map_err(Failure::from)?;
+        let after: Option<u64> = scope.open(&page_token)?;
+
+        let key = OrderKey::of(&facts.id, &id);
+        let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
+        let read = events::history(&mut conn, key, after.unwrap_or(0), page_size + 1).await;
+        let mut rows = conn.finish_with(read).map_err(Failure::from)?;
+        // Every order begins with an event.
+        if rows.is_empty() && after.is_none() {
+            return Err(read::rejected(Rejection::OrderNotFound, &id).into());
+        }
+        let has_more = rows.len() > usize::from(page_size);
+        rows.truncate(page_size.into());
+        let last = rows.last().map(|row| row.position);
+        let next_page_token = last.filter(|_| has_more).map(|last| scope.seal(&last)).unwrap_or_default();
+        let events = rows.iter().map(|row| wire_events::read(&row.payload, row.partition, row.position));
+        let events = events
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::Internal(format!("a stored event cannot be read: {error}")))?;
+        Ok(Response::new(pb::ListOrderHistoryResponse { events, next_page_token }))
+    }
+}

@@ -1,0 +1,229 @@
+//! The PolicyService.
+
+use std::sync::Arc;
+
+use belay_domain::ids::StoreId;
+use belay_domain::policy;
+use belay_domain::rejection::FieldViolation;
+use belay_proto::v1 as pb;
+use belay_proto::v1::policy_service_server::PolicyService;
+use jiff::Timestamp;
+use tonic::{Request, Response, Status};
+
+use super::call::{Call, facts, store_id};
+use super::read::{self, Snapshot};
+use super::status::Failure;
+use super::stores::{refresh, written};
+use crate::App;
+use crate::db::error::DbError;
+use crate::db::policies::{self, Activation, NewPolicy, StoredPolicy};
+use crate::db::transaction;
+use crate::presets;
+use crate::wire::parse;
+use crate::wire::parse::stores::policy_version;
+use crate::wire::render::administration::{self as render, active};
+
+#[derive(Debug)]
+pub(super) struct Policies {
+    pub(super) app: Arc<App>,
+}
+
+#[tonic::async_trait]
+impl PolicyService for Policies {
+    async fn list_presets(
+        &self,
+        _: Request<pb::ListPresetsRequest>,
+    ) -> Result<Response<pb::ListPresetsResponse>, Status> {
+        let preset = |(name, document): &(&str, &str)| {
+            let policy = policy::parse(document)
+                .map_err(|_| Failure::Internal(format!("the preset {name} has faults: a test keeps it from that")))?;
+            Ok(pb::Preset { preset: (*name).to_owned(), description: policy.source, document: (*document).to_owned() })
+        };
+        let mut presets = presets::ALL.iter().map(preset).collect::<Result<Vec<_>, Failure>>()?;
+        presets.sort_by(|a, b| a.preset.cmp(&b.preset));
+        Ok(Response::new(pb::ListPresetsResponse { presets }))
+    }
+
+    async fn create_policy(
+        &self,
+        request: Request<pb::CreatePolicyRequest>,
+    ) -> Result<Response<pb::CreatePolicyResponse>, Status> {
+        let (_, request) = Call::of(request)?;
+        let store = facts(&self.app, &store_id(request.store_id)?).await?.id.clone();
+        let document = request.document;
+        let policy = policy::parse(&document).map_err(|faults| Failure::PolicyInvalid { field: "document", faults })?;
+        if request.validate_only {
+            let validated =
+                pb::Policy { store_id: store.to_string(), name: policy.name, document, ..pb::Policy::default() };
+            return Ok(Response::new(pb::CreatePolicyResponse { policy: Some(validated) }));
+        }
+
+        let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
+        let write = async {
+            let now = read::now(&self.app, &mut conn).await?;
+            let created = match policies::newest(&mut conn, &store).await? {
+                Some(newest) if newest.document == document => newest,
+                Some(_) | None => {
+                    let new = NewPolicy { store: store.clone(), name: policy.name, document, create_time: now };
+                    let version = policies::insert_version(&mut conn, &new).await?;
+                    let NewPolicy { store, name, document, create_time } = new;
+                    StoredPolicy { store, version, name, document, create_time }
+                }
+            };
+            let activations = policies::activations(&mut conn, &store).await?;
+            Ok(render::policy(&created, &activations, now))
+        }
+        .await;
+        let policy = conn.finish_with(write).map_err(written)?;
+        refresh(&self.app, &store).await;
+        Ok(Response::new(pb::CreatePolicyResponse { policy: Some(policy) }))
+    }
+
+    async fn get_policy(
+        &self,
+        request: Request<pb::GetPolicyRequest>,
+    ) -> Result<Response<pb::GetPolicyResponse>, Status> {
+        let (_, request) = Call::of(request)?;
+        let store = facts(&self.app, &store_id(request.store_id)?).await?.id.clone();
+        let asked = parse::parse(|v| policy_version(v, request.version)).map_err(Failure::from)?;
+
+        let Standing { activations, now, policy } = self.standing(&store, asked).await?;
+        let Some(policy) = policy else {
+            return Err(Failure::PolicyNotFound { version: asked.unwrap_or(0) }.into());
+        };
+        Ok(Response::new(pb::GetPolicyResponse { policy: Some(render::policy(&policy, &activations, now)) }))
+    }
+
+    async fn activate_policy(
+        &self,
+        request: Request<pb::ActivatePolicyRequest>,
+    ) -> Result<Response<pb::ActivatePolicyResponse>, Status> {
+        let (_, request) = Call::of(request)?;
+        let store = facts(&self.app, &store_id(request.store_id)?).await?.id.clone();
+        let (version, asked_time) = parse::parse(|v| {
+            let version = parse::positive(v, "version", request.version.into(), i32::MAX.unsigned_abs());
+            let effective_time = parse::time(v, "effective_time", request.effective_time);
+            Some((version?, effective_time?))
+        })
+        .map_err(Failure::from)?;
+
+        let Standing { activations, now, policy } = self.standing(&store, Some(version)).await?;
+        let Some(policy) = policy else { return Err(Failure::PolicyNotFound { version }.into()) };
+        let earliest = self.app.stores.earliest_activation(now);
+        if stands(&activations, version, asked_time, now, earliest) {
+            let policy = Some(render::policy(&policy, &activations, now));
+            return Ok(Response::new(pb::ActivatePolicyResponse { policy }));
+        }
+        let effective_time = asked_time.unwrap_or(earliest);
+        if effective_time < earliest {
+            let description = format!("must not be before {earliest}: every server must know of it in time");
+            let violation = FieldViolation { field: "effective_time".to_owned(), description };
+            return Err(Failure::InvalidFields(vec![violation]).into());
+        }
+        let activations = self.activate(&store, Activation { effective_time, version }, earliest).await?;
+        refresh(&self.app, &store).await;
+        let policy = Some(render::policy(&policy, &activations, now));
+        Ok(Response::new(pb::ActivatePolicyResponse { policy }))
+    }
+}
+
+/// A store's activations, and one version of its policy, if there is such a one.
+struct Standing {
+    activations: Vec<Activation>,
+    now: Timestamp,
+    policy: Option<StoredPolicy>,
+}
+
+impl Policies {
+    /// The active version where none is asked for.
+    async fn standing(&self, store: &StoreId, version: Option<u32>) -> Result<Standing, Failure> {
+        let mut snapshot = Snapshot::begin(&self.app).await?;
+        let read = async {
+            let now = read::now(&self.app, snapshot.conn()).await?;
+            let activations = policies::activations(snapshot.conn(), store).await?;
+            let policy = match version.or(active(&activations, now).map(|active| active.version)) {
+                Some(version) => policies::get(snapshot.conn(), store, version).await?,
+                None => None,
+            };
+            Ok(Standing { activations, now, policy })
+        }
+        .await;
+        snapshot.end(read).await
+    }
+
+    /// Replaces what is to come after `earliest`; what is nearer stays, because some server may already count on it.
+    async fn activate(
+        &self,
+        store: &StoreId,
+        activation: Activation,
+        earliest: Timestamp,
+    ) -> Result<Vec<Activation>, Failure> {
+        let mut conn = self.app.pool.checkout().await?;
+        let write = async {
+            transaction::begin_write(&mut conn).await?;
+            let activated = async {
+                policies::activate(&mut conn, store, activation, earliest).await?;
+                policies::activations(&mut conn, store).await
+            }
+            .await;
+            match activated {
+                Ok(activations) => {
+                    transaction::commit(&mut conn).await?;
+                    Ok::<_, DbError>(activations)
+                }
+                Err(error) => {
+                    if !error.class().ends_connection() {
+                        transaction::rollback(&mut conn).await?;
+                    }
+                    Err(error)
+                }
+            }
+        }
+        .await;
+        conn.finish_with(write).map_err(written)
+    }
+}
+
+/// Whether what an activation asks for is so already: in force or to come at that instant, or, where no instant is named, as
+/// soon as it could be had now.
+fn stands(
+    activations: &[Activation],
+    version: u32,
+    asked_time: Option<Timestamp>,
+    now: Timestamp,
+    earliest: Timestamp,
+) -> bool {
+    let active = active(activations, now);
+    let in_force_or_coming = || {
+        activations
+            .iter()
+            .filter(|activation| active.is_none_or(|active| activation.effective_time >= active.effective_time))
+    };
+    match asked_time {
+        Some(asked) => in_force_or_coming().any(|each| each.version == version && each.effective_time == asked),
+        None => in_force_or_coming().rfind(|activation| activation.effective_time <= earliest).is_some_and(|last| {
+            last.version == version && in_force_or_coming().all(|each| each.effective_time <= earliest)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_activation_that_stands_is_not_written_again() {
+        let at = |second| Timestamp::new(second, 0).unwrap();
+        let activations =
+            [(10, 1), (20, 2), (50, 3)].map(|(second, version)| Activation { effective_time: at(second), version });
+        let stands_at = |version, asked: Option<i64>| stands(&activations, version, asked.map(at), at(30), at(35));
+        assert!(stands_at(2, Some(20)), "in force since then");
+        assert!(stands_at(3, Some(50)), "to come at that instant");
+        assert!(!stands_at(1, Some(10)), "superseded");
+        assert!(!stands_at(3, Some(60)));
+        assert!(!stands_at(2, None), "in force, but another is to come");
+        assert!(!stands_at(3, None), "to come later than could be had");
+        assert!(stands(&activations, 3, None, at(46), at(51)), "to come as soon as could be had");
+        assert!(stands(&activations, 3, None, at(60), at(65)), "in force with none to come");
+    }
+}

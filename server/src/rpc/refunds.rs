@@ -1,0 +1,165 @@
+//! The RefundService.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use belay_domain::commands::{Command, LeaseRefunds, RecordRefundResult, RefundResult};
+use belay_domain::context::StoreFacts;
+use belay_domain::ids::{ChildKind, OrderId, OrderKey};
+use belay_domain::rejection::Rejection;
+use belay_proto::v1 as pb;
+use belay_proto::v1::refund_service_server::RefundService;
+use futures_util::future::join_all;
+use tonic::{Request, Response, Status};
+
+use super::call::{Call, Frame, decide, facts, store_id};
+use super::pages::{self, Scope};
+use super::read::{self, Snapshot};
+use super::status::Failure;
+use crate::App;
+use crate::db::{aggregate, refunds};
+use crate::entropy;
+use crate::wire::parse::refunds::{Claim, ProviderResult};
+use crate::wire::parse::{self, lists, refunds as parse_refunds};
+use crate::wire::render;
+
+#[derive(Debug)]
+pub(super) struct Refunds {
+    pub(super) app: Arc<App>,
+}
+
+#[tonic::async_trait]
+impl RefundService for Refunds {
+    async fn get_refund(
+        &self,
+        request: Request<pb::GetRefundRequest>,
+    ) -> Result<Response<pb::GetRefundResponse>, Status> {
+        let (_, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let (order_id, number) = parse::parse(|v| parse::child(v, "refund_id", &request.refund_id, ChildKind::Refund))
+            .map_err(Failure::from)?;
+        let (order, _) = read::order(&self.app, &facts.id, &order_id).await?;
+        let Some(refund) = order.refund(number) else {
+            return Err(read::rejected(Rejection::RefundNotFound { refund: number }, &order_id).into());
+        };
+        Ok(Response::new(pb::GetRefundResponse { refund: Some(render::refund(&order, refund)) }))
+    }
+
+    async fn list_refunds(
+        &self,
+        request: Request<pb::ListRefundsRequest>,
+    ) -> Result<Response<pb::ListRefundsResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let scope = Scope::new(&self.app, "ListRefunds", &request);
+        let (filter, page_size) = parse::parse(|v| {
+            let page_size = lists::page_size(v, page_size);
+            let order = lists::order_filter(v, request.order_id);
+            let state = lists::refund_state_filter(v, request.state);
+            let order = order?.map(|order| OrderKey::of(&facts.id, &order));
+            let filter = refunds::RefundFilter { store: facts.id.clone(), order, seller: None, state: state? };
+            Some((filter, page_size?))
+        })
+        .map_err(Failure::from)?;
+        let after = pages::place(&scope, &page_token)?;
+
+        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
+        let places = refunds::list(snapshot.conn(), &filter, after, page_size + 1).await;
+        let page = read::page(&self.app, snapshot, places).await?;
+        let (refunds, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
+            order.refund(number).map(|refund| render::refund(order, refund))
+        });
+        Ok(Response::new(pb::ListRefundsResponse { refunds, next_page_token }))
+    }
+
+    /// Finds what may be claimed, then asks each order for it: another worker may be faster, so fewer may come back.
+    async fn claim_refunds(
+        &self,
+        request: Request<pb::ClaimRefundsRequest>,
+    ) -> Result<Response<pb::ClaimRefundsResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let claim = parse::parse(|v| parse_refunds::claim(v, request)).map_err(Failure::from)?;
+        let claimable = self.claimable(&facts, &claim).await?;
+
+        let leases = claimable.into_iter().map(|(order, refunds)| {
+            let frame = Frame { order, request_id: entropy::request_id(), expected_version: None, shipment: None };
+            let lease = LeaseRefunds { refunds, worker: claim.worker.clone(), lease: claim.lease };
+            let (call, facts) = (call.clone(), facts.clone());
+            decide::<pb::ClaimRefundsResponse>(&self.app, call, facts, frame, Command::LeaseRefunds(lease))
+        });
+        let mut refunds = Vec::new();
+        let mut failure = None;
+        for leased in join_all(leases).await {
+            match leased {
+                Ok(leased) => refunds.extend(leased.refunds),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        // What was leased must reach its worker, whatever became of the rest.
+        if let Some(failure) = failure.filter(|_| refunds.is_empty()) {
+            return Err(failure.into());
+        }
+        refunds.sort_by_key(|refund| refund.due_by.map(|due_by| (due_by.seconds, due_by.nanos)));
+        Ok(Response::new(pb::ClaimRefundsResponse { refunds }))
+    }
+
+    async fn record_refund_result(
+        &self,
+        request: Request<pb::RecordRefundResultRequest>,
+    ) -> Result<Response<pb::RecordRefundResultResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, number, result, currency) = parse::parse(|v| {
+            let (order, number) = parse::child(v, "refund_id", &request.refund_id, ChildKind::Refund).unzip();
+            let frame = Frame::parse(v, order, &request.request_id, "");
+            let result = parse_refunds::provider_result(v, request);
+            Some((frame?, number?, result?, v.currency()))
+        })
+        .map_err(Failure::from)?;
+
+        // What a refund asks for, and its currency, never change: both can be read before the order is locked.
+        let (order, _) = read::order(&self.app, &facts.id, &frame.order).await?;
+        let Some(refund) = order.refund(number) else {
+            return Err(read::rejected(Rejection::RefundNotFound { refund: number }, &frame.order).into());
+        };
+        if currency.is_some_and(|currency| currency != order.currency) {
+            return Err(Failure::CurrencyMismatch { expected: order.currency }.into());
+        }
+        let result = match result {
+            ProviderResult::Settled { amount, provider_refund_id } => {
+                let amount = amount.unwrap_or(refund.amounts.total());
+                RefundResult::Settled { amount, provider_refund_id }
+            }
+            ProviderResult::Failed { code } => RefundResult::Failed { code },
+            ProviderResult::Unknown => RefundResult::Unknown,
+        };
+        let command = Command::RecordRefundResult(RecordRefundResult { refund: number, result });
+        Ok(Response::new(decide(&self.app, call, facts, frame, command).await?))
+    }
+}
+
+impl Refunds {
+    /// What may be claimed now, most urgent first, by order.
+    async fn claimable(&self, facts: &StoreFacts, claim: &Claim) -> Result<Vec<(OrderId, Vec<u32>)>, Failure> {
+        let mut snapshot = Snapshot::begin(&self.app).await?;
+        let read = async {
+            let now = read::now(&self.app, snapshot.conn()).await?;
+            let found = refunds::claimable(snapshot.conn(), &facts.id, now, claim.count_max).await?;
+            let mut by_order: BTreeMap<OrderKey, Vec<u32>> = BTreeMap::new();
+            for refund in found {
+                by_order.entry(refund.order_key).or_default().push(refund.number);
+            }
+            let keys: Vec<OrderKey> = by_order.keys().copied().collect();
+            let orders = match keys.is_empty() {
+                true => Default::default(),
+                false => aggregate::read(snapshot.conn(), &keys).await?,
+            };
+            let named = |(key, numbers)| orders.get(&key).map(|order| (order.id.clone(), numbers));
+            Ok(by_order.into_iter().filter_map(named).collect())
+        }
+        .await;
+        snapshot.end(read).await
+    }
+}

@@ -1,0 +1,372 @@
+//! Failures as statuses. The only file that names `tonic::Code`: which reason has which code is one table here, kept equal to
+//! the comments of `ErrorReason` by a test.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use belay_domain::money::Currency;
+use belay_domain::policy::DocumentFault;
+use belay_domain::rejection::{FieldViolation, Rejection};
+use belay_proto::v1::{self as pb, ErrorReason};
+use opentelemetry::trace::TraceContextExt as _;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use uuid::Uuid;
+
+use crate::db::error::{Class, DbError};
+use crate::engine::EngineError;
+use crate::entropy;
+use crate::wire::parse::Malformed;
+use crate::wire::refusals::{About, refusals};
+
+const DOMAIN: &str = "belay";
+const REASON_PREFIX: &str = "ERROR_REASON_";
+/// Of all violations together: details travel in the headers, which clients and proxies bound, some at 8 KiB.
+const VIOLATIONS_BYTES_MAX: usize = 4 * 1024;
+const MESSAGE_CHARS_MAX: usize = 400;
+
+/// When to come back.
+const OVERLOADED_RETRY: Duration = Duration::from_millis(250);
+const CONTENTION_RETRY: Duration = Duration::from_millis(50);
+const OUTCOME_UNKNOWN_RETRY: Duration = Duration::from_millis(500);
+const DATABASE_RETRY: Duration = Duration::from_secs(1);
+
+/// Why a call does not get its answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    InvalidFields(Vec<FieldViolation>),
+    PageTokenInvalid,
+    MessageTooLarge {
+        limit_bytes: usize,
+    },
+    DeadlineExceeded,
+    RoleNotAllowed {
+        role: String,
+    },
+    Overloaded,
+    StoreNotFound {
+        store: String,
+    },
+    PresetNotFound {
+        preset: String,
+    },
+    PolicyNotFound {
+        version: u32,
+    },
+    CancellationNotFound {
+        cancellation: String,
+    },
+    StoreAlreadyExists {
+        store: String,
+    },
+    /// Of an administration record; orders have a rejection for it.
+    EtagMismatch {
+        present: String,
+    },
+    CurrencyMismatch {
+        expected: Currency,
+    },
+    /// Of a document in this field.
+    PolicyInvalid {
+        field: &'static str,
+        faults: Vec<DocumentFault>,
+    },
+    Rejected {
+        rejection: Box<Rejection>,
+        about: About,
+    },
+    DatabaseUnavailable,
+    Contention,
+    /// Administration writes have no request_id: they may be repeated as they are.
+    OutcomeUnknown {
+        request_id: Option<Uuid>,
+    },
+    /// A bug; the text is for the log alone.
+    Internal(String),
+}
+
+impl Failure {
+    pub(super) fn rejected(rejection: Rejection, about: About) -> Self {
+        if let Rejection::InvalidField(violations) = rejection {
+            return Failure::InvalidFields(violations);
+        }
+        Failure::Rejected { rejection: Box::new(rejection), about }
+    }
+
+    pub(super) fn of_engine(error: EngineError, request_id: Uuid) -> Self {
+        match error {
+            EngineError::Overloaded => Failure::Overloaded,
+            EngineError::DeadlineExceeded => Failure::DeadlineExceeded,
+            EngineError::DatabaseUnavailable => Failure::DatabaseUnavailable,
+            EngineError::Contention => Failure::Contention,
+            EngineError::OutcomeUnknown => Failure::OutcomeUnknown { request_id: Some(request_id) },
+            EngineError::Internal => Failure::Internal(format!("the engine failed on request {request_id}")),
+        }
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Fields(violations) => Failure::InvalidFields(violations),
+            Malformed::MixedCurrencies { expected } => Failure::CurrencyMismatch { expected },
+        }
+    }
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        if matches!(error, DbError::PoolExhausted { .. }) {
+            return Failure::Overloaded;
+        }
+        match error.class() {
+            Class::Deadlock | Class::LockWait | Class::RowBusy | Class::VersionConflict => Failure::Contention,
+            Class::ConnectionLost | Class::ReadOnly | Class::TooManyConnections | Class::Unavailable => {
+                tracing::warn!(%error, "the database does not answer");
+                Failure::DatabaseUnavailable
+            }
+            Class::Duplicate | Class::Corrupt | Class::Statement => Failure::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        let plain = |reason: &'static str, message: &str| (reason, message.to_owned(), None);
+        let (reason, message, metadata): (&str, String, Option<(&str, String)>) = match failure {
+            Failure::InvalidFields(violations) => return invalid_fields(&violations),
+            Failure::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
+            Failure::Rejected { rejection, about } => return status_of(&refusals(&rejection, &about)),
+            Failure::Internal(cause) => return internal(&cause),
+            Failure::PageTokenInvalid => {
+                plain("PAGE_TOKEN_INVALID", "this list, with these filters, gave out no such page_token")
+            }
+            Failure::MessageTooLarge { limit_bytes: limit } => {
+                let message = format!("a message may have at most {limit} bytes");
+                ("MESSAGE_TOO_LARGE", message, Some(("limit_bytes", limit.to_string())))
+            }
+            Failure::DeadlineExceeded => {
+                plain("DEADLINE_EXCEEDED", "the deadline passed; repeat a write to learn whether it has happened")
+            }
+            Failure::RoleNotAllowed { role } => {
+                ("ROLE_NOT_ALLOWED", format!("the role {role:?} may not do this"), Some(("role", role)))
+            }
+            Failure::Overloaded => plain("OVERLOADED", "the server has more work than it takes in; nothing was done"),
+            Failure::StoreNotFound { store } => {
+                ("STORE_NOT_FOUND", format!("there is no store {store}"), Some(("store_id", store)))
+            }
+            Failure::PresetNotFound { preset } => {
+                ("PRESET_NOT_FOUND", format!("there is no preset {preset}"), Some(("preset", preset)))
+            }
+            Failure::PolicyNotFound { version } => {
+                let message = format!("the store has no policy version {version}");
+                ("POLICY_NOT_FOUND", message, Some(("version", version.to_string())))
+            }
+            Failure::CancellationNotFound { cancellation } => {
+                let message = format!("there is no cancellation {cancellation}");
+                ("CANCELLATION_NOT_FOUND", message, Some(("cancellation_id", cancellation)))
+            }
+            Failure::StoreAlreadyExists { store } => {
+                let message = format!("there is a store {store} with other settings");
+                ("STORE_ALREADY_EXISTS", message, Some(("store_id", store)))
+            }
+            Failure::EtagMismatch { present } => {
+                ("ETAG_MISMATCH", "it has changed since the etag was read".to_owned(), Some(("etag", present)))
+            }
+            Failure::CurrencyMismatch { expected } => {
+                let message = format!("all money of an order is in one currency, here {}", expected.code());
+                ("CURRENCY_MISMATCH", message, Some(("currency_code", expected.code().to_owned())))
+            }
+            Failure::DatabaseUnavailable => {
+                plain("DATABASE_UNAVAILABLE", "the database cannot be reached; nothing was done")
+            }
+            Failure::Contention => {
+                plain("CONTENTION", "too many wrote to the same order or record at once; nothing was done")
+            }
+            Failure::OutcomeUnknown { request_id } => {
+                let message = "the write has happened or not; repeat it to learn which, it happens once".to_owned();
+                ("OUTCOME_UNKNOWN", message, request_id.map(|id| ("request_id", id.to_string())))
+            }
+        };
+        let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        status_of(&[pb::Refusal { reason: reason.to_owned(), subject: String::new(), message, metadata }])
+    }
+}
+
+/// The status of what stands against a call, the decisive one first.
+fn status_of(refusals: &[pb::Refusal]) -> Status {
+    let Some(first) = refusals.first() else { return internal(&"a call was refused without a reason") };
+    let Some(reason) = ErrorReason::from_str_name(&format!("{REASON_PREFIX}{}", first.reason)) else {
+        return internal(&format_args!("{} is not in ErrorReason", first.reason));
+    };
+    let code = code(reason);
+    let mut details = ErrorDetails::with_error_info(&first.reason, DOMAIN, first.metadata.clone());
+    if code == Code::InvalidArgument {
+        details.add_bad_request_violation(field(reason), &first.message);
+    }
+    if code == Code::FailedPrecondition {
+        let all = refusals.iter().map(|refusal| [&*refusal.reason, &*refusal.subject, &*refusal.message]);
+        for [reason, subject, message] in within_bounds(all) {
+            details.add_precondition_failure_violation(reason, subject, message);
+        }
+    }
+    if let Some(delay) = retry_delay(reason) {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(code, shortened(&first.message), details)
+}
+
+fn invalid_fields(violations: &[FieldViolation]) -> Status {
+    let entries = violations.iter().map(|violation| (violation.field.clone(), violation.description.as_str()));
+    bad_request(ErrorReason::InvalidField, "INVALID_FIELD", entries)
+}
+
+fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
+    let path = |fault: &DocumentFault| match fault.path.as_str() {
+        "" => field.to_owned(),
+        path => format!("{field}.{path}"),
+    };
+    let entries = faults.iter().map(|fault| (path(fault), fault.description.as_str()));
+    bad_request(ErrorReason::PolicyInvalid, "POLICY_INVALID", entries)
+}
+
+fn bad_request<'a>(reason: ErrorReason, name: &str, entries: impl Iterator<Item = (String, &'a str)>) -> Status {
+    let entries: Vec<(String, &str)> = entries.collect();
+    let message = entries.first().map(|(field, description)| format!("{field}: {description}")).unwrap_or_default();
+    let mut details = ErrorDetails::with_error_info(name, DOMAIN, HashMap::new());
+    let listed = entries.iter().map(|(field, description)| [field.as_str(), *description, ""]);
+    for [field, description, _] in within_bounds(listed) {
+        details.add_bad_request_violation(field, description);
+    }
+    Status::with_error_details(code(reason), shortened(&message), details)
+}
+
+/// As many entries as fit; a last one says how many do not.
+fn within_bounds<'a>(entries: impl ExactSizeIterator<Item = [&'a str; 3]>) -> Vec<[String; 3]> {
+    let total = entries.len();
+    let mut listed: Vec<[String; 3]> = Vec::new();
+    let mut bytes = 0;
+    for entry in entries {
+        bytes += entry.iter().map(|text| text.len()).sum::<usize>();
+        if bytes > VIOLATIONS_BYTES_MAX && !listed.is_empty() {
+            let more = format!("and {} more", total - listed.len());
+            listed.push([String::new(), more.clone(), more]);
+            break;
+        }
+        listed.push(entry.map(shortened));
+    }
+    listed
+}
+
+/// Fixed text for the caller; the cause goes to the log, under the same trace id.
+fn internal(cause: &dyn Display) -> Status {
+    let span = tracing::Span::current().context();
+    let trace = span.span().span_context().trace_id();
+    let trace_id = match trace == opentelemetry::trace::TraceId::INVALID {
+        true => entropy::request_id().simple().to_string(),
+        false => trace.to_string(),
+    };
+    tracing::error!(trace.id = trace_id, cause = %cause, "a call failed by a defect of Belay");
+    let metadata = HashMap::from([("trace_id".to_owned(), trace_id)]);
+    let details = ErrorDetails::with_error_info("INTERNAL", DOMAIN, metadata);
+    Status::with_error_details(Code::Internal, "an internal error; its trace id is in the details", details)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MESSAGE_CHARS_MAX).collect()
+}
+
+/// The canonical code of each reason; the comments of `ErrorReason` say the same.
+fn code(reason: ErrorReason) -> Code {
+    match reason {
+        ErrorReason::InvalidField
+        | ErrorReason::PageTokenInvalid
+        | ErrorReason::UnknownWarehouse
+        | ErrorReason::UnknownCarrier
+        | ErrorReason::ReasonRequired
+        | ErrorReason::ReasonUnknown
+        | ErrorReason::ReasonNotAllowed
+        | ErrorReason::NoteRequired
+        | ErrorReason::EvidenceRequired
+        | ErrorReason::CurrencyMismatch
+        | ErrorReason::PolicyInvalid => Code::InvalidArgument,
+        ErrorReason::MessageTooLarge | ErrorReason::Overloaded => Code::ResourceExhausted,
+        ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
+        ErrorReason::RoleNotAllowed => Code::PermissionDenied,
+        ErrorReason::StoreNotFound
+        | ErrorReason::PresetNotFound
+        | ErrorReason::PolicyNotFound
+        | ErrorReason::OrderNotFound
+        | ErrorReason::LineNotFound
+        | ErrorReason::ShipmentNotFound
+        | ErrorReason::CancellationNotFound
+        | ErrorReason::RefundNotFound => Code::NotFound,
+        ErrorReason::RequestIdReused | ErrorReason::OrderAlreadyExists | ErrorReason::StoreAlreadyExists => {
+            Code::AlreadyExists
+        }
+        ErrorReason::EtagMismatch | ErrorReason::FenceStale => Code::Aborted,
+        ErrorReason::OrderClosed
+        | ErrorReason::AlreadyPending
+        | ErrorReason::UnitsClaimed
+        | ErrorReason::QuantityUnavailable
+        | ErrorReason::NothingToCancel
+        | ErrorReason::NotAllowed
+        | ErrorReason::Shipped
+        | ErrorReason::Delivered
+        | ErrorReason::AlreadyEnded
+        | ErrorReason::PaymentVerifying
+        | ErrorReason::UnpaidClosesItself
+        | ErrorReason::RefundNotOffered
+        | ErrorReason::NotInterceptable
+        | ErrorReason::CarrierRefused
+        | ErrorReason::WarehouseCannotStop
+        | ErrorReason::LabelUnavailableInRegion
+        | ErrorReason::NoAgreement
+        | ErrorReason::GateTimedOut
+        | ErrorReason::TooLateToWithdraw
+        | ErrorReason::NotReleased
+        | ErrorReason::StageMismatch
+        | ErrorReason::ShipmentHeld
+        | ErrorReason::ShipmentBarred
+        | ErrorReason::RefundNotClaimed
+        | ErrorReason::LimitReached => Code::FailedPrecondition,
+        ErrorReason::DatabaseUnavailable | ErrorReason::Contention | ErrorReason::OutcomeUnknown => Code::Unavailable,
+        ErrorReason::Internal | ErrorReason::Unspecified => Code::Internal,
+    }
+}
+
+/// Which field a refusal of the request itself is about.
+fn field(reason: ErrorReason) -> &'static str {
+    if matches!(reason, ErrorReason::PageTokenInvalid) {
+        "page_token"
+    } else if matches!(reason, ErrorReason::NoteRequired) {
+        "note"
+    } else if matches!(reason, ErrorReason::EvidenceRequired) {
+        "evidence"
+    } else if matches!(reason, ErrorReason::UnknownWarehouse | ErrorReason::UnknownCarrier) {
+        "shipments"
+    } else if matches!(reason, ErrorReason::CurrencyMismatch) {
+        "currency_code"
+    } else {
+        "reason"
+    }
+}
+
+fn retry_delay(reason: ErrorReason) -> Option<Duration> {
+    if matches!(reason, ErrorReason::Overloaded) {
+        Some(OVERLOADED_RETRY)
+    } else if matches!(reason, ErrorReason::Contention) {
+        Some(CONTENTION_RETRY)
+    } else if matches!(reason, ErrorReason::DatabaseUnavailable) {
+        Some(DATABASE_RETRY)
+    } else if matches!(reason, ErrorReason::OutcomeUnknown) {
+        Some(OUTCOME_UNKNOWN_RETRY)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

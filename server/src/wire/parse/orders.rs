@@ -1,0 +1,202 @@
+//! Requests of the OrderService.
+
+use belay_domain::commands::{CreateOrder, NewLine, NewShipment, RecordPayment};
+use belay_domain::context::StoreFacts;
+use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, WarehouseId};
+use belay_domain::money::AMOUNT_MINOR_MAX;
+use belay_domain::order::{Buyer, Destination, IdentityHash, LINE_QUANTITY_MAX, LINES_MAX, SHIPMENTS_MAX};
+use belay_domain::payment::PaymentFact;
+use belay_proto::v1 as pb;
+
+use super::bounds::{EMAIL_CHARS_MAX, PLACE_CHARS_MAX, TITLE_CHARS_MAX, USERNAME_CHARS_MAX};
+use super::{
+    Violations, all, amount, amount_or_zero, code, distinct, given_amount, id, optional_id, positive, specified, text,
+    time,
+};
+use crate::wire::identity;
+
+/// Everything of the request but its store_id and request_id.
+pub(crate) fn create_order(
+    v: &mut Violations,
+    request: pb::CreateOrderRequest,
+    store: &StoreFacts,
+    identity_key: &[u8; 32],
+) -> Option<CreateOrder> {
+    let order_id = id(v, "order_id", request.order_id, OrderId::parse);
+    let buyer = buyer(v, request.buyer, identity_key);
+    let seller = id(v, "seller_id", request.seller_id, SellerId::parse);
+    let destination = destination(v, request.destination);
+    let lines = lines(v, request.lines);
+    let shipping = request.shipping.unwrap_or_default();
+    let shipping_amount = amount_or_zero(v, "shipping.amount", shipping.amount);
+    let shipping_tax = amount_or_zero(v, "shipping.tax", shipping.tax);
+    let shipments = shipments(v, request.shipments, store);
+    let (lines, shipping, shipping_tax) = (lines?, shipping_amount?, shipping_tax?);
+
+    // Each amount is small enough that 200 lines of them fit.
+    let total = lines.iter().map(|line| line.goods - line.discount + line.tax).sum::<i64>() + shipping + shipping_tax;
+    if total > AMOUNT_MINOR_MAX {
+        v.add("lines", format!("the order's total must be at most {AMOUNT_MINOR_MAX} minor units, is {total}"));
+    }
+    Some(CreateOrder {
+        id: order_id?,
+        buyer: buyer?,
+        seller: seller?,
+        destination: destination?,
+        // Every line names money, so there is a currency.
+        currency: v.currency()?,
+        lines,
+        shipping,
+        shipping_tax,
+        shipments: shipments?,
+    })
+}
+
+fn buyer(v: &mut Violations, buyer: Option<pb::Buyer>, identity_key: &[u8; 32]) -> Option<Buyer> {
+    let buyer = buyer.unwrap_or_default();
+    let buyer_id = id(v, "buyer.id", buyer.id, BuyerId::parse);
+    let email_hash = optional_identity(v, "buyer.email", buyer.email, EMAIL_CHARS_MAX, |address| {
+        identity::email(identity_key, address)
+    });
+    let username_hash = optional_identity(v, "buyer.username", buyer.username, USERNAME_CHARS_MAX, |name| {
+        identity::username(identity_key, name)
+    });
+    Some(Buyer { id: buyer_id?, email_hash: email_hash?, username_hash: username_hash? })
+}
+
+fn optional_identity(
+    v: &mut Violations,
+    field: &str,
+    name: String,
+    chars_max: usize,
+    hash: impl FnOnce(&str) -> IdentityHash,
+) -> Option<Option<IdentityHash>> {
+    if name.is_empty() {
+        return Some(None);
+    }
+    let name = text(v, field, name, chars_max)?;
+    if name.trim().is_empty() {
+        v.add(field, "must not be blank");
+        return None;
+    }
+    Some(Some(hash(&name)))
+}
+
+fn destination(v: &mut Violations, destination: Option<pb::Destination>) -> Option<Destination> {
+    let destination = destination.unwrap_or_default();
+    let country = destination.country_code;
+    let is_country = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
+    if !is_country {
+        v.add("destination.country_code", "must be an ISO 3166-1 alpha-2 code such as DE");
+    }
+    let region = text(v, "destination.region", destination.region, PLACE_CHARS_MAX);
+    let city = text(v, "destination.city", destination.city, PLACE_CHARS_MAX);
+    Some(Destination { country_code: is_country.then_some(country)?, region: region?, city: city? })
+}
+
+fn lines(v: &mut Violations, lines: Vec<pb::NewLine>) -> Option<Vec<NewLine>> {
+    if !(1..=LINES_MAX).contains(&lines.len()) {
+        v.add("lines", format!("must have from 1 to {LINES_MAX} entries, has {}", lines.len()));
+        return None;
+    }
+    all(lines.into_iter().enumerate().map(|(index, line)| new_line(v, &format!("lines[{index}]"), line)))
+}
+
+fn new_line(v: &mut Violations, field: &str, line: pb::NewLine) -> Option<NewLine> {
+    let sku = id(v, &format!("{field}.sku"), line.sku, Sku::parse);
+    let title = text(v, &format!("{field}.title"), line.title, TITLE_CHARS_MAX);
+    let quantity = positive(v, &format!("{field}.quantity"), line.quantity.into(), LINE_QUANTITY_MAX);
+    let goods = amount(v, &format!("{field}.goods"), line.goods);
+    let discount = amount_or_zero(v, &format!("{field}.discount"), line.discount);
+    let tax = amount_or_zero(v, &format!("{field}.tax"), line.tax);
+    let (goods, discount) = (goods?, discount?);
+    if discount > goods {
+        v.add(format!("{field}.discount"), "must be at most the goods");
+    }
+    Some(NewLine { sku: sku?, title: title?, quantity: quantity?, goods, discount, tax: tax? })
+}
+
+fn shipments(v: &mut Violations, shipments: Vec<pb::NewShipment>, store: &StoreFacts) -> Option<Vec<NewShipment>> {
+    if shipments.len() > SHIPMENTS_MAX {
+        v.add("shipments", format!("must have at most {SHIPMENTS_MAX} entries, has {}", shipments.len()));
+        return None;
+    }
+    let read = |(index, shipment)| new_shipment(v, &format!("shipments[{index}]"), shipment, store);
+    all(shipments.into_iter().enumerate().map(read))
+}
+
+fn new_shipment(v: &mut Violations, field: &str, shipment: pb::NewShipment, store: &StoreFacts) -> Option<NewShipment> {
+    let (warehouse_field, carrier_field) = (format!("{field}.warehouse_id"), format!("{field}.carrier_id"));
+    let warehouse = optional_id(v, &warehouse_field, shipment.warehouse_id, WarehouseId::parse);
+    let carrier = optional_id(v, &carrier_field, shipment.carrier_id, CarrierId::parse);
+    let (default_warehouse, default_carrier) = store.default_route.clone().unzip();
+    let warehouse = warehouse.and_then(|id| required(v, &warehouse_field, id.or(default_warehouse)));
+    let carrier = carrier.and_then(|id| required(v, &carrier_field, id.or(default_carrier)));
+
+    let contents_field = format!("{field}.contents");
+    if !(1..=LINES_MAX).contains(&shipment.contents.len()) {
+        v.add(&contents_field, format!("must have from 1 to {LINES_MAX} entries, has {}", shipment.contents.len()));
+        return None;
+    }
+    let line_field = |index: usize| format!("{contents_field}[{index}].line_number");
+    distinct(v, shipment.contents.iter().enumerate().map(|(i, content)| (line_field(i), Some(content.line_number))));
+    let contents = all(shipment.contents.into_iter().enumerate().map(|(index, content)| {
+        let quantity_field = format!("{contents_field}[{index}].quantity");
+        let lines_max = u32::try_from(LINES_MAX).unwrap_or(u32::MAX);
+        let line = positive(v, &line_field(index), content.line_number.into(), lines_max);
+        let quantity = positive(v, &quantity_field, content.quantity.into(), LINE_QUANTITY_MAX);
+        Some((line?, quantity?))
+    }));
+    Some(NewShipment { warehouse: warehouse?, carrier: carrier?, contents: contents? })
+}
+
+fn required<T>(v: &mut Violations, field: &str, value: Option<T>) -> Option<T> {
+    if value.is_none() {
+        v.add(field, "must be given: the store has no default one");
+    }
+    value
+}
+
+/// Everything of the request but its store_id, request_id and order_id. The currency of its amount, if it has one, is
+/// [`Violations::currency`].
+pub(crate) fn record_payment(v: &mut Violations, request: pb::RecordPaymentRequest) -> Option<RecordPayment> {
+    let provider_payment_id = id(v, "provider_payment_id", request.provider_payment_id, ExternalId::parse);
+    let provider_event_id = id(v, "provider_event_id", request.provider_event_id, ExternalId::parse);
+    let fact: Option<PaymentFact> = specified(v, "fact", request.fact);
+    let amount = match (fact, request.amount) {
+        (Some(fact), amount) => fact_amount(v, fact, amount),
+        // Of an unknown fact nobody knows whether it has an amount.
+        (None, Some(amount)) => given_amount(v, "amount", &amount),
+        (None, None) => None,
+    };
+    let method = code(v, "method", request.method);
+    time(v, "occurred_time", request.occurred_time)?;
+    Some(RecordPayment {
+        provider_payment_id: provider_payment_id?,
+        provider_event_id: provider_event_id?,
+        fact: fact?,
+        amount: amount?,
+        method: method?.unwrap_or_default(),
+    })
+}
+
+/// Some facts carry money and others do not.
+fn fact_amount(v: &mut Violations, fact: PaymentFact, amount: Option<pb::Money>) -> Option<i64> {
+    match (fact, amount) {
+        (
+            PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::RefundedOutside | PaymentFact::Chargeback,
+            money,
+        ) => match super::amount(v, "amount", money) {
+            Some(0) => {
+                v.add("amount.minor_units", "must be greater than zero");
+                None
+            }
+            amount => amount,
+        },
+        (PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided, None) => Some(0),
+        (PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided, Some(_)) => {
+            v.add("amount", format!("must not be given for {fact}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Requests of the RefundService.
+
+use belay_domain::ids::{ExternalId, WorkerId};
+use belay_proto::v1 as pb;
+use jiff::SignedDuration;
+
+use super::bounds::{CLAIM_DEFAULT, CLAIM_MAX, FAILURE_CODE_CHARS_MAX, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
+use super::{Violations, ascii_text, given_amount, id, optional_id, positive_or, time};
+
+/// Who claims, how many and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) worker: WorkerId,
+    pub(crate) count_max: u16,
+    pub(crate) lease: SignedDuration,
+}
+
+pub(crate) fn claim(v: &mut Violations, request: pb::ClaimRefundsRequest) -> Option<Claim> {
+    let worker = id(v, "worker_id", request.worker_id, WorkerId::parse);
+    let count_max = positive_or(v, "max_refunds", request.max_refunds, CLAIM_MAX, CLAIM_DEFAULT);
+    let lease = match request.lease {
+        None => Some(LEASE_DEFAULT),
+        Some(lease) => {
+            let is_normal = (0..1_000_000_000).contains(&lease.nanos) && lease.seconds <= LEASE_MAX.as_secs();
+            let length = if is_normal { SignedDuration::new(lease.seconds, lease.nanos) } else { SignedDuration::ZERO };
+            let is_allowed = (LEASE_MIN..=LEASE_MAX).contains(&length);
+            if !is_allowed {
+                v.add("lease", "must be from 10 seconds to 15 minutes");
+            }
+            is_allowed.then_some(length)
+        }
+    };
+    Some(Claim { worker: worker?, count_max: count_max?, lease: lease? })
+}
+
+/// What a provider answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ProviderResult {
+    /// `amount` is `None` where the provider gave all that was asked.
+    Settled {
+        amount: Option<i64>,
+        provider_refund_id: Option<ExternalId>,
+    },
+    Failed {
+        code: String,
+    },
+    Unknown,
+}
+
+pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResultRequest) -> Option<ProviderResult> {
+    let result = match pb::RefundResult::try_from(request.result) {
+        Ok(pb::RefundResult::Unspecified) => {
+            v.add("result", "must be given and not UNSPECIFIED");
+            None
+        }
+        Ok(result) => Some(result),
+        Err(_) => {
+            v.add("result", format!("{} is not a value that this server knows", request.result));
+            None
+        }
+    };
+    if result.is_some_and(|result| result != pb::RefundResult::Settled) && request.amount.is_some() {
+        v.add("amount", "must be given for SETTLED only");
+    }
+    let amount = match request.amount {
+        Some(amount) => given_amount(v, "amount", &amount).map(Some),
+        None => Some(None),
+    };
+    let code = ascii_text(v, "failure_code", request.failure_code, FAILURE_CODE_CHARS_MAX);
+    let provider_refund_id = optional_id(v, "provider_refund_id", request.provider_refund_id, ExternalId::parse);
+    time(v, "occurred_time", request.occurred_time)?;
+    let (amount, code, provider_refund_id) = (amount?, code?, provider_refund_id?);
+    match result? {
+        pb::RefundResult::Unspecified => None,
+        pb::RefundResult::Settled => Some(ProviderResult::Settled { amount, provider_refund_id }),
+        pb::RefundResult::Failed => Some(ProviderResult::Failed { code }),
+        pb::RefundResult::Unknown => Some(ProviderResult::Unknown),
+    }
+}

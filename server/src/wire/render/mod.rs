@@ -1,0 +1,9 @@
+//! What stands, as messages.
+
+pub(crate) mod administration;
+pub(crate) mod cancellation;
+pub(crate) mod order;
+pub(crate) mod preview;
+
+pub(crate) use cancellation::cancellation;
+pub(crate) use order::{order, refund, shipment};
