@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Decision, Draft};
-use crate::context::Context;
+use crate::context::{Context, StoreFacts};
 use crate::event::EventDetail;
 use crate::ids::{CarrierId, OrderId, SellerId, Sku, WarehouseId};
 use crate::money::{Amounts, Currency, split_by_weight};
@@ -55,8 +55,9 @@ pub(super) fn decide(
         panic!("store {} has no active policy: CreateStore activates one", store.id)
     };
     let lines: Vec<Line> = (1..).zip(&command.lines).map(|(number, line)| line.numbered(number)).collect();
-    let routes = routes(command, context)?;
+    let routes = routes(command, store)?;
     let units = assign_units(&lines, &routes)?;
+    check_known(command, store)?;
 
     let mut order = Order {
         store: store.id.clone(),
@@ -113,9 +114,7 @@ pub(super) fn decide(
     draft.mark_paid_if_covered();
     draft.release_if_ready();
     draft.order.version = 1;
-    let mut decision = draft.accept(&unborn, Answer::Order);
-    decision.order.version = 1;
-    Ok(decision)
+    Ok(draft.accept(&unborn, Answer::Order))
 }
 
 impl NewLine {
@@ -133,28 +132,31 @@ impl NewLine {
 }
 
 /// The shipments as asked, or the one of the default route.
-fn routes(command: &CreateOrder, context: &Context<'_>) -> Result<Vec<NewShipment>, Rejection> {
-    let store = context.store;
+fn routes(command: &CreateOrder, store: &StoreFacts) -> Result<Vec<NewShipment>, Rejection> {
     if command.shipments.is_empty() {
         let Some((warehouse, carrier)) = store.default_route.clone() else {
-            return Err(invalid("shipments", "must not be empty: the store has no default warehouse and carrier"));
+            let description = "must not be empty: the store has no default warehouse and carrier";
+            return Err(Rejection::InvalidField(vec![violation("shipments", description)]));
         };
         let contents = (1..).zip(command.lines.iter().map(|line| line.quantity)).collect();
         return Ok(vec![NewShipment { warehouse, carrier, contents }]);
     }
-    for shipment in &command.shipments {
-        if !store.warehouses.contains_key(&shipment.warehouse) {
-            return Err(Rejection::UnknownWarehouse { warehouse: shipment.warehouse.to_string() });
-        }
-        if !store.carriers.contains_key(&shipment.carrier) {
-            return Err(Rejection::UnknownCarrier { carrier: shipment.carrier.to_string() });
-        }
-    }
     Ok(command.shipments.clone())
 }
 
-/// Gives each shipment its units, in the order of the shipments: every unit is in exactly one.
+fn check_known(command: &CreateOrder, store: &StoreFacts) -> Result<(), Rejection> {
+    if let Some(unknown) = command.shipments.iter().find(|s| !store.warehouses.contains_key(&s.warehouse)) {
+        return Err(Rejection::UnknownWarehouse { warehouse: unknown.warehouse.to_string() });
+    }
+    if let Some(unknown) = command.shipments.iter().find(|s| !store.carriers.contains_key(&s.carrier)) {
+        return Err(Rejection::UnknownCarrier { carrier: unknown.carrier.to_string() });
+    }
+    Ok(())
+}
+
+/// Gives each shipment its units, in the order of the shipments: every unit is in exactly one, and no shipment is empty.
 fn assign_units(lines: &[Line], routes: &[NewShipment]) -> Result<Vec<UnitSet>, Rejection> {
+    let mut violations = Vec::new();
     let mut next: Vec<u32> = vec![0; lines.len()];
     let mut assigned = Vec::with_capacity(routes.len());
     for (index, route) in routes.iter().enumerate() {
@@ -162,26 +164,33 @@ fn assign_units(lines: &[Line], routes: &[NewShipment]) -> Result<Vec<UnitSet>, 
         for (content, (line, count)) in route.contents.iter().enumerate() {
             let field = format!("shipments[{index}].contents[{content}]");
             let at = usize::try_from(*line).unwrap_or(0).wrapping_sub(1);
-            let Some(known) = lines.get(at) else {
-                return Err(invalid(&format!("{field}.line_number"), "names no line of this order"));
-            };
-            if *count > known.quantity - next[at] {
-                return Err(invalid(&format!("{field}.quantity"), "the shipments hold more units than the line has"));
+            match lines.get(at) {
+                None => violations.push(violation(format!("{field}.line_number"), "names no line of this order")),
+                Some(line) if *count > line.quantity - next[at] => {
+                    let description = "the shipments hold more units than the line has";
+                    violations.push(violation(format!("{field}.quantity"), description));
+                }
+                Some(_) => {
+                    ranges.push(UnitRange { line: *line, first: next[at], count: *count });
+                    next[at] += count;
+                }
             }
-            ranges.push(UnitRange { line: *line, first: next[at], count: *count });
-            next[at] += count;
+        }
+        if route.contents.iter().all(|(_, count)| *count == 0) {
+            violations.push(violation(format!("shipments[{index}].contents"), "must hold at least one unit"));
         }
         assigned.push(UnitSet::new(ranges));
     }
-    match lines.iter().zip(next).find(|(line, assigned)| line.quantity != *assigned) {
-        Some((line, assigned)) => {
+    if violations.is_empty() {
+        let short = lines.iter().zip(next).filter(|(line, assigned)| line.quantity != *assigned);
+        violations.extend(short.map(|(line, assigned)| {
             let description = format!("hold {assigned} of the {} units of line {}", line.quantity, line.number);
-            Err(invalid("shipments", &description))
-        }
-        None => Ok(assigned),
+            violation("shipments", description)
+        }));
     }
+    if violations.is_empty() { Ok(assigned) } else { Err(Rejection::InvalidField(violations)) }
 }
 
-fn invalid(field: &str, description: &str) -> Rejection {
-    Rejection::InvalidField(vec![FieldViolation { field: field.to_owned(), description: description.to_owned() }])
+fn violation(field: impl Into<String>, description: impl Into<String>) -> FieldViolation {
+    FieldViolation { field: field.into(), description: description.into() }
 }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft, parts, start_preparation};
+use crate::cancellation::GateKind;
 use crate::ids::ExternalId;
 use crate::policy::OnDispatch;
 use crate::rejection::Rejection;
@@ -47,5 +48,6 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &DispatchShipment) -> Resul
 
 fn bars(draft: &Draft<'_>, cancellation: u32, part: usize) -> bool {
     let part = draft.order.cancellation(cancellation).map(|cancellation| &cancellation.parts[part]);
-    part.and_then(|part| part.open_gate()).is_none_or(|gate| gate.spec.on_dispatch == OnDispatch::Bar)
+    part.and_then(|part| part.open_gate())
+        .is_none_or(|gate| gate.spec.on_dispatch == OnDispatch::Bar || gate.spec.kind == GateKind::WarehouseStop)
 }

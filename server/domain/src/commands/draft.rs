@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Answer, Decision, Record};
+use super::{Answer, Asked, Decision, Record};
 use crate::actor::Actor;
 use crate::cancellation::PartState;
 use crate::context::{Context, StoreFacts};
@@ -90,13 +90,27 @@ impl<'a> Draft<'a> {
         });
     }
 
-    /// Does `change` in the name of Belay, because a deadline passed.
+    /// Does `change` in the name of Belay, because a deadline passed. What the caller does next is again the caller's, and
+    /// not by the rule of the deadline.
     pub(super) fn as_system(&mut self, deadline: Timestamp, change: impl FnOnce(&mut Self)) {
         let actor = std::mem::replace(&mut self.actor, Actor::system());
         let cause = std::mem::replace(&mut self.cause, Cause::Deadline(deadline));
+        let on_behalf_of = self.on_behalf_of.take();
+        let (policy_version, rule) = (self.policy_version, self.rule.take());
         change(self);
         self.actor = actor;
         self.cause = cause;
+        self.on_behalf_of = on_behalf_of;
+        self.decided_by(policy_version, rule);
+    }
+
+    /// Notes what a policy was asked and what it said. A record is of one policy version: what was asked of another before is
+    /// forgotten.
+    pub(super) fn note_asked(&mut self, policy_version: u32, asked: Vec<Asked>) {
+        match &mut self.record {
+            Some(record) if record.policy_version == policy_version => record.asked.extend(asked),
+            _ => self.record = Some(Record { policy_version, asked }),
+        }
     }
 
     /// Moves a shipment and says so.
@@ -183,9 +197,12 @@ impl<'a> Draft<'a> {
             self.create_refund(payment.number, RefundKind::Refund, amounts, cancellation);
         }
         if self.order.amount_due() == 0 {
+            let voids = self.order.refunds.iter().filter(|refund| refund.kind == RefundKind::Void);
+            credit = credit - voids.map(|void| Amounts { excess: 0, ..void.amounts }).sum();
             for payment in self.order.payments.clone() {
                 if payment.is_uncaptured_authorization() && !has_void(&self.order, payment.number) {
-                    let amounts = self.order.credited().take(payment.authorized);
+                    let mut amounts = credit.take(payment.authorized);
+                    amounts.excess += payment.authorized - amounts.total();
                     self.create_refund(payment.number, RefundKind::Void, amounts, cancellation);
                 }
             }
@@ -253,19 +270,22 @@ pub(super) fn next_number<T>(children: &[T], number: impl Fn(&T) -> u32) -> u32 
     children.last().map_or(1, |last| number(last) + 1)
 }
 
-/// Captured, less what a refund row stands for already. A failed or dropped row counts too: only a person's decision makes
-/// money go back that once did not.
+/// Captured, less what went back outside and what a refund row stands for already. A failed or dropped row counts too: only a
+/// person's decision makes money go back that once did not. What one payment gave back twice is not taken out of another.
 fn captured_net(order: &Order, payment: &Payment) -> i64 {
     let refunds = refunds_of_money(order).filter(|refund| refund.payment == payment.number);
-    payment.captured - payment.returned_outside - refunds.map(|refund| refund.amounts.total()).sum::<i64>()
+    let net = payment.captured - payment.returned_outside - refunds.map(|refund| refund.amounts.total()).sum::<i64>();
+    net.max(0)
 }
 
 fn refunds_of_money(order: &Order) -> impl Iterator<Item = &Refund> {
     order.refunds.iter().filter(|refund| refund.kind == RefundKind::Refund)
 }
 
+/// A void that has settled released an authorisation before this one.
 fn has_void(order: &Order, payment: u32) -> bool {
-    order.refunds.iter().any(|refund| refund.kind == RefundKind::Void && refund.payment == payment)
+    let mut voids = order.refunds.iter().filter(|refund| refund.kind == RefundKind::Void && refund.payment == payment);
+    voids.any(|void| void.state != RefundState::Settled)
 }
 
 fn payments_in_capture_order(order: &Order) -> Vec<Payment> {

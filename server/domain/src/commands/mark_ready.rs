@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, start_preparation};
+use super::{Answer, Draft, parts, start_preparation};
 use crate::rejection::Rejection;
 use crate::shipment::Stage;
 
@@ -16,7 +16,10 @@ pub struct MarkReady {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &MarkReady) -> Result<Answer, Rejection> {
     let shipment = start_preparation::find(draft, command.shipment, command.fence)?;
     match shipment.stage {
-        Stage::Planned | Stage::Preparing => draft.move_shipment(command.shipment, Stage::Ready),
+        Stage::Planned | Stage::Preparing => {
+            draft.move_shipment(command.shipment, Stage::Ready);
+            parts::ask_again_on(draft, command.shipment);
+        }
         Stage::Ready => {}
         Stage::Unreleased => return Err(Rejection::NotReleased),
         stage @ (Stage::InTransit

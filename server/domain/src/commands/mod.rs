@@ -109,9 +109,6 @@ pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, c
     let settled = draft.clone();
     // What was due is a change that the caller has not seen.
     let present = order.version + u64::from(draft.order != *order);
-    if expected_version.is_some_and(|expected| expected != present) {
-        return draft.refuse(order, Rejection::EtagMismatch { present });
-    }
     let result = match command {
         Command::RecordPayment(command) => record_payment::decide(&mut draft, command),
         Command::RequestCancellation(command) => request_cancellation::decide(&mut draft, command),
@@ -124,11 +121,47 @@ pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, c
         Command::Settle => Ok(Answer::Nothing),
     };
     match result {
+        // Who asks for what is not there, or may not know of it, is not told that something else has changed.
+        Err(rejection) if is_before_etag(&rejection) => settled.refuse(order, rejection),
+        _ if expected_version.is_some_and(|expected| expected != present) => {
+            settled.refuse(order, Rejection::EtagMismatch { present })
+        }
         Ok(answer) => draft.accept(order, answer),
         Err(rejection) => {
             let refused = settled.with_record(draft.record);
             refused.refuse(order, rejection)
         }
+    }
+}
+
+/// Stands before `EtagMismatch` in the order of precedence.
+fn is_before_etag(rejection: &Rejection) -> bool {
+    match rejection {
+        Rejection::InvalidField(_)
+        | Rejection::OrderNotFound
+        | Rejection::LineNotFound { .. }
+        | Rejection::ShipmentNotFound { .. }
+        | Rejection::RefundNotFound { .. }
+        | Rejection::RequestIdReused
+        | Rejection::OrderAlreadyExists => true,
+        Rejection::EtagMismatch { .. }
+        | Rejection::FenceStale { .. }
+        | Rejection::UnknownWarehouse { .. }
+        | Rejection::UnknownCarrier { .. }
+        | Rejection::ReasonRequired { .. }
+        | Rejection::ReasonUnknown { .. }
+        | Rejection::ReasonNotAllowed { .. }
+        | Rejection::NoteRequired { .. }
+        | Rejection::EvidenceRequired { .. }
+        | Rejection::AlreadyPending { .. }
+        | Rejection::UnitsClaimed { .. }
+        | Rejection::QuantityUnavailable { .. }
+        | Rejection::Ineligible { .. }
+        | Rejection::NotReleased
+        | Rejection::StageMismatch { .. }
+        | Rejection::ShipmentBarred { .. }
+        | Rejection::RefundNotClaimed { .. }
+        | Rejection::LimitReached { .. } => false,
     }
 }
 

@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 
 use super::draft::{self, Draft};
-use super::request_cancellation::refund_of;
-use crate::cancellation::{Cancellation, CancellationState, GateState, Part, PartState};
+use super::request_cancellation::{Portion, Wish, judge, refund_of};
+use crate::cancellation::{Cancellation, CancellationState, Gate, GateState, Part, PartState};
 use crate::event::EventDetail;
+use crate::money::Amounts;
 use crate::order::PAYMENT_EXPIRED;
+use crate::policy::GateSpec;
 use crate::shipment::Stage;
 
 /// Takes every waiting part of a cancellation as far as it goes: opens the next gate, or cancels where none is left. Then
@@ -17,7 +19,13 @@ pub(super) fn advance(draft: &mut Draft<'_>, cancellation: u32) {
         if part.state != PartState::Waiting || part.open_gate().is_some() {
             continue;
         }
-        match part.gates.iter().position(|gate| gate.state == GateState::Queued) {
+        // The last gate has passed. What the shipment's stage allowed when the wish came, it may not allow now.
+        if !part.gates.is_empty() && next_gate(part).is_none() {
+            ask_again(draft, cancellation, index);
+        }
+        let part = &cancellation_mut(draft, cancellation).parts[index];
+        match next_gate(part) {
+            _ if part.state != PartState::Waiting => {}
             Some(gate) => open_gate(draft, cancellation, index, gate),
             None => cancel_part(draft, cancellation, index),
         }
@@ -25,7 +33,53 @@ pub(super) fn advance(draft: &mut Draft<'_>, cancellation: u32) {
     close_if_over(draft, cancellation);
 }
 
+/// A gate as the policy names it, before its turn.
+pub(super) fn queued(spec: GateSpec) -> Gate {
+    Gate { spec, state: GateState::Queued, open_time: None, respond_by: None, close_time: None }
+}
+
+fn next_gate(part: &Part) -> Option<usize> {
+    part.gates.iter().position(|gate| gate.state == GateState::Queued)
+}
+
+/// The shipment stands at another stage: every part that waits on it is put to its policy again.
+pub(super) fn ask_again_on(draft: &mut Draft<'_>, shipment: u32) {
+    for (cancellation, index) in waiting_on(draft, shipment) {
+        ask_again(draft, cancellation, index);
+        close_if_over(draft, cancellation);
+    }
+}
+
+/// Puts a waiting part to the policy that opened it, for the stage where its shipment stands now. A no refuses the part; a yes
+/// adds the gates that it names and the part does not have.
+fn ask_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
+    let of = cancellation_mut(draft, cancellation).clone();
+    let part = &of.parts[index];
+    let reason = (!of.reason.is_empty()).then_some(&*of.reason);
+    let wish = Wish { requester: of.requester.role, reason, paths: &[part.path] };
+    let portion = Portion { shipment: part.shipment, units: part.units.clone() };
+    let mut judgement = judge(draft, draft.pinned(of.policy_version), &wish, portion);
+    draft.note_asked(of.policy_version, judgement.asked);
+    let part = &mut cancellation_mut(draft, cancellation).parts[index];
+    if let Some(allowed) = judgement.allowed {
+        let is_new = |gate: &Gate| of.parts[index].gates.iter().all(|known| known.spec.kind != gate.spec.kind);
+        part.gates.extend(allowed.gates.into_iter().map(queued).filter(is_new));
+    } else if let Some(denied) = judgement.denied.pop() {
+        part.rule = denied.rule;
+        part.next_actions = denied.next_actions;
+        refuse_part(draft, cancellation, index, denied.code.name());
+    }
+}
+
+/// What is told next, is told by the rule that decided this part.
+fn decided_as(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
+    let of = cancellation_mut(draft, cancellation);
+    let (policy_version, rule) = (of.policy_version, of.parts[index].rule.clone());
+    draft.decided_by(policy_version, rule);
+}
+
 fn open_gate(draft: &mut Draft<'_>, cancellation: u32, part: usize, gate: usize) {
+    decided_as(draft, cancellation, part);
     let now = draft.now;
     let part = &mut cancellation_mut(draft, cancellation).parts[part];
     let shipment = part.shipment;
@@ -39,6 +93,7 @@ fn open_gate(draft: &mut Draft<'_>, cancellation: u32, part: usize, gate: usize)
 
 /// All gates have passed: the units are cancelled.
 fn cancel_part(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
+    decided_as(draft, cancellation, index);
     let policy_version = cancellation_mut(draft, cancellation).policy_version;
     let policy = draft.pinned(policy_version);
     let part = cancellation_mut(draft, cancellation).parts[index].clone();
@@ -53,6 +108,7 @@ fn cancel_part(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     part.state = PartState::Cancelled;
     part.refund = refund;
     let number = part.shipment;
+    draft.raise_fence(number);
     draft.emit(EventDetail::PartEnded {
         cancellation,
         shipment: number,
@@ -66,10 +122,12 @@ fn cancel_part(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
 
 /// Ends a waiting part without cancelling; `reason` is a name of `ErrorReason`.
 pub(super) fn refuse_part(draft: &mut Draft<'_>, cancellation: u32, index: usize, reason: &str) {
+    decided_as(draft, cancellation, index);
     let now = draft.now;
     let part = &mut cancellation_mut(draft, cancellation).parts[index];
     part.state = PartState::Refused;
     part.refused_reason = Some(reason.to_owned());
+    part.refund = Amounts::ZERO;
     let shipment = part.shipment;
     for gate in &mut part.gates {
         if matches!(gate.state, GateState::Queued | GateState::Open) {
@@ -88,6 +146,7 @@ pub(super) fn refuse_part(draft: &mut Draft<'_>, cancellation: u32, index: usize
 
 /// Answers the open gate of a part.
 pub(super) fn close_gate(draft: &mut Draft<'_>, cancellation: u32, index: usize, state: GateState, at: Timestamp) {
+    decided_as(draft, cancellation, index);
     let part = &mut cancellation_mut(draft, cancellation).parts[index];
     let shipment = part.shipment;
     let Some(gate) = part.gates.iter_mut().find(|gate| gate.state == GateState::Open) else { return };
@@ -97,13 +156,21 @@ pub(super) fn close_gate(draft: &mut Draft<'_>, cancellation: u32, index: usize,
     draft.emit(EventDetail::GateClosed { cancellation, shipment, gate: kind, state });
 }
 
-/// Says how the cancellation ended, gives the money back, and lets go on what it held up.
+/// Gives back the money of the parts that are cancelled and lets go on what they held up; once no part waits, says how the
+/// cancellation ended.
 pub(super) fn close_if_over(draft: &mut Draft<'_>, number: u32) {
+    let cancellation = cancellation_mut(draft, number);
+    if cancellation.close_time.is_none() && draft::is_over(&cancellation.parts) {
+        close(draft, number);
+    }
+    draft.mark_paid_if_covered();
+    draft.return_excess_money(Some(number));
+    draft.release_if_ready();
+}
+
+fn close(draft: &mut Draft<'_>, number: u32) {
     let now = draft.now;
     let cancellation = cancellation_mut(draft, number);
-    if cancellation.close_time.is_some() || !draft::is_over(&cancellation.parts) {
-        return;
-    }
     cancellation.close_time = Some(now);
     let cancellation = cancellation.clone();
     match cancellation.state() {
@@ -122,9 +189,6 @@ pub(super) fn close_if_over(draft: &mut Draft<'_>, number: u32) {
     if cancellation.reason == PAYMENT_EXPIRED && draft.order.is_wholly_cancelled() {
         draft.emit(EventDetail::OrderClosedUnpaid { cancellation: number });
     }
-    draft.mark_paid_if_covered();
-    draft.return_excess_money(Some(number));
-    draft.release_if_ready();
 }
 
 pub(super) fn cancellation_mut<'d>(draft: &'d mut Draft<'_>, number: u32) -> &'d mut Cancellation {

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Draft, draft, settle};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
+use crate::incident::IncidentKind;
 use crate::order::{FACTS_MAX, OrderState, PAYMENTS_MAX};
 use crate::payment::{Payment, PaymentFact, PaymentState};
+use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,11 +54,8 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
     match command.fact {
         PaymentFact::Attempted => grant_grace(draft),
         PaymentFact::Declined => close_after_late_decline(draft),
-        PaymentFact::Authorized
-        | PaymentFact::Captured
-        | PaymentFact::Voided
-        | PaymentFact::RefundedOutside
-        | PaymentFact::Chargeback => {}
+        PaymentFact::RefundedOutside | PaymentFact::Chargeback => block_what_went_back_outside(draft, number),
+        PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::Voided => {}
     }
     draft.return_excess_money(None);
     Ok(Answer::Order)
@@ -87,9 +86,14 @@ fn apply(payment: &mut Payment, fact: PaymentFact, amount: i64) {
         PaymentFact::Attempted => {
             if matches!(payment.state, Declined | Voided) && payment.captured == 0 {
                 payment.state = Attempting;
+                payment.authorized = 0;
             }
         }
         PaymentFact::Authorized => {
+            // What was authorised before a decline or a void holds no more.
+            if matches!(payment.state, Declined | Voided) {
+                payment.authorized = 0;
+            }
             payment.authorized += amount;
             if payment.state != Captured {
                 payment.state = Authorized;
@@ -133,5 +137,24 @@ fn close_after_late_decline(draft: &mut Draft<'_>) {
     if is_waiting && is_in_grace && !in_flight {
         let now = draft.now;
         draft.as_system(now, settle::close_unpaid);
+    }
+}
+
+/// Money that went back outside must not go back again: refunds of this payment that are not sent yet and that it has no money
+/// for wait for support, the newest first.
+fn block_what_went_back_outside(draft: &mut Draft<'_>, number: u32) {
+    let Some(payment) = draft.order.payment(number) else { return };
+    let of_payment = |refund: &&Refund| refund.payment == number && refund.kind == RefundKind::Refund;
+    let refunds: Vec<Refund> = draft.order.refunds.iter().filter(of_payment).cloned().collect();
+    let goes_back = |refund: &&Refund| refund.state.counts() && refund.state != RefundState::Blocked;
+    let going_back: i64 = refunds.iter().filter(goes_back).map(|refund| refund.amounts.total()).sum();
+    let mut missing = payment.returned_outside + going_back - payment.captured;
+    for refund in refunds.iter().rev().filter(|refund| refund.state == RefundState::Due) {
+        if missing <= 0 {
+            return;
+        }
+        missing -= refund.amounts.total();
+        draft.move_refund(refund.number, RefundState::Blocked);
+        draft.open_incident(IncidentKind::RefundMismatch, None, Some(refund.number));
     }
 }

@@ -40,6 +40,8 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
                 draft.open_incident(IncidentKind::RefundMismatch, None, Some(number));
             }
         }
+        // Nobody is asking, so there is nothing to end.
+        (RefundState::Unknown, RefundResult::Unknown) if refund.lease_until.is_none() => {}
         (RefundState::Submitted | RefundState::Unknown, RefundResult::Unknown) => {
             refund_mut(draft, number).lease_until = None;
             draft.move_refund(number, RefundState::Unknown);
@@ -52,12 +54,14 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
             draft.move_refund(number, RefundState::Failed);
         }
         (RefundState::Settled, RefundResult::Settled { amount, .. }) => {
-            if *amount != asked && !has_mismatch(draft, number) {
+            if *amount != asked && !has_incident(draft, IncidentKind::RefundMismatch, number) {
                 draft.open_incident(IncidentKind::RefundMismatch, None, Some(number));
             }
         }
         (RefundState::Failed | RefundState::Dropped, RefundResult::Settled { .. }) => {
-            draft.open_incident(IncidentKind::LateFact, None, Some(number));
+            if !has_incident(draft, IncidentKind::LateFact, number) {
+                draft.open_incident(IncidentKind::LateFact, None, Some(number));
+            }
         }
         (RefundState::Settled, RefundResult::Unknown)
         | (RefundState::Failed | RefundState::Dropped, RefundResult::Failed { .. } | RefundResult::Unknown) => {}
@@ -84,6 +88,6 @@ fn refund_mut<'d>(draft: &'d mut Draft<'_>, number: u32) -> &'d mut Refund {
     refund.unwrap_or_else(|| panic!("refund {number} was looked up before"))
 }
 
-fn has_mismatch(draft: &Draft<'_>, refund: u32) -> bool {
-    draft.order.incidents.iter().any(|i| i.kind == IncidentKind::RefundMismatch && i.refund == Some(refund))
+fn has_incident(draft: &Draft<'_>, kind: IncidentKind, refund: u32) -> bool {
+    draft.order.incidents.iter().any(|incident| incident.kind == kind && incident.refund == Some(refund))
 }

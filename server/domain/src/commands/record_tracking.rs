@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft, parts, start_preparation};
-use crate::cancellation::Path;
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
@@ -44,7 +43,6 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     }
     let is_older = shipment.last_tracking_time.is_some_and(|latest| command.occurred_time < latest);
     let effect = if is_older { Effect::RecordOnly } else { effect(shipment.stage, command.fact) };
-    let was_in_the_building = shipment.stage.is_before_dispatch();
 
     let shipment = draft.shipment_mut(number);
     shipment.carrier_event_ids.push(command.carrier_event_id.clone());
@@ -54,8 +52,9 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         Effect::RecordOnly => {}
         Effect::Move(to) => {
             draft.move_shipment(number, to);
-            if was_in_the_building {
-                end_parts_that_came_too_late(draft, number);
+            // What a loss means to a part, its gate says and not the rule of a stage.
+            if to != Stage::Lost {
+                parts::ask_again_on(draft, number);
             }
         }
         Effect::Contradiction(to) => {
@@ -98,16 +97,6 @@ fn effect(stage: Stage, fact: TrackingFact) -> Effect {
         (TrackingFact::Returned, InTransit | Delivered | Lost | Returning) => Effect::Move(Returned),
         (TrackingFact::Returned, Unreleased | Planned | Preparing | Ready | Cancelled | Returned | Split) => {
             Effect::RecordOnly
-        }
-    }
-}
-
-/// The parcel is on its way although somebody was still asked whether it may be: those parts end.
-fn end_parts_that_came_too_late(draft: &mut Draft<'_>, shipment: u32) {
-    for (cancellation, part) in parts::waiting_on(draft, shipment) {
-        if parts::cancellation_mut(draft, cancellation).parts[part].path == Path::Cancel {
-            parts::refuse_part(draft, cancellation, part, "SHIPPED");
-            parts::close_if_over(draft, cancellation);
         }
     }
 }

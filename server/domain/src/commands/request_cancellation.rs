@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, Record, draft, parts};
+use super::{Answer, Draft, draft, parts};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, Fault, Gate, GateState, Part, PartState, Path};
+use crate::cancellation::{Cancellation, Fault, Part, PartState, Path};
 use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
@@ -19,9 +19,10 @@ mod judge;
 mod preview;
 mod select;
 
-pub(super) use judge::refund_of;
-use judge::{Judgement, Wish};
+use judge::Judgement;
+pub(super) use judge::{Portion, Wish, judge, refund_of};
 pub use preview::{Preview, PreviewedPath, PreviewedVerdict, buyer_may_cancel, preview};
+use select::Spread;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestCancellation {
@@ -65,39 +66,31 @@ pub enum Identity {
 
 pub(super) fn decide(draft: &mut Draft<'_>, request: &RequestCancellation) -> Result<Answer, Rejection> {
     let requester = requester(&draft.order, &draft.caller, request)?;
+    select::check_named(&draft.order, &request.selection)?;
     let (policy_version, policy) = draft.policy();
     let reason = check_reason(policy, request, requester.role)?;
 
     if let Some(closing) = draft.order.closing_cancellation() {
         return Ok(Answer::Cancellation(closing.number));
     }
-    if draft.order.cancellations.len() >= CANCELLATIONS_MAX {
-        return Err(Rejection::LimitReached { limit: "cancellations".to_owned(), max: CANCELLATIONS_MAX });
-    }
-
     let wish = Wish { requester: requester.role, reason: reason.map(|reason| &*reason.code), paths: &request.paths };
-    let portions = select::portions(draft, policy, &wish, request)?;
+    let Spread { portions, claimed } = select::spread(draft, policy, &wish, request)?;
     let judgements: Vec<Judgement> =
         portions.into_iter().map(|portion| judge::judge(draft, policy, &wish, portion)).collect();
-    let asked = judgements.iter().flat_map(|judgement| judgement.asked.clone()).collect();
-    draft.record = Some(Record { policy_version, asked });
-
-    let anything_allowed = judgements.iter().any(|judgement| judgement.allowed.is_some());
-    let everything_allowed = judgements.iter().all(|judgement| judgement.allowed.is_some());
-    let goes_ahead = match request.on_ineligible_units {
-        IneligibleUnits::Refuse => everything_allowed,
-        IneligibleUnits::LeaveOut => anything_allowed,
-    };
-    if !goes_ahead {
+    draft.note_asked(policy_version, judgements.iter().flat_map(|judgement| judgement.asked.clone()).collect());
+    if !judge::goes_ahead(&judgements, request.on_ineligible_units) {
         return Err(judge::ineligible(&judgements));
     }
+    check_room(&draft.order)?;
 
     if requester != draft.caller {
         draft.speak_for(requester.clone());
     }
     let first_rule = judgements.iter().find_map(|judgement| judgement.allowed.as_ref()?.rule.clone());
     draft.decided_by(policy_version, first_rule);
-    let number = open(draft, request, reason, requester, policy_version, judgements);
+    let claimed = claimed.into_iter().map(|portion| claimed_part(portion, request.paths[0]));
+    let parts = judgements.into_iter().map(part).chain(claimed).collect();
+    let number = open(draft, request, reason, requester, policy_version, parts);
     parts::advance(draft, number);
     Ok(Answer::Cancellation(number))
 }
@@ -155,6 +148,13 @@ fn check_reason<'a>(
     Ok(Some(reason))
 }
 
+fn check_room(order: &Order) -> Result<(), Rejection> {
+    match order.cancellations.len() >= CANCELLATIONS_MAX {
+        true => Err(Rejection::LimitReached { limit: "cancellations".to_owned(), max: CANCELLATIONS_MAX }),
+        false => Ok(()),
+    }
+}
+
 /// Puts the cancellation on the order: a waiting part for each portion that was allowed, a refused one for each that was
 /// left out.
 fn open(
@@ -163,7 +163,7 @@ fn open(
     reason: Option<&Reason>,
     requester: Actor,
     policy_version: u32,
-    judgements: Vec<Judgement>,
+    parts: Vec<Part>,
 ) -> u32 {
     let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
     let cancellation = Cancellation {
@@ -177,11 +177,13 @@ fn open(
         requester,
         submitted_by: draft.caller.clone(),
         policy_version,
-        parts: judgements.into_iter().map(part).collect(),
+        parts,
         create_time: draft.now,
         close_time: None,
     };
-    let shipments: Vec<u32> = cancellation.parts.iter().map(|part| part.shipment).collect();
+    // A part that waits for nobody ends here and now, and its end raises the fence.
+    let will_wait = cancellation.parts.iter().filter(|part| part.state == PartState::Waiting && !part.gates.is_empty());
+    let shipments: Vec<u32> = will_wait.map(|part| part.shipment).collect();
     draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: cancellation.reason.clone() });
     draft.order.cancellations.push(cancellation);
     for shipment in shipments {
@@ -203,32 +205,35 @@ fn part(judgement: Judgement) -> Part {
             next_actions: Vec::new(),
             plan: allowed.plan,
             refund: allowed.refund,
-            gates: allowed
-                .gates
-                .into_iter()
-                .map(|spec| Gate {
-                    spec,
-                    state: GateState::Queued,
-                    open_time: None,
-                    respond_by: None,
-                    close_time: None,
-                })
-                .collect(),
+            gates: allowed.gates.into_iter().map(parts::queued).collect(),
         },
         None => {
             let first = &judgement.denied[0];
             Part {
-                shipment: portion.shipment,
-                units: portion.units,
-                path: first.path,
-                state: PartState::Refused,
                 rule: first.rule.clone(),
-                refused_reason: Some(first.code.name().to_owned()),
                 next_actions: first.next_actions.clone(),
-                plan: RefundPlan::None,
-                refund: Amounts::ZERO,
-                gates: Vec::new(),
+                ..left_out(portion, first.path, first.code.name())
             }
         }
+    }
+}
+
+/// Units that another cancellation waits for.
+fn claimed_part(portion: Portion, path: Path) -> Part {
+    left_out(portion, path, "UNITS_CLAIMED")
+}
+
+fn left_out(portion: Portion, path: Path, refused_reason: &str) -> Part {
+    Part {
+        shipment: portion.shipment,
+        units: portion.units,
+        path,
+        state: PartState::Refused,
+        rule: None,
+        refused_reason: Some(refused_reason.to_owned()),
+        next_actions: Vec::new(),
+        plan: RefundPlan::None,
+        refund: Amounts::ZERO,
+        gates: Vec::new(),
     }
 }

@@ -7,10 +7,12 @@ use super::{Draft, draft, parts};
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, Fault, Gate, GateKind, GateState, Part, PartState, Path};
 use crate::event::EventDetail;
+use crate::incident::IncidentKind;
 use crate::money::Amounts;
 use crate::order::{OrderState, PAYMENT_EXPIRED};
 use crate::policy::{OnTimeout, RefundPlan};
 use crate::refund::RefundState;
+use crate::shipment::{Shipment, Stage};
 
 /// Applies the deadlines that are due, each at its own instant, earliest first. Each application ends at least one deadline
 /// for good, so this ends.
@@ -39,7 +41,7 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     }
     let reason = policy.reason(PAYMENT_EXPIRED);
     let cancelled = draft.order.cancelled_units();
-    let part = |shipment: &crate::shipment::Shipment| {
+    let part = |shipment: &Shipment| {
         let units = shipment.units.minus(&cancelled);
         (!units.is_empty()).then_some(Part {
             shipment: shipment.number,
@@ -54,11 +56,11 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
             gates: Vec::new(),
         })
     };
+    // What was sent without being paid, and is not back: somebody must settle that.
+    let is_gone = |stage: Stage| stage.is_dispatched() && stage != Stage::Returned;
+    let gone: Vec<u32> = draft.order.shipments.iter().filter(|s| is_gone(s.stage)).map(|s| s.number).collect();
     let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
     let parts: Vec<Part> = draft.order.shipments.iter().filter_map(part).collect();
-    for shipment in parts.iter().map(|part| part.shipment).collect::<Vec<_>>() {
-        draft.raise_fence(shipment);
-    }
     draft.order.cancellations.push(Cancellation {
         number,
         reason: PAYMENT_EXPIRED.to_owned(),
@@ -76,6 +78,9 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     });
     draft.decided_by(policy_version, Some("unpaid".to_owned()));
     draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: PAYMENT_EXPIRED.to_owned() });
+    for shipment in gone {
+        draft.open_incident(IncidentKind::CancelledYetShipped, Some(shipment), None);
+    }
     parts::advance(draft, number);
 }
 

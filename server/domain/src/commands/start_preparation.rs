@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft};
+use super::{Answer, Draft, parts};
 use crate::rejection::Rejection;
 use crate::shipment::{Shipment, Stage};
 
@@ -16,7 +16,10 @@ pub struct StartPreparation {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &StartPreparation) -> Result<Answer, Rejection> {
     let shipment = find(draft, command.shipment, command.fence)?;
     match shipment.stage {
-        Stage::Planned => draft.move_shipment(command.shipment, Stage::Preparing),
+        Stage::Planned => {
+            draft.move_shipment(command.shipment, Stage::Preparing);
+            parts::ask_again_on(draft, command.shipment);
+        }
         // Begun is begun: a second scan of the pick list harms nothing.
         Stage::Preparing => {}
         Stage::Unreleased => return Err(Rejection::NotReleased),

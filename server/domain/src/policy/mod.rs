@@ -10,6 +10,7 @@ mod evaluate;
 mod question;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -293,26 +294,26 @@ named_enum! {
 /// A store's policy versions and from when each decides.
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
-    versions: BTreeMap<u32, Policy>,
+    versions: BTreeMap<u32, Arc<Policy>>,
     /// Sorted by time.
     activations: Vec<(Timestamp, u32)>,
 }
 
 impl Policies {
     /// `activations` may come in any order; each must name a version that is there.
-    pub fn new(versions: BTreeMap<u32, Policy>, mut activations: Vec<(Timestamp, u32)>) -> Self {
+    pub fn new(versions: BTreeMap<u32, Arc<Policy>>, mut activations: Vec<(Timestamp, u32)>) -> Self {
         activations.retain(|(_, version)| versions.contains_key(version));
         activations.sort_unstable();
         Self { versions, activations }
     }
 
-    pub fn version(&self, version: u32) -> Option<&Policy> {
+    pub fn version(&self, version: u32) -> Option<&Arc<Policy>> {
         self.versions.get(&version)
     }
 
     /// The version that decides at `now`: the last one whose time has come.
     pub fn active_at(&self, now: Timestamp) -> Option<(u32, &Policy)> {
         let (_, version) = self.activations.iter().rev().find(|(from, _)| *from <= now)?;
-        Some((*version, self.versions.get(version)?))
+        Some((*version, self.versions.get(version)?.as_ref()))
     }
 }

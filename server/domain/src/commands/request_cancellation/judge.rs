@@ -1,6 +1,7 @@
 //! Puts a portion of a wish to the policy, path by path.
 
 use super::super::{Asked, Draft};
+use super::IneligibleUnits;
 use crate::actor::Role;
 use crate::cancellation::Path;
 use crate::money::Amounts;
@@ -102,6 +103,8 @@ fn question(draft: &Draft<'_>, wish: &Wish<'_>, shipment: &Shipment, units: &Uni
 }
 
 /// What comes back for these units. The shipping charge comes back with the last unit of a shipment that has not left.
+///
+/// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the policy could keep.
 pub(in super::super) fn refund_of(
     order: &Order,
     policy: &Policy,
@@ -109,16 +112,29 @@ pub(in super::super) fn refund_of(
     units: &UnitSet,
     plan: RefundPlan,
 ) -> Amounts {
+    let is_unpaid = order.paid_time.is_none();
     let of_units = match plan {
-        RefundPlan::Full => order.amounts_of(units),
-        RefundPlan::None => return Amounts::ZERO,
+        RefundPlan::None if !is_unpaid => return Amounts::ZERO,
+        RefundPlan::Full | RefundPlan::None => order.amounts_of(units),
+    };
+    let returns_shipping = match policy.refunds.shipping {
+        _ if is_unpaid => true,
+        ShippingRefund::WhenShipmentWhollyCancelled => shipment.stage.is_before_dispatch(),
+        ShippingRefund::Never => false,
     };
     let takes_the_last_unit = order.live_units(shipment).minus(units).is_empty();
-    match policy.refunds.shipping {
-        ShippingRefund::WhenShipmentWhollyCancelled if takes_the_last_unit && shipment.stage.is_before_dispatch() => {
-            of_units + shipment.shipping_amounts()
-        }
-        ShippingRefund::WhenShipmentWhollyCancelled | ShippingRefund::Never => of_units,
+    match returns_shipping && takes_the_last_unit {
+        true => of_units + shipment.shipping_amounts(),
+        false => of_units,
+    }
+}
+
+/// Whether something comes of a wish that was judged so.
+pub(in super::super) fn goes_ahead(judgements: &[Judgement], on_ineligible_units: IneligibleUnits) -> bool {
+    let is_allowed = |judgement: &Judgement| judgement.allowed.is_some();
+    match on_ineligible_units {
+        IneligibleUnits::Refuse => judgements.iter().all(is_allowed),
+        IneligibleUnits::LeaveOut => judgements.iter().any(is_allowed),
     }
 }
 

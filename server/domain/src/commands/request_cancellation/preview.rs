@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::super::{Draft, settle};
 use super::judge::{self, Portion, Wish};
-use super::{RequestCancellation, check_reason, requester, select};
+use super::{RequestCancellation, check_reason, check_room, requester, select};
 use crate::actor::Role;
 use crate::cancellation::Path;
 use crate::context::Context;
@@ -48,6 +48,7 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
     let requester = requester(&draft.order, &draft.caller, request)?;
+    select::check_named(&draft.order, &request.selection)?;
     let (policy_version, policy) = draft.policy();
     let mut refusals = Vec::new();
     let reason = check_reason(policy, request, requester.role).unwrap_or_else(|rejection| {
@@ -56,14 +57,15 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
     });
 
     let wish = Wish { requester: requester.role, reason: reason.map(|reason| &*reason.code), paths: &request.paths };
-    let portions = select::portions(&draft, policy, &wish, request).or_else(|rejection| {
-        // Names something that is not there: there is nothing to preview.
-        if matches!(rejection, Rejection::LineNotFound { .. } | Rejection::ShipmentNotFound { .. }) {
-            return Err(rejection);
+    let portions = match select::spread(&draft, policy, &wish, request) {
+        Ok(spread) => spread.portions,
+        // What is wholly cancelled may be asked for again: the answer is the cancellation that took the last unit.
+        Err(_) if draft.order.is_wholly_cancelled() => Vec::new(),
+        Err(rejection) => {
+            refusals.push(rejection);
+            Vec::new()
         }
-        refusals.push(rejection);
-        Ok(Vec::new())
-    })?;
+    };
 
     let mut preview = Preview {
         policy_version,
@@ -79,8 +81,11 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
         preview.refund = preview.refund + judgement.allowed.as_ref().map_or(Amounts::ZERO, |allowed| allowed.refund);
         judgements.push(judgement);
     }
-    if judgements.iter().any(|judgement| judgement.allowed.is_none()) {
+    if !judgements.is_empty() && !judge::goes_ahead(&judgements, request.on_ineligible_units) {
         preview.refusals.push(judge::ineligible(&judgements));
+    }
+    if !draft.order.is_wholly_cancelled() {
+        preview.refusals.extend(check_room(&draft.order).err());
     }
     Ok(preview)
 }
@@ -124,7 +129,8 @@ pub fn buyer_may_cancel(order: &Order, context: &Context<'_>) -> Result<(), (&'s
     }
     let mut first_refusal = None;
     let reasons = policy.reasons.iter().filter(|reason| reason.actors.contains(&Role::Buyer));
-    for reason in reasons.map(|reason| Some(&*reason.code)).chain([None]) {
+    let no_reason = (!policy.reason_required.contains(&Role::Buyer)).then_some(None);
+    for reason in reasons.map(|reason| Some(&*reason.code)).chain(no_reason) {
         let wish = Wish { requester: Role::Buyer, reason, paths: &[Path::Cancel] };
         let portions = draft
             .order

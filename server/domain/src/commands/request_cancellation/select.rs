@@ -6,80 +6,121 @@ use crate::cancellation::{CancellationState, PartState};
 use crate::order::Order;
 use crate::policy::Policy;
 use crate::rejection::{LineQuantity, Rejection};
+use crate::shipment::Shipment;
 use crate::units::UnitSet;
 
-/// Spreads the wish over the shipments, one portion each. Units that another cancellation waits for cannot be had twice.
-pub(super) fn portions(
-    draft: &Draft<'_>,
-    policy: &Policy,
-    wish: &Wish<'_>,
-    request: &RequestCancellation,
-) -> Result<Vec<Portion>, Rejection> {
-    let order = &draft.order;
-    let live = order.units().minus(&order.cancelled_units());
-    let wanted = wanted_quantities(order, &live, &request.selection)?;
-    let within = match request.selection {
-        Selection::Shipment(number) => order.shipment(number).map_or_else(UnitSet::default, |s| s.units.clone()),
-        Selection::All | Selection::Lines(_) => live.clone(),
-    };
-    let live = live.intersection(&within);
-    let free = live.minus(&order.claimed_units());
-
-    let mut chosen = UnitSet::default();
-    for LineQuantity { line, quantity } in &wanted {
-        let (line, requested) = (*line, *quantity);
-        let (left, available) = (live.count_of(line), free.count_of(line));
-        let takes = match request.on_ineligible_units {
-            _ if requested <= available => requested,
-            IneligibleUnits::LeaveOut if available > 0 => available,
-            IneligibleUnits::LeaveOut | IneligibleUnits::Refuse => {
-                return Err(match pending_for_the_same(order, &wanted) {
-                    _ if requested > left => Rejection::QuantityUnavailable { line, requested, available },
-                    Some(cancellation) => Rejection::AlreadyPending { cancellation },
-                    None => Rejection::UnitsClaimed { line, requested, available },
-                });
-            }
-        };
-        chosen = chosen.union(&take(draft, policy, wish, &free, line, takes));
-    }
-
-    let in_shipment = |shipment: &crate::shipment::Shipment| {
-        let units = shipment.units.intersection(&chosen);
-        (!units.is_empty()).then_some(Portion { shipment: shipment.number, units })
-    };
-    Ok(order.shipments.iter().filter_map(in_shipment).collect())
+/// A wish, spread over the shipments.
+#[derive(Debug)]
+pub(super) struct Spread {
+    /// One for each shipment that is to give units.
+    pub(super) portions: Vec<Portion>,
+    /// Units that were asked for and left out, because another cancellation waits for them.
+    pub(super) claimed: Vec<Portion>,
 }
 
-fn wanted_quantities(order: &Order, live: &UnitSet, selection: &Selection) -> Result<Vec<LineQuantity>, Rejection> {
-    let all_of = |units: &UnitSet| {
-        units.lines().map(|line| LineQuantity { line, quantity: units.count_of(line) }).collect::<Vec<_>>()
-    };
+/// What a wish names must be there.
+pub(super) fn check_named(order: &Order, selection: &Selection) -> Result<(), Rejection> {
     match selection {
-        Selection::All => Ok(all_of(live)),
-        Selection::Shipment(number) => {
-            let shipment = order.shipment(*number).ok_or(Rejection::ShipmentNotFound { shipment: *number })?;
-            let units = shipment.units.intersection(live);
-            match shipment.units.ranges().first() {
-                Some(range) if units.is_empty() => {
-                    Err(Rejection::QuantityUnavailable { line: range.line, requested: range.count, available: 0 })
-                }
-                _ => Ok(all_of(&units)),
-            }
-        }
+        Selection::All => Ok(()),
+        Selection::Shipment(number) => match order.shipment(*number) {
+            Some(_) => Ok(()),
+            None => Err(Rejection::ShipmentNotFound { shipment: *number }),
+        },
         Selection::Lines(lines) => match lines.iter().find(|wanted| order.line(wanted.line).is_none()) {
             Some(unknown) => Err(Rejection::LineNotFound { line: unknown.line }),
-            None => Ok(lines.clone()),
+            None => Ok(()),
         },
     }
 }
 
-/// The cancellation that waits for just these quantities already.
-fn pending_for_the_same(order: &Order, wanted: &[LineQuantity]) -> Option<u32> {
+/// Spreads the wish over the shipments, one portion each. Units that another cancellation waits for cannot be had twice.
+pub(super) fn spread(
+    draft: &Draft<'_>,
+    policy: &Policy,
+    wish: &Wish<'_>,
+    request: &RequestCancellation,
+) -> Result<Spread, Rejection> {
+    let order = &draft.order;
+    let live = match request.selection {
+        Selection::All | Selection::Lines(_) => order.units().minus(&order.cancelled_units()),
+        Selection::Shipment(number) => order.shipment(number).map(|s| order.live_units(s)).unwrap_or_default(),
+    };
+    let claimed = live.intersection(&order.claimed_units());
+    let free = live.minus(&claimed);
+    let wanted = wanted_quantities(order, &live, &request.selection)?;
+    if let Some(rejection) = shortage(order, request, &wanted, &live, &free) {
+        return Err(rejection);
+    }
+
+    let (mut chosen, mut left_out) = (UnitSet::default(), UnitSet::default());
+    for LineQuantity { line, quantity } in wanted {
+        let takes = quantity.min(free.count_of(line));
+        chosen = chosen.union(&take(draft, policy, wish, &free, line, takes));
+        left_out = left_out.union(&claimed.take_highest(line, quantity - takes));
+    }
+    Ok(Spread { portions: by_shipment(order, &chosen), claimed: by_shipment(order, &left_out) })
+}
+
+fn by_shipment(order: &Order, units: &UnitSet) -> Vec<Portion> {
+    let within = |shipment: &Shipment| Portion { shipment: shipment.number, units: shipment.units.intersection(units) };
+    order.shipments.iter().map(within).filter(|portion| !portion.units.is_empty()).collect()
+}
+
+fn wanted_quantities(order: &Order, live: &UnitSet, selection: &Selection) -> Result<Vec<LineQuantity>, Rejection> {
+    match selection {
+        Selection::Shipment(number) if live.is_empty() => {
+            let first = order.shipment(*number).and_then(|shipment| shipment.units.ranges().first());
+            let (line, requested) = first.map_or((1, 0), |range| (range.line, range.count));
+            Err(Rejection::QuantityUnavailable { line, requested, available: 0 })
+        }
+        Selection::All | Selection::Shipment(_) => {
+            Ok(live.lines().map(|line| LineQuantity { line, quantity: live.count_of(line) }).collect())
+        }
+        Selection::Lines(lines) => Ok(lines.clone()),
+    }
+}
+
+/// What stands against a wish that asks for more than is free. One that leaves out what it cannot have is content with less,
+/// but not with nothing, and not where it only repeats a wish that waits.
+fn shortage(
+    order: &Order,
+    request: &RequestCancellation,
+    wanted: &[LineQuantity],
+    live: &UnitSet,
+    free: &UnitSet,
+) -> Option<Rejection> {
+    let short = || wanted.iter().copied().filter(|wanted| wanted.quantity > free.count_of(wanted.line));
+    let first = short().next()?;
+    if let Some(cancellation) = pending_for_the_same(order, &request.selection, wanted, live) {
+        return Some(Rejection::AlreadyPending { cancellation });
+    }
+    let some_are_free = wanted.iter().any(|wanted| free.count_of(wanted.line) > 0);
+    if request.on_ineligible_units == IneligibleUnits::LeaveOut && some_are_free {
+        return None;
+    }
+    let is_claimed = |wanted: &LineQuantity| live.count_of(wanted.line) > free.count_of(wanted.line);
+    let claimed = short().find(is_claimed);
+    let LineQuantity { line, quantity: requested } = claimed.unwrap_or(first);
+    let available = free.count_of(line);
+    Some(match claimed {
+        Some(_) => Rejection::UnitsClaimed { line, requested, available },
+        None => Rejection::QuantityUnavailable { line, requested, available },
+    })
+}
+
+/// The cancellation that waits for just these units already, or for just these quantities where no units are named.
+fn pending_for_the_same(order: &Order, selection: &Selection, wanted: &[LineQuantity], live: &UnitSet) -> Option<u32> {
     let pending = order.cancellations.iter().filter(|c| c.state() == CancellationState::Pending);
     let mut same = pending.filter(|cancellation| {
         let waiting = cancellation.parts.iter().filter(|part| part.state == PartState::Waiting);
         let units: UnitSet = waiting.flat_map(|part| part.units.ranges().iter().copied()).collect();
-        units.lines().count() == wanted.len() && wanted.iter().all(|want| units.count_of(want.line) == want.quantity)
+        match selection {
+            Selection::All | Selection::Shipment(_) => units == *live,
+            Selection::Lines(_) => {
+                units.lines().count() == wanted.len()
+                    && wanted.iter().all(|wanted| units.count_of(wanted.line) == wanted.quantity)
+            }
+        }
     });
     same.next().map(|cancellation| cancellation.number)
 }

@@ -1,0 +1,15 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+
+.PHONY: help run test bench
+
+help: ## Says what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Runs Belay on 127.0.0.1:50051 with a private MySQL; Ctrl-C stops both, the data stays
+	@server/dev/run.sh $(ARGS)
+
+test: ## Checks format, protos, lints and documentation, then runs all tests on a real MySQL
+	@server/dev/test.sh
+
+bench: ## Measures Belay beside a bare client on the same durable MySQL
+	@server/dev/bench.sh $(ARGS)

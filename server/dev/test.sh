@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: `make test`. Ends with the test runner's own summary.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/../.."
+
+step() { printf '\n== %s\n' "$*" >&2; }
+
+step "format"
+cargo fmt --all --check
+
+step "protos"
+buf=$("$here/tools.sh" buf)
+"$buf" format --diff --exit-code
+"$buf" lint
+
+step "lints"
+cargo clippy --workspace --all-targets -- --deny warnings
+
+step "documentation"
+RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
+
+step "database"
+GRPCURL=$("$here/tools.sh" grpcurl)
+export GRPCURL
+scratch=$(mktemp -d)
+stop_database() {
+    "$here/mysql.sh" stop "$scratch" >&2 || true
+    rm -rf "$scratch"
+}
+trap stop_database EXIT
+# Each test has a server with a pool of its own.
+BELAY_TEST_DATABASE_URL=$("$here/mysql.sh" start "$scratch" -- --max-connections=1000)
+export BELAY_TEST_DATABASE_URL
+
+step "examples in the documentation"
+cargo test --workspace --doc --quiet
+
+step "tests"
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace
+else
+    cargo test --workspace --all-targets
+fi

@@ -1,0 +1,49 @@
+//! DispatchShipment, rung by rung.
+
+use belay_domain::actor::Role;
+use belay_domain::commands::{Command, DispatchShipment};
+use belay_domain::rejection::Rejection;
+use belay_domain::shipment::Stage;
+use jiff::SignedDuration;
+
+use crate::kit::{Cart, Case, Rung, Wish, climb, consent_when_preparing};
+
+struct Attempt {
+    case: Case,
+    shipment: u32,
+    fence: u32,
+    expected_version: Option<u64>,
+}
+
+impl Attempt {
+    fn run(&self) -> Result<(), Rejection> {
+        let command = DispatchShipment { shipment: self.shipment, fence: self.fence, tracking_number: None };
+        let mut case = self.case.clone();
+        case.run(Role::Warehouse, self.expected_version, Command::DispatchShipment(command)).map(|_| ())
+    }
+}
+
+#[test]
+fn each_rung_shows_once_those_before_it_are_mended() {
+    let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]);
+    let case = cart.place_under(consent_when_preparing());
+    let mut attempt = Attempt { case, shipment: 9, fence: 9, expected_version: Some(9) };
+    let rungs: &[Rung<Attempt>] = &[
+        ("SHIPMENT_NOT_FOUND", |a| a.shipment = 1),
+        ("ETAG_MISMATCH", |a| a.expected_version = None),
+        ("FENCE_STALE", |a| a.fence = 1),
+        ("NOT_RELEASED", |a| {
+            a.case.capture("p1", 200).bring_to(1, Stage::Delivered);
+        }),
+        ("STAGE_MISMATCH", |a| {
+            a.case.prepare(2).unwrap();
+            a.case.cancel(Wish::shipment(2)).unwrap();
+            (a.shipment, a.fence) = (2, a.case.shipment(2).fence);
+        }),
+        ("SHIPMENT_BARRED", |a| {
+            a.case.wait(SignedDuration::from_hours(48)).settle();
+            a.fence = a.case.shipment(2).fence;
+        }),
+    ];
+    climb(&mut attempt, rungs, Attempt::run);
+}

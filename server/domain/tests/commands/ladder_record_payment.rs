@@ -1,0 +1,47 @@
+//! RecordPayment, rung by rung: facts are recorded, so all that refuses one is a bound.
+
+use belay_domain::actor::Role;
+use belay_domain::commands::{Command, RecordPayment};
+use belay_domain::ids::ExternalId;
+use belay_domain::order::{FACTS_MAX, PAYMENTS_MAX};
+use belay_domain::payment::PaymentFact;
+use belay_domain::rejection::Rejection;
+
+use crate::kit::{Cart, Case, Rung, climb};
+
+struct Attempt {
+    case: Case,
+    payment: &'static str,
+    expected_version: Option<u64>,
+}
+
+impl Attempt {
+    fn run(&self) -> Result<(), Rejection> {
+        let command = RecordPayment {
+            provider_payment_id: ExternalId::parse(self.payment).unwrap(),
+            provider_event_id: ExternalId::parse("the-event").unwrap(),
+            fact: PaymentFact::Captured,
+            amount: 1,
+            method: "CREDIT_CARD".to_owned(),
+        };
+        self.case.clone().run(Role::Payments, self.expected_version, Command::RecordPayment(command)).map(|_| ())
+    }
+}
+
+#[test]
+fn each_rung_shows_once_those_before_it_are_mended() {
+    let mut case = Cart::of(&[(1, 1000)]).place();
+    for payment in 1..=PAYMENTS_MAX {
+        case.fact(&format!("p{payment}"), PaymentFact::Attempted, 0).unwrap();
+    }
+    for _ in 1..FACTS_MAX {
+        case.fact("p2", PaymentFact::Attempted, 0).unwrap();
+    }
+    let mut attempt = Attempt { case, payment: "one-too-many", expected_version: Some(1) };
+    let rungs: &[Rung<Attempt>] = &[
+        ("ETAG_MISMATCH", |a| a.expected_version = None),
+        ("LIMIT_REACHED", |a| a.payment = "p2"),
+        ("LIMIT_REACHED", |a| a.payment = "p1"),
+    ];
+    climb(&mut attempt, rungs, Attempt::run);
+}

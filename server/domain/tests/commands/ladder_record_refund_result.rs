@@ -1,0 +1,34 @@
+//! RecordRefundResult, rung by rung.
+
+use belay_domain::actor::Role;
+use belay_domain::commands::{Command, RecordRefundResult, RefundResult};
+use belay_domain::rejection::Rejection;
+
+use crate::kit::{Cart, Case, Rung, Wish, climb};
+
+struct Attempt {
+    case: Case,
+    refund: u32,
+    expected_version: Option<u64>,
+}
+
+impl Attempt {
+    fn run(&self) -> Result<(), Rejection> {
+        let result = RefundResult::Settled { amount: 100, provider_refund_id: None };
+        let command = Command::RecordRefundResult(RecordRefundResult { refund: self.refund, result });
+        self.case.clone().run(Role::Payments, self.expected_version, command).map(|_| ())
+    }
+}
+
+#[test]
+fn each_rung_shows_once_those_before_it_are_mended() {
+    let mut case = Cart::of(&[(1, 100)]).paid();
+    case.cancel(Wish::all()).unwrap();
+    let mut attempt = Attempt { case, refund: 9, expected_version: Some(1) };
+    let rungs: &[Rung<Attempt>] = &[
+        ("REFUND_NOT_FOUND", |a| a.refund = 1),
+        ("ETAG_MISMATCH", |a| a.expected_version = None),
+        ("REFUND_NOT_CLAIMED", |a| drop(a.case.lease(&[1]))),
+    ];
+    climb(&mut attempt, rungs, Attempt::run);
+}

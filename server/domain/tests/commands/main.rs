@@ -1,0 +1,24 @@
+//! What every command does to an order, on the pure core: no server, no database.
+//!
+//! A ladder has one file per command and shows the refusals in their order of precedence. The other files are tables of the
+//! state machines; `properties` drives random commands and holds the invariants against them.
+
+mod cancellations;
+mod kit;
+mod ladder_create_order;
+mod ladder_dispatch_shipment;
+mod ladder_lease_refunds;
+mod ladder_mark_ready;
+mod ladder_record_payment;
+mod ladder_record_refund_result;
+mod ladder_record_tracking;
+mod ladder_request_cancellation;
+mod ladder_start_preparation;
+mod order_state;
+mod payments;
+mod previews;
+mod properties;
+mod refunds;
+mod rejections;
+mod settling;
+mod shipments;

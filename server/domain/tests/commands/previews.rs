@@ -1,0 +1,149 @@
+//! A preview answers as the command would, and changes nothing.
+
+use belay_domain::actor::{Actor, Role};
+use belay_domain::cancellation::Path;
+use belay_domain::commands::{Preview, PreviewedVerdict, buyer_may_cancel, preview};
+use belay_domain::context::Context;
+use belay_domain::order::CANCELLATIONS_MAX;
+use belay_domain::rejection::Rejection;
+use belay_domain::shipment::Stage;
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use crate::kit::{Cart, Case, EXPIRE_AFTER, Wish, amounts, consent_when_preparing, independent_site, policy_with};
+
+fn previewed(case: &Case, wish: &Wish) -> Result<Preview, Rejection> {
+    let caller = Actor::new(wish.by, "someone");
+    let context = Context { now: case.now, caller: &caller, request_id: Uuid::nil(), store: &case.store };
+    preview(&case.order, &wish.request, &context)
+}
+
+fn refusals(case: &Case, wish: &Wish) -> Vec<&'static str> {
+    let preview = previewed(case, wish).unwrap_or_else(|refused| panic!("{refused:?}"));
+    preview.refusals.iter().map(Rejection::reason).collect()
+}
+
+/// What the preview says first is what the command fails with; where it says nothing the command is accepted.
+#[test]
+fn a_preview_says_what_the_command_would() {
+    let cart = Cart::of(&[(3, 300), (2, 200), (1, 100)]).split(&[&[(1, 3)], &[(2, 2)], &[(3, 1)]]);
+    let mut open = cart.paid_under(consent_when_preparing());
+    open.bring_to(1, Stage::Preparing).bring_to(3, Stage::InTransit);
+    open.cancel(Wish::lines(&[(1, 2)])).unwrap();
+    let mut closed = Cart::of(&[(1, 100)]).paid();
+    closed.cancel(Wish::all()).unwrap();
+    let mut due = Cart::of(&[(1, 100)]).place();
+    due.wait(EXPIRE_AFTER);
+    let mut full = cart.paid();
+    full.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    full.order.cancellations = vec![full.order.cancellations[0].clone(); CANCELLATIONS_MAX];
+    let no_reason = |mut wish: Wish| {
+        wish.request.reason = None;
+        wish
+    };
+    let table: &[(&Case, Wish, &[&str])] = &[
+        (&open, Wish::lines(&[(2, 1)]), &[]),
+        (&open, Wish::lines(&[(1, 1)]), &[]),
+        (&open, Wish::lines(&[(1, 2)]), &["ALREADY_PENDING"]),
+        (&open, Wish::all(), &["UNITS_CLAIMED"]),
+        (&open, Wish::lines(&[(2, 3)]), &["QUANTITY_UNAVAILABLE"]),
+        (&open, Wish::shipment(3), &["SHIPPED"]),
+        (&open, Wish::lines(&[(2, 1), (3, 1)]), &["SHIPPED"]),
+        (&open, Wish::lines(&[(2, 1), (3, 1)]).leave_out(), &[]),
+        (&open, Wish::shipment(3).leave_out(), &["SHIPPED"]),
+        (&open, no_reason(Wish::shipment(3)), &["REASON_REQUIRED", "SHIPPED"]),
+        (&open, Wish::lines(&[(9, 1)]), &["LINE_NOT_FOUND"]),
+        (&open, no_reason(Wish::shipment(9)), &["SHIPMENT_NOT_FOUND"]),
+        (&closed, Wish::all(), &[]),
+        (&closed, Wish::lines(&[(1, 1)]), &[]),
+        (&closed, Wish::shipment(1), &[]),
+        (&due, Wish::all(), &[]),
+        (&full, Wish::lines(&[(1, 1)]), &["LIMIT_REACHED"]),
+        (&full, no_reason(Wish::lines(&[(1, 1)])), &["REASON_REQUIRED", "LIMIT_REACHED"]),
+    ];
+    for (row, (case, wish, expected)) in table.iter().enumerate() {
+        let said = previewed(case, wish).map_or_else(|r| vec![r.reason()], |_| refusals(case, wish));
+        assert_eq!(said, *expected, "row {row}");
+        let done = (*case).clone().try_cancel(wish.clone());
+        assert_eq!(done, expected.first().copied().unwrap_or("OK"), "row {row}");
+    }
+}
+
+#[test]
+fn a_preview_lists_every_path_of_every_portion_and_the_money() {
+    let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).shipping(20, 4);
+    let mut case = cart.paid_under(independent_site());
+    case.bring_to(1, Stage::InTransit);
+    let wish = Wish::all().because("FOUND_BETTER").paths(&[Path::Cancel, Path::Intercept]);
+    let preview = previewed(&case, &wish).unwrap();
+    let paths: Vec<_> = preview
+        .paths
+        .iter()
+        .map(|path| match &path.verdict {
+            PreviewedVerdict::Allowed { gates, refund } => (path.shipment, path.path, gates.len(), refund.total()),
+            PreviewedVerdict::Denied(denied) => (path.shipment, path.path, denied.next_actions.len() + 90, 0),
+        })
+        .collect();
+    let expected = [
+        (1, Path::Cancel, 92, 0),
+        (1, Path::Intercept, 2, 100),
+        (2, Path::Cancel, 0, 112),
+        (2, Path::Intercept, 91, 0),
+    ];
+    assert_eq!(paths, expected);
+    assert_eq!((preview.refund, preview.refusals, preview.policy_version), (amounts(200, 2, 10, 0), vec![], 1));
+}
+
+#[test]
+fn a_preview_of_tomorrow_applies_what_is_due_by_then() {
+    let mut case = Cart::of(&[(1, 100)]).paid_under(consent_when_preparing());
+    case.prepare(1).unwrap();
+    case.cancel(Wish::all()).unwrap();
+    assert_eq!(refusals(&case, &Wish::all()), ["ALREADY_PENDING"]);
+    let before = case.order.clone();
+    case.wait(SignedDuration::from_hours(48));
+    assert_eq!(refusals(&case, &Wish::all()), [""; 0]);
+    assert_eq!(case.order, before);
+}
+
+#[test]
+fn a_stranger_is_shown_no_preview() {
+    let case = Cart::of(&[(1, 100)]).paid();
+    let wish = Wish::all().by_support_for(belay_domain::commands::Identity::Email([0; 32]));
+    assert_eq!(previewed(&case, &wish), Err(Rejection::OrderNotFound));
+}
+
+#[test]
+fn an_order_list_says_whether_the_buyer_may_cancel_now() {
+    type Steps = fn(&mut Case) -> &mut Case;
+    let table: &[(Steps, Result<(), &str>)] = &[
+        (|case| case, Ok(())),
+        (|case| case.bring_to(1, Stage::Ready), Ok(())),
+        (|case| case.bring_to(1, Stage::InTransit), Err("SHIPPED")),
+        (|case| case.bring_to(1, Stage::Delivered), Err("DELIVERED")),
+        (|case| case.bring_to(1, Stage::Preparing).cancelled(Wish::all()), Err("ALREADY_PENDING")),
+        (|case| case.cancelled(Wish::all()), Err("ORDER_CLOSED")),
+    ];
+    for (row, (steps, expected)) in table.iter().enumerate() {
+        let mut case = Cart::of(&[(1, 100)]).paid_under(consent_when_preparing());
+        steps(&mut case);
+        assert_eq!(may_cancel(&case), *expected, "row {row}");
+    }
+}
+
+#[test]
+fn an_order_list_counts_no_reason_where_one_is_required() {
+    let rules = "\n  - {id: broken, when: {reason: [BROKEN]}, deny: {code: NOT_ALLOWED}}
+  - {id: minds, when: {reason: [CHANGED_MIND]}, deny: {code: REFUND_NOT_OFFERED}}
+  - {id: others, when: {path: CANCEL}, allow: {refund: FULL}}";
+    let asked = Cart::of(&[(1, 100)]).paid_under(policy_with(rules, &[]));
+    assert_eq!(may_cancel(&asked), Err("REFUND_NOT_OFFERED"));
+    let not_asked = Cart::of(&[(1, 100)]).paid_under(policy_with(rules, &[("reason_required: [BUYER]\n", "")]));
+    assert_eq!(may_cancel(&not_asked), Ok(()));
+}
+
+fn may_cancel(case: &Case) -> Result<(), &'static str> {
+    let caller = Actor::new(Role::Storefront, "shop");
+    let context = Context { now: case.now, caller: &caller, request_id: Uuid::nil(), store: &case.store };
+    buyer_may_cancel(&case.order, &context).map_err(|(reason, _)| reason)
+}

@@ -1,0 +1,238 @@
+//! What moves a shipment, what keeps it in, and what comes of one that leaves all the same.
+
+use belay_domain::cancellation::{CancellationState, PartState, Path};
+use belay_domain::event::EventType;
+use belay_domain::incident::IncidentKind;
+use belay_domain::order::OrderState;
+use belay_domain::refund::RefundState::{Blocked, Due, Submitted};
+use belay_domain::rejection::Rejection;
+use belay_domain::shipment::{Stage, TrackingFact};
+use jiff::SignedDuration;
+
+use crate::kit::{Cart, Case, MICROSECOND, PLAIN, Wish, gate, gated, independent_site, policy};
+
+/// Of two units at PLANNED, one is to be cancelled, and this gate is in the way.
+fn waiting(gate: &str) -> Case {
+    let mut case = Cart::of(&[(2, 200)]).paid_under(gated("PLANNED", &[gate]));
+    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case
+}
+
+/// Rows are commands, columns the stages they find: the stage after, `-` NOT_RELEASED, `x` STAGE_MISMATCH.
+#[test]
+fn every_stage_takes_every_command_as_the_table_says() {
+    type Step = fn(&mut Case) -> Result<belay_domain::commands::Answer, Rejection>;
+    let table: [(&str, Step, &str); 3] = [
+        // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED
+        ("StartPreparation", |case| case.prepare(1), "- PREPARING PREPARING x x x x x x x"),
+        ("MarkReady", |case| case.ready(1), "- READY READY READY x x x x x x"),
+        ("DispatchShipment", |case| case.dispatch(1), "- IN_TRANSIT IN_TRANSIT IN_TRANSIT x x x x x x"),
+    ];
+    for (command, step, row) in table {
+        // Every stage but SPLIT, which no command reaches.
+        for (stage, cell) in Stage::ALL.iter().zip(row.split(' ')) {
+            let cart = Cart::of(&[(1, 100)]);
+            let mut case = if *stage == Stage::Unreleased { cart.place() } else { cart.paid() };
+            case.bring_to(1, *stage);
+            let found = match step(&mut case) {
+                Ok(_) => case.stage(1).name(),
+                Err(Rejection::NotReleased) => "-",
+                Err(Rejection::StageMismatch { stage: present }) if present == *stage => "x",
+                Err(other) => panic!("{command} at {stage}: {other:?}"),
+            };
+            assert_eq!(found, cell, "{command} at {stage}");
+        }
+    }
+}
+
+#[test]
+fn a_fence_grows_whenever_a_cancellation_on_its_shipment_opens_or_ends_and_only_then() {
+    let cart = Cart::of(&[(3, 300)]).split(&[&[(1, 2)], &[(1, 1)]]);
+    let mut case = cart.paid_under(gated("PREPARING", &[&gate("SELLER_CONSENT", "REFUSE", "BAR")]));
+    let fences = |case: &Case| [case.shipment(1).fence, case.shipment(2).fence];
+    case.prepare(1).unwrap();
+    case.scan(2, TrackingFact::InTransit).unwrap();
+    assert_eq!(fences(&case), [1, 1], "stages do not move it");
+    case.cancel(Wish::shipment(1).leave_out()).unwrap();
+    assert_eq!(fences(&case), [2, 1], "it opens");
+    case.wait(SignedDuration::from_hours(48)).settle();
+    assert_eq!(fences(&case), [3, 1], "it ends");
+    case.ready(1).unwrap();
+    case.cancel(Wish::all().leave_out()).unwrap();
+    assert_eq!(fences(&case), [4, 1], "it opens and ends in one; what is left out of it touches no fence");
+}
+
+#[test]
+fn a_warehouse_that_saw_an_older_fence_is_told_the_present_one() {
+    let mut case = Cart::of(&[(2, 200)]).paid();
+    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    assert_eq!(case.dispatch_seen(1, 1), Err(Rejection::FenceStale { present: 2, stage: Stage::Planned }));
+    case.cancel(Wish::all()).unwrap();
+    assert_eq!(case.dispatch_seen(1, 2), Err(Rejection::FenceStale { present: 3, stage: Stage::Cancelled }));
+}
+
+#[test]
+fn a_waiting_part_bars_the_dispatch_or_ends_by_it_as_its_gate_says() {
+    let table = [
+        (gate("SELLER_CONSENT", "REFUSE", "BAR"), None),
+        (gate("WAREHOUSE_STOP", "REFUSE", "BAR"), None),
+        (gate("SELLER_CONSENT", "REFUSE", "REFUSE_PART"), Some("NO_AGREEMENT")),
+        (gate("SELLER_CONSENT", "PASS", "REFUSE_PART"), Some("NO_AGREEMENT")),
+    ];
+    for (gate, ended) in table {
+        let mut case = waiting(&gate);
+        let answer = case.dispatch(1);
+        match ended {
+            None => {
+                assert_eq!(answer, Err(Rejection::ShipmentBarred { cancellation: 1 }), "{gate}");
+                assert_eq!(case.parts(1), [(PartState::Waiting, "")]);
+            }
+            Some(reason) => {
+                assert_eq!((answer.is_ok(), case.stage(1)), (true, Stage::InTransit), "{gate}");
+                assert_eq!(case.parts(1), [(PartState::Refused, reason)]);
+                assert_eq!(case.cancellation(1).state(), CancellationState::Rejected);
+                assert_eq!(case.refunds(), []);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stop_bars_even_where_its_gate_says_otherwise() {
+    let mut case = waiting(&gate("WAREHOUSE_STOP", "REFUSE", "BAR"));
+    let gate = &mut case.order.cancellations[0].parts[0].gates[0];
+    gate.spec.on_dispatch = belay_domain::policy::OnDispatch::RefusePart;
+    assert_eq!(case.dispatch(1), Err(Rejection::ShipmentBarred { cancellation: 1 }));
+}
+
+#[test]
+fn one_part_that_bars_is_enough() {
+    let gates = |kind: &str| gate(kind, "REFUSE", if kind == "WAREHOUSE_STOP" { "BAR" } else { "REFUSE_PART" });
+    let mut case = waiting(&gates("SELLER_CONSENT"));
+    let mut second = case.order.cancellations[0].clone();
+    second.number = 2;
+    second.parts[0].units = case.order.units().take_highest(1, 2).minus(&second.parts[0].units);
+    second.parts[0].gates = waiting(&gates("WAREHOUSE_STOP")).order.cancellations[0].parts[0].gates.clone();
+    case.order.cancellations.push(second);
+    assert_eq!(case.dispatch(1), Err(Rejection::ShipmentBarred { cancellation: 2 }));
+    assert_eq!(case.parts(1), [(PartState::Waiting, "")]);
+}
+
+#[test]
+fn a_waiting_part_does_not_bar_another_shipment() {
+    let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]);
+    let mut case = cart.paid_under(gated("PLANNED", &[&gate("SELLER_CONSENT", "REFUSE", "BAR")]));
+    case.cancel(Wish::shipment(1)).unwrap();
+    assert!(case.dispatch(2).is_ok());
+}
+
+#[test]
+fn a_parcel_that_is_scanned_out_ends_the_parts_that_its_policy_denies_from_there() {
+    for (fact, reason) in [(TrackingFact::PickedUp, "SHIPPED"), (TrackingFact::Delivered, "DELIVERED")] {
+        let mut case = waiting(&gate("WAREHOUSE_STOP", "REFUSE", "BAR"));
+        case.scan(1, fact).unwrap();
+        assert_eq!(case.parts(1), [(PartState::Refused, reason)]);
+        assert_eq!((case.incidents(), case.refunds()), (vec![], vec![]));
+    }
+}
+
+#[test]
+fn an_intercept_goes_on_while_the_parcel_comes_back_and_ends_when_it_is_delivered() {
+    let mut case = Cart::of(&[(1, 100)]).paid_under(independent_site());
+    case.dispatch(1).unwrap();
+    case.cancel(Wish::all().because("FOUND_BETTER").paths(&[Path::Cancel, Path::Intercept])).unwrap();
+    assert_eq!((case.part(1, 0).path, case.refunds()), (Path::Intercept, vec![]));
+    let table = [
+        (TrackingFact::InTransit, PartState::Waiting, ""),
+        (TrackingFact::Returning, PartState::Waiting, ""),
+        (TrackingFact::Returned, PartState::Waiting, ""),
+        (TrackingFact::Lost, PartState::Waiting, ""),
+        (TrackingFact::Delivered, PartState::Refused, "NOT_INTERCEPTABLE"),
+    ];
+    for (fact, state, reason) in table {
+        let mut case = case.clone();
+        case.scan(1, fact).unwrap();
+        assert_eq!(case.parts(1), [(state, reason)], "{fact}");
+    }
+}
+
+#[test]
+fn a_scan_counts_once_and_an_older_one_never_moves_a_stage_back() {
+    let mut case = Cart::of(&[(1, 100)]).paid();
+    let earlier = case.now;
+    case.wait(MICROSECOND).scan(1, TrackingFact::Delivered).unwrap();
+    case.scan_at(1, TrackingFact::Returning, earlier).unwrap();
+    assert_eq!((case.stage(1), case.events()), (Stage::Delivered, vec![EventType::TrackingRecorded]));
+    assert_eq!(case.shipment(1).last_tracking_time, Some(case.now));
+    case.scan(1, TrackingFact::Returning).unwrap();
+    assert_eq!(case.stage(1), Stage::Returning);
+}
+
+#[test]
+fn a_repeated_carrier_event_writes_nothing() {
+    let mut case = Cart::of(&[(1, 100)]).paid();
+    case.scan(1, TrackingFact::PickedUp).unwrap();
+    let command = belay_domain::commands::RecordTracking {
+        shipment: 1,
+        carrier_event_id: case.shipment(1).carrier_event_ids[0].clone(),
+        fact: TrackingFact::Delivered,
+        occurred_time: case.now,
+    };
+    let before = case.order.clone();
+    case.run(belay_domain::actor::Role::Carrier, None, belay_domain::commands::Command::RecordTracking(command))
+        .unwrap();
+    assert_eq!(case.order, before);
+}
+
+#[test]
+fn the_first_delivery_and_the_first_dispatch_keep_their_time() {
+    let mut case = Cart::of(&[(1, 100)]).paid();
+    case.dispatch(1).unwrap();
+    let left = case.now;
+    case.wait(MICROSECOND).scan(1, TrackingFact::Delivered).unwrap();
+    assert_eq!((case.shipment(1).dispatch_time, case.shipment(1).deliver_time), (Some(left), Some(case.now)));
+}
+
+#[test]
+fn a_cancelled_shipment_that_is_scanned_out_opens_an_incident_and_blocks_what_was_not_sent() {
+    for (fact, stage) in [
+        (TrackingFact::PickedUp, Stage::InTransit),
+        (TrackingFact::InTransit, Stage::InTransit),
+        (TrackingFact::Delivered, Stage::Delivered),
+    ] {
+        let mut case = Cart::of(&[(2, 200)]).paid();
+        case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+        case.cancel(Wish::all()).unwrap();
+        case.lease(&[1]);
+        case.scan(1, fact).unwrap();
+        assert_eq!((case.stage(1), case.state()), (stage, OrderState::Cancelled), "{fact}");
+        assert_eq!(case.incidents(), [IncidentKind::CancelledYetShipped]);
+        assert_eq!(case.refunds(), [(1, 100, Submitted), (1, 100, Blocked)], "what a worker has cannot be held");
+        assert_eq!(case.lease(&[2]), [0_u32; 0]);
+        // Money that comes later is held back as well.
+        case.capture("p2", 50);
+        assert_eq!(case.refunds()[2], (2, 50, Blocked));
+        case.scan(1, TrackingFact::Delivered).unwrap();
+        assert_eq!(case.incidents().len(), 1, "it is one contradiction, however often it is scanned");
+    }
+}
+
+#[test]
+fn what_only_says_where_a_cancelled_shipment_is_not_contradicts_nothing() {
+    for fact in [TrackingFact::Lost, TrackingFact::Returning, TrackingFact::Returned] {
+        let mut case = Cart::of(&[(1, 100)]).paid();
+        case.cancel(Wish::all()).unwrap();
+        case.scan(1, fact).unwrap();
+        assert_eq!((case.stage(1), case.incidents()), (Stage::Cancelled, vec![]), "{fact}");
+        assert_eq!(case.refunds(), [(1, 100, Due)]);
+    }
+}
+
+#[test]
+fn a_partly_cancelled_shipment_leaves_with_the_rest() {
+    let mut case = Cart::of(&[(3, 300)]).paid_under(policy(PLAIN));
+    case.cancel(Wish::lines(&[(1, 2)])).unwrap();
+    case.dispatch(1).unwrap();
+    assert_eq!((case.order.shipped_units().count(), case.order.cancelled_units().count()), (1, 2));
+    assert_eq!((case.state(), case.incidents()), (OrderState::Shipped, vec![]));
+}

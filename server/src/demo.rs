@@ -1,0 +1,65 @@
+//! What `belay dev` adds: a store to try things on, and lines to paste.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use belay_proto::v1;
+use belay_proto::v1::store_service_client::StoreServiceClient;
+use tonic::transport::Endpoint;
+
+/// The store that `belay dev` makes.
+pub const STORE: &str = "demo";
+
+/// Makes the store, as anybody would. A second time changes nothing.
+pub async fn prepare(address: SocketAddr) -> anyhow::Result<()> {
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let request = v1::CreateStoreRequest {
+        store_id: STORE.to_owned(),
+        display_name: "Demo".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        policy: Some(v1::create_store_request::Policy::Preset("independent-site".to_owned())),
+        ..v1::CreateStoreRequest::default()
+    };
+    StoreServiceClient::new(channel).create_store(request).await.context("the demo store cannot be made")?;
+    Ok(())
+}
+
+/// How to place an order, pay it and cancel it: three lines for a shell.
+pub fn lines(grpcurl: &str, address: SocketAddr, order: &str) -> [String; 3] {
+    let call = |role: &str, method: &str, body: &str| {
+        format!("{grpcurl} -plaintext -H 'belay-role: {role}' -d '{body}' {address} belay.v1.{method}")
+    };
+    let euro = |minor_units: u32| format!(r#"{{"currency_code":"EUR","minor_units":{minor_units}}}"#);
+    let mug = format!(
+        r#"{{"sku":"mug","title":"Mug","quantity":2,"goods":{},"tax":{}}}"#,
+        euro(1998),
+        euro(380)
+    );
+    let place = format!(
+        r#"{{"store_id":"{STORE}","order_id":"{order}","buyer":{{"id":"ann","email":"ann@example.com"}},"seller_id":"acme","destination":{{"country_code":"DE","city":"Berlin"}},"lines":[{mug}],"shipping":{{"amount":{}}}}}"#,
+        euro(490)
+    );
+    let pay = format!(
+        r#"{{"store_id":"{STORE}","order_id":"{order}","provider_payment_id":"pay-{order}","provider_event_id":"event-1","fact":"PAYMENT_FACT_CAPTURED","method":"CREDIT_CARD","amount":{}}}"#,
+        euro(2868)
+    );
+    let cancel = format!(r#"{{"store_id":"{STORE}","order_id":"{order}","all":{{}},"reason":"NO_LONGER_WANTED"}}"#);
+    [
+        call("storefront", "OrderService/CreateOrder", &place),
+        call("payments", "OrderService/RecordPayment", &pay),
+        call("storefront", "CancellationService/RequestCancellation", &cancel),
+    ]
+}
+
+/// Prints the lines, about an order of a new name.
+pub fn greet(grpcurl: &str, address: SocketAddr) {
+    let order = format!("demo-{}", fastrand::u32(100_000..1_000_000));
+    #[expect(clippy::print_stdout, reason = "these lines are for the person at the terminal")]
+    {
+        println!("\nBelay serves the store `{STORE}` on {address}.");
+        println!("Place an order, pay it, cancel it and see the refund:\n");
+        for line in lines(grpcurl, address, &order) {
+            println!("{line}\n");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The binary `belay`.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use belay_server::db::migrate;
+use belay_server::rpc::auth::Authentication;
+use belay_server::server::{Server, ServerSettings};
+use belay_server::telemetry::{LogFormat, Telemetry};
+use belay_server::demo;
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+
+/// Orders and their cancellation, as a gRPC service on MySQL.
+#[derive(Debug, Parser)]
+#[command(name = "belay", version, disable_version_flag = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Subcommands,
+    #[arg(long, env = "BELAY_LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Serve on a database that `migrate` has prepared.
+    Serve(Serve),
+    /// Bring the database's schema to this version.
+    Migrate(Database),
+    /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own role.
+    Dev(Dev),
+    /// Ask a running server whether it serves; exit code 1 where it does not.
+    Health(Health),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Args)]
+struct Database {
+    /// mysql://user:password@host:port/database
+    #[arg(long, env = "BELAY_DATABASE_URL", hide_env_values = true)]
+    database_url: SecretString,
+}
+
+#[derive(Debug, Args)]
+struct Listen {
+    /// Where to listen for gRPC.
+    #[arg(long, env = "BELAY_GRPC_ADDRESS", default_value = "127.0.0.1:50051")]
+    grpc_address: SocketAddr,
+    /// Batches in flight at once. Two suit two cores; more pay when commits are slow.
+    #[arg(long, env = "BELAY_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    lanes: u16,
+    /// Connections to the database.
+    #[arg(long, env = "BELAY_DATABASE_CONNECTIONS", default_value_t = 16)]
+    database_connections: usize,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    listen: Listen,
+    /// Believe the role that a caller names in the header `belay-role`. Only behind a proxy that sets it.
+    #[arg(long, env = "BELAY_TRUST_ROLE_HEADER")]
+    trust_role_header: bool,
+}
+
+#[derive(Debug, Args)]
+struct Dev {
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    listen: Listen,
+    /// Time stands still until somebody moves it in the table `manual_clock`.
+    #[arg(long)]
+    manual_clock: bool,
+    /// The grpcurl to print in the examples.
+    #[arg(long, env = "BELAY_GRPCURL", default_value = "grpcurl", hide = true)]
+    grpcurl: String,
+}
+
+#[derive(Debug, Args)]
+struct Health {
+    #[arg(long, env = "BELAY_GRPC_ADDRESS", default_value = "127.0.0.1:50051")]
+    grpc_address: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "what a person asked for on the command line is answered there")]
+            {
+                eprintln!("belay: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let _telemetry = Telemetry::start(cli.log_format)?;
+    match cli.command {
+        Subcommands::Serve(serve) => {
+            anyhow::ensure!(
+                serve.trust_role_header,
+                "no authentication method is given and Belay serves nobody unknown; --trust-role-header believes the \
+                 role that a proxy names"
+            );
+            let settings = settings(&serve.database, &serve.listen, Authentication::RoleHeaderRequired);
+            serve_until_stopped(start(settings, serve.listen.grpc_address).await?).await
+        }
+        Subcommands::Migrate(database) => migrate(&database.database_url).await,
+        Subcommands::Dev(dev) => {
+            anyhow::ensure!(
+                dev.listen.grpc_address.ip().is_loopback(),
+                "dev believes every caller and listens on loopback only, not on {}",
+                dev.listen.grpc_address
+            );
+            migrate::create_database(&dev.database.database_url).await?;
+            migrate(&dev.database.database_url).await?;
+            let mut settings = settings(&dev.database, &dev.listen, Authentication::Dev);
+            settings.manual_clock = dev.manual_clock;
+            let server = start(settings, dev.listen.grpc_address).await?;
+            demo::prepare(server.address()).await?;
+            demo::greet(&dev.grpcurl, server.address());
+            serve_until_stopped(server).await
+        }
+        Subcommands::Health(health) => ask_health(health.grpc_address).await,
+        Subcommands::Version => {
+            #[expect(clippy::print_stdout, reason = "the version is what was asked for")]
+            {
+                println!("belay {}", env!("CARGO_PKG_VERSION"));
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn migrate(database_url: &SecretString) -> anyhow::Result<()> {
+    let ran = migrate::run(database_url).await?;
+    tracing::info!(migrations = ran.len(), "the schema is this version's");
+    Ok(())
+}
+
+fn settings(database: &Database, listen: &Listen, authentication: Authentication) -> ServerSettings {
+    let mut settings = ServerSettings::new(database.database_url.clone(), authentication);
+    settings.lanes = listen.lanes;
+    settings.connections = listen.database_connections;
+    settings
+}
+
+async fn start(settings: ServerSettings, address: SocketAddr) -> anyhow::Result<Server> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let server = Server::start(settings, listener).await?;
+    tracing::info!(address = %server.address(), "serving");
+    Ok(server)
+}
+
+async fn serve_until_stopped(server: Server) -> anyhow::Result<()> {
+    stop_signal().await?;
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
+}
+
+/// Ctrl-C or the signal that service managers send.
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {
+    use tonic_health::pb::health_client::HealthClient;
+    use tonic_health::pb::health_check_response::ServingStatus;
+
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?
+        .connect_timeout(Duration::from_secs(2))
+        .timeout(Duration::from_secs(2))
+        .connect()
+        .await
+        .with_context(|| format!("{address} does not answer"))?;
+    let request = tonic_health::pb::HealthCheckRequest { service: String::new() };
+    let status = HealthClient::new(channel).check(request).await?.into_inner().status();
+    anyhow::ensure!(status == ServingStatus::Serving, "{address} says {}", status.as_str_name());
+    Ok(())
+}
