@@ -1,0 +1,190 @@
+//! One call, from its arguments to its answer: the only place that repeats.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::Request;
+use tower::retry::budget::Budget;
+
+use crate::belay::Belay;
+use crate::error::{Error, FieldViolation, Kind};
+use crate::ids::{IdError, RequestId};
+use crate::rpc::{Repeat, Rpc};
+use crate::wire::Malformed;
+
+/// The longest time for a call; what is longer is taken as this.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A call that is not sent yet.
+#[derive(Clone)]
+pub(crate) struct Call<R> {
+    belay: Belay,
+    pub(crate) request: R,
+    /// What is wrong with the arguments, found before anything was sent.
+    pub(crate) faults: Faults,
+    /// The idempotency key of writes to an order.
+    pub(crate) request_id: Option<RequestId>,
+    pub(crate) timeout: Duration,
+}
+
+/// Arguments that make no sense, by field.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults(pub(crate) Vec<FieldViolation>);
+
+impl Faults {
+    /// The text of a checked id. The text of what is none is never sent.
+    pub(crate) fn id<T: Into<String>>(&mut self, field: &str, checked: Result<T, IdError>) -> String {
+        match checked {
+            Ok(id) => id.into(),
+            Err(error) => {
+                self.0.push(FieldViolation { field: field.to_owned(), description: error.to_string() });
+                String::new()
+            }
+        }
+    }
+
+    /// Adds the faults of what stands in a field.
+    pub(crate) fn within(&mut self, field: &str, inner: Faults) {
+        let inner = inner.0.into_iter();
+        self.0.extend(inner.map(|fault| FieldViolation { field: format!("{field}.{}", fault.field), ..fault }));
+    }
+}
+
+impl<R: Rpc> Call<R> {
+    /// A write to an order gets its key now, before the first attempt, so that all attempts are one wish.
+    pub(crate) fn new(belay: &Belay, request: R, faults: Faults) -> Self {
+        let request_id = (R::REPEAT == Repeat::Keyed).then(RequestId::mint);
+        Self { belay: belay.clone(), request, faults, request_id, timeout: belay.link().timeout }
+    }
+
+    pub(crate) async fn send<T>(mut self, read: impl FnOnce(R::Response) -> Result<T, Malformed>) -> Result<T, Error> {
+        let request_id = self.request_id;
+        if let Some(request_id) = request_id {
+            self.request.set_request_id(request_id.to_string());
+        }
+        let outcome = match self.faults.0.is_empty() {
+            true => self.repeat().await,
+            false => Err(Error::invalid(self.faults.0)),
+        };
+        outcome
+            .and_then(|answer| read(answer).map_err(|malformed| Error::malformed(&malformed)))
+            .map_err(|error| error.with_request_id(request_id))
+    }
+
+    /// Attempts until there is an answer that another attempt would not better, within deadline, attempts and budget.
+    async fn repeat(self) -> Result<R::Response, Error> {
+        let link = self.belay.link();
+        let deadline = Instant::now() + self.timeout.min(TIMEOUT_MAX);
+        let mut delays = link.retry.delays();
+        link.budget.deposit();
+        loop {
+            let error = match self.attempt(deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if error.kind() != Kind::Unavailable || R::REPEAT == Repeat::Never {
+                return Err(error);
+            }
+            let Some(delay) = delays.next() else { return Err(error) };
+            // The server's delay is the least. Ours on top keeps those who were told the same from coming back
+            // together.
+            let delay = delay.saturating_add(error.retry_after().unwrap_or_default());
+            if delay >= deadline.saturating_duration_since(Instant::now()) || !link.budget.withdraw() {
+                return Err(error);
+            }
+            sleep(delay).await;
+        }
+    }
+
+    async fn attempt(&self, deadline: Instant) -> Result<R::Response, Error> {
+        let mut request = Request::new(self.request.clone());
+        request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+        if let Some(caller) = self.belay.caller() {
+            request.metadata_mut().insert("belay-role", caller.role.clone());
+            request.metadata_mut().insert("belay-actor", caller.actor.clone());
+        }
+        match timeout_at(deadline, R::call(self.belay.link().channel.clone(), request)).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(Error::from_status(status)),
+            Err(_) => Err(Error::deadline_exceeded()),
+        }
+    }
+}
+
+/// The RPC and the key; arguments may hold what belongs in no log.
+impl<R: Rpc> fmt::Debug for Call<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", R::SERVICE, R::NAME)?;
+        self.request_id.map_or(Ok(()), |request_id| write!(f, " {request_id}"))
+    }
+}
+
+/// The type of one call: made by a method, completed by setters, sent by `send` or `await`.
+macro_rules! call {
+    ($(#[$doc:meta])* $name:ident(pb::$request:ident) -> $output:ty, |$answer:ident| $read:expr) => {
+        $(#[$doc])*
+        #[must_use = "a call does nothing until it is awaited or sent"]
+        #[derive(Debug, Clone)]
+        pub struct $name($crate::call::Call<belay_proto::v1::$request>);
+
+        impl $name {
+            /// How long this call may take, its repeats included, instead of the client's time-out. At most a day.
+            pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
+                self.0.timeout = timeout;
+                self
+            }
+
+            /// Sends it and waits for the answer. To await the call does the same.
+            ///
+            /// # Errors
+            /// [`Error`](crate::Error) says what went wrong; the method that made the call says what can.
+            pub async fn send(self) -> Result<$output, $crate::Error> {
+                self.0.send(|$answer| $read).await
+            }
+        }
+
+        impl IntoFuture for $name {
+            type Output = Result<$output, $crate::Error>;
+            type IntoFuture = std::pin::Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                Box::pin(self.send())
+            }
+        }
+    };
+}
+
+/// The setter of the idempotency key.
+macro_rules! keyed {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// The idempotency key to send it under, instead of the minted one.
+            pub fn request_id(mut self, request_id: impl Into<$crate::RequestId>) -> Self {
+                self.0.request_id = Some(request_id.into());
+                self
+            }
+        }
+    )+};
+}
+
+/// The setters of a list.
+macro_rules! paged {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// How many entries at most: 1 to 1,000; 50 unless set.
+            pub fn page_size(mut self, page_size: i32) -> Self {
+                self.0.request.page_size = page_size;
+                self
+            }
+
+            /// The `next_page_token` of the page before, with the same filters.
+            pub fn page_token(mut self, page_token: impl Into<String>) -> Self {
+                self.0.request.page_token = page_token.into();
+                self
+            }
+        }
+    )+};
+}
+
+pub(crate) use {call, keyed, paged};

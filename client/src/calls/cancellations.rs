@@ -1,0 +1,314 @@
+//! Cancellations: for storefronts, sellers and support.
+
+use std::fmt;
+
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use crate::call::{Call, Faults, call, keyed, paged};
+use crate::ids::{CancellationId, Etag, IntoId, LineId, OrderId, SellerId, ShipmentId};
+use crate::model::{
+    Cancellation, CancellationPath, CancellationPreview, CancellationState, FoundCancellation, OrderState, Page,
+    RequestedCancellation, read_page, read_request_id,
+};
+use crate::store::Store;
+use crate::wire::{FromWire, Open, open_enum, read, time_to_wire};
+
+/// # Cancellations
+impl Store {
+    /// Tells what [`request_cancellation`](Self::request_cancellation) would do, and changes nothing: for each shipment
+    /// every path with its rule, gates, refund and alternatives, and everything that stands against the request. Fails
+    /// only with `OrderNotFound`, `LineNotFound`, `ShipmentNotFound`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::{Units, reason};
+    ///
+    /// let one_mug = Units::line("A-1:l1", 1);
+    /// let preview = store.preview_cancellation("A-1", one_mug).reason(reason::NO_LONGER_WANTED).await?;
+    /// match preview.refusals.first() {
+    ///     None => println!("yes"),
+    ///     Some(refusal) => println!("no: {}", refusal.reason),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn preview_cancellation(&self, order_id: impl IntoId<OrderId>, units: Units) -> PreviewCancellation {
+        use pb::preview_cancellation_request::Selection as Wire;
+
+        let (store_id, mut faults) = self.begin();
+        let order_id = faults.id("order_id", order_id.into_id());
+        faults.0.extend(units.faults.0);
+        let selection = Some(match units.selection {
+            Selection::All => Wire::All(pb::AllUnits {}),
+            Selection::Lines(lines) => Wire::Lines(pb::LineSelection { lines }),
+            Selection::Shipment(shipment_id) => Wire::ShipmentId(shipment_id),
+        });
+        let request = pb::PreviewCancellationRequest { store_id, order_id, selection, ..Default::default() };
+        PreviewCancellation(Call::new(&self.belay, request, faults))
+    }
+
+    /// Asks to cancel units. Units that need nobody's consent are cancelled and their refund is created in the same
+    /// step; for the others a part waits.
+    ///
+    /// What a storefront asks is the buyer's wish. Idempotent by request id, refusals included. Fails with what the
+    /// manual lists, among it `ReasonRequired`, `UnitsClaimed`, `QuantityUnavailable`, `NotAllowed`, `Shipped`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::{Units, reason};
+    ///
+    /// let requested = store.request_cancellation("A-1", Units::all()).reason(reason::WRONG_PURCHASE).await?;
+    /// println!("{}, {} goes back", requested.cancellation.state, requested.cancellation.expected_refund.total);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request_cancellation(&self, order_id: impl IntoId<OrderId>, units: Units) -> RequestCancellation {
+        use pb::request_cancellation_request::Selection as Wire;
+
+        let (store_id, mut faults) = self.begin();
+        let order_id = faults.id("order_id", order_id.into_id());
+        faults.0.extend(units.faults.0);
+        let selection = Some(match units.selection {
+            Selection::All => Wire::All(pb::AllUnits {}),
+            Selection::Lines(lines) => Wire::Lines(pb::LineSelection { lines }),
+            Selection::Shipment(shipment_id) => Wire::ShipmentId(shipment_id),
+        });
+        let request = pb::RequestCancellationRequest { store_id, order_id, selection, ..Default::default() };
+        RequestCancellation(Call::new(&self.belay, request, faults))
+    }
+
+    /// Gets one cancellation. Fails with `OrderNotFound`, `CancellationNotFound`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let found = store.get_cancellation("A-1:c1").await?;
+    /// println!("{}", found.cancellation.state);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_cancellation(&self, cancellation_id: impl IntoId<CancellationId>) -> GetCancellation {
+        let (store_id, mut faults) = self.begin();
+        let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
+        GetCancellation(Call::new(&self.belay, pb::GetCancellationRequest { store_id, cancellation_id }, faults))
+    }
+
+    /// Lists cancellations, newest first. All given filters must match. Fails with `PageTokenInvalid`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::model::CancellationState;
+    ///
+    /// let waiting = store.list_cancellations().state(CancellationState::Pending).await?;
+    /// println!("{} wait", waiting.items.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn list_cancellations(&self) -> ListCancellations {
+        let (store_id, faults) = self.begin();
+        let request = pb::ListCancellationsRequest { store_id, ..Default::default() };
+        ListCancellations(Call::new(&self.belay, request, faults))
+    }
+}
+
+call! {
+    /// Made by [`Store::preview_cancellation`].
+    PreviewCancellation(pb::PreviewCancellationRequest) -> CancellationPreview,
+    |answer| CancellationPreview::from_wire(answer)
+}
+call! {
+    /// Made by [`Store::request_cancellation`].
+    RequestCancellation(pb::RequestCancellationRequest) -> RequestedCancellation,
+    |answer| Ok(RequestedCancellation {
+        cancellation: read(answer.cancellation, "cancellation")?,
+        order_state: OrderState::from_wire(answer.order_state),
+        order_etag: Etag::from(answer.order_etag),
+        request_id: read_request_id(&answer.request_id)?,
+    })
+}
+call! {
+    /// Made by [`Store::get_cancellation`].
+    GetCancellation(pb::GetCancellationRequest) -> FoundCancellation,
+    |answer| Ok(FoundCancellation {
+        cancellation: read(answer.cancellation, "cancellation")?,
+        order_etag: Etag::from(answer.order_etag),
+    })
+}
+call! {
+    /// Made by [`Store::list_cancellations`].
+    ListCancellations(pb::ListCancellationsRequest) -> Page<Cancellation>,
+    |answer| read_page(answer.cancellations, answer.next_page_token)
+}
+keyed!(RequestCancellation);
+paged!(ListCancellations);
+
+/// What a preview and a request have in common: a preview is asked exactly as the request would be.
+macro_rules! wish {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// Why: a word declared by the store's policy, `[A-Z][A-Z0-9_]{0,62}`, such as those of
+            /// [`reason`](crate::reason). Some policies require one.
+            pub fn reason(mut self, reason: impl Into<String>) -> Self {
+                self.0.request.reason = reason.into();
+                self
+            }
+
+            /// The paths to take, best first, none twice. [`CancellationPath::Cancel`] alone unless set.
+            pub fn paths(mut self, paths: impl IntoIterator<Item = CancellationPath>) -> Self {
+                self.0.request.paths = paths.into_iter().map(CancellationPath::to_wire).collect();
+                self
+            }
+
+            /// What to do with units that cannot be cancelled. [`OnIneligibleUnits::Refuse`] unless set.
+            pub fn on_ineligible_units(mut self, on_ineligible_units: OnIneligibleUnits) -> Self {
+                self.0.request.on_ineligible_units = on_ineligible_units.to_wire();
+                self
+            }
+
+            /// For which buyer support or an operator asks. Others may not say so.
+            pub fn on_behalf_of(mut self, buyer: OnBehalfOf) -> Self {
+                self.0.request.on_behalf_of = Some(buyer.0);
+                self
+            }
+        }
+    )+};
+}
+wish!(PreviewCancellation, RequestCancellation);
+
+impl PreviewCancellation {
+    /// Ask for this instant instead of now: as if nothing happened until then but deadlines passing. What is past is
+    /// taken as now.
+    pub fn at_time(mut self, instant: Timestamp) -> Self {
+        self.0.request.at_time = Some(time_to_wire(instant));
+        self
+    }
+}
+
+impl RequestCancellation {
+    /// Free text by the person who asks: at most 2,000 characters. Some reasons require it.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.0.request.note = note.into();
+        self
+    }
+
+    /// References to proof, such as links or document ids: at most 10, each of 1 to 512 characters. Some reasons
+    /// require it.
+    pub fn evidence(mut self, evidence: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.0.request.evidence = evidence.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The order's etag that was decided on: the request fails with `EtagMismatch` if the order has changed since.
+    pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
+        self.0.request.etag = etag.into().into();
+        self
+    }
+}
+
+impl ListCancellations {
+    /// Only those of this order.
+    pub fn order_id(mut self, order_id: impl IntoId<OrderId>) -> Self {
+        self.0.request.order_id = self.0.faults.id("order_id", order_id.into_id());
+        self
+    }
+
+    /// Only those of this seller's orders.
+    pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
+        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self
+    }
+
+    /// Only those in this state.
+    pub fn state(mut self, state: CancellationState) -> Self {
+        self.0.request.state = state.to_wire();
+        self
+    }
+}
+
+open_enum! {
+    /// What to do with asked units that cannot be cancelled.
+    OnIneligibleUnits {
+        /// Refuse the whole request and record nothing. The error lists everything that stands against it.
+        Refuse,
+        /// Leave these units out and go on with the others. If none is left, the request is refused all the same.
+        LeaveOut,
+    }
+}
+
+/// Which units of an order.
+///
+/// ```
+/// use belay_client::Units;
+///
+/// let whole = Units::all();
+/// let some = Units::lines([("A-1:l1", 2), ("A-1:l3", 1)]);
+/// let parcel = Units::shipment("A-1:s2");
+/// # let _ = (whole, some, parcel);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Units {
+    selection: Selection,
+    faults: Faults,
+}
+
+#[derive(Debug, Clone)]
+enum Selection {
+    All,
+    Lines(Vec<pb::LineQuantity>),
+    Shipment(String),
+}
+
+impl Units {
+    /// Every unit that is not cancelled yet.
+    pub fn all() -> Self {
+        Self { selection: Selection::All, faults: Faults::default() }
+    }
+
+    /// A number of units of one line: 1 to 1,000,000.
+    pub fn line(line_id: impl IntoId<LineId>, quantity: i32) -> Self {
+        Self::lines([(line_id, quantity)])
+    }
+
+    /// Numbers of units by line: 1 to 200 lines, none twice. Which ones of a line's units are taken is Belay's choice:
+    /// those that can be cancelled with the least ado.
+    pub fn lines(lines: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>) -> Self {
+        let mut faults = Faults::default();
+        let lines = lines.into_iter().enumerate().map(|(index, (line_id, quantity))| {
+            let line_id = faults.id(&format!("lines.lines[{index}].line_id"), line_id.into_id());
+            pb::LineQuantity { line_id, quantity }
+        });
+        let selection = Selection::Lines(lines.collect());
+        Self { selection, faults }
+    }
+
+    /// Every unit in this shipment that is not cancelled yet.
+    pub fn shipment(shipment_id: impl IntoId<ShipmentId>) -> Self {
+        let mut faults = Faults::default();
+        let selection = Selection::Shipment(faults.id("shipment_id", shipment_id.into_id()));
+        Self { selection, faults }
+    }
+}
+
+/// For which buyer somebody asks, by what the buyer registered with the order. Compared without regard to case and
+/// surrounding space; a mismatch is `OrderNotFound`.
+#[derive(Clone)]
+pub struct OnBehalfOf(pb::OnBehalfOf);
+
+impl OnBehalfOf {
+    /// By the registered e-mail address, at most 254 characters.
+    pub fn email(email: impl Into<String>) -> Self {
+        Self(pb::OnBehalfOf { buyer: Some(pb::on_behalf_of::Buyer::BuyerEmail(email.into())) })
+    }
+
+    /// By the registered user name, at most 128 characters.
+    pub fn username(username: impl Into<String>) -> Self {
+        Self(pb::OnBehalfOf { buyer: Some(pb::on_behalf_of::Buyer::BuyerUsername(username.into())) })
+    }
+}
+
+/// Nothing of it: e-mail address and user name belong in no log.
+impl fmt::Debug for OnBehalfOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnBehalfOf").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! The calls that the methods of [`Store`](crate::Store) and [`Belay`](crate::Belay) make, one type each, and what is
+//! given to them.
+//!
+//! A call is completed by setters and sent by awaiting it or by `send`. A call that is cloned before it is sent keeps
+//! its request id: both are one wish.
+
+mod cancellations;
+mod fulfillment;
+mod orders;
+mod policies;
+mod refunds;
+mod stores;
+
+pub use cancellations::{
+    GetCancellation, ListCancellations, OnBehalfOf, OnIneligibleUnits, PreviewCancellation, RequestCancellation, Units,
+};
+pub use fulfillment::{DispatchShipment, GetShipment, ListShipments, MarkReady, RecordTracking, StartPreparation};
+pub use orders::{CreateOrder, GetOrder, ListOrderHistory, ListOrders, NewBuyer, NewLine, NewShipment, RecordPayment};
+pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPresets};
+pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
+pub use stores::{CreateStore, FirstPolicy, GetStore, PutCarrier, PutWarehouse};

@@ -1,0 +1,124 @@
+//! Policies, the documents that decide: for operators.
+
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use crate::belay::Belay;
+use crate::call::{Call, Faults, call};
+use crate::model::{Policy, Preset};
+use crate::store::Store;
+use crate::wire::{read, read_all, time_to_wire};
+
+/// # Presets
+impl Belay {
+    /// Lists the policy documents that ship with the server, by name.
+    ///
+    /// ```no_run
+    /// # async fn example(belay: belay_client::Belay) -> Result<(), belay_client::Error> {
+    /// for preset in belay.list_presets().await? {
+    ///     println!("{}: {}", preset.preset, preset.description);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn list_presets(&self) -> ListPresets {
+        ListPresets(Call::new(self, pb::ListPresetsRequest {}, Faults::default()))
+    }
+}
+
+/// # Policies
+impl Store {
+    /// Creates the store's next policy version from a document, YAML or JSON, at most 256 KiB. It decides nothing until
+    /// it is activated.
+    ///
+    /// Idempotent: the very document of the newest version answers with that version. Fails with `PolicyInvalid`, whose
+    /// field violations list every fault with its path in the document.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store, document: String) -> Result<(), belay_client::Error> {
+    /// let policy = store.create_policy(document).await?;
+    /// println!("version {}", policy.version);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn create_policy(&self, document: impl Into<String>) -> CreatePolicy {
+        let (store_id, faults) = self.begin();
+        let request = pb::CreatePolicyRequest { store_id, document: document.into(), ..Default::default() };
+        CreatePolicy(Call::new(&self.belay, request, faults))
+    }
+
+    /// Gets the active policy version, or another one. Fails with `PolicyNotFound`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// println!("{}", store.get_policy().await?.document);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_policy(&self) -> GetPolicy {
+        let (store_id, faults) = self.begin();
+        GetPolicy(Call::new(&self.belay, pb::GetPolicyRequest { store_id, ..Default::default() }, faults))
+    }
+
+    /// Lets a version, 1 or greater, decide from an instant on, in place of the one before. Cancellations that are
+    /// under way go on under the version they were asked under. Fails with `PolicyNotFound`, and with `InvalidField`
+    /// for an instant that is too near.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let policy = store.activate_policy(2).await?;
+    /// println!("decides from {:?}", policy.effective_time);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn activate_policy(&self, version: i32) -> ActivatePolicy {
+        let (store_id, faults) = self.begin();
+        let request = pb::ActivatePolicyRequest { store_id, version, ..Default::default() };
+        ActivatePolicy(Call::new(&self.belay, request, faults))
+    }
+}
+
+call! {
+    /// Made by [`Belay::list_presets`].
+    ListPresets(pb::ListPresetsRequest) -> Vec<Preset>,
+    |answer| read_all(answer.presets)
+}
+call! {
+    /// Made by [`Store::create_policy`].
+    CreatePolicy(pb::CreatePolicyRequest) -> Policy,
+    |answer| read(answer.policy, "policy")
+}
+call! {
+    /// Made by [`Store::get_policy`].
+    GetPolicy(pb::GetPolicyRequest) -> Policy,
+    |answer| read(answer.policy, "policy")
+}
+call! {
+    /// Made by [`Store::activate_policy`].
+    ActivatePolicy(pb::ActivatePolicyRequest) -> Policy,
+    |answer| read(answer.policy, "policy")
+}
+
+impl CreatePolicy {
+    /// Only validate: answer as if the version were created, with version 0, and create none.
+    pub fn validate_only(mut self) -> Self {
+        self.0.request.validate_only = true;
+        self
+    }
+}
+
+impl GetPolicy {
+    /// This version, 1 or greater, instead of the active one.
+    pub fn version(mut self, version: i32) -> Self {
+        self.0.request.version = version;
+        self
+    }
+}
+
+impl ActivatePolicy {
+    /// From when. The earliest allowed unless set, some seconds from now.
+    pub fn effective_time(mut self, instant: Timestamp) -> Self {
+        self.0.request.effective_time = Some(time_to_wire(instant));
+        self
+    }
+}

@@ -1,0 +1,169 @@
+//! Refunds: for the system that talks to the payment provider.
+
+use std::time::Duration;
+
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use crate::call::{Call, call, keyed, paged};
+use crate::ids::{IntoId, OrderId, RefundId, WorkerId};
+use crate::model::{Money, Page, Refund, RefundResult, RefundState, Written, read_page, read_written};
+use crate::store::Store;
+use crate::wire::{duration_to_wire, read, read_all, time_to_wire};
+
+/// # Refunds
+impl Store {
+    /// Gets one refund. Fails with `OrderNotFound`, `RefundNotFound`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let refund = store.get_refund("A-1:r1").await?;
+    /// println!("{} is {}", refund.amount.total, refund.state);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_refund(&self, refund_id: impl IntoId<RefundId>) -> GetRefund {
+        let (store_id, mut faults) = self.begin();
+        let refund_id = faults.id("refund_id", refund_id.into_id());
+        GetRefund(Call::new(&self.belay, pb::GetRefundRequest { store_id, refund_id }, faults))
+    }
+
+    /// Lists refunds, newest first. All given filters must match. Fails with `PageTokenInvalid`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::model::RefundState;
+    ///
+    /// let failed = store.list_refunds().state(RefundState::Failed).await?;
+    /// println!("{} failed", failed.items.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn list_refunds(&self) -> ListRefunds {
+        let (store_id, faults) = self.begin();
+        ListRefunds(Call::new(&self.belay, pb::ListRefundsRequest { store_id, ..Default::default() }, faults))
+    }
+
+    /// Hands out refunds that are due or unknown, the most urgent first, to one worker for a time. An empty answer
+    /// means that nothing is due.
+    ///
+    /// It is the one call that the client never repeats by itself: each call claims other refunds, so a repeat after a
+    /// lost answer would claim a second batch while nobody works on the first. A lost answer is mended by the end of
+    /// the lease, when its refunds are handed out again with `ask_provider_first`. A worker that gets an error simply
+    /// runs again.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// for refund in store.claim_refunds("worker-1").max_refunds(20).await? {
+    ///     println!("ask the provider for {} with key {}", refund.amount.total, refund.provider_key);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn claim_refunds(&self, worker_id: impl IntoId<WorkerId>) -> ClaimRefunds {
+        let (store_id, mut faults) = self.begin();
+        let worker_id = faults.id("worker_id", worker_id.into_id());
+        let request = pb::ClaimRefundsRequest { store_id, worker_id, ..Default::default() };
+        ClaimRefunds(Call::new(&self.belay, request, faults))
+    }
+
+    /// Records what the provider answered for one refund. It is a fact, and counts also when the lease has ended.
+    ///
+    /// Settled again changes nothing, but with another amount it opens an incident. Fails with `RefundNotFound`,
+    /// `RequestIdReused`, `CurrencyMismatch`, and `RefundNotClaimed` for a refund that was never handed out.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::model::RefundResult;
+    ///
+    /// let refund = store.record_refund_result("A-1:r1", RefundResult::Settled).provider_refund_id("re_99").await?;
+    /// println!("{}", refund.state);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn record_refund_result(&self, refund_id: impl IntoId<RefundId>, result: RefundResult) -> RecordRefundResult {
+        let (store_id, mut faults) = self.begin();
+        let refund_id = faults.id("refund_id", refund_id.into_id());
+        let request =
+            pb::RecordRefundResultRequest { store_id, refund_id, result: result.to_wire(), ..Default::default() };
+        RecordRefundResult(Call::new(&self.belay, request, faults))
+    }
+}
+
+call! {
+    /// Made by [`Store::get_refund`].
+    GetRefund(pb::GetRefundRequest) -> Refund,
+    |answer| read(answer.refund, "refund")
+}
+call! {
+    /// Made by [`Store::list_refunds`].
+    ListRefunds(pb::ListRefundsRequest) -> Page<Refund>,
+    |answer| read_page(answer.refunds, answer.next_page_token)
+}
+call! {
+    /// Made by [`Store::claim_refunds`]. Never repeated by the client.
+    ClaimRefunds(pb::ClaimRefundsRequest) -> Vec<Refund>,
+    |answer| read_all(answer.refunds)
+}
+call! {
+    /// Made by [`Store::record_refund_result`].
+    RecordRefundResult(pb::RecordRefundResultRequest) -> Written<Refund>,
+    |answer| read_written(answer.refund, "refund", &answer.request_id)
+}
+keyed!(RecordRefundResult);
+paged!(ListRefunds);
+
+impl ListRefunds {
+    /// Only those of this order.
+    pub fn order_id(mut self, order_id: impl IntoId<OrderId>) -> Self {
+        self.0.request.order_id = self.0.faults.id("order_id", order_id.into_id());
+        self
+    }
+
+    /// Only those in this state.
+    pub fn state(mut self, state: RefundState) -> Self {
+        self.0.request.state = state.to_wire();
+        self
+    }
+}
+
+impl ClaimRefunds {
+    /// How many at most: 1 to 100; 10 unless set.
+    pub fn max_refunds(mut self, max_refunds: i32) -> Self {
+        self.0.request.max_refunds = max_refunds;
+        self
+    }
+
+    /// How long the worker has before a refund without a result is unknown: 10 seconds to 15 minutes; 60 seconds unless
+    /// set.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.0.request.lease = Some(duration_to_wire(lease));
+        self
+    }
+}
+
+impl RecordRefundResult {
+    /// What the provider gave back, when it settled. The refund's total unless set.
+    pub fn amount(mut self, amount: Money) -> Self {
+        self.0.request.amount = Some(amount.to_wire());
+        self
+    }
+
+    /// Why it failed, in the provider's words: at most 128 printable ASCII characters.
+    pub fn failure_code(mut self, failure_code: impl Into<String>) -> Self {
+        self.0.request.failure_code = failure_code.into();
+        self
+    }
+
+    /// The provider's id of the refund: at most 128 printable ASCII characters without spaces.
+    pub fn provider_refund_id(mut self, provider_refund_id: impl Into<String>) -> Self {
+        self.0.request.provider_refund_id = provider_refund_id.into();
+        self
+    }
+
+    /// When it happened, by the provider's account. Now unless set.
+    pub fn occurred_time(mut self, instant: Timestamp) -> Self {
+        self.0.request.occurred_time = Some(time_to_wire(instant));
+        self
+    }
+}

@@ -1,0 +1,199 @@
+//! Stores with their carriers and warehouses: for operators.
+
+use belay_proto::v1 as pb;
+
+use crate::belay::Belay;
+use crate::call::{Call, Faults, call};
+use crate::ids::{CarrierId, Etag, IntoId, StoreId, WarehouseId};
+use crate::model::{Carrier, Store as StoreSettings, Warehouse};
+use crate::store::Store;
+use crate::wire::read;
+
+/// # Stores
+impl Belay {
+    /// Creates a store with its first policy, active at once, and with its default warehouse and carrier, so that it
+    /// can take orders without further ado.
+    ///
+    /// Idempotent by store id: the same fields again answer with the store as it stands. Fails with `PresetNotFound`,
+    /// `PolicyInvalid`, `StoreAlreadyExists`.
+    ///
+    /// ```no_run
+    /// # async fn example(belay: belay_client::Belay) -> Result<(), belay_client::Error> {
+    /// use belay_client::calls::FirstPolicy;
+    ///
+    /// let policy = FirstPolicy::preset("independent-site");
+    /// let store = belay.create_store("shop", policy).time_zone("Europe/Berlin").await?;
+    /// println!("policy version {}", store.active_policy_version);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn create_store(&self, store_id: impl IntoId<StoreId>, policy: FirstPolicy) -> CreateStore {
+        let mut faults = Faults::default();
+        let store_id = faults.id("store_id", store_id.into_id());
+        let request = pb::CreateStoreRequest { store_id, policy: Some(policy.0), ..Default::default() };
+        CreateStore(Call::new(self, request, faults))
+    }
+}
+
+/// # Settings
+impl Store {
+    /// Gets the store's own settings. Fails with `StoreNotFound`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// println!("{}", store.get_store().await?.display_name);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_store(&self) -> GetStore {
+        let (store_id, faults) = self.begin();
+        GetStore(Call::new(&self.belay, pb::GetStoreRequest { store_id }, faults))
+    }
+
+    /// Creates a carrier of the store, or replaces all that is known of it. Its name is 1 to 128 characters, for
+    /// people. Fails with `EtagMismatch`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let carrier = store.put_carrier("parcel-post", "Parcel Post").in_transit_cancel().await?;
+    /// println!("{}", carrier.etag);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn put_carrier(&self, carrier_id: impl IntoId<CarrierId>, display_name: impl Into<String>) -> PutCarrier {
+        let (store_id, mut faults) = self.begin();
+        let carrier_id = faults.id("carrier.carrier_id", carrier_id.into_id());
+        let carrier = pb::Carrier { carrier_id, display_name: display_name.into(), ..Default::default() };
+        let request = pb::PutCarrierRequest { store_id, carrier: Some(carrier) };
+        PutCarrier(Call::new(&self.belay, request, faults))
+    }
+
+    /// Creates a warehouse of the store, or replaces all that is known of it. Its name is 1 to 128 characters, for
+    /// people. Fails with `EtagMismatch`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let warehouse = store.put_warehouse("north", "North").time_zone("Europe/Oslo").await?;
+    /// println!("{}", warehouse.time_zone);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn put_warehouse(
+        &self,
+        warehouse_id: impl IntoId<WarehouseId>,
+        display_name: impl Into<String>,
+    ) -> PutWarehouse {
+        let (store_id, mut faults) = self.begin();
+        let warehouse_id = faults.id("warehouse.warehouse_id", warehouse_id.into_id());
+        let warehouse = pb::Warehouse { warehouse_id, display_name: display_name.into(), ..Default::default() };
+        let request = pb::PutWarehouseRequest { store_id, warehouse: Some(warehouse) };
+        PutWarehouse(Call::new(&self.belay, request, faults))
+    }
+}
+
+call! {
+    /// Made by [`Belay::create_store`].
+    CreateStore(pb::CreateStoreRequest) -> StoreSettings,
+    |answer| read(answer.store, "store")
+}
+call! {
+    /// Made by [`Store::get_store`].
+    GetStore(pb::GetStoreRequest) -> StoreSettings,
+    |answer| read(answer.store, "store")
+}
+call! {
+    /// Made by [`Store::put_carrier`].
+    PutCarrier(pb::PutCarrierRequest) -> Carrier,
+    |answer| read(answer.carrier, "carrier")
+}
+call! {
+    /// Made by [`Store::put_warehouse`].
+    PutWarehouse(pb::PutWarehouseRequest) -> Warehouse,
+    |answer| read(answer.warehouse, "warehouse")
+}
+
+/// The policy a store begins with.
+#[derive(Debug, Clone)]
+pub struct FirstPolicy(pb::create_store_request::Policy);
+
+impl FirstPolicy {
+    /// One that ships with the server, by its name, such as `independent-site`.
+    pub fn preset(preset: impl Into<String>) -> Self {
+        Self(pb::create_store_request::Policy::Preset(preset.into()))
+    }
+
+    /// A document, YAML or JSON, at most 256 KiB.
+    pub fn document(document: impl Into<String>) -> Self {
+        Self(pb::create_store_request::Policy::Document(document.into()))
+    }
+}
+
+impl CreateStore {
+    /// For people: at most 128 characters. The store id unless set.
+    pub fn display_name(mut self, display_name: impl Into<String>) -> Self {
+        self.0.request.display_name = display_name.into();
+        self
+    }
+
+    /// The IANA name of its time zone, such as `Europe/Berlin`. `UTC` unless set.
+    pub fn time_zone(mut self, time_zone: impl Into<String>) -> Self {
+        self.0.request.time_zone = time_zone.into();
+        self
+    }
+
+    /// The id of the default warehouse. `main` unless set.
+    pub fn default_warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
+        self.0.request.default_warehouse_id = self.0.faults.id("default_warehouse_id", warehouse_id.into_id());
+        self
+    }
+
+    /// The id of the default carrier. `standard` unless set.
+    pub fn default_carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
+        self.0.request.default_carrier_id = self.0.faults.id("default_carrier_id", carrier_id.into_id());
+        self
+    }
+}
+
+impl PutCarrier {
+    /// It can bring a parcel back that is under way. Without this, it cannot.
+    pub fn in_transit_cancel(mut self) -> Self {
+        self.carrier().in_transit_cancel = true;
+        self
+    }
+
+    /// It delivers as a partner of the sales channel. Without this, it is the seller's own choice.
+    pub fn partner_delivery(mut self) -> Self {
+        self.carrier().partner_delivery = true;
+        self
+    }
+
+    /// The carrier's etag that was decided on: the write fails with `EtagMismatch` if the carrier has changed since, or
+    /// does not exist.
+    pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
+        self.carrier().etag = etag.into().into();
+        self
+    }
+
+    fn carrier(&mut self) -> &mut pb::Carrier {
+        self.0.request.carrier.get_or_insert_default()
+    }
+}
+
+impl PutWarehouse {
+    /// The IANA name of its time zone, such as `Asia/Shanghai`. The store's unless set.
+    pub fn time_zone(mut self, time_zone: impl Into<String>) -> Self {
+        self.warehouse().time_zone = time_zone.into();
+        self
+    }
+
+    /// The warehouse's etag that was decided on: the write fails with `EtagMismatch` if the warehouse has changed
+    /// since, or does not exist.
+    pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
+        self.warehouse().etag = etag.into().into();
+        self
+    }
+
+    fn warehouse(&mut self) -> &mut pb::Warehouse {
+        self.0.request.warehouse.get_or_insert_default()
+    }
+}

@@ -1,0 +1,286 @@
+//! What went wrong with a call: for programs a [`Kind`] and an [`ErrorReason`], for people a message.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::fmt;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::error_reason::ErrorReason;
+use crate::ids::RequestId;
+use crate::model::Refusal;
+use crate::wire::Malformed;
+
+/// The status by which tonic, on either side, tells that a deadline has passed: the code CANCELLED and this text.
+const TIMEOUT_MESSAGE: &str = "Timeout expired";
+
+/// What kind of failure it is, which says what a caller can do.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request makes no sense, whatever the state. Mend it.
+    InvalidArgument,
+    /// It is not there, or not the caller's.
+    NotFound,
+    /// The id or the request id was used for another content.
+    AlreadyExists,
+    /// The caller's role may not do it.
+    PermissionDenied,
+    /// The caller is not known.
+    Unauthenticated,
+    /// State or policy says no (FAILED_PRECONDITION). [`refusals`](Error::refusals) says everything that stands against
+    /// it.
+    Refused,
+    /// The etag or fence is out of date. Read again, decide again; never repeated by the client, because the caller's
+    /// decision may be another now.
+    Aborted,
+    /// A position is out of range.
+    OutOfRange,
+    /// The server takes no more at the moment, or the message is too large (RESOURCE_EXHAUSTED). Nothing was done.
+    Overloaded,
+    /// The server or its database cannot be reached, or the connection broke. The call may have had its effect or not:
+    /// to repeat it with the same request id is safe. The client has repeated it already as far as its
+    /// [`RetryPolicy`](crate::RetryPolicy) lets it.
+    Unavailable,
+    /// The call's time has passed. It may have had its effect or not: to repeat it with the same request id is safe.
+    DeadlineExceeded,
+    /// Somebody on the way gave the call up.
+    Cancelled,
+    /// The server does not know this call: it is older than the client.
+    Unimplemented,
+    /// A defect: of the server, or in what it answered.
+    Internal,
+    /// The client is set up wrongly: address, role, name, or no runtime. Nothing was sent.
+    Setup,
+}
+
+/// A field of the request, and what is wrong with it.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// The field's path in the request, such as `lines[2].quantity`.
+    pub field: String,
+    /// For people.
+    pub description: String,
+}
+
+/// Why a call failed.
+///
+/// ```no_run
+/// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+/// use belay_client::{ErrorReason, Units};
+///
+/// match store.request_cancellation("A-1", Units::all()).await {
+///     Ok(requested) => println!("{}", requested.cancellation.state),
+///     Err(error) if error.reason() == Some(&ErrorReason::Shipped) => println!("it has left already"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    reason: Option<ErrorReason>,
+    message: String,
+    metadata: BTreeMap<String, String>,
+    field_violations: Vec<FieldViolation>,
+    refusals: Vec<Refusal>,
+    retry_after: Option<Duration>,
+    request_id: Option<RequestId>,
+    source: Option<Status>,
+}
+
+impl Error {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// Why, as a word to branch on. `None` where the answer does not come from Belay, such as that of a broken
+    /// connection.
+    pub fn reason(&self) -> Option<&ErrorReason> {
+        self.0.reason.as_ref()
+    }
+
+    /// The facts that belong to the reason; which ones, its documentation says.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.0.metadata
+    }
+
+    /// Every field that is wrong, with [`Kind::InvalidArgument`]. The server cuts the list at 4 KiB; a last entry
+    /// without a field then says how many there are beyond.
+    pub fn field_violations(&self) -> &[FieldViolation] {
+        &self.0.field_violations
+    }
+
+    /// Everything that stands against the call, in order of precedence, with [`Kind::Refused`]. The server cuts the
+    /// list at 4 KiB.
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.0.refusals
+    }
+
+    /// How long to wait before a repeat makes sense, where the server says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// What happened, for people. Its wording is no contract.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The key under which the write was sent. To send the very same write under it again is safe. `None` for what is
+    /// no write to an order.
+    pub fn request_id(&self) -> Option<RequestId> {
+        self.0.request_id
+    }
+
+    fn new(kind: Kind, reason: Option<ErrorReason>, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            reason,
+            message: message.into(),
+            metadata: BTreeMap::new(),
+            field_violations: Vec::new(),
+            refusals: Vec::new(),
+            retry_after: None,
+            request_id: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn with_request_id(mut self, request_id: Option<RequestId>) -> Self {
+        self.0.request_id = request_id;
+        self
+    }
+
+    /// What the caller gave makes no sense, so nothing was sent.
+    pub(crate) fn invalid(field_violations: Vec<FieldViolation>) -> Self {
+        let mut error =
+            Self::new(Kind::InvalidArgument, Some(ErrorReason::InvalidField), "the request has invalid fields");
+        error.0.field_violations = field_violations;
+        error
+    }
+
+    pub(crate) fn deadline_exceeded() -> Self {
+        Self::new(Kind::DeadlineExceeded, Some(ErrorReason::DeadlineExceeded), "the call's deadline has passed")
+    }
+
+    pub(crate) fn malformed(malformed: &Malformed) -> Self {
+        Self::new(Kind::Internal, None, format!("the server's answer lacks a valid `{}`", malformed.0))
+    }
+
+    pub(crate) fn setup(message: impl Into<String>) -> Self {
+        Self::new(Kind::Setup, None, message)
+    }
+
+    pub(crate) fn from_status(status: Status) -> Self {
+        if is_timeout(&status) {
+            return Self::deadline_exceeded();
+        }
+        let details = status.get_error_details();
+        let mut error = Self::new(kind(&status), None, explain(&status));
+        let inner = &mut *error.0;
+        if let Some(info) = details.error_info().filter(|info| info.domain == "belay") {
+            inner.reason = ErrorReason::from_name(info.reason.clone());
+            inner.metadata = info.metadata.clone().into_iter().collect();
+        }
+        if let Some(bad_request) = details.bad_request() {
+            let violations = bad_request.field_violations.iter();
+            inner.field_violations = violations
+                .map(|one| FieldViolation { field: one.field.clone(), description: one.description.clone() })
+                .collect();
+        }
+        if let Some(failure) = details.precondition_failure() {
+            inner.refusals = failure
+                .violations
+                .iter()
+                .filter_map(|one| {
+                    Some(Refusal {
+                        reason: ErrorReason::from_name(one.r#type.clone())?,
+                        subject: one.subject.clone(),
+                        message: one.description.clone(),
+                        metadata: BTreeMap::new(),
+                    })
+                })
+                .collect();
+        }
+        inner.retry_after = details.retry_info().and_then(|info| info.retry_delay);
+        inner.source = status.source().is_some().then_some(status);
+        error
+    }
+}
+
+fn is_timeout(status: &Status) -> bool {
+    status.code() == Code::Cancelled && status.message() == TIMEOUT_MESSAGE
+}
+
+fn kind(status: &Status) -> Kind {
+    match status.code() {
+        Code::InvalidArgument => Kind::InvalidArgument,
+        Code::NotFound => Kind::NotFound,
+        Code::AlreadyExists => Kind::AlreadyExists,
+        Code::PermissionDenied => Kind::PermissionDenied,
+        Code::Unauthenticated => Kind::Unauthenticated,
+        Code::FailedPrecondition => Kind::Refused,
+        Code::Aborted => Kind::Aborted,
+        Code::OutOfRange => Kind::OutOfRange,
+        Code::ResourceExhausted => Kind::Overloaded,
+        Code::Unavailable => Kind::Unavailable,
+        Code::DeadlineExceeded => Kind::DeadlineExceeded,
+        Code::Cancelled | Code::Unknown | Code::Internal if is_broken_connection(status) => Kind::Unavailable,
+        Code::Cancelled => Kind::Cancelled,
+        Code::Unimplemented => Kind::Unimplemented,
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => Kind::Internal,
+    }
+}
+
+/// Whether the connection could not be made or broke under the call. What the server sends has no source; what tonic
+/// makes of the transport's errors has, and is UNKNOWN, CANCELLED or INTERNAL by the moment of the break, where gRPC
+/// means UNAVAILABLE.
+fn is_broken_connection(status: &Status) -> bool {
+    status.source().is_some()
+}
+
+/// The message with what is behind it: that of a broken connection alone says nothing.
+fn explain(status: &Status) -> String {
+    let mut message = status.message().to_owned();
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = error.source();
+    }
+    message
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.reason {
+            Some(reason) => write!(f, "{reason}: {}", self.0.message),
+            None => write!(f, "{:?}: {}", self.0.kind, self.0.message),
+        }?;
+        let violations = self.0.field_violations.iter();
+        violations.into_iter().try_for_each(|one| write!(f, "; {}: {}", one.field, one.description))
+    }
+}
+
+/// The kind, the reason with its facts and the message; nothing of the request but its id.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().and_then(Status::source)
+    }
+}

@@ -1,0 +1,224 @@
+//! Why a call was refused or failed, as a word that programs may branch on.
+
+use std::fmt;
+
+use belay_proto::v1 as pb;
+
+macro_rules! error_reasons {
+    ($($(#[$doc:meta])* $variant:ident,)+) => {
+        /// Why a call was refused or failed, in order of precedence: where several apply, a call fails with the first.
+        ///
+        /// Branch on this and on [`Kind`](crate::Kind), never on the text of a message. The metadata named here is in
+        /// [`Error::metadata`](crate::Error::metadata), all of it text: integers in decimal, times in RFC 3339, lists
+        /// comma-separated.
+        #[non_exhaustive]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum ErrorReason {
+            $($(#[$doc])* $variant,)+
+            /// A reason that this version of the client does not know, by its name.
+            Unrecognized(String),
+        }
+
+        impl ErrorReason {
+            /// The name on the wire, such as `SHIPPED`.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => short(pb::ErrorReason::$variant),)+
+                    Self::Unrecognized(name) => name,
+                }
+            }
+
+            /// Reads a name; an empty one is none.
+            pub(crate) fn from_name(name: String) -> Option<Self> {
+                if name.is_empty() {
+                    return None;
+                }
+                Some(match pb::ErrorReason::from_str_name(&format!("{PREFIX}{name}")) {
+                    $(Some(pb::ErrorReason::$variant) => Self::$variant,)+
+                    Some(pb::ErrorReason::Unspecified) | None => Self::Unrecognized(name),
+                })
+            }
+        }
+    };
+}
+
+error_reasons! {
+    /// A field is missing, malformed, out of its range or unspecified.
+    /// [`field_violations`](crate::Error::field_violations) lists every one.
+    InvalidField,
+    /// The page token is not one that this list, with these filters, gave out. Begin again without one.
+    PageTokenInvalid,
+    /// The request is larger than the server takes. Metadata: `limit_bytes`.
+    MessageTooLarge,
+    /// The call's deadline passed. A write has happened whole or not at all: repeat it with the same request id to
+    /// learn which.
+    DeadlineExceeded,
+    /// The caller's role may not make this call, or not with these fields. Metadata: `role`.
+    RoleNotAllowed,
+    /// The server has more work than it takes in; nothing was done. Wait for [`retry_after`](crate::Error::retry_after)
+    /// and repeat.
+    Overloaded,
+    /// There is no such store, or it is not the caller's. Metadata: `store_id`.
+    StoreNotFound,
+    /// No preset has that name. Metadata: `preset`.
+    PresetNotFound,
+    /// The store has no such policy version. Metadata: `version`.
+    PolicyNotFound,
+    /// There is no such order, or it is not the caller's, or the buyer on whose behalf support asks is not its buyer.
+    /// Metadata: `order_id`.
+    OrderNotFound,
+    /// The order has no such line. Metadata: `line_id`.
+    LineNotFound,
+    /// There is no such shipment, or it is not the caller's. Metadata: `shipment_id`.
+    ShipmentNotFound,
+    /// There is no such cancellation, or it is not the caller's. Metadata: `cancellation_id`.
+    CancellationNotFound,
+    /// There is no such refund, or it is not the caller's. Metadata: `refund_id`.
+    RefundNotFound,
+    /// The request id was used on this order for another content. A new wish needs a new one. Metadata: `request_id`.
+    RequestIdReused,
+    /// The store has an order with this id and another content. Metadata: `order_id`.
+    OrderAlreadyExists,
+    /// There is a store with this id and other settings. Metadata: `store_id`.
+    StoreAlreadyExists,
+    /// The object has changed since the etag was read. Read again, decide again. Metadata: `etag`, the present one.
+    EtagMismatch,
+    /// Something opened or ended on the shipment since the fence was read. Metadata: `shipment_id`, `fence` (the
+    /// present one), `stands` (the ids of the cancellations that wait on the shipment).
+    FenceStale,
+    /// The store has no such warehouse. Metadata: `warehouse_id`.
+    UnknownWarehouse,
+    /// The store has no such carrier. Metadata: `carrier_id`.
+    UnknownCarrier,
+    /// The policy requires a reason of this requester, and none was given. Metadata: `reasons`, those that may be
+    /// given.
+    ReasonRequired,
+    /// The policy declares no such reason. Metadata: `reason`, `reasons`.
+    ReasonUnknown,
+    /// The policy does not take this reason from this requester. Metadata: `reason`, `reasons`.
+    ReasonNotAllowed,
+    /// The reason needs a note. Metadata: `reason`.
+    NoteRequired,
+    /// The reason needs evidence. Metadata: `reason`.
+    EvidenceRequired,
+    /// The order is closed unpaid or cancelled and takes no such write any more. Metadata: `order_id`, `state`.
+    OrderClosed,
+    /// Another cancellation waits for the very same units. Metadata: `cancellation_id`.
+    AlreadyPending,
+    /// Waiting cancellations have claimed some of the asked units. Metadata: `line_id`, `available`,
+    /// `cancellation_ids`.
+    UnitsClaimed,
+    /// More units are asked than are left uncancelled. Metadata: `line_id`, `available`.
+    QuantityUnavailable,
+    /// The selection holds no unit that could be cancelled. Metadata: `order_id`.
+    NothingToCancel,
+    /// No rule of the policy allows it. Metadata, here and down to `TooLateToWithdraw`: `shipment_id`, `path`, `rule`,
+    /// `next_actions`, and where other units of the request could be cancelled `acceptable`, the largest selection that
+    /// could, as `<line_id>=<quantity>`.
+    NotAllowed,
+    /// The shipment has left the warehouse.
+    Shipped,
+    /// The shipment has been delivered.
+    Delivered,
+    /// The shipment has come to another end: lost, on its way back, returned or split.
+    AlreadyEnded,
+    /// The policy verifies such payments first. Further metadata: `available_from`.
+    PaymentVerifying,
+    /// The order is unpaid, and under this policy it is not cancelled by hand. Further metadata: `pay_by`.
+    UnpaidClosesItself,
+    /// The policy offers no refund here. Contact support.
+    RefundNotOffered,
+    /// The carrier does not bring parcels back that are under way. Further metadata: `carrier_id`.
+    NotInterceptable,
+    /// The carrier was asked and could not. Ends a part.
+    CarrierRefused,
+    /// The warehouse was asked and could not stop the shipment. Ends a part.
+    WarehouseCannotStop,
+    /// There are no return labels for the buyer's region. Further metadata: `country_code`.
+    LabelUnavailableInRegion,
+    /// The seller shipped without agreeing. Ends a part.
+    NoAgreement,
+    /// The deadline for the answer has passed. Further metadata: `respond_by`.
+    GateTimedOut,
+    /// A fact has passed the part on: it cannot be taken back any more. Further metadata: `cancellation_id`.
+    TooLateToWithdraw,
+    /// The shipment is not released yet: the order is not paid, or a cancellation waits. Metadata: `shipment_id`.
+    NotReleased,
+    /// The shipment is at a stage from which this step does not lead on. Metadata: `shipment_id`, `stage`.
+    StageMismatch,
+    /// Somebody holds the shipment. Metadata: `shipment_id`, `hold_until`.
+    ShipmentHeld,
+    /// A waiting cancellation bars the dispatch. Metadata: `shipment_id`, `cancellation_id`, `gate`.
+    ShipmentBarred,
+    /// The request mixes currencies, or names another than the order's. Metadata: `currency_code`, the expected one.
+    CurrencyMismatch,
+    /// A result was reported for a refund that no worker has claimed. Metadata: `refund_id`, `state`.
+    RefundNotClaimed,
+    /// The order has as many of something as it may have. Metadata: `limit` (what), `limit_max`.
+    LimitReached,
+    /// The policy document has faults. [`field_violations`](crate::Error::field_violations) lists every one with its
+    /// path.
+    PolicyInvalid,
+    /// The database cannot be reached; nothing was done. Wait and repeat.
+    DatabaseUnavailable,
+    /// Too many wrote to the same order at once; nothing was done. Wait and repeat.
+    Contention,
+    /// The write may have happened or not. Repeat it with the same request id to learn which. Metadata: `request_id`.
+    OutcomeUnknown,
+    /// A defect of Belay; the call has changed nothing. Metadata: `trace_id`.
+    Internal,
+}
+
+const PREFIX: &str = "ERROR_REASON_";
+
+fn short(reason: pb::ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
+impl fmt::Display for ErrorReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Compares by name.
+impl PartialEq<str> for ErrorReason {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+/// Compares by name.
+impl PartialEq<&str> for ErrorReason {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_of_the_manual_has_a_variant() {
+        let mut known = 0;
+        for number in 1..=1_000 {
+            let Ok(reason) = pb::ErrorReason::try_from(number) else { continue };
+            let name = short(reason);
+            let read = ErrorReason::from_name(name.to_owned()).unwrap();
+            assert!(!matches!(read, ErrorReason::Unrecognized(_)), "{name}");
+            assert_eq!(read.as_str(), name);
+            known += 1;
+        }
+        assert!(known > 50, "the manual has more than fifty reasons, found {known}");
+    }
+
+    #[test]
+    fn a_reason_from_the_future_keeps_its_name() {
+        let reason = ErrorReason::from_name("MOON_PHASE".to_owned()).unwrap();
+        assert_eq!(reason, ErrorReason::Unrecognized("MOON_PHASE".to_owned()));
+        assert_eq!(reason, "MOON_PHASE");
+        assert_eq!(ErrorReason::from_name(String::new()), None);
+    }
+}

@@ -1,0 +1,238 @@
+//! Wishes to cancel, and what became of them.
+
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use super::{Actor, Fault, Gate, NextAction, OrderState, RefundAmount};
+use crate::error_reason::ErrorReason;
+use crate::ids::{CancellationId, Etag, LineId, OrderId, RefundId, RequestId, ShipmentId};
+use crate::wire::{
+    FromWire, Malformed, Open, open_all, open_enum, open_if_set, read, read_all, text_if_set, time, time_if_set,
+};
+
+/// The record of one wish to cancel: who, why, which units, with which outcome. It spreads over the shipments that hold
+/// the units, one part for each.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancellation {
+    /// Its id.
+    pub cancellation_id: CancellationId,
+    /// The order.
+    pub order_id: OrderId,
+    /// Where it stands.
+    pub state: CancellationState,
+    /// Whether all or some of the asked units were cancelled. `None` until it is completed.
+    pub outcome: Option<CancellationOutcome>,
+    /// Why it closed as it did: the name of an [`ErrorReason`] such as `SHIPPED` for what was refused, or
+    /// `PAYMENT_EXPIRED` for an unpaid order that closed by itself. `None` for a plain success and while pending.
+    pub close_reason: Option<String>,
+    /// Why it was asked: a word declared by the store's policy, such as
+    /// [`NO_LONGER_WANTED`](crate::reason::NO_LONGER_WANTED).
+    pub reason: Option<String>,
+    /// Whose doing it is, by the reason.
+    pub fault: Option<Fault>,
+    /// Free text by the person who asked.
+    pub note: Option<String>,
+    /// References to proof, as given.
+    pub evidence: Vec<String>,
+    /// Whether it counts in the seller's cancellation rate, by the reason.
+    pub counted: bool,
+    /// What else it does, by the reason.
+    pub effects: Vec<CancellationEffect>,
+    /// Who wants it: the buyer, for what the storefront or support asked on a buyer's behalf.
+    pub requester: Actor,
+    /// Who sent it. The same as the requester for those who ask for themselves.
+    pub submitted_by: Actor,
+    /// The parts, one for each shipment, by shipment number.
+    pub parts: Vec<Part>,
+    /// What goes back to the buyer if every part that is not closed otherwise succeeds.
+    pub expected_refund: RefundAmount,
+    /// The refunds that exist for it by now.
+    pub refund_ids: Vec<RefundId>,
+    /// By when the last of these refunds must be settled. `None` while there is none.
+    pub refund_due_by: Option<Timestamp>,
+    /// The version of the policy that decided it and goes on deciding it.
+    pub policy_version: i32,
+    /// When it was asked.
+    pub create_time: Timestamp,
+    /// When it closed. `None` while pending.
+    pub close_time: Option<Timestamp>,
+}
+
+/// What [`request_cancellation`](crate::Store::request_cancellation) answers.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestedCancellation {
+    /// The cancellation: completed where nobody had to be asked, else pending.
+    pub cancellation: Cancellation,
+    /// The order's state after it.
+    pub order_state: OrderState,
+    /// The order's etag after it.
+    pub order_etag: Etag,
+    /// The key under which the wish was sent.
+    pub request_id: RequestId,
+}
+
+/// What [`get_cancellation`](crate::Store::get_cancellation) answers.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundCancellation {
+    /// The cancellation as it stands.
+    pub cancellation: Cancellation,
+    /// The order's etag.
+    pub order_etag: Etag,
+}
+
+open_enum! {
+    /// Where a cancellation stands: pending while any part waits; then completed if any part was cancelled, withdrawn
+    /// if all were withdrawn, else rejected.
+    CancellationState {
+        /// At least one part waits for somebody.
+        Pending,
+        /// At least one part was cancelled.
+        Completed,
+        /// Nothing was cancelled.
+        Rejected,
+        /// The requester took it back.
+        Withdrawn,
+    }
+}
+
+open_enum! {
+    /// How much of a completed cancellation came true.
+    CancellationOutcome {
+        /// Every asked unit was cancelled.
+        Full,
+        /// Some were not.
+        Partial,
+    }
+}
+
+open_enum! {
+    /// What a cancellation does besides cancelling.
+    CancellationEffect {
+        /// The SKU's stock in the shipment's warehouse becomes zero: there is none.
+        ZeroStock,
+        /// The units go back to saleable stock.
+        Restock,
+    }
+}
+
+open_enum! {
+    /// A way for units not to reach the buyer or to come back.
+    CancellationPath {
+        /// They never leave the warehouse.
+        Cancel,
+        /// The carrier brings the parcel back while it is under way.
+        Intercept,
+        /// The buyer does not accept the parcel.
+        RefuseDelivery,
+        /// The buyer sends the delivered parcel back unopened.
+        ReturnUnopened,
+        /// The buyer sends opened goods back.
+        ReturnOpened,
+    }
+}
+
+/// A number of units of one line.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineQuantity {
+    /// The line.
+    pub line_id: LineId,
+    /// How many of its units: 1 to 1,000,000.
+    pub quantity: i32,
+}
+
+/// The portion of a cancellation inside one shipment. It has one path and is decided as a whole.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The shipment.
+    pub shipment_id: ShipmentId,
+    /// The first of the asked paths that the policy allowed.
+    pub path: CancellationPath,
+    /// Where it stands.
+    pub state: PartState,
+    /// The policy's rule that decided, by its name.
+    pub rule: Option<String>,
+    /// Why it was refused. `None` unless it was.
+    pub refused_reason: Option<ErrorReason>,
+    /// The units.
+    pub contents: Vec<LineQuantity>,
+    /// What it waits for, in order. Empty for a part that needed nobody.
+    pub gates: Vec<Gate>,
+    /// What goes back to the buyer for this part if it is cancelled.
+    pub expected_refund: RefundAmount,
+    /// What else the requester can do for these units, best first.
+    pub next_actions: Vec<NextAction>,
+}
+
+open_enum! {
+    /// Where a part stands.
+    PartState {
+        /// Its gates are not all passed. Its units are claimed and not cancelled.
+        Waiting,
+        /// Its units are cancelled.
+        Cancelled,
+        /// Its units stay as they were.
+        Refused,
+        /// The requester took it back.
+        Withdrawn,
+    }
+}
+
+impl FromWire for Cancellation {
+    type Message = pb::Cancellation;
+
+    fn from_wire(message: pb::Cancellation) -> Result<Self, Malformed> {
+        Ok(Self {
+            cancellation_id: CancellationId::unchecked(message.cancellation_id),
+            order_id: OrderId::unchecked(message.order_id),
+            state: CancellationState::from_wire(message.state),
+            outcome: open_if_set(message.outcome),
+            close_reason: text_if_set(message.close_reason),
+            reason: text_if_set(message.reason),
+            fault: open_if_set(message.fault),
+            note: text_if_set(message.note),
+            evidence: message.evidence,
+            counted: message.counted,
+            effects: open_all(message.effects),
+            requester: read(message.requester, "cancellation.requester")?,
+            submitted_by: read(message.submitted_by, "cancellation.submitted_by")?,
+            parts: read_all(message.parts)?,
+            expected_refund: read(message.expected_refund, "cancellation.expected_refund")?,
+            refund_ids: message.refund_ids.into_iter().map(RefundId::unchecked).collect(),
+            refund_due_by: time_if_set(message.refund_due_by, "cancellation.refund_due_by")?,
+            policy_version: message.policy_version,
+            create_time: time(message.create_time, "cancellation.create_time")?,
+            close_time: time_if_set(message.close_time, "cancellation.close_time")?,
+        })
+    }
+}
+
+impl FromWire for LineQuantity {
+    type Message = pb::LineQuantity;
+
+    fn from_wire(message: pb::LineQuantity) -> Result<Self, Malformed> {
+        Ok(Self { line_id: LineId::unchecked(message.line_id), quantity: message.quantity })
+    }
+}
+
+impl FromWire for Part {
+    type Message = pb::Part;
+
+    fn from_wire(message: pb::Part) -> Result<Self, Malformed> {
+        Ok(Self {
+            shipment_id: ShipmentId::unchecked(message.shipment_id),
+            path: CancellationPath::from_wire(message.path),
+            state: PartState::from_wire(message.state),
+            rule: text_if_set(message.rule),
+            refused_reason: ErrorReason::from_name(message.refused_reason),
+            contents: read_all(message.contents)?,
+            gates: read_all(message.gates)?,
+            expected_refund: read(message.expected_refund, "part.expected_refund")?,
+            next_actions: open_all(message.next_actions),
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! What a part of a cancellation waits for.
+
+use std::time::Duration;
+
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use super::Party;
+use crate::wire::{FromWire, Malformed, Open, duration_if_set, open_enum, open_if_set, time_if_set};
+
+/// What a part waits for: one party, one deadline, one default. Gates of a part run in order; the first refusal ends
+/// the part.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// What is awaited.
+    pub kind: GateKind,
+    /// Who must act.
+    pub party: Party,
+    /// Where it stands.
+    pub state: GateState,
+    /// When it opened. `None` while queued.
+    pub open_time: Option<Timestamp>,
+    /// The answer counts before this instant; at it `on_timeout` applies. `None` while queued, and for a gate without a
+    /// deadline.
+    pub respond_by: Option<Timestamp>,
+    /// What silence means. `None` for a gate without a deadline.
+    pub on_timeout: Option<OnTimeout>,
+    /// What happens when the warehouse asks to dispatch meanwhile. `None` where dispatch is no concern.
+    pub on_dispatch: Option<OnDispatch>,
+    /// What happens when the carrier loses the parcel meanwhile. `None` where parcels under way are no concern.
+    pub on_lost: Option<OnLost>,
+}
+
+/// One gate that a path would have. Its deadline would count from the moment it opens.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatePreview {
+    /// What would be awaited.
+    pub kind: GateKind,
+    /// Who would have to act.
+    pub party: Party,
+    /// How long they would have. `None` for a gate without a deadline.
+    pub respond_within: Option<Duration>,
+    /// What silence would mean.
+    pub on_timeout: Option<OnTimeout>,
+    /// What would happen to a dispatch meanwhile.
+    pub on_dispatch: Option<OnDispatch>,
+    /// What would happen if the carrier lost the parcel meanwhile.
+    pub on_lost: Option<OnLost>,
+}
+
+open_enum! {
+    /// What a gate awaits. A consent is somebody's decision; a fact is something that has or has not happened.
+    GateKind {
+        /// Consent of the seller.
+        SellerConsent,
+        /// Consent of customer service.
+        SupportReview,
+        /// Fact: the warehouse has stopped the shipment, or cannot.
+        WarehouseStop,
+        /// Fact: the carrier brings the parcel back, or cannot.
+        CarrierIntercept,
+        /// Fact: the parcel has come back.
+        ParcelReceipt,
+    }
+}
+
+open_enum! {
+    /// Where a gate stands.
+    GateState {
+        /// An earlier gate of the part is open.
+        Queued,
+        /// Its party is asked.
+        Open,
+        /// Yes.
+        Passed,
+        /// No; the part has ended.
+        Refused,
+        /// No longer needed: the part ended otherwise.
+        Closed,
+    }
+}
+
+open_enum! {
+    /// What silence until the deadline means.
+    OnTimeout {
+        /// Yes. Only consents can pass so.
+        Pass,
+        /// No.
+        Refuse,
+        /// Customer service decides, with a deadline of its own.
+        Escalate,
+    }
+}
+
+open_enum! {
+    /// What happens to a dispatch while the gate is open.
+    OnDispatch {
+        /// The dispatch is refused with [`ShipmentBarred`](crate::ErrorReason::ShipmentBarred).
+        Bar,
+        /// The dispatch goes ahead and ends the part with [`NoAgreement`](crate::ErrorReason::NoAgreement).
+        RefusePart,
+    }
+}
+
+open_enum! {
+    /// What happens to the gate when the carrier loses the parcel.
+    OnLost {
+        /// It passes: what is lost need not come back.
+        Pass,
+        /// Customer service decides.
+        Escalate,
+    }
+}
+
+open_enum! {
+    /// What a person can do next.
+    NextAction {
+        /// Ask again on the path [`Cancel`](super::CancellationPath::Cancel).
+        Cancel,
+        /// Ask on the path [`Intercept`](super::CancellationPath::Intercept).
+        Intercept,
+        /// Do not accept the parcel.
+        RefuseDelivery,
+        /// Send the delivered parcel back unopened.
+        ReturnUnopened,
+        /// Send opened goods back.
+        ReturnOpened,
+        /// Ask the store's customer service.
+        ContactSupport,
+        /// Ask the seller.
+        ContactSeller,
+        /// Wait: it becomes possible later, or comes about by itself.
+        Wait,
+        /// Pay the order.
+        Pay,
+    }
+}
+
+impl FromWire for Gate {
+    type Message = pb::Gate;
+
+    fn from_wire(message: pb::Gate) -> Result<Self, Malformed> {
+        Ok(Self {
+            kind: GateKind::from_wire(message.kind),
+            party: Party::from_wire(message.party),
+            state: GateState::from_wire(message.state),
+            open_time: time_if_set(message.open_time, "gate.open_time")?,
+            respond_by: time_if_set(message.respond_by, "gate.respond_by")?,
+            on_timeout: open_if_set(message.on_timeout),
+            on_dispatch: open_if_set(message.on_dispatch),
+            on_lost: open_if_set(message.on_lost),
+        })
+    }
+}
+
+impl FromWire for GatePreview {
+    type Message = pb::GatePreview;
+
+    fn from_wire(message: pb::GatePreview) -> Result<Self, Malformed> {
+        Ok(Self {
+            kind: GateKind::from_wire(message.kind),
+            party: Party::from_wire(message.party),
+            respond_within: duration_if_set(message.respond_within, "gate.respond_within")?,
+            on_timeout: open_if_set(message.on_timeout),
+            on_dispatch: open_if_set(message.on_dispatch),
+            on_lost: open_if_set(message.on_lost),
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! Orders and what was bought.
+
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use super::{Cancellation, Incident, Money, Payment, Refund, Shipment};
+use crate::error_reason::ErrorReason;
+use crate::ids::{BuyerId, Etag, LineId, OrderId, SellerId, StoreId};
+use crate::wire::{FromWire, Malformed, Open, open_enum, read, read_all, text_if_set, time, time_if_set};
+
+/// One order with everything that belongs to it, read whole and from one moment.
+///
+/// Limits: 200 lines, 50 shipments, 20 payments, 100 cancellations.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The storefront's order number.
+    pub order_id: OrderId,
+    /// The store that owns it.
+    pub store_id: StoreId,
+    /// Changes with every accepted write to the order or to anything that belongs to it.
+    pub etag: Etag,
+    /// Where the order stands. Follows from payments, shipments and cancellations.
+    pub state: OrderState,
+    /// What to call the state in front of people: the label of the store's policy, such as "Paid, to be shipped".
+    pub display_state: String,
+    /// Whether the buyer may cancel the whole of what is left directly, without anybody having to agree first. True at
+    /// the moment of the read; [`preview_cancellation`](crate::Store::preview_cancellation) tells more.
+    pub cancellable_now: bool,
+    /// Why not. `None` when it may be cancelled directly, and when somebody only has to agree first.
+    pub cancellable_explanation: Option<ErrorReason>,
+    /// Who bought.
+    pub buyer_id: BuyerId,
+    /// Who sells and ships.
+    pub seller_id: SellerId,
+    /// Where the goods go.
+    pub destination: Destination,
+    /// What was bought, in the caller's order.
+    pub lines: Vec<Line>,
+    /// What the buyer pays for shipping the whole order.
+    pub shipping: ShippingCharge,
+    /// The order's sums.
+    pub totals: OrderTotals,
+    /// The payments, in the order in which they were first heard of.
+    pub payments: Vec<Payment>,
+    /// The shipments, by number. Every unit is in exactly one.
+    pub shipments: Vec<Shipment>,
+    /// The cancellations, by number.
+    pub cancellations: Vec<Cancellation>,
+    /// The refunds, by number.
+    pub refunds: Vec<Refund>,
+    /// Facts that contradict what was decided, by number.
+    pub incidents: Vec<Incident>,
+    /// The policy version that was active when the order was created.
+    pub policy_version: i32,
+    /// When the order was created in Belay.
+    pub create_time: Timestamp,
+    /// When anything of the order last changed.
+    pub update_time: Timestamp,
+    /// Until when the order can be paid; at this instant an unpaid order closes by itself. `None` where unpaid orders
+    /// wait for ever.
+    pub pay_by: Option<Timestamp>,
+    /// When the order became paid.
+    pub paid_time: Option<Timestamp>,
+}
+
+open_enum! {
+    /// Where an order stands. The first that applies, in this sequence, is the state.
+    OrderState {
+        /// Not yet paid in full.
+        AwaitingPayment,
+        /// Was not paid in time and has closed by itself. Final.
+        ClosedUnpaid,
+        /// Every unit is cancelled. Final.
+        Cancelled,
+        /// Paid, to be shipped; no warehouse has begun.
+        ToShip,
+        /// At least one shipment is being prepared or is ready; none has left.
+        Processing,
+        /// Some shipments have left, others have not.
+        PartlyShipped,
+        /// Every shipment that was not cancelled has left.
+        Shipped,
+        /// Every shipment that was not cancelled has been delivered.
+        Delivered,
+    }
+}
+
+/// Where the goods go; as much of the address as rules may ask for.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// ISO 3166-1 alpha-2, two capital letters, such as `DE`.
+    pub country_code: String,
+    /// State, province or the like, as the storefront writes it; at most 128 characters.
+    pub region: Option<String>,
+    /// At most 128 characters.
+    pub city: Option<String>,
+}
+
+impl Destination {
+    /// A country, by its two capital letters.
+    pub fn new(country_code: impl Into<String>) -> Self {
+        Self { country_code: country_code.into(), region: None, city: None }
+    }
+
+    /// State, province or the like; at most 128 characters.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// At most 128 characters.
+    #[must_use]
+    pub fn city(mut self, city: impl Into<String>) -> Self {
+        self.city = Some(city.into());
+        self
+    }
+
+    pub(crate) fn into_wire(self) -> pb::Destination {
+        pb::Destination {
+            country_code: self.country_code,
+            region: self.region.unwrap_or_default(),
+            city: self.city.unwrap_or_default(),
+        }
+    }
+}
+
+/// One entry of an order: a number of equal units of one SKU.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// `<order_id>:l1` and so on, in the caller's order.
+    pub line_id: LineId,
+    /// The seller's stock-keeping unit.
+    pub sku: String,
+    /// What the buyer saw.
+    pub title: Option<String>,
+    /// How many units were ordered: 1 to 1,000,000.
+    pub quantity: i32,
+    /// The price of all units of the line before discount, without the tax below.
+    pub goods: Money,
+    /// What was taken off the goods, a positive amount.
+    pub discount: Money,
+    /// The tax on all units of the line, on top of goods less discount.
+    pub tax: Money,
+    /// Units that are cancelled for good.
+    pub cancelled_quantity: i32,
+    /// Units that waiting cancellations have claimed. They are not cancelled yet, and nobody else can claim them.
+    pub pending_quantity: i32,
+    /// Units whose shipment has left the warehouse, wherever it is now.
+    pub shipped_quantity: i32,
+}
+
+/// What the buyer pays for shipping the whole order.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShippingCharge {
+    /// The charge without tax.
+    pub amount: Money,
+    /// The tax on it.
+    pub tax: Money,
+}
+
+/// The sums of an order, all in its currency.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderTotals {
+    /// The goods of all lines before discount.
+    pub goods: Money,
+    /// The discounts of all lines, a positive amount.
+    pub discount: Money,
+    /// The tax of all lines and of shipping.
+    pub tax: Money,
+    /// The shipping charge without tax.
+    pub shipping: Money,
+    /// `goods - discount + tax + shipping`, as ordered. Does not shrink with cancellations.
+    pub total: Money,
+    /// What is to be paid now: the total less what is cancelled.
+    pub due: Money,
+    /// What has been captured, before refunds.
+    pub captured: Money,
+    /// What has gone back to the buyer.
+    pub refunded: Money,
+}
+
+impl FromWire for Order {
+    type Message = pb::Order;
+
+    fn from_wire(message: pb::Order) -> Result<Self, Malformed> {
+        Ok(Self {
+            order_id: OrderId::unchecked(message.order_id),
+            store_id: StoreId::unchecked(message.store_id),
+            etag: Etag::from(message.etag),
+            state: OrderState::from_wire(message.state),
+            display_state: message.display_state,
+            cancellable_now: message.cancellable_now,
+            cancellable_explanation: ErrorReason::from_name(message.cancellable_explanation),
+            buyer_id: BuyerId::unchecked(message.buyer.ok_or(Malformed("order.buyer"))?.id),
+            seller_id: SellerId::unchecked(message.seller_id),
+            destination: read(message.destination, "order.destination")?,
+            lines: read_all(message.lines)?,
+            shipping: read(message.shipping, "order.shipping")?,
+            totals: read(message.totals, "order.totals")?,
+            payments: read_all(message.payments)?,
+            shipments: read_all(message.shipments)?,
+            cancellations: read_all(message.cancellations)?,
+            refunds: read_all(message.refunds)?,
+            incidents: read_all(message.incidents)?,
+            policy_version: message.policy_version,
+            create_time: time(message.create_time, "order.create_time")?,
+            update_time: time(message.update_time, "order.update_time")?,
+            pay_by: time_if_set(message.pay_by, "order.pay_by")?,
+            paid_time: time_if_set(message.paid_time, "order.paid_time")?,
+        })
+    }
+}
+
+impl FromWire for Destination {
+    type Message = pb::Destination;
+
+    fn from_wire(message: pb::Destination) -> Result<Self, Malformed> {
+        Ok(Self {
+            country_code: message.country_code,
+            region: text_if_set(message.region),
+            city: text_if_set(message.city),
+        })
+    }
+}
+
+impl FromWire for Line {
+    type Message = pb::Line;
+
+    fn from_wire(message: pb::Line) -> Result<Self, Malformed> {
+        Ok(Self {
+            line_id: LineId::unchecked(message.line_id),
+            sku: message.sku,
+            title: text_if_set(message.title),
+            quantity: message.quantity,
+            goods: read(message.goods, "line.goods")?,
+            discount: read(message.discount, "line.discount")?,
+            tax: read(message.tax, "line.tax")?,
+            cancelled_quantity: message.cancelled_quantity,
+            pending_quantity: message.pending_quantity,
+            shipped_quantity: message.shipped_quantity,
+        })
+    }
+}
+
+impl FromWire for ShippingCharge {
+    type Message = pb::ShippingCharge;
+
+    fn from_wire(message: pb::ShippingCharge) -> Result<Self, Malformed> {
+        Ok(Self { amount: read(message.amount, "shipping.amount")?, tax: read(message.tax, "shipping.tax")? })
+    }
+}
+
+impl FromWire for OrderTotals {
+    type Message = pb::OrderTotals;
+
+    fn from_wire(message: pb::OrderTotals) -> Result<Self, Malformed> {
+        Ok(Self {
+            goods: read(message.goods, "totals.goods")?,
+            discount: read(message.discount, "totals.discount")?,
+            tax: read(message.tax, "totals.tax")?,
+            shipping: read(message.shipping, "totals.shipping")?,
+            total: read(message.total, "totals.total")?,
+            due: read(message.due, "totals.due")?,
+            captured: read(message.captured, "totals.captured")?,
+            refunded: read(message.refunded, "totals.refunded")?,
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Payments towards an order.
+
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use super::Money;
+use crate::ids::PaymentId;
+use crate::wire::{FromWire, Malformed, Open, open_enum, read, time};
+
+/// One payment towards an order, as the payment provider tells it. An order has at most 20.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    /// Belay's id.
+    pub payment_id: PaymentId,
+    /// The provider's own id, under which its facts are recorded.
+    pub provider_payment_id: String,
+    /// How it was paid, such as `CREDIT_CARD`: a word that the first fact gave.
+    pub method: String,
+    /// Where it stands.
+    pub state: PaymentState,
+    /// All authorisations together.
+    pub authorized: Money,
+    /// All captures together.
+    pub captured: Money,
+    /// What has gone back: settled refunds, and what was refunded or charged back outside of Belay.
+    pub refunded: Money,
+    /// When Belay first heard of it.
+    pub create_time: Timestamp,
+    /// When it last changed.
+    pub update_time: Timestamp,
+}
+
+open_enum! {
+    /// Where a payment stands. Follows from the facts recorded about it.
+    PaymentState {
+        /// Begun, nothing promised yet.
+        Attempting,
+        /// The provider guarantees the amount; no money has moved.
+        Authorized,
+        /// Money has been taken.
+        Captured,
+        /// The provider said no.
+        Declined,
+        /// The authorisation was given up without taking money.
+        Voided,
+    }
+}
+
+open_enum! {
+    /// What happened to a payment. Facts have happened already: they are recorded, never refused for the state they
+    /// meet.
+    PaymentFact {
+        /// The buyer began to pay. Received before the order's `pay_by`, it moves that instant once by the policy's
+        /// grace.
+        Attempted,
+        /// An amount was authorised. Counts as paid.
+        Authorized,
+        /// An amount was captured. Counts as paid. What exceeds the amount due becomes a refund at once.
+        Captured,
+        /// The provider declined. After the original `pay_by` it closes the unpaid order at once.
+        Declined,
+        /// The authorisation was given up.
+        Voided,
+        /// Money was given back without Belay. Lowers what can still be refunded.
+        RefundedOutside,
+        /// The buyer's bank took money back. Lowers what can still be refunded.
+        Chargeback,
+    }
+}
+
+impl FromWire for Payment {
+    type Message = pb::Payment;
+
+    fn from_wire(message: pb::Payment) -> Result<Self, Malformed> {
+        Ok(Self {
+            payment_id: PaymentId::unchecked(message.payment_id),
+            provider_payment_id: message.provider_payment_id,
+            method: message.method,
+            state: PaymentState::from_wire(message.state),
+            authorized: read(message.authorized, "payment.authorized")?,
+            captured: read(message.captured, "payment.captured")?,
+            refunded: read(message.refunded, "payment.refunded")?,
+            create_time: time(message.create_time, "payment.create_time")?,
+            update_time: time(message.update_time, "payment.update_time")?,
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! When a failed attempt is repeated, and how often at most.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tower::retry::budget::TpsBudget;
+
+/// How long a call's share in the budget counts.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+
+/// When and how often the client repeats a call by itself.
+///
+/// Only what is safe and worth it is repeated: a call that failed with [`Kind::Unavailable`](crate::Kind::Unavailable),
+/// with the same request id. Delays grow exponentially, with jitter; a delay that the server names comes on top, as the
+/// least; and no repeat is begun that would start after the call's deadline. All calls of one [`Belay`](crate::Belay)
+/// share a budget, so that an outage is not answered with a storm.
+///
+/// ```
+/// use std::time::Duration;
+/// use belay_client::RetryPolicy;
+///
+/// let patient = RetryPolicy::default()
+///     .with_attempts_max(8)
+///     .with_delays(Duration::from_millis(100), Duration::from_secs(3));
+/// let never = RetryPolicy::never();
+/// # let _ = (patient, never);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    attempts_max: u32,
+    delay_first: Duration,
+    delay_max: Duration,
+    budget_percent: u8,
+    budget_floor_per_second: u32,
+}
+
+/// 5 attempts, delays from 50 ms to 1 s, a budget of 10 % of the calls and 10 per second.
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts_max: 5,
+            delay_first: Duration::from_millis(50),
+            delay_max: Duration::from_secs(1),
+            budget_percent: 10,
+            budget_floor_per_second: 10,
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Repeats nothing.
+    pub fn never() -> Self {
+        Self::default().with_attempts_max(1)
+    }
+
+    /// How often a call is attempted at most, the first time included. 0 is taken as 1.
+    #[must_use]
+    pub fn with_attempts_max(mut self, attempts_max: u32) -> Self {
+        self.attempts_max = attempts_max;
+        self
+    }
+
+    /// The delay before the first repeat, which doubles with each further one up to the greatest. To each, up to as
+    /// much again is added at random.
+    #[must_use]
+    pub fn with_delays(mut self, delay_first: Duration, delay_max: Duration) -> Self {
+        self.delay_first = delay_first;
+        self.delay_max = delay_max;
+        self
+    }
+
+    /// How many repeats all calls together may cause: so many for a hundred calls (0 to 100, more is taken as 100), and
+    /// so many a second in any case (at most 1,000,000).
+    #[must_use]
+    pub fn with_budget(mut self, percent: u8, floor_per_second: u32) -> Self {
+        self.budget_percent = percent.min(100);
+        self.budget_floor_per_second = floor_per_second.min(1_000_000);
+        self
+    }
+
+    pub(crate) fn budget(&self) -> TpsBudget {
+        TpsBudget::new(BUDGET_WINDOW, self.budget_floor_per_second, f32::from(self.budget_percent) / 100.0)
+    }
+
+    /// The delay before each repeat; when they end, so do the repeats.
+    pub(crate) fn delays(&self) -> impl Iterator<Item = Duration> + Send + use<> {
+        let repeats_max = usize::try_from(self.attempts_max.saturating_sub(1)).unwrap_or(usize::MAX);
+        ExponentialBuilder::default()
+            .with_factor(2.0)
+            .with_min_delay(self.delay_first)
+            .with_max_delay(self.delay_max)
+            .with_max_times(repeats_max)
+            .with_jitter()
+            .with_jitter_seed(fastrand::u64(..))
+            .build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_greatest_and_end_with_the_attempts() {
+        let policy = RetryPolicy::default().with_attempts_max(8);
+        let delays: Vec<Duration> = policy.delays().collect();
+        let least = [50, 100, 200, 400, 800, 1_000, 1_000].map(Duration::from_millis);
+        assert_eq!(delays.len(), least.len());
+        for (delay, least) in delays.into_iter().zip(least) {
+            assert!((least..=least * 2).contains(&delay), "{delay:?} of {least:?}");
+        }
+    }
+
+    #[test]
+    fn two_callers_wait_differently() {
+        let policy = RetryPolicy::default();
+        let first: Vec<Duration> = policy.delays().collect();
+        assert_ne!(first, policy.delays().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn never_is_never() {
+        assert_eq!(RetryPolicy::never().delays().count(), 0);
+        assert_eq!(RetryPolicy::default().with_attempts_max(0).delays().count(), 0);
+    }
+}

@@ -1,0 +1,50 @@
+//! The calls to one store.
+
+use crate::belay::Belay;
+use crate::call::Faults;
+use crate::ids::{IdError, StoreId};
+
+/// The calls to one store. Cheap to clone.
+///
+/// Each method is one call of the manual and bears its name. What a call needs are the method's arguments, what it may
+/// have are setters of the call, and `.await` sends it. Ids are given as ids or as text.
+///
+/// The methods stand by audience: orders and payments (storefronts, payment systems) · cancellations (storefronts,
+/// sellers, support) · fulfilment (warehouses, carriers) · refunds (payment workers) · settings and policies
+/// (operators).
+///
+/// ```no_run
+/// # async fn example(belay: belay_client::Belay) -> Result<(), belay_client::Error> {
+/// use belay_client::{Units, reason};
+///
+/// let store = belay.store("demo");
+/// let requested = store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED).await?;
+/// println!("{} is {}", requested.cancellation.cancellation_id, requested.cancellation.state);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) belay: Belay,
+    id: Result<StoreId, IdError>,
+}
+
+impl Store {
+    pub(crate) fn new(belay: Belay, id: Result<StoreId, IdError>) -> Self {
+        Self { belay, id }
+    }
+
+    /// The same store for another role: see [`Belay::with_role`].
+    ///
+    /// # Errors
+    /// As [`Belay::with_role`].
+    pub fn with_role(&self, role: crate::Role, actor: &str) -> Result<Self, crate::Error> {
+        Ok(Self { belay: self.belay.with_role(role, actor)?, id: self.id.clone() })
+    }
+
+    /// What every request begins with: the store's id, and what is wrong with it.
+    pub(crate) fn begin(&self) -> (String, Faults) {
+        let mut faults = Faults::default();
+        (faults.id("store_id", self.id.clone()), faults)
+    }
+}

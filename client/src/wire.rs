@@ -1,0 +1,168 @@
+//! From the wire to plain data and back. Knows messages and nothing of calls; what a message lacks that the manual
+//! promises is a defect and is named, never made up.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The field of an answer that is missing or makes no sense.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) &'static str);
+
+/// Plain data that is read from one message.
+pub(crate) trait FromWire: Sized {
+    type Message;
+
+    fn from_wire(message: Self::Message) -> Result<Self, Malformed>;
+}
+
+/// An enum that keeps numbers it does not know.
+pub(crate) trait Open: Sized {
+    fn from_wire(number: i32) -> Self;
+}
+
+/// A message that the manual promises.
+pub(crate) fn read<T: FromWire>(message: Option<T::Message>, field: &'static str) -> Result<T, Malformed> {
+    T::from_wire(message.ok_or(Malformed(field))?)
+}
+
+/// A message that may be unset.
+pub(crate) fn read_if_set<T: FromWire>(message: Option<T::Message>) -> Result<Option<T>, Malformed> {
+    message.map(T::from_wire).transpose()
+}
+
+pub(crate) fn read_all<T: FromWire>(messages: Vec<T::Message>) -> Result<Vec<T>, Malformed> {
+    messages.into_iter().map(T::from_wire).collect()
+}
+
+/// An enum where UNSPECIFIED says that there is nothing to say.
+pub(crate) fn open_if_set<E: Open>(number: i32) -> Option<E> {
+    (number != 0).then(|| E::from_wire(number))
+}
+
+pub(crate) fn open_all<E: Open>(numbers: Vec<i32>) -> Vec<E> {
+    numbers.into_iter().map(E::from_wire).collect()
+}
+
+/// A string where empty says that there is nothing to say.
+pub(crate) fn text_if_set(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+pub(crate) fn time(message: Option<prost_types::Timestamp>, field: &'static str) -> Result<Timestamp, Malformed> {
+    time_if_set(message, field)?.ok_or(Malformed(field))
+}
+
+pub(crate) fn time_if_set(
+    message: Option<prost_types::Timestamp>,
+    field: &'static str,
+) -> Result<Option<Timestamp>, Malformed> {
+    message.map(|time| Timestamp::new(time.seconds, time.nanos).map_err(|_| Malformed(field))).transpose()
+}
+
+pub(crate) fn duration_if_set(
+    message: Option<prost_types::Duration>,
+    field: &'static str,
+) -> Result<Option<Duration>, Malformed> {
+    message.map(|duration| Duration::try_from(duration).map_err(|_| Malformed(field))).transpose()
+}
+
+pub(crate) fn time_to_wire(time: Timestamp) -> prost_types::Timestamp {
+    // jiff counts both parts from zero, the wire counts nanoseconds forward from the second.
+    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
+    match nanos {
+        ..0 => prost_types::Timestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 },
+        0.. => prost_types::Timestamp { seconds, nanos },
+    }
+}
+
+/// Longer than any limit of the server: what does not fit the wire is sent as this and refused there.
+const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
+
+pub(crate) fn duration_to_wire(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration::try_from(duration).unwrap_or(DURATION_MAX)
+}
+
+/// An enum of `belay.v1` as an open enum of the same name and values. The match over the generated enum is exhaustive,
+/// so a value that the proto gains and this list lacks does not compile.
+macro_rules! open_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)+ }) => {
+        $(#[$doc])*
+        #[non_exhaustive]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+            /// A value that this version of the client does not know, by its number on the wire.
+            Unrecognized(i32),
+        }
+
+        impl $crate::wire::Open for $name {
+            fn from_wire(number: i32) -> Self {
+                match belay_proto::v1::$name::try_from(number) {
+                    $(Ok(belay_proto::v1::$name::$variant) => Self::$variant,)+
+                    Ok(belay_proto::v1::$name::Unspecified) | Err(_) => Self::Unrecognized(number),
+                }
+            }
+        }
+
+        impl $name {
+            #[allow(dead_code, reason = "some enums are only ever read")]
+            pub(crate) fn to_wire(self) -> i32 {
+                match self {
+                    $(Self::$variant => belay_proto::v1::$name::$variant as i32,)+
+                    Self::Unrecognized(number) => number,
+                }
+            }
+        }
+
+        /// The value's name in the manual, without its prefix, such as `TO_SHIP`.
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let unspecified = belay_proto::v1::$name::Unspecified.as_str_name();
+                let prefix = unspecified.trim_end_matches("UNSPECIFIED");
+                let name = match self {
+                    $(Self::$variant => belay_proto::v1::$name::$variant.as_str_name(),)+
+                    Self::Unrecognized(number) => return write!(f, "UNRECOGNIZED({number})"),
+                };
+                f.pad(name.strip_prefix(prefix).unwrap_or(name))
+            }
+        }
+    };
+}
+pub(crate) use open_enum;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{OrderState, RefundState};
+
+    #[test]
+    fn a_time_survives_the_wire_also_before_1970() {
+        for text in ["2026-03-01T09:00:00.000001Z", "1969-12-31T23:59:59.25Z", "1970-01-01T00:00:00Z"] {
+            let instant: Timestamp = text.parse().unwrap();
+            let message = time_to_wire(instant);
+            assert!(message.nanos >= 0);
+            assert_eq!(time(Some(message), "time"), Ok(instant));
+        }
+    }
+
+    #[test]
+    fn a_missing_time_is_named() {
+        assert_eq!(time(None, "order.create_time"), Err(Malformed("order.create_time")));
+        assert_eq!(time_if_set(None, "order.pay_by"), Ok(None));
+    }
+
+    #[test]
+    fn an_unknown_value_is_kept() {
+        assert_eq!(OrderState::from_wire(4), OrderState::ToShip);
+        assert_eq!(OrderState::from_wire(999), OrderState::Unrecognized(999));
+        assert_eq!(OrderState::Unrecognized(999).to_wire(), 999);
+        assert_eq!(RefundState::from_wire(6), RefundState::Unknown);
+    }
+
+    #[test]
+    fn an_enum_reads_like_the_manual() {
+        assert_eq!(OrderState::AwaitingPayment.to_string(), "AWAITING_PAYMENT");
+        assert_eq!(OrderState::Unrecognized(7).to_string(), "UNRECOGNIZED(7)");
+    }
+}

@@ -1,0 +1,310 @@
+//! What happens between a call and its answer: repeats, deadlines, budget, keys and errors, against a server that does
+//! as it is told.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use belay_client::{Belay, ErrorReason, Kind, OrderId, RequestId, RetryPolicy, Role, Units};
+use support::{Fake, Step, refusal, unavailable};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
+use tonic_types::ErrorDetails;
+
+#[tokio::test]
+async fn what_is_unavailable_is_repeated_under_the_same_request_id() {
+    let fake = Fake::start([
+        unavailable(Duration::from_millis(1)),
+        unavailable(Duration::from_millis(1)),
+        Step::Fail(refusal(Code::FailedPrecondition, "SHIPPED", ErrorDetails::new())),
+    ])
+    .await;
+
+    let error = fake.store().request_cancellation("A-1", Units::all()).await.unwrap_err();
+
+    assert_eq!((error.kind(), error.reason()), (Kind::Refused, Some(&ErrorReason::Shipped)));
+    let seen = fake.script.seen();
+    assert_eq!(seen.len(), 3);
+    let request_id = error.request_id().unwrap().to_string();
+    assert!(seen.iter().all(|call| call.request_id == request_id), "{seen:?}");
+}
+
+#[tokio::test]
+async fn the_callers_request_id_is_sent_and_named_by_the_error() {
+    let fake = Fake::start([Step::Fail(refusal(Code::NotFound, "ORDER_NOT_FOUND", ErrorDetails::new()))]).await;
+    let request_id = RequestId::mint();
+
+    let error = fake.store().request_cancellation("A-1", Units::all()).request_id(request_id).await.unwrap_err();
+
+    assert_eq!((error.kind(), error.request_id()), (Kind::NotFound, Some(request_id)));
+    assert_eq!(error.metadata()["order_id"], "A-1");
+    assert_eq!(fake.script.seen()[0].request_id, request_id.to_string());
+}
+
+#[tokio::test]
+async fn two_calls_have_two_request_ids_and_clones_have_one() {
+    let fake = Fake::start([Step::Fail(Status::not_found("no"))]).await;
+    let call = fake.store().request_cancellation("A-1", Units::all());
+    let (first, again) = (call.clone().await.unwrap_err(), call.await.unwrap_err());
+    let other = fake.store().request_cancellation("A-1", Units::all()).await.unwrap_err();
+
+    assert_eq!(first.request_id(), again.request_id());
+    assert_ne!(first.request_id(), other.request_id());
+}
+
+#[tokio::test]
+async fn what_is_aborted_is_not_repeated() {
+    let fake = Fake::start([Step::Fail(refusal(Code::Aborted, "ETAG_MISMATCH", ErrorDetails::new()))]).await;
+
+    let error = fake.store().request_cancellation("A-1", Units::all()).etag("7").await.unwrap_err();
+
+    assert_eq!((error.kind(), error.reason()), (Kind::Aborted, Some(&ErrorReason::EtagMismatch)));
+    assert_eq!(fake.script.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_server_is_not_pressed_further() {
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(2)));
+    let fake = Fake::start([Step::Fail(refusal(Code::ResourceExhausted, "OVERLOADED", details))]).await;
+
+    let error = fake.store().list_cancellations().await.unwrap_err();
+
+    assert_eq!((error.kind(), error.retry_after()), (Kind::Overloaded, Some(Duration::from_secs(2))));
+    assert_eq!(fake.script.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn claims_are_not_repeated() {
+    let fake = Fake::start([unavailable(Duration::ZERO)]).await;
+
+    let error = fake.store().claim_refunds("worker-1").await.unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert_eq!(fake.script.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn attempts_are_bounded() {
+    let fake = Fake::start([unavailable(Duration::ZERO)]).await;
+
+    let error = fake.store().list_cancellations().await.unwrap_err();
+
+    assert_eq!(error.reason(), Some(&ErrorReason::DatabaseUnavailable));
+    assert_eq!(fake.script.seen().len(), 5);
+}
+
+#[tokio::test]
+async fn the_servers_delay_is_the_least() {
+    let fake = Fake::start([unavailable(Duration::from_millis(300)), Step::Answer]).await;
+    let begin = Instant::now();
+
+    let page = fake.store().list_cancellations().await.unwrap();
+
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+    assert_eq!(page.next_page_token.as_deref(), Some("more"));
+}
+
+#[tokio::test]
+async fn a_repeat_that_would_come_too_late_is_not_waited_for() {
+    let fake = Fake::start([unavailable(Duration::from_secs(60))]).await;
+    let begin = Instant::now();
+
+    let error = fake.store().list_cancellations().await.unwrap_err();
+
+    assert_eq!((error.kind(), error.retry_after()), (Kind::Unavailable, Some(Duration::from_secs(60))));
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(fake.script.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_ends_at_its_deadline() {
+    let fake = Fake::start([unavailable(Duration::ZERO), Step::Hang]).await;
+    let begin = Instant::now();
+
+    let call = fake.store().request_cancellation("A-1", Units::all());
+    let error = call.timeout(Duration::from_millis(400)).await.unwrap_err();
+
+    assert_eq!((error.kind(), error.reason()), (Kind::DeadlineExceeded, Some(&ErrorReason::DeadlineExceeded)));
+    assert!(error.request_id().is_some());
+    assert!((400..5_000).contains(&begin.elapsed().as_millis()));
+    // Each attempt told the server what was left.
+    let left: Vec<u64> = fake.script.seen().iter().map(|call| microseconds(&call.headers)).collect();
+    assert!(left.len() == 2 && left[1] < left[0] && left[0] <= 400_000, "{left:?}");
+}
+
+/// The header grpc-timeout.
+fn microseconds(headers: &tonic::metadata::MetadataMap) -> u64 {
+    let timeout = headers.get("grpc-timeout").unwrap().to_str().unwrap();
+    let (number, unit) = timeout.split_at(timeout.len() - 1);
+    let scale = match unit {
+        "n" => return number.parse::<u64>().unwrap() / 1_000,
+        "u" => 1,
+        "m" => 1_000,
+        "S" => 1_000_000,
+        odd => panic!("{odd}"),
+    };
+    number.parse::<u64>().unwrap() * scale
+}
+
+#[tokio::test]
+async fn a_deadline_told_as_cancelled_is_a_deadline() {
+    let fake = Fake::start([Step::Fail(Status::cancelled("Timeout expired"))]).await;
+    let error = fake.store().list_cancellations().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::DeadlineExceeded);
+
+    let fake = Fake::start([Step::Fail(Status::cancelled("because"))]).await;
+    let error = fake.store().list_cancellations().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Cancelled);
+}
+
+#[tokio::test]
+async fn an_outage_is_not_answered_with_a_storm() {
+    let fake = Fake::start([unavailable(Duration::ZERO)]).await;
+    let millisecond = Duration::from_millis(1);
+    let retry = RetryPolicy::default().with_delays(millisecond, millisecond).with_budget(10, 1);
+    let store = fake.builder().retry(retry).build().unwrap().store("demo");
+
+    for _ in 0..200 {
+        store.list_cancellations().await.unwrap_err();
+    }
+
+    // A tenth of the calls, and one a second over the ten seconds that the budget looks back; without a budget it would
+    // be 800.
+    let repeats = fake.script.seen().len() - 200;
+    assert!((10..=32).contains(&repeats), "{repeats}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let mut fake = Fake::start([]).await;
+    let store = fake.store();
+    fake.kill().await;
+
+    let error = store.list_cancellations().await.unwrap_err();
+
+    assert_eq!((error.kind(), error.reason()), (Kind::Unavailable, None));
+    assert!(error.message().contains("refused"), "{error}");
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_under_a_call_is_unavailable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        for _ in 0..3 {
+            hang_up_on_a_request(&listener).await.unwrap();
+        }
+    });
+    let retry = RetryPolicy::default().with_attempts_max(3);
+    let store = Belay::builder(address).retry(retry).build().unwrap().store("demo");
+
+    let error = store.list_cancellations().await.unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Unavailable, "{error:?}");
+    server.join_next().await.unwrap().unwrap();
+}
+
+/// Speaks as much HTTP/2 as it takes to receive a request, and is gone.
+async fn hang_up_on_a_request(listener: &TcpListener) -> std::io::Result<()> {
+    const PREFACE_BYTES: usize = 24;
+    const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const DATA: u8 = 0;
+
+    let (mut connection, _) = listener.accept().await?;
+    connection.write_all(&EMPTY_SETTINGS).await?;
+    connection.read_exact(&mut [0; PREFACE_BYTES]).await?;
+    loop {
+        let mut head = [0; 9];
+        connection.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        connection.read_exact(&mut vec![0; length.try_into().unwrap()]).await?;
+        if head[3] == DATA {
+            return Ok(());
+        }
+    }
+}
+
+#[tokio::test]
+async fn role_and_name_are_in_the_headers() {
+    let fake = Fake::start([Step::Answer]).await;
+    let belay = fake.builder().role(Role::Storefront, "web").build().unwrap();
+    belay.store("demo").list_cancellations().await.unwrap();
+    belay.store("demo").with_role(Role::Payments, "worker-1").unwrap().claim_refunds("worker-1").await.unwrap();
+    fake.store().list_cancellations().await.unwrap();
+
+    let seen = fake.script.seen();
+    let header = |call: usize, name: &str| seen[call].headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    assert_eq!(header(0, "belay-role").as_deref(), Some("storefront"));
+    assert_eq!(header(0, "belay-actor").as_deref(), Some("web"));
+    assert_eq!(header(1, "belay-role").as_deref(), Some("payments"));
+    assert_eq!(header(1, "belay-actor").as_deref(), Some("worker-1"));
+    assert_eq!(header(2, "belay-role"), None);
+}
+
+#[tokio::test]
+async fn what_is_no_id_is_not_sent() {
+    let fake = Fake::start([Step::Answer]).await;
+    let store = fake.builder().build().unwrap().store("no store");
+
+    let units = Units::lines([("A-1:l1", 1), ("A-1:x2", 1)]);
+    let error = store.request_cancellation("", units).await.unwrap_err();
+
+    assert_eq!((error.kind(), error.reason()), (Kind::InvalidArgument, Some(&ErrorReason::InvalidField)));
+    let fields: Vec<&str> = error.field_violations().iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(fields, ["store_id", "order_id", "lines.lines[1].line_id"]);
+    assert!(fake.script.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_unchecked_id_is_left_to_the_server() {
+    let mut details = ErrorDetails::new();
+    details.add_bad_request_violation("order_id", "must not be empty");
+    let fake = Fake::start([Step::Fail(refusal(Code::InvalidArgument, "INVALID_FIELD", details))]).await;
+
+    let error = fake.store().request_cancellation(OrderId::unchecked(""), Units::all()).await.unwrap_err();
+
+    assert_eq!(fake.script.seen().len(), 1);
+    assert_eq!(error.field_violations()[0].field, "order_id");
+}
+
+#[tokio::test]
+async fn a_refusal_lists_everything_that_stands_against_it() {
+    let mut details = ErrorDetails::new();
+    details.add_precondition_failure_violation("UNITS_CLAIMED", "A-1:l1", "claimed");
+    details.add_precondition_failure_violation("MOON_PHASE", "A-1:s1", "not today");
+    let fake = Fake::start([Step::Fail(refusal(Code::FailedPrecondition, "UNITS_CLAIMED", details))]).await;
+
+    let error = fake.store().request_cancellation("A-1", Units::all()).await.unwrap_err();
+
+    let refusals: Vec<(&str, &str)> =
+        error.refusals().iter().map(|one| (one.reason.as_str(), one.subject.as_str())).collect();
+    assert_eq!(refusals, [("UNITS_CLAIMED", "A-1:l1"), ("MOON_PHASE", "A-1:s1")]);
+    assert_eq!(error.message(), "wording");
+}
+
+#[tokio::test]
+async fn an_answer_that_lacks_what_the_manual_promises_is_told() {
+    let fake = Fake::start([Step::Answer]).await;
+
+    let error = fake.store().request_cancellation("A-1", Units::all()).await.unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Internal);
+    assert!(error.message().contains("`cancellation`"), "{error}");
+}
+
+#[tokio::test]
+async fn no_personal_data_is_in_debug() {
+    use belay_client::calls::{NewBuyer, OnBehalfOf};
+
+    let fake = Fake::start([]).await;
+    let call =
+        fake.store().request_cancellation("A-1", Units::all()).on_behalf_of(OnBehalfOf::email("ada@example.org"));
+    let buyer = NewBuyer::new("b-7").email("ada@example.org").username("ada");
+    let shown = format!("{call:?} {buyer:?} {:?}", OnBehalfOf::username("ada"));
+    assert!(!shown.contains("ada"), "{shown}");
+    assert!(shown.contains("CancellationService/RequestCancellation"), "{shown}");
+}
