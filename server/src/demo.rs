@@ -30,11 +30,7 @@ pub fn lines(grpcurl: &str, address: SocketAddr, order: &str) -> [String; 3] {
         format!("{grpcurl} -plaintext -H 'belay-role: {role}' -d '{body}' {address} belay.v1.{method}")
     };
     let euro = |minor_units: u32| format!(r#"{{"currency_code":"EUR","minor_units":{minor_units}}}"#);
-    let mug = format!(
-        r#"{{"sku":"mug","title":"Mug","quantity":2,"goods":{},"tax":{}}}"#,
-        euro(1998),
-        euro(380)
-    );
+    let mug = format!(r#"{{"sku":"mug","title":"Mug","quantity":2,"goods":{},"tax":{}}}"#, euro(1998), euro(380));
     let place = format!(
         r#"{{"store_id":"{STORE}","order_id":"{order}","buyer":{{"id":"ann","email":"ann@example.com"}},"seller_id":"acme","destination":{{"country_code":"DE","city":"Berlin"}},"lines":[{mug}],"shipping":{{"amount":{}}}}}"#,
         euro(490)

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use belay_server::db::migrate;
+use belay_server::demo;
 use belay_server::rpc::auth::Authentication;
 use belay_server::server::{Server, ServerSettings};
 use belay_server::telemetry::{LogFormat, Telemetry};
-use belay_server::demo;
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -181,8 +181,8 @@ async fn stop_signal() -> anyhow::Result<()> {
 }
 
 async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {
-    use tonic_health::pb::health_client::HealthClient;
     use tonic_health::pb::health_check_response::ServingStatus;
+    use tonic_health::pb::health_client::HealthClient;
 
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(Duration::from_secs(2))

@@ -169,11 +169,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     let engine = Engine::start(
         pool.clone(),
         stores.clone(),
-        &EngineSettings {
-            lanes: settings.lanes,
-            partitions: database.partitions,
-            manual_clock: settings.manual_clock,
-        },
+        &EngineSettings { lanes: settings.lanes, partitions: database.partitions, manual_clock: settings.manual_clock },
     );
     Ok(App {
         engine,

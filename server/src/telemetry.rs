@@ -36,7 +36,8 @@ impl Telemetry {
             None => None,
         };
         let exported = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("belay")));
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+        let lines =
+            tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
         let registry = tracing_subscriber::registry().with(filter).with(exported);
         match format {
             LogFormat::Text => registry.with(lines).try_init(),

@@ -72,7 +72,8 @@ async fn a_second_row_with_the_same_key_is_told() {
 async fn a_wrong_statement_is_nobody_elses_fault() {
     let database = with_rows().await;
     let mut conn = database.connect().await;
-    for wrong in ["SELECT nothing FROM t", "INSERT INTO t VALUES (3, NULL)", "SELEKT", "INSERT INTO t VALUES (3, 1e99)"] {
+    for wrong in ["SELECT nothing FROM t", "INSERT INTO t VALUES (3, NULL)", "SELEKT", "INSERT INTO t VALUES (3, 1e99)"]
+    {
         assert_eq!(class_of(&mut conn, wrong).await, Class::Statement, "{wrong}");
     }
     transaction::begin_snapshot(&mut conn).await.unwrap();

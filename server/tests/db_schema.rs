@@ -61,11 +61,16 @@ async fn schema_rs_describes_the_migrated_tables() {
     for (table, columns) in &tables {
         let keys = columns.iter().filter(|column| column.column_key == "PRI").map(|column| column.column_name.as_str());
         let keys = keys.collect::<Vec<_>>().join(", ");
-        let lines = columns.iter().map(|column| format!("        {} -> {},\n", column.column_name, diesel_type(column)));
+        let lines =
+            columns.iter().map(|column| format!("        {} -> {},\n", column.column_name, diesel_type(column)));
         let block = format!("diesel::table! {{\n    {table} ({keys}) {{\n{}    }}\n}}\n", lines.collect::<String>());
         assert!(described.contains(&block), "server/src/db/schema.rs lacks:\n{block}");
     }
-    assert_eq!(described.matches("diesel::table!").count(), tables.len(), "schema.rs has a table that the database lacks");
+    assert_eq!(
+        described.matches("diesel::table!").count(),
+        tables.len(),
+        "schema.rs has a table that the database lacks"
+    );
 }
 
 #[tokio::test]
@@ -94,7 +99,10 @@ async fn a_database_that_is_not_of_this_release_is_refused() {
     let database = TestDatabase::empty().await;
     let mut conn = database.connect().await;
     let missing = migrate::check(&mut conn).await.unwrap_err();
-    assert!(matches!(&missing, SchemaError::Mismatch { missing, .. } if missing[0] == "0001_create_orders"), "{missing}");
+    assert!(
+        matches!(&missing, SchemaError::Mismatch { missing, .. } if missing[0] == "0001_create_orders"),
+        "{missing}"
+    );
 
     migrate::run(&database.url).await.unwrap();
     migrate::check(&mut conn).await.unwrap();

@@ -81,7 +81,8 @@ pub async fn create_database(url: &SecretString) -> Result<(), MigrateError> {
     let url = url.expose_secret();
     let (server, name) = match url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) {
         Some((authority, path)) => {
-            let (name, query) = path.split_once('?').map_or((path, String::new()), |(name, query)| (name, format!("?{query}")));
+            let (name, query) =
+                path.split_once('?').map_or((path, String::new()), |(name, query)| (name, format!("?{query}")));
             (format!("mysql://{authority}/{query}"), name)
         }
         None => (String::new(), ""),

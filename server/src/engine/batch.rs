@@ -16,11 +16,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{EngineError, Job, Reply, Work, unit};
-use crate::db::decisions::{self, NewDecision};
 use crate::db::DbError;
+use crate::db::decisions::{self, NewDecision};
 use crate::db::events::{self, NewEvent};
 use crate::db::orders::{self, Wait};
-use crate::db::requests::{self, NewRequest, RequestKey, KnownRequest};
+use crate::db::requests::{self, KnownRequest, NewRequest, RequestKey};
 use crate::db::{aggregate, clock};
 use crate::wire;
 
@@ -342,4 +342,3 @@ fn decode(stored: &[u8]) -> Outcome {
         }
     }
 }
-

@@ -25,11 +25,7 @@ impl Lane {
     pub(super) fn start(unit: Arc<UnitOfWork>, units: &TaskTracker) -> Self {
         let (interactive, waiting_interactive) = mpsc::channel(LANE_QUEUE_MAX);
         let (background, waiting_background) = mpsc::channel(LANE_QUEUE_MAX);
-        let queues = Queues {
-            interactive: waiting_interactive,
-            background: waiting_background,
-            held_back: None,
-        };
+        let queues = Queues { interactive: waiting_interactive, background: waiting_background, held_back: None };
         units.spawn(run(queues, unit, units.clone()));
         Self { senders: Mutex::new(Some(Senders { interactive, background })) }
     }
@@ -83,8 +79,7 @@ impl Queues {
             },
         };
         let mut batch = Batch { bytes: first.bytes, jobs: vec![first] };
-        let background_max =
-            if self.interactive.is_empty() { BATCH_COMMANDS_MAX } else { BATCH_COMMANDS_MAX / 4 };
+        let background_max = if self.interactive.is_empty() { BATCH_COMMANDS_MAX } else { BATCH_COMMANDS_MAX / 4 };
         self.fill(&mut batch, background_max, |queues| queues.background.try_recv().ok());
         self.fill(&mut batch, BATCH_COMMANDS_MAX, |queues| queues.interactive.try_recv().ok());
         Some(batch.jobs)

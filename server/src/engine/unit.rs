@@ -24,10 +24,10 @@ use tokio_util::task::TaskTracker;
 
 use super::batch::{self, Outcome, Terms};
 use super::{ATTEMPTS_MAX, BUSY_ORDERS_MAX, EngineError, EngineSettings, Job};
-use crate::db::{Class as ErrorClass, DbError};
 use crate::db::orders::{self, Wait};
 use crate::db::pool::Pool;
 use crate::db::transaction;
+use crate::db::{Class as ErrorClass, DbError};
 use crate::reference::{ACTIVATION_LEAD, Stores};
 
 /// Between two tries of a unit; doubled each time, with full jitter.
@@ -134,7 +134,8 @@ impl UnitOfWork {
             let store = &job.submission.store;
             if !facts.contains_key(&store.id) {
                 // Only a store that nobody used for long is not there; its command has brought what it read.
-                let (latest, read_at) = self.stores.latest(&store.id).unwrap_or_else(|| (store.clone(), Instant::now()));
+                let (latest, read_at) =
+                    self.stores.latest(&store.id).unwrap_or_else(|| (store.clone(), Instant::now()));
                 oldest = Some(oldest.map_or(read_at, |oldest| oldest.min(read_at)));
                 facts.insert(store.id.clone(), latest);
             }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use belay_domain::rejection::FieldViolation;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -60,11 +61,27 @@ where
         let answer = self.service.call(request);
         Box::pin(async move {
             match tokio::time::timeout_at(deadline.answer_by, answer).await {
+                Ok(Ok(answer)) if is_undecodable(&answer) => Ok(refuse(undecodable())),
                 Ok(answer) => answer,
                 Err(_) => Ok(refuse(Failure::DeadlineExceeded)),
             }
         })
     }
+}
+
+/// Every failure of ours has details. INTERNAL without them is tonic's word for a request that it could not decode, which is
+/// no bug of the server.
+fn is_undecodable(answer: &Response) -> bool {
+    const INTERNAL: &str = "13";
+    let headers = answer.headers();
+    headers.get("grpc-status").is_some_and(|status| status == INTERNAL)
+        && !headers.contains_key("grpc-status-details-bin")
+}
+
+fn undecodable() -> Failure {
+    let description =
+        "the message cannot be decoded: it is no protobuf, not of this type, or holds text that is no UTF-8";
+    Failure::InvalidFields(vec![FieldViolation { field: String::new(), description: description.to_owned() }])
 }
 
 fn refuse(failure: Failure) -> Response {
@@ -97,6 +114,17 @@ mod tests {
         let get_order = "/belay.v1.OrderService/GetOrder";
         assert_eq!(reason(get_order, &[("grpc-timeout", "1n")]).await, "DEADLINE_EXCEEDED");
         assert_eq!(reason(get_order, &[("grpc-timeout", "30m")]).await, "DEADLINE_EXCEEDED");
+    }
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_decoded_is_bad_input_and_no_bug() {
+        let undecoded = service_fn(|_: http::Request<Body>| async {
+            Ok::<_, Infallible>(tonic::Status::internal("invalid wire type").into_http::<Body>())
+        });
+        let request = http::Request::post("/belay.v1.OrderService/GetOrder").body(Body::empty()).unwrap();
+        let response = Border::new(undecoded, Authentication::Dev).oneshot(request).await.unwrap();
+        let status = tonic::Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.get_details_error_info().unwrap().reason, "INVALID_FIELD");
     }
 
     #[tokio::test]

@@ -234,7 +234,11 @@ fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
 
 fn bad_request<'a>(reason: ErrorReason, name: &str, entries: impl Iterator<Item = (String, &'a str)>) -> Status {
     let entries: Vec<(String, &str)> = entries.collect();
-    let message = entries.first().map(|(field, description)| format!("{field}: {description}")).unwrap_or_default();
+    let message = match entries.first() {
+        Some((field, description)) if field.is_empty() => (*description).to_owned(),
+        Some((field, description)) => format!("{field}: {description}"),
+        None => String::new(),
+    };
     let mut details = ErrorDetails::with_error_info(name, DOMAIN, HashMap::new());
     let listed = entries.iter().map(|(field, description)| [field.as_str(), *description, ""]);
     for [field, description, _] in within_bounds(listed) {

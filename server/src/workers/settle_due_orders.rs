@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
-use crate::db::orders::{self, DueOrder};
 use crate::db::DbError;
+use crate::db::orders::{self, DueOrder};
 use crate::engine::{Class, Submission, Work};
 use crate::entropy;
 
@@ -63,7 +63,8 @@ impl Worker {
             let is_last_page = page.len() < usize::from(PAGE);
 
             let now = Instant::now();
-            let page = page.into_iter().filter(|due| self.failures.get(&due.order_key).is_none_or(|(_, at)| *at <= now));
+            let page =
+                page.into_iter().filter(|due| self.failures.get(&due.order_key).is_none_or(|(_, at)| *at <= now));
             let mut sent: FuturesUnordered<_> = page.map(|due| settle(self.app.clone(), due)).collect();
             let mut outcomes = Vec::new();
             while let Some(outcome) = sent.next().await {

@@ -76,7 +76,8 @@ async fn drop_database(name: &str) {
         id: u64,
     }
     let mut root = root().await;
-    let connected = format!("SELECT CAST(id AS UNSIGNED) AS id FROM information_schema.processlist WHERE db = '{name}'");
+    let connected =
+        format!("SELECT CAST(id AS UNSIGNED) AS id FROM information_schema.processlist WHERE db = '{name}'");
     let connected: Vec<Connected> = diesel::sql_query(connected).load(&mut root).await.unwrap();
     for Connected { id } in connected {
         let _ = root.batch_execute(&format!("KILL {id}")).await;
