@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::process::Command;
 use std::time::Duration;
 
 use belay_server::db::pool::PoolSettings;
@@ -112,19 +113,23 @@ async fn a_statement_that_is_killed_is_told() {
     assert_eq!(class, Class::ConnectionLost);
 }
 
-/// The account may not write while the server is read-only; root may, so that the tests beside this one go on.
+/// A server of its own: a read-only one waits for the transactions of all tests beside this one, and they for it.
 #[tokio::test]
 async fn a_read_only_server_is_told() {
-    let database = with_rows().await;
-    let user = format!("reader_{:x}", fastrand::u32(..));
-    let mut root = root().await;
-    let create = format!("CREATE USER {user}; GRANT ALL ON {}.* TO {user}", database.name);
-    root.batch_execute(&create).await.unwrap();
-    let mut conn = pool::connect(&database.url_as(&user)).await.unwrap();
-    root.batch_execute("SET GLOBAL read_only = ON").await.unwrap();
-    let error = conn.batch_execute("UPDATE t SET n = 1").await;
-    root.batch_execute(&format!("SET GLOBAL read_only = OFF; DROP USER {user}")).await.unwrap();
-    assert_eq!(DbError::from(error.unwrap_err()).class(), Class::ReadOnly);
+    const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/mysql.sh");
+    let folder = std::env::temp_dir().join(format!("belay_read_only_{:x}", fastrand::u32(..)));
+    let mysql = |arguments: &[&str]| {
+        let output = Command::new(SCRIPT).args(arguments).env("BELAY_MYSQL_BUFFER_POOL", "32M").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let folder_name = folder.to_str().unwrap();
+    let url = mysql(&["start", folder_name, "--", "--super-read-only=ON"]);
+    let mut conn = pool::connect(&SecretString::from(url)).await.unwrap();
+    let class = class_of(&mut conn, "CREATE DATABASE d").await;
+    mysql(&["stop", folder_name]);
+    std::fs::remove_dir_all(folder).unwrap();
+    assert_eq!(class, Class::ReadOnly);
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventDetail {
     OrderCreated { total: Amounts },
-    PaymentRecorded { payment: u32, fact: PaymentFact, amount: i64 },
+    PaymentRecorded { payment: u32, fact: PaymentFact, amount: i64, occurred_time: Option<Timestamp> },
     OrderPaid,
     OrderClosedUnpaid { cancellation: u32 },
     ShipmentStageChanged { shipment: u32, from: Stage, to: Stage, fence: u32 },
@@ -74,7 +74,7 @@ pub enum EventDetail {
     RefundCreated { refund: u32, amounts: Amounts, due_by: Timestamp },
     RefundStateChanged { refund: u32, from: RefundState, to: RefundState },
     IncidentOpened { incident: u32, kind: IncidentKind },
-    TrackingRecorded { shipment: u32, fact: TrackingFact },
+    TrackingRecorded { shipment: u32, fact: TrackingFact, occurred_time: Timestamp },
 }
 
 impl EventDetail {

@@ -45,6 +45,13 @@ impl From<Currency> for String {
     }
 }
 
+/// An amount as somebody outside names it: an order knows its own currency and compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Money {
+    pub currency: Currency,
+    pub minor_units: i64,
+}
+
 /// Money by what it was paid for, in minor units. `tax` holds the tax on goods and on shipping; `excess` is money above
 /// what the order cost (paid twice, paid late).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

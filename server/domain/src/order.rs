@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::cancellation::{Cancellation, GateState, Part, PartState};
 use crate::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
 use crate::incident::{Incident, IncidentKind, IncidentState};
-use crate::money::{Amounts, Currency, share_of_units};
+use crate::money::{Amounts, Currency, Money, share_of_units};
 use crate::names::named_enum;
 use crate::payment::Payment;
 use crate::refund::{Refund, RefundState};
+use crate::rejection::Rejection;
 use crate::shipment::{Shipment, Stage};
 use crate::units::{UnitRange, UnitSet};
 
@@ -194,6 +195,15 @@ impl Order {
     pub fn amounts_of(&self, units: &UnitSet) -> Amounts {
         let of_range = |range: &UnitRange| self.line(range.line).map(|line| line.amounts(*range));
         units.ranges().iter().filter_map(of_range).sum()
+    }
+
+    /// What somebody outside says of this order's money, in minor units.
+    pub fn amount_in_its_currency(&self, money: Money) -> Result<i64, Rejection> {
+        if money.currency == self.currency {
+            Ok(money.minor_units)
+        } else {
+            Err(Rejection::CurrencyMismatch { expected: self.currency })
+        }
     }
 
     /// What the order cost when it was placed.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cancellation::Path;
+use crate::money::Currency;
 use crate::policy::{DenyCode, NextAction};
 use crate::shipment::Stage;
 
@@ -109,6 +110,10 @@ pub enum Rejection {
     ShipmentBarred {
         cancellation: u32,
     },
+    /// All money of an order is in one currency.
+    CurrencyMismatch {
+        expected: Currency,
+    },
     RefundNotClaimed {
         refund: u32,
     },
@@ -147,6 +152,7 @@ impl Rejection {
             Rejection::NotReleased => "NOT_RELEASED",
             Rejection::StageMismatch { .. } => "STAGE_MISMATCH",
             Rejection::ShipmentBarred { .. } => "SHIPMENT_BARRED",
+            Rejection::CurrencyMismatch { .. } => "CURRENCY_MISMATCH",
             Rejection::RefundNotClaimed { .. } => "REFUND_NOT_CLAIMED",
             Rejection::LimitReached { .. } => "LIMIT_REACHED",
         }
@@ -164,7 +170,8 @@ impl Rejection {
             | Rejection::RequestIdReused
             | Rejection::OrderAlreadyExists
             | Rejection::EtagMismatch { .. }
-            | Rejection::FenceStale { .. } => false,
+            | Rejection::FenceStale { .. }
+            | Rejection::CurrencyMismatch { .. } => false,
             Rejection::UnknownWarehouse { .. }
             | Rejection::UnknownCarrier { .. }
             | Rejection::ReasonRequired { .. }

@@ -183,7 +183,8 @@ const TEXTS: &[(&str, Class)] = &[
     ("Connection was killed", Class::ConnectionLost),            // MariaDB 1927
     ("The client was disconnected by the server", Class::ConnectionLost), // 4031
     ("Query execution was interrupted", Class::ConnectionLost),  // 1317: by KILL, as a rule of the whole connection
-    ("The MySQL server is running with the --", Class::ReadOnly), // 1290: --read-only, --super-read-only
+    ("The MySQL server is running with the --read-only option", Class::ReadOnly), // 1290
+    ("The MySQL server is running with the --super-read-only option", Class::ReadOnly), // 1290
     ("The MariaDB server is running with the --", Class::ReadOnly), // 1290
     ("Running in read-only mode", Class::ReadOnly),              // 1836
     ("Too many connections", Class::TooManyConnections),         // 1040

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use belay_domain::commands::{Command, MarkReady, RecordTracking, StartPreparation};
+use belay_domain::commands::{Command, MarkReady, StartPreparation};
 use belay_domain::ids::{ChildKind, OrderKey, WarehouseId};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
@@ -137,28 +137,13 @@ impl FulfillmentService for Fulfillment {
     ) -> Result<Response<pb::RecordTrackingResponse>, Status> {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
-        let (frame, shipment, scan) = parse::parse(|v| {
+        let (frame, command) = parse::parse(|v| {
             let frame = shipment_frame(v, &request.shipment_id, &request.request_id, "");
-            let scan = fulfillment::scan(v, request);
-            let (frame, shipment) = frame?;
-            Some((frame, shipment, scan?))
+            let (frame, shipment) = frame.unzip();
+            let command = fulfillment::record_tracking(v, request, shipment);
+            Some((frame?, command?))
         })
         .map_err(Failure::from)?;
-        let occurred_time = match scan.occurred_time {
-            Some(time) => time,
-            None => {
-                let (order, now) = read::order(&self.app, &facts.id, &frame.order).await?;
-                // "Now" would make another command of a repeated request: what is recorded already is answered here.
-                let known = order.shipment(shipment);
-                if let Some(known) = known.filter(|known| known.carrier_event_ids.contains(&scan.carrier_event_id)) {
-                    let (shipment, request_id) = (Some(render::shipment(&order, known)), frame.request_id.to_string());
-                    return Ok(Response::new(pb::RecordTrackingResponse { shipment, request_id }));
-                }
-                now
-            }
-        };
-        let command =
-            RecordTracking { shipment, carrier_event_id: scan.carrier_event_id, fact: scan.fact, occurred_time };
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::RecordTracking(command)).await?))
     }
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use belay_domain::commands::Command;
 use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId};
-use belay_domain::order::Order;
-use belay_domain::rejection::{FieldViolation, Rejection};
+use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::order_service_server::OrderService;
 use tonic::{Request, Response, Status};
@@ -98,26 +97,13 @@ impl OrderService for Orders {
     ) -> Result<Response<pb::RecordPaymentResponse>, Status> {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
-        let (frame, command, currency) = parse::parse(|v| {
+        let (frame, command) = parse::parse(|v| {
             let order = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let frame = Frame::parse(v, order, &request.request_id, "");
             let command = parse_orders::record_payment(v, request);
-            Some((frame?, command?, v.currency()))
+            Some((frame?, command?))
         })
         .map_err(Failure::from)?;
-
-        // A currency and the payments that are known never go away, so both can be compared before the order is locked.
-        let (order, _) = read::order(&self.app, &facts.id, &frame.order).await?;
-        if currency.is_some_and(|currency| currency != order.currency) {
-            return Err(Failure::CurrencyMismatch { expected: order.currency }.into());
-        }
-        let is_known =
-            |order: &Order| order.payments.iter().any(|known| known.provider_payment_id == command.provider_payment_id);
-        if command.method.is_empty() && !is_known(&order) {
-            let description = "must be given with the first fact of a payment".to_owned();
-            let violation = FieldViolation { field: "method".to_owned(), description };
-            return Err(Failure::InvalidFields(vec![violation]).into());
-        }
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::RecordPayment(command)).await?))
     }
 

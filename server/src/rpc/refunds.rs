@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use belay_domain::commands::{Command, LeaseRefunds, RecordRefundResult, RefundResult};
+use belay_domain::commands::{Command, LeaseRefunds, RecordRefundResult};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{ChildKind, OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
@@ -19,7 +19,7 @@ use super::status::Failure;
 use crate::App;
 use crate::db::{aggregate, refunds};
 use crate::entropy;
-use crate::wire::parse::refunds::{Claim, ProviderResult};
+use crate::wire::parse::refunds::Claim;
 use crate::wire::parse::{self, lists, refunds as parse_refunds};
 use crate::wire::render;
 
@@ -111,31 +111,14 @@ impl RefundService for Refunds {
     ) -> Result<Response<pb::RecordRefundResultResponse>, Status> {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
-        let (frame, number, result, currency) = parse::parse(|v| {
-            let (order, number) = parse::child(v, "refund_id", &request.refund_id, ChildKind::Refund).unzip();
+        let (frame, refund, result) = parse::parse(|v| {
+            let (order, refund) = parse::child(v, "refund_id", &request.refund_id, ChildKind::Refund).unzip();
             let frame = Frame::parse(v, order, &request.request_id, "");
             let result = parse_refunds::provider_result(v, request);
-            Some((frame?, number?, result?, v.currency()))
+            Some((frame?, refund?, result?))
         })
         .map_err(Failure::from)?;
-
-        // What a refund asks for, and its currency, never change: both can be read before the order is locked.
-        let (order, _) = read::order(&self.app, &facts.id, &frame.order).await?;
-        let Some(refund) = order.refund(number) else {
-            return Err(read::rejected(Rejection::RefundNotFound { refund: number }, &frame.order).into());
-        };
-        if currency.is_some_and(|currency| currency != order.currency) {
-            return Err(Failure::CurrencyMismatch { expected: order.currency }.into());
-        }
-        let result = match result {
-            ProviderResult::Settled { amount, provider_refund_id } => {
-                let amount = amount.unwrap_or(refund.amounts.total());
-                RefundResult::Settled { amount, provider_refund_id }
-            }
-            ProviderResult::Failed { code } => RefundResult::Failed { code },
-            ProviderResult::Unknown => RefundResult::Unknown,
-        };
-        let command = Command::RecordRefundResult(RecordRefundResult { refund: number, result });
+        let command = Command::RecordRefundResult(RecordRefundResult { refund, result });
         Ok(Response::new(decide(&self.app, call, facts, frame, command).await?))
     }
 }

@@ -4,7 +4,6 @@
 use belay_domain::event::{Cause, Event, EventDetail, EventType};
 use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;
-use belay_domain::shipment::Shipment;
 use belay_proto::v1 as pb;
 use belay_proto::v1::event::Detail;
 use prost::Message;
@@ -77,13 +76,15 @@ fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             total: Some(money(order.currency, total.total())),
             pay_by: Some(time(order.pay_by)),
         })),
-        EventDetail::PaymentRecorded { payment, fact, amount } => Some(Detail::PaymentRecorded(pb::PaymentRecorded {
-            payment_id: ChildKind::Payment.id(&order.id, *payment),
-            fact: fact.number(),
-            amount: (*amount != 0).then(|| money(order.currency, *amount)),
-            state: order.payment(*payment).map_or(0, |payment| payment.state.number()),
-            occurred_time: None,
-        })),
+        EventDetail::PaymentRecorded { payment, fact, amount, occurred_time } => {
+            Some(Detail::PaymentRecorded(pb::PaymentRecorded {
+                payment_id: ChildKind::Payment.id(&order.id, *payment),
+                fact: fact.number(),
+                amount: (*amount != 0).then(|| money(order.currency, *amount)),
+                state: order.payment(*payment).map_or(0, |payment| payment.state.number()),
+                occurred_time: occurred_time.map(time),
+            }))
+        }
         EventDetail::OrderPaid | EventDetail::OrderClosedUnpaid { .. } => None,
         EventDetail::ShipmentStageChanged { shipment, from, to, fence } => {
             Some(Detail::ShipmentStageChanged(pb::ShipmentStageChanged {
@@ -93,11 +94,13 @@ fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
                 fence: i64::from(*fence),
             }))
         }
-        EventDetail::TrackingRecorded { shipment, fact } => Some(Detail::TrackingRecorded(pb::TrackingRecorded {
-            shipment_id: shipment_id(*shipment),
-            fact: fact.number(),
-            occurred_time: order.shipment(*shipment).and_then(last_tracking_time),
-        })),
+        EventDetail::TrackingRecorded { shipment, fact, occurred_time } => {
+            Some(Detail::TrackingRecorded(pb::TrackingRecorded {
+                shipment_id: shipment_id(*shipment),
+                fact: fact.number(),
+                occurred_time: Some(time(*occurred_time)),
+            }))
+        }
         EventDetail::CancellationRequested { cancellation, .. }
         | EventDetail::CancellationCompleted { cancellation, .. }
         | EventDetail::CancellationRejected { cancellation, .. } => cancellation_changed(order, *cancellation),
@@ -141,10 +144,6 @@ fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             }))
         }
     }
-}
-
-fn last_tracking_time(shipment: &Shipment) -> Option<prost_types::Timestamp> {
-    shipment.last_tracking_time.map(time)
 }
 
 fn cancellation_changed(order: &Order, number: u32) -> Option<Detail> {

@@ -158,6 +158,11 @@ fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
             let metadata = vec![("shipment_id", shipment.clone()), ("cancellation_id", id.clone())];
             (shipment, format!("{id} waits and bars the dispatch"), metadata)
         }
+        Rejection::CurrencyMismatch { expected } => {
+            let code = expected.code();
+            let message = format!("all money of the order is in one currency, {code}");
+            (order, message, vec![("currency_code", code.to_owned())])
+        }
         Rejection::RefundNotClaimed { refund } => {
             let id = about.child(ChildKind::Refund, *refund);
             (id.clone(), format!("no worker has claimed {id}"), vec![("refund_id", id)])

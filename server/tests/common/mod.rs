@@ -22,36 +22,36 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// A database that one test has to itself; it is dropped with this.
 #[derive(Debug)]
-pub struct TestDatabase {
-    pub name: String,
-    pub url: SecretString,
+pub(crate) struct TestDatabase {
+    pub(crate) name: String,
+    pub(crate) url: SecretString,
 }
 
 impl TestDatabase {
     /// With all migrations.
-    pub async fn migrated() -> Self {
+    pub(crate) async fn migrated() -> Self {
         let database = Self::empty().await;
         migrate::run(&database.url).await.unwrap();
         database
     }
 
-    pub async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         let name = format!("belay_test_{:016x}", fastrand::u64(..));
         root().await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
         let url = SecretString::from(format!("{}/{name}", root_url()));
         Self { name, url }
     }
 
-    pub async fn connect(&self) -> Conn {
+    pub(crate) async fn connect(&self) -> Conn {
         pool::connect(&self.url).await.unwrap()
     }
 
     /// The URL for another account.
-    pub fn url_as(&self, user: &str) -> SecretString {
+    pub(crate) fn url_as(&self, user: &str) -> SecretString {
         SecretString::from(self.url.expose_secret().replace("://root@", &format!("://{user}@")))
     }
 
-    pub fn pool(&self, size: usize) -> Pool {
+    pub(crate) fn pool(&self, size: usize) -> Pool {
         Pool::new(&self.url, PoolSettings { size, ..PoolSettings::default() }).unwrap()
     }
 }
@@ -92,15 +92,15 @@ fn root_url() -> String {
 }
 
 /// A connection to the server, to no database.
-pub async fn root() -> Conn {
+pub(crate) async fn root() -> Conn {
     pool::connect(&SecretString::from(root_url())).await.unwrap()
 }
 
-pub fn time(text: &str) -> Timestamp {
+pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-pub fn store() -> StoreId {
+pub(crate) fn store() -> StoreId {
     StoreId::parse("demo").unwrap()
 }
 
@@ -109,7 +109,7 @@ fn units(ranges: &[(u32, u32, u32)]) -> UnitSet {
 }
 
 /// An unpaid order of so many lines in one shipment.
-pub fn order(id: &str, lines: u32) -> Order {
+pub(crate) fn order(id: &str, lines: u32) -> Order {
     let line = |number| Line {
         number,
         sku: Sku::parse(format!("SKU-{number}")).unwrap(),
@@ -147,7 +147,7 @@ pub fn order(id: &str, lines: u32) -> Order {
     }
 }
 
-pub fn shipment(number: u32, ranges: &[(u32, u32, u32)]) -> Shipment {
+pub(crate) fn shipment(number: u32, ranges: &[(u32, u32, u32)]) -> Shipment {
     Shipment {
         number,
         warehouse: WarehouseId::parse("w-1").unwrap(),
@@ -166,7 +166,7 @@ pub fn shipment(number: u32, ranges: &[(u32, u32, u32)]) -> Shipment {
     }
 }
 
-pub fn refund(number: u32, state: RefundState, due_by: Timestamp) -> Refund {
+pub(crate) fn refund(number: u32, state: RefundState, due_by: Timestamp) -> Refund {
     Refund {
         number,
         payment: 1,
@@ -186,7 +186,7 @@ pub fn refund(number: u32, state: RefundState, due_by: Timestamp) -> Refund {
 }
 
 /// The order of [`order`] after much has happened: something in every table and in every column.
-pub fn eventful(id: &str) -> Order {
+pub(crate) fn eventful(id: &str) -> Order {
     let at = time("2026-03-02T10:00:00.000001Z");
     let before = order(id, 3);
     let payment = Payment {
@@ -245,7 +245,7 @@ pub fn eventful(id: &str) -> Order {
 }
 
 /// With a part that is over and one that waits for two gates.
-pub fn cancellation(number: u32) -> Cancellation {
+pub(crate) fn cancellation(number: u32) -> Cancellation {
     let at = time("2026-03-02T10:00:00.000001Z");
     let gate = |kind, state| Gate {
         spec: GateSpec {

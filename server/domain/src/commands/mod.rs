@@ -26,8 +26,8 @@ pub use record_payment::RecordPayment;
 pub use record_refund_result::{RecordRefundResult, RefundResult};
 pub use record_tracking::RecordTracking;
 pub use request_cancellation::{
-    Identity, IneligibleUnits, Preview, PreviewedPath, PreviewedVerdict, RequestCancellation, Selection,
-    buyer_may_cancel, preview,
+    DirectCancellation, Identity, IneligibleUnits, Preview, PreviewedPath, PreviewedVerdict, RequestCancellation,
+    Selection, direct_cancellation, preview,
 };
 pub use start_preparation::StartPreparation;
 
@@ -160,6 +160,7 @@ fn is_before_etag(rejection: &Rejection) -> bool {
         | Rejection::NotReleased
         | Rejection::StageMismatch { .. }
         | Rejection::ShipmentBarred { .. }
+        | Rejection::CurrencyMismatch { .. }
         | Rejection::RefundNotClaimed { .. }
         | Rejection::LimitReached { .. } => false,
     }

@@ -1,15 +1,17 @@
 //! RecordPayment: a payment provider reports what happened. Facts are recorded, never refused; each counts once.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft, draft, settle};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
+use crate::money::Money;
 use crate::order::{FACTS_MAX, OrderState, PAYMENTS_MAX};
 use crate::payment::{Payment, PaymentFact, PaymentState};
 use crate::refund::{Refund, RefundKind, RefundState};
-use crate::rejection::Rejection;
+use crate::rejection::{FieldViolation, Rejection};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordPayment {
@@ -17,12 +19,16 @@ pub struct RecordPayment {
     /// The fact counts once under this id.
     pub provider_event_id: ExternalId,
     pub fact: PaymentFact,
-    /// What this fact adds, in minor units of the order's currency; zero for facts that carry no money.
-    pub amount: i64,
-    pub method: String,
+    /// What this fact adds; none for facts that carry no money.
+    pub amount: Option<Money>,
+    /// Must be there with the first fact of a payment.
+    pub method: Option<String>,
+    /// By the provider's clock. It is only shown: what counts is when Belay receives the fact.
+    pub occurred_time: Option<Timestamp>,
 }
 
 pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<Answer, Rejection> {
+    let amount = command.amount.map_or(Ok(0), |amount| draft.order.amount_in_its_currency(amount))?;
     let known = draft.order.payments.iter().position(|p| p.provider_payment_id == command.provider_payment_id);
     let index = match known {
         Some(index) if draft.order.payments[index].provider_event_ids.contains(&command.provider_event_id) => {
@@ -35,19 +41,20 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
         None if draft.order.payments.len() >= PAYMENTS_MAX => {
             return Err(Rejection::LimitReached { limit: "payments".to_owned(), max: PAYMENTS_MAX });
         }
-        None => add_payment(draft, command),
+        None => add_payment(draft, command)?,
     };
 
     let now = draft.now;
     let payment = &mut draft.order.payments[index];
     payment.provider_event_ids.push(command.provider_event_id.clone());
     payment.update_time = now;
-    apply(payment, command.fact, command.amount);
+    apply(payment, command.fact, amount);
     if payment.captured > 0 {
         payment.capture_time = payment.capture_time.or(Some(now));
     }
     let number = payment.number;
-    draft.emit(EventDetail::PaymentRecorded { payment: number, fact: command.fact, amount: command.amount });
+    let (fact, occurred_time) = (command.fact, command.occurred_time);
+    draft.emit(EventDetail::PaymentRecorded { payment: number, fact, amount, occurred_time });
 
     draft.mark_paid_if_covered();
     draft.release_if_ready();
@@ -61,12 +68,16 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
     Ok(Answer::Order)
 }
 
-fn add_payment(draft: &mut Draft<'_>, command: &RecordPayment) -> usize {
+fn add_payment(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<usize, Rejection> {
+    let Some(method) = command.method.clone() else {
+        let description = "must be given with the first fact of a payment".to_owned();
+        return Err(Rejection::InvalidField(vec![FieldViolation { field: "method".to_owned(), description }]));
+    };
     let number = draft::next_number(&draft.order.payments, |payment| payment.number);
     draft.order.payments.push(Payment {
         number,
         provider_payment_id: command.provider_payment_id.clone(),
-        method: command.method.clone(),
+        method,
         state: PaymentState::Attempting,
         authorized: 0,
         captured: 0,
@@ -76,7 +87,7 @@ fn add_payment(draft: &mut Draft<'_>, command: &RecordPayment) -> usize {
         capture_time: None,
         provider_event_ids: Vec::new(),
     });
-    draft.order.payments.len() - 1
+    Ok(draft.order.payments.len() - 1)
 }
 
 /// One total table, state × fact. Money always counts; a state never forgets captured money.

@@ -1,10 +1,12 @@
 //! RecordRefundResult: the provider's word on a refund.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft};
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
+use crate::money::Money;
 use crate::payment::PaymentState;
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
@@ -17,10 +19,12 @@ pub struct RecordRefundResult {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefundResult {
-    /// What reached the buyer, in minor units.
+    /// What reached the buyer; none where it is all that was asked.
     Settled {
-        amount: i64,
+        amount: Option<Money>,
         provider_refund_id: Option<ExternalId>,
+        /// By the provider's clock; none is now.
+        occurred_time: Option<Timestamp>,
     },
     Failed {
         code: String,
@@ -32,11 +36,15 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
     let number = command.refund;
     let refund = draft.order.refund(number).ok_or(Rejection::RefundNotFound { refund: number })?;
     let (state, asked) = (refund.state, refund.amounts.total());
+    let settled = match &command.result {
+        RefundResult::Settled { amount: Some(amount), .. } => draft.order.amount_in_its_currency(*amount)?,
+        RefundResult::Settled { amount: None, .. } | RefundResult::Failed { .. } | RefundResult::Unknown => asked,
+    };
     match (state, &command.result) {
         (RefundState::Due | RefundState::Blocked, _) => return Err(Rejection::RefundNotClaimed { refund: number }),
-        (RefundState::Submitted | RefundState::Unknown, RefundResult::Settled { amount, provider_refund_id }) => {
-            settle(draft, number, provider_refund_id.clone());
-            if *amount != asked {
+        (RefundState::Submitted | RefundState::Unknown, RefundResult::Settled { .. }) => {
+            settle(draft, number, &command.result);
+            if settled != asked {
                 draft.open_incident(IncidentKind::RefundMismatch, None, Some(number));
             }
         }
@@ -53,8 +61,8 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
             refund.lease_until = None;
             draft.move_refund(number, RefundState::Failed);
         }
-        (RefundState::Settled, RefundResult::Settled { amount, .. }) => {
-            if *amount != asked && !has_incident(draft, IncidentKind::RefundMismatch, number) {
+        (RefundState::Settled, RefundResult::Settled { .. }) => {
+            if settled != asked && !has_incident(draft, IncidentKind::RefundMismatch, number) {
                 draft.open_incident(IncidentKind::RefundMismatch, None, Some(number));
             }
         }
@@ -69,11 +77,13 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
     Ok(Answer::Refund(number))
 }
 
-fn settle(draft: &mut Draft<'_>, number: u32, provider_refund_id: Option<ExternalId>) {
+fn settle(draft: &mut Draft<'_>, number: u32, result: &RefundResult) {
     let now = draft.now;
     let refund = refund_mut(draft, number);
-    refund.provider_refund_id = provider_refund_id;
-    refund.settle_time = Some(now);
+    if let RefundResult::Settled { provider_refund_id, occurred_time, .. } = result {
+        refund.provider_refund_id = provider_refund_id.clone();
+        refund.settle_time = Some(occurred_time.unwrap_or(now));
+    }
     refund.lease_until = None;
     let (kind, payment) = (refund.kind, refund.payment);
     draft.move_refund(number, RefundState::Settled);

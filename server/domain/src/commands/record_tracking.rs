@@ -19,8 +19,8 @@ pub struct RecordTracking {
     /// The fact counts once under this id.
     pub carrier_event_id: ExternalId,
     pub fact: TrackingFact,
-    /// By the carrier's clock.
-    pub occurred_time: Timestamp,
+    /// By the carrier's clock; none is now.
+    pub occurred_time: Option<Timestamp>,
 }
 
 /// What a fact does to a shipment.
@@ -41,13 +41,15 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     if shipment.carrier_event_ids.len() >= FACTS_MAX {
         return Err(Rejection::LimitReached { limit: "facts of a shipment".to_owned(), max: FACTS_MAX });
     }
-    let is_older = shipment.last_tracking_time.is_some_and(|latest| command.occurred_time < latest);
+    // No scan is of the future: a carrier's clock that is ahead must not hide the scans that follow.
+    let occurred_time = command.occurred_time.unwrap_or(draft.now).min(draft.now);
+    let is_older = shipment.last_tracking_time.is_some_and(|latest| occurred_time < latest);
     let effect = if is_older { Effect::RecordOnly } else { effect(shipment.stage, command.fact) };
 
     let shipment = draft.shipment_mut(number);
     shipment.carrier_event_ids.push(command.carrier_event_id.clone());
-    shipment.last_tracking_time = shipment.last_tracking_time.max(Some(command.occurred_time));
-    draft.emit(EventDetail::TrackingRecorded { shipment: number, fact: command.fact });
+    shipment.last_tracking_time = shipment.last_tracking_time.max(Some(occurred_time));
+    draft.emit(EventDetail::TrackingRecorded { shipment: number, fact: command.fact, occurred_time });
     match effect {
         Effect::RecordOnly => {}
         Effect::Move(to) => {

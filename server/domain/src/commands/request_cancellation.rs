@@ -21,7 +21,7 @@ mod select;
 
 use judge::Judgement;
 pub(super) use judge::{Portion, Wish, judge, refund_of};
-pub use preview::{Preview, PreviewedPath, PreviewedVerdict, buyer_may_cancel, preview};
+pub use preview::{DirectCancellation, Preview, PreviewedPath, PreviewedVerdict, direct_cancellation, preview};
 use select::Spread;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

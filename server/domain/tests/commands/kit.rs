@@ -16,7 +16,7 @@ use belay_domain::context::{Context, StoreFacts};
 use belay_domain::event::{Event, EventType};
 use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId};
 use belay_domain::incident::{IncidentKind, IncidentState};
-use belay_domain::money::{Amounts, Currency};
+use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
 use belay_domain::payment::PaymentFact;
 use belay_domain::policy::{self, CarrierFacts, Policies, Policy};
@@ -300,8 +300,9 @@ impl Case {
             provider_payment_id: ExternalId::parse(payment).unwrap(),
             provider_event_id: ExternalId::parse(format!("event-{}", self.counter)).unwrap(),
             fact,
-            amount,
-            method: "CREDIT_CARD".to_owned(),
+            amount: (amount != 0).then(|| eur(amount)),
+            method: Some("CREDIT_CARD".to_owned()),
+            occurred_time: None,
         };
         self.run(Role::Payments, None, Command::RecordPayment(command))
     }
@@ -366,7 +367,7 @@ impl Case {
             shipment,
             carrier_event_id: ExternalId::parse(format!("scan-{}", self.counter)).unwrap(),
             fact,
-            occurred_time: at,
+            occurred_time: Some(at),
         };
         self.run(Role::Carrier, None, Command::RecordTracking(command))
     }
@@ -505,4 +506,13 @@ pub(crate) fn gated(stage: &str, gates: &[&str]) -> Policy {
     let rule =
         format!("{{id: gated, when: {{stage: {stage}, path: CANCEL}}, allow: {{gates: [{gates}], refund: FULL}}}}");
     policy(&format!("\n  - {rule}{PLAIN}"))
+}
+
+pub(crate) fn eur(minor_units: i64) -> Money {
+    Money { currency: Currency::parse("EUR").unwrap(), minor_units }
+}
+
+/// The provider paid this out.
+pub(crate) fn settled(amount: i64) -> RefundResult {
+    RefundResult::Settled { amount: Some(eur(amount)), provider_refund_id: None, occurred_time: None }
 }

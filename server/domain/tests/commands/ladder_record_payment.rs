@@ -3,15 +3,18 @@
 use belay_domain::actor::Role;
 use belay_domain::commands::{Command, RecordPayment};
 use belay_domain::ids::ExternalId;
+use belay_domain::money::{Currency, Money};
 use belay_domain::order::{FACTS_MAX, PAYMENTS_MAX};
 use belay_domain::payment::PaymentFact;
 use belay_domain::rejection::Rejection;
 
-use crate::kit::{Cart, Case, Rung, climb};
+use crate::kit::{Cart, Case, Rung, climb, eur};
 
 struct Attempt {
     case: Case,
     payment: &'static str,
+    currency: Currency,
+    method: Option<&'static str>,
     expected_version: Option<u64>,
 }
 
@@ -21,8 +24,9 @@ impl Attempt {
             provider_payment_id: ExternalId::parse(self.payment).unwrap(),
             provider_event_id: ExternalId::parse("the-event").unwrap(),
             fact: PaymentFact::Captured,
-            amount: 1,
-            method: "CREDIT_CARD".to_owned(),
+            amount: Some(Money { currency: self.currency, ..eur(1) }),
+            method: self.method.map(str::to_owned),
+            occurred_time: None,
         };
         self.case.clone().run(Role::Payments, self.expected_version, Command::RecordPayment(command)).map(|_| ())
     }
@@ -37,11 +41,20 @@ fn each_rung_shows_once_those_before_it_are_mended() {
     for _ in 1..FACTS_MAX {
         case.fact("p2", PaymentFact::Attempted, 0).unwrap();
     }
-    let mut attempt = Attempt { case, payment: "one-too-many", expected_version: Some(1) };
+    let yen = Currency::parse("JPY").unwrap();
+    let mut attempt = Attempt { case, payment: "one-too-many", currency: yen, method: None, expected_version: Some(1) };
     let rungs: &[Rung<Attempt>] = &[
         ("ETAG_MISMATCH", |a| a.expected_version = None),
+        ("CURRENCY_MISMATCH", |a| a.currency = eur(0).currency),
         ("LIMIT_REACHED", |a| a.payment = "p2"),
         ("LIMIT_REACHED", |a| a.payment = "p1"),
     ];
     climb(&mut attempt, rungs, Attempt::run);
+}
+
+#[test]
+fn the_first_fact_of_a_payment_names_its_method() {
+    let case = Cart::of(&[(1, 1000)]).place();
+    let mut attempt = Attempt { case, payment: "p1", currency: eur(0).currency, method: None, expected_version: None };
+    climb(&mut attempt, &[("INVALID_FIELD", |a| a.method = Some("CREDIT_CARD"))], Attempt::run);
 }

@@ -1,10 +1,10 @@
 //! RecordRefundResult, rung by rung.
 
 use belay_domain::actor::Role;
-use belay_domain::commands::{Command, RecordRefundResult, RefundResult};
+use belay_domain::commands::{Command, RecordRefundResult};
 use belay_domain::rejection::Rejection;
 
-use crate::kit::{Cart, Case, Rung, Wish, climb};
+use crate::kit::{Cart, Case, Rung, Wish, climb, settled};
 
 struct Attempt {
     case: Case,
@@ -14,7 +14,7 @@ struct Attempt {
 
 impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
-        let result = RefundResult::Settled { amount: 100, provider_refund_id: None };
+        let result = settled(100);
         let command = Command::RecordRefundResult(RecordRefundResult { refund: self.refund, result });
         self.case.clone().run(Role::Payments, self.expected_version, command).map(|_| ())
     }

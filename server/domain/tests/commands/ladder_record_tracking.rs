@@ -21,7 +21,7 @@ impl Attempt {
             shipment: self.shipment,
             carrier_event_id: ExternalId::parse("the-event").unwrap(),
             fact: TrackingFact::InTransit,
-            occurred_time: PLACED,
+            occurred_time: Some(PLACED),
         };
         self.case.clone().run(Role::Carrier, self.expected_version, Command::RecordTracking(command)).map(|_| ())
     }

@@ -14,7 +14,8 @@ use belay_domain::shipment::{Stage, TrackingFact};
 use jiff::SignedDuration;
 
 use crate::kit::{
-    Cart, Case, EXPIRE_AFTER, GRACE, MICROSECOND, PLACED, PLAIN, Wish, amounts, gate, gated, policy, policy_with,
+    Cart, Case, EXPIRE_AFTER, GRACE, MICROSECOND, PLACED, PLAIN, Wish, amounts, eur, gate, gated, policy, policy_with,
+    settled,
 };
 
 /// One unit of 100.
@@ -63,8 +64,9 @@ fn a_fact_counts_once_however_often_it_is_reported() {
             provider_payment_id: ExternalId::parse("p1").unwrap(),
             provider_event_id: ExternalId::parse(event).unwrap(),
             fact: PaymentFact::Captured,
-            amount: 40,
-            method: "CREDIT_CARD".to_owned(),
+            amount: Some(eur(40)),
+            method: Some("CREDIT_CARD".to_owned()),
+            occurred_time: None,
         })
     };
     for (event, captured, version) in [("a", 40, 2), ("a", 40, 2), ("b", 80, 3), ("a", 80, 3)] {
@@ -266,7 +268,7 @@ fn an_authorisation_that_nothing_is_due_for_is_released_whole() {
     let void = &case.order.refunds[0];
     assert_eq!((void.kind, void.state, void.amounts), (RefundKind::Void, Due, amounts(100, 2, 10, 8)));
     case.lease(&[1]);
-    case.result(1, RefundResult::Settled { amount: 120, provider_refund_id: None }).unwrap();
+    case.result(1, settled(120)).unwrap();
     assert_eq!(case.order.payments[0].state, PaymentState::Voided);
     assert_eq!(case.incidents(), []);
 }
@@ -308,7 +310,7 @@ fn an_authorisation_after_a_settled_void_is_released_again_under_a_key_of_its_ow
     case.authorize("p1", 100);
     assert_eq!(case.order.refunds.len(), 1, "the first void is not sent yet and releases it all");
     case.lease(&[1]);
-    case.result(1, RefundResult::Settled { amount: 100, provider_refund_id: None }).unwrap();
+    case.result(1, settled(100)).unwrap();
     case.authorize("p1", 100);
     assert_eq!(case.refunds()[1], (1, 100, Due));
 }
@@ -339,6 +341,16 @@ fn a_refund_that_was_not_sent_yet_waits_for_support_once_the_money_went_back_out
 }
 
 #[test]
+fn a_refund_that_waits_for_support_keeps_no_other_waiting() {
+    let mut case = Cart::of(&[(3, 300)]).paid();
+    case.cancelled(Wish::lines(&[(1, 1)])).cancelled(Wish::lines(&[(1, 1)]));
+    for outside in [101, 99] {
+        case.fact("p1", PaymentFact::RefundedOutside, outside).unwrap();
+        assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Blocked)], "100 are left for the first");
+    }
+}
+
+#[test]
 fn a_failed_refund_that_was_paid_by_hand_does_not_keep_later_money() {
     let mut case = hundred();
     case.capture("p1", 100);
@@ -356,7 +368,7 @@ fn a_settled_refund_is_not_touched_by_a_chargeback() {
     case.capture("p1", 100);
     case.cancel(Wish::all()).unwrap();
     case.lease(&[1]);
-    case.result(1, RefundResult::Settled { amount: 100, provider_refund_id: None }).unwrap();
+    case.result(1, settled(100)).unwrap();
     case.fact("p1", PaymentFact::Chargeback, 100).unwrap();
     assert_eq!((case.refunds(), case.incidents()), (vec![(1, 100, Settled)], vec![]));
 }
@@ -369,6 +381,13 @@ fn late_money_for_an_order_that_was_shipped_unpaid_waits_for_support() {
     assert_eq!((case.state(), case.incidents()), (OrderState::ClosedUnpaid, vec![IncidentKind::CancelledYetShipped]));
     case.capture("p1", 100);
     assert_eq!((case.stage(1), case.refunds()), (Stage::InTransit, vec![(1, 100, Blocked)]));
+}
+
+#[test]
+fn an_order_that_was_shipped_unpaid_and_is_back_closes_like_any_other() {
+    let mut case = hundred();
+    case.bring_to(1, Stage::Returned).wait(EXPIRE_AFTER).capture("p1", 100);
+    assert_eq!((case.incidents(), case.refunds()), (vec![], vec![(1, 100, Due)]));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::Path;
-use belay_domain::commands::{Preview, PreviewedVerdict, buyer_may_cancel, preview};
+use belay_domain::commands::DirectCancellation::{self, Offered, OnRequest, Refused};
+use belay_domain::commands::{Preview, PreviewedVerdict, direct_cancellation, preview};
 use belay_domain::context::Context;
 use belay_domain::order::CANCELLATIONS_MAX;
 use belay_domain::rejection::Rejection;
@@ -87,8 +88,14 @@ fn a_preview_lists_every_path_of_every_portion_and_the_money() {
     let expected = [
         (1, Path::Cancel, 92, 0),
         (1, Path::Intercept, 2, 100),
+        (1, Path::RefuseDelivery, 91, 0),
+        (1, Path::ReturnUnopened, 91, 0),
+        (1, Path::ReturnOpened, 91, 0),
         (2, Path::Cancel, 0, 112),
         (2, Path::Intercept, 91, 0),
+        (2, Path::RefuseDelivery, 91, 0),
+        (2, Path::ReturnUnopened, 91, 0),
+        (2, Path::ReturnOpened, 91, 0),
     ];
     assert_eq!(paths, expected);
     assert_eq!((preview.refund, preview.refusals, preview.policy_version), (amounts(200, 2, 10, 0), vec![], 1));
@@ -116,18 +123,19 @@ fn a_stranger_is_shown_no_preview() {
 #[test]
 fn an_order_list_says_whether_the_buyer_may_cancel_now() {
     type Steps = fn(&mut Case) -> &mut Case;
-    let table: &[(Steps, Result<(), &str>)] = &[
-        (|case| case, Ok(())),
-        (|case| case.bring_to(1, Stage::Ready), Ok(())),
-        (|case| case.bring_to(1, Stage::InTransit), Err("SHIPPED")),
-        (|case| case.bring_to(1, Stage::Delivered), Err("DELIVERED")),
-        (|case| case.bring_to(1, Stage::Preparing).cancelled(Wish::all()), Err("ALREADY_PENDING")),
-        (|case| case.cancelled(Wish::all()), Err("ORDER_CLOSED")),
+    let table: &[(Steps, DirectCancellation)] = &[
+        (|case| case, Offered),
+        (|case| case.bring_to(1, Stage::Ready), Offered),
+        (|case| case.bring_to(1, Stage::Preparing), OnRequest),
+        (|case| case.bring_to(1, Stage::InTransit), Refused("SHIPPED")),
+        (|case| case.bring_to(1, Stage::Delivered), Refused("DELIVERED")),
+        (|case| case.bring_to(1, Stage::Preparing).cancelled(Wish::all()), Refused("ALREADY_PENDING")),
+        (|case| case.cancelled(Wish::all()), Refused("ORDER_CLOSED")),
     ];
     for (row, (steps, expected)) in table.iter().enumerate() {
         let mut case = Cart::of(&[(1, 100)]).paid_under(consent_when_preparing());
         steps(&mut case);
-        assert_eq!(may_cancel(&case), *expected, "row {row}");
+        assert_eq!(offer(&case), *expected, "row {row}");
     }
 }
 
@@ -137,13 +145,13 @@ fn an_order_list_counts_no_reason_where_one_is_required() {
   - {id: minds, when: {reason: [CHANGED_MIND]}, deny: {code: REFUND_NOT_OFFERED}}
   - {id: others, when: {path: CANCEL}, allow: {refund: FULL}}";
     let asked = Cart::of(&[(1, 100)]).paid_under(policy_with(rules, &[]));
-    assert_eq!(may_cancel(&asked), Err("REFUND_NOT_OFFERED"));
+    assert_eq!(offer(&asked), Refused("REFUND_NOT_OFFERED"));
     let not_asked = Cart::of(&[(1, 100)]).paid_under(policy_with(rules, &[("reason_required: [BUYER]\n", "")]));
-    assert_eq!(may_cancel(&not_asked), Ok(()));
+    assert_eq!(offer(&not_asked), Offered);
 }
 
-fn may_cancel(case: &Case) -> Result<(), &'static str> {
+fn offer(case: &Case) -> DirectCancellation {
     let caller = Actor::new(Role::Storefront, "shop");
     let context = Context { now: case.now, caller: &caller, request_id: Uuid::nil(), store: &case.store };
-    buyer_may_cancel(&case.order, &context).map_err(|(reason, _)| reason)
+    direct_cancellation(&case.order, &context)
 }

@@ -23,7 +23,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use uuid::Uuid;
 
 use crate::kit::{
-    Cart, Case, GRACE, LEASE, MICROSECOND, PLAIN, Wish, gate, gated, independent_site, policy, policy_with,
+    Cart, Case, GRACE, LEASE, MICROSECOND, PLAIN, Wish, gate, gated, independent_site, policy, policy_with, settled,
 };
 
 /// Random orders at least; PROPTEST_CASES tries more of them. The first ones are always the same.
@@ -126,7 +126,6 @@ fn any_step() -> impl Strategy<Value = Step> {
     let times = select(vec![MICROSECOND, LEASE, GRACE, hours(1), hours(12), hours(24), hours(48)]);
     let pay = (0..3usize, select(PaymentFact::ALL), select(vec![0, 30, 50, 100, 100, 120]));
     let scan = (1..=4u32, select(TrackingFact::ALL), prop::bool::weighted(0.2));
-    let settled = |percent| RefundResult::Settled { amount: percent, provider_refund_id: None };
     let failed = RefundResult::Failed { code: "REFUSED".to_owned() };
     let results = select(vec![settled(100), settled(99), RefundResult::Unknown, failed.clone(), failed]);
     prop_oneof![
@@ -229,7 +228,7 @@ fn take(case: &mut Case, step: Step) -> &'static str {
             let asked = case.order.refund(refund).map_or(0, |refund| refund.amounts.total());
             let result = match result {
                 RefundResult::Settled { amount, .. } => {
-                    RefundResult::Settled { amount: asked * amount / 100, provider_refund_id: None }
+                    settled(asked * amount.map_or(100, |percent| percent.minor_units) / 100)
                 }
                 result @ (RefundResult::Failed { .. } | RefundResult::Unknown) => result,
             };

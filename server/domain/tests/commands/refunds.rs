@@ -5,11 +5,7 @@ use belay_domain::incident::IncidentKind::{self, LateFact, RefundMismatch};
 use belay_domain::refund::RefundState::{self, Blocked, Dropped, Due, Failed, Settled, Submitted, Unknown};
 use belay_domain::shipment::TrackingFact;
 
-use crate::kit::{Cart, Case, LEASE, PLACED, PLAIN, Wish, policy_with};
-
-fn settled(amount: i64) -> RefundResult {
-    RefundResult::Settled { amount, provider_refund_id: None }
-}
+use crate::kit::{Cart, Case, LEASE, PLACED, PLAIN, Wish, policy_with, settled};
 
 fn failed() -> RefundResult {
     RefundResult::Failed { code: "ACCOUNT_CLOSED".to_owned() }

@@ -5,7 +5,7 @@ use belay_domain::policy::DenyCode;
 use belay_domain::rejection::{Ineligibility, Rejection};
 use belay_domain::shipment::Stage;
 
-use crate::kit::rung;
+use crate::kit::{eur, rung};
 
 /// One of each, in the order of declaration.
 fn one_of_each() -> Vec<Rejection> {
@@ -45,6 +45,7 @@ fn one_of_each() -> Vec<Rejection> {
         Rejection::NotReleased,
         Rejection::StageMismatch { stage: Stage::Planned },
         Rejection::ShipmentBarred { cancellation: 1 },
+        Rejection::CurrencyMismatch { expected: eur(0).currency },
         Rejection::RefundNotClaimed { refund: 1 },
         Rejection::LimitReached { limit: String::new(), max: 1 },
     ]);
@@ -77,8 +78,9 @@ fn position(rejection: &Rejection) -> usize {
         Rejection::NotReleased => 20,
         Rejection::StageMismatch { .. } => 21,
         Rejection::ShipmentBarred { .. } => 22,
-        Rejection::RefundNotClaimed { .. } => 23,
-        Rejection::LimitReached { .. } => 24,
+        Rejection::CurrencyMismatch { .. } => 23,
+        Rejection::RefundNotClaimed { .. } => 24,
+        Rejection::LimitReached { .. } => 25,
     }
 }
 
@@ -87,7 +89,7 @@ fn every_rejection_has_its_error_reason_and_their_order_is_the_same() {
     let all = one_of_each();
     let mut positions: Vec<usize> = all.iter().map(position).collect();
     positions.dedup();
-    assert_eq!(positions, (0..25).collect::<Vec<_>>(), "one of each is listed, in order");
+    assert_eq!(positions, (0..26).collect::<Vec<_>>(), "one of each is listed, in order");
     let reasons: Vec<&str> = all.iter().map(Rejection::reason).collect();
     assert!(reasons.iter().map(|reason| rung(reason)).is_sorted_by(|a, b| a < b), "{reasons:?}");
 }
@@ -105,6 +107,7 @@ fn a_refusal_is_stored_if_it_decides_about_an_order_that_is_there() {
         "ORDER_ALREADY_EXISTS",
         "ETAG_MISMATCH",
         "FENCE_STALE",
+        "CURRENCY_MISMATCH",
     ];
     assert_eq!(not_stored, expected);
 }

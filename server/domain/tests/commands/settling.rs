@@ -124,6 +124,20 @@ fn an_escalated_gate_goes_to_support_whose_silence_refuses() {
 }
 
 #[test]
+fn support_answers_in_the_place_of_who_kept_silent_before_the_gates_behind() {
+    let gates = [gate("SELLER_CONSENT", "ESCALATE", "BAR"), gate("WAREHOUSE_STOP", "REFUSE", "BAR")];
+    let mut case = waiting(&[&gates[0], &gates[1]]);
+    case.wait(HOURS_48).settle();
+    let gates: Vec<_> = case.part(1, 0).gates.iter().map(|gate| (gate.spec.kind, gate.state)).collect();
+    let expected = [
+        (GateKind::SellerConsent, GateState::Closed),
+        (GateKind::SupportReview, GateState::Open),
+        (GateKind::WarehouseStop, GateState::Queued),
+    ];
+    assert_eq!(gates, expected);
+}
+
+#[test]
 fn gates_run_in_their_order_and_the_clock_of_one_starts_when_it_opens() {
     let gates = [gate("SELLER_CONSENT", "PASS", "BAR"), gate("SUPPORT_REVIEW", "PASS", "BAR")];
     let mut case = waiting(&[&gates[0], &gates[1]]);

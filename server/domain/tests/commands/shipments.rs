@@ -176,7 +176,7 @@ fn a_repeated_carrier_event_writes_nothing() {
         shipment: 1,
         carrier_event_id: case.shipment(1).carrier_event_ids[0].clone(),
         fact: TrackingFact::Delivered,
-        occurred_time: case.now,
+        occurred_time: Some(case.now),
     };
     let before = case.order.clone();
     case.run(belay_domain::actor::Role::Carrier, None, belay_domain::commands::Command::RecordTracking(command))

@@ -1,10 +1,8 @@
 //! Requests of the FulfillmentService. `shipment` is the number of the shipment that the request names.
 
-use belay_domain::commands::DispatchShipment;
+use belay_domain::commands::{DispatchShipment, RecordTracking};
 use belay_domain::ids::ExternalId;
-use belay_domain::shipment::TrackingFact;
 use belay_proto::v1 as pb;
-use jiff::Timestamp;
 
 use super::{Violations, id, optional_id, positive, specified, time};
 
@@ -23,17 +21,18 @@ pub(crate) fn dispatch_shipment(
     Some(DispatchShipment { shipment: shipment?, fence: fence?, tracking_number: tracking_number? })
 }
 
-/// What was scanned; the time is `None` where the caller leaves it to Belay.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Scan {
-    pub(crate) carrier_event_id: ExternalId,
-    pub(crate) fact: TrackingFact,
-    pub(crate) occurred_time: Option<Timestamp>,
-}
-
-pub(crate) fn scan(v: &mut Violations, request: pb::RecordTrackingRequest) -> Option<Scan> {
+pub(crate) fn record_tracking(
+    v: &mut Violations,
+    request: pb::RecordTrackingRequest,
+    shipment: Option<u32>,
+) -> Option<RecordTracking> {
     let carrier_event_id = id(v, "carrier_event_id", request.carrier_event_id, ExternalId::parse);
     let fact = specified(v, "fact", request.fact);
     let occurred_time = time(v, "occurred_time", request.occurred_time);
-    Some(Scan { carrier_event_id: carrier_event_id?, fact: fact?, occurred_time: occurred_time? })
+    Some(RecordTracking {
+        shipment: shipment?,
+        carrier_event_id: carrier_event_id?,
+        fact: fact?,
+        occurred_time: occurred_time?,
+    })
 }

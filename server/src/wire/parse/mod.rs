@@ -14,7 +14,7 @@ pub(crate) mod stores;
 use std::collections::HashSet;
 
 use belay_domain::ids::{ChildKind, IdError, OrderId};
-use belay_domain::money::{AMOUNT_MINOR_MAX, Currency};
+use belay_domain::money::{AMOUNT_MINOR_MAX, Currency, Money};
 use belay_domain::rejection::FieldViolation;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -210,20 +210,25 @@ fn positive_or(v: &mut Violations, field: &str, number: i32, max: u16, default: 
     positive(v, field, number.into(), max.into()).and_then(|number| u16::try_from(number).ok())
 }
 
-/// An amount that must be there, zero or more, in the currency of the request's other money.
-fn amount(v: &mut Violations, field: &str, money: Option<pb::Money>) -> Option<i64> {
+/// Money that must be there, zero or more, in the currency of the request's other money.
+fn money(v: &mut Violations, field: &str, money: Option<pb::Money>) -> Option<Money> {
     match money {
-        Some(money) => given_amount(v, field, &money),
+        Some(money) => given_money(v, field, &money),
         None => v.refuse(field, "must be given"),
     }
 }
 
-/// An amount that is zero where it is not there.
-fn amount_or_zero(v: &mut Violations, field: &str, money: Option<pb::Money>) -> Option<i64> {
-    money.map_or(Some(0), |money| given_amount(v, field, &money))
+/// The same, of a request whose currency is looked at as a whole.
+fn amount(v: &mut Violations, field: &str, given: Option<pb::Money>) -> Option<i64> {
+    money(v, field, given).map(|money| money.minor_units)
 }
 
-fn given_amount(v: &mut Violations, field: &str, money: &pb::Money) -> Option<i64> {
+/// An amount that is zero where it is not there.
+fn amount_or_zero(v: &mut Violations, field: &str, money: Option<pb::Money>) -> Option<i64> {
+    money.map_or(Some(0), |money| given_money(v, field, &money).map(|money| money.minor_units))
+}
+
+fn given_money(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Money> {
     let currency = match Currency::parse(&money.currency_code) {
         Some(currency) => {
             v.currencies_differ |= *v.currency.get_or_insert(currency) != currency;
@@ -235,7 +240,7 @@ fn given_amount(v: &mut Violations, field: &str, money: &pb::Money) -> Option<i6
         minor_units if (0..=AMOUNT_MINOR_MAX).contains(&minor_units) => Some(minor_units),
         other => v.refuse(&format!("{field}.minor_units"), format!("must be from 0 to {AMOUNT_MINOR_MAX}, is {other}")),
     };
-    currency.and(minor_units)
+    Some(Money { currency: currency?, minor_units: minor_units? })
 }
 
 /// An instant, cut to the microsecond; `None` where it is not there.

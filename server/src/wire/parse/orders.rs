@@ -3,14 +3,14 @@
 use belay_domain::commands::{CreateOrder, NewLine, NewShipment, RecordPayment};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, WarehouseId};
-use belay_domain::money::AMOUNT_MINOR_MAX;
+use belay_domain::money::{AMOUNT_MINOR_MAX, Money};
 use belay_domain::order::{Buyer, Destination, IdentityHash, LINE_QUANTITY_MAX, LINES_MAX, SHIPMENTS_MAX};
 use belay_domain::payment::PaymentFact;
 use belay_proto::v1 as pb;
 
 use super::bounds::{EMAIL_CHARS_MAX, PLACE_CHARS_MAX, TITLE_CHARS_MAX, USERNAME_CHARS_MAX};
 use super::{
-    Violations, all, amount, amount_or_zero, code, distinct, given_amount, id, optional_id, positive, specified, text,
+    Violations, all, amount, amount_or_zero, code, distinct, given_money, id, optional_id, positive, specified, text,
     time,
 };
 use crate::wire::identity;
@@ -166,34 +166,35 @@ pub(crate) fn record_payment(v: &mut Violations, request: pb::RecordPaymentReque
     let amount = match (fact, request.amount) {
         (Some(fact), amount) => fact_amount(v, fact, amount),
         // Of an unknown fact nobody knows whether it has an amount.
-        (None, Some(amount)) => given_amount(v, "amount", &amount),
+        (None, Some(amount)) => given_money(v, "amount", &amount).map(Some),
         (None, None) => None,
     };
     let method = code(v, "method", request.method);
-    time(v, "occurred_time", request.occurred_time)?;
+    let occurred_time = time(v, "occurred_time", request.occurred_time);
     Some(RecordPayment {
         provider_payment_id: provider_payment_id?,
         provider_event_id: provider_event_id?,
         fact: fact?,
         amount: amount?,
-        method: method?.unwrap_or_default(),
+        method: method?,
+        occurred_time: occurred_time?,
     })
 }
 
 /// Some facts carry money and others do not.
-fn fact_amount(v: &mut Violations, fact: PaymentFact, amount: Option<pb::Money>) -> Option<i64> {
+fn fact_amount(v: &mut Violations, fact: PaymentFact, amount: Option<pb::Money>) -> Option<Option<Money>> {
     match (fact, amount) {
         (
             PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::RefundedOutside | PaymentFact::Chargeback,
             money,
-        ) => match super::amount(v, "amount", money) {
-            Some(0) => {
+        ) => match super::money(v, "amount", money) {
+            Some(Money { minor_units: 0, .. }) => {
                 v.add("amount.minor_units", "must be greater than zero");
                 None
             }
-            amount => amount,
+            amount => amount.map(Some),
         },
-        (PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided, None) => Some(0),
+        (PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided, None) => Some(None),
         (PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided, Some(_)) => {
             v.add("amount", format!("must not be given for {fact}"));
             None

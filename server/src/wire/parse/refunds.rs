@@ -1,11 +1,12 @@
 //! Requests of the RefundService.
 
+use belay_domain::commands::RefundResult;
 use belay_domain::ids::{ExternalId, WorkerId};
 use belay_proto::v1 as pb;
 use jiff::SignedDuration;
 
 use super::bounds::{CLAIM_DEFAULT, CLAIM_MAX, FAILURE_CODE_CHARS_MAX, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
-use super::{Violations, ascii_text, given_amount, id, optional_id, positive_or, time};
+use super::{Violations, ascii_text, given_money, id, optional_id, positive_or, time};
 
 /// Who claims, how many and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,20 +35,7 @@ pub(crate) fn claim(v: &mut Violations, request: pb::ClaimRefundsRequest) -> Opt
 }
 
 /// What a provider answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ProviderResult {
-    /// `amount` is `None` where the provider gave all that was asked.
-    Settled {
-        amount: Option<i64>,
-        provider_refund_id: Option<ExternalId>,
-    },
-    Failed {
-        code: String,
-    },
-    Unknown,
-}
-
-pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResultRequest) -> Option<ProviderResult> {
+pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResultRequest) -> Option<RefundResult> {
     let result = match pb::RefundResult::try_from(request.result) {
         Ok(pb::RefundResult::Unspecified) => {
             v.add("result", "must be given and not UNSPECIFIED");
@@ -63,17 +51,17 @@ pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResul
         v.add("amount", "must be given for SETTLED only");
     }
     let amount = match request.amount {
-        Some(amount) => given_amount(v, "amount", &amount).map(Some),
+        Some(amount) => given_money(v, "amount", &amount).map(Some),
         None => Some(None),
     };
     let code = ascii_text(v, "failure_code", request.failure_code, FAILURE_CODE_CHARS_MAX);
     let provider_refund_id = optional_id(v, "provider_refund_id", request.provider_refund_id, ExternalId::parse);
-    time(v, "occurred_time", request.occurred_time)?;
-    let (amount, code, provider_refund_id) = (amount?, code?, provider_refund_id?);
+    let occurred_time = time(v, "occurred_time", request.occurred_time);
+    let (amount, code, provider_refund_id, occurred_time) = (amount?, code?, provider_refund_id?, occurred_time?);
     match result? {
         pb::RefundResult::Unspecified => None,
-        pb::RefundResult::Settled => Some(ProviderResult::Settled { amount, provider_refund_id }),
-        pb::RefundResult::Failed => Some(ProviderResult::Failed { code }),
-        pb::RefundResult::Unknown => Some(ProviderResult::Unknown),
+        pb::RefundResult::Settled => Some(RefundResult::Settled { amount, provider_refund_id, occurred_time }),
+        pb::RefundResult::Failed => Some(RefundResult::Failed { code }),
+        pb::RefundResult::Unknown => Some(RefundResult::Unknown),
     }
 }

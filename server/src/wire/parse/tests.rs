@@ -314,7 +314,7 @@ fn a_dispatch_needs_a_fence_and_a_scan_its_event() {
     for fence in [0, -1, i64::MAX] {
         assert_eq!(dispatch(fence), ["fence"]);
     }
-    let scan = fields(parse(|v| fulfillment::scan(v, pb::RecordTrackingRequest::default())));
+    let scan = fields(parse(|v| fulfillment::record_tracking(v, pb::RecordTrackingRequest::default(), Some(1))));
     assert_eq!(scan, ["carrier_event_id", "fact"]);
 }
 

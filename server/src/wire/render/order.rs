@@ -1,7 +1,7 @@
 //! An order with its payments, shipments, refunds and incidents.
 
 use belay_domain::actor::Actor;
-use belay_domain::commands;
+use belay_domain::commands::{self, DirectCancellation};
 use belay_domain::context::{Context, StoreFacts};
 use belay_domain::ids::ChildKind;
 use belay_domain::incident::Incident;
@@ -20,7 +20,11 @@ use crate::wire::values::{count, etag, money, refund_amount, time};
 
 /// The whole order as it stands, with what its buyer may do at `now`.
 pub(crate) fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Order {
-    let explanation = why_not_cancellable(order, store, now);
+    let direct_cancellation = direct_cancellation(order, store, now);
+    let explanation = match direct_cancellation {
+        DirectCancellation::Refused(name) => name,
+        DirectCancellation::Offered | DirectCancellation::OnRequest => "",
+    };
     let units =
         UnitSets { cancelled: order.cancelled_units(), claimed: order.claimed_units(), shipped: order.shipped_units() };
     pb::Order {
@@ -29,8 +33,8 @@ pub(crate) fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Or
         etag: etag(order.version),
         state: order.state.number(),
         display_state: display_state(order, store, now),
-        cancellable_now: explanation.is_none(),
-        cancellable_explanation: explanation.unwrap_or_default().to_owned(),
+        cancellable_now: direct_cancellation == DirectCancellation::Offered,
+        cancellable_explanation: explanation.to_owned(),
         // E-mail address and user name are input only.
         buyer: Some(pb::Buyer { id: order.buyer.id.to_string(), ..pb::Buyer::default() }),
         seller_id: order.seller.to_string(),
@@ -65,10 +69,10 @@ fn display_state(order: &Order, store: &StoreFacts, now: Timestamp) -> String {
     policy.map_or(order.state.name(), |policy| policy.label(order.state)).to_owned()
 }
 
-fn why_not_cancellable(order: &Order, store: &StoreFacts, now: Timestamp) -> Option<&'static str> {
+fn direct_cancellation(order: &Order, store: &StoreFacts, now: Timestamp) -> DirectCancellation {
     let caller = Actor::system();
     let context = Context { now: now.max(order.update_time), caller: &caller, request_id: Uuid::nil(), store };
-    commands::buyer_may_cancel(order, &context).err().map(|(reason, _)| reason)
+    commands::direct_cancellation(order, &context)
 }
 
 /// Computed once for all lines.

@@ -3,21 +3,21 @@
 use jiff::Timestamp;
 
 use super::super::{Draft, settle};
-use super::judge::{self, Portion, Wish};
+use super::judge::{self, Judgement, Portion, Wish};
 use super::{RequestCancellation, check_reason, check_room, requester, select};
 use crate::actor::Role;
 use crate::cancellation::Path;
 use crate::context::Context;
 use crate::money::Amounts;
 use crate::order::Order;
-use crate::policy::{GateSpec, NextAction};
+use crate::policy::GateSpec;
 use crate::rejection::{Ineligibility, Rejection};
 use crate::units::UnitSet;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preview {
     pub policy_version: u32,
-    /// Every path of every portion, in the order of shipments and of the paths asked.
+    /// Every path there is, of every portion, in the order of shipments.
     pub paths: Vec<PreviewedPath>,
     /// What stands against the request as a whole, in order of precedence; empty where it would be accepted.
     pub refusals: Vec<Rejection>,
@@ -110,40 +110,59 @@ fn all_paths(
         let Portion { shipment, units } = portion.clone();
         Some(PreviewedPath { shipment, units, path: *path, rule, verdict })
     };
-    wish.paths.iter().filter_map(one_path).collect()
+    Path::ALL.iter().filter_map(one_path).collect()
 }
 
-/// Whether the buyer may cancel every unit that is left, now: what an order list shows beside each order. Where not, the
-/// first refusal's name and what to do instead.
-pub fn buyer_may_cancel(order: &Order, context: &Context<'_>) -> Result<(), (&'static str, Vec<NextAction>)> {
+/// Whether the buyer may cancel all that is left, now: what an order list shows beside each order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectCancellation {
+    Offered,
+    /// Somebody has to agree first.
+    OnRequest,
+    /// The name of the first `ErrorReason` that stands against it.
+    Refused(&'static str),
+}
+
+/// Judges the buyer's simplest wish: everything, on the path CANCEL, for whichever reason goes furthest.
+pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancellation {
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
     let (_, policy) = draft.policy();
     let left = draft.order.units().minus(&draft.order.cancelled_units());
+    let claimed = draft.order.claimed_units();
     if left.is_empty() {
-        return Err(("ORDER_CLOSED", Vec::new()));
+        return DirectCancellation::Refused("ORDER_CLOSED");
+    } else if left == claimed {
+        return DirectCancellation::Refused("ALREADY_PENDING");
+    } else if !claimed.is_empty() {
+        return DirectCancellation::Refused("UNITS_CLAIMED");
     }
-    let free = left.minus(&draft.order.claimed_units());
-    if free.is_empty() {
-        return Err(("ALREADY_PENDING", Vec::new()));
-    }
+    let portions = draft
+        .order
+        .shipments
+        .iter()
+        .map(|shipment| Portion { shipment: shipment.number, units: shipment.units.intersection(&left) })
+        .filter(|portion| !portion.units.is_empty());
+    let portions: Vec<Portion> = portions.collect();
+
+    let mut on_request = false;
     let mut first_refusal = None;
     let reasons = policy.reasons.iter().filter(|reason| reason.actors.contains(&Role::Buyer));
     let no_reason = (!policy.reason_required.contains(&Role::Buyer)).then_some(None);
     for reason in reasons.map(|reason| Some(&*reason.code)).chain(no_reason) {
         let wish = Wish { requester: Role::Buyer, reason, paths: &[Path::Cancel] };
-        let portions = draft
-            .order
-            .shipments
-            .iter()
-            .map(|shipment| Portion { shipment: shipment.number, units: shipment.units.intersection(&free) });
-        let refusal = portions
-            .filter(|portion| !portion.units.is_empty())
-            .find_map(|portion| judge::judge(&draft, policy, &wish, portion).denied.pop());
+        let judge = |portion: &Portion| judge::judge(&draft, policy, &wish, portion.clone());
+        let mut judgements: Vec<Judgement> = portions.iter().map(judge).collect();
+        let refusal = judgements.iter_mut().find_map(|judgement| judgement.denied.pop());
+        let allowed = judgements.iter().filter_map(|judgement| judgement.allowed.as_ref());
         match refusal {
-            None => return Ok(()),
-            Some(refusal) => first_refusal = first_refusal.or(Some((refusal.code.name(), refusal.next_actions))),
+            None if allowed.clone().all(|allowed| allowed.gates.is_empty()) => return DirectCancellation::Offered,
+            None => on_request = true,
+            Some(refusal) => first_refusal = first_refusal.or(Some(refusal.code.name())),
         }
     }
-    first_refusal.map_or(Ok(()), Err)
+    match first_refusal {
+        Some(name) if !on_request => DirectCancellation::Refused(name),
+        _ => DirectCancellation::OnRequest,
+    }
 }

@@ -1,0 +1,277 @@
+//! Orders go into their tables and come back the same.
+
+mod common;
+
+use std::time::Duration;
+
+use belay_domain::cancellation::{GateState, PartState};
+use belay_domain::ids::OrderKey;
+use belay_domain::order::{Order, OrderState};
+use belay_domain::shipment::Stage;
+use belay_domain::units::{UnitRange, UnitSet};
+use belay_server::db::orders::{self, Wait};
+use belay_server::db::{Class, Conn, aggregate, clock, transaction};
+use common::{TestDatabase, cancellation, eventful, order, shipment};
+use diesel::QueryableByName;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+/// Nothing here looks at partitions.
+const PARTITION: u16 = 3;
+
+async fn insert(conn: &mut Conn, new: &[Order]) {
+    let rows: Vec<(&Order, u16)> = new.iter().map(|order| (order, PARTITION)).collect();
+    transaction::begin_write(conn).await.unwrap();
+    aggregate::insert(conn, &rows).await.unwrap();
+    transaction::commit(conn).await.unwrap();
+}
+
+async fn update(conn: &mut Conn, changed: &[(&Order, &Order)]) {
+    transaction::begin_write(conn).await.unwrap();
+    aggregate::update(conn, changed).await.unwrap();
+    transaction::commit(conn).await.unwrap();
+}
+
+async fn read(conn: &mut Conn, order: &Order) -> Order {
+    transaction::begin_snapshot(conn).await.unwrap();
+    let found = aggregate::read(conn, &[order.key()]).await.unwrap().remove(&order.key()).unwrap();
+    transaction::rollback(conn).await.unwrap();
+    found
+}
+
+fn keys(orders: &[Order]) -> Vec<OrderKey> {
+    let mut keys: Vec<OrderKey> = orders.iter().map(Order::key).collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[tokio::test]
+async fn an_order_comes_back_as_it_went() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let orders = [order("plain", 2), eventful("eventful"), order("big", 200)];
+    insert(&mut conn, &orders).await;
+    for order in &orders {
+        assert_eq!(read(&mut conn, order).await, *order);
+    }
+    let locked = orders::lock(&mut conn, &keys(&orders), Wait::NoWait).await.unwrap();
+    assert!(locked.iter().all(|locked| locked.partition == PARTITION));
+    let mut loaded = aggregate::load_children(&mut conn, locked).await.unwrap();
+    assert_eq!(loaded.len(), 3);
+    for order in &orders {
+        assert_eq!(loaded.remove(&order.key()).unwrap(), *order);
+    }
+}
+
+#[tokio::test]
+async fn what_became_of_an_order_comes_back_too() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let (placed, other) = (order("a", 3), order("b", 1));
+    insert(&mut conn, &[placed.clone(), other.clone()]).await;
+
+    // Everything at once, from almost nothing.
+    let mut happened = eventful("a");
+    happened.create_time = placed.create_time;
+    update(&mut conn, &[(&placed, &happened)]).await;
+    assert_eq!(read(&mut conn, &happened).await, happened);
+
+    // Then each kind of change to what is there, and a new child beside old ones.
+    let mut later = happened.clone();
+    later.version += 1;
+    later.state = OrderState::Delivered;
+    later.paid_time = None;
+    later.payments[0].captured += 1;
+    later.payments[0].provider_event_ids.pop();
+    later.shipments[1].stage = Stage::Preparing;
+    later.shipments[1].units = UnitSet::new([UnitRange { line: 2, first: 2, count: 1 }]);
+    later.shipments.push(shipment(3, &[(2, 1, 1), (3, 0, 3)]));
+    later.cancellations[1].note = None;
+    later.cancellations[0].parts[1].state = PartState::Cancelled;
+    later.cancellations[0].parts[1].gates[0].state = GateState::Passed;
+    later.cancellations[0].parts[1].units = UnitSet::new([UnitRange { line: 3, first: 1, count: 2 }]);
+    later.cancellations.push(cancellation(3));
+    later.refunds[1].worker = happened.refunds[0].worker.clone();
+    later.incidents[0].resolve_time = None;
+    update(&mut conn, &[(&happened, &later)]).await;
+    assert_eq!(read(&mut conn, &later).await, later);
+    assert_eq!(read(&mut conn, &other).await, other);
+}
+
+#[tokio::test]
+async fn a_full_batch_of_the_largest_orders_goes_in_and_out() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let orders: Vec<Order> = (0..128).map(|number| order(&format!("o-{number}"), 200)).collect();
+    insert(&mut conn, &orders).await;
+    let later: Vec<Order> =
+        orders.iter().map(|order| Order { version: 2, pay_by_moved: true, ..order.clone() }).collect();
+    update(&mut conn, &orders.iter().zip(&later).collect::<Vec<_>>()).await;
+    let mut found = aggregate::read(&mut conn, &keys(&orders)).await.unwrap();
+    assert_eq!(found.len(), 128);
+    assert!(later.iter().all(|order| found.remove(&order.key()).as_ref() == Some(order)));
+}
+
+#[tokio::test]
+async fn an_order_that_moved_on_meanwhile_is_not_overwritten() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let orders: Vec<Order> = (0..5).map(|number| order(&format!("o-{number}"), 1)).collect();
+    insert(&mut conn, &orders).await;
+    let stale = |order: &Order| Order { version: 7, ..order.clone() };
+    for count in 1..=orders.len() {
+        // All but the last are at the version that was loaded.
+        let last = count - 1;
+        let before: Vec<Order> =
+            (0..count).map(|i| if i == last { stale(&orders[i]) } else { orders[i].clone() }).collect();
+        let after: Vec<Order> = before.iter().map(|order| Order { version: 8, ..order.clone() }).collect();
+        transaction::begin_write(&mut conn).await.unwrap();
+        let refused = aggregate::update(&mut conn, &before.iter().zip(&after).collect::<Vec<_>>()).await.unwrap_err();
+        assert_eq!(refused.class(), Class::VersionConflict, "{refused}");
+        assert!(refused.to_string().starts_with(&format!("{last} of {count} ")), "{refused}");
+        transaction::rollback(&mut conn).await.unwrap();
+    }
+    for order in &orders {
+        assert_eq!(read(&mut conn, order).await, *order);
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_changes_nothing_still_matches() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let orders = [order("a", 1), order("b", 1), order("c", 1)];
+    insert(&mut conn, &orders).await;
+    update(&mut conn, &orders.iter().map(|order| (order, order)).collect::<Vec<_>>()).await;
+    update(&mut conn, &[(&orders[0], &orders[0])]).await;
+}
+
+#[tokio::test]
+async fn what_never_changes_is_guarded() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let before = eventful("a");
+    insert(&mut conn, std::slice::from_ref(&before)).await;
+    let other_city = Order {
+        destination: belay_domain::order::Destination { city: "Berlin".into(), ..before.destination.clone() },
+        ..before.clone()
+    };
+    let removed_child = Order { refunds: Vec::new(), ..before.clone() };
+    for after in [other_city, removed_child] {
+        let refused = aggregate::update(&mut conn, &[(&before, &after)]).await.unwrap_err();
+        assert_eq!(refused.class(), Class::Corrupt, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_under_a_key_that_is_not_its_own_is_refused() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let order = order("a", 1);
+    insert(&mut conn, std::slice::from_ref(&order)).await;
+    conn.batch_execute("UPDATE orders SET order_id = 'b'").await.unwrap();
+    let refused = aggregate::read(&mut conn, &[order.key()]).await.unwrap_err();
+    assert_eq!(refused.class(), Class::Corrupt, "{refused}");
+    conn.batch_execute("UPDATE orders SET order_id = 'a', line_count = 2").await.unwrap();
+    let refused = aggregate::read(&mut conn, &[order.key()]).await.unwrap_err();
+    assert_eq!(refused.class(), Class::Corrupt, "{refused}");
+    conn.batch_execute("UPDATE orders SET line_count = 1, state = 'LOST'").await.unwrap();
+    let refused = aggregate::read(&mut conn, &[order.key()]).await.unwrap_err();
+    assert_eq!(refused.class(), Class::Corrupt, "{refused}");
+}
+
+#[tokio::test]
+async fn the_same_order_twice_is_a_duplicate() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let orders = [order("a", 1), order("b", 1)];
+    insert(&mut conn, &orders[..1]).await;
+    transaction::begin_write(&mut conn).await.unwrap();
+    let refused = aggregate::insert(&mut conn, &[(&orders[1], 0), (&orders[0], 0)]).await.unwrap_err();
+    assert_eq!(refused.class(), Class::Duplicate);
+    transaction::rollback(&mut conn).await.unwrap();
+    assert_eq!(orders::existing(&mut conn, &keys(&orders)).await.unwrap(), [orders[0].key()]);
+}
+
+#[tokio::test]
+async fn a_busy_order_is_met_only_by_who_asks_for_it() {
+    let database = TestDatabase::migrated().await;
+    let (mut a, mut b) = (database.connect().await, database.connect().await);
+    let orders: Vec<Order> = (0..4).map(|number| order(&format!("o-{number}"), 1)).collect();
+    insert(&mut a, &orders).await;
+    let keys = keys(&orders);
+
+    transaction::begin_write(&mut a).await.unwrap();
+    orders::lock(&mut a, &keys[..1], Wait::NoWait).await.unwrap();
+    transaction::begin_write(&mut b).await.unwrap();
+    // On a table this small a scan would be cheaper than three look-ups, and would meet the lock of the first order.
+    assert_eq!(orders::lock(&mut b, &keys[1..], Wait::NoWait).await.unwrap().len(), 3);
+    let busy = orders::lock(&mut b, &keys, Wait::NoWait).await.unwrap_err();
+    assert_eq!(busy.class(), Class::RowBusy);
+    transaction::rollback(&mut b).await.unwrap();
+    let mut free = orders::free_of(&mut b, &keys).await.unwrap();
+    free.sort_unstable();
+    assert_eq!(free, keys[1..]);
+
+    // An update of three leaves the fourth alone, too.
+    let others: Vec<&Order> = orders.iter().filter(|order| order.key() != keys[0]).collect();
+    update(&mut b, &others.iter().map(|order| (*order, *order)).collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+async fn the_time_of_a_lock_is_not_before_what_it_waited_for() {
+    let database = TestDatabase::migrated().await;
+    let (mut a, mut b) = (database.connect().await, database.connect().await);
+    let order = order("a", 1);
+    insert(&mut a, std::slice::from_ref(&order)).await;
+    transaction::begin_write(&mut a).await.unwrap();
+    orders::lock(&mut a, &[order.key()], Wait::NoWait).await.unwrap();
+    let hold = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let end = clock::now(&mut a).await.unwrap();
+        transaction::commit(&mut a).await.unwrap();
+        end
+    };
+    let wait = async {
+        transaction::begin_write(&mut b).await.unwrap();
+        orders::lock(&mut b, &[order.key()], Wait::Wait).await.unwrap()[0].locked_at
+    };
+    let (end, locked_at) = tokio::join!(hold, wait);
+    assert!(locked_at >= end, "{locked_at} {end}");
+}
+
+#[derive(QueryableByName, Debug)]
+struct Status {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    value: String,
+}
+
+async fn prepared(conn: &mut Conn) -> u64 {
+    let query = "SELECT variable_value AS value FROM performance_schema.session_status WHERE variable_name = 'Com_stmt_prepare'";
+    let status: Status = diesel::sql_query(query).get_result(conn).await.unwrap();
+    status.value.parse().unwrap()
+}
+
+/// Lists of orders are filled up to powers of two, so that all lengths share few statements.
+#[tokio::test]
+async fn reading_and_updating_lists_prepares_nothing_anew() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let orders: Vec<Order> = (0..8).map(|number| eventful(&format!("o-{number}"))).collect();
+    insert(&mut conn, &orders).await;
+    let keys = keys(&orders);
+    let mut work = async |count: usize| {
+        transaction::begin_write(&mut conn).await.unwrap();
+        let locked = orders::lock(&mut conn, &keys[..count], Wait::NoWait).await.unwrap();
+        let loaded = aggregate::load_children(&mut conn, locked).await.unwrap();
+        aggregate::update(&mut conn, &loaded.values().map(|order| (order, order)).collect::<Vec<_>>()).await.unwrap();
+        transaction::commit(&mut conn).await.unwrap();
+        prepared(&mut conn).await
+    };
+    let after_eight = work(8).await;
+    let own = work(8).await - after_eight; // of the query for the count
+    for count in [5, 6, 7, 8] {
+        let before = work(8).await;
+        assert_eq!(work(count).await - before, own, "{count}");
+    }
+    assert!(own <= 1, "{own}");
+}

@@ -1,0 +1,418 @@
+//! The tables beside the aggregate: requests, decisions, events, lists, clock, administration.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use belay_domain::cancellation::CancellationState;
+use belay_domain::event::EventType;
+use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, StoreId, WarehouseId};
+use belay_domain::order::{Order, OrderState};
+use belay_domain::policy::CarrierFacts;
+use belay_domain::refund::RefundState;
+use belay_domain::shipment::Stage;
+use belay_server::db::cancellations::CancellationFilter;
+use belay_server::db::carriers::Carrier;
+use belay_server::db::decisions::NewDecision;
+use belay_server::db::events::NewEvent;
+use belay_server::db::orders::{DueOrder, OrderFilter};
+use belay_server::db::policies::{Activation, NewPolicy};
+use belay_server::db::refunds::RefundFilter;
+use belay_server::db::requests::{NewRequest, RequestKey};
+use belay_server::db::shipments::ShipmentFilter;
+use belay_server::db::stores::Store;
+use belay_server::db::warehouses::Warehouse;
+use belay_server::db::{
+    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, orders, policies, refunds,
+    requests, shipments, stores, transaction, warehouses,
+};
+use common::{TestDatabase, eventful, order, refund, store, time};
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+fn request(order: u8, id: u128, caller: &str) -> RequestKey {
+    RequestKey { order_key: OrderKey([order; 16]), request_id: Uuid::from_u128(id), caller: caller.to_owned() }
+}
+
+#[tokio::test]
+async fn a_request_is_found_by_order_id_and_caller() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let create_time = time("2026-03-01T10:00:00Z");
+    let new = |key, byte| NewRequest { key, fingerprint: [byte; 32], answer: vec![byte, 0, 255], create_time };
+    let stored =
+        [new(request(1, 7, "STOREFRONT:web"), 1), new(request(1, 7, "SUPPORT:ann"), 2), new(request(2, 7, "a"), 3)];
+    requests::insert(&mut conn, &stored).await.unwrap();
+    let asked = [
+        request(1, 7, "STOREFRONT:web"),
+        request(1, 7, "SUPPORT:ann"),
+        request(2, 8, "a"),
+        request(2, 7, "A"),
+        request(3, 7, "a"),
+    ];
+    let found = requests::find(&mut conn, &asked).await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[&asked[1]].fingerprint, [2; 32]);
+    assert_eq!(found[&asked[1]].answer, [2, 0, 255]);
+    assert!(requests::find(&mut conn, &[]).await.unwrap().is_empty());
+    let again = requests::insert(&mut conn, &stored[..1]).await.unwrap_err();
+    assert_eq!(again.class(), Class::Duplicate);
+
+    let decision = |key: &RequestKey| NewDecision {
+        key: key.clone(),
+        store: store(),
+        decision_time: create_time,
+        policy_version: 1,
+        accepted: false,
+        record: "[]".to_owned(),
+    };
+    decisions::insert(&mut conn, &[decision(&asked[0]), decision(&asked[1])]).await.unwrap();
+}
+
+fn event(partition: u16, order: u8, payload: &[u8]) -> NewEvent {
+    NewEvent {
+        partition,
+        order_key: OrderKey([order; 16]),
+        store: store(),
+        order_version: 1,
+        event_type: EventType::OrderCreated,
+        event_time: time("2026-03-01T10:00:00Z"),
+        payload: payload.to_vec(),
+    }
+}
+
+async fn append(conn: &mut Conn, new: &[NewEvent]) -> BTreeMap<u16, u64> {
+    transaction::begin_write(conn).await.unwrap();
+    let heads = events::append(conn, new).await.unwrap();
+    transaction::commit(conn).await.unwrap();
+    heads
+}
+
+#[tokio::test]
+async fn positions_of_a_partition_have_no_gaps() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let first = [event(5, 1, b"a"), event(9, 2, b"b"), event(5, 1, b"c"), event(0, 3, b"d")];
+    assert_eq!(append(&mut conn, &first).await, BTreeMap::from([(0, 1), (5, 2), (9, 1)]));
+    // What is rolled back takes no position.
+    transaction::begin_write(&mut conn).await.unwrap();
+    events::append(&mut conn, &first).await.unwrap();
+    transaction::rollback(&mut conn).await.unwrap();
+    assert_eq!(append(&mut conn, &[event(5, 1, b"e"), event(7, 1, b"f")]).await, BTreeMap::from([(5, 3), (7, 1)]));
+    assert_eq!(append(&mut conn, &[event(63, 1, b"g")]).await, BTreeMap::from([(63, 1)]));
+    assert!(append(&mut conn, &[]).await.is_empty());
+    let no_partition = events::append(&mut conn, &[event(64, 1, b"")]).await.unwrap_err();
+    assert_eq!(no_partition.class(), Class::Corrupt);
+
+    let history = events::history(&mut conn, OrderKey([2; 16]), 0, 10).await.unwrap();
+    assert_eq!(history.len(), 1);
+    assert_eq!((history[0].partition, history[0].position, history[0].payload.as_slice()), (9, 1, &b"b"[..]));
+}
+
+#[tokio::test]
+async fn concurrent_appends_get_positions_of_their_own() {
+    let database = TestDatabase::migrated().await;
+    let writers = (0..4_u8).map(|writer| {
+        let database = &database;
+        async move {
+            let mut conn = database.connect().await;
+            for _ in 0..10 {
+                append(&mut conn, &[event(1, writer, b""), event(2, writer, b"")]).await;
+            }
+        }
+    });
+    futures_util::future::join_all(writers).await;
+    let mut conn = database.connect().await;
+    let mut positions = Vec::new();
+    for writer in 0..4 {
+        let history = events::history(&mut conn, OrderKey([writer; 16]), 0, 100).await.unwrap();
+        positions.extend(history.iter().filter(|event| event.partition == 1).map(|event| event.position));
+    }
+    positions.sort_unstable();
+    assert_eq!(positions, (1..=40).collect::<Vec<u64>>());
+}
+
+/// Orders a-0 … a-9, one a minute, the last two at the same time; of two buyers in turn.
+async fn ten_orders(conn: &mut Conn) -> Vec<Order> {
+    let placed = |number: i64| {
+        let mut order = eventful(&format!("a-{number}"));
+        order.create_time += SignedDuration::from_mins(number.min(8));
+        order.buyer.id = BuyerId::parse(format!("b-{}", number % 2)).unwrap();
+        order.refunds.iter_mut().for_each(|refund| refund.create_time += SignedDuration::from_mins(number));
+        order
+    };
+    let orders: Vec<Order> = (0..10).map(placed).collect();
+    aggregate::insert(conn, &orders.iter().map(|order| (order, 0)).collect::<Vec<_>>()).await.unwrap();
+    orders
+}
+
+fn all_orders() -> OrderFilter {
+    OrderFilter {
+        store: store(),
+        buyer: None,
+        seller: None,
+        state: None,
+        create_time_from: None,
+        create_time_before: None,
+    }
+}
+
+async fn pages(conn: &mut Conn, filter: &OrderFilter, limit: u16) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::new();
+    loop {
+        let page = orders::list(conn, filter, places.last().copied(), limit).await.unwrap();
+        let is_last = page.len() < usize::from(limit);
+        places.extend(page);
+        if is_last {
+            return places;
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_orders_are_newest_first_and_lose_none() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let placed = ten_orders(&mut conn).await;
+    let whole = pages(&mut conn, &all_orders(), 100).await;
+    assert_eq!(whole.len(), 10);
+    assert!(
+        whole
+            .windows(2)
+            .all(|pair| (pair[0].create_time, pair[0].order_key) > (pair[1].create_time, pair[1].order_key))
+    );
+    for limit in [1, 3, 10] {
+        assert_eq!(pages(&mut conn, &all_orders(), limit).await, whole, "{limit}");
+    }
+    let count = async |conn: &mut Conn, filter: OrderFilter| pages(conn, &filter, 2).await.len();
+    let of_buyer = OrderFilter { buyer: Some(BuyerId::parse("b-1").unwrap()), ..all_orders() };
+    assert_eq!(count(&mut conn, of_buyer).await, 5);
+    let other_case = OrderFilter { buyer: Some(BuyerId::parse("B-1").unwrap()), ..all_orders() };
+    assert_eq!(count(&mut conn, other_case).await, 0);
+    let between = OrderFilter {
+        create_time_from: Some(placed[2].create_time),
+        create_time_before: Some(placed[5].create_time),
+        ..all_orders()
+    };
+    assert_eq!(count(&mut conn, between).await, 3);
+    let in_state = OrderFilter { state: Some(OrderState::PartlyShipped), ..all_orders() };
+    assert_eq!(count(&mut conn, in_state).await, 10);
+    let of_nobody = OrderFilter { seller: Some(SellerId::parse("s-2").unwrap()), ..all_orders() };
+    assert_eq!(count(&mut conn, of_nobody).await, 0);
+    let elsewhere = OrderFilter { store: StoreId::parse("other").unwrap(), ..all_orders() };
+    assert_eq!(count(&mut conn, elsewhere).await, 0);
+}
+
+#[tokio::test]
+async fn pages_of_children_lose_none() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let placed = ten_orders(&mut conn).await;
+    macro_rules! all {
+        ($module:ident, $filter:expr) => {{
+            let (filter, mut places) = ($filter, Vec::<Place>::new());
+            loop {
+                let page = $module::list(&mut conn, &filter, places.last().copied(), 3).await.unwrap();
+                if page.is_empty() {
+                    break;
+                }
+                places.extend(page);
+            }
+            let sorted = |pair: &[Place]| {
+                let order = |place: &Place| (place.create_time, place.order_key, place.number);
+                order(&pair[0]) > order(&pair[1])
+            };
+            assert!(places.windows(2).all(sorted));
+            places.len()
+        }};
+    }
+    let of = CancellationFilter { store: store(), order: None, seller: None, state: None };
+    assert_eq!(all!(cancellations, of.clone()), 20);
+    assert_eq!(all!(cancellations, CancellationFilter { order: Some(placed[3].key()), ..of.clone() }), 2);
+    assert_eq!(all!(cancellations, CancellationFilter { state: Some(CancellationState::Completed), ..of.clone() }), 0);
+    assert_eq!(all!(cancellations, CancellationFilter { state: Some(CancellationState::Pending), ..of }), 20);
+
+    let of = ShipmentFilter { store: store(), order: None, seller: None, warehouse: None, carrier: None, stage: None };
+    assert_eq!(all!(shipments, of.clone()), 20);
+    assert_eq!(all!(shipments, ShipmentFilter { order: Some(placed[3].key()), ..of.clone() }), 2);
+    let warehouse = |id| Some(WarehouseId::parse(id).unwrap());
+    assert_eq!(all!(shipments, ShipmentFilter { warehouse: warehouse("w-1"), ..of.clone() }), 20);
+    assert_eq!(all!(shipments, ShipmentFilter { warehouse: warehouse("w-2"), ..of.clone() }), 0);
+    assert_eq!(all!(shipments, ShipmentFilter { stage: Some(Stage::Delivered), ..of }), 10);
+
+    let of = RefundFilter { store: store(), order: None, seller: None, state: None };
+    assert_eq!(all!(refunds, of.clone()), 20);
+    assert_eq!(all!(refunds, RefundFilter { state: Some(RefundState::Due), ..of }), 10);
+}
+
+#[tokio::test]
+async fn the_most_urgent_refunds_are_claimed_first_and_leases_are_respected() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let now = time("2026-03-10T00:00:00Z");
+    let day = |day: i64| now + SignedDuration::from_hours(24 * day);
+    let unknown = |number, due_by, lease_until| belay_domain::refund::Refund {
+        lease_until,
+        ..refund(number, RefundState::Unknown, due_by)
+    };
+    let order = Order {
+        refunds: vec![
+            refund(1, RefundState::Due, day(3)),
+            unknown(2, day(1), Some(day(2))),
+            unknown(3, day(2), Some(now)),
+            unknown(4, day(5), None),
+            refund(5, RefundState::Settled, day(0)),
+            refund(6, RefundState::Blocked, day(0)),
+            refund(7, RefundState::Due, day(4)),
+        ],
+        ..order("a", 1)
+    };
+    aggregate::insert(&mut conn, &[(&order, 0)]).await.unwrap();
+    let mut numbers = async |store: &StoreId, limit| {
+        let found = refunds::claimable(&mut conn, store, now, limit).await.unwrap();
+        found.iter().map(|refund| refund.number).collect::<Vec<u32>>()
+    };
+    assert_eq!(numbers(&store(), 10).await, [3, 1, 7, 4]);
+    assert_eq!(numbers(&store(), 2).await, [3, 1]);
+    assert_eq!(numbers(&StoreId::parse("other").unwrap(), 10).await, [0; 0]);
+    for number in [1, 2, 3, 4, 5, 6, 7] {
+        let listed = [3, 1, 7, 4].contains(&number);
+        assert_eq!(order.refund(number).unwrap().is_claimable(now), listed, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn due_orders_come_page_by_page() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    // Due at pay_by; two in each of five partitions at the same time, and one that is due later.
+    let mut placed: Vec<(Order, u16)> = (0..10).map(|number| (order(&format!("a-{number}"), 1), number % 5)).collect();
+    let later = Order { pay_by: time("2026-03-01T12:00:00Z"), ..order("later", 1) };
+    placed.push((later, 2));
+    aggregate::insert(&mut conn, &placed.iter().map(|(order, at)| (order, *at)).collect::<Vec<_>>()).await.unwrap();
+    let now = time("2026-03-01T11:00:00Z");
+    let mut all: Vec<DueOrder> = Vec::new();
+    loop {
+        let page = orders::due(&mut conn, 0..64, now, all.last(), 3).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    let place = |due: &DueOrder| (due.partition, due.next_due, due.order_key);
+    assert!(all.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])));
+    let mut ids: Vec<&OrderId> = all.iter().map(|due| &due.order).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, placed[..10].iter().map(|(order, _)| &order.id).collect::<Vec<_>>());
+    assert_eq!(orders::due(&mut conn, 1..3, now, None, 100).await.unwrap().len(), 4);
+    let early = now - SignedDuration::from_micros(1);
+    assert_eq!(orders::due(&mut conn, 0..64, early, None, 100).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_manual_clock_moves_only_by_hand() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    assert_eq!(clock::manual(&mut conn).await.unwrap_err().class(), Class::Corrupt);
+    let before = clock::now(&mut conn).await.unwrap();
+    clock::start_manual(&mut conn).await.unwrap();
+    let started = clock::manual(&mut conn).await.unwrap();
+    assert!(before <= started && started <= clock::now(&mut conn).await.unwrap());
+    clock::start_manual(&mut conn).await.unwrap();
+    assert_eq!(clock::manual(&mut conn).await.unwrap(), started);
+    clock::set_manual(&mut conn, time("2026-03-01T10:00:00.000001Z")).await.unwrap();
+    let later = clock::advance_manual(&mut conn, SignedDuration::from_micros(86_400_000_001)).await.unwrap();
+    assert_eq!(later, time("2026-03-02T10:00:00.000002Z"));
+    assert_eq!(clock::manual(&mut conn).await.unwrap(), later);
+}
+
+#[tokio::test]
+async fn administration_rows_are_guarded_by_their_versions() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let at = time("2026-03-01T10:00:00Z");
+    let first = Store {
+        id: store(),
+        display_name: "Démo".into(),
+        time_zone: "Europe/Berlin".into(),
+        default_warehouse: Some(WarehouseId::parse("w-1").unwrap()),
+        default_carrier: None,
+        version: 1,
+        create_time: at,
+        update_time: at,
+        fingerprint: [3; 32],
+    };
+    stores::insert(&mut conn, &first).await.unwrap();
+    assert_eq!(stores::insert(&mut conn, &first).await.unwrap_err().class(), Class::Duplicate);
+    let second = Store { display_name: "Demo".into(), default_warehouse: None, version: 2, ..first.clone() };
+    stores::update(&mut conn, &second, 1).await.unwrap();
+    assert_eq!(stores::update(&mut conn, &second, 1).await.unwrap_err().class(), Class::VersionConflict);
+    assert_eq!(stores::get(&mut conn, &store()).await.unwrap(), Some(second.clone()));
+    assert_eq!(stores::list(&mut conn, None, 10).await.unwrap(), [second]);
+    assert_eq!(stores::list(&mut conn, Some(&store()), 10).await.unwrap(), []);
+
+    let carrier = Carrier {
+        store: store(),
+        id: CarrierId::parse("c-1").unwrap(),
+        display_name: "Post".into(),
+        facts: CarrierFacts { in_transit_cancel: true, partner_delivery: false },
+        version: 1,
+    };
+    carriers::insert(&mut conn, &carrier).await.unwrap();
+    let renamed = Carrier { display_name: "Post 2".into(), version: 2, ..carrier.clone() };
+    carriers::update(&mut conn, &renamed, 1).await.unwrap();
+    assert_eq!(carriers::update(&mut conn, &renamed, 1).await.unwrap_err().class(), Class::VersionConflict);
+    assert_eq!(carriers::get(&mut conn, &store(), &carrier.id).await.unwrap(), Some(renamed.clone()));
+    assert_eq!(carriers::list(&mut conn, &store(), None, 10).await.unwrap(), [renamed]);
+
+    let warehouse = Warehouse {
+        store: store(),
+        id: WarehouseId::parse("w-1").unwrap(),
+        display_name: "Halle".into(),
+        time_zone: "Europe/Berlin".into(),
+        version: 1,
+    };
+    warehouses::insert(&mut conn, &warehouse).await.unwrap();
+    let moved = Warehouse { time_zone: "Europe/Paris".into(), version: 2, ..warehouse.clone() };
+    warehouses::update(&mut conn, &moved, 1).await.unwrap();
+    assert_eq!(warehouses::update(&mut conn, &moved, 1).await.unwrap_err().class(), Class::VersionConflict);
+    assert_eq!(warehouses::get(&mut conn, &store(), &warehouse.id).await.unwrap(), Some(moved.clone()));
+    assert_eq!(warehouses::list(&mut conn, &store(), None, 10).await.unwrap(), [moved]);
+}
+
+#[tokio::test]
+async fn policy_versions_are_numbered_without_a_gap_and_activated_in_time() {
+    let database = TestDatabase::migrated().await;
+    let at = time("2026-03-01T10:00:00Z");
+    let new =
+        |name: &str| NewPolicy { store: store(), name: name.into(), document: "rules: []".into(), create_time: at };
+    let writers = (0..4).map(|writer| {
+        let (database, new) = (&database, new(&format!("p{writer}")));
+        async move { policies::insert_version(&mut database.connect().await, &new).await.unwrap() }
+    });
+    let mut versions = futures_util::future::join_all(writers).await;
+    versions.sort_unstable();
+    assert_eq!(versions, [1, 2, 3, 4]);
+
+    let mut conn = database.connect().await;
+    assert_eq!(policies::newest(&mut conn, &store()).await.unwrap().unwrap().version, 4);
+    assert_eq!(policies::get(&mut conn, &store(), 2).await.unwrap().unwrap().version, 2);
+    assert_eq!(policies::get(&mut conn, &store(), 9).await.unwrap(), None);
+    let after_two: Vec<u32> =
+        policies::list(&mut conn, &store(), 2, 10).await.unwrap().iter().map(|policy| policy.version).collect();
+    assert_eq!(after_two, [3, 4]);
+
+    let hour = |hour: i64| at + SignedDuration::from_hours(hour);
+    let mut activate = async |version, effective: i64, now: i64| {
+        let activation = Activation { effective_time: hour(effective), version };
+        policies::activate(&mut conn, &store(), activation, hour(now)).await.unwrap();
+        let all = policies::activations(&mut conn, &store()).await.unwrap();
+        all.iter().map(|activation| (activation.effective_time, activation.version)).collect::<Vec<_>>()
+    };
+    assert_eq!(activate(1, 1, 0).await, [(hour(1), 1)]);
+    assert_eq!(activate(2, 3, 2).await, [(hour(1), 1), (hour(3), 2)]);
+    // What was to come is replaced; an old version may decide again.
+    assert_eq!(activate(3, 4, 2).await, [(hour(1), 1), (hour(4), 3)]);
+    assert_eq!(activate(1, 6, 5).await, [(hour(1), 1), (hour(4), 3), (hour(6), 1)]);
+    assert_eq!(activate(2, 6, 5).await, [(hour(1), 1), (hour(4), 3), (hour(6), 2)]);
+}
