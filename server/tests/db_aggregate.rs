@@ -241,13 +241,13 @@ async fn the_time_of_a_lock_is_not_before_what_it_waited_for() {
 
 #[derive(QueryableByName, Debug)]
 struct Status {
-    #[diesel(sql_type = diesel::sql_types::Text)]
+    #[diesel(sql_type = diesel::sql_types::Text, column_name = "Value")]
     value: String,
 }
 
 async fn prepared(conn: &mut Conn) -> u64 {
-    let query = "SELECT variable_value AS value FROM performance_schema.session_status WHERE variable_name = 'Com_stmt_prepare'";
-    let status: Status = diesel::sql_query(query).get_result(conn).await.unwrap();
+    let status: Status =
+        diesel::sql_query("SHOW SESSION STATUS LIKE 'Com_stmt_prepare'").get_result(conn).await.unwrap();
     status.value.parse().unwrap()
 }
 

@@ -187,6 +187,14 @@ impl Order {
         self.parts(PartState::Waiting).any(|part| part.shipment == shipment)
     }
 
+    /// The cancellations that have taken units of a shipment or wait for some.
+    pub fn cancellations_on(&self, shipment: u32) -> Vec<u32> {
+        let is_on =
+            |part: &Part| part.shipment == shipment && matches!(part.state, PartState::Waiting | PartState::Cancelled);
+        let cancellations = self.cancellations.iter().filter(|cancellation| cancellation.parts.iter().any(is_on));
+        cancellations.map(|cancellation| cancellation.number).collect()
+    }
+
     pub fn has_waiting_parts(&self) -> bool {
         self.parts(PartState::Waiting).next().is_some()
     }

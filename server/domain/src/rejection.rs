@@ -55,10 +55,11 @@ pub enum Rejection {
     EtagMismatch {
         present: u64,
     },
-    /// `stage` is what stands now.
+    /// `stage` is what stands now; `cancellations` have cancelled units of the shipment or wait for some.
     FenceStale {
         present: u32,
         stage: Stage,
+        cancellations: Vec<u32>,
     },
     UnknownWarehouse {
         warehouse: String,

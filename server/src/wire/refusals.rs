@@ -99,10 +99,18 @@ fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
         Rejection::EtagMismatch { present } => {
             (order, "the order has changed since".to_owned(), vec![("etag", etag(*present))])
         }
-        Rejection::FenceStale { present, stage } => (
+        Rejection::FenceStale { present, stage, cancellations } => (
             shipment.clone(),
             format!("something opened or ended on {shipment} since its fence was read; the present one is {present}"),
-            vec![("shipment_id", shipment), ("fence", present.to_string()), ("stage", stage.name().to_owned())],
+            vec![
+                ("shipment_id", shipment),
+                ("fence", present.to_string()),
+                ("stage", stage.name().to_owned()),
+                (
+                    "cancellation_ids",
+                    joined(cancellations.iter().map(|number| about.child(ChildKind::Cancellation, *number))),
+                ),
+            ],
         ),
         Rejection::UnknownWarehouse { warehouse } => {
             (order, format!("the store has no warehouse {warehouse}"), vec![("warehouse_id", warehouse.clone())])

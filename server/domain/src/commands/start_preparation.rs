@@ -40,7 +40,8 @@ pub(super) fn find<'d>(draft: &'d Draft<'_>, number: u32, fence: Option<u32>) ->
     let shipment = draft.order.shipment(number).ok_or(Rejection::ShipmentNotFound { shipment: number })?;
     match fence {
         Some(seen) if seen != shipment.fence => {
-            Err(Rejection::FenceStale { present: shipment.fence, stage: shipment.stage })
+            let cancellations = draft.order.cancellations_on(number);
+            Err(Rejection::FenceStale { present: shipment.fence, stage: shipment.stage, cancellations })
         }
         _ => Ok(shipment),
     }

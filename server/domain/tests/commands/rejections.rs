@@ -27,7 +27,7 @@ fn one_of_each() -> Vec<Rejection> {
         Rejection::RequestIdReused,
         Rejection::OrderAlreadyExists,
         Rejection::EtagMismatch { present: 1 },
-        Rejection::FenceStale { present: 1, stage: Stage::Planned },
+        Rejection::FenceStale { present: 1, stage: Stage::Planned, cancellations: Vec::new() },
         Rejection::UnknownWarehouse { warehouse: String::new() },
         Rejection::UnknownCarrier { carrier: String::new() },
         Rejection::ReasonRequired { declared: declared() },

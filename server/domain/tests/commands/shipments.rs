@@ -66,9 +66,15 @@ fn a_fence_grows_whenever_a_cancellation_on_its_shipment_opens_or_ends_and_only_
 fn a_warehouse_that_saw_an_older_fence_is_told_the_present_one() {
     let mut case = Cart::of(&[(2, 200)]).paid();
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-    assert_eq!(case.dispatch_seen(1, 1), Err(Rejection::FenceStale { present: 2, stage: Stage::Planned }));
+    assert_eq!(
+        case.dispatch_seen(1, 1),
+        Err(Rejection::FenceStale { present: 2, stage: Stage::Planned, cancellations: vec![1] })
+    );
     case.cancel(Wish::all()).unwrap();
-    assert_eq!(case.dispatch_seen(1, 2), Err(Rejection::FenceStale { present: 3, stage: Stage::Cancelled }));
+    assert_eq!(
+        case.dispatch_seen(1, 2),
+        Err(Rejection::FenceStale { present: 3, stage: Stage::Cancelled, cancellations: vec![1, 2] })
+    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn rejections() -> Vec<Rejection> {
         Rejection::RequestIdReused,
         Rejection::OrderAlreadyExists,
         Rejection::EtagMismatch { present: 3 },
-        Rejection::FenceStale { present: 3, stage: Stage::Planned },
+        Rejection::FenceStale { present: 3, stage: Stage::Planned, cancellations: vec![1] },
         Rejection::UnknownWarehouse { warehouse: text() },
         Rejection::UnknownCarrier { carrier: text() },
         Rejection::ReasonRequired { declared: reasons.clone() },
