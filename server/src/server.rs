@@ -72,7 +72,9 @@ impl Server {
         let tasks = TaskTracker::new();
 
         let reflection = |builder: tonic_reflection::server::Builder<'static>| {
-            builder.register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
+            builder
+                .register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let routes = rpc::routes(app.clone(), settings.authentication)
             .add_service(health_service)

@@ -9,7 +9,7 @@ use std::hash::Hash;
 use belay_domain::cancellation::{Cancellation, Gate, Part};
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
-use belay_domain::units::{UnitRange, UnitSet};
+use belay_domain::units::UnitSet;
 
 use super::Conn;
 use super::cancellation_parts::{self, PartRow};
@@ -146,9 +146,10 @@ async fn read_shipments(
     let rows = shipments::read(conn, keys).await?;
     let units = shipment_units::read(conn, keys).await?;
     let mut units = grouped(units, |row| (row.order_key, row.shipment_number));
+    // A `UnitSet` leaves out the ranges of count 0, which are no more.
     let shipment = |row: ShipmentRow| {
         let key = row.order_key;
-        let units = unit_set(taken(&mut units, &(key, row.number), |row| row.range()));
+        let units = UnitSet::new(taken(&mut units, &(key, row.number), |row| row.range()));
         (key, row.into_shipment(units))
     };
     Ok(rows.into_iter().map(shipment).collect())
@@ -164,7 +165,7 @@ async fn read_cancellations(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<Of
     let mut gates = grouped(gates, |row| (row.order_key, row.cancellation_number, row.part_number));
     let mut part = |row: PartRow| -> Part {
         let key = (row.order_key, row.cancellation_number, row.part_number);
-        let units = unit_set(taken(&mut units, &key, |row| row.range()));
+        let units = UnitSet::new(taken(&mut units, &key, |row| row.range()));
         let gates: Vec<Gate> = taken(&mut gates, &key, GateRow::into_gate);
         row.into_part(units, gates)
     };
@@ -174,11 +175,6 @@ async fn read_cancellations(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<Of
         (key, row.into_cancellation(rows.into_iter().map(&mut part).collect()))
     };
     Ok(rows.into_iter().map(&mut cancellation).collect())
-}
-
-/// `UnitSet` itself leaves out the ranges of count 0.
-fn unit_set(ranges: Vec<UnitRange>) -> UnitSet {
-    UnitSet::new(ranges)
 }
 
 /// The rows to write, of all orders of a batch together.

@@ -28,8 +28,12 @@ pub struct RecordPayment {
 }
 
 pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<Answer, Rejection> {
-    let amount = command.amount.map_or(Ok(0), |amount| draft.order.amount_in_its_currency(amount))?;
     let known = draft.order.payments.iter().position(|p| p.provider_payment_id == command.provider_payment_id);
+    let method = match known {
+        Some(index) => draft.order.payments[index].method.clone(),
+        None => command.method.clone().ok_or_else(method_missing)?,
+    };
+    let amount = command.amount.map_or(Ok(0), |amount| draft.order.amount_in_its_currency(amount))?;
     let index = match known {
         Some(index) if draft.order.payments[index].provider_event_ids.contains(&command.provider_event_id) => {
             return Ok(Answer::Order);
@@ -41,7 +45,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
         None if draft.order.payments.len() >= PAYMENTS_MAX => {
             return Err(Rejection::LimitReached { limit: "payments".to_owned(), max: PAYMENTS_MAX });
         }
-        None => add_payment(draft, command)?,
+        None => add_payment(draft, command, method),
     };
 
     let now = draft.now;
@@ -68,11 +72,12 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
     Ok(Answer::Order)
 }
 
-fn add_payment(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<usize, Rejection> {
-    let Some(method) = command.method.clone() else {
-        let description = "must be given with the first fact of a payment".to_owned();
-        return Err(Rejection::InvalidField(vec![FieldViolation { field: "method".to_owned(), description }]));
-    };
+fn method_missing() -> Rejection {
+    let description = "must be given with the first fact of a payment".to_owned();
+    Rejection::InvalidField(vec![FieldViolation { field: "method".to_owned(), description }])
+}
+
+fn add_payment(draft: &mut Draft<'_>, command: &RecordPayment, method: String) -> usize {
     let number = draft::next_number(&draft.order.payments, |payment| payment.number);
     draft.order.payments.push(Payment {
         number,
@@ -87,7 +92,7 @@ fn add_payment(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<usize, 
         capture_time: None,
         provider_event_ids: Vec::new(),
     });
-    Ok(draft.order.payments.len() - 1)
+    draft.order.payments.len() - 1
 }
 
 /// One total table, state × fact. Money always counts; a state never forgets captured money.

@@ -44,9 +44,10 @@ fn each_rung_shows_once_those_before_it_are_mended() {
     let yen = Currency::parse("JPY").unwrap();
     let mut attempt = Attempt { case, payment: "one-too-many", currency: yen, method: None, expected_version: Some(1) };
     let rungs: &[Rung<Attempt>] = &[
+        ("INVALID_FIELD", |a| a.method = Some("CREDIT_CARD")),
         ("ETAG_MISMATCH", |a| a.expected_version = None),
         ("CURRENCY_MISMATCH", |a| a.currency = eur(0).currency),
-        ("LIMIT_REACHED", |a| a.payment = "p2"),
+        ("LIMIT_REACHED", |a| (a.payment, a.method) = ("p2", None)),
         ("LIMIT_REACHED", |a| a.payment = "p1"),
     ];
     climb(&mut attempt, rungs, Attempt::run);

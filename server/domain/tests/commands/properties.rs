@@ -394,6 +394,8 @@ fn check_progress(before: &Order, after: &Order) {
         let cancelled_there = |order: &Order| shipment_cancelled_units(order, was.number);
         let is_changed = cancelled_there(before) != cancelled_there(after);
         assert!(!is_changed || is.fence > was.fence, "a cancellation on shipment {} moves its fence", was.number);
+        let is_released = (was.stage, is.stage) == (Stage::Unreleased, Stage::Planned);
+        assert!(!(is_released && after.has_waiting_parts()), "shipment {} is released while a part waits", is.number);
         let leaves = !was.stage.is_dispatched() && is.stage.is_dispatched();
         let is_contested = after.incidents.iter().any(|incident| {
             incident.kind == IncidentKind::CancelledYetShipped
