@@ -26,8 +26,8 @@ pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 pub const AGE_MAX: Duration = Duration::from_secs(2);
 /// How far ahead an activation must lie at least.
 pub const ACTIVATION_LEAD: Duration = Duration::from_secs(5);
-/// A store that nobody asked about for so long is no longer kept fresh.
-const UNUSED_MAX: Duration = Duration::from_secs(60);
+/// A store that nobody asked about for so long is no longer kept fresh. Longer than any command waits for its decision.
+const UNUSED_MAX: Duration = Duration::from_secs(180);
 
 #[derive(Debug, Clone)]
 pub struct Stores(Arc<Inner>);
@@ -63,8 +63,21 @@ impl Stores {
     /// The store's reference data, no older than [`AGE_MAX`].
     pub async fn facts(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoresError> {
         match self.latest(store) {
-            Some((facts, read_at)) if read_at.elapsed() < AGE_MAX => Ok(facts),
+            Some((facts, read_at)) if read_at.elapsed() < AGE_MAX => {
+                self.note_use(store);
+                Ok(facts)
+            }
             _ => self.read(store).await,
+        }
+    }
+
+    /// Writes once in an interval at most: every call comes through here.
+    fn note_use(&self, store: &StoreId) {
+        let is_old = |known: &Known| known.used_at.elapsed() > REFRESH_INTERVAL;
+        let is_due = self.0.known.read().unwrap_or_else(PoisonError::into_inner).get(store).is_some_and(is_old);
+        if is_due {
+            let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+            known.entry(store.clone()).and_modify(|known| known.used_at = Instant::now());
         }
     }
 

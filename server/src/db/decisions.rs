@@ -26,18 +26,18 @@ pub struct NewDecision {
 
 #[derive(Debug, Insertable)]
 #[diesel(table_name = decisions, treat_none_as_default_value = false)]
-struct DecisionRow<'a> {
+struct DecisionRow {
     order_key: Bytes<16>,
     request_id: Bytes<16>,
-    caller: &'a str,
-    store_id: &'a str,
+    caller: String,
+    store_id: String,
     decision_time: At,
     policy_version: u32,
     accepted: bool,
-    record: &'a str,
+    record: String,
 }
 
-impl statement::Row for DecisionRow<'_> {
+impl statement::Row for DecisionRow {
     fn bytes(&self) -> usize {
         512 + self.record.len()
     }
@@ -49,15 +49,15 @@ pub async fn insert(conn: &mut Conn, new: &[NewDecision]) -> Result<(), DbError>
         DecisionRow {
             order_key: key.order_key.into(),
             request_id: key.request_id.into(),
-            caller: &key.caller,
-            store_id: store.as_str(),
+            caller: key.caller.clone(),
+            store_id: store.to_string(),
             decision_time: At(*decision_time),
             policy_version: *policy_version,
             accepted: *accepted,
-            record,
+            record: record.clone(),
         }
     };
-    let rows: Vec<DecisionRow<'_>> = new.iter().map(row).collect();
+    let rows: Vec<DecisionRow> = new.iter().map(row).collect();
     insert_rows!(conn, decisions, rows.as_slice());
     Ok(())
 }

@@ -39,18 +39,18 @@ pub struct StoredEvent {
 
 #[derive(Debug, Insertable)]
 #[diesel(table_name = events, treat_none_as_default_value = false)]
-struct EventRow<'a> {
+struct EventRow {
     shard_partition: u16,
     position: u64,
     order_key: Bytes<16>,
-    store_id: &'a str,
+    store_id: String,
     order_version: u64,
     event_type: &'static str,
     event_time: At,
-    payload: &'a [u8],
+    payload: Vec<u8>,
 }
 
-impl statement::Row for EventRow<'_> {
+impl statement::Row for EventRow {
     fn bytes(&self) -> usize {
         256 + self.payload.len()
     }
@@ -78,11 +78,11 @@ pub async fn append(conn: &mut Conn, new: &[NewEvent]) -> Result<BTreeMap<u16, u
             shard_partition: event.partition,
             position: *position,
             order_key: event.order_key.into(),
-            store_id: event.store.as_str(),
+            store_id: event.store.to_string(),
             order_version: event.order_version,
             event_type: event.event_type.name(),
             event_time: At(event.event_time),
-            payload: &event.payload,
+            payload: event.payload.clone(),
         });
     }
     insert_rows!(conn, events, rows.as_slice());

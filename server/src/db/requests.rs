@@ -51,16 +51,16 @@ pub struct NewRequest {
 
 #[derive(Debug, Insertable)]
 #[diesel(table_name = requests, treat_none_as_default_value = false)]
-struct RequestRow<'a> {
+struct RequestRow {
     order_key: Bytes<16>,
     request_id: Bytes<16>,
-    caller: &'a str,
+    caller: String,
     fingerprint: Bytes<32>,
-    answer: &'a [u8],
+    answer: Vec<u8>,
     create_time: At,
 }
 
-impl statement::Row for RequestRow<'_> {
+impl statement::Row for RequestRow {
     fn bytes(&self) -> usize {
         512 + self.answer.len()
     }
@@ -86,13 +86,13 @@ pub async fn insert(conn: &mut Conn, new: &[NewRequest]) -> Result<(), DbError> 
         RequestRow {
             order_key: key.order_key.into(),
             request_id: key.request_id.into(),
-            caller: &key.caller,
+            caller: key.caller.clone(),
             fingerprint: Bytes(*fingerprint),
-            answer,
+            answer: answer.clone(),
             create_time: At(*create_time),
         }
     };
-    let rows: Vec<RequestRow<'_>> = new.iter().map(row).collect();
+    let rows: Vec<RequestRow> = new.iter().map(row).collect();
     insert_rows!(conn, requests, rows.as_slice());
     Ok(())
 }

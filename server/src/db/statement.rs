@@ -151,17 +151,29 @@ impl<I: QueryFragment<Mysql>> QueryFragment<Mysql> for Upsert<I> {
     }
 }
 
+/// Does `$each` with rows in arrays of 128, 64, … 2, 1. diesel takes a list to be another statement each time and prepares it
+/// anew, which costs more than it does: a description of every placeholder goes over the wire. An array's length is part of its
+/// type, so these few statements stay prepared.
+macro_rules! in_arrays {
+    ($rows:expr, |$array:ident| $each:expr) => {
+        for mut rest in $crate::db::statement::chunks($rows) {
+            $crate::db::statement::in_arrays!(@of [128, 64, 32, 16, 8, 4, 2, 1], rest, |$array| $each);
+        }
+    };
+    (@of [$($length:literal),+], $rest:ident, |$array:ident| $each:expr) => {$(
+        while let Some(($array, tail)) = $rest.split_first_chunk::<$length>() {
+            $each;
+            $rest = tail;
+        }
+    )+};
+}
+
 /// Inserts rows, many with a statement.
 macro_rules! insert_rows {
     ($conn:expr, $table:ident, $rows:expr) => {
-        for rows in $crate::db::statement::chunks($rows) {
-            // A single row's statement stays prepared, a list's does not.
-            if let [row] = rows {
-                diesel::insert_into($table::table).values(row).execute($conn).await?;
-            } else {
-                diesel::insert_into($table::table).values(rows).execute($conn).await?;
-            }
-        }
+        $crate::db::statement::in_arrays!($rows, |rows| {
+            diesel::insert_into($table::table).values(rows).execute($conn).await?
+        })
     };
 }
 
@@ -169,15 +181,10 @@ macro_rules! insert_rows {
 macro_rules! upsert_rows {
     ($conn:expr, $table:ident, $rows:expr, [$($column:ident),+ $(,)?]) => {{
         const COLUMNS: &[&str] = &[$(<$table::$column as diesel::Column>::NAME),+];
-        for rows in $crate::db::statement::chunks($rows) {
-            if let [row] = rows {
-                let insert = diesel::insert_into($table::table).values(row);
-                $crate::db::statement::Upsert { insert, columns: COLUMNS }.execute($conn).await?;
-            } else {
-                let insert = diesel::insert_into($table::table).values(rows);
-                $crate::db::statement::Upsert { insert, columns: COLUMNS }.execute($conn).await?;
-            }
-        }
+        $crate::db::statement::in_arrays!($rows, |rows| {
+            let insert = diesel::insert_into($table::table).values(rows);
+            $crate::db::statement::Upsert { insert, columns: COLUMNS }.execute($conn).await?
+        });
     }};
 }
 
@@ -219,7 +226,7 @@ macro_rules! page_newest_first {
     }};
 }
 
-pub(crate) use {insert_rows, page_newest_first, rows_of_orders, upsert_rows};
+pub(crate) use {in_arrays, insert_rows, page_newest_first, rows_of_orders, upsert_rows};
 
 #[cfg(test)]
 mod tests {

@@ -79,14 +79,17 @@ impl Job {
                 | Command::DispatchShipment(_)
                 | Command::RecordTracking(_)
                 | Command::RecordRefundResult(_),
-            ) => {
-                let caller = &self.submission.caller;
-                Some(RequestKey {
-                    order_key: self.key,
-                    request_id: self.submission.request_id,
-                    caller: format!("{}/{}", caller.role, caller.id),
-                })
-            }
+            ) => Some(self.decision_key()),
+        }
+    }
+
+    /// Where the questions put to a policy are kept, whatever the command: those of a deadline that passed too.
+    fn decision_key(&self) -> RequestKey {
+        let caller = &self.submission.caller;
+        RequestKey {
+            order_key: self.key,
+            request_id: self.submission.request_id,
+            caller: format!("{}/{}", caller.role, caller.id),
         }
     }
 }
@@ -234,8 +237,8 @@ impl<'a> Batch<'a> {
         };
         let events = events.iter().map(row).collect();
         let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
-        let record = record.filter(|_| is_stored).zip(request_key.clone()).map(|(record, key)| NewDecision {
-            key,
+        let record = record.map(|record| NewDecision {
+            key: job.decision_key(),
             store: order.store.clone(),
             decision_time: now,
             policy_version: record.policy_version,

@@ -4,16 +4,17 @@
 //!
 //! | what happened | what is done |
 //! |---|---|
-//! | an order is locked by somebody | go on without it; it is run alone, off the lane, and waits a little |
+//! | an order is locked by somebody | go on without it; what is asked of it is run off the lane, and waits a little |
 //! | deadlock, version changed, connection lost before COMMIT | nothing happened: repeat the whole unit |
 //! | connection lost at COMMIT | unknown: the same commands are run again, in a task of their own, and find their request rows or not |
 //! | a statement was refused | a command is poison: halve the batch until it stands alone |
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use belay_domain::context::StoreFacts;
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::batch::{self, Outcome, Terms};
-use super::{ATTEMPTS_MAX, BUSY_ORDERS_MAX, EngineError, EngineSettings, Job};
+use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, BUSY_ORDERS_MAX, EngineError, EngineSettings, Job};
 use crate::db::orders::{self, Wait};
 use crate::db::pool::Pool;
 use crate::db::transaction;
@@ -41,7 +42,10 @@ pub(super) struct UnitOfWork {
     stores: Stores,
     partitions: u16,
     manual_clock: bool,
-    busy_orders: Arc<Semaphore>,
+    /// Orders that somebody else has locked. Each has one task that waits for it, and here what has come for it since.
+    busy_orders: Mutex<HashMap<OrderKey, Vec<Job>>>,
+    /// Connections that may wait for busy orders: not all, for lanes and reads need some.
+    waiting: Semaphore,
 }
 
 /// Why a try came to nothing.
@@ -61,43 +65,69 @@ enum Failure {
 
 impl UnitOfWork {
     pub(super) fn new(pool: Pool, stores: Stores, settings: &EngineSettings) -> Self {
+        let status = pool.status();
         Self {
             pool,
             stores,
             partitions: settings.partitions,
             manual_clock: settings.manual_clock,
-            busy_orders: Arc::new(Semaphore::new(BUSY_ORDERS_MAX)),
+            busy_orders: Mutex::default(),
+            waiting: Semaphore::new(((status.used + status.idle) / 2).max(1)),
         }
     }
 
     /// Runs a batch and answers every caller.
     pub(super) async fn run(self: Arc<Self>, jobs: Vec<Job>, units: TaskTracker) {
-        let (expired, mut jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_expired);
+        let (expired, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_expired);
         answer_all(expired, EngineError::DeadlineExceeded);
-        let mut attempt = 0;
+        // Known to be busy; behind those who wait already, or they would be overtaken.
+        let mut jobs = self.set_aside(jobs, &HashSet::new(), &units);
+        let (mut attempt, mut is_puzzled) = (0, false);
         while !jobs.is_empty() {
-            attempt += 1;
-            match self.attempt(&jobs, Wait::NoWait).await {
+            let failure = match self.attempt(&jobs, Wait::NoWait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
-                Err(Failure::Busy) => jobs = self.set_busy_aside(jobs, &units).await,
-                Err(Failure::Unknown(error)) => {
+                Err(Failure::Busy) => match self.busy_keys(&sorted_keys(&jobs)).await {
+                    Ok(busy) if !busy.is_empty() => {
+                        jobs = self.set_aside(jobs, &busy, &units);
+                        continue;
+                    }
+                    // Free again by now; or about to be created by somebody: such a row is locked and cannot be seen.
+                    Ok(_) if !is_puzzled => {
+                        is_puzzled = true;
+                        continue;
+                    }
+                    Ok(_) => match sorted_keys(&jobs).as_slice() {
+                        [only] => {
+                            jobs = self.set_aside(jobs, &HashSet::from([*only]), &units);
+                            continue;
+                        }
+                        _ => return self.halve(jobs, units).await,
+                    },
+                    Err(error) => Failure::Transient(error),
+                },
+                Err(failure) => failure,
+            };
+            attempt += 1;
+            match failure {
+                Failure::Unknown(error) => {
                     tracing::warn!(%error, commands = jobs.len(), "a commit was lost; its outcome is being looked into");
                     units.spawn(self.clone().resolve(jobs));
                     return;
                 }
-                Err(Failure::Poison(error)) => return self.halve(jobs, units, error).await,
-                Err(Failure::Stale) if attempt >= ATTEMPTS_MAX => {
+                Failure::Poison(error) if jobs.len() == 1 => return poisoned(jobs, &error),
+                Failure::Poison(_) => return self.halve(jobs, units).await,
+                Failure::Stale if attempt >= ATTEMPTS_MAX => {
                     return answer_all(jobs, EngineError::DatabaseUnavailable);
                 }
-                Err(Failure::Stale) => {}
-                Err(Failure::Transient(error)) if attempt >= ATTEMPTS_MAX => {
+                Failure::Transient(error) if attempt >= ATTEMPTS_MAX => {
                     tracing::warn!(%error, commands = jobs.len(), attempt, "a unit of work was given up");
                     return answer_all(jobs, caller_error(&error));
                 }
-                Err(Failure::Transient(error)) => {
+                Failure::Transient(error) => {
                     tracing::debug!(%error, commands = jobs.len(), attempt, "a unit of work is repeated");
                     tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
                 }
+                Failure::Busy | Failure::Stale => {}
             }
         }
     }
@@ -117,8 +147,9 @@ impl UnitOfWork {
                 Ok(outcomes)
             }
             Err(error) => {
-                // A connection that cannot even roll back is dropped with its transaction.
-                if transaction::rollback(&mut connection).await.is_ok() {
+                // A connection that cannot even roll back is dropped with its transaction. So is one to a server that takes
+                // no writes: behind the same address there may be another by now.
+                if transaction::rollback(&mut connection).await.is_ok() && !error.class().ends_connection() {
                     connection.finish();
                 }
                 Err(Failure::of(error))
@@ -143,32 +174,31 @@ impl UnitOfWork {
         (facts, oldest)
     }
 
-    /// Finds the orders that somebody else has locked, gives each a task that waits for it, and returns the others.
-    ///
-    /// What is read here is advice, no more: an order judged wrongly only takes the other way.
-    async fn set_busy_aside(self: &Arc<Self>, jobs: Vec<Job>, units: &TaskTracker) -> Vec<Job> {
-        let keys: Vec<OrderKey> = sorted_keys(&jobs);
-        let busy = self.busy_keys(&keys).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "could not tell which orders are busy; all of the batch go alone");
-            keys.iter().copied().collect()
-        });
-        let (busy, free): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| busy.contains(&job.key));
-        for job in busy {
-            match self.busy_orders.clone().try_acquire_owned() {
-                Ok(permit) => {
-                    let unit = self.clone();
-                    let tracker = units.clone();
-                    units.spawn(async move {
-                        unit.run_alone(job, tracker).await;
-                        drop(permit);
-                    });
+    /// Hands what is asked of these orders, and of all that are known to be busy, to the tasks that wait for them; returns the
+    /// rest.
+    fn set_aside(self: &Arc<Self>, jobs: Vec<Job>, busy: &HashSet<OrderKey>, units: &TaskTracker) -> Vec<Job> {
+        let mut waiting = self.busy_orders();
+        let mut rest = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let known = waiting.len();
+            match waiting.entry(job.key) {
+                Entry::Occupied(entry) if entry.get().len() >= BATCH_COMMANDS_MAX => {
+                    job.answer(Err(EngineError::Contention));
                 }
-                Err(_) => job.answer(Err(EngineError::Contention)),
+                Entry::Occupied(mut entry) => entry.get_mut().push(job),
+                Entry::Vacant(_) if !busy.contains(&job.key) => rest.push(job),
+                Entry::Vacant(_) if known >= BUSY_ORDERS_MAX => job.answer(Err(EngineError::Contention)),
+                Entry::Vacant(entry) => {
+                    units.spawn(self.clone().wait_for(job.key, units.clone()));
+                    entry.insert(vec![job]);
+                }
             }
         }
-        free
+        rest
     }
 
+    /// Which of these orders somebody else has locked. That is advice, no more: an order judged wrongly only takes the other
+    /// way.
     async fn busy_keys(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
         let mut connection = self.pool.checkout().await?;
         transaction::begin_write(&mut connection).await?;
@@ -180,12 +210,34 @@ impl UnitOfWork {
         Ok(existing.into_iter().filter(|key| !free.contains(key)).collect())
     }
 
-    /// One command whose order is busy: waits for the lock, as long as the session's lock wait allows.
-    async fn run_alone(self: Arc<Self>, job: Job, units: TaskTracker) {
-        let jobs = vec![job];
+    /// Runs what is asked of a busy order, until nothing has come for it meanwhile.
+    async fn wait_for(self: Arc<Self>, key: OrderKey, units: TaskTracker) {
+        // It is never closed; without a permit the pool's own bound would hold.
+        let _permit = self.waiting.acquire().await;
+        loop {
+            let jobs = match self.busy_orders().entry(key) {
+                Entry::Occupied(entry) if entry.get().is_empty() => {
+                    entry.remove();
+                    return;
+                }
+                Entry::Occupied(mut entry) => std::mem::take(entry.get_mut()),
+                Entry::Vacant(_) => return,
+            };
+            // In a task of its own: a bug in there must not leave the order busy for ever.
+            if let Err(error) = units.spawn(self.clone().run_waiting(jobs, units.clone())).await {
+                tracing::error!(%error, "a unit of work died");
+            }
+        }
+    }
+
+    /// Waits for the order's lock, as long as the session's lock wait allows.
+    async fn run_waiting(self: Arc<Self>, mut jobs: Vec<Job>, units: TaskTracker) {
         for attempt in 1..=ATTEMPTS_MAX {
-            if jobs[0].is_expired() {
-                return answer_all(jobs, EngineError::DeadlineExceeded);
+            let (expired, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_expired);
+            answer_all(expired, EngineError::DeadlineExceeded);
+            jobs = live;
+            if jobs.is_empty() {
+                return;
             }
             match self.attempt(&jobs, Wait::Wait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
@@ -193,7 +245,8 @@ impl UnitOfWork {
                     units.spawn(self.clone().resolve(jobs));
                     return;
                 }
-                Err(Failure::Poison(error)) => return poisoned(jobs, &error),
+                Err(Failure::Poison(error)) if jobs.len() == 1 => return poisoned(jobs, &error),
+                Err(Failure::Poison(_)) => return self.wait_for_each(jobs, units).await,
                 Err(Failure::Transient(error)) if attempt == ATTEMPTS_MAX => {
                     return answer_all(jobs, caller_error(&error));
                 }
@@ -203,6 +256,19 @@ impl UnitOfWork {
             }
         }
         answer_all(jobs, EngineError::Contention);
+    }
+
+    /// [`Self::run_waiting`] one after the other, to find the one that is refused.
+    fn wait_for_each(self: Arc<Self>, jobs: Vec<Job>, units: TaskTracker) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            for job in jobs {
+                self.clone().run_waiting(vec![job], units.clone()).await;
+            }
+        })
+    }
+
+    fn busy_orders(&self) -> MutexGuard<'_, HashMap<OrderKey, Vec<Job>>> {
+        self.busy_orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Learns what became of a lost commit: the same commands are run again under their orders' locks. Whoever could have
@@ -231,17 +297,9 @@ impl UnitOfWork {
         }
     }
 
-    /// Narrows a refused statement down to the command that caused it; its neighbours go through.
-    fn halve(
-        self: Arc<Self>,
-        mut jobs: Vec<Job>,
-        units: TaskTracker,
-        error: DbError,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    /// Narrows a failure down to the command that caused it; its neighbours go through.
+    fn halve(self: Arc<Self>, mut jobs: Vec<Job>, units: TaskTracker) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            if jobs.len() == 1 {
-                return poisoned(jobs, &error);
-            }
             let second_half = jobs.split_off(jobs.len() / 2);
             self.clone().run(jobs, units.clone()).await;
             self.run(second_half, units).await;
