@@ -1,0 +1,104 @@
+//! A database of its own for each test, and what can be seen of it without Belay.
+
+use std::collections::BTreeMap;
+
+use belay_client::RequestId;
+use belay_server::db::migrate;
+use mysql_async::prelude::{FromRow, Queryable};
+use mysql_async::{Conn, Opts, Params};
+use secrecy::SecretString;
+use tokio::sync::Mutex;
+
+/// Where the tests find MySQL: a URL with a user who may create databases, and without a database.
+const URL_VARIABLE: &str = "BELAY_TEST_DATABASE_URL";
+
+/// One migrated database with a name that no other test has.
+#[derive(Debug)]
+pub struct Database {
+    url: String,
+    name: String,
+    connection: Mutex<Conn>,
+}
+
+/// What a database holds, table by table: two that are equal say that nothing was written in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot(BTreeMap<String, Option<u64>>);
+
+impl Snapshot {
+    /// Without what the engine keeps about a decision that was a refusal.
+    #[must_use]
+    pub fn without_answers(mut self) -> Self {
+        self.0.retain(|table, _| !["requests", "decisions"].contains(&table.as_str()));
+        self
+    }
+}
+
+impl Database {
+    /// Creates and migrates it.
+    pub(crate) async fn create() -> Self {
+        let Ok(root) = std::env::var(URL_VARIABLE) else {
+            panic!(
+                "{URL_VARIABLE} is not set. These tests need a MySQL: run `server/dev/mysql.sh start DIR -- \
+                 --max-connections=1000` and set {URL_VARIABLE} to the URL that it prints, or run `make test`, which does both"
+            )
+        };
+        let name = format!("belay_test_{}", RequestId::mint().to_string().replace('-', ""));
+        let options = Opts::from_url(&root).unwrap_or_else(|error| panic!("{URL_VARIABLE}: {error}"));
+        let mut connection =
+            Conn::new(options).await.unwrap_or_else(|error| panic!("MySQL at {URL_VARIABLE} does not answer: {error}"));
+        connection.query_drop(format!("CREATE DATABASE {name}")).await.expect("a database can be created");
+        connection.query_drop(format!("USE {name}")).await.expect("the new database is there");
+        let url = format!("{}/{name}", root.trim_end_matches('/'));
+        migrate::run(&SecretString::from(url.clone())).await.expect("the database can be migrated");
+        Self { url, name, connection: Mutex::new(connection) }
+    }
+
+    /// One that is there already, by its URL.
+    pub(crate) async fn open(url: &str) -> Self {
+        let (_, name) = url.rsplit_once('/').expect("a URL with a database");
+        let options = Opts::from_url(url).expect("a URL of MySQL");
+        let connection = Conn::new(options).await.expect("MySQL answers");
+        Self { url: url.to_owned(), name: name.to_owned(), connection: Mutex::new(connection) }
+    }
+
+    pub(crate) async fn drop(&self) -> Result<(), mysql_async::Error> {
+        self.connection.lock().await.query_drop(format!("DROP DATABASE {}", self.name)).await
+    }
+
+    /// With its name.
+    pub fn url(&self) -> SecretString {
+        SecretString::from(self.url.clone())
+    }
+
+    /// All rows of a query.
+    pub async fn rows<T: FromRow + Send + 'static>(&self, sql: &str, params: impl Into<Params> + Send) -> Vec<T> {
+        let rows = self.connection.lock().await.exec(sql, params).await;
+        rows.unwrap_or_else(|error| panic!("{error} in {sql}"))
+    }
+
+    /// The first row of a query that has one.
+    pub async fn row<T: FromRow + Send + 'static>(&self, sql: &str, params: impl Into<Params> + Send) -> T {
+        self.rows(sql, params).await.pop().unwrap_or_else(|| panic!("no row: {sql}"))
+    }
+
+    /// Runs a statement; says how many rows it changed.
+    pub async fn execute(&self, sql: &str, params: impl Into<Params> + Send) -> u64 {
+        let mut connection = self.connection.lock().await;
+        let done = connection.exec_drop(sql, params).await;
+        done.unwrap_or_else(|error| panic!("{error} in {sql}"));
+        connection.affected_rows()
+    }
+
+    /// A checksum of the rows of every table. The clock is left out: it is the test's own.
+    pub async fn snapshot(&self) -> Snapshot {
+        let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+            AND table_type = 'BASE TABLE' AND table_name <> 'manual_clock'";
+        let tables: Vec<(String,)> = self.rows(tables, ()).await;
+        let tables: Vec<String> = tables.into_iter().map(|(table,)| format!("`{table}`")).collect();
+        let checksums: Vec<(String, Option<u64>)> =
+            self.rows(&format!("CHECKSUM TABLE {}", tables.join(", ")), ()).await;
+        // Tables are told as database.table.
+        let table = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
+        Snapshot(checksums.into_iter().map(|(name, checksum)| (table(&name), checksum)).collect())
+    }
+}

@@ -1,0 +1,283 @@
+//! What must hold of every order in the database, whatever a test did: the invariants M1 to M3, S1 to S3 and F1 of the domain.
+//!
+//! They are found out again here, from the rows alone and without the domain's code, so that a mistake in it cannot hide itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use belay_proto::v1 as pb;
+use prost::Message;
+
+use crate::database::Database;
+
+/// Everything in this database that breaks an invariant, as `M1: what` with the id of what breaks it.
+pub async fn violations(database: &Database) -> Vec<String> {
+    let mut found = Vec::new();
+    for (invariant, query) in QUERIES {
+        let rows: Vec<(String,)> = database.rows(query, ()).await;
+        found.extend(rows.into_iter().map(|(row,)| format!("{invariant}: {row}")));
+    }
+    units_and_their_money(database, &mut found).await;
+    dispatched_and_cancelled(database, &mut found).await;
+    found
+}
+
+/// Each finds the rows that break something.
+const QUERIES: &[(&str, &str)] = &[
+    (
+        "M1: refunds of a payment exceed what was captured",
+        "SELECT CONCAT(o.order_id, ':p', p.number) FROM payments p JOIN orders o USING (order_key)
+         JOIN (SELECT order_key, payment_number, SUM(goods + tax + shipping + excess) total FROM refunds
+               WHERE kind = 'REFUND' AND state NOT IN ('FAILED', 'DROPPED') GROUP BY order_key, payment_number) r
+         ON r.order_key = p.order_key AND r.payment_number = p.number WHERE r.total > p.captured",
+    ),
+    (
+        "M1: a void exceeds what was authorised",
+        "SELECT CONCAT(o.order_id, ':r', r.number) FROM refunds r JOIN orders o USING (order_key)
+         JOIN payments p ON p.order_key = r.order_key AND p.number = r.payment_number
+         WHERE r.kind = 'VOID' AND r.goods + r.tax + r.shipping + r.excess > p.authorized",
+    ),
+    (
+        "M1: refunds exceed what the order cost in a component",
+        "SELECT o.order_id FROM orders o
+         JOIN (SELECT order_key, SUM(goods - discount) goods, SUM(tax) tax FROM order_lines GROUP BY order_key) l
+         USING (order_key)
+         JOIN (SELECT order_key, SUM(goods) goods, SUM(tax) tax, SUM(shipping) shipping FROM refunds
+               WHERE kind = 'REFUND' AND state NOT IN ('FAILED', 'DROPPED') GROUP BY order_key) r USING (order_key)
+         WHERE r.goods > l.goods OR r.tax > l.tax + o.shipping_tax OR r.shipping > o.shipping",
+    ),
+    (
+        "M1: a refund is negative or of nothing",
+        "SELECT CONCAT(o.order_id, ':r', r.number) FROM refunds r JOIN orders o USING (order_key)
+         WHERE LEAST(goods, tax, r.shipping, excess) < 0 OR goods + tax + r.shipping + excess = 0",
+    ),
+    (
+        "M2: the shipments' shares are not the order's shipping charge",
+        "SELECT o.order_id FROM orders o
+         JOIN (SELECT order_key, SUM(shipping) shipping, SUM(shipping_tax) tax FROM shipments GROUP BY order_key) s
+         USING (order_key) WHERE s.shipping <> o.shipping OR s.tax <> o.shipping_tax",
+    ),
+    (
+        "S2: the versions in an order's events are not 1 to its version",
+        "SELECT o.order_id FROM orders o LEFT JOIN
+         (SELECT order_key, COUNT(DISTINCT order_version) versions, MIN(order_version) least, MAX(order_version) greatest
+          FROM events GROUP BY order_key) e USING (order_key)
+         WHERE COALESCE(e.versions, 0) <> o.version OR e.least <> 1 OR e.greatest <> o.version",
+    ),
+    (
+        "S3: a closed unpaid order keeps money",
+        "SELECT o.order_id FROM orders o
+         JOIN (SELECT order_key, SUM(captured - returned_outside) kept FROM payments GROUP BY order_key) p USING (order_key)
+         LEFT JOIN (SELECT order_key, SUM(goods + tax + shipping + excess) total FROM refunds
+                    WHERE kind = 'REFUND' GROUP BY order_key) r USING (order_key)
+         WHERE o.state = 'CLOSED_UNPAID' AND p.kept > COALESCE(r.total, 0)",
+    ),
+    (
+        "F1: the positions of a partition are not 1 to its head",
+        "SELECT CONCAT('partition ', shard_partition) FROM
+         (SELECT shard_partition, COUNT(*) events, MIN(position) least, MAX(position) greatest
+          FROM events GROUP BY shard_partition) e
+         LEFT JOIN partition_heads h USING (shard_partition)
+         WHERE least <> 1 OR greatest <> events OR greatest <> COALESCE(h.head, 0)",
+    ),
+    (
+        "F1: an order's events are not in the order of its versions",
+        "SELECT o.order_id FROM orders o JOIN events a USING (order_key) JOIN events b USING (order_key)
+         WHERE a.position < b.position AND (a.order_version > b.order_version OR a.event_time > b.event_time) LIMIT 1",
+    ),
+    (
+        "an order's counts are not those of its tables",
+        "SELECT o.order_id FROM orders o WHERE
+            o.line_count <> (SELECT COUNT(*) FROM order_lines c WHERE c.order_key = o.order_key)
+         OR o.payment_count <> (SELECT COUNT(*) FROM payments c WHERE c.order_key = o.order_key)
+         OR o.shipment_count <> (SELECT COUNT(*) FROM shipments c WHERE c.order_key = o.order_key)
+         OR o.cancellation_count <> (SELECT COUNT(*) FROM cancellations c WHERE c.order_key = o.order_key)
+         OR o.refund_count <> (SELECT COUNT(*) FROM refunds c WHERE c.order_key = o.order_key)
+         OR o.incident_count <> (SELECT COUNT(*) FROM incidents c WHERE c.order_key = o.order_key)",
+    ),
+];
+
+/// A line of an order, by the key of the order and the line's number.
+type LineKey = (String, u32);
+
+#[derive(Debug)]
+struct Line {
+    name: String,
+    quantity: u32,
+    goods: i64,
+    discount: i64,
+    tax: i64,
+}
+
+impl Line {
+    /// What a unit carries of an amount of its line: the same, and one more for as many as the remainder.
+    fn share(&self, amount: i64, unit: u32) -> i64 {
+        let quantity = i64::from(self.quantity);
+        amount / quantity + i64::from(i64::from(unit) < amount % quantity)
+    }
+
+    fn goods_of(&self, unit: u32) -> i64 {
+        self.share(self.goods, unit) - self.share(self.discount, unit)
+    }
+}
+
+/// A part's state, its money, and its units by line.
+#[derive(Debug, Default)]
+struct Part {
+    name: String,
+    state: String,
+    shipment: u32,
+    refund: (i64, i64, i64),
+    shipment_shares: (i64, i64),
+    units: Vec<(LineKey, u32)>,
+}
+
+/// M2: what a cancellation gives back is what its units carry. M3: every unit is in one shipment and has one end.
+async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
+    let lines = lines(database).await;
+    let mut in_shipment: BTreeMap<(LineKey, u32), u32> = BTreeMap::new();
+    let rows: Vec<(String, u32, u32, u32, u32)> = database
+        .rows(
+            "SELECT HEX(u.order_key), shipment_number, line_number, first_unit, unit_count FROM shipment_units u
+             JOIN shipments s ON s.order_key = u.order_key AND s.number = u.shipment_number WHERE s.stage <> 'SPLIT'",
+            (),
+        )
+        .await;
+    for (order, shipment, line, first, count) in rows {
+        for unit in first..first + count {
+            if let Some(other) = in_shipment.insert(((order.clone(), line), unit), shipment) {
+                found
+                    .push(format!("M3: a unit is in two shipments: line {line} unit {unit} in {other} and {shipment}"));
+            }
+        }
+    }
+    for (key, line) in &lines {
+        let units: BTreeSet<u32> = in_shipment.keys().filter(|(of, _)| of == key).map(|(_, unit)| *unit).collect();
+        if units != (0..line.quantity).collect() {
+            found.push(format!("M3: the units of a line are not in shipments: {}", line.name));
+        }
+    }
+
+    let mut ended: BTreeMap<(LineKey, u32), String> = BTreeMap::new();
+    for part in parts(database).await {
+        let holds_units = ["CANCELLED", "WAITING"].contains(&part.state.as_str());
+        for unit in &part.units {
+            if in_shipment.get(unit) != Some(&part.shipment) {
+                found.push(format!("M3: a part takes a unit that is not in its shipment: {}", part.name));
+            }
+            if holds_units && let Some(other) = ended.insert(unit.clone(), part.name.clone()) {
+                found.push(format!("M3: a unit is cancelled twice: by {other} and {}", part.name));
+            }
+        }
+        let goods: i64 = part.units.iter().map(|(line, unit)| lines[line].goods_of(*unit)).sum();
+        let tax: i64 = part.units.iter().map(|(line, unit)| lines[line].share(lines[line].tax, *unit)).sum();
+        let (shipping, shipping_tax) = part.shipment_shares;
+        let is_right = match part.refund {
+            // A rule may give nothing back.
+            (0, 0, 0) => true,
+            (g, t, s) if (g, t, s) == (goods, tax, 0) => true,
+            (g, t, s) => (g, t, s) == (goods, tax + shipping_tax, shipping),
+        };
+        if !is_right {
+            let refund = part.refund;
+            found.push(format!("M2: {} gives back {refund:?}, its units carry ({goods}, {tax})", part.name));
+        }
+    }
+}
+
+async fn lines(database: &Database) -> BTreeMap<LineKey, Line> {
+    let rows: Vec<(String, u32, String, u32, i64, i64, i64)> = database
+        .rows(
+            "SELECT HEX(order_key), number, CONCAT(order_id, ':l', number), quantity, goods, discount, tax
+             FROM order_lines JOIN orders USING (order_key)",
+            (),
+        )
+        .await;
+    let line = |(order, number, name, quantity, goods, discount, tax)| {
+        ((order, number), Line { name, quantity, goods, discount, tax })
+    };
+    rows.into_iter().map(line).collect()
+}
+
+/// Order, cancellation, part; name, shipment, state; goods, tax and shipping of its refund; its shipment's shares of the charge
+/// and its tax.
+type PartRow = (String, u32, u32, String, u32, String, i64, i64, i64, i64, i64);
+
+async fn parts(database: &Database) -> Vec<Part> {
+    let rows: Vec<PartRow> = database
+        .rows(
+            "SELECT HEX(p.order_key), p.cancellation_number, p.part_number,
+                    CONCAT(o.order_id, ':c', p.cancellation_number, ' part ', p.part_number),
+                    p.shipment_number, p.state, p.refund_goods, p.refund_tax, p.refund_shipping, s.shipping, s.shipping_tax
+             FROM cancellation_parts p JOIN orders o USING (order_key)
+             JOIN shipments s ON s.order_key = p.order_key AND s.number = p.shipment_number
+             ORDER BY p.order_key, p.cancellation_number, p.part_number",
+            (),
+        )
+        .await;
+    let mut parts = BTreeMap::new();
+    for (order, cancellation, number, name, shipment, state, goods, tax, shipping, share, tax_share) in rows {
+        let refund = (goods, tax, shipping);
+        let part = Part { name, state, shipment, refund, shipment_shares: (share, tax_share), units: Vec::new() };
+        parts.insert((order, cancellation, number), part);
+    }
+    let units: Vec<(String, u32, u32, u32, u32, u32)> = database
+        .rows(
+            "SELECT HEX(order_key), cancellation_number, part_number, line_number, first_unit, unit_count
+             FROM cancellation_units",
+            (),
+        )
+        .await;
+    for (order, cancellation, number, line, first, count) in units {
+        let units = (first..first + count).map(|unit| ((order.clone(), line), unit));
+        parts.entry((order.clone(), cancellation, number)).or_default().units.extend(units);
+    }
+    parts.into_values().collect()
+}
+
+/// S1, from the order's history: what has left is not cancelled in the warehouse any more, and what is wholly cancelled does not
+/// leave, unless an incident says that it did.
+async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) {
+    let rows: Vec<(Vec<u8>,)> =
+        database.rows("SELECT payload FROM events ORDER BY shard_partition, position", ()).await;
+    let paths: Vec<(String, String)> = database
+        .rows(
+            "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number),
+                    p.path FROM cancellation_parts p JOIN orders o USING (order_key)",
+            (),
+        )
+        .await;
+    let paths: BTreeMap<String, String> = paths.into_iter().collect();
+    let mut left = BTreeSet::new();
+    let mut cancelled = BTreeSet::new();
+    let mut contradicted = BTreeSet::new();
+    for (payload,) in rows {
+        let event = pb::Event::decode(payload.as_slice()).expect("an event is a proto Event");
+        let store = event.store_id;
+        match event.detail {
+            Some(pb::event::Detail::ShipmentStageChanged(change)) => {
+                let shipment = (store, change.shipment_id.clone());
+                let has_left =
+                    [pb::ShipmentStage::InTransit, pb::ShipmentStage::Delivered].contains(&change.to_stage());
+                if change.to_stage() == pb::ShipmentStage::Cancelled {
+                    cancelled.insert(shipment);
+                } else if has_left && cancelled.contains(&shipment) {
+                    contradicted.insert(shipment);
+                } else if has_left {
+                    left.insert(shipment);
+                }
+            }
+            Some(pb::event::Detail::PartEnded(end)) if end.state() == pb::PartState::Cancelled => {
+                let path = paths.get(&format!("{store}/{}/{}", end.cancellation_id, end.shipment_id));
+                let shipment = (store, end.shipment_id);
+                if path.is_none_or(|path| path == "CANCEL") && left.contains(&shipment) {
+                    found.push(format!("S1: {} was cancelled after it had left", shipment.1));
+                }
+            }
+            Some(pb::event::Detail::IncidentChanged(incident)) => {
+                contradicted.remove(&(store, incident.subject_id));
+            }
+            _ => {}
+        }
+    }
+    found.extend(contradicted.into_iter().map(|(_, shipment)| format!("S1: {shipment} left after it was cancelled")));
+}

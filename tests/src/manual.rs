@@ -1,0 +1,146 @@
+//! The protos as data: what their comments promise, so that tests can hold the server to it.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_types::method_options::IdempotencyLevel;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use tonic::Code;
+
+/// Field numbers in a `FileDescriptorProto`, of which the paths of comments are made.
+const SERVICES: i32 = 6;
+const METHODS: i32 = 2;
+const ENUMS: i32 = 5;
+const VALUES: i32 = 2;
+
+/// One RPC.
+#[derive(Debug, Clone)]
+pub struct Rpc {
+    pub service: String,
+    pub name: String,
+    pub comment: String,
+    /// `None` where the proto does not say.
+    pub idempotency: Option<IdempotencyLevel>,
+}
+
+impl Rpc {
+    /// Such as `OrderService/GetOrder`.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.service, self.name)
+    }
+}
+
+/// One enum: its values in the order of the proto, as name, number and comment.
+#[derive(Debug, Clone)]
+pub struct Enum {
+    pub name: String,
+    pub values: Vec<(String, i32, String)>,
+}
+
+impl Enum {
+    /// The values without the prefix that all have in common, and without UNSPECIFIED.
+    pub fn short_names(&self) -> Vec<&str> {
+        let unspecified = &self.values[0].0;
+        let prefix = unspecified.strip_suffix("UNSPECIFIED").expect("the first value is UNSPECIFIED");
+        let short = |(name, _, _): &'_ (String, i32, String)| name.strip_prefix(prefix).map(str::len);
+        self.values.iter().skip(1).map(|value| &value.0[value.0.len() - short(value).expect("one prefix")..]).collect()
+    }
+}
+
+/// What the comment of a value of `ErrorReason` promises.
+#[derive(Debug, Clone)]
+pub struct Reason {
+    pub number: i32,
+    pub code: Option<Code>,
+    pub comment: String,
+}
+
+static FILES: LazyLock<Vec<FileDescriptorProto>> = LazyLock::new(|| {
+    let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).expect("a descriptor set");
+    set.file.into_iter().filter(|file| file.package() == "belay.v1").collect()
+});
+
+static REASONS: LazyLock<BTreeMap<String, Reason>> = LazyLock::new(|| {
+    let reasons = enums().into_iter().find(|one| one.name == "ErrorReason").expect("there is an ErrorReason");
+    let reason = |(name, number, comment): (String, i32, String)| {
+        let code = comment.split([' ', '.', ',']).next().and_then(code_of);
+        (name.trim_start_matches("ERROR_REASON_").to_owned(), Reason { number, code, comment })
+    };
+    reasons.values.into_iter().skip(1).map(reason).collect()
+});
+
+/// Every RPC of `belay.v1`.
+pub fn rpcs() -> Vec<Rpc> {
+    let mut rpcs = Vec::new();
+    for file in FILES.iter() {
+        for (service, at) in file.service.iter().zip(0..) {
+            for (method, method_at) in service.method.iter().zip(0..) {
+                let level = method.options.as_ref().and_then(|options| options.idempotency_level);
+                rpcs.push(Rpc {
+                    service: service.name().to_owned(),
+                    name: method.name().to_owned(),
+                    comment: comment(file, &[SERVICES, at, METHODS, method_at]),
+                    idempotency: level.and_then(|level| IdempotencyLevel::try_from(level).ok()),
+                });
+            }
+        }
+    }
+    rpcs
+}
+
+/// Every enum of `belay.v1`.
+pub fn enums() -> Vec<Enum> {
+    let mut enums = Vec::new();
+    for file in FILES.iter() {
+        for (found, at) in file.enum_type.iter().zip(0..) {
+            let values = found.value.iter().zip(0..);
+            let value = |(value, value_at): (&prost_types::EnumValueDescriptorProto, i32)| {
+                (value.name().to_owned(), value.number(), comment(file, &[ENUMS, at, VALUES, value_at]))
+            };
+            enums.push(Enum { name: found.name().to_owned(), values: values.map(value).collect() });
+        }
+    }
+    enums
+}
+
+/// The values of `ErrorReason` by their short names.
+pub fn reasons() -> &'static BTreeMap<String, Reason> {
+    &REASONS
+}
+
+fn comment(file: &FileDescriptorProto, path: &[i32]) -> String {
+    let locations = file.source_code_info.iter().flat_map(|info| &info.location);
+    let found = locations.into_iter().find(|location| location.path == path);
+    found.map(|location| location.leading_comments().replace('\n', " ").trim().to_owned()).unwrap_or_default()
+}
+
+fn code_of(name: &str) -> Option<Code> {
+    let codes = [
+        ("INVALID_ARGUMENT", Code::InvalidArgument),
+        ("DEADLINE_EXCEEDED", Code::DeadlineExceeded),
+        ("NOT_FOUND", Code::NotFound),
+        ("ALREADY_EXISTS", Code::AlreadyExists),
+        ("PERMISSION_DENIED", Code::PermissionDenied),
+        ("RESOURCE_EXHAUSTED", Code::ResourceExhausted),
+        ("FAILED_PRECONDITION", Code::FailedPrecondition),
+        ("ABORTED", Code::Aborted),
+        ("INTERNAL", Code::Internal),
+        ("UNAVAILABLE", Code::Unavailable),
+    ];
+    codes.into_iter().find(|(known, _)| *known == name).map(|(_, code)| code)
+}
+
+/// Holds a refusal to the comment of its reason: the code, and no metadata that is not told of.
+#[track_caller]
+pub fn check<'a>(code: Code, reason: &str, metadata: impl Iterator<Item = &'a String>) {
+    let Some(promised) = reasons().get(reason) else { panic!("{reason:?} is not in ErrorReason") };
+    assert_eq!(Some(code), promised.code, "the code of {reason}");
+    let shared = &reasons()["NOT_ALLOWED"];
+    let is_denial = (shared.number..=reasons()["TOO_LATE_TO_WITHDRAW"].number).contains(&promised.number);
+    for key in metadata {
+        let is_told =
+            |reason: &Reason| reason.comment.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == key);
+        assert!(is_told(promised) || (is_denial && is_told(shared)), "{reason} does not tell of the metadata {key}");
+    }
+}

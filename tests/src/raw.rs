@@ -1,0 +1,102 @@
+//! Calls without the client: for requests that its types cannot express and for answers as they stand on the wire.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use prost::Message;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+use tonic_types::StatusExt;
+
+use crate::manual;
+
+/// A connection that sends any message to any method, in any role.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    channel: Channel,
+}
+
+/// A message that can be sent and shown.
+pub trait AnyRequest: Message + Clone + Debug + Send + Sync + 'static {}
+
+impl<Q: Message + Clone + Debug + Send + Sync + 'static> AnyRequest for Q {}
+
+/// What a call was refused with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub code: Code,
+    /// `ErrorInfo.reason`; empty where there is none.
+    pub reason: String,
+    pub message: String,
+    pub metadata: BTreeMap<String, String>,
+    /// Paths of the violated fields, as the server listed them.
+    pub fields: Vec<String>,
+    /// Types and subjects of the failed preconditions.
+    pub preconditions: Vec<(String, String)>,
+    /// The bytes of `google.rpc.Status`.
+    pub details: Vec<u8>,
+    pub has_retry_info: bool,
+}
+
+impl Raw {
+    pub(crate) fn connect(address: std::net::SocketAddr) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI");
+        Self { channel: endpoint.connect_lazy() }
+    }
+
+    /// Sends `request` to `method`, such as `OrderService/GetOrder`. `role` is the value of the header; empty sends none.
+    pub async fn send<Q, A>(&self, role: &str, method: &str, request: Q) -> Result<A, Status>
+    where
+        Q: AnyRequest,
+        A: Message + Default + Send + Sync + 'static,
+    {
+        let mut request = Request::new(request);
+        if !role.is_empty() {
+            request.metadata_mut().insert("belay-role", role.parse().expect("a role is ASCII"));
+            request.metadata_mut().insert("belay-actor", "raw".parse().expect("a name is ASCII"));
+        }
+        let path: PathAndQuery = format!("/belay.v1.{method}").parse().expect("a method makes a path");
+        let mut grpc = tonic::client::Grpc::new(self.channel.clone());
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let codec: ProstCodec<Q, A> = ProstCodec::default();
+        Ok(grpc.unary(request, path, codec).await?.into_inner())
+    }
+
+    /// Sends a request that must be refused.
+    pub async fn refused<Q: AnyRequest>(&self, role: &str, method: &str, request: Q) -> Refused {
+        match self.send::<Q, ()>(role, method, request.clone()).await {
+            Ok(()) => panic!("{method} took {request:?}"),
+            Err(status) => Refused::of(&status),
+        }
+    }
+}
+
+impl Refused {
+    pub fn of(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        if let Some(info) = info {
+            assert_eq!(info.domain, "belay", "{status:?}");
+            manual::check(status.code(), &info.reason, info.metadata.keys());
+        }
+        let violations = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations);
+        let preconditions = details.precondition_failure().into_iter().flat_map(|failure| &failure.violations);
+        Self {
+            code: status.code(),
+            reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
+            message: status.message().to_owned(),
+            metadata: info.into_iter().flat_map(|info| info.metadata.clone()).collect(),
+            fields: violations.map(|violation| violation.field.clone()).collect(),
+            preconditions: preconditions.map(|one| (one.r#type.clone(), one.subject.clone())).collect(),
+            details: status.details().to_vec(),
+            has_retry_info: details.retry_info().is_some(),
+        }
+    }
+
+    /// Code and reason together, as the contract has them.
+    pub fn what(&self) -> (Code, &str) {
+        (self.code, &self.reason)
+    }
+}

@@ -1,0 +1,105 @@
+//! What no client should send: refused with the documented code and reason, every violated field named, nothing written.
+//!
+//! These requests go past the client, whose types cannot express most of them. Each table starts from a request that is right
+//! and breaks one thing of it a row.
+
+mod cancellations;
+mod lists;
+mod orders;
+mod others;
+mod payments;
+
+use belay_proto::v1 as pb;
+use belay_tests::raw::{AnyRequest, Raw, Refused};
+use belay_tests::{SHOP, TestServer};
+use prost::Message;
+use tonic::Code;
+
+/// One thing that is wrong with a request, and the field that is to be named for it.
+type Row<Q> = (&'static str, fn(&mut Q));
+
+/// Sends the right request with one thing wrong at a time; each must be refused with just the field of its row, and nothing may
+/// be written.
+async fn each_is_an_invalid_field<Q: AnyRequest>(t: &TestServer, role: &str, method: &str, right: &Q, rows: &[Row<Q>]) {
+    let raw = t.raw();
+    let before = t.database.snapshot().await;
+    for (field, break_it) in rows {
+        let mut request = right.clone();
+        break_it(&mut request);
+        let refused = raw.refused(role, method, request.clone()).await;
+        let told = format!("{method} with {field} wrong: {refused:?} for {request:?}");
+        assert_eq!(refused.what(), (Code::InvalidArgument, "INVALID_FIELD"), "{told}");
+        assert_eq!(refused.fields, [*field], "{told}");
+    }
+    assert_eq!(t.database.snapshot().await, before, "{method} wrote something");
+}
+
+/// Sends a request that must be refused so, and write nothing but the refusal itself.
+async fn is_refused<Q: AnyRequest>(
+    t: &TestServer,
+    role: &str,
+    method: &str,
+    request: Q,
+    code: Code,
+    reason: &str,
+) -> Refused {
+    let before = t.database.snapshot().await.without_answers();
+    let refused = t.raw().refused(role, method, request).await;
+    assert_eq!(refused.what(), (code, reason), "{refused:?}");
+    assert_eq!(t.database.snapshot().await.without_answers(), before, "{method} wrote something");
+    refused
+}
+
+/// Sends a request that is right.
+async fn is_taken<Q, A>(raw: &Raw, role: &str, method: &str, request: Q) -> A
+where
+    Q: AnyRequest,
+    A: Message + Default + Send + Sync + 'static,
+{
+    let answer = raw.send(role, method, request.clone()).await;
+    answer.unwrap_or_else(|status| panic!("{method}: {:?} for {request:?}", Refused::of(&status)))
+}
+
+fn eur(minor_units: i64) -> Option<pb::Money> {
+    Some(pb::Money { currency_code: "EUR".to_owned(), minor_units })
+}
+
+/// An order that is right in every field.
+fn create_order(order_id: &str) -> pb::CreateOrderRequest {
+    pb::CreateOrderRequest {
+        store_id: SHOP.to_owned(),
+        order_id: order_id.to_owned(),
+        buyer: Some(pb::Buyer { id: "ann".to_owned(), ..Default::default() }),
+        seller_id: "acme".to_owned(),
+        destination: Some(pb::Destination { country_code: "DE".to_owned(), ..Default::default() }),
+        lines: vec![
+            pb::NewLine { sku: "MUG".to_owned(), quantity: 3, goods: eur(1_000), ..Default::default() },
+            pb::NewLine { sku: "PEN".to_owned(), quantity: 1, goods: eur(500), ..Default::default() },
+        ],
+        ..Default::default()
+    }
+}
+
+/// Characters that are no part of any id, in ways that have broken other services.
+const ODD_IDS: [&str; 12] = [
+    "",
+    " ",
+    "a b",
+    "a:b",
+    "a/b",
+    "../a",
+    "a\0",
+    "a\n",
+    "é",
+    "А-1", // a Cyrillic A
+    "'; DROP TABLE orders; --",
+    "%",
+];
+
+fn long(length: usize) -> String {
+    "x".repeat(length)
+}
+
+fn time(seconds: i64, nanos: i32) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds, nanos })
+}

@@ -1,0 +1,126 @@
+//! Lists asked wrongly.
+
+use belay_proto::v1 as pb;
+use belay_tests::{SHOP, TestServer, run};
+use tonic::Code;
+
+use super::{Row, each_is_an_invalid_field, is_refused, is_taken, long, time};
+
+#[test]
+fn each_filter_of_a_list_is_checked() {
+    let orders: Vec<Row<pb::ListOrdersRequest>> = vec![
+        ("page_size", |r| r.page_size = -1),
+        ("page_size", |r| r.page_size = 1_001),
+        ("buyer_id", |r| r.buyer_id = "a b".to_owned()),
+        ("seller_id", |r| r.seller_id = long(65)),
+        ("state", |r| r.state = 9),
+        ("state", |r| r.state = -1),
+        ("create_time_from", |r| r.create_time_from = time(-1, 0)),
+        ("create_time_before.nanos", |r| r.create_time_before = time(0, -1)),
+    ];
+    let cancellations: Vec<Row<pb::ListCancellationsRequest>> = vec![
+        ("page_size", |r| r.page_size = i32::MIN),
+        ("order_id", |r| r.order_id = "A:1".to_owned()),
+        ("seller_id", |r| r.seller_id = " ".to_owned()),
+        ("state", |r| r.state = 5),
+    ];
+    let shipments: Vec<Row<pb::ListShipmentsRequest>> = vec![
+        ("page_size", |r| r.page_size = i32::MAX),
+        ("order_id", |r| r.order_id = "A:1".to_owned()),
+        ("warehouse_id", |r| r.warehouse_id = "é".to_owned()),
+        ("stage", |r| r.stage = 12),
+    ];
+    let refunds: Vec<Row<pb::ListRefundsRequest>> = vec![
+        ("page_size", |r| r.page_size = -1),
+        ("order_id", |r| r.order_id = "A:1".to_owned()),
+        ("state", |r| r.state = 8),
+    ];
+    let history: Vec<Row<pb::ListOrderHistoryRequest>> =
+        vec![("page_size", |r| r.page_size = 1_001), ("order_id", |r| r.order_id.clear())];
+    run(async |t| {
+        t.place("A-1").await;
+        let store_id = || SHOP.to_owned();
+        let right = pb::ListOrdersRequest { store_id: store_id(), page_size: 1_000, ..Default::default() };
+        each_is_an_invalid_field(t, "support", "OrderService/ListOrders", &right, &orders).await;
+        let _: pb::ListOrdersResponse = is_taken(&t.raw(), "support", "OrderService/ListOrders", right).await;
+        let right = pb::ListCancellationsRequest { store_id: store_id(), ..Default::default() };
+        each_is_an_invalid_field(t, "support", "CancellationService/ListCancellations", &right, &cancellations).await;
+        let right = pb::ListShipmentsRequest { store_id: store_id(), ..Default::default() };
+        each_is_an_invalid_field(t, "support", "FulfillmentService/ListShipments", &right, &shipments).await;
+        let right = pb::ListRefundsRequest { store_id: store_id(), ..Default::default() };
+        each_is_an_invalid_field(t, "support", "RefundService/ListRefunds", &right, &refunds).await;
+        let right =
+            pb::ListOrderHistoryRequest { store_id: store_id(), order_id: "A-1".to_owned(), ..Default::default() };
+        each_is_an_invalid_field(t, "support", "OrderService/ListOrderHistory", &right, &history).await;
+    });
+}
+
+#[test]
+fn a_page_token_is_good_for_its_own_list_store_and_filters_only() {
+    run(async |t| {
+        for order_id in ["A-1", "A-2", "A-3"] {
+            t.place_paid(order_id).await;
+            t.cancel(order_id).await;
+        }
+        let right = pb::ListOrdersRequest {
+            store_id: SHOP.to_owned(),
+            page_size: 1,
+            buyer_id: "ann".to_owned(),
+            ..Default::default()
+        };
+        let method = "OrderService/ListOrders";
+        let page: pb::ListOrdersResponse = is_taken(&t.raw(), "support", method, right.clone()).await;
+        let token = page.next_page_token;
+        assert!(!token.is_empty());
+        // Another page size is no other list.
+        let next = pb::ListOrdersRequest { page_token: token.clone(), page_size: 2, ..right.clone() };
+        let page: pb::ListOrdersResponse = is_taken(&t.raw(), "support", method, next.clone()).await;
+        assert_eq!(page.orders.len(), 2);
+
+        t.create_shop("other", belay_client::calls::FirstPolicy::preset("independent-site")).await;
+        let changes: [fn(&mut pb::ListOrdersRequest); 6] = [
+            |r| r.buyer_id.clear(),
+            |r| r.buyer_id = "bob".to_owned(),
+            |r| r.seller_id = "acme".to_owned(),
+            |r| r.state = 3,
+            |r| r.create_time_from = time(0, 0),
+            |r| r.store_id = "other".to_owned(),
+        ];
+        for change in changes {
+            let mut other = next.clone();
+            change(&mut other);
+            is_refused(t, "support", method, other, Code::InvalidArgument, "PAGE_TOKEN_INVALID").await;
+        }
+        garbage_is_refused(t, &token).await;
+    });
+}
+
+/// Tokens of no list and of another one, given to every list.
+async fn garbage_is_refused(t: &TestServer, of_orders: &str) {
+    let store_id = || SHOP.to_owned();
+    let touched = format!("{}{}", &of_orders[..of_orders.len() - 1], if of_orders.ends_with('0') { '1' } else { '0' });
+    for page_token in ["x", "00", "' OR 1=1", "é", &long(100_000), &touched, of_orders] {
+        let page_token = page_token.to_owned();
+        let invalid = (Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+        let cancellations =
+            pb::ListCancellationsRequest { store_id: store_id(), page_token: page_token.clone(), ..Default::default() };
+        let method = "CancellationService/ListCancellations";
+        let refused = is_refused(t, "support", method, cancellations, invalid.0, invalid.1).await;
+        assert_eq!(refused.fields, ["page_token"]);
+        let shipments =
+            pb::ListShipmentsRequest { store_id: store_id(), page_token: page_token.clone(), ..Default::default() };
+        is_refused(t, "support", "FulfillmentService/ListShipments", shipments, invalid.0, invalid.1).await;
+        let refunds =
+            pb::ListRefundsRequest { store_id: store_id(), page_token: page_token.clone(), ..Default::default() };
+        is_refused(t, "support", "RefundService/ListRefunds", refunds, invalid.0, invalid.1).await;
+        let history = pb::ListOrderHistoryRequest {
+            store_id: store_id(),
+            order_id: "A-1".to_owned(),
+            page_token: page_token.clone(),
+            ..Default::default()
+        };
+        is_refused(t, "support", "OrderService/ListOrderHistory", history, invalid.0, invalid.1).await;
+        let orders = pb::ListOrdersRequest { store_id: store_id(), page_token, ..Default::default() };
+        is_refused(t, "support", "OrderService/ListOrders", orders, invalid.0, invalid.1).await;
+    }
+}

@@ -1,0 +1,11 @@
+//! What breaks: the database, the server, the connection between them, the caller's patience. Whatever it is, what was
+//! acknowledged stays, nothing happens twice, and the same request id finds out what became of a call.
+
+mod callers_gone;
+mod database_killed;
+mod database_refuses;
+mod load;
+mod locked_orders;
+mod lost_replies;
+mod proxy;
+mod server_killed;

@@ -1,0 +1,109 @@
+//! The connection to the database is cut in the middle of a command. The caller is given one right answer all the same, and
+//! what it asked has happened once.
+
+use std::collections::BTreeMap;
+
+use belay_client::{RequestId, Store, Units, reason};
+use belay_tests::instance::{Service, literal, storefront};
+use belay_tests::shop::{TOTAL, eur, new_order};
+use belay_tests::{TestServer, run};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+
+use super::load::whole_payment;
+use super::proxy::{At, Cut, Proxy};
+
+/// COMMITs that are cut, of each kind.
+const COMMITS: usize = 20;
+/// Callers whose commands may share the transaction that is cut.
+const CALLERS: usize = 8;
+/// About as many packets as a cancellation's transaction has on a connection that has prepared none of its statements.
+const STEPS: usize = 32;
+
+/// A server behind a proxy, with one lane, so that commands share transactions.
+async fn behind_a_proxy(t: &TestServer) -> (Proxy, Service) {
+    let proxy = Proxy::start(&t.database.url()).await;
+    let service = Service::start(proxy.url(), |settings| {
+        settings.lanes = 1;
+        settings.connections = 4;
+    });
+    (proxy, service.await)
+}
+
+async fn place_all(t: &TestServer, order_ids: &[String]) {
+    let places = order_ids.iter().map(|order_id| t.place_paid(order_id));
+    futures_util::stream::iter(places).buffer_unordered(CALLERS).for_each(async |_| {}).await;
+}
+
+async fn cancel(shop: &Store, t: &TestServer, order_id: &str) {
+    let request_id = RequestId::mint();
+    let wish =
+        shop.request_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED).request_id(request_id);
+    let answer = wish.clone().await.unwrap_or_else(|error| panic!("{order_id}: {error}"));
+    assert_eq!(wish.await.expect("the same answer"), answer);
+    let order = t.order(order_id).await;
+    assert_eq!(order.cancellations, [answer.cancellation], "{order_id}");
+    assert_eq!((order.refunds.len(), &order.refunds[0].amount.total), (1, &eur(TOTAL)));
+    assert_eq!(order.etag, answer.order_etag, "nothing happened twice");
+}
+
+#[test]
+fn a_commit_without_a_reply_is_found_out() {
+    run(async |t| {
+        let (proxy, service) = behind_a_proxy(t).await;
+        // What the caller is told is what the server says: this client repeats nothing.
+        let belay = literal(service.address());
+        let (shop, money) = (storefront(&belay), belay_tests::instance::payments(&belay));
+        for cut in [Cut::BeforeRequest, Cut::BeforeReply] {
+            for round in 0..COMMITS {
+                let order_ids: Vec<String> = (0..CALLERS).map(|caller| format!("{cut:?}-{round}-{caller}")).collect();
+                // A round cuts creations, payments or cancellations.
+                if round % 3 == 0 {
+                    proxy.cut(At::Commit, cut);
+                }
+                let placed = join_all(order_ids.iter().map(|id| new_order(&shop, id).send())).await;
+                if round % 3 == 1 {
+                    proxy.cut(At::Commit, cut);
+                }
+                let paid = join_all(order_ids.iter().map(|id| whole_payment(&money, id).send())).await;
+                if round % 3 == 2 {
+                    proxy.cut(At::Commit, cut);
+                }
+                join_all(order_ids.iter().map(|id| cancel(&shop, t, id))).await;
+                assert_eq!(proxy.take_cut().as_deref(), Some("COMMIT"), "round {round}");
+                for (placed, paid) in placed.into_iter().zip(paid) {
+                    let (placed, paid) = (placed.expect("an order"), paid.expect("a payment"));
+                    assert_eq!(placed.value.totals.captured, eur(0));
+                    assert_eq!((paid.value.totals.captured, paid.value.payments.len()), (eur(TOTAL), 1));
+                }
+            }
+        }
+        service.stop().await;
+        let (versions,): (String,) = t.database.row("SELECT GROUP_CONCAT(DISTINCT version) FROM orders", ()).await;
+        assert_eq!(versions, "3", "each order was placed, paid and cancelled once");
+    });
+}
+
+#[test]
+fn a_cancellation_survives_a_cut_at_any_of_its_steps() {
+    run(async |t| {
+        let (proxy, service) = behind_a_proxy(t).await;
+        let shop = storefront(&literal(service.address()));
+        let mut cuts: BTreeMap<String, usize> = BTreeMap::new();
+        for cut in [Cut::BeforeRequest, Cut::BeforeReply] {
+            let order_ids: Vec<String> = (0..STEPS).map(|step| format!("{cut:?}-{step}")).collect();
+            place_all(t, &order_ids).await;
+            for (step, order_id) in order_ids.iter().enumerate() {
+                proxy.cut(At::Step(step), cut);
+                cancel(&shop, t, order_id).await;
+                // How many steps there are depends on what the connection has prepared before.
+                let text = proxy.take_cut().unwrap_or_else(|| "(none)".to_owned());
+                *cuts.entry(text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).or_default() += 1;
+            }
+        }
+        eprintln!("{cuts:#?}");
+        let none = cuts.get("(none)").copied().unwrap_or_default();
+        assert!(cuts["BEGIN"] == 2 && none < STEPS, "{cuts:?}");
+        service.stop().await;
+    });
+}

@@ -1,0 +1,186 @@
+//! A proxy between a server and mysqld that understands the packets of MySQL's protocol, well enough to cut the connection at
+//! one of them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mysql_async::Opts;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// On which side of mysqld the connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// mysqld never sees the packet.
+    BeforeRequest,
+    /// mysqld has done what the packet says, but its reply is lost.
+    BeforeReply,
+}
+
+/// Which packet of a writing transaction is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// Counted from BEGIN, which is 0.
+    Step(usize),
+    Commit,
+}
+
+/// What the proxy is to do next; it does it once.
+#[derive(Debug, Default)]
+struct Plan {
+    armed: Option<(At, Cut)>,
+    /// What was cut.
+    done: Vec<String>,
+}
+
+/// How long a reply is waited for.
+const REPLY_MAX: Duration = Duration::from_secs(5);
+
+/// Ends with the test.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    plan: Arc<Mutex<Plan>>,
+    url: SecretString,
+    _connections: JoinSet<()>,
+}
+
+impl Proxy {
+    /// Listens in front of the mysqld of `database`.
+    pub(super) async fn start(database: &SecretString) -> Self {
+        let options = Opts::from_url(database.expose_secret()).expect("a URL of MySQL");
+        let behind = format!("{}:{}", options.ip_or_hostname(), options.tcp_port());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a listener has an address");
+        let url = database.expose_secret().replacen(&behind, &address.to_string(), 1);
+        let plan = Arc::<Mutex<Plan>>::default();
+        let mut connections = JoinSet::new();
+        connections.spawn(accept(listener, behind.parse().expect("mysqld is on this machine"), plan.clone()));
+        Self { plan, url: SecretString::from(url), _connections: connections }
+    }
+
+    /// The database's, through the proxy.
+    pub(super) fn url(&self) -> SecretString {
+        self.url.clone()
+    }
+
+    /// Cuts the next writing transaction that comes to this packet.
+    pub(super) fn cut(&self, at: At, cut: Cut) {
+        self.plan().armed = Some((at, cut));
+    }
+
+    /// What was cut since this was last asked; nothing is cut any more.
+    pub(super) fn take_cut(&self) -> Option<String> {
+        let mut plan = self.plan();
+        plan.armed = None;
+        plan.done.pop()
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn accept(listener: TcpListener, behind: SocketAddr, plan: Arc<Mutex<Plan>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        let plan = plan.clone();
+        connections.spawn(async move {
+            // However it ends, both sides are closed.
+            let _ = forward(client, behind, &plan).await;
+        });
+    }
+}
+
+/// Hands on what comes until one side closes or the plan says to cut.
+async fn forward(mut client: TcpStream, behind: SocketAddr, plan: &Mutex<Plan>) -> io::Result<()> {
+    let mut mysqld = TcpStream::connect(behind).await?;
+    client.set_nodelay(true)?;
+    mysqld.set_nodelay(true)?;
+    let (mut request, mut reply) = (Vec::with_capacity(64 * 1024), vec![0; 64 * 1024]);
+    // The next packet's number in the transaction, where one is open.
+    let mut step = None;
+    loop {
+        tokio::select! {
+            read = client.read_buf(&mut request) => {
+                if read? == 0 {
+                    return Ok(());
+                }
+                while let Some(length) = packet_length(&request) {
+                    let packet: Vec<u8> = request.drain(..length).collect();
+                    let cut = Command::of(&packet).and_then(|command| cut_of(command, &mut step, plan));
+                    if cut == Some(Cut::BeforeRequest) {
+                        return Ok(());
+                    }
+                    mysqld.write_all(&packet).await?;
+                    if cut == Some(Cut::BeforeReply) {
+                        // With its first byte here, it is done there.
+                        let _ = timeout(REPLY_MAX, mysqld.read(&mut reply)).await;
+                        return Ok(());
+                    }
+                }
+            }
+            read = mysqld.read(&mut reply) => match read? {
+                0 => return Ok(()),
+                length => client.write_all(&reply[..length]).await?,
+            }
+        }
+    }
+}
+
+/// Counts the packets of a writing transaction and says whether this one is to be cut.
+fn cut_of(command: Command, step: &mut Option<usize>, plan: &Mutex<Plan>) -> Option<Cut> {
+    if command.text == "BEGIN" {
+        *step = Some(0);
+    }
+    // To the end of a statement there is no reply; it is no step.
+    if command.text == "(close)" {
+        return None;
+    }
+    let number = (*step)?;
+    let ends = ["COMMIT", "ROLLBACK"].contains(&&*command.text);
+    *step = (!ends).then_some(number + 1);
+    let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
+    let (at, cut) = plan.armed?;
+    let is_there = match at {
+        At::Step(step) => step == number,
+        At::Commit => command.text == "COMMIT",
+    };
+    if !is_there {
+        return None;
+    }
+    plan.armed = None;
+    plan.done.push(command.text);
+    Some(cut)
+}
+
+/// A length of three bytes, a number, and so many bytes.
+fn packet_length(bytes: &[u8]) -> Option<usize> {
+    let &[a, b, c, _, ..] = bytes else { return None };
+    let length = 4 + usize::from(a) + (usize::from(b) << 8) + (usize::from(c) << 16);
+    (bytes.len() >= length).then_some(length)
+}
+
+/// A packet that begins something; those of the handshake have higher numbers.
+#[derive(Debug)]
+struct Command {
+    /// Of a query or of what is prepared; else the command's name.
+    text: String,
+}
+
+impl Command {
+    fn of(packet: &[u8]) -> Option<Self> {
+        let [_, _, _, 0, command, rest @ ..] = packet else { return None };
+        let text = match command {
+            0x03 | 0x16 => String::from_utf8_lossy(rest).into_owned(),
+            0x17 => "(execute)".to_owned(),
+            0x19 => "(close)".to_owned(),
+            other => format!("({other:#x})"),
+        };
+        Some(Self { text })
+    }
+}

@@ -1,0 +1,21 @@
+//! Everything that Belay promises, tried through the client on a real database. One binary, so that it links once.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect is a failure, whatever it is")]
+
+mod bad_input;
+mod cancellations;
+mod contract;
+mod denials;
+mod engine;
+mod faults;
+mod fulfillment;
+mod gates;
+mod grpcurl;
+mod harness;
+mod orders;
+mod previews;
+mod races;
+mod refunds;
+mod s000_independent_site;
+mod stores_and_policies;
+mod tidy;
