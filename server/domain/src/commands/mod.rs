@@ -1,6 +1,6 @@
 //! The commands: one file each, with its `decide`.
 //!
-//! A decision checks everything and then writes once: it works on a [`Draft`] of the order, which nobody sees unless the
+//! A decision checks everything and then writes once: it works on a draft of the order, which nobody sees unless the
 //! decision is accepted.
 
 mod create_order;
