@@ -70,7 +70,7 @@ impl Job {
             // Guarded by the order's primary key, with the fingerprint on the order.
             Work::Create(_) => None,
             // Twice is harmless.
-            Work::Decide(Command::Settle | Command::LeaseRefunds(_)) => None,
+            Work::Decide(Command::Settle) => None,
             Work::Decide(
                 Command::RecordPayment(_)
                 | Command::RequestCancellation(_)
@@ -78,6 +78,8 @@ impl Job {
                 | Command::MarkReady(_)
                 | Command::DispatchShipment(_)
                 | Command::RecordTracking(_)
+                // Its id is made here and never comes again; but a lost commit must not hide the leases from their worker.
+                | Command::LeaseRefunds(_)
                 | Command::RecordRefundResult(_),
             ) => Some(self.decision_key()),
         }

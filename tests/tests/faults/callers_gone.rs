@@ -8,6 +8,7 @@ use belay_tests::instance::{insistent, payments, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order_of, pay};
 use belay_tests::{TestServer, run};
 use futures_util::StreamExt;
+use tokio::join;
 use tokio::time::{Instant, timeout};
 
 use super::load::whole_payment;
@@ -60,9 +61,10 @@ fn a_call_that_is_given_up_lands_whole_or_not_at_all() {
             let request_id = RequestId::mint();
             let patience = longest * step / ABORTS;
             // Reads are given up as well: it is they that would leave rows on a connection.
-            let (write, _) = tokio::join!(
+            let (write, ..) = join!(
                 timeout(patience, wish(order_id, request_id).send()),
-                timeout(patience, shop.get_order(&**order_id).send())
+                timeout(patience, shop.get_order(&**order_id).send()),
+                timeout(patience, shop.list_order_history(&**order_id).send())
             );
             let has_landed = is_cancelled(t, order_id).await;
 
@@ -86,6 +88,8 @@ fn a_call_that_is_given_up_lands_whole_or_not_at_all() {
             let order = shop.get_order(&**order_id).await.expect("the order");
             assert_eq!((order.order_id.as_str(), order.buyer_id.as_str()), (&**order_id, &*format!("b-{order_id}")));
             assert_eq!((order.totals.captured, order.cancellations.len()), (eur(TOTAL), 1));
+            let history = shop.list_order_history(&**order_id).await.expect("a history");
+            assert!(history.items.iter().all(|event| event.order_id == **order_id), "{order_id}: {history:?}");
         });
         all(reads).await;
     });

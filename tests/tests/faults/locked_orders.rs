@@ -1,6 +1,7 @@
 //! Somebody who goes past Belay holds the row of an order: an operator with a client of MySQL, a backup, another server that
 //! hangs. Only the callers of that order notice.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use belay_client::model::OrderState;
@@ -40,12 +41,20 @@ fn a_locked_order_holds_up_nobody_else() {
         somebody.query_drop("BEGIN").await.unwrap();
         somebody.exec_drop("SELECT version FROM orders WHERE order_key = ? FOR UPDATE", (key,)).await.unwrap();
 
-        let (mut at_last, mut told) = (0, 0);
+        // Its callers keep coming, for as long as it is held.
+        let (is_free, told) = (AtomicBool::new(false), AtomicUsize::new(0));
         let literal = storefront(&literal(service.address()));
-        let busy = join_all(
-            (0..BUSY_CALLERS)
-                .map(|_| literal.request_cancellation("HELD", Units::all()).reason(reason::NO_LONGER_WANTED).send()),
-        );
+        let busy = join_all((0..BUSY_CALLERS).map(async |_| {
+            while !is_free.load(Ordering::Relaxed) {
+                match literal.request_cancellation("HELD", Units::all()).reason(reason::NO_LONGER_WANTED).await {
+                    Ok(requested) => assert_eq!(requested.order_state, OrderState::Cancelled),
+                    outcome => {
+                        assert!(refused(outcome, Kind::Unavailable, "CONTENTION").retry_after().is_some());
+                        told.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }));
         let others = async {
             let mut took = Vec::with_capacity(OTHERS);
             for number in 0..OTHERS {
@@ -55,22 +64,12 @@ fn a_locked_order_holds_up_nobody_else() {
                 shop.get_order(&*order_id).await.expect("an order");
                 took.push(begun.elapsed());
             }
+            is_free.store(true, Ordering::Relaxed);
             somebody.query_drop("ROLLBACK").await.unwrap();
             took
         };
-        let (busy, took) = join!(busy, others);
-        for outcome in busy {
-            match outcome {
-                Ok(_) => at_last += 1,
-                Err(error) => {
-                    assert_eq!(error.kind(), Kind::Unavailable, "{error}");
-                    assert_eq!(error.reason().map(|reason| reason.as_str()), Some("CONTENTION"));
-                    assert!(error.retry_after().is_some());
-                    told += 1;
-                }
-            }
-        }
-        eprintln!("{at_last} waited, {told} were told CONTENTION");
+        let (_, took) = join!(busy, others);
+        eprintln!("{told:?} times a caller was told CONTENTION");
         assert_not_held_up(took);
         let cancelled = shop.request_cancellation("HELD", Units::all()).reason(reason::NO_LONGER_WANTED).await;
         assert_eq!(cancelled.expect("nobody holds it").order_state, OrderState::Cancelled);
@@ -96,7 +95,12 @@ fn an_order_that_somebody_is_about_to_create_holds_up_nobody_else() {
         ] {
             somebody.query_drop(sql).await.unwrap();
         }
-        let creating = new_order(&shop, "HELD").timeout(Duration::from_secs(20)).send();
+        let is_over = AtomicBool::new(false);
+        let creating = async {
+            while !is_over.load(Ordering::Relaxed) {
+                refused(new_order(&shop, "HELD").await, Kind::Unavailable, "CONTENTION");
+            }
+        };
         let others = async {
             let mut took = Vec::with_capacity(OTHERS);
             for number in 0..OTHERS {
@@ -104,15 +108,12 @@ fn an_order_that_somebody_is_about_to_create_holds_up_nobody_else() {
                 new_order(&shop, &format!("FREE-{number}")).await.expect("an order");
                 took.push(begun.elapsed());
             }
+            is_over.store(true, Ordering::Relaxed);
             took
         };
-        let (held, took) = join!(creating, others);
+        let ((), took) = join!(creating, others);
         somebody.query_drop("COMMIT").await.unwrap();
         assert_not_held_up(took);
-        match held {
-            Ok(placed) => assert_eq!(placed.order_id, "HELD"),
-            Err(_) => drop(refused(held, Kind::Unavailable, "CONTENTION")),
-        }
         until("the order is free", async || new_order(&shop, "HELD").await.ok()).await;
         service.stop().await;
     });

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use belay_client::{RequestId, Store, Units, reason};
-use belay_tests::instance::{Service, literal, storefront};
+use belay_tests::instance::{Service, literal, payments, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order};
 use belay_tests::{TestServer, run};
 use futures_util::StreamExt;
@@ -53,7 +53,7 @@ fn a_commit_without_a_reply_is_found_out() {
         let (proxy, service) = behind_a_proxy(t).await;
         // What the caller is told is what the server says: this client repeats nothing.
         let belay = literal(service.address());
-        let (shop, money) = (storefront(&belay), belay_tests::instance::payments(&belay));
+        let (shop, money) = (storefront(&belay), payments(&belay));
         for cut in [Cut::BeforeRequest, Cut::BeforeReply] {
             for round in 0..COMMITS {
                 let order_ids: Vec<String> = (0..CALLERS).map(|caller| format!("{cut:?}-{round}-{caller}")).collect();
@@ -81,6 +81,25 @@ fn a_commit_without_a_reply_is_found_out() {
         service.stop().await;
         let (versions,): (String,) = t.database.row("SELECT GROUP_CONCAT(DISTINCT version) FROM orders", ()).await;
         assert_eq!(versions, "3", "each order was placed, paid and cancelled once");
+    });
+}
+
+#[test]
+fn a_claim_whose_commit_has_no_reply_hands_its_refunds_out() {
+    run(async |t| {
+        let (proxy, service) = behind_a_proxy(t).await;
+        let money = payments(&literal(service.address()));
+        for cut in [Cut::BeforeRequest, Cut::BeforeReply] {
+            let order_id = format!("{cut:?}");
+            t.place_paid(&order_id).await;
+            t.cancel(&order_id).await;
+            proxy.cut(At::Commit, cut);
+            let claimed = money.claim_refunds("w-1").await.expect("a claim");
+            assert_eq!(proxy.take_cut().as_deref(), Some("COMMIT"));
+            let claimed: Vec<&str> = claimed.iter().map(|refund| refund.order_id.as_str()).collect();
+            assert_eq!(claimed, [&*order_id]);
+        }
+        service.stop().await;
     });
 }
 
