@@ -14,7 +14,7 @@ use belay_domain::ids::{OrderId, StoreId};
 use belay_server::engine::{Class, EngineError, LANE_QUEUE_MAX, Submission, Work};
 use belay_tests::instance::{Service, insistent, literal, payments, session, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order, new_order_of, pay};
-use belay_tests::{SHOP, TestServer, refused, run, run_at, until};
+use belay_tests::{SHOP, TestServer, run, run_at, until};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -64,7 +64,11 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
         let (is_over, told) = (AtomicBool::new(false), AtomicUsize::new(0));
         let panicking = join_all(doomed.iter().map(async |id| {
             while !is_over.load(Ordering::Relaxed) {
-                let error = refused(wish(id).await, Kind::Internal, "INTERNAL");
+                let error = wish(id).await.expect_err("its policy is missing");
+                assert_eq!(
+                    (error.kind(), error.reason().map(|reason| reason.as_str())),
+                    (Kind::Internal, Some("INTERNAL"))
+                );
                 assert_eq!(error.message(), "an internal error; its trace id is in the details");
                 assert!(error.metadata().contains_key("trace_id"));
                 told.fetch_add(1, Ordering::Relaxed);
