@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use belay_proto::v1;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::App;
@@ -88,13 +88,12 @@ impl Server {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
             .http2_max_local_error_reset_streams(Some(PENDING_RESETS_MAX))
-            .tcp_nodelay(true)
             // Outermost: what is too large is refused before anything reads it.
             .layer(rpc::limits::layer())
             .add_routes(routes);
 
         // Nagle's algorithm would hold back small replies.
-        let incoming = TcpListenerStream::new(listener);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         tasks.spawn({
             let close_doors = close_doors.clone();
             async move {
