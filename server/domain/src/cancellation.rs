@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::actor::{Actor, Role};
 use crate::money::Amounts;
 use crate::names::named_enum;
-use crate::policy::{Effect, GateSpec, NextAction, RefundPlan};
+use crate::policy::{Effect, GateSpec, GoodsCondition, NextAction, RefundPlan};
+use crate::rejection::LineQuantity;
+use crate::shipment::Stage;
 use crate::units::UnitSet;
+
+/// The reason under which a parcel that comes home by itself is cancelled.
+pub const PARCEL_RETURNED: &str = "PARCEL_RETURNED";
 
 named_enum! {
     /// How a unit may still be kept from the buyer, or come back.
@@ -64,6 +69,7 @@ named_enum! {
         WarehouseStop = "WAREHOUSE_STOP",
         CarrierIntercept = "CARRIER_INTERCEPT",
         ParcelReceipt = "PARCEL_RECEIPT",
+        LossConfirmation = "LOSS_CONFIRMATION",
     }
 }
 
@@ -74,7 +80,7 @@ impl GateKind {
             GateKind::SellerConsent => Role::Seller,
             GateKind::SupportReview => Role::Support,
             GateKind::WarehouseStop | GateKind::ParcelReceipt => Role::Warehouse,
-            GateKind::CarrierIntercept => Role::Carrier,
+            GateKind::CarrierIntercept | GateKind::LossConfirmation => Role::Carrier,
         }
     }
 
@@ -82,7 +88,10 @@ impl GateKind {
     pub fn is_consent(self) -> bool {
         match self {
             GateKind::SellerConsent | GateKind::SupportReview => true,
-            GateKind::WarehouseStop | GateKind::CarrierIntercept | GateKind::ParcelReceipt => false,
+            GateKind::WarehouseStop
+            | GateKind::CarrierIntercept
+            | GateKind::ParcelReceipt
+            | GateKind::LossConfirmation => false,
         }
     }
 }
@@ -106,7 +115,65 @@ pub struct Gate {
     pub state: GateState,
     pub open_time: Option<Timestamp>,
     pub respond_by: Option<Timestamp>,
+    /// Its party is reminded then; `None` once it was, and where the policy reminds nobody.
+    pub remind_at: Option<Timestamp>,
     pub close_time: Option<Timestamp>,
+    /// `None` while nobody has answered, and where the part ended otherwise.
+    pub answer: Option<GateAnswer>,
+}
+
+/// Who closed a gate, and what they said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateAnswer {
+    /// SYSTEM where it was silence.
+    pub by: Actor,
+    /// A word of the party's own, such as the reason of a rejection.
+    pub code: Option<String>,
+    pub note: Option<String>,
+    pub evidence: Vec<String>,
+    /// Where the warehouse found the shipment when it was told to stop it.
+    pub stage_seen: Option<Stage>,
+    /// What the warehouse has to put back on its shelves.
+    pub put_back: Vec<LineQuantity>,
+}
+
+impl GateAnswer {
+    pub fn by(actor: Actor) -> Self {
+        Self { by: actor, code: None, note: None, evidence: Vec::new(), stage_seen: None, put_back: Vec::new() }
+    }
+}
+
+named_enum! {
+    /// Whether the buyer gets a label for the way back.
+    pub enum LabelState {
+        Issued = "ISSUED",
+        UnavailableInRegion = "UNAVAILABLE_IN_REGION",
+    }
+}
+
+/// Goods that came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    pub condition: GoodsCondition,
+    pub receive_time: Timestamp,
+}
+
+/// What was kept of the money for the units because the buyer bears it, in minor units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deductions {
+    /// The charge for the way out and its tax.
+    pub outbound_shipping: i64,
+    /// The price of the return label.
+    pub return_shipping: i64,
+    /// What the return schedule takes off the price of the units and their tax.
+    pub by_schedule: i64,
+}
+
+/// What a part gives back, and what it does not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRefund {
+    pub amounts: Amounts,
+    pub deductions: Deductions,
 }
 
 /// The portion of a cancellation inside one shipment.
@@ -125,12 +192,26 @@ pub struct Part {
     pub plan: RefundPlan,
     /// What comes back for these units: expected while the part waits, exact once it is cancelled.
     pub refund: Amounts,
+    pub deductions: Deductions,
+    /// Of a return.
+    pub label: Option<LabelState>,
+    pub receipt: Option<Receipt>,
+    /// What the cancelled units ask of the stock; empty until then.
+    pub effects: Vec<Effect>,
     pub gates: Vec<Gate>,
 }
 
 impl Part {
     pub fn open_gate(&self) -> Option<&Gate> {
         self.gates.iter().find(|gate| gate.state == GateState::Open)
+    }
+
+    pub fn waits_for(&self, kind: GateKind) -> bool {
+        self.state == PartState::Waiting && self.open_gate().is_some_and(|gate| gate.spec.kind == kind)
+    }
+
+    pub fn has_passed(&self, kind: GateKind) -> bool {
+        self.gates.iter().any(|gate| gate.spec.kind == kind && gate.state == GateState::Passed)
     }
 }
 
@@ -144,6 +225,8 @@ pub struct Cancellation {
     /// Counts against the seller's quality.
     pub counted: bool,
     pub effects: Vec<Effect>,
+    /// What whoever gave the reason had better do afterwards.
+    pub next_actions: Vec<NextAction>,
     /// Whose wish it is.
     pub requester: Actor,
     /// Who brought it: support for a buyer, the storefront for its buyer.
@@ -155,6 +238,14 @@ pub struct Cancellation {
 }
 
 impl Cancellation {
+    /// Granted to the buyer by the policy alone, without anybody's consent: whoever ships must be told.
+    pub fn is_auto_approved(&self) -> bool {
+        let asks_consent = |part: &Part| part.gates.iter().any(|gate| gate.spec.kind.is_consent());
+        self.requester.role == Role::Buyer
+            && self.state() == CancellationState::Completed
+            && !self.parts.iter().any(asks_consent)
+    }
+
     pub fn state(&self) -> CancellationState {
         let any = |state| self.parts.iter().any(|part| part.state == state);
         if any(PartState::Waiting) {

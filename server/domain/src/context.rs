@@ -3,22 +3,51 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::actor::Actor;
 use crate::ids::{CarrierId, StoreId, WarehouseId};
-use crate::policy::{CarrierFacts, Policies};
+use crate::money::Money;
+use crate::policy::{Calendar, Policies};
 
 /// A store's reference data, as of the decision.
 #[derive(Debug, Clone)]
 pub struct StoreFacts {
     pub id: StoreId,
     pub policies: Policies,
-    pub carriers: BTreeMap<CarrierId, CarrierFacts>,
-    /// IANA time zones by warehouse.
-    pub warehouses: BTreeMap<WarehouseId, String>,
+    /// Calendar days are counted in it.
+    pub time_zone: TimeZone,
+    pub carriers: BTreeMap<CarrierId, Carrier>,
+    pub warehouses: BTreeMap<WarehouseId, Warehouse>,
     /// Where an order goes that names no shipments.
     pub default_route: Option<(WarehouseId, CarrierId)>,
+}
+
+/// What a carrier can do: nothing, as long as nobody said otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Carrier {
+    /// Can bring a parcel back that is on its way.
+    pub in_transit_cancel: bool,
+    /// Is the marketplace's partner, not the seller's own.
+    pub partner_delivery: bool,
+    /// By the country that the parcel comes back from.
+    pub return_labels: BTreeMap<String, ReturnLabel>,
+}
+
+/// A prepaid label for the way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReturnLabel {
+    /// What a buyer is charged who bears the way back; none costs nothing. Orders in another currency have no label.
+    pub price: Option<Money>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warehouse {
+    /// ISO 3166-1 alpha-2. Where nobody said it, no shipment is known to cross a border.
+    pub country_code: Option<String>,
+    /// When people work there.
+    pub calendar: Calendar,
 }
 
 /// One decision's time, caller and reference data.

@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use crate::actor::Actor;
 use crate::cancellation::{GateKind, GateState, PartState};
-use crate::incident::IncidentKind;
+use crate::incident::{IncidentKind, Resolution};
 use crate::money::Amounts;
 use crate::names::named_enum;
 use crate::payment::PaymentFact;
-use crate::policy::{Effect, Notification};
+use crate::policy::{Effect, GoodsCondition, Notification};
 use crate::refund::RefundState;
-use crate::shipment::{Stage, TrackingFact};
+use crate::shipment::{InterceptState, Stage, TrackingFact};
+use crate::units::UnitSet;
 
 named_enum! {
     /// What happened; the name of an event on the wire and in SQL.
@@ -32,6 +33,17 @@ named_enum! {
         RefundStateChanged = "REFUND_STATE_CHANGED",
         IncidentOpened = "INCIDENT_OPENED",
         TrackingRecorded = "TRACKING_RECORDED",
+        CancellationWithdrawn = "CANCELLATION_WITHDRAWN",
+        GateReminder = "GATE_REMINDER",
+        IncidentResolved = "INCIDENT_RESOLVED",
+        ShipmentHeld = "SHIPMENT_HELD",
+        HoldEnded = "HOLD_ENDED",
+        ShipmentSplit = "SHIPMENT_SPLIT",
+        InterceptChanged = "INTERCEPT_CHANGED",
+        ParcelReceived = "PARCEL_RECEIVED",
+        PreparationOverdue = "PREPARATION_OVERDUE",
+        RefundOverdue = "REFUND_OVERDUE",
+        PaymentVerified = "PAYMENT_VERIFIED",
     }
 }
 
@@ -60,21 +72,122 @@ pub struct Event {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventDetail {
-    OrderCreated { total: Amounts },
-    PaymentRecorded { payment: u32, fact: PaymentFact, amount: i64, occurred_time: Option<Timestamp> },
+    OrderCreated {
+        total: Amounts,
+    },
+    PaymentRecorded {
+        payment: u32,
+        fact: PaymentFact,
+        amount: i64,
+        occurred_time: Option<Timestamp>,
+    },
     OrderPaid,
-    OrderClosedUnpaid { cancellation: u32 },
-    ShipmentStageChanged { shipment: u32, from: Stage, to: Stage, fence: u32 },
-    CancellationRequested { cancellation: u32, reason: String },
-    CancellationCompleted { cancellation: u32, refund: Amounts, effects: Vec<Effect>, counted: bool },
-    CancellationRejected { cancellation: u32, close_reason: Option<String> },
-    GateOpened { cancellation: u32, shipment: u32, gate: GateKind, respond_by: Option<Timestamp> },
-    GateClosed { cancellation: u32, shipment: u32, gate: GateKind, state: GateState },
-    PartEnded { cancellation: u32, shipment: u32, state: PartState, refused_reason: Option<String> },
-    RefundCreated { refund: u32, amounts: Amounts, due_by: Timestamp },
-    RefundStateChanged { refund: u32, from: RefundState, to: RefundState },
-    IncidentOpened { incident: u32, kind: IncidentKind },
-    TrackingRecorded { shipment: u32, fact: TrackingFact, occurred_time: Timestamp },
+    OrderClosedUnpaid {
+        cancellation: u32,
+    },
+    ShipmentStageChanged {
+        shipment: u32,
+        from: Stage,
+        to: Stage,
+        fence: u32,
+    },
+    CancellationRequested {
+        cancellation: u32,
+        reason: String,
+    },
+    CancellationCompleted {
+        cancellation: u32,
+        refund: Amounts,
+        effects: Vec<Effect>,
+        counted: bool,
+    },
+    CancellationRejected {
+        cancellation: u32,
+        close_reason: Option<String>,
+    },
+    GateOpened {
+        cancellation: u32,
+        shipment: u32,
+        gate: GateKind,
+        respond_by: Option<Timestamp>,
+    },
+    GateClosed {
+        cancellation: u32,
+        shipment: u32,
+        gate: GateKind,
+        state: GateState,
+    },
+    PartEnded {
+        cancellation: u32,
+        shipment: u32,
+        state: PartState,
+        refused_reason: Option<String>,
+        units: UnitSet,
+        /// What the cancelled units ask of the warehouse's stock.
+        effects: Vec<Effect>,
+    },
+    RefundCreated {
+        refund: u32,
+        amounts: Amounts,
+        due_by: Timestamp,
+    },
+    RefundStateChanged {
+        refund: u32,
+        from: RefundState,
+        to: RefundState,
+    },
+    IncidentOpened {
+        incident: u32,
+        kind: IncidentKind,
+    },
+    TrackingRecorded {
+        shipment: u32,
+        fact: TrackingFact,
+        occurred_time: Timestamp,
+    },
+    CancellationWithdrawn {
+        cancellation: u32,
+    },
+    GateReminder {
+        cancellation: u32,
+        shipment: u32,
+        gate: GateKind,
+        respond_by: Option<Timestamp>,
+    },
+    IncidentResolved {
+        incident: u32,
+        kind: IncidentKind,
+        resolution: Option<Resolution>,
+    },
+    ShipmentHeld {
+        shipment: u32,
+        until: Timestamp,
+    },
+    HoldEnded {
+        shipment: u32,
+    },
+    ShipmentSplit {
+        shipment: u32,
+        into: Vec<u32>,
+    },
+    InterceptChanged {
+        shipment: u32,
+        state: InterceptState,
+    },
+    ParcelReceived {
+        shipment: u32,
+        condition: GoodsCondition,
+        units: UnitSet,
+    },
+    PreparationOverdue {
+        shipment: u32,
+        prepare_by: Timestamp,
+    },
+    RefundOverdue {
+        refund: u32,
+        due_by: Timestamp,
+    },
+    PaymentVerified,
 }
 
 impl EventDetail {
@@ -95,6 +208,17 @@ impl EventDetail {
             EventDetail::RefundStateChanged { .. } => EventType::RefundStateChanged,
             EventDetail::IncidentOpened { .. } => EventType::IncidentOpened,
             EventDetail::TrackingRecorded { .. } => EventType::TrackingRecorded,
+            EventDetail::CancellationWithdrawn { .. } => EventType::CancellationWithdrawn,
+            EventDetail::GateReminder { .. } => EventType::GateReminder,
+            EventDetail::IncidentResolved { .. } => EventType::IncidentResolved,
+            EventDetail::ShipmentHeld { .. } => EventType::ShipmentHeld,
+            EventDetail::HoldEnded { .. } => EventType::HoldEnded,
+            EventDetail::ShipmentSplit { .. } => EventType::ShipmentSplit,
+            EventDetail::InterceptChanged { .. } => EventType::InterceptChanged,
+            EventDetail::ParcelReceived { .. } => EventType::ParcelReceived,
+            EventDetail::PreparationOverdue { .. } => EventType::PreparationOverdue,
+            EventDetail::RefundOverdue { .. } => EventType::RefundOverdue,
+            EventDetail::PaymentVerified => EventType::PaymentVerified,
         }
     }
 
@@ -111,7 +235,18 @@ impl EventDetail {
             EventDetail::CancellationRejected { .. } => Some(Notification::CancellationRejected),
             EventDetail::RefundCreated { .. } => Some(Notification::RefundCreated),
             EventDetail::RefundStateChanged { to: RefundState::Settled, .. } => Some(Notification::RefundSettled),
+            EventDetail::CancellationWithdrawn { .. } => Some(Notification::CancellationWithdrawn),
+            EventDetail::ParcelReceived { .. } => Some(Notification::ParcelReceived),
             EventDetail::ShipmentStageChanged { .. }
+            | EventDetail::GateReminder { .. }
+            | EventDetail::IncidentResolved { .. }
+            | EventDetail::ShipmentHeld { .. }
+            | EventDetail::HoldEnded { .. }
+            | EventDetail::ShipmentSplit { .. }
+            | EventDetail::InterceptChanged { .. }
+            | EventDetail::PreparationOverdue { .. }
+            | EventDetail::RefundOverdue { .. }
+            | EventDetail::PaymentVerified
             | EventDetail::PaymentRecorded { .. }
             | EventDetail::GateOpened { .. }
             | EventDetail::GateClosed { .. }

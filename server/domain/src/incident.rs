@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::actor::Actor;
 use crate::names::named_enum;
 
 named_enum! {
@@ -13,6 +14,22 @@ named_enum! {
         LateFact = "LATE_FACT",
         /// The provider paid back another amount than was asked.
         RefundMismatch = "REFUND_MISMATCH",
+        /// The provider could not pay back, or the money came back.
+        RefundFailed = "REFUND_FAILED",
+    }
+}
+
+named_enum! {
+    /// What support decides about an incident.
+    pub enum Resolution {
+        /// Refunds that it holds back become due; goods that came home too late are paid for all the same.
+        RefundAnyway = "REFUND_ANYWAY",
+        /// Refunds that it holds back are dropped for good.
+        DropRefund = "DROP_REFUND",
+        /// A new row stands for the refund that failed or is held back, for as much as may still be refunded.
+        RetryRefund = "RETRY_REFUND",
+        /// Things stay as they are.
+        Accept = "ACCEPT",
     }
 }
 
@@ -30,6 +47,12 @@ pub struct Incident {
     pub state: IncidentState,
     pub shipment: Option<u32>,
     pub refund: Option<u32>,
+    /// The cancellation whose gate the fact came too late for.
+    pub cancellation: Option<u32>,
     pub create_time: Timestamp,
     pub resolve_time: Option<Timestamp>,
+    /// `None` while it is open, and where a later fact settled it.
+    pub resolution: Option<Resolution>,
+    pub resolved_by: Option<Actor>,
+    pub note: Option<String>,
 }

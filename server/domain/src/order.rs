@@ -9,7 +9,7 @@ use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::money::{Amounts, Currency, Money, share_of_units};
 use crate::names::named_enum;
 use crate::payment::Payment;
-use crate::refund::{Refund, RefundState};
+use crate::refund::Refund;
 use crate::rejection::Rejection;
 use crate::shipment::{Shipment, Stage};
 use crate::units::{UnitRange, UnitSet};
@@ -101,6 +101,8 @@ pub struct Order {
     /// An attempt begun in time has moved `pay_by` already.
     pub pay_by_moved: bool,
     pub paid_time: Option<Timestamp>,
+    /// While the payment is verified: until then the buyer cannot cancel.
+    pub verified_at: Option<Timestamp>,
     /// Hash of the command that made it, so that a repeated CreateOrder is told from another one with the same id.
     pub create_fingerprint: [u8; 32],
     pub lines: Vec<Line>,
@@ -130,6 +132,10 @@ impl Order {
 
     pub fn cancellation(&self, number: u32) -> Option<&Cancellation> {
         self.cancellations.iter().find(|cancellation| cancellation.number == number)
+    }
+
+    pub fn incident(&self, number: u32) -> Option<&Incident> {
+        self.incidents.iter().find(|incident| incident.number == number)
     }
 
     pub fn refund(&self, number: u32) -> Option<&Refund> {
@@ -187,6 +193,12 @@ impl Order {
         self.parts(PartState::Waiting).any(|part| part.shipment == shipment)
     }
 
+    /// A part of this cancellation waits on this shipment.
+    pub fn waits_on(&self, cancellation: u32, shipment: u32) -> bool {
+        let waits = |part: &Part| part.state == PartState::Waiting && part.shipment == shipment;
+        self.cancellation(cancellation).is_some_and(|cancellation| cancellation.parts.iter().any(waits))
+    }
+
     /// The cancellations that have taken units of a shipment or wait for some.
     pub fn cancellations_on(&self, shipment: u32) -> Vec<u32> {
         let is_on =
@@ -233,12 +245,15 @@ impl Order {
         self.payments.iter().map(Payment::secured).sum::<i64>() >= self.amount_due()
     }
 
-    /// A cancelled shipment was scanned out and nobody has settled it: no money leaves until then.
-    pub fn has_contested_cancellation(&self) -> bool {
-        let is_contested = |incident: &&Incident| {
+    /// Something that this cancellation took was scanned out all the same and nobody has settled it: no money leaves for it
+    /// until then.
+    pub fn is_contested(&self, cancellation: u32) -> bool {
+        let open = self.incidents.iter().filter(|incident| {
             incident.kind == IncidentKind::CancelledYetShipped && incident.state == IncidentState::Open
-        };
-        self.incidents.iter().any(|incident| is_contested(&incident))
+        });
+        let contested: Vec<u32> = open.filter_map(|incident| incident.shipment).collect();
+        let takes_of = |part: &Part| part.state == PartState::Cancelled && contested.contains(&part.shipment);
+        self.cancellation(cancellation).is_some_and(|cancellation| cancellation.parts.iter().any(takes_of))
     }
 
     /// The first that applies, in this order.
@@ -275,9 +290,10 @@ impl Order {
     pub fn next_due(&self) -> Option<Timestamp> {
         let pay_by = (self.state == OrderState::AwaitingPayment).then_some(self.pay_by);
         let gates = self.parts(PartState::Waiting).flat_map(|part| &part.gates);
-        let gates = gates.filter(|gate| gate.state == GateState::Open).filter_map(|gate| gate.respond_by);
-        let leases = self.refunds.iter().filter(|refund| refund.state == RefundState::Submitted);
-        let leases = leases.filter_map(|refund| refund.lease_until);
-        pay_by.into_iter().chain(gates).chain(leases).min()
+        let gates = gates.filter(|gate| gate.state == GateState::Open);
+        let gates = gates.flat_map(|gate| [gate.respond_by, gate.remind_at]).flatten();
+        let shipments = self.shipments.iter().flat_map(|shipment| [shipment.hold_ends(), shipment.overdue_from()]);
+        let refunds = self.refunds.iter().flat_map(|refund| [refund.lease_ends(), refund.overdue_from()]);
+        pay_by.into_iter().chain(self.verified_at).chain(gates).chain(shipments.chain(refunds).flatten()).min()
     }
 }

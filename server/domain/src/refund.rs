@@ -63,12 +63,32 @@ pub struct Refund {
     pub create_time: Timestamp,
     pub update_time: Timestamp,
     pub settle_time: Option<Timestamp>,
+    /// Whoever watches is told where it has not settled by then.
+    pub overdue_at: Timestamp,
+    /// They were.
+    pub overdue: bool,
+    /// The row that failed, or was held back, and that this one stands for.
+    pub retry_of: Option<u32>,
 }
 
 impl Refund {
     /// The idempotency key towards the provider: the same for every try of this row, never used by another.
     pub fn provider_key(store: &StoreId, order: &OrderId, number: u32) -> String {
         format!("{store}/{order}:r{number}")
+    }
+
+    /// When the lease of a worker ends that has said nothing yet.
+    pub fn lease_ends(&self) -> Option<Timestamp> {
+        self.lease_until.filter(|_| self.state == RefundState::Submitted)
+    }
+
+    /// When it becomes overdue that has neither settled nor ended otherwise.
+    pub fn overdue_from(&self) -> Option<Timestamp> {
+        let is_awaited = match self.state {
+            RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => !self.overdue,
+            RefundState::Settled | RefundState::Failed | RefundState::Dropped => false,
+        };
+        is_awaited.then_some(self.overdue_at)
     }
 
     /// A worker may have it: it is due, or its outcome must be asked for and nobody is asking.

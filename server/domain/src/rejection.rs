@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::cancellation::Path;
+use crate::cancellation::{GateKind, Path};
+use crate::incident::Resolution;
 use crate::money::Currency;
 use crate::policy::{DenyCode, NextAction};
 use crate::shipment::Stage;
@@ -47,8 +48,14 @@ pub enum Rejection {
     ShipmentNotFound {
         shipment: u32,
     },
+    CancellationNotFound {
+        cancellation: u32,
+    },
     RefundNotFound {
         refund: u32,
+    },
+    IncidentNotFound {
+        incident: u32,
     },
     RequestIdReused,
     OrderAlreadyExists,
@@ -60,6 +67,14 @@ pub enum Rejection {
         present: u32,
         stage: Stage,
         cancellations: Vec<u32>,
+    },
+    QuoteExpired {
+        valid_until: Timestamp,
+    },
+    /// What would come of the request is no longer what was quoted; both as JSON.
+    QuoteMismatch {
+        quoted: String,
+        present: String,
     },
     UnknownWarehouse {
         warehouse: String,
@@ -81,8 +96,10 @@ pub enum Rejection {
     NoteRequired {
         reason: String,
     },
+    /// `channels` are where it may come from; empty where any will do.
     EvidenceRequired {
         reason: String,
+        channels: Vec<String>,
     },
     /// The very same units are already being cancelled.
     AlreadyPending {
@@ -103,13 +120,34 @@ pub enum Rejection {
         violations: Vec<Ineligibility>,
         acceptable: Vec<LineQuantity>,
     },
+    /// Nobody waits for this answer, and nobody ever did.
+    GateNotOpen {
+        gate: GateKind,
+    },
+    /// The answer was awaited until then.
+    GateTimedOut {
+        respond_by: Timestamp,
+    },
+    /// Only who asked may take it back.
+    NotTheRequester,
+    /// A warehouse or a carrier has acted on it already, at this gate; or it is over, where none is named.
+    TooLateToWithdraw {
+        gate: Option<GateKind>,
+    },
     NotReleased,
     StageMismatch {
         stage: Stage,
     },
+    ShipmentHeld {
+        until: Timestamp,
+    },
     /// A waiting part of this cancellation keeps the shipment in.
     ShipmentBarred {
         cancellation: u32,
+    },
+    /// The policy offers other ways out for a shipment that customs may stop.
+    SplitNotAllowed {
+        next_actions: Vec<NextAction>,
     },
     /// All money of an order is in one currency.
     CurrencyMismatch {
@@ -117,6 +155,14 @@ pub enum Rejection {
     },
     RefundNotClaimed {
         refund: u32,
+    },
+    /// It was resolved otherwise.
+    IncidentResolved {
+        resolution: Option<Resolution>,
+    },
+    /// `allowed` are those that make sense for this incident now.
+    ResolutionNotAllowed {
+        allowed: Vec<Resolution>,
     },
     LimitReached {
         limit: String,
@@ -132,11 +178,15 @@ impl Rejection {
             Rejection::OrderNotFound => "ORDER_NOT_FOUND",
             Rejection::LineNotFound { .. } => "LINE_NOT_FOUND",
             Rejection::ShipmentNotFound { .. } => "SHIPMENT_NOT_FOUND",
+            Rejection::CancellationNotFound { .. } => "CANCELLATION_NOT_FOUND",
             Rejection::RefundNotFound { .. } => "REFUND_NOT_FOUND",
+            Rejection::IncidentNotFound { .. } => "INCIDENT_NOT_FOUND",
             Rejection::RequestIdReused => "REQUEST_ID_REUSED",
             Rejection::OrderAlreadyExists => "ORDER_ALREADY_EXISTS",
             Rejection::EtagMismatch { .. } => "ETAG_MISMATCH",
             Rejection::FenceStale { .. } => "FENCE_STALE",
+            Rejection::QuoteExpired { .. } => "QUOTE_EXPIRED",
+            Rejection::QuoteMismatch { .. } => "QUOTE_MISMATCH",
             Rejection::UnknownWarehouse { .. } => "UNKNOWN_WAREHOUSE",
             Rejection::UnknownCarrier { .. } => "UNKNOWN_CARRIER",
             Rejection::ReasonRequired { .. } => "REASON_REQUIRED",
@@ -150,11 +200,19 @@ impl Rejection {
             Rejection::Ineligible { violations, .. } => {
                 violations.first().map_or(DenyCode::NotAllowed, |first| first.code).name()
             }
+            Rejection::GateNotOpen { .. } => "GATE_NOT_OPEN",
+            Rejection::GateTimedOut { .. } => "GATE_TIMED_OUT",
+            Rejection::NotTheRequester => "NOT_THE_REQUESTER",
+            Rejection::TooLateToWithdraw { .. } => "TOO_LATE_TO_WITHDRAW",
             Rejection::NotReleased => "NOT_RELEASED",
             Rejection::StageMismatch { .. } => "STAGE_MISMATCH",
+            Rejection::ShipmentHeld { .. } => "SHIPMENT_HELD",
             Rejection::ShipmentBarred { .. } => "SHIPMENT_BARRED",
+            Rejection::SplitNotAllowed { .. } => "SPLIT_NOT_ALLOWED",
             Rejection::CurrencyMismatch { .. } => "CURRENCY_MISMATCH",
             Rejection::RefundNotClaimed { .. } => "REFUND_NOT_CLAIMED",
+            Rejection::IncidentResolved { .. } => "INCIDENT_RESOLVED",
+            Rejection::ResolutionNotAllowed { .. } => "RESOLUTION_NOT_ALLOWED",
             Rejection::LimitReached { .. } => "LIMIT_REACHED",
         }
     }
@@ -167,11 +225,15 @@ impl Rejection {
             | Rejection::OrderNotFound
             | Rejection::LineNotFound { .. }
             | Rejection::ShipmentNotFound { .. }
+            | Rejection::CancellationNotFound { .. }
             | Rejection::RefundNotFound { .. }
+            | Rejection::IncidentNotFound { .. }
             | Rejection::RequestIdReused
             | Rejection::OrderAlreadyExists
             | Rejection::EtagMismatch { .. }
             | Rejection::FenceStale { .. }
+            | Rejection::QuoteExpired { .. }
+            | Rejection::QuoteMismatch { .. }
             | Rejection::CurrencyMismatch { .. } => false,
             Rejection::UnknownWarehouse { .. }
             | Rejection::UnknownCarrier { .. }
@@ -184,10 +246,18 @@ impl Rejection {
             | Rejection::UnitsClaimed { .. }
             | Rejection::QuantityUnavailable { .. }
             | Rejection::Ineligible { .. }
+            | Rejection::GateNotOpen { .. }
+            | Rejection::GateTimedOut { .. }
+            | Rejection::NotTheRequester
+            | Rejection::TooLateToWithdraw { .. }
             | Rejection::NotReleased
             | Rejection::StageMismatch { .. }
+            | Rejection::ShipmentHeld { .. }
             | Rejection::ShipmentBarred { .. }
+            | Rejection::SplitNotAllowed { .. }
             | Rejection::RefundNotClaimed { .. }
+            | Rejection::IncidentResolved { .. }
+            | Rejection::ResolutionNotAllowed { .. }
             | Rejection::LimitReached { .. } => true,
         }
     }

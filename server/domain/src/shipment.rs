@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CarrierId, ExternalId, WarehouseId};
+use crate::actor::Actor;
+use crate::ids::{CarrierId, ExternalId, Sku, WarehouseId};
 use crate::money::Amounts;
 use crate::names::named_enum;
 use crate::units::UnitSet;
@@ -67,6 +68,45 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// How far the order to a carrier is to bring a parcel back.
+    pub enum InterceptState {
+        Requested = "REQUESTED",
+        Confirmed = "CONFIRMED",
+        Returning = "RETURNING",
+        Received = "RECEIVED",
+        Failed = "FAILED",
+    }
+}
+
+/// The order to a carrier to bring a parcel back. A shipment has at most one at a time; a new one takes the place of one that
+/// failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intercept {
+    pub state: InterceptState,
+    pub request_time: Timestamp,
+    pub update_time: Timestamp,
+}
+
+/// Somebody keeps the shipment in of their own will, for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Then it ends by itself.
+    pub until: Timestamp,
+    pub note: Option<String>,
+    pub placed_by: Actor,
+    pub create_time: Timestamp,
+}
+
+/// More identical units than customs take for a private purchase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomsFlag {
+    pub sku: Sku,
+    pub quantity: u32,
+    /// So many would have passed, by the policy that the order was placed under.
+    pub units_max: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shipment {
     pub number: u32,
@@ -87,9 +127,28 @@ pub struct Shipment {
     pub last_tracking_time: Option<Timestamp>,
     /// The carrier's event ids that were counted, so that none counts twice.
     pub carrier_event_ids: Vec<ExternalId>,
+    /// Preparation must have begun before this instant; known once the order is paid, where the policy says so.
+    pub prepare_by: Option<Timestamp>,
+    /// It had not.
+    pub preparation_overdue: bool,
+    pub hold: Option<Hold>,
+    pub intercept: Option<Intercept>,
+    pub customs_flag: Option<CustomsFlag>,
+    /// The shipment that this one was split from.
+    pub split_from: Option<u32>,
 }
 
 impl Shipment {
+    pub fn hold_ends(&self) -> Option<Timestamp> {
+        self.hold.as_ref().map(|hold| hold.until)
+    }
+
+    /// When its preparation becomes overdue that has not begun.
+    pub fn overdue_from(&self) -> Option<Timestamp> {
+        let awaits_preparation = matches!(self.stage, Stage::Unreleased | Stage::Planned) && !self.preparation_overdue;
+        self.prepare_by.filter(|_| awaits_preparation)
+    }
+
     pub fn shipping_amounts(&self) -> Amounts {
         Amounts { shipping: self.shipping, tax: self.shipping_tax, ..Amounts::ZERO }
     }

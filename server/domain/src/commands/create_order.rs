@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Decision, Draft};
+use super::{Answer, Decision, Draft, customs};
 use crate::context::{Context, StoreFacts};
 use crate::event::EventDetail;
 use crate::ids::{CarrierId, OrderId, SellerId, Sku, WarehouseId};
@@ -76,6 +76,7 @@ pub(super) fn decide(
         pay_by: context.now.saturating_add(policy.unpaid.expire_after).unwrap_or(context.now),
         pay_by_moved: false,
         paid_time: None,
+        verified_at: None,
         create_fingerprint,
         lines,
         payments: Vec::new(),
@@ -103,11 +104,20 @@ pub(super) fn decide(
             update_time: context.now,
             last_tracking_time: None,
             carrier_event_ids: Vec::new(),
+            prepare_by: None,
+            preparation_overdue: false,
+            hold: None,
+            intercept: None,
+            customs_flag: None,
+            split_from: None,
         });
     }
 
     let unborn = order.clone();
     let mut draft = Draft::of(&order, context);
+    for shipment in &order.shipments {
+        customs::flag_again(&mut draft, shipment.number);
+    }
     let total = Amounts { excess: 0, ..draft.order.total() };
     draft.emit(EventDetail::OrderCreated { total });
     // An order that costs nothing is paid by being placed.

@@ -30,6 +30,9 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &DispatchShipment) -> Resul
         | Stage::Returned
         | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
     }
+    if let Some(until) = shipment.hold_ends() {
+        return Err(Rejection::ShipmentHeld { until });
+    }
     let waiting = parts::waiting_on(draft, command.shipment);
     if let Some((cancellation, _)) = waiting.iter().find(|(cancellation, part)| bars(draft, *cancellation, *part)) {
         return Err(Rejection::ShipmentBarred { cancellation: *cancellation });

@@ -16,6 +16,40 @@ use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
 use crate::shipment::{Shipment, Stage};
 
+/// A refund as it begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewRefund {
+    pub(super) payment: u32,
+    pub(super) kind: RefundKind,
+    pub(super) amounts: Amounts,
+    pub(super) cancellation: Option<u32>,
+    pub(super) state: RefundState,
+    pub(super) retry_of: Option<u32>,
+}
+
+/// What an incident is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct About {
+    pub(super) shipment: Option<u32>,
+    pub(super) refund: Option<u32>,
+    pub(super) cancellation: Option<u32>,
+}
+
+impl About {
+    pub(super) fn shipment(number: u32) -> Self {
+        Self { shipment: Some(number), ..Self::default() }
+    }
+
+    pub(super) fn refund(number: u32) -> Self {
+        Self { refund: Some(number), ..Self::default() }
+    }
+
+    /// A gate of this cancellation on this shipment.
+    pub(super) fn gate(cancellation: u32, shipment: u32) -> Self {
+        Self { shipment: Some(shipment), cancellation: Some(cancellation), refund: None }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Draft<'a> {
     pub(super) order: Order,
@@ -90,14 +124,16 @@ impl<'a> Draft<'a> {
         });
     }
 
-    /// Does `change` in the name of Belay, because a deadline passed. What the caller does next is again the caller's, and
-    /// not by the rule of the deadline.
+    /// Does `change` in the name of Belay and at the instant of the deadline that passed, however late anybody noticed. What
+    /// the caller does next is again the caller's, now, and not by the rule of the deadline.
     pub(super) fn as_system(&mut self, deadline: Timestamp, change: impl FnOnce(&mut Self)) {
+        let now = std::mem::replace(&mut self.now, deadline.max(self.order.update_time));
         let actor = std::mem::replace(&mut self.actor, Actor::system());
         let cause = std::mem::replace(&mut self.cause, Cause::Deadline(deadline));
         let on_behalf_of = self.on_behalf_of.take();
         let (policy_version, rule) = (self.policy_version, self.rule.take());
         change(self);
+        self.now = now;
         self.actor = actor;
         self.cause = cause;
         self.on_behalf_of = on_behalf_of;
@@ -140,6 +176,14 @@ impl<'a> Draft<'a> {
         self.emit(EventDetail::ShipmentStageChanged { shipment: number, from, to, fence });
     }
 
+    /// Lets go of a shipment that somebody kept in.
+    pub(super) fn end_hold(&mut self, number: u32) {
+        if self.shipment_mut(number).hold.take().is_some() {
+            self.raise_fence(number);
+            self.emit(EventDetail::HoldEnded { shipment: number });
+        }
+    }
+
     pub(super) fn raise_fence(&mut self, number: u32) {
         let now = self.now;
         let shipment = self.shipment_mut(number);
@@ -152,21 +196,52 @@ impl<'a> Draft<'a> {
         shipment.unwrap_or_else(|| panic!("shipment {number} was looked up before"))
     }
 
-    /// Notes that what is due is covered, once.
+    /// Notes that what is due is covered, once, and starts the clocks that run from then.
     pub(super) fn mark_paid_if_covered(&mut self) {
-        if self.order.paid_time.is_none() && !self.order.is_wholly_cancelled() && self.order.is_paid() {
-            self.order.paid_time = Some(self.now);
-            self.emit(EventDetail::OrderPaid);
+        if self.order.paid_time.is_some() || self.order.is_wholly_cancelled() || !self.order.is_paid() {
+            return;
         }
+        let now = self.now;
+        let (_, policy) = self.policy();
+        let after = |wait| now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        let order = &mut self.order;
+        order.paid_time = Some(now);
+        let mut paid_with = order.payments.iter().filter(|payment| payment.secured() > 0);
+        let verification = policy.verification.as_ref();
+        let verification = verification.filter(|terms| paid_with.any(|paid| terms.methods.contains(&paid.method)));
+        order.verified_at = verification.map(|terms| after(terms.wait));
+        for shipment in order.shipments.iter_mut().filter(|shipment| shipment.stage.is_before_dispatch()) {
+            shipment.prepare_by = policy.preparation_within.map(after);
+        }
+        self.emit(EventDetail::OrderPaid);
     }
 
     /// Records that a fact contradicts what was decided.
-    pub(super) fn open_incident(&mut self, kind: IncidentKind, shipment: Option<u32>, refund: Option<u32>) {
+    pub(super) fn open_incident(&mut self, kind: IncidentKind, about: About) {
         let number = next_number(&self.order.incidents, |incident| incident.number);
-        let create_time = self.now;
-        let state = IncidentState::Open;
-        self.order.incidents.push(Incident { number, kind, state, shipment, refund, create_time, resolve_time: None });
+        self.order.incidents.push(Incident {
+            number,
+            kind,
+            state: IncidentState::Open,
+            shipment: about.shipment,
+            refund: about.refund,
+            cancellation: about.cancellation,
+            create_time: self.now,
+            resolve_time: None,
+            resolution: None,
+            resolved_by: None,
+            note: None,
+        });
         self.emit(EventDetail::IncidentOpened { incident: number, kind });
+    }
+
+    pub(super) fn has_open_incident(&self, kind: IncidentKind, about: About) -> bool {
+        let mut open = self.order.incidents.iter().filter(|incident| incident.state == IncidentState::Open);
+        open.any(|incident| {
+            let of =
+                About { shipment: incident.shipment, refund: incident.refund, cancellation: incident.cancellation };
+            incident.kind == kind && of == about
+        })
     }
 
     /// Lets the warehouses begin once the order is paid and no part waits.
@@ -210,10 +285,18 @@ impl<'a> Draft<'a> {
     }
 
     fn create_refund(&mut self, payment: u32, kind: RefundKind, amounts: Amounts, cancellation: Option<u32>) {
+        let state = match cancellation.is_some_and(|number| self.order.is_contested(number)) {
+            true => RefundState::Blocked,
+            false => RefundState::Due,
+        };
+        self.add_refund(NewRefund { payment, kind, amounts, cancellation, state, retry_of: None });
+    }
+
+    pub(super) fn add_refund(&mut self, new: NewRefund) {
         let number = next_number(&self.order.refunds, |refund| refund.number);
         let refunds = &self.pinned(self.policy_version).refunds;
         let due_by = refunds.due_by(self.now, &self.order.destination.country_code);
-        let state = if self.order.has_contested_cancellation() { RefundState::Blocked } else { RefundState::Due };
+        let NewRefund { payment, kind, amounts, cancellation, state, retry_of } = new;
         self.order.refunds.push(Refund {
             number,
             payment,
@@ -229,6 +312,9 @@ impl<'a> Draft<'a> {
             create_time: self.now,
             update_time: self.now,
             settle_time: None,
+            overdue_at: due_by.saturating_add(refunds.overdue_after).unwrap_or(Timestamp::MAX),
+            overdue: false,
+            retry_of,
         });
         self.emit(EventDetail::RefundCreated { refund: number, amounts, due_by });
     }
@@ -271,7 +357,8 @@ pub(super) fn next_number<T>(children: &[T], number: impl Fn(&T) -> u32) -> u32 
 }
 
 /// Captured, less what went back outside and what a refund row stands for already. A failed or dropped row counts too: only a
-/// person's decision makes money go back that once did not. What one payment gave back twice is not taken out of another.
+/// person's decision makes money go back that once did not, and then the new row counts in its place. What one payment gave back
+/// twice is not taken out of another.
 fn captured_net(order: &Order, payment: &Payment) -> i64 {
     let refunds = refunds_of_money(order).filter(|refund| refund.payment == payment.number);
     let net = payment.captured - payment.returned_outside - refunds.map(|refund| refund.amounts.total()).sum::<i64>();
@@ -279,7 +366,8 @@ fn captured_net(order: &Order, payment: &Payment) -> i64 {
 }
 
 fn refunds_of_money(order: &Order) -> impl Iterator<Item = &Refund> {
-    order.refunds.iter().filter(|refund| refund.kind == RefundKind::Refund)
+    let is_retried = |number| order.refunds.iter().any(|refund| refund.retry_of == Some(number));
+    order.refunds.iter().filter(move |refund| refund.kind == RefundKind::Refund && !is_retried(refund.number))
 }
 
 /// A void that has settled released an authorisation before this one.

@@ -3,33 +3,57 @@
 //! A decision checks everything and then writes once: it works on a draft of the order, which nobody sees unless the
 //! decision is accepted.
 
+mod answer_intercept;
+mod answer_stop;
+mod approve_cancellation;
 mod create_order;
+mod customs;
 mod dispatch_shipment;
 mod draft;
+mod hold_shipment;
+mod homecoming;
+mod intercepts;
 mod lease_refunds;
 mod mark_ready;
 mod parts;
+mod receive_parcel;
 mod record_payment;
 mod record_refund_result;
 mod record_tracking;
+mod refund_of;
+mod reject_cancellation;
+mod release_hold;
 mod request_cancellation;
+mod resolve_incident;
 mod settle;
+mod split_shipment;
 mod start_preparation;
+mod withdraw_cancellation;
 
 use serde::{Deserialize, Serialize};
 
+pub use answer_intercept::{AnswerIntercept, InterceptAnswer};
+pub use answer_stop::{AnswerStop, StopAnswer};
+pub use approve_cancellation::ApproveCancellation;
 pub use create_order::{CreateOrder, NewLine, NewShipment};
 pub use dispatch_shipment::DispatchShipment;
+pub use hold_shipment::{HOLD_MAX, HoldShipment};
 pub use lease_refunds::LeaseRefunds;
 pub use mark_ready::MarkReady;
+pub use receive_parcel::ReceiveParcel;
 pub use record_payment::RecordPayment;
 pub use record_refund_result::{RecordRefundResult, RefundResult};
 pub use record_tracking::RecordTracking;
+pub use reject_cancellation::RejectCancellation;
+pub use release_hold::ReleaseHold;
 pub use request_cancellation::{
-    DirectCancellation, Identity, IneligibleUnits, Preview, PreviewedPath, PreviewedVerdict, RequestCancellation,
-    Selection, direct_cancellation, preview,
+    BoundQuote, DirectCancellation, Identity, IneligibleUnits, Preview, PreviewedGate, PreviewedPath, PreviewedVerdict,
+    QUOTE_VALIDITY, Quote, QuotedPart, RequestCancellation, Selection, direct_cancellation, preview,
 };
+pub use resolve_incident::{ResolveIncident, allowed as allowed_resolutions};
+pub use split_shipment::SplitShipment;
 pub use start_preparation::StartPreparation;
+pub use withdraw_cancellation::WithdrawCancellation;
 
 use crate::context::Context;
 use crate::event::Event;
@@ -50,6 +74,16 @@ pub enum Command {
     RecordTracking(RecordTracking),
     LeaseRefunds(LeaseRefunds),
     RecordRefundResult(RecordRefundResult),
+    ApproveCancellation(ApproveCancellation),
+    RejectCancellation(RejectCancellation),
+    WithdrawCancellation(WithdrawCancellation),
+    AnswerStop(AnswerStop),
+    AnswerIntercept(AnswerIntercept),
+    ReceiveParcel(ReceiveParcel),
+    HoldShipment(HoldShipment),
+    ReleaseHold(ReleaseHold),
+    SplitShipment(SplitShipment),
+    ResolveIncident(ResolveIncident),
     /// Apply the deadlines that are due, nothing else. Every command does this first; the worker sends it alone.
     Settle,
 }
@@ -61,6 +95,7 @@ pub enum Answer {
     Cancellation(u32),
     Shipment(u32),
     Refund(u32),
+    Incident(u32),
     /// The refunds that were leased, perhaps none.
     Refunds(Vec<u32>),
     Nothing,
@@ -118,6 +153,16 @@ pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, c
         Command::RecordTracking(command) => record_tracking::decide(&mut draft, command),
         Command::LeaseRefunds(command) => lease_refunds::decide(&mut draft, command),
         Command::RecordRefundResult(command) => record_refund_result::decide(&mut draft, command),
+        Command::ApproveCancellation(command) => approve_cancellation::decide(&mut draft, command),
+        Command::RejectCancellation(command) => reject_cancellation::decide(&mut draft, command),
+        Command::WithdrawCancellation(command) => withdraw_cancellation::decide(&mut draft, command),
+        Command::AnswerStop(command) => answer_stop::decide(&mut draft, command),
+        Command::AnswerIntercept(command) => answer_intercept::decide(&mut draft, command),
+        Command::ReceiveParcel(command) => receive_parcel::decide(&mut draft, command),
+        Command::HoldShipment(command) => hold_shipment::decide(&mut draft, command),
+        Command::ReleaseHold(command) => release_hold::decide(&mut draft, command),
+        Command::SplitShipment(command) => split_shipment::decide(&mut draft, command),
+        Command::ResolveIncident(command) => resolve_incident::decide(&mut draft, command),
         Command::Settle => Ok(Answer::Nothing),
     };
     match result {
@@ -141,11 +186,15 @@ fn is_before_etag(rejection: &Rejection) -> bool {
         | Rejection::OrderNotFound
         | Rejection::LineNotFound { .. }
         | Rejection::ShipmentNotFound { .. }
+        | Rejection::CancellationNotFound { .. }
         | Rejection::RefundNotFound { .. }
+        | Rejection::IncidentNotFound { .. }
         | Rejection::RequestIdReused
         | Rejection::OrderAlreadyExists => true,
         Rejection::EtagMismatch { .. }
         | Rejection::FenceStale { .. }
+        | Rejection::QuoteExpired { .. }
+        | Rejection::QuoteMismatch { .. }
         | Rejection::UnknownWarehouse { .. }
         | Rejection::UnknownCarrier { .. }
         | Rejection::ReasonRequired { .. }
@@ -157,11 +206,19 @@ fn is_before_etag(rejection: &Rejection) -> bool {
         | Rejection::UnitsClaimed { .. }
         | Rejection::QuantityUnavailable { .. }
         | Rejection::Ineligible { .. }
+        | Rejection::GateNotOpen { .. }
+        | Rejection::GateTimedOut { .. }
+        | Rejection::NotTheRequester
+        | Rejection::TooLateToWithdraw { .. }
         | Rejection::NotReleased
         | Rejection::StageMismatch { .. }
+        | Rejection::ShipmentHeld { .. }
         | Rejection::ShipmentBarred { .. }
+        | Rejection::SplitNotAllowed { .. }
         | Rejection::CurrencyMismatch { .. }
         | Rejection::RefundNotClaimed { .. }
+        | Rejection::IncidentResolved { .. }
+        | Rejection::ResolutionNotAllowed { .. }
         | Rejection::LimitReached { .. } => false,
     }
 }

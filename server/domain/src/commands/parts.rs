@@ -1,45 +1,71 @@
-//! How a part of a cancellation goes on: gate after gate, until its units are cancelled or it is refused.
+//! How a part of a cancellation goes on: gate after gate, until its units are cancelled or it ends otherwise.
 
 use jiff::Timestamp;
 
 use super::draft::{self, Draft};
-use super::request_cancellation::{Portion, Wish, judge, refund_of};
-use crate::cancellation::{Cancellation, CancellationState, Gate, GateState, Part, PartState};
+use super::refund_of::{Claim, refund_of};
+use super::request_cancellation::{Portion, Wish, judge};
+use super::{customs, intercepts};
+use crate::cancellation::{
+    Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateKind, GateState, Part, PartState, Path,
+};
 use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::PAYMENT_EXPIRED;
-use crate::policy::GateSpec;
+use crate::policy::{Effect, GateSpec, OnLost, OnTimeout, Wait};
 use crate::shipment::Stage;
+use crate::units::UnitSet;
 
 /// Takes every waiting part of a cancellation as far as it goes: opens the next gate, or cancels where none is left. Then
 /// closes the cancellation if nothing waits.
 pub(super) fn advance(draft: &mut Draft<'_>, cancellation: u32) {
     for index in 0..cancellation_mut(draft, cancellation).parts.len() {
-        let part = &cancellation_mut(draft, cancellation).parts[index];
-        if part.state != PartState::Waiting || part.open_gate().is_some() {
-            continue;
-        }
-        // The last gate has passed. What the shipment's stage allowed when the wish came, it may not allow now.
-        if !part.gates.is_empty() && next_gate(part).is_none() {
-            ask_again(draft, cancellation, index);
-        }
-        let part = &cancellation_mut(draft, cancellation).parts[index];
-        match next_gate(part) {
-            _ if part.state != PartState::Waiting => {}
-            Some(gate) => open_gate(draft, cancellation, index, gate),
-            None => cancel_part(draft, cancellation, index),
-        }
+        while step(draft, cancellation, index) {}
     }
     close_if_over(draft, cancellation);
 }
 
+/// Takes a part one step on and says whether there was one to take.
+fn step(draft: &mut Draft<'_>, cancellation: u32, index: usize) -> bool {
+    let part = &cancellation_mut(draft, cancellation).parts[index];
+    if part.state != PartState::Waiting || part.open_gate().is_some() {
+        return false;
+    }
+    // The last gate has passed. What the shipment's stage allowed when the wish came, it may not allow now.
+    if !part.gates.is_empty() && next_gate(part).is_none() {
+        ask_again(draft, cancellation, index);
+    }
+    let part = cancellation_mut(draft, cancellation).parts[index].clone();
+    match next_gate(&part) {
+        _ if part.state != PartState::Waiting => {}
+        Some(gate) if !part.gates[gate].spec.kind.is_consent() && is_lost(draft, part.shipment) => {
+            lose(draft, cancellation, index);
+        }
+        Some(gate) => open_gate(draft, cancellation, index, gate),
+        None => cancel_part(draft, cancellation, index),
+    }
+    true
+}
+
 /// A gate as the policy names it, before its turn.
 pub(super) fn queued(spec: GateSpec) -> Gate {
-    Gate { spec, state: GateState::Queued, open_time: None, respond_by: None, close_time: None }
+    Gate {
+        spec,
+        state: GateState::Queued,
+        open_time: None,
+        respond_by: None,
+        remind_at: None,
+        close_time: None,
+        answer: None,
+    }
 }
 
 fn next_gate(part: &Part) -> Option<usize> {
     part.gates.iter().position(|gate| gate.state == GateState::Queued)
+}
+
+fn is_lost(draft: &Draft<'_>, shipment: u32) -> bool {
+    draft.order.shipment(shipment).is_some_and(|shipment| shipment.stage == Stage::Lost)
 }
 
 /// The shipment stands at another stage: every part that waits on it is put to its policy again.
@@ -51,13 +77,14 @@ pub(super) fn ask_again_on(draft: &mut Draft<'_>, shipment: u32) {
 }
 
 /// Puts a waiting part to the policy that opened it, for the stage where its shipment stands now. A no refuses the part; a yes
-/// adds the gates that it names and the part does not have.
+/// adds the gates that it names and the part does not have. What a loss means, the gates say and not the rule of a stage.
 fn ask_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     let of = cancellation_mut(draft, cancellation).clone();
     let part = &of.parts[index];
-    let reason = (!of.reason.is_empty()).then_some(&*of.reason);
-    let wish = Wish { requester: of.requester.role, reason, paths: &[part.path] };
-    let portion = Portion { shipment: part.shipment, units: part.units.clone() };
+    if is_lost(draft, part.shipment) {
+        return;
+    }
+    let (wish, portion) = wish_of(&of, part);
     let mut judgement = judge(draft, draft.pinned(of.policy_version), &wish, portion);
     draft.note_asked(of.policy_version, judgement.asked);
     let part = &mut cancellation_mut(draft, cancellation).parts[index];
@@ -71,6 +98,64 @@ fn ask_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     }
 }
 
+/// What was wished when this part began.
+pub(super) fn wish_of<'a>(of: &'a Cancellation, part: &'a Part) -> (Wish<'a>, Portion) {
+    let reason = (!of.reason.is_empty()).then_some(&*of.reason);
+    let paths = std::slice::from_ref(&part.path);
+    let wish = Wish { requester: of.requester.role, reason, paths, asked_at: of.create_time };
+    (wish, Portion { shipment: part.shipment, units: part.units.clone() })
+}
+
+/// The carrier has lost what these parts wait for.
+pub(super) fn lose_on(draft: &mut Draft<'_>, shipment: u32) {
+    for (cancellation, index) in waiting_on(draft, shipment) {
+        let open = cancellation_mut(draft, cancellation).parts[index].open_gate();
+        // Whose consent is asked goes on being asked.
+        if open.is_some_and(|gate| !gate.spec.kind.is_consent()) {
+            lose(draft, cancellation, index);
+            advance(draft, cancellation);
+        }
+    }
+}
+
+/// Nothing that a warehouse or a carrier was to do will happen any more. Their gates pass if all of them say so; else support
+/// decides instead of them all.
+fn lose(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
+    let (now, by) = (draft.now, draft.caller.clone());
+    decided_as(draft, cancellation, index);
+    let part = &mut cancellation_mut(draft, cancellation).parts[index];
+    let awaits_a_fact =
+        |gate: &Gate| !gate.spec.kind.is_consent() && matches!(gate.state, GateState::Queued | GateState::Open);
+    let escalating = part.gates.iter().find(|gate| awaits_a_fact(gate) && gate.spec.on_lost == OnLost::Escalate);
+    let review = escalating.map(|gate| review_instead_of(&gate.spec));
+    let state = if review.is_some() { GateState::Closed } else { GateState::Passed };
+    let shipment = part.shipment;
+    let mut closed = Vec::new();
+    for gate in part.gates.iter_mut().filter(|gate| awaits_a_fact(gate)) {
+        gate.state = state;
+        gate.close_time = Some(now);
+        gate.remind_at = None;
+        gate.answer = Some(GateAnswer::by(by.clone()));
+        closed.push(gate.spec.kind);
+    }
+    part.gates.extend(review);
+    for gate in closed {
+        draft.emit(EventDetail::GateClosed { cancellation, shipment, gate, state });
+    }
+}
+
+/// Support is asked instead of a party that kept silent or lost the parcel. Support's own silence refuses: it has nobody to
+/// escalate to.
+pub(super) fn review_instead_of(spec: &GateSpec) -> Gate {
+    queued(GateSpec {
+        kind: GateKind::SupportReview,
+        respond_within: spec.escalate_within.or(spec.respond_within),
+        on_timeout: OnTimeout::Refuse,
+        escalate_within: None,
+        ..spec.clone()
+    })
+}
+
 /// What is told next, is told by the rule that decided this part.
 fn decided_as(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     let of = cancellation_mut(draft, cancellation);
@@ -81,79 +166,207 @@ fn decided_as(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
 fn open_gate(draft: &mut Draft<'_>, cancellation: u32, part: usize, gate: usize) {
     decided_as(draft, cancellation, part);
     let now = draft.now;
-    let part = &mut cancellation_mut(draft, cancellation).parts[part];
-    let shipment = part.shipment;
-    let gate = &mut part.gates[gate];
+    let of = &cancellation_mut(draft, cancellation).parts[part];
+    let (shipment, spec) = (of.shipment, of.gates[gate].spec.clone());
+    let respond_by = spec.respond_within.map(|wait| deadline(draft, spec.kind, shipment, wait));
+    let before = |respond_by: Timestamp| respond_by.checked_sub(spec.remind_before?).ok();
+    let gate = &mut cancellation_mut(draft, cancellation).parts[part].gates[gate];
     gate.state = GateState::Open;
     gate.open_time = Some(now);
-    gate.respond_by = gate.spec.respond_within.and_then(|wait| now.checked_add(wait).ok());
-    let (kind, respond_by) = (gate.spec.kind, gate.respond_by);
-    draft.emit(EventDetail::GateOpened { cancellation, shipment, gate: kind, respond_by });
+    gate.respond_by = respond_by;
+    gate.remind_at = respond_by.and_then(before).filter(|remind_at| *remind_at > now);
+    draft.emit(EventDetail::GateOpened { cancellation, shipment, gate: spec.kind, respond_by });
+    intercepts::gate_opened(draft, shipment, spec.kind);
+}
+
+/// When the time is up of whom this gate asks from now on. A warehouse counts in its own calendar, everybody else in that of
+/// the policy; calendar days are those of the store.
+pub(super) fn deadline(draft: &Draft<'_>, kind: GateKind, shipment: u32, wait: Wait) -> Timestamp {
+    let (_, policy) = draft.policy();
+    let warehouse = draft.order.shipment(shipment).and_then(|shipment| draft.store.warehouses.get(&shipment.warehouse));
+    match (kind, warehouse) {
+        (GateKind::WarehouseStop | GateKind::ParcelReceipt, Some(warehouse)) => {
+            wait.deadline(draft.now, warehouse.calendar.time_zone(), &warehouse.calendar)
+        }
+        (GateKind::WarehouseStop | GateKind::ParcelReceipt, None)
+        | (
+            GateKind::SellerConsent | GateKind::SupportReview | GateKind::CarrierIntercept | GateKind::LossConfirmation,
+            _,
+        ) => wait.deadline(draft.now, &draft.store.time_zone, &policy.refunds.default_calendar),
+    }
 }
 
 /// All gates have passed: the units are cancelled.
 fn cancel_part(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     decided_as(draft, cancellation, index);
-    let policy_version = cancellation_mut(draft, cancellation).policy_version;
-    let policy = draft.pinned(policy_version);
-    let part = cancellation_mut(draft, cancellation).parts[index].clone();
+    let of = cancellation_mut(draft, cancellation).clone();
+    let part = &of.parts[index];
+    let policy = draft.pinned(of.policy_version);
     let Some(shipment) = draft.order.shipment(part.shipment) else {
         panic!("part {index} of cancellation {cancellation} names a shipment that is not there")
     };
-    let refund = refund_of(&draft.order, policy, shipment, &part.units, part.plan);
+    let claim = Claim {
+        shipment,
+        units: &part.units,
+        path: part.path,
+        reason: &of.reason,
+        plan: part.plan,
+        label: part.label,
+        receipt: part.receipt,
+    };
+    let refund = refund_of(draft, policy, &claim);
     let empties_shipment = draft.order.live_units(shipment).minus(&part.units).is_empty();
     let leaves_from = shipment.stage;
+    let effects = effects(&of, part, leaves_from);
 
+    let number = part.shipment;
     let part = &mut cancellation_mut(draft, cancellation).parts[index];
     part.state = PartState::Cancelled;
-    part.refund = refund;
-    let number = part.shipment;
+    part.refund = refund.amounts;
+    part.deductions = refund.deductions;
+    part.effects = effects;
     draft.raise_fence(number);
-    draft.emit(EventDetail::PartEnded {
-        cancellation,
-        shipment: number,
-        state: PartState::Cancelled,
-        refused_reason: None,
-    });
+    part_ended(draft, cancellation, index);
+    customs::flag_again(draft, number);
+    if empties_shipment {
+        draft.end_hold(number);
+    }
     if empties_shipment && leaves_from.is_before_dispatch() {
         draft.move_shipment(number, Stage::Cancelled);
     }
 }
 
+/// What cancelling this part asks of the stock. Goods go back on sale that never left, or came back as they were sent.
+fn effects(of: &Cancellation, part: &Part, leaves_from: Stage) -> Vec<Effect> {
+    let goes_back_on_sale = match part.receipt {
+        Some(receipt) => receipt.condition.is_resaleable() && part.path != Path::ReturnOpened,
+        None => leaves_from.is_before_dispatch(),
+    };
+    let applies = |effect: &Effect| match effect {
+        Effect::ZeroStock => true,
+        Effect::Restock => goes_back_on_sale,
+    };
+    of.effects.iter().copied().filter(applies).collect()
+}
+
 /// Ends a waiting part without cancelling; `reason` is a name of `ErrorReason`.
 pub(super) fn refuse_part(draft: &mut Draft<'_>, cancellation: u32, index: usize, reason: &str) {
+    cancellation_mut(draft, cancellation).parts[index].refused_reason = Some(reason.to_owned());
+    end_part(draft, cancellation, index, PartState::Refused);
+}
+
+/// The requester has taken it back.
+pub(super) fn withdraw_part(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
+    end_part(draft, cancellation, index, PartState::Withdrawn);
+}
+
+fn end_part(draft: &mut Draft<'_>, cancellation: u32, index: usize, state: PartState) {
     decided_as(draft, cancellation, index);
     let now = draft.now;
     let part = &mut cancellation_mut(draft, cancellation).parts[index];
-    part.state = PartState::Refused;
-    part.refused_reason = Some(reason.to_owned());
+    part.state = state;
     part.refund = Amounts::ZERO;
+    part.deductions = Deductions::default();
     let shipment = part.shipment;
+    let was_stopped = part.has_passed(GateKind::WarehouseStop);
+    let mut closed = Vec::new();
     for gate in &mut part.gates {
+        if gate.state == GateState::Open {
+            closed.push(gate.spec.kind);
+        }
         if matches!(gate.state, GateState::Queued | GateState::Open) {
             gate.state = GateState::Closed;
             gate.close_time = Some(now);
+            gate.remind_at = None;
         }
     }
+    for gate in closed {
+        draft.emit(EventDetail::GateClosed { cancellation, shipment, gate, state: GateState::Closed });
+        intercepts::gate_closed(draft, shipment, gate, GateState::Closed);
+    }
     draft.raise_fence(shipment);
-    draft.emit(EventDetail::PartEnded {
-        cancellation,
-        shipment,
-        state: PartState::Refused,
-        refused_reason: Some(reason.to_owned()),
-    });
+    part_ended(draft, cancellation, index);
+    if was_stopped {
+        put_back(draft, shipment);
+    }
 }
 
-/// Answers the open gate of a part.
-pub(super) fn close_gate(draft: &mut Draft<'_>, cancellation: u32, index: usize, state: GateState, at: Timestamp) {
+fn part_ended(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
+    let of = cancellation_mut(draft, cancellation);
+    let part = &of.parts[index];
+    let detail = EventDetail::PartEnded {
+        cancellation,
+        shipment: part.shipment,
+        state: part.state,
+        refused_reason: part.refused_reason.clone(),
+        units: part.units.clone(),
+        effects: part.effects.clone(),
+    };
+    draft.emit(detail);
+}
+
+/// What was stopped and is not cancelled begins again where the warehouse begins.
+pub(super) fn put_back(draft: &mut Draft<'_>, shipment: u32) {
+    if draft.order.shipment(shipment).is_some_and(|shipment| shipment.stage.is_before_dispatch()) {
+        draft.move_shipment(shipment, Stage::Planned);
+    }
+}
+
+/// Closes the open gate of a part in the name of whoever answered.
+pub(super) fn close_gate(draft: &mut Draft<'_>, cancellation: u32, index: usize, state: GateState, answer: GateAnswer) {
     decided_as(draft, cancellation, index);
+    let now = draft.now;
     let part = &mut cancellation_mut(draft, cancellation).parts[index];
     let shipment = part.shipment;
     let Some(gate) = part.gates.iter_mut().find(|gate| gate.state == GateState::Open) else { return };
     gate.state = state;
-    gate.close_time = Some(at);
+    gate.close_time = Some(now);
+    gate.remind_at = None;
+    gate.answer = Some(answer);
     let kind = gate.spec.kind;
     draft.emit(EventDetail::GateClosed { cancellation, shipment, gate: kind, state });
+    intercepts::gate_closed(draft, shipment, kind, state);
+}
+
+/// Leaves `units` in a part and makes a part of its own of the others, with the same gates, so that the two can end
+/// differently. Returns the index of the other part.
+pub(super) fn split_part(draft: &mut Draft<'_>, cancellation: u32, index: usize, units: &UnitSet) -> Option<usize> {
+    let part = &cancellation_mut(draft, cancellation).parts[index];
+    let others = part.units.minus(units);
+    if others.is_empty() {
+        return None;
+    }
+    // The label is charged once, with the units that it came with.
+    let other = Part { units: others, label: None, ..part.clone() };
+    let stays = part.units.intersection(units);
+    let of = cancellation_mut(draft, cancellation);
+    of.parts[index].units = stays;
+    of.parts.push(other);
+    let last = of.parts.len() - 1;
+    for index in [index, last] {
+        expect_again(draft, cancellation, index);
+    }
+    Some(last)
+}
+
+/// Reckons anew what a waiting part is expected to give back.
+fn expect_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
+    let of = cancellation_mut(draft, cancellation).clone();
+    let part = &of.parts[index];
+    let Some(shipment) = draft.order.shipment(part.shipment) else { return };
+    let claim = Claim {
+        shipment,
+        units: &part.units,
+        path: part.path,
+        reason: &of.reason,
+        plan: part.plan,
+        label: part.label,
+        receipt: part.receipt,
+    };
+    let refund = refund_of(draft, draft.pinned(of.policy_version), &claim);
+    let part = &mut cancellation_mut(draft, cancellation).parts[index];
+    part.refund = refund.amounts;
+    part.deductions = refund.deductions;
 }
 
 /// Gives back the money of the parts that are cancelled and lets go on what they held up; once no part waits, says how the
@@ -184,7 +397,8 @@ fn close(draft: &mut Draft<'_>, number: u32) {
             cancellation: number,
             close_reason: cancellation.close_reason().map(str::to_owned),
         }),
-        CancellationState::Pending | CancellationState::Withdrawn => {}
+        CancellationState::Withdrawn => draft.emit(EventDetail::CancellationWithdrawn { cancellation: number }),
+        CancellationState::Pending => {}
     }
     if cancellation.reason == PAYMENT_EXPIRED && draft.order.is_wholly_cancelled() {
         draft.emit(EventDetail::OrderClosedUnpaid { cancellation: number });
@@ -204,4 +418,38 @@ pub(super) fn waiting_on(draft: &Draft<'_>, shipment: u32) -> Vec<(u32, usize)> 
         parts.map(|(index, _)| (cancellation.number, index)).collect::<Vec<_>>()
     };
     draft.order.cancellations.iter().flat_map(of).collect()
+}
+
+/// The parts on a shipment whose open gate is of this kind, as (cancellation, index); of one cancellation where it is named.
+pub(super) fn waiting_for(
+    draft: &Draft<'_>,
+    shipment: u32,
+    cancellation: Option<u32>,
+    kind: GateKind,
+) -> Vec<(u32, usize)> {
+    let mut waiting = waiting_on(draft, shipment);
+    waiting.retain(|(number, index)| {
+        let part = draft.order.cancellation(*number).map(|of| &of.parts[*index]);
+        cancellation.is_none_or(|named| named == *number) && part.is_some_and(|part| part.waits_for(kind))
+    });
+    waiting
+}
+
+/// The parts on a shipment that have had a gate of this kind, however it closed.
+pub(super) fn asked_before(
+    draft: &Draft<'_>,
+    shipment: u32,
+    cancellation: Option<u32>,
+    kind: GateKind,
+) -> Vec<(u32, usize)> {
+    let mut asked = Vec::new();
+    for of in draft.order.cancellations.iter().filter(|of| cancellation.is_none_or(|named| named == of.number)) {
+        for (index, part) in of.parts.iter().enumerate().filter(|(_, part)| part.shipment == shipment) {
+            let was_asked = |gate: &Gate| gate.spec.kind == kind && gate.open_time.is_some();
+            if part.gates.iter().any(was_asked) {
+                asked.push((of.number, index));
+            }
+        }
+    }
+    asked
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::draft::About;
 use super::{Answer, Draft, draft, settle};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
@@ -171,6 +172,6 @@ fn block_what_went_back_outside(draft: &mut Draft<'_>, number: u32) {
         }
         missing -= refund.amounts.total();
         draft.move_refund(refund.number, RefundState::Blocked);
-        draft.open_incident(IncidentKind::RefundMismatch, None, Some(refund.number));
+        draft.open_incident(IncidentKind::RefundMismatch, About::refund(refund.number));
     }
 }

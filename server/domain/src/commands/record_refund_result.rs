@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::draft::About;
 use super::{Answer, Draft};
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
@@ -45,7 +46,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
         (RefundState::Submitted | RefundState::Unknown, RefundResult::Settled { .. }) => {
             settle(draft, number, &command.result);
             if settled != asked {
-                draft.open_incident(IncidentKind::RefundMismatch, None, Some(number));
+                draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
             }
         }
         // Nobody is asking, so there is nothing to end.
@@ -60,15 +61,16 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
             refund.failure_code = Some(code.clone());
             refund.lease_until = None;
             draft.move_refund(number, RefundState::Failed);
+            draft.open_incident(IncidentKind::RefundFailed, About::refund(number));
         }
         (RefundState::Settled, RefundResult::Settled { .. }) => {
             if settled != asked && !has_incident(draft, IncidentKind::RefundMismatch, number) {
-                draft.open_incident(IncidentKind::RefundMismatch, None, Some(number));
+                draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
             }
         }
         (RefundState::Failed | RefundState::Dropped, RefundResult::Settled { .. }) => {
             if !has_incident(draft, IncidentKind::LateFact, number) {
-                draft.open_incident(IncidentKind::LateFact, None, Some(number));
+                draft.open_incident(IncidentKind::LateFact, About::refund(number));
             }
         }
         (RefundState::Settled, RefundResult::Unknown)

@@ -4,14 +4,15 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, parts, start_preparation};
+use super::draft::About;
+use super::{Answer, Draft, homecoming, intercepts, parts, start_preparation};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
 use crate::order::FACTS_MAX;
 use crate::refund::RefundState;
 use crate::rejection::Rejection;
-use crate::shipment::{Stage, TrackingFact};
+use crate::shipment::{InterceptState, Stage, TrackingFact};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordTracking {
@@ -53,16 +54,22 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     match effect {
         Effect::RecordOnly => {}
         Effect::Move(to) => {
+            let was_taken_whole = is_taken_whole(draft, number);
+            draft.end_hold(number);
             draft.move_shipment(number, to);
-            // What a loss means to a part, its gate says and not the rule of a stage.
-            if to != Stage::Lost {
-                parts::ask_again_on(draft, number);
+            follow(draft, number, to);
+            // Given up on the carrier's word that it would not arrive.
+            if to == Stage::Delivered && was_taken_whole {
+                contest(draft, number);
             }
         }
         Effect::Contradiction(to) => {
             draft.move_shipment(number, to);
-            draft.open_incident(IncidentKind::CancelledYetShipped, Some(number), None);
-            block_unsent_refunds(draft);
+            contest(draft, number);
+            let carrier = draft.order.shipment(number).and_then(|shipment| draft.store.carriers.get(&shipment.carrier));
+            if to == Stage::InTransit && carrier.is_some_and(|carrier| carrier.in_transit_cancel) {
+                intercepts::request(draft, number);
+            }
         }
     }
     Ok(Answer::Shipment(number))
@@ -103,10 +110,38 @@ fn effect(stage: Stage, fact: TrackingFact) -> Effect {
     }
 }
 
-fn block_unsent_refunds(draft: &mut Draft<'_>) {
-    let unsent = draft.order.refunds.iter().filter(|refund| refund.state == RefundState::Due);
-    for number in unsent.map(|refund| refund.number).collect::<Vec<_>>() {
-        draft.move_refund(number, RefundState::Blocked);
+/// What waits for the shipment, where it stands now.
+fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
+    match to {
+        Stage::Lost => parts::lose_on(draft, number),
+        Stage::Returning | Stage::Returned => {
+            intercepts::advance(draft, number, InterceptState::Returning);
+            parts::ask_again_on(draft, number);
+            homecoming::open_if_unasked(draft, number);
+        }
+        Stage::Unreleased
+        | Stage::Planned
+        | Stage::Preparing
+        | Stage::Ready
+        | Stage::InTransit
+        | Stage::Delivered
+        | Stage::Cancelled
+        | Stage::Split => parts::ask_again_on(draft, number),
+    }
+}
+
+fn is_taken_whole(draft: &Draft<'_>, number: u32) -> bool {
+    draft.order.shipment(number).is_some_and(|shipment| draft.order.live_units(shipment).is_empty())
+}
+
+/// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is paid back for it until the
+/// goods are home or support has decided.
+fn contest(draft: &mut Draft<'_>, number: u32) {
+    draft.open_incident(IncidentKind::CancelledYetShipped, About::shipment(number));
+    let due = draft.order.refunds.iter().filter(|refund| refund.state == RefundState::Due);
+    let contested = due.filter(|refund| refund.cancellation.is_some_and(|number| draft.order.is_contested(number)));
+    for refund in contested.map(|refund| refund.number).collect::<Vec<_>>() {
+        draft.move_refund(refund, RefundState::Blocked);
     }
 }
 

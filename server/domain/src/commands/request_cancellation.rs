@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft, draft, parts};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, Fault, Part, PartState, Path};
+use crate::cancellation::{Cancellation, Deductions, Fault, Part, PartState, Path};
 use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
@@ -17,11 +17,14 @@ use crate::rejection::{FieldViolation, LineQuantity, Rejection};
 
 mod judge;
 mod preview;
+mod quote;
 mod select;
 
-use judge::Judgement;
-pub(super) use judge::{Portion, Wish, judge, refund_of};
-pub use preview::{DirectCancellation, Preview, PreviewedPath, PreviewedVerdict, direct_cancellation, preview};
+pub(super) use judge::{Judgement, Portion, Wish, judge, question};
+pub use preview::{
+    DirectCancellation, Preview, PreviewedGate, PreviewedPath, PreviewedVerdict, direct_cancellation, preview,
+};
+pub use quote::{BoundQuote, QUOTE_VALIDITY, Quote, QuotedPart};
 use select::Spread;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +39,8 @@ pub struct RequestCancellation {
     pub on_ineligible_units: IneligibleUnits,
     /// The buyer whom support speaks for, as the buyer named themselves.
     pub on_behalf_of: Option<Identity>,
+    /// What a preview promised: this or nothing.
+    pub quote: Option<BoundQuote>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,10 +78,14 @@ pub(super) fn decide(draft: &mut Draft<'_>, request: &RequestCancellation) -> Re
     if let Some(closing) = draft.order.closing_cancellation() {
         return Ok(Answer::Cancellation(closing.number));
     }
-    let wish = Wish { requester: requester.role, reason: reason.map(|reason| &*reason.code), paths: &request.paths };
+    let reason_code = reason.map(|reason| &*reason.code);
+    let wish = Wish { requester: requester.role, reason: reason_code, paths: &request.paths, asked_at: draft.now };
     let Spread { portions, claimed } = select::spread(draft, policy, &wish, request)?;
     let judgements: Vec<Judgement> =
         portions.into_iter().map(|portion| judge::judge(draft, policy, &wish, portion)).collect();
+    if let Some(bound) = &request.quote {
+        bound.check(draft.now, &Quote::of(policy_version, reason, &judgements))?;
+    }
     draft.note_asked(policy_version, judgements.iter().flat_map(|judgement| judgement.asked.clone()).collect());
     if !judge::goes_ahead(&judgements, request.on_ineligible_units) {
         return Err(judge::ineligible(&judgements));
@@ -142,8 +151,13 @@ fn check_reason<'a>(
     if reason.note_required && request.note.is_none() {
         return Err(Rejection::NoteRequired { reason: code.clone() });
     }
-    if reason.evidence_required && request.evidence.is_empty() {
-        return Err(Rejection::EvidenceRequired { reason: code.clone() });
+    let channels = &reason.evidence_channels;
+    let is_from_a_channel = |evidence: &String| {
+        let channel = evidence.split_once(':').map(|(channel, _)| channel);
+        channels.is_empty() || channel.is_some_and(|channel| channels.iter().any(|known| known == channel))
+    };
+    if (reason.evidence_required && request.evidence.is_empty()) || !request.evidence.iter().all(is_from_a_channel) {
+        return Err(Rejection::EvidenceRequired { reason: code.clone(), channels: channels.clone() });
     }
     Ok(Some(reason))
 }
@@ -174,6 +188,7 @@ fn open(
         evidence: request.evidence.clone(),
         counted: reason.is_some_and(|reason| reason.counted),
         effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
+        next_actions: reason.map_or_else(Vec::new, |reason| reason.next_actions.clone()),
         requester,
         submitted_by: draft.caller.clone(),
         policy_version,
@@ -204,7 +219,11 @@ fn part(judgement: Judgement) -> Part {
             refused_reason: None,
             next_actions: Vec::new(),
             plan: allowed.plan,
-            refund: allowed.refund,
+            refund: allowed.refund.amounts,
+            deductions: allowed.refund.deductions,
+            label: allowed.label,
+            receipt: None,
+            effects: Vec::new(),
             gates: allowed.gates.into_iter().map(parts::queued).collect(),
         },
         None => {
@@ -232,8 +251,12 @@ fn left_out(portion: Portion, path: Path, refused_reason: &str) -> Part {
         rule: None,
         refused_reason: Some(refused_reason.to_owned()),
         next_actions: Vec::new(),
-        plan: RefundPlan::None,
+        plan: RefundPlan::NONE,
         refund: Amounts::ZERO,
+        deductions: Deductions::default(),
+        label: None,
+        receipt: None,
+        effects: Vec::new(),
         gates: Vec::new(),
     }
 }

@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 
+use super::draft::About;
 use super::{Draft, draft, parts};
 use crate::actor::Actor;
-use crate::cancellation::{Cancellation, Fault, Gate, GateKind, GateState, Part, PartState, Path};
+use crate::cancellation::{Cancellation, Deductions, Fault, Gate, GateAnswer, GateState, Part, PartState, Path};
 use crate::event::EventDetail;
 use crate::incident::IncidentKind;
 use crate::money::Amounts;
@@ -24,8 +25,13 @@ pub(super) fn apply_due(draft: &mut Draft<'_>) {
             if draft.order.state == OrderState::AwaitingPayment && draft.order.pay_by <= due {
                 close_unpaid(draft);
             }
+            end_verification(draft, due);
+            remind_of_gates(draft, due);
             time_out_gates(draft, due);
+            end_holds(draft, due);
+            call_preparation_overdue(draft, due);
             end_leases(draft, due);
+            call_refunds_overdue(draft, due);
         });
     }
 }
@@ -51,8 +57,12 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
             rule: Some("unpaid".to_owned()),
             refused_reason: None,
             next_actions: Vec::new(),
-            plan: RefundPlan::Full,
+            plan: RefundPlan::FULL,
             refund: Amounts::ZERO,
+            deductions: Deductions::default(),
+            label: None,
+            receipt: None,
+            effects: Vec::new(),
             gates: Vec::new(),
         })
     };
@@ -69,6 +79,7 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
         evidence: Vec::new(),
         counted: reason.is_some_and(|reason| reason.counted),
         effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
+        next_actions: Vec::new(),
         requester: Actor::system(),
         submitted_by: Actor::system(),
         policy_version,
@@ -79,7 +90,7 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     draft.decided_by(policy_version, Some("unpaid".to_owned()));
     draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: PAYMENT_EXPIRED.to_owned() });
     for shipment in gone {
-        draft.open_incident(IncidentKind::CancelledYetShipped, Some(shipment), None);
+        draft.open_incident(IncidentKind::CancelledYetShipped, About::shipment(shipment));
     }
     parts::advance(draft, number);
 }
@@ -94,30 +105,78 @@ fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
         }
     }
     for (cancellation, index, on_timeout) in timed_out {
+        let silence = GateAnswer::by(Actor::system());
         match on_timeout {
-            OnTimeout::Pass => parts::close_gate(draft, cancellation, index, GateState::Passed, due),
+            OnTimeout::Pass => parts::close_gate(draft, cancellation, index, GateState::Passed, silence),
             OnTimeout::Refuse => {
-                parts::close_gate(draft, cancellation, index, GateState::Refused, due);
+                parts::close_gate(draft, cancellation, index, GateState::Refused, silence);
                 parts::refuse_part(draft, cancellation, index, "GATE_TIMED_OUT");
             }
-            OnTimeout::Escalate => escalate(draft, cancellation, index, due),
+            OnTimeout::Escalate => escalate(draft, cancellation, index, silence),
         }
         parts::advance(draft, cancellation);
     }
 }
 
-/// Asks support instead of the party that kept silent, with the same time to answer. Support's own silence refuses: it has
-/// nobody to escalate to.
-fn escalate(draft: &mut Draft<'_>, cancellation: u32, index: usize, due: Timestamp) {
-    parts::close_gate(draft, cancellation, index, GateState::Closed, due);
-    let gates = &mut parts::cancellation_mut(draft, cancellation).parts[index].gates;
-    let Some(silent) = gates.iter().rposition(|gate| gate.state == GateState::Closed) else { return };
-    let mut review = gates[silent].clone();
-    review.spec.kind = GateKind::SupportReview;
-    review.spec.on_timeout = OnTimeout::Refuse;
-    review.state = GateState::Queued;
-    (review.open_time, review.respond_by, review.close_time) = (None, None, None);
-    gates.insert(silent + 1, review);
+/// Asks support instead of the party that kept silent.
+fn escalate(draft: &mut Draft<'_>, cancellation: u32, index: usize, silence: GateAnswer) {
+    let gates = &parts::cancellation_mut(draft, cancellation).parts[index].gates;
+    let Some(silent) = gates.iter().position(|gate| gate.state == GateState::Open) else { return };
+    let review = parts::review_instead_of(&gates[silent].spec);
+    parts::close_gate(draft, cancellation, index, GateState::Closed, silence);
+    parts::cancellation_mut(draft, cancellation).parts[index].gates.insert(silent + 1, review);
+}
+
+fn remind_of_gates(draft: &mut Draft<'_>, due: Timestamp) {
+    let mut reminders = Vec::new();
+    for cancellation in &mut draft.order.cancellations {
+        for part in cancellation.parts.iter_mut().filter(|part| part.state == PartState::Waiting) {
+            for gate in part.gates.iter_mut().filter(|gate| gate.remind_at.is_some_and(|at| at <= due)) {
+                gate.remind_at = None;
+                reminders.push(EventDetail::GateReminder {
+                    cancellation: cancellation.number,
+                    shipment: part.shipment,
+                    gate: gate.spec.kind,
+                    respond_by: gate.respond_by,
+                });
+            }
+        }
+    }
+    reminders.into_iter().for_each(|reminder| draft.emit(reminder));
+}
+
+/// From now on the buyer may cancel as anybody may.
+fn end_verification(draft: &mut Draft<'_>, due: Timestamp) {
+    if draft.order.verified_at.take_if(|verified_at| *verified_at <= due).is_some() {
+        draft.emit(EventDetail::PaymentVerified);
+    }
+}
+
+/// Only the hold goes: whatever else keeps the shipment in still does.
+fn end_holds(draft: &mut Draft<'_>, due: Timestamp) {
+    let ended = draft.order.shipments.iter().filter(|shipment| shipment.hold_ends().is_some_and(|until| until <= due));
+    for number in ended.map(|shipment| shipment.number).collect::<Vec<_>>() {
+        draft.end_hold(number);
+    }
+}
+
+fn call_preparation_overdue(draft: &mut Draft<'_>, due: Timestamp) {
+    let overdue = draft.order.shipments.iter().filter_map(|shipment| Some((shipment.number, shipment.overdue_from()?)));
+    for (shipment, prepare_by) in overdue.filter(|(_, from)| *from <= due).collect::<Vec<_>>() {
+        draft.shipment_mut(shipment).preparation_overdue = true;
+        draft.emit(EventDetail::PreparationOverdue { shipment, prepare_by });
+    }
+}
+
+fn call_refunds_overdue(draft: &mut Draft<'_>, due: Timestamp) {
+    let mut overdue = Vec::new();
+    for refund in &mut draft.order.refunds {
+        if refund.overdue_from().is_some_and(|from| from <= due) {
+            refund.overdue = true;
+            overdue.push(EventDetail::RefundOverdue { refund: refund.number, due_by: refund.due_by });
+        }
+    }
+    overdue.into_iter().for_each(|event| draft.emit(event));
 }
 
 /// A worker that said nothing in time may or may not have paid: the provider must be asked.

@@ -74,6 +74,10 @@ impl Calendar {
         Self { time_zone: TimeZone::UTC, weekend, holidays: BTreeSet::new() }
     }
 
+    pub fn time_zone(&self) -> &TimeZone {
+        &self.time_zone
+    }
+
     pub fn is_working_day(&self, day: Date) -> bool {
         !self.weekend.contains(&Weekday::from(day.weekday())) && !self.holidays.contains(&day)
     }

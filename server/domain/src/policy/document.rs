@@ -17,7 +17,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use self::fields::{Faults, Node, distinct, quoted, shortened};
 use self::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, NAME_CHARS_MAX, SOURCE_CHARS_MAX};
-use super::{Notification, Policy};
+use super::{Notification, Policy, Returns};
 use crate::actor::Role;
 
 /// Something wrong in a document.
@@ -138,5 +138,8 @@ fn policy(root: &Node<'_>, faults: &mut Faults) -> Option<Policy> {
         reasons,
         rules: rules?,
         refunds: refunds?,
+        returns: Returns::default(),
+        customs: None,
+        quality: None,
     })
 }

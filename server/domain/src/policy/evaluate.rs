@@ -27,7 +27,7 @@ pub enum Verdict {
 impl Policy {
     /// Verification comes before the rules, and makes nobody wait but the buyer.
     pub fn answer(&self, question: &Question) -> Answer {
-        if let Some(available_in) = self.verification_left(question) {
+        if let Some(available_in) = question.verified_in.filter(|_| question.actor == Role::Buyer) {
             let next_actions = vec![NextAction::Wait, NextAction::ContactSeller];
             let verdict =
                 Verdict::Deny { code: DenyCode::PaymentVerifying, next_actions, available_in: Some(available_in) };
@@ -42,12 +42,23 @@ impl Policy {
         }
     }
 
-    fn verification_left(&self, question: &Question) -> Option<SignedDuration> {
-        let verification = self.verification.as_ref().filter(|_| question.actor == Role::Buyer)?;
-        let since_paid = question.since_paid?;
-        let is_verified = |method: &String| verification.methods.contains(method);
-        let left = verification.wait - since_paid;
-        (question.payment_methods.iter().any(is_verified) && left > SignedDuration::ZERO).then_some(left)
+    /// How long until time alone turns a no into a yes or a yes into a no; `None` where it never does.
+    pub fn turns_in(&self, question: &Question) -> Option<SignedDuration> {
+        let is_allowed = |question: &Question| matches!(self.answer(question).verdict, Verdict::Allow { .. });
+        let present = is_allowed(question);
+        let bounds = self.rules.iter().flat_map(|rule| &rule.when.age);
+        let mut instants: Vec<SignedDuration> = bounds
+            .flat_map(|bound| {
+                let age = question.since(bound.clock);
+                let until = move |bound: SignedDuration| Some(bound.saturating_sub(age?));
+                [bound.at_least.and_then(until), bound.less_than.and_then(until)]
+            })
+            .chain([question.verified_in])
+            .flatten()
+            .filter(SignedDuration::is_positive)
+            .collect();
+        instants.sort_unstable();
+        instants.into_iter().find(|wait| is_allowed(&question.later(*wait)) != present)
     }
 }
 
@@ -80,6 +91,8 @@ impl Condition {
             && one_of(&self.destination_country, &question.destination_country)
             && self.in_transit_cancel.is_none_or(|able| able == question.carrier.in_transit_cancel)
             && self.partner_delivery.is_none_or(|partner| partner == question.carrier.partner_delivery)
+            && self.return_label.is_none_or(|label| label == question.carrier.return_label)
+            && self.customs_flagged.is_none_or(|flagged| flagged == question.customs_flagged)
     }
 }
 

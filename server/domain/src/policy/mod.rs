@@ -8,6 +8,7 @@ mod calendar;
 mod document;
 mod evaluate;
 mod question;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use calendar::{Calendar, CalendarError, Weekday};
 pub use document::{Fault as DocumentFault, limits, parse};
 pub use evaluate::{Answer, Verdict};
 pub use question::{CarrierFacts, Question};
+pub use wait::Wait;
 
 use crate::actor::Role;
 use crate::cancellation::{Fault, GateKind, Path};
@@ -46,6 +48,9 @@ pub struct Policy {
     /// First match wins; no match denies with `NOT_ALLOWED`.
     pub rules: Vec<Rule>,
     pub refunds: Refunds,
+    pub returns: Returns,
+    pub customs: Option<Customs>,
+    pub quality: Option<Quality>,
 }
 
 impl Policy {
@@ -90,6 +95,8 @@ named_enum! {
         CancellationRejected = "CANCELLATION_REJECTED",
         RefundCreated = "REFUND_CREATED",
         RefundSettled = "REFUND_SETTLED",
+        CancellationWithdrawn = "CANCELLATION_WITHDRAWN",
+        ParcelReceived = "PARCEL_RECEIVED",
     }
 }
 
@@ -103,9 +110,13 @@ pub struct Reason {
     pub fault: Fault,
     pub note_required: bool,
     pub evidence_required: bool,
+    /// Where proof may come from, such as CHAT: each piece is then written `CHAT:reference`. Empty where that does not matter.
+    pub evidence_channels: Vec<String>,
     /// Counts against the seller's quality.
     pub counted: bool,
     pub effects: Vec<Effect>,
+    /// What whoever gave this reason had better do afterwards.
+    pub next_actions: Vec<NextAction>,
 }
 
 named_enum! {
@@ -142,6 +153,9 @@ pub struct Condition {
     pub destination_country: Vec<String>,
     pub in_transit_cancel: Option<bool>,
     pub partner_delivery: Option<bool>,
+    /// Whether the carrier has a return label for the destination.
+    pub return_label: Option<bool>,
+    pub customs_flagged: Option<bool>,
 }
 
 /// `at_least ≤ time since the clock's start < less_than`: windows are half-open.
@@ -180,13 +194,42 @@ pub struct Deny {
     pub next_actions: Vec<NextAction>,
 }
 
+/// What the buyer gets back for the units of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundPlan {
+    pub share: RefundShare,
+    /// Who bears the way out of a parcel that has left. While it has not, `Refunds::shipping` decides.
+    pub outbound_shipping: Payer,
+    /// Who bears the way back.
+    pub return_shipping: Payer,
+}
+
+impl RefundPlan {
+    pub const FULL: RefundPlan = RefundPlan::of(RefundShare::Full);
+    pub const NONE: RefundPlan = RefundPlan::of(RefundShare::None);
+
+    /// The usual terms: what was paid for the way out is spent, and nobody is charged for the way back.
+    pub const fn of(share: RefundShare) -> Self {
+        Self { share, outbound_shipping: Payer::Buyer, return_shipping: Payer::Seller }
+    }
+}
+
 named_enum! {
-    /// What the buyer gets back for the units of a part.
-    pub enum RefundPlan {
-        /// All that the units carry.
+    /// How much of what the units carry comes back.
+    pub enum RefundShare {
+        /// All of it.
         Full = "FULL",
         /// Nothing.
         None = "NONE",
+        /// As `Returns::rates` say, by the time, the condition and the reason of the return.
+        BySchedule = "BY_SCHEDULE",
+    }
+}
+
+named_enum! {
+    pub enum Payer {
+        Buyer = "BUYER",
+        Seller = "SELLER",
     }
 }
 
@@ -195,8 +238,12 @@ named_enum! {
 pub struct GateSpec {
     pub kind: GateKind,
     /// How long its party has; `None` waits for ever (facts only).
-    pub respond_within: Option<SignedDuration>,
+    pub respond_within: Option<Wait>,
+    /// How long before the deadline its party is reminded.
+    pub remind_before: Option<SignedDuration>,
     pub on_timeout: OnTimeout,
+    /// How long support has where silence or a loss escalates to it; as long as the party where `None`.
+    pub escalate_within: Option<Wait>,
     pub on_dispatch: OnDispatch,
     pub on_lost: OnLost,
 }
@@ -251,12 +298,18 @@ named_enum! {
         ContactSeller = "CONTACT_SELLER",
         Wait = "WAIT",
         Pay = "PAY",
+        SplitShipment = "SPLIT_SHIPMENT",
+        SetStock = "SET_STOCK",
+        ArchiveSku = "ARCHIVE_SKU",
+        ChangeDeliveryArea = "CHANGE_DELIVERY_AREA",
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refunds {
     pub due: RefundDue,
+    /// How long after `due_by` a refund that has not settled is called overdue.
+    pub overdue_after: SignedDuration,
     pub shipping: ShippingRefund,
     /// Working days by ISO 3166 country of the buyer; `default` serves the rest.
     pub calendars: BTreeMap<String, Calendar>,
@@ -289,6 +342,103 @@ named_enum! {
         WhenShipmentWhollyCancelled = "WHEN_SHIPMENT_WHOLLY_CANCELLED",
         Never = "NEVER",
     }
+}
+
+/// What becomes of goods that come back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Returns {
+    /// First match wins; the last matches everything. Empty where no rule refunds by schedule.
+    pub rates: Vec<ReturnRate>,
+    /// What a buyer is told for whose region the carrier has no return label.
+    pub without_label: String,
+}
+
+/// How much of the price of returned units comes back. An empty list and a `None` match everything; what is given must all
+/// match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnRate {
+    /// The parcel is received back less than this long after it was delivered. One that was never delivered is always in time.
+    pub received_within: Option<SignedDuration>,
+    pub condition: Vec<GoodsCondition>,
+    pub reason: Vec<String>,
+    /// 0 to 100.
+    pub percent: u32,
+}
+
+impl Returns {
+    pub fn percent(&self, since_delivered: Option<SignedDuration>, condition: GoodsCondition, reason: &str) -> u32 {
+        let matches = |rate: &&ReturnRate| {
+            let in_time = |within| since_delivered.is_none_or(|since| since < within);
+            rate.received_within.is_none_or(in_time)
+                && (rate.condition.is_empty() || rate.condition.contains(&condition))
+                && (rate.reason.is_empty() || rate.reason.iter().any(|accepted| accepted == reason))
+        };
+        self.rates.iter().find(matches).map_or(0, |rate| rate.percent)
+    }
+}
+
+named_enum! {
+    /// How goods came back.
+    pub enum GoodsCondition {
+        /// As they were sent; they can be sold again.
+        Unopened = "UNOPENED",
+        Opened = "OPENED",
+        Damaged = "DAMAGED",
+    }
+}
+
+impl GoodsCondition {
+    pub fn is_resaleable(self) -> bool {
+        match self {
+            GoodsCondition::Unopened => true,
+            GoodsCondition::Opened | GoodsCondition::Damaged => false,
+        }
+    }
+}
+
+/// Customs take many identical units for commerce: a shipment that crosses a border is flagged where it holds more than so many
+/// units of one SKU, over all its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customs {
+    pub identical_units_max: u32,
+    /// What the seller may do about it who delivers by a carrier of their own.
+    pub own_delivery: Vec<NextAction>,
+    /// What is left where the marketplace's partner delivers.
+    pub partner_delivery: Vec<NextAction>,
+}
+
+/// How a seller's quality is measured: numerator ÷ denominator over a window of days.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quality {
+    pub numerator: QualityNumerator,
+    pub denominator: QualityDenominator,
+    pub window_days: u32,
+    /// The window ends so many days before today.
+    pub lag_days: u32,
+    /// Ascending.
+    pub thresholds: Vec<QualityThreshold>,
+}
+
+named_enum! {
+    pub enum QualityNumerator {
+        CountedCancellations = "COUNTED_CANCELLATIONS",
+        CountedShipments = "COUNTED_SHIPMENTS",
+    }
+}
+
+named_enum! {
+    pub enum QualityDenominator {
+        OrdersPlaced = "ORDERS_PLACED",
+        ShipmentsDue = "SHIPMENTS_DUE",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QualityThreshold {
+    /// `[A-Z][A-Z0-9_]{0,62}`, such as WARNING.
+    pub name: String,
+    /// 1 to 100.
+    pub percent: u32,
 }
 
 /// A store's policy versions and from when each decides.

@@ -27,9 +27,26 @@ pub struct Question {
     pub currency: String,
     pub destination_country: String,
     pub carrier: CarrierFacts,
+    /// Until the payment is verified, where it still is being.
+    pub verified_in: Option<SignedDuration>,
+    /// Customs may take the shipment for commerce.
+    pub customs_flagged: bool,
 }
 
 impl Question {
+    /// The same question, asked so much later while nothing but the time has changed.
+    #[must_use]
+    pub fn later(&self, by: SignedDuration) -> Question {
+        let older = |age: SignedDuration| age.saturating_add(by);
+        Question {
+            since_placed: older(self.since_placed),
+            since_paid: self.since_paid.map(older),
+            since_delivered: self.since_delivered.map(older),
+            verified_in: self.verified_in.map(|left| left.saturating_sub(by)).filter(SignedDuration::is_positive),
+            ..self.clone()
+        }
+    }
+
     pub fn since(&self, clock: Clock) -> Option<SignedDuration> {
         match clock {
             Clock::Placed => Some(self.since_placed),
@@ -46,4 +63,6 @@ pub struct CarrierFacts {
     pub in_transit_cancel: bool,
     /// Is the marketplace's partner, not the seller's own.
     pub partner_delivery: bool,
+    /// Has a return label for the destination.
+    pub return_label: bool,
 }

@@ -1,13 +1,14 @@
 //! Puts a portion of a wish to the policy, path by path.
 
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::refund_of::{Claim, has_label, label, refund_of};
 use super::super::{Asked, Draft};
 use super::IneligibleUnits;
 use crate::actor::Role;
-use crate::cancellation::Path;
-use crate::money::Amounts;
-use crate::order::Order;
+use crate::cancellation::{LabelState, PartRefund, Path};
 use crate::payment::Payment;
-use crate::policy::{GateSpec, Policy, Question, RefundPlan, ShippingRefund, Verdict};
+use crate::policy::{CarrierFacts, GateSpec, Policy, Question, RefundPlan, Verdict};
 use crate::rejection::{Ineligibility, LineQuantity, Rejection};
 use crate::shipment::Shipment;
 use crate::units::UnitSet;
@@ -18,6 +19,8 @@ pub(in super::super) struct Wish<'a> {
     pub(in super::super) requester: Role,
     pub(in super::super) reason: Option<&'a str>,
     pub(in super::super) paths: &'a [Path],
+    /// When it was wished: what was in time then, is.
+    pub(in super::super) asked_at: Timestamp,
 }
 
 /// The units of a wish that are in one shipment.
@@ -43,7 +46,10 @@ pub(in super::super) struct Allowed {
     pub(in super::super) rule: Option<String>,
     pub(in super::super) gates: Vec<GateSpec>,
     pub(in super::super) plan: RefundPlan,
-    pub(in super::super) refund: Amounts,
+    pub(in super::super) refund: PartRefund,
+    pub(in super::super) label: Option<LabelState>,
+    /// When time alone turns it into a no.
+    pub(in super::super) available_until: Option<Timestamp>,
 }
 
 /// Asks for each path in turn until one is allowed.
@@ -53,6 +59,7 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
     for path in wish.paths {
         let question = question(draft, wish, shipment, &judgement.portion.units, *path);
         let answer = policy.answer(&question);
+        let turns_at = policy.turns_in(&question).and_then(|wait| wish.asked_at.checked_add(wait).ok());
         judgement.asked.push(Asked {
             shipment: shipment.number,
             units: judgement.portion.units.clone(),
@@ -62,8 +69,19 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
         });
         match answer.verdict {
             Verdict::Allow { gates, refund: plan } => {
-                let refund = refund_of(&draft.order, policy, shipment, &judgement.portion.units, plan);
-                judgement.allowed = Some(Allowed { path: *path, rule: answer.rule, gates, plan, refund });
+                let (units, reason) = (&judgement.portion.units, wish.reason.unwrap_or_default());
+                let label = label(draft, shipment, *path);
+                let claim = Claim { shipment, units, path: *path, reason, plan, label, receipt: None };
+                let refund = refund_of(draft, policy, &claim);
+                judgement.allowed = Some(Allowed {
+                    path: *path,
+                    rule: answer.rule,
+                    gates,
+                    plan,
+                    refund,
+                    label,
+                    available_until: turns_at,
+                });
                 break;
             }
             Verdict::Deny { code, next_actions, available_in } => judgement.denied.push(Ineligibility {
@@ -72,7 +90,7 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
                 code,
                 rule: answer.rule,
                 next_actions,
-                available_from: available_in.and_then(|wait| draft.now.checked_add(wait).ok()),
+                available_from: turns_at.or_else(|| wish.asked_at.checked_add(available_in?).ok()),
             }),
         }
     }
@@ -80,11 +98,17 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
 }
 
 /// The facts that a rule may look at, flat.
-fn question(draft: &Draft<'_>, wish: &Wish<'_>, shipment: &Shipment, units: &UnitSet, path: Path) -> Question {
+pub(in super::super) fn question(
+    draft: &Draft<'_>,
+    wish: &Wish<'_>,
+    shipment: &Shipment,
+    units: &UnitSet,
+    path: Path,
+) -> Question {
     let order = &draft.order;
-    let since = |start| draft.now.duration_since(start);
+    let since = |start| wish.asked_at.duration_since(start);
     let secured = order.payments.iter().filter(|payment| Payment::secured(payment) > 0);
-    let carrier = draft.store.carriers.get(&shipment.carrier).copied();
+    let carrier = draft.store.carriers.get(&shipment.carrier);
     Question {
         actor: wish.requester,
         stage: shipment.stage,
@@ -98,34 +122,16 @@ fn question(draft: &Draft<'_>, wish: &Wish<'_>, shipment: &Shipment, units: &Uni
         value: order.amounts_of(units).total(),
         currency: order.currency.code().to_owned(),
         destination_country: order.destination.country_code.clone(),
-        carrier: carrier.unwrap_or_default(),
-    }
-}
-
-/// What comes back for these units. The shipping charge comes back with the last unit of a shipment that has not left.
-///
-/// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the policy could keep.
-pub(in super::super) fn refund_of(
-    order: &Order,
-    policy: &Policy,
-    shipment: &Shipment,
-    units: &UnitSet,
-    plan: RefundPlan,
-) -> Amounts {
-    let is_unpaid = order.paid_time.is_none();
-    let of_units = match plan {
-        RefundPlan::None if !is_unpaid => return Amounts::ZERO,
-        RefundPlan::Full | RefundPlan::None => order.amounts_of(units),
-    };
-    let returns_shipping = match policy.refunds.shipping {
-        _ if is_unpaid => true,
-        ShippingRefund::WhenShipmentWhollyCancelled => shipment.stage.is_before_dispatch(),
-        ShippingRefund::Never => false,
-    };
-    let takes_the_last_unit = order.live_units(shipment).minus(units).is_empty();
-    match returns_shipping && takes_the_last_unit {
-        true => of_units + shipment.shipping_amounts(),
-        false => of_units,
+        carrier: CarrierFacts {
+            in_transit_cancel: carrier.is_some_and(|carrier| carrier.in_transit_cancel),
+            partner_delivery: carrier.is_some_and(|carrier| carrier.partner_delivery),
+            return_label: has_label(draft, shipment),
+        },
+        verified_in: order
+            .verified_at
+            .map(|verified_at| verified_at.duration_since(wish.asked_at))
+            .filter(SignedDuration::is_positive),
+        customs_flagged: shipment.customs_flag.is_some(),
     }
 }
 

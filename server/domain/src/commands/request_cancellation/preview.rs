@@ -2,15 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::super::{Draft, settle};
-use super::judge::{self, Judgement, Portion, Wish};
+use super::super::{Draft, parts, settle};
+use super::judge::{self, Allowed, Judgement, Portion, Wish};
+use super::quote::{BoundQuote, QUOTE_VALIDITY, Quote};
 use super::{RequestCancellation, check_reason, check_room, requester, select};
 use crate::actor::Role;
-use crate::cancellation::Path;
+use crate::cancellation::{LabelState, PartRefund, Path};
 use crate::context::Context;
 use crate::money::Amounts;
 use crate::order::Order;
-use crate::policy::GateSpec;
+use crate::policy::{Effect, GateSpec, NextAction, Policy};
 use crate::rejection::{Ineligibility, Rejection};
 use crate::units::UnitSet;
 
@@ -25,6 +26,13 @@ pub struct Preview {
     pub refund: Amounts,
     /// When a refund created now would have to be there.
     pub refund_due_by: Timestamp,
+    /// It would count against the seller's quality.
+    pub counted: bool,
+    pub effects: Vec<Effect>,
+    /// What whoever gives this reason had better do afterwards.
+    pub next_actions: Vec<NextAction>,
+    /// To be handed in with the request; none where it would be refused, and where there is nothing left to cancel.
+    pub quote: Option<BoundQuote>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -38,8 +46,23 @@ pub struct PreviewedPath {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum PreviewedVerdict {
-    Allowed { gates: Vec<GateSpec>, refund: Amounts },
+    Allowed {
+        gates: Vec<PreviewedGate>,
+        refund: PartRefund,
+        label: Option<LabelState>,
+        /// What the buyer is told who gets no label.
+        without_label: Option<String>,
+        /// When time alone closes this path.
+        available_until: Option<Timestamp>,
+    },
     Denied(Ineligibility),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreviewedGate {
+    pub spec: GateSpec,
+    /// The deadline if it opened at the time of the preview.
+    pub respond_by: Option<Timestamp>,
 }
 
 /// Answers a wish without granting it. Deadlines that are due by `context.now` are applied to a copy first, so a time in the
@@ -56,7 +79,8 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
         None
     });
 
-    let wish = Wish { requester: requester.role, reason: reason.map(|reason| &*reason.code), paths: &request.paths };
+    let reason_code = reason.map(|reason| &*reason.code);
+    let wish = Wish { requester: requester.role, reason: reason_code, paths: &request.paths, asked_at: draft.now };
     let portions = match select::spread(&draft, policy, &wish, request) {
         Ok(spread) => spread.portions,
         // What is wholly cancelled may be asked for again: the answer is the cancellation that took the last unit.
@@ -73,12 +97,17 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
         refusals,
         refund: Amounts::ZERO,
         refund_due_by: policy.refunds.due_by(draft.now, &draft.order.destination.country_code),
+        counted: reason.is_some_and(|reason| reason.counted),
+        effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
+        next_actions: reason.map_or_else(Vec::new, |reason| reason.next_actions.clone()),
+        quote: None,
     };
     let mut judgements = Vec::new();
     for portion in portions {
         preview.paths.extend(all_paths(&draft, policy, &wish, &portion));
         let judgement = judge::judge(&draft, policy, &wish, portion);
-        preview.refund = preview.refund + judgement.allowed.as_ref().map_or(Amounts::ZERO, |allowed| allowed.refund);
+        let refund = judgement.allowed.as_ref().map_or(Amounts::ZERO, |allowed| allowed.refund.amounts);
+        preview.refund = preview.refund + refund;
         judgements.push(judgement);
     }
     if !judgements.is_empty() && !judge::goes_ahead(&judgements, request.on_ineligible_units) {
@@ -87,21 +116,20 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
     if !draft.order.is_wholly_cancelled() {
         preview.refusals.extend(check_room(&draft.order).err());
     }
+    if preview.refusals.is_empty() && !judgements.is_empty() {
+        let valid_until = draft.now.saturating_add(QUOTE_VALIDITY).unwrap_or(Timestamp::MAX);
+        preview.quote = Some(BoundQuote { quote: Quote::of(policy_version, reason, &judgements), valid_until });
+    }
     Ok(preview)
 }
 
 /// Judges each path alone, so that one that is allowed hides none behind it.
-fn all_paths(
-    draft: &Draft<'_>,
-    policy: &crate::policy::Policy,
-    wish: &Wish<'_>,
-    portion: &Portion,
-) -> Vec<PreviewedPath> {
+fn all_paths(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_>, portion: &Portion) -> Vec<PreviewedPath> {
     let one_path = |path: &Path| {
         let alone = Wish { paths: std::slice::from_ref(path), ..*wish };
         let mut judgement = judge::judge(draft, policy, &alone, portion.clone());
         let (rule, verdict) = match judgement.allowed {
-            Some(allowed) => (allowed.rule, PreviewedVerdict::Allowed { gates: allowed.gates, refund: allowed.refund }),
+            Some(allowed) => (allowed.rule.clone(), granted(draft, policy, portion.shipment, allowed)),
             None => {
                 let denied = judgement.denied.pop()?;
                 (denied.rule.clone(), PreviewedVerdict::Denied(denied))
@@ -111,6 +139,21 @@ fn all_paths(
         Some(PreviewedPath { shipment, units, path: *path, rule, verdict })
     };
     Path::ALL.iter().filter_map(one_path).collect()
+}
+
+fn granted(draft: &Draft<'_>, policy: &Policy, shipment: u32, allowed: Allowed) -> PreviewedVerdict {
+    let gate = |spec: GateSpec| {
+        let respond_by = spec.respond_within.map(|wait| parts::deadline(draft, spec.kind, shipment, wait));
+        PreviewedGate { spec, respond_by }
+    };
+    let has_no_label = allowed.label == Some(LabelState::UnavailableInRegion);
+    PreviewedVerdict::Allowed {
+        gates: allowed.gates.into_iter().map(gate).collect(),
+        refund: allowed.refund,
+        label: allowed.label,
+        without_label: has_no_label.then(|| policy.returns.without_label.clone()),
+        available_until: allowed.available_until,
+    }
 }
 
 /// Whether the buyer may cancel all that is left, now: what an order list shows beside each order.
@@ -150,7 +193,7 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
     let reasons = policy.reasons.iter().filter(|reason| reason.actors.contains(&Role::Buyer));
     let no_reason = (!policy.reason_required.contains(&Role::Buyer)).then_some(None);
     for reason in reasons.map(|reason| Some(&*reason.code)).chain(no_reason) {
-        let wish = Wish { requester: Role::Buyer, reason, paths: &[Path::Cancel] };
+        let wish = Wish { requester: Role::Buyer, reason, paths: &[Path::Cancel], asked_at: draft.now };
         let judge = |portion: &Portion| judge::judge(&draft, policy, &wish, portion.clone());
         let mut judgements: Vec<Judgement> = portions.iter().map(judge).collect();
         let refusal = judgements.iter_mut().find_map(|judgement| judgement.denied.pop());

@@ -59,6 +59,8 @@ fn reason(object: &Object<'_>, code: Option<String>, faults: &mut Faults) -> Opt
         evidence_required: evidence_required.unwrap_or(false),
         counted: counted.unwrap_or(false),
         effects: effects.unwrap_or_default(),
+        evidence_channels: Vec::new(),
+        next_actions: Vec::new(),
     };
     if reason.code == PAYMENT_EXPIRED {
         check_payment_expired(object, &reason, faults);

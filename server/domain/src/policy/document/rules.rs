@@ -8,7 +8,7 @@ use crate::cancellation::{GateKind, Path};
 use crate::policy::evaluate::VERIFICATION_RULE;
 use crate::policy::{
     AgeBound, Allow, Clock, Condition, Consequence, Deny, DenyCode, GateSpec, NextAction, OnDispatch, OnLost,
-    OnTimeout, RefundPlan, Rule,
+    OnTimeout, RefundPlan, RefundShare, Rule, Wait,
 };
 use crate::shipment::Stage;
 
@@ -73,6 +73,8 @@ fn condition(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Optio
         destination_country: each(&object, "destination_country", faults, Node::country),
         in_transit_cancel,
         partner_delivery,
+        return_label: None,
+        customs_flagged: None,
     })
 }
 
@@ -164,7 +166,8 @@ fn deny(node: &Node<'_>, faults: &mut Faults) -> Option<Deny> {
 fn allow(node: &Node<'_>, faults: &mut Faults) -> Option<Allow> {
     let object = node.object(&["gates", "refund"], faults)?;
     let gates = object.get("gates").map(|node| gates(&node, faults)).unwrap_or_default();
-    let refund = object.require("refund", faults).and_then(|node| node.name(RefundPlan::ALL, faults));
+    let refund =
+        object.require("refund", faults).and_then(|node| node.name(RefundShare::ALL, faults)).map(RefundPlan::of);
     Some(Allow { gates, refund: refund? })
 }
 
@@ -197,7 +200,9 @@ fn gate(node: &Node<'_>, faults: &mut Faults) -> Option<GateSpec> {
     }
     let gate = GateSpec {
         kind: kind?,
-        respond_within,
+        respond_within: respond_within.map(Wait::Time),
+        remind_before: None,
+        escalate_within: None,
         // The safe side where the document leaves it open: nothing is cancelled by silence, nothing leaves while somebody is
         // asked, and what got lost is for people to judge.
         on_timeout: on_timeout.unwrap_or(OnTimeout::Refuse),

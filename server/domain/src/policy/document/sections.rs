@@ -60,7 +60,13 @@ pub(super) fn refunds(node: &Node<'_>, faults: &mut Faults) -> Option<Refunds> {
         faults.add(&path, "is required, because refunds are due in working days");
     }
     let default_calendar = calendars.remove(DEFAULT_CALENDAR).unwrap_or_else(Calendar::monday_to_friday);
-    Some(Refunds { due: due?, shipping: shipping?, calendars, default_calendar })
+    Some(Refunds {
+        due: due?,
+        overdue_after: SignedDuration::from_hours(24),
+        shipping: shipping?,
+        calendars,
+        default_calendar,
+    })
 }
 
 fn refund_due(node: &Node<'_>, faults: &mut Faults) -> Option<RefundDue> {

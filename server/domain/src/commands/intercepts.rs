@@ -1,0 +1,68 @@
+//! The order to a carrier to bring a parcel back, as it goes with gates, scans and receipts.
+
+use super::Draft;
+use crate::cancellation::{GateKind, GateState};
+use crate::event::EventDetail;
+use crate::shipment::{Intercept, InterceptState};
+
+/// The carrier is asked.
+pub(super) fn request(draft: &mut Draft<'_>, shipment: u32) {
+    let now = draft.now;
+    let state = InterceptState::Requested;
+    draft.shipment_mut(shipment).intercept = Some(Intercept { state, request_time: now, update_time: now });
+    draft.emit(EventDetail::InterceptChanged { shipment, state });
+}
+
+pub(super) fn gate_opened(draft: &mut Draft<'_>, shipment: u32, gate: GateKind) {
+    // A second wish for the same parcel does not ask the carrier a second time.
+    if gate == GateKind::CarrierIntercept && !is_under_way(draft, shipment) {
+        request(draft, shipment);
+    }
+}
+
+pub(super) fn gate_closed(draft: &mut Draft<'_>, shipment: u32, gate: GateKind, state: GateState) {
+    if gate != GateKind::CarrierIntercept {
+        return;
+    }
+    match state {
+        GateState::Passed => advance(draft, shipment, InterceptState::Confirmed),
+        // The carrier may still be at it for somebody else.
+        GateState::Refused | GateState::Closed => {
+            let waits = super::parts::waiting_for(draft, shipment, None, GateKind::CarrierIntercept);
+            if waits.is_empty() {
+                fail(draft, shipment);
+            }
+        }
+        GateState::Queued | GateState::Open => {}
+    }
+}
+
+/// Moves an intercept that is under way on, never back.
+pub(super) fn advance(draft: &mut Draft<'_>, shipment: u32, to: InterceptState) {
+    let present = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
+    if present.is_some_and(|present| present.state < to && present.state != InterceptState::Failed) {
+        set(draft, shipment, to);
+    }
+}
+
+/// The carrier cannot, or has not. What it has confirmed stays confirmed.
+pub(super) fn fail(draft: &mut Draft<'_>, shipment: u32) {
+    let present = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
+    if present.is_some_and(|present| present.state == InterceptState::Requested) {
+        set(draft, shipment, InterceptState::Failed);
+    }
+}
+
+fn is_under_way(draft: &Draft<'_>, shipment: u32) -> bool {
+    let intercept = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
+    intercept.is_some_and(|intercept| intercept.state != InterceptState::Failed)
+}
+
+fn set(draft: &mut Draft<'_>, shipment: u32, state: InterceptState) {
+    let now = draft.now;
+    if let Some(intercept) = &mut draft.shipment_mut(shipment).intercept {
+        intercept.state = state;
+        intercept.update_time = now;
+        draft.emit(EventDetail::InterceptChanged { shipment, state });
+    }
+}

@@ -1,0 +1,105 @@
+//! What the buyer gets back for units, and what of their price the buyer bears.
+
+use super::Draft;
+use crate::cancellation::{Deductions, LabelState, PartRefund, Path, Receipt};
+use crate::money::Amounts;
+use crate::policy::{GoodsCondition, Payer, Policy, RefundPlan, RefundShare, ShippingRefund};
+use crate::shipment::Shipment;
+use crate::units::UnitSet;
+
+/// Everything that the money of a part hangs on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim<'a> {
+    pub(super) shipment: &'a Shipment,
+    pub(super) units: &'a UnitSet,
+    pub(super) path: Path,
+    pub(super) reason: &'a str,
+    pub(super) plan: RefundPlan,
+    /// The label that the buyer bears the price of.
+    pub(super) label: Option<LabelState>,
+    /// None while the goods are not back: they are expected now, and as the path promises them.
+    pub(super) receipt: Option<Receipt>,
+}
+
+/// What comes back. The shipping charge comes back, or is kept, with the last unit of a shipment.
+///
+/// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the policy could keep.
+pub(super) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> PartRefund {
+    let order = &draft.order;
+    let is_unpaid = order.paid_time.is_none();
+    let share = if is_unpaid { RefundShare::Full } else { claim.plan.share };
+    let carried = order.amounts_of(claim.units);
+    let of_units = match share {
+        RefundShare::None => return PartRefund::default(),
+        RefundShare::Full => carried,
+        RefundShare::BySchedule => percent_of(carried, by_schedule(draft, policy, claim)),
+    };
+    let has_left = !claim.shipment.stage.is_before_dispatch();
+    let returns_shipping = match (policy.refunds.shipping, claim.plan.outbound_shipping) {
+        _ if is_unpaid => true,
+        (_, payer) if has_left => payer == Payer::Seller,
+        (ShippingRefund::WhenShipmentWhollyCancelled, _) => true,
+        (ShippingRefund::Never, _) => false,
+    };
+    let takes_the_last_unit = order.live_units(claim.shipment).minus(claim.units).is_empty();
+    let shipping = if takes_the_last_unit { claim.shipment.shipping_amounts() } else { Amounts::ZERO };
+    let mut amounts = of_units + if returns_shipping { shipping } else { Amounts::ZERO };
+    let charged = amounts.take(if is_unpaid { 0 } else { return_charge(draft, claim) });
+    let deductions = Deductions {
+        outbound_shipping: if returns_shipping { 0 } else { shipping.total() },
+        return_shipping: charged.total(),
+        by_schedule: carried.total() - of_units.total(),
+    };
+    PartRefund { amounts, deductions }
+}
+
+fn percent_of(amounts: Amounts, percent: u32) -> Amounts {
+    let of = |amount: i64| {
+        let share = i128::from(amount) * i128::from(percent) / 100;
+        // Less than the amount itself, which fitted.
+        i64::try_from(share).unwrap_or(amount)
+    };
+    Amounts { goods: of(amounts.goods), tax: of(amounts.tax), ..Amounts::ZERO }
+}
+
+fn by_schedule(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> u32 {
+    let promised = match claim.path {
+        Path::ReturnOpened => GoodsCondition::Opened,
+        Path::Cancel | Path::Intercept | Path::RefuseDelivery | Path::ReturnUnopened => GoodsCondition::Unopened,
+    };
+    let (condition, back) =
+        claim.receipt.map_or((promised, draft.now), |receipt| (receipt.condition, receipt.receive_time));
+    let since_delivered = claim.shipment.deliver_time.map(|delivered| back.duration_since(delivered));
+    policy.returns.percent(since_delivered, condition, claim.reason)
+}
+
+/// The price of the label where the buyer bears the way back. Without a label the buyer pays the carrier, not us.
+fn return_charge(draft: &Draft<'_>, claim: &Claim<'_>) -> i64 {
+    match (claim.plan.return_shipping, claim.label) {
+        (Payer::Buyer, Some(LabelState::Issued)) => label_price(draft, claim.shipment),
+        (Payer::Buyer, Some(LabelState::UnavailableInRegion) | None) | (Payer::Seller, _) => 0,
+    }
+}
+
+fn label_price(draft: &Draft<'_>, shipment: &Shipment) -> i64 {
+    let carrier = draft.store.carriers.get(&shipment.carrier);
+    let label = carrier.and_then(|carrier| carrier.return_labels.get(&draft.order.destination.country_code));
+    label.and_then(|label| label.price).map_or(0, |price| price.minor_units)
+}
+
+/// Whether there is a label for what the buyer sends back; none for paths on which the buyer sends nothing.
+pub(super) fn label(draft: &Draft<'_>, shipment: &Shipment, path: Path) -> Option<LabelState> {
+    match path {
+        Path::ReturnUnopened | Path::ReturnOpened => {}
+        Path::Cancel | Path::Intercept | Path::RefuseDelivery => return None,
+    }
+    Some(if has_label(draft, shipment) { LabelState::Issued } else { LabelState::UnavailableInRegion })
+}
+
+/// A label whose price is in another currency could not be charged, so there is none.
+pub(super) fn has_label(draft: &Draft<'_>, shipment: &Shipment) -> bool {
+    let order = &draft.order;
+    let carrier = draft.store.carriers.get(&shipment.carrier);
+    let label = carrier.and_then(|carrier| carrier.return_labels.get(&order.destination.country_code));
+    label.is_some_and(|label| label.price.is_none_or(|price| price.currency == order.currency))
+}

@@ -1,0 +1,87 @@
+//! A quote: what a request would come to, for the caller to hold us to.
+//!
+//! It binds what is cancelled, on which terms and for how much, not when: gates are quoted with how long their party has, and
+//! times are shown beside the quote.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::judge::Judgement;
+use crate::cancellation::{Deductions, Path};
+use crate::money::Amounts;
+use crate::policy::{Effect, GateSpec, Reason};
+use crate::rejection::Rejection;
+use crate::units::UnitSet;
+
+/// How long a quote may be used.
+pub const QUOTE_VALIDITY: SignedDuration = SignedDuration::from_mins(15);
+
+/// The names and fields are a format that callers keep for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    pub policy_version: u32,
+    pub reason: Option<String>,
+    pub counted: bool,
+    pub effects: Vec<Effect>,
+    pub parts: Vec<QuotedPart>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotedPart {
+    pub shipment: u32,
+    pub units: UnitSet,
+    pub path: Path,
+    pub rule: Option<String>,
+    pub gates: Vec<GateSpec>,
+    pub refund: Amounts,
+    pub deductions: Deductions,
+}
+
+/// A quote and until when it may be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundQuote {
+    pub quote: Quote,
+    pub valid_until: Timestamp,
+}
+
+impl Quote {
+    /// Of the portions that would be cancelled; the others are no part of the bargain.
+    pub(super) fn of(policy_version: u32, reason: Option<&Reason>, judgements: &[Judgement]) -> Self {
+        let part = |judgement: &Judgement| {
+            let allowed = judgement.allowed.as_ref()?;
+            Some(QuotedPart {
+                shipment: judgement.portion.shipment,
+                units: judgement.portion.units.clone(),
+                path: allowed.path,
+                rule: allowed.rule.clone(),
+                gates: allowed.gates.clone(),
+                refund: allowed.refund.amounts,
+                deductions: allowed.refund.deductions,
+            })
+        };
+        Self {
+            policy_version,
+            reason: reason.map(|reason| reason.code.clone()),
+            counted: reason.is_some_and(|reason| reason.counted),
+            effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
+            parts: judgements.iter().filter_map(part).collect(),
+        }
+    }
+}
+
+impl BoundQuote {
+    /// Whether `present`, which would come of the request now, is what was quoted.
+    pub(super) fn check(&self, now: Timestamp, present: &Quote) -> Result<(), Rejection> {
+        if now >= self.valid_until {
+            return Err(Rejection::QuoteExpired { valid_until: self.valid_until });
+        }
+        match self.quote == *present {
+            true => Ok(()),
+            false => Err(Rejection::QuoteMismatch { quoted: text(&self.quote), present: text(present) }),
+        }
+    }
+}
+
+fn text(quote: &Quote) -> String {
+    serde_json::to_string(quote).unwrap_or_else(|error| panic!("a quote is plain data: {error}"))
+}

@@ -1,0 +1,215 @@
+//! ResolveIncident: somebody decides what is to come of a fact that contradicts what was decided.
+
+use serde::{Deserialize, Serialize};
+
+use super::draft::NewRefund;
+use super::{Answer, Draft, draft, parts};
+use crate::actor::{Actor, Role};
+use crate::cancellation::{Cancellation, Part, PartState};
+use crate::event::EventDetail;
+use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
+use crate::money::Amounts;
+use crate::order::{CANCELLATIONS_MAX, Order};
+use crate::refund::{Refund, RefundKind, RefundState};
+use crate::rejection::Rejection;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolveIncident {
+    pub incident: u32,
+    pub resolution: Resolution,
+    pub note: Option<String>,
+}
+
+pub(super) fn decide(draft: &mut Draft<'_>, command: &ResolveIncident) -> Result<Answer, Rejection> {
+    let number = command.incident;
+    let incident = draft.order.incident(number).ok_or(Rejection::IncidentNotFound { incident: number })?.clone();
+    if incident.state == IncidentState::Resolved {
+        return match incident.resolution == Some(command.resolution) {
+            true => Ok(Answer::Incident(number)),
+            false => Err(Rejection::IncidentResolved { resolution: incident.resolution }),
+        };
+    }
+    let allowed = allowed(&draft.order, &incident);
+    if !allowed.contains(&command.resolution) {
+        return Err(Rejection::ResolutionNotAllowed { allowed });
+    }
+    let late_part = late_parcel(&draft.order, &incident).map(|(of, part)| (of.clone(), part.clone()));
+    if late_part.is_some() && draft.order.cancellations.len() >= CANCELLATIONS_MAX {
+        return Err(Rejection::LimitReached { limit: "cancellations".to_owned(), max: CANCELLATIONS_MAX });
+    }
+    close(draft, number, Some(command));
+    match command.resolution {
+        Resolution::RefundAnyway => {
+            release_refunds(draft, &incident);
+            if let Some((of, part)) = late_part {
+                pay_for_late_parcel(draft, of, part);
+            }
+        }
+        Resolution::DropRefund => {
+            for refund in held_back(&draft.order, &incident) {
+                draft.move_refund(refund, RefundState::Dropped);
+            }
+        }
+        Resolution::RetryRefund => retry(draft, incident.refund),
+        Resolution::Accept => {}
+    }
+    Ok(Answer::Incident(number))
+}
+
+/// The goods are home: what money waited for has happened.
+pub(super) fn settle_by_fact(draft: &mut Draft<'_>, number: u32) {
+    let Some(incident) = draft.order.incident(number).cloned() else { return };
+    close(draft, number, None);
+    release_refunds(draft, &incident);
+}
+
+fn close(draft: &mut Draft<'_>, number: u32, command: Option<&ResolveIncident>) {
+    let (now, caller) = (draft.now, draft.caller.clone());
+    let Some(incident) = draft.order.incidents.iter_mut().find(|incident| incident.number == number) else { return };
+    incident.state = IncidentState::Resolved;
+    incident.resolve_time = Some(now);
+    incident.resolved_by = Some(caller);
+    incident.resolution = command.map(|command| command.resolution);
+    incident.note = command.and_then(|command| command.note.clone());
+    let (kind, resolution) = (incident.kind, incident.resolution);
+    draft.emit(EventDetail::IncidentResolved { incident: number, kind, resolution });
+}
+
+/// What makes sense for this incident as things stand.
+pub fn allowed(order: &Order, incident: &Incident) -> Vec<Resolution> {
+    if incident.state == IncidentState::Resolved {
+        return Vec::new();
+    }
+    let refund = incident.refund.and_then(|number| order.refund(number));
+    match incident.kind {
+        IncidentKind::CancelledYetShipped => vec![Resolution::RefundAnyway, Resolution::DropRefund],
+        IncidentKind::LateFact if late_parcel(order, incident).is_some() => {
+            vec![Resolution::RefundAnyway, Resolution::Accept]
+        }
+        IncidentKind::LateFact => vec![Resolution::Accept],
+        IncidentKind::RefundMismatch => match refund {
+            Some(refund) if refund.state == RefundState::Blocked => {
+                let mut allowed = vec![Resolution::DropRefund];
+                if refundable(order, refund) >= refund.amounts.total() {
+                    allowed.insert(0, Resolution::RefundAnyway);
+                } else if refundable(order, refund) > 0 {
+                    allowed.insert(0, Resolution::RetryRefund);
+                }
+                allowed
+            }
+            Some(_) | None => vec![Resolution::Accept],
+        },
+        IncidentKind::RefundFailed => match refund {
+            Some(refund) if refundable(order, refund) > 0 => vec![Resolution::RetryRefund, Resolution::Accept],
+            Some(_) | None => vec![Resolution::Accept],
+        },
+    }
+}
+
+/// What may still go back for this row, in minor units: what its payment brought in, less what other rows stand for.
+fn refundable(order: &Order, refund: &Refund) -> i64 {
+    let Some(payment) = order.payment(refund.payment) else { return 0 };
+    let brought = match refund.kind {
+        RefundKind::Refund => payment.captured - payment.returned_outside,
+        RefundKind::Void => payment.authorized,
+    };
+    let stands = |other: &&Refund| {
+        other.number != refund.number
+            && other.payment == refund.payment
+            && other.kind == refund.kind
+            && other.state.counts()
+    };
+    let others: i64 = order.refunds.iter().filter(stands).map(|other| other.amounts.total()).sum();
+    (brought - others).clamp(0, refund.amounts.total())
+}
+
+/// The refunds that only this incident keeps from being paid.
+fn held_back(order: &Order, incident: &Incident) -> Vec<u32> {
+    let is_open = |other: &&Incident| other.state == IncidentState::Open && other.number != incident.number;
+    let is_mismatched = |refund: &Refund| {
+        let mut open = order.incidents.iter().filter(is_open);
+        open.any(|other| other.kind == IncidentKind::RefundMismatch && other.refund == Some(refund.number))
+    };
+    let takes_of_shipment = |refund: &Refund| {
+        let of = refund.cancellation.and_then(|number| order.cancellation(number));
+        of.is_some_and(|of| of.parts.iter().any(|part| Some(part.shipment) == incident.shipment))
+    };
+    let is_held = |refund: &&Refund| {
+        refund.state == RefundState::Blocked
+            && match incident.refund {
+                Some(number) => refund.number == number,
+                None => takes_of_shipment(refund),
+            }
+            && !is_mismatched(refund)
+            && !refund.cancellation.is_some_and(|number| order.is_contested(number))
+    };
+    order.refunds.iter().filter(is_held).map(|refund| refund.number).collect()
+}
+
+fn release_refunds(draft: &mut Draft<'_>, incident: &Incident) {
+    for refund in held_back(&draft.order, incident) {
+        draft.move_refund(refund, RefundState::Due);
+    }
+}
+
+/// A new row, and so a new key towards the provider, stands for one that failed or is held back.
+fn retry(draft: &mut Draft<'_>, refund: Option<u32>) {
+    let Some(old) = refund.and_then(|number| draft.order.refund(number)).cloned() else { return };
+    let mut left = old.amounts;
+    let amounts = left.take(refundable(&draft.order, &old));
+    if old.state == RefundState::Blocked {
+        draft.move_refund(old.number, RefundState::Dropped);
+    }
+    let is_contested = old.cancellation.is_some_and(|number| draft.order.is_contested(number));
+    draft.add_refund(NewRefund {
+        payment: old.payment,
+        kind: old.kind,
+        amounts,
+        cancellation: old.cancellation,
+        state: if is_contested { RefundState::Blocked } else { RefundState::Due },
+        retry_of: Some(old.number),
+    });
+}
+
+/// The part whose goods came back after its time was up, while its units are still sold.
+fn late_parcel<'o>(order: &'o Order, incident: &Incident) -> Option<(&'o Cancellation, &'o Part)> {
+    if incident.kind != IncidentKind::LateFact {
+        return None;
+    }
+    let of = order.cancellation(incident.cancellation?)?;
+    let taken = order.cancelled_units().union(&order.claimed_units());
+    let came_back = |part: &&Part| {
+        Some(part.shipment) == incident.shipment
+            && part.state == PartState::Refused
+            && part.receipt.is_some()
+            && part.units.intersection(&taken).is_empty()
+    };
+    of.parts.iter().find(came_back).map(|part| (of, part))
+}
+
+/// What ended stays ended: support cancels anew what came back, on the terms that were promised.
+fn pay_for_late_parcel(draft: &mut Draft<'_>, of: Cancellation, part: Part) {
+    let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
+    let part = Part {
+        state: PartState::Waiting,
+        refused_reason: None,
+        next_actions: Vec::new(),
+        refund: Amounts::ZERO,
+        gates: Vec::new(),
+        ..part
+    };
+    draft.decided_by(of.policy_version, part.rule.clone());
+    let support = Actor::new(Role::Support, draft.caller.id.clone());
+    let reason = of.reason.clone();
+    draft.order.cancellations.push(Cancellation {
+        number,
+        requester: support,
+        submitted_by: draft.caller.clone(),
+        parts: vec![part],
+        create_time: draft.now,
+        close_time: None,
+        ..of
+    });
+    draft.emit(EventDetail::CancellationRequested { cancellation: number, reason });
+    parts::advance(draft, number);
+}

@@ -1,0 +1,113 @@
+//! SplitShipment: what was to go as one parcel goes as several. No cancellation: money and units stay what they are.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Draft, answer_stop, customs, draft, start_preparation};
+use crate::event::EventDetail;
+use crate::money::split_by_weight;
+use crate::order::SHIPMENTS_MAX;
+use crate::policy::NextAction;
+use crate::rejection::{FieldViolation, LineQuantity, Rejection};
+use crate::shipment::{Shipment, Stage};
+use crate::units::UnitSet;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitShipment {
+    pub shipment: u32,
+    /// The fence that the caller last saw, where it wants it compared.
+    pub fence: Option<u32>,
+    /// What each new shipment holds, two at least; together every unit of the shipment that is not cancelled.
+    pub parcels: Vec<Vec<LineQuantity>>,
+}
+
+pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<Answer, Rejection> {
+    let number = command.shipment;
+    let shipment = start_preparation::find(draft, number, command.fence)?.clone();
+    let contents = contents(&draft.order.live_units(&shipment), &command.parcels)?;
+    let stage = match shipment.stage {
+        Stage::Unreleased => Stage::Unreleased,
+        Stage::Planned | Stage::Preparing | Stage::Ready => Stage::Planned,
+        stage @ (Stage::InTransit
+        | Stage::Delivered
+        | Stage::Cancelled
+        | Stage::Lost
+        | Stage::Returning
+        | Stage::Returned
+        | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
+    };
+    let waits = |number: &u32| draft.order.waits_on(*number, shipment.number);
+    if let Some(cancellation) = draft.order.cancellations_on(number).into_iter().find(waits) {
+        return Err(Rejection::ShipmentBarred { cancellation });
+    }
+    check_remedy(draft, &shipment)?;
+    if draft.order.shipments.len() + contents.len() > SHIPMENTS_MAX {
+        return Err(Rejection::LimitReached { limit: "shipments".to_owned(), max: SHIPMENTS_MAX });
+    }
+
+    let goods: Vec<i64> = contents.iter().map(|units| draft.order.amounts_of(units).goods).collect();
+    let shipping = split_by_weight(shipment.shipping, &goods);
+    let shipping_tax = split_by_weight(shipment.shipping_tax, &goods);
+    let mut into = Vec::with_capacity(contents.len());
+    for (index, units) in contents.into_iter().enumerate() {
+        let parcel = Shipment {
+            number: draft::next_number(&draft.order.shipments, |shipment| shipment.number),
+            stage,
+            fence: 1,
+            units,
+            shipping: shipping[index],
+            shipping_tax: shipping_tax[index],
+            tracking_number: None,
+            update_time: draft.now,
+            split_from: Some(number),
+            ..shipment.clone()
+        };
+        into.push(parcel.number);
+        draft.order.shipments.push(parcel);
+    }
+    // What is cancelled already stays behind.
+    let cancelled = draft.order.cancelled_units();
+    let left = draft.shipment_mut(number);
+    left.units = left.units.intersection(&cancelled);
+    (left.shipping, left.shipping_tax) = (0, 0);
+    (left.hold, left.prepare_by) = (None, None);
+    draft.raise_fence(number);
+    draft.emit(EventDetail::ShipmentSplit { shipment: number, into: into.clone() });
+    draft.move_shipment(number, Stage::Split);
+    for shipment in into.into_iter().chain([number]) {
+        customs::flag_again(draft, shipment);
+    }
+    Ok(Answer::Shipment(number))
+}
+
+/// The units of each parcel. Every unit must be in one, and no parcel is empty.
+fn contents(live: &UnitSet, parcels: &[Vec<LineQuantity>]) -> Result<Vec<UnitSet>, Rejection> {
+    if parcels.len() < 2 {
+        return Err(invalid("must be at least two"));
+    }
+    let mut left = live.clone();
+    let mut contents = Vec::with_capacity(parcels.len());
+    for parcel in parcels {
+        let units = answer_stop::take(&left, parcel)?;
+        left = left.minus(&units);
+        contents.push(units);
+    }
+    match left.is_empty() {
+        true => Ok(contents),
+        false => Err(invalid(format!("leave out {} units of the shipment", left.count()))),
+    }
+}
+
+fn invalid(description: impl Into<String>) -> Rejection {
+    Rejection::InvalidField(vec![FieldViolation { field: "parcels".to_owned(), description: description.into() }])
+}
+
+/// A shipment that customs may stop is split only where the policy offers that.
+fn check_remedy(draft: &Draft<'_>, shipment: &Shipment) -> Result<(), Rejection> {
+    let remedies = customs::remedies(draft, shipment);
+    match remedies {
+        Some(remedies) if !remedies.contains(&NextAction::SplitShipment) => {
+            Err(Rejection::SplitNotAllowed { next_actions: remedies.to_vec() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}

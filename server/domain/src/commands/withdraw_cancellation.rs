@@ -1,0 +1,62 @@
+//! WithdrawCancellation: who asked has changed their mind.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Draft, parts};
+use crate::actor::{Actor, Role};
+use crate::cancellation::{Cancellation, CancellationState, GateKind, GateState, Part, PartState};
+use crate::rejection::Rejection;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawCancellation {
+    pub cancellation: u32,
+}
+
+/// Takes back the parts that nobody has acted on yet. What a warehouse has stopped, or a carrier turned round, goes on.
+pub(super) fn decide(draft: &mut Draft<'_>, command: &WithdrawCancellation) -> Result<Answer, Rejection> {
+    let number = command.cancellation;
+    let of = draft.order.cancellation(number).ok_or(Rejection::CancellationNotFound { cancellation: number })?;
+    if !may_withdraw(&draft.caller, of) {
+        return Err(Rejection::NotTheRequester);
+    }
+    match of.state() {
+        CancellationState::Pending => {}
+        CancellationState::Withdrawn => return Ok(Answer::Cancellation(number)),
+        CancellationState::Completed | CancellationState::Rejected => {
+            return Err(Rejection::TooLateToWithdraw { gate: None });
+        }
+    }
+    let waiting = of.parts.iter().enumerate().filter(|(_, part)| part.state == PartState::Waiting);
+    let (acted_on, free): (Vec<_>, Vec<_>) = waiting.partition(|(_, part)| acted_at(part).is_some());
+    let free: Vec<usize> = free.into_iter().map(|(index, _)| index).collect();
+    if free.is_empty() {
+        let gate = acted_on.first().and_then(|(_, part)| acted_at(part));
+        return Err(Rejection::TooLateToWithdraw { gate });
+    }
+    for index in free {
+        parts::withdraw_part(draft, number, index);
+    }
+    parts::close_if_over(draft, number);
+    Ok(Answer::Cancellation(number))
+}
+
+/// A storefront speaks for its buyer, and support for anybody.
+fn may_withdraw(caller: &Actor, of: &Cancellation) -> bool {
+    match caller.role {
+        Role::Support | Role::Operator => true,
+        Role::Storefront => of.requester.role == Role::Buyer,
+        Role::Seller
+        | Role::Warehouse
+        | Role::Carrier
+        | Role::Payments
+        | Role::Auditor
+        | Role::Buyer
+        | Role::System => *caller == of.requester,
+    }
+}
+
+/// The first gate at which something has happened that cannot be taken back.
+fn acted_at(part: &Part) -> Option<GateKind> {
+    let mut passed = part.gates.iter().filter(|gate| gate.state == GateState::Passed);
+    passed.find(|gate| !gate.spec.kind.is_consent()).map(|gate| gate.spec.kind)
+}
