@@ -1,16 +1,18 @@
 //! The parts of cancellations. Read with their order; written by `aggregate` alone.
 
-use belay_domain::cancellation::{Gate, Part, PartState, Path};
-use belay_domain::ids::OrderKey;
+use belay_domain::cancellation::{Cancellation, Gate, Part, PartState, Path};
+use belay_domain::ids::{CarrierId, OrderKey, StoreId, WarehouseId};
 use belay_domain::money::Amounts;
+use belay_domain::order::Order;
 use belay_domain::policy::{NextAction, RefundPlan};
+use belay_domain::shipment::Shipment;
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Conn;
-use super::columns::{Bytes, Json, Name};
+use super::columns::{At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::cancellation_parts;
 use super::statement::{self, rows_of_orders, upsert_rows};
@@ -33,6 +35,19 @@ pub(super) struct PartRow {
     refund_tax: i64,
     refund_shipping: i64,
     refund_excess: i64,
+    /// Whose parcel it is about, for the lists; with `create_time` of the cancellation.
+    store_id: Option<Name<StoreId>>,
+    warehouse_id: Option<Name<WarehouseId>>,
+    carrier_id: Option<Name<CarrierId>>,
+    create_time: Option<At>,
+}
+
+/// What the lists need of the order, the cancellation and the shipment that a part belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parcel<'a> {
+    pub(super) order: &'a Order,
+    pub(super) cancellation: &'a Cancellation,
+    pub(super) shipment: &'a Shipment,
 }
 
 impl statement::Row for PartRow {
@@ -42,10 +57,10 @@ impl statement::Row for PartRow {
 }
 
 impl PartRow {
-    pub(super) fn of(key: OrderKey, cancellation: u32, number: u32, part: &Part) -> Self {
+    pub(super) fn of(key: OrderKey, parcel: Parcel<'_>, number: u32, part: &Part) -> Self {
         Self {
             order_key: key.into(),
-            cancellation_number: cancellation,
+            cancellation_number: parcel.cancellation.number,
             part_number: number,
             shipment_number: part.shipment,
             path: Name(part.path),
@@ -58,6 +73,10 @@ impl PartRow {
             refund_tax: part.refund.tax,
             refund_shipping: part.refund.shipping,
             refund_excess: part.refund.excess,
+            store_id: Some(Name(parcel.order.store.clone())),
+            warehouse_id: Some(Name(parcel.shipment.warehouse.clone())),
+            carrier_id: Some(Name(parcel.shipment.carrier.clone())),
+            create_time: Some(At(parcel.cancellation.create_time)),
         }
     }
 

@@ -1,7 +1,8 @@
 //! What the parts of cancellations wait for. Read with their order; written by `aggregate` alone.
 
+use belay_domain::actor::Role;
 use belay_domain::cancellation::{Gate, GateKind, GateState};
-use belay_domain::ids::OrderKey;
+use belay_domain::ids::{CarrierId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::policy::{GateSpec, OnDispatch, OnLost, OnTimeout};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -9,6 +10,7 @@ use diesel_async::RunQueryDsl;
 use jiff::SignedDuration;
 
 use super::Conn;
+use super::cancellation_parts::Parcel;
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::schema::gates;
@@ -31,6 +33,14 @@ pub(super) struct GateRow {
     open_time: Option<At>,
     respond_by: Option<At>,
     close_time: Option<At>,
+    /// What the lists need of the order, the shipment and the cancellation.
+    store_id: Option<Name<StoreId>>,
+    seller_id: Option<Name<SellerId>>,
+    warehouse_id: Option<Name<WarehouseId>>,
+    carrier_id: Option<Name<CarrierId>>,
+    create_time: Option<At>,
+    /// The party that the gate waits for while it is open.
+    awaiting: Option<Name<Role>>,
 }
 
 impl statement::Row for GateRow {
@@ -40,19 +50,14 @@ impl statement::Row for GateRow {
 }
 
 impl GateRow {
-    pub(super) fn of(
-        key: OrderKey,
-        (cancellation, part): (u32, u32),
-        number: u32,
-        gate: &Gate,
-    ) -> Result<Self, DbError> {
+    pub(super) fn of(key: OrderKey, parcel: Parcel<'_>, part: u32, number: u32, gate: &Gate) -> Result<Self, DbError> {
         let micros = |duration: SignedDuration| {
             i64::try_from(duration.as_micros())
                 .map_err(|_| DbError::Corrupt(format!("{key:?}: a gate open for {duration}")))
         };
         Ok(Self {
             order_key: key.into(),
-            cancellation_number: cancellation,
+            cancellation_number: parcel.cancellation.number,
             part_number: part,
             gate_number: number,
             kind: Name(gate.spec.kind),
@@ -64,6 +69,12 @@ impl GateRow {
             open_time: gate.open_time.map(At),
             respond_by: gate.respond_by.map(At),
             close_time: gate.close_time.map(At),
+            store_id: Some(Name(parcel.order.store.clone())),
+            seller_id: Some(Name(parcel.order.seller.clone())),
+            warehouse_id: Some(Name(parcel.shipment.warehouse.clone())),
+            carrier_id: Some(Name(parcel.shipment.carrier.clone())),
+            create_time: Some(At(parcel.cancellation.create_time)),
+            awaiting: (gate.state == GateState::Open).then(|| Name(gate.spec.kind.party())),
         })
     }
 
@@ -93,7 +104,18 @@ pub(super) async fn write(conn: &mut Conn, rows: &[GateRow]) -> Result<(), DbErr
         conn,
         gates,
         rows,
-        [kind, state, respond_within_micros, on_timeout, on_dispatch, on_lost, open_time, respond_by, close_time]
+        [
+            kind,
+            state,
+            respond_within_micros,
+            on_timeout,
+            on_dispatch,
+            on_lost,
+            open_time,
+            respond_by,
+            close_time,
+            awaiting
+        ]
     );
     Ok(())
 }

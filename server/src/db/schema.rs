@@ -45,6 +45,8 @@ diesel::table! {
         goods -> BigInt,
         discount -> BigInt,
         tax -> BigInt,
+        store_id -> Nullable<Text>,
+        create_time -> Nullable<Datetime>,
     }
 }
 
@@ -138,6 +140,10 @@ diesel::table! {
         refund_tax -> BigInt,
         refund_shipping -> BigInt,
         refund_excess -> BigInt,
+        store_id -> Nullable<Text>,
+        warehouse_id -> Nullable<Text>,
+        carrier_id -> Nullable<Text>,
+        create_time -> Nullable<Datetime>,
     }
 }
 
@@ -167,6 +173,12 @@ diesel::table! {
         open_time -> Nullable<Datetime>,
         respond_by -> Nullable<Datetime>,
         close_time -> Nullable<Datetime>,
+        store_id -> Nullable<Text>,
+        seller_id -> Nullable<Text>,
+        warehouse_id -> Nullable<Text>,
+        carrier_id -> Nullable<Text>,
+        create_time -> Nullable<Datetime>,
+        awaiting -> Nullable<Text>,
     }
 }
 

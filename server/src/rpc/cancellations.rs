@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use belay_domain::actor::Actor;
+use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{self, Command};
 use belay_domain::context::Context;
-use belay_domain::ids::{ChildKind, OrderId, OrderKey, SellerId};
+use belay_domain::ids::{CarrierId, ChildKind, OrderId, OrderKey, SellerId, WarehouseId};
 use belay_proto::v1 as pb;
 use belay_proto::v1::cancellation_service_server::CancellationService;
 use tonic::{Request, Response, Status};
@@ -17,6 +17,7 @@ use super::read::{self, Snapshot};
 use super::status::Failure;
 use crate::App;
 use crate::db::cancellations;
+use crate::db::summaries::Counted;
 use crate::entropy;
 use crate::wire::parse::{self, cancellations as parse_cancellations, lists};
 use crate::wire::{render, values};
@@ -99,11 +100,19 @@ impl CancellationService for Cancellations {
             let order = lists::order_filter(v, request.order_id);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let state = lists::cancellation_state_filter(v, request.state);
+            let warehouse = parse::optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
+            let carrier = parse::optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
+            let awaiting = lists::party_filter(v, "awaiting", request.awaiting);
+            let respond_by_before = parse::time(v, "respond_by_before", request.respond_by_before);
             let filter = cancellations::CancellationFilter {
                 store: facts.id.clone(),
                 order: order?.map(|order| OrderKey::of(&facts.id, &order)),
                 seller: seller?,
                 state: state?,
+                warehouse: warehouse?,
+                carrier: carrier?,
+                awaiting: awaiting?,
+                respond_by_before: respond_by_before?,
             };
             Some((filter, page_size?))
         })
@@ -117,6 +126,31 @@ impl CancellationService for Cancellations {
             order.cancellation(number).map(|cancellation| render::cancellation(order, cancellation))
         });
         Ok(Response::new(pb::ListCancellationsResponse { cancellations, next_page_token }))
+    }
+
+    async fn summarize_actions(
+        &self,
+        request: Request<pb::SummarizeActionsRequest>,
+    ) -> Result<Response<pb::SummarizeActionsResponse>, Status> {
+        let (_, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let actions = parse::parse(|v| lists::actions(v, request, facts.id.clone())).map_err(Failure::from)?;
+
+        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
+        let read = async {
+            let summary = &actions.summary;
+            let (requested, nearest_deadline) = summary.awaiting(actions.party).load(snapshot.conn()).await?;
+            let auto_approved = if actions.party == Role::Seller {
+                let since = actions.since(read::now(&self.app, snapshot.conn()).await?);
+                summary.auto_approved(since).load(snapshot.conn()).await?.0
+            } else {
+                Counted::default()
+            };
+            Ok((auto_approved, requested, nearest_deadline))
+        }
+        .await;
+        let (auto_approved, requested, nearest_deadline) = snapshot.end(read).await?;
+        Ok(Response::new(render::actions_summary(auto_approved, requested, nearest_deadline)))
     }
 }
 

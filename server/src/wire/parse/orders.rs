@@ -85,13 +85,17 @@ fn optional_identity(
 fn destination(v: &mut Violations, destination: Option<pb::Destination>) -> Option<Destination> {
     let destination = destination.unwrap_or_default();
     let country = destination.country_code;
-    let is_country = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_country = is_country_code(&country);
     if !is_country {
         v.add("destination.country_code", "must be an ISO 3166-1 alpha-2 code such as DE");
     }
     let region = text(v, "destination.region", destination.region, PLACE_CHARS_MAX);
     let city = text(v, "destination.city", destination.city, PLACE_CHARS_MAX);
     Some(Destination { country_code: is_country.then_some(country)?, region: region?, city: city? })
+}
+
+pub(super) fn is_country_code(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 fn lines(v: &mut Violations, lines: Vec<pb::NewLine>) -> Option<Vec<NewLine>> {
