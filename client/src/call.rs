@@ -168,20 +168,33 @@ macro_rules! keyed {
     )+};
 }
 
-/// The setters of a list.
+/// The setters of a list, and the ways to follow it to its end.
 macro_rules! paged {
-    ($($name:ident),+) => {$(
+    ($($name:ident -> $item:ty),+ $(,)?) => {$(
         impl $name {
-            /// How many entries at most: 1 to 1,000; 50 unless set.
+            /// How many entries a page has at most: 1 to 1,000; 50 unless set.
             pub fn page_size(mut self, page_size: i32) -> Self {
                 self.0.request.page_size = page_size;
                 self
             }
 
-            /// The `next_page_token` of the page before, with the same filters.
+            /// The `next_page_token` of the page before, with the same filters. A stream begins there.
             pub fn page_token(mut self, page_token: impl Into<String>) -> Self {
                 self.0.request.page_token = page_token.into();
                 self
+            }
+
+            /// This page and all that follow, each asked for when it is wanted.
+            pub fn pages(self) -> $crate::Pages<$item> {
+                let first = self.0.request.page_token.clone();
+                let ask = move |token| -> $crate::pages::Asked<$item> { Box::pin(self.clone().page_token(token).send()) };
+                $crate::Pages::new(first, Box::new(ask))
+            }
+
+            /// The entries of this page and of all that follow. The next page is asked for when the one before is used
+            /// up.
+            pub fn stream(self) -> $crate::Items<$item> {
+                $crate::Items::new(self.pages())
             }
         }
     )+};

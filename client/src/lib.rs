@@ -31,6 +31,8 @@
 //! - **Idempotency**: every write to an order has a [`RequestId`] from the start, which all its repeats keep and its
 //!   error names.
 //! - **Deadlines**: a call ends in time, its repeats included, and the server knows until when. 10 seconds unless set.
+//! - **Lists**: a page by `.await`, all pages as a stream by `.pages()`, all entries by `.stream()`, each page asked for
+//!   when it is wanted, and after an error to be resumed by its token.
 //! - **Repeats**, by a [`RetryPolicy`]: what failed because the service was unavailable, with the delay that the server
 //!   asks for, within the deadline and a budget.
 //!
@@ -41,7 +43,6 @@
 //! - It keeps no requests for later. To survive the end of the process, keep the [`RequestId`] with the wish and send
 //!   the same again.
 //! - It talks to no payment provider: a worker claims refunds, asks the provider, and records the answer.
-//! - It follows no lists to their end: give a page's `next_page_token` to the next call.
 //! - It speaks no TLS and sends no credentials: [`role`](BelayBuilder::role) is for development servers on the same
 //!   machine.
 //! - It runs on tokio, and on no other runtime.
@@ -55,6 +56,7 @@ mod call;
 mod error;
 mod error_reason;
 mod ids;
+mod pages;
 mod retry;
 mod rpc;
 mod store;
@@ -73,5 +75,6 @@ pub use ids::{
     RefundId, RequestId, SellerId, ShipmentId, StoreId, WarehouseId, WorkerId,
 };
 pub use model::{Money, Role};
+pub use pages::{Items, Pages};
 pub use retry::RetryPolicy;
 pub use store::Store;

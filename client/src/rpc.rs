@@ -75,6 +75,7 @@ rpcs! {
         CreateOrder = create_order(CreateOrderRequest) -> CreateOrderResponse, Keyed;
         GetOrder = get_order(GetOrderRequest) -> GetOrderResponse, Safe;
         ListOrders = list_orders(ListOrdersRequest) -> ListOrdersResponse, Safe;
+        SummarizeOrders = summarize_orders(SummarizeOrdersRequest) -> SummarizeOrdersResponse, Safe;
         RecordPayment = record_payment(RecordPaymentRequest) -> RecordPaymentResponse, Keyed;
         ListOrderHistory = list_order_history(ListOrderHistoryRequest) -> ListOrderHistoryResponse, Safe;
     }
@@ -83,6 +84,7 @@ rpcs! {
         RequestCancellation = request_cancellation(RequestCancellationRequest) -> RequestCancellationResponse, Keyed;
         GetCancellation = get_cancellation(GetCancellationRequest) -> GetCancellationResponse, Safe;
         ListCancellations = list_cancellations(ListCancellationsRequest) -> ListCancellationsResponse, Safe;
+        SummarizeActions = summarize_actions(SummarizeActionsRequest) -> SummarizeActionsResponse, Safe;
     }
     FulfillmentService via fulfillment_service_client::FulfillmentServiceClient {
         GetShipment = get_shipment(GetShipmentRequest) -> GetShipmentResponse, Safe;

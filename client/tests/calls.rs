@@ -1,6 +1,8 @@
 //! What happens between a call and its answer: repeats, deadlines, budget, keys and errors, against a server that does
 //! as it is told.
 
+#[path = "calls/streams.rs"]
+mod streams;
 mod support;
 
 use std::time::{Duration, Instant};

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod engine;
 pub mod entropy;
 pub mod presets;
+pub mod reads;
 pub mod reference;
 pub mod rpc;
 pub mod server;
@@ -23,12 +24,14 @@ use jiff::Timestamp;
 use crate::db::pool::Pool;
 use crate::db::{Conn, DbError, clock};
 use crate::engine::Engine;
+use crate::reads::Reads;
 use crate::reference::Stores;
 
 /// What every RPC and every worker shares.
 #[derive(Debug)]
 pub struct App {
     pub engine: Engine,
+    pub reads: Reads,
     pub pool: Pool,
     pub stores: Stores,
     /// Key of the hashes of e-mail addresses and user names; made with the database, never leaves it.

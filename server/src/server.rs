@@ -18,6 +18,7 @@ use crate::App;
 use crate::db::pool::{Pool, PoolSettings};
 use crate::db::{clock, migrate, settings};
 use crate::engine::{Engine, EngineSettings};
+use crate::reads::Reads;
 use crate::reference::Stores;
 use crate::rpc::{self, auth::Authentication};
 use crate::workers;
@@ -136,6 +137,7 @@ impl Server {
             tracing::warn!("open calls did not end in time and are cut");
         }
         self.app.engine.stop().await;
+        self.app.reads.stop().await;
         tracing::info!("stopped");
     }
 }
@@ -176,8 +178,10 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         stores.clone(),
         &EngineSettings { lanes: settings.lanes, partitions: database.partitions, manual_clock: settings.manual_clock },
     );
+    let reads = Reads::start(pool.clone(), settings.manual_clock);
     Ok(App {
         engine,
+        reads,
         stores,
         pool,
         identity_key: database.identity_key,

@@ -157,6 +157,9 @@ fn all_orders() -> OrderFilter {
         buyer: None,
         seller: None,
         state: None,
+        sku: None,
+        country: None,
+        city: None,
         create_time_from: None,
         create_time_before: None,
     }
@@ -231,7 +234,16 @@ async fn pages_of_children_lose_none() {
             places.len()
         }};
     }
-    let of = CancellationFilter { store: store(), order: None, seller: None, state: None };
+    let of = CancellationFilter {
+        store: store(),
+        order: None,
+        seller: None,
+        state: None,
+        warehouse: None,
+        carrier: None,
+        awaiting: None,
+        respond_by_before: None,
+    };
     assert_eq!(all!(cancellations, of.clone()), 20);
     assert_eq!(all!(cancellations, CancellationFilter { order: Some(placed[3].key()), ..of.clone() }), 2);
     assert_eq!(all!(cancellations, CancellationFilter { state: Some(CancellationState::Completed), ..of.clone() }), 0);

@@ -13,7 +13,7 @@ use crate::tidy::{read_to_string, rust_files};
 #[test]
 fn every_rpc_says_whether_it_may_be_repeated() {
     for Rpc { service, name, idempotency, .. } in manual::rpcs() {
-        let is_read = ["Get", "List", "Preview"].iter().any(|verb| name.starts_with(verb));
+        let is_read = ["Get", "List", "Preview", "Summarize"].iter().any(|verb| name.starts_with(verb));
         let expected = match (is_read, &*name) {
             (true, _) => IdempotencyLevel::NoSideEffects,
             // Each call claims other refunds.
@@ -73,12 +73,14 @@ const ROLES: &[(&str, &str)] = &[
     ("OrderService/CreateOrder", "storefront"),
     ("OrderService/GetOrder", "storefront seller warehouse carrier payments support auditor"),
     ("OrderService/ListOrders", "storefront seller support auditor"),
+    ("OrderService/SummarizeOrders", "storefront seller support auditor"),
     ("OrderService/RecordPayment", "storefront payments"),
     ("OrderService/ListOrderHistory", "storefront seller warehouse carrier payments support auditor"),
     ("CancellationService/PreviewCancellation", "storefront seller warehouse carrier support"),
     ("CancellationService/RequestCancellation", "storefront seller warehouse carrier support"),
     ("CancellationService/GetCancellation", "storefront seller warehouse carrier payments support auditor"),
     ("CancellationService/ListCancellations", "storefront seller warehouse carrier payments support auditor"),
+    ("CancellationService/SummarizeActions", "storefront seller warehouse carrier payments support auditor"),
     ("FulfillmentService/GetShipment", "storefront seller warehouse carrier payments support auditor"),
     ("FulfillmentService/ListShipments", "storefront seller warehouse carrier payments support auditor"),
     ("FulfillmentService/StartPreparation", "seller warehouse"),

@@ -12,6 +12,7 @@ mod fulfillment;
 mod gates;
 mod grpcurl;
 mod harness;
+mod lists;
 mod orders;
 mod pairs;
 mod previews;

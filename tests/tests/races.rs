@@ -22,6 +22,8 @@ use tokio::time::{Instant, sleep};
 const TRIALS: usize = 500;
 /// Of each other pair.
 const FEWER_TRIALS: usize = 80;
+/// Of a write and the reads after it; each has five.
+const READ_TRIALS: usize = 120;
 /// Trials that run at the same time, each on an order of its own, so that batches hold several.
 const AT_ONCE: usize = 16;
 /// How long refunds may take to be claimed.
@@ -382,5 +384,46 @@ fn facts_of_one_payment_from_two_sides_count_once() {
                 .await;
         })
         .await;
+    });
+}
+
+#[test]
+fn whoever_was_told_of_a_write_reads_it() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |settings| settings.connections = AT_ONCE).await;
+        let (store, till) = (storefront(service.belay()), payments(service.belay()));
+        let order_ids: Vec<String> = (0..READ_TRIALS).map(|number| format!("READ-{number}")).collect();
+        // Others read the same orders all the time, so that there is always a read under way to be wrongly joined.
+        let curious = async {
+            loop {
+                join_all(order_ids.iter().take(AT_ONCE).map(|order_id| store.get_order(&**order_id).into_future()))
+                    .await;
+            }
+        };
+        let trials = futures_util::stream::iter(&order_ids).for_each_concurrent(AT_ONCE, async |order_id| {
+            let placed = new_order(&store, order_id).await.expect("an order").value;
+            assert_eq!(store.get_order(&**order_id).await.expect("the order"), placed);
+            let paid = pay(&till, order_id).await;
+            let read = join!(
+                store.get_order(&**order_id).into_future(),
+                store.get_shipment(&placed.shipments[0].shipment_id).into_future()
+            );
+            assert_eq!(read.0.expect("the order"), paid);
+            assert_eq!(read.1.expect("the shipment"), paid.shipments[0]);
+            let asked = store.request_cancellation(&**order_id, Units::all()).reason(reason::NO_LONGER_WANTED).await;
+            let asked = asked.expect("a cancellation").cancellation;
+            let refund_id = &asked.refund_ids[0];
+            let read = join!(
+                store.get_cancellation(&asked.cancellation_id).into_future(),
+                store.get_refund(refund_id).into_future()
+            );
+            assert_eq!(read.0.expect("the cancellation").cancellation, asked);
+            assert_eq!(read.1.expect("the refund").refund_id, *refund_id);
+        });
+        tokio::select! {
+            () = trials => {}
+            () = curious => {}
+        }
+        service.stop().await;
     });
 }

@@ -6,10 +6,10 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use crate::call::{Call, Faults, call, keyed, paged};
-use crate::ids::{CancellationId, Etag, IntoId, LineId, OrderId, SellerId, ShipmentId};
+use crate::ids::{CancellationId, CarrierId, Etag, IntoId, LineId, OrderId, SellerId, ShipmentId, WarehouseId};
 use crate::model::{
-    Cancellation, CancellationPath, CancellationPreview, CancellationState, FoundCancellation, OrderState, Page,
-    RequestedCancellation, read_page, read_request_id,
+    ActionsSummary, Cancellation, CancellationPath, CancellationPreview, CancellationState, FoundCancellation,
+    OrderState, Page, Party, RequestedCancellation, read_page, read_request_id,
 };
 use crate::store::Store;
 use crate::wire::{FromWire, Open, open_enum, read, time_to_wire};
@@ -109,6 +109,22 @@ impl Store {
         let request = pb::ListCancellationsRequest { store_id, ..Default::default() };
         ListCancellations(Call::new(&self.belay, request, faults))
     }
+
+    /// Counts what a party should look at: the "action needed" of a seller centre, with its badge and the nearest
+    /// deadline. Each count is exact up to 10,000. The seller's unless another [`party`](SummarizeActions::party) is
+    /// named.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let needed = store.summarize_actions().seller_id("acme").await?;
+    /// println!("{}: {} to answer, {} not to hand over", needed.total, needed.requested, needed.auto_approved);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn summarize_actions(&self) -> SummarizeActions {
+        let (store_id, faults) = self.begin();
+        SummarizeActions(Call::new(&self.belay, pb::SummarizeActionsRequest { store_id, ..Default::default() }, faults))
+    }
 }
 
 call! {
@@ -139,8 +155,13 @@ call! {
     ListCancellations(pb::ListCancellationsRequest) -> Page<Cancellation>,
     |answer| read_page(answer.cancellations, answer.next_page_token)
 }
+call! {
+    /// Made by [`Store::summarize_actions`].
+    SummarizeActions(pb::SummarizeActionsRequest) -> ActionsSummary,
+    |answer| ActionsSummary::from_wire(answer)
+}
 keyed!(RequestCancellation);
-paged!(ListCancellations);
+paged!(ListCancellations -> Cancellation);
 
 /// What a preview and a request have in common: a preview is asked exactly as the request would be.
 macro_rules! wish {
@@ -221,6 +242,63 @@ impl ListCancellations {
     /// Only those in this state.
     pub fn state(mut self, state: CancellationState) -> Self {
         self.0.request.state = state.to_wire();
+        self
+    }
+
+    /// Only those with a part in a shipment of this warehouse.
+    pub fn warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
+        self.0.request.warehouse_id = self.0.faults.id("warehouse_id", warehouse_id.into_id());
+        self
+    }
+
+    /// Only those with a part in a shipment of this carrier.
+    pub fn carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
+        self.0.request.carrier_id = self.0.faults.id("carrier_id", carrier_id.into_id());
+        self
+    }
+
+    /// Only those with a part that waits for this party.
+    pub fn awaiting(mut self, party: Party) -> Self {
+        self.0.request.awaiting = party.to_wire();
+        self
+    }
+
+    /// Only those with a part that waits for an answer before this instant.
+    pub fn respond_by_before(mut self, instant: Timestamp) -> Self {
+        self.0.request.respond_by_before = Some(time_to_wire(instant));
+        self
+    }
+}
+
+impl SummarizeActions {
+    /// Who would act. The seller unless set.
+    pub fn party(mut self, party: Party) -> Self {
+        self.0.request.party = party.to_wire();
+        self
+    }
+
+    /// Only what belongs to this seller's orders.
+    pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
+        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self
+    }
+
+    /// Only what is about shipments of this warehouse. For the party [`Party::Warehouse`] only.
+    pub fn warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
+        self.0.request.warehouse_id = self.0.faults.id("warehouse_id", warehouse_id.into_id());
+        self
+    }
+
+    /// Only what is about shipments of this carrier. For the party [`Party::Carrier`] only.
+    pub fn carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
+        self.0.request.carrier_id = self.0.faults.id("carrier_id", carrier_id.into_id());
+        self
+    }
+
+    /// Since when what was approved without asking the seller counts: at most 31 days ago, for 7 days unless set. For
+    /// the party [`Party::Seller`] only.
+    pub fn auto_approved_since(mut self, instant: Timestamp) -> Self {
+        self.0.request.auto_approved_since = Some(time_to_wire(instant));
         self
     }
 }

@@ -4,7 +4,7 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use crate::call::{Call, call, keyed, paged};
-use crate::ids::{Etag, IntoId, OrderId, ShipmentId, WarehouseId};
+use crate::ids::{CarrierId, Etag, IntoId, OrderId, SellerId, ShipmentId, WarehouseId};
 use crate::model::{Page, Shipment, ShipmentStage, TrackingFact, Written, read_page, read_written};
 use crate::store::Store;
 use crate::wire::{read, time_to_wire};
@@ -161,7 +161,7 @@ call! {
     |answer| read_written(answer.shipment, "shipment", &answer.request_id)
 }
 keyed!(StartPreparation, MarkReady, DispatchShipment, RecordTracking);
-paged!(ListShipments);
+paged!(ListShipments -> Shipment);
 
 impl ListShipments {
     /// Only those of this order.
@@ -173,6 +173,18 @@ impl ListShipments {
     /// Only those of this warehouse.
     pub fn warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
         self.0.request.warehouse_id = self.0.faults.id("warehouse_id", warehouse_id.into_id());
+        self
+    }
+
+    /// Only those of this carrier.
+    pub fn carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
+        self.0.request.carrier_id = self.0.faults.id("carrier_id", carrier_id.into_id());
+        self
+    }
+
+    /// Only those of this seller's orders.
+    pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
+        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
         self
     }
 

@@ -12,10 +12,11 @@ mod refunds;
 mod stores;
 
 pub use cancellations::{
-    GetCancellation, ListCancellations, OnBehalfOf, OnIneligibleUnits, PreviewCancellation, RequestCancellation, Units,
+    GetCancellation, ListCancellations, OnBehalfOf, OnIneligibleUnits, PreviewCancellation, RequestCancellation,
+    SummarizeActions, Units,
 };
 pub use fulfillment::{DispatchShipment, GetShipment, ListShipments, MarkReady, RecordTracking, StartPreparation};
-pub use orders::{CreateOrder, GetOrder, ListOrderHistory, ListOrders, NewBuyer, NewLine, NewShipment, RecordPayment};
+pub use orders::{CreateOrder, GetOrder, ListOrderHistory, ListOrders, NewBuyer, NewLine, NewShipment, RecordPayment, SummarizeOrders};
 pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
 pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
 pub use stores::{

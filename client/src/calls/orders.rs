@@ -7,9 +7,11 @@ use jiff::Timestamp;
 
 use crate::call::{Call, Faults, call, keyed, paged};
 use crate::ids::{BuyerId, CarrierId, IntoId, OrderId, SellerId, WarehouseId};
-use crate::model::{Destination, Event, Money, Order, OrderState, Page, PaymentFact, Written, read_page, read_written};
+use crate::model::{
+    Destination, Event, Money, Order, OrderState, OrdersSummary, Page, PaymentFact, Written, read_page, read_written,
+};
 use crate::store::Store;
-use crate::wire::time_to_wire;
+use crate::wire::{FromWire, time_to_wire};
 
 /// # Orders and payments
 impl Store {
@@ -74,6 +76,8 @@ impl Store {
 
     /// Lists orders, newest first. All given filters must match. Fails with `PageTokenInvalid`.
     ///
+    /// Awaited it is one page; [`pages`](ListOrders::pages) and [`stream`](ListOrders::stream) go on to the end.
+    ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
     /// use belay_client::model::OrderState;
@@ -88,6 +92,23 @@ impl Store {
     pub fn list_orders(&self) -> ListOrders {
         let (store_id, faults) = self.begin();
         ListOrders(Call::new(&self.belay, pb::ListOrdersRequest { store_id, ..Default::default() }, faults))
+    }
+
+    /// Counts orders by state, for the tabs of a list. All given filters must match; with none, the store's orders.
+    /// Each count is exact up to 10,000.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::model::OrderState;
+    ///
+    /// let tabs = store.summarize_orders().buyer_id("b-7").await?;
+    /// println!("{} orders, {} to be shipped", tabs.total, tabs.of(OrderState::ToShip));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn summarize_orders(&self) -> SummarizeOrders {
+        let (store_id, faults) = self.begin();
+        SummarizeOrders(Call::new(&self.belay, pb::SummarizeOrdersRequest { store_id, ..Default::default() }, faults))
     }
 
     /// Records what happened to a payment. It is a fact: it is recorded whatever the order's state, and the order
@@ -163,6 +184,11 @@ call! {
     |answer| read_page(answer.orders, answer.next_page_token)
 }
 call! {
+    /// Made by [`Store::summarize_orders`].
+    SummarizeOrders(pb::SummarizeOrdersRequest) -> OrdersSummary,
+    |answer| OrdersSummary::from_wire(answer)
+}
+call! {
     /// Made by [`Store::record_payment`].
     RecordPayment(pb::RecordPaymentRequest) -> Written<Order>,
     |answer| read_written(answer.order, "order", &answer.request_id)
@@ -173,7 +199,7 @@ call! {
     |answer| read_page(answer.events, answer.next_page_token)
 }
 keyed!(CreateOrder, RecordPayment);
-paged!(ListOrders, ListOrderHistory);
+paged!(ListOrders -> Order, ListOrderHistory -> Event);
 
 impl CreateOrder {
     /// What the buyer pays for shipping, without tax. Nothing unless set.
@@ -219,6 +245,24 @@ impl ListOrders {
         self
     }
 
+    /// Only orders with a line of this SKU.
+    pub fn sku(mut self, sku: impl Into<String>) -> Self {
+        self.0.request.sku = sku.into();
+        self
+    }
+
+    /// Only orders to this country, an ISO 3166-1 alpha-2 code.
+    pub fn destination_country(mut self, country_code: impl Into<String>) -> Self {
+        self.0.request.destination_country = country_code.into();
+        self
+    }
+
+    /// Only orders to this city, spelt as in the order. Needs its country.
+    pub fn destination_city(mut self, city: impl Into<String>) -> Self {
+        self.0.request.destination_city = city.into();
+        self
+    }
+
     /// Only orders created at this instant or later.
     pub fn create_time_from(mut self, instant: Timestamp) -> Self {
         self.0.request.create_time_from = Some(time_to_wire(instant));
@@ -228,6 +272,20 @@ impl ListOrders {
     /// Only orders created before this instant.
     pub fn create_time_before(mut self, instant: Timestamp) -> Self {
         self.0.request.create_time_before = Some(time_to_wire(instant));
+        self
+    }
+}
+
+impl SummarizeOrders {
+    /// Only orders of this buyer.
+    pub fn buyer_id(mut self, buyer_id: impl IntoId<BuyerId>) -> Self {
+        self.0.request.buyer_id = self.0.faults.id("buyer_id", buyer_id.into_id());
+        self
+    }
+
+    /// Only orders of this seller.
+    pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
+        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
         self
     }
 }

@@ -6,7 +6,7 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use crate::call::{Call, call, keyed, paged};
-use crate::ids::{IntoId, OrderId, RefundId, WorkerId};
+use crate::ids::{IntoId, OrderId, RefundId, SellerId, WorkerId};
 use crate::model::{Money, Page, Refund, RefundResult, RefundState, Written, read_page, read_written};
 use crate::store::Store;
 use crate::wire::{duration_to_wire, read, read_all, time_to_wire};
@@ -111,12 +111,18 @@ call! {
     |answer| read_written(answer.refund, "refund", &answer.request_id)
 }
 keyed!(RecordRefundResult);
-paged!(ListRefunds);
+paged!(ListRefunds -> Refund);
 
 impl ListRefunds {
     /// Only those of this order.
     pub fn order_id(mut self, order_id: impl IntoId<OrderId>) -> Self {
         self.0.request.order_id = self.0.faults.id("order_id", order_id.into_id());
+        self
+    }
+
+    /// Only those of this seller's orders.
+    pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
+        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
         self
     }
 

@@ -16,6 +16,7 @@ mod preview;
 mod refund;
 mod shipment;
 mod store;
+mod summary;
 
 pub use actor::{Actor, Fault, Party, Role};
 pub use answer::{Page, Written};
@@ -33,5 +34,6 @@ pub use preview::{CancellationPreview, PathOption, Refusal};
 pub use refund::{Refund, RefundAmount, RefundDue, RefundKind, RefundResult, RefundState};
 pub use shipment::{Shipment, ShipmentContent, ShipmentStage, TrackingFact};
 pub use store::{Carrier, Policy, PolicyActivation, PolicyState, Preset, ReturnLabel, Store, Warehouse, Weekday};
+pub use summary::{ActionsSummary, Count, OrderStateCount, OrdersSummary};
 
 pub(crate) use answer::{read_page, read_request_id, read_written};

@@ -25,6 +25,10 @@ pub(crate) enum Step {
     Fail(Status),
     /// Never answers.
     Hang,
+    /// Answers with refunds of these ids and the token of the next page.
+    Refunds(&'static [&'static str], &'static str),
+    /// Answers with refunds of these ids, after a while.
+    Slow(&'static [&'static str], Duration),
 }
 
 /// What the server was asked.
@@ -32,6 +36,7 @@ pub(crate) enum Step {
 pub(crate) struct Seen {
     pub(crate) request_id: String,
     pub(crate) headers: MetadataMap,
+    pub(crate) page_token: String,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -52,23 +57,35 @@ impl Script {
         self.state().seen.clone()
     }
 
-    /// Remembers the call and does the next step; the last step is done for ever.
+    /// Remembers the call and does the next step.
     async fn step(&self, request_id: &str, headers: &MetadataMap) -> Result<(), Status> {
-        let step = {
-            let mut state = self.state();
-            state.seen.push(Seen { request_id: request_id.to_owned(), headers: headers.clone() });
-            match state.steps.len() {
-                1 => state.steps.front().cloned(),
-                _ => state.steps.pop_front(),
-            }
-        };
-        match step {
-            Some(Step::Answer) => Ok(()),
+        let request_id = request_id.to_owned();
+        let seen = Seen { request_id, headers: headers.clone(), page_token: String::new() };
+        match self.next_step(seen) {
+            Some(Step::Answer | Step::Refunds(..) | Step::Slow(..)) => Ok(()),
             Some(Step::Fail(status)) => Err(status),
             Some(Step::Hang) => std::future::pending().await,
             None => Err(Status::internal("the script has no step")),
         }
     }
+
+    /// The last step is done for ever.
+    fn next_step(&self, seen: Seen) -> Option<Step> {
+        let mut state = self.state();
+        state.seen.push(seen);
+        match state.steps.len() {
+            1 => state.steps.front().cloned(),
+            _ => state.steps.pop_front(),
+        }
+    }
+}
+
+/// A refund with all that the manual promises.
+fn refund(id: &str) -> Refund {
+    let money = || Some(Money { currency_code: "EUR".to_owned(), minor_units: 1 });
+    let amount = RefundAmount { goods: money(), tax: money(), shipping: money(), excess: money(), total: money() };
+    let time = Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 });
+    Refund { refund_id: id.to_owned(), amount: Some(amount), due_by: time, create_time: time, ..Default::default() }
 }
 
 #[tonic::async_trait]
@@ -105,6 +122,14 @@ impl CancellationService for Script {
         self.step("", request.metadata()).await?;
         Ok(Response::new(ListCancellationsResponse { next_page_token: "more".to_owned(), ..Default::default() }))
     }
+
+    async fn summarize_actions(
+        &self,
+        request: Request<SummarizeActionsRequest>,
+    ) -> Result<Response<SummarizeActionsResponse>, Status> {
+        self.step("", request.metadata()).await?;
+        Ok(Response::new(SummarizeActionsResponse::default()))
+    }
 }
 
 #[tonic::async_trait]
@@ -118,8 +143,19 @@ impl RefundService for Script {
         &self,
         request: Request<ListRefundsRequest>,
     ) -> Result<Response<ListRefundsResponse>, Status> {
-        self.step("", request.metadata()).await?;
-        Ok(Response::new(ListRefundsResponse::default()))
+        let page_token = request.get_ref().page_token.clone();
+        let seen = Seen { request_id: String::new(), headers: request.metadata().clone(), page_token };
+        let (ids, next_page_token) = match self.next_step(seen) {
+            Some(Step::Refunds(ids, next)) => (ids, next.to_owned()),
+            Some(Step::Slow(ids, delay)) => {
+                tokio::time::sleep(delay).await;
+                (ids, String::new())
+            }
+            Some(Step::Fail(status)) => return Err(status),
+            other => return Err(Status::internal(format!("no step of a list: {other:?}"))),
+        };
+        let refunds = ids.iter().map(|id| refund(id)).collect();
+        Ok(Response::new(ListRefundsResponse { refunds, next_page_token }))
     }
 
     async fn claim_refunds(

@@ -12,7 +12,7 @@ use belay_domain::order::Order;
 use belay_domain::units::UnitSet;
 
 use super::Conn;
-use super::cancellation_parts::{self, PartRow};
+use super::cancellation_parts::{self, Parcel, PartRow};
 use super::cancellation_units::{self, CancellationUnitsRow};
 use super::cancellations::{self, CancellationRow};
 use super::columns::Bytes;
@@ -198,7 +198,7 @@ impl Changes {
         let key = after.key();
         let nothing = UnitSet::default();
         for (_, line) in changed(before.map(|order| &order.lines), &after.lines, key)? {
-            self.lines.push(LineRow::of(key, line));
+            self.lines.push(LineRow::of(key, after, line));
         }
         for (_, payment) in changed(before.map(|order| &order.payments), &after.payments, key)? {
             self.payments.push(PaymentRow::of(key, payment));
@@ -210,7 +210,7 @@ impl Changes {
         }
         for (old, cancellation) in changed(before.map(|order| &order.cancellations), &after.cancellations, key)? {
             self.cancellations.push(CancellationRow::of(key, after, cancellation));
-            self.add_parts(key, old, cancellation)?;
+            self.add_parts(key, after, old, cancellation)?;
         }
         for (_, refund) in changed(before.map(|order| &order.refunds), &after.refunds, key)? {
             self.refunds.push(RefundRow::of(key, after, refund));
@@ -221,18 +221,27 @@ impl Changes {
         Ok(())
     }
 
-    fn add_parts(&mut self, key: OrderKey, before: Option<&Cancellation>, after: &Cancellation) -> Result<(), DbError> {
+    fn add_parts(
+        &mut self,
+        key: OrderKey,
+        order: &Order,
+        before: Option<&Cancellation>,
+        after: &Cancellation,
+    ) -> Result<(), DbError> {
         let nothing = UnitSet::default();
         let numbered_parts = (1_u32..).zip(&after.parts);
         let old_parts = before.map(|cancellation| &cancellation.parts);
         for (old, (number, part)) in changed_numbered(old_parts, numbered_parts, after.parts.len(), key)? {
+            let shipment = order.shipment(part.shipment);
+            let shipment = shipment.ok_or_else(|| DbError::Corrupt(format!("{key:?}: a part of no shipment")))?;
+            let parcel = Parcel { order, cancellation: after, shipment };
+            self.parts.push(PartRow::of(key, parcel, number, part));
             let id = (after.number, number);
-            self.parts.push(PartRow::of(key, after.number, number, part));
             let old_units = old.map_or(&nothing, |old| &old.units);
             self.cancellation_units.extend(CancellationUnitsRow::changes(key, id, old_units, &part.units));
             let old_gates = old.map(|part| &part.gates);
-            for (_, (number, gate)) in changed_numbered(old_gates, (1_u32..).zip(&part.gates), part.gates.len(), key)? {
-                self.gates.push(GateRow::of(key, id, number, gate)?);
+            for (_, (at, gate)) in changed_numbered(old_gates, (1_u32..).zip(&part.gates), part.gates.len(), key)? {
+                self.gates.push(GateRow::of(key, parcel, number, at, gate)?);
             }
         }
         Ok(())

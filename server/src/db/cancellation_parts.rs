@@ -1,9 +1,11 @@
 //! The parts of cancellations. Read with their order; written by `aggregate` alone.
 
-use belay_domain::cancellation::{Deductions, Gate, LabelState, Part, PartState, Path, Receipt};
-use belay_domain::ids::OrderKey;
-use belay_domain::money::Amounts;
+use belay_domain::cancellation::{Deductions, Gate, LabelState, Part, PartState, Path, Receipt, Cancellation};
+use belay_domain::ids::{OrderKey, CarrierId, StoreId, WarehouseId};
+use belay_domain::money::{Amounts};
 use belay_domain::policy::{Effect, GoodsCondition, NextAction, Payer, RefundPlan, RefundShare};
+use belay_domain::order::Order;
+use belay_domain::shipment::Shipment;
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -42,6 +44,19 @@ pub(super) struct PartRow {
     receipt_condition: Option<Name<GoodsCondition>>,
     receive_time: Option<At>,
     effects: Json<Vec<Effect>>,
+    /// Whose parcel it is about, for the lists; with `create_time` of the cancellation.
+    store_id: Option<Name<StoreId>>,
+    warehouse_id: Option<Name<WarehouseId>>,
+    carrier_id: Option<Name<CarrierId>>,
+    create_time: Option<At>,
+}
+
+/// What the lists need of the order, the cancellation and the shipment that a part belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parcel<'a> {
+    pub(super) order: &'a Order,
+    pub(super) cancellation: &'a Cancellation,
+    pub(super) shipment: &'a Shipment,
 }
 
 impl statement::Row for PartRow {
@@ -51,10 +66,10 @@ impl statement::Row for PartRow {
 }
 
 impl PartRow {
-    pub(super) fn of(key: OrderKey, cancellation: u32, number: u32, part: &Part) -> Self {
+    pub(super) fn of(key: OrderKey, parcel: Parcel<'_>, number: u32, part: &Part) -> Self {
         Self {
             order_key: key.into(),
-            cancellation_number: cancellation,
+            cancellation_number: parcel.cancellation.number,
             part_number: number,
             shipment_number: part.shipment,
             path: Name(part.path),
@@ -76,6 +91,10 @@ impl PartRow {
             receipt_condition: part.receipt.map(|receipt| Name(receipt.condition)),
             receive_time: part.receipt.map(|receipt| At(receipt.receive_time)),
             effects: Json(part.effects.clone()),
+            store_id: Some(Name(parcel.order.store.clone())),
+            warehouse_id: Some(Name(parcel.shipment.warehouse.clone())),
+            carrier_id: Some(Name(parcel.shipment.carrier.clone())),
+            create_time: Some(At(parcel.cancellation.create_time)),
         }
     }
 

@@ -1,8 +1,9 @@
 //! What the parts of cancellations wait for. Read with their order; written by `aggregate` alone.
 
 use belay_domain::cancellation::{Gate, GateAnswer, GateKind, GateState};
-use belay_domain::ids::OrderKey;
+use belay_domain::ids::{OrderKey, CarrierId, SellerId, StoreId, WarehouseId};
 use belay_domain::policy::{GateSpec, OnDispatch, OnLost, OnTimeout, Wait};
+use belay_domain::actor::Role;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -10,6 +11,7 @@ use jiff::SignedDuration;
 
 use super::Conn;
 use super::columns::{At, Bytes, Json, Name};
+use super::cancellation_parts::Parcel;
 use super::error::DbError;
 use super::schema::gates;
 use super::statement::{self, rows_of_orders, upsert_rows};
@@ -35,6 +37,14 @@ pub(super) struct GateRow {
     escalate_within: Option<Json<Wait>>,
     remind_at: Option<At>,
     answer: Option<Json<GateAnswer>>,
+    /// What the lists need of the order, the shipment and the cancellation.
+    store_id: Option<Name<StoreId>>,
+    seller_id: Option<Name<SellerId>>,
+    warehouse_id: Option<Name<WarehouseId>>,
+    carrier_id: Option<Name<CarrierId>>,
+    create_time: Option<At>,
+    /// The party that the gate waits for while it is open.
+    awaiting: Option<Name<Role>>,
 }
 
 impl statement::Row for GateRow {
@@ -48,19 +58,14 @@ impl statement::Row for GateRow {
 }
 
 impl GateRow {
-    pub(super) fn of(
-        key: OrderKey,
-        (cancellation, part): (u32, u32),
-        number: u32,
-        gate: &Gate,
-    ) -> Result<Self, DbError> {
+    pub(super) fn of(key: OrderKey, parcel: Parcel<'_>, part: u32, number: u32, gate: &Gate) -> Result<Self, DbError> {
         let micros = |duration: SignedDuration| {
             i64::try_from(duration.as_micros())
                 .map_err(|_| DbError::Corrupt(format!("{key:?}: a reminder {duration} before")))
         };
         Ok(Self {
             order_key: key.into(),
-            cancellation_number: cancellation,
+            cancellation_number: parcel.cancellation.number,
             part_number: part,
             gate_number: number,
             kind: Name(gate.spec.kind),
@@ -76,6 +81,12 @@ impl GateRow {
             escalate_within: gate.spec.escalate_within.map(Json),
             remind_at: gate.remind_at.map(At),
             answer: gate.answer.clone().map(Json),
+            store_id: Some(Name(parcel.order.store.clone())),
+            seller_id: Some(Name(parcel.order.seller.clone())),
+            warehouse_id: Some(Name(parcel.shipment.warehouse.clone())),
+            carrier_id: Some(Name(parcel.shipment.carrier.clone())),
+            create_time: Some(At(parcel.cancellation.create_time)),
+            awaiting: (gate.state == GateState::Open).then(|| Name(gate.spec.kind.party())),
         })
     }
 
@@ -122,7 +133,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[GateRow]) -> Result<(), DbErr
             remind_before_micros,
             escalate_within,
             remind_at,
-            answer
+            answer,
+            awaiting
         ]
     );
     Ok(())

@@ -13,6 +13,7 @@ mod cancellation_units;
 mod columns;
 mod gates;
 mod order_lines;
+mod pages;
 mod partition_heads;
 mod payments;
 mod schema;
@@ -36,6 +37,7 @@ pub mod requests;
 pub mod settings;
 pub mod shipments;
 pub mod stores;
+pub mod summaries;
 pub mod transaction;
 pub mod warehouses;
 
@@ -44,6 +46,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::{Class, DbError};
+pub use self::pages::PageQuery;
 pub use self::pool::{Checkout, Pool, PoolSettings};
 
 /// A connection to the database.

@@ -1,13 +1,13 @@
 //! What was bought. Read with its order; written by `aggregate` alone.
 
-use belay_domain::ids::{OrderKey, Sku};
-use belay_domain::order::Line;
+use belay_domain::ids::{OrderKey, Sku, StoreId};
+use belay_domain::order::{Line, Order};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Conn;
-use super::columns::{Bytes, Name};
+use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::schema::order_lines;
 use super::statement::{self, rows_of_orders, upsert_rows};
@@ -23,6 +23,9 @@ pub(super) struct LineRow {
     goods: i64,
     discount: i64,
     tax: i64,
+    /// The order's, for the list by SKU; as is `create_time`.
+    store_id: Option<Name<StoreId>>,
+    create_time: Option<At>,
 }
 
 impl statement::Row for LineRow {
@@ -32,7 +35,7 @@ impl statement::Row for LineRow {
 }
 
 impl LineRow {
-    pub(super) fn of(key: OrderKey, line: &Line) -> Self {
+    pub(super) fn of(key: OrderKey, order: &Order, line: &Line) -> Self {
         Self {
             order_key: key.into(),
             number: line.number,
@@ -42,6 +45,8 @@ impl LineRow {
             goods: line.goods,
             discount: line.discount,
             tax: line.tax,
+            store_id: Some(Name(order.store.clone())),
+            create_time: Some(At(order.create_time)),
         }
     }
 

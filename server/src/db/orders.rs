@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, StoreId};
+use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
 use belay_domain::money::Currency;
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
 use diesel::mysql::Mysql;
@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
+use super::pages::{Filter, Listed, PageQuery};
 use super::schema::orders;
 use super::statement::{self, KEYS_MAX, SysDate, insert_rows, one_of, push_keys, rows_of_orders};
 use super::{Conn, Place};
@@ -456,49 +457,79 @@ pub struct OrderFilter {
     pub buyer: Option<BuyerId>,
     pub seller: Option<SellerId>,
     pub state: Option<OrderState>,
+    /// Of one of the lines.
+    pub sku: Option<Sku>,
+    /// Of the destination.
+    pub country: Option<String>,
+    /// Of the destination; means little without its country, and no index begins with it.
+    pub city: Option<String>,
     /// `from ≤ create_time < before`.
     pub create_time_from: Option<Timestamp>,
     pub create_time_before: Option<Timestamp>,
 }
 
-/// One page of orders, newest first, after the last one of the page before. The page is found in an index that holds all it
-/// needs; only seller and state look at the rows, and filter within the store's (or the buyer's) orders by time.
+impl OrderFilter {
+    /// A buyer, a SKU, a seller, a destination: the first of these that is given leads to the page, with the state where
+    /// there is an index for both, and the others filter. A time range cuts out of any of them.
+    pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+        let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
+        // Not behind what was created at this instant with the least key.
+        let before =
+            self.create_time_before.map(|time| Place { create_time: time, order_key: OrderKey([0; 16]), number: 0 });
+        let position = |place: &Place| (place.create_time, place.order_key);
+        let after = before.into_iter().chain(after).min_by_key(position);
+        filters.extend(self.create_time_from.map(|from| Filter::new("`create_time` >= ?", from)));
+        if let (None, Some(sku)) = (&self.buyer, &self.sku) {
+            filters.push(Filter::eq("sku", sku.as_str()));
+            let rest = self.columns();
+            if !rest.is_empty() {
+                filters.push(Filter::any("`orders` WHERE `orders`.`order_key` = `order_lines`.`order_key`", rest));
+            }
+            let lines = Listed::Mentions { table: "order_lines", number: None };
+            return PageQuery::by_index(lines, "order_lines_by_sku", filters).after(after, limit);
+        }
+        filters.extend(self.columns());
+        if let Some(sku) = &self.sku {
+            let line = "`order_lines` WHERE `order_lines`.`order_key` = `orders`.`order_key`";
+            filters.push(Filter::any(line, vec![Filter::eq("sku", sku.as_str())]));
+        }
+        PageQuery::by_index(Listed::Orders, self.index(), filters).after(after, limit)
+    }
+
+    /// What columns of the order itself must be.
+    fn columns(&self) -> Vec<Filter> {
+        let columns = [
+            self.buyer.as_ref().map(|buyer| Filter::eq("buyer_id", buyer.as_str())),
+            self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())),
+            self.state.map(|state| Filter::eq("state", state.name())),
+            self.country.as_ref().map(|country| Filter::eq("country_code", country.as_str())),
+            self.city.as_ref().map(|city| Filter::eq("city", city.as_str())),
+        ];
+        columns.into_iter().flatten().collect()
+    }
+
+    fn index(&self) -> &'static str {
+        match (&self.buyer, &self.seller, &self.country, self.state) {
+            (Some(_), _, _, None) => "orders_by_buyer",
+            (Some(_), _, _, Some(_)) => "orders_by_buyer_state",
+            (None, Some(_), _, None) => "orders_by_seller",
+            (None, Some(_), _, Some(_)) => "orders_by_seller_state",
+            (None, None, Some(_), _) if self.city.is_some() => "orders_by_city",
+            (None, None, Some(_), _) => "orders_by_country",
+            (None, None, None, Some(_)) => "orders_by_state",
+            (None, None, None, None) => "orders_by_time",
+        }
+    }
+}
+
+/// One page of orders, newest first, after the last one of the page before.
 pub async fn list(
     conn: &mut Conn,
     filter: &OrderFilter,
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    let mut query = orders::table.filter(orders::store_id.eq(filter.store.as_str())).into_boxed();
-    if let Some(buyer) = &filter.buyer {
-        query = query.filter(orders::buyer_id.eq(buyer.as_str()));
-    }
-    if let Some(seller) = &filter.seller {
-        query = query.filter(orders::seller_id.eq(seller.as_str()));
-    }
-    if let Some(state) = filter.state {
-        query = query.filter(orders::state.eq(state.name()));
-    }
-    if let Some(from) = filter.create_time_from {
-        query = query.filter(orders::create_time.ge(At(from)));
-    }
-    if let Some(before) = filter.create_time_before {
-        query = query.filter(orders::create_time.lt(At(before)));
-    }
-    if let Some(last) = after {
-        // Not `(create_time, order_key) < (?, ?)`, for which MySQL reads the index from its end.
-        query = query.filter(orders::create_time.le(At(last.create_time)));
-        let earlier = orders::create_time.lt(At(last.create_time));
-        query = query.filter(earlier.or(orders::order_key.lt(Bytes::from(last.order_key))));
-    }
-    let rows: Vec<(At, Bytes<16>)> = query
-        .order((orders::create_time.desc(), orders::order_key.desc()))
-        .limit(limit.into())
-        .select((orders::create_time, orders::order_key))
-        .load(conn)
-        .await?;
-    let places = rows.into_iter().map(|(time, key)| Place { create_time: time.0, order_key: key.into(), number: 0 });
-    Ok(places.collect())
+    filter.page(after, limit).load(conn).await
 }
 
 #[cfg(test)]

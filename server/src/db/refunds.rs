@@ -1,5 +1,7 @@
 //! Refunds. Read with their order; written by `aggregate` alone. The lists may run anywhere.
 
+use std::iter;
+
 use belay_domain::ids::{ExternalId, OrderKey, SellerId, StoreId, WorkerId};
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
@@ -11,8 +13,9 @@ use jiff::Timestamp;
 
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
+use super::pages::{Filter, Listed, PageQuery};
 use super::schema::refunds;
-use super::statement::{self, page_newest_first, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders, upsert_rows};
 use super::{Conn, Place};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -143,25 +146,40 @@ pub struct RefundFilter {
     pub state: Option<RefundState>,
 }
 
-/// One page of refunds, newest first, after the last one of the page before. Seller and state filter within the store's
-/// refunds by time.
+impl RefundFilter {
+    /// The order, or the seller, or neither leads to the page, with the state.
+    pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+        let columns = [
+            self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())),
+            self.state.map(|state| Filter::eq("state", state.name())),
+        ];
+        let store = Filter::eq("store_id", self.store.as_str());
+        let filters = iter::once(store).chain(columns.into_iter().flatten()).collect();
+        let page = match self.order {
+            Some(order) => PageQuery::of_order("refunds", order, filters),
+            None => PageQuery::by_index(Listed::Children("refunds"), self.index(), filters),
+        };
+        page.after(after, limit)
+    }
+
+    fn index(&self) -> &'static str {
+        match (&self.seller, self.state) {
+            (Some(_), None) => "refunds_by_seller",
+            (Some(_), Some(_)) => "refunds_by_seller_state",
+            (None, Some(_)) => "refunds_by_state",
+            (None, None) => "refunds_by_time",
+        }
+    }
+}
+
+/// One page of refunds, newest first, after the last one of the page before.
 pub async fn list(
     conn: &mut Conn,
     filter: &RefundFilter,
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    let mut query = refunds::table.filter(refunds::store_id.eq(filter.store.as_str())).into_boxed();
-    if let Some(order) = filter.order {
-        query = query.filter(refunds::order_key.eq(Bytes::from(order)));
-    }
-    if let Some(seller) = &filter.seller {
-        query = query.filter(refunds::seller_id.eq(seller.as_str()));
-    }
-    if let Some(state) = filter.state {
-        query = query.filter(refunds::state.eq(state.name()));
-    }
-    Ok(page_newest_first!(conn, refunds, query, after, limit))
+    filter.page(after, limit).load(conn).await
 }
 
 /// A refund that a payment worker may have.

@@ -46,6 +46,8 @@ diesel::table! {
         goods -> BigInt,
         discount -> BigInt,
         tax -> BigInt,
+        store_id -> Nullable<Text>,
+        create_time -> Nullable<Datetime>,
     }
 }
 
@@ -157,6 +159,10 @@ diesel::table! {
         receipt_condition -> Nullable<Text>,
         receive_time -> Nullable<Datetime>,
         effects -> Text,
+        store_id -> Nullable<Text>,
+        warehouse_id -> Nullable<Text>,
+        carrier_id -> Nullable<Text>,
+        create_time -> Nullable<Datetime>,
     }
 }
 
@@ -190,6 +196,12 @@ diesel::table! {
         escalate_within -> Nullable<Text>,
         remind_at -> Nullable<Datetime>,
         answer -> Nullable<Text>,
+        store_id -> Nullable<Text>,
+        seller_id -> Nullable<Text>,
+        warehouse_id -> Nullable<Text>,
+        carrier_id -> Nullable<Text>,
+        create_time -> Nullable<Datetime>,
+        awaiting -> Nullable<Text>,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Shipments. Read with their order; written by `aggregate` alone. The list may run anywhere.
 
+use std::iter;
+
 use belay_domain::ids::{CarrierId, ExternalId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
 use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage};
@@ -10,8 +12,9 @@ use diesel_async::RunQueryDsl;
 
 use super::columns::{At, Bytes, Json, Name, both};
 use super::error::DbError;
+use super::pages::{Filter, Listed, PageQuery};
 use super::schema::shipments;
-use super::statement::{self, page_newest_first, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders, upsert_rows};
 use super::{Conn, Place};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -158,6 +161,39 @@ pub struct ShipmentFilter {
     pub stage: Option<Stage>,
 }
 
+impl ShipmentFilter {
+    /// An order, a warehouse, a carrier, a seller: the first of these that is given leads to the page, with the stage, and the
+    /// others filter.
+    pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+        let columns = [
+            self.warehouse.as_ref().map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
+            self.carrier.as_ref().map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
+            self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())),
+            self.stage.map(|stage| Filter::eq("stage", stage.name())),
+        ];
+        let store = Filter::eq("store_id", self.store.as_str());
+        let filters = iter::once(store).chain(columns.into_iter().flatten()).collect();
+        let page = match self.order {
+            Some(order) => PageQuery::of_order("shipments", order, filters),
+            None => PageQuery::by_index(Listed::Children("shipments"), self.index(), filters),
+        };
+        page.after(after, limit)
+    }
+
+    fn index(&self) -> &'static str {
+        match (&self.warehouse, &self.carrier, &self.seller, self.stage) {
+            (Some(_), _, _, None) => "shipments_by_warehouse",
+            (Some(_), _, _, Some(_)) => "shipments_by_warehouse_stage",
+            (None, Some(_), _, None) => "shipments_by_carrier",
+            (None, Some(_), _, Some(_)) => "shipments_by_carrier_stage",
+            (None, None, Some(_), None) => "shipments_by_seller",
+            (None, None, Some(_), Some(_)) => "shipments_by_seller_stage",
+            (None, None, None, Some(_)) => "shipments_by_stage",
+            (None, None, None, None) => "shipments_by_time",
+        }
+    }
+}
+
 /// One page of shipments, those of the newest orders first, after the last one of the page before. `create_time` is the
 /// order's: by `update_time` a shipment that changes between two pages could be missed.
 pub async fn list(
@@ -166,21 +202,5 @@ pub async fn list(
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    let mut query = shipments::table.filter(shipments::store_id.eq(filter.store.as_str())).into_boxed();
-    if let Some(order) = filter.order {
-        query = query.filter(shipments::order_key.eq(Bytes::from(order)));
-    }
-    if let Some(seller) = &filter.seller {
-        query = query.filter(shipments::seller_id.eq(seller.as_str()));
-    }
-    if let Some(warehouse) = &filter.warehouse {
-        query = query.filter(shipments::warehouse_id.eq(warehouse.as_str()));
-    }
-    if let Some(carrier) = &filter.carrier {
-        query = query.filter(shipments::carrier_id.eq(carrier.as_str()));
-    }
-    if let Some(stage) = filter.stage {
-        query = query.filter(shipments::stage.eq(stage.name()));
-    }
-    Ok(page_newest_first!(conn, shipments, query, after, limit))
+    filter.page(after, limit).load(conn).await
 }

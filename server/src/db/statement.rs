@@ -201,32 +201,7 @@ macro_rules! rows_of_orders {
     }};
 }
 
-/// One page of what belongs to orders, newest first: the rows that a boxed query of the table selects, after the last one of
-/// the page before.
-///
-/// The condition is not `(create_time, order_key, number) < (?, ?, ?)`, for which MySQL reads the index from its end.
-macro_rules! page_newest_first {
-    ($conn:expr, $table:ident, $query:expr, $after:expr, $limit:expr) => {{
-        let after: Option<$crate::db::Place> = $after;
-        let mut query = $query;
-        if let Some(last) = after {
-            let time = $crate::db::columns::At(last.create_time);
-            let key = $crate::db::columns::Bytes::from(last.order_key);
-            let same_order = $table::order_key.eq(key).and($table::number.lt(last.number));
-            let later = $table::create_time.lt(time).or($table::order_key.lt(key)).or(same_order);
-            query = query.filter($table::create_time.le(time)).filter(later);
-        }
-        let query = query.order(($table::create_time.desc(), $table::order_key.desc(), $table::number.desc()));
-        let query = query.limit($limit.into()).select(($table::create_time, $table::order_key, $table::number));
-        let rows: Vec<($crate::db::columns::At, $crate::db::columns::Bytes<16>, u32)> = query.load($conn).await?;
-        let place = |(time, key, number): ($crate::db::columns::At, $crate::db::columns::Bytes<16>, u32)| {
-            $crate::db::Place { create_time: time.0, order_key: key.into(), number }
-        };
-        rows.into_iter().map(place).collect()
-    }};
-}
-
-pub(crate) use {in_arrays, insert_rows, page_newest_first, rows_of_orders, upsert_rows};
+pub(crate) use {in_arrays, insert_rows, rows_of_orders, upsert_rows};
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use belay_domain::actor::Actor;
+use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{self, Command, WithdrawCancellation};
-use belay_domain::context::Context;
-use belay_domain::ids::{ChildKind, OrderId, OrderKey, SellerId};
+use belay_domain::context::{Context};
+use belay_domain::ids::{ChildKind, OrderId, OrderKey, SellerId, CarrierId, WarehouseId};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::cancellation_service_server::CancellationService;
@@ -16,9 +16,9 @@ use super::call::{Call, ChildFrame, Frame, decide, facts, store_id};
 use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
-use crate::App;
+use crate::{App, entropy};
 use crate::db::{cancellations, incidents};
-use crate::entropy;
+use crate::db::summaries::Counted;
 use crate::wire::parse::{self, Violations, cancellations as parse_cancellations, lists};
 use crate::wire::{render, values};
 
@@ -105,11 +105,19 @@ impl CancellationService for Cancellations {
             let order = lists::order_filter(v, request.order_id);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let state = lists::cancellation_state_filter(v, request.state);
+            let warehouse = parse::optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
+            let carrier = parse::optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
+            let awaiting = lists::party_filter(v, "awaiting", request.awaiting);
+            let respond_by_before = parse::time(v, "respond_by_before", request.respond_by_before);
             let filter = cancellations::CancellationFilter {
                 store: facts.id.clone(),
                 order: order?.map(|order| OrderKey::of(&facts.id, &order)),
                 seller: seller?,
                 state: state?,
+                warehouse: warehouse?,
+                carrier: carrier?,
+                awaiting: awaiting?,
+                respond_by_before: respond_by_before?,
             };
             Some((filter, page_size?))
         })
@@ -218,6 +226,30 @@ impl CancellationService for Cancellations {
         })
         .map_err(Failure::from)?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::ResolveIncident(command)).await?))
+
+    async fn summarize_actions(
+        &self,
+        request: Request<pb::SummarizeActionsRequest>,
+    ) -> Result<Response<pb::SummarizeActionsResponse>, Status> {
+        let (_, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let actions = parse::parse(|v| lists::actions(v, request, facts.id.clone())).map_err(Failure::from)?;
+
+        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
+        let read = async {
+            let summary = &actions.summary;
+            let (requested, nearest_deadline) = summary.awaiting(actions.party).load(snapshot.conn()).await?;
+            let auto_approved = if actions.party == Role::Seller {
+                let since = actions.since(read::now(&self.app, snapshot.conn()).await?);
+                summary.auto_approved(since).load(snapshot.conn()).await?.0
+            } else {
+                Counted::default()
+            };
+            Ok((auto_approved, requested, nearest_deadline))
+        }
+        .await;
+        let (auto_approved, requested, nearest_deadline) = snapshot.end(read).await?;
+        Ok(Response::new(render::actions_summary(auto_approved, requested, nearest_deadline)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use belay_domain::commands::{Command, MarkReady, ReleaseHold, StartPreparation};
-use belay_domain::ids::{ChildKind, OrderKey, WarehouseId};
+use belay_domain::ids::{ChildKind, OrderKey, WarehouseId, CarrierId, SellerId};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::fulfillment_service_server::FulfillmentService;
@@ -58,13 +58,15 @@ impl FulfillmentService for Fulfillment {
             let page_size = lists::page_size(v, page_size);
             let order = lists::order_filter(v, request.order_id);
             let warehouse = parse::optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
+            let carrier = parse::optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
+            let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let stage = lists::stage_filter(v, request.stage);
             let filter = shipments::ShipmentFilter {
                 store: facts.id.clone(),
                 order: order?.map(|order| OrderKey::of(&facts.id, &order)),
-                seller: None,
+                seller: seller?,
                 warehouse: warehouse?,
-                carrier: None,
+                carrier: carrier?,
                 stage: stage?,
             };
             Some((filter, page_size?))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use belay_domain::commands::Command;
-use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId};
+use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::order_service_server::OrderService;
@@ -14,7 +14,7 @@ use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
 use crate::App;
-use crate::db::{events, orders};
+use crate::db::{events, orders, summaries};
 use crate::engine::Work;
 use crate::wire::parse::{self, lists, orders as parse_orders};
 use crate::wire::{events as wire_events, render};
@@ -70,11 +70,17 @@ impl OrderService for Orders {
             let state = lists::order_state_filter(v, request.state);
             let create_time_from = parse::time(v, "create_time_from", request.create_time_from);
             let create_time_before = parse::time(v, "create_time_before", request.create_time_before);
+            let sku = parse::optional_id(v, "sku", request.sku, Sku::parse);
+            let destination = lists::destination_filter(v, request.destination_country, request.destination_city);
+            let (country, city) = destination.unzip();
             let filter = orders::OrderFilter {
                 store: facts.id.clone(),
                 buyer: buyer?,
                 seller: seller?,
                 state: state?,
+                sku: sku?,
+                country: country?,
+                city: city?,
                 create_time_from: create_time_from?,
                 create_time_before: create_time_before?,
             };
@@ -89,6 +95,24 @@ impl OrderService for Orders {
         let (orders, next_page_token) =
             pages::cut(&scope, &page, page_size, |order, _| Some(render::order(order, &facts, page.now)));
         Ok(Response::new(pb::ListOrdersResponse { orders, next_page_token }))
+    }
+
+    async fn summarize_orders(
+        &self,
+        request: Request<pb::SummarizeOrdersRequest>,
+    ) -> Result<Response<pb::SummarizeOrdersResponse>, Status> {
+        let (_, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let summary = parse::parse(|v| {
+            let buyer = parse::optional_id(v, "buyer_id", request.buyer_id, BuyerId::parse);
+            let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
+            Some(summaries::OrdersSummary { store: facts.id.clone(), buyer: buyer?, seller: seller? })
+        })
+        .map_err(Failure::from)?;
+        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
+        let read = summaries::orders(snapshot.conn(), &summary).await;
+        let counts = snapshot.end(read).await?;
+        Ok(Response::new(render::orders_summary(&counts)))
     }
 
     async fn record_payment(

@@ -1,6 +1,7 @@
 //! Reads: what belongs together is read from one moment.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::order::Order;
@@ -48,16 +49,10 @@ pub(super) async fn now(app: &App, conn: &mut Conn) -> Result<Timestamp, DbError
     if app.manual_clock { clock::manual(conn).await } else { clock::now(conn).await }
 }
 
-/// One order and the moment of the read, which is never before the order's last change.
-pub(super) async fn order(app: &App, store: &StoreId, id: &OrderId) -> Result<(Order, Timestamp), Failure> {
-    let key = OrderKey::of(store, id);
-    let mut snapshot = Snapshot::begin(app).await?;
-    let read = async {
-        let now = now(app, snapshot.conn()).await?;
-        Ok((aggregate::read(snapshot.conn(), &[key]).await?.remove(&key), now))
-    }
-    .await;
-    match snapshot.end(read).await? {
+/// One order and the moment of the read, which is never before the order's last change. It is read together with those that
+/// others ask for.
+pub(super) async fn order(app: &App, store: &StoreId, id: &OrderId) -> Result<(Arc<Order>, Timestamp), Failure> {
+    match app.reads.order(OrderKey::of(store, id)).await? {
         (Some(order), now) => {
             let now = now.max(order.update_time);
             Ok((order, now))

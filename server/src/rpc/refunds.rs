@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use belay_domain::commands::{Command, LeaseRefunds, RecordRefundResult};
 use belay_domain::context::StoreFacts;
-use belay_domain::ids::{ChildKind, OrderId, OrderKey};
+use belay_domain::ids::{ChildKind, OrderId, OrderKey, SellerId};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::refund_service_server::RefundService;
@@ -56,9 +56,10 @@ impl RefundService for Refunds {
         let (filter, page_size) = parse::parse(|v| {
             let page_size = lists::page_size(v, page_size);
             let order = lists::order_filter(v, request.order_id);
+            let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let state = lists::refund_state_filter(v, request.state);
             let order = order?.map(|order| OrderKey::of(&facts.id, &order));
-            let filter = refunds::RefundFilter { store: facts.id.clone(), order, seller: None, state: state? };
+            let filter = refunds::RefundFilter { store: facts.id.clone(), order, seller: seller?, state: state? };
             Some((filter, page_size?))
         })
         .map_err(Failure::from)?;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::db::error::{Class, DbError};
 use crate::engine::EngineError;
 use crate::entropy;
+use crate::reads::ReadError;
 use crate::wire::parse::Malformed;
 use crate::wire::refusals::{About, refusals};
 
@@ -113,8 +114,25 @@ impl From<Malformed> for Failure {
     }
 }
 
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Overloaded => Failure::Overloaded,
+            ReadError::TimedOut => Failure::DatabaseUnavailable,
+            ReadError::Database(error) => Failure::of_database(&error),
+            ReadError::Died => Failure::Internal("a read died".to_owned()),
+        }
+    }
+}
+
 impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
+        Failure::of_database(&error)
+    }
+}
+
+impl Failure {
+    fn of_database(error: &DbError) -> Self {
         if matches!(error, DbError::PoolExhausted { .. }) {
             return Failure::Overloaded;
         }

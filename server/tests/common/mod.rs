@@ -82,7 +82,7 @@ async fn drop_database(name: &str) {
     }
     let mut root = root().await;
     let connected =
-        format!("SELECT CAST(id AS UNSIGNED) AS id FROM information_schema.processlist WHERE db = '{name}'");
+        format!("SELECT processlist_id AS id FROM performance_schema.threads WHERE processlist_db = '{name}'");
     let connected: Vec<Connected> = diesel::sql_query(connected).load(&mut root).await.unwrap();
     for Connected { id } in connected {
         let _ = root.batch_execute(&format!("KILL {id}")).await;

@@ -17,23 +17,35 @@ fn each_filter_of_a_list_is_checked() {
         ("state", |r| r.state = -1),
         ("create_time_from", |r| r.create_time_from = time(-1, 0)),
         ("create_time_before.nanos", |r| r.create_time_before = time(0, -1)),
+        ("sku", |r| r.sku = "a b".to_owned()),
+        ("sku", |r| r.sku = long(129)),
+        ("destination_country", |r| r.destination_country = "de".to_owned()),
+        ("destination_city", |r| r.destination_city = "Berlin".to_owned()),
+        ("destination_city", |r| (r.destination_country, r.destination_city) = ("DE".to_owned(), long(129))),
     ];
     let cancellations: Vec<Row<pb::ListCancellationsRequest>> = vec![
         ("page_size", |r| r.page_size = i32::MIN),
         ("order_id", |r| r.order_id = "A:1".to_owned()),
         ("seller_id", |r| r.seller_id = " ".to_owned()),
         ("state", |r| r.state = 5),
+        ("warehouse_id", |r| r.warehouse_id = "é".to_owned()),
+        ("carrier_id", |r| r.carrier_id = "a/b".to_owned()),
+        ("awaiting", |r| r.awaiting = 5),
+        ("respond_by_before", |r| r.respond_by_before = time(-1, 0)),
     ];
     let shipments: Vec<Row<pb::ListShipmentsRequest>> = vec![
         ("page_size", |r| r.page_size = i32::MAX),
         ("order_id", |r| r.order_id = "A:1".to_owned()),
         ("warehouse_id", |r| r.warehouse_id = "é".to_owned()),
         ("stage", |r| r.stage = 12),
+        ("carrier_id", |r| r.carrier_id = long(65)),
+        ("seller_id", |r| r.seller_id = "a b".to_owned()),
     ];
     let refunds: Vec<Row<pb::ListRefundsRequest>> = vec![
         ("page_size", |r| r.page_size = -1),
         ("order_id", |r| r.order_id = "A:1".to_owned()),
         ("state", |r| r.state = 8),
+        ("seller_id", |r| r.seller_id = "a b".to_owned()),
     ];
     let history: Vec<Row<pb::ListOrderHistoryRequest>> =
         vec![("page_size", |r| r.page_size = 1_001), ("order_id", |r| r.order_id.clear())];
@@ -52,6 +64,34 @@ fn each_filter_of_a_list_is_checked() {
         let right =
             pb::ListOrderHistoryRequest { store_id: store_id(), order_id: "A-1".to_owned(), ..Default::default() };
         each_is_an_invalid_field(t, "support", "OrderService/ListOrderHistory", &right, &history).await;
+    });
+}
+
+#[test]
+fn each_filter_of_a_summary_is_checked() {
+    let orders: Vec<Row<pb::SummarizeOrdersRequest>> =
+        vec![("buyer_id", |r| r.buyer_id = "a b".to_owned()), ("seller_id", |r| r.seller_id = long(65))];
+    let actions: Vec<Row<pb::SummarizeActionsRequest>> = vec![
+        ("party", |r| r.party = 5),
+        ("seller_id", |r| r.seller_id = "a b".to_owned()),
+        ("warehouse_id", |r| r.warehouse_id = "main".to_owned()),
+        ("warehouse_id", |r| (r.party, r.warehouse_id) = (3, "é".to_owned())),
+        ("carrier_id", |r| r.carrier_id = "express".to_owned()),
+        ("carrier_id", |r| (r.party, r.carrier_id) = (3, "express".to_owned())),
+        ("auto_approved_since", |r| r.auto_approved_since = time(-1, 0)),
+        ("auto_approved_since", |r| (r.party, r.auto_approved_since) = (2, time(1, 0))),
+    ];
+    run(async |t| {
+        let right = pb::SummarizeOrdersRequest { store_id: SHOP.to_owned(), ..Default::default() };
+        each_is_an_invalid_field(t, "support", "OrderService/SummarizeOrders", &right, &orders).await;
+        let right = pb::SummarizeActionsRequest { store_id: SHOP.to_owned(), ..Default::default() };
+        each_is_an_invalid_field(t, "support", "CancellationService/SummarizeActions", &right, &actions).await;
+        for (party, warehouse_id, carrier_id) in [(3, "main", ""), (4, "", "express")] {
+            let (warehouse_id, carrier_id) = (warehouse_id.to_owned(), carrier_id.to_owned());
+            let right = pb::SummarizeActionsRequest { party, warehouse_id, carrier_id, ..right.clone() };
+            let _: pb::SummarizeActionsResponse =
+                is_taken(&t.raw(), "support", "CancellationService/SummarizeActions", right).await;
+        }
     });
 }
 

@@ -33,6 +33,9 @@ pub(crate) const WEEKEND_DAYS_MAX: usize = 6;
 /// Entries of a page where the caller names no number, and at most.
 pub(crate) const PAGE_SIZE_DEFAULT: u16 = 50;
 pub(crate) const PAGE_SIZE_MAX: u16 = 1_000;
+/// How far back SummarizeActions looks where the caller names no instant, and at most.
+pub(crate) const AUTO_APPROVED_DEFAULT: SignedDuration = SignedDuration::from_hours(7 * 24);
+pub(crate) const AUTO_APPROVED_MAX: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Refunds that one worker may claim at once, and how many it gets where it names no number.
 pub(crate) const CLAIM_MAX: u16 = 100;
 pub(crate) const CLAIM_DEFAULT: u16 = 10;

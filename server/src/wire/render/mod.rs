@@ -5,7 +5,9 @@ pub(crate) mod cancellation;
 pub(crate) mod order;
 pub(crate) mod preview;
 pub(crate) mod shipment;
+mod summaries;
 
 pub(crate) use cancellation::cancellation;
 pub(crate) use order::{incident, order, refund};
 pub(crate) use shipment::shipment;
+pub(crate) use summaries::{actions_summary, orders_summary};

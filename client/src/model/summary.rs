@@ -1,0 +1,105 @@
+//! Counts for tabs and badges.
+
+use std::fmt;
+
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use super::OrderState;
+use crate::wire::{FromWire, Malformed, Open, read, read_all, time_if_set};
+
+/// How many there are, as far as anybody counted.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// How many, up to a bound: 10,000 of each.
+    pub value: i32,
+    /// There are more than `value`.
+    pub at_least: bool,
+}
+
+/// `17`, or `10000+` where there are more.
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}{}", self.value, if self.at_least { "+" } else { "" }))
+    }
+}
+
+/// How many orders are in which state, at one moment: the tabs of a list.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrdersSummary {
+    /// One for every state, those without orders included.
+    pub states: Vec<OrderStateCount>,
+    /// All of them together.
+    pub total: Count,
+}
+
+impl OrdersSummary {
+    /// How many are in this state.
+    pub fn of(&self, state: OrderState) -> Count {
+        let found = self.states.iter().find(|entry| entry.state == state);
+        found.map_or_else(Count::default, |entry| entry.count)
+    }
+}
+
+/// How many orders are in one state.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderStateCount {
+    /// The state: the tab.
+    pub state: OrderState,
+    /// How many orders are in it.
+    pub count: Count,
+}
+
+/// What a party should look at, at one moment: the "action needed" of a seller centre.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionsSummary {
+    /// What buyers got cancelled without the seller being asked; those units must not be handed over.
+    pub auto_approved: Count,
+    /// Cancellations that wait for the party.
+    pub requested: Count,
+    /// The badge: both together.
+    pub total: Count,
+    /// The earliest deadline among what waits. `None`: nothing waits, or nothing has a deadline.
+    pub nearest_deadline: Option<Timestamp>,
+}
+
+impl FromWire for Count {
+    type Message = pb::Count;
+
+    fn from_wire(message: pb::Count) -> Result<Self, Malformed> {
+        Ok(Self { value: message.value, at_least: message.at_least })
+    }
+}
+
+impl FromWire for OrderStateCount {
+    type Message = pb::OrderStateCount;
+
+    fn from_wire(message: pb::OrderStateCount) -> Result<Self, Malformed> {
+        Ok(Self { state: OrderState::from_wire(message.state), count: read(message.count, "states.count")? })
+    }
+}
+
+impl FromWire for OrdersSummary {
+    type Message = pb::SummarizeOrdersResponse;
+
+    fn from_wire(message: pb::SummarizeOrdersResponse) -> Result<Self, Malformed> {
+        Ok(Self { states: read_all(message.states)?, total: read(message.total, "total")? })
+    }
+}
+
+impl FromWire for ActionsSummary {
+    type Message = pb::SummarizeActionsResponse;
+
+    fn from_wire(message: pb::SummarizeActionsResponse) -> Result<Self, Malformed> {
+        Ok(Self {
+            auto_approved: read(message.auto_approved, "auto_approved")?,
+            requested: read(message.requested, "requested")?,
+            total: read(message.total, "total")?,
+            nearest_deadline: time_if_set(message.nearest_deadline, "nearest_deadline")?,
+        })
+    }
+}

@@ -1,0 +1,1 @@
+ALTER TABLE shipments DROP KEY shipments_by_warehouse_stage, DROP KEY shipments_by_carrier, DROP KEY shipments_by_carrier_stage, DROP KEY shipments_by_seller, DROP KEY shipments_by_seller_stage, DROP KEY shipments_by_stage

@@ -1,0 +1,1 @@
+ALTER TABLE gates DROP KEY gates_by_party, DROP KEY gates_by_seller, DROP KEY gates_by_warehouse, DROP KEY gates_by_carrier, DROP COLUMN store_id, DROP COLUMN seller_id, DROP COLUMN warehouse_id, DROP COLUMN carrier_id, DROP COLUMN create_time, DROP COLUMN awaiting

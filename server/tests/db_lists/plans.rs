@@ -1,0 +1,271 @@
+//! Which index leads to the page of each list, as MySQL tells it: a table of expectations, and for every other combination of
+//! filters that nothing is sorted and no table or index is read as a whole.
+
+use belay_domain::actor::Role;
+use belay_domain::cancellation::CancellationState;
+use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, Sku, WarehouseId};
+use belay_domain::order::OrderState;
+use belay_domain::refund::RefundState;
+use belay_domain::shipment::Stage;
+use belay_server::db::cancellations::CancellationFilter;
+use belay_server::db::orders::OrderFilter;
+use belay_server::db::refunds::RefundFilter;
+use belay_server::db::shipments::ShipmentFilter;
+use belay_server::db::summaries::{ActionsSummary, OrdersSummary};
+use belay_server::db::{Conn, Place};
+use diesel::mysql::Mysql;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::Text;
+use diesel_async::RunQueryDsl;
+
+use crate::common::{TestDatabase, store, time};
+use crate::crowd;
+
+struct Explain<Q>(Q);
+
+impl<Q> Query for Explain<Q> {
+    type SqlType = Text;
+}
+
+impl<Q> QueryId for Explain<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: QueryFragment<Mysql>> QueryFragment<Mysql> for Explain<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql("EXPLAIN FORMAT=TREE ");
+        self.0.walk_ast(out)
+    }
+}
+
+/// The statement's plan, after a check that it sorts nothing and reads nothing as a whole.
+async fn plan<Q: QueryFragment<Mysql> + Send>(conn: &mut Conn, query: Q) -> String {
+    let plan: String = RunQueryDsl::get_result(Explain(query), conn).await.unwrap();
+    for line in plan.lines() {
+        let is_own_result = line.contains("Table scan on counted") || line.contains("Table scan on <temporary>");
+        let is_whole = line.contains("Table scan") || line.contains("index scan") || line.contains("Index scan");
+        assert!(!line.contains("Sort") && (is_own_result || !is_whole), "{plan}");
+    }
+    plan
+}
+
+/// The indexes of a plan, the leading one first.
+fn indexes(plan: &str) -> Vec<&str> {
+    plan.split(" using ").skip(1).filter_map(|rest| rest.split([' ', '\n']).next()).collect()
+}
+
+pub(crate) fn all_orders() -> OrderFilter {
+    OrderFilter {
+        store: store(),
+        buyer: None,
+        seller: None,
+        state: None,
+        sku: None,
+        country: None,
+        city: None,
+        create_time_from: None,
+        create_time_before: None,
+    }
+}
+
+pub(crate) fn all_cancellations() -> CancellationFilter {
+    CancellationFilter {
+        store: store(),
+        order: None,
+        seller: None,
+        state: None,
+        warehouse: None,
+        carrier: None,
+        awaiting: None,
+        respond_by_before: None,
+    }
+}
+
+/// Letters of what is given: b(uyer) s(eller) t(ab) k (SKU) d(estination country) c(ity) f(rom) u(ntil).
+fn orders(given: &str) -> OrderFilter {
+    let has = |letter: char| given.contains(letter);
+    OrderFilter {
+        buyer: has('b').then(|| BuyerId::parse("big").unwrap()),
+        seller: has('s').then(|| SellerId::parse("s-1").unwrap()),
+        state: has('t').then_some(OrderState::ToShip),
+        sku: has('k').then(|| Sku::parse("sku-3").unwrap()),
+        country: has('d').then(|| "DE".to_owned()),
+        city: has('c').then(|| "city-3".to_owned()),
+        create_time_from: has('f').then(|| time("2026-01-01T00:05:00Z")),
+        create_time_before: has('u').then(|| time("2026-01-01T00:15:00Z")),
+        ..all_orders()
+    }
+}
+
+/// o(rder) w(arehouse) c(arrier) s(eller) t (stage).
+fn shipments(given: &str) -> ShipmentFilter {
+    let has = |letter: char| given.contains(letter);
+    ShipmentFilter {
+        store: store(),
+        order: has('o').then(order_key),
+        warehouse: has('w').then(|| WarehouseId::parse("w-1").unwrap()),
+        carrier: has('c').then(|| CarrierId::parse("c-1").unwrap()),
+        seller: has('s').then(|| SellerId::parse("s-1").unwrap()),
+        stage: has('t').then_some(Stage::Ready),
+    }
+}
+
+/// o(rder) s(eller) t (state) w(arehouse) c(arrier) a(waiting) d(eadline).
+fn cancellations(given: &str) -> CancellationFilter {
+    let has = |letter: char| given.contains(letter);
+    CancellationFilter {
+        order: has('o').then(order_key),
+        seller: has('s').then(|| SellerId::parse("s-1").unwrap()),
+        state: has('t').then_some(CancellationState::Pending),
+        warehouse: has('w').then(|| WarehouseId::parse("w-1").unwrap()),
+        carrier: has('c').then(|| CarrierId::parse("c-1").unwrap()),
+        awaiting: has('a').then_some(Role::Seller),
+        respond_by_before: has('d').then(|| time("2026-01-03T00:05:00Z")),
+        ..all_cancellations()
+    }
+}
+
+/// o(rder) s(eller) t (state).
+fn refunds(given: &str) -> RefundFilter {
+    let has = |letter: char| given.contains(letter);
+    RefundFilter {
+        store: store(),
+        order: has('o').then(order_key),
+        seller: has('s').then(|| SellerId::parse("s-1").unwrap()),
+        state: has('t').then_some(RefundState::Due),
+    }
+}
+
+fn order_key() -> OrderKey {
+    OrderKey::of(&store(), &OrderId::parse("o-1").unwrap())
+}
+
+/// List, filters given, index that leads, and what else is looked into.
+const EXPECTED: &[(&str, &str, &str)] = &[
+    ("orders", "", "orders_by_time"),
+    ("orders", "fu", "orders_by_time"),
+    ("orders", "b", "orders_by_buyer"),
+    ("orders", "bfu", "orders_by_buyer"),
+    ("orders", "bt", "orders_by_buyer_state"),
+    ("orders", "bs", "orders_by_buyer"),
+    ("orders", "bst", "orders_by_buyer_state"),
+    ("orders", "bk", "orders_by_buyer order_lines:PRIMARY"),
+    ("orders", "btdc", "orders_by_buyer_state"),
+    ("orders", "k", "order_lines_by_sku"),
+    ("orders", "kfu", "order_lines_by_sku"),
+    ("orders", "ks", "order_lines_by_sku orders:PRIMARY"),
+    ("orders", "kdct", "order_lines_by_sku orders:PRIMARY"),
+    ("orders", "s", "orders_by_seller"),
+    ("orders", "st", "orders_by_seller_state"),
+    ("orders", "stu", "orders_by_seller_state"),
+    ("orders", "sdc", "orders_by_seller"),
+    ("orders", "d", "orders_by_country"),
+    ("orders", "dt", "orders_by_country"),
+    ("orders", "dc", "orders_by_city"),
+    ("orders", "dct", "orders_by_city"),
+    ("orders", "t", "orders_by_state"),
+    ("orders", "tf", "orders_by_state"),
+    ("shipments", "", "shipments_by_time"),
+    ("shipments", "o", "PRIMARY"),
+    ("shipments", "owt", "PRIMARY"),
+    ("shipments", "w", "shipments_by_warehouse"),
+    ("shipments", "wt", "shipments_by_warehouse_stage"),
+    ("shipments", "wc", "shipments_by_warehouse"),
+    ("shipments", "wcst", "shipments_by_warehouse_stage"),
+    ("shipments", "c", "shipments_by_carrier"),
+    ("shipments", "ct", "shipments_by_carrier_stage"),
+    ("shipments", "s", "shipments_by_seller"),
+    ("shipments", "st", "shipments_by_seller_stage"),
+    ("shipments", "t", "shipments_by_stage"),
+    ("cancellations", "", "cancellations_by_time"),
+    ("cancellations", "o", "PRIMARY"),
+    ("cancellations", "oa", "PRIMARY gates:PRIMARY"),
+    ("cancellations", "ow", "PRIMARY cancellation_parts:PRIMARY"),
+    ("cancellations", "s", "cancellations_by_seller"),
+    ("cancellations", "st", "cancellations_by_seller_state"),
+    ("cancellations", "t", "cancellations_by_state"),
+    ("cancellations", "a", "gates_by_party"),
+    ("cancellations", "ad", "gates_by_party"),
+    ("cancellations", "as", "gates_by_seller"),
+    ("cancellations", "aw", "gates_by_warehouse"),
+    ("cancellations", "ac", "gates_by_carrier"),
+    ("cancellations", "asd", "gates_by_seller"),
+    ("cancellations", "at", "gates_by_party cancellations:PRIMARY"),
+    ("cancellations", "d", "cancellations_by_state gates:PRIMARY"),
+    ("cancellations", "ds", "cancellations_by_seller_state gates:PRIMARY"),
+    ("cancellations", "w", "parts_by_warehouse"),
+    ("cancellations", "wc", "parts_by_warehouse"),
+    ("cancellations", "wt", "parts_by_warehouse cancellations:PRIMARY"),
+    ("cancellations", "c", "parts_by_carrier"),
+    ("cancellations", "cs", "parts_by_carrier cancellations:PRIMARY"),
+    ("refunds", "", "refunds_by_time"),
+    ("refunds", "o", "PRIMARY"),
+    ("refunds", "ost", "PRIMARY"),
+    ("refunds", "s", "refunds_by_seller"),
+    ("refunds", "st", "refunds_by_seller_state"),
+    ("refunds", "t", "refunds_by_state"),
+];
+
+/// All sets of letters.
+fn subsets(letters: &str) -> Vec<String> {
+    letters.chars().fold(vec![String::new()], |sets, letter| {
+        let with = sets.iter().map(|set| format!("{set}{letter}")).collect::<Vec<_>>();
+        [sets, with].concat()
+    })
+}
+
+#[tokio::test]
+async fn every_page_is_led_to_by_its_index() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    crowd::fill(&mut conn).await;
+    let after = Some(Place { create_time: time("2026-01-01T00:10:00Z"), order_key: OrderKey([128; 16]), number: 1 });
+    for after in [None, after] {
+        for (list, given, expected) in EXPECTED {
+            let page = match *list {
+                "orders" => orders(given).page(after, 51),
+                "shipments" => shipments(given).page(after, 51),
+                "cancellations" => cancellations(given).page(after, 51),
+                "refunds" => refunds(given).page(after, 51),
+                other => panic!("{other}"),
+            };
+            let plan = plan(&mut conn, page).await;
+            let expected: Vec<&str> = expected.split(' ').map(|index| index.rsplit(':').next().unwrap()).collect();
+            assert_eq!(indexes(&plan), expected, "{list} {given}: {plan}");
+        }
+    }
+    // No expectation, but the checks of `plan`.
+    for given in subsets("bstkdcfu").iter().filter(|given| given.contains('d') || !given.contains('c')) {
+        plan(&mut conn, orders(given).page(after, 51)).await;
+    }
+    for given in subsets("owcst") {
+        plan(&mut conn, shipments(&given).page(after, 51)).await;
+    }
+    for given in subsets("ostwcad") {
+        plan(&mut conn, cancellations(&given).page(after, 51)).await;
+    }
+    for given in subsets("ost") {
+        plan(&mut conn, refunds(&given).page(after, 51)).await;
+    }
+    counts_walk_an_index(&mut conn).await;
+}
+
+async fn counts_walk_an_index(conn: &mut Conn) {
+    for given in subsets("bs") {
+        let OrderFilter { store, buyer, seller, .. } = orders(&given);
+        let plan = plan(conn, OrdersSummary { store, buyer, seller }.count(OrderState::ToShip)).await;
+        assert!(plan.contains("Covering index") || given == "bs", "{given}: {plan}");
+    }
+    for given in ["", "s", "w", "c"] {
+        let CancellationFilter { store, seller, warehouse, carrier, .. } = cancellations(given);
+        let summary = ActionsSummary { store, seller, warehouse, carrier };
+        let awaiting = plan(conn, summary.awaiting(Role::Seller)).await;
+        assert!(awaiting.contains("Covering index"), "{given}: {awaiting}");
+        if given.is_empty() || given == "s" {
+            let approved = plan(conn, summary.auto_approved(time("2026-01-01T00:00:00Z"))).await;
+            assert!(approved.contains("Covering index"), "{given}: {approved}");
+        }
+    }
+}
