@@ -17,7 +17,7 @@ use tonic_health::server::HealthReporter;
 use crate::App;
 use crate::db::pool::{Pool, PoolSettings};
 use crate::db::{clock, migrate, settings};
-use crate::engine::{Engine, EngineSettings};
+use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::reference::Stores;
 use crate::rpc::{self, auth::Authentication};
 use crate::workers;
@@ -41,13 +41,22 @@ pub struct ServerSettings {
     pub connections: usize,
     pub lanes: u16,
     pub manual_clock: bool,
+    /// See [`DATABASE_WAIT_MAX`]; less only for tests.
+    pub database_wait_max: Duration,
     pub authentication: Authentication,
 }
 
 impl ServerSettings {
     /// Enough for a small machine: two lanes, and connections for reads beside them.
     pub fn new(database_url: SecretString, authentication: Authentication) -> Self {
-        Self { database_url, connections: 16, lanes: 2, manual_clock: false, authentication }
+        Self {
+            database_url,
+            connections: 16,
+            lanes: 2,
+            manual_clock: false,
+            database_wait_max: DATABASE_WAIT_MAX,
+            authentication,
+        }
     }
 }
 
@@ -170,7 +179,12 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     let engine = Engine::start(
         pool.clone(),
         stores.clone(),
-        &EngineSettings { lanes: settings.lanes, partitions: database.partitions, manual_clock: settings.manual_clock },
+        &EngineSettings {
+            lanes: settings.lanes,
+            partitions: database.partitions,
+            manual_clock: settings.manual_clock,
+            database_wait_max: settings.database_wait_max,
+        },
     );
     Ok(App {
         engine,

@@ -111,6 +111,8 @@ pub enum DbError {
     Connect { class: Class, message: String },
     #[error("no database connection was free within {waited_ms} ms")]
     PoolExhausted { waited_ms: u128 },
+    #[error("the database did not answer within {waited_ms} ms")]
+    TimedOut { waited_ms: u128 },
     #[error("{matched} of {expected} rows were at the version that was loaded")]
     VersionConflict { expected: usize, matched: usize },
     #[error("the tables contradict themselves: {0}")]
@@ -122,6 +124,7 @@ impl DbError {
         match self {
             DbError::Database { class, .. } | DbError::Connect { class, .. } => *class,
             DbError::PoolExhausted { .. } => Class::Unavailable,
+            DbError::TimedOut { .. } => Class::ConnectionLost,
             DbError::VersionConflict { .. } => Class::VersionConflict,
             DbError::Corrupt(_) => Class::Corrupt,
         }

@@ -13,6 +13,7 @@ mod unit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use belay_domain::actor::Actor;
 use belay_domain::commands::{Command, CreateOrder};
@@ -38,6 +39,9 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 pub const LANE_QUEUE_MAX: usize = 4096;
 /// Tries of one unit of work before its callers are told to come back.
 pub const ATTEMPTS_MAX: u32 = 3;
+/// How long the database may take over one transaction up to its COMMIT, and as long again over the COMMIT: longer than any
+/// number of short lock waits that a caller would wait for.
+pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// Orders that somebody else has locked and that are waited for, each off its lane.
 pub const BUSY_ORDERS_MAX: usize = 64;
 
@@ -50,6 +54,8 @@ pub struct EngineSettings {
     pub partitions: u16,
     /// Time is a row of the database that tests move.
     pub manual_clock: bool,
+    /// How long the database may take over a transaction up to its COMMIT, and again over the COMMIT.
+    pub database_wait_max: Duration,
 }
 
 #[derive(Debug, Clone)]
