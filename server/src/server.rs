@@ -85,7 +85,7 @@ impl Server {
                 .register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        let routes = rpc::routes(app.clone(), settings.authentication)
+        let routes = rpc::routes(app.clone(), &settings.authentication)
             .add_service(health_service)
             .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)
             // Older tools ask this one.
@@ -116,6 +116,9 @@ impl Server {
         tasks.spawn(app.stores.clone().keep_fresh(stop.clone()));
         tasks.spawn(workers::settle_due_orders::run(app.clone(), stop.clone()));
         tasks.spawn(workers::watch_health::run(app.clone(), health.clone(), SERVICES.to_vec(), stop.clone()));
+        if let Authentication::CallersFile(callers) = &settings.authentication {
+            tasks.spawn(workers::reread_callers::run(callers.clone(), stop.clone()));
+        }
         tasks.close();
         Ok(Self { address, app, health, stop, close_doors, tasks })
     }

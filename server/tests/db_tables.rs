@@ -10,6 +10,7 @@ use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, StoreId
 use belay_domain::order::{Order, OrderState};
 use belay_domain::policy::CarrierFacts;
 use belay_domain::refund::RefundState;
+use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use belay_server::db::cancellations::CancellationFilter;
 use belay_server::db::carriers::Carrier;
@@ -149,6 +150,7 @@ async fn ten_orders(conn: &mut Conn) -> Vec<Order> {
 fn all_orders() -> OrderFilter {
     OrderFilter {
         store: store(),
+        scope: Scope::EVERYTHING,
         buyer: None,
         seller: None,
         state: None,
@@ -226,13 +228,21 @@ async fn pages_of_children_lose_none() {
             places.len()
         }};
     }
-    let of = CancellationFilter { store: store(), order: None, seller: None, state: None };
+    let of = CancellationFilter { store: store(), scope: Scope::EVERYTHING, order: None, seller: None, state: None };
     assert_eq!(all!(cancellations, of.clone()), 20);
     assert_eq!(all!(cancellations, CancellationFilter { order: Some(placed[3].key()), ..of.clone() }), 2);
     assert_eq!(all!(cancellations, CancellationFilter { state: Some(CancellationState::Completed), ..of.clone() }), 0);
     assert_eq!(all!(cancellations, CancellationFilter { state: Some(CancellationState::Pending), ..of }), 20);
 
-    let of = ShipmentFilter { store: store(), order: None, seller: None, warehouse: None, carrier: None, stage: None };
+    let of = ShipmentFilter {
+        store: store(),
+        scope: Scope::EVERYTHING,
+        order: None,
+        seller: None,
+        warehouse: None,
+        carrier: None,
+        stage: None,
+    };
     assert_eq!(all!(shipments, of.clone()), 20);
     assert_eq!(all!(shipments, ShipmentFilter { order: Some(placed[3].key()), ..of.clone() }), 2);
     let warehouse = |id| Some(WarehouseId::parse(id).unwrap());
@@ -240,7 +250,7 @@ async fn pages_of_children_lose_none() {
     assert_eq!(all!(shipments, ShipmentFilter { warehouse: warehouse("w-2"), ..of.clone() }), 0);
     assert_eq!(all!(shipments, ShipmentFilter { stage: Some(Stage::Delivered), ..of }), 10);
 
-    let of = RefundFilter { store: store(), order: None, seller: None, state: None };
+    let of = RefundFilter { store: store(), scope: Scope::EVERYTHING, order: None, seller: None, state: None };
     assert_eq!(all!(refunds, of.clone()), 20);
     assert_eq!(all!(refunds, RefundFilter { state: Some(RefundState::Due), ..of }), 10);
 }
@@ -269,7 +279,7 @@ async fn the_most_urgent_refunds_are_claimed_first_and_leases_are_respected() {
     };
     aggregate::insert(&mut conn, &[(&order, 0)]).await.unwrap();
     let mut numbers = async |store: &StoreId, limit| {
-        let found = refunds::claimable(&mut conn, store, now, limit).await.unwrap();
+        let found = refunds::claimable(&mut conn, store, &Scope::EVERYTHING, now, limit).await.unwrap();
         found.iter().map(|refund| refund.number).collect::<Vec<u32>>()
     };
     assert_eq!(numbers(&store(), 10).await, [3, 1, 7, 4]);

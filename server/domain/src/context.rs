@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::actor::Actor;
 use crate::ids::{CarrierId, StoreId, WarehouseId};
 use crate::policy::{CarrierFacts, Policies};
+use crate::scope::Scope;
 
 /// A store's reference data, as of the decision.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct Context<'a> {
     /// The decision time: never before what the order last saw.
     pub now: Timestamp,
     pub caller: &'a Actor,
+    /// What the caller sees.
+    pub scope: &'a Scope,
     pub request_id: Uuid,
     pub store: &'a StoreFacts,
 }

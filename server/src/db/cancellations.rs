@@ -5,6 +5,7 @@ use belay_domain::cancellation::{Cancellation, CancellationState, Fault, Outcome
 use belay_domain::ids::{OrderKey, SellerId, StoreId};
 use belay_domain::order::Order;
 use belay_domain::policy::Effect;
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -12,6 +13,7 @@ use diesel_async::RunQueryDsl;
 use super::columns::{At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::cancellations;
+use super::scope::{Listed, in_scope};
 use super::statement::{self, page_newest_first, rows_of_orders, upsert_rows};
 use super::{Conn, Place};
 
@@ -127,6 +129,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[CancellationRow]) -> Result<(
 #[derive(Debug, Clone)]
 pub struct CancellationFilter {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub order: Option<OrderKey>,
     pub seller: Option<SellerId>,
     pub state: Option<CancellationState>,
@@ -141,6 +145,7 @@ pub async fn list(
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
     let mut query = cancellations::table.filter(cancellations::store_id.eq(filter.store.as_str())).into_boxed();
+    query = query.filter(in_scope(Listed::Cancellations, &filter.scope));
     if let Some(order) = filter.order {
         query = query.filter(cancellations::order_key.eq(Bytes::from(order)));
     }

@@ -17,6 +17,7 @@ mod order_lines;
 mod partition_heads;
 mod payments;
 mod schema;
+mod scope;
 mod shipment_units;
 mod statement;
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, StoreId};
 use belay_domain::money::Currency;
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::schema::orders;
+use super::scope::{Listed, in_scope};
 use super::statement::{self, KEYS_MAX, SysDate, insert_rows, one_of, push_keys, rows_of_orders};
 use super::{Conn, Place};
 
@@ -447,6 +449,8 @@ pub async fn due(
 #[derive(Debug, Clone)]
 pub struct OrderFilter {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub buyer: Option<BuyerId>,
     pub seller: Option<SellerId>,
     pub state: Option<OrderState>,
@@ -464,6 +468,7 @@ pub async fn list(
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
     let mut query = orders::table.filter(orders::store_id.eq(filter.store.as_str())).into_boxed();
+    query = query.filter(in_scope(Listed::Orders, &filter.scope));
     if let Some(buyer) = &filter.buyer {
         query = query.filter(orders::buyer_id.eq(buyer.as_str()));
     }

@@ -4,6 +4,7 @@ use belay_domain::ids::{ExternalId, OrderKey, SellerId, StoreId, WorkerId};
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
 use belay_domain::refund::{Refund, RefundKind, RefundState};
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::schema::refunds;
+use super::scope::{Listed, in_scope};
 use super::statement::{self, page_newest_first, rows_of_orders, upsert_rows};
 use super::{Conn, Place};
 
@@ -126,6 +128,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[RefundRow]) -> Result<(), DbE
 #[derive(Debug, Clone)]
 pub struct RefundFilter {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub order: Option<OrderKey>,
     pub seller: Option<SellerId>,
     pub state: Option<RefundState>,
@@ -140,6 +144,7 @@ pub async fn list(
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
     let mut query = refunds::table.filter(refunds::store_id.eq(filter.store.as_str())).into_boxed();
+    query = query.filter(in_scope(Listed::Refunds, &filter.scope));
     if let Some(order) = filter.order {
         query = query.filter(refunds::order_key.eq(Bytes::from(order)));
     }
@@ -160,11 +165,12 @@ pub struct ClaimableRefund {
     pub number: u32,
 }
 
-/// The store's refunds that [`Refund::is_claimable`] at `now`, the most urgent first. A plain read, because claiming by UPDATE
-/// deadlocks with whoever writes the orders: the claim itself is a command to each order.
+/// The store's refunds in this scope that [`Refund::is_claimable`] at `now`, the most urgent first. A plain read, because
+/// claiming by UPDATE deadlocks with whoever writes the orders: the claim itself is a command to each order.
 pub async fn claimable(
     conn: &mut Conn,
     store: &StoreId,
+    scope: &Scope,
     now: Timestamp,
     limit: u16,
 ) -> Result<Vec<ClaimableRefund>, DbError> {
@@ -172,7 +178,7 @@ pub async fn claimable(
     // One statement for each state: together they would have to sort all that is due.
     for state in [RefundState::Due, RefundState::Unknown] {
         let query = refunds::table.filter(refunds::store_id.eq(store.as_str())).filter(refunds::state.eq(state.name()));
-        let mut query = query.into_boxed();
+        let mut query = query.filter(in_scope(Listed::Refunds, scope)).into_boxed();
         if state == RefundState::Unknown {
             query = query.filter(refunds::lease_until.is_null().or(refunds::lease_until.le(At(now))));
         }

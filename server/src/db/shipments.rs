@@ -2,6 +2,7 @@
 
 use belay_domain::ids::{CarrierId, ExternalId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
+use belay_domain::scope::Scope;
 use belay_domain::shipment::{Shipment, Stage};
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
@@ -11,6 +12,7 @@ use diesel_async::RunQueryDsl;
 use super::columns::{At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::shipments;
+use super::scope::{Listed, in_scope};
 use super::statement::{self, page_newest_first, rows_of_orders, upsert_rows};
 use super::{Conn, Place};
 
@@ -116,6 +118,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[ShipmentRow]) -> Result<(), D
 #[derive(Debug, Clone)]
 pub struct ShipmentFilter {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub order: Option<OrderKey>,
     pub seller: Option<SellerId>,
     pub warehouse: Option<WarehouseId>,
@@ -132,6 +136,7 @@ pub async fn list(
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
     let mut query = shipments::table.filter(shipments::store_id.eq(filter.store.as_str())).into_boxed();
+    query = query.filter(in_scope(Listed::Shipments, &filter.scope));
     if let Some(order) = filter.order {
         query = query.filter(shipments::order_key.eq(Bytes::from(order)));
     }

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use belay_domain::actor::Actor;
 use belay_domain::commands::{Command, CreateOrder};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
+use belay_domain::scope::Caller;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -73,7 +73,7 @@ struct Inner {
 pub struct Submission {
     /// The store's reference data as the caller's request found it. The decision takes the latest.
     pub store: Arc<StoreFacts>,
-    pub caller: Actor,
+    pub caller: Caller,
     pub order: OrderId,
     pub request_id: Uuid,
     /// The version that the caller decided on, where it named one.

@@ -53,8 +53,8 @@ where
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let deadline = Deadline::of(request.headers(), Instant::now());
-        let caller = auth::authenticate(self.authentication, request.headers())
-            .and_then(|actor| auth::authorize(request.uri().path(), actor));
+        let caller = auth::authenticate(&self.authentication, request.headers())
+            .and_then(|caller| auth::authorize(request.uri().path(), caller));
         let caller = match caller {
             Ok(caller) => caller,
             Err(failure) => return Box::pin(std::future::ready(Ok(refuse(failure)))),

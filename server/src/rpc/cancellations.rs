@@ -33,8 +33,8 @@ impl CancellationService for Cancellations {
         request: Request<pb::PreviewCancellationRequest>,
     ) -> Result<Response<pb::PreviewCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        check_on_behalf_of(&call.caller, request.on_behalf_of.as_ref())?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        check_on_behalf_of(&call.caller.actor, request.on_behalf_of.as_ref())?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (id, at_time, wish) = parse::parse(|v| {
             let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let at_time = parse::time(v, "at_time", request.at_time);
@@ -43,9 +43,15 @@ impl CancellationService for Cancellations {
         })
         .map_err(Failure::from)?;
 
-        let (order, now) = read::order(&self.app, &facts.id, &id).await?;
+        let (order, now) = read::order(&self.app, &call, &facts.id, &id).await?;
         let now = at_time.map_or(now, |at_time| at_time.max(now));
-        let context = Context { now, caller: &call.caller, request_id: entropy::request_id(), store: &facts };
+        let context = Context {
+            now,
+            caller: &call.caller.actor,
+            scope: &call.caller.scope,
+            request_id: entropy::request_id(),
+            store: &facts,
+        };
         let preview = commands::preview(&order, &wish, &context).map_err(|rejection| read::rejected(rejection, &id))?;
         Ok(Response::new(render::preview::preview(&order, &wish, &preview, &facts, now)))
     }
@@ -55,8 +61,8 @@ impl CancellationService for Cancellations {
         request: Request<pb::RequestCancellationRequest>,
     ) -> Result<Response<pb::RequestCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        check_on_behalf_of(&call.caller, request.on_behalf_of.as_ref())?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        check_on_behalf_of(&call.caller.actor, request.on_behalf_of.as_ref())?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let frame = Frame::parse(v, id.clone(), &request.request_id, &request.etag);
@@ -71,12 +77,12 @@ impl CancellationService for Cancellations {
         &self,
         request: Request<pb::GetCancellationRequest>,
     ) -> Result<Response<pb::GetCancellationResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let id = request.cancellation_id;
         let (order_id, number) = parse::parse(|v| parse::child(v, "cancellation_id", &id, ChildKind::Cancellation))
             .map_err(Failure::from)?;
-        let (order, _) = read::order(&self.app, &facts.id, &order_id).await?;
+        let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
         let Some(cancellation) = order.cancellation(number) else {
             return Err(Failure::CancellationNotFound { cancellation: id }.into());
         };
@@ -90,8 +96,8 @@ impl CancellationService for Cancellations {
         &self,
         request: Request<pb::ListCancellationsRequest>,
     ) -> Result<Response<pb::ListCancellationsResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListCancellations", &request);
         let (filter, page_size) = parse::parse(|v| {
@@ -101,6 +107,7 @@ impl CancellationService for Cancellations {
             let state = lists::cancellation_state_filter(v, request.state);
             let filter = cancellations::CancellationFilter {
                 store: facts.id.clone(),
+                scope: call.caller.scope.clone(),
                 order: order?.map(|order| OrderKey::of(&facts.id, &order)),
                 seller: seller?,
                 state: state?,

@@ -36,13 +36,14 @@ impl FulfillmentService for Fulfillment {
         &self,
         request: Request<pb::GetShipmentRequest>,
     ) -> Result<Response<pb::GetShipmentResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let (order_id, number) =
             parse::parse(|v| parse::child(v, "shipment_id", &request.shipment_id, ChildKind::Shipment))
                 .map_err(Failure::from)?;
-        let (order, _) = read::order(&self.app, &facts.id, &order_id).await?;
-        let Some(shipment) = order.shipment(number) else {
+        let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
+        let shipment = order.shipment(number).filter(|shipment| call.caller.scope.sees_shipment(shipment));
+        let Some(shipment) = shipment else {
             return Err(read::rejected(Rejection::ShipmentNotFound { shipment: number }, &order_id).into());
         };
         Ok(Response::new(pb::GetShipmentResponse { shipment: Some(render::shipment(&order, shipment)) }))
@@ -52,8 +53,8 @@ impl FulfillmentService for Fulfillment {
         &self,
         request: Request<pb::ListShipmentsRequest>,
     ) -> Result<Response<pb::ListShipmentsResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListShipments", &request);
         let (filter, page_size) = parse::parse(|v| {
@@ -63,6 +64,7 @@ impl FulfillmentService for Fulfillment {
             let stage = lists::stage_filter(v, request.stage);
             let filter = shipments::ShipmentFilter {
                 store: facts.id.clone(),
+                scope: call.caller.scope.clone(),
                 order: order?.map(|order| OrderKey::of(&facts.id, &order)),
                 seller: None,
                 warehouse: warehouse?,
@@ -88,7 +90,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::StartPreparationRequest>,
     ) -> Result<Response<pb::StartPreparationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let (frame, command) = parse::parse(|v| {
             let frame = shipment_frame(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
@@ -104,7 +106,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::MarkReadyRequest>,
     ) -> Result<Response<pb::MarkReadyResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let (frame, command) = parse::parse(|v| {
             let frame = shipment_frame(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
@@ -120,7 +122,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::DispatchShipmentRequest>,
     ) -> Result<Response<pb::DispatchShipmentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let frame = shipment_frame(v, &request.shipment_id, &request.request_id, &request.etag);
             let shipment = frame.as_ref().map(|(_, number)| *number);
@@ -136,7 +138,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::RecordTrackingRequest>,
     ) -> Result<Response<pb::RecordTrackingResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let frame = shipment_frame(v, &request.shipment_id, &request.request_id, "");
             let (frame, shipment) = frame.unzip();

@@ -31,7 +31,7 @@ impl OrderService for Orders {
         request: Request<pb::CreateOrderRequest>,
     ) -> Result<Response<pb::CreateOrderResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (command, request_id) = parse::parse(|v| {
             let request_id = parse::request_id(v, &request.request_id);
             let command = parse_orders::create_order(v, request, &facts, &self.app.identity_key);
@@ -48,10 +48,10 @@ impl OrderService for Orders {
     }
 
     async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Result<Response<pb::GetOrderResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let id = parse::parse(|v| parse::id(v, "order_id", request.order_id, OrderId::parse)).map_err(Failure::from)?;
-        let (order, now) = read::order(&self.app, &facts.id, &id).await?;
+        let (order, now) = read::order(&self.app, &call, &facts.id, &id).await?;
         Ok(Response::new(pb::GetOrderResponse { order: Some(render::order(&order, &facts, now)) }))
     }
 
@@ -59,8 +59,8 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::ListOrdersRequest>,
     ) -> Result<Response<pb::ListOrdersResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListOrders", &request);
         let (filter, page_size) = parse::parse(|v| {
@@ -72,6 +72,7 @@ impl OrderService for Orders {
             let create_time_before = parse::time(v, "create_time_before", request.create_time_before);
             let filter = orders::OrderFilter {
                 store: facts.id.clone(),
+                scope: call.caller.scope.clone(),
                 buyer: buyer?,
                 seller: seller?,
                 state: state?,
@@ -96,7 +97,7 @@ impl OrderService for Orders {
         request: Request<pb::RecordPaymentRequest>,
     ) -> Result<Response<pb::RecordPaymentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let order = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let frame = Frame::parse(v, order, &request.request_id, "");
@@ -111,8 +112,8 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::ListOrderHistoryRequest>,
     ) -> Result<Response<pb::ListOrderHistoryResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListOrderHistory", &request);
         let (id, page_size) = parse::parse(|v| {
@@ -122,6 +123,10 @@ impl OrderService for Orders {
         .map_err(Failure::from)?;
         let after: Option<u64> = scope.open(&page_token)?;
 
+        // Events do not say who sees them; their order does.
+        if !call.caller.scope.sees_every_order() {
+            read::order(&self.app, &call, &facts.id, &id).await?;
+        }
         let key = OrderKey::of(&facts.id, &id);
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
         let read = events::history(&mut conn, key, after.unwrap_or(0), page_size + 1).await;

@@ -48,8 +48,8 @@ impl PolicyService for Policies {
         &self,
         request: Request<pb::CreatePolicyRequest>,
     ) -> Result<Response<pb::CreatePolicyResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = facts(&self.app, &store_id(request.store_id)?).await?.id.clone();
+        let (call, request) = Call::of(request)?;
+        let store = facts(&self.app, &call, &store_id(request.store_id)?).await?.id.clone();
         let document = request.document;
         let policy = policy::parse(&document).map_err(|faults| Failure::PolicyInvalid { field: "document", faults })?;
         if request.validate_only {
@@ -83,8 +83,8 @@ impl PolicyService for Policies {
         &self,
         request: Request<pb::GetPolicyRequest>,
     ) -> Result<Response<pb::GetPolicyResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = facts(&self.app, &store_id(request.store_id)?).await?.id.clone();
+        let (call, request) = Call::of(request)?;
+        let store = facts(&self.app, &call, &store_id(request.store_id)?).await?.id.clone();
         let asked = parse::parse(|v| policy_version(v, request.version)).map_err(Failure::from)?;
 
         let Standing { activations, now, policy } = self.standing(&store, asked).await?;
@@ -98,8 +98,8 @@ impl PolicyService for Policies {
         &self,
         request: Request<pb::ActivatePolicyRequest>,
     ) -> Result<Response<pb::ActivatePolicyResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = facts(&self.app, &store_id(request.store_id)?).await?.id.clone();
+        let (call, request) = Call::of(request)?;
+        let store = facts(&self.app, &call, &store_id(request.store_id)?).await?.id.clone();
         let (version, asked_time) = parse::parse(|v| {
             let version = parse::positive(v, "version", request.version.into(), i32::MAX.unsigned_abs());
             let effective_time = parse::time(v, "effective_time", request.effective_time);

@@ -7,6 +7,7 @@ use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
 use jiff::Timestamp;
 
+use super::call::Call;
 use super::status::Failure;
 use crate::App;
 use crate::db::error::DbError;
@@ -48,8 +49,14 @@ pub(super) async fn now(app: &App, conn: &mut Conn) -> Result<Timestamp, DbError
     if app.manual_clock { clock::manual(conn).await } else { clock::now(conn).await }
 }
 
-/// One order and the moment of the read, which is never before the order's last change.
-pub(super) async fn order(app: &App, store: &StoreId, id: &OrderId) -> Result<(Order, Timestamp), Failure> {
+/// One order and the moment of the read, which is never before the order's last change. One that the caller does not see is not
+/// there.
+pub(super) async fn order(
+    app: &App,
+    call: &Call,
+    store: &StoreId,
+    id: &OrderId,
+) -> Result<(Order, Timestamp), Failure> {
     let key = OrderKey::of(store, id);
     let mut snapshot = Snapshot::begin(app).await?;
     let read = async {
@@ -58,11 +65,11 @@ pub(super) async fn order(app: &App, store: &StoreId, id: &OrderId) -> Result<(O
     }
     .await;
     match snapshot.end(read).await? {
-        (Some(order), now) => {
+        (Some(order), now) if call.caller.scope.sees_order(&order) => {
             let now = now.max(order.update_time);
             Ok((order, now))
         }
-        (None, _) => Err(rejected(Rejection::OrderNotFound, id)),
+        (Some(_) | None, _) => Err(rejected(Rejection::OrderNotFound, id)),
     }
 }
 

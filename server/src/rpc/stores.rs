@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::call::{Call, store_id};
+use super::call::{Call, check_store, store_id};
 use super::read::{self, Snapshot};
 use super::status::Failure;
 use crate::App;
@@ -38,8 +38,10 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::CreateStoreRequest>,
     ) -> Result<Response<pb::CreateStoreResponse>, Status> {
-        let (_, request) = Call::of(request)?;
+        let (call, request) = Call::of(request)?;
         let new = parse::parse(|v| create_store(v, request)).map_err(Failure::from)?;
+        check_store(&call, &new.id)?;
+        check_route(call.caller.scope.sees_route(&new.warehouse, &new.carrier))?;
         let document = match &new.policy {
             PolicyChoice::Preset(name) => {
                 presets::find(name).ok_or_else(|| Failure::PresetNotFound { preset: name.clone() })?
@@ -53,7 +55,7 @@ impl StoreService for Stores {
             Some(store) => store,
             // Somebody was faster, or has been here before.
             None => {
-                let store = self.store(&new.id).await?;
+                let store = self.store(&call, &new.id).await?;
                 if store.0.fingerprint != fingerprint(&new) {
                     return Err(Failure::StoreAlreadyExists { store: new.id.to_string() }.into());
                 }
@@ -65,8 +67,8 @@ impl StoreService for Stores {
     }
 
     async fn get_store(&self, request: Request<pb::GetStoreRequest>) -> Result<Response<pb::GetStoreResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let (store, activations, now) = self.store(&store_id(request.store_id)?).await?;
+        let (call, request) = Call::of(request)?;
+        let (store, activations, now) = self.store(&call, &store_id(request.store_id)?).await?;
         Ok(Response::new(pb::GetStoreResponse { store: Some(render::store(&store, &activations, now)) }))
     }
 
@@ -74,9 +76,10 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::PutCarrierRequest>,
     ) -> Result<Response<pb::PutCarrierResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = self.store(&store_id(request.store_id)?).await?.0;
+        let (call, request) = Call::of(request)?;
+        let store = self.store(&call, &store_id(request.store_id)?).await?.0;
         let wanted = parse::parse(|v| put_carrier(v, request.carrier)).map_err(Failure::from)?;
+        check_route(call.caller.scope.carriers.holds(&wanted.id))?;
 
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
         let write = async {
@@ -112,9 +115,10 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::PutWarehouseRequest>,
     ) -> Result<Response<pb::PutWarehouseResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = self.store(&store_id(request.store_id)?).await?.0;
+        let (call, request) = Call::of(request)?;
+        let store = self.store(&call, &store_id(request.store_id)?).await?.0;
         let wanted = parse::parse(|v| put_warehouse(v, request.warehouse)).map_err(Failure::from)?;
+        check_route(call.caller.scope.warehouses.holds(&wanted.id))?;
         let time_zone = wanted.time_zone.unwrap_or(store.time_zone);
 
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
@@ -155,7 +159,8 @@ struct FirstPolicy<'a> {
 }
 
 impl Stores {
-    async fn store(&self, id: &StoreId) -> Result<(Store, Vec<Activation>, Timestamp), Failure> {
+    async fn store(&self, call: &Call, id: &StoreId) -> Result<(Store, Vec<Activation>, Timestamp), Failure> {
+        check_store(call, id)?;
         let mut snapshot = Snapshot::begin(&self.app).await?;
         let read = async {
             let now = read::now(&self.app, snapshot.conn()).await?;
@@ -239,6 +244,11 @@ async fn insert(
     let activation = Activation { effective_time: now, version };
     policies::activate(conn, &new.id, activation, now).await?;
     Ok(render::store(&store, &[activation], now))
+}
+
+/// A carrier or warehouse is changed by those who see it.
+fn check_route(is_seen: bool) -> Result<(), Failure> {
+    if is_seen { Ok(()) } else { Err(Failure::OutOfScope) }
 }
 
 /// Of everything that was asked, so that a repeated CreateStore is told from another one with the same id. A preset counts by

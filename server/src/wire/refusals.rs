@@ -77,6 +77,9 @@ fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
             (order, first.unwrap_or_default(), vec![])
         }
         Rejection::OrderNotFound => (order.clone(), format!("there is no order {order}"), vec![("order_id", order)]),
+        Rejection::OutOfScope => {
+            (order.clone(), "this reaches beyond what the caller sees".to_owned(), vec![("order_id", order)])
+        }
         Rejection::LineNotFound { line: number } => {
             let id = line(*number);
             (id.clone(), format!("there is no line {id}"), vec![("line_id", id)])

@@ -13,6 +13,7 @@ mod record_payment;
 mod record_refund_result;
 mod record_tracking;
 mod request_cancellation;
+mod scope;
 mod settle;
 mod start_preparation;
 
@@ -29,6 +30,7 @@ pub use request_cancellation::{
     DirectCancellation, Identity, IneligibleUnits, Preview, PreviewedPath, PreviewedVerdict, RequestCancellation,
     Selection, direct_cancellation, preview,
 };
+pub use scope::check_scope;
 pub use start_preparation::StartPreparation;
 
 use crate::context::Context;
@@ -97,13 +99,35 @@ pub struct Decision {
 
 /// Places an order. There is none before, so there is nothing to settle.
 pub fn create(command: &CreateOrder, fingerprint: [u8; 32], context: &Context<'_>) -> Result<Decision, Rejection> {
+    scope::check_new_order(command, context.store, context.scope)?;
     create_order::decide(command, fingerprint, context)
 }
 
-/// Settles what is due, then decides.
+/// CreateOrder under the id of an order that is there: to repeat it is harmless, another content is refused. That the id is
+/// taken by an order which the caller does not see looks like any order that it may not place.
+pub fn create_again(
+    order: &Order,
+    command: &CreateOrder,
+    fingerprint: [u8; 32],
+    context: &Context<'_>,
+) -> Result<(), Rejection> {
+    match order.create_fingerprint == fingerprint {
+        _ if !context.scope.sees_order(order) => Err(Rejection::OutOfScope),
+        true => Ok(()),
+        false => {
+            scope::check_new_order(command, context.store, context.scope)?;
+            Err(Rejection::OrderAlreadyExists)
+        }
+    }
+}
+
+/// Looks whether the order is the caller's, settles what is due, then decides.
 ///
 /// `expected_version` is the version the caller decided on, where the caller named one.
 pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, context: &Context<'_>) -> Decision {
+    if let Err(rejection) = check_scope(order, command, context.scope) {
+        return Decision { order: order.clone(), events: Vec::new(), result: Err(rejection), record: None };
+    }
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
     let settled = draft.clone();
@@ -139,6 +163,7 @@ fn is_before_etag(rejection: &Rejection) -> bool {
     match rejection {
         Rejection::InvalidField(_)
         | Rejection::OrderNotFound
+        | Rejection::OutOfScope
         | Rejection::LineNotFound { .. }
         | Rejection::ShipmentNotFound { .. }
         | Rejection::RefundNotFound { .. }

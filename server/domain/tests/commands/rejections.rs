@@ -21,6 +21,7 @@ fn one_of_each() -> Vec<Rejection> {
     let mut all = vec![
         Rejection::InvalidField(Vec::new()),
         Rejection::OrderNotFound,
+        Rejection::OutOfScope,
         Rejection::LineNotFound { line: 1 },
         Rejection::ShipmentNotFound { shipment: 1 },
         Rejection::RefundNotFound { refund: 1 },
@@ -57,30 +58,31 @@ fn position(rejection: &Rejection) -> usize {
     match rejection {
         Rejection::InvalidField(_) => 0,
         Rejection::OrderNotFound => 1,
-        Rejection::LineNotFound { .. } => 2,
-        Rejection::ShipmentNotFound { .. } => 3,
-        Rejection::RefundNotFound { .. } => 4,
-        Rejection::RequestIdReused => 5,
-        Rejection::OrderAlreadyExists => 6,
-        Rejection::EtagMismatch { .. } => 7,
-        Rejection::FenceStale { .. } => 8,
-        Rejection::UnknownWarehouse { .. } => 9,
-        Rejection::UnknownCarrier { .. } => 10,
-        Rejection::ReasonRequired { .. } => 11,
-        Rejection::ReasonUnknown { .. } => 12,
-        Rejection::ReasonNotAllowed { .. } => 13,
-        Rejection::NoteRequired { .. } => 14,
-        Rejection::EvidenceRequired { .. } => 15,
-        Rejection::AlreadyPending { .. } => 16,
-        Rejection::UnitsClaimed { .. } => 17,
-        Rejection::QuantityUnavailable { .. } => 18,
-        Rejection::Ineligible { .. } => 19,
-        Rejection::NotReleased => 20,
-        Rejection::StageMismatch { .. } => 21,
-        Rejection::ShipmentBarred { .. } => 22,
-        Rejection::CurrencyMismatch { .. } => 23,
-        Rejection::RefundNotClaimed { .. } => 24,
-        Rejection::LimitReached { .. } => 25,
+        Rejection::OutOfScope => 2,
+        Rejection::LineNotFound { .. } => 3,
+        Rejection::ShipmentNotFound { .. } => 4,
+        Rejection::RefundNotFound { .. } => 5,
+        Rejection::RequestIdReused => 6,
+        Rejection::OrderAlreadyExists => 7,
+        Rejection::EtagMismatch { .. } => 8,
+        Rejection::FenceStale { .. } => 9,
+        Rejection::UnknownWarehouse { .. } => 10,
+        Rejection::UnknownCarrier { .. } => 11,
+        Rejection::ReasonRequired { .. } => 12,
+        Rejection::ReasonUnknown { .. } => 13,
+        Rejection::ReasonNotAllowed { .. } => 14,
+        Rejection::NoteRequired { .. } => 15,
+        Rejection::EvidenceRequired { .. } => 16,
+        Rejection::AlreadyPending { .. } => 17,
+        Rejection::UnitsClaimed { .. } => 18,
+        Rejection::QuantityUnavailable { .. } => 19,
+        Rejection::Ineligible { .. } => 20,
+        Rejection::NotReleased => 21,
+        Rejection::StageMismatch { .. } => 22,
+        Rejection::ShipmentBarred { .. } => 23,
+        Rejection::CurrencyMismatch { .. } => 24,
+        Rejection::RefundNotClaimed { .. } => 25,
+        Rejection::LimitReached { .. } => 26,
     }
 }
 
@@ -89,7 +91,7 @@ fn every_rejection_has_its_error_reason_and_their_order_is_the_same() {
     let all = one_of_each();
     let mut positions: Vec<usize> = all.iter().map(position).collect();
     positions.dedup();
-    assert_eq!(positions, (0..26).collect::<Vec<_>>(), "one of each is listed, in order");
+    assert_eq!(positions, (0..27).collect::<Vec<_>>(), "one of each is listed, in order");
     let reasons: Vec<&str> = all.iter().map(Rejection::reason).collect();
     assert!(reasons.iter().map(|reason| rung(reason)).is_sorted_by(|a, b| a < b), "{reasons:?}");
 }
@@ -100,6 +102,7 @@ fn a_refusal_is_stored_if_it_decides_about_an_order_that_is_there() {
     let expected = [
         "INVALID_FIELD",
         "ORDER_NOT_FOUND",
+        "OUT_OF_SCOPE",
         "LINE_NOT_FOUND",
         "SHIPMENT_NOT_FOUND",
         "REFUND_NOT_FOUND",

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::super::scope::{self, Reach};
 use super::super::{Draft, settle};
 use super::judge::{self, Judgement, Portion, Wish};
 use super::{RequestCancellation, check_reason, check_room, requester, select};
@@ -45,6 +46,7 @@ pub enum PreviewedVerdict {
 /// Answers a wish without granting it. Deadlines that are due by `context.now` are applied to a copy first, so a time in the
 /// future may be asked about.
 pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'_>) -> Result<Preview, Rejection> {
+    scope::check_reach(order, Reach::of_units(&request.selection), context.scope)?;
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
     let requester = requester(&draft.order, &draft.caller, request)?;
