@@ -42,8 +42,8 @@
 //!   the same again.
 //! - It talks to no payment provider: a worker claims refunds, asks the provider, and records the answer.
 //! - It follows no lists to their end: give a page's `next_page_token` to the next call.
-//! - It speaks no TLS and sends no credentials: [`role`](BelayBuilder::role) is for development servers on the same
-//!   machine.
+//! - It speaks no TLS: a [`token`](BelayBuilder::token) travels as it is, and [`role`](BelayBuilder::role) is believed only
+//!   by development servers on the same machine or behind a proxy. Put nobody in between who could listen.
 //! - It runs on tokio, and on no other runtime.
 //!
 //! `examples/storefront.rs` goes through the life of one order.
@@ -52,6 +52,7 @@
 
 mod belay;
 mod call;
+mod caller;
 mod error;
 mod error_reason;
 mod ids;
@@ -65,6 +66,7 @@ pub mod model;
 pub mod reason;
 
 pub use belay::{Belay, BelayBuilder};
+pub use caller::Scope;
 pub use calls::Units;
 pub use error::{Error, FieldViolation, Kind};
 pub use error_reason::ErrorReason;
