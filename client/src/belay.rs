@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tower::retry::budget::TpsBudget;
 
+use crate::caller::{Caller, Scope};
 use crate::error::Error;
-use crate::ids::{IntoId, StoreId, WorkerId};
+use crate::ids::{IntoId, StoreId};
 use crate::model::Role;
 use crate::retry::RetryPolicy;
 use crate::store::Store;
@@ -38,7 +38,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Belay {
     link: Arc<Link>,
-    caller: Option<Caller>,
+    caller: Caller,
 }
 
 /// What all clones share.
@@ -47,13 +47,6 @@ pub(crate) struct Link {
     pub(crate) timeout: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) budget: TpsBudget,
-}
-
-/// Who speaks, as headers say it to a development server.
-#[derive(Debug, Clone)]
-pub(crate) struct Caller {
-    pub(crate) role: MetadataValue<Ascii>,
-    pub(crate) actor: MetadataValue<Ascii>,
 }
 
 impl fmt::Debug for Link {
@@ -65,7 +58,14 @@ impl fmt::Debug for Link {
 impl Belay {
     /// Begins to set up a client of the server at this address, such as `http://127.0.0.1:50051`.
     pub fn builder(address: impl Into<String>) -> BelayBuilder {
-        BelayBuilder { address: address.into(), caller: None, timeout: TIMEOUT_DEFAULT, retry: RetryPolicy::default() }
+        BelayBuilder {
+            address: address.into(),
+            role: None,
+            scope: None,
+            token: None,
+            timeout: TIMEOUT_DEFAULT,
+            retry: RetryPolicy::default(),
+        }
     }
 
     /// The calls to one store.
@@ -76,31 +76,72 @@ impl Belay {
         Store::new(self.clone(), store_id.into_id())
     }
 
-    /// The same connection for another role, such as for a payment worker beside a storefront.
+    /// The same connection for another caller, such as for a payment worker beside a storefront: see
+    /// [`BelayBuilder::role`]. It has no [`Scope`] and no token of this one.
     ///
     /// # Errors
     /// As [`BelayBuilder::build`], about the role.
     pub fn with_role(&self, role: Role, actor: &str) -> Result<Self, Error> {
-        Ok(Self { link: Arc::clone(&self.link), caller: Some(Caller::new(role, actor)?) })
+        Ok(self.with_caller(Caller::in_role(role, actor)?))
+    }
+
+    /// The same connection and role for a caller that sees only this: see [`BelayBuilder::scope`].
+    ///
+    /// # Errors
+    /// As [`BelayBuilder::build`], about the scope.
+    ///
+    /// ```no_run
+    /// # fn example(belay: belay_client::Belay) -> Result<(), belay_client::Error> {
+    /// use belay_client::{Role, Scope};
+    ///
+    /// let support = belay.with_role(Role::Support, "sam")?.with_scope(Scope::default().sellers(["acme"]))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_scope(&self, scope: Scope) -> Result<Self, Error> {
+        Ok(self.with_caller(self.caller.clone().within(scope)?))
+    }
+
+    /// The same connection for the holder of another token: see [`BelayBuilder::token`].
+    ///
+    /// # Errors
+    /// As [`BelayBuilder::build`], about the token.
+    pub fn with_token(&self, token: &str) -> Result<Self, Error> {
+        Ok(self.with_caller(Caller::with_token(token)?))
+    }
+
+    fn with_caller(&self, caller: Caller) -> Self {
+        Self { link: Arc::clone(&self.link), caller }
     }
 
     pub(crate) fn link(&self) -> &Link {
         &self.link
     }
 
-    pub(crate) fn caller(&self) -> Option<&Caller> {
-        self.caller.as_ref()
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 }
 
 /// Sets up a [`Belay`].
 #[must_use = "a builder does nothing until `build`"]
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BelayBuilder {
     address: String,
-    caller: Option<(Role, String)>,
+    role: Option<(Role, String)>,
+    scope: Option<Scope>,
+    token: Option<String>,
     timeout: Duration,
     retry: RetryPolicy,
+}
+
+/// Without the token.
+impl fmt::Debug for BelayBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let builder = &mut f.debug_struct("BelayBuilder");
+        let builder = builder.field("address", &self.address).field("role", &self.role).field("scope", &self.scope);
+        builder.field("timeout", &self.timeout).field("retry", &self.retry).finish_non_exhaustive()
+    }
 }
 
 impl BelayBuilder {
@@ -108,9 +149,35 @@ impl BelayBuilder {
     /// calling system. `[A-Za-z0-9._-]{1,64}`, like all ids.
     ///
     /// It is sent in the headers `belay-role` and `belay-actor`, which a server believes only where it was told to, as
-    /// on a developer's machine. Without a role such a server takes the caller for an operator.
+    /// on a developer's machine or behind a proxy that checks them. Without a role a development server takes the caller
+    /// for an operator. A seller, a warehouse or a carrier sees what is its own by its name, unless a
+    /// [`scope`](Self::scope) names others.
     pub fn role(mut self, role: Role, actor: impl Into<String>) -> Self {
-        self.caller = Some((role, actor.into()));
+        self.role = Some((role, actor.into()));
+        self
+    }
+
+    /// What to see of all that the role may see, where the server believes the [`role`](Self::role).
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// The secret by which the server knows the caller, its role and its scope: one whose hash stands in the server's
+    /// callers file. It is sent in the header `authorization`, as it is: this client speaks no TLS, so between it and the
+    /// server must be nobody who listens. One that the server does not know fails every call with
+    /// [`Kind::Unauthenticated`](crate::Kind::Unauthenticated).
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use belay_client::Belay;
+    ///
+    /// let belay = Belay::builder("http://127.0.0.1:50051").token(std::env::var("BELAY_TOKEN")?).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
         self
     }
 
@@ -131,9 +198,19 @@ impl BelayBuilder {
     ///
     /// # Errors
     /// [`Kind::Setup`](crate::Kind::Setup) for what is no `http://` address, for a role that nobody can call in, for a
-    /// name with odd characters, and outside of a tokio runtime.
+    /// name, a scope or a token with odd characters, for a scope with an empty list, for a token beside a role or a scope,
+    /// and outside of a tokio runtime.
     pub fn build(self) -> Result<Belay, Error> {
-        let caller = self.caller.map(|(role, actor)| Caller::new(role, &actor)).transpose()?;
+        let caller = match (self.role, self.token) {
+            (None, None) => Caller::default(),
+            (Some((role, actor)), None) => Caller::in_role(role, &actor)?,
+            (None, Some(token)) => Caller::with_token(&token)?,
+            (Some(_), Some(_)) => return Err(Error::setup("a caller has a role or a token, not both")),
+        };
+        let caller = match self.scope {
+            None => caller,
+            Some(scope) => caller.within(scope)?,
+        };
         let endpoint = Endpoint::from_shared(self.address)
             .map_err(|error| Error::setup(format!("the address is no URI: {error}")))?;
         if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().host().is_none() {
@@ -154,28 +231,6 @@ impl BelayBuilder {
     }
 }
 
-impl Caller {
-    fn new(role: Role, actor: &str) -> Result<Self, Error> {
-        let role = match role {
-            Role::Storefront => "storefront",
-            Role::Seller => "seller",
-            Role::Warehouse => "warehouse",
-            Role::Carrier => "carrier",
-            Role::Payments => "payments",
-            Role::Support => "support",
-            Role::Operator => "operator",
-            Role::Auditor => "auditor",
-            Role::Buyer | Role::System | Role::Unrecognized(_) => {
-                return Err(Error::setup(format!("nobody calls in the role {role}")));
-            }
-        };
-        // A name is an id like those of workers, and what is one is a header's value too.
-        let actor = WorkerId::parse(actor).map_err(|error| Error::setup(format!("the caller's name {error}")))?;
-        let actor = actor.as_str().parse().map_err(|_| Error::setup("the caller's name is no header's value"))?;
-        Ok(Self { role: MetadataValue::from_static(role), actor })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +244,18 @@ mod tests {
         let belay = Belay::builder("http://127.0.0.1:50051").build().unwrap();
         assert_eq!(belay.with_role(Role::System, "x").unwrap_err().kind(), Kind::Setup);
         assert_eq!(belay.with_role(Role::Seller, "a\nb").unwrap_err().kind(), Kind::Setup);
+        for token in ["", "a b", "a\nb", "é"] {
+            assert_eq!(belay.with_token(token).unwrap_err().kind(), Kind::Setup, "{token:?}");
+        }
+        let empty = Scope::default().stores(["demo"]).sellers(Vec::<String>::new());
+        for scope in [empty, Scope::default().carriers(["a,b"]), Scope::default().warehouses([""])] {
+            assert_eq!(belay.with_scope(scope).unwrap_err().kind(), Kind::Setup);
+        }
+        let (scope, token) = (Scope::default().stores(["demo"]), "hunter2hunter2");
+        assert_eq!(belay.with_token(token).unwrap().with_scope(scope).unwrap_err().kind(), Kind::Setup);
+        let builder = Belay::builder("http://127.0.0.1:50051").token(token);
+        assert!(!format!("{builder:?} {:?}", builder.clone().build()).contains(token));
+        assert_eq!(builder.role(Role::Seller, "acme").build().unwrap_err().kind(), Kind::Setup);
     }
 
     #[test]

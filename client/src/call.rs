@@ -100,10 +100,7 @@ impl<R: Rpc> Call<R> {
     async fn attempt(&self, deadline: Instant) -> Result<R::Response, Error> {
         let mut request = Request::new(self.request.clone());
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        if let Some(caller) = self.belay.caller() {
-            request.metadata_mut().insert("belay-role", caller.role.clone());
-            request.metadata_mut().insert("belay-actor", caller.actor.clone());
-        }
+        self.belay.caller().write(request.metadata_mut());
         match timeout_at(deadline, R::call(self.belay.link().channel.clone(), request)).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(Error::from_status(status)),

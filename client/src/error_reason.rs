@@ -53,6 +53,8 @@ error_reasons! {
     /// The call's deadline passed. A write has happened whole or not at all: repeat it with the same request id to
     /// learn which.
     DeadlineExceeded,
+    /// The call brings no token, or none that the server knows: see [`token`](crate::BelayBuilder::token).
+    CallerUnknown,
     /// The caller's role may not make this call, or not with these fields. Metadata: `role`.
     RoleNotAllowed,
     /// The server has more work than it takes in; nothing was done. Wait for [`retry_after`](crate::Error::retry_after)
@@ -67,6 +69,10 @@ error_reasons! {
     /// There is no such order, or it is not the caller's, or the buyer on whose behalf support asks is not its buyer.
     /// Metadata: `order_id`.
     OrderNotFound,
+    /// The write would reach beyond what the caller sees: it places or changes what is another's, or cancels units wherever
+    /// they are on an order of which some shipments are another's (name one of your own). Metadata: `order_id`, where it is
+    /// about an order.
+    OutOfScope,
     /// The order has no such line. Metadata: `line_id`.
     LineNotFound,
     /// There is no such shipment, or it is not the caller's. Metadata: `shipment_id`.

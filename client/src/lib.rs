@@ -43,8 +43,8 @@
 //! - It keeps no requests for later. To survive the end of the process, keep the [`RequestId`] with the wish and send
 //!   the same again.
 //! - It talks to no payment provider: a worker claims refunds, asks the provider, and records the answer.
-//! - It speaks no TLS and sends no credentials: [`role`](BelayBuilder::role) is for development servers on the same
-//!   machine.
+//! - It speaks no TLS: a [`token`](BelayBuilder::token) travels as it is, and [`role`](BelayBuilder::role) is believed only
+//!   by development servers on the same machine or behind a proxy. Put nobody in between who could listen.
 //! - It runs on tokio, and on no other runtime.
 //!
 //! `examples/storefront.rs` goes through the life of one order.
@@ -53,6 +53,7 @@
 
 mod belay;
 mod call;
+mod caller;
 mod error;
 mod error_reason;
 mod ids;
@@ -67,6 +68,7 @@ pub mod model;
 pub mod reason;
 
 pub use belay::{Belay, BelayBuilder};
+pub use caller::Scope;
 pub use calls::Units;
 pub use error::{Error, FieldViolation, Kind};
 pub use error_reason::ErrorReason;

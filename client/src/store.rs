@@ -42,6 +42,14 @@ impl Store {
         Ok(Self { belay: self.belay.with_role(role, actor)?, id: self.id.clone() })
     }
 
+    /// The same store for a caller that sees only this: see [`Belay::with_scope`].
+    ///
+    /// # Errors
+    /// As [`Belay::with_scope`].
+    pub fn with_scope(&self, scope: crate::Scope) -> Result<Self, crate::Error> {
+        Ok(Self { belay: self.belay.with_scope(scope)?, id: self.id.clone() })
+    }
+
     /// What every request begins with: the store's id, and what is wrong with it.
     pub(crate) fn begin(&self) -> (String, Faults) {
         let mut faults = Faults::default();

@@ -7,7 +7,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use belay_client::{Belay, ErrorReason, Kind, OrderId, RequestId, RetryPolicy, Role, Units};
+use belay_client::{Belay, ErrorReason, Kind, OrderId, RequestId, RetryPolicy, Role, Scope, Units};
 use support::{Fake, Step, refusal, unavailable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -245,6 +245,29 @@ async fn role_and_name_are_in_the_headers() {
     assert_eq!(header(1, "belay-role").as_deref(), Some("payments"));
     assert_eq!(header(1, "belay-actor").as_deref(), Some("worker-1"));
     assert_eq!(header(2, "belay-role"), None);
+}
+
+#[tokio::test]
+async fn scope_and_token_are_in_the_headers() {
+    let fake = Fake::start([Step::Answer]).await;
+    let scope = Scope::default().stores(["demo"]).sellers(["acme", "emca"]).warehouses(["main"]).carriers(["dove"]);
+    let narrow = fake.builder().role(Role::Support, "sam").scope(scope).build().unwrap();
+    let narrower = narrow.with_scope(Scope::default().sellers(["acme"])).unwrap();
+    let other = narrow.with_role(Role::Auditor, "ann").unwrap();
+    let token = fake.builder().token("0123456789abcdef0123456789abcdef").build().unwrap();
+    for belay in [&narrow, &narrower, &other, &token, &narrow.with_token("abc").unwrap()] {
+        belay.store("demo").list_cancellations().await.unwrap();
+    }
+
+    let names = ["belay-role", "belay-stores", "belay-sellers", "belay-warehouses", "belay-carriers", "authorization"];
+    let seen = fake.script.seen();
+    let headers =
+        |call: usize| names.map(|name| seen[call].headers.get(name).map_or("", |value| value.to_str().unwrap()));
+    assert_eq!(headers(0), ["support", "demo", "acme,emca", "main", "dove", ""]);
+    assert_eq!(headers(1), ["support", "", "acme", "", "", ""]);
+    assert_eq!(headers(2), ["auditor", "", "", "", "", ""]);
+    assert_eq!(headers(3), ["", "", "", "", "", "Bearer 0123456789abcdef0123456789abcdef"]);
+    assert_eq!(headers(4), ["", "", "", "", "", "Bearer abc"]);
 }
 
 #[tokio::test]

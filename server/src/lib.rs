@@ -6,6 +6,7 @@
 // tonic's Status is large by design and travels in every Err of an RPC.
 #![allow(clippy::result_large_err)]
 
+pub mod callers;
 pub mod db;
 pub mod demo;
 pub mod engine;

@@ -1,17 +1,20 @@
 //! The binary `belay`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use belay_server::callers::{self, Callers};
 use belay_server::db::migrate;
 use belay_server::demo;
 use belay_server::rpc::auth::Authentication;
 use belay_server::server::{Server, ServerSettings};
 use belay_server::telemetry::{LogFormat, Telemetry};
 use clap::{Args, Parser, Subcommand};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
 /// Orders and their cancellation, as a gRPC service on MySQL.
@@ -32,6 +35,8 @@ enum Subcommands {
     Migrate(Database),
     /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own role.
     Dev(Dev),
+    /// Read a secret from the standard input and print the line that stands for it in a callers file.
+    HashSecret,
     /// Ask a running server whether it serves; exit code 1 where it does not.
     Health(Health),
     /// Print the version.
@@ -64,9 +69,13 @@ struct Serve {
     database: Database,
     #[command(flatten)]
     listen: Listen,
-    /// Believe the role that a caller names in the header `belay-role`. Only behind a proxy that sets it.
+    /// Believe the headers `belay-role`, `belay-actor`, `belay-stores`, `belay-sellers`, `belay-warehouses` and
+    /// `belay-carriers`. Only behind a proxy that sets them, and takes out those that a caller sends.
     #[arg(long, env = "BELAY_TRUST_ROLE_HEADER")]
     trust_role_header: bool,
+    /// Know callers by the secrets in this file. A change of it is taken over while the server runs.
+    #[arg(long, env = "BELAY_CALLERS_FILE", value_name = "FILE")]
+    callers_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -108,12 +117,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let _telemetry = Telemetry::start(cli.log_format)?;
     match cli.command {
         Subcommands::Serve(serve) => {
-            anyhow::ensure!(
-                serve.trust_role_header,
-                "no authentication method is given and Belay serves nobody unknown; --trust-role-header believes the \
-                 role that a proxy names"
-            );
-            let settings = settings(&serve.database, &serve.listen, Authentication::RoleHeaderRequired);
+            let settings = settings(&serve.database, &serve.listen, authentication(&serve)?);
             serve_until_stopped(start(settings, serve.listen.grpc_address).await?).await
         }
         Subcommands::Migrate(database) => migrate(&database.database_url).await,
@@ -132,6 +136,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             demo::greet(&dev.grpcurl, server.address());
             serve_until_stopped(server).await
         }
+        Subcommands::HashSecret => print_hash(),
         Subcommands::Health(health) => ask_health(health.grpc_address).await,
         Subcommands::Version => {
             #[expect(clippy::print_stdout, reason = "the version is what was asked for")]
@@ -141,6 +146,32 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// The one way in which callers are known.
+fn authentication(serve: &Serve) -> anyhow::Result<Authentication> {
+    match (serve.trust_role_header, &serve.callers_file) {
+        (true, None) => Ok(Authentication::TrustedHeaders),
+        (false, Some(file)) => Ok(Authentication::CallersFile(Arc::new(Callers::open(file)?))),
+        (false, None) => anyhow::bail!(
+            "no authentication method is given and Belay serves nobody unknown; --callers-file knows callers by their \
+             secrets, --trust-role-header believes the role that a proxy names"
+        ),
+        (true, Some(_)) => {
+            anyhow::bail!("--callers-file and --trust-role-header are two authentication methods; give one")
+        }
+    }
+}
+
+fn print_hash() -> anyhow::Result<()> {
+    let secret = std::io::read_to_string(std::io::stdin().lock()).context("the secret cannot be read")?;
+    let secret = SecretString::from(secret.trim_end_matches(['\n', '\r']));
+    let line = callers::hash_secret(secret.expose_secret()).map_err(anyhow::Error::msg)?;
+    #[expect(clippy::print_stdout, reason = "the line is what was asked for")]
+    {
+        println!("{line}");
+    }
+    Ok(())
 }
 
 async fn migrate(database_url: &SecretString) -> anyhow::Result<()> {

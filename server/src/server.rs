@@ -17,7 +17,7 @@ use tonic_health::server::HealthReporter;
 use crate::App;
 use crate::db::pool::{Pool, PoolSettings};
 use crate::db::{clock, migrate, settings};
-use crate::engine::{Engine, EngineSettings};
+use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::reads::Reads;
 use crate::reference::Stores;
 use crate::rpc::{self, auth::Authentication};
@@ -42,13 +42,22 @@ pub struct ServerSettings {
     pub connections: usize,
     pub lanes: u16,
     pub manual_clock: bool,
+    /// See [`DATABASE_WAIT_MAX`]; less only for tests.
+    pub database_wait_max: Duration,
     pub authentication: Authentication,
 }
 
 impl ServerSettings {
     /// Enough for a small machine: two lanes, and connections for reads beside them.
     pub fn new(database_url: SecretString, authentication: Authentication) -> Self {
-        Self { database_url, connections: 16, lanes: 2, manual_clock: false, authentication }
+        Self {
+            database_url,
+            connections: 16,
+            lanes: 2,
+            manual_clock: false,
+            database_wait_max: DATABASE_WAIT_MAX,
+            authentication,
+        }
     }
 }
 
@@ -81,7 +90,7 @@ impl Server {
                 false => builder,
             }
         };
-        let routes = rpc::routes(app.clone(), settings.authentication)
+        let routes = rpc::routes(app.clone(), &settings.authentication)
             .add_service(health_service)
             .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)
             // Older tools ask this one.
@@ -112,6 +121,9 @@ impl Server {
         tasks.spawn(app.stores.clone().keep_fresh(stop.clone()));
         tasks.spawn(workers::settle_due_orders::run(app.clone(), stop.clone()));
         tasks.spawn(workers::watch_health::run(app.clone(), health.clone(), SERVICES.to_vec(), stop.clone()));
+        if let Authentication::CallersFile(callers) = &settings.authentication {
+            tasks.spawn(workers::reread_callers::run(callers.clone(), stop.clone()));
+        }
         tasks.close();
         Ok(Self { address, app, health, stop, close_doors, tasks })
     }
@@ -176,7 +188,12 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     let engine = Engine::start(
         pool.clone(),
         stores.clone(),
-        &EngineSettings { lanes: settings.lanes, partitions: database.partitions, manual_clock: settings.manual_clock },
+        &EngineSettings {
+            lanes: settings.lanes,
+            partitions: database.partitions,
+            manual_clock: settings.manual_clock,
+            database_wait_max: settings.database_wait_max,
+        },
     );
     let reads = Reads::start(pool.clone(), settings.manual_clock);
     Ok(App {

@@ -134,8 +134,14 @@ async fn half_of_what_is_written_together_is_refused() {
     let order = eventful("a");
     insert(&mut conn, std::slice::from_ref(&order)).await;
     for (broken, mended) in [
-        ("UPDATE shipments SET intercept_update_time = NULL WHERE number = 1", "UPDATE shipments SET intercept_state = NULL, intercept_request_time = NULL"),
-        ("UPDATE cancellation_parts SET receive_time = NULL WHERE part_number = 3", "UPDATE cancellation_parts SET receipt_condition = NULL"),
+        (
+            "UPDATE shipments SET intercept_update_time = NULL WHERE number = 1",
+            "UPDATE shipments SET intercept_state = NULL, intercept_request_time = NULL",
+        ),
+        (
+            "UPDATE cancellation_parts SET receive_time = NULL WHERE part_number = 3",
+            "UPDATE cancellation_parts SET receipt_condition = NULL",
+        ),
         ("UPDATE incidents SET resolved_by_id = NULL", "UPDATE incidents SET resolved_by_role = NULL"),
     ] {
         conn.batch_execute(broken).await.unwrap();

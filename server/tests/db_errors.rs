@@ -146,6 +146,21 @@ async fn too_many_connections_are_told() {
 }
 
 #[tokio::test]
+async fn a_full_table_is_told() {
+    let database = TestDatabase::empty().await;
+    let mut conn = database.connect().await;
+    // A table in memory has the smallest room to be had: 16 KiB.
+    let create = "SET SESSION max_heap_table_size = 16384; CREATE TABLE t (a CHAR(255) NOT NULL) ENGINE = MEMORY";
+    conn.batch_execute(create).await.unwrap();
+    let error = loop {
+        if let Err(error) = conn.batch_execute("INSERT INTO t VALUES (REPEAT('x', 255))").await {
+            break DbError::from(error);
+        }
+    };
+    assert_eq!(error.class(), Class::Unavailable, "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_is_told_without_the_password() {
     let url = SecretString::from("mysql://root:hunter2@127.0.0.1:1/x");
     let settings = PoolSettings { create_max: Duration::from_secs(1), ..PoolSettings::default() };

@@ -13,6 +13,7 @@ use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Order, OrderState};
 use belay_domain::policy::Weekday;
 use belay_domain::refund::RefundState;
+use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use belay_server::db::cancellations::CancellationFilter;
 use belay_server::db::carriers::Carrier;
@@ -27,8 +28,8 @@ use belay_server::db::shipments::ShipmentFilter;
 use belay_server::db::stores::Store;
 use belay_server::db::warehouses::Warehouse;
 use belay_server::db::{
-    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, incidents, orders, policies, refunds,
-    requests, shipments, stores, transaction, warehouses,
+    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, incidents, orders, policies,
+    refunds, requests, shipments, stores, transaction, warehouses,
 };
 use common::{TestDatabase, eventful, order, refund, store, time};
 use jiff::SignedDuration;
@@ -154,6 +155,7 @@ async fn ten_orders(conn: &mut Conn) -> Vec<Order> {
 fn all_orders() -> OrderFilter {
     OrderFilter {
         store: store(),
+        scope: Scope::EVERYTHING,
         buyer: None,
         seller: None,
         state: None,
@@ -236,6 +238,7 @@ async fn pages_of_children_lose_none() {
     }
     let of = CancellationFilter {
         store: store(),
+        scope: Scope::EVERYTHING,
         order: None,
         seller: None,
         state: None,
@@ -249,7 +252,15 @@ async fn pages_of_children_lose_none() {
     assert_eq!(all!(cancellations, CancellationFilter { state: Some(CancellationState::Completed), ..of.clone() }), 0);
     assert_eq!(all!(cancellations, CancellationFilter { state: Some(CancellationState::Pending), ..of }), 20);
 
-    let of = ShipmentFilter { store: store(), order: None, seller: None, warehouse: None, carrier: None, stage: None };
+    let of = ShipmentFilter {
+        store: store(),
+        scope: Scope::EVERYTHING,
+        order: None,
+        seller: None,
+        warehouse: None,
+        carrier: None,
+        stage: None,
+    };
     assert_eq!(all!(shipments, of.clone()), 20);
     assert_eq!(all!(shipments, ShipmentFilter { order: Some(placed[3].key()), ..of.clone() }), 2);
     let warehouse = |id| Some(WarehouseId::parse(id).unwrap());
@@ -257,14 +268,14 @@ async fn pages_of_children_lose_none() {
     assert_eq!(all!(shipments, ShipmentFilter { warehouse: warehouse("w-2"), ..of.clone() }), 0);
     assert_eq!(all!(shipments, ShipmentFilter { stage: Some(Stage::Delivered), ..of }), 10);
 
-    let of = IncidentFilter { store: store(), order: None, state: None, kind: None };
+    let of = IncidentFilter { store: store(), scope: Scope::EVERYTHING, order: None, state: None, kind: None };
     assert_eq!(all!(incidents, of.clone()), 10);
     assert_eq!(all!(incidents, IncidentFilter { order: Some(placed[3].key()), ..of.clone() }), 1);
     assert_eq!(all!(incidents, IncidentFilter { state: Some(IncidentState::Open), ..of.clone() }), 0);
     assert_eq!(all!(incidents, IncidentFilter { state: Some(IncidentState::Resolved), ..of.clone() }), 10);
     assert_eq!(all!(incidents, IncidentFilter { kind: Some(IncidentKind::LateFact), ..of }), 0);
 
-    let of = RefundFilter { store: store(), order: None, seller: None, state: None };
+    let of = RefundFilter { store: store(), scope: Scope::EVERYTHING, order: None, seller: None, state: None };
     assert_eq!(all!(refunds, of.clone()), 20);
     assert_eq!(all!(refunds, RefundFilter { state: Some(RefundState::Due), ..of }), 10);
 }
@@ -293,7 +304,7 @@ async fn the_most_urgent_refunds_are_claimed_first_and_leases_are_respected() {
     };
     aggregate::insert(&mut conn, &[(&order, 0)]).await.unwrap();
     let mut numbers = async |store: &StoreId, limit| {
-        let found = refunds::claimable(&mut conn, store, now, limit).await.unwrap();
+        let found = refunds::claimable(&mut conn, store, &Scope::EVERYTHING, now, limit).await.unwrap();
         found.iter().map(|refund| refund.number).collect::<Vec<u32>>()
     };
     assert_eq!(numbers(&store(), 10).await, [3, 1, 7, 4]);

@@ -25,6 +25,14 @@ pub struct Database {
 pub struct Snapshot(BTreeMap<String, Option<u64>>);
 
 impl Snapshot {
+    /// Without what operators write.
+    #[must_use]
+    pub fn without_settings(mut self) -> Self {
+        let settings = ["stores", "policies", "policy_activations", "carriers", "warehouses"];
+        self.0.retain(|table, _| !settings.contains(&table.as_str()));
+        self
+    }
+
     /// Without what the engine keeps about a decision that was a refusal.
     #[must_use]
     pub fn without_answers(mut self) -> Self {

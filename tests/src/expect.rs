@@ -36,6 +36,7 @@ fn code(kind: Kind) -> Code {
         (Kind::InvalidArgument, Code::InvalidArgument),
         (Kind::NotFound, Code::NotFound),
         (Kind::AlreadyExists, Code::AlreadyExists),
+        (Kind::Unauthenticated, Code::Unauthenticated),
         (Kind::PermissionDenied, Code::PermissionDenied),
         (Kind::Refused, Code::FailedPrecondition),
         (Kind::Aborted, Code::Aborted),

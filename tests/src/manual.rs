@@ -119,6 +119,7 @@ fn code_of(name: &str) -> Option<Code> {
     let codes = [
         ("INVALID_ARGUMENT", Code::InvalidArgument),
         ("DEADLINE_EXCEEDED", Code::DeadlineExceeded),
+        ("UNAUTHENTICATED", Code::Unauthenticated),
         ("NOT_FOUND", Code::NotFound),
         ("ALREADY_EXISTS", Code::AlreadyExists),
         ("PERMISSION_DENIED", Code::PermissionDenied),

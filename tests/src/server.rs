@@ -112,12 +112,14 @@ impl TestServer {
         self.store_as(SHOP, Role::Storefront, "web")
     }
 
+    /// The warehouse of the standard order.
     pub fn warehouse(&self) -> Store {
         self.store_as(SHOP, Role::Warehouse, "main")
     }
 
+    /// The carrier of the standard order.
     pub fn carrier(&self) -> Store {
-        self.store_as(SHOP, Role::Carrier, "express")
+        self.store_as(SHOP, Role::Carrier, "standard")
     }
 
     pub fn payments(&self) -> Store {

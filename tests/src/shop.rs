@@ -6,9 +6,9 @@ use belay_client::calls::{CreateOrder, NewBuyer, NewLine, NewShipment};
 use belay_client::model::{
     Destination, Event, EventType, Order, PaymentFact, Refund, RequestedCancellation, Shipment, TrackingFact,
 };
-use belay_client::{Money, Store, Units, reason};
+use belay_client::{Money, Role, Store, Units, reason};
 
-use crate::{TestServer, pages};
+use crate::{SHOP, TestServer, pages};
 
 /// What the standard order costs, in cents: three mugs (10.00 less nothing, tax 1.90), a pen (5.00 less 1.00, tax 0.76), and
 /// shipping (4.90, tax 0.93). Ten euros over three mugs leave a remainder, on purpose.
@@ -86,30 +86,43 @@ impl TestServer {
     }
 
     pub async fn shipment(&self, shipment_id: &str) -> Shipment {
-        let shipment = self.warehouse().get_shipment(shipment_id).await;
+        let shipment = self.storefront().get_shipment(shipment_id).await;
         shipment.unwrap_or_else(|error| panic!("shipment {shipment_id}: {error}"))
     }
 
+    /// The warehouse that a shipment leaves from: no other sees it.
+    pub async fn warehouse_of(&self, shipment_id: &str) -> Store {
+        let warehouse = self.shipment(shipment_id).await.warehouse_id;
+        self.store_as(SHOP, Role::Warehouse, warehouse.as_str())
+    }
+
+    /// The carrier that a shipment goes with: no other sees it.
+    pub async fn carrier_of(&self, shipment_id: &str) -> Store {
+        let carrier = self.shipment(shipment_id).await.carrier_id;
+        self.store_as(SHOP, Role::Carrier, carrier.as_str())
+    }
+
     pub async fn prepare(&self, shipment_id: &str) -> Shipment {
-        let prepared = self.warehouse().start_preparation(shipment_id).await;
+        let prepared = self.warehouse_of(shipment_id).await.start_preparation(shipment_id).await;
         prepared.unwrap_or_else(|error| panic!("preparation of {shipment_id}: {error}")).value
     }
 
     pub async fn mark_ready(&self, shipment_id: &str) -> Shipment {
-        let ready = self.warehouse().mark_ready(shipment_id).await;
+        let ready = self.warehouse_of(shipment_id).await.mark_ready(shipment_id).await;
         ready.unwrap_or_else(|error| panic!("{shipment_id} ready: {error}")).value
     }
 
     /// Dispatches a shipment with the fence that it has now.
     pub async fn ship(&self, shipment_id: &str) -> Shipment {
         let fence = self.shipment(shipment_id).await.fence;
-        let dispatched = self.warehouse().dispatch_shipment(shipment_id, fence).await;
+        let dispatched = self.warehouse_of(shipment_id).await.dispatch_shipment(shipment_id, fence).await;
         dispatched.unwrap_or_else(|error| panic!("dispatch of {shipment_id}: {error}")).value
     }
 
     /// Records that a carrier scanned a shipment. The event's id follows from the fact: the same scan again is the same event.
     pub async fn scan(&self, shipment_id: &str, fact: TrackingFact) -> Shipment {
-        let recorded = self.carrier().record_tracking(shipment_id, format!("scan-{fact}"), fact).await;
+        let carrier = self.carrier_of(shipment_id).await;
+        let recorded = carrier.record_tracking(shipment_id, format!("scan-{fact}"), fact).await;
         recorded.unwrap_or_else(|error| panic!("{fact} of {shipment_id}: {error}")).value
     }
 

@@ -11,6 +11,7 @@ use belay_client::{Belay, Error, Kind, RequestId, Units, reason};
 use belay_domain::actor::Actor;
 use belay_domain::commands::Command;
 use belay_domain::ids::{OrderId, StoreId};
+use belay_domain::scope::Caller;
 use belay_server::engine::{Class, EngineError, LANE_QUEUE_MAX, Submission, Work};
 use belay_tests::instance::{Service, insistent, literal, payments, session, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order, new_order_of, pay};
@@ -109,7 +110,7 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
             let queued = (0..LANE_QUEUE_MAX + 256).map(|number| {
                 let submission = Submission {
                     store: facts.clone(),
-                    caller: Actor::system(),
+                    caller: Caller::everywhere(Actor::system()),
                     order: OrderId::parse(format!("NONE-{number}")).unwrap(),
                     request_id: uuid::Uuid::from_u128(number as u128),
                     expected_version: None,

@@ -259,12 +259,12 @@ fn shipments_are_listed_from_new_to_old_page_by_page_and_by_filter() {
             t.place_split_paid(order_id).await;
         }
         t.prepare("A-2:s2").await;
-        let paged = pages(async |token| t.warehouse().list_shipments().page_size(4).page_token(token).await).await;
+        let paged = pages(async |token| t.operator().list_shipments().page_size(4).page_token(token).await).await;
         let listed: Vec<_> = paged.iter().flatten().map(|shipment| shipment.shipment_id.as_str()).collect();
         // Those of one order are of one instant, and go by their id.
         assert_eq!(listed, ["A-3:s2", "A-3:s1", "A-2:s2", "A-2:s1", "A-1:s2", "A-1:s1"]);
 
-        let list = || t.warehouse().list_shipments();
+        let list = || t.operator().list_shipments();
         for (call, expected) in [
             (list().order_id("A-1"), vec!["A-1:s2", "A-1:s1"]),
             (list().warehouse_id("east"), vec!["A-3:s2", "A-2:s2", "A-1:s2"]),

@@ -3,6 +3,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect is a failure, whatever it is")]
 
 mod bad_input;
+mod callers;
 mod cancellations;
 mod contract;
 mod denials;

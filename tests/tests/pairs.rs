@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use belay_client::calls::FirstPolicy;
 use belay_client::RequestId;
+use belay_client::calls::FirstPolicy;
 use belay_proto::v1 as pb;
 use belay_server::server::ServerSettings;
 use belay_tests::instance::Service;
@@ -101,12 +101,20 @@ impl Scene {
         match self {
             Scene::Unpaid => &[Cancel, CancelOne, Pay, Decline, Hold],
             Scene::Paid => &[
-                Cancel, CancelOne, AskSeller, AskWarehouse, Pay, Chargeback, Prepare, MarkReady, Dispatch, ScanOut, Hold,
+                Cancel,
+                CancelOne,
+                AskSeller,
+                AskWarehouse,
+                Pay,
+                Chargeback,
+                Prepare,
+                MarkReady,
+                Dispatch,
+                ScanOut,
+                Hold,
                 Split,
             ],
-            Scene::ConsentWaits => {
-                &[Approve, Reject, Withdraw, Cancel, MarkReady, Dispatch, ScanOut, Hold, Split]
-            }
+            Scene::ConsentWaits => &[Approve, Reject, Withdraw, Cancel, MarkReady, Dispatch, ScanOut, Hold, Split],
             Scene::StopWaits => &[Stop, StopSome, CannotStop, Withdraw, MarkReady, Dispatch, ScanOut],
             Scene::InTransit => &[AskCarrier, Cancel, ScanDelivered, ScanLost, ScanReturned, Receive],
             Scene::InterceptWaits => {
@@ -159,8 +167,7 @@ impl Side {
     /// Sends a step and says how it was answered: `ok`, or the reason of the refusal.
     async fn take(&self, step: Step, seen: &Seen) -> String {
         let Seen { order, fence } = seen;
-        let (store_id, shipment_id, cancellation_id) =
-            (STORE.to_owned(), format!("{order}:s1"), format!("{order}:c1"));
+        let (store_id, shipment_id, cancellation_id) = (STORE.to_owned(), format!("{order}:s1"), format!("{order}:c1"));
         let request_id = RequestId::mint().to_string();
         let line = |number: u32, quantity| pb::LineQuantity { line_id: format!("{order}:l{number}"), quantity };
         match step {
@@ -170,7 +177,8 @@ impl Side {
             Step::AskWarehouse => self.wish(order, "STOP", pb::CancellationPath::Cancel, None).await,
             Step::AskCarrier => self.wish(order, "DIRECT", pb::CancellationPath::Intercept, None).await,
             Step::Approve => {
-                let request = pb::ApproveCancellationRequest { store_id, request_id, cancellation_id, ..Default::default() };
+                let request =
+                    pb::ApproveCancellationRequest { store_id, request_id, cancellation_id, ..Default::default() };
                 self.send("SELLER", "CancellationService/ApproveCancellation", request).await
             }
             Step::Reject => {
@@ -387,7 +395,8 @@ fn digest(order: &pb::Order) -> String {
         }
     }
     for refund in &order.refunds {
-        let total = refund.amount.as_ref().and_then(|amount| amount.total.as_ref()).map_or(0, |total| total.minor_units);
+        let total =
+            refund.amount.as_ref().and_then(|amount| amount.total.as_ref()).map_or(0, |total| total.minor_units);
         write!(text, " r:{:?}:{total}", refund.state()).expect("text");
     }
     for incident in &order.incidents {

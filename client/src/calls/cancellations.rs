@@ -52,7 +52,8 @@ impl Store {
     /// step; for the others a part waits.
     ///
     /// What a storefront asks is the buyer's wish. Idempotent by request id, refusals included. Fails with what the
-    /// manual lists, among it `ReasonRequired`, `UnitsClaimed`, `QuantityUnavailable`, `NotAllowed`, `Shipped`.
+    /// manual lists, among it `OutOfScope`, `ReasonRequired`, `UnitsClaimed`, `QuantityUnavailable`, `NotAllowed`,
+    /// `Shipped`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {

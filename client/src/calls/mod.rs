@@ -16,7 +16,9 @@ pub use cancellations::{
     SummarizeActions, Units,
 };
 pub use fulfillment::{DispatchShipment, GetShipment, ListShipments, MarkReady, RecordTracking, StartPreparation};
-pub use orders::{CreateOrder, GetOrder, ListOrderHistory, ListOrders, NewBuyer, NewLine, NewShipment, RecordPayment, SummarizeOrders};
+pub use orders::{
+    CreateOrder, GetOrder, ListOrderHistory, ListOrders, NewBuyer, NewLine, NewShipment, RecordPayment, SummarizeOrders,
+};
 pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
 pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
 pub use stores::{

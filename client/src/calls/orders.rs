@@ -20,7 +20,7 @@ impl Store {
     ///
     /// All money of the order has one currency. Idempotent by order id: the same content again answers with the order
     /// as it stands now. Fails with `InvalidField`, `CurrencyMismatch`, `UnknownWarehouse`, `UnknownCarrier`,
-    /// `OrderAlreadyExists`.
+    /// `OrderAlreadyExists`, `OutOfScope`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {

@@ -17,7 +17,7 @@ impl Belay {
     /// can take orders without further ado.
     ///
     /// Idempotent by store id: the same fields again answer with the store as it stands. Fails with `PresetNotFound`,
-    /// `PolicyInvalid`, `StoreAlreadyExists`.
+    /// `OutOfScope`, `PolicyInvalid`, `StoreAlreadyExists`.
     ///
     /// ```no_run
     /// # async fn example(belay: belay_client::Belay) -> Result<(), belay_client::Error> {
@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// Creates a carrier of the store, or replaces all that is known of it. Its name is 1 to 128 characters, for
-    /// people. Fails with `EtagMismatch`.
+    /// people. Fails with `OutOfScope`, `EtagMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Creates a warehouse of the store, or replaces all that is known of it. Its name is 1 to 128 characters, for
-    /// people. Fails with `EtagMismatch`.
+    /// people. Fails with `OutOfScope`, `EtagMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {

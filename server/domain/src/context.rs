@@ -10,6 +10,7 @@ use crate::actor::Actor;
 use crate::ids::{CarrierId, StoreId, WarehouseId};
 use crate::money::Money;
 use crate::policy::{Calendar, Policies};
+use crate::scope::Scope;
 
 /// A store's reference data, as of the decision.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ pub struct Context<'a> {
     /// The decision time: never before what the order last saw.
     pub now: Timestamp,
     pub caller: &'a Actor,
+    /// What the caller sees.
+    pub scope: &'a Scope,
     pub request_id: Uuid,
     pub store: &'a StoreFacts,
 }

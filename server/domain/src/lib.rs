@@ -18,5 +18,6 @@ pub mod payment;
 pub mod policy;
 pub mod refund;
 pub mod rejection;
+pub mod scope;
 pub mod shipment;
 pub mod units;

@@ -42,6 +42,8 @@ pub enum Rejection {
     /// Every violation, not only the first.
     InvalidField(Vec<FieldViolation>),
     OrderNotFound,
+    /// It would reach beyond what the caller sees.
+    OutOfScope,
     LineNotFound {
         line: u32,
     },
@@ -176,6 +178,7 @@ impl Rejection {
         match self {
             Rejection::InvalidField(_) => "INVALID_FIELD",
             Rejection::OrderNotFound => "ORDER_NOT_FOUND",
+            Rejection::OutOfScope => "OUT_OF_SCOPE",
             Rejection::LineNotFound { .. } => "LINE_NOT_FOUND",
             Rejection::ShipmentNotFound { .. } => "SHIPMENT_NOT_FOUND",
             Rejection::CancellationNotFound { .. } => "CANCELLATION_NOT_FOUND",
@@ -223,6 +226,7 @@ impl Rejection {
         match self {
             Rejection::InvalidField(_)
             | Rejection::OrderNotFound
+            | Rejection::OutOfScope
             | Rejection::LineNotFound { .. }
             | Rejection::ShipmentNotFound { .. }
             | Rejection::CancellationNotFound { .. }

@@ -1,10 +1,10 @@
 //! The parts of cancellations. Read with their order; written by `aggregate` alone.
 
-use belay_domain::cancellation::{Deductions, Gate, LabelState, Part, PartState, Path, Receipt, Cancellation};
-use belay_domain::ids::{OrderKey, CarrierId, StoreId, WarehouseId};
-use belay_domain::money::{Amounts};
-use belay_domain::policy::{Effect, GoodsCondition, NextAction, Payer, RefundPlan, RefundShare};
+use belay_domain::cancellation::{Cancellation, Deductions, Gate, LabelState, Part, PartState, Path, Receipt};
+use belay_domain::ids::{CarrierId, OrderKey, StoreId, WarehouseId};
+use belay_domain::money::Amounts;
 use belay_domain::order::Order;
+use belay_domain::policy::{Effect, GoodsCondition, NextAction, Payer, RefundPlan, RefundShare};
 use belay_domain::shipment::Shipment;
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;

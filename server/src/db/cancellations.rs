@@ -5,6 +5,7 @@ use belay_domain::cancellation::{Cancellation, CancellationState, Fault, GateSta
 use belay_domain::ids::{CarrierId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
 use belay_domain::policy::{Effect, NextAction};
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -133,6 +134,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[CancellationRow]) -> Result<(
 #[derive(Debug, Clone)]
 pub struct CancellationFilter {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub order: Option<OrderKey>,
     pub seller: Option<SellerId>,
     pub state: Option<CancellationState>,
@@ -267,5 +270,5 @@ pub async fn list(
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    filter.page(after, limit).load(conn).await
+    filter.page(after, limit).within(&filter.scope).load(conn).await
 }

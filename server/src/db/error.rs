@@ -26,7 +26,7 @@ pub enum Class {
     ReadOnly,
     /// The server, or this account, has as many connections as it may.
     TooManyConnections,
-    /// No connection could be had in time, or the server cannot serve now.
+    /// No connection could be had in time, or the server cannot serve now: it has no quorum, or no room left.
     Unavailable,
     /// A row breaks what the tables promise.
     Corrupt,
@@ -111,6 +111,8 @@ pub enum DbError {
     Connect { class: Class, message: String },
     #[error("no database connection was free within {waited_ms} ms")]
     PoolExhausted { waited_ms: u128 },
+    #[error("the database did not answer within {waited_ms} ms")]
+    TimedOut { waited_ms: u128 },
     #[error("{matched} of {expected} rows were at the version that was loaded")]
     VersionConflict { expected: usize, matched: usize },
     #[error("the tables contradict themselves: {0}")]
@@ -122,6 +124,7 @@ impl DbError {
         match self {
             DbError::Database { class, .. } | DbError::Connect { class, .. } => *class,
             DbError::PoolExhausted { .. } => Class::Unavailable,
+            DbError::TimedOut { .. } => Class::ConnectionLost,
             DbError::VersionConflict { .. } => Class::VersionConflict,
             DbError::Corrupt(_) => Class::Corrupt,
         }
@@ -189,6 +192,7 @@ const TEXTS: &[(&str, Class)] = &[
     ("Running in read-only mode", Class::ReadOnly),              // 1836
     ("Too many connections", Class::TooManyConnections),         // 1040
     ("Can't create more than max_prepared_stmt_count statements", Class::Unavailable), // 1461
+    ("Disk full (", Class::Unavailable),                         // 1021
     ("Error on observer while running replication hook", Class::Unavailable), // 3100: no quorum
 ];
 
@@ -197,7 +201,12 @@ fn class_of_text(text: &str) -> Class {
         return *class;
     }
     // 1203 and 1226 begin with the name of the account.
-    if text.contains("max_user_connections") { Class::TooManyConnections } else { Class::Statement }
+    if text.contains("max_user_connections") {
+        return Class::TooManyConnections;
+    }
+    // 1114 names the table in between.
+    let is_full = text.starts_with("The table '") && text.ends_with("' is full");
+    if is_full { Class::Unavailable } else { Class::Statement }
 }
 
 #[cfg(test)]

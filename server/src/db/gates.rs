@@ -1,17 +1,17 @@
 //! What the parts of cancellations wait for. Read with their order; written by `aggregate` alone.
 
-use belay_domain::cancellation::{Gate, GateAnswer, GateKind, GateState};
-use belay_domain::ids::{OrderKey, CarrierId, SellerId, StoreId, WarehouseId};
-use belay_domain::policy::{GateSpec, OnDispatch, OnLost, OnTimeout, Wait};
 use belay_domain::actor::Role;
+use belay_domain::cancellation::{Gate, GateAnswer, GateKind, GateState};
+use belay_domain::ids::{CarrierId, OrderKey, SellerId, StoreId, WarehouseId};
+use belay_domain::policy::{GateSpec, OnDispatch, OnLost, OnTimeout, Wait};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use jiff::SignedDuration;
 
 use super::Conn;
-use super::columns::{At, Bytes, Json, Name};
 use super::cancellation_parts::Parcel;
+use super::columns::{At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::gates;
 use super::statement::{self, rows_of_orders, upsert_rows};

@@ -4,14 +4,16 @@ use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::order::Order;
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::columns::{At, Bytes, Name, both};
 use super::error::DbError;
+use super::pages::{Filter, Listed, PageQuery};
 use super::schema::incidents;
-use super::statement::{self, page_newest_first, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders, upsert_rows};
 use super::{Conn, Place};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -106,6 +108,7 @@ pub(super) async fn write(conn: &mut Conn, rows: &[IncidentRow]) -> Result<(), D
 #[derive(Debug, Clone)]
 pub struct IncidentFilter {
     pub store: StoreId,
+    pub scope: Scope,
     pub order: Option<OrderKey>,
     pub state: Option<IncidentState>,
     pub kind: Option<IncidentKind>,
@@ -119,15 +122,21 @@ pub async fn list(
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    let mut query = incidents::table.filter(incidents::store_id.eq(filter.store.as_str())).into_boxed();
-    if let Some(order) = filter.order {
-        query = query.filter(incidents::order_key.eq(Bytes::from(order)));
+    filter.page(after, limit).load(conn).await
+}
+
+impl IncidentFilter {
+    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+        let columns = [
+            Some(Filter::eq("store_id", self.store.as_str())),
+            self.state.map(|state| Filter::eq("state", state.name())),
+            self.kind.map(|kind| Filter::eq("kind", kind.name())),
+        ];
+        let filters = columns.into_iter().flatten().collect();
+        let page = match self.order {
+            Some(order) => PageQuery::of_order("incidents", order, filters),
+            None => PageQuery::by_index(Listed::Children("incidents"), "incidents_by_time", filters),
+        };
+        page.within(&self.scope).after(after, limit)
     }
-    if let Some(state) = filter.state {
-        query = query.filter(incidents::state.eq(state.name()));
-    }
-    if let Some(kind) = filter.kind {
-        query = query.filter(incidents::kind.eq(kind.name()));
-    }
-    Ok(page_newest_first!(conn, incidents, query, after, limit))
 }

@@ -17,6 +17,7 @@ mod pages;
 mod partition_heads;
 mod payments;
 mod schema;
+mod scope;
 mod shipment_units;
 mod statement;
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
 use belay_domain::money::Currency;
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -454,6 +455,8 @@ pub async fn due(
 #[derive(Debug, Clone)]
 pub struct OrderFilter {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub buyer: Option<BuyerId>,
     pub seller: Option<SellerId>,
     pub state: Option<OrderState>,
@@ -529,7 +532,7 @@ pub async fn list(
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    filter.page(after, limit).load(conn).await
+    filter.page(after, limit).within(&filter.scope).load(conn).await
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! last entry of the page before (a keyset), so that the hundredth page costs what the first does.
 
 use belay_domain::ids::OrderKey;
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 
 use super::columns::{At, Bytes};
 use super::error::DbError;
+use super::scope::walk_in_scope;
 use super::{Conn, Place};
 
 /// Where a list begins: after every entry there could be.
@@ -139,6 +141,8 @@ pub struct PageQuery {
     listed: Listed,
     lead: Lead,
     filters: Vec<Filter>,
+    /// Whose eyes it is for.
+    scope: Scope,
     /// What the list has before this.
     before: (At, Bytes<16>, u32),
     limit: i64,
@@ -157,7 +161,7 @@ impl PageQuery {
     }
 
     fn new(listed: Listed, lead: Lead, filters: Vec<Filter>) -> Self {
-        Self { listed, lead, filters, before: place_columns(NEWEST), limit: 0 }
+        Self { listed, lead, filters, scope: Scope::EVERYTHING, before: place_columns(NEWEST), limit: 0 }
     }
 
     /// After the last entry of the page before, so many.
@@ -166,6 +170,12 @@ impl PageQuery {
         self.before = place_columns(last.unwrap_or(NEWEST));
         self.limit = limit.into();
         self
+    }
+
+    /// Only what a caller of this scope sees.
+    #[must_use]
+    pub(super) fn within(self, scope: &Scope) -> Self {
+        Self { scope: scope.clone(), ..self }
     }
 
     pub(super) async fn load(self, conn: &mut Conn) -> Result<Vec<Place>, DbError> {
@@ -242,6 +252,8 @@ impl QueryFragment<Mysql> for PageQuery {
             filter.walk(&mut out)?;
             out.push_sql(" AND ");
         }
+        walk_in_scope(self.listed.table(), &self.scope, &mut out)?;
+        out.push_sql(" AND ");
         self.walk_before(&mut out)?;
         out.push_sql(match self.lead {
             Lead::Index(_) => " ORDER BY `create_time` DESC, `order_key` DESC",

@@ -6,6 +6,7 @@ use belay_domain::ids::{ExternalId, OrderKey, SellerId, StoreId, WorkerId};
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
 use belay_domain::refund::{Refund, RefundKind, RefundState};
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -15,6 +16,7 @@ use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::pages::{Filter, Listed, PageQuery};
 use super::schema::refunds;
+use super::scope::in_scope;
 use super::statement::{self, rows_of_orders, upsert_rows};
 use super::{Conn, Place};
 
@@ -141,6 +143,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[RefundRow]) -> Result<(), DbE
 #[derive(Debug, Clone)]
 pub struct RefundFilter {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub order: Option<OrderKey>,
     pub seller: Option<SellerId>,
     pub state: Option<RefundState>,
@@ -179,7 +183,7 @@ pub async fn list(
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    filter.page(after, limit).load(conn).await
+    filter.page(after, limit).within(&filter.scope).load(conn).await
 }
 
 /// A refund that a payment worker may have.
@@ -190,11 +194,12 @@ pub struct ClaimableRefund {
     pub number: u32,
 }
 
-/// The store's refunds that [`Refund::is_claimable`] at `now`, the most urgent first. A plain read, because claiming by UPDATE
-/// deadlocks with whoever writes the orders: the claim itself is a command to each order.
+/// The store's refunds in this scope that [`Refund::is_claimable`] at `now`, the most urgent first. A plain read, because
+/// claiming by UPDATE deadlocks with whoever writes the orders: the claim itself is a command to each order.
 pub async fn claimable(
     conn: &mut Conn,
     store: &StoreId,
+    scope: &Scope,
     now: Timestamp,
     limit: u16,
 ) -> Result<Vec<ClaimableRefund>, DbError> {
@@ -202,7 +207,7 @@ pub async fn claimable(
     // One statement for each state: together they would have to sort all that is due.
     for state in [RefundState::Due, RefundState::Unknown] {
         let query = refunds::table.filter(refunds::store_id.eq(store.as_str())).filter(refunds::state.eq(state.name()));
-        let mut query = query.into_boxed();
+        let mut query = query.filter(in_scope("refunds", scope)).into_boxed();
         if state == RefundState::Unknown {
             query = query.filter(refunds::lease_until.is_null().or(refunds::lease_until.le(At(now))));
         }

@@ -4,6 +4,7 @@ use std::iter;
 
 use belay_domain::ids::{CarrierId, ExternalId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
+use belay_domain::scope::Scope;
 use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage};
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
@@ -154,6 +155,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[ShipmentRow]) -> Result<(), D
 #[derive(Debug, Clone)]
 pub struct ShipmentFilter {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub order: Option<OrderKey>,
     pub seller: Option<SellerId>,
     pub warehouse: Option<WarehouseId>,
@@ -202,5 +205,5 @@ pub async fn list(
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    filter.page(after, limit).load(conn).await
+    filter.page(after, limit).within(&filter.scope).load(conn).await
 }

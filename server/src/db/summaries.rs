@@ -5,6 +5,7 @@ use belay_domain::actor::Role;
 use belay_domain::cancellation::{CancellationState, GateKind, GateState};
 use belay_domain::ids::{BuyerId, CarrierId, SellerId, StoreId, WarehouseId};
 use belay_domain::order::OrderState;
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -16,6 +17,7 @@ use super::Conn;
 use super::columns::At;
 use super::error::DbError;
 use super::pages::Filter;
+use super::scope::walk_in_scope;
 
 /// Where counting stops.
 pub const COUNT_MAX: u32 = 10_000;
@@ -46,6 +48,7 @@ impl Counted {
 #[derive(Debug, Clone)]
 pub struct OrdersSummary {
     pub store: StoreId,
+    pub scope: Scope,
     pub buyer: Option<BuyerId>,
     pub seller: Option<SellerId>,
 }
@@ -62,7 +65,15 @@ impl OrdersSummary {
         filters.extend(self.buyer.as_ref().map(|buyer| Filter::eq("buyer_id", buyer.as_str())));
         filters.extend(self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())));
         filters.push(Filter::eq("state", state.name()));
-        CountQuery { entry: None, time: "NULL", table: "orders", index, filters, limit: LIMIT }
+        CountQuery {
+            entry: None,
+            time: "NULL",
+            table: "orders",
+            index,
+            filters,
+            scope: self.scope.clone(),
+            limit: LIMIT,
+        }
     }
 }
 
@@ -79,6 +90,7 @@ pub async fn orders(conn: &mut Conn, summary: &OrdersSummary) -> Result<Vec<(Ord
 #[derive(Debug, Clone)]
 pub struct ActionsSummary {
     pub store: StoreId,
+    pub scope: Scope,
     pub seller: Option<SellerId>,
     pub warehouse: Option<WarehouseId>,
     pub carrier: Option<CarrierId>,
@@ -107,6 +119,7 @@ impl ActionsSummary {
             table: "gates",
             index,
             filters: columns.into_iter().flatten().collect(),
+            scope: self.scope.clone(),
             limit: LIMIT,
         }
     }
@@ -130,7 +143,15 @@ impl ActionsSummary {
             )),
         ];
         let filters = columns.into_iter().flatten().collect();
-        CountQuery { entry: None, time: "NULL", table: "cancellations", index, filters, limit: LIMIT }
+        CountQuery {
+            entry: None,
+            time: "NULL",
+            table: "cancellations",
+            index,
+            filters,
+            scope: self.scope.clone(),
+            limit: LIMIT,
+        }
     }
 }
 
@@ -147,6 +168,8 @@ pub struct CountQuery {
     table: &'static str,
     index: &'static str,
     filters: Vec<Filter>,
+    /// Whose eyes it is for.
+    scope: Scope,
     limit: i64,
 }
 
@@ -176,12 +199,12 @@ impl QueryFragment<Mysql> for CountQuery {
         out.push_sql(" FORCE INDEX (");
         out.push_identifier(self.index)?;
         out.push_sql(")");
-        let mut separator = " WHERE ";
+        out.push_sql(" WHERE ");
         for filter in &self.filters {
-            out.push_sql(separator);
             filter.walk(&mut out)?;
-            separator = " AND ";
+            out.push_sql(" AND ");
         }
+        walk_in_scope(self.table, &self.scope, &mut out)?;
         if let Some(entry) = self.entry {
             out.push_sql(" GROUP BY ");
             out.push_sql(entry);

@@ -11,11 +11,12 @@ use belay_domain::event::Event;
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
+use belay_domain::scope::Caller;
 use diesel_async::AsyncMysqlConnection;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineError, Job, Reply, Work, unit};
+use super::{EngineError, Job, Reply, Submission, Work, unit};
 use crate::db::DbError;
 use crate::db::decisions::{self, NewDecision};
 use crate::db::events::{self, NewEvent};
@@ -97,7 +98,7 @@ impl Job {
 
     /// Where the questions put to a policy are kept, whatever the command: those of a deadline that passed too.
     fn decision_key(&self) -> RequestKey {
-        let caller = &self.submission.caller;
+        let caller = &self.submission.caller.actor;
         RequestKey {
             order_key: self.key,
             request_id: self.submission.request_id,
@@ -154,6 +155,13 @@ impl<'a> Batch<'a> {
     }
 
     fn decide(&mut self, job: &Job) -> Outcome {
+        // Nor is an answer repeated to who does not see the order any more.
+        if let Work::Decide(command) = &job.submission.work
+            && let Some(Change { after, .. }) = self.orders.get(&job.key)
+            && let Err(rejection) = commands::check_scope(after, command, &job.submission.caller.scope)
+        {
+            return Ok(Reply::Refused(rejection));
+        }
         let request_key = job.request_key();
         if let Some(known) = request_key.as_ref().and_then(|key| self.known.get(key)) {
             return match known.fingerprint == job.fingerprint {
@@ -193,9 +201,10 @@ impl<'a> Batch<'a> {
             Reply::Answer(wire::answers::render(work, &Answer::Order, order, store, self.now, submission.request_id))
         };
         if let Some(Change { after, .. }) = self.orders.get(&job.key) {
-            let reply = match after.create_fingerprint == job.fingerprint {
-                true => render(after),
-                false => Reply::Refused(Rejection::OrderAlreadyExists),
+            let context = self.context(job, self.now);
+            let reply = match commands::create_again(after, command, job.fingerprint, &context) {
+                Ok(()) => render(after),
+                Err(rejection) => Reply::Refused(rejection),
             };
             return Decided { reply, decision: None };
         }
@@ -224,8 +233,9 @@ impl<'a> Batch<'a> {
     }
 
     fn context<'j>(&'j self, job: &'j Job, now: Timestamp) -> Context<'j> {
-        let submission = &job.submission;
-        Context { now, caller: &submission.caller, request_id: submission.request_id, store: self.store_of(job) }
+        let Submission { caller, request_id, .. } = &job.submission;
+        let Caller { actor, scope } = caller;
+        Context { now, caller: actor, scope, request_id: *request_id, store: self.store_of(job) }
     }
 
     fn store_of<'j>(&'j self, job: &'j Job) -> &'j StoreFacts {

@@ -13,12 +13,13 @@ mod unit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use belay_domain::actor::Actor;
 use belay_domain::commands::{Command, CreateOrder};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
+use belay_domain::scope::Caller;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -38,6 +39,9 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 pub const LANE_QUEUE_MAX: usize = 4096;
 /// Tries of one unit of work before its callers are told to come back.
 pub const ATTEMPTS_MAX: u32 = 3;
+/// How long the database may take over one transaction up to its COMMIT, and as long again over the COMMIT: longer than any
+/// number of short lock waits that a caller would wait for.
+pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// Orders that somebody else has locked and that are waited for, each off its lane.
 pub const BUSY_ORDERS_MAX: usize = 64;
 
@@ -50,6 +54,8 @@ pub struct EngineSettings {
     pub partitions: u16,
     /// Time is a row of the database that tests move.
     pub manual_clock: bool,
+    /// How long the database may take over a transaction up to its COMMIT, and again over the COMMIT.
+    pub database_wait_max: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -67,7 +73,7 @@ struct Inner {
 pub struct Submission {
     /// The store's reference data as the caller's request found it. The decision takes the latest.
     pub store: Arc<StoreFacts>,
-    pub caller: Actor,
+    pub caller: Caller,
     pub order: OrderId,
     pub request_id: Uuid,
     /// The version that the caller decided on, where it named one.

@@ -7,6 +7,7 @@
 //! | an order is locked by somebody | go on without it; what is asked of it is run off the lane, and waits a little |
 //! | deadlock, version changed, connection lost before COMMIT | nothing happened: repeat the whole unit |
 //! | connection lost at COMMIT | unknown: the same commands are run again, in a task of their own, and find their request rows or not |
+//! | the database does not answer in time | as if the connection were lost, here or at COMMIT; it is closed |
 //! | a statement was refused | a command is poison: halve the batch until it stands alone |
 
 use std::collections::hash_map::Entry;
@@ -20,13 +21,13 @@ use std::time::Duration;
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{OrderKey, StoreId};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::batch::{self, Outcome, Terms};
 use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, BUSY_ORDERS_MAX, EngineError, EngineSettings, Job};
 use crate::db::orders::{self, Wait};
-use crate::db::pool::Pool;
+use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
 use crate::db::{Class as ErrorClass, DbError};
 use crate::reference::{ACTIVATION_LEAD, Stores};
@@ -42,6 +43,7 @@ pub(super) struct UnitOfWork {
     stores: Stores,
     partitions: u16,
     manual_clock: bool,
+    database_wait_max: Duration,
     /// Orders that somebody else has locked. Each has one task that waits for it, and here what has come for it since.
     busy_orders: Mutex<HashMap<OrderKey, Vec<Job>>>,
     /// Connections that may wait for busy orders: not all, for lanes and reads need some.
@@ -71,6 +73,7 @@ impl UnitOfWork {
             stores,
             partitions: settings.partitions,
             manual_clock: settings.manual_clock,
+            database_wait_max: settings.database_wait_max,
             busy_orders: Mutex::default(),
             waiting: Semaphore::new(((status.used + status.idle) / 2).max(1)),
         }
@@ -132,8 +135,27 @@ impl UnitOfWork {
         }
     }
 
-    /// One transaction for all these commands.
+    /// One transaction for all these commands. A connection that is half-open would hold its lane for as long as nobody tells
+    /// us that the other end is gone; so each half of the work has its time. What is given up is dropped with its connection.
     async fn attempt(&self, jobs: &[Job], wait: Wait) -> Result<Vec<Outcome>, Failure> {
+        let decided = timeout(self.database_wait_max, self.decide_and_write(jobs, wait)).await;
+        let (mut connection, outcomes) = decided.unwrap_or_else(|_| Err(Failure::Transient(self.timed_out())))?;
+        match timeout(self.database_wait_max, transaction::commit(&mut connection)).await {
+            Ok(Ok(())) => {
+                connection.finish();
+                Ok(outcomes)
+            }
+            Ok(Err(error)) => Err(Failure::Unknown(error)),
+            Err(_) => Err(Failure::Unknown(self.timed_out())),
+        }
+    }
+
+    fn timed_out(&self) -> DbError {
+        DbError::TimedOut { waited_ms: self.database_wait_max.as_millis() }
+    }
+
+    /// All of a transaction but its COMMIT.
+    async fn decide_and_write(&self, jobs: &[Job], wait: Wait) -> Result<(Checkout, Vec<Outcome>), Failure> {
         let (facts, read_at) = self.latest_facts(jobs);
         let mut connection = self.pool.checkout().await.map_err(Failure::Transient)?;
         transaction::begin_write(&mut connection).await.map_err(Failure::Transient)?;
@@ -141,11 +163,7 @@ impl UnitOfWork {
         match batch::decide_and_write(&mut connection, jobs, wait, terms).await {
             // A policy may have begun that these decisions know nothing of.
             Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => Err(Failure::Stale),
-            Ok(outcomes) => {
-                transaction::commit(&mut connection).await.map_err(Failure::Unknown)?;
-                connection.finish();
-                Ok(outcomes)
-            }
+            Ok(outcomes) => Ok((connection, outcomes)),
             Err(error) => {
                 // A connection that cannot even roll back is dropped with its transaction. So is one to a server that takes
                 // no writes: behind the same address there may be another by now.
@@ -200,6 +218,11 @@ impl UnitOfWork {
     /// Which of these orders somebody else has locked. That is advice, no more: an order judged wrongly only takes the other
     /// way.
     async fn busy_keys(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
+        let found = timeout(self.database_wait_max, self.find_busy(keys)).await;
+        found.unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    async fn find_busy(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
         let mut connection = self.pool.checkout().await?;
         transaction::begin_write(&mut connection).await?;
         let free = orders::free_of(&mut connection, keys).await?;

@@ -1,60 +1,48 @@
 //! Who calls, and which roles may call what.
 
-use belay_domain::actor::{Actor, Role};
-use belay_domain::ids::WorkerId;
-use belay_domain::rejection::FieldViolation;
-use http::{HeaderMap, HeaderValue};
+use std::sync::Arc;
 
+use belay_domain::actor::Role;
+use belay_domain::scope::Caller;
+use http::HeaderMap;
+
+use super::caller_headers::{self, SetBy};
 use super::status::Failure;
-
-const ROLE_HEADER: &str = "belay-role";
-const ACTOR_HEADER: &str = "belay-actor";
+use crate::callers::Callers;
 
 /// How callers are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Authentication {
-    /// The role is believed; who names none is the operator. For a machine of one's own.
+    /// Headers are believed; who names no role is the operator. For a machine of one's own.
     Dev,
-    /// The role is believed, because a proxy sets it, and must be there.
-    RoleHeaderRequired,
+    /// Headers are believed, because a proxy sets them, and a role must be there.
+    TrustedHeaders,
+    /// By the secret that a call brings; headers that name a role or a scope count for nothing.
+    CallersFile(Arc<Callers>),
 }
 
-/// Who the headers say it is.
-pub(super) fn authenticate(authentication: Authentication, headers: &HeaderMap) -> Result<Actor, Failure> {
-    let Some(role) = headers.get(ROLE_HEADER) else {
-        return match authentication {
-            Authentication::Dev => Ok(Actor::new(Role::Operator, "dev")),
-            Authentication::RoleHeaderRequired => Err(Failure::RoleNotAllowed { role: String::new() }),
-        };
-    };
-    let named = role.to_str().unwrap_or_default();
-    let role = match Role::parse(&named.to_ascii_uppercase()) {
-        // Nobody calls as these: they are only ever recorded.
-        None | Some(Role::Buyer | Role::System) => {
-            // Of what is no role only the beginning is echoed.
-            return Err(Failure::RoleNotAllowed { role: named.chars().take(32).collect() });
+/// In which roles somebody can call. Buyers and the system are only ever recorded.
+pub(crate) const ROLES_OF_CALLERS: &[Role] =
+    &[Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor];
+
+/// Who calls, and how far they see.
+pub(super) fn authenticate(authentication: &Authentication, headers: &HeaderMap) -> Result<Caller, Failure> {
+    match authentication {
+        Authentication::Dev => caller_headers::named(headers, SetBy::Anybody),
+        Authentication::TrustedHeaders => caller_headers::named(headers, SetBy::Proxy),
+        Authentication::CallersFile(callers) => {
+            let caller = caller_headers::token(headers).and_then(|token| callers.find(token));
+            caller.ok_or(Failure::CallerUnknown)
         }
-        Some(role) => role,
-    };
-    match headers.get(ACTOR_HEADER).map(HeaderValue::to_str) {
-        None => Ok(Actor::new(role, "")),
-        // The same characters as all ids.
-        Some(id) => match WorkerId::parse(id.unwrap_or("\0")) {
-            Ok(id) => Ok(Actor::new(role, id.as_str())),
-            Err(error) => Err(Failure::InvalidFields(vec![FieldViolation {
-                field: ACTOR_HEADER.to_owned(),
-                description: error.to_string(),
-            }])),
-        },
     }
 }
 
 /// Whether this caller's role may call the method of this path; a method without a row is closed to all.
-pub(super) fn authorize(path: &str, caller: Actor) -> Result<Actor, Failure> {
+pub(super) fn authorize(path: &str, caller: Caller) -> Result<Caller, Failure> {
     let row = ROLES.iter().find(|(method, _)| *method == path);
     match row {
-        Some((_, roles)) if roles.contains(&caller.role) => Ok(caller),
-        Some(_) | None => Err(Failure::RoleNotAllowed { role: caller.role.to_string() }),
+        Some((_, roles)) if roles.contains(&caller.actor.role) => Ok(caller),
+        Some(_) | None => Err(Failure::RoleNotAllowed { role: caller.actor.role.to_string() }),
     }
 }
 
@@ -125,6 +113,7 @@ const ROLES: &[(&str, &[Role])] = &[
 mod tests {
     use std::collections::BTreeSet;
 
+    use belay_domain::actor::Actor;
     use prost::Message as _;
 
     use super::*;
@@ -155,34 +144,25 @@ mod tests {
         }
     }
 
-    fn headers(role: Option<&str>, actor: Option<&str>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let mut put = |name: &'static str, value: Option<&str>| {
-            value.map(|value| headers.insert(name, HeaderValue::from_str(value).unwrap()))
-        };
-        put(ROLE_HEADER, role);
-        put(ACTOR_HEADER, actor);
-        headers
-    }
-
     #[test]
-    fn a_caller_is_whom_the_headers_name() {
-        let dev = |role, actor| authenticate(Authentication::Dev, &headers(role, actor));
-        assert_eq!(dev(None, None).unwrap(), Actor::new(Operator, "dev"));
-        assert_eq!(dev(Some("SUPPORT"), Some("ann")).unwrap(), Actor::new(Support, "ann"));
-        assert_eq!(dev(Some("seller"), None).unwrap(), Actor::new(Seller, ""));
-        for role in ["BUYER", "SYSTEM", "ROOT", ""] {
-            assert!(matches!(dev(Some(role), None), Err(Failure::RoleNotAllowed { .. })), "{role}");
-        }
-        assert!(matches!(dev(Some("SUPPORT"), Some("a/b")), Err(Failure::InvalidFields(_))));
-        let strict = authenticate(Authentication::RoleHeaderRequired, &headers(None, None));
-        assert!(matches!(strict, Err(Failure::RoleNotAllowed { .. })));
+    fn a_caller_is_whom_the_headers_name_where_they_are_believed() {
+        let headers = |entries: &[(&'static str, &'static str)]| -> HeaderMap {
+            entries.iter().map(|(name, value)| ((*name).parse().unwrap(), (*value).parse().unwrap())).collect()
+        };
+        let (nobody, ann) = (headers(&[]), headers(&[("belay-role", "SUPPORT"), ("belay-actor", "ann")]));
+        let of_dev = |headers: &HeaderMap| authenticate(&Authentication::Dev, headers).unwrap();
+        assert_eq!(of_dev(&nobody), Caller::everywhere(Actor::new(Operator, "dev")));
+        assert_eq!(of_dev(&ann), Caller::everywhere(Actor::new(Support, "ann")));
+        assert_eq!(of_dev(&headers(&[("belay-role", "seller")])), Caller::everywhere(Actor::new(Seller, "")));
+        let of_proxy = |headers: &HeaderMap| authenticate(&Authentication::TrustedHeaders, headers);
+        assert!(matches!(of_proxy(&nobody), Err(Failure::RoleNotAllowed { .. })));
+        assert_eq!(of_proxy(&ann).unwrap(), of_dev(&ann));
     }
 
     #[test]
     fn what_has_no_row_is_closed() {
-        assert!(authorize("/belay.v1.OrderService/GetOrder", Actor::new(Auditor, "")).is_ok());
-        assert!(authorize("/belay.v1.OrderService/CreateOrder", Actor::new(Auditor, "")).is_err());
-        assert!(authorize("/belay.v1.OrderService/DropAll", Actor::new(Operator, "")).is_err());
+        assert!(authorize("/belay.v1.OrderService/GetOrder", Caller::everywhere(Actor::new(Auditor, ""))).is_ok());
+        assert!(authorize("/belay.v1.OrderService/CreateOrder", Caller::everywhere(Actor::new(Auditor, ""))).is_err());
+        assert!(authorize("/belay.v1.OrderService/DropAll", Caller::everywhere(Actor::new(Operator, ""))).is_err());
     }
 }

@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use belay_domain::rejection::FieldViolation;
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -51,18 +53,22 @@ where
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let deadline = Deadline::of(request.headers(), Instant::now());
-        let caller = auth::authenticate(self.authentication, request.headers())
-            .and_then(|actor| auth::authorize(request.uri().path(), actor));
+        let caller = auth::authenticate(&self.authentication, request.headers())
+            .and_then(|caller| auth::authorize(request.uri().path(), caller));
         let caller = match caller {
             Ok(caller) => caller,
             Err(failure) => return Box::pin(std::future::ready(Ok(refuse(failure)))),
         };
+        let path = request.uri().path().to_owned();
         request.extensions_mut().insert(Call { caller, deadline: deadline.decide_by });
         let answer = self.service.call(request);
         Box::pin(async move {
+            // What a method left half-done when it panicked is closed with it: its connection does not return to the pool.
+            let answer = AssertUnwindSafe(answer).catch_unwind();
             match tokio::time::timeout_at(deadline.answer_by, answer).await {
-                Ok(Ok(answer)) if is_undecodable(&answer) => Ok(refuse(undecodable())),
-                Ok(answer) => answer,
+                Ok(Ok(Ok(answer))) if is_undecodable(&answer) => Ok(refuse(undecodable())),
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Ok(refuse(Failure::Internal(format!("{path} panicked")))),
                 Err(_) => Ok(refuse(Failure::DeadlineExceeded)),
             }
         })
@@ -125,6 +131,22 @@ mod tests {
         let response = Border::new(undecoded, Authentication::Dev).oneshot(request).await.unwrap();
         let status = tonic::Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.get_details_error_info().unwrap().reason, "INVALID_FIELD");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_bug_of_one_call() {
+        let panics = service_fn(|_: http::Request<Body>| async {
+            tokio::task::yield_now().await;
+            if true {
+                panic!("password hunter2");
+            }
+            Ok::<Response, Infallible>(Response::default())
+        });
+        let request = http::Request::post("/belay.v1.OrderService/GetOrder").body(Body::empty()).unwrap();
+        let response = Border::new(panics, Authentication::Dev).oneshot(request).await.unwrap();
+        let status = tonic::Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.get_details_error_info().unwrap().reason, "INTERNAL");
+        assert!(!status.message().contains("hunter2"));
     }
 
     #[tokio::test]

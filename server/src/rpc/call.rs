@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use belay_domain::actor::Actor;
 use belay_domain::commands::Command;
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{ChildKind, OrderId, StoreId};
+use belay_domain::scope::Caller;
 use prost::Message;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::{App, entropy};
 /// Put on the request by the border.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
-    pub(super) caller: Actor,
+    pub(super) caller: Caller,
     pub(super) deadline: Instant,
 }
 
@@ -40,11 +40,21 @@ pub(super) fn store_id(text: String) -> Result<StoreId, Failure> {
     Ok(parse::parse(|v| parse::id(v, "store_id", text, StoreId::parse))?)
 }
 
-pub(super) async fn facts(app: &App, store: &StoreId) -> Result<Arc<StoreFacts>, Failure> {
+/// The reference data of a store that the caller sees.
+pub(super) async fn facts(app: &App, call: &Call, store: &StoreId) -> Result<Arc<StoreFacts>, Failure> {
+    check_store(call, store)?;
     app.stores.facts(store).await.map_err(|error| match error {
         StoresError::NotFound => Failure::StoreNotFound { store: store.to_string() },
         StoresError::Unavailable => Failure::DatabaseUnavailable,
     })
+}
+
+/// A store that the caller does not see is not there.
+pub(super) fn check_store(call: &Call, store: &StoreId) -> Result<(), Failure> {
+    match call.caller.scope.sees_store(store) {
+        true => Ok(()),
+        false => Err(Failure::StoreNotFound { store: store.to_string() }),
+    }
 }
 
 /// What all commands carry besides their content.

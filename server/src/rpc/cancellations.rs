@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{self, Command, WithdrawCancellation};
-use belay_domain::context::{Context};
-use belay_domain::ids::{ChildKind, OrderId, OrderKey, SellerId, CarrierId, WarehouseId};
+use belay_domain::context::Context;
+use belay_domain::ids::{CarrierId, ChildKind, OrderId, OrderKey, SellerId, WarehouseId};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::cancellation_service_server::CancellationService;
@@ -16,11 +16,11 @@ use super::call::{Call, ChildFrame, Frame, decide, facts, store_id};
 use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
-use crate::{App, entropy};
-use crate::db::{cancellations, incidents};
 use crate::db::summaries::Counted;
+use crate::db::{cancellations, incidents};
 use crate::wire::parse::{self, Violations, cancellations as parse_cancellations, lists};
 use crate::wire::{render, values};
+use crate::{App, entropy};
 
 #[derive(Debug)]
 pub(super) struct Cancellations {
@@ -39,8 +39,8 @@ impl CancellationService for Cancellations {
         request: Request<pb::PreviewCancellationRequest>,
     ) -> Result<Response<pb::PreviewCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        check_on_behalf_of(&call.caller, request.on_behalf_of.as_ref())?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        check_on_behalf_of(&call.caller.actor, request.on_behalf_of.as_ref())?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (id, at_time, wish) = parse::parse(|v| {
             let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let at_time = parse::time(v, "at_time", request.at_time);
@@ -49,9 +49,15 @@ impl CancellationService for Cancellations {
         })
         .map_err(Failure::from)?;
 
-        let (order, now) = read::order(&self.app, &facts.id, &id).await?;
+        let (order, now) = read::order(&self.app, &call, &facts.id, &id).await?;
         let now = at_time.map_or(now, |at_time| at_time.max(now));
-        let context = Context { now, caller: &call.caller, request_id: entropy::request_id(), store: &facts };
+        let context = Context {
+            now,
+            caller: &call.caller.actor,
+            scope: &call.caller.scope,
+            request_id: entropy::request_id(),
+            store: &facts,
+        };
         let preview = commands::preview(&order, &wish, &context).map_err(|rejection| read::rejected(rejection, &id))?;
         Ok(Response::new(render::preview::preview(&order, &wish, &preview, &facts, now)))
     }
@@ -61,8 +67,8 @@ impl CancellationService for Cancellations {
         request: Request<pb::RequestCancellationRequest>,
     ) -> Result<Response<pb::RequestCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        check_on_behalf_of(&call.caller, request.on_behalf_of.as_ref())?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        check_on_behalf_of(&call.caller.actor, request.on_behalf_of.as_ref())?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let frame = Frame::parse(v, id.clone(), &request.request_id, &request.etag);
@@ -77,12 +83,12 @@ impl CancellationService for Cancellations {
         &self,
         request: Request<pb::GetCancellationRequest>,
     ) -> Result<Response<pb::GetCancellationResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
-        let (order_id, number) =
-            parse::parse(|v| parse::child(v, "cancellation_id", &request.cancellation_id, ChildKind::Cancellation))
-                .map_err(Failure::from)?;
-        let (order, _) = read::order(&self.app, &facts.id, &order_id).await?;
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
+        let id = request.cancellation_id;
+        let (order_id, number) = parse::parse(|v| parse::child(v, "cancellation_id", &id, ChildKind::Cancellation))
+            .map_err(Failure::from)?;
+        let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
         let Some(cancellation) = order.cancellation(number) else {
             return Err(read::rejected(Rejection::CancellationNotFound { cancellation: number }, &order_id).into());
         };
@@ -96,8 +102,8 @@ impl CancellationService for Cancellations {
         &self,
         request: Request<pb::ListCancellationsRequest>,
     ) -> Result<Response<pb::ListCancellationsResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListCancellations", &request);
         let (filter, page_size) = parse::parse(|v| {
@@ -111,8 +117,9 @@ impl CancellationService for Cancellations {
             let respond_by_before = parse::time(v, "respond_by_before", request.respond_by_before);
             let filter = cancellations::CancellationFilter {
                 store: facts.id.clone(),
+                scope: call.caller.scope.clone(),
                 order: order?.map(|order| OrderKey::of(&facts.id, &order)),
-                seller: seller?,
+                seller: call.caller.scope.sellers.narrow(seller?),
                 state: state?,
                 warehouse: warehouse?,
                 carrier: carrier?,
@@ -137,7 +144,7 @@ impl CancellationService for Cancellations {
         request: Request<pb::ApproveCancellationRequest>,
     ) -> Result<Response<pb::ApproveCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
@@ -153,7 +160,7 @@ impl CancellationService for Cancellations {
         request: Request<pb::RejectCancellationRequest>,
     ) -> Result<Response<pb::RejectCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
@@ -169,7 +176,7 @@ impl CancellationService for Cancellations {
         request: Request<pb::WithdrawCancellationRequest>,
     ) -> Result<Response<pb::WithdrawCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
@@ -183,8 +190,8 @@ impl CancellationService for Cancellations {
         &self,
         request: Request<pb::ListIncidentsRequest>,
     ) -> Result<Response<pb::ListIncidentsResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListIncidents", &request);
         let (filter, page_size) = parse::parse(|v| {
@@ -194,6 +201,7 @@ impl CancellationService for Cancellations {
             let kind = lists::incident_kind_filter(v, request.kind);
             let filter = incidents::IncidentFilter {
                 store: facts.id.clone(),
+                scope: call.caller.scope.clone(),
                 order: order?.map(|order| OrderKey::of(&facts.id, &order)),
                 state: state?,
                 kind: kind?,
@@ -217,7 +225,7 @@ impl CancellationService for Cancellations {
         request: Request<pb::ResolveIncidentRequest>,
     ) -> Result<Response<pb::ResolveIncidentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let named = (ChildKind::Incident, "incident_id", &*request.incident_id);
             let ChildFrame { frame, number, .. } = ChildFrame::parse(v, named, &request.request_id, &request.etag);
@@ -226,14 +234,16 @@ impl CancellationService for Cancellations {
         })
         .map_err(Failure::from)?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::ResolveIncident(command)).await?))
+    }
 
     async fn summarize_actions(
         &self,
         request: Request<pb::SummarizeActionsRequest>,
     ) -> Result<Response<pb::SummarizeActionsResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
-        let actions = parse::parse(|v| lists::actions(v, request, facts.id.clone())).map_err(Failure::from)?;
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
+        let scope = &call.caller.scope;
+        let actions = parse::parse(|v| lists::actions(v, request, facts.id.clone(), scope)).map_err(Failure::from)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
         let read = async {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use belay_domain::commands::{Command, MarkReady, ReleaseHold, StartPreparation};
-use belay_domain::ids::{ChildKind, OrderKey, WarehouseId, CarrierId, SellerId};
+use belay_domain::ids::{CarrierId, ChildKind, OrderKey, SellerId, WarehouseId};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::fulfillment_service_server::FulfillmentService;
@@ -34,13 +34,14 @@ impl FulfillmentService for Fulfillment {
         &self,
         request: Request<pb::GetShipmentRequest>,
     ) -> Result<Response<pb::GetShipmentResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let (order_id, number) =
             parse::parse(|v| parse::child(v, "shipment_id", &request.shipment_id, ChildKind::Shipment))
                 .map_err(Failure::from)?;
-        let (order, _) = read::order(&self.app, &facts.id, &order_id).await?;
-        let Some(shipment) = order.shipment(number) else {
+        let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
+        let shipment = order.shipment(number).filter(|shipment| call.caller.scope.sees_shipment(shipment));
+        let Some(shipment) = shipment else {
             return Err(read::rejected(Rejection::ShipmentNotFound { shipment: number }, &order_id).into());
         };
         Ok(Response::new(pb::GetShipmentResponse { shipment: Some(render::shipment(&order, &facts, shipment)) }))
@@ -50,8 +51,8 @@ impl FulfillmentService for Fulfillment {
         &self,
         request: Request<pb::ListShipmentsRequest>,
     ) -> Result<Response<pb::ListShipmentsResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListShipments", &request);
         let (filter, page_size) = parse::parse(|v| {
@@ -63,8 +64,9 @@ impl FulfillmentService for Fulfillment {
             let stage = lists::stage_filter(v, request.stage);
             let filter = shipments::ShipmentFilter {
                 store: facts.id.clone(),
+                scope: call.caller.scope.clone(),
                 order: order?.map(|order| OrderKey::of(&facts.id, &order)),
-                seller: seller?,
+                seller: call.caller.scope.sellers.narrow(seller?),
                 warehouse: warehouse?,
                 carrier: carrier?,
                 stage: stage?,
@@ -88,7 +90,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::StartPreparationRequest>,
     ) -> Result<Response<pb::StartPreparationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
@@ -104,7 +106,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::MarkReadyRequest>,
     ) -> Result<Response<pb::MarkReadyResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
@@ -120,7 +122,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::DispatchShipmentRequest>,
     ) -> Result<Response<pb::DispatchShipmentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
@@ -136,7 +138,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::RecordTrackingRequest>,
     ) -> Result<Response<pb::RecordTrackingResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::record_tracking(v, request, number);
@@ -150,9 +152,10 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::HoldShipmentRequest>,
     ) -> Result<Response<pb::HoldShipmentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
-            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let command = fulfillment::hold_shipment(v, request, number);
             Some((frame?, command?))
         })
@@ -165,9 +168,10 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::ReleaseHoldRequest>,
     ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
-            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
             Some((frame?, ReleaseHold { shipment: number?, fence: fence? }))
         })
@@ -180,9 +184,10 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::SplitShipmentRequest>,
     ) -> Result<Response<pb::SplitShipmentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
-            let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, order, number } =
+                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let command = fulfillment::split_shipment(v, request, order.as_ref(), number);
             Some((frame?, command?))
         })
@@ -195,7 +200,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::AnswerStopRequest>,
     ) -> Result<Response<pb::AnswerStopResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::answer_stop(v, request, order.as_ref(), number);
@@ -210,7 +215,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::AnswerInterceptRequest>,
     ) -> Result<Response<pb::AnswerInterceptResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::answer_intercept(v, request, number);
@@ -225,7 +230,7 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::ReceiveParcelRequest>,
     ) -> Result<Response<pb::ReceiveParcelResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::receive_parcel(v, request, order.as_ref(), number);

@@ -5,6 +5,7 @@
 pub mod auth;
 mod border;
 mod call;
+mod caller_headers;
 mod cancellations;
 mod clock;
 mod deadline;
@@ -34,10 +35,13 @@ use self::border::Border;
 use crate::App;
 
 /// All services of `belay.v1`, each behind the border; and the manual clock, where time is moved by hand.
-pub fn routes(app: Arc<App>, authentication: Authentication) -> Routes {
+pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     macro_rules! bordered {
         ($Server:ident, $service:expr) => {
-            Border::new($Server::new($service).max_decoding_message_size(limits::DECODING_BYTES_MAX), authentication)
+            Border::new(
+                $Server::new($service).max_decoding_message_size(limits::DECODING_BYTES_MAX),
+                authentication.clone(),
+            )
         };
     }
     let routes = Routes::new(bordered!(OrderServiceServer, orders::Orders { app: app.clone() }))

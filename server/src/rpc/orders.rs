@@ -31,7 +31,7 @@ impl OrderService for Orders {
         request: Request<pb::CreateOrderRequest>,
     ) -> Result<Response<pb::CreateOrderResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (command, request_id) = parse::parse(|v| {
             let request_id = parse::request_id(v, &request.request_id);
             let command = parse_orders::create_order(v, request, &facts, &self.app.identity_key);
@@ -48,10 +48,10 @@ impl OrderService for Orders {
     }
 
     async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Result<Response<pb::GetOrderResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let id = parse::parse(|v| parse::id(v, "order_id", request.order_id, OrderId::parse)).map_err(Failure::from)?;
-        let (order, now) = read::order(&self.app, &facts.id, &id).await?;
+        let (order, now) = read::order(&self.app, &call, &facts.id, &id).await?;
         Ok(Response::new(pb::GetOrderResponse { order: Some(render::order(&order, &facts, now)) }))
     }
 
@@ -59,8 +59,8 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::ListOrdersRequest>,
     ) -> Result<Response<pb::ListOrdersResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListOrders", &request);
         let (filter, page_size) = parse::parse(|v| {
@@ -75,8 +75,9 @@ impl OrderService for Orders {
             let (country, city) = destination.unzip();
             let filter = orders::OrderFilter {
                 store: facts.id.clone(),
+                scope: call.caller.scope.clone(),
                 buyer: buyer?,
-                seller: seller?,
+                seller: call.caller.scope.sellers.narrow(seller?),
                 state: state?,
                 sku: sku?,
                 country: country?,
@@ -101,12 +102,14 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::SummarizeOrdersRequest>,
     ) -> Result<Response<pb::SummarizeOrdersResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let summary = parse::parse(|v| {
             let buyer = parse::optional_id(v, "buyer_id", request.buyer_id, BuyerId::parse);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
-            Some(summaries::OrdersSummary { store: facts.id.clone(), buyer: buyer?, seller: seller? })
+            let (scope, store) = (call.caller.scope.clone(), facts.id.clone());
+            let seller = scope.sellers.narrow(seller?);
+            Some(summaries::OrdersSummary { store, scope, buyer: buyer?, seller })
         })
         .map_err(Failure::from)?;
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
@@ -120,7 +123,7 @@ impl OrderService for Orders {
         request: Request<pb::RecordPaymentRequest>,
     ) -> Result<Response<pb::RecordPaymentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let order = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let frame = Frame::parse(v, order, &request.request_id, "");
@@ -135,8 +138,8 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::ListOrderHistoryRequest>,
     ) -> Result<Response<pb::ListOrderHistoryResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListOrderHistory", &request);
         let (id, page_size) = parse::parse(|v| {
@@ -146,6 +149,10 @@ impl OrderService for Orders {
         .map_err(Failure::from)?;
         let after: Option<u64> = scope.open(&page_token)?;
 
+        // Events do not say who sees them; their order does.
+        if !call.caller.scope.sees_every_order() {
+            read::order(&self.app, &call, &facts.id, &id).await?;
+        }
         let key = OrderKey::of(&facts.id, &id);
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
         let read = events::history(&mut conn, key, after.unwrap_or(0), page_size + 1).await;

@@ -108,25 +108,28 @@ pub(super) fn cut<Entry: Message>(
     (entries, kept.map(|place| scope.seal(&place)).unwrap_or_default())
 }
 
-/// Renders a page of an administration list in the same way. `key` is what the list is sorted by and begins again after.
+/// Renders a page of an administration list in the same way, without what `render` leaves out. `key` is what the list is sorted
+/// by and begins again after.
 pub(super) fn cut_by_key<Record, Key: Serialize, Entry: Message>(
     scope: &Scope,
     records: &[Record],
     page_size: u16,
-    render: impl Fn(&Record) -> Entry,
+    render: impl Fn(&Record) -> Option<Entry>,
     key: impl Fn(&Record) -> Key,
 ) -> (Vec<Entry>, String) {
-    let (mut entries, mut bytes) = (Vec::new(), 0);
+    let (mut entries, mut bytes, mut taken) = (Vec::new(), 0, 0);
     for record in records.iter().take(page_size.into()) {
-        let entry = render(record);
-        bytes += entry.encoded_len();
-        if bytes > PAGE_BYTES_MAX && !entries.is_empty() {
-            break;
+        if let Some(entry) = render(record) {
+            bytes += entry.encoded_len();
+            if bytes > PAGE_BYTES_MAX && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry);
         }
-        entries.push(entry);
+        taken += 1;
     }
-    let is_over = entries.len() == records.len();
-    let last = entries.len().checked_sub(1).and_then(|last| records.get(last)).filter(|_| !is_over);
+    let is_over = taken == records.len();
+    let last = records[..taken].last().filter(|_| !is_over);
     let next_page_token = last.map(|last| scope.seal(&key(last))).unwrap_or_default();
     (entries, next_page_token)
 }

@@ -50,8 +50,8 @@ impl PolicyService for Policies {
         &self,
         request: Request<pb::CreatePolicyRequest>,
     ) -> Result<Response<pb::CreatePolicyResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = facts(&self.app, &store_id(request.store_id)?).await?.id.clone();
+        let (call, request) = Call::of(request)?;
+        let store = facts(&self.app, &call, &store_id(request.store_id)?).await?.id.clone();
         let document = request.document;
         let policy = policy::parse(&document).map_err(|faults| Failure::PolicyInvalid { field: "document", faults })?;
         if request.validate_only {
@@ -71,8 +71,8 @@ impl PolicyService for Policies {
         &self,
         request: Request<pb::GetPolicyRequest>,
     ) -> Result<Response<pb::GetPolicyResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = facts(&self.app, &store_id(request.store_id)?).await?.id.clone();
+        let (call, request) = Call::of(request)?;
+        let store = facts(&self.app, &call, &store_id(request.store_id)?).await?.id.clone();
         let asked = parse::parse(|v| policy_version(v, request.version)).map_err(Failure::from)?;
 
         let Standing { activations, now, policy } = self.standing(&store, asked).await?;
@@ -86,8 +86,8 @@ impl PolicyService for Policies {
         &self,
         request: Request<pb::ListPoliciesRequest>,
     ) -> Result<Response<pb::ListPoliciesResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let store = facts(&self.app, &store_id(request.store_id.clone())?).await?.id.clone();
+        let (call, mut request) = Call::of(request)?;
+        let store = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?.id.clone();
         let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListPolicies", &request);
         let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
@@ -101,7 +101,7 @@ impl PolicyService for Policies {
         }
         .await;
         let (versions, activations, now) = snapshot.end(read).await?;
-        let rendered = |version: &PolicyHead| render::policy_head(&store, version, &activations, now);
+        let rendered = |version: &PolicyHead| Some(render::policy_head(&store, version, &activations, now));
         let (policies, next_page_token) =
             pages::cut_by_key(&scope, &versions, page_size, rendered, |version| version.version);
         Ok(Response::new(pb::ListPoliciesResponse { policies, next_page_token }))
@@ -111,8 +111,8 @@ impl PolicyService for Policies {
         &self,
         request: Request<pb::ActivatePolicyRequest>,
     ) -> Result<Response<pb::ActivatePolicyResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = facts(&self.app, &store_id(request.store_id)?).await?.id.clone();
+        let (call, request) = Call::of(request)?;
+        let store = facts(&self.app, &call, &store_id(request.store_id)?).await?.id.clone();
         let (version, asked_time) = parse::parse(|v| {
             let version = parse::positive(v, "version", request.version.into(), i32::MAX.unsigned_abs());
             let effective_time = parse::time(v, "effective_time", request.effective_time);

@@ -8,6 +8,7 @@ use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
 use jiff::Timestamp;
 
+use super::call::Call;
 use super::status::Failure;
 use crate::App;
 use crate::db::error::DbError;
@@ -50,14 +51,19 @@ pub(super) async fn now(app: &App, conn: &mut Conn) -> Result<Timestamp, DbError
 }
 
 /// One order and the moment of the read, which is never before the order's last change. It is read together with those that
-/// others ask for.
-pub(super) async fn order(app: &App, store: &StoreId, id: &OrderId) -> Result<(Arc<Order>, Timestamp), Failure> {
+/// others ask for. One that the caller does not see is not there.
+pub(super) async fn order(
+    app: &App,
+    call: &Call,
+    store: &StoreId,
+    id: &OrderId,
+) -> Result<(Arc<Order>, Timestamp), Failure> {
     match app.reads.order(OrderKey::of(store, id)).await? {
-        (Some(order), now) => {
+        (Some(order), now) if call.caller.scope.sees_order(&order) => {
             let now = now.max(order.update_time);
             Ok((order, now))
         }
-        (None, _) => Err(rejected(Rejection::OrderNotFound, id)),
+        (Some(_) | None, _) => Err(rejected(Rejection::OrderNotFound, id)),
     }
 }
 

@@ -34,11 +34,11 @@ impl RefundService for Refunds {
         &self,
         request: Request<pb::GetRefundRequest>,
     ) -> Result<Response<pb::GetRefundResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id)?).await?;
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let (order_id, number) = parse::parse(|v| parse::child(v, "refund_id", &request.refund_id, ChildKind::Refund))
             .map_err(Failure::from)?;
-        let (order, _) = read::order(&self.app, &facts.id, &order_id).await?;
+        let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
         let Some(refund) = order.refund(number) else {
             return Err(read::rejected(Rejection::RefundNotFound { refund: number }, &order_id).into());
         };
@@ -49,8 +49,8 @@ impl RefundService for Refunds {
         &self,
         request: Request<pb::ListRefundsRequest>,
     ) -> Result<Response<pb::ListRefundsResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListRefunds", &request);
         let (filter, page_size) = parse::parse(|v| {
@@ -59,7 +59,13 @@ impl RefundService for Refunds {
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let state = lists::refund_state_filter(v, request.state);
             let order = order?.map(|order| OrderKey::of(&facts.id, &order));
-            let filter = refunds::RefundFilter { store: facts.id.clone(), order, seller: seller?, state: state? };
+            let filter = refunds::RefundFilter {
+                store: facts.id.clone(),
+                scope: call.caller.scope.clone(),
+                order,
+                seller: call.caller.scope.sellers.narrow(seller?),
+                state: state?,
+            };
             Some((filter, page_size?))
         })
         .map_err(Failure::from)?;
@@ -80,9 +86,9 @@ impl RefundService for Refunds {
         request: Request<pb::ClaimRefundsRequest>,
     ) -> Result<Response<pb::ClaimRefundsResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let claim = parse::parse(|v| parse_refunds::claim(v, request)).map_err(Failure::from)?;
-        let claimable = self.claimable(&facts, &claim).await?;
+        let claimable = self.claimable(&call, &facts, &claim).await?;
 
         let leases = claimable.into_iter().map(|(order, refunds)| {
             let frame = Frame { order, request_id: entropy::request_id(), expected_version: None, child: None };
@@ -111,7 +117,7 @@ impl RefundService for Refunds {
         request: Request<pb::RecordRefundResultRequest>,
     ) -> Result<Response<pb::RecordRefundResultResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, refund, result) = parse::parse(|v| {
             let named = (ChildKind::Refund, "refund_id", &*request.refund_id);
             let ChildFrame { frame, number, .. } = ChildFrame::parse(v, named, &request.request_id, "");
@@ -126,11 +132,17 @@ impl RefundService for Refunds {
 
 impl Refunds {
     /// What may be claimed now, most urgent first, by order.
-    async fn claimable(&self, facts: &StoreFacts, claim: &Claim) -> Result<Vec<(OrderId, Vec<u32>)>, Failure> {
+    async fn claimable(
+        &self,
+        call: &Call,
+        facts: &StoreFacts,
+        claim: &Claim,
+    ) -> Result<Vec<(OrderId, Vec<u32>)>, Failure> {
         let mut snapshot = Snapshot::begin(&self.app).await?;
         let read = async {
             let now = read::now(&self.app, snapshot.conn()).await?;
-            let found = refunds::claimable(snapshot.conn(), &facts.id, now, claim.count_max).await?;
+            let scope = &call.caller.scope;
+            let found = refunds::claimable(snapshot.conn(), &facts.id, scope, now, claim.count_max).await?;
             let mut by_order: BTreeMap<OrderKey, Vec<u32>> = BTreeMap::new();
             for refund in found {
                 by_order.entry(refund.order_key).or_default().push(refund.number);

@@ -43,6 +43,8 @@ pub(super) enum Failure {
         limit_bytes: usize,
     },
     DeadlineExceeded,
+    /// No token, or none that is known. Which of both is for the log alone.
+    CallerUnknown,
     RoleNotAllowed {
         role: String,
     },
@@ -56,6 +58,8 @@ pub(super) enum Failure {
     PolicyNotFound {
         version: u32,
     },
+    /// Of an administration record; orders have a rejection for it.
+    OutOfScope,
     StoreAlreadyExists {
         store: String,
     },
@@ -165,6 +169,7 @@ impl From<Failure> for Status {
             Failure::DeadlineExceeded => {
                 plain("DEADLINE_EXCEEDED", "the deadline passed; repeat a write to learn whether it has happened")
             }
+            Failure::CallerUnknown => plain("CALLER_UNKNOWN", "the call brings no token that is known here"),
             Failure::RoleNotAllowed { role } => {
                 ("ROLE_NOT_ALLOWED", format!("the role {role:?} may not do this"), Some(("role", role)))
             }
@@ -179,6 +184,7 @@ impl From<Failure> for Status {
                 let message = format!("the store has no policy version {version}");
                 ("POLICY_NOT_FOUND", message, Some(("version", version.to_string())))
             }
+            Failure::OutOfScope => plain("OUT_OF_SCOPE", "this reaches beyond what the caller sees"),
             Failure::StoreAlreadyExists { store } => {
                 let message = format!("there is a store {store} with other settings");
                 ("STORE_ALREADY_EXISTS", message, Some(("store_id", store)))
@@ -309,7 +315,8 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::PolicyInvalid => Code::InvalidArgument,
         ErrorReason::MessageTooLarge | ErrorReason::Overloaded => Code::ResourceExhausted,
         ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
-        ErrorReason::RoleNotAllowed | ErrorReason::NotTheRequester => Code::PermissionDenied,
+        ErrorReason::CallerUnknown => Code::Unauthenticated,
+        ErrorReason::RoleNotAllowed | ErrorReason::OutOfScope | ErrorReason::NotTheRequester => Code::PermissionDenied,
         ErrorReason::StoreNotFound
         | ErrorReason::PresetNotFound
         | ErrorReason::PolicyNotFound

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use self::create::{FirstPolicy, fingerprint};
-use super::call::{Call, store_id};
+use super::call::{Call, check_store, store_id};
 use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
@@ -43,8 +43,10 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::CreateStoreRequest>,
     ) -> Result<Response<pb::CreateStoreResponse>, Status> {
-        let (_, request) = Call::of(request)?;
+        let (call, request) = Call::of(request)?;
         let new = parse::parse(|v| create_store(v, request)).map_err(Failure::from)?;
+        check_store(&call, &new.id)?;
+        check_route(call.caller.scope.sees_route(&new.warehouse, &new.carrier))?;
         let document = match &new.policy {
             PolicyChoice::Preset(name) => {
                 presets::find(name).ok_or_else(|| Failure::PresetNotFound { preset: name.clone() })?
@@ -58,7 +60,7 @@ impl StoreService for Stores {
             Some(store) => store,
             // Somebody was faster, or has been here before.
             None => {
-                let store = self.store(&new.id).await?;
+                let store = self.store(&call, &new.id).await?;
                 if store.0.fingerprint != fingerprint(&new) {
                     return Err(Failure::StoreAlreadyExists { store: new.id.to_string() }.into());
                 }
@@ -70,8 +72,8 @@ impl StoreService for Stores {
     }
 
     async fn get_store(&self, request: Request<pb::GetStoreRequest>) -> Result<Response<pb::GetStoreResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let (store, activations, now) = self.store(&store_id(request.store_id)?).await?;
+        let (call, request) = Call::of(request)?;
+        let (store, activations, now) = self.store(&call, &store_id(request.store_id)?).await?;
         Ok(Response::new(pb::GetStoreResponse { store: Some(render::store(&store, &activations, now)) }))
     }
 
@@ -79,7 +81,7 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::ListStoresRequest>,
     ) -> Result<Response<pb::ListStoresResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
+        let (call, mut request) = Call::of(request)?;
         let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListStores", &request);
         let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
@@ -97,7 +99,7 @@ impl StoreService for Stores {
         let (stores, activations, now): (Vec<Store>, HashMap<StoreId, Vec<Activation>>, _) = snapshot.end(read).await?;
         let rendered = |store: &Store| {
             let activations = activations.get(&store.id).map_or(&[][..], Vec::as_slice);
-            render::store(store, activations, now)
+            call.caller.scope.sees_store(&store.id).then(|| render::store(store, activations, now))
         };
         let (stores, next_page_token) =
             pages::cut_by_key(&scope, &stores, page_size, rendered, |store| store.id.clone());
@@ -108,8 +110,8 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::UpdateStoreRequest>,
     ) -> Result<Response<pb::UpdateStoreResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let (present, activations, now) = self.store(&store_id(mem::take(&mut request.store_id))?).await?;
+        let (call, mut request) = Call::of(request)?;
+        let (present, activations, now) = self.store(&call, &store_id(mem::take(&mut request.store_id))?).await?;
         let changes = parse::parse(|v| update_store(v, request)).map_err(Failure::from)?;
         let wanted = changed(&present, &changes);
         if wanted == present {
@@ -133,9 +135,10 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::PutCarrierRequest>,
     ) -> Result<Response<pb::PutCarrierResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = self.store(&store_id(request.store_id)?).await?.0;
+        let (call, request) = Call::of(request)?;
+        let store = self.store(&call, &store_id(request.store_id)?).await?.0;
         let wanted = parse::parse(|v| put_carrier(v, request.carrier)).map_err(Failure::from)?;
+        check_route(call.caller.scope.carriers.holds(&wanted.id))?;
 
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
         let write = async {
@@ -171,8 +174,8 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::ListCarriersRequest>,
     ) -> Result<Response<pb::ListCarriersResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let store = self.store(&store_id(request.store_id.clone())?).await?.0;
+        let (call, mut request) = Call::of(request)?;
+        let store = self.store(&call, &store_id(request.store_id.clone())?).await?.0;
         let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListCarriers", &request);
         let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
@@ -182,7 +185,9 @@ impl StoreService for Stores {
         let read = carriers::list(&mut conn, &store.id, after.as_ref(), page_size + 1).await;
         let carriers = conn.finish_with(read).map_err(Failure::from)?;
         let key = |carrier: &Carrier| carrier.id.clone();
-        let (carriers, next_page_token) = pages::cut_by_key(&scope, &carriers, page_size, render::carrier, key);
+        let is_seen = |carrier: &Carrier| call.caller.scope.carriers.holds(&carrier.id);
+        let rendered = |carrier: &Carrier| is_seen(carrier).then(|| render::carrier(carrier));
+        let (carriers, next_page_token) = pages::cut_by_key(&scope, &carriers, page_size, rendered, key);
         Ok(Response::new(pb::ListCarriersResponse { carriers, next_page_token }))
     }
 
@@ -190,9 +195,10 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::PutWarehouseRequest>,
     ) -> Result<Response<pb::PutWarehouseResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let store = self.store(&store_id(request.store_id)?).await?.0;
+        let (call, request) = Call::of(request)?;
+        let store = self.store(&call, &store_id(request.store_id)?).await?.0;
         let wanted = parse::parse(|v| put_warehouse(v, request.warehouse)).map_err(Failure::from)?;
+        check_route(call.caller.scope.warehouses.holds(&wanted.id))?;
         let time_zone = wanted.time_zone.unwrap_or(store.time_zone);
 
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
@@ -232,8 +238,8 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::ListWarehousesRequest>,
     ) -> Result<Response<pb::ListWarehousesResponse>, Status> {
-        let (_, mut request) = Call::of(request)?;
-        let store = self.store(&store_id(request.store_id.clone())?).await?.0;
+        let (call, mut request) = Call::of(request)?;
+        let store = self.store(&call, &store_id(request.store_id.clone())?).await?.0;
         let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListWarehouses", &request);
         let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
@@ -243,13 +249,16 @@ impl StoreService for Stores {
         let read = warehouses::list(&mut conn, &store.id, after.as_ref(), page_size + 1).await;
         let warehouses = conn.finish_with(read).map_err(Failure::from)?;
         let key = |warehouse: &Warehouse| warehouse.id.clone();
-        let (warehouses, next_page_token) = pages::cut_by_key(&scope, &warehouses, page_size, render::warehouse, key);
+        let is_seen = |warehouse: &Warehouse| call.caller.scope.warehouses.holds(&warehouse.id);
+        let rendered = |warehouse: &Warehouse| is_seen(warehouse).then(|| render::warehouse(warehouse));
+        let (warehouses, next_page_token) = pages::cut_by_key(&scope, &warehouses, page_size, rendered, key);
         Ok(Response::new(pb::ListWarehousesResponse { warehouses, next_page_token }))
     }
 }
 
 impl Stores {
-    async fn store(&self, id: &StoreId) -> Result<(Store, Vec<Activation>, Timestamp), Failure> {
+    async fn store(&self, call: &Call, id: &StoreId) -> Result<(Store, Vec<Activation>, Timestamp), Failure> {
+        check_store(call, id)?;
         let mut snapshot = Snapshot::begin(&self.app).await?;
         let read = async {
             let now = read::now(&self.app, snapshot.conn()).await?;
@@ -303,13 +312,17 @@ fn changed(present: &Store, changes: &StoreChanges) -> Store {
     }
 }
 
+/// A carrier or warehouse is changed by those who see it.
+fn check_route(is_seen: bool) -> Result<(), Failure> {
+    if is_seen { Ok(()) } else { Err(Failure::OutOfScope) }
+}
+
 /// What came of a put.
 enum Put<T> {
     Stands(T),
     /// The etag was out of date; the present version, if there is one.
     Stale(Option<u64>),
 }
-
 impl<T> Put<T> {
     fn into_result(self) -> Result<T, Failure> {
         match self {

@@ -68,6 +68,9 @@ fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
     let told = match rejection {
         Rejection::InvalidField(violations) => invalid_field(about, violations),
         Rejection::OrderNotFound => about.of_order(format!("there is no order {}", about.order)).with_order(about),
+        Rejection::OutOfScope => {
+            about.of_order("this reaches beyond what the caller sees".to_owned()).with_order(about)
+        }
         Rejection::LineNotFound { line } => about.absent("line", ChildKind::Line, *line),
         Rejection::ShipmentNotFound { shipment } => about.absent("shipment", ChildKind::Shipment, *shipment),
         Rejection::CancellationNotFound { cancellation } => {

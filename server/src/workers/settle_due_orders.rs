@@ -7,6 +7,7 @@ use std::time::Duration;
 use belay_domain::actor::Actor;
 use belay_domain::commands::Command;
 use belay_domain::ids::OrderKey;
+use belay_domain::scope::Caller;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
@@ -117,7 +118,7 @@ async fn settle(app: Arc<App>, due: DueOrder) -> (DueOrder, Result<(), String>) 
         let store = app.stores.facts(&due.store).await.map_err(|error| error.to_string())?;
         let submission = Submission {
             store,
-            caller: Actor::system(),
+            caller: Caller::everywhere(Actor::system()),
             order: due.order.clone(),
             request_id: entropy::request_id(),
             expected_version: None,

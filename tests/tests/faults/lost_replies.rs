@@ -2,6 +2,7 @@
 //! what it asked has happened once.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use belay_client::{RequestId, Store, Units, reason};
 use belay_tests::instance::{Service, literal, payments, storefront};
@@ -17,6 +18,8 @@ use super::proxy::{At, Cut, Proxy};
 const COMMITS: usize = 20;
 /// Callers whose commands may share the transaction that is cut.
 const CALLERS: usize = 8;
+/// A silent connection is given up after half a second; what takes much longer was held by it.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// About as many packets as a cancellation's transaction has on a connection that has prepared none of its statements.
 const STEPS: usize = 32;
 
@@ -98,6 +101,32 @@ fn a_claim_whose_commit_has_no_reply_hands_its_refunds_out() {
             assert_eq!(proxy.take_cut().as_deref(), Some("COMMIT"));
             let claimed: Vec<&str> = claimed.iter().map(|refund| refund.order_id.as_str()).collect();
             assert_eq!(claimed, [&*order_id]);
+        }
+        service.stop().await;
+    });
+}
+
+#[test]
+fn a_database_that_falls_silent_holds_no_lane() {
+    run(async |t| {
+        let proxy = Proxy::start(&t.database.url()).await;
+        let service = Service::start(proxy.url(), |settings| {
+            settings.lanes = 1;
+            settings.connections = 4;
+            settings.database_wait_max = Duration::from_millis(500);
+        });
+        let service = service.await;
+        let shop = storefront(&literal(service.address()));
+        for cut in [Cut::SilentBeforeRequest, Cut::SilentBeforeReply] {
+            for at in [At::Step(0), At::Step(2), At::Commit] {
+                let order_id = format!("{cut:?}-{at:?}").replace(['(', ')'], "-");
+                t.place_paid(&order_id).await;
+                proxy.cut(at, cut);
+                let began = Instant::now();
+                cancel(&shop, t, &order_id).await;
+                assert!(proxy.take_cut().is_some(), "{order_id}");
+                assert!(began.elapsed() < SILENCE_MAX, "{order_id} took {:?}", began.elapsed());
+            }
         }
         service.stop().await;
     });

@@ -1,5 +1,5 @@
 //! A proxy between a server and mysqld that understands the packets of MySQL's protocol, well enough to cut the connection at
-//! one of them.
+//! one of them, or to let it fall silent.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +20,20 @@ pub(super) enum Cut {
     BeforeRequest,
     /// mysqld has done what the packet says, but its reply is lost.
     BeforeReply,
+    /// mysqld never sees the packet, and nobody is told: both ends stay open and hear nothing any more.
+    SilentBeforeRequest,
+    /// As before, but mysqld has done what the packet says.
+    SilentBeforeReply,
+}
+
+impl Cut {
+    fn is_before_request(self) -> bool {
+        matches!(self, Cut::BeforeRequest | Cut::SilentBeforeRequest)
+    }
+
+    fn is_silent(self) -> bool {
+        matches!(self, Cut::SilentBeforeRequest | Cut::SilentBeforeReply)
+    }
 }
 
 /// Which packet of a writing transaction is cut.
@@ -113,15 +127,16 @@ async fn forward(mut client: TcpStream, behind: SocketAddr, plan: &Mutex<Plan>) 
                 while let Some(length) = packet_length(&request) {
                     let packet: Vec<u8> = request.drain(..length).collect();
                     let cut = Command::of(&packet).and_then(|command| cut_of(command, &mut step, plan));
-                    if cut == Some(Cut::BeforeRequest) {
-                        return Ok(());
+                    if !cut.is_some_and(Cut::is_before_request) {
+                        mysqld.write_all(&packet).await?;
                     }
-                    mysqld.write_all(&packet).await?;
-                    if cut == Some(Cut::BeforeReply) {
+                    let Some(cut) = cut else { continue };
+                    if !cut.is_before_request() {
                         // With its first byte here, it is done there.
                         let _ = timeout(REPLY_MAX, mysqld.read(&mut reply)).await;
-                        return Ok(());
                     }
+                    while cut.is_silent() && client.read(&mut reply).await? > 0 {}
+                    return Ok(());
                 }
             }
             read = mysqld.read(&mut reply) => match read? {

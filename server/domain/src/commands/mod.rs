@@ -25,6 +25,7 @@ mod reject_cancellation;
 mod release_hold;
 mod request_cancellation;
 mod resolve_incident;
+mod scope;
 mod settle;
 mod split_shipment;
 mod start_preparation;
@@ -51,6 +52,7 @@ pub use request_cancellation::{
     QUOTE_VALIDITY, Quote, QuotedPart, RequestCancellation, Selection, direct_cancellation, preview,
 };
 pub use resolve_incident::{ResolveIncident, allowed as allowed_resolutions};
+pub use scope::check_scope;
 pub use split_shipment::SplitShipment;
 pub use start_preparation::StartPreparation;
 pub use withdraw_cancellation::WithdrawCancellation;
@@ -132,13 +134,35 @@ pub struct Decision {
 
 /// Places an order. There is none before, so there is nothing to settle.
 pub fn create(command: &CreateOrder, fingerprint: [u8; 32], context: &Context<'_>) -> Result<Decision, Rejection> {
+    scope::check_new_order(command, context.store, context.scope)?;
     create_order::decide(command, fingerprint, context)
 }
 
-/// Settles what is due, then decides.
+/// CreateOrder under the id of an order that is there: to repeat it is harmless, another content is refused. That the id is
+/// taken by an order which the caller does not see looks like any order that it may not place.
+pub fn create_again(
+    order: &Order,
+    command: &CreateOrder,
+    fingerprint: [u8; 32],
+    context: &Context<'_>,
+) -> Result<(), Rejection> {
+    match order.create_fingerprint == fingerprint {
+        _ if !context.scope.sees_order(order) => Err(Rejection::OutOfScope),
+        true => Ok(()),
+        false => {
+            scope::check_new_order(command, context.store, context.scope)?;
+            Err(Rejection::OrderAlreadyExists)
+        }
+    }
+}
+
+/// Looks whether the order is the caller's, settles what is due, then decides.
 ///
 /// `expected_version` is the version the caller decided on, where the caller named one.
 pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, context: &Context<'_>) -> Decision {
+    if let Err(rejection) = check_scope(order, command, context.scope) {
+        return Decision { order: order.clone(), events: Vec::new(), result: Err(rejection), record: None };
+    }
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
     let settled = draft.clone();
@@ -184,6 +208,7 @@ fn is_before_etag(rejection: &Rejection) -> bool {
     match rejection {
         Rejection::InvalidField(_)
         | Rejection::OrderNotFound
+        | Rejection::OutOfScope
         | Rejection::LineNotFound { .. }
         | Rejection::ShipmentNotFound { .. }
         | Rejection::CancellationNotFound { .. }

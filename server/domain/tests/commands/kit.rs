@@ -22,6 +22,7 @@ use belay_domain::payment::PaymentFact;
 use belay_domain::policy::{self, Calendar, Policies, Policy};
 use belay_domain::refund::RefundState;
 use belay_domain::rejection::{LineQuantity, Rejection};
+use belay_domain::scope::Scope;
 use belay_domain::shipment::{Shipment, Stage, TrackingFact};
 use belay_domain::units::UnitSet;
 use jiff::tz::TimeZone;
@@ -151,7 +152,11 @@ impl Cart {
     }
 
     pub(crate) fn decide(&self, store: &StoreFacts, caller: &Actor) -> Result<Decision, Rejection> {
-        commands::create(&self.0, [1; 32], &Context { now: PLACED, caller, request_id: Uuid::nil(), store })
+        commands::create(
+            &self.0,
+            [1; 32],
+            &Context { now: PLACED, caller, scope: &Scope::EVERYTHING, request_id: Uuid::nil(), store },
+        )
     }
 
     /// Placed and paid in full.
@@ -279,7 +284,13 @@ impl Case {
     }
 
     pub(crate) fn context(&self) -> Context<'_> {
-        Context { now: self.now, caller: &self.caller, request_id: Uuid::nil(), store: &self.store }
+        Context {
+            now: self.now,
+            caller: &self.caller,
+            scope: &Scope::EVERYTHING,
+            request_id: Uuid::nil(),
+            store: &self.store,
+        }
     }
 
     pub(crate) fn wait(&mut self, time: SignedDuration) -> &mut Self {

@@ -20,5 +20,6 @@ mod previews;
 mod properties;
 mod refunds;
 mod rejections;
+mod scope;
 mod settling;
 mod shipments;

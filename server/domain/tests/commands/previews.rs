@@ -7,6 +7,7 @@ use belay_domain::commands::{Preview, PreviewedVerdict, direct_cancellation, pre
 use belay_domain::context::Context;
 use belay_domain::order::CANCELLATIONS_MAX;
 use belay_domain::rejection::Rejection;
+use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 use uuid::Uuid;
@@ -15,7 +16,13 @@ use crate::kit::{Cart, Case, EXPIRE_AFTER, Wish, amounts, consent_when_preparing
 
 fn previewed(case: &Case, wish: &Wish) -> Result<Preview, Rejection> {
     let caller = Actor::new(wish.by, "someone");
-    let context = Context { now: case.now, caller: &caller, request_id: Uuid::nil(), store: &case.store };
+    let context = Context {
+        now: case.now,
+        caller: &caller,
+        scope: &Scope::EVERYTHING,
+        request_id: Uuid::nil(),
+        store: &case.store,
+    };
     preview(&case.order, &wish.request, &context)
 }
 
@@ -154,6 +161,12 @@ fn an_order_list_counts_no_reason_where_one_is_required() {
 
 fn offer(case: &Case) -> DirectCancellation {
     let caller = Actor::new(Role::Storefront, "shop");
-    let context = Context { now: case.now, caller: &caller, request_id: Uuid::nil(), store: &case.store };
+    let context = Context {
+        now: case.now,
+        caller: &caller,
+        scope: &Scope::EVERYTHING,
+        request_id: Uuid::nil(),
+        store: &case.store,
+    };
     direct_cancellation(&case.order, &context)
 }

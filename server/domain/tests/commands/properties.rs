@@ -14,6 +14,7 @@ use belay_domain::payment::PaymentFact;
 use belay_domain::policy::Policy;
 use belay_domain::refund::{RefundKind, RefundState};
 use belay_domain::rejection::{LineQuantity, Rejection};
+use belay_domain::scope::Scope;
 use belay_domain::shipment::{Stage, TrackingFact};
 use belay_domain::units::UnitSet;
 use jiff::SignedDuration;
@@ -246,7 +247,13 @@ fn cancel(case: &mut Case, mut wish: Wish) -> &'static str {
         wish.request.reason = Some(policy.reasons[0].code.clone());
     }
     let caller = Actor::new(wish.by, "someone");
-    let context = Context { now: case.now, caller: &caller, request_id: Uuid::nil(), store: &case.store };
+    let context = Context {
+        now: case.now,
+        caller: &caller,
+        scope: &Scope::EVERYTHING,
+        request_id: Uuid::nil(),
+        store: &case.store,
+    };
     let previewed = preview(&case.order, &wish.request, &context);
     let was_open = !case.order.is_wholly_cancelled();
     let known_before = case.order.cancellations.len();

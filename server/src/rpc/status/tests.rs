@@ -28,6 +28,7 @@ fn rejections() -> Vec<Rejection> {
     vec![
         Rejection::InvalidField(vec![FieldViolation { field: text(), description: text() }]),
         Rejection::OrderNotFound,
+        Rejection::OutOfScope,
         Rejection::LineNotFound { line: 1 },
         Rejection::ShipmentNotFound { shipment: 1 },
         Rejection::RefundNotFound { refund: 1 },

@@ -2,10 +2,11 @@
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::CancellationState;
-use belay_domain::ids::{OrderId, CarrierId, SellerId, StoreId, WarehouseId};
+use belay_domain::ids::{CarrierId, OrderId, SellerId, StoreId, WarehouseId};
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::order::OrderState;
 use belay_domain::refund::RefundState;
+use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -44,6 +45,8 @@ pub(crate) fn incident_state_filter(v: &mut Violations, state: i32) -> Option<Op
 
 pub(crate) fn incident_kind_filter(v: &mut Violations, kind: i32) -> Option<Option<IncidentKind>> {
     unspecified_or(v, "kind", kind)
+}
+
 /// Country and city.
 pub(crate) fn destination_filter(
     v: &mut Violations,
@@ -89,7 +92,12 @@ impl Actions {
     }
 }
 
-pub(crate) fn actions(v: &mut Violations, request: pb::SummarizeActionsRequest, store: StoreId) -> Option<Actions> {
+pub(crate) fn actions(
+    v: &mut Violations,
+    request: pb::SummarizeActionsRequest,
+    store: StoreId,
+    scope: &Scope,
+) -> Option<Actions> {
     let party = party_filter(v, "party", request.party).map(|party| party.unwrap_or(Role::Seller));
     let of_another = |field, is_given: bool, owner: Role| (is_given && party? != owner).then_some((field, owner));
     let misplaced = [
@@ -104,9 +112,10 @@ pub(crate) fn actions(v: &mut Violations, request: pb::SummarizeActionsRequest, 
     let warehouse = optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
     let carrier = optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
     let auto_approved_since = time(v, "auto_approved_since", request.auto_approved_since);
+    let seller = scope.sellers.narrow(seller?);
     Some(Actions {
         party: party?,
-        summary: ActionsSummary { store, seller: seller?, warehouse: warehouse?, carrier: carrier? },
+        summary: ActionsSummary { store, scope: scope.clone(), seller, warehouse: warehouse?, carrier: carrier? },
         auto_approved_since: auto_approved_since?,
     })
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::super::scope::{self, Reach};
 use super::super::{Draft, parts, settle};
 use super::judge::{self, Allowed, Judgement, Portion, Wish};
 use super::quote::{BoundQuote, QUOTE_VALIDITY, Quote};
@@ -68,6 +69,7 @@ pub struct PreviewedGate {
 /// Answers a wish without granting it. Deadlines that are due by `context.now` are applied to a copy first, so a time in the
 /// future may be asked about.
 pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'_>) -> Result<Preview, Rejection> {
+    scope::check_reach(order, Reach::of_units(&request.selection), context.scope)?;
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
     let requester = requester(&draft.order, &draft.caller, request)?;

@@ -1,0 +1,122 @@
+//! Who calls, in the headers of every call.
+
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+
+use crate::error::Error;
+use crate::ids::{CarrierId, IdError, IntoId, SellerId, StoreId, WarehouseId, WorkerId};
+use crate::model::Role;
+
+const ROLE: &str = "belay-role";
+const ACTOR: &str = "belay-actor";
+const AUTHORIZATION: &str = "authorization";
+
+/// A limit to what a caller sees: what lies outside is answered as if it did not exist. What no list narrows is not limited.
+///
+/// It is sent in the headers `belay-stores`, `belay-sellers`, `belay-warehouses` and `belay-carriers`, which a server
+/// believes only where it believes the role. A seller, a warehouse or a carrier without a list of its own kind sees what
+/// is its own by its name.
+///
+/// ```
+/// use belay_client::Scope;
+///
+/// let scope = Scope::default().stores(["demo"]).sellers(["acme", "emca"]);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    lists: Vec<(&'static str, Result<Vec<String>, IdError>)>,
+}
+
+impl Scope {
+    /// Only these stores; at least one.
+    pub fn stores<I: IntoId<StoreId>>(self, stores: impl IntoIterator<Item = I>) -> Self {
+        let stores = stores.into_iter().map(|id| Ok(id.into_id()?.to_string()));
+        self.narrowed("belay-stores", stores.collect())
+    }
+
+    /// Only orders of these sellers; at least one.
+    pub fn sellers<I: IntoId<SellerId>>(self, sellers: impl IntoIterator<Item = I>) -> Self {
+        let sellers = sellers.into_iter().map(|id| Ok(id.into_id()?.to_string()));
+        self.narrowed("belay-sellers", sellers.collect())
+    }
+
+    /// Only shipments from these warehouses, and orders that have one; at least one.
+    pub fn warehouses<I: IntoId<WarehouseId>>(self, warehouses: impl IntoIterator<Item = I>) -> Self {
+        let warehouses = warehouses.into_iter().map(|id| Ok(id.into_id()?.to_string()));
+        self.narrowed("belay-warehouses", warehouses.collect())
+    }
+
+    /// Only shipments with these carriers, and orders that have one; at least one.
+    pub fn carriers<I: IntoId<CarrierId>>(self, carriers: impl IntoIterator<Item = I>) -> Self {
+        let carriers = carriers.into_iter().map(|id| Ok(id.into_id()?.to_string()));
+        self.narrowed("belay-carriers", carriers.collect())
+    }
+
+    fn narrowed(mut self, header: &'static str, ids: Result<Vec<String>, IdError>) -> Self {
+        self.lists.retain(|(present, _)| *present != header);
+        self.lists.push((header, ids));
+        self
+    }
+}
+
+/// The headers that say who speaks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caller {
+    identity: Vec<(&'static str, MetadataValue<Ascii>)>,
+    scope: Vec<(&'static str, MetadataValue<Ascii>)>,
+}
+
+impl Caller {
+    pub(crate) fn in_role(role: Role, actor: &str) -> Result<Self, Error> {
+        let role = match role {
+            Role::Storefront => "storefront",
+            Role::Seller => "seller",
+            Role::Warehouse => "warehouse",
+            Role::Carrier => "carrier",
+            Role::Payments => "payments",
+            Role::Support => "support",
+            Role::Operator => "operator",
+            Role::Auditor => "auditor",
+            Role::Buyer | Role::System | Role::Unrecognized(_) => {
+                return Err(Error::setup(format!("nobody calls in the role {role}")));
+            }
+        };
+        // A name is an id like those of workers, and what is one is a header's value too.
+        let actor = WorkerId::parse(actor).map_err(|error| Error::setup(format!("the caller's name {error}")))?;
+        let actor = actor.as_str().parse().map_err(|_| Error::setup("the caller's name is no header's value"))?;
+        Ok(Self { identity: vec![(ROLE, MetadataValue::from_static(role)), (ACTOR, actor)], scope: Vec::new() })
+    }
+
+    pub(crate) fn with_token(token: &str) -> Result<Self, Error> {
+        if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(Error::setup("a token is printable ASCII without spaces"));
+        }
+        let value: Result<MetadataValue<Ascii>, _> = format!("Bearer {token}").parse();
+        let mut value = value.map_err(|_| Error::setup("the token is no header's value"))?;
+        // Never shown, and not kept in the connection's table of headers.
+        value.set_sensitive(true);
+        Ok(Self { identity: vec![(AUTHORIZATION, value)], scope: Vec::new() })
+    }
+
+    /// The same caller, who sees only this.
+    pub(crate) fn within(self, scope: Scope) -> Result<Self, Error> {
+        if self.identity.iter().any(|(header, _)| *header == AUTHORIZATION) {
+            return Err(Error::setup("what the holder of a token sees is known to the server"));
+        }
+        let mut headers = Vec::with_capacity(scope.lists.len());
+        for (header, ids) in scope.lists {
+            let ids = ids.map_err(|error| Error::setup(format!("an id in {header} {error}")))?;
+            if ids.is_empty() {
+                return Err(Error::setup(format!("{header} must name at least one id")));
+            }
+            let ids = ids.join(",").parse().map_err(|_| Error::setup(format!("{header} is no header's value")))?;
+            headers.push((header, ids));
+        }
+        Ok(Self { identity: self.identity, scope: headers })
+    }
+
+    pub(crate) fn write(&self, metadata: &mut MetadataMap) {
+        for (header, value) in self.identity.iter().chain(&self.scope) {
+            metadata.insert(*header, value.clone());
+        }
+    }
+}

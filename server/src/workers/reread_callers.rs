@@ -1,0 +1,25 @@
+//! Takes over changes of the callers file, so that a secret is given or withdrawn without a restart.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::callers::{Callers, REREAD_INTERVAL, Reread};
+
+/// Runs until it is told to stop.
+pub async fn run(callers: Arc<Callers>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(REREAD_INTERVAL) => {}
+            () = stop.cancelled() => return,
+        }
+        let callers = callers.clone();
+        // A file may be on a slow disk.
+        match tokio::task::spawn_blocking(move || callers.reread()).await {
+            Ok(Reread::Unchanged) => {}
+            Ok(Reread::Taken(callers)) => tracing::info!(callers, "the callers file has changed and is taken"),
+            Ok(Reread::Faulty(error)) => tracing::error!(%error, "the callers stay those from before"),
+            Err(error) => tracing::error!(%error, "the callers file could not be read again"),
+        }
+    }
+}

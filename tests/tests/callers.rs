@@ -1,0 +1,440 @@
+//! Who sees what: every RPC, tried by callers of every kind on what is not theirs. It must look as if it were not there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use belay_client::calls::{FirstPolicy, NewBuyer, NewLine, NewShipment};
+use belay_client::model::{Destination, PaymentFact, RefundResult, TrackingFact};
+use belay_client::{Belay, Error, Kind, RequestId, Role, Scope, Store, Units, reason};
+use belay_server::callers::{Callers, hash_secret};
+use belay_server::rpc::auth::Authentication;
+use belay_tests::instance::{Service, literal};
+use belay_tests::manual::{self, Rpc};
+use belay_tests::shop::{eur, new_order};
+use belay_tests::{SHOP, TestServer, documents, pages, refused, run, until};
+
+/// What an RPC is about, and so what a caller meets who does not see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// What ships with Belay: no store's business.
+    Everybody,
+    /// The settings of a store.
+    Store,
+    NewStore,
+    /// A list of what belongs to orders.
+    List,
+    Order,
+    NewOrder,
+}
+
+const RPCS: &[(&str, About)] = &[
+    ("OrderService/CreateOrder", About::NewOrder),
+    ("OrderService/GetOrder", About::Order),
+    ("OrderService/ListOrders", About::List),
+    ("OrderService/RecordPayment", About::Order),
+    ("OrderService/ListOrderHistory", About::Order),
+    ("CancellationService/PreviewCancellation", About::Order),
+    ("CancellationService/RequestCancellation", About::Order),
+    ("CancellationService/GetCancellation", About::Order),
+    ("CancellationService/ListCancellations", About::List),
+    ("FulfillmentService/GetShipment", About::Order),
+    ("FulfillmentService/ListShipments", About::List),
+    ("FulfillmentService/StartPreparation", About::Order),
+    ("FulfillmentService/MarkReady", About::Order),
+    ("FulfillmentService/DispatchShipment", About::Order),
+    ("FulfillmentService/RecordTracking", About::Order),
+    ("RefundService/GetRefund", About::Order),
+    ("RefundService/ListRefunds", About::List),
+    ("RefundService/ClaimRefunds", About::List),
+    ("RefundService/RecordRefundResult", About::Order),
+    ("StoreService/CreateStore", About::NewStore),
+    ("StoreService/GetStore", About::Store),
+    ("StoreService/PutCarrier", About::Store),
+    ("StoreService/PutWarehouse", About::Store),
+    ("PolicyService/ListPresets", About::Everybody),
+    ("PolicyService/CreatePolicy", About::Store),
+    ("PolicyService/GetPolicy", About::Store),
+    ("PolicyService/ActivatePolicy", About::Store),
+];
+
+/// Sends an RPC about this store, and this order where it is about one. Says how much came back.
+async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Result<usize, Error> {
+    let store = belay.store(store_id);
+    let child = |letter: char| format!("{order_id}:{letter}1");
+    match path {
+        "OrderService/CreateOrder" => new_order(&store, order_id).await.map(|_| 1),
+        "OrderService/GetOrder" => store.get_order(order_id).await.map(|_| 1),
+        "OrderService/ListOrders" => store.list_orders().await.map(|page| page.items.len()),
+        "OrderService/RecordPayment" => {
+            let paid = store.record_payment(order_id, "pay-2", "evt-2", PaymentFact::Captured).amount(eur(1));
+            paid.method("CREDIT_CARD").await.map(|_| 1)
+        }
+        "OrderService/ListOrderHistory" => store.list_order_history(order_id).await.map(|page| page.items.len()),
+        "CancellationService/PreviewCancellation" => {
+            store.preview_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED).await.map(|_| 1)
+        }
+        "CancellationService/RequestCancellation" => {
+            store.request_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED).await.map(|_| 1)
+        }
+        "CancellationService/GetCancellation" => store.get_cancellation(child('c')).await.map(|_| 1),
+        "CancellationService/ListCancellations" => store.list_cancellations().await.map(|page| page.items.len()),
+        "FulfillmentService/GetShipment" => store.get_shipment(child('s')).await.map(|_| 1),
+        "FulfillmentService/ListShipments" => store.list_shipments().await.map(|page| page.items.len()),
+        "FulfillmentService/StartPreparation" => store.start_preparation(child('s')).await.map(|_| 1),
+        "FulfillmentService/MarkReady" => store.mark_ready(child('s')).await.map(|_| 1),
+        "FulfillmentService/DispatchShipment" => store.dispatch_shipment(child('s'), 2).await.map(|_| 1),
+        "FulfillmentService/RecordTracking" => {
+            store.record_tracking(child('s'), "scan", TrackingFact::PickedUp).await.map(|_| 1)
+        }
+        "RefundService/GetRefund" => store.get_refund(child('r')).await.map(|_| 1),
+        "RefundService/ListRefunds" => store.list_refunds().await.map(|page| page.items.len()),
+        "RefundService/ClaimRefunds" => store.claim_refunds("w-1").await.map(|refunds| refunds.len()),
+        "RefundService/RecordRefundResult" => {
+            store.record_refund_result(child('r'), RefundResult::Unknown).await.map(|_| 1)
+        }
+        "StoreService/CreateStore" => belay.create_store(store_id, preset()).await.map(|_| 1),
+        "StoreService/GetStore" => store.get_store().await.map(|_| 1),
+        "StoreService/PutCarrier" => store.put_carrier("standard", "Standard").await.map(|_| 1),
+        "StoreService/PutWarehouse" => store.put_warehouse("main", "Main").await.map(|_| 1),
+        "PolicyService/ListPresets" => belay.list_presets().await.map(|presets| presets.len()),
+        "PolicyService/CreatePolicy" => store.create_policy(documents::independent_site()).await.map(|_| 1),
+        "PolicyService/GetPolicy" => store.get_policy().await.map(|_| 1),
+        "PolicyService/ActivatePolicy" => store.activate_policy(1).await.map(|_| 1),
+        other => panic!("{other} has no call"),
+    }
+}
+
+fn preset() -> FirstPolicy {
+    FirstPolicy::preset("independent-site")
+}
+
+/// All that an error tells, as if it were about another order or store.
+fn told(error: &Error, from: &str, to: &str) -> String {
+    let told = format!(
+        "{:?} {:?} {} {:?} {:?} {:?} {:?}",
+        error.kind(),
+        error.reason(),
+        error.message(),
+        error.metadata(),
+        error.field_violations(),
+        error.refusals(),
+        error.retry_after()
+    );
+    told.replace(from, to)
+}
+
+fn reason_of(error: &Error) -> &str {
+    error.reason().map_or("none", |reason| reason.as_str())
+}
+
+fn within(t: &TestServer, role: Role, scope: Scope) -> Belay {
+    t.role(role, "somebody").with_scope(scope).expect("a scope")
+}
+
+/// acme's order A-1 goes from `main` with `standard`; its pen is cancelled, so that it has a refund too.
+async fn place_one_with_a_refund(t: &TestServer) {
+    t.place_paid("A-1").await;
+    t.cancel_units("A-1", Units::line("A-1:l2", 1)).await;
+}
+
+#[test]
+fn every_rpc_has_a_row() {
+    let mut rpcs: Vec<String> = manual::rpcs().iter().map(Rpc::path).collect();
+    let mut rows: Vec<String> = RPCS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    rpcs.sort();
+    rows.sort();
+    assert_eq!(rows, rpcs);
+}
+
+#[test]
+fn an_order_of_others_looks_like_one_that_is_not_there() {
+    run(async |t| {
+        place_one_with_a_refund(t).await;
+        let before = t.database.snapshot().await;
+        let everywhere = t.role(Role::Operator, "ops");
+        let strangers = [
+            within(t, Role::Operator, Scope::default().sellers(["zenith"])),
+            within(t, Role::Operator, Scope::default().warehouses(["east", "west"])),
+            within(t, Role::Operator, Scope::default().carriers(["express"])),
+            // Each is right, but not on one shipment.
+            within(t, Role::Operator, Scope::default().warehouses(["main"]).carriers(["express"])),
+            // These see what is theirs by their name.
+            t.role(Role::Seller, "zenith"),
+            t.role(Role::Warehouse, "east"),
+            t.role(Role::Carrier, "express"),
+        ];
+        for (path, about) in RPCS {
+            for stranger in &strangers {
+                let found = send(path, stranger, SHOP, "A-1").await;
+                if found.as_ref().is_err_and(|error| reason_of(error) == "ROLE_NOT_ALLOWED") {
+                    continue;
+                }
+                match about {
+                    About::Order => {
+                        let foreign = found.expect_err(path);
+                        assert_eq!(
+                            (foreign.kind(), reason_of(&foreign)),
+                            (Kind::NotFound, "ORDER_NOT_FOUND"),
+                            "{path}"
+                        );
+                        for asker in [stranger, &everywhere] {
+                            let absent = send(path, asker, SHOP, "B-1").await.expect_err(path);
+                            assert_eq!(told(&foreign, "A-1", "B-1"), told(&absent, "", ""), "{path}");
+                        }
+                    }
+                    About::List => assert_eq!(found.expect(path), 0, "{path} for {stranger:?}"),
+                    About::NewOrder => {
+                        // Whether the id is taken makes no difference.
+                        let taken = refused(found, Kind::PermissionDenied, "OUT_OF_SCOPE");
+                        let free =
+                            refused(send(path, stranger, SHOP, "B-1").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+                        assert_eq!(told(&taken, "A-1", "B-1"), told(&free, "", ""));
+                    }
+                    About::Everybody | About::Store | About::NewStore => {}
+                }
+            }
+        }
+        assert_eq!(t.database.snapshot().await.without_settings(), before.without_settings());
+        for (path, _) in RPCS.iter().filter(|(_, about)| *about == About::List) {
+            assert!(send(path, &everywhere, SHOP, "A-1").await.unwrap() > 0, "{path}: there is something to be seen");
+        }
+    });
+}
+
+#[test]
+fn a_store_of_others_looks_like_one_that_is_not_there() {
+    run(async |t| {
+        place_one_with_a_refund(t).await;
+        let before = t.database.snapshot().await;
+        let stranger = within(t, Role::Operator, Scope::default().stores(["elsewhere"]));
+        let everywhere = t.role(Role::Operator, "ops");
+        for (path, about) in RPCS {
+            let found = send(path, &stranger, SHOP, "A-1").await;
+            match about {
+                About::Everybody => assert!(found.unwrap() > 0),
+                About::NewStore => {
+                    refused(found, Kind::NotFound, "STORE_NOT_FOUND");
+                }
+                About::Store | About::List | About::Order | About::NewOrder => {
+                    let foreign = refused(found, Kind::NotFound, "STORE_NOT_FOUND");
+                    let absent = send(path, &everywhere, "gone", "A-1").await.expect_err(path);
+                    assert_eq!(told(&foreign, SHOP, "gone"), told(&absent, "", ""), "{path}");
+                }
+            }
+        }
+        assert_eq!(t.database.snapshot().await, before);
+    });
+}
+
+#[test]
+fn who_sees_an_order_is_answered_like_everybody() {
+    run(async |t| {
+        let scope =
+            Scope::default().stores([SHOP]).sellers(["acme", "zenith"]).warehouses(["main"]).carriers(["standard"]);
+        let own = within(t, Role::Operator, scope);
+        for (number, (path, about)) in RPCS.iter().enumerate() {
+            let order_id = format!("A-{number}");
+            if *about != About::NewOrder {
+                t.place_paid(&order_id).await;
+                t.cancel_units(&order_id, Units::line(format!("{order_id}:l2"), 1)).await;
+            }
+            let store_id = if *about == About::NewStore { "elsewhere" } else { SHOP };
+            match send(path, &own, store_id, &order_id).await {
+                Ok(found) => assert!(found > 0 && *about != About::NewStore, "{path}"),
+                // Nobody has claimed the refund; that is known to who sees it only.
+                Err(error) if reason_of(&error) == "REFUND_NOT_CLAIMED" => {}
+                Err(error) => assert_eq!((*about, reason_of(&error)), (About::NewStore, "STORE_NOT_FOUND"), "{path}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_warehouse_sees_its_own_shipments_of_an_order_and_the_order_whole() {
+    run(async |t| {
+        for order_id in ["A-1", "A-2", "A-3"] {
+            t.place_split_paid(order_id).await;
+        }
+        t.place_paid("A-4").await;
+        let east = t.store_as(SHOP, Role::Warehouse, "east");
+        let paged = pages(async |token| east.list_shipments().page_size(2).page_token(token).await).await;
+        let paged: Vec<Vec<&str>> =
+            paged.iter().map(|page| page.iter().map(|shipment| shipment.shipment_id.as_str()).collect()).collect();
+        assert_eq!(paged, [vec!["A-3:s2", "A-2:s2"], vec!["A-1:s2"]], "pages are full of what is seen");
+        assert_eq!(east.get_order("A-1").await.unwrap().shipments.len(), 2);
+        refused(east.get_order("A-4").await, Kind::NotFound, "ORDER_NOT_FOUND");
+
+        let foreign = refused(east.get_shipment("A-1:s1").await, Kind::NotFound, "SHIPMENT_NOT_FOUND");
+        let absent = refused(east.get_shipment("A-1:s9").await, Kind::NotFound, "SHIPMENT_NOT_FOUND");
+        assert_eq!(told(&foreign, "A-1:s1", "A-1:s9"), told(&absent, "", ""));
+        let foreign = refused(east.dispatch_shipment("A-1:s1", 1).await, Kind::NotFound, "SHIPMENT_NOT_FOUND");
+        let absent = refused(east.dispatch_shipment("A-1:s9", 1).await, Kind::NotFound, "SHIPMENT_NOT_FOUND");
+        assert_eq!(told(&foreign, "A-1:s1", "A-1:s9"), told(&absent, "", ""));
+        east.dispatch_shipment("A-1:s2", 1).await.unwrap();
+
+        // Units wherever they are would be another warehouse's too.
+        let support = within(t, Role::Support, Scope::default().warehouses(["east"])).store(SHOP);
+        for units in [Units::all(), Units::line("A-2:l1", 1)] {
+            refused(support.preview_cancellation("A-2", units.clone()).await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+            refused(support.request_cancellation("A-2", units).await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+        }
+        let foreign = support.request_cancellation("A-2", Units::shipment("A-2:s1")).await;
+        refused(foreign, Kind::NotFound, "SHIPMENT_NOT_FOUND");
+        let own = support.request_cancellation("A-2", Units::shipment("A-2:s2")).reason(reason::NO_LONGER_WANTED);
+        own.await.unwrap();
+    });
+}
+
+#[test]
+fn an_answer_is_not_repeated_to_who_does_not_see_the_order() {
+    run(async |t| {
+        t.place_paid("A-1").await;
+        let somebody = t.role(Role::Support, "somebody");
+        let wish = |belay: &Belay, request_id| {
+            let wish = belay.store(SHOP).request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+            wish.request_id(request_id)
+        };
+        let request_id = RequestId::mint();
+        let answer = wish(&somebody, request_id).await.unwrap();
+        let narrowed = somebody.with_scope(Scope::default().sellers(["zenith"])).unwrap();
+        refused(wish(&narrowed, request_id).await, Kind::NotFound, "ORDER_NOT_FOUND");
+        assert_eq!(wish(&somebody, request_id).await.unwrap(), answer);
+    });
+}
+
+#[test]
+fn nobody_takes_the_id_or_the_route_of_others() {
+    run(async |t| {
+        t.place("A-1").await;
+        let zenith = within(t, Role::Storefront, Scope::default().sellers(["zenith"])).store(SHOP);
+        let place = |store: &Store, order_id: &str, seller: &str| {
+            let line = NewLine::new("MUG", 1, eur(1_000));
+            store.create_order(order_id, NewBuyer::new("ann"), seller, Destination::new("DE"), [line])
+        };
+        // A seller of their own, but the id is taken by an order that they do not see.
+        let taken = refused(place(&zenith, "A-1", "zenith").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+        let foreign = refused(place(&zenith, "B-1", "acme").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+        assert_eq!(told(&taken, "A-1", "B-1"), told(&foreign, "", ""));
+        place(&zenith, "B-1", "zenith").await.unwrap();
+        // Their own may be told apart.
+        let other = place(&zenith, "B-1", "zenith").shipping(eur(100));
+        refused(other.await, Kind::AlreadyExists, "ORDER_ALREADY_EXISTS");
+
+        let east = within(t, Role::Storefront, Scope::default().warehouses(["east"])).store(SHOP);
+        refused(place(&east, "C-1", "acme").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+        let by_east = NewShipment::new([(1, 1)]).warehouse_id("east");
+        place(&east, "C-1", "acme").shipments([by_east]).await.unwrap();
+    });
+}
+
+#[test]
+fn an_operator_changes_its_own_carriers_and_warehouses_only() {
+    run(async |t| {
+        let scope = Scope::default().warehouses(["east"]).carriers(["express"]);
+        let operator = within(t, Role::Operator, scope).store(SHOP);
+        refused(operator.put_warehouse("main", "Mine").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+        refused(operator.put_carrier("standard", "Mine").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+        let new = within(t, Role::Operator, Scope::default().warehouses(["east"])).create_store("new", preset());
+        refused(new.clone().await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+        new.default_warehouse_id("east").await.unwrap();
+        operator.put_warehouse("east", "East").await.unwrap();
+        operator.put_carrier("express", "Express").await.unwrap();
+    });
+}
+
+#[test]
+fn a_worker_claims_refunds_of_its_own_sellers_only() {
+    run(async |t| {
+        // The older ones are not theirs and must not fill the page.
+        for order_id in ["A-1", "A-2"] {
+            t.place_paid(order_id).await;
+            t.cancel(order_id).await;
+        }
+        let line = NewLine::new("MUG", 1, eur(1_000));
+        let store = t.storefront();
+        store.create_order("Z-1", NewBuyer::new("bob"), "zenith", Destination::new("DE"), [line]).await.unwrap();
+        let paid = t.payments().record_payment("Z-1", "pay-z", "evt-z", PaymentFact::Captured).amount(eur(1_000));
+        paid.method("CREDIT_CARD").await.unwrap();
+        t.cancel("Z-1").await;
+
+        let worker = within(t, Role::Payments, Scope::default().sellers(["zenith"])).store(SHOP);
+        let claimed = worker.claim_refunds("w-1").max_refunds(1).await.unwrap();
+        assert_eq!(claimed.iter().map(|refund| refund.order_id.as_str()).collect::<Vec<_>>(), ["Z-1"]);
+        assert!(worker.claim_refunds("w-1").await.unwrap().is_empty());
+        refused(worker.record_refund_result("A-1:r1", RefundResult::Unknown).await, Kind::NotFound, "ORDER_NOT_FOUND");
+        assert_eq!(t.payments().claim_refunds("w-2").await.unwrap().len(), 2);
+    });
+}
+
+const WEB: &str = "web-0123456789abcdef0123456789abcdef";
+const ACME: &str = "acme-0123456789abcdef0123456789abcdef";
+const NEXT: &str = "next-0123456789abcdef0123456789abcdef";
+
+/// A callers file that goes with the test.
+struct CallersFile(PathBuf);
+
+impl CallersFile {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("belay-callers-{}.yaml", RequestId::mint())))
+    }
+
+    /// A storefront of the shop with these secrets, and the seller acme.
+    fn write(&self, web: &[&str]) {
+        let web: Vec<String> = web.iter().map(|secret| hash_secret(secret).unwrap()).collect();
+        let acme = hash_secret(ACME).unwrap();
+        let text = format!(
+            "callers:\n  - {{id: web, role: STOREFRONT, stores: [{SHOP}], secrets: [{}]}}\n  \
+             - {{id: acme, role: SELLER, sellers: [acme], secrets: [{acme}]}}\n",
+            web.join(", ")
+        );
+        std::fs::write(&self.0, text).expect("a file can be written");
+    }
+}
+
+impl Drop for CallersFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_caller_is_known_by_its_token_and_by_nothing_else() {
+    run(async |t| {
+        let file = CallersFile::new();
+        file.write(&[WEB]);
+        let callers = Arc::new(Callers::open(&file.0).unwrap());
+        let service = Service::start(t.database.url(), |settings| {
+            settings.authentication = Authentication::CallersFile(callers);
+        });
+        let service = service.await;
+        let nobody = literal(service.address());
+        let holder = |token: &str| nobody.with_token(token).unwrap();
+        let believed = nobody.with_role(Role::Operator, "ops").unwrap();
+        for (path, _) in RPCS {
+            for stranger in [&nobody, &believed, &holder(NEXT), &holder(&hash_secret(WEB).unwrap())] {
+                refused(send(path, stranger, SHOP, "A-1").await, Kind::Unauthenticated, "CALLER_UNKNOWN");
+            }
+        }
+
+        let (web, acme) = (holder(WEB).store(SHOP), holder(ACME).store(SHOP));
+        new_order(&web, "A-1").await.unwrap();
+        let line = NewLine::new("MUG", 1, eur(1_000));
+        web.create_order("Z-1", NewBuyer::new("bob"), "zenith", Destination::new("DE"), [line]).await.unwrap();
+        refused(holder(WEB).store("other").get_store().await, Kind::NotFound, "STORE_NOT_FOUND");
+        assert_eq!(web.list_orders().await.unwrap().items.len(), 2);
+        assert_eq!(acme.list_orders().await.unwrap().items.len(), 1);
+        refused(acme.get_order("Z-1").await, Kind::NotFound, "ORDER_NOT_FOUND");
+        refused(new_order(&acme, "A-2").await, Kind::PermissionDenied, "ROLE_NOT_ALLOWED");
+
+        // Both are known while the new secret is handed out; then the old one is gone.
+        file.write(&[WEB, NEXT]);
+        until("the next secret is known", async || holder(NEXT).store(SHOP).get_order("Z-1").await.ok()).await;
+        web.get_order("Z-1").await.unwrap();
+        file.write(&[NEXT]);
+        until("the old secret is gone", async || {
+            web.get_order("Z-1").await.err().filter(|error| reason_of(error) == "CALLER_UNKNOWN")
+        })
+        .await;
+        service.stop().await;
+    });
+}
