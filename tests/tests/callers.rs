@@ -6,6 +6,7 @@ use std::sync::Arc;
 use belay_client::calls::{FirstPolicy, NewBuyer, NewLine, NewShipment};
 use belay_client::model::{Destination, PaymentFact, RefundResult, TrackingFact};
 use belay_client::{Belay, Error, Kind, RequestId, Role, Scope, Store, Units, reason};
+use belay_proto::v1 as pb;
 use belay_server::callers::{Callers, hash_secret};
 use belay_server::rpc::auth::Authentication;
 use belay_tests::instance::{Service, literal};
@@ -198,6 +199,27 @@ fn an_order_of_others_looks_like_one_that_is_not_there() {
         for (path, _) in RPCS.iter().filter(|(_, about)| *about == About::List) {
             assert!(send(path, &everywhere, SHOP, "A-1").await.unwrap() > 0, "{path}: there is something to be seen");
         }
+    });
+}
+
+#[test]
+fn what_is_not_seen_is_refused_byte_by_byte_like_what_is_not_there() {
+    run(async |t| {
+        // From `east` alone; who asks is the warehouse `main`.
+        let shipment = NewShipment::new([(1, 3), (2, 1)]).warehouse_id("east");
+        new_order(&t.storefront(), "A-1").shipments([shipment]).await.unwrap();
+        let raw = t.raw();
+        let ask = async |order_id: &str| {
+            let request = pb::GetOrderRequest { store_id: SHOP.to_owned(), order_id: order_id.to_owned() };
+            raw.refused("warehouse", "OrderService/GetOrder", request).await
+        };
+        let (foreign, absent) = (ask("A-1").await, ask("B-1").await);
+        let mut details = foreign.details;
+        // Both ids are as long, so nothing else of the message differs.
+        while let Some(at) = details.windows(3).position(|bytes| bytes == b"A-1") {
+            details[at..at + 3].copy_from_slice(b"B-1");
+        }
+        assert_eq!((foreign.code, details), (absent.code, absent.details));
     });
 }
 
