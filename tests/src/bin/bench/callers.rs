@@ -14,7 +14,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::load::{Turn, Worker};
-use crate::shop::{OrderNumber, Purpose, STORE, Shop};
+use crate::shop::{LISTED, LISTED_BUYER, OrderNumber, PAGE, Purpose, STORE, Shop};
 
 const CURRENCY: &str = "EUR";
 /// Quantity, goods and tax of each line.
@@ -84,6 +84,12 @@ pub(crate) enum Task {
     Pay,
     /// Cancels what is paid.
     Cancel,
+    /// So many orders of one buyer by all callers together; nothing else is done to them.
+    Listed(Arc<AtomicU64>),
+    /// Reads what is cancelled.
+    Get,
+    /// Reads the orders of one buyer, page by page, over and over.
+    List,
 }
 
 impl Task {
@@ -94,6 +100,10 @@ impl Task {
     pub(crate) fn create(count: u64) -> Self {
         Self::Create(Arc::new(AtomicU64::new(count)))
     }
+
+    pub(crate) fn listed() -> Self {
+        Self::Listed(Arc::new(AtomicU64::new(LISTED)))
+    }
 }
 
 /// One caller, with one call open at a time.
@@ -103,16 +113,47 @@ pub(crate) struct Caller {
     shop: Arc<Shop>,
     orders: OrderServiceClient<Channel>,
     cancellations: CancellationServiceClient<Channel>,
+    /// Of the next page.
+    page_token: String,
 }
 
 impl Caller {
     fn new(channel: Channel, task: Task, shop: Arc<Shop>) -> Self {
         let orders = OrderServiceClient::new(channel.clone());
-        Self { task, shop, orders, cancellations: CancellationServiceClient::new(channel) }
+        let cancellations = CancellationServiceClient::new(channel);
+        Self { task, shop, orders, cancellations, page_token: String::new() }
     }
 
     pub(crate) async fn create(&mut self, order: OrderNumber) -> anyhow::Result<()> {
         self.orders.create_order(request(creation(order), "storefront")).await.context("CreateOrder")?;
+        Ok(())
+    }
+
+    async fn create_listed(&mut self, order: OrderNumber) -> anyhow::Result<()> {
+        let buyer = v1::Buyer { id: LISTED_BUYER.to_owned(), ..Default::default() };
+        let create = v1::CreateOrderRequest { buyer: Some(buyer), ..creation(order) };
+        self.orders.create_order(request(create, "storefront")).await.context("CreateOrder")?;
+        Ok(())
+    }
+
+    async fn get(&mut self, order: OrderNumber) -> anyhow::Result<()> {
+        let get = v1::GetOrderRequest { store_id: STORE.to_owned(), order_id: order.order_id() };
+        let answer = self.orders.get_order(request(get, "storefront")).await.context("GetOrder")?.into_inner();
+        anyhow::ensure!(answer.order.is_some_and(|order| order.refunds.len() == 1), "an order without its refund");
+        Ok(())
+    }
+
+    async fn list(&mut self) -> anyhow::Result<()> {
+        let list = v1::ListOrdersRequest {
+            store_id: STORE.to_owned(),
+            buyer_id: LISTED_BUYER.to_owned(),
+            page_size: i32::try_from(PAGE)?,
+            page_token: std::mem::take(&mut self.page_token),
+            ..Default::default()
+        };
+        let page = self.orders.list_orders(request(list, "storefront")).await.context("ListOrders")?.into_inner();
+        anyhow::ensure!(u64::try_from(page.orders.len())? == PAGE, "a page that is not full");
+        self.page_token = page.next_page_token;
         Ok(())
     }
 
@@ -151,6 +192,20 @@ impl Worker for Caller {
                 self.cancel(order).await?;
                 self.shop.cancelled.put(order);
             }
+            Task::Listed(left) => {
+                let one_less = |left: u64| left.checked_sub(1);
+                if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
+                    return Ok(Turn::NothingLeft);
+                }
+                let order = self.shop.new_order();
+                self.create_listed(order).await?;
+                self.shop.listed.put(order);
+            }
+            Task::Get => {
+                let order = self.shop.cancelled.next().context("no order to read")?;
+                self.get(order).await?;
+            }
+            Task::List => self.list().await?,
         }
         Ok(Turn::Done)
     }

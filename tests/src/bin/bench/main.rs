@@ -103,6 +103,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut bench = Bench::new(args, &service).await?;
     let raw_create = bench.best_clients(raw::Task::Create).await?;
     let raw_cancel = bench.best_clients(raw::Task::Cancel).await?;
+    bench.fill_list().await?;
     let mut series = bench.all_series(raw_create, raw_cancel);
     for round in 0..bench.args.rounds {
         bench.round(round, &mut series).await?;
@@ -198,12 +199,21 @@ impl Bench {
         best.map(|(_, clients)| clients).context("no number of clients to try")
     }
 
-    /// Creations first: what they place is cancelled afterwards.
+    /// Gives one buyer many orders.
+    async fn fill_list(&self) -> anyhow::Result<()> {
+        load::exhaust(self.connections.callers(PREPARING, &Task::listed(), &self.shop)).await
+    }
+
+    /// Creations first: what they place is cancelled afterwards, and what is cancelled is read.
     fn all_series(&self, raw_create: usize, raw_cancel: usize) -> Vec<Series> {
         let mut kinds = vec![(Kind::RawCreate, raw_create)];
         kinds.extend(self.args.callers.iter().map(|callers| (Kind::Create, *callers)));
         kinds.push((Kind::RawCancel, raw_cancel));
         kinds.extend(self.args.callers.iter().map(|callers| (Kind::Cancel, *callers)));
+        // A read holds no locks: as many clients as cancel best are as many as the machine can use.
+        kinds.push((Kind::RawGet, raw_cancel));
+        kinds.extend(self.args.callers.iter().map(|callers| (Kind::Get, *callers)));
+        kinds.extend([(Kind::RawList, raw_cancel), (Kind::List, raw_cancel)]);
         kinds.into_iter().map(|(kind, callers)| Series { kind, callers, windows: Vec::new() }).collect()
     }
 
@@ -216,8 +226,8 @@ impl Bench {
             let index = if round.is_multiple_of(2) { index } else { series.len() - 1 - index };
             let Series { kind, callers, .. } = series[index];
             let is_detailed = match kind {
-                Kind::RawCancel | Kind::RawCreate => true,
-                Kind::Cancel | Kind::Create => Some(callers) == most,
+                Kind::RawCancel | Kind::RawCreate | Kind::RawGet | Kind::RawList | Kind::List => true,
+                Kind::Cancel | Kind::Create | Kind::Get => Some(callers) == most,
             };
             let is_detailed = is_detailed && is_last && self.args.detail;
             let needed = self.needed(kind, callers, timing);
@@ -239,21 +249,17 @@ impl Bench {
 
     async fn window(&mut self, kind: Kind, callers: usize, timing: Timing) -> anyhow::Result<Window> {
         let window = match kind {
-            Kind::RawCreate | Kind::RawCancel => {
-                let task = if kind == Kind::RawCreate { raw::Task::Create } else { raw::Task::Cancel };
+            Kind::RawCreate => self.raw_writes(raw::Task::Create, callers, timing).await?,
+            Kind::RawCancel => {
                 self.stock_up(self.needed(kind, callers, timing)).await?;
-                let mut clients = Vec::with_capacity(callers);
-                for _ in 0..callers {
-                    let (templates, shop) = (self.templates.clone(), self.shop.clone());
-                    clients.push(raw::Client::open(&self.args.database_url, task, templates, shop).await?);
-                }
-                load::measure(clients, timing, &mut self.meters).await?
+                self.raw_writes(raw::Task::Cancel, callers, timing).await?
             }
-            Kind::Create | Kind::Cancel => {
-                let task = if kind == Kind::Create { Task::create_without_end() } else { Task::Cancel };
-                let callers = self.connections.callers(callers, &task, &self.shop);
-                load::measure(callers, timing, &mut self.meters).await?
-            }
+            Kind::RawGet => self.raw_reads(raw::reads::Task::Get, callers, timing).await?,
+            Kind::RawList => self.raw_reads(raw::reads::Task::List, callers, timing).await?,
+            Kind::Create => self.calls(&Task::create_without_end(), callers, timing).await?,
+            Kind::Cancel => self.calls(&Task::Cancel, callers, timing).await?,
+            Kind::Get => self.calls(&Task::Get, callers, timing).await?,
+            Kind::List => self.calls(&Task::List, callers, timing).await?,
         };
         if matches!(kind, Kind::Cancel | Kind::RawCancel) {
             self.seen.push((kind, callers, window.per_second()));
@@ -261,10 +267,32 @@ impl Bench {
         Ok(window)
     }
 
+    async fn raw_writes(&mut self, task: raw::Task, clients: usize, timing: Timing) -> anyhow::Result<Window> {
+        let mut workers = Vec::with_capacity(clients);
+        for _ in 0..clients {
+            let (templates, shop) = (self.templates.clone(), self.shop.clone());
+            workers.push(raw::Client::open(&self.args.database_url, task, templates, shop).await?);
+        }
+        load::measure(workers, timing, &mut self.meters).await
+    }
+
+    async fn raw_reads(&mut self, task: raw::reads::Task, clients: usize, timing: Timing) -> anyhow::Result<Window> {
+        let mut workers = Vec::with_capacity(clients);
+        for _ in 0..clients {
+            workers.push(raw::reads::Reader::open(&self.args.database_url, task, self.shop.clone()).await?);
+        }
+        load::measure(workers, timing, &mut self.meters).await
+    }
+
+    async fn calls(&mut self, task: &Task, callers: usize, timing: Timing) -> anyhow::Result<Window> {
+        let workers = self.connections.callers(callers, task, &self.shop);
+        load::measure(workers, timing, &mut self.meters).await
+    }
+
     /// Paid orders that a window may use up: more than was seen, for what is left serves the next one.
     fn needed(&self, kind: Kind, callers: usize, timing: Timing) -> f64 {
         let per_second = match kind {
-            Kind::Create | Kind::RawCreate => return 0.0,
+            Kind::Create | Kind::RawCreate | Kind::Get | Kind::RawGet | Kind::List | Kind::RawList => return 0.0,
             Kind::Cancel | Kind::RawCancel => {
                 let alike = self.seen.iter().filter(|(seen, n, _)| *seen == kind && *n == callers);
                 alike

@@ -19,6 +19,10 @@ pub(crate) enum Kind {
     Cancel,
     RawCreate,
     Create,
+    RawGet,
+    Get,
+    RawList,
+    List,
 }
 
 impl Kind {
@@ -28,6 +32,10 @@ impl Kind {
             Kind::Cancel => "RequestCancellation",
             Kind::RawCreate => "raw creation",
             Kind::Create => "CreateOrder",
+            Kind::RawGet => "raw get",
+            Kind::Get => "GetOrder",
+            Kind::RawList => "raw list",
+            Kind::List => "ListOrders",
         }
     }
 
@@ -38,11 +46,15 @@ impl Kind {
             Kind::Cancel => "cancel",
             Kind::RawCreate => "raw_create",
             Kind::Create => "create",
+            Kind::RawGet => "raw_get",
+            Kind::Get => "get",
+            Kind::RawList => "raw_list",
+            Kind::List => "list",
         }
     }
 
     fn is_raw(self) -> bool {
-        matches!(self, Kind::RawCancel | Kind::RawCreate)
+        matches!(self, Kind::RawCancel | Kind::RawCreate | Kind::RawGet | Kind::RawList)
     }
 }
 
@@ -158,8 +170,12 @@ pub(crate) fn audit(comparisons: &[Comparison]) -> Vec<String> {
 }
 
 /// What is set against what.
-const PAIRS: [(&str, Kind, Kind); 2] =
-    [("cancel", Kind::Cancel, Kind::RawCancel), ("create", Kind::Create, Kind::RawCreate)];
+const PAIRS: [(&str, Kind, Kind); 4] = [
+    ("cancel", Kind::Cancel, Kind::RawCancel),
+    ("create", Kind::Create, Kind::RawCreate),
+    ("get", Kind::Get, Kind::RawGet),
+    ("list", Kind::List, Kind::RawList),
+];
 
 /// The service at its most callers, and the bare client at its best.
 fn pair(series: &[Series], service: Kind, raw: Kind) -> Option<(&Series, &Series)> {
@@ -186,6 +202,8 @@ pub(crate) fn json(series: &[Series], setting: &Setting) -> Value {
     let raw = |kind: Kind| series.iter().find(|one| one.kind == kind);
     object.insert("raw_tx_best".to_owned(), whole(raw(Kind::RawCancel).map(Series::per_second)));
     object.insert("raw_create_best".to_owned(), whole(raw(Kind::RawCreate).map(Series::per_second)));
+    object.insert("raw_get_best".to_owned(), whole(raw(Kind::RawGet).map(Series::per_second)));
+    object.insert("raw_list_best".to_owned(), whole(raw(Kind::RawList).map(Series::per_second)));
     for (key, service, raw) in PAIRS {
         object.insert(format!("{key}_ratio"), hundredths(ratio(series, service, raw)));
         object.insert(format!("{key}_cpu_ratio"), hundredths(cpu_ratio(series, service, raw)));

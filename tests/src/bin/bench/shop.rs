@@ -1,12 +1,16 @@
 //! The orders of a run: what they are called, and which of them stand where.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use uuid::Uuid;
 
 pub(crate) const STORE: &str = "bench";
+/// Who has many orders, how many, and how many are on a page of their list.
+pub(crate) const LISTED_BUYER: &str = "u-regular";
+pub(crate) const LISTED: u64 = 5_000;
+pub(crate) const PAGE: u64 = 50;
 /// Digits by which an order is known, in all its ids. Always as many, so that a row about one order is as long as the same row
 /// about another.
 pub(crate) const DIGITS: usize = 10;
@@ -51,7 +55,11 @@ impl OrderNumber {
 
 /// Orders that wait for what comes next, or a record of those it came to.
 #[derive(Debug, Default)]
-pub(crate) struct Pile(Mutex<Vec<OrderNumber>>);
+pub(crate) struct Pile {
+    orders: Mutex<Vec<OrderNumber>>,
+    /// How many were looked at.
+    seen: AtomicUsize,
+}
 
 impl Pile {
     pub(crate) fn put(&self, order: OrderNumber) {
@@ -60,6 +68,13 @@ impl Pile {
 
     pub(crate) fn take(&self) -> Option<OrderNumber> {
         self.orders().pop()
+    }
+
+    /// One after the other, over and over; each stays where it is.
+    pub(crate) fn next(&self) -> Option<OrderNumber> {
+        let orders = self.orders();
+        let at = self.seen.fetch_add(1, Ordering::Relaxed);
+        orders.get(at % orders.len().max(1)).copied()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -71,7 +86,7 @@ impl Pile {
     }
 
     fn orders(&self) -> std::sync::MutexGuard<'_, Vec<OrderNumber>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,6 +99,8 @@ pub(crate) struct Shop {
     /// Ready to be cancelled.
     pub(crate) paid: Pile,
     pub(crate) cancelled: Pile,
+    /// Of the buyer who has many.
+    pub(crate) listed: Pile,
     pub(crate) placed_raw: Pile,
     pub(crate) cancelled_raw: Pile,
 }

@@ -4,6 +4,7 @@
 //! every statement is prepared once per connection, rows of one table go in one statement, and the head of the partition is
 //! taken last and in one round trip. It does not decide anything and speaks no gRPC.
 
+pub(crate) mod reads;
 mod template;
 
 use std::sync::Arc;
