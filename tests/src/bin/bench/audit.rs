@@ -94,8 +94,9 @@ pub(crate) async fn check_acknowledged(conn: &mut Conn, shop: &Shop) -> anyhow::
     anyhow::ensure!(lost == 0, "{lost} acknowledged cancellations are not there");
     anyhow::ensure!(extra == 0, "{extra} orders are cancelled that nobody was told of");
 
-    let piles = [shop.placed.all(), shop.paid.all(), shop.placed_raw.all(), cancelled, cancelled_raw];
-    let acknowledged: HashSet<String> = piles.iter().flatten().map(|order| order.order_id()).collect();
+    let placed = [shop.placed.all(), shop.paid.all(), shop.listed.all(), shop.placed_raw.all()];
+    let acknowledged: HashSet<String> =
+        placed.iter().chain(&[cancelled, cancelled_raw]).flatten().map(|order| order.order_id()).collect();
     let found = ids(conn, "TRUE").await?;
     anyhow::ensure!(acknowledged == found, "{} orders were placed and {} are there", acknowledged.len(), found.len());
     Ok(())

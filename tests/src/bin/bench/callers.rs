@@ -199,6 +199,7 @@ impl Worker for Caller {
                 }
                 let order = self.shop.new_order();
                 self.create_listed(order).await?;
+                self.shop.listed.put(order);
             }
             Task::Get => {
                 let order = self.shop.cancelled.next().context("no order to read")?;

@@ -99,6 +99,8 @@ pub(crate) struct Shop {
     /// Ready to be cancelled.
     pub(crate) paid: Pile,
     pub(crate) cancelled: Pile,
+    /// Of the buyer who has many.
+    pub(crate) listed: Pile,
     pub(crate) placed_raw: Pile,
     pub(crate) cancelled_raw: Pile,
 }
