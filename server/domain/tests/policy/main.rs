@@ -2,8 +2,12 @@
 
 mod answers;
 mod calendar;
+mod cross_border_declaration;
 mod faults;
 mod limits;
 mod presets;
+mod seller_center;
+mod seller_warehouse;
+mod supplier_agreement;
 mod support;
 mod texts;
