@@ -6,6 +6,7 @@ mod cross_border_declaration;
 mod faults;
 mod limits;
 mod presets;
+mod schema;
 mod seller_center;
 mod seller_warehouse;
 mod supplier_agreement;
