@@ -1,4 +1,4 @@
-//! What a policy document may say, what it answers, and how working days are counted.
+//! What a policy document may say, what it answers, when that changes, and how days are counted.
 
 mod answers;
 mod calendar;
@@ -12,3 +12,4 @@ mod seller_warehouse;
 mod supplier_agreement;
 mod support;
 mod texts;
+mod turns;

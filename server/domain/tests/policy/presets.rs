@@ -93,11 +93,17 @@ fn what_waits_for_somebody_is_still_allowed_when_the_shipment_has_gone_on_as_it_
                 Stage::Unreleased => &[Stage::Planned],
                 Stage::Planned => &[Stage::Preparing, Stage::Ready],
                 Stage::Preparing => &[Stage::Ready],
-                Stage::InTransit | Stage::Delivered | Stage::Lost if awaits_the_parcel => {
+                Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning if awaits_the_parcel => {
                     &[Stage::Returning, Stage::Returned]
                 }
-                Stage::Returning if awaits_the_parcel => &[Stage::Returned],
-                _ => &[],
+                Stage::Ready
+                | Stage::InTransit
+                | Stage::Delivered
+                | Stage::Cancelled
+                | Stage::Lost
+                | Stage::Returning
+                | Stage::Returned
+                | Stage::Split => &[],
             };
             for stage in goes_on {
                 let again = asked.clone().with(|q| q.stage = *stage);

@@ -233,8 +233,8 @@ fn walk(schema: &Value, node: &Value, document: &Value, pointer: &str, path: &st
             let knows = |node: &&Value, key: &String| node["properties"].get(key).is_some();
             let fits =
                 |node: &&Value| node["additionalProperties"].is_object() || entries.keys().all(|k| knows(node, k));
-            let of_objects = alternatives(schema, node).into_iter().filter(|node| node["type"] == "object");
-            let object = of_objects.filter(fits).next().unwrap_or_else(|| panic!("no schema for {path}"));
+            let mut of_objects = alternatives(schema, node).into_iter().filter(|node| node["type"] == "object");
+            let object = of_objects.find(fits).unwrap_or_else(|| panic!("no schema for {path}"));
             if let Some(properties) = object["properties"].as_object() {
                 let keys: BTreeSet<String> = properties.keys().cloned().collect();
                 assert_eq!(parser_keys(document, pointer, path), keys, "{path}");
