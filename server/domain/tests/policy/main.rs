@@ -4,6 +4,7 @@ mod answers;
 mod calendar;
 mod cross_border_declaration;
 mod faults;
+mod journeys;
 mod limits;
 mod presets;
 mod schema;
