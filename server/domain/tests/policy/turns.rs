@@ -61,6 +61,17 @@ fn a_bound_that_changes_only_the_rule_or_its_terms_is_no_turn() {
 }
 
 #[test]
+fn the_earliest_turn_counts_wherever_its_rule_stands() {
+    let policy = policy_with_rules(json!([
+        {"id": "paid", "when": {"age": {"clock": "PAID", "at_least": "10h"}}, "deny": {"code": "SHIPPED"}},
+        {"id": "placed", "when": {"age": {"clock": "PLACED", "at_least": "4h"}}, "deny": {"code": "SHIPPED"}},
+        {"id": "before", "when": {}, "allow": {"refund": "FULL"}}
+    ]));
+    // Placed two hours ago, paid an hour ago.
+    assert_eq!(policy.turns_in(&question()), Some(hours(2)));
+}
+
+#[test]
 fn clocks_that_stand_still_and_rules_that_do_not_match_turn_nothing() {
     let policy = allows(json!({"age": {"clock": "DELIVERED", "less_than": "24h"}}));
     assert_eq!(policy.turns_in(&question()), None);
