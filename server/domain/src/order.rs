@@ -246,14 +246,17 @@ impl Order {
     }
 
     /// Something that this cancellation took was scanned out all the same and nobody has settled it: no money leaves for it
-    /// until then.
-    pub fn is_contested(&self, cancellation: u32) -> bool {
+    /// until then. Money that came too late or twice is for no cancellation and waits for every such shipment.
+    pub fn is_contested(&self, cancellation: Option<u32>) -> bool {
         let open = self.incidents.iter().filter(|incident| {
             incident.kind == IncidentKind::CancelledYetShipped && incident.state == IncidentState::Open
         });
         let contested: Vec<u32> = open.filter_map(|incident| incident.shipment).collect();
         let takes_of = |part: &Part| part.state == PartState::Cancelled && contested.contains(&part.shipment);
-        self.cancellation(cancellation).is_some_and(|cancellation| cancellation.parts.iter().any(takes_of))
+        match cancellation.and_then(|number| self.cancellation(number)) {
+            Some(cancellation) => cancellation.parts.iter().any(takes_of),
+            None => !contested.is_empty(),
+        }
     }
 
     /// The first that applies, in this order.

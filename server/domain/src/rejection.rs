@@ -68,14 +68,6 @@ pub enum Rejection {
         stage: Stage,
         cancellations: Vec<u32>,
     },
-    QuoteExpired {
-        valid_until: Timestamp,
-    },
-    /// What would come of the request is no longer what was quoted; both as JSON.
-    QuoteMismatch {
-        quoted: String,
-        present: String,
-    },
     UnknownWarehouse {
         warehouse: String,
     },
@@ -114,6 +106,14 @@ pub enum Rejection {
         line: u32,
         requested: u32,
         available: u32,
+    },
+    QuoteExpired {
+        valid_until: Timestamp,
+    },
+    /// What would come of the request is no longer what was quoted; both as JSON.
+    QuoteMismatch {
+        quoted: String,
+        present: String,
     },
     /// At least one; their first code is the reason of the error.
     Ineligible {
@@ -185,8 +185,6 @@ impl Rejection {
             Rejection::OrderAlreadyExists => "ORDER_ALREADY_EXISTS",
             Rejection::EtagMismatch { .. } => "ETAG_MISMATCH",
             Rejection::FenceStale { .. } => "FENCE_STALE",
-            Rejection::QuoteExpired { .. } => "QUOTE_EXPIRED",
-            Rejection::QuoteMismatch { .. } => "QUOTE_MISMATCH",
             Rejection::UnknownWarehouse { .. } => "UNKNOWN_WAREHOUSE",
             Rejection::UnknownCarrier { .. } => "UNKNOWN_CARRIER",
             Rejection::ReasonRequired { .. } => "REASON_REQUIRED",
@@ -197,6 +195,8 @@ impl Rejection {
             Rejection::AlreadyPending { .. } => "ALREADY_PENDING",
             Rejection::UnitsClaimed { .. } => "UNITS_CLAIMED",
             Rejection::QuantityUnavailable { .. } => "QUANTITY_UNAVAILABLE",
+            Rejection::QuoteExpired { .. } => "QUOTE_EXPIRED",
+            Rejection::QuoteMismatch { .. } => "QUOTE_MISMATCH",
             Rejection::Ineligible { violations, .. } => {
                 violations.first().map_or(DenyCode::NotAllowed, |first| first.code).name()
             }

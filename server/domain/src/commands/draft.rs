@@ -285,7 +285,7 @@ impl<'a> Draft<'a> {
     }
 
     fn create_refund(&mut self, payment: u32, kind: RefundKind, amounts: Amounts, cancellation: Option<u32>) {
-        let state = match cancellation.is_some_and(|number| self.order.is_contested(number)) {
+        let state = match self.order.is_contested(cancellation) {
             true => RefundState::Blocked,
             false => RefundState::Due,
         };

@@ -139,7 +139,7 @@ fn is_taken_whole(draft: &Draft<'_>, number: u32) -> bool {
 fn contest(draft: &mut Draft<'_>, number: u32) {
     draft.open_incident(IncidentKind::CancelledYetShipped, About::shipment(number));
     let due = draft.order.refunds.iter().filter(|refund| refund.state == RefundState::Due);
-    let contested = due.filter(|refund| refund.cancellation.is_some_and(|number| draft.order.is_contested(number)));
+    let contested = due.filter(|refund| draft.order.is_contested(refund.cancellation));
     for refund in contested.map(|refund| refund.number).collect::<Vec<_>>() {
         draft.move_refund(refund, RefundState::Blocked);
     }

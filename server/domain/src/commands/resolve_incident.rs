@@ -132,7 +132,7 @@ fn held_back(order: &Order, incident: &Incident) -> Vec<u32> {
     };
     let takes_of_shipment = |refund: &Refund| {
         let of = refund.cancellation.and_then(|number| order.cancellation(number));
-        of.is_some_and(|of| of.parts.iter().any(|part| Some(part.shipment) == incident.shipment))
+        of.is_none_or(|of| of.parts.iter().any(|part| Some(part.shipment) == incident.shipment))
     };
     let is_held = |refund: &&Refund| {
         refund.state == RefundState::Blocked
@@ -141,7 +141,7 @@ fn held_back(order: &Order, incident: &Incident) -> Vec<u32> {
                 None => takes_of_shipment(refund),
             }
             && !is_mismatched(refund)
-            && !refund.cancellation.is_some_and(|number| order.is_contested(number))
+            && !order.is_contested(refund.cancellation)
     };
     order.refunds.iter().filter(is_held).map(|refund| refund.number).collect()
 }
@@ -160,7 +160,7 @@ fn retry(draft: &mut Draft<'_>, refund: Option<u32>) {
     if old.state == RefundState::Blocked {
         draft.move_refund(old.number, RefundState::Dropped);
     }
-    let is_contested = old.cancellation.is_some_and(|number| draft.order.is_contested(number));
+    let is_contested = draft.order.is_contested(old.cancellation);
     draft.add_refund(NewRefund {
         payment: old.payment,
         kind: old.kind,

@@ -12,18 +12,19 @@ use belay_domain::commands::{
     NewLine, NewShipment, RecordPayment, RecordRefundResult, RecordTracking, RefundResult, RequestCancellation,
     Selection, StartPreparation,
 };
-use belay_domain::context::{Context, StoreFacts};
+use belay_domain::context::{Carrier, Context, StoreFacts, Warehouse};
 use belay_domain::event::{Event, EventType};
 use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId};
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
 use belay_domain::payment::PaymentFact;
-use belay_domain::policy::{self, CarrierFacts, Policies, Policy};
+use belay_domain::policy::{self, Calendar, Policies, Policy};
 use belay_domain::refund::RefundState;
 use belay_domain::rejection::{LineQuantity, Rejection};
 use belay_domain::shipment::{Shipment, Stage, TrackingFact};
 use belay_domain::units::UnitSet;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -171,11 +172,12 @@ pub(crate) fn store(policy: Policy) -> StoreFacts {
     StoreFacts {
         id: StoreId::parse("store-1").unwrap(),
         policies: Policies::new(BTreeMap::from([(1, Arc::new(policy))]), vec![(PLACED, 1)]),
-        carriers: BTreeMap::from([(
-            carrier.clone(),
-            CarrierFacts { in_transit_cancel: true, partner_delivery: false },
+        time_zone: TimeZone::UTC,
+        carriers: BTreeMap::from([(carrier.clone(), Carrier { in_transit_cancel: true, ..Carrier::default() })]),
+        warehouses: BTreeMap::from([(
+            warehouse.clone(),
+            Warehouse { country_code: Some("DE".to_owned()), calendar: Calendar::monday_to_friday() },
         )]),
-        warehouses: BTreeMap::from([(warehouse.clone(), "UTC".to_owned())]),
         default_route: Some((warehouse, carrier)),
     }
 }
@@ -197,6 +199,7 @@ impl Wish {
             paths: vec![Path::Cancel],
             on_ineligible_units: IneligibleUnits::Refuse,
             on_behalf_of: None,
+            quote: None,
         };
         Self { by: Role::Storefront, request }
     }
@@ -320,10 +323,12 @@ impl Case {
     pub(crate) fn cancel(&mut self, wish: Wish) -> Result<u32, Rejection> {
         match self.run(wish.by, None, Command::RequestCancellation(wish.request))? {
             Answer::Cancellation(number) => Ok(number),
-            other
-            @ (Answer::Order | Answer::Shipment(_) | Answer::Refund(_) | Answer::Refunds(_) | Answer::Nothing) => {
-                panic!("a cancellation is answered by its number, not by {other:?}")
-            }
+            other @ (Answer::Order
+            | Answer::Shipment(_)
+            | Answer::Refund(_)
+            | Answer::Refunds(_)
+            | Answer::Incident(_)
+            | Answer::Nothing) => panic!("a cancellation is answered by its number, not by {other:?}"),
         }
     }
 

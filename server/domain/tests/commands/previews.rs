@@ -81,7 +81,9 @@ fn a_preview_lists_every_path_of_every_portion_and_the_money() {
         .paths
         .iter()
         .map(|path| match &path.verdict {
-            PreviewedVerdict::Allowed { gates, refund } => (path.shipment, path.path, gates.len(), refund.total()),
+            PreviewedVerdict::Allowed { gates, refund, .. } => {
+                (path.shipment, path.path, gates.len(), refund.amounts.total())
+            }
             PreviewedVerdict::Denied(denied) => (path.shipment, path.path, denied.next_actions.len() + 90, 0),
         })
         .collect();
