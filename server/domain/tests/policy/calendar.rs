@@ -1,11 +1,11 @@
-//! Working days: examples one can check on a wall calendar, and what holds for all of them.
+//! Deadlines in working days and in calendar days: examples one can check on a wall calendar, and what holds for all of them.
 
 use std::collections::BTreeSet;
 
 use belay_domain::policy::limits::{HOLIDAYS_MAX, WORKING_DAYS_MAX};
-use belay_domain::policy::{Calendar, CalendarError, Weekday};
+use belay_domain::policy::{Calendar, CalendarError, Wait, Weekday};
 use jiff::civil::{Date, date};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use proptest::prelude::*;
 use serde_json::json;
@@ -113,6 +113,63 @@ fn refunds_are_due_in_the_calendar_of_the_buyers_country() {
     assert_eq!(refunds.due_by(from, "DE"), at("2026-11-04T23:00:00Z"));
 }
 
+fn calendar_days(zone: &str, from: &str, days: u32) -> Timestamp {
+    let zone = TimeZone::get(zone).unwrap();
+    Wait::CalendarDays(days).deadline(at(from), &zone, &Calendar::monday_to_friday())
+}
+
+#[test]
+fn calendar_days_end_at_the_same_local_time() {
+    // Zone, from, days, until.
+    for (zone, from, days, until) in [
+        ("UTC", "2026-11-06T23:59:59Z", 2, "2026-11-08T23:59:59Z"),
+        // Clocks go forward at 02:00 on Sunday 2026-03-29 in Berlin, and back at 03:00 on 2026-10-25: a day of 23 hours, one of 25.
+        ("Europe/Berlin", "2026-03-28T10:00:00Z", 1, "2026-03-29T09:00:00Z"),
+        ("Europe/Berlin", "2026-10-24T10:00:00Z", 1, "2026-10-25T11:00:00Z"),
+        ("Europe/Berlin", "2026-03-28T10:00:00Z", 365, "2027-03-28T09:00:00Z"),
+        // By half an hour.
+        ("Australia/Lord_Howe", "2026-10-03T00:00:00Z", 1, "2026-10-03T23:30:00Z"),
+    ] {
+        assert_eq!(calendar_days(zone, from, days), at(until), "{days} days after {from} in {zone}");
+    }
+}
+
+#[test]
+fn a_local_time_that_is_skipped_is_taken_as_late_as_it_can_be() {
+    // 02:30 does not exist in Berlin that Sunday: 03:30 is meant, which comes as long after midnight.
+    assert_eq!(calendar_days("Europe/Berlin", "2026-03-28T01:30:00Z", 1), at("2026-03-29T01:30:00Z"));
+    // Samoa had no 30 December in 2011.
+    assert_eq!(calendar_days("Pacific/Apia", "2011-12-28T20:00:00Z", 2), at("2011-12-30T20:00:00Z"));
+}
+
+#[test]
+fn a_local_time_that_comes_twice_is_taken_the_first_time() {
+    // 02:30 comes at 00:30Z and at 01:30Z in Berlin that Sunday: the first is a whole day after.
+    assert_eq!(calendar_days("Europe/Berlin", "2026-10-24T00:30:00Z", 1), at("2026-10-25T00:30:00Z"));
+    // Whoever is asked in the second of the two has until that local time all the same.
+    assert_eq!(calendar_days("Europe/Berlin", "2026-10-25T01:30:00Z", 1), at("2026-10-26T01:30:00Z"));
+}
+
+#[test]
+fn a_length_of_time_takes_no_notice_of_clocks() {
+    let berlin = TimeZone::get("Europe/Berlin").unwrap();
+    let deadline = |wait: Wait, from| wait.deadline(from, &berlin, &Calendar::monday_to_friday());
+    let from = at("2026-03-28T10:00:00Z");
+    let years = SignedDuration::from_hours(3 * 365 * 24);
+    assert_eq!(deadline(Wait::Time(SignedDuration::from_hours(48)), from), at("2026-03-30T10:00:00Z"));
+    assert_eq!(deadline(Wait::Time(years), from), at("2029-03-27T10:00:00Z"));
+    for wait in [Wait::Time(years), Wait::CalendarDays(366), Wait::WorkingDays(90)] {
+        assert_eq!(deadline(wait, Timestamp::MAX), Timestamp::MAX);
+    }
+}
+
+#[test]
+fn working_days_of_a_wait_are_those_of_the_calendar_and_not_of_the_zone_beside_it() {
+    let shanghai = calendar("Asia/Shanghai", &[Weekday::Saturday, Weekday::Sunday], &[]);
+    let found = Wait::WorkingDays(1).deadline(at("2026-11-06T10:00:00Z"), &TimeZone::UTC, &shanghai);
+    assert_eq!(found, at("2026-11-09T16:00:00Z"));
+}
+
 fn any_calendar() -> impl Strategy<Value = (&'static str, Calendar)> {
     let weekend = prop::sample::subsequence(Weekday::ALL, 0..=6);
     let holidays = prop::collection::btree_set(0i64..1500, 0..60);
@@ -125,6 +182,18 @@ fn any_calendar() -> impl Strategy<Value = (&'static str, Calendar)> {
 /// From 2024 to 2027.
 fn any_time() -> impl Strategy<Value = Timestamp> {
     (1_704_067_200i64..1_830_000_000).prop_map(|second| Timestamp::from_second(second).unwrap())
+}
+
+/// A zone, and a start and days that lead to within three hours of one of its changes of clocks, where it has any.
+fn around_a_change() -> impl Strategy<Value = (TimeZone, Timestamp, u32)> {
+    let seconds = -10_800i64..10_800;
+    (prop::sample::select(ZONES), any_time(), seconds, 1u32..400).prop_map(|(zone, time, seconds, days)| {
+        let zone = TimeZone::get(zone).unwrap();
+        let change = zone.following(time).next().map_or(time, |change| change.timestamp());
+        let local = zone.to_datetime(change + SignedDuration::from_secs(seconds)) - i64::from(days).days();
+        let from = local.to_zoned(zone.clone()).unwrap().timestamp();
+        (zone, from, days)
+    })
 }
 
 proptest! {
@@ -159,5 +228,45 @@ proptest! {
     ) {
         let later = from + SignedDuration::from_secs(seconds);
         prop_assert!(calendar.working_days_after(from, days) <= calendar.working_days_after(later, days));
+    }
+
+    /// At the first instant of the day after, whatever the clocks do: at no other time of the day does anybody's time end.
+    #[test]
+    fn working_days_end_with_the_day((zone, calendar) in any_calendar(), from in any_time(), days in 1u32..30) {
+        let until = calendar.working_days_after(from, days);
+        let zone = TimeZone::get(zone).unwrap();
+        prop_assert_eq!(until.to_zoned(zone).start_of_day().unwrap().timestamp(), until);
+    }
+
+    #[test]
+    fn calendar_days_keep_the_local_time_where_there_is_one((zone, from, days) in around_a_change()) {
+        let until = Wait::CalendarDays(days).deadline(from, &zone, &Calendar::monday_to_friday());
+        let wanted = zone.to_datetime(from) + i64::from(days).days();
+        let found = zone.to_datetime(until);
+        let is_skipped = matches!(zone.to_ambiguous_timestamp(wanted).offset(), AmbiguousOffset::Gap { .. });
+        prop_assert_eq!(is_skipped, found != wanted, "{} is wanted, {} found", wanted, found);
+        // As late as it can be, and nowhere are clocks put forward by more than a day.
+        prop_assert!(found >= wanted && found <= wanted + 1.day());
+        prop_assert!(until > from);
+    }
+
+    #[test]
+    fn more_calendar_days_are_later(zone in prop::sample::select(ZONES), from in any_time(), days in 1u32..400) {
+        let zone = TimeZone::get(zone).unwrap();
+        let until = |days| Wait::CalendarDays(days).deadline(from, &zone, &Calendar::monday_to_friday());
+        prop_assert!(until(days) < until(days + 1));
+    }
+
+    /// Within the hour that a clock change skips or repeats, an earlier start may end later: both keep their local time.
+    #[test]
+    fn what_begins_a_day_later_is_due_no_earlier(
+        zone in prop::sample::select(ZONES),
+        from in any_time(),
+        seconds in 86_400i64..2_000_000,
+        days in 1u32..400,
+    ) {
+        let zone = TimeZone::get(zone).unwrap();
+        let until = |from| Wait::CalendarDays(days).deadline(from, &zone, &Calendar::monday_to_friday());
+        prop_assert!(until(from) <= until(from + SignedDuration::from_secs(seconds)));
     }
 }

@@ -1,8 +1,10 @@
 //! Every limit of a document, on both sides.
 
 use belay_domain::policy::limits::{
-    CALENDARS_MAX, CODE_CHARS_MAX, CONDITION_ENTRIES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, DURATION_MAX, FAULTS_MAX,
-    HOLIDAYS_MAX, LABEL_CHARS_MAX, NAME_CHARS_MAX, REASONS_MAX, RULES_MAX, SOURCE_CHARS_MAX, WORKING_DAYS_MAX,
+    CALENDAR_DAYS_MAX, CALENDARS_MAX, CODE_CHARS_MAX, CONDITION_ENTRIES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX,
+    DURATION_MAX, EVIDENCE_CHANNELS_MAX, FAULTS_MAX, HOLIDAYS_MAX, IDENTICAL_UNITS_MAX, LABEL_CHARS_MAX,
+    NAME_CHARS_MAX, QUALITY_DAYS_MAX, QUALITY_THRESHOLDS_MAX, REASONS_MAX, RETURN_RATES_MAX, RULES_MAX,
+    SOURCE_CHARS_MAX, WITHOUT_LABEL_CHARS_MAX, WORKING_DAYS_MAX,
 };
 use belay_domain::policy::parse;
 use jiff::civil::date;
@@ -29,6 +31,8 @@ fn texts_have_a_longest() {
     check("/name", "name", NAME_CHARS_MAX, |size| json!("é".repeat(size)));
     check("/source", "source", SOURCE_CHARS_MAX, |size| json!("é".repeat(size)));
     check("/labels", "labels.SHIPPED", LABEL_CHARS_MAX, |size| json!({"SHIPPED": "é".repeat(size)}));
+    let without_label = |size| json!({"without_label": "é".repeat(size)});
+    check("/returns", "returns.without_label", WITHOUT_LABEL_CHARS_MAX, without_label);
     check("/reasons/0/code", "reasons[0].code", CODE_CHARS_MAX, |size| json!("A".repeat(size)));
     check("/rules/0/id", "rules[0].id", CODE_CHARS_MAX, |size| json!("a".repeat(size)));
 }
@@ -62,6 +66,46 @@ fn entries_of_conditions_are_counted() {
     );
 }
 
+#[test]
+fn rates_channels_and_thresholds_are_counted() {
+    check("/returns", "returns.rates", RETURN_RATES_MAX, |size| {
+        let rate = |index: usize| json!({"received_within": format!("{index}d"), "percent": 50});
+        let rates: Value = (1..size).map(rate).chain([json!({"percent": 0})]).collect();
+        json!({"rates": rates})
+    });
+    let path = "reasons[0].evidence_channels";
+    check("/reasons/0/evidence_channels", path, EVIDENCE_CHANNELS_MAX, |size| texts(size, |index| format!("C{index}")));
+    check("/quality", "quality.thresholds", QUALITY_THRESHOLDS_MAX, |size| {
+        let threshold = |index: usize| json!({"name": format!("T{index}"), "percent": index + 1});
+        quality("thresholds", (0..size).map(threshold).collect())
+    });
+}
+
+fn quality(key: &str, value: Value) -> Value {
+    let mut quality = json!({"numerator": "COUNTED_SHIPMENTS", "denominator": "SHIPMENTS_DUE", "window_days": 7});
+    quality[key] = value;
+    quality
+}
+
+#[test]
+fn days_and_units_are_counted() {
+    let max = |max: u32| usize::try_from(max).unwrap();
+    let path = "rules[1].allow.gates[0].respond_within";
+    let days = |unit: &'static str| move |days: usize| json!({unit: days});
+    let pointer = "/rules/1/allow/gates/0/respond_within";
+    check(pointer, &format!("{path}.calendar_days"), max(CALENDAR_DAYS_MAX), days("calendar_days"));
+    let stop = |days: usize| json!({"kind": "WAREHOUSE_STOP", "respond_within": {"working_days": days}, "on_timeout": "REFUSE", "on_lost": "PASS"});
+    check("/rules/1/allow/gates/0", &format!("{path}.working_days"), max(WORKING_DAYS_MAX), stop);
+    check("/quality", "quality.window_days", max(QUALITY_DAYS_MAX), |days| quality("window_days", json!(days)));
+    check("/quality", "quality.lag_days", max(QUALITY_DAYS_MAX), |days| quality("lag_days", json!(days)));
+    check(
+        "/customs",
+        "customs.identical_units_max",
+        max(IDENTICAL_UNITS_MAX),
+        |units| json!({"identical_units_max": units, "own_delivery": ["CANCEL"], "partner_delivery": ["CANCEL"]}),
+    );
+}
+
 fn country(index: usize) -> String {
     let letter = |index: usize| char::from(b'A' + u8::try_from(index % 26).unwrap());
     [letter(index / 26), letter(index)].iter().collect()
@@ -92,7 +136,11 @@ fn calendars_holidays_and_working_days_are_counted() {
 fn durations_have_a_longest() {
     let max = usize::try_from(DURATION_MAX.as_secs()).unwrap();
     check("/unpaid/expire_after", "unpaid.expire_after", max, |seconds| json!(format!("{seconds}s")));
-    check("/preparation", "preparation.within", max / 86_400, |days| json!({"within": format!("{days}d")}));
+    let days = max / 86_400;
+    check("/preparation", "preparation.within", days, |days| json!({"within": format!("{days}d")}));
+    check("/refunds/overdue_after", "refunds.overdue_after", days, |days| json!(format!("{days}d")));
+    let within = "/rules/1/allow/gates/0/respond_within";
+    check(within, "rules[1].allow.gates[0].respond_within", days, |days| json!(format!("{days}d")));
 }
 
 #[test]

@@ -1,44 +1,149 @@
 //! The presets that ship: each is a document without faults, and answers what its source says.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{Fault, GateKind, Path};
+use belay_domain::cancellation::{Fault, GateKind, PARCEL_RETURNED, Path};
 use belay_domain::order::{OrderState, PAYMENT_EXPIRED};
 use belay_domain::policy::{
-    CarrierFacts, DenyCode, Effect, NextAction, Notification, OnTimeout, Policy, RefundDue, RefundPlan, Verdict, Wait,
-    parse,
+    CarrierFacts, Consequence, DenyCode, Effect, NextAction, Notification, OnTimeout, Policy, Question, RefundDue,
+    RefundPlan, Verdict, Wait,
 };
 use belay_domain::shipment::Stage;
 
-use crate::support::{hours, question};
-
-fn preset(name: &str) -> Policy {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../presets").join(name);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    parse(&text).unwrap_or_else(|faults| panic!("{name}: {faults:#?}"))
-}
+use crate::support::{PRESETS, With, because, gate, hours, policy, preset, preset_folder, preset_text, question, wish};
 
 fn independent_site() -> Policy {
-    preset("independent-site.yaml")
+    preset("independent-site")
 }
 
 #[test]
 fn every_preset_is_a_document_that_is_called_like_its_file() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../presets");
-    let mut count = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let file = entry.unwrap().file_name().into_string().unwrap();
-        if !file.ends_with(".yaml") {
-            continue;
-        }
-        let policy = preset(&file);
-        assert_eq!(format!("{}.yaml", policy.name), file);
-        assert!(!policy.source.is_empty(), "{file} does not name its source");
-        count += 1;
+    let files = fs::read_dir(preset_folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = files.filter_map(|file| Some(file.strip_suffix(".yaml")?.to_owned())).collect();
+    names.sort();
+    assert_eq!(names, PRESETS);
+    for name in PRESETS {
+        let policy = preset(name);
+        assert_eq!(policy.name, *name);
+        assert!(!policy.source.is_empty(), "{name} does not name its source");
     }
-    assert_eq!(count, 5);
+}
+
+/// Every question that a preset could tell apart.
+fn all_questions(policy: &Policy) -> Vec<Question> {
+    let actors = [Role::Buyer, Role::Seller, Role::Support, Role::Warehouse, Role::Carrier, Role::System];
+    let reasons: Vec<Option<&str>> = policy.reasons.iter().map(|reason| Some(&*reason.code)).chain([None]).collect();
+    let carriers = (0..8u8).map(|bits| CarrierFacts {
+        in_transit_cancel: bits & 1 != 0,
+        partner_delivery: bits & 2 != 0,
+        return_label: bits & 4 != 0,
+    });
+    let carriers: Vec<CarrierFacts> = carriers.collect();
+    let mut questions = Vec::new();
+    for actor in actors {
+        for (stage, path) in Stage::ALL.iter().flat_map(|stage| Path::ALL.iter().map(|path| (*stage, *path))) {
+            for reason in &reasons {
+                for carrier in &carriers {
+                    for since_paid in [None, Some(hours(1)), Some(hours(1000))] {
+                        let asked = Question {
+                            reason: reason.map(str::to_owned),
+                            carrier: *carrier,
+                            paid: since_paid.is_some(),
+                            since_paid,
+                            ..wish(actor, stage, path)
+                        };
+                        questions.push(asked);
+                    }
+                }
+            }
+        }
+    }
+    questions
+}
+
+fn is_allowed(policy: &Policy, question: &Question) -> bool {
+    matches!(policy.answer(question).verdict, Verdict::Allow { .. })
+}
+
+#[test]
+fn every_rule_of_a_preset_answers_some_question() {
+    for name in PRESETS {
+        let policy = preset(name);
+        let answering: BTreeSet<String> =
+            all_questions(&policy).iter().filter_map(|question| policy.answer(question).rule).collect();
+        let silent: Vec<&str> =
+            policy.rules.iter().map(|rule| &*rule.id).filter(|id| !answering.contains(*id)).collect();
+        assert_eq!(silent, [""; 0], "{name}");
+    }
+}
+
+/// A part that waits is put to its rule again wherever its shipment goes.
+#[test]
+fn what_waits_for_somebody_is_still_allowed_when_the_shipment_has_gone_on_as_it_should() {
+    for name in PRESETS {
+        let policy = preset(name);
+        for asked in all_questions(&policy) {
+            let Verdict::Allow { gates, .. } = policy.answer(&asked).verdict else { continue };
+            let has = |kind| gates.iter().any(|gate| gate.kind == kind);
+            let awaits_the_parcel = has(GateKind::ParcelReceipt) || has(GateKind::CarrierIntercept);
+            let goes_on: &[Stage] = match asked.stage {
+                _ if gates.is_empty() => &[],
+                Stage::Unreleased => &[Stage::Planned],
+                Stage::Planned => &[Stage::Preparing, Stage::Ready],
+                Stage::Preparing => &[Stage::Ready],
+                Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning if awaits_the_parcel => {
+                    &[Stage::Returning, Stage::Returned]
+                }
+                Stage::Ready
+                | Stage::InTransit
+                | Stage::Delivered
+                | Stage::Cancelled
+                | Stage::Lost
+                | Stage::Returning
+                | Stage::Returned
+                | Stage::Split => &[],
+            };
+            for stage in goes_on {
+                let again = asked.clone().with(|q| q.stage = *stage);
+                assert!(is_allowed(&policy, &again), "{name} at {stage} no longer allows {asked:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_gate_of_a_preset_has_a_deadline() {
+    for name in PRESETS {
+        for rule in preset(name).rules {
+            let Consequence::Allow(allow) = rule.then else { continue };
+            for gate in allow.gates {
+                assert!(gate.respond_within.is_some(), "{} of {} in {name}", gate.kind, rule.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn in_every_preset_a_parcel_that_comes_home_is_paid_once_it_is_there() {
+    for name in PRESETS {
+        let policy = preset(name);
+        assert_eq!(policy.reason(PARCEL_RETURNED).unwrap().actors, [Role::Carrier], "{name}");
+        for stage in [Stage::InTransit, Stage::Delivered, Stage::Lost, Stage::Returning, Stage::Returned] {
+            let asked = wish(Role::Carrier, stage, Path::RefuseDelivery).with(because(PARCEL_RETURNED));
+            let receipt = gate(&policy, &asked, GateKind::ParcelReceipt);
+            assert_eq!(receipt.on_timeout, OnTimeout::Escalate, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_preset_written_as_json_says_the_same() {
+    for name in PRESETS {
+        let value: serde_json::Value = serde_saphyr::from_str(&preset_text(name)).unwrap();
+        assert_eq!(policy(&value), preset(name), "{name}");
+    }
 }
 
 #[test]

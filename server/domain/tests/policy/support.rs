@@ -1,11 +1,31 @@
-//! A small valid document to change, and a question to ask.
+//! A small valid document to change, a question to ask, and an answer in a line.
+
+use std::fs;
+use std::path::PathBuf;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::Path;
-use belay_domain::policy::{CarrierFacts, Policy, Question, parse};
+use belay_domain::cancellation::{GateKind, Path};
+use belay_domain::policy::{Answer, CarrierFacts, GateSpec, Policy, Question, RefundPlan, Verdict, parse};
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+
+/// The presets that ship.
+pub(crate) const PRESETS: &[&str] =
+    &["cross-border-declaration", "independent-site", "seller-center", "seller-warehouse", "supplier-agreement"];
+
+pub(crate) fn preset_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../presets")
+}
+
+pub(crate) fn preset_text(name: &str) -> String {
+    let path = preset_folder().join(format!("{name}.yaml"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+pub(crate) fn preset(name: &str) -> Policy {
+    parse(&preset_text(name)).unwrap_or_else(|faults| panic!("{name}: {faults:#?}"))
+}
 
 /// The smallest document there is, with one rule that has a condition and one that has a gate.
 pub(crate) fn document() -> Value {
@@ -90,4 +110,64 @@ pub(crate) fn question() -> Question {
         verified_in: None,
         customs_flagged: false,
     }
+}
+
+/// Asks for one path at one stage, of an order that was paid an hour ago.
+pub(crate) fn wish(actor: Role, stage: Stage, path: Path) -> Question {
+    Question { actor, stage, path, reason: None, ..question() }
+}
+
+/// Changes a question on the way, so that a table has a line for each.
+pub(crate) trait With: Sized {
+    fn with(self, change: impl FnOnce(&mut Self)) -> Self;
+}
+
+impl With for Question {
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+pub(crate) fn because(reason: &str) -> impl FnOnce(&mut Question) {
+    move |question| question.reason = Some(reason.to_owned())
+}
+
+/// An answer in a line: `rule: GATE, GATE, REFUND` or `rule: no, CODE, ACTION, ACTION`.
+pub(crate) fn told(answer: &Answer) -> String {
+    let words: Vec<String> = match &answer.verdict {
+        Verdict::Allow { gates, refund } => {
+            gates.iter().map(|gate| gate.kind.to_string()).chain([refund_told(refund)]).collect()
+        }
+        Verdict::Deny { code, next_actions, .. } => {
+            let actions = next_actions.iter().map(ToString::to_string);
+            ["no".to_owned(), code.to_string()].into_iter().chain(actions).collect()
+        }
+    };
+    format!("{}: {}", answer.rule.as_deref().unwrap_or("-"), words.join(", "))
+}
+
+/// The share, and who bears the way out and the way back where that is not as usual.
+fn refund_told(plan: &RefundPlan) -> String {
+    match *plan == RefundPlan::of(plan.share) {
+        true => plan.share.to_string(),
+        false => format!("{} {}/{}", plan.share, plan.outbound_shipping, plan.return_shipping),
+    }
+}
+
+/// Each question with the line that answers it.
+pub(crate) fn check_told(policy: &Policy, rows: Vec<(Question, &str)>) {
+    for (question, expected) in rows {
+        assert_eq!(told(&policy.answer(&question)), expected, "{question:#?}");
+    }
+}
+
+/// The gate of this kind in the answer to a question.
+pub(crate) fn gate(policy: &Policy, question: &Question, kind: GateKind) -> GateSpec {
+    let answer = policy.answer(question);
+    let gates = match &answer.verdict {
+        Verdict::Allow { gates, .. } => gates.clone(),
+        Verdict::Deny { .. } => Vec::new(),
+    };
+    gates.into_iter().find(|gate| gate.kind == kind).unwrap_or_else(|| panic!("no {kind} in {}", told(&answer)))
 }
