@@ -178,9 +178,21 @@ fn open_gate(draft: &mut Draft<'_>, cancellation: u32, part: usize, gate: usize)
     gate.respond_by = respond_by;
     gate.remind_at = respond_by.and_then(before).filter(|remind_at| *remind_at > now);
     draft.emit(EventDetail::GateOpened { cancellation, shipment, gate: spec.kind, respond_by });
+    if spec.kind == GateKind::WarehouseStop {
+        draft.raise_fence(shipment);
+    }
     intercepts::gate_opened(draft, shipment, spec.kind);
-    // There is one parcel: a carrier that brings it back for one wish brings it back for all.
-    if spec.kind == GateKind::CarrierIntercept && intercepts::is_confirmed(draft, shipment) {
+    // There is one parcel: a carrier that brings it back for one wish brings it back for all. What is home already is not
+    // waited for.
+    let is_home = cancellation_mut(draft, cancellation).parts[part].receipt.is_some();
+    let has_happened = match spec.kind {
+        GateKind::CarrierIntercept => is_home || intercepts::is_confirmed(draft, shipment),
+        GateKind::ParcelReceipt => is_home,
+        GateKind::SellerConsent | GateKind::SupportReview | GateKind::WarehouseStop | GateKind::LossConfirmation => {
+            false
+        }
+    };
+    if has_happened {
         let answer = GateAnswer::by(draft.actor().clone());
         close_gate(draft, cancellation, part, GateState::Passed, answer);
     }
@@ -333,6 +345,9 @@ pub(super) fn close_gate(draft: &mut Draft<'_>, cancellation: u32, index: usize,
     gate.remind_at = None;
     gate.answer = Some(answer);
     let kind = gate.spec.kind;
+    if kind == GateKind::WarehouseStop {
+        draft.raise_fence(shipment);
+    }
     draft.emit(EventDetail::GateClosed { cancellation, shipment, gate: kind, state });
     intercepts::gate_closed(draft, shipment, kind, state);
 }

@@ -142,7 +142,7 @@ fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, awaiting: Vec<(u32, usiz
         }
         parts::split_part(draft, cancellation, index, &back);
         let part = &mut parts::cancellation_mut(draft, cancellation).parts[index];
-        part.receipt = Some(receipt);
+        part.receipt = part.receipt.or(Some(receipt));
         // One at a time: a gate that is open is closed, one whose turn would come is passed before it does.
         let is_open = part.open_gate().is_some_and(is_met);
         for gate in part.gates.iter_mut().filter(|gate| gate.state == GateState::Queued && is_met(gate)) {

@@ -4,6 +4,7 @@
 //! state machines; `properties` drives random commands and holds the invariants against them.
 
 mod cancellations;
+mod invariants;
 mod kit;
 mod ladder_create_order;
 mod ladder_dispatch_shipment;
@@ -18,6 +19,7 @@ mod order_state;
 mod payments;
 mod previews;
 mod properties;
+mod random;
 mod refunds;
 mod rejections;
 mod settling;
