@@ -27,7 +27,10 @@ pub struct ReceiveParcel {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &ReceiveParcel) -> Result<Answer, Rejection> {
     let number = command.shipment;
     let shipment = start_preparation::find(draft, number, None)?;
-    match shipment.stage {
+    let (stage, held) = (shipment.stage, shipment.units.clone());
+    let awaiting = awaiting(draft, number);
+    let received = received(draft, command, &held, &awaiting)?;
+    match stage {
         Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning | Stage::Returned => {}
         stage @ (Stage::Unreleased
         | Stage::Planned
@@ -36,10 +39,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ReceiveParcel) -> Result<A
         | Stage::Cancelled
         | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
     }
-    let was_returned = shipment.stage == Stage::Returned;
-    let held = shipment.units.clone();
-    let awaiting = awaiting(draft, number);
-    let received = received(draft, command, &held, &awaiting)?;
+    let was_returned = stage == Stage::Returned;
     let before = draft.clone();
     let (condition, units) = (command.condition, received.clone());
     draft.emit(EventDetail::ParcelReceived { shipment: number, condition, units });

@@ -98,15 +98,17 @@ fn take(case: &mut Case, step: Step, random: &mut Random) -> (String, &'static s
             case.settle();
             ("WAIT".to_owned(), "OK")
         }
-        Step::Do { by, expected_version: None, command: Command::RequestCancellation(request) } => {
-            ("RequestCancellation".to_owned(), cancel(case, by, request, random))
-        }
-        Step::Do { by, expected_version, command } => {
-            let debug = format!("{command:?}");
-            let name = debug.split('(').next().unwrap_or_default().to_owned();
-            let result = case.run(by, expected_version, command);
-            (name, result.map_or_else(|refused| refused.reason(), |_| "OK"))
-        }
+        Step::Do { by, expected_version, command } => match (expected_version, *command) {
+            (None, Command::RequestCancellation(request)) => {
+                ("RequestCancellation".to_owned(), cancel(case, by, request, random))
+            }
+            (expected_version, command) => {
+                let debug = format!("{command:?}");
+                let name = debug.split('(').next().unwrap_or_default().to_owned();
+                let result = case.run(by, expected_version, command);
+                (name, result.map_or_else(|refused| refused.reason(), |_| "OK"))
+            }
+        },
     }
 }
 

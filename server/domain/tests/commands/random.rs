@@ -324,7 +324,7 @@ pub(crate) enum Step {
     Do {
         by: Role,
         expected_version: Option<u64>,
-        command: Command,
+        command: Box<Command>,
     },
 }
 
@@ -355,7 +355,11 @@ pub(crate) fn step(random: &mut Random, order: &Order, now: Timestamp) -> Step {
         }
     };
     let versions = [Some(order.version), Some(order.version.saturating_sub(1))];
-    Step::Do { by, expected_version: random.maybe(4, |random| random.pick(&versions)).flatten(), command }
+    Step::Do {
+        by,
+        expected_version: random.maybe(4, |random| random.pick(&versions)).flatten(),
+        command: Box::new(command),
+    }
 }
 
 /// Often just to the next deadline, or one microsecond less.
