@@ -113,7 +113,7 @@ call! {
     ListPolicies(pb::ListPoliciesRequest) -> Page<Policy>,
     |answer| read_page(answer.policies, answer.next_page_token)
 }
-paged!(ListPolicies);
+paged!(ListPolicies -> Policy);
 call! {
     /// Made by [`Store::activate_policy`].
     ActivatePolicy(pb::ActivatePolicyRequest) -> Policy,

@@ -193,7 +193,7 @@ call! {
     ListWarehouses(pb::ListWarehousesRequest) -> Page<Warehouse>,
     |answer| read_page(answer.warehouses, answer.next_page_token)
 }
-paged!(ListStores, ListCarriers, ListWarehouses);
+paged!(ListStores -> StoreSettings, ListCarriers -> Carrier, ListWarehouses -> Warehouse);
 
 /// The policy a store begins with.
 #[derive(Debug, Clone)]

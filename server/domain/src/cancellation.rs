@@ -210,6 +210,24 @@ impl Part {
         self.state == PartState::Waiting && self.open_gate().is_some_and(|gate| gate.spec.kind == kind)
     }
 
+    /// Its gate of this kind ended without the fact that it waited for, and the part was refused or went on without it.
+    pub fn missed(&self, kind: GateKind) -> bool {
+        let is_missed = |gate: &Gate| {
+            let has_ended = matches!(gate.state, GateState::Refused | GateState::Closed);
+            gate.spec.kind == kind && has_ended && gate.open_time.is_some()
+        };
+        matches!(self.state, PartState::Refused | PartState::Waiting) && self.gates.iter().any(is_missed)
+    }
+
+    /// It was cancelled because the parcel was to come back, or was lost, and nobody has seen the goods since.
+    pub fn trusts_the_carrier(&self) -> bool {
+        let relies_on_return = |gate: &Gate| match gate.spec.kind {
+            GateKind::CarrierIntercept | GateKind::ParcelReceipt | GateKind::LossConfirmation => true,
+            GateKind::SellerConsent | GateKind::SupportReview | GateKind::WarehouseStop => false,
+        };
+        self.state == PartState::Cancelled && self.receipt.is_none() && self.gates.iter().any(relies_on_return)
+    }
+
     pub fn has_passed(&self, kind: GateKind) -> bool {
         self.gates.iter().any(|gate| gate.spec.kind == kind && gate.state == GateState::Passed)
     }

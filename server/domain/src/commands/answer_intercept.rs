@@ -5,11 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::draft::About;
 use super::request_cancellation::{Portion, Wish, question};
 use super::{Answer, Draft, intercepts, parts, start_preparation};
-use crate::cancellation::{GateAnswer, GateKind, GateState, PartState, Path};
+use crate::cancellation::{GateAnswer, GateKind, GateState, Path};
 use crate::incident::IncidentKind;
 use crate::policy::Verdict;
 use crate::rejection::Rejection;
-use crate::shipment::InterceptState;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerIntercept {
@@ -76,15 +75,14 @@ fn refuse(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     parts::close_if_over(draft, cancellation);
 }
 
-/// Nobody waits any more. The parcel comes all the same; whose wish was refused by then, somebody must look at.
+/// Nobody waits any more. The parcel comes all the same; whose wish was refused by then, or is with support, somebody must
+/// look at.
 fn late(draft: &mut Draft<'_>, number: u32) {
-    intercepts::advance(draft, number, InterceptState::Confirmed);
+    intercepts::confirm(draft, number);
     for (cancellation, index) in parts::asked_before(draft, number, None, GateKind::CarrierIntercept) {
         let part = &parts::cancellation_mut(draft, cancellation).parts[index];
-        let is_refused = part.state == PartState::Refused && !part.has_passed(GateKind::CarrierIntercept);
-        let about = About::gate(cancellation, number);
-        if is_refused && !draft.has_open_incident(IncidentKind::LateFact, about) {
-            draft.open_incident(IncidentKind::LateFact, about);
+        if part.missed(GateKind::CarrierIntercept) {
+            draft.open_incident_once(IncidentKind::LateFact, About::gate(cancellation, number));
         }
     }
 }

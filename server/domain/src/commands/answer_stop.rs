@@ -105,40 +105,45 @@ impl Stopped {
 pub(super) fn take(from: &UnitSet, quantities: &[LineQuantity]) -> Result<UnitSet, Rejection> {
     let mut taken = UnitSet::default();
     for LineQuantity { line, quantity } in quantities.iter().copied() {
-        let available = from.count_of(line);
+        let left = from.minus(&taken);
+        let available = left.count_of(line);
         if quantity > available {
             return Err(Rejection::QuantityUnavailable { line, requested: quantity, available });
         }
-        taken = taken.union(&from.take_highest(line, quantity));
+        taken = taken.union(&left.take_highest(line, quantity));
     }
     Ok(taken)
 }
 
 /// Nobody waits for this answer any more. What was stopped for nothing goes on; where it was stopped too late for a wish that was
-/// still alive, somebody must look at it.
+/// still alive, somebody must look at it. The same answer again changes nothing.
 fn late(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<(), Rejection> {
     let number = command.shipment;
     let asked = parts::asked_before(draft, number, command.cancellation, GateKind::WarehouseStop);
     if asked.is_empty() {
         return Err(Rejection::GateNotOpen { gate: GateKind::WarehouseStop });
     }
-    let was_answered = |(cancellation, index): &(u32, usize)| {
-        let part = draft.order.cancellation(*cancellation).map(|of| &of.parts[*index]);
-        part.is_some_and(|part| part.has_passed(GateKind::WarehouseStop) || part.state == PartState::Cancelled)
-    };
     match command.answer {
         StopAnswer::CannotStop { .. } => return Ok(()),
-        // The same again.
-        StopAnswer::Stopped { .. } if asked.iter().any(was_answered) => return Ok(()),
         StopAnswer::Stopped { .. } => {}
     }
+    let incidents = draft.order.incidents.len();
+    let mut was_withdrawn = false;
     for (cancellation, index) in asked {
-        let part = &parts::cancellation_mut(draft, cancellation).parts[index];
-        let about = About::gate(cancellation, number);
-        if part.state == PartState::Refused && !draft.has_open_incident(IncidentKind::LateFact, about) {
-            draft.open_incident(IncidentKind::LateFact, about);
+        let of = parts::cancellation_mut(draft, cancellation);
+        let mut here = of.parts.iter().filter(|part| part.shipment == number);
+        let was_answered = here.any(|part| part.has_passed(GateKind::WarehouseStop));
+        was_withdrawn |= of.parts[index].state == PartState::Withdrawn;
+        if of.parts[index].missed(GateKind::WarehouseStop) && !was_answered {
+            draft.open_incident_once(IncidentKind::LateFact, About::gate(cancellation, number));
         }
     }
-    parts::put_back(draft, number);
+    let stage = draft.order.shipment(number).map(|shipment| shipment.stage);
+    let is_stopped_for_nothing = was_withdrawn && matches!(stage, Some(Stage::Preparing | Stage::Ready));
+    let is_in = stage.is_some_and(Stage::is_before_dispatch);
+    if is_in && (is_stopped_for_nothing || draft.order.incidents.len() > incidents) {
+        draft.raise_fence(number);
+        parts::put_back(draft, number);
+    }
     Ok(())
 }

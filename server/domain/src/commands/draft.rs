@@ -98,6 +98,11 @@ impl<'a> Draft<'a> {
         policy.unwrap_or_else(|| panic!("policy version {version} of store {} is missing", self.store.id))
     }
 
+    /// Who makes the change at hand: the caller, or Belay itself where a deadline does.
+    pub(super) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
     pub(super) fn speak_for(&mut self, principal: Actor) {
         self.on_behalf_of = Some(principal);
     }
@@ -176,6 +181,14 @@ impl<'a> Draft<'a> {
         self.emit(EventDetail::ShipmentStageChanged { shipment: number, from, to, fence });
     }
 
+    /// The warehouse begins once more, and has as long as it had at first.
+    pub(super) fn prepare_anew(&mut self, number: u32) {
+        let (now, within) = (self.now, self.policy().1.preparation_within);
+        let shipment = self.shipment_mut(number);
+        shipment.prepare_by = within.map(|within| now.saturating_add(within).unwrap_or(Timestamp::MAX));
+        shipment.preparation_overdue = false;
+    }
+
     /// Lets go of a shipment that somebody kept in.
     pub(super) fn end_hold(&mut self, number: u32) {
         if self.shipment_mut(number).hold.take().is_some() {
@@ -235,13 +248,16 @@ impl<'a> Draft<'a> {
         self.emit(EventDetail::IncidentOpened { incident: number, kind });
     }
 
-    pub(super) fn has_open_incident(&self, kind: IncidentKind, about: About) -> bool {
-        let mut open = self.order.incidents.iter().filter(|incident| incident.state == IncidentState::Open);
-        open.any(|incident| {
+    /// The same contradiction is one incident, however often it is reported, and stays settled once it was.
+    pub(super) fn open_incident_once(&mut self, kind: IncidentKind, about: About) {
+        let is_known = self.order.incidents.iter().any(|incident| {
             let of =
                 About { shipment: incident.shipment, refund: incident.refund, cancellation: incident.cancellation };
             incident.kind == kind && of == about
-        })
+        });
+        if !is_known {
+            self.open_incident(kind, about);
+        }
     }
 
     /// Lets the warehouses begin once the order is paid and no part waits.

@@ -24,12 +24,12 @@ pub struct HoldShipment {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &HoldShipment) -> Result<Answer, Rejection> {
     let number = command.shipment;
     let now = draft.now;
-    let shipment = start_preparation::find(draft, number, command.fence)?;
     let left = command.until.duration_since(now);
     if left <= SignedDuration::ZERO || left > HOLD_MAX {
         let description = "must be in the future, at most 30 days from now".to_owned();
         return Err(Rejection::InvalidField(vec![FieldViolation { field: "hold_until".to_owned(), description }]));
     }
+    let shipment = start_preparation::find(draft, number, command.fence)?;
     match shipment.stage {
         Stage::Unreleased | Stage::Planned | Stage::Preparing | Stage::Ready => {}
         stage @ (Stage::InTransit

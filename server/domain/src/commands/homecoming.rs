@@ -4,19 +4,19 @@
 use super::request_cancellation::{Portion, Wish, judge};
 use super::{Draft, draft, parts};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, Deductions, Fault, PARCEL_RETURNED, Part, PartState, Path};
+use crate::cancellation::{Cancellation, Deductions, Fault, PARCEL_RETURNED, Part, PartState, Path, Receipt};
 use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::CANCELLATIONS_MAX;
 use crate::policy::RefundPlan;
+use crate::units::UnitSet;
 
-/// Opens the carrier's cancellation of what is left of a shipment, unless somebody waits for the parcel anyway.
-pub(super) fn open_if_unasked(draft: &mut Draft<'_>, number: u32) -> Option<u32> {
-    let shipment = draft.order.shipment(number)?;
-    let units = draft.order.live_units(shipment);
+/// Opens the carrier's cancellation of units that come home, or are home with this receipt.
+pub(super) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: Option<Receipt>) {
+    let Some(shipment) = draft.order.shipment(number) else { return };
     let has_room = draft.order.cancellations.len() < CANCELLATIONS_MAX;
-    if units.is_empty() || draft.order.has_waiting_part_on(number) || !has_room {
-        return None;
+    if units.is_empty() || !has_room {
+        return;
     }
     let carrier = Actor::new(Role::Carrier, shipment.carrier.as_str());
     let (policy_version, policy) = draft.policy();
@@ -29,7 +29,10 @@ pub(super) fn open_if_unasked(draft: &mut Draft<'_>, number: u32) -> Option<u32>
     };
     let judgement = judge(draft, policy, &wish, Portion { shipment: number, units });
     draft.note_asked(policy_version, judgement.asked.clone());
-    let part = part(judgement);
+    let part = Part { receipt, ..part(judgement) };
+    if part.state == PartState::Refused && is_on_record(draft, &part) {
+        return;
+    }
     draft.decided_by(policy_version, part.rule.clone());
     let cancellation = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
     let is_refused = part.state == PartState::Refused;
@@ -54,7 +57,17 @@ pub(super) fn open_if_unasked(draft: &mut Draft<'_>, number: u32) -> Option<u32>
         draft.raise_fence(number);
     }
     parts::advance(draft, cancellation);
-    Some(cancellation)
+}
+
+/// That the policy has no rule for these units is told once, not at each scan of the way.
+fn is_on_record(draft: &Draft<'_>, refused: &Part) -> bool {
+    let of_carrier = draft.order.cancellations.iter().filter(|of| of.requester.role == Role::Carrier);
+    let mut parts = of_carrier.flat_map(|of| &of.parts);
+    parts.any(|part| {
+        part.state == PartState::Refused
+            && part.shipment == refused.shipment
+            && refused.units.minus(&part.units).is_empty()
+    })
 }
 
 /// A policy that has no rule for it leaves the decision to people: the record shows that there was one to make.

@@ -3,7 +3,7 @@
 use super::Draft;
 use crate::cancellation::{GateKind, GateState};
 use crate::event::EventDetail;
-use crate::shipment::{Intercept, InterceptState};
+use crate::shipment::{Intercept, InterceptState, Stage};
 
 /// The carrier is asked.
 pub(super) fn request(draft: &mut Draft<'_>, shipment: u32) {
@@ -43,6 +43,25 @@ pub(super) fn advance(draft: &mut Draft<'_>, shipment: u32, to: InterceptState) 
     if present.is_some_and(|present| present.state < to && present.state != InterceptState::Failed) {
         set(draft, shipment, to);
     }
+}
+
+/// The carrier brings the parcel back, and did not say so before: perhaps when nobody counted on it any more.
+pub(super) fn confirm(draft: &mut Draft<'_>, shipment: u32) {
+    let present = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
+    if present.is_some_and(|present| matches!(present.state, InterceptState::Requested | InterceptState::Failed)) {
+        set(draft, shipment, InterceptState::Confirmed);
+    }
+}
+
+/// The parcel is known to come back, or is back.
+pub(super) fn is_confirmed(draft: &Draft<'_>, shipment: u32) -> bool {
+    let Some(shipment) = draft.order.shipment(shipment) else { return false };
+    let is_coming_back = matches!(shipment.stage, Stage::InTransit | Stage::Returning | Stage::Returned);
+    let is_confirmed = |intercept: Intercept| match intercept.state {
+        InterceptState::Confirmed | InterceptState::Returning | InterceptState::Received => true,
+        InterceptState::Requested | InterceptState::Failed => false,
+    };
+    is_coming_back && shipment.intercept.is_some_and(is_confirmed)
 }
 
 /// The carrier cannot, or has not. What it has confirmed stays confirmed.

@@ -12,7 +12,7 @@ use crate::cancellation::{
 use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::PAYMENT_EXPIRED;
-use crate::policy::{Effect, GateSpec, OnLost, OnTimeout, Wait};
+use crate::policy::{Effect, GateSpec, OnLost, OnTimeout, Policy, Wait};
 use crate::shipment::Stage;
 use crate::units::UnitSet;
 
@@ -121,7 +121,7 @@ pub(super) fn lose_on(draft: &mut Draft<'_>, shipment: u32) {
 /// Nothing that a warehouse or a carrier was to do will happen any more. Their gates pass if all of them say so; else support
 /// decides instead of them all.
 fn lose(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
-    let (now, by) = (draft.now, draft.caller.clone());
+    let (now, by) = (draft.now, draft.actor().clone());
     decided_as(draft, cancellation, index);
     let part = &mut cancellation_mut(draft, cancellation).parts[index];
     let awaits_a_fact =
@@ -168,7 +168,9 @@ fn open_gate(draft: &mut Draft<'_>, cancellation: u32, part: usize, gate: usize)
     let now = draft.now;
     let of = &cancellation_mut(draft, cancellation).parts[part];
     let (shipment, spec) = (of.shipment, of.gates[gate].spec.clone());
-    let respond_by = spec.respond_within.map(|wait| deadline(draft, spec.kind, shipment, wait));
+    let policy_version = cancellation_mut(draft, cancellation).policy_version;
+    let policy = draft.pinned(policy_version);
+    let respond_by = spec.respond_within.map(|wait| deadline(draft, policy, spec.kind, shipment, wait));
     let before = |respond_by: Timestamp| respond_by.checked_sub(spec.remind_before?).ok();
     let gate = &mut cancellation_mut(draft, cancellation).parts[part].gates[gate];
     gate.state = GateState::Open;
@@ -176,13 +178,29 @@ fn open_gate(draft: &mut Draft<'_>, cancellation: u32, part: usize, gate: usize)
     gate.respond_by = respond_by;
     gate.remind_at = respond_by.and_then(before).filter(|remind_at| *remind_at > now);
     draft.emit(EventDetail::GateOpened { cancellation, shipment, gate: spec.kind, respond_by });
+    if spec.kind == GateKind::WarehouseStop {
+        draft.raise_fence(shipment);
+    }
     intercepts::gate_opened(draft, shipment, spec.kind);
+    // There is one parcel: a carrier that brings it back for one wish brings it back for all. What is home already is not
+    // waited for.
+    let is_home = cancellation_mut(draft, cancellation).parts[part].receipt.is_some();
+    let has_happened = match spec.kind {
+        GateKind::CarrierIntercept => is_home || intercepts::is_confirmed(draft, shipment),
+        GateKind::ParcelReceipt => is_home,
+        GateKind::SellerConsent | GateKind::SupportReview | GateKind::WarehouseStop | GateKind::LossConfirmation => {
+            false
+        }
+    };
+    if has_happened {
+        let answer = GateAnswer::by(draft.actor().clone());
+        close_gate(draft, cancellation, part, GateState::Passed, answer);
+    }
 }
 
 /// When the time is up of whom this gate asks from now on. A warehouse counts in its own calendar, everybody else in that of
 /// the policy; calendar days are those of the store.
-pub(super) fn deadline(draft: &Draft<'_>, kind: GateKind, shipment: u32, wait: Wait) -> Timestamp {
-    let (_, policy) = draft.policy();
+pub(super) fn deadline(draft: &Draft<'_>, policy: &Policy, kind: GateKind, shipment: u32, wait: Wait) -> Timestamp {
     let warehouse = draft.order.shipment(shipment).and_then(|shipment| draft.store.warehouses.get(&shipment.warehouse));
     match (kind, warehouse) {
         (GateKind::WarehouseStop | GateKind::ParcelReceipt, Some(warehouse)) => {
@@ -307,8 +325,11 @@ fn part_ended(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
 
 /// What was stopped and is not cancelled begins again where the warehouse begins.
 pub(super) fn put_back(draft: &mut Draft<'_>, shipment: u32) {
-    if draft.order.shipment(shipment).is_some_and(|shipment| shipment.stage.is_before_dispatch()) {
+    let stage = draft.order.shipment(shipment).map(|shipment| shipment.stage);
+    if matches!(stage, Some(Stage::Preparing | Stage::Ready)) {
         draft.move_shipment(shipment, Stage::Planned);
+        draft.prepare_anew(shipment);
+        ask_again_on(draft, shipment);
     }
 }
 
@@ -324,6 +345,9 @@ pub(super) fn close_gate(draft: &mut Draft<'_>, cancellation: u32, index: usize,
     gate.remind_at = None;
     gate.answer = Some(answer);
     let kind = gate.spec.kind;
+    if kind == GateKind::WarehouseStop {
+        draft.raise_fence(shipment);
+    }
     draft.emit(EventDetail::GateClosed { cancellation, shipment, gate: kind, state });
     intercepts::gate_closed(draft, shipment, kind, state);
 }
@@ -343,8 +367,11 @@ pub(super) fn split_part(draft: &mut Draft<'_>, cancellation: u32, index: usize,
     of.parts[index].units = stays;
     of.parts.push(other);
     let last = of.parts.len() - 1;
-    for index in [index, last] {
-        expect_again(draft, cancellation, index);
+    // From a part that has ended nothing is expected any more.
+    if of.parts[index].state == PartState::Waiting {
+        for index in [index, last] {
+            expect_again(draft, cancellation, index);
+        }
     }
     Some(last)
 }

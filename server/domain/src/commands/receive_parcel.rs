@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::About;
 use super::{Answer, Draft, answer_stop, homecoming, intercepts, parts, resolve_incident, start_preparation};
-use crate::cancellation::{Gate, GateAnswer, GateKind, GateState, PartState, Receipt};
+use crate::cancellation::{Gate, GateAnswer, GateKind, GateState, PartState, Path, Receipt};
 use crate::event::EventDetail;
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::policy::GoodsCondition;
@@ -27,7 +27,10 @@ pub struct ReceiveParcel {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &ReceiveParcel) -> Result<Answer, Rejection> {
     let number = command.shipment;
     let shipment = start_preparation::find(draft, number, None)?;
-    match shipment.stage {
+    let (stage, held) = (shipment.stage, shipment.units.clone());
+    let awaiting = awaiting(draft, number);
+    let received = received(draft, command, &held, &awaiting)?;
+    match stage {
         Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning | Stage::Returned => {}
         stage @ (Stage::Unreleased
         | Stage::Planned
@@ -36,29 +39,54 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ReceiveParcel) -> Result<A
         | Stage::Cancelled
         | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
     }
-    let was_returned = shipment.stage == Stage::Returned;
-    let held = shipment.units.clone();
-    let awaiting = awaiting(draft, number);
-    let received = received(draft, command, &held, &awaiting)?;
-    let contested = contested(draft, number);
-    // The same parcel again.
-    if awaiting.is_empty() && contested.is_none() && was_returned {
-        return Ok(Answer::Shipment(number));
-    }
+    let was_returned = stage == Stage::Returned;
+    let before = draft.clone();
     let (condition, units) = (command.condition, received.clone());
     draft.emit(EventDetail::ParcelReceived { shipment: number, condition, units });
-    contested.into_iter().for_each(|incident| resolve_incident::settle_by_fact(draft, incident));
-    let unasked = received.minus(&units_of(draft, &awaiting)).minus(&draft.order.cancelled_units());
+
+    let cancelled = held.intersection(&draft.order.cancelled_units());
+    let contested = contested(draft, number);
+    note_on_cancelled(draft, command, contested.is_some(), &received);
+    // Money goes once everything is home that it goes back for.
+    let settled = contested.filter(|_| cancelled.minus(&received).is_empty());
+    settled.into_iter().for_each(|incident| resolve_incident::settle_by_fact(draft, incident));
+    let unasked = received.minus(&units_of(draft, &awaiting)).minus(&cancelled);
     pass(draft, command, awaiting, &received);
     if !unasked.is_empty() {
-        receive_unasked(draft, command, &received);
+        receive_unasked(draft, command, &unasked);
     }
     let is_home = |shipment: &Shipment| received == held || draft.order.live_units(shipment).is_empty();
-    if draft.order.shipment(number).is_some_and(is_home) {
+    if !was_returned && draft.order.shipment(number).is_some_and(is_home) {
         draft.move_shipment(number, Stage::Returned);
         intercepts::advance(draft, number, InterceptState::Received);
+        parts::ask_again_on(draft, number);
+    }
+    if draft.order == before.order {
+        *draft = before;
+        // The same parcel again changes nothing. Goods of which nothing is known otherwise, somebody must look at.
+        if !was_returned && !unasked.is_empty() {
+            draft.open_incident_once(IncidentKind::LateFact, About::shipment(number));
+        }
     }
     Ok(Answer::Shipment(number))
+}
+
+fn receipt(draft: &Draft<'_>, command: &ReceiveParcel) -> Receipt {
+    // No parcel comes from the future.
+    let receive_time = command.receive_time.unwrap_or(draft.now).min(draft.now);
+    Receipt { condition: command.condition, receive_time }
+}
+
+/// What was cancelled while it was outside is home as well.
+fn note_on_cancelled(draft: &mut Draft<'_>, command: &ReceiveParcel, is_contested: bool, received: &UnitSet) {
+    let receipt = receipt(draft, command);
+    for part in draft.order.cancellations.iter_mut().flat_map(|cancellation| &mut cancellation.parts) {
+        let was_outside = is_contested || part.path != Path::Cancel || part.trusts_the_carrier();
+        let is_back = part.shipment == command.shipment && !part.units.intersection(received).is_empty();
+        if part.state == PartState::Cancelled && part.receipt.is_none() && was_outside && is_back {
+            part.receipt = Some(receipt);
+        }
+    }
 }
 
 /// What was in the parcel. Goods that somebody waits for are taken for those.
@@ -105,9 +133,7 @@ fn units_of(draft: &Draft<'_>, parts: &[(u32, usize)]) -> UnitSet {
 
 /// Takes these parts on for the units that are back. The others of a part go on waiting.
 fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, awaiting: Vec<(u32, usize)>, received: &UnitSet) {
-    let now = draft.now;
-    // No parcel comes from the future.
-    let receive_time = command.receive_time.unwrap_or(now).min(now);
+    let (now, receipt) = (draft.now, receipt(draft, command));
     let given = GateAnswer { note: command.note.clone(), ..GateAnswer::by(draft.caller.clone()) };
     for (cancellation, index) in awaiting {
         let back = received.intersection(&units_of(draft, &[(cancellation, index)]));
@@ -116,7 +142,7 @@ fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, awaiting: Vec<(u32, usiz
         }
         parts::split_part(draft, cancellation, index, &back);
         let part = &mut parts::cancellation_mut(draft, cancellation).parts[index];
-        part.receipt = Some(Receipt { condition: command.condition, receive_time });
+        part.receipt = part.receipt.or(Some(receipt));
         // One at a time: a gate that is open is closed, one whose turn would come is passed before it does.
         let is_open = part.open_gate().is_some_and(is_met);
         for gate in part.gates.iter_mut().filter(|gate| gate.state == GateState::Queued && is_met(gate)) {
@@ -132,26 +158,30 @@ fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, awaiting: Vec<(u32, usiz
 }
 
 /// Nobody waits for these goods: somebody did until it was too late, or they come home by themselves.
-fn receive_unasked(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet) {
+fn receive_unasked(draft: &mut Draft<'_>, command: &ReceiveParcel, units: &UnitSet) {
     let number = command.shipment;
+    let receipt = receipt(draft, command);
     let asked = parts::asked_before(draft, number, None, GateKind::ParcelReceipt);
-    let too_late = asked.into_iter().find(|(cancellation, index)| {
+    // The last terms that were promised are those that stand.
+    let too_late = asked.into_iter().rev().find(|(cancellation, index)| {
         let part = draft.order.cancellation(*cancellation).map(|of| &of.parts[*index]);
-        part.is_some_and(|part| part.state == PartState::Refused && !part.units.intersection(received).is_empty())
+        part.is_some_and(|part| part.state == PartState::Refused && !part.units.intersection(units).is_empty())
     });
     match too_late {
         Some((cancellation, index)) => {
-            let receipt = Receipt { condition: command.condition, receive_time: draft.now };
-            parts::cancellation_mut(draft, cancellation).parts[index].receipt = Some(receipt);
-            let about = About::gate(cancellation, number);
-            if !draft.has_open_incident(IncidentKind::LateFact, about) {
-                draft.open_incident(IncidentKind::LateFact, about);
+            let part = &parts::cancellation_mut(draft, cancellation).parts[index];
+            if part.receipt.is_none() {
+                let back = part.units.intersection(units);
+                parts::split_part(draft, cancellation, index, &back);
+                parts::cancellation_mut(draft, cancellation).parts[index].receipt = Some(receipt);
             }
+            draft.open_incident_once(IncidentKind::LateFact, About::gate(cancellation, number));
         }
         None => {
-            let opened = homecoming::open_if_unasked(draft, number);
-            let awaiting = opened.map(|_| awaiting(draft, number)).unwrap_or_default();
-            pass(draft, command, awaiting, received);
+            let units = units.minus(&draft.order.claimed_units());
+            homecoming::open(draft, number, units.clone(), Some(receipt));
+            let awaiting = awaiting(draft, number);
+            pass(draft, command, awaiting, &units);
         }
     }
 }

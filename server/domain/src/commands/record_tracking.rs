@@ -54,12 +54,11 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     match effect {
         Effect::RecordOnly => {}
         Effect::Move(to) => {
-            let was_taken_whole = is_taken_whole(draft, number);
+            let was_given_up = is_given_up(draft, number);
             draft.end_hold(number);
             draft.move_shipment(number, to);
             follow(draft, number, to);
-            // Given up on the carrier's word that it would not arrive.
-            if to == Stage::Delivered && was_taken_whole {
+            if to == Stage::Delivered && was_given_up {
                 contest(draft, number);
             }
         }
@@ -117,7 +116,11 @@ fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
         Stage::Returning | Stage::Returned => {
             intercepts::advance(draft, number, InterceptState::Returning);
             parts::ask_again_on(draft, number);
-            homecoming::open_if_unasked(draft, number);
+            // Who waits for some of it waits for the parcel; what else is in it, its receipt will show.
+            if !draft.order.has_waiting_part_on(number) {
+                let units = draft.order.shipment(number).map(|shipment| draft.order.live_units(shipment));
+                homecoming::open(draft, number, units.unwrap_or_default(), None);
+            }
         }
         Stage::Unreleased
         | Stage::Planned
@@ -130,14 +133,18 @@ fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
     }
 }
 
-fn is_taken_whole(draft: &Draft<'_>, number: u32) -> bool {
-    draft.order.shipment(number).is_some_and(|shipment| draft.order.live_units(shipment).is_empty())
+/// Units of it were cancelled on the carrier's word that they would not arrive: it brings them back, or has lost them.
+fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
+    let Some(shipment) = draft.order.shipment(number) else { return false };
+    let mut parts = draft.order.cancellations.iter().flat_map(|cancellation| &cancellation.parts);
+    let is_taken_as_lost = shipment.stage == Stage::Lost && draft.order.live_units(shipment).is_empty();
+    is_taken_as_lost || parts.any(|part| part.shipment == number && part.trusts_the_carrier())
 }
 
 /// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is paid back for it until the
 /// goods are home or support has decided.
 fn contest(draft: &mut Draft<'_>, number: u32) {
-    draft.open_incident(IncidentKind::CancelledYetShipped, About::shipment(number));
+    draft.open_incident_once(IncidentKind::CancelledYetShipped, About::shipment(number));
     let due = draft.order.refunds.iter().filter(|refund| refund.state == RefundState::Due);
     let contested = due.filter(|refund| draft.order.is_contested(refund.cancellation));
     for refund in contested.map(|refund| refund.number).collect::<Vec<_>>() {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draft::NewRefund;
+use super::draft::{About, NewRefund};
 use super::{Answer, Draft, draft, parts};
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, Part, PartState};
@@ -111,7 +111,9 @@ fn refundable(order: &Order, refund: &Refund) -> i64 {
     let Some(payment) = order.payment(refund.payment) else { return 0 };
     let brought = match refund.kind {
         RefundKind::Refund => payment.captured - payment.returned_outside,
-        RefundKind::Void => payment.authorized,
+        RefundKind::Void if payment.is_uncaptured_authorization() => payment.authorized,
+        // What was captured is refunded, and what holds no more need not be released.
+        RefundKind::Void => 0,
     };
     let stands = |other: &&Refund| {
         other.number != refund.number
@@ -148,8 +150,27 @@ fn held_back(order: &Order, incident: &Incident) -> Vec<u32> {
 
 fn release_refunds(draft: &mut Draft<'_>, incident: &Incident) {
     for refund in held_back(&draft.order, incident) {
-        draft.move_refund(refund, RefundState::Due);
+        match has_its_money(&draft.order, refund) {
+            true => draft.move_refund(refund, RefundState::Due),
+            // It went back outside meanwhile.
+            false => draft.open_incident(IncidentKind::RefundMismatch, About::refund(refund)),
+        }
     }
+}
+
+/// Its payment still has as much, after all that went back and all that may be on its way.
+fn has_its_money(order: &Order, number: u32) -> bool {
+    let Some(refund) = order.refund(number) else { return false };
+    let Some(payment) = order.payment(refund.payment) else { return false };
+    let goes_first = |other: &&Refund| {
+        other.number != number
+            && other.payment == refund.payment
+            && other.kind == RefundKind::Refund
+            && other.state.counts()
+            && other.state != RefundState::Blocked
+    };
+    let gone: i64 = order.refunds.iter().filter(goes_first).map(|other| other.amounts.total()).sum();
+    refund.kind == RefundKind::Void || payment.captured - payment.returned_outside - gone >= refund.amounts.total()
 }
 
 /// A new row, and so a new key towards the provider, stands for one that failed or is held back.

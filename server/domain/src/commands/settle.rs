@@ -68,7 +68,8 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     };
     // What was sent without being paid, and is not back: somebody must settle that.
     let is_gone = |stage: Stage| stage.is_dispatched() && stage != Stage::Returned;
-    let gone: Vec<u32> = draft.order.shipments.iter().filter(|s| is_gone(s.stage)).map(|s| s.number).collect();
+    let was_sold = |shipment: &&Shipment| is_gone(shipment.stage) && !draft.order.live_units(shipment).is_empty();
+    let gone: Vec<u32> = draft.order.shipments.iter().filter(was_sold).map(|shipment| shipment.number).collect();
     let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
     let parts: Vec<Part> = draft.order.shipments.iter().filter_map(part).collect();
     draft.order.cancellations.push(Cancellation {
@@ -90,7 +91,7 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     draft.decided_by(policy_version, Some("unpaid".to_owned()));
     draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: PAYMENT_EXPIRED.to_owned() });
     for shipment in gone {
-        draft.open_incident(IncidentKind::CancelledYetShipped, About::shipment(shipment));
+        draft.open_incident_once(IncidentKind::CancelledYetShipped, About::shipment(shipment));
     }
     parts::advance(draft, number);
 }
@@ -133,16 +134,20 @@ fn remind_of_gates(draft: &mut Draft<'_>, due: Timestamp) {
         for part in cancellation.parts.iter_mut().filter(|part| part.state == PartState::Waiting) {
             for gate in part.gates.iter_mut().filter(|gate| gate.remind_at.is_some_and(|at| at <= due)) {
                 gate.remind_at = None;
-                reminders.push(EventDetail::GateReminder {
+                let reminder = EventDetail::GateReminder {
                     cancellation: cancellation.number,
                     shipment: part.shipment,
                     gate: gate.spec.kind,
                     respond_by: gate.respond_by,
-                });
+                };
+                reminders.push((cancellation.policy_version, part.rule.clone(), reminder));
             }
         }
     }
-    reminders.into_iter().for_each(|reminder| draft.emit(reminder));
+    for (policy_version, rule, reminder) in reminders {
+        draft.decided_by(policy_version, rule);
+        draft.emit(reminder);
+    }
 }
 
 /// From now on the buyer may cancel as anybody may.

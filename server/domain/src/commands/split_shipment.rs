@@ -22,6 +22,7 @@ pub struct SplitShipment {
 
 pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<Answer, Rejection> {
     let number = command.shipment;
+    check_parcels(&command.parcels)?;
     let shipment = start_preparation::find(draft, number, command.fence)?.clone();
     let contents = contents(&draft.order.live_units(&shipment), &command.parcels)?;
     let stage = match shipment.stage {
@@ -61,8 +62,12 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
             split_from: Some(number),
             ..shipment.clone()
         };
+        let begins_anew = parcel.stage != shipment.stage;
         into.push(parcel.number);
         draft.order.shipments.push(parcel);
+        if begins_anew {
+            draft.prepare_anew(into[index]);
+        }
     }
     // What is cancelled already stays behind.
     let cancelled = draft.order.cancelled_units();
@@ -79,11 +84,19 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
     Ok(Answer::Shipment(number))
 }
 
-/// The units of each parcel. Every unit must be in one, and no parcel is empty.
-fn contents(live: &UnitSet, parcels: &[Vec<LineQuantity>]) -> Result<Vec<UnitSet>, Rejection> {
+/// No parcel is empty.
+fn check_parcels(parcels: &[Vec<LineQuantity>]) -> Result<(), Rejection> {
     if parcels.len() < 2 {
         return Err(invalid("must be at least two"));
     }
+    match parcels.iter().position(|parcel| parcel.iter().all(|content| content.quantity == 0)) {
+        Some(index) => Err(invalid(format!("must hold a unit each: [{index}] is empty"))),
+        None => Ok(()),
+    }
+}
+
+/// The units of each parcel. Every unit must be in one.
+fn contents(live: &UnitSet, parcels: &[Vec<LineQuantity>]) -> Result<Vec<UnitSet>, Rejection> {
     let mut left = live.clone();
     let mut contents = Vec::with_capacity(parcels.len());
     for parcel in parcels {

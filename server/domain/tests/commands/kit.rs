@@ -145,7 +145,10 @@ impl Cart {
     }
 
     pub(crate) fn place_under(&self, policy: Policy) -> Case {
-        let store = store(policy);
+        self.place_in(store(policy))
+    }
+
+    pub(crate) fn place_in(&self, store: StoreFacts) -> Case {
         let caller = Actor::new(Role::Storefront, "shop");
         let decision = self.decide(&store, &caller).unwrap_or_else(|refused| panic!("refused: {refused:?}"));
         Case { order: decision.order.clone(), store, now: PLACED, caller, last: decision, counter: 0 }

@@ -38,7 +38,12 @@ fn each_rung_shows_once_those_before_it_are_mended() {
         ("STAGE_MISMATCH", |a| {
             a.case.prepare(2).unwrap();
             a.case.cancel(Wish::shipment(2)).unwrap();
+            a.case.hold(2, a.case.now + SignedDuration::from_hours(1)).unwrap();
             (a.shipment, a.fence) = (2, a.case.shipment(2).fence);
+        }),
+        ("SHIPMENT_HELD", |a| {
+            a.case.release_hold(2).unwrap();
+            a.fence = a.case.shipment(2).fence;
         }),
         ("SHIPMENT_BARRED", |a| {
             a.case.wait(SignedDuration::from_hours(48)).settle();

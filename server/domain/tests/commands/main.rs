@@ -3,21 +3,32 @@
 //! A ladder has one file per command and shows the refusals in their order of precedence. The other files are tables of the
 //! state machines; `properties` drives random commands and holds the invariants against them.
 
+mod acts;
 mod cancellations;
+mod invariants;
 mod kit;
+mod ladder_answer_intercept;
+mod ladder_answer_stop;
+mod ladder_approve_cancellation;
 mod ladder_create_order;
 mod ladder_dispatch_shipment;
+mod ladder_hold_shipment;
 mod ladder_lease_refunds;
 mod ladder_mark_ready;
+mod ladder_receive_parcel;
 mod ladder_record_payment;
 mod ladder_record_refund_result;
 mod ladder_record_tracking;
 mod ladder_request_cancellation;
+mod ladder_resolve_incident;
+mod ladder_split_shipment;
 mod ladder_start_preparation;
+mod ladder_withdraw_cancellation;
 mod order_state;
 mod payments;
 mod previews;
 mod properties;
+mod random;
 mod refunds;
 mod rejections;
 mod scope;

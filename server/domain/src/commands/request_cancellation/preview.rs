@@ -145,7 +145,7 @@ fn all_paths(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_>, portion: &Port
 
 fn granted(draft: &Draft<'_>, policy: &Policy, shipment: u32, allowed: Allowed) -> PreviewedVerdict {
     let gate = |spec: GateSpec| {
-        let respond_by = spec.respond_within.map(|wait| parts::deadline(draft, spec.kind, shipment, wait));
+        let respond_by = spec.respond_within.map(|wait| parts::deadline(draft, policy, spec.kind, shipment, wait));
         PreviewedGate { spec, respond_by }
     };
     let has_no_label = allowed.label == Some(LabelState::UnavailableInRegion);

@@ -1,0 +1,112 @@
+//! What sellers, support, warehouses and carriers do to a [`Case`], each in a line.
+
+use belay_domain::actor::Role;
+use belay_domain::cancellation::GateState;
+use belay_domain::commands::{
+    Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, HoldShipment, InterceptAnswer, ReceiveParcel,
+    RejectCancellation, ReleaseHold, ResolveIncident, SplitShipment, StopAnswer, WithdrawCancellation,
+};
+use belay_domain::incident::Resolution;
+use belay_domain::policy::{GoodsCondition, Policy};
+use belay_domain::rejection::{LineQuantity, Rejection};
+use jiff::Timestamp;
+
+use crate::kit::{Case, PLAIN, policy};
+
+type Done = Result<Answer, Rejection>;
+
+/// `(line, quantity)` each.
+pub(crate) fn quantities(lines: &[(u32, u32)]) -> Vec<LineQuantity> {
+    lines.iter().map(|&(line, quantity)| LineQuantity { line, quantity }).collect()
+}
+
+/// `PLAIN`, and what has left comes back by any other path once these gates have passed.
+pub(crate) fn outside(gates: &[&str]) -> Policy {
+    let gates = gates.join(", ");
+    let when = "{stage: [IN_TRANSIT, DELIVERED, LOST, RETURNING, RETURNED], \
+                path: [INTERCEPT, REFUSE_DELIVERY, RETURN_UNOPENED, RETURN_OPENED]}";
+    policy(&format!("\n  - {{id: outside, when: {when}, allow: {{gates: [{gates}], refund: FULL}}}}{PLAIN}"))
+}
+
+impl Case {
+    pub(crate) fn approve(&mut self, by: Role, cancellation: u32) -> Done {
+        self.run(by, None, Command::ApproveCancellation(ApproveCancellation { cancellation, note: None }))
+    }
+
+    pub(crate) fn reject(&mut self, by: Role, cancellation: u32) -> Done {
+        let code = "PACKED_ALREADY".to_owned();
+        let command = RejectCancellation { cancellation, code, note: None, evidence: vec!["photo-1".to_owned()] };
+        self.run(by, None, Command::RejectCancellation(command))
+    }
+
+    pub(crate) fn withdraw(&mut self, by: Role, cancellation: u32) -> Done {
+        self.run(by, None, Command::WithdrawCancellation(WithdrawCancellation { cancellation }))
+    }
+
+    /// Everything that was asked.
+    pub(crate) fn stop(&mut self, shipment: u32) -> Done {
+        self.stop_some(shipment, &[])
+    }
+
+    pub(crate) fn stop_some(&mut self, shipment: u32, lines: &[(u32, u32)]) -> Done {
+        let answer = StopAnswer::Stopped { quantities: quantities(lines), stage_seen: None, put_back: Vec::new() };
+        self.answer_stop(shipment, answer)
+    }
+
+    pub(crate) fn cannot_stop(&mut self, shipment: u32) -> Done {
+        self.answer_stop(shipment, StopAnswer::CannotStop { code: Some("HANDED_OVER".to_owned()) })
+    }
+
+    fn answer_stop(&mut self, shipment: u32, answer: StopAnswer) -> Done {
+        let command = AnswerStop { shipment, cancellation: None, answer, note: None };
+        self.run(Role::Warehouse, None, Command::AnswerStop(command))
+    }
+
+    pub(crate) fn confirm_intercept(&mut self, shipment: u32) -> Done {
+        self.answer_intercept(shipment, InterceptAnswer::Confirmed)
+    }
+
+    pub(crate) fn cannot_intercept(&mut self, shipment: u32) -> Done {
+        self.answer_intercept(shipment, InterceptAnswer::CannotIntercept { code: None })
+    }
+
+    fn answer_intercept(&mut self, shipment: u32, answer: InterceptAnswer) -> Done {
+        self.run(Role::Carrier, None, Command::AnswerIntercept(AnswerIntercept { shipment, answer, note: None }))
+    }
+
+    /// What somebody waits for, or the whole parcel.
+    pub(crate) fn receive(&mut self, shipment: u32, condition: GoodsCondition) -> Done {
+        self.receive_some(shipment, condition, &[])
+    }
+
+    pub(crate) fn receive_some(&mut self, shipment: u32, condition: GoodsCondition, lines: &[(u32, u32)]) -> Done {
+        let quantities = quantities(lines);
+        let command = ReceiveParcel { shipment, condition, quantities, receive_time: None, note: None };
+        self.run(Role::Warehouse, None, Command::ReceiveParcel(command))
+    }
+
+    pub(crate) fn hold(&mut self, shipment: u32, until: Timestamp) -> Done {
+        let command = HoldShipment { shipment, fence: None, until, note: None };
+        self.run(Role::Seller, None, Command::HoldShipment(command))
+    }
+
+    pub(crate) fn release_hold(&mut self, shipment: u32) -> Done {
+        self.run(Role::Seller, None, Command::ReleaseHold(ReleaseHold { shipment, fence: None }))
+    }
+
+    /// Each parcel as a list of `(line, quantity)`.
+    pub(crate) fn split(&mut self, shipment: u32, parcels: &[&[(u32, u32)]]) -> Done {
+        let parcels = parcels.iter().map(|parcel| quantities(parcel)).collect();
+        self.run(Role::Warehouse, None, Command::SplitShipment(SplitShipment { shipment, fence: None, parcels }))
+    }
+
+    pub(crate) fn resolve(&mut self, incident: u32, resolution: Resolution) -> Done {
+        let command = ResolveIncident { incident, resolution, note: None };
+        self.run(Role::Support, None, Command::ResolveIncident(command))
+    }
+
+    /// Of the gates of a part, in order.
+    pub(crate) fn gates(&self, cancellation: u32, part: usize) -> Vec<GateState> {
+        self.part(cancellation, part).gates.iter().map(|gate| gate.state).collect()
+    }
+}

@@ -1,0 +1,300 @@
+//! What is true of every order, and of every step from one state of it to the next, whatever the commands were.
+//!
+//! Like `random` this knows nothing of the tests around it, so that a test of a running server may hold its orders against the
+//! same rules. The names M1 to L1 are those of the design.
+
+use belay_domain::cancellation::{Cancellation, GateKind, GateState, Part, PartState, Path};
+use belay_domain::incident::{IncidentKind, IncidentState};
+use belay_domain::money::Amounts;
+use belay_domain::order::{Order, OrderState};
+use belay_domain::refund::{Refund, RefundKind, RefundState};
+use belay_domain::shipment::{Shipment, Stage};
+use belay_domain::units::{UnitRange, UnitSet};
+use jiff::Timestamp;
+
+/// Holds an order against all that is true of any.
+pub(crate) fn check(order: &Order, now: Timestamp) {
+    check_money(order);
+    check_unit_money(order);
+    check_units(order);
+    check_shipments(order);
+    check_cancellations(order);
+    check_deadlines(order, now);
+}
+
+fn components(amounts: Amounts) -> [i64; 3] {
+    [amounts.goods, amounts.tax, amounts.shipping]
+}
+
+/// The rows that stand for money: one that was tried again stands for none, the row that tries again does in its place.
+fn standing(order: &Order, kind: RefundKind) -> impl Iterator<Item = &Refund> + Clone {
+    let is_retried = |number| order.refunds.iter().any(|refund| refund.retry_of == Some(number));
+    order.refunds.iter().filter(move |refund| refund.kind == kind && !is_retried(refund.number))
+}
+
+/// M1, S3, and that nothing is kept that is not due.
+fn check_money(order: &Order) {
+    for kind in [RefundKind::Refund, RefundKind::Void] {
+        let rows = standing(order, kind);
+        let back: Amounts = rows.clone().map(|refund| refund.amounts).sum();
+        for ((back, credited), total) in
+            components(back).into_iter().zip(components(order.credited())).zip(components(order.total()))
+        {
+            assert!(0 <= back && back <= credited && credited <= total, "{kind}: {back} of {credited} of {total}");
+        }
+        let is_money = |refund: &Refund| refund.amounts.excess >= 0 && refund.amounts.total() > 0;
+        assert!(rows.clone().all(|refund| is_money(refund) || kind == RefundKind::Void));
+    }
+    let mut kept = 0;
+    for payment in &order.payments {
+        let rows = standing(order, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
+        let back: i64 = rows.clone().map(|refund| refund.amounts.total()).sum();
+        assert!(back <= payment.captured, "payment {} of {} gives back {back}", payment.number, payment.captured);
+        kept += (payment.captured - payment.returned_outside - back).max(0);
+        // What has not been sent yet has its money.
+        let can_be_sent = |refund: &&Refund| refund.state.counts() && refund.state != RefundState::Blocked;
+        let sent: i64 = rows.clone().filter(can_be_sent).map(|refund| refund.amounts.total()).sum();
+        if rows.clone().any(|refund| refund.state == RefundState::Due) {
+            assert!(sent + payment.returned_outside <= payment.captured, "payment {} pays twice", payment.number);
+        }
+        if order.state == OrderState::ClosedUnpaid {
+            assert!(back + payment.returned_outside >= payment.captured, "a closed unpaid order keeps nothing");
+            assert!(payment.returned_outside > 0 || back == payment.captured);
+        }
+    }
+    assert!(kept <= order.amount_due().max(0), "{kept} is kept and {} due", order.amount_due());
+    if order.state == OrderState::ClosedUnpaid {
+        assert_eq!(order.amount_due(), 0);
+    }
+    for refund in &order.refunds {
+        let is_contested = order.is_contested(refund.cancellation);
+        assert!(refund.state != RefundState::Due || !is_contested, "no money leaves for what was scanned out");
+        // BLOCKED only by an incident.
+        let holds = |kind, about| {
+            let mut open = order.incidents.iter().filter(|incident| incident.state == IncidentState::Open);
+            open.any(|incident| incident.kind == kind && incident.refund == about)
+        };
+        let is_held = is_contested || holds(IncidentKind::RefundMismatch, Some(refund.number));
+        assert!(refund.state != RefundState::Blocked || is_held, "refund {} is held for nothing", refund.number);
+    }
+}
+
+/// M2: what single units carry adds up to the totals, however the shipments were split.
+fn check_unit_money(order: &Order) {
+    let single = |line: u32, first: u32| order.amounts_of(&UnitSet::new([UnitRange { line, first, count: 1 }]));
+    let units = order.lines.iter().flat_map(|line| (0..line.quantity).map(|index| single(line.number, index)));
+    let shipping = order.shipments.iter().map(Shipment::shipping_amounts);
+    assert_eq!(units.chain(shipping).sum::<Amounts>(), order.total());
+}
+
+fn all_parts(order: &Order) -> impl Iterator<Item = &Part> {
+    order.cancellations.iter().flat_map(|cancellation| &cancellation.parts)
+}
+
+/// M3: every unit is in one shipment and has one end.
+fn check_units(order: &Order) {
+    let of = |sets: Vec<&UnitSet>| {
+        let count: u32 = sets.iter().map(|set| set.count()).sum();
+        let union: UnitSet = sets.iter().flat_map(|set| set.ranges().iter().copied()).collect();
+        assert_eq!(union.count(), count, "the sets are disjoint");
+        union
+    };
+    assert_eq!(of(order.shipments.iter().map(|shipment| &shipment.units).collect()), order.units());
+    let parts =
+        |state| all_parts(order).filter(move |part| part.state == state).map(|part| &part.units).collect::<Vec<_>>();
+    let (claimed, cancelled) = (of(parts(PartState::Waiting)), of(parts(PartState::Cancelled)));
+    assert!(claimed.intersection(&cancelled).is_empty());
+    assert!(order.shipped_units().count() + cancelled.count() <= order.units().count());
+    for part in all_parts(order).filter(|part| matches!(part.state, PartState::Waiting | PartState::Cancelled)) {
+        let held = order.shipment(part.shipment).map(|shipment| shipment.units.clone()).unwrap_or_default();
+        assert!(!part.units.is_empty() && part.units.minus(&held).is_empty(), "{part:?} is of its shipment");
+    }
+}
+
+fn check_shipments(order: &Order) {
+    for shipment in &order.shipments {
+        let is_empty = order.live_units(shipment).is_empty();
+        let is_over = matches!(shipment.stage, Stage::Cancelled | Stage::Split);
+        assert!(!is_over || is_empty, "a shipment that is over has no live units");
+        let is_in = shipment.stage.is_before_dispatch();
+        assert!(!(is_in && is_empty), "what has no live units does not wait to leave");
+        let is_released = is_in && shipment.stage != Stage::Unreleased;
+        assert!(!is_released || order.paid_time.is_some(), "only what is paid is packed");
+        let may_go = order.paid_time.is_some() && !order.has_waiting_parts();
+        assert!(!(may_go && shipment.stage == Stage::Unreleased), "what is paid and waits for nobody is released");
+        assert!(shipment.hold.is_none() || is_in, "what has left is held by nobody");
+        check_dispatched_or_cancelled(order, shipment);
+    }
+}
+
+/// S1. A shipment of which nothing is left is outside without an incident only where it had left before its last unit was
+/// cancelled; then the policy knew, or the carrier's word stood for it.
+fn check_dispatched_or_cancelled(order: &Order, shipment: &Shipment) {
+    let is_outside = shipment.stage.is_dispatched() && order.live_units(shipment).is_empty();
+    if !is_outside || shipment.units.is_empty() || has_left_contested(order, shipment.number) {
+        return;
+    }
+    let left = shipment.dispatch_time.into_iter().chain(shipment.deliver_time).min();
+    let took = |of: &&Cancellation| {
+        of.parts.iter().any(|part| part.state == PartState::Cancelled && part.shipment == shipment.number)
+    };
+    let mut took = order.cancellations.iter().filter(took);
+    let is_later = |of: &Cancellation| of.close_time.is_none_or(|closed| Some(closed) >= left);
+    assert!(took.any(is_later), "shipment {} left though it was cancelled", shipment.number);
+}
+
+/// There is, or was, an incident about it.
+fn has_left_contested(order: &Order, shipment: u32) -> bool {
+    let mut incidents = order.incidents.iter();
+    incidents.any(|incident| incident.kind == IncidentKind::CancelledYetShipped && incident.shipment == Some(shipment))
+}
+
+fn check_cancellations(order: &Order) {
+    for cancellation in &order.cancellations {
+        let waits = cancellation.parts.iter().any(|part| part.state == PartState::Waiting);
+        assert_eq!(cancellation.close_time.is_none(), waits, "cancellation {}", cancellation.number);
+        for part in &cancellation.parts {
+            let open = part.gates.iter().filter(|gate| gate.state == GateState::Open).count();
+            assert_eq!(open, usize::from(part.state == PartState::Waiting), "who waits, waits for one: {part:?}");
+            let is_queued = part.gates.iter().any(|gate| gate.state == GateState::Queued);
+            assert!(!is_queued || part.state == PartState::Waiting, "what has ended asks nobody: {part:?}");
+            assert_eq!(part.refused_reason.is_some(), part.state == PartState::Refused);
+            let all_passed = part.gates.iter().all(|gate| gate.state == GateState::Passed || has_review(part));
+            assert!(part.state != PartState::Cancelled || all_passed, "what is cancelled has passed: {part:?}");
+        }
+    }
+}
+
+/// Support stands for whoever kept silent.
+fn has_review(part: &Part) -> bool {
+    part.has_passed(GateKind::SupportReview)
+}
+
+/// L1: nothing waits past its deadline.
+fn check_deadlines(order: &Order, now: Timestamp) {
+    let is_past = |deadline: Option<Timestamp>| deadline.is_some_and(|deadline| deadline <= now);
+    assert!(!is_past(order.next_due()), "due at {:?}", order.next_due());
+    assert!(order.state != OrderState::AwaitingPayment || order.pay_by > now);
+    assert!(!is_past(order.verified_at));
+    for gate in all_parts(order).flat_map(|part| &part.gates) {
+        let is_late = is_past(gate.respond_by) || is_past(gate.remind_at);
+        assert!(gate.state != GateState::Open || !is_late, "{gate:?} is open");
+    }
+    for refund in &order.refunds {
+        assert!(refund.state != RefundState::Submitted || !is_past(refund.lease_until), "{refund:?} is submitted");
+    }
+    assert!(order.shipments.iter().all(|shipment| !is_past(shipment.hold_ends())));
+}
+
+/// What one command may not undo, and what must not leave.
+pub(crate) fn check_step(before: &Order, after: &Order) {
+    let is_final = matches!(before.state, OrderState::Cancelled | OrderState::ClosedUnpaid);
+    assert!(!is_final || after.state == before.state, "{} became {}", before.state, after.state);
+    assert!(before.paid_time.is_none() || after.paid_time == before.paid_time);
+    assert!(after.update_time >= before.update_time);
+    for (was, is) in before.refunds.iter().zip(&after.refunds) {
+        check_refund_step(was, is);
+    }
+    for (was, is) in before.incidents.iter().zip(&after.incidents) {
+        assert!(was.state == IncidentState::Open || was == is, "what is settled stays settled");
+    }
+    for (was, is) in before.cancellations.iter().zip(&after.cancellations) {
+        check_cancellation_step(was, is);
+    }
+    for (was, is) in before.shipments.iter().zip(&after.shipments) {
+        check_shipment_step(before, after, was, is);
+    }
+    let counts = |order: &Order| {
+        let of = [order.payments.len(), order.shipments.len(), order.cancellations.len()];
+        (of, order.refunds.len(), order.incidents.len())
+    };
+    assert!(counts(before) <= counts(after), "nothing is ever taken off an order");
+}
+
+fn check_refund_step(was: &Refund, is: &Refund) {
+    use RefundState::{Blocked, Dropped, Due, Failed, Settled, Submitted, Unknown};
+    assert_eq!((was.number, was.amounts, was.payment), (is.number, is.amounts, is.payment));
+    let may_become: &[RefundState] = match was.state {
+        // One command may settle a lease that has ended and record what came of it.
+        Due => &[Due, Blocked, Submitted],
+        Blocked => &[Blocked, Due, Dropped],
+        Submitted | Unknown => &[Submitted, Unknown, Settled, Failed],
+        Settled => &[Settled, Failed],
+        Failed => &[Failed],
+        Dropped => &[Dropped],
+    };
+    assert!(may_become.contains(&is.state), "refund {}: {} became {}", was.number, was.state, is.state);
+}
+
+/// What is over stays as it was, but for one thing: goods that come too late, or after all, are noted on the part that they are
+/// of.
+fn check_cancellation_step(was: &Cancellation, is: &Cancellation) {
+    for (was, is) in was.parts.iter().zip(&is.parts) {
+        assert!(was.state == PartState::Waiting || was.state == is.state, "{} became {}", was.state, is.state);
+        assert!(was.receipt.is_none() || was.receipt == is.receipt, "goods come home once");
+    }
+    if was.close_time.is_none() {
+        return;
+    }
+    let but_parts = |of: &Cancellation| Cancellation { parts: Vec::new(), ..of.clone() };
+    assert_eq!(but_parts(was), but_parts(is), "a closed cancellation does not change");
+    for state in PartState::ALL {
+        let sums = |of: &Cancellation| {
+            let parts = || of.parts.iter().filter(|part| part.state == *state);
+            let units: UnitSet = parts().flat_map(|part| part.units.ranges().iter().copied()).collect();
+            (units, parts().map(|part| part.refund).sum::<Amounts>())
+        };
+        assert_eq!(sums(was), sums(is), "a closed cancellation does not change");
+    }
+}
+
+fn check_shipment_step(before: &Order, after: &Order, was: &Shipment, is: &Shipment) {
+    assert!(is.fence >= was.fence);
+    let claimed = |order: &Order| was.units.intersection(&order.claimed_units());
+    let cancelled = |order: &Order| was.units.intersection(&order.cancelled_units());
+    let is_changed = claimed(before) != claimed(after) || cancelled(before) != cancelled(after);
+    assert!(!is_changed || is.fence > was.fence, "a cancellation on shipment {} moves its fence", was.number);
+    let is_held_otherwise = was.hold.is_some() != is.hold.is_some();
+    assert!(!is_held_otherwise || is.fence > was.fence, "a hold on shipment {} moves its fence", was.number);
+
+    let is_final = matches!(was.stage, Stage::Returned | Stage::Split);
+    assert!(!is_final || is.stage == was.stage, "{} became {}", was.stage, is.stage);
+    let is_out = is.stage.is_dispatched();
+    assert!(was.stage != Stage::Cancelled || is_out || is.stage == was.stage, "{}", is.stage);
+    let is_back_in = is.stage.is_before_dispatch() && !was.stage.is_before_dispatch();
+    assert!(!is_back_in, "shipment {} has left and is not {}", was.number, is.stage);
+    let is_released = (was.stage, is.stage) == (Stage::Unreleased, Stage::Planned);
+    assert!(!(is_released && after.has_waiting_parts()), "shipment {} is released while a part waits", is.number);
+
+    // S1, step by step: nothing leaves of which nothing is left, and what is given up for lost or coming back does not arrive,
+    // without an incident.
+    let is_contested = has_left_contested(after, is.number);
+    let leaves = !was.stage.is_dispatched() && is_out;
+    assert!(!leaves || is_contested || !before.live_units(was).is_empty(), "shipment {} leaves empty", is.number);
+    let given_up = |part: &Part| part.shipment == was.number && part.trusts_the_carrier();
+    let arrives = was.stage != Stage::Delivered && is.stage == Stage::Delivered;
+    assert!(!arrives || is_contested || !all_parts(before).any(given_up), "shipment {} arrives", is.number);
+    let closes_unpaid = before.state != OrderState::ClosedUnpaid && after.state == OrderState::ClosedUnpaid;
+    let is_gone = is_out && is.stage != Stage::Returned && !before.live_units(was).is_empty();
+    assert!(!(closes_unpaid && is_gone) || is_contested, "shipment {} was sent and never paid", is.number);
+    check_cancelled_outside(before, after, was, is);
+}
+
+/// S1: units that have left are cancelled on somebody's word for where they are, or by a policy that knew that they had left.
+fn check_cancelled_outside(before: &Order, after: &Order, was: &Shipment, is: &Shipment) {
+    if !is.stage.is_dispatched() || was.stage.is_dispatched() {
+        return;
+    }
+    let newly = |part: &&Part| {
+        let units = part.units.minus(&before.cancelled_units());
+        part.state == PartState::Cancelled && part.shipment == is.number && !units.is_empty()
+    };
+    // In the very step in which it leaves nothing is cancelled but what stays in, is home again or never arrives.
+    for part in all_parts(after).filter(newly) {
+        let is_explained = part.receipt.is_some()
+            || part.trusts_the_carrier()
+            || matches!(part.path, Path::Cancel | Path::RefuseDelivery)
+            || has_left_contested(after, is.number);
+        assert!(is_explained, "{part:?} is cancelled while it leaves");
+    }
+}
