@@ -118,7 +118,7 @@ async fn a_gate_between_others_and_a_part_after_others_come_back_in_their_places
     let mut after = before.clone();
     after.version += 1;
     let part = &mut after.cancellations[0].parts[1];
-    part.gates.insert(1, gate(GateKind::CarrierIntercept));
+    part.gates.insert(0, gate(GateKind::CarrierIntercept));
     part.gates.insert(3, gate(GateKind::SupportReview));
     let moved = Part { units: UnitSet::new([UnitRange { line: 3, first: 2, count: 1 }]), shipment: 3, ..part.clone() };
     part.units = UnitSet::new([UnitRange { line: 3, first: 0, count: 2 }]);
@@ -134,8 +134,14 @@ async fn half_of_what_is_written_together_is_refused() {
     let order = eventful("a");
     insert(&mut conn, std::slice::from_ref(&order)).await;
     for (broken, mended) in [
-        ("UPDATE shipments SET intercept_update_time = NULL WHERE number = 1", "UPDATE shipments SET intercept_state = NULL, intercept_request_time = NULL"),
-        ("UPDATE cancellation_parts SET receive_time = NULL WHERE part_number = 3", "UPDATE cancellation_parts SET receipt_condition = NULL"),
+        (
+            "UPDATE shipments SET intercept_update_time = NULL WHERE number = 1",
+            "UPDATE shipments SET intercept_state = NULL, intercept_request_time = NULL",
+        ),
+        (
+            "UPDATE cancellation_parts SET receive_time = NULL WHERE part_number = 3",
+            "UPDATE cancellation_parts SET receipt_condition = NULL",
+        ),
         ("UPDATE incidents SET resolved_by_id = NULL", "UPDATE incidents SET resolved_by_role = NULL"),
     ] {
         conn.batch_execute(broken).await.unwrap();

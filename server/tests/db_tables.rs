@@ -27,8 +27,8 @@ use belay_server::db::shipments::ShipmentFilter;
 use belay_server::db::stores::Store;
 use belay_server::db::warehouses::Warehouse;
 use belay_server::db::{
-    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, incidents, orders, policies, refunds,
-    requests, shipments, stores, transaction, warehouses,
+    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, incidents, orders, policies,
+    refunds, requests, shipments, stores, transaction, warehouses,
 };
 use common::{TestDatabase, eventful, order, refund, store, time};
 use jiff::SignedDuration;

@@ -2,8 +2,10 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect is a failure, whatever it is")]
 
+mod answers;
 mod bad_input;
 mod cancellations;
+mod clock;
 mod contract;
 mod denials;
 mod engine;
@@ -18,5 +20,6 @@ mod previews;
 mod races;
 mod refunds;
 mod s000_independent_site;
+mod store_settings;
 mod stores_and_policies;
 mod tidy;

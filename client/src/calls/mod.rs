@@ -5,16 +5,24 @@
 //! its request id: both are one wish.
 
 mod cancellations;
+mod custody;
 mod fulfillment;
+mod incidents;
 mod orders;
 mod policies;
 mod refunds;
 mod stores;
 
 pub use cancellations::{
-    GetCancellation, ListCancellations, OnBehalfOf, OnIneligibleUnits, PreviewCancellation, RequestCancellation, Units,
+    ApproveCancellation, GetCancellation, ListCancellations, OnBehalfOf, OnIneligibleUnits, PreviewCancellation,
+    RejectCancellation, RequestCancellation, Units, WithdrawCancellation,
+};
+pub use custody::{
+    AnswerIntercept, AnswerStop, HoldShipment, InterceptAnswer, Parcel, ReceiveParcel, ReleaseHold, SplitShipment,
+    StopAnswer, Stopped,
 };
 pub use fulfillment::{DispatchShipment, GetShipment, ListShipments, MarkReady, RecordTracking, StartPreparation};
+pub use incidents::{ListIncidents, ResolveIncident};
 pub use orders::{CreateOrder, GetOrder, ListOrderHistory, ListOrders, NewBuyer, NewLine, NewShipment, RecordPayment};
 pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
 pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};

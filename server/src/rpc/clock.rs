@@ -21,10 +21,7 @@ pub(super) struct Clock {
 
 #[tonic::async_trait]
 impl ClockService for Clock {
-    async fn get_time(
-        &self,
-        request: Request<pb::GetTimeRequest>,
-    ) -> Result<Response<pb::GetTimeResponse>, Status> {
+    async fn get_time(&self, request: Request<pb::GetTimeRequest>) -> Result<Response<pb::GetTimeResponse>, Status> {
         let (_, pb::GetTimeRequest {}) = Call::of(request)?;
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
         let read = clock::manual(&mut conn).await;

@@ -150,7 +150,8 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
-            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let command = fulfillment::hold_shipment(v, request, number);
             Some((frame?, command?))
         })
@@ -165,7 +166,8 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
-            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
             Some((frame?, ReleaseHold { shipment: number?, fence: fence? }))
         })
@@ -180,7 +182,8 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
-            let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, order, number } =
+                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let command = fulfillment::split_shipment(v, request, order.as_ref(), number);
             Some((frame?, command?))
         })

@@ -58,9 +58,7 @@ pub fn render(
             pb::SplitShipmentResponse { shipment: shipment(), request_id, into_shipments }.encode_to_vec()
         }
         Command::AnswerStop(_) => pb::AnswerStopResponse { shipment: shipment(), request_id }.encode_to_vec(),
-        Command::AnswerIntercept(_) => {
-            pb::AnswerInterceptResponse { shipment: shipment(), request_id }.encode_to_vec()
-        }
+        Command::AnswerIntercept(_) => pb::AnswerInterceptResponse { shipment: shipment(), request_id }.encode_to_vec(),
         Command::ReceiveParcel(_) => pb::ReceiveParcelResponse { shipment: shipment(), request_id }.encode_to_vec(),
         Command::LeaseRefunds(_) => pb::ClaimRefundsResponse { refunds: shown.refunds() }.encode_to_vec(),
         Command::RecordRefundResult(_) => {
@@ -154,11 +152,9 @@ impl Shown<'_> {
         let numbers = match self.answer {
             Answer::Refund(number) => std::slice::from_ref(number),
             Answer::Refunds(numbers) => numbers,
-            Answer::Order
-            | Answer::Cancellation(_)
-            | Answer::Shipment(_)
-            | Answer::Incident(_)
-            | Answer::Nothing => self.lacks("refund"),
+            Answer::Order | Answer::Cancellation(_) | Answer::Shipment(_) | Answer::Incident(_) | Answer::Nothing => {
+                self.lacks("refund")
+            }
         };
         let refunds = numbers.iter().filter_map(|number| self.order.refund(*number));
         refunds.map(|refund| render::refund(self.order, refund)).collect()

@@ -64,7 +64,9 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             refund_id: ChildKind::Refund.id(&order.id, *refund),
             due_by: Some(time(*due_by)),
         }),
-        EventDetail::IncidentOpened { incident, .. } => return incident_changed(order, *incident, IncidentState::Open, None),
+        EventDetail::IncidentOpened { incident, .. } => {
+            return incident_changed(order, *incident, IncidentState::Open, None);
+        }
         EventDetail::IncidentResolved { incident, resolution, .. } => {
             return incident_changed(order, *incident, IncidentState::Resolved, *resolution);
         }

@@ -2,8 +2,8 @@
 
 use belay_domain::cancellation::Path;
 use belay_domain::commands::{
-    ApproveCancellation, BoundQuote, Identity, IneligibleUnits, RejectCancellation, RequestCancellation, ResolveIncident,
-    Selection,
+    ApproveCancellation, BoundQuote, Identity, IneligibleUnits, RejectCancellation, RequestCancellation,
+    ResolveIncident, Selection,
 };
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_proto::v1 as pb;

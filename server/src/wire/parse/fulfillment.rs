@@ -76,9 +76,10 @@ fn parcels(v: &mut Violations, parcels: &[pb::Parcel], order: Option<&OrderId>) 
         let (min, max, count) = (PARCELS.start(), PARCELS.end(), parcels.len());
         return v.refuse("parcels", format!("must have from {min} to {max} entries, has {count}"));
     }
-    all(parcels.iter().enumerate().map(|(index, parcel)| {
-        line_quantities(v, &format!("parcels[{index}].contents"), &parcel.contents, 1, order)
-    }))
+    all(parcels
+        .iter()
+        .enumerate()
+        .map(|(index, parcel)| line_quantities(v, &format!("parcels[{index}].contents"), &parcel.contents, 1, order)))
 }
 
 pub(crate) fn answer_stop(

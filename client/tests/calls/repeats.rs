@@ -1,12 +1,11 @@
 //! What happens between a call and its answer: repeats, deadlines, budget, keys and errors, against a server that does
 //! as it is told.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Fake, Step, refusal, unavailable};
+
 use belay_client::{Belay, ErrorReason, Kind, OrderId, RequestId, RetryPolicy, Role, Units};
-use support::{Fake, Step, refusal, unavailable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;

@@ -1,0 +1,206 @@
+//! A server in the test's own process, which answers what the test tells it to and remembers what it was asked.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use belay_client::{Belay, BelayBuilder, RetryPolicy, Store};
+use belay_proto::v1::cancellation_service_server::{CancellationService, CancellationServiceServer};
+use belay_proto::v1::fulfillment_service_server::{FulfillmentService, FulfillmentServiceServer};
+use belay_proto::v1::refund_service_server::{RefundService, RefundServiceServer};
+use belay_proto::v1::*;
+use prost::Message;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// What the server does with one call.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// Answers that there is nothing.
+    Answer,
+    /// Fails.
+    Fail(Status),
+    /// Never answers.
+    Hang,
+}
+
+/// What the server was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) request_id: String,
+    pub(crate) headers: MetadataMap,
+    message: Vec<u8>,
+}
+
+impl Seen {
+    /// The request as it came.
+    pub(crate) fn message<M: Message + Default>(&self) -> M {
+        M::decode(self.message.as_slice()).unwrap()
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    steps: VecDeque<Step>,
+    seen: Vec<Seen>,
+}
+
+impl Script {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.state().seen.clone()
+    }
+
+    /// Remembers the call and does the next step; the last step is done for ever.
+    async fn step(&self, request_id: &str, request: &Request<impl Message>) -> Result<(), Status> {
+        let step = {
+            let mut state = self.state();
+            state.seen.push(Seen {
+                request_id: request_id.to_owned(),
+                headers: request.metadata().clone(),
+                message: request.get_ref().encode_to_vec(),
+            });
+            match state.steps.len() {
+                1 => state.steps.front().cloned(),
+                _ => state.steps.pop_front(),
+            }
+        };
+        match step {
+            Some(Step::Answer) => Ok(()),
+            Some(Step::Fail(status)) => Err(status),
+            Some(Step::Hang) => std::future::pending().await,
+            None => Err(Status::internal("the script has no step")),
+        }
+    }
+}
+
+/// A service that does as the script says, and then answers that there is nothing: with the key of a write, and with more
+/// pages to a list.
+macro_rules! service {
+    (@key keyed, $request:ident) => {
+        $request.get_ref().request_id.clone()
+    };
+    (@key $other:ident, $request:ident) => {
+        String::new()
+    };
+    (@answer keyed, $request_id:ident, $response:ident) => {
+        $response { request_id: $request_id, ..Default::default() }
+    };
+    (@answer paged, $request_id:ident, $response:ident) => {
+        $response { next_page_token: "more".to_owned(), ..Default::default() }
+    };
+    (@answer plain, $request_id:ident, $response:ident) => {
+        $response::default()
+    };
+    ($service:ident { $($method:ident($request:ident) -> $response:ident, $kind:ident;)+ }) => {
+        #[tonic::async_trait]
+        impl $service for Script {
+            $(async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
+                let request_id = service!(@key $kind, request);
+                self.step(&request_id, &request).await?;
+                Ok(Response::new(service!(@answer $kind, request_id, $response)))
+            })+
+        }
+    };
+}
+
+service! {
+    CancellationService {
+        preview_cancellation(PreviewCancellationRequest) -> PreviewCancellationResponse, plain;
+        request_cancellation(RequestCancellationRequest) -> RequestCancellationResponse, keyed;
+        get_cancellation(GetCancellationRequest) -> GetCancellationResponse, plain;
+        list_cancellations(ListCancellationsRequest) -> ListCancellationsResponse, paged;
+        approve_cancellation(ApproveCancellationRequest) -> ApproveCancellationResponse, keyed;
+        reject_cancellation(RejectCancellationRequest) -> RejectCancellationResponse, keyed;
+        withdraw_cancellation(WithdrawCancellationRequest) -> WithdrawCancellationResponse, keyed;
+        list_incidents(ListIncidentsRequest) -> ListIncidentsResponse, paged;
+        resolve_incident(ResolveIncidentRequest) -> ResolveIncidentResponse, keyed;
+    }
+}
+
+service! {
+    FulfillmentService {
+        get_shipment(GetShipmentRequest) -> GetShipmentResponse, plain;
+        list_shipments(ListShipmentsRequest) -> ListShipmentsResponse, paged;
+        start_preparation(StartPreparationRequest) -> StartPreparationResponse, keyed;
+        mark_ready(MarkReadyRequest) -> MarkReadyResponse, keyed;
+        dispatch_shipment(DispatchShipmentRequest) -> DispatchShipmentResponse, keyed;
+        record_tracking(RecordTrackingRequest) -> RecordTrackingResponse, keyed;
+        hold_shipment(HoldShipmentRequest) -> HoldShipmentResponse, keyed;
+        release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse, keyed;
+        split_shipment(SplitShipmentRequest) -> SplitShipmentResponse, keyed;
+        answer_stop(AnswerStopRequest) -> AnswerStopResponse, keyed;
+        answer_intercept(AnswerInterceptRequest) -> AnswerInterceptResponse, keyed;
+        receive_parcel(ReceiveParcelRequest) -> ReceiveParcelResponse, keyed;
+    }
+}
+
+service! {
+    RefundService {
+        get_refund(GetRefundRequest) -> GetRefundResponse, plain;
+        list_refunds(ListRefundsRequest) -> ListRefundsResponse, paged;
+        claim_refunds(ClaimRefundsRequest) -> ClaimRefundsResponse, plain;
+        record_refund_result(RecordRefundResultRequest) -> RecordRefundResultResponse, keyed;
+    }
+}
+
+/// A running server with its script.
+pub(crate) struct Fake {
+    pub(crate) script: Script,
+    address: String,
+    server: JoinSet<()>,
+}
+
+impl Fake {
+    pub(crate) async fn start(steps: impl IntoIterator<Item = Step>) -> Self {
+        let script = Script::default();
+        script.state().steps.extend(steps);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let serve = Server::builder()
+            .add_service(CancellationServiceServer::new(script.clone()))
+            .add_service(FulfillmentServiceServer::new(script.clone()))
+            .add_service(RefundServiceServer::new(script.clone()))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        let mut server = JoinSet::new();
+        server.spawn(async { serve.await.unwrap() });
+        Self { script, address, server }
+    }
+
+    /// A client that loses no time between attempts.
+    pub(crate) fn builder(&self) -> BelayBuilder {
+        let millisecond = Duration::from_millis(1);
+        Belay::builder(&self.address).retry(RetryPolicy::default().with_delays(millisecond, millisecond))
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        self.builder().build().unwrap().store("demo")
+    }
+
+    pub(crate) async fn kill(&mut self) {
+        self.server.shutdown().await;
+    }
+}
+
+/// A status as Belay sends it.
+pub(crate) fn refusal(code: Code, reason: &str, mut details: ErrorDetails) -> Status {
+    details.set_error_info(reason, "belay", [("order_id".to_owned(), "A-1".to_owned())]);
+    Status::with_error_details(code, "wording", details)
+}
+
+/// UNAVAILABLE, with the wish to be left alone for a while.
+pub(crate) fn unavailable(retry_delay: Duration) -> Step {
+    let details = ErrorDetails::with_retry_info(Some(retry_delay));
+    Step::Fail(refusal(Code::Unavailable, "DATABASE_UNAVAILABLE", details))
+}
