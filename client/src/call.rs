@@ -197,4 +197,31 @@ macro_rules! paged {
     )+};
 }
 
-pub(crate) use {call, keyed, paged};
+/// The setter of a note.
+macro_rules! noted {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// Free text by the person who does it: at most 2,000 characters. Some reasons require it of a request to
+            /// cancel.
+            pub fn note(mut self, note: impl Into<String>) -> Self {
+                self.0.request.note = note.into();
+                self
+            }
+        }
+    )+};
+}
+
+/// The setter of the etag.
+macro_rules! guarded {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// The order's etag that was decided on: the call fails with `EtagMismatch` if the order has changed since.
+            pub fn etag(mut self, etag: impl Into<$crate::Etag>) -> Self {
+                self.0.request.etag = etag.into().into();
+                self
+            }
+        }
+    )+};
+}
+
+pub(crate) use {call, guarded, keyed, noted, paged};

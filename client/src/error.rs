@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 
 use crate::error_reason::ErrorReason;
 use crate::ids::RequestId;
-use crate::model::Refusal;
+use crate::model::{Denial, Refusal};
 use crate::wire::Malformed;
 
 /// The status by which tonic, on either side, tells that a deadline has passed: the code CANCELLED and this text.
@@ -33,7 +33,7 @@ pub enum Kind {
     /// State or policy says no (FAILED_PRECONDITION). [`refusals`](Error::refusals) says everything that stands against
     /// it.
     Refused,
-    /// The etag or fence is out of date. Read again, decide again; never repeated by the client, because the caller's
+    /// The etag, fence or quote is out of date. Read again, decide again; never repeated by the client, because the caller's
     /// decision may be another now.
     Aborted,
     /// A position is out of range.
@@ -122,6 +122,24 @@ impl Error {
     /// list at 4 KiB.
     pub fn refusals(&self) -> &[Refusal] {
         &self.0.refusals
+    }
+
+    /// What is possible instead, where the policy says no to a cancellation; by the first of the
+    /// [`refusals`](Self::refusals).
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::Units;
+    ///
+    /// if let Err(error) = store.request_cancellation("A-1", Units::all()).await {
+    ///     let Some(denial) = error.denial() else { return Err(error) };
+    ///     println!("{} is not possible; instead: {:?}", denial.shipment_id, denial.next_actions);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn denial(&self) -> Option<Denial> {
+        Denial::of(self.reason()?, self.metadata())
     }
 
     /// How long to wait before a repeat makes sense, where the server says so.

@@ -81,6 +81,8 @@ error_reasons! {
     CancellationNotFound,
     /// There is no such refund, or it is not the caller's. Metadata: `refund_id`.
     RefundNotFound,
+    /// There is no such incident, or it is not the caller's. Metadata: `incident_id`.
+    IncidentNotFound,
     /// The request id was used on this order for another content. A new wish needs a new one. Metadata: `request_id`.
     RequestIdReused,
     /// The store has an order with this id and another content. Metadata: `order_id`.
@@ -89,8 +91,8 @@ error_reasons! {
     StoreAlreadyExists,
     /// The object has changed since the etag was read. Read again, decide again. Metadata: `etag`, the present one.
     EtagMismatch,
-    /// Something opened or ended on the shipment since the fence was read. Metadata: `shipment_id`, `fence` (the
-    /// present one), `stands` (the ids of the cancellations that wait on the shipment).
+    /// Something opened or ended on the shipment since the fence was read. Metadata: `shipment_id`, `fence` and
+    /// `stage` (the present ones), `cancellation_ids` (which have cancelled units of it or wait for some).
     FenceStale,
     /// The store has no such warehouse. Metadata: `warehouse_id`.
     UnknownWarehouse,
@@ -105,22 +107,28 @@ error_reasons! {
     ReasonNotAllowed,
     /// The reason needs a note. Metadata: `reason`.
     NoteRequired,
-    /// The reason needs evidence. Metadata: `reason`.
+    /// The reason needs evidence, or other evidence. Metadata: `reason`, `channels` (where it may come from, empty where
+    /// any will do; each piece is then written `<channel>:<reference>`).
     EvidenceRequired,
     /// The order is closed unpaid or cancelled and takes no such write any more. Metadata: `order_id`, `state`.
     OrderClosed,
     /// Another cancellation waits for the very same units. Metadata: `cancellation_id`.
     AlreadyPending,
-    /// Waiting cancellations have claimed some of the asked units. Metadata: `line_id`, `available`,
-    /// `cancellation_ids`.
+    /// Waiting cancellations have claimed some of the asked units. Metadata: `line_id`, `requested`,
+    /// `available`.
     UnitsClaimed,
-    /// More units are asked than are left uncancelled. Metadata: `line_id`, `available`.
+    /// More units are asked than are left uncancelled. Metadata: `line_id`, `requested`, `available`.
     QuantityUnavailable,
     /// The selection holds no unit that could be cancelled. Metadata: `order_id`.
     NothingToCancel,
-    /// No rule of the policy allows it. Metadata, here and down to `TooLateToWithdraw`: `shipment_id`, `path`, `rule`,
-    /// `next_actions`, and where other units of the request could be cancelled `acceptable`, the largest selection that
-    /// could, as `<line_id>=<quantity>`.
+    /// The quote was given for a time that is over. Preview again. Metadata: `quote_valid_until`.
+    QuoteExpired,
+    /// What would come of the request now is not what was quoted. Preview again, show the difference, ask anew.
+    /// Metadata: `quoted` and `present`, each as JSON and cut after 1,024 bytes.
+    QuoteMismatch,
+    /// No rule of the policy allows it. Metadata, here and down to `LabelUnavailableInRegion`: `shipment_id`, `path`,
+    /// `rule`, `next_actions`, and where other units of the request could be cancelled `acceptable`, the largest
+    /// selection that could, as `<line_id>=<quantity>`. [`Error::denial`](crate::Error::denial) reads it.
     NotAllowed,
     /// The shipment has left the warehouse.
     Shipped,
@@ -130,23 +138,31 @@ error_reasons! {
     AlreadyEnded,
     /// The policy verifies such payments first. Further metadata: `available_from`.
     PaymentVerifying,
-    /// The order is unpaid, and under this policy it is not cancelled by hand. Further metadata: `pay_by`.
+    /// The order is unpaid, and under this policy it is not cancelled by hand: it closes by itself.
     UnpaidClosesItself,
     /// The policy offers no refund here. Contact support.
     RefundNotOffered,
-    /// The carrier does not bring parcels back that are under way. Further metadata: `carrier_id`.
+    /// The carrier does not bring parcels back that are under way.
     NotInterceptable,
     /// The carrier was asked and could not. Ends a part.
     CarrierRefused,
     /// The warehouse was asked and could not stop the shipment. Ends a part.
     WarehouseCannotStop,
-    /// There are no return labels for the buyer's region. Further metadata: `country_code`.
+    /// There are no return labels for the buyer's region.
     LabelUnavailableInRegion,
     /// The seller shipped without agreeing. Ends a part.
     NoAgreement,
-    /// The deadline for the answer has passed. Further metadata: `respond_by`.
+    /// Who was asked for their consent did not agree. Never the reason of an error: ends a part.
+    ConsentRefused,
+    /// Nobody waits for this answer, and nobody did. Metadata: `cancellation_id` or `shipment_id`, `gate`.
+    GateNotOpen,
+    /// The answer was awaited until `respond_by`, and the policy has taken silence for one. Metadata: `cancellation_id`,
+    /// `respond_by`.
     GateTimedOut,
-    /// A fact has passed the part on: it cannot be taken back any more. Further metadata: `cancellation_id`.
+    /// Only who asked for a cancellation may take it back. Metadata: `cancellation_id`.
+    NotTheRequester,
+    /// A warehouse or a carrier has acted on the cancellation, or it is over. Metadata: `cancellation_id`, `gate` (empty
+    /// where it is over).
     TooLateToWithdraw,
     /// The shipment is not released yet: the order is not paid, or a cancellation waits. Metadata: `shipment_id`.
     NotReleased,
@@ -154,12 +170,19 @@ error_reasons! {
     StageMismatch,
     /// Somebody holds the shipment. Metadata: `shipment_id`, `hold_until`.
     ShipmentHeld,
-    /// A waiting cancellation bars the dispatch. Metadata: `shipment_id`, `cancellation_id`, `gate`.
+    /// A waiting cancellation bars the step. Metadata: `shipment_id`, `cancellation_id`.
     ShipmentBarred,
+    /// Customs may stop the shipment, and splitting it is no remedy that the policy offers. Metadata: `shipment_id`,
+    /// `next_actions`.
+    SplitNotAllowed,
     /// The request mixes currencies, or names another than the order's. Metadata: `currency_code`, the expected one.
     CurrencyMismatch,
-    /// A result was reported for a refund that no worker has claimed. Metadata: `refund_id`, `state`.
+    /// A result was reported for a refund that no worker has claimed. Metadata: `refund_id`.
     RefundNotClaimed,
+    /// The incident was settled otherwise. Metadata: `incident_id`, `resolution` (empty where a later fact settled it).
+    IncidentResolved,
+    /// That makes no sense for the incident as things stand. Metadata: `incident_id`, `resolutions`.
+    ResolutionNotAllowed,
     /// The order has as many of something as it may have. Metadata: `limit` (what), `limit_max`.
     LimitReached,
     /// The policy document has faults. [`field_violations`](crate::Error::field_violations) lists every one with its

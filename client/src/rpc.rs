@@ -85,6 +85,11 @@ rpcs! {
         GetCancellation = get_cancellation(GetCancellationRequest) -> GetCancellationResponse, Safe;
         ListCancellations = list_cancellations(ListCancellationsRequest) -> ListCancellationsResponse, Safe;
         SummarizeActions = summarize_actions(SummarizeActionsRequest) -> SummarizeActionsResponse, Safe;
+        ApproveCancellation = approve_cancellation(ApproveCancellationRequest) -> ApproveCancellationResponse, Keyed;
+        RejectCancellation = reject_cancellation(RejectCancellationRequest) -> RejectCancellationResponse, Keyed;
+        WithdrawCancellation = withdraw_cancellation(WithdrawCancellationRequest) -> WithdrawCancellationResponse, Keyed;
+        ListIncidents = list_incidents(ListIncidentsRequest) -> ListIncidentsResponse, Safe;
+        ResolveIncident = resolve_incident(ResolveIncidentRequest) -> ResolveIncidentResponse, Keyed;
     }
     FulfillmentService via fulfillment_service_client::FulfillmentServiceClient {
         GetShipment = get_shipment(GetShipmentRequest) -> GetShipmentResponse, Safe;
@@ -93,6 +98,12 @@ rpcs! {
         MarkReady = mark_ready(MarkReadyRequest) -> MarkReadyResponse, Keyed;
         DispatchShipment = dispatch_shipment(DispatchShipmentRequest) -> DispatchShipmentResponse, Keyed;
         RecordTracking = record_tracking(RecordTrackingRequest) -> RecordTrackingResponse, Keyed;
+        HoldShipment = hold_shipment(HoldShipmentRequest) -> HoldShipmentResponse, Keyed;
+        ReleaseHold = release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse, Keyed;
+        SplitShipment = split_shipment(SplitShipmentRequest) -> SplitShipmentResponse, Keyed;
+        AnswerStop = answer_stop(AnswerStopRequest) -> AnswerStopResponse, Keyed;
+        AnswerIntercept = answer_intercept(AnswerInterceptRequest) -> AnswerInterceptResponse, Keyed;
+        ReceiveParcel = receive_parcel(ReceiveParcelRequest) -> ReceiveParcelResponse, Keyed;
     }
     RefundService via refund_service_client::RefundServiceClient {
         GetRefund = get_refund(GetRefundRequest) -> GetRefundResponse, Safe;
@@ -167,7 +178,9 @@ mod tests {
         let calls = concat!(
             include_str!("calls/orders.rs"),
             include_str!("calls/cancellations.rs"),
+            include_str!("calls/incidents.rs"),
             include_str!("calls/fulfillment.rs"),
+            include_str!("calls/custody.rs"),
             include_str!("calls/refunds.rs"),
             include_str!("calls/stores.rs"),
             include_str!("calls/policies.rs"),

@@ -106,6 +106,16 @@ macro_rules! open_enum {
         }
 
         impl $name {
+            /// Reads the value's name in the manual, without its prefix.
+            #[allow(dead_code, reason = "most enums are only ever read by number")]
+            pub(crate) fn from_name(name: &str) -> Option<Self> {
+                let unspecified = belay_proto::v1::$name::Unspecified.as_str_name();
+                let name = format!("{}{name}", unspecified.trim_end_matches("UNSPECIFIED"));
+                let known = belay_proto::v1::$name::from_str_name(&name)?;
+                (known != belay_proto::v1::$name::Unspecified)
+                    .then(|| <Self as $crate::wire::Open>::from_wire(known as i32))
+            }
+
             #[allow(dead_code, reason = "some enums are only ever read")]
             pub(crate) fn to_wire(self) -> i32 {
                 match self {
@@ -164,5 +174,7 @@ mod tests {
     fn an_enum_reads_like_the_manual() {
         assert_eq!(OrderState::AwaitingPayment.to_string(), "AWAITING_PAYMENT");
         assert_eq!(OrderState::Unrecognized(7).to_string(), "UNRECOGNIZED(7)");
+        assert_eq!(OrderState::from_name("AWAITING_PAYMENT"), Some(OrderState::AwaitingPayment));
+        assert_eq!((OrderState::from_name("UNSPECIFIED"), OrderState::from_name("ON_FIRE")), (None, None));
     }
 }

@@ -138,7 +138,7 @@ pub fn check<'a>(code: Code, reason: &str, metadata: impl Iterator<Item = &'a St
     let Some(promised) = reasons().get(reason) else { panic!("{reason:?} is not in ErrorReason") };
     assert_eq!(Some(code), promised.code, "the code of {reason}");
     let shared = &reasons()["NOT_ALLOWED"];
-    let is_denial = (shared.number..=reasons()["TOO_LATE_TO_WITHDRAW"].number).contains(&promised.number);
+    let is_denial = (shared.number..=reasons()["LABEL_UNAVAILABLE_IN_REGION"].number).contains(&promised.number);
     for key in metadata {
         let is_told =
             |reason: &Reason| reason.comment.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == key);

@@ -2,9 +2,11 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect is a failure, whatever it is")]
 
+mod answers;
 mod bad_input;
 mod callers;
 mod cancellations;
+mod clock;
 mod contract;
 mod denials;
 mod engine;
@@ -20,5 +22,6 @@ mod previews;
 mod races;
 mod refunds;
 mod s000_independent_site;
+mod store_settings;
 mod stores_and_policies;
 mod tidy;

@@ -129,7 +129,7 @@ impl Scene {
     /// Every two of them, also one with itself.
     fn pairs(self) -> impl Iterator<Item = [Step; 2]> {
         let steps = self.steps();
-        let with = |at: usize| steps[at..].iter().map(move |other| [steps[at], *other]);
+        let with = move |at: usize| steps[at..].iter().map(move |other| [steps[at], *other]);
         (0..steps.len()).flat_map(with)
     }
 

@@ -1,7 +1,9 @@
 //! What a cancellation would do, and what is kept of what was asked.
 
+use std::time::Duration;
+
 use belay_client::calls::OnIneligibleUnits;
-use belay_client::model::{CancellationPath, CancellationState, GateKind};
+use belay_client::model::{CancellationPath, CancellationState, GateKind, RespondWithin};
 use belay_client::{Kind, RequestId, Units, reason};
 use belay_tests::shop::{TOTAL, eur};
 use belay_tests::{TestServer, refused, run, run_at};
@@ -71,7 +73,8 @@ fn a_preview_shows_every_path_of_every_shipment() {
 
         let intercept = preview.options.iter().find(|option| option.rule.as_deref() == Some("intercept")).unwrap();
         assert_eq!(intercept.gates[0].kind, GateKind::CarrierIntercept);
-        assert_eq!(intercept.gates[0].respond_within.unwrap().as_secs(), 48 * 3600);
+        let two_days = RespondWithin::Duration(Duration::from_secs(48 * 3600));
+        assert_eq!(intercept.gates[0].respond_within, Some(two_days));
         // The refund's clock starts with the parcel's return.
         assert_eq!(intercept.refund_due.unwrap().due_by, None);
     });

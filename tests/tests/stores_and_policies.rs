@@ -150,9 +150,9 @@ fn presets_are_documents_that_can_be_taken_as_they_are() {
     run(async |t| {
         let presets = t.role(Role::Operator, "ops").list_presets().await.unwrap();
         let names: Vec<&str> = presets.iter().map(|preset| &*preset.preset).collect();
-        let all =
+        let five =
             ["cross-border-declaration", "independent-site", "seller-center", "seller-warehouse", "supplier-agreement"];
-        assert_eq!(names, all);
+        assert_eq!(names, five);
         for preset in presets {
             assert!(!preset.description.is_empty(), "{}", preset.preset);
             let policy = t.operator().create_policy(&*preset.document).validate_only().await.unwrap();

@@ -5,11 +5,11 @@ use std::fmt;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::call::{Call, Faults, call, keyed, paged};
+use crate::call::{Call, Faults, call, guarded, keyed, noted, paged};
 use crate::ids::{CancellationId, CarrierId, Etag, IntoId, LineId, OrderId, SellerId, ShipmentId, WarehouseId};
 use crate::model::{
     ActionsSummary, Cancellation, CancellationPath, CancellationPreview, CancellationState, FoundCancellation,
-    OrderState, Page, Party, RequestedCancellation, read_page, read_request_id,
+    OrderState, Page, Party, Quote, RequestedCancellation, read_page, read_request_id,
 };
 use crate::store::Store;
 use crate::wire::{FromWire, Open, open_enum, read, time_to_wire};
@@ -79,6 +79,68 @@ impl Store {
         RequestCancellation(Call::new(&self.belay, request, faults))
     }
 
+    /// Agrees to a cancellation: passes what of it awaits the caller's consent. A seller answers for the seller, support
+    /// and operators for customer service. Who has agreed already is answered `Ok`.
+    ///
+    /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `GateNotOpen`, `GateTimedOut`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let approved = store.approve_cancellation("A-1:c1").note("not packed yet").await?;
+    /// println!("{}", approved.cancellation.state);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn approve_cancellation(&self, cancellation_id: impl IntoId<CancellationId>) -> ApproveCancellation {
+        let (store_id, mut faults) = self.begin();
+        let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
+        let request = pb::ApproveCancellationRequest { store_id, cancellation_id, ..Default::default() };
+        ApproveCancellation(Call::new(&self.belay, request, faults))
+    }
+
+    /// Says no to a cancellation: what of it awaits the caller's consent ends with `ConsentRefused`, and its units stay
+    /// as they were. Why is a word of the caller's own, `[A-Z][A-Z0-9_]{0,62}`. Who has said no already is answered `Ok`.
+    ///
+    /// Fails as [`approve_cancellation`](Self::approve_cancellation) does.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let rejected = store.reject_cancellation("A-1:c1", "ALREADY_PACKED").evidence(["PHOTO:77"]).await?;
+    /// println!("{}", rejected.cancellation.state);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reject_cancellation(
+        &self,
+        cancellation_id: impl IntoId<CancellationId>,
+        code: impl Into<String>,
+    ) -> RejectCancellation {
+        let (store_id, mut faults) = self.begin();
+        let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
+        let request =
+            pb::RejectCancellationRequest { store_id, cancellation_id, code: code.into(), ..Default::default() };
+        RejectCancellation(Call::new(&self.belay, request, faults))
+    }
+
+    /// Takes a cancellation back, for who asked: the parts on which no warehouse and no carrier has acted yet are
+    /// withdrawn. One that is withdrawn already is answered `Ok`.
+    ///
+    /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `NotTheRequester`, `TooLateToWithdraw`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let withdrawn = store.withdraw_cancellation("A-1:c1").await?;
+    /// println!("{}", withdrawn.cancellation.state);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn withdraw_cancellation(&self, cancellation_id: impl IntoId<CancellationId>) -> WithdrawCancellation {
+        let (store_id, mut faults) = self.begin();
+        let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
+        let request = pb::WithdrawCancellationRequest { store_id, cancellation_id, ..Default::default() };
+        WithdrawCancellation(Call::new(&self.belay, request, faults))
+    }
+
     /// Gets one cancellation. Fails with `OrderNotFound`, `CancellationNotFound`.
     ///
     /// ```no_run
@@ -128,6 +190,18 @@ impl Store {
     }
 }
 
+/// What all writes to a cancellation answer.
+macro_rules! requested {
+    ($answer:ident) => {
+        Ok(RequestedCancellation {
+            cancellation: read($answer.cancellation, "cancellation")?,
+            order_state: OrderState::from_wire($answer.order_state),
+            order_etag: Etag::from($answer.order_etag),
+            request_id: read_request_id(&$answer.request_id)?,
+        })
+    };
+}
+
 call! {
     /// Made by [`Store::preview_cancellation`].
     PreviewCancellation(pb::PreviewCancellationRequest) -> CancellationPreview,
@@ -136,12 +210,22 @@ call! {
 call! {
     /// Made by [`Store::request_cancellation`].
     RequestCancellation(pb::RequestCancellationRequest) -> RequestedCancellation,
-    |answer| Ok(RequestedCancellation {
-        cancellation: read(answer.cancellation, "cancellation")?,
-        order_state: OrderState::from_wire(answer.order_state),
-        order_etag: Etag::from(answer.order_etag),
-        request_id: read_request_id(&answer.request_id)?,
-    })
+    |answer| requested!(answer)
+}
+call! {
+    /// Made by [`Store::approve_cancellation`].
+    ApproveCancellation(pb::ApproveCancellationRequest) -> RequestedCancellation,
+    |answer| requested!(answer)
+}
+call! {
+    /// Made by [`Store::reject_cancellation`].
+    RejectCancellation(pb::RejectCancellationRequest) -> RequestedCancellation,
+    |answer| requested!(answer)
+}
+call! {
+    /// Made by [`Store::withdraw_cancellation`].
+    WithdrawCancellation(pb::WithdrawCancellationRequest) -> RequestedCancellation,
+    |answer| requested!(answer)
 }
 call! {
     /// Made by [`Store::get_cancellation`].
@@ -161,7 +245,9 @@ call! {
     SummarizeActions(pb::SummarizeActionsRequest) -> ActionsSummary,
     |answer| ActionsSummary::from_wire(answer)
 }
-keyed!(RequestCancellation);
+keyed!(RequestCancellation, ApproveCancellation, RejectCancellation, WithdrawCancellation);
+noted!(RequestCancellation, ApproveCancellation, RejectCancellation);
+guarded!(RequestCancellation, ApproveCancellation, RejectCancellation, WithdrawCancellation);
 paged!(ListCancellations -> Cancellation);
 
 /// What a preview and a request have in common: a preview is asked exactly as the request would be.
@@ -206,23 +292,38 @@ impl PreviewCancellation {
     }
 }
 
+macro_rules! proven {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// References to proof, such as links or document ids: at most 10, each of 1 to 512 characters. Some reasons
+            /// require it of a request.
+            pub fn evidence(mut self, evidence: impl IntoIterator<Item = impl Into<String>>) -> Self {
+                self.0.request.evidence = evidence.into_iter().map(Into::into).collect();
+                self
+            }
+        }
+    )+};
+}
+proven!(RequestCancellation, RejectCancellation);
+
 impl RequestCancellation {
-    /// Free text by the person who asks: at most 2,000 characters. Some reasons require it.
-    pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.0.request.note = note.into();
-        self
-    }
-
-    /// References to proof, such as links or document ids: at most 10, each of 1 to 512 characters. Some reasons
-    /// require it.
-    pub fn evidence(mut self, evidence: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.0.request.evidence = evidence.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// The order's etag that was decided on: the request fails with `EtagMismatch` if the order has changed since.
-    pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
-        self.0.request.etag = etag.into().into();
+    /// What a preview with the same arguments quoted: the cancellation comes about on those terms or not at all. Fails
+    /// with `QuoteExpired`, or with `QuoteMismatch` where what would come now is something else.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::{Units, reason};
+    ///
+    /// let preview = store.preview_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED).await?;
+    /// if let Some(quote) = preview.quote {
+    ///     let wish = store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+    ///     println!("{}", wish.quote(quote).await?.cancellation.state);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn quote(mut self, quote: Quote) -> Self {
+        self.0.request.quote = quote.token;
         self
     }
 }

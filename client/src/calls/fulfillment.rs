@@ -3,8 +3,8 @@
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::call::{Call, call, keyed, paged};
-use crate::ids::{CarrierId, Etag, IntoId, OrderId, SellerId, ShipmentId, WarehouseId};
+use crate::call::{Call, call, guarded, keyed, paged};
+use crate::ids::{CarrierId, IntoId, OrderId, SellerId, ShipmentId, WarehouseId};
 use crate::model::{Page, Shipment, ShipmentStage, TrackingFact, Written, read_page, read_written};
 use crate::store::Store;
 use crate::wire::{read, time_to_wire};
@@ -43,7 +43,7 @@ impl Store {
     }
 
     /// Says that the warehouse begins to pack. A shipment that is being prepared already is fine. Fails with
-    /// `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `NotReleased`, `StageMismatch`, `ShipmentHeld`.
+    /// `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `NotReleased`, `StageMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -198,8 +198,8 @@ impl ListShipments {
 macro_rules! fenced {
     ($($name:ident),+) => {$(
         impl $name {
-            /// The fence that the warehouse last saw, 1 or greater: the step fails with `FenceStale` if it has grown
-            /// since. Not compared unless set.
+            /// The fence that the caller last saw, 1 or greater: the step fails with `FenceStale` if it has grown since.
+            /// Not compared unless set.
             pub fn fence(mut self, fence: i64) -> Self {
                 self.0.request.fence = fence;
                 self
@@ -207,19 +207,9 @@ macro_rules! fenced {
         }
     )+};
 }
-fenced!(StartPreparation, MarkReady);
+pub(super) use fenced;
 
-macro_rules! guarded {
-    ($($name:ident),+) => {$(
-        impl $name {
-            /// The order's etag that was decided on: the step fails with `EtagMismatch` if the order has changed since.
-            pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
-                self.0.request.etag = etag.into().into();
-                self
-            }
-        }
-    )+};
-}
+fenced!(StartPreparation, MarkReady);
 guarded!(StartPreparation, MarkReady, DispatchShipment);
 
 impl DispatchShipment {

@@ -5,17 +5,24 @@
 //! its request id: both are one wish.
 
 mod cancellations;
+mod custody;
 mod fulfillment;
+mod incidents;
 mod orders;
 mod policies;
 mod refunds;
 mod stores;
 
 pub use cancellations::{
-    GetCancellation, ListCancellations, OnBehalfOf, OnIneligibleUnits, PreviewCancellation, RequestCancellation,
-    SummarizeActions, Units,
+    ApproveCancellation, GetCancellation, ListCancellations, OnBehalfOf, OnIneligibleUnits, PreviewCancellation,
+    RejectCancellation, RequestCancellation, SummarizeActions, Units, WithdrawCancellation,
+};
+pub use custody::{
+    AnswerIntercept, AnswerStop, HoldShipment, InterceptAnswer, Parcel, ReceiveParcel, ReleaseHold, SplitShipment,
+    StopAnswer, Stopped,
 };
 pub use fulfillment::{DispatchShipment, GetShipment, ListShipments, MarkReady, RecordTracking, StartPreparation};
+pub use incidents::{ListIncidents, ResolveIncident};
 pub use orders::{
     CreateOrder, GetOrder, ListOrderHistory, ListOrders, NewBuyer, NewLine, NewShipment, RecordPayment, SummarizeOrders,
 };

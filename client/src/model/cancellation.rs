@@ -3,11 +3,12 @@
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use super::{Actor, Fault, Gate, NextAction, OrderState, RefundAmount};
+use super::{Actor, Fault, Gate, GoodsCondition, Money, NextAction, OrderState, RefundAmount};
 use crate::error_reason::ErrorReason;
 use crate::ids::{CancellationId, Etag, LineId, OrderId, RefundId, RequestId, ShipmentId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_all, open_enum, open_if_set, read, read_all, text_if_set, time, time_if_set,
+    FromWire, Malformed, Open, open_all, open_enum, open_if_set, read, read_all, read_if_set, text_if_set, time,
+    time_if_set,
 };
 
 /// The record of one wish to cancel: who, why, which units, with which outcome. It spreads over the shipments that hold
@@ -57,13 +58,17 @@ pub struct Cancellation {
     pub create_time: Timestamp,
     /// When it closed. `None` while pending.
     pub close_time: Option<Timestamp>,
+    /// What whoever gave the reason had better do afterwards, by the reason, best first.
+    pub next_actions: Vec<NextAction>,
+    /// Whether the policy alone granted the buyer's wish and nobody's consent was asked: whoever ships has to be told.
+    pub auto_approved: bool,
 }
 
-/// What [`request_cancellation`](crate::Store::request_cancellation) answers.
+/// What a write to a cancellation answers.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestedCancellation {
-    /// The cancellation: completed where nobody had to be asked, else pending.
+    /// The cancellation as it stands after the write: completed where nobody has to be asked any more, else pending.
     pub cancellation: Cancellation,
     /// The order's state after it.
     pub order_state: OrderState,
@@ -166,6 +171,64 @@ pub struct Part {
     pub expected_refund: RefundAmount,
     /// What else the requester can do for these units, best first.
     pub next_actions: Vec<NextAction>,
+    /// What is kept of the money for these units because the buyer bears it. `expected_refund` is without it already.
+    pub deductions: Deductions,
+    /// Whether the buyer gets a label for the way back. `None` for a path without a way back.
+    pub label: Option<LabelState>,
+    /// What the buyer is to do who gets no label, in the words of the policy.
+    pub label_instructions: Option<String>,
+    /// The goods as they came back.
+    pub receipt: Option<Receipt>,
+    /// What the cancelled units ask of the warehouse's stock. Empty until they are cancelled, and for goods that cannot
+    /// be sold again.
+    pub effects: Vec<CancellationEffect>,
+    /// How far the goods are on their way back. `None` where nothing is to come back, and while somebody's consent is
+    /// awaited.
+    pub return_state: Option<ReturnState>,
+}
+
+/// What is kept of the money for some units because the buyer bears it, all in the order's currency.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deductions {
+    /// The charge for the way out, with its tax.
+    pub outbound_shipping: Money,
+    /// The price of the return label.
+    pub return_shipping: Money,
+    /// What the policy's schedule takes off the price of the units and their tax.
+    pub by_schedule: Money,
+}
+
+/// Goods that came back.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// How.
+    pub condition: GoodsCondition,
+    /// When, by the warehouse's account.
+    pub receive_time: Timestamp,
+}
+
+open_enum! {
+    /// Whether the buyer gets a label for the way back.
+    LabelState {
+        /// The carrier issues one.
+        Issued,
+        /// The carrier has none for the buyer's region.
+        UnavailableInRegion,
+    }
+}
+
+open_enum! {
+    /// How far goods are on their way back from the buyer.
+    ReturnState {
+        /// The buyer may send them, or not accept them.
+        Authorised,
+        /// The carrier has them.
+        Returning,
+        /// The warehouse has them.
+        Received,
+    }
 }
 
 open_enum! {
@@ -207,6 +270,8 @@ impl FromWire for Cancellation {
             policy_version: message.policy_version,
             create_time: time(message.create_time, "cancellation.create_time")?,
             close_time: time_if_set(message.close_time, "cancellation.close_time")?,
+            next_actions: open_all(message.next_actions),
+            auto_approved: message.auto_approved,
         })
     }
 }
@@ -233,6 +298,35 @@ impl FromWire for Part {
             gates: read_all(message.gates)?,
             expected_refund: read(message.expected_refund, "part.expected_refund")?,
             next_actions: open_all(message.next_actions),
+            deductions: read(message.deductions, "part.deductions")?,
+            label: open_if_set(message.label),
+            label_instructions: text_if_set(message.label_instructions),
+            receipt: read_if_set(message.receipt)?,
+            effects: open_all(message.effects),
+            return_state: open_if_set(message.return_state),
+        })
+    }
+}
+
+impl FromWire for Deductions {
+    type Message = pb::Deductions;
+
+    fn from_wire(message: pb::Deductions) -> Result<Self, Malformed> {
+        Ok(Self {
+            outbound_shipping: read(message.outbound_shipping, "deductions.outbound_shipping")?,
+            return_shipping: read(message.return_shipping, "deductions.return_shipping")?,
+            by_schedule: read(message.by_schedule, "deductions.by_schedule")?,
+        })
+    }
+}
+
+impl FromWire for Receipt {
+    type Message = pb::Receipt;
+
+    fn from_wire(message: pb::Receipt) -> Result<Self, Malformed> {
+        Ok(Self {
+            condition: GoodsCondition::from_wire(message.condition),
+            receive_time: time(message.receive_time, "receipt.receive_time")?,
         })
     }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use super::Party;
-use crate::wire::{FromWire, Malformed, Open, duration_if_set, open_enum, open_if_set, time_if_set};
+use super::{Actor, LineQuantity, Party, ShipmentStage};
+use crate::wire::{
+    FromWire, Malformed, Open, duration_if_set, open_enum, open_if_set, read, read_all, read_if_set, text_if_set,
+    time_if_set,
+};
 
 /// What a part waits for: one party, one deadline, one default. Gates of a part run in order; the first refusal ends
 /// the part.
@@ -30,6 +33,30 @@ pub struct Gate {
     pub on_dispatch: Option<OnDispatch>,
     /// What happens when the carrier loses the parcel meanwhile. `None` where parcels under way are no concern.
     pub on_lost: Option<OnLost>,
+    /// Who closed it, and what they said. `None` while it is queued or open, and where the part ended otherwise.
+    pub answer: Option<GateAnswer>,
+    /// When its party is reminded. `None` once it was, and where the policy reminds nobody.
+    pub remind_time: Option<Timestamp>,
+    /// When it closed.
+    pub close_time: Option<Timestamp>,
+}
+
+/// What closed a gate.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateAnswer {
+    /// Who. [`Role::System`](super::Role::System) where it was silence.
+    pub by: Actor,
+    /// A word of the party's own, such as why it said no.
+    pub code: Option<String>,
+    /// Free text of the party.
+    pub note: Option<String>,
+    /// References to proof, as given.
+    pub evidence: Vec<String>,
+    /// How far the warehouse found the shipment when it was told to stop it.
+    pub stage_seen: Option<ShipmentStage>,
+    /// What the warehouse put back on its shelves.
+    pub put_back: Vec<LineQuantity>,
 }
 
 /// One gate that a path would have. Its deadline would count from the moment it opens.
@@ -41,13 +68,28 @@ pub struct GatePreview {
     /// Who would have to act.
     pub party: Party,
     /// How long they would have. `None` for a gate without a deadline.
-    pub respond_within: Option<Duration>,
+    pub respond_within: Option<RespondWithin>,
+    /// By when, if it opened at the moment of the preview. `None` for a gate without a deadline. For a gate after the
+    /// first, the clock starts only when the one before it has passed.
+    pub respond_by: Option<Timestamp>,
     /// What silence would mean.
     pub on_timeout: Option<OnTimeout>,
     /// What would happen to a dispatch meanwhile.
     pub on_dispatch: Option<OnDispatch>,
     /// What would happen if the carrier lost the parcel meanwhile.
     pub on_lost: Option<OnLost>,
+}
+
+/// How long somebody has.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RespondWithin {
+    /// So much time on any clock.
+    Duration(Duration),
+    /// Until the same local time so many days later, in the time zone of the warehouse or the store.
+    CalendarDays(i32),
+    /// Until the so manieth working day after is over, by the policy's calendar.
+    WorkingDays(i32),
 }
 
 open_enum! {
@@ -63,6 +105,8 @@ open_enum! {
         CarrierIntercept,
         /// Fact: the parcel has come back.
         ParcelReceipt,
+        /// Fact: the carrier has given the parcel up as lost.
+        LossConfirmation,
     }
 }
 
@@ -135,6 +179,14 @@ open_enum! {
         Wait,
         /// Pay the order.
         Pay,
+        /// Split the shipment into smaller ones.
+        SplitShipment,
+        /// Put the stock of the SKU right.
+        SetStock,
+        /// Take the SKU off sale.
+        ArchiveSku,
+        /// Deliver to fewer places.
+        ChangeDeliveryArea,
     }
 }
 
@@ -151,6 +203,39 @@ impl FromWire for Gate {
             on_timeout: open_if_set(message.on_timeout),
             on_dispatch: open_if_set(message.on_dispatch),
             on_lost: open_if_set(message.on_lost),
+            answer: read_if_set(message.answer)?,
+            remind_time: time_if_set(message.remind_time, "gate.remind_time")?,
+            close_time: time_if_set(message.close_time, "gate.close_time")?,
+        })
+    }
+}
+
+impl FromWire for GateAnswer {
+    type Message = pb::GateAnswer;
+
+    fn from_wire(message: pb::GateAnswer) -> Result<Self, Malformed> {
+        Ok(Self {
+            by: read(message.by, "gate_answer.by")?,
+            code: text_if_set(message.code),
+            note: text_if_set(message.note),
+            evidence: message.evidence,
+            stage_seen: open_if_set(message.stage_seen),
+            put_back: read_all(message.put_back)?,
+        })
+    }
+}
+
+impl FromWire for RespondWithin {
+    type Message = pb::gate_preview::RespondWithin;
+
+    fn from_wire(message: pb::gate_preview::RespondWithin) -> Result<Self, Malformed> {
+        const FIELD: &str = "gate.respond_within";
+        Ok(match message {
+            pb::gate_preview::RespondWithin::Duration(length) => {
+                Self::Duration(duration_if_set(Some(length), FIELD)?.ok_or(Malformed(FIELD))?)
+            }
+            pb::gate_preview::RespondWithin::CalendarDays(days) => Self::CalendarDays(days),
+            pb::gate_preview::RespondWithin::WorkingDays(days) => Self::WorkingDays(days),
         })
     }
 }
@@ -162,7 +247,8 @@ impl FromWire for GatePreview {
         Ok(Self {
             kind: GateKind::from_wire(message.kind),
             party: Party::from_wire(message.party),
-            respond_within: duration_if_set(message.respond_within, "gate.respond_within")?,
+            respond_within: read_if_set(message.respond_within)?,
+            respond_by: time_if_set(message.respond_by, "gate.respond_by")?,
             on_timeout: open_if_set(message.on_timeout),
             on_dispatch: open_if_set(message.on_dispatch),
             on_lost: open_if_set(message.on_lost),

@@ -3,8 +3,11 @@
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::ids::{IncidentId, OrderId};
-use crate::wire::{FromWire, Malformed, Open, open_enum, time, time_if_set};
+use super::{Actor, OrderState};
+use crate::ids::{CancellationId, Etag, IncidentId, OrderId, RequestId};
+use crate::wire::{
+    FromWire, Malformed, Open, open_all, open_enum, open_if_set, read_if_set, text_if_set, time, time_if_set,
+};
 
 /// A fact that contradicts what was decided. The fact is on record; somebody must settle what follows from it.
 #[non_exhaustive]
@@ -24,6 +27,30 @@ pub struct Incident {
     pub create_time: Timestamp,
     /// When it was settled.
     pub resolve_time: Option<Timestamp>,
+    /// The cancellation that the fact was too late for. `None` for other kinds.
+    pub cancellation_id: Option<CancellationId>,
+    /// How it was settled. `None` while it is open, and where a later fact settled it.
+    pub resolution: Option<IncidentResolution>,
+    /// Who settled it: for a later fact, who reported that.
+    pub resolved_by: Option<Actor>,
+    /// Free text of who settled it.
+    pub note: Option<String>,
+    /// How it can be settled as things stand. Empty once it is.
+    pub allowed_resolutions: Vec<IncidentResolution>,
+}
+
+/// What [`resolve_incident`](crate::Store::resolve_incident) answers.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedIncident {
+    /// The incident as it stands.
+    pub incident: Incident,
+    /// The order's state after it.
+    pub order_state: OrderState,
+    /// The order's etag after it.
+    pub order_etag: Etag,
+    /// The key under which the write was sent.
+    pub request_id: RequestId,
 }
 
 open_enum! {
@@ -35,6 +62,22 @@ open_enum! {
         LateFact,
         /// The provider settled a refund with another amount than was asked.
         RefundMismatch,
+        /// The provider could not pay a refund out, or the money came back.
+        RefundFailed,
+    }
+}
+
+open_enum! {
+    /// How an incident is settled.
+    IncidentResolution {
+        /// Refunds that it keeps back become due; goods that came home too late are paid for all the same.
+        RefundAnyway,
+        /// Refunds that it keeps back are dropped for good.
+        DropRefund,
+        /// A new refund, with a provider key of its own, stands for the one that failed or is kept back.
+        RetryRefund,
+        /// Things stay as they are.
+        Accept,
     }
 }
 
@@ -60,6 +103,11 @@ impl FromWire for Incident {
             subject_id: message.subject_id,
             create_time: time(message.create_time, "incident.create_time")?,
             resolve_time: time_if_set(message.resolve_time, "incident.resolve_time")?,
+            cancellation_id: text_if_set(message.cancellation_id).map(CancellationId::unchecked),
+            resolution: open_if_set(message.resolution),
+            resolved_by: read_if_set(message.resolved_by)?,
+            note: text_if_set(message.note),
+            allowed_resolutions: open_all(message.allowed_resolutions),
         })
     }
 }

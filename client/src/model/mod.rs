@@ -6,7 +6,9 @@
 mod actor;
 mod answer;
 mod cancellation;
+mod denial;
 mod event;
+mod event_detail;
 mod gate;
 mod incident;
 mod money;
@@ -21,18 +23,25 @@ mod summary;
 pub use actor::{Actor, Fault, Party, Role};
 pub use answer::{Page, Written};
 pub use cancellation::{
-    Cancellation, CancellationEffect, CancellationOutcome, CancellationPath, CancellationState, FoundCancellation,
-    LineQuantity, Part, PartState, RequestedCancellation,
+    Cancellation, CancellationEffect, CancellationOutcome, CancellationPath, CancellationState, Deductions,
+    FoundCancellation, LabelState, LineQuantity, Part, PartState, Receipt, RequestedCancellation, ReturnState,
 };
-pub use event::{Event, EventDetail, EventType};
-pub use gate::{Gate, GateKind, GatePreview, GateState, NextAction, OnDispatch, OnLost, OnTimeout};
-pub use incident::{Incident, IncidentKind, IncidentState};
+pub use denial::Denial;
+pub use event::{Event, EventType};
+pub use event_detail::EventDetail;
+pub use gate::{
+    Gate, GateAnswer, GateKind, GatePreview, GateState, NextAction, OnDispatch, OnLost, OnTimeout, RespondWithin,
+};
+pub use incident::{Incident, IncidentKind, IncidentResolution, IncidentState, ResolvedIncident};
 pub use money::Money;
 pub use order::{Destination, Line, Order, OrderState, OrderTotals, ShippingCharge};
 pub use payment::{Payment, PaymentFact, PaymentState};
-pub use preview::{CancellationPreview, PathOption, Refusal};
+pub use preview::{CancellationPreview, PathOption, Quote, Refusal};
 pub use refund::{Refund, RefundAmount, RefundDue, RefundKind, RefundResult, RefundState};
-pub use shipment::{Shipment, ShipmentContent, ShipmentStage, TrackingFact};
+pub use shipment::{
+    CustomsFlag, GoodsCondition, Hold, Intercept, InterceptState, Shipment, ShipmentContent, ShipmentStage, SplitOff,
+    TrackingFact,
+};
 pub use store::{Carrier, Policy, PolicyActivation, PolicyState, Preset, ReturnLabel, Store, Warehouse, Weekday};
 pub use summary::{ActionsSummary, Count, OrderStateCount, OrdersSummary};
 

@@ -62,6 +62,9 @@ pub struct Order {
     pub pay_by: Option<Timestamp>,
     /// When the order became paid.
     pub paid_time: Option<Timestamp>,
+    /// While the payment is verified: until this instant the buyer cannot cancel. `None` where nothing is verified, and
+    /// once it is.
+    pub verifying_until: Option<Timestamp>,
 }
 
 open_enum! {
@@ -213,6 +216,7 @@ impl FromWire for Order {
             update_time: time(message.update_time, "order.update_time")?,
             pay_by: time_if_set(message.pay_by, "order.pay_by")?,
             paid_time: time_if_set(message.paid_time, "order.paid_time")?,
+            verifying_until: time_if_set(message.verifying_until, "order.verifying_until")?,
         })
     }
 }

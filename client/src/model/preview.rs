@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use super::{CancellationEffect, CancellationPath, GatePreview, LineQuantity, NextAction, RefundAmount, RefundDue};
+use super::{
+    CancellationEffect, CancellationPath, Deductions, Denial, GatePreview, LabelState, LineQuantity, NextAction,
+    RefundAmount, RefundDue,
+};
 use crate::error_reason::ErrorReason;
-use crate::ids::ShipmentId;
-use crate::wire::{FromWire, Malformed, Open, open_all, read_all, read_if_set, text_if_set, time, time_if_set};
+use crate::ids::{Etag, ShipmentId};
+use crate::wire::{
+    FromWire, Malformed, Open, open_all, open_if_set, read_all, read_if_set, text_if_set, time, time_if_set,
+};
 
 /// What [`request_cancellation`](crate::Store::request_cancellation) with the same arguments would do.
 #[non_exhaustive]
@@ -34,8 +39,27 @@ pub struct CancellationPreview {
     pub effects: Vec<CancellationEffect>,
     /// The policy version that was asked.
     pub policy_version: i32,
+    /// The order's etag.
+    pub order_etag: Etag,
     /// The moment for which the answer holds.
     pub decide_time: Timestamp,
+    /// What whoever gives this reason had better do afterwards, best first.
+    pub next_actions: Vec<NextAction>,
+    /// The answer as something that binds: given to the [`quote`](crate::calls::RequestCancellation::quote) of a request
+    /// with the same arguments, it cancels on these terms or not at all. `None` when not allowed, and where nothing is
+    /// left to cancel.
+    pub quote: Option<Quote>,
+}
+
+/// Terms that Belay offers for a while.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// What to give back. Opaque.
+    pub token: String,
+    /// Until when it can be used: at this instant a request fails with
+    /// [`QuoteExpired`](crate::ErrorReason::QuoteExpired).
+    pub valid_until: Timestamp,
 }
 
 /// One thing that stands against a request.
@@ -51,6 +75,13 @@ pub struct Refusal {
     /// What the documentation of the reason promises, such as `available`. Empty on the refusals of an
     /// [`Error`](crate::Error), whose own metadata is that of its first reason.
     pub metadata: BTreeMap<String, String>,
+}
+
+impl Refusal {
+    /// What is possible instead, where it is the policy that says no.
+    pub fn denial(&self) -> Option<Denial> {
+        Denial::of(&self.reason, &self.metadata)
+    }
 }
 
 /// What the policy says to one path for the asked units in one shipment.
@@ -82,12 +113,28 @@ pub struct PathOption {
     pub next_actions: Vec<NextAction>,
     /// From when the path will be open, as far as time alone decides. `None` when it is open or time does not open it.
     pub available_from: Option<Timestamp>,
+    /// Until when the path stays open, as far as time alone decides: at this instant it is closed. `None` when it is not
+    /// open or time does not close it.
+    pub available_until: Option<Timestamp>,
+    /// What would be kept of the money because the buyer bears it. `None` when not allowed.
+    pub deductions: Option<Deductions>,
+    /// Whether the buyer would get a label for the way back. `None` when not allowed and for a path without a way back.
+    pub label: Option<LabelState>,
+    /// What the buyer would have to do without a label, in the words of the policy.
+    pub label_instructions: Option<String>,
 }
 
 impl FromWire for CancellationPreview {
     type Message = pb::PreviewCancellationResponse;
 
     fn from_wire(message: pb::PreviewCancellationResponse) -> Result<Self, Malformed> {
+        let quote = match text_if_set(message.quote) {
+            Some(token) => {
+                let valid_until = time(message.quote_valid_until, "preview.quote_valid_until")?;
+                Some(Quote { token, valid_until })
+            }
+            None => None,
+        };
         Ok(Self {
             allowed: message.allowed,
             refusals: read_all(message.refusals)?,
@@ -99,7 +146,10 @@ impl FromWire for CancellationPreview {
             counted: message.counted,
             effects: open_all(message.effects),
             policy_version: message.policy_version,
+            order_etag: Etag::from(message.order_etag),
             decide_time: time(message.decide_time, "preview.decide_time")?,
+            next_actions: open_all(message.next_actions),
+            quote,
         })
     }
 }
@@ -134,6 +184,10 @@ impl FromWire for PathOption {
             refund_due: read_if_set(message.refund_due)?,
             next_actions: open_all(message.next_actions),
             available_from: time_if_set(message.available_from, "option.available_from")?,
+            available_until: time_if_set(message.available_until, "option.available_until")?,
+            deductions: read_if_set(message.deductions)?,
+            label: open_if_set(message.label),
+            label_instructions: text_if_set(message.label_instructions),
         })
     }
 }

@@ -47,6 +47,10 @@ pub struct Refund {
     /// Whether an earlier attempt may have reached the provider. Then first ask the provider what became of
     /// `provider_key`; only if it never heard of it, ask for the refund, with the same key.
     pub ask_provider_first: bool,
+    /// Whether it was still not settled some time after `due_by`; how long after, the policy says.
+    pub overdue: bool,
+    /// The refund that failed, or was kept back, and that this one stands for.
+    pub retry_of_id: Option<RefundId>,
 }
 
 /// An amount to give back, by component, all in the order's currency.
@@ -141,6 +145,8 @@ impl FromWire for Refund {
             worker_id: text_if_set(message.worker_id).map(WorkerId::unchecked),
             lease_until: time_if_set(message.lease_until, "refund.lease_until")?,
             ask_provider_first: message.ask_provider_first,
+            overdue: message.overdue,
+            retry_of_id: text_if_set(message.retry_of_id).map(RefundId::unchecked),
         })
     }
 }

@@ -3,8 +3,11 @@
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::ids::{CarrierId, Etag, LineId, OrderId, ShipmentId, WarehouseId};
-use crate::wire::{FromWire, Malformed, Open, open_enum, read_all, text_if_set, time, time_if_set};
+use super::{Actor, NextAction};
+use crate::ids::{CarrierId, Etag, LineId, OrderId, RequestId, ShipmentId, WarehouseId};
+use crate::wire::{
+    FromWire, Malformed, Open, open_all, open_enum, read, read_all, read_if_set, text_if_set, time, time_if_set,
+};
 
 /// Some units of an order that go together: from one warehouse, with one carrier.
 #[non_exhaustive]
@@ -37,6 +40,73 @@ pub struct Shipment {
     pub update_time: Timestamp,
     /// The etag of the order as of this answer.
     pub order_etag: Etag,
+    /// The preparation must have begun before this instant. `None` while the order is unpaid and where the policy sets
+    /// no such time.
+    pub prepare_by: Option<Timestamp>,
+    /// Whether that instant passed and the preparation had not begun.
+    pub preparation_overdue: bool,
+    /// Who keeps it in of their own will. `None` when nobody does.
+    pub hold: Option<Hold>,
+    /// The order to the carrier to bring the parcel back. `None` when there never was one.
+    pub intercept: Option<Intercept>,
+    /// Set when the shipment crosses a border with more identical units than customs take for a private purchase.
+    pub customs_flag: Option<CustomsFlag>,
+    /// The shipment that this one was split from.
+    pub split_from_id: Option<ShipmentId>,
+    /// Whether every unit was cancelled before it left: then nothing of it may be handed to the carrier.
+    pub do_not_hand_over: bool,
+}
+
+/// Somebody keeps a shipment in of their own will, for a while.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Then it ends by itself.
+    pub hold_until: Timestamp,
+    /// Free text of who holds it.
+    pub note: Option<String>,
+    /// Who holds it.
+    pub placed_by: Actor,
+    /// Since when.
+    pub create_time: Timestamp,
+}
+
+/// The order to a carrier to bring a parcel back.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intercept {
+    /// How far it is.
+    pub state: InterceptState,
+    /// When the carrier was asked.
+    pub request_time: Timestamp,
+    /// When it last changed.
+    pub update_time: Timestamp,
+}
+
+/// More identical units than customs take for a private purchase.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomsFlag {
+    /// The SKU of which there are too many, over all lines of the shipment.
+    pub sku: String,
+    /// How many.
+    pub quantity: i32,
+    /// How many would pass.
+    pub units_max: i32,
+    /// What may be done about it, best first.
+    pub remedies: Vec<NextAction>,
+}
+
+/// What [`split_shipment`](crate::Store::split_shipment) answers.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitOff {
+    /// The shipment that was split.
+    pub shipment: Shipment,
+    /// The shipments that its units are in now, in the order of the parcels.
+    pub into_shipments: Vec<Shipment>,
+    /// The key under which the write was sent.
+    pub request_id: RequestId,
 }
 
 /// The units of one line in one shipment.
@@ -82,6 +152,34 @@ open_enum! {
 }
 
 open_enum! {
+    /// How far the order to a carrier to bring a parcel back is.
+    InterceptState {
+        /// The carrier is asked.
+        Requested,
+        /// The carrier will bring it back.
+        Confirmed,
+        /// It is on its way back.
+        Returning,
+        /// It is back at the warehouse.
+        Received,
+        /// The carrier cannot bring it back, or did not.
+        Failed,
+    }
+}
+
+open_enum! {
+    /// How goods came back.
+    GoodsCondition {
+        /// As they were sent; they can be sold again.
+        Unopened,
+        /// The buyer has opened them.
+        Opened,
+        /// Damaged, by whomever.
+        Damaged,
+    }
+}
+
+open_enum! {
     /// What a carrier or warehouse scanned. Facts have happened already: they are recorded, never refused for the stage
     /// they meet.
     TrackingFact {
@@ -118,6 +216,51 @@ impl FromWire for Shipment {
             deliver_time: time_if_set(message.deliver_time, "shipment.deliver_time")?,
             update_time: time(message.update_time, "shipment.update_time")?,
             order_etag: Etag::from(message.order_etag),
+            prepare_by: time_if_set(message.prepare_by, "shipment.prepare_by")?,
+            preparation_overdue: message.preparation_overdue,
+            hold: read_if_set(message.hold)?,
+            intercept: read_if_set(message.intercept)?,
+            customs_flag: read_if_set(message.customs_flag)?,
+            split_from_id: text_if_set(message.split_from_id).map(ShipmentId::unchecked),
+            do_not_hand_over: message.do_not_hand_over,
+        })
+    }
+}
+
+impl FromWire for Hold {
+    type Message = pb::Hold;
+
+    fn from_wire(message: pb::Hold) -> Result<Self, Malformed> {
+        Ok(Self {
+            hold_until: time(message.hold_until, "hold.hold_until")?,
+            note: text_if_set(message.note),
+            placed_by: read(message.placed_by, "hold.placed_by")?,
+            create_time: time(message.create_time, "hold.create_time")?,
+        })
+    }
+}
+
+impl FromWire for Intercept {
+    type Message = pb::Intercept;
+
+    fn from_wire(message: pb::Intercept) -> Result<Self, Malformed> {
+        Ok(Self {
+            state: InterceptState::from_wire(message.state),
+            request_time: time(message.request_time, "intercept.request_time")?,
+            update_time: time(message.update_time, "intercept.update_time")?,
+        })
+    }
+}
+
+impl FromWire for CustomsFlag {
+    type Message = pb::CustomsFlag;
+
+    fn from_wire(message: pb::CustomsFlag) -> Result<Self, Malformed> {
+        Ok(Self {
+            sku: message.sku,
+            quantity: message.quantity,
+            units_max: message.units_max,
+            remedies: open_all(message.remedies),
         })
     }
 }

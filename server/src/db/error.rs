@@ -209,6 +209,18 @@ fn class_of_text(text: &str) -> Class {
     if is_full { Class::Unavailable } else { Class::Statement }
 }
 
+/// How the server says that what an ALTER TABLE adds is there already, or that what it drops is not.
+const ALTERED_TEXTS: &[&str] = &[
+    "Duplicate column name", // 1060
+    "Duplicate key name",    // 1061
+    "Can't DROP",            // 1091
+];
+
+/// Of a failed migration, whose error holds the server's text after the migration's name.
+pub(super) fn says_it_is_altered(text: &str) -> bool {
+    ALTERED_TEXTS.iter().any(|altered| text.contains(altered))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::{Class, DbError};
+use super::error::{self, Class, DbError};
 use super::{Conn, pool, settings, transaction};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -62,18 +62,44 @@ pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
     hold_lock(&mut lock).await?;
     let mut conn = pool::connect(url).await?;
     conn.batch_execute(&format!("SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}")).await?;
+    let before = applied(&mut conn).await?;
+    loop {
+        let outcome: Result<(), String>;
+        (conn, outcome) = run_pending(conn).await?;
+        match outcome {
+            Ok(()) => break,
+            // MySQL's ALTER TABLE knows no IF NOT EXISTS. Where a migration was cut off after its statement and before its
+            // record, only the record is missing.
+            Err(error) if error::says_it_is_altered(&error) => record_next(&mut conn).await?,
+            Err(error) => return Err(MigrateError::Failed(error)),
+        }
+    }
+    settings::seed(&mut conn).await?;
+    let after = applied(&mut conn).await?;
+    transaction::rollback(&mut lock).await?;
+    Ok(after.difference(&before).cloned().collect())
+}
+
+/// Runs one pending migration after the other, until one fails.
+async fn run_pending(conn: Conn) -> Result<(Conn, Result<(), String>), MigrateError> {
     // diesel's migrations are synchronous underneath.
     let migrated = tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(conn);
-        let ran = harness.run_pending_migrations(MIGRATIONS);
-        let ran = ran.map(|versions| versions.iter().map(ToString::to_string).collect::<Vec<String>>());
-        (harness.into_inner(), ran.map_err(|error| MigrateError::Failed(error.to_string())))
+        let outcome = harness.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(|error| error.to_string());
+        (harness.into_inner(), outcome)
     });
-    let (mut conn, ran) = migrated.await.map_err(|error| MigrateError::Failed(error.to_string()))?;
-    let ran = ran?;
-    settings::seed(&mut conn).await?;
-    transaction::rollback(&mut lock).await?;
-    Ok(ran)
+    migrated.await.map_err(|error| MigrateError::Failed(error.to_string()))
+}
+
+/// Records the first migration that is not.
+async fn record_next(conn: &mut Conn) -> Result<(), MigrateError> {
+    let applied = applied(conn).await?;
+    let versions = known()?.into_iter().map(|(version, _)| version);
+    if let Some(next) = versions.filter(|version| !applied.contains(version)).min() {
+        let insert = diesel::insert_into(__diesel_schema_migrations::table);
+        insert.values(__diesel_schema_migrations::version.eq(next)).execute(conn).await?;
+    }
+    Ok(())
 }
 
 /// Creates the database that the URL names, unless it is there: for a machine of one's own.
@@ -117,16 +143,23 @@ async fn hold_lock(lock: &mut Conn) -> Result<(), MigrateError> {
 
 /// Refuses a database that lacks a migration of this release or has one that it does not know.
 pub async fn check(conn: &mut Conn) -> Result<(), SchemaError> {
+    let known = known()?;
+    let applied = applied(conn).await?;
+    let missing = known.iter().filter(|(version, _)| !applied.contains(version));
+    let missing: Vec<String> = missing.map(|(_, name)| name.clone()).collect();
+    let known: BTreeSet<String> = known.into_iter().map(|(version, _)| version).collect();
+    let unknown: Vec<String> = applied.difference(&known).cloned().collect();
+    if missing.is_empty() && unknown.is_empty() { Ok(()) } else { Err(SchemaError::Mismatch { missing, unknown }) }
+}
+
+/// The migrations of this release, by version and name.
+fn known() -> Result<Vec<(String, String)>, DbError> {
     let known: Vec<Box<dyn Migration<Mysql>>> = MIGRATIONS
         .migrations()
         .map_err(|error| DbError::Corrupt(format!("the migrations inside this program cannot be read: {error}")))?;
-    let applied = applied(conn).await?;
-    let version = |migration: &dyn Migration<Mysql>| migration.name().version().to_string();
-    let missing = known.iter().filter(|migration| !applied.contains(&version(migration.as_ref())));
-    let missing: Vec<String> = missing.map(|migration| migration.name().to_string()).collect();
-    let known: BTreeSet<String> = known.iter().map(|migration| version(migration.as_ref())).collect();
-    let unknown: Vec<String> = applied.difference(&known).cloned().collect();
-    if missing.is_empty() && unknown.is_empty() { Ok(()) } else { Err(SchemaError::Mismatch { missing, unknown }) }
+    let name =
+        |migration: &dyn Migration<Mysql>| (migration.name().version().to_string(), migration.name().to_string());
+    Ok(known.iter().map(|migration| name(migration.as_ref())).collect())
 }
 
 async fn applied(conn: &mut Conn) -> Result<BTreeSet<String>, DbError> {

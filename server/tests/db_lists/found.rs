@@ -6,6 +6,7 @@ use belay_domain::cancellation::{Cancellation, CancellationState, GateKind, Gate
 use belay_domain::ids::{BuyerId, CarrierId, SellerId, Sku, WarehouseId};
 use belay_domain::order::{Order, OrderState};
 use belay_domain::refund::RefundState;
+use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use belay_server::db::cancellations::CancellationFilter;
 use belay_server::db::orders::OrderFilter;
@@ -104,6 +105,7 @@ async fn orders_are_found_by_any_combination_of_filters() {
     aggregate::insert(&mut conn, &all.iter().map(|order| (order, 0)).collect::<Vec<_>>()).await.unwrap();
     for [buyer, seller, state, sku, country, city, from, before] in combinations() {
         let filter = OrderFilter {
+            scope: Scope::EVERYTHING,
             buyer: buyer.then(|| BuyerId::parse("b-1").unwrap()),
             seller: seller.then(|| SellerId::parse("s-1").unwrap()),
             state: state.then_some(OrderState::Shipped),
@@ -138,6 +140,7 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
     aggregate::insert(&mut conn, &all.iter().map(|order| (order, 0)).collect::<Vec<_>>()).await.unwrap();
     for [order, warehouse, carrier, seller, stage] in combinations() {
         let filter = ShipmentFilter {
+            scope: Scope::EVERYTHING,
             store: store(),
             order: order.then(|| all[4].key()),
             warehouse: warehouse.then(|| WarehouseId::parse("w-1").unwrap()),
@@ -159,6 +162,7 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
     }
     for [order, seller, state] in combinations() {
         let filter = RefundFilter {
+            scope: Scope::EVERYTHING,
             store: store(),
             order: order.then(|| all[4].key()),
             seller: seller.then(|| SellerId::parse("s-1").unwrap()),
@@ -187,6 +191,7 @@ async fn cancellations_are_found_by_any_combination_of_filters() {
     for party in [Role::Seller, Role::Support, Role::Warehouse, Role::Carrier] {
         for [order, seller, state, warehouse, carrier, awaiting, respond_by] in combinations() {
             let filter = CancellationFilter {
+                scope: Scope::EVERYTHING,
                 order: order.then(|| all[5].key()),
                 seller: seller.then(|| SellerId::parse("s-1").unwrap()),
                 state: state.then_some(CancellationState::Completed),

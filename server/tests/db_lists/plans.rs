@@ -6,6 +6,7 @@ use belay_domain::cancellation::CancellationState;
 use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, Sku, WarehouseId};
 use belay_domain::order::OrderState;
 use belay_domain::refund::RefundState;
+use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use belay_server::db::cancellations::CancellationFilter;
 use belay_server::db::orders::OrderFilter;
@@ -58,6 +59,7 @@ fn indexes(plan: &str) -> Vec<&str> {
 
 pub(crate) fn all_orders() -> OrderFilter {
     OrderFilter {
+        scope: Scope::EVERYTHING,
         store: store(),
         buyer: None,
         seller: None,
@@ -72,6 +74,7 @@ pub(crate) fn all_orders() -> OrderFilter {
 
 pub(crate) fn all_cancellations() -> CancellationFilter {
     CancellationFilter {
+        scope: Scope::EVERYTHING,
         store: store(),
         order: None,
         seller: None,
@@ -87,6 +90,7 @@ pub(crate) fn all_cancellations() -> CancellationFilter {
 fn orders(given: &str) -> OrderFilter {
     let has = |letter: char| given.contains(letter);
     OrderFilter {
+        scope: Scope::EVERYTHING,
         buyer: has('b').then(|| BuyerId::parse("big").unwrap()),
         seller: has('s').then(|| SellerId::parse("s-1").unwrap()),
         state: has('t').then_some(OrderState::ToShip),
@@ -103,6 +107,7 @@ fn orders(given: &str) -> OrderFilter {
 fn shipments(given: &str) -> ShipmentFilter {
     let has = |letter: char| given.contains(letter);
     ShipmentFilter {
+        scope: Scope::EVERYTHING,
         store: store(),
         order: has('o').then(order_key),
         warehouse: has('w').then(|| WarehouseId::parse("w-1").unwrap()),
@@ -116,6 +121,7 @@ fn shipments(given: &str) -> ShipmentFilter {
 fn cancellations(given: &str) -> CancellationFilter {
     let has = |letter: char| given.contains(letter);
     CancellationFilter {
+        scope: Scope::EVERYTHING,
         order: has('o').then(order_key),
         seller: has('s').then(|| SellerId::parse("s-1").unwrap()),
         state: has('t').then_some(CancellationState::Pending),
@@ -131,6 +137,7 @@ fn cancellations(given: &str) -> CancellationFilter {
 fn refunds(given: &str) -> RefundFilter {
     let has = |letter: char| given.contains(letter);
     RefundFilter {
+        scope: Scope::EVERYTHING,
         store: store(),
         order: has('o').then(order_key),
         seller: has('s').then(|| SellerId::parse("s-1").unwrap()),
@@ -255,12 +262,14 @@ async fn every_page_is_led_to_by_its_index() {
 async fn counts_walk_an_index(conn: &mut Conn) {
     for given in subsets("bs") {
         let OrderFilter { store, buyer, seller, .. } = orders(&given);
-        let plan = plan(conn, OrdersSummary { store, buyer, seller }.count(OrderState::ToShip)).await;
+        let plan =
+            plan(conn, OrdersSummary { scope: Scope::EVERYTHING, store, buyer, seller }.count(OrderState::ToShip))
+                .await;
         assert!(plan.contains("Covering index") || given == "bs", "{given}: {plan}");
     }
     for given in ["", "s", "w", "c"] {
         let CancellationFilter { store, seller, warehouse, carrier, .. } = cancellations(given);
-        let summary = ActionsSummary { store, seller, warehouse, carrier };
+        let summary = ActionsSummary { scope: Scope::EVERYTHING, store, seller, warehouse, carrier };
         let awaiting = plan(conn, summary.awaiting(Role::Seller)).await;
         assert!(awaiting.contains("Covering index"), "{given}: {awaiting}");
         if given.is_empty() || given == "s" {

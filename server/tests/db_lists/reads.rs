@@ -3,6 +3,7 @@
 use belay_domain::actor::Role;
 use belay_domain::ids::{BuyerId, SellerId, Sku};
 use belay_domain::order::OrderState;
+use belay_domain::scope::Scope;
 use belay_server::db::orders::{self, OrderFilter};
 use belay_server::db::summaries::{self, ActionsSummary, COUNT_MAX, Counted, OrdersSummary};
 use belay_server::db::{Conn, Place};
@@ -33,7 +34,8 @@ async fn a_buyer_with_a_hundred_thousand_orders_pages_like_one_with_ten() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     crowd::fill(&mut conn).await;
-    let of = |id: &str| OrderFilter { buyer: Some(BuyerId::parse(id).unwrap()), ..all_orders() };
+    let of =
+        |id: &str| OrderFilter { scope: Scope::EVERYTHING, buyer: Some(BuyerId::parse(id).unwrap()), ..all_orders() };
 
     let (few, looked_at) = page(&mut conn, &of("b-7"), None).await;
     assert_eq!(few.len(), 10);
@@ -61,6 +63,7 @@ async fn a_buyer_with_a_hundred_thousand_orders_pages_like_one_with_ten() {
 /// In the same crowd, which takes its time to come together.
 async fn summaries_stop(conn: &mut Conn) {
     let summary = |buyer: Option<&str>, seller: Option<&str>| OrdersSummary {
+        scope: Scope::EVERYTHING,
         store: store(),
         buyer: buyer.map(|id| BuyerId::parse(id).unwrap()),
         seller: seller.map(|id| SellerId::parse(id).unwrap()),
@@ -82,6 +85,7 @@ async fn summaries_stop(conn: &mut Conn) {
     assert!(Counted::sum(both.iter().map(|(_, count)| *count)).value < 10);
 
     let actions = |seller: Option<&str>| ActionsSummary {
+        scope: Scope::EVERYTHING,
         store: store(),
         seller: seller.map(|id| SellerId::parse(id).unwrap()),
         warehouse: None,

@@ -49,9 +49,29 @@ fn each_filter_of_a_list_is_checked() {
     ];
     let history: Vec<Row<pb::ListOrderHistoryRequest>> =
         vec![("page_size", |r| r.page_size = 1_001), ("order_id", |r| r.order_id.clear())];
+    let stores: Vec<Row<pb::ListStoresRequest>> =
+        vec![("page_size", |r| r.page_size = -1), ("page_size", |r| r.page_size = 1_001)];
+    let carriers: Vec<Row<pb::ListCarriersRequest>> =
+        vec![("store_id", |r| r.store_id.clear()), ("page_size", |r| r.page_size = 1_001)];
+    let warehouses: Vec<Row<pb::ListWarehousesRequest>> =
+        vec![("store_id", |r| r.store_id.clear()), ("page_size", |r| r.page_size = 1_001)];
+    let policies: Vec<Row<pb::ListPoliciesRequest>> =
+        vec![("store_id", |r| r.store_id.clear()), ("page_size", |r| r.page_size = 1_001)];
     run(async |t| {
         t.place("A-1").await;
         let store_id = || SHOP.to_owned();
+        let right = pb::ListStoresRequest { page_size: 1_000, ..Default::default() };
+        each_is_an_invalid_field(t, "auditor", "StoreService/ListStores", &right, &stores).await;
+        let _: pb::ListStoresResponse = is_taken(&t.raw(), "auditor", "StoreService/ListStores", right).await;
+        let right = pb::ListCarriersRequest { store_id: store_id(), page_size: 1_000, ..Default::default() };
+        each_is_an_invalid_field(t, "support", "StoreService/ListCarriers", &right, &carriers).await;
+        let _: pb::ListCarriersResponse = is_taken(&t.raw(), "support", "StoreService/ListCarriers", right).await;
+        let right = pb::ListWarehousesRequest { store_id: store_id(), page_size: 1_000, ..Default::default() };
+        each_is_an_invalid_field(t, "support", "StoreService/ListWarehouses", &right, &warehouses).await;
+        let _: pb::ListWarehousesResponse = is_taken(&t.raw(), "support", "StoreService/ListWarehouses", right).await;
+        let right = pb::ListPoliciesRequest { store_id: store_id(), page_size: 1_000, ..Default::default() };
+        each_is_an_invalid_field(t, "support", "PolicyService/ListPolicies", &right, &policies).await;
+        let _: pb::ListPoliciesResponse = is_taken(&t.raw(), "support", "PolicyService/ListPolicies", right).await;
         let right = pb::ListOrdersRequest { store_id: store_id(), page_size: 1_000, ..Default::default() };
         each_is_an_invalid_field(t, "support", "OrderService/ListOrders", &right, &orders).await;
         let _: pb::ListOrdersResponse = is_taken(&t.raw(), "support", "OrderService/ListOrders", right).await;
@@ -160,6 +180,17 @@ async fn garbage_is_refused(t: &TestServer, of_orders: &str) {
             ..Default::default()
         };
         is_refused(t, "support", "OrderService/ListOrderHistory", history, invalid.0, invalid.1).await;
+        let stores = pb::ListStoresRequest { page_token: page_token.clone(), ..Default::default() };
+        is_refused(t, "operator", "StoreService/ListStores", stores, invalid.0, invalid.1).await;
+        let carriers =
+            pb::ListCarriersRequest { store_id: store_id(), page_token: page_token.clone(), ..Default::default() };
+        is_refused(t, "operator", "StoreService/ListCarriers", carriers, invalid.0, invalid.1).await;
+        let warehouses =
+            pb::ListWarehousesRequest { store_id: store_id(), page_token: page_token.clone(), ..Default::default() };
+        is_refused(t, "operator", "StoreService/ListWarehouses", warehouses, invalid.0, invalid.1).await;
+        let policies =
+            pb::ListPoliciesRequest { store_id: store_id(), page_token: page_token.clone(), ..Default::default() };
+        is_refused(t, "operator", "PolicyService/ListPolicies", policies, invalid.0, invalid.1).await;
         let orders = pb::ListOrdersRequest { store_id: store_id(), page_token, ..Default::default() };
         is_refused(t, "support", "OrderService/ListOrders", orders, invalid.0, invalid.1).await;
     }

@@ -21,6 +21,17 @@ fn each_field_of_a_store_is_checked() {
         ("default_warehouse_id", |r| r.default_warehouse_id = "a b".to_owned()),
         ("default_carrier_id", |r| r.default_carrier_id = long(65)),
     ];
+    let updates: Vec<Row<pb::UpdateStoreRequest>> = vec![
+        ("store_id", |r| r.store_id.clear()),
+        ("etag", |r| r.etag = "1".to_owned()),
+        ("display_name", |r| r.display_name = long(129)),
+        ("display_name", |r| r.display_name = " ".to_owned()),
+        ("time_zone", |r| r.time_zone = "Moon".to_owned()),
+        ("default_warehouse_id", |r| r.default_warehouse_id = "a b".to_owned()),
+        ("default_warehouse_id", |r| r.default_warehouse_id = "nowhere".to_owned()),
+        ("default_carrier_id", |r| r.default_carrier_id = long(65)),
+        ("default_carrier_id", |r| r.default_carrier_id = "nobody".to_owned()),
+    ];
     let carriers: Vec<Row<pb::PutCarrierRequest>> = vec![
         ("carrier", |r| r.carrier = None),
         ("carrier.carrier_id", |r| r.carrier.as_mut().unwrap().carrier_id.clear()),
@@ -44,6 +55,10 @@ fn each_field_of_a_store_is_checked() {
         };
         each_is_an_invalid_field(t, "operator", "StoreService/CreateStore", &store, &stores).await;
         let _: pb::CreateStoreResponse = is_taken(&t.raw(), "operator", "StoreService/CreateStore", store).await;
+        let update =
+            pb::UpdateStoreRequest { store_id: SHOP.to_owned(), display_name: long(128), ..Default::default() };
+        each_is_an_invalid_field(t, "operator", "StoreService/UpdateStore", &update, &updates).await;
+        let _: pb::UpdateStoreResponse = is_taken(&t.raw(), "operator", "StoreService/UpdateStore", update).await;
         let carrier = pb::PutCarrierRequest {
             store_id: SHOP.to_owned(),
             carrier: Some(pb::Carrier { carrier_id: long(64), display_name: long(128), ..Default::default() }),
@@ -56,6 +71,98 @@ fn each_field_of_a_store_is_checked() {
         };
         each_is_an_invalid_field(t, "operator", "StoreService/PutWarehouse", &warehouse, &warehouses).await;
         let _: pb::PutWarehouseResponse = is_taken(&t.raw(), "operator", "StoreService/PutWarehouse", warehouse).await;
+    });
+}
+
+/// Countries as many as wanted; that there are so many is not checked.
+fn labels(count: u32) -> Vec<pb::ReturnLabel> {
+    let letter = |index: u32| char::from_u32(u32::from('A') + index % 26).unwrap();
+    let country = |index: u32| format!("{}{}", letter(index / 26), letter(index));
+    (0..count).map(|index| pb::ReturnLabel { country_code: country(index), price: None }).collect()
+}
+
+#[test]
+fn each_field_of_a_return_label_is_checked() {
+    fn label(r: &mut pb::PutCarrierRequest) -> &mut pb::ReturnLabel {
+        &mut r.carrier.as_mut().unwrap().return_labels[1]
+    }
+    let price = |currency: &str, minor_units| pb::Money { currency_code: currency.to_owned(), minor_units };
+    let right = pb::Carrier {
+        carrier_id: "post".to_owned(),
+        display_name: "Post".to_owned(),
+        // Each label has a currency of its own.
+        return_labels: ["DE", "PL"]
+            .into_iter()
+            .zip([price("EUR", 0), price("PLN", 1_000_000_000_000)])
+            .map(|(country, price)| pb::ReturnLabel { country_code: country.to_owned(), price: Some(price) })
+            .collect(),
+        ..Default::default()
+    };
+    let rows: Vec<Row<pb::PutCarrierRequest>> = vec![
+        ("carrier.return_labels[1].country_code", |r| label(r).country_code.clear()),
+        ("carrier.return_labels[1].country_code", |r| label(r).country_code = "pl".to_owned()),
+        ("carrier.return_labels[1].country_code", |r| label(r).country_code = "POL".to_owned()),
+        ("carrier.return_labels[1]", |r| label(r).country_code = "DE".to_owned()),
+        ("carrier.return_labels[1].price.currency_code", |r| label(r).price.as_mut().unwrap().currency_code.clear()),
+        ("carrier.return_labels[1].price.minor_units", |r| label(r).price.as_mut().unwrap().minor_units = -1),
+        ("carrier.return_labels[1].price.minor_units", |r| label(r).price.as_mut().unwrap().minor_units += 1),
+        ("carrier.return_labels", |r| r.carrier.as_mut().unwrap().return_labels = labels(301)),
+    ];
+    run(async |t| {
+        let mut request = pb::PutCarrierRequest { store_id: SHOP.to_owned(), carrier: Some(right) };
+        each_is_an_invalid_field(t, "operator", "StoreService/PutCarrier", &request, &rows).await;
+        for return_labels in [request.carrier.clone().unwrap().return_labels, labels(300)] {
+            request.carrier.as_mut().unwrap().return_labels = return_labels;
+            let _: pb::PutCarrierResponse =
+                is_taken(&t.raw(), "operator", "StoreService/PutCarrier", request.clone()).await;
+        }
+    });
+}
+
+/// The days of a few years from 2026 on.
+fn holidays(count: i64) -> Vec<String> {
+    let first = jiff::civil::date(2026, 1, 1);
+    (0..count).map(|days| first.saturating_add(jiff::Span::new().days(days)).to_string()).collect()
+}
+
+#[test]
+fn each_field_of_a_calendar_is_checked() {
+    fn warehouse(r: &mut pb::PutWarehouseRequest) -> &mut pb::Warehouse {
+        r.warehouse.as_mut().unwrap()
+    }
+    fn calendar(r: &mut pb::PutWarehouseRequest) -> &mut pb::WarehouseCalendar {
+        warehouse(r).calendar.as_mut().unwrap()
+    }
+    let rows: Vec<Row<pb::PutWarehouseRequest>> = vec![
+        ("warehouse.country_code", |r| warehouse(r).country_code = "D".to_owned()),
+        ("warehouse.country_code", |r| warehouse(r).country_code = "Germany".to_owned()),
+        ("warehouse.calendar.weekend[0]", |r| calendar(r).weekend = vec![0]),
+        ("warehouse.calendar.weekend[1]", |r| calendar(r).weekend = vec![1, 8]),
+        ("warehouse.calendar.weekend[2]", |r| calendar(r).weekend = vec![1, 2, 1]),
+        ("warehouse.calendar.weekend", |r| calendar(r).weekend = (1..=7).collect()),
+        ("warehouse.calendar.holidays[0]", |r| calendar(r).holidays = vec![String::new()]),
+        ("warehouse.calendar.holidays[0]", |r| calendar(r).holidays = vec!["2026-02-29".to_owned()]),
+        ("warehouse.calendar.holidays[0]", |r| calendar(r).holidays = vec!["20260228".to_owned()]),
+        ("warehouse.calendar.holidays[0]", |r| calendar(r).holidays = vec!["2026-02-28T00:00".to_owned()]),
+        ("warehouse.calendar.holidays[1]", |r| calendar(r).holidays = vec!["2026-12-25".to_owned(); 2]),
+        ("warehouse.calendar.holidays", |r| calendar(r).holidays = holidays(1_001)),
+    ];
+    run(async |t| {
+        let largest = pb::WarehouseCalendar { weekend: (2..=7).collect(), holidays: holidays(1_000) };
+        let right = pb::PutWarehouseRequest {
+            store_id: SHOP.to_owned(),
+            warehouse: Some(pb::Warehouse {
+                warehouse_id: "west".to_owned(),
+                display_name: "West".to_owned(),
+                country_code: "CN".to_owned(),
+                calendar: Some(largest),
+                ..Default::default()
+            }),
+        };
+        each_is_an_invalid_field(t, "operator", "StoreService/PutWarehouse", &right, &rows).await;
+        let _: pb::PutWarehouseResponse = is_taken(&t.raw(), "operator", "StoreService/PutWarehouse", right).await;
+        // Everything is still decided by it.
+        t.place("A-1").await;
     });
 }
 

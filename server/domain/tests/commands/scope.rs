@@ -4,18 +4,22 @@ use std::collections::BTreeSet;
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{
-    Answer, Command, CreateOrder, DispatchShipment, LeaseRefunds, MarkReady, RecordPayment, RecordRefundResult,
-    RecordTracking, RefundResult, StartPreparation, create, create_again, decide, preview,
+    Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment, HOLD_MAX,
+    HoldShipment, InterceptAnswer, LeaseRefunds, MarkReady, ReceiveParcel, RecordPayment, RecordRefundResult,
+    RecordTracking, RefundResult, RejectCancellation, ReleaseHold, ResolveIncident, SplitShipment, StartPreparation,
+    StopAnswer, WithdrawCancellation, create, create_again, decide, preview,
 };
-use belay_domain::context::Context;
+use belay_domain::context::{Context, Warehouse};
 use belay_domain::ids::{CarrierId, ExternalId, SellerId, StoreId, WarehouseId, WorkerId};
+use belay_domain::incident::Resolution;
 use belay_domain::payment::PaymentFact;
+use belay_domain::policy::{Calendar, GoodsCondition, Policy};
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::{Scope, Within};
 use belay_domain::shipment::{Stage, TrackingFact};
 use uuid::Uuid;
 
-use crate::kit::{Cart, Case, LEASE, PLACED, Wish, eur};
+use crate::kit::{Cart, Case, LEASE, PLACED, PLAIN, Wish, eur, gate, gated, policy};
 
 /// Seller `seller-1` ships one mug from `main` and one from `east`, both by `post`.
 fn two_routes() -> Cart {
@@ -25,7 +29,11 @@ fn two_routes() -> Cart {
 }
 
 fn case() -> Case {
-    let mut case = Cart::of(&[(2, 1_000)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
+    two_routes_under(policy(PLAIN))
+}
+
+fn two_routes_under(policy: Policy) -> Case {
+    let mut case = Cart::of(&[(2, 1_000)]).split(&[&[(1, 1)], &[(1, 1)]]).paid_under(policy);
     case.order.shipments[1].warehouse = WarehouseId::parse("east").unwrap();
     case
 }
@@ -75,6 +83,32 @@ fn commands(shipment: u32) -> Vec<Command> {
         }),
         Command::LeaseRefunds(LeaseRefunds { refunds: vec![1], worker: WorkerId::parse("w").unwrap(), lease: LEASE }),
         Command::RecordRefundResult(RecordRefundResult { refund: 1, result: RefundResult::Unknown }),
+        Command::AnswerStop(AnswerStop {
+            shipment,
+            cancellation: None,
+            answer: StopAnswer::CannotStop { code: None },
+            note: None,
+        }),
+        Command::AnswerIntercept(AnswerIntercept { shipment, answer: InterceptAnswer::Confirmed, note: None }),
+        Command::ReceiveParcel(ReceiveParcel {
+            shipment,
+            condition: GoodsCondition::Unopened,
+            quantities: Vec::new(),
+            receive_time: None,
+            note: None,
+        }),
+        Command::HoldShipment(HoldShipment { shipment, fence: None, until: PLACED + HOLD_MAX, note: None }),
+        Command::ReleaseHold(ReleaseHold { shipment, fence: None }),
+        Command::SplitShipment(SplitShipment { shipment, fence: None, parcels: Vec::new() }),
+        Command::ApproveCancellation(ApproveCancellation { cancellation: 1, note: None }),
+        Command::RejectCancellation(RejectCancellation {
+            cancellation: 1,
+            code: "NO".to_owned(),
+            note: None,
+            evidence: Vec::new(),
+        }),
+        Command::WithdrawCancellation(WithdrawCancellation { cancellation: 1 }),
+        Command::ResolveIncident(ResolveIncident { incident: 1, resolution: Resolution::Accept, note: None }),
         Command::Settle,
     ]
 }
@@ -126,8 +160,19 @@ fn another_warehouses_shipment_is_not_there() {
                 | Command::StartPreparation(_)
                 | Command::MarkReady(_)
                 | Command::DispatchShipment(_)
-                | Command::RecordTracking(_) => "SHIPMENT_NOT_FOUND",
-                Command::RecordPayment(_)
+                | Command::RecordTracking(_)
+                | Command::AnswerStop(_)
+                | Command::AnswerIntercept(_)
+                | Command::ReceiveParcel(_)
+                | Command::HoldShipment(_)
+                | Command::ReleaseHold(_)
+                | Command::SplitShipment(_) => "SHIPMENT_NOT_FOUND",
+                // There is no cancellation yet.
+                Command::ApproveCancellation(_)
+                | Command::RejectCancellation(_)
+                | Command::WithdrawCancellation(_)
+                | Command::ResolveIncident(_)
+                | Command::RecordPayment(_)
                 | Command::LeaseRefunds(_)
                 | Command::RecordRefundResult(_)
                 | Command::Settle => decided(&case, &command, &Scope::EVERYTHING).0,
@@ -137,6 +182,16 @@ fn another_warehouses_shipment_is_not_there() {
         let own = Command::StartPreparation(StartPreparation { shipment, fence: None });
         assert_eq!(decided(&case, &own, &scope).0, "ETAG_MISMATCH", "only the etag stands against it");
     }
+}
+
+#[test]
+fn a_cancellation_is_answered_by_who_sees_all_of_it() {
+    let consent = gated("PLANNED", &[&gate("SELLER_CONSENT", "REFUSE", "BAR")]);
+    let mut case = two_routes_under(consent);
+    case.cancel(Wish::all()).unwrap();
+    let approve = Command::ApproveCancellation(ApproveCancellation { cancellation: 1, note: None });
+    assert_eq!(decided(&case, &approve, &warehouses("main")).0, "OUT_OF_SCOPE");
+    assert_eq!(decided(&case, &approve, &carriers("post")).0, "ETAG_MISMATCH");
 }
 
 #[test]
@@ -158,7 +213,10 @@ fn a_preview_sees_as_far_as_the_wish_would() {
 fn nobody_places_what_is_not_theirs() {
     let case = case();
     let mut store = case.store.clone();
-    store.warehouses.insert(WarehouseId::parse("east").unwrap(), "UTC".to_owned());
+    store.warehouses.insert(
+        WarehouseId::parse("east").unwrap(),
+        Warehouse { country_code: None, calendar: Calendar::monday_to_friday() },
+    );
     let caller = Actor::new(Role::Storefront, "shop");
     let place = |command: &CreateOrder, scope: &Scope| {
         let context = Context { now: PLACED, caller: &caller, scope, request_id: Uuid::nil(), store: &store };

@@ -23,6 +23,7 @@ use belay_domain::order::{Buyer, Destination, Order, OrderState};
 use belay_domain::payment::PaymentFact;
 use belay_domain::policy::{Calendar, GoodsCondition, Policies, Weekday};
 use belay_domain::rejection::{LineQuantity, Rejection};
+use belay_domain::scope::Scope;
 use belay_domain::shipment::{Stage, TrackingFact};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -91,7 +92,8 @@ impl Journey {
             shipments: Vec::new(),
         };
         let caller = Actor::new(Role::Storefront, "shop");
-        let context = Context { now, caller: &caller, request_id: Uuid::nil(), store: &store };
+        let context =
+            Context { now, caller: &caller, scope: &Scope::EVERYTHING, request_id: Uuid::nil(), store: &store };
         let order = commands::create(&create, [0; 32], &context).unwrap().order;
         Self { order, store, now, counter: 0 }
     }
@@ -104,7 +106,13 @@ impl Journey {
 
     fn run(&mut self, by: Role, command: Command) -> Result<Answer, Rejection> {
         let caller = Actor::new(by, "someone");
-        let context = Context { now: self.now, caller: &caller, request_id: Uuid::nil(), store: &self.store };
+        let context = Context {
+            now: self.now,
+            caller: &caller,
+            scope: &Scope::EVERYTHING,
+            request_id: Uuid::nil(),
+            store: &self.store,
+        };
         let decision = commands::decide(&self.order, &command, None, &context);
         self.order = decision.order;
         decision.result

@@ -1,16 +1,22 @@
 use std::collections::BTreeMap;
 
-use belay_domain::cancellation::Path;
-use belay_domain::ids::OrderId;
-use belay_domain::policy::DenyCode;
+use belay_domain::cancellation::{GateKind, Path};
+use belay_domain::ids::{ChildKind, OrderId};
+use belay_domain::incident::Resolution;
+use belay_domain::policy::{DenyCode, NextAction};
 use belay_domain::rejection::{Ineligibility, LineQuantity};
 use belay_domain::shipment::Stage;
+use jiff::Timestamp;
 use prost::Message as _;
 
 use super::*;
 
 fn about() -> About {
-    About { order: OrderId::parse("A-1").unwrap(), shipment: Some(1), request_id: Some(Uuid::nil()) }
+    About {
+        order: OrderId::parse("A-1").unwrap(),
+        child: Some((ChildKind::Shipment, 1)),
+        request_id: Some(Uuid::nil()),
+    }
 }
 
 fn rejected(rejection: Rejection) -> Status {
@@ -31,7 +37,9 @@ fn rejections() -> Vec<Rejection> {
         Rejection::OutOfScope,
         Rejection::LineNotFound { line: 1 },
         Rejection::ShipmentNotFound { shipment: 1 },
+        Rejection::CancellationNotFound { cancellation: 1 },
         Rejection::RefundNotFound { refund: 1 },
+        Rejection::IncidentNotFound { incident: 1 },
         Rejection::RequestIdReused,
         Rejection::OrderAlreadyExists,
         Rejection::EtagMismatch { present: 3 },
@@ -42,15 +50,26 @@ fn rejections() -> Vec<Rejection> {
         Rejection::ReasonUnknown { reason: text(), declared: reasons.clone() },
         Rejection::ReasonNotAllowed { reason: text(), declared: reasons },
         Rejection::NoteRequired { reason: text() },
-        Rejection::EvidenceRequired { reason: text() },
+        Rejection::EvidenceRequired { reason: text(), channels: vec![text()] },
         Rejection::AlreadyPending { cancellation: 1 },
         Rejection::UnitsClaimed { line: 1, requested: 2, available: 1 },
         Rejection::QuantityUnavailable { line: 1, requested: 2, available: 1 },
+        Rejection::QuoteExpired { valid_until: Timestamp::UNIX_EPOCH },
+        Rejection::QuoteMismatch { quoted: text(), present: text() },
         Rejection::Ineligible { violations: vec![ineligible(DenyCode::Shipped)], acceptable: vec![] },
+        Rejection::GateNotOpen { gate: GateKind::WarehouseStop },
+        Rejection::GateTimedOut { respond_by: Timestamp::UNIX_EPOCH },
+        Rejection::NotTheRequester,
+        Rejection::TooLateToWithdraw { gate: None },
         Rejection::NotReleased,
         Rejection::StageMismatch { stage: Stage::Cancelled },
+        Rejection::ShipmentHeld { until: Timestamp::UNIX_EPOCH },
         Rejection::ShipmentBarred { cancellation: 1 },
+        Rejection::SplitNotAllowed { next_actions: vec![NextAction::ContactSupport] },
+        Rejection::CurrencyMismatch { expected: Currency::parse("EUR").unwrap() },
         Rejection::RefundNotClaimed { refund: 1 },
+        Rejection::IncidentResolved { resolution: None },
+        Rejection::ResolutionNotAllowed { allowed: vec![Resolution::Accept] },
         Rejection::LimitReached { limit: text(), max: 1 },
     ]
 }
@@ -115,7 +134,7 @@ fn every_reason_has_the_code_that_its_comment_names() {
 
 #[test]
 fn a_mismatched_buyer_and_an_unknown_order_look_the_same() {
-    let about = |request_id| About { order: OrderId::parse("A-1").unwrap(), shipment: None, request_id };
+    let about = |request_id| About { order: OrderId::parse("A-1").unwrap(), child: None, request_id };
     let status = |about| Status::from(Failure::rejected(Rejection::OrderNotFound, about));
     let (mismatch, unknown) = (status(about(Some(Uuid::max()))), status(about(None)));
     assert_eq!(mismatch.message(), unknown.message());
@@ -140,6 +159,27 @@ fn everything_that_stands_against_a_request_is_told_with_what_could_be_asked_ins
     let violations = &details.precondition_failure().unwrap().violations;
     let told: Vec<(&str, &str)> = violations.iter().map(|v| (&*v.r#type, &*v.subject)).collect();
     assert_eq!(told, [("SHIPPED", "A-1:s1"), ("DELIVERED", "A-1:s2")]);
+}
+
+#[test]
+fn a_quote_that_no_longer_holds_is_shown_beside_what_would_come_cut_to_size() {
+    let long = format!("{}é", "x".repeat(1_023));
+    let status = rejected(Rejection::QuoteMismatch { quoted: long.clone(), present: "{}".to_owned() });
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(status.code(), Code::Aborted);
+    assert_eq!((info.metadata["quoted"].as_str(), info.metadata["present"].as_str()), (&long[..1_023], "{}"));
+}
+
+#[test]
+fn a_refusal_names_what_the_request_named() {
+    let named = |child| {
+        let about = About { child: Some(child), ..about() };
+        let rejection = Rejection::GateNotOpen { gate: GateKind::SellerConsent };
+        Status::from(Failure::rejected(rejection, about)).get_details_error_info().unwrap().metadata
+    };
+    let metadata = named((ChildKind::Cancellation, 2));
+    assert_eq!((metadata["cancellation_id"].as_str(), metadata["gate"].as_str()), ("A-1:c2", "SELLER_CONSENT"));
+    assert_eq!(named((ChildKind::Shipment, 3))["shipment_id"], "A-1:s3");
 }
 
 #[test]

@@ -10,9 +10,12 @@ use belay_domain::payment::PaymentFact;
 use belay_domain::policy::Policies;
 use belay_proto::v1::create_store_request::Policy as PolicyChoice;
 use belay_proto::v1::request_cancellation_request::Selection as Selected;
+use jiff::tz::TimeZone;
 
 use super::stores::{create_store, put_carrier, put_warehouse};
 use super::*;
+
+mod answers;
 
 const KEY: [u8; 32] = [9; 32];
 
@@ -20,6 +23,7 @@ fn store() -> StoreFacts {
     let (warehouse, carrier) = (WarehouseId::parse("main").unwrap(), CarrierId::parse("standard").unwrap());
     StoreFacts {
         id: StoreId::parse("demo").unwrap(),
+        time_zone: TimeZone::UTC,
         policies: Policies::default(),
         carriers: BTreeMap::new(),
         warehouses: BTreeMap::new(),

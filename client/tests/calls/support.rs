@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use belay_client::{Belay, BelayBuilder, RetryPolicy, Store};
 use belay_proto::v1::cancellation_service_server::{CancellationService, CancellationServiceServer};
+use belay_proto::v1::fulfillment_service_server::{FulfillmentService, FulfillmentServiceServer};
 use belay_proto::v1::refund_service_server::{RefundService, RefundServiceServer};
 use belay_proto::v1::*;
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -37,6 +39,14 @@ pub(crate) struct Seen {
     pub(crate) request_id: String,
     pub(crate) headers: MetadataMap,
     pub(crate) page_token: String,
+    message: Vec<u8>,
+}
+
+impl Seen {
+    /// The request as it came.
+    pub(crate) fn message<M: Message + Default>(&self) -> M {
+        M::decode(self.message.as_slice()).unwrap()
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -58,10 +68,8 @@ impl Script {
     }
 
     /// Remembers the call and does the next step.
-    async fn step(&self, request_id: &str, headers: &MetadataMap) -> Result<(), Status> {
-        let request_id = request_id.to_owned();
-        let seen = Seen { request_id, headers: headers.clone(), page_token: String::new() };
-        match self.next_step(seen) {
+    async fn step(&self, request_id: &str, request: &Request<impl Message>) -> Result<(), Status> {
+        match self.next_step(request_id, "", request) {
             Some(Step::Answer | Step::Refunds(..) | Step::Slow(..)) => Ok(()),
             Some(Step::Fail(status)) => Err(status),
             Some(Step::Hang) => std::future::pending().await,
@@ -70,9 +78,14 @@ impl Script {
     }
 
     /// The last step is done for ever.
-    fn next_step(&self, seen: Seen) -> Option<Step> {
+    fn next_step(&self, request_id: &str, page_token: &str, request: &Request<impl Message>) -> Option<Step> {
         let mut state = self.state();
-        state.seen.push(seen);
+        state.seen.push(Seen {
+            request_id: request_id.to_owned(),
+            headers: request.metadata().clone(),
+            page_token: page_token.to_owned(),
+            message: request.get_ref().encode_to_vec(),
+        });
         match state.steps.len() {
             1 => state.steps.front().cloned(),
             _ => state.steps.pop_front(),
@@ -88,54 +101,72 @@ fn refund(id: &str) -> Refund {
     Refund { refund_id: id.to_owned(), amount: Some(amount), due_by: time, create_time: time, ..Default::default() }
 }
 
-#[tonic::async_trait]
-impl CancellationService for Script {
-    async fn preview_cancellation(
-        &self,
-        request: Request<PreviewCancellationRequest>,
-    ) -> Result<Response<PreviewCancellationResponse>, Status> {
-        self.step("", request.metadata()).await?;
-        Ok(Response::new(PreviewCancellationResponse::default()))
-    }
+/// A service that does as the script says, and then answers that there is nothing: with the key of a write, and with more
+/// pages to a list.
+macro_rules! service {
+    (@key keyed, $request:ident) => {
+        $request.get_ref().request_id.clone()
+    };
+    (@key $other:ident, $request:ident) => {
+        String::new()
+    };
+    (@answer keyed, $request_id:ident, $response:ident) => {
+        $response { request_id: $request_id, ..Default::default() }
+    };
+    (@answer paged, $request_id:ident, $response:ident) => {
+        $response { next_page_token: "more".to_owned(), ..Default::default() }
+    };
+    (@answer plain, $request_id:ident, $response:ident) => {
+        $response::default()
+    };
+    ($service:ident { $($method:ident($request:ident) -> $response:ident, $kind:ident;)+ }) => {
+        #[tonic::async_trait]
+        impl $service for Script {
+            $(async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
+                let request_id = service!(@key $kind, request);
+                self.step(&request_id, &request).await?;
+                Ok(Response::new(service!(@answer $kind, request_id, $response)))
+            })+
+        }
+    };
+}
 
-    async fn request_cancellation(
-        &self,
-        request: Request<RequestCancellationRequest>,
-    ) -> Result<Response<RequestCancellationResponse>, Status> {
-        let request_id = request.get_ref().request_id.clone();
-        self.step(&request_id, request.metadata()).await?;
-        Ok(Response::new(RequestCancellationResponse { request_id, ..Default::default() }))
+service! {
+    CancellationService {
+        preview_cancellation(PreviewCancellationRequest) -> PreviewCancellationResponse, plain;
+        request_cancellation(RequestCancellationRequest) -> RequestCancellationResponse, keyed;
+        get_cancellation(GetCancellationRequest) -> GetCancellationResponse, plain;
+        list_cancellations(ListCancellationsRequest) -> ListCancellationsResponse, paged;
+        approve_cancellation(ApproveCancellationRequest) -> ApproveCancellationResponse, keyed;
+        reject_cancellation(RejectCancellationRequest) -> RejectCancellationResponse, keyed;
+        withdraw_cancellation(WithdrawCancellationRequest) -> WithdrawCancellationResponse, keyed;
+        list_incidents(ListIncidentsRequest) -> ListIncidentsResponse, paged;
+        resolve_incident(ResolveIncidentRequest) -> ResolveIncidentResponse, keyed;
+        summarize_actions(SummarizeActionsRequest) -> SummarizeActionsResponse, plain;
     }
+}
 
-    async fn get_cancellation(
-        &self,
-        request: Request<GetCancellationRequest>,
-    ) -> Result<Response<GetCancellationResponse>, Status> {
-        self.step("", request.metadata()).await?;
-        Ok(Response::new(GetCancellationResponse::default()))
-    }
-
-    async fn list_cancellations(
-        &self,
-        request: Request<ListCancellationsRequest>,
-    ) -> Result<Response<ListCancellationsResponse>, Status> {
-        self.step("", request.metadata()).await?;
-        Ok(Response::new(ListCancellationsResponse { next_page_token: "more".to_owned(), ..Default::default() }))
-    }
-
-    async fn summarize_actions(
-        &self,
-        request: Request<SummarizeActionsRequest>,
-    ) -> Result<Response<SummarizeActionsResponse>, Status> {
-        self.step("", request.metadata()).await?;
-        Ok(Response::new(SummarizeActionsResponse::default()))
+service! {
+    FulfillmentService {
+        get_shipment(GetShipmentRequest) -> GetShipmentResponse, plain;
+        list_shipments(ListShipmentsRequest) -> ListShipmentsResponse, paged;
+        start_preparation(StartPreparationRequest) -> StartPreparationResponse, keyed;
+        mark_ready(MarkReadyRequest) -> MarkReadyResponse, keyed;
+        dispatch_shipment(DispatchShipmentRequest) -> DispatchShipmentResponse, keyed;
+        record_tracking(RecordTrackingRequest) -> RecordTrackingResponse, keyed;
+        hold_shipment(HoldShipmentRequest) -> HoldShipmentResponse, keyed;
+        release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse, keyed;
+        split_shipment(SplitShipmentRequest) -> SplitShipmentResponse, keyed;
+        answer_stop(AnswerStopRequest) -> AnswerStopResponse, keyed;
+        answer_intercept(AnswerInterceptRequest) -> AnswerInterceptResponse, keyed;
+        receive_parcel(ReceiveParcelRequest) -> ReceiveParcelResponse, keyed;
     }
 }
 
 #[tonic::async_trait]
 impl RefundService for Script {
     async fn get_refund(&self, request: Request<GetRefundRequest>) -> Result<Response<GetRefundResponse>, Status> {
-        self.step("", request.metadata()).await?;
+        self.step("", &request).await?;
         Ok(Response::new(GetRefundResponse::default()))
     }
 
@@ -143,16 +174,16 @@ impl RefundService for Script {
         &self,
         request: Request<ListRefundsRequest>,
     ) -> Result<Response<ListRefundsResponse>, Status> {
-        let page_token = request.get_ref().page_token.clone();
-        let seen = Seen { request_id: String::new(), headers: request.metadata().clone(), page_token };
-        let (ids, next_page_token) = match self.next_step(seen) {
+        let (ids, next_page_token) = match self.next_step("", &request.get_ref().page_token, &request) {
             Some(Step::Refunds(ids, next)) => (ids, next.to_owned()),
             Some(Step::Slow(ids, delay)) => {
                 tokio::time::sleep(delay).await;
                 (ids, String::new())
             }
             Some(Step::Fail(status)) => return Err(status),
-            other => return Err(Status::internal(format!("no step of a list: {other:?}"))),
+            // Nothing, and more pages.
+            Some(Step::Answer) => (&[][..], "more".to_owned()),
+            other @ (Some(Step::Hang) | None) => return Err(Status::internal(format!("no step of a list: {other:?}"))),
         };
         let refunds = ids.iter().map(|id| refund(id)).collect();
         Ok(Response::new(ListRefundsResponse { refunds, next_page_token }))
@@ -162,7 +193,7 @@ impl RefundService for Script {
         &self,
         request: Request<ClaimRefundsRequest>,
     ) -> Result<Response<ClaimRefundsResponse>, Status> {
-        self.step("", request.metadata()).await?;
+        self.step("", &request).await?;
         Ok(Response::new(ClaimRefundsResponse::default()))
     }
 
@@ -171,7 +202,7 @@ impl RefundService for Script {
         request: Request<RecordRefundResultRequest>,
     ) -> Result<Response<RecordRefundResultResponse>, Status> {
         let request_id = request.get_ref().request_id.clone();
-        self.step(&request_id, request.metadata()).await?;
+        self.step(&request_id, &request).await?;
         Ok(Response::new(RecordRefundResultResponse { request_id, ..Default::default() }))
     }
 }
@@ -191,6 +222,7 @@ impl Fake {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let serve = Server::builder()
             .add_service(CancellationServiceServer::new(script.clone()))
+            .add_service(FulfillmentServiceServer::new(script.clone()))
             .add_service(RefundServiceServer::new(script.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let mut server = JoinSet::new();

@@ -1,14 +1,11 @@
 //! What happens between a call and its answer: repeats, deadlines, budget, keys and errors, against a server that does
 //! as it is told.
 
-#[path = "calls/streams.rs"]
-mod streams;
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Fake, Step, refusal, unavailable};
+
 use belay_client::{Belay, ErrorReason, Kind, OrderId, RequestId, RetryPolicy, Role, Scope, Units};
-use support::{Fake, Step, refusal, unavailable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;

@@ -1,0 +1,370 @@
+//! What there is to tell of an event beyond its type.
+
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use super::{
+    CancellationEffect, CancellationOutcome, CancellationState, Fault, GateKind, GateState, GoodsCondition,
+    IncidentKind, IncidentResolution, IncidentState, InterceptState, LineQuantity, Money, PartState, Party,
+    PaymentFact, PaymentState, RefundKind, RefundState, ShipmentStage, TrackingFact,
+};
+use crate::error_reason::ErrorReason;
+use crate::ids::{CancellationId, IncidentId, PaymentId, RefundId, SellerId, ShipmentId};
+use crate::wire::{
+    FromWire, Malformed, Open, open_all, open_if_set, read, read_all, read_if_set, text_if_set, time, time_if_set,
+};
+
+/// What there is to tell of an event beyond its type.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventDetail {
+    /// The order as it began.
+    #[non_exhaustive]
+    OrderCreated {
+        /// Who sells.
+        seller_id: SellerId,
+        /// What is to be paid.
+        total: Money,
+        /// Until when. `None` where unpaid orders wait for ever.
+        pay_by: Option<Timestamp>,
+    },
+    /// One fact about a payment.
+    #[non_exhaustive]
+    PaymentRecorded {
+        /// The payment.
+        payment_id: PaymentId,
+        /// What happened.
+        fact: PaymentFact,
+        /// The amount of this fact alone. `None` for facts without one.
+        amount: Option<Money>,
+        /// The payment's state after it.
+        state: PaymentState,
+        /// When it happened, by the provider's account. `None` where nobody said.
+        occurred_time: Option<Timestamp>,
+    },
+    /// A shipment's move.
+    #[non_exhaustive]
+    ShipmentStageChanged {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// Where it stood.
+        from_stage: ShipmentStage,
+        /// Where it stands now.
+        to_stage: ShipmentStage,
+        /// The fence after the move.
+        fence: i64,
+    },
+    /// One fact about a shipment.
+    #[non_exhaustive]
+    TrackingRecorded {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// What was scanned.
+        fact: TrackingFact,
+        /// When it was scanned, by the carrier's account.
+        occurred_time: Timestamp,
+    },
+    /// A cancellation as it stands after the event.
+    #[non_exhaustive]
+    CancellationChanged {
+        /// The cancellation.
+        cancellation_id: CancellationId,
+        /// Where it stands.
+        state: CancellationState,
+        /// Whether all or some units were cancelled. `None` unless completed.
+        outcome: Option<CancellationOutcome>,
+        /// Why it was asked.
+        reason: Option<String>,
+        /// Whose doing it is.
+        fault: Option<Fault>,
+        /// Why it closed as it did. `None` for a plain success and while pending.
+        close_reason: Option<String>,
+        /// Whether it counts in the seller's cancellation rate.
+        counted: bool,
+        /// What else it does.
+        effects: Vec<CancellationEffect>,
+    },
+    /// A gate as it stands after the event.
+    #[non_exhaustive]
+    GateChanged {
+        /// The cancellation.
+        cancellation_id: CancellationId,
+        /// The shipment of the part.
+        shipment_id: ShipmentId,
+        /// What is awaited.
+        kind: GateKind,
+        /// Who must act.
+        party: Party,
+        /// Where the gate stands.
+        state: GateState,
+        /// Until when an answer counts. `None` for a gate without a deadline.
+        respond_by: Option<Timestamp>,
+    },
+    /// A refund's move.
+    #[non_exhaustive]
+    RefundChanged {
+        /// The refund.
+        refund_id: RefundId,
+        /// What the provider is asked for.
+        kind: RefundKind,
+        /// Where it stood. `None` for a new one.
+        from_state: Option<RefundState>,
+        /// Where it stands now.
+        to_state: RefundState,
+        /// Its total.
+        total: Money,
+        /// By when it must be settled.
+        due_by: Timestamp,
+    },
+    /// An incident as it stands after the event.
+    #[non_exhaustive]
+    IncidentChanged {
+        /// The incident.
+        incident_id: IncidentId,
+        /// What it is about.
+        kind: IncidentKind,
+        /// Whether it is settled.
+        state: IncidentState,
+        /// The id of the shipment, cancellation, payment or refund that it concerns.
+        subject_id: String,
+        /// How it was settled. `None` while it is open, and where a later fact settled it.
+        resolution: Option<IncidentResolution>,
+    },
+    /// The end of a part.
+    #[non_exhaustive]
+    PartEnded {
+        /// The cancellation.
+        cancellation_id: CancellationId,
+        /// The shipment of the part.
+        shipment_id: ShipmentId,
+        /// How it ended.
+        state: PartState,
+        /// Why it was refused. `None` unless it was.
+        refused_reason: Option<ErrorReason>,
+        /// The units.
+        contents: Vec<LineQuantity>,
+        /// What the cancelled units ask of the warehouse's stock.
+        effects: Vec<CancellationEffect>,
+    },
+    /// The beginning of a hold.
+    #[non_exhaustive]
+    ShipmentHeld {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// Then it ends by itself.
+        hold_until: Timestamp,
+    },
+    /// The end of a hold.
+    #[non_exhaustive]
+    HoldEnded {
+        /// The shipment.
+        shipment_id: ShipmentId,
+    },
+    /// A shipment that goes as several.
+    #[non_exhaustive]
+    ShipmentSplit {
+        /// The shipment that was split.
+        shipment_id: ShipmentId,
+        /// The shipments that its units are in now.
+        into_shipment_ids: Vec<ShipmentId>,
+    },
+    /// The order to a carrier to bring a parcel back, as it stands after the event.
+    #[non_exhaustive]
+    InterceptChanged {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// How far it is.
+        state: InterceptState,
+    },
+    /// Goods that are back at the warehouse.
+    #[non_exhaustive]
+    ParcelReceived {
+        /// The shipment that they left in.
+        shipment_id: ShipmentId,
+        /// How they came back.
+        condition: GoodsCondition,
+        /// The units.
+        contents: Vec<LineQuantity>,
+    },
+    /// A preparation that had not begun in time.
+    #[non_exhaustive]
+    PreparationOverdue {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// When it must have begun.
+        prepare_by: Timestamp,
+    },
+    /// A refund that was not settled in time.
+    #[non_exhaustive]
+    RefundOverdue {
+        /// The refund.
+        refund_id: RefundId,
+        /// By when it should have been settled.
+        due_by: Timestamp,
+    },
+}
+
+impl FromWire for EventDetail {
+    type Message = pb::event::Detail;
+
+    fn from_wire(message: pb::event::Detail) -> Result<Self, Malformed> {
+        use pb::event::Detail;
+
+        match message {
+            Detail::OrderCreated(message) => order_created(message),
+            Detail::PaymentRecorded(message) => payment_recorded(message),
+            Detail::ShipmentStageChanged(message) => shipment_stage_changed(message),
+            Detail::TrackingRecorded(message) => tracking_recorded(message),
+            Detail::CancellationChanged(message) => cancellation_changed(message),
+            Detail::GateChanged(message) => gate_changed(message),
+            Detail::RefundChanged(message) => refund_changed(message),
+            Detail::IncidentChanged(message) => incident_changed(message),
+            Detail::PartEnded(message) => part_ended(message),
+            Detail::ShipmentHeld(message) => shipment_held(message),
+            Detail::HoldEnded(message) => hold_ended(message),
+            Detail::ShipmentSplit(message) => shipment_split(message),
+            Detail::InterceptChanged(message) => intercept_changed(message),
+            Detail::ParcelReceived(message) => parcel_received(message),
+            Detail::PreparationOverdue(message) => preparation_overdue(message),
+            Detail::RefundOverdue(message) => refund_overdue(message),
+        }
+    }
+}
+
+fn order_created(message: pb::OrderCreated) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::OrderCreated {
+        seller_id: SellerId::unchecked(message.seller_id),
+        total: read(message.total, "order_created.total")?,
+        pay_by: time_if_set(message.pay_by, "order_created.pay_by")?,
+    })
+}
+
+fn payment_recorded(message: pb::PaymentRecorded) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::PaymentRecorded {
+        payment_id: PaymentId::unchecked(message.payment_id),
+        fact: PaymentFact::from_wire(message.fact),
+        amount: read_if_set(message.amount)?,
+        state: PaymentState::from_wire(message.state),
+        occurred_time: time_if_set(message.occurred_time, "payment_recorded.occurred_time")?,
+    })
+}
+
+fn shipment_stage_changed(message: pb::ShipmentStageChanged) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::ShipmentStageChanged {
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+        from_stage: ShipmentStage::from_wire(message.from_stage),
+        to_stage: ShipmentStage::from_wire(message.to_stage),
+        fence: message.fence,
+    })
+}
+
+fn tracking_recorded(message: pb::TrackingRecorded) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::TrackingRecorded {
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+        fact: TrackingFact::from_wire(message.fact),
+        occurred_time: time(message.occurred_time, "tracking_recorded.occurred_time")?,
+    })
+}
+
+fn cancellation_changed(message: pb::CancellationChanged) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::CancellationChanged {
+        cancellation_id: CancellationId::unchecked(message.cancellation_id),
+        state: CancellationState::from_wire(message.state),
+        outcome: open_if_set(message.outcome),
+        reason: text_if_set(message.reason),
+        fault: open_if_set(message.fault),
+        close_reason: text_if_set(message.close_reason),
+        counted: message.counted,
+        effects: open_all(message.effects),
+    })
+}
+
+fn gate_changed(message: pb::GateChanged) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::GateChanged {
+        cancellation_id: CancellationId::unchecked(message.cancellation_id),
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+        kind: GateKind::from_wire(message.kind),
+        party: Party::from_wire(message.party),
+        state: GateState::from_wire(message.state),
+        respond_by: time_if_set(message.respond_by, "gate_changed.respond_by")?,
+    })
+}
+
+fn refund_changed(message: pb::RefundChanged) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::RefundChanged {
+        refund_id: RefundId::unchecked(message.refund_id),
+        kind: RefundKind::from_wire(message.kind),
+        from_state: open_if_set(message.from_state),
+        to_state: RefundState::from_wire(message.to_state),
+        total: read(message.total, "refund_changed.total")?,
+        due_by: time(message.due_by, "refund_changed.due_by")?,
+    })
+}
+
+fn incident_changed(message: pb::IncidentChanged) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::IncidentChanged {
+        incident_id: IncidentId::unchecked(message.incident_id),
+        kind: IncidentKind::from_wire(message.kind),
+        state: IncidentState::from_wire(message.state),
+        subject_id: message.subject_id,
+        resolution: open_if_set(message.resolution),
+    })
+}
+
+fn part_ended(message: pb::PartEnded) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::PartEnded {
+        cancellation_id: CancellationId::unchecked(message.cancellation_id),
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+        state: PartState::from_wire(message.state),
+        refused_reason: ErrorReason::from_name(message.refused_reason),
+        contents: read_all(message.contents)?,
+        effects: open_all(message.effects),
+    })
+}
+
+fn shipment_held(message: pb::ShipmentHeld) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::ShipmentHeld {
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+        hold_until: time(message.hold_until, "shipment_held.hold_until")?,
+    })
+}
+
+fn hold_ended(message: pb::HoldEnded) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::HoldEnded { shipment_id: ShipmentId::unchecked(message.shipment_id) })
+}
+
+fn shipment_split(message: pb::ShipmentSplit) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::ShipmentSplit {
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+        into_shipment_ids: message.into_shipment_ids.into_iter().map(ShipmentId::unchecked).collect(),
+    })
+}
+
+fn intercept_changed(message: pb::InterceptChanged) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::InterceptChanged {
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+        state: InterceptState::from_wire(message.state),
+    })
+}
+
+fn parcel_received(message: pb::ParcelReceived) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::ParcelReceived {
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+        condition: GoodsCondition::from_wire(message.condition),
+        contents: read_all(message.contents)?,
+    })
+}
+
+fn preparation_overdue(message: pb::PreparationOverdue) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::PreparationOverdue {
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+        prepare_by: time(message.prepare_by, "preparation_overdue.prepare_by")?,
+    })
+}
+
+fn refund_overdue(message: pb::RefundOverdue) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::RefundOverdue {
+        refund_id: RefundId::unchecked(message.refund_id),
+        due_by: time(message.due_by, "refund_overdue.due_by")?,
+    })
+}

@@ -1,0 +1,6 @@
+//! What lies between a call and its answer, against a server in the test's own process.
+
+mod messages;
+mod repeats;
+mod streams;
+mod support;
