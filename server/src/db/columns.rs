@@ -6,7 +6,6 @@ use std::io::Write;
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{CancellationState, Fault, GateKind, GateState, Outcome, PartState, Path};
-use belay_domain::event::EventType;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId, WorkerId,
 };
@@ -148,7 +147,7 @@ macro_rules! named {
 named! {
     ids: StoreId, OrderId, BuyerId, SellerId, WarehouseId, CarrierId, WorkerId, Sku, ExternalId;
     enums: Role, OrderState, PaymentState, Stage, CancellationState, Outcome, Fault, Path, PartState, GateKind, GateState,
-        OnTimeout, OnDispatch, OnLost, RefundPlan, RefundKind, RefundState, IncidentKind, IncidentState, EventType
+        OnTimeout, OnDispatch, OnLost, RefundPlan, RefundKind, RefundState, IncidentKind, IncidentState
 }
 
 impl Named for Currency {

@@ -92,9 +92,8 @@ impl Templates {
 
 /// The last command on an order: when it was decided and where its events begin.
 async fn last_command(conn: &mut Conn, order: OrderNumber, purpose: Purpose) -> anyhow::Result<About> {
-    let select = "SELECT o.update_time, o.shard_partition, MIN(e.position) FROM orders o \
-                  JOIN events e ON e.order_key = o.order_key AND e.order_version = o.version WHERE o.order_key = ? \
-                  GROUP BY o.update_time, o.shard_partition";
+    let select = "SELECT o.update_time, o.shard_partition, CAST(e.position + 1 - e.event_count AS UNSIGNED) FROM orders o \
+                  JOIN events e ON e.order_key = o.order_key AND e.order_version = o.version WHERE o.order_key = ?";
     let found: Option<(Value, u16, u64)> = conn.exec_first(select, (order.key().0,)).await?;
     let (time, partition, position) = found.context("the sample order has no events")?;
     Ok(About::new(order, order.request_id(purpose), date_time(&time)?, partition, position))
@@ -221,7 +220,7 @@ impl Client {
 
 /// Takes as many positions as there are events, and writes the events.
 async fn append(conn: &mut Conn, prepared: &Prepared, events: &Rows, about: &mut About) -> anyhow::Result<()> {
-    let count = u64::try_from(events.count())?;
+    let count = events.positions();
     conn.exec_drop(&prepared.take_positions, (count, about.partition())).await?;
     let head = conn.last_insert_id().context("the partition has no head")?;
     about.begin_at(head - count + 1);

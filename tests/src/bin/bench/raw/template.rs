@@ -107,6 +107,12 @@ impl Rows {
         self.cells.len() / self.columns.len()
     }
 
+    /// How many positions of the feed the rows take.
+    pub(crate) fn positions(&self) -> u64 {
+        let after = self.cells.iter().map(|cell| if let Cell::Position(after) = cell { after + 1 } else { 0 });
+        after.max().unwrap_or(0)
+    }
+
     pub(crate) fn values(&self, about: &About) -> Vec<Value> {
         self.cells.iter().map(|cell| cell.value(about)).collect()
     }
