@@ -4,6 +4,7 @@
 //! every statement is prepared once per connection, rows of one table go in one statement, and the head of the partition is
 //! taken last and in one round trip. It does not decide anything and speaks no gRPC.
 
+pub(crate) mod fill;
 mod template;
 
 use std::sync::Arc;
@@ -240,7 +241,7 @@ impl Prepared {
         }
         let mut inserts = Vec::with_capacity(tables.len());
         for (table, rows) in tables {
-            inserts.push(conn.prep(rows.insert(table)).await?);
+            inserts.push(conn.prep(rows.insert(table, 1)).await?);
         }
         let update_order = "UPDATE orders SET version = version + 1, state = ?, update_time = ?, next_due = ?, \
                             cancellation_count = ?, refund_count = ? WHERE order_key = ? AND version = ?";
@@ -256,7 +257,7 @@ impl Prepared {
                 .await?,
             inserts,
             take_positions: conn.prep(TAKE_POSITIONS).await?,
-            insert_events: conn.prep(events.insert("events")).await?,
+            insert_events: conn.prep(events.insert("events", 1)).await?,
         })
     }
 }
