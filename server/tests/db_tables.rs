@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::cancellation::CancellationState;
 use belay_domain::context::{self, ReturnLabel};
-use belay_domain::event::EventType;
 use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::money::{Currency, Money};
@@ -18,7 +17,7 @@ use belay_domain::shipment::Stage;
 use belay_server::db::cancellations::CancellationFilter;
 use belay_server::db::carriers::Carrier;
 use belay_server::db::decisions::NewDecision;
-use belay_server::db::events::NewEvent;
+use belay_server::db::events::NewEvents;
 use belay_server::db::incidents::IncidentFilter;
 use belay_server::db::orders::{DueOrder, OrderFilter};
 use belay_server::db::policies::{Activation, NewPolicy};
@@ -75,19 +74,19 @@ async fn a_request_is_found_by_order_id_and_caller() {
     decisions::insert(&mut conn, &[decision(&asked[0]), decision(&asked[1])]).await.unwrap();
 }
 
-fn event(partition: u16, order: u8, payload: &[u8]) -> NewEvent {
-    NewEvent {
+fn events_of(partition: u16, order: u8, count: u32, payload: &[u8]) -> NewEvents {
+    NewEvents {
         partition,
         order_key: OrderKey([order; 16]),
         store: store(),
         order_version: 1,
-        event_type: EventType::OrderCreated,
         event_time: time("2026-03-01T10:00:00Z"),
+        count,
         payload: payload.to_vec(),
     }
 }
 
-async fn append(conn: &mut Conn, new: &[NewEvent]) -> BTreeMap<u16, u64> {
+async fn append(conn: &mut Conn, new: &[NewEvents]) -> BTreeMap<u16, u64> {
     transaction::begin_write(conn).await.unwrap();
     let heads = events::append(conn, new).await.unwrap();
     transaction::commit(conn).await.unwrap();
@@ -98,21 +97,32 @@ async fn append(conn: &mut Conn, new: &[NewEvent]) -> BTreeMap<u16, u64> {
 async fn positions_of_a_partition_have_no_gaps() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
-    let first = [event(5, 1, b"a"), event(9, 2, b"b"), event(5, 1, b"c"), event(0, 3, b"d")];
-    assert_eq!(append(&mut conn, &first).await, BTreeMap::from([(0, 1), (5, 2), (9, 1)]));
+    let first =
+        [events_of(5, 1, 1, b"a"), events_of(9, 2, 3, b"b"), events_of(5, 1, 2, b"c"), events_of(0, 3, 1, b"d")];
+    assert_eq!(append(&mut conn, &first).await, BTreeMap::from([(0, 1), (5, 3), (9, 3)]));
     // What is rolled back takes no position.
     transaction::begin_write(&mut conn).await.unwrap();
     events::append(&mut conn, &first).await.unwrap();
     transaction::rollback(&mut conn).await.unwrap();
-    assert_eq!(append(&mut conn, &[event(5, 1, b"e"), event(7, 1, b"f")]).await, BTreeMap::from([(5, 3), (7, 1)]));
-    assert_eq!(append(&mut conn, &[event(63, 1, b"g")]).await, BTreeMap::from([(63, 1)]));
+    let second = [events_of(5, 1, 4, b"e"), events_of(7, 4, 1, b"f")];
+    assert_eq!(append(&mut conn, &second).await, BTreeMap::from([(5, 7), (7, 1)]));
+    assert_eq!(append(&mut conn, &[events_of(63, 5, 1, b"g")]).await, BTreeMap::from([(63, 1)]));
     assert!(append(&mut conn, &[]).await.is_empty());
-    let no_partition = events::append(&mut conn, &[event(64, 1, b"")]).await.unwrap_err();
+    let no_partition = events::append(&mut conn, &[events_of(64, 1, 1, b"")]).await.unwrap_err();
     assert_eq!(no_partition.class(), Class::Corrupt);
 
-    let history = events::history(&mut conn, OrderKey([2; 16]), 0, 10).await.unwrap();
-    assert_eq!(history.len(), 1);
-    assert_eq!((history[0].partition, history[0].position, history[0].payload.as_slice()), (9, 1, &b"b"[..]));
+    let mut rows_after = async |position: u64| -> Vec<(u64, u32, Vec<u8>)> {
+        let history = events::history(&mut conn, OrderKey([1; 16]), position, 2).await.unwrap();
+        assert!(history.iter().all(|row| row.partition == 5));
+        history.into_iter().map(|row| (row.last_position, row.count, row.payload)).collect()
+    };
+    let rows = [(1, 1, b"a".to_vec()), (3, 2, b"c".to_vec()), (7, 4, b"e".to_vec())];
+    assert_eq!(rows_after(0).await, rows[..2]);
+    assert_eq!(rows_after(1).await, rows[1..]);
+    // The position is in the middle of a row.
+    assert_eq!(rows_after(2).await, rows[1..]);
+    assert_eq!(rows_after(3).await, rows[2..]);
+    assert_eq!(rows_after(7).await, []);
 }
 
 #[tokio::test]
@@ -123,7 +133,7 @@ async fn concurrent_appends_get_positions_of_their_own() {
         async move {
             let mut conn = database.connect().await;
             for _ in 0..10 {
-                append(&mut conn, &[event(1, writer, b""), event(2, writer, b"")]).await;
+                append(&mut conn, &[events_of(1, writer, 2, b""), events_of(2, writer, 1, b"")]).await;
             }
         }
     });
@@ -132,10 +142,10 @@ async fn concurrent_appends_get_positions_of_their_own() {
     let mut positions = Vec::new();
     for writer in 0..4 {
         let history = events::history(&mut conn, OrderKey([writer; 16]), 0, 100).await.unwrap();
-        positions.extend(history.iter().filter(|event| event.partition == 1).map(|event| event.position));
+        positions.extend(history.iter().filter(|row| row.partition == 1).map(|row| row.last_position));
     }
     positions.sort_unstable();
-    assert_eq!(positions, (1..=40).collect::<Vec<u64>>());
+    assert_eq!(positions, (1..=40).map(|row| row * 2).collect::<Vec<u64>>());
 }
 
 /// Orders a-0 … a-9, one a minute, the last two at the same time; of two buyers in turn.

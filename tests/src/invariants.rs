@@ -74,10 +74,16 @@ const QUERIES: &[(&str, &str)] = &[
     (
         "F1: the positions of a partition are not 1 to its head",
         "SELECT CONCAT('partition ', shard_partition) FROM
-         (SELECT shard_partition, COUNT(*) events, MIN(position) least, MAX(position) greatest
-          FROM events GROUP BY shard_partition) e
+         (SELECT shard_partition, SUM(event_count) events, MAX(position) greatest FROM events GROUP BY shard_partition) e
          LEFT JOIN partition_heads h USING (shard_partition)
-         WHERE least <> 1 OR greatest <> events OR greatest <> COALESCE(h.head, 0)",
+         WHERE greatest <> events OR greatest <> COALESCE(h.head, 0)",
+    ),
+    (
+        "F1: a row of events does not begin where the one before it ends",
+        "SELECT CONCAT('partition ', shard_partition, ', position ', position) FROM
+         (SELECT shard_partition, position, event_count,
+                 LAG(position, 1, 0) OVER (PARTITION BY shard_partition ORDER BY position) before_it FROM events) e
+         WHERE event_count = 0 OR position <> before_it + event_count",
     ),
     (
         "F1: an order's events are not in the order of its versions",
@@ -239,6 +245,7 @@ async fn parts(database: &Database) -> Vec<Part> {
 async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) {
     let rows: Vec<(Vec<u8>,)> =
         database.rows("SELECT payload FROM events ORDER BY shard_partition, position", ()).await;
+    let events = rows.iter().flat_map(|(payload,)| unpacked(payload));
     let paths: Vec<(String, String)> = database
         .rows(
             "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number),
@@ -250,8 +257,7 @@ async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) 
     let mut left = BTreeSet::new();
     let mut cancelled = BTreeSet::new();
     let mut contradicted = BTreeSet::new();
-    for (payload,) in rows {
-        let event = pb::Event::decode(payload.as_slice()).expect("an event is a proto Event");
+    for event in events {
         let store = event.store_id;
         match event.detail {
             Some(pb::event::Detail::ShipmentStageChanged(change)) => {
@@ -280,4 +286,13 @@ async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) 
         }
     }
     found.extend(contradicted.into_iter().map(|(_, shipment)| format!("S1: {shipment} left after it was cancelled")));
+}
+
+/// The events of one row: the messages one after the other, each with its length before it.
+fn unpacked(mut payload: &[u8]) -> Vec<pb::Event> {
+    let mut events = Vec::new();
+    while !payload.is_empty() {
+        events.push(pb::Event::decode_length_delimited(&mut payload).expect("a row holds proto Events"));
+    }
+    events
 }

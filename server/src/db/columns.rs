@@ -6,7 +6,6 @@ use std::io::Write;
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path};
-use belay_domain::event::EventType;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId, WorkerId,
 };
@@ -160,7 +159,7 @@ named! {
     ids: StoreId, OrderId, BuyerId, SellerId, WarehouseId, CarrierId, WorkerId, Sku, ExternalId;
     enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, Outcome, Fault, Path, PartState,
         LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
-        RefundState, IncidentKind, IncidentState, Resolution, EventType
+        RefundState, IncidentKind, IncidentState, Resolution
 }
 
 impl Named for Currency {

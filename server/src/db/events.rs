@@ -1,56 +1,59 @@
 //! The feed's log. `append` is the last thing that the engine does before it commits; `history` may run anywhere.
+//!
+//! A row holds all events of one command on one order, because a row costs the database far more than its bytes do. Positions
+//! are still those of single events: the row stands at its last one and says how many end there.
 
 use std::collections::BTreeMap;
 
-use belay_domain::event::EventType;
 use belay_domain::ids::{OrderKey, StoreId};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
-use super::columns::{At, Bytes, Name};
+use super::columns::{At, Bytes};
 use super::error::DbError;
 use super::schema::events;
 use super::statement::{self, insert_rows};
 use super::{Conn, partition_heads};
 
+/// What came to pass by one command on one order.
 #[derive(Debug, Clone)]
-pub struct NewEvent {
+pub struct NewEvents {
     pub partition: u16,
     pub order_key: OrderKey,
     pub store: StoreId,
-    /// The order's version that the event is of.
+    /// The order's version that the events are of.
     pub order_version: u64,
-    pub event_type: EventType,
     pub event_time: Timestamp,
+    /// How many events the payload holds; never 0.
+    pub count: u32,
     pub payload: Vec<u8>,
 }
 
-/// An event of an order's history.
+/// A row of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredEvent {
+pub struct StoredEvents {
     pub partition: u16,
-    pub position: u64,
-    pub order_version: u64,
-    pub event_type: EventType,
-    pub event_time: Timestamp,
+    /// Of the last one; the first is at `last_position + 1 - count`.
+    pub last_position: u64,
+    pub count: u32,
     pub payload: Vec<u8>,
 }
 
 #[derive(Debug, Insertable)]
 #[diesel(table_name = events, treat_none_as_default_value = false)]
-struct EventRow {
+struct EventsRow {
     shard_partition: u16,
     position: u64,
+    event_count: u32,
     order_key: Bytes<16>,
     store_id: String,
     order_version: u64,
-    event_type: &'static str,
     event_time: At,
     payload: Vec<u8>,
 }
 
-impl statement::Row for EventRow {
+impl statement::Row for EventsRow {
     fn bytes(&self) -> usize {
         256 + self.payload.len()
     }
@@ -58,10 +61,10 @@ impl statement::Row for EventRow {
 
 /// Appends events, each partition's in the order given, and returns the last position of each partition touched. Positions
 /// are 1, 2, 3 … without gaps: they are taken under the lock of the partition's head, which is held until the commit.
-pub async fn append(conn: &mut Conn, new: &[NewEvent]) -> Result<BTreeMap<u16, u64>, DbError> {
+pub async fn append(conn: &mut Conn, new: &[NewEvents]) -> Result<BTreeMap<u16, u64>, DbError> {
     let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
-    for event in new {
-        *counts.entry(event.partition).or_default() += 1;
+    for events in new {
+        *counts.entry(events.partition).or_default() += u64::from(events.count);
     }
     let heads = partition_heads::advance(conn, &counts).await?;
     let mut last = heads.clone();
@@ -69,51 +72,36 @@ pub async fn append(conn: &mut Conn, new: &[NewEvent]) -> Result<BTreeMap<u16, u
         *head -= counts.get(partition).unwrap_or(&0);
     }
     let mut rows = Vec::with_capacity(new.len());
-    for event in new {
-        let position = last.get_mut(&event.partition);
+    for events in new {
+        let position = last.get_mut(&events.partition);
         let position =
-            position.ok_or_else(|| DbError::Corrupt(format!("partition {} has no head", event.partition)))?;
-        *position += 1;
-        rows.push(EventRow {
-            shard_partition: event.partition,
+            position.ok_or_else(|| DbError::Corrupt(format!("partition {} has no head", events.partition)))?;
+        *position += u64::from(events.count);
+        rows.push(EventsRow {
+            shard_partition: events.partition,
             position: *position,
-            order_key: event.order_key.into(),
-            store_id: event.store.to_string(),
-            order_version: event.order_version,
-            event_type: event.event_type.name(),
-            event_time: At(event.event_time),
-            payload: event.payload.clone(),
+            event_count: events.count,
+            order_key: events.order_key.into(),
+            store_id: events.store.to_string(),
+            order_version: events.order_version,
+            event_time: At(events.event_time),
+            payload: events.payload.clone(),
         });
     }
     insert_rows!(conn, events, rows.as_slice());
     Ok(heads)
 }
 
-/// What came to pass with an order, oldest first, after this position (0: from the beginning). All events of an order are in
-/// one partition, so that their positions are in order.
-pub async fn history(conn: &mut Conn, key: OrderKey, after: u64, limit: u16) -> Result<Vec<StoredEvent>, DbError> {
-    type Found = (u16, u64, u64, Name<EventType>, At, Vec<u8>);
+/// What came to pass with an order, oldest first: so many rows that hold events after this position (0: from the beginning).
+/// The first may hold earlier ones too. All events of an order are in one partition, so that their positions are in order.
+pub async fn history(conn: &mut Conn, key: OrderKey, after: u64, limit: u16) -> Result<Vec<StoredEvents>, DbError> {
     let query = events::table.filter(events::order_key.eq(Bytes::from(key))).filter(events::position.gt(after));
-    let rows: Vec<Found> = query
+    let rows: Vec<(u16, u64, u32, Vec<u8>)> = query
         .order((events::shard_partition, events::position))
         .limit(limit.into())
-        .select((
-            events::shard_partition,
-            events::position,
-            events::order_version,
-            events::event_type,
-            events::event_time,
-            events::payload,
-        ))
+        .select((events::shard_partition, events::position, events::event_count, events::payload))
         .load(conn)
         .await?;
-    let event = |(partition, position, order_version, event_type, event_time, payload): Found| StoredEvent {
-        partition,
-        position,
-        order_version,
-        event_type: event_type.0,
-        event_time: event_time.0,
-        payload,
-    };
-    Ok(rows.into_iter().map(event).collect())
+    let stored = |(partition, last_position, count, payload)| StoredEvents { partition, last_position, count, payload };
+    Ok(rows.into_iter().map(stored).collect())
 }

@@ -280,10 +280,10 @@ diesel::table! {
     events (shard_partition, position) {
         shard_partition -> Unsigned<SmallInt>,
         position -> Unsigned<BigInt>,
+        event_count -> Unsigned<Integer>,
         order_key -> Binary,
         store_id -> Text,
         order_version -> Unsigned<BigInt>,
-        event_type -> Text,
         event_time -> Datetime,
         payload -> Binary,
     }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use belay_domain::commands::{self, Answer, Command, Decision};
 use belay_domain::context::{Context, StoreFacts};
-use belay_domain::event::Event;
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
@@ -19,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{EngineError, Job, Reply, Submission, Work, unit};
 use crate::db::DbError;
 use crate::db::decisions::{self, NewDecision};
-use crate::db::events::{self, NewEvent};
+use crate::db::events::{self, NewEvents};
 use crate::db::orders::{self, Wait};
 use crate::db::requests::{self, KnownRequest, NewRequest, RequestKey};
 use crate::db::{aggregate, clock};
@@ -116,7 +115,7 @@ struct Batch<'a> {
     terms: Terms<'a>,
     new_requests: Vec<NewRequest>,
     new_decisions: Vec<NewDecision>,
-    new_events: Vec<NewEvent>,
+    new_events: Vec<NewEvents>,
 }
 
 struct Change {
@@ -248,16 +247,15 @@ impl<'a> Batch<'a> {
         let Decision { order, events, result, record } = decision;
         let now = self.now.max(order.update_time);
         let partition = job.key.partition(self.terms.partitions);
-        let row = |event: &Event| NewEvent {
+        let events = events.last().map(|last| NewEvents {
             partition,
             order_key: job.key,
             store: order.store.clone(),
             order_version: order.version,
-            event_type: event.detail.event_type(),
-            event_time: event.time,
-            payload: wire::events::render(&order, event, partition),
-        };
-        let events = events.iter().map(row).collect();
+            event_time: last.time,
+            count: u32::try_from(events.len()).unwrap_or_else(|_| panic!("{} events of one command", events.len())),
+            payload: wire::events::render(&order, &events, partition),
+        });
         let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
         let record = record.map(|record| NewDecision {
             key: job.decision_key(),
@@ -335,7 +333,7 @@ struct Decided {
 /// The rows of one decision.
 struct Landing {
     order: Order,
-    events: Vec<NewEvent>,
+    events: Option<NewEvents>,
     record: Option<NewDecision>,
     request: Option<NewRequest>,
 }

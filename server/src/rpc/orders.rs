@@ -156,19 +156,23 @@ impl OrderService for Orders {
         let key = OrderKey::of(&facts.id, &id);
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
         let read = events::history(&mut conn, key, after.unwrap_or(0), page_size + 1).await;
-        let mut rows = conn.finish_with(read).map_err(Failure::from)?;
+        let rows = conn.finish_with(read).map_err(Failure::from)?;
         // Every order begins with an event.
         if rows.is_empty() && after.is_none() {
             return Err(read::rejected(Rejection::OrderNotFound, &id).into());
         }
-        let has_more = rows.len() > usize::from(page_size);
-        rows.truncate(page_size.into());
-        let last = rows.last().map(|row| row.position);
-        let next_page_token = last.filter(|_| has_more).map(|last| scope.seal(&last)).unwrap_or_default();
-        let events = rows.iter().map(|row| wire_events::read(&row.payload, row.partition, row.position));
+        let events =
+            rows.iter().map(|row| wire_events::read(&row.payload, row.partition, row.last_position, row.count));
         let events = events
-            .collect::<Result<_, _>>()
-            .map_err(|error| Failure::Internal(format!("a stored event cannot be read: {error}")))?;
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| Failure::Internal(format!("stored events cannot be read: {error}")))?;
+        // A page may begin, or end, in the middle of a row.
+        let is_after = |event: &pb::Event| after.is_none_or(|after| event.position.unsigned_abs() > after);
+        let mut events: Vec<pb::Event> = events.into_iter().flatten().filter(is_after).collect();
+        let has_more = events.len() > usize::from(page_size);
+        events.truncate(page_size.into());
+        let last = events.last().map(|event| event.position.unsigned_abs());
+        let next_page_token = last.filter(|_| has_more).map(|last| scope.seal(&last)).unwrap_or_default();
         Ok(Response::new(pb::ListOrderHistoryResponse { events, next_page_token }))
     }
 }

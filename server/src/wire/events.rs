@@ -1,5 +1,5 @@
-//! Events as they are stored and read: the message `belay.v1.Event`. Its position is given when it is written, so it is not in
-//! the bytes but in the row.
+//! Events as they are stored and read: messages `belay.v1.Event`, those of one command one after the other and each with its
+//! length before it. Their positions are given when they are written, so they are not in the bytes but in the row.
 
 mod detail;
 
@@ -16,8 +16,39 @@ use super::values::{count, time};
 /// What brought a deadline's event about.
 const CAUSE_DEADLINE: &str = "deadline";
 
-/// The stored bytes of an event. `order` is as it stands after the command, which is what the details show.
-pub fn render(order: &Order, event: &Event, partition: u16) -> Vec<u8> {
+/// Why stored events cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Decode(#[from] prost::DecodeError),
+    #[error("the row at position {last_position} holds {found} events and not {count}")]
+    Count { last_position: u64, found: usize, count: u32 },
+}
+
+/// The stored bytes of a command's events. `order` is as it stands after the command, which is what the details show.
+pub fn render(order: &Order, events: &[Event], partition: u16) -> Vec<u8> {
+    let messages: Vec<pb::Event> = events.iter().map(|event| message(order, event, partition)).collect();
+    messages.iter().flat_map(Message::encode_length_delimited_to_vec).collect()
+}
+
+/// The stored events of a row, each with its place in the feed.
+pub fn read(mut payload: &[u8], partition: u16, last_position: u64, count: u32) -> Result<Vec<pb::Event>, ReadError> {
+    let mut events = Vec::new();
+    while !payload.is_empty() {
+        events.push(pb::Event::decode_length_delimited(&mut payload)?);
+    }
+    if u32::try_from(events.len()) != Ok(count) {
+        return Err(ReadError::Count { last_position, found: events.len(), count });
+    }
+    let first = (last_position + 1).saturating_sub(count.into());
+    for (event, position) in events.iter_mut().zip(first..) {
+        event.partition = partition.into();
+        event.position = i64::try_from(position).unwrap_or(i64::MAX);
+    }
+    Ok(events)
+}
+
+fn message(order: &Order, event: &Event, partition: u16) -> pb::Event {
     let cause = match event.cause {
         Cause::Request(id) => id.to_string(),
         Cause::Deadline(_) => CAUSE_DEADLINE.to_owned(),
@@ -38,11 +69,4 @@ pub fn render(order: &Order, event: &Event, partition: u16) -> Vec<u8> {
         notify_buyer: event.notify_buyer,
         detail: detail(order, &event.detail),
     }
-    .encode_to_vec()
-}
-
-/// A stored event with its place in the feed.
-pub fn read(payload: &[u8], partition: u16, position: u64) -> Result<pb::Event, prost::DecodeError> {
-    let event = pb::Event::decode(payload)?;
-    Ok(pb::Event { partition: partition.into(), position: i64::try_from(position).unwrap_or(i64::MAX), ..event })
 }

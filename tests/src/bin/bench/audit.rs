@@ -111,9 +111,10 @@ async fn ids(conn: &mut Conn, condition: &str) -> anyhow::Result<HashSet<String>
 pub(crate) async fn check_positions(conn: &mut Conn) -> anyhow::Result<()> {
     let wrong: Option<(u16, u64, u64, u64)> = conn
         .query_first(
-            "SELECT h.shard_partition, h.head, COUNT(e.position), COALESCE(MAX(e.position), 0) FROM partition_heads h \
+            "SELECT h.shard_partition, h.head, CAST(COALESCE(SUM(e.event_count), 0) AS UNSIGNED), \
+             COALESCE(MAX(e.position), 0) FROM partition_heads h \
              LEFT JOIN events e ON e.shard_partition = h.shard_partition GROUP BY h.shard_partition, h.head \
-             HAVING COUNT(e.position) <> h.head OR COALESCE(MAX(e.position), 0) <> h.head",
+             HAVING COALESCE(SUM(e.event_count), 0) <> h.head OR COALESCE(MAX(e.position), 0) <> h.head",
         )
         .await?;
     match wrong {

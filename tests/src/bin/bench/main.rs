@@ -7,9 +7,11 @@
 mod audit;
 mod callers;
 mod detail;
+mod growth;
 mod load;
 mod meters;
 mod raw;
+mod replicas;
 mod report;
 mod service;
 mod shop;
@@ -72,6 +74,15 @@ struct Args {
     /// Show the database's account of the last round as well: statements, and rows by table.
     #[arg(long)]
     detail: bool,
+    /// Set two servers on the database beside one as well, with commits that are slow.
+    #[arg(long)]
+    replicas: bool,
+    /// Measure cancellations as well with so many orders in the database, say 100000,1000000. Takes long.
+    #[arg(long, value_delimiter = ',')]
+    growth: Vec<u64>,
+    /// Write the figures to this file too; README.md beside the bench's code says what each is.
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -109,6 +120,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
         bench.round(round, &mut series).await?;
     }
     series.sort_by_key(|one| (one.kind, one.callers));
+    let replicas = match bench.args.replicas {
+        true => Some(replicas::compare(&mut bench).await?),
+        false => None,
+    };
+    let sizes = growth::measure(&mut bench, raw_cancel).await?;
 
     let comparisons = audit::compare_rows(&mut conn, &bench.shop).await?;
     audit::go_on(&bench.connections, &bench.shop).await?;
@@ -121,8 +137,17 @@ async fn run(args: Args) -> anyhow::Result<()> {
     lines.push("Every acknowledged command is there, and the positions of the events have no gaps.".to_owned());
     lines.push(String::new());
     lines.extend(report::table(&series));
-    lines.push(report::json(&series, &setting).to_string());
+    lines.extend(replicas.iter().map(replicas::Replicas::line));
+    lines.extend(growth::lines(&sizes));
+    let mut figures = report::figures(&series, &setting);
+    replicas.iter().for_each(|replicas| replicas.add_to(&mut figures));
+    growth::add_to(&sizes, &mut figures);
+    let figures = serde_json::Value::Object(figures);
+    lines.push(figures.to_string());
     lines.iter().for_each(|line| print(line));
+    if let Some(file) = &bench.args.json {
+        std::fs::write(file, format!("{figures:#}\n")).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     Ok(())
 }
 
@@ -204,15 +229,21 @@ impl Bench {
         load::exhaust(self.connections.callers(PREPARING, &Task::listed(), &self.shop)).await
     }
 
-    /// Creations first: what they place is cancelled afterwards, and what is cancelled is read.
+    /// Creations first: what they place is cancelled afterwards, and what is cancelled is read. Beside a lone caller there is a
+    /// lone client.
     fn all_series(&self, raw_create: usize, raw_cancel: usize) -> Vec<Series> {
-        let mut kinds = vec![(Kind::RawCreate, raw_create)];
-        kinds.extend(self.args.callers.iter().map(|callers| (Kind::Create, *callers)));
-        kinds.push((Kind::RawCancel, raw_cancel));
-        kinds.extend(self.args.callers.iter().map(|callers| (Kind::Cancel, *callers)));
-        // A read holds no locks: as many clients as cancel best are as many as the machine can use.
-        kinds.push((Kind::RawGet, raw_cancel));
-        kinds.extend(self.args.callers.iter().map(|callers| (Kind::Get, *callers)));
+        let lone = self.args.callers.contains(&1).then_some(1);
+        let mut kinds = Vec::new();
+        for (raw, best, service) in [
+            (Kind::RawCreate, raw_create, Kind::Create),
+            (Kind::RawCancel, raw_cancel, Kind::Cancel),
+            // A read holds no locks: as many clients as cancel best are as many as the machine can use.
+            (Kind::RawGet, raw_cancel, Kind::Get),
+        ] {
+            kinds.push((raw, best));
+            kinds.extend(lone.filter(|lone| *lone != best).map(|lone| (raw, lone)));
+            kinds.extend(self.args.callers.iter().map(|callers| (service, *callers)));
+        }
         kinds.extend([(Kind::RawList, raw_cancel), (Kind::List, raw_cancel)]);
         kinds.into_iter().map(|(kind, callers)| Series { kind, callers, windows: Vec::new() }).collect()
     }
@@ -226,7 +257,8 @@ impl Bench {
             let index = if round.is_multiple_of(2) { index } else { series.len() - 1 - index };
             let Series { kind, callers, .. } = series[index];
             let is_detailed = match kind {
-                Kind::RawCancel | Kind::RawCreate | Kind::RawGet | Kind::RawList | Kind::List => true,
+                Kind::RawCancel | Kind::RawCreate | Kind::RawGet => callers > 1,
+                Kind::RawList | Kind::List => true,
                 Kind::Cancel | Kind::Create | Kind::Get => Some(callers) == most,
             };
             let is_detailed = is_detailed && is_last && self.args.detail;

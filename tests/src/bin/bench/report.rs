@@ -64,13 +64,7 @@ impl Series {
     }
 
     fn median(&self, figure: impl Fn(&Window) -> f64) -> f64 {
-        let mut figures: Vec<f64> = self.windows.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        match figures.len() {
-            0 => f64::NAN,
-            n if n % 2 == 1 => figures[n / 2],
-            n => (figures[n / 2 - 1] + figures[n / 2]) / 2.0,
-        }
+        median(&self.windows, figure)
     }
 
     /// CPU of one command, in µs; `cores` says which of the figures.
@@ -90,6 +84,16 @@ impl Series {
 
     fn generator_us(&self) -> Option<f64> {
         self.cpu_us(|window| Some(window.usage.generator))
+    }
+}
+
+pub(crate) fn median(windows: &[Window], figure: impl Fn(&Window) -> f64) -> f64 {
+    let mut figures: Vec<f64> = windows.iter().map(figure).collect();
+    figures.sort_by(f64::total_cmp);
+    match figures.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => figures[n / 2],
+        n => (figures[n / 2 - 1] + figures[n / 2]) / 2.0,
     }
 }
 
@@ -152,6 +156,9 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
         lines.push(format!(
             "{what}: {speed:.2} times as many as the bare client, {cpu:.2} times as many for the same CPU"
         ));
+        if let Some(longer) = lone_ratio(series, service, raw) {
+            lines.push(format!("{what}: a lone caller waits {longer:.2} times as long as a lone bare client"));
+        }
     }
     lines.push(
         "tx: transaction; others: CPU that processes outside the bench took from it, 100% is one core".to_owned(),
@@ -180,7 +187,17 @@ const PAIRS: [(&str, Kind, Kind); 4] = [
 /// The service at its most callers, and the bare client at its best.
 fn pair(series: &[Series], service: Kind, raw: Kind) -> Option<(&Series, &Series)> {
     let most = series.iter().filter(|one| one.kind == service).max_by_key(|one| one.callers)?;
-    Some((most, series.iter().find(|one| one.kind == raw)?))
+    let of_raw = series.iter().filter(|one| one.kind == raw);
+    Some((most, of_raw.max_by(|one, other| one.per_second().total_cmp(&other.per_second()))?))
+}
+
+/// The p50 of a lone caller in that of a lone bare client.
+fn lone_ratio(series: &[Series], service: Kind, raw: Kind) -> Option<f64> {
+    let p50 = |kind: Kind| {
+        let lone = series.iter().find(|one| one.kind == kind && one.callers == 1)?;
+        Some(lone.median(|window| window.latency_ms(0.50)))
+    };
+    Some(p50(service)? / p50(raw)?)
 }
 
 fn ratio(series: &[Series], service: Kind, raw: Kind) -> Option<f64> {
@@ -196,25 +213,26 @@ fn cpu_ratio(series: &[Series], service: Kind, raw: Kind) -> Option<f64> {
     Some(all(raw)? / all(service)?)
 }
 
-/// Everything, in one line.
-pub(crate) fn json(series: &[Series], setting: &Setting) -> Value {
+/// Everything, by name. README.md says what each is.
+pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value> {
     let mut object = Map::new();
-    let raw = |kind: Kind| series.iter().find(|one| one.kind == kind);
-    object.insert("raw_tx_best".to_owned(), whole(raw(Kind::RawCancel).map(Series::per_second)));
-    object.insert("raw_create_best".to_owned(), whole(raw(Kind::RawCreate).map(Series::per_second)));
-    object.insert("raw_get_best".to_owned(), whole(raw(Kind::RawGet).map(Series::per_second)));
-    object.insert("raw_list_best".to_owned(), whole(raw(Kind::RawList).map(Series::per_second)));
+    let best = |service: Kind, raw: Kind| pair(series, service, raw).map(|(_, raw)| raw.per_second());
+    object.insert("raw_tx_best".to_owned(), whole(best(Kind::Cancel, Kind::RawCancel)));
+    object.insert("raw_create_best".to_owned(), whole(best(Kind::Create, Kind::RawCreate)));
+    object.insert("raw_get_best".to_owned(), whole(best(Kind::Get, Kind::RawGet)));
+    object.insert("raw_list_best".to_owned(), whole(best(Kind::List, Kind::RawList)));
     for (key, service, raw) in PAIRS {
+        object.insert(format!("{key}_lone_p50_ratio"), hundredths(lone_ratio(series, service, raw)));
         object.insert(format!("{key}_ratio"), hundredths(ratio(series, service, raw)));
         object.insert(format!("{key}_cpu_ratio"), hundredths(cpu_ratio(series, service, raw)));
     }
     for one in series {
         let key = one.kind.key();
         let suffix = match one.kind.is_raw() {
-            true => String::new(),
-            false => format!("_{}", one.callers),
+            true if one.callers > 1 => String::new(),
+            true | false => format!("_{}", one.callers),
         };
-        if one.kind.is_raw() {
+        if suffix.is_empty() {
             object.insert(format!("{key}_clients"), json!(one.callers));
         } else {
             object.insert(format!("{key}_rps{suffix}"), whole(Some(one.per_second())));
@@ -237,15 +255,15 @@ pub(crate) fn json(series: &[Series], setting: &Setting) -> Value {
     object.insert("seconds".to_owned(), json!(setting.seconds));
     object.insert("rounds".to_owned(), json!(setting.rounds));
     object.insert("connections".to_owned(), json!(setting.connections));
-    Value::Object(object)
+    object
 }
 
 /// More digits than the figures are good for only make them harder to read.
-fn hundredths(figure: Option<f64>) -> Value {
+pub(crate) fn hundredths(figure: Option<f64>) -> Value {
     figure.map_or(Value::Null, |figure| json!((figure * 100.0).round() / 100.0))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "commands a second and microseconds are far below 2^53")]
-fn whole(figure: Option<f64>) -> Value {
+pub(crate) fn whole(figure: Option<f64>) -> Value {
     figure.map_or(Value::Null, |figure| json!(figure.round() as i64))
 }

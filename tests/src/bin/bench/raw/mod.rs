@@ -4,6 +4,7 @@
 //! every statement is prepared once per connection, rows of one table go in one statement, and the head of the partition is
 //! taken last and in one round trip. It does not decide anything and speaks no gRPC.
 
+pub(crate) mod fill;
 pub(crate) mod reads;
 mod template;
 
@@ -93,9 +94,8 @@ impl Templates {
 
 /// The last command on an order: when it was decided and where its events begin.
 async fn last_command(conn: &mut Conn, order: OrderNumber, purpose: Purpose) -> anyhow::Result<About> {
-    let select = "SELECT o.update_time, o.shard_partition, MIN(e.position) FROM orders o \
-                  JOIN events e ON e.order_key = o.order_key AND e.order_version = o.version WHERE o.order_key = ? \
-                  GROUP BY o.update_time, o.shard_partition";
+    let select = "SELECT o.update_time, o.shard_partition, CAST(e.position + 1 - e.event_count AS UNSIGNED) FROM orders o \
+                  JOIN events e ON e.order_key = o.order_key AND e.order_version = o.version WHERE o.order_key = ?";
     let found: Option<(Value, u16, u64)> = conn.exec_first(select, (order.key().0,)).await?;
     let (time, partition, position) = found.context("the sample order has no events")?;
     Ok(About::new(order, order.request_id(purpose), date_time(&time)?, partition, position))
@@ -222,7 +222,7 @@ impl Client {
 
 /// Takes as many positions as there are events, and writes the events.
 async fn append(conn: &mut Conn, prepared: &Prepared, events: &Rows, about: &mut About) -> anyhow::Result<()> {
-    let count = u64::try_from(events.count())?;
+    let count = events.positions();
     conn.exec_drop(&prepared.take_positions, (count, about.partition())).await?;
     let head = conn.last_insert_id().context("the partition has no head")?;
     about.begin_at(head - count + 1);
@@ -242,7 +242,7 @@ impl Prepared {
         }
         let mut inserts = Vec::with_capacity(tables.len());
         for (table, rows) in tables {
-            inserts.push(conn.prep(rows.insert(table)).await?);
+            inserts.push(conn.prep(rows.insert(table, 1)).await?);
         }
         let update_order = "UPDATE orders SET version = version + 1, state = ?, update_time = ?, next_due = ?, \
                             cancellation_count = ?, refund_count = ? WHERE order_key = ? AND version = ?";
@@ -258,7 +258,7 @@ impl Prepared {
                 .await?,
             inserts,
             take_positions: conn.prep(TAKE_POSITIONS).await?,
-            insert_events: conn.prep(events.insert("events")).await?,
+            insert_events: conn.prep(events.insert("events", 1)).await?,
         })
     }
 }

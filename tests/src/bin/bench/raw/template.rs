@@ -96,15 +96,17 @@ impl Rows {
         Ok(Self { columns, cells })
     }
 
-    /// One statement for all of the rows.
-    pub(crate) fn insert(&self, table: &str) -> String {
+    /// One statement for the rows of so many orders.
+    pub(crate) fn insert(&self, table: &str, orders: usize) -> String {
         let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
-        let rows = vec![row; self.count()].join(", ");
+        let rows = vec![row; self.cells.len() / self.columns.len() * orders].join(", ");
         format!("INSERT INTO {table} ({}) VALUES {rows}", self.columns.join(", "))
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.cells.len() / self.columns.len()
+    /// How many positions of the feed the rows take.
+    pub(crate) fn positions(&self) -> u64 {
+        let after = self.cells.iter().map(|cell| if let Cell::Position(after) = cell { after + 1 } else { 0 });
+        after.max().unwrap_or(0)
     }
 
     pub(crate) fn values(&self, about: &About) -> Vec<Value> {
