@@ -37,8 +37,8 @@
 //!   asks for, within the deadline and a budget.
 //!
 //! # What it does not do
-//! - It repeats nothing that was refused or aborted: an outdated etag or fence means that the decision must be made
-//!   again, by who made it.
+//! - It repeats nothing that was refused or aborted: an outdated etag, fence or quote means that the decision must be
+//!   made again, by who made it.
 //! - It repeats no [`claim_refunds`](Store::claim_refunds), because each call claims other refunds.
 //! - It keeps no requests for later. To survive the end of the process, keep the [`RequestId`] with the wish and send
 //!   the same again.
@@ -47,7 +47,7 @@
 //!   by development servers on the same machine or behind a proxy. Put nobody in between who could listen.
 //! - It runs on tokio, and on no other runtime.
 //!
-//! `examples/storefront.rs` goes through the life of one order.
+//! `examples/storefront.rs` goes through the life of one order, `examples/warehouse.rs` through a day in the warehouse.
 
 #![warn(missing_docs)]
 

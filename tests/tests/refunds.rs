@@ -147,7 +147,8 @@ fn a_failed_refund_is_final_and_says_why() {
         // What is said later changes nothing but is on record.
         let late = t.payments().record_refund_result("A-1:r1", RefundResult::Settled).await.unwrap();
         assert_eq!(late.state, RefundState::Failed);
-        assert_eq!(t.order("A-1").await.incidents[0].kind, IncidentKind::LateFact);
+        let incidents: Vec<_> = t.order("A-1").await.incidents.iter().map(|incident| incident.kind).collect();
+        assert_eq!(incidents, [IncidentKind::RefundFailed, IncidentKind::LateFact]);
     });
 }
 
