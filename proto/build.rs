@@ -1,4 +1,4 @@
-//! Compiles the protos without protoc: code for `belay.v1`, and a descriptor set for reflection.
+//! Compiles the protos without protoc: code for each of our packages, and their descriptor sets for reflection.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=belay");
     println!("cargo::rerun-if-changed=third_party");
 
-    let belay = belay_files(Path::new("belay/v1"))?;
+    compile("belay/v1", &ERROR_DETAILS, "belay.binpb")?;
+    // Apart, so that a server tells of it only where it offers it.
+    compile("belay/testing/v1", &[], "belay_testing.binpb")
+}
 
+/// Makes code of the protos in a folder, and a descriptor set of them and of what is to be described with them.
+fn compile(folder: &str, described: &[&str], descriptor_set: &str) -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["third_party", "."])?;
     compiler.include_source_info(true).include_imports(true);
-    compiler.open_files(&belay)?;
-    // Only what `belay.v1` needs becomes code; `google.rpc` stays with tonic-types.
+    compiler.open_files(belay_files(Path::new(folder))?)?;
+    // Only what our packages need becomes code; `google.rpc` stays with tonic-types.
     tonic_prost_build::configure()
         .server_mod_attribute(".", r#"#[cfg(feature = "server")]"#)
         .client_mod_attribute(".", r#"#[cfg(feature = "client")]"#)
@@ -24,9 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_transport(false)
         .compile_fds(compiler.file_descriptor_set())?;
 
-    compiler.open_files(ERROR_DETAILS)?;
+    compiler.open_files(described)?;
     // `compile_fds` writes no descriptor set, and protox's own encoding keeps options that prost-types would drop.
-    let path = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?).join("belay.binpb");
+    let path = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?).join(descriptor_set);
     fs::write(path, compiler.encode_file_descriptor_set())?;
     Ok(())
 }

@@ -103,13 +103,18 @@ rpcs! {
     StoreService via store_service_client::StoreServiceClient {
         CreateStore = create_store(CreateStoreRequest) -> CreateStoreResponse, Safe;
         GetStore = get_store(GetStoreRequest) -> GetStoreResponse, Safe;
+        ListStores = list_stores(ListStoresRequest) -> ListStoresResponse, Safe;
+        UpdateStore = update_store(UpdateStoreRequest) -> UpdateStoreResponse, Safe;
         PutCarrier = put_carrier(PutCarrierRequest) -> PutCarrierResponse, Safe;
+        ListCarriers = list_carriers(ListCarriersRequest) -> ListCarriersResponse, Safe;
         PutWarehouse = put_warehouse(PutWarehouseRequest) -> PutWarehouseResponse, Safe;
+        ListWarehouses = list_warehouses(ListWarehousesRequest) -> ListWarehousesResponse, Safe;
     }
     PolicyService via policy_service_client::PolicyServiceClient {
         ListPresets = list_presets(ListPresetsRequest) -> ListPresetsResponse, Safe;
         CreatePolicy = create_policy(CreatePolicyRequest) -> CreatePolicyResponse, Safe;
         GetPolicy = get_policy(GetPolicyRequest) -> GetPolicyResponse, Safe;
+        ListPolicies = list_policies(ListPoliciesRequest) -> ListPoliciesResponse, Safe;
         ActivatePolicy = activate_policy(ActivatePolicyRequest) -> ActivatePolicyResponse, Safe;
     }
 }

@@ -9,16 +9,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use belay_domain::context::StoreFacts;
-use belay_domain::ids::StoreId;
-use belay_domain::policy::{self, Policies, Policy};
+use belay_domain::context::{self, StoreFacts};
+use belay_domain::ids::{StoreId, WarehouseId};
+use belay_domain::policy::{self, Calendar, Policies, Policy};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::db::error::DbError;
 use crate::db::pool::Pool;
-use crate::db::{carriers, policies, stores, transaction, warehouses};
+use crate::db::warehouses::{self, Warehouse};
+use crate::db::{carriers, policies, stores, transaction};
 
 /// How often stores in use are read again.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -169,10 +171,24 @@ async fn load(pool: &Pool, store: &StoreId, previous: Option<&StoreFacts>) -> Re
     Ok(Some(StoreFacts {
         id: store.clone(),
         policies: Policies::new(versions, activations.collect()),
+        time_zone: time_zone(store, &found.time_zone)?,
         carriers: carriers.into_iter().map(|carrier| (carrier.id, carrier.facts)).collect(),
-        warehouses: warehouses.into_iter().map(|warehouse| (warehouse.id, warehouse.time_zone)).collect(),
+        warehouses: warehouses.into_iter().map(facts_of).collect::<Result<_, _>>()?,
         default_route: found.default_warehouse.zip(found.default_carrier),
     }))
+}
+
+fn facts_of(warehouse: Warehouse) -> Result<(WarehouseId, context::Warehouse), DbError> {
+    let zone = time_zone(&warehouse.store, &warehouse.time_zone)?;
+    let calendar = Calendar::new(zone, warehouse.weekend, warehouse.holidays).map_err(|error| {
+        DbError::Corrupt(format!("the calendar of warehouse {} of store {}: {error}", warehouse.id, warehouse.store))
+    })?;
+    Ok((warehouse.id, context::Warehouse { country_code: warehouse.country_code, calendar }))
+}
+
+/// A name that was taken once: another server may know other time zones, and then it must not decide.
+fn time_zone(store: &StoreId, name: &str) -> Result<TimeZone, DbError> {
+    TimeZone::get(name).map_err(|error| DbError::Corrupt(format!("time zone {name} of store {store}: {error}")))
 }
 
 /// It was validated when it was written, so a fault now is no caller's.

@@ -72,9 +72,13 @@ impl Server {
         let tasks = TaskTracker::new();
 
         let reflection = |builder: tonic_reflection::server::Builder<'static>| {
-            builder
+            let builder = builder
                 .register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+            match settings.manual_clock {
+                true => builder.register_encoded_file_descriptor_set(belay_proto::testing::FILE_DESCRIPTOR_SET),
+                false => builder,
+            }
         };
         let routes = rpc::routes(app.clone(), settings.authentication)
             .add_service(health_service)

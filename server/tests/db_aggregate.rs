@@ -4,14 +4,14 @@ mod common;
 
 use std::time::Duration;
 
-use belay_domain::cancellation::{GateState, PartState};
+use belay_domain::cancellation::{GateKind, GateState, Part, PartState};
 use belay_domain::ids::OrderKey;
 use belay_domain::order::{Order, OrderState};
 use belay_domain::shipment::Stage;
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::orders::{self, Wait};
 use belay_server::db::{Class, Conn, aggregate, clock, transaction};
-use common::{TestDatabase, cancellation, eventful, order, shipment};
+use common::{TestDatabase, cancellation, eventful, gate, order, shipment};
 use diesel::QueryableByName;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
@@ -80,21 +80,70 @@ async fn what_became_of_an_order_comes_back_too() {
     later.version += 1;
     later.state = OrderState::Delivered;
     later.paid_time = None;
+    later.verified_at = None;
     later.payments[0].captured += 1;
     later.payments[0].provider_event_ids.pop();
+    later.shipments[0].hold = None;
+    later.shipments[0].intercept = None;
+    later.shipments[0].customs_flag = None;
+    later.shipments[1].hold = happened.shipments[0].hold.clone();
     later.shipments[1].stage = Stage::Preparing;
     later.shipments[1].units = UnitSet::new([UnitRange { line: 2, first: 2, count: 1 }]);
     later.shipments.push(shipment(3, &[(2, 1, 1), (3, 0, 3)]));
     later.cancellations[1].note = None;
     later.cancellations[0].parts[1].state = PartState::Cancelled;
-    later.cancellations[0].parts[1].gates[0].state = GateState::Passed;
+    later.cancellations[0].parts[1].gates[1].state = GateState::Passed;
+    later.cancellations[0].parts[1].gates[1].answer = happened.cancellations[0].parts[1].gates[0].answer.clone();
+    later.cancellations[1].parts[2].receipt = None;
+    later.cancellations[1].next_actions.clear();
     later.cancellations[0].parts[1].units = UnitSet::new([UnitRange { line: 3, first: 1, count: 2 }]);
     later.cancellations.push(cancellation(3));
     later.refunds[1].worker = happened.refunds[0].worker.clone();
+    later.refunds[1].overdue = true;
     later.incidents[0].resolve_time = None;
+    later.incidents[0].resolved_by = None;
+    later.incidents[0].resolution = None;
     update(&mut conn, &[(&happened, &later)]).await;
     assert_eq!(read(&mut conn, &later).await, later);
     assert_eq!(read(&mut conn, &other).await, other);
+}
+
+/// Rows are written by number: what moves up is written anew, whole.
+#[tokio::test]
+async fn a_gate_between_others_and_a_part_after_others_come_back_in_their_places() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let before = eventful("a");
+    insert(&mut conn, std::slice::from_ref(&before)).await;
+    let mut after = before.clone();
+    after.version += 1;
+    let part = &mut after.cancellations[0].parts[1];
+    part.gates.insert(1, gate(GateKind::CarrierIntercept));
+    part.gates.insert(3, gate(GateKind::SupportReview));
+    let moved = Part { units: UnitSet::new([UnitRange { line: 3, first: 2, count: 1 }]), shipment: 3, ..part.clone() };
+    part.units = UnitSet::new([UnitRange { line: 3, first: 0, count: 2 }]);
+    after.cancellations[0].parts.push(moved);
+    update(&mut conn, &[(&before, &after)]).await;
+    assert_eq!(read(&mut conn, &after).await, after);
+}
+
+#[tokio::test]
+async fn half_of_what_is_written_together_is_refused() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let order = eventful("a");
+    insert(&mut conn, std::slice::from_ref(&order)).await;
+    for (broken, mended) in [
+        ("UPDATE shipments SET intercept_update_time = NULL WHERE number = 1", "UPDATE shipments SET intercept_state = NULL, intercept_request_time = NULL"),
+        ("UPDATE cancellation_parts SET receive_time = NULL WHERE part_number = 3", "UPDATE cancellation_parts SET receipt_condition = NULL"),
+        ("UPDATE incidents SET resolved_by_id = NULL", "UPDATE incidents SET resolved_by_role = NULL"),
+    ] {
+        conn.batch_execute(broken).await.unwrap();
+        let refused = aggregate::read(&mut conn, &[order.key()]).await.unwrap_err();
+        assert_eq!(refused.class(), Class::Corrupt, "{broken}: {refused}");
+        conn.batch_execute(mended).await.unwrap();
+        aggregate::read(&mut conn, &[order.key()]).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -116,7 +116,10 @@ async fn every_migration_can_be_undone() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
-    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut entries: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    entries.sort_unstable();
+    for entry in entries.iter().rev() {
         conn.batch_execute(&std::fs::read_to_string(entry.join("down.sql")).unwrap()).await.unwrap();
     }
     let left: Vec<Column> = diesel::sql_query(COLUMNS).load(&mut conn).await.unwrap();

@@ -2,19 +2,23 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::cancellation::CancellationState;
+use belay_domain::context::{self, ReturnLabel};
 use belay_domain::event::EventType;
 use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, StoreId, WarehouseId};
+use belay_domain::incident::{IncidentKind, IncidentState};
+use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Order, OrderState};
-use belay_domain::policy::CarrierFacts;
+use belay_domain::policy::Weekday;
 use belay_domain::refund::RefundState;
 use belay_domain::shipment::Stage;
 use belay_server::db::cancellations::CancellationFilter;
 use belay_server::db::carriers::Carrier;
 use belay_server::db::decisions::NewDecision;
 use belay_server::db::events::NewEvent;
+use belay_server::db::incidents::IncidentFilter;
 use belay_server::db::orders::{DueOrder, OrderFilter};
 use belay_server::db::policies::{Activation, NewPolicy};
 use belay_server::db::refunds::RefundFilter;
@@ -23,11 +27,12 @@ use belay_server::db::shipments::ShipmentFilter;
 use belay_server::db::stores::Store;
 use belay_server::db::warehouses::Warehouse;
 use belay_server::db::{
-    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, orders, policies, refunds,
+    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, incidents, orders, policies, refunds,
     requests, shipments, stores, transaction, warehouses,
 };
 use common::{TestDatabase, eventful, order, refund, store, time};
 use jiff::SignedDuration;
+use jiff::civil::date;
 use uuid::Uuid;
 
 fn request(order: u8, id: u128, caller: &str) -> RequestKey {
@@ -240,6 +245,13 @@ async fn pages_of_children_lose_none() {
     assert_eq!(all!(shipments, ShipmentFilter { warehouse: warehouse("w-2"), ..of.clone() }), 0);
     assert_eq!(all!(shipments, ShipmentFilter { stage: Some(Stage::Delivered), ..of }), 10);
 
+    let of = IncidentFilter { store: store(), order: None, state: None, kind: None };
+    assert_eq!(all!(incidents, of.clone()), 10);
+    assert_eq!(all!(incidents, IncidentFilter { order: Some(placed[3].key()), ..of.clone() }), 1);
+    assert_eq!(all!(incidents, IncidentFilter { state: Some(IncidentState::Open), ..of.clone() }), 0);
+    assert_eq!(all!(incidents, IncidentFilter { state: Some(IncidentState::Resolved), ..of.clone() }), 10);
+    assert_eq!(all!(incidents, IncidentFilter { kind: Some(IncidentKind::LateFact), ..of }), 0);
+
     let of = RefundFilter { store: store(), order: None, seller: None, state: None };
     assert_eq!(all!(refunds, of.clone()), 20);
     assert_eq!(all!(refunds, RefundFilter { state: Some(RefundState::Due), ..of }), 10);
@@ -351,15 +363,25 @@ async fn administration_rows_are_guarded_by_their_versions() {
     assert_eq!(stores::list(&mut conn, None, 10).await.unwrap(), [second]);
     assert_eq!(stores::list(&mut conn, Some(&store()), 10).await.unwrap(), []);
 
+    let price = Money { currency: Currency::parse("EUR").unwrap(), minor_units: 499 };
     let carrier = Carrier {
         store: store(),
         id: CarrierId::parse("c-1").unwrap(),
         display_name: "Post".into(),
-        facts: CarrierFacts { in_transit_cancel: true, partner_delivery: false },
+        facts: context::Carrier {
+            in_transit_cancel: true,
+            partner_delivery: false,
+            return_labels: BTreeMap::from([
+                ("DE".to_owned(), ReturnLabel { price: Some(price) }),
+                ("FR".to_owned(), ReturnLabel { price: None }),
+            ]),
+        },
         version: 1,
     };
     carriers::insert(&mut conn, &carrier).await.unwrap();
-    let renamed = Carrier { display_name: "Post 2".into(), version: 2, ..carrier.clone() };
+    assert_eq!(carriers::get(&mut conn, &store(), &carrier.id).await.unwrap(), Some(carrier.clone()));
+    let facts = context::Carrier { return_labels: BTreeMap::new(), ..carrier.facts.clone() };
+    let renamed = Carrier { display_name: "Post 2".into(), facts, version: 2, ..carrier.clone() };
     carriers::update(&mut conn, &renamed, 1).await.unwrap();
     assert_eq!(carriers::update(&mut conn, &renamed, 1).await.unwrap_err().class(), Class::VersionConflict);
     assert_eq!(carriers::get(&mut conn, &store(), &carrier.id).await.unwrap(), Some(renamed.clone()));
@@ -370,10 +392,21 @@ async fn administration_rows_are_guarded_by_their_versions() {
         id: WarehouseId::parse("w-1").unwrap(),
         display_name: "Halle".into(),
         time_zone: "Europe/Berlin".into(),
+        country_code: Some("DE".into()),
+        weekend: BTreeSet::from([Weekday::Sunday]),
+        holidays: BTreeSet::from([date(2026, 12, 25), date(2026, 12, 26)]),
         version: 1,
     };
     warehouses::insert(&mut conn, &warehouse).await.unwrap();
-    let moved = Warehouse { time_zone: "Europe/Paris".into(), version: 2, ..warehouse.clone() };
+    assert_eq!(warehouses::get(&mut conn, &store(), &warehouse.id).await.unwrap(), Some(warehouse.clone()));
+    let moved = Warehouse {
+        time_zone: "Europe/Paris".into(),
+        country_code: None,
+        weekend: BTreeSet::new(),
+        holidays: BTreeSet::from([date(2026, 7, 14)]),
+        version: 2,
+        ..warehouse.clone()
+    };
     warehouses::update(&mut conn, &moved, 1).await.unwrap();
     assert_eq!(warehouses::update(&mut conn, &moved, 1).await.unwrap_err().class(), Class::VersionConflict);
     assert_eq!(warehouses::get(&mut conn, &store(), &warehouse.id).await.unwrap(), Some(moved.clone()));
@@ -384,23 +417,45 @@ async fn administration_rows_are_guarded_by_their_versions() {
 async fn policy_versions_are_numbered_without_a_gap_and_activated_in_time() {
     let database = TestDatabase::migrated().await;
     let at = time("2026-03-01T10:00:00Z");
-    let new =
-        |name: &str| NewPolicy { store: store(), name: name.into(), document: "rules: []".into(), create_time: at };
-    let writers = (0..4).map(|writer| {
-        let (database, new) = (&database, new(&format!("p{writer}")));
-        async move { policies::insert_version(&mut database.connect().await, &new).await.unwrap() }
-    });
-    let mut versions = futures_util::future::join_all(writers).await;
-    versions.sort_unstable();
-    assert_eq!(versions, [1, 2, 3, 4]);
-
     let mut conn = database.connect().await;
-    assert_eq!(policies::newest(&mut conn, &store()).await.unwrap().unwrap().version, 4);
-    assert_eq!(policies::get(&mut conn, &store(), 2).await.unwrap().unwrap().version, 2);
+    let shop = Store {
+        id: store(),
+        display_name: "Demo".into(),
+        time_zone: "UTC".into(),
+        default_warehouse: None,
+        default_carrier: None,
+        version: 1,
+        create_time: at,
+        update_time: at,
+        fingerprint: [3; 32],
+    };
+    stores::insert(&mut conn, &shop).await.unwrap();
+    let create = async |document: usize| {
+        let document = format!("rules: [{document}]");
+        let new = NewPolicy { store: store(), name: "p".into(), document, create_time: at };
+        let mut conn = database.connect().await;
+        transaction::begin_write(&mut conn).await.unwrap();
+        let created = policies::create(&mut conn, new).await.unwrap();
+        transaction::commit(&mut conn).await.unwrap();
+        created.version
+    };
+    // The same document eight times at once is one version, four different ones are four.
+    assert_eq!(futures_util::future::join_all((0..8).map(|_| create(0))).await, [1; 8]);
+    let mut versions = futures_util::future::join_all((1..=4).map(&create)).await;
+    versions.sort_unstable();
+    assert_eq!(versions, [2, 3, 4, 5]);
+    assert_eq!(create(0).await, 6, "only the newest version counts");
+
+    assert_eq!(policies::newest(&mut conn, &store()).await.unwrap().unwrap().version, 6);
+    assert_eq!(policies::get(&mut conn, &store(), 1).await.unwrap().unwrap().document, "rules: [0]");
     assert_eq!(policies::get(&mut conn, &store(), 9).await.unwrap(), None);
-    let after_two: Vec<u32> =
-        policies::list(&mut conn, &store(), 2, 10).await.unwrap().iter().map(|policy| policy.version).collect();
-    assert_eq!(after_two, [3, 4]);
+    let listed = async |conn: &mut Conn, before, limit| {
+        let page = policies::list(conn, &store(), before, limit).await.unwrap();
+        page.iter().map(|policy| policy.version).collect::<Vec<u32>>()
+    };
+    assert_eq!(listed(&mut conn, None, 2).await, [6, 5]);
+    assert_eq!(listed(&mut conn, Some(5), 10).await, [4, 3, 2, 1]);
+    assert_eq!(listed(&mut conn, Some(1), 10).await, [0; 0]);
 
     let hour = |hour: i64| at + SignedDuration::from_hours(hour);
     let mut activate = async |version, effective: i64, now: i64| {

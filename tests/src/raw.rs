@@ -41,7 +41,8 @@ pub struct Refused {
 }
 
 impl Raw {
-    pub(crate) fn connect(address: std::net::SocketAddr) -> Self {
+    /// Connects when it is first needed.
+    pub fn to(address: std::net::SocketAddr) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI");
         Self { channel: endpoint.connect_lazy() }
     }

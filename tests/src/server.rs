@@ -105,7 +105,7 @@ impl TestServer {
 
     /// Calls that are no business of the client's types.
     pub fn raw(&self) -> Raw {
-        Raw::connect(self.address())
+        Raw::to(self.address())
     }
 
     pub fn storefront(&self) -> Store {

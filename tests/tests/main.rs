@@ -13,6 +13,7 @@ mod gates;
 mod grpcurl;
 mod harness;
 mod orders;
+mod pairs;
 mod previews;
 mod races;
 mod refunds;

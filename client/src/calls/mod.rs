@@ -16,6 +16,8 @@ pub use cancellations::{
 };
 pub use fulfillment::{DispatchShipment, GetShipment, ListShipments, MarkReady, RecordTracking, StartPreparation};
 pub use orders::{CreateOrder, GetOrder, ListOrderHistory, ListOrders, NewBuyer, NewLine, NewShipment, RecordPayment};
-pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPresets};
+pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
 pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
-pub use stores::{CreateStore, FirstPolicy, GetStore, PutCarrier, PutWarehouse};
+pub use stores::{
+    CreateStore, FirstPolicy, GetStore, ListCarriers, ListStores, ListWarehouses, PutCarrier, PutWarehouse, UpdateStore,
+};

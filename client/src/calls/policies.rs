@@ -4,8 +4,8 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use crate::belay::Belay;
-use crate::call::{Call, Faults, call};
-use crate::model::{Policy, Preset};
+use crate::call::{Call, Faults, call, paged};
+use crate::model::{Page, Policy, Preset, read_page};
 use crate::store::Store;
 use crate::wire::{read, read_all, time_to_wire};
 
@@ -60,6 +60,21 @@ impl Store {
         GetPolicy(Call::new(&self.belay, pb::GetPolicyRequest { store_id, ..Default::default() }, faults))
     }
 
+    /// Lists the store's policy versions, newest first, each with its activations and without its document.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// for policy in store.list_policies().await? {
+    ///     println!("{}: {} activations", policy.version, policy.activations.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn list_policies(&self) -> ListPolicies {
+        let (store_id, faults) = self.begin();
+        ListPolicies(Call::new(&self.belay, pb::ListPoliciesRequest { store_id, ..Default::default() }, faults))
+    }
+
     /// Lets a version, 1 or greater, decide from an instant on, in place of the one before. Cancellations that are
     /// under way go on under the version they were asked under. Fails with `PolicyNotFound`, and with `InvalidField`
     /// for an instant that is too near.
@@ -93,6 +108,12 @@ call! {
     GetPolicy(pb::GetPolicyRequest) -> Policy,
     |answer| read(answer.policy, "policy")
 }
+call! {
+    /// Made by [`Store::list_policies`].
+    ListPolicies(pb::ListPoliciesRequest) -> Page<Policy>,
+    |answer| read_page(answer.policies, answer.next_page_token)
+}
+paged!(ListPolicies);
 call! {
     /// Made by [`Store::activate_policy`].
     ActivatePolicy(pb::ActivatePolicyRequest) -> Policy,

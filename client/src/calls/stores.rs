@@ -1,11 +1,13 @@
 //! Stores with their carriers and warehouses: for operators.
 
 use belay_proto::v1 as pb;
+use jiff::civil::Date;
 
 use crate::belay::Belay;
-use crate::call::{Call, Faults, call};
+
+use crate::call::{Call, Faults, call, paged};
 use crate::ids::{CarrierId, Etag, IntoId, StoreId, WarehouseId};
-use crate::model::{Carrier, Store as StoreSettings, Warehouse};
+use crate::model::{Carrier, Money, Page, Store as StoreSettings, Warehouse, Weekday, read_page};
 use crate::store::Store;
 use crate::wire::read;
 
@@ -33,6 +35,20 @@ impl Belay {
         let request = pb::CreateStoreRequest { store_id, policy: Some(policy.0), ..Default::default() };
         CreateStore(Call::new(self, request, faults))
     }
+
+    /// Lists the stores, by id.
+    ///
+    /// ```no_run
+    /// # async fn example(belay: belay_client::Belay) -> Result<(), belay_client::Error> {
+    /// for store in belay.list_stores().page_size(10).await? {
+    ///     println!("{}: {}", store.store_id, store.display_name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn list_stores(&self) -> ListStores {
+        ListStores(Call::new(self, pb::ListStoresRequest::default(), Faults::default()))
+    }
 }
 
 /// # Settings
@@ -48,6 +64,22 @@ impl Store {
     pub fn get_store(&self) -> GetStore {
         let (store_id, faults) = self.begin();
         GetStore(Call::new(&self.belay, pb::GetStoreRequest { store_id }, faults))
+    }
+
+    /// Changes the store's own settings: what is set; the rest stays. Fails with `EtagMismatch`, and with `InvalidField`
+    /// for a default warehouse or carrier that the store does not have.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let present = store.get_store().await?;
+    /// let renamed = store.update_store().display_name("Belay & Sons").etag(&present.etag).await?;
+    /// println!("{}", renamed.etag);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn update_store(&self) -> UpdateStore {
+        let (store_id, faults) = self.begin();
+        UpdateStore(Call::new(&self.belay, pb::UpdateStoreRequest { store_id, ..Default::default() }, faults))
     }
 
     /// Creates a carrier of the store, or replaces all that is known of it. Its name is 1 to 128 characters, for
@@ -66,6 +98,21 @@ impl Store {
         let carrier = pb::Carrier { carrier_id, display_name: display_name.into(), ..Default::default() };
         let request = pb::PutCarrierRequest { store_id, carrier: Some(carrier) };
         PutCarrier(Call::new(&self.belay, request, faults))
+    }
+
+    /// Lists the store's carriers, by id.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// for carrier in store.list_carriers().await? {
+    ///     println!("{}", carrier.display_name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn list_carriers(&self) -> ListCarriers {
+        let (store_id, faults) = self.begin();
+        ListCarriers(Call::new(&self.belay, pb::ListCarriersRequest { store_id, ..Default::default() }, faults))
     }
 
     /// Creates a warehouse of the store, or replaces all that is known of it. Its name is 1 to 128 characters, for
@@ -89,6 +136,21 @@ impl Store {
         let request = pb::PutWarehouseRequest { store_id, warehouse: Some(warehouse) };
         PutWarehouse(Call::new(&self.belay, request, faults))
     }
+
+    /// Lists the store's warehouses, by id.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// for warehouse in store.list_warehouses().await? {
+    ///     println!("{}", warehouse.display_name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn list_warehouses(&self) -> ListWarehouses {
+        let (store_id, faults) = self.begin();
+        ListWarehouses(Call::new(&self.belay, pb::ListWarehousesRequest { store_id, ..Default::default() }, faults))
+    }
 }
 
 call! {
@@ -102,15 +164,36 @@ call! {
     |answer| read(answer.store, "store")
 }
 call! {
+    /// Made by [`Belay::list_stores`].
+    ListStores(pb::ListStoresRequest) -> Page<StoreSettings>,
+    |answer| read_page(answer.stores, answer.next_page_token)
+}
+call! {
+    /// Made by [`Store::update_store`].
+    UpdateStore(pb::UpdateStoreRequest) -> StoreSettings,
+    |answer| read(answer.store, "store")
+}
+call! {
     /// Made by [`Store::put_carrier`].
     PutCarrier(pb::PutCarrierRequest) -> Carrier,
     |answer| read(answer.carrier, "carrier")
+}
+call! {
+    /// Made by [`Store::list_carriers`].
+    ListCarriers(pb::ListCarriersRequest) -> Page<Carrier>,
+    |answer| read_page(answer.carriers, answer.next_page_token)
 }
 call! {
     /// Made by [`Store::put_warehouse`].
     PutWarehouse(pb::PutWarehouseRequest) -> Warehouse,
     |answer| read(answer.warehouse, "warehouse")
 }
+call! {
+    /// Made by [`Store::list_warehouses`].
+    ListWarehouses(pb::ListWarehousesRequest) -> Page<Warehouse>,
+    |answer| read_page(answer.warehouses, answer.next_page_token)
+}
+paged!(ListStores, ListCarriers, ListWarehouses);
 
 /// The policy a store begins with.
 #[derive(Debug, Clone)]
@@ -154,6 +237,38 @@ impl CreateStore {
     }
 }
 
+impl UpdateStore {
+    /// For people: 1 to 128 characters.
+    pub fn display_name(mut self, display_name: impl Into<String>) -> Self {
+        self.0.request.display_name = display_name.into();
+        self
+    }
+
+    /// The IANA name of its time zone, such as `Europe/Berlin`. Warehouses keep theirs.
+    pub fn time_zone(mut self, time_zone: impl Into<String>) -> Self {
+        self.0.request.time_zone = time_zone.into();
+        self
+    }
+
+    /// The warehouse of orders that name no shipments; one of the store's.
+    pub fn default_warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
+        self.0.request.default_warehouse_id = self.0.faults.id("default_warehouse_id", warehouse_id.into_id());
+        self
+    }
+
+    /// The carrier of orders that name no shipments; one of the store's.
+    pub fn default_carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
+        self.0.request.default_carrier_id = self.0.faults.id("default_carrier_id", carrier_id.into_id());
+        self
+    }
+
+    /// The store's etag that was decided on: the write fails with `EtagMismatch` if the store has changed since.
+    pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
+        self.0.request.etag = etag.into().into();
+        self
+    }
+}
+
 impl PutCarrier {
     /// It can bring a parcel back that is under way. Without this, it cannot.
     pub fn in_transit_cancel(mut self) -> Self {
@@ -164,6 +279,20 @@ impl PutCarrier {
     /// It delivers as a partner of the sales channel. Without this, it is the seller's own choice.
     pub fn partner_delivery(mut self) -> Self {
         self.carrier().partner_delivery = true;
+        self
+    }
+
+    /// It has a prepaid label for parcels that come back from this country, an ISO 3166-1 alpha-2 code such as `DE`. A
+    /// buyer who bears the way back is charged the price. At most 300 countries, none of them twice.
+    pub fn return_label(mut self, country_code: impl Into<String>, price: Money) -> Self {
+        let label = pb::ReturnLabel { country_code: country_code.into(), price: Some(price.to_wire()) };
+        self.carrier().return_labels.push(label);
+        self
+    }
+
+    /// The same with a label that costs nobody anything.
+    pub fn free_return_label(mut self, country_code: impl Into<String>) -> Self {
+        self.carrier().return_labels.push(pb::ReturnLabel { country_code: country_code.into(), price: None });
         self
     }
 
@@ -186,11 +315,39 @@ impl PutWarehouse {
         self
     }
 
+    /// The country it stands in: an ISO 3166-1 alpha-2 code such as `CN`. Unless set it is not known, and no shipment
+    /// from it is taken to cross a border.
+    pub fn country_code(mut self, country_code: impl Into<String>) -> Self {
+        self.warehouse().country_code = country_code.into();
+        self
+    }
+
+    /// The days of the week on which nobody works, at most 6; none: it works on all seven. Saturday and Sunday unless
+    /// set.
+    pub fn weekend(mut self, weekend: impl IntoIterator<Item = Weekday>) -> Self {
+        self.calendar().weekend = weekend.into_iter().map(Weekday::to_wire).collect();
+        self
+    }
+
+    /// The dates on which nobody works, at most 1,000. None unless set.
+    pub fn holidays(mut self, holidays: impl IntoIterator<Item = Date>) -> Self {
+        self.calendar().holidays = holidays.into_iter().map(|date| date.to_string()).collect();
+        self
+    }
+
     /// The warehouse's etag that was decided on: the write fails with `EtagMismatch` if the warehouse has changed
     /// since, or does not exist.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.warehouse().etag = etag.into().into();
         self
+    }
+
+    fn calendar(&mut self) -> &mut pb::WarehouseCalendar {
+        let usual = || pb::WarehouseCalendar {
+            weekend: [Weekday::Saturday, Weekday::Sunday].map(Weekday::to_wire).to_vec(),
+            holidays: Vec::new(),
+        };
+        self.warehouse().calendar.get_or_insert_with(usual)
     }
 
     fn warehouse(&mut self) -> &mut pb::Warehouse {

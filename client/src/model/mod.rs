@@ -32,6 +32,6 @@ pub use payment::{Payment, PaymentFact, PaymentState};
 pub use preview::{CancellationPreview, PathOption, Refusal};
 pub use refund::{Refund, RefundAmount, RefundDue, RefundKind, RefundResult, RefundState};
 pub use shipment::{Shipment, ShipmentContent, ShipmentStage, TrackingFact};
-pub use store::{Carrier, Policy, PolicyState, Preset, Store, Warehouse};
+pub use store::{Carrier, Policy, PolicyActivation, PolicyState, Preset, ReturnLabel, Store, Warehouse, Weekday};
 
 pub(crate) use answer::{read_page, read_request_id, read_written};

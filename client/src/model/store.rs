@@ -2,9 +2,13 @@
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
+use super::Money;
 use crate::ids::{CarrierId, Etag, StoreId, WarehouseId};
-use crate::wire::{FromWire, Malformed, open_enum, open_if_set, time, time_if_set};
+use crate::wire::{
+    FromWire, Malformed, open_all, open_enum, open_if_set, read_all, read_if_set, text_if_set, time, time_if_set,
+};
 
 /// A sales channel: an independent site, a marketplace, a B2B platform.
 #[non_exhaustive]
@@ -44,6 +48,18 @@ pub struct Carrier {
     pub partner_delivery: bool,
     /// Changes with every write.
     pub etag: Etag,
+    /// Its prepaid labels for the way back, by country.
+    pub return_labels: Vec<ReturnLabel>,
+}
+
+/// A prepaid label with which a buyer sends a parcel back.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnLabel {
+    /// The country that the parcel comes back from: ISO 3166-1 alpha-2.
+    pub country_code: String,
+    /// What a buyer is charged who bears the way back. `None`: nothing.
+    pub price: Option<Money>,
 }
 
 /// A warehouse of one store.
@@ -54,10 +70,37 @@ pub struct Warehouse {
     pub warehouse_id: WarehouseId,
     /// For people.
     pub display_name: String,
-    /// The IANA name of its time zone, such as `Asia/Shanghai`, in which deadlines of its stops count.
+    /// The IANA name of its time zone, such as `Asia/Shanghai`, in which its calendar and deadlines of its stops
+    /// count.
     pub time_zone: String,
     /// Changes with every write.
     pub etag: Etag,
+    /// The country it stands in: ISO 3166-1 alpha-2. `None`: not known.
+    pub country_code: Option<String>,
+    /// The days of the week on which nobody works.
+    pub weekend: Vec<Weekday>,
+    /// The dates on which nobody works.
+    pub holidays: Vec<Date>,
+}
+
+open_enum! {
+    /// A day of the week.
+    Weekday {
+        /// Monday.
+        Monday,
+        /// Tuesday.
+        Tuesday,
+        /// Wednesday.
+        Wednesday,
+        /// Thursday.
+        Thursday,
+        /// Friday.
+        Friday,
+        /// Saturday.
+        Saturday,
+        /// Sunday.
+        Sunday,
+    }
 }
 
 /// One version of a store's policy: the document that decides who may cancel what, when, and on which terms.
@@ -70,7 +113,7 @@ pub struct Policy {
     pub version: i32,
     /// Its name, as the document gives it.
     pub name: String,
-    /// The document, YAML or JSON, as it was entered.
+    /// The document, YAML or JSON, as it was entered. Empty in lists.
     pub document: String,
     /// Where it stands. `None` for a document that was only validated.
     pub state: Option<PolicyState>,
@@ -78,6 +121,18 @@ pub struct Policy {
     pub create_time: Option<Timestamp>,
     /// From when it decides. `None` until it is activated.
     pub effective_time: Option<Timestamp>,
+    /// When it decided, decides and is to decide, the latest first; at most the latest 100.
+    pub activations: Vec<PolicyActivation>,
+}
+
+/// A stretch of time in which a policy version decides.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PolicyActivation {
+    /// Its beginning.
+    pub effective_time: Timestamp,
+    /// Its end, where another activation follows.
+    pub end_time: Option<Timestamp>,
 }
 
 open_enum! {
@@ -134,7 +189,16 @@ impl FromWire for Carrier {
             in_transit_cancel: message.in_transit_cancel,
             partner_delivery: message.partner_delivery,
             etag: Etag::from(message.etag),
+            return_labels: read_all(message.return_labels)?,
         })
+    }
+}
+
+impl FromWire for ReturnLabel {
+    type Message = pb::ReturnLabel;
+
+    fn from_wire(message: pb::ReturnLabel) -> Result<Self, Malformed> {
+        Ok(Self { country_code: message.country_code, price: read_if_set(message.price)? })
     }
 }
 
@@ -142,11 +206,16 @@ impl FromWire for Warehouse {
     type Message = pb::Warehouse;
 
     fn from_wire(message: pb::Warehouse) -> Result<Self, Malformed> {
+        let calendar = message.calendar.ok_or(Malformed("warehouse.calendar"))?;
+        let date = |text: &String| text.parse().map_err(|_| Malformed("warehouse.calendar.holidays"));
         Ok(Self {
             warehouse_id: WarehouseId::unchecked(message.warehouse_id),
             display_name: message.display_name,
             time_zone: message.time_zone,
             etag: Etag::from(message.etag),
+            country_code: text_if_set(message.country_code),
+            weekend: open_all(calendar.weekend),
+            holidays: calendar.holidays.iter().map(date).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -163,6 +232,18 @@ impl FromWire for Policy {
             state: open_if_set(message.state),
             create_time: time_if_set(message.create_time, "policy.create_time")?,
             effective_time: time_if_set(message.effective_time, "policy.effective_time")?,
+            activations: read_all(message.activations)?,
+        })
+    }
+}
+
+impl FromWire for PolicyActivation {
+    type Message = pb::PolicyActivation;
+
+    fn from_wire(message: pb::PolicyActivation) -> Result<Self, Malformed> {
+        Ok(Self {
+            effective_time: time(message.effective_time, "policy_activation.effective_time")?,
+            end_time: time_if_set(message.end_time, "policy_activation.end_time")?,
         })
     }
 }

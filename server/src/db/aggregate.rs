@@ -100,7 +100,7 @@ async fn assemble(conn: &mut Conn, rows: Vec<OrderRow>) -> Result<HashMap<OrderK
             shipments: taken(&mut shipments, &key, |(_, shipment)| shipment),
             cancellations: taken(&mut cancellations, &key, |(_, cancellation)| cancellation),
             refunds: taken(&mut refunds, &key, RefundRow::into_refund),
-            incidents: taken(&mut incidents, &key, IncidentRow::into_incident),
+            incidents: taken(&mut incidents, &key, IncidentRow::into_incident).into_iter().collect::<Result<_, _>>()?,
             ..row.into_order()?
         };
         let found = [
@@ -150,9 +150,9 @@ async fn read_shipments(
     let shipment = |row: ShipmentRow| {
         let key = row.order_key;
         let units = UnitSet::new(taken(&mut units, &(key, row.number), |row| row.range()));
-        (key, row.into_shipment(units))
+        Ok((key, row.into_shipment(units)?))
     };
-    Ok(rows.into_iter().map(shipment).collect())
+    rows.into_iter().map(shipment).collect()
 }
 
 async fn read_cancellations(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OfOrder<Cancellation>>, DbError> {
@@ -163,7 +163,7 @@ async fn read_cancellations(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<Of
     let mut parts = grouped(parts, |row| (row.order_key, row.cancellation_number));
     let mut units = grouped(units, |row| (row.order_key, row.cancellation_number, row.part_number));
     let mut gates = grouped(gates, |row| (row.order_key, row.cancellation_number, row.part_number));
-    let mut part = |row: PartRow| -> Part {
+    let mut part = |row: PartRow| -> Result<Part, DbError> {
         let key = (row.order_key, row.cancellation_number, row.part_number);
         let units = UnitSet::new(taken(&mut units, &key, |row| row.range()));
         let gates: Vec<Gate> = taken(&mut gates, &key, GateRow::into_gate);
@@ -172,9 +172,10 @@ async fn read_cancellations(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<Of
     let mut cancellation = |row: CancellationRow| {
         let key = row.order_key;
         let rows = parts.remove(&(key, row.number)).unwrap_or_default();
-        (key, row.into_cancellation(rows.into_iter().map(&mut part).collect()))
+        let parts: Result<Vec<Part>, DbError> = rows.into_iter().map(&mut part).collect();
+        Ok((key, row.into_cancellation(parts?)))
     };
-    Ok(rows.into_iter().map(&mut cancellation).collect())
+    rows.into_iter().map(&mut cancellation).collect()
 }
 
 /// The rows to write, of all orders of a batch together.

@@ -1,16 +1,16 @@
 //! The parts of cancellations. Read with their order; written by `aggregate` alone.
 
-use belay_domain::cancellation::{Gate, Part, PartState, Path};
+use belay_domain::cancellation::{Deductions, Gate, LabelState, Part, PartState, Path, Receipt};
 use belay_domain::ids::OrderKey;
 use belay_domain::money::Amounts;
-use belay_domain::policy::{NextAction, RefundPlan};
+use belay_domain::policy::{Effect, GoodsCondition, NextAction, Payer, RefundPlan, RefundShare};
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Conn;
-use super::columns::{Bytes, Json, Name};
+use super::columns::{At, Bytes, Json, Name, both};
 use super::error::DbError;
 use super::schema::cancellation_parts;
 use super::statement::{self, rows_of_orders, upsert_rows};
@@ -26,18 +26,27 @@ pub(super) struct PartRow {
     path: Name<Path>,
     state: Name<PartState>,
     rule: Option<String>,
-    plan: Name<RefundPlan>,
+    plan: Name<RefundShare>,
     refused_reason: Option<String>,
     next_actions: Json<Vec<NextAction>>,
     refund_goods: i64,
     refund_tax: i64,
     refund_shipping: i64,
     refund_excess: i64,
+    outbound_shipping: Name<Payer>,
+    return_shipping: Name<Payer>,
+    deducted_outbound_shipping: i64,
+    deducted_return_shipping: i64,
+    deducted_by_schedule: i64,
+    label: Option<Name<LabelState>>,
+    receipt_condition: Option<Name<GoodsCondition>>,
+    receive_time: Option<At>,
+    effects: Json<Vec<Effect>>,
 }
 
 impl statement::Row for PartRow {
     fn bytes(&self) -> usize {
-        512
+        768
     }
 }
 
@@ -51,24 +60,38 @@ impl PartRow {
             path: Name(part.path),
             state: Name(part.state),
             rule: part.rule.clone(),
-            plan: Name(part.plan),
+            plan: Name(part.plan.share),
             refused_reason: part.refused_reason.clone(),
             next_actions: Json(part.next_actions.clone()),
             refund_goods: part.refund.goods,
             refund_tax: part.refund.tax,
             refund_shipping: part.refund.shipping,
             refund_excess: part.refund.excess,
+            outbound_shipping: Name(part.plan.outbound_shipping),
+            return_shipping: Name(part.plan.return_shipping),
+            deducted_outbound_shipping: part.deductions.outbound_shipping,
+            deducted_return_shipping: part.deductions.return_shipping,
+            deducted_by_schedule: part.deductions.by_schedule,
+            label: part.label.map(Name),
+            receipt_condition: part.receipt.map(|receipt| Name(receipt.condition)),
+            receive_time: part.receipt.map(|receipt| At(receipt.receive_time)),
+            effects: Json(part.effects.clone()),
         }
     }
 
-    pub(super) fn into_part(self, units: UnitSet, gates: Vec<Gate>) -> Part {
-        Part {
+    pub(super) fn into_part(self, units: UnitSet, gates: Vec<Gate>) -> Result<Part, DbError> {
+        let receipt = both("a receipt", self.receipt_condition, self.receive_time)?;
+        Ok(Part {
             shipment: self.shipment_number,
             units,
             path: self.path.0,
             state: self.state.0,
             rule: self.rule,
-            plan: self.plan.0,
+            plan: RefundPlan {
+                share: self.plan.0,
+                outbound_shipping: self.outbound_shipping.0,
+                return_shipping: self.return_shipping.0,
+            },
             refused_reason: self.refused_reason,
             next_actions: self.next_actions.0,
             refund: Amounts {
@@ -77,8 +100,16 @@ impl PartRow {
                 shipping: self.refund_shipping,
                 excess: self.refund_excess,
             },
+            deductions: Deductions {
+                outbound_shipping: self.deducted_outbound_shipping,
+                return_shipping: self.deducted_return_shipping,
+                by_schedule: self.deducted_by_schedule,
+            },
+            label: self.label.map(|label| label.0),
+            receipt: receipt.map(|(condition, time)| Receipt { condition: condition.0, receive_time: time.0 }),
+            effects: self.effects.0,
             gates,
-        }
+        })
     }
 }
 
@@ -102,7 +133,16 @@ pub(super) async fn write(conn: &mut Conn, rows: &[PartRow]) -> Result<(), DbErr
             refund_goods,
             refund_tax,
             refund_shipping,
-            refund_excess
+            refund_excess,
+            outbound_shipping,
+            return_shipping,
+            deducted_outbound_shipping,
+            deducted_return_shipping,
+            deducted_by_schedule,
+            label,
+            receipt_condition,
+            receive_time,
+            effects
         ]
     );
     Ok(())

@@ -4,7 +4,7 @@ use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{Cancellation, CancellationState, Fault, Outcome, Part};
 use belay_domain::ids::{OrderKey, SellerId, StoreId};
 use belay_domain::order::Order;
-use belay_domain::policy::Effect;
+use belay_domain::policy::{Effect, NextAction};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -39,6 +39,7 @@ pub(super) struct CancellationRow {
     policy_version: u32,
     create_time: At,
     close_time: Option<At>,
+    next_actions: Json<Vec<NextAction>>,
 }
 
 impl statement::Row for CancellationRow {
@@ -71,6 +72,7 @@ impl CancellationRow {
             policy_version: cancellation.policy_version,
             create_time: At(cancellation.create_time),
             close_time: cancellation.close_time.map(At),
+            next_actions: Json(cancellation.next_actions.clone()),
         }
     }
 
@@ -83,6 +85,7 @@ impl CancellationRow {
             evidence: self.evidence.0,
             counted: self.counted,
             effects: self.effects.0,
+            next_actions: self.next_actions.0,
             requester: Actor { role: self.requester_role.0, id: self.requester_id },
             submitted_by: Actor { role: self.submitted_by_role.0, id: self.submitted_by_id },
             policy_version: self.policy_version,
@@ -117,7 +120,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[CancellationRow]) -> Result<(
             submitted_by_role,
             submitted_by_id,
             policy_version,
-            close_time
+            close_time,
+            next_actions
         ]
     );
     Ok(())

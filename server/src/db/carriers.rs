@@ -1,13 +1,16 @@
 //! The carriers of a store. May run anywhere; one row at a time.
 
+use std::collections::BTreeMap;
+
+use belay_domain::context::{self, ReturnLabel};
 use belay_domain::ids::{CarrierId, StoreId};
-use belay_domain::policy::CarrierFacts;
+use belay_domain::money::Money;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Conn;
-use super::columns::Name;
+use super::columns::{Json, Name};
 use super::error::DbError;
 use super::schema::carriers;
 
@@ -16,7 +19,7 @@ pub struct Carrier {
     pub store: StoreId,
     pub id: CarrierId,
     pub display_name: String,
-    pub facts: CarrierFacts,
+    pub facts: context::Carrier,
     pub version: u64,
 }
 
@@ -29,6 +32,14 @@ struct CarrierRow {
     in_transit_cancel: bool,
     partner_delivery: bool,
     version: u64,
+    return_labels: Json<Labels>,
+}
+
+/// Their prices by country.
+type Labels = BTreeMap<String, Option<Money>>;
+
+fn labels_of(facts: &context::Carrier) -> Json<Labels> {
+    Json(facts.return_labels.iter().map(|(country, label)| (country.clone(), label.price)).collect())
 }
 
 impl From<&Carrier> for CarrierRow {
@@ -40,17 +51,23 @@ impl From<&Carrier> for CarrierRow {
             in_transit_cancel: carrier.facts.in_transit_cancel,
             partner_delivery: carrier.facts.partner_delivery,
             version: carrier.version,
+            return_labels: labels_of(&carrier.facts),
         }
     }
 }
 
 impl From<CarrierRow> for Carrier {
     fn from(row: CarrierRow) -> Self {
+        let labels = row.return_labels.0.into_iter().map(|(country, price)| (country, ReturnLabel { price }));
         Self {
             store: row.store_id.0,
             id: row.carrier_id.0,
             display_name: row.display_name,
-            facts: CarrierFacts { in_transit_cancel: row.in_transit_cancel, partner_delivery: row.partner_delivery },
+            facts: context::Carrier {
+                in_transit_cancel: row.in_transit_cancel,
+                partner_delivery: row.partner_delivery,
+                return_labels: labels.collect(),
+            },
             version: row.version,
         }
     }
@@ -88,6 +105,7 @@ pub async fn update(conn: &mut Conn, carrier: &Carrier, loaded_version: u64) -> 
             carriers::display_name.eq(&carrier.display_name),
             carriers::in_transit_cancel.eq(carrier.facts.in_transit_cancel),
             carriers::partner_delivery.eq(carrier.facts.partner_delivery),
+            carriers::return_labels.eq(labels_of(&carrier.facts)),
             carriers::version.eq(carrier.version),
         ))
         .execute(conn)

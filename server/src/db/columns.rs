@@ -5,18 +5,18 @@ use std::fmt::Debug;
 use std::io::Write;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{CancellationState, Fault, GateKind, GateState, Outcome, PartState, Path};
+use belay_domain::cancellation::{CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path};
 use belay_domain::event::EventType;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId, WorkerId,
 };
-use belay_domain::incident::{IncidentKind, IncidentState};
+use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Currency;
 use belay_domain::order::OrderState;
 use belay_domain::payment::PaymentState;
-use belay_domain::policy::{OnDispatch, OnLost, OnTimeout, RefundPlan};
+use belay_domain::policy::{GoodsCondition, OnDispatch, OnLost, OnTimeout, Payer, RefundShare};
 use belay_domain::refund::{RefundKind, RefundState};
-use belay_domain::shipment::Stage;
+use belay_domain::shipment::{InterceptState, Stage};
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
@@ -30,6 +30,8 @@ use jiff::tz::Offset;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+
+use super::error::DbError;
 
 /// A key, an id or a hash: `BINARY(N)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
@@ -70,6 +72,15 @@ impl From<Uuid> for Bytes<16> {
 impl From<Bytes<16>> for Uuid {
     fn from(bytes: Bytes<16>) -> Self {
         Uuid::from_bytes(bytes.0)
+    }
+}
+
+/// Two columns that are written together.
+pub(crate) fn both<A, B>(what: &str, a: Option<A>, b: Option<B>) -> Result<Option<(A, B)>, DbError> {
+    match (a, b) {
+        (Some(a), Some(b)) => Ok(Some((a, b))),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => Err(DbError::Corrupt(format!("half of {what} is missing"))),
     }
 }
 
@@ -147,8 +158,9 @@ macro_rules! named {
 
 named! {
     ids: StoreId, OrderId, BuyerId, SellerId, WarehouseId, CarrierId, WorkerId, Sku, ExternalId;
-    enums: Role, OrderState, PaymentState, Stage, CancellationState, Outcome, Fault, Path, PartState, GateKind, GateState,
-        OnTimeout, OnDispatch, OnLost, RefundPlan, RefundKind, RefundState, IncidentKind, IncidentState, EventType
+    enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, Outcome, Fault, Path, PartState,
+        LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
+        RefundState, IncidentKind, IncidentState, Resolution, EventType
 }
 
 impl Named for Currency {
@@ -180,7 +192,7 @@ impl<T: Named + Debug> FromSql<Text, Mysql> for Name<T> {
     }
 }
 
-/// A short list that is never searched: JSON text.
+/// A short list or a small record that is never searched: JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 pub(crate) struct Json<T: Debug>(pub(crate) T);

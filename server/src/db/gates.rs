@@ -1,15 +1,15 @@
 //! What the parts of cancellations wait for. Read with their order; written by `aggregate` alone.
 
-use belay_domain::cancellation::{Gate, GateKind, GateState};
+use belay_domain::cancellation::{Gate, GateAnswer, GateKind, GateState};
 use belay_domain::ids::OrderKey;
-use belay_domain::policy::{GateSpec, OnDispatch, OnLost, OnTimeout};
+use belay_domain::policy::{GateSpec, OnDispatch, OnLost, OnTimeout, Wait};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use jiff::SignedDuration;
 
 use super::Conn;
-use super::columns::{At, Bytes, Name};
+use super::columns::{At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::gates;
 use super::statement::{self, rows_of_orders, upsert_rows};
@@ -24,18 +24,26 @@ pub(super) struct GateRow {
     gate_number: u32,
     kind: Name<GateKind>,
     state: Name<GateState>,
-    respond_within_micros: Option<i64>,
     on_timeout: Name<OnTimeout>,
     on_dispatch: Name<OnDispatch>,
     on_lost: Name<OnLost>,
     open_time: Option<At>,
     respond_by: Option<At>,
     close_time: Option<At>,
+    respond_within: Option<Json<Wait>>,
+    remind_before_micros: Option<i64>,
+    escalate_within: Option<Json<Wait>>,
+    remind_at: Option<At>,
+    answer: Option<Json<GateAnswer>>,
 }
 
 impl statement::Row for GateRow {
     fn bytes(&self) -> usize {
-        256
+        let answer = |answer: &Json<GateAnswer>| {
+            let texts = answer.0.note.iter().chain(&answer.0.evidence).map(|text| text.len() * 2 + 4);
+            1_024 + texts.sum::<usize>() + answer.0.put_back.len() * 40
+        };
+        512 + self.answer.as_ref().map_or(0, answer)
     }
 }
 
@@ -48,7 +56,7 @@ impl GateRow {
     ) -> Result<Self, DbError> {
         let micros = |duration: SignedDuration| {
             i64::try_from(duration.as_micros())
-                .map_err(|_| DbError::Corrupt(format!("{key:?}: a gate open for {duration}")))
+                .map_err(|_| DbError::Corrupt(format!("{key:?}: a reminder {duration} before")))
         };
         Ok(Self {
             order_key: key.into(),
@@ -57,13 +65,17 @@ impl GateRow {
             gate_number: number,
             kind: Name(gate.spec.kind),
             state: Name(gate.state),
-            respond_within_micros: gate.spec.respond_within.map(micros).transpose()?,
             on_timeout: Name(gate.spec.on_timeout),
             on_dispatch: Name(gate.spec.on_dispatch),
             on_lost: Name(gate.spec.on_lost),
             open_time: gate.open_time.map(At),
             respond_by: gate.respond_by.map(At),
             close_time: gate.close_time.map(At),
+            respond_within: gate.spec.respond_within.map(Json),
+            remind_before_micros: gate.spec.remind_before.map(micros).transpose()?,
+            escalate_within: gate.spec.escalate_within.map(Json),
+            remind_at: gate.remind_at.map(At),
+            answer: gate.answer.clone().map(Json),
         })
     }
 
@@ -71,15 +83,19 @@ impl GateRow {
         Gate {
             spec: GateSpec {
                 kind: self.kind.0,
-                respond_within: self.respond_within_micros.map(SignedDuration::from_micros),
+                respond_within: self.respond_within.map(|wait| wait.0),
+                remind_before: self.remind_before_micros.map(SignedDuration::from_micros),
                 on_timeout: self.on_timeout.0,
+                escalate_within: self.escalate_within.map(|wait| wait.0),
                 on_dispatch: self.on_dispatch.0,
                 on_lost: self.on_lost.0,
             },
             state: self.state.0,
             open_time: self.open_time.map(|time| time.0),
             respond_by: self.respond_by.map(|time| time.0),
+            remind_at: self.remind_at.map(|time| time.0),
             close_time: self.close_time.map(|time| time.0),
+            answer: self.answer.map(|answer| answer.0),
         }
     }
 }
@@ -93,7 +109,21 @@ pub(super) async fn write(conn: &mut Conn, rows: &[GateRow]) -> Result<(), DbErr
         conn,
         gates,
         rows,
-        [kind, state, respond_within_micros, on_timeout, on_dispatch, on_lost, open_time, respond_by, close_time]
+        [
+            kind,
+            state,
+            on_timeout,
+            on_dispatch,
+            on_lost,
+            open_time,
+            respond_by,
+            close_time,
+            respond_within,
+            remind_before_micros,
+            escalate_within,
+            remind_at,
+            answer
+        ]
     );
     Ok(())
 }

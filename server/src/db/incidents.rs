@@ -1,17 +1,18 @@
-//! Incidents. Read with their order; written by `aggregate` alone.
+//! Incidents. Read with their order; written by `aggregate` alone. The list may run anywhere.
 
+use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{OrderKey, StoreId};
-use belay_domain::incident::{Incident, IncidentKind, IncidentState};
+use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::order::Order;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::Conn;
-use super::columns::{At, Bytes, Name};
+use super::columns::{At, Bytes, Name, both};
 use super::error::DbError;
 use super::schema::incidents;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, page_newest_first, rows_of_orders, upsert_rows};
+use super::{Conn, Place};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = incidents, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -25,11 +26,16 @@ pub(super) struct IncidentRow {
     refund_number: Option<u32>,
     create_time: At,
     resolve_time: Option<At>,
+    cancellation_number: Option<u32>,
+    resolution: Option<Name<Resolution>>,
+    resolved_by_role: Option<Name<Role>>,
+    resolved_by_id: Option<String>,
+    note: Option<String>,
 }
 
 impl statement::Row for IncidentRow {
     fn bytes(&self) -> usize {
-        256
+        1_024 + self.note.as_ref().map_or(0, String::len)
     }
 }
 
@@ -45,19 +51,29 @@ impl IncidentRow {
             refund_number: incident.refund,
             create_time: At(incident.create_time),
             resolve_time: incident.resolve_time.map(At),
+            cancellation_number: incident.cancellation,
+            resolution: incident.resolution.map(Name),
+            resolved_by_role: incident.resolved_by.as_ref().map(|actor| Name(actor.role)),
+            resolved_by_id: incident.resolved_by.as_ref().map(|actor| actor.id.clone()),
+            note: incident.note.clone(),
         }
     }
 
-    pub(super) fn into_incident(self) -> Incident {
-        Incident {
+    pub(super) fn into_incident(self) -> Result<Incident, DbError> {
+        let resolved_by = both("who resolved an incident", self.resolved_by_role, self.resolved_by_id)?;
+        Ok(Incident {
             number: self.number,
             kind: self.kind.0,
             state: self.state.0,
             shipment: self.shipment_number,
             refund: self.refund_number,
             create_time: self.create_time.0,
+            cancellation: self.cancellation_number,
             resolve_time: self.resolve_time.map(|time| time.0),
-        }
+            resolution: self.resolution.map(|resolution| resolution.0),
+            resolved_by: resolved_by.map(|(role, id)| Actor { role: role.0, id }),
+            note: self.note,
+        })
     }
 }
 
@@ -66,6 +82,52 @@ pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<Incid
 }
 
 pub(super) async fn write(conn: &mut Conn, rows: &[IncidentRow]) -> Result<(), DbError> {
-    upsert_rows!(conn, incidents, rows, [kind, state, shipment_number, refund_number, resolve_time]);
+    upsert_rows!(
+        conn,
+        incidents,
+        rows,
+        [
+            kind,
+            state,
+            shipment_number,
+            refund_number,
+            resolve_time,
+            cancellation_number,
+            resolution,
+            resolved_by_role,
+            resolved_by_id,
+            note
+        ]
+    );
     Ok(())
+}
+
+/// Which incidents to list. All given fields must match.
+#[derive(Debug, Clone)]
+pub struct IncidentFilter {
+    pub store: StoreId,
+    pub order: Option<OrderKey>,
+    pub state: Option<IncidentState>,
+    pub kind: Option<IncidentKind>,
+}
+
+/// One page of incidents, newest first, after the last one of the page before. State and kind filter within the store's
+/// incidents by time.
+pub async fn list(
+    conn: &mut Conn,
+    filter: &IncidentFilter,
+    after: Option<Place>,
+    limit: u16,
+) -> Result<Vec<Place>, DbError> {
+    let mut query = incidents::table.filter(incidents::store_id.eq(filter.store.as_str())).into_boxed();
+    if let Some(order) = filter.order {
+        query = query.filter(incidents::order_key.eq(Bytes::from(order)));
+    }
+    if let Some(state) = filter.state {
+        query = query.filter(incidents::state.eq(state.name()));
+    }
+    if let Some(kind) = filter.kind {
+        query = query.filter(incidents::kind.eq(kind.name()));
+    }
+    Ok(page_newest_first!(conn, incidents, query, after, limit))
 }

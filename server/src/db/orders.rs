@@ -22,7 +22,7 @@ use super::schema::orders;
 use super::statement::{self, KEYS_MAX, SysDate, insert_rows, one_of, push_keys, rows_of_orders};
 use super::{Conn, Place};
 
-/// Most changes that one UPDATE carries; 17 placeholders each.
+/// Most changes that one UPDATE carries; 16 placeholders each.
 const CHANGES_MAX: usize = 1_024;
 
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable)]
@@ -58,6 +58,7 @@ pub(super) struct OrderRow {
     pub(super) cancellation_count: u32,
     pub(super) refund_count: u32,
     pub(super) incident_count: u32,
+    pub(super) verified_at: Option<At>,
 }
 
 impl statement::Row for OrderRow {
@@ -102,6 +103,7 @@ impl OrderRow {
             cancellation_count: count(order.cancellations.len())?,
             refund_count: count(order.refunds.len())?,
             incident_count: count(order.incidents.len())?,
+            verified_at: order.verified_at.map(At),
         })
     }
 
@@ -132,6 +134,7 @@ impl OrderRow {
             pay_by: self.pay_by.0,
             pay_by_moved: self.pay_by_moved,
             paid_time: self.paid_time.map(|time| time.0),
+            verified_at: self.verified_at.map(|time| time.0),
             create_fingerprint: self.create_fingerprint.0,
             lines: Vec::new(),
             payments: Vec::new(),
@@ -167,6 +170,7 @@ impl OrderRow {
             cancellation_count: self.cancellation_count,
             refund_count: self.refund_count,
             incident_count: self.incident_count,
+            verified_at: self.verified_at,
             ..after.clone()
         };
         *self == as_before
@@ -303,7 +307,7 @@ impl QueryId for UpdateOrders<'_> {
 }
 
 /// The columns that may change, and what a list's row must be cast to: in a UNION the server would else guess.
-const CHANGING: [(&str, &str); 13] = [
+const CHANGING: [(&str, &str); 14] = [
     ("version", "UNSIGNED"),
     ("state", "CHAR(32) CHARACTER SET ascii"),
     ("update_time", "DATETIME(6)"),
@@ -317,6 +321,7 @@ const CHANGING: [(&str, &str); 13] = [
     ("cancellation_count", "UNSIGNED"),
     ("refund_count", "UNSIGNED"),
     ("incident_count", "UNSIGNED"),
+    ("verified_at", "DATETIME(6)"),
 ];
 
 /// The value of `CHANGING[column]`.
@@ -335,7 +340,8 @@ fn push_changing<'b>(out: &mut AstPass<'_, 'b, Mysql>, column: usize, row: &'b O
         10 => out.push_bind_param::<Unsigned<Integer>, _>(&row.cancellation_count),
         11 => out.push_bind_param::<Unsigned<Integer>, _>(&row.refund_count),
         12 => out.push_bind_param::<Unsigned<Integer>, _>(&row.incident_count),
-        _ => unreachable!("CHANGING has 13 columns"),
+        13 => out.push_bind_param::<Nullable<Datetime>, _>(&row.verified_at),
+        _ => unreachable!("CHANGING has 14 columns"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Policy documents and from when each decides (`policies` and `policy_activations`). Reads may run anywhere; writes where the
 //! function says. Never inside an order's transaction.
 
+use std::collections::HashMap;
+
 use belay_domain::ids::StoreId;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -9,12 +11,10 @@ use jiff::Timestamp;
 
 use super::Conn;
 use super::columns::{At, Name};
-use super::error::{Class, DbError};
+use super::error::DbError;
 use super::schema::{policies, policy_activations};
 use super::statement::Upsert;
-
-/// How often the next version is looked up again when others take it first.
-const INSERT_ATTEMPTS_MAX: u32 = 10;
+use super::stores;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPolicy {
@@ -80,11 +80,33 @@ pub async fn newest_version(conn: &mut Conn, store: &StoreId) -> Result<u32, DbE
     Ok(newest.unwrap_or(0))
 }
 
-/// By version, after this one (0: from the first).
-pub async fn list(conn: &mut Conn, store: &StoreId, after: u32, limit: u16) -> Result<Vec<StoredPolicy>, DbError> {
-    let query = policies::table.filter(policies::store_id.eq(store.as_str())).filter(policies::version.gt(after));
-    let query = query.order(policies::version).limit(limit.into()).select(PolicyRow::as_select());
-    Ok(query.load(conn).await?.into_iter().map(StoredPolicy::from).collect())
+/// A version without its document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyHead {
+    pub version: u32,
+    pub name: String,
+    pub create_time: Timestamp,
+}
+
+/// Newest first, before this one.
+pub async fn list(
+    conn: &mut Conn,
+    store: &StoreId,
+    before: Option<u32>,
+    limit: u16,
+) -> Result<Vec<PolicyHead>, DbError> {
+    let mut query = policies::table.filter(policies::store_id.eq(store.as_str())).into_boxed();
+    if let Some(before) = before {
+        query = query.filter(policies::version.lt(before));
+    }
+    let rows: Vec<(u32, String, At)> = query
+        .order(policies::version.desc())
+        .limit(limit.into())
+        .select((policies::version, policies::name, policies::create_time))
+        .load(conn)
+        .await?;
+    let head = |(version, name, time): (u32, String, At)| PolicyHead { version, name, create_time: time.0 };
+    Ok(rows.into_iter().map(head).collect())
 }
 
 /// The store's activations, earliest first.
@@ -98,23 +120,43 @@ pub async fn activations(conn: &mut Conn, store: &StoreId) -> Result<Vec<Activat
     Ok(rows.into_iter().map(|(time, version)| Activation { effective_time: time.0, version }).collect())
 }
 
-/// Creates the store's next version and returns its number. The primary key decides between two who create at the same time.
-pub async fn insert_version(conn: &mut Conn, new: &NewPolicy) -> Result<u32, DbError> {
-    let mut attempt = 1;
-    loop {
-        let row = PolicyRow {
-            store_id: Name(new.store.clone()),
-            version: newest_version(conn, &new.store).await? + 1,
-            name: new.name.clone(),
-            document: new.document.clone(),
-            create_time: At(new.create_time),
-        };
-        match diesel::insert_into(policies::table).values(&row).execute(conn).await.map_err(DbError::from) {
-            Ok(_) => return Ok(row.version),
-            Err(error) if error.class() == Class::Duplicate && attempt < INSERT_ATTEMPTS_MAX => attempt += 1,
-            Err(error) => return Err(error),
-        }
+/// The activations of these stores, each store's earliest first; none for a store that has none.
+pub async fn activations_of(
+    conn: &mut Conn,
+    stores: &[&StoreId],
+) -> Result<HashMap<StoreId, Vec<Activation>>, DbError> {
+    let ids = stores.iter().map(|store| store.as_str());
+    let rows: Vec<(Name<StoreId>, At, u32)> = policy_activations::table
+        .filter(policy_activations::store_id.eq_any(ids))
+        .order((policy_activations::store_id, policy_activations::effective_time))
+        .select((policy_activations::store_id, policy_activations::effective_time, policy_activations::version))
+        .load(conn)
+        .await?;
+    let mut activations: HashMap<StoreId, Vec<Activation>> = HashMap::new();
+    for (store, time, version) in rows {
+        activations.entry(store.0).or_default().push(Activation { effective_time: time.0, version });
     }
+    Ok(activations)
+}
+
+/// Creates the store's next version; the newest one where that has this very document. It locks the store's row, so that two
+/// who bring the same document at the same time make one version: this belongs into a transaction.
+pub async fn create(conn: &mut Conn, new: NewPolicy) -> Result<StoredPolicy, DbError> {
+    stores::lock(conn, &new.store).await?;
+    let newest = newest(conn, &new.store).await?;
+    let version = newest.as_ref().map_or(1, |newest| newest.version + 1);
+    if let Some(newest) = newest.filter(|newest| newest.document == new.document) {
+        return Ok(newest);
+    }
+    let row = PolicyRow {
+        store_id: Name(new.store),
+        version,
+        name: new.name,
+        document: new.document,
+        create_time: At(new.create_time),
+    };
+    diesel::insert_into(policies::table).values(&row).execute(conn).await?;
+    Ok(StoredPolicy::from(row))
 }
 
 /// Lets a version decide from an instant on. What was to come after `now` is dropped for it, so this belongs into a

@@ -38,6 +38,9 @@ pub(super) struct RefundRow {
     create_time: At,
     update_time: At,
     settle_time: Option<At>,
+    overdue_at: At,
+    overdue: bool,
+    retry_of: Option<u32>,
 }
 
 impl statement::Row for RefundRow {
@@ -69,6 +72,9 @@ impl RefundRow {
             create_time: At(refund.create_time),
             update_time: At(refund.update_time),
             settle_time: refund.settle_time.map(At),
+            overdue_at: At(refund.overdue_at),
+            overdue: refund.overdue,
+            retry_of: refund.retry_of,
         }
     }
 
@@ -88,6 +94,9 @@ impl RefundRow {
             create_time: self.create_time.0,
             update_time: self.update_time.0,
             settle_time: self.settle_time.map(|time| time.0),
+            overdue_at: self.overdue_at.0,
+            overdue: self.overdue,
+            retry_of: self.retry_of,
         }
     }
 }
@@ -116,7 +125,10 @@ pub(super) async fn write(conn: &mut Conn, rows: &[RefundRow]) -> Result<(), DbE
             provider_refund_id,
             failure_code,
             update_time,
-            settle_time
+            settle_time,
+            overdue_at,
+            overdue,
+            retry_of
         ]
     );
     Ok(())

@@ -32,6 +32,7 @@ diesel::table! {
         cancellation_count -> Unsigned<Integer>,
         refund_count -> Unsigned<Integer>,
         incident_count -> Unsigned<Integer>,
+        verified_at -> Nullable<Datetime>,
     }
 }
 
@@ -84,6 +85,14 @@ diesel::table! {
         deliver_time -> Nullable<Datetime>,
         last_tracking_time -> Nullable<Datetime>,
         carrier_event_ids -> Text,
+        prepare_by -> Nullable<Datetime>,
+        preparation_overdue -> Bool,
+        hold -> Nullable<Text>,
+        intercept_state -> Nullable<Text>,
+        intercept_request_time -> Nullable<Datetime>,
+        intercept_update_time -> Nullable<Datetime>,
+        customs_flag -> Nullable<Text>,
+        split_from -> Nullable<Unsigned<Integer>>,
     }
 }
 
@@ -119,6 +128,7 @@ diesel::table! {
         policy_version -> Unsigned<Integer>,
         create_time -> Datetime,
         close_time -> Nullable<Datetime>,
+        next_actions -> Text,
     }
 }
 
@@ -138,6 +148,15 @@ diesel::table! {
         refund_tax -> BigInt,
         refund_shipping -> BigInt,
         refund_excess -> BigInt,
+        outbound_shipping -> Text,
+        return_shipping -> Text,
+        deducted_outbound_shipping -> BigInt,
+        deducted_return_shipping -> BigInt,
+        deducted_by_schedule -> BigInt,
+        label -> Nullable<Text>,
+        receipt_condition -> Nullable<Text>,
+        receive_time -> Nullable<Datetime>,
+        effects -> Text,
     }
 }
 
@@ -160,13 +179,17 @@ diesel::table! {
         gate_number -> Unsigned<Integer>,
         kind -> Text,
         state -> Text,
-        respond_within_micros -> Nullable<BigInt>,
         on_timeout -> Text,
         on_dispatch -> Text,
         on_lost -> Text,
         open_time -> Nullable<Datetime>,
         respond_by -> Nullable<Datetime>,
         close_time -> Nullable<Datetime>,
+        respond_within -> Nullable<Text>,
+        remind_before_micros -> Nullable<BigInt>,
+        escalate_within -> Nullable<Text>,
+        remind_at -> Nullable<Datetime>,
+        answer -> Nullable<Text>,
     }
 }
 
@@ -192,6 +215,9 @@ diesel::table! {
         create_time -> Datetime,
         update_time -> Datetime,
         settle_time -> Nullable<Datetime>,
+        overdue_at -> Datetime,
+        overdue -> Bool,
+        retry_of -> Nullable<Unsigned<Integer>>,
     }
 }
 
@@ -206,6 +232,11 @@ diesel::table! {
         refund_number -> Nullable<Unsigned<Integer>>,
         create_time -> Datetime,
         resolve_time -> Nullable<Datetime>,
+        cancellation_number -> Nullable<Unsigned<Integer>>,
+        resolution -> Nullable<Text>,
+        resolved_by_role -> Nullable<Text>,
+        resolved_by_id -> Nullable<Text>,
+        note -> Nullable<Text>,
     }
 }
 
@@ -307,6 +338,7 @@ diesel::table! {
         in_transit_cancel -> Bool,
         partner_delivery -> Bool,
         version -> Unsigned<BigInt>,
+        return_labels -> Text,
     }
 }
 
@@ -317,5 +349,8 @@ diesel::table! {
         display_name -> Text,
         time_zone -> Text,
         version -> Unsigned<BigInt>,
+        country_code -> Nullable<Text>,
+        weekend -> Text,
+        holidays -> Text,
     }
 }

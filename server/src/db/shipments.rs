@@ -2,13 +2,13 @@
 
 use belay_domain::ids::{CarrierId, ExternalId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
-use belay_domain::shipment::{Shipment, Stage};
+use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage};
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::columns::{At, Bytes, Json, Name};
+use super::columns::{At, Bytes, Json, Name, both};
 use super::error::DbError;
 use super::schema::shipments;
 use super::statement::{self, page_newest_first, rows_of_orders, upsert_rows};
@@ -34,11 +34,20 @@ pub(super) struct ShipmentRow {
     deliver_time: Option<At>,
     last_tracking_time: Option<At>,
     carrier_event_ids: Json<Vec<ExternalId>>,
+    prepare_by: Option<At>,
+    preparation_overdue: bool,
+    hold: Option<Json<Hold>>,
+    intercept_state: Option<Name<InterceptState>>,
+    intercept_request_time: Option<At>,
+    intercept_update_time: Option<At>,
+    customs_flag: Option<Json<CustomsFlag>>,
+    split_from: Option<u32>,
 }
 
 impl statement::Row for ShipmentRow {
     fn bytes(&self) -> usize {
-        640 + self.carrier_event_ids.0.len() * 132
+        let note = self.hold.as_ref().and_then(|hold| hold.0.note.as_ref());
+        1_536 + self.carrier_event_ids.0.len() * 132 + note.map_or(0, |note| note.len() * 2)
     }
 }
 
@@ -62,11 +71,23 @@ impl ShipmentRow {
             deliver_time: shipment.deliver_time.map(At),
             last_tracking_time: shipment.last_tracking_time.map(At),
             carrier_event_ids: Json(shipment.carrier_event_ids.clone()),
+            prepare_by: shipment.prepare_by.map(At),
+            preparation_overdue: shipment.preparation_overdue,
+            hold: shipment.hold.clone().map(Json),
+            intercept_state: shipment.intercept.map(|intercept| Name(intercept.state)),
+            intercept_request_time: shipment.intercept.map(|intercept| At(intercept.request_time)),
+            intercept_update_time: shipment.intercept.map(|intercept| At(intercept.update_time)),
+            customs_flag: shipment.customs_flag.clone().map(Json),
+            split_from: shipment.split_from,
         }
     }
 
-    pub(super) fn into_shipment(self, units: UnitSet) -> Shipment {
-        Shipment {
+    pub(super) fn into_shipment(self, units: UnitSet) -> Result<Shipment, DbError> {
+        let times = both("an intercept", self.intercept_request_time, self.intercept_update_time)?;
+        let intercept = both("an intercept", self.intercept_state, times)?.map(|(state, (request, update))| {
+            Intercept { state: state.0, request_time: request.0, update_time: update.0 }
+        });
+        Ok(Shipment {
             number: self.number,
             warehouse: self.warehouse_id.0,
             carrier: self.carrier_id.0,
@@ -81,7 +102,13 @@ impl ShipmentRow {
             update_time: self.update_time.0,
             last_tracking_time: self.last_tracking_time.map(|time| time.0),
             carrier_event_ids: self.carrier_event_ids.0,
-        }
+            prepare_by: self.prepare_by.map(|time| time.0),
+            preparation_overdue: self.preparation_overdue,
+            hold: self.hold.map(|hold| hold.0),
+            intercept,
+            customs_flag: self.customs_flag.map(|flag| flag.0),
+            split_from: self.split_from,
+        })
     }
 }
 
@@ -106,7 +133,15 @@ pub(super) async fn write(conn: &mut Conn, rows: &[ShipmentRow]) -> Result<(), D
             dispatch_time,
             deliver_time,
             last_tracking_time,
-            carrier_event_ids
+            carrier_event_ids,
+            prepare_by,
+            preparation_overdue,
+            hold,
+            intercept_state,
+            intercept_request_time,
+            intercept_update_time,
+            customs_flag,
+            split_from
         ]
     );
     Ok(())

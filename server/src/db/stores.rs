@@ -84,6 +84,13 @@ pub async fn list(conn: &mut Conn, after: Option<&StoreId>, limit: u16) -> Resul
     Ok(rows.into_iter().map(Store::from).collect())
 }
 
+/// Locks a store's own row until the transaction ends: whoever numbers something of the store does so one at a time.
+pub async fn lock(conn: &mut Conn, store: &StoreId) -> Result<(), DbError> {
+    let row = stores::table.find(store.as_str()).select(stores::version).for_update();
+    let _: Option<u64> = row.first(conn).await.optional()?;
+    Ok(())
+}
+
 /// Fails with class `Duplicate` if there is a store of this id.
 pub async fn insert(conn: &mut Conn, store: &Store) -> Result<(), DbError> {
     diesel::insert_into(stores::table).values(StoreRow::from(store)).execute(conn).await?;

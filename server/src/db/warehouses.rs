@@ -1,12 +1,16 @@
 //! The warehouses of a store. May run anywhere; one row at a time.
 
+use std::collections::BTreeSet;
+
 use belay_domain::ids::{StoreId, WarehouseId};
+use belay_domain::policy::Weekday;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use jiff::civil::Date;
 
 use super::Conn;
-use super::columns::Name;
+use super::columns::{Json, Name};
 use super::error::DbError;
 use super::schema::warehouses;
 
@@ -17,6 +21,11 @@ pub struct Warehouse {
     pub display_name: String,
     /// An IANA name.
     pub time_zone: String,
+    /// ISO 3166-1 alpha-2, where it is known.
+    pub country_code: Option<String>,
+    /// Days of the week on which nobody works there.
+    pub weekend: BTreeSet<Weekday>,
+    pub holidays: BTreeSet<Date>,
     pub version: u64,
 }
 
@@ -28,6 +37,9 @@ struct WarehouseRow {
     display_name: String,
     time_zone: String,
     version: u64,
+    country_code: Option<String>,
+    weekend: Json<BTreeSet<Weekday>>,
+    holidays: Json<BTreeSet<Date>>,
 }
 
 impl From<&Warehouse> for WarehouseRow {
@@ -38,6 +50,9 @@ impl From<&Warehouse> for WarehouseRow {
             display_name: warehouse.display_name.clone(),
             time_zone: warehouse.time_zone.clone(),
             version: warehouse.version,
+            country_code: warehouse.country_code.clone(),
+            weekend: Json(warehouse.weekend.clone()),
+            holidays: Json(warehouse.holidays.clone()),
         }
     }
 }
@@ -49,6 +64,9 @@ impl From<WarehouseRow> for Warehouse {
             id: row.warehouse_id.0,
             display_name: row.display_name,
             time_zone: row.time_zone,
+            country_code: row.country_code,
+            weekend: row.weekend.0,
+            holidays: row.holidays.0,
             version: row.version,
         }
     }
@@ -85,6 +103,9 @@ pub async fn update(conn: &mut Conn, warehouse: &Warehouse, loaded_version: u64)
         .set((
             warehouses::display_name.eq(&warehouse.display_name),
             warehouses::time_zone.eq(&warehouse.time_zone),
+            warehouses::country_code.eq(&warehouse.country_code),
+            warehouses::weekend.eq(Json(&warehouse.weekend)),
+            warehouses::holidays.eq(Json(&warehouse.holidays)),
             warehouses::version.eq(warehouse.version),
         ))
         .execute(conn)

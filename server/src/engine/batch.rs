@@ -80,7 +80,17 @@ impl Job {
                 | Command::RecordTracking(_)
                 // Its id is made here and never comes again; but a lost commit must not hide the leases from their worker.
                 | Command::LeaseRefunds(_)
-                | Command::RecordRefundResult(_),
+                | Command::RecordRefundResult(_)
+                | Command::ApproveCancellation(_)
+                | Command::RejectCancellation(_)
+                | Command::WithdrawCancellation(_)
+                | Command::AnswerStop(_)
+                | Command::AnswerIntercept(_)
+                | Command::ReceiveParcel(_)
+                | Command::HoldShipment(_)
+                | Command::ReleaseHold(_)
+                | Command::SplitShipment(_)
+                | Command::ResolveIncident(_),
             ) => Some(self.decision_key()),
         }
     }

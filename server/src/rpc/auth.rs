@@ -81,24 +81,42 @@ const ROLES: &[(&str, &[Role])] = &[
     ("/belay.v1.CancellationService/RequestCancellation", WISHERS),
     ("/belay.v1.CancellationService/GetCancellation", READERS),
     ("/belay.v1.CancellationService/ListCancellations", READERS),
+    ("/belay.v1.CancellationService/ApproveCancellation", &[Seller, Support, Operator]),
+    ("/belay.v1.CancellationService/RejectCancellation", &[Seller, Support, Operator]),
+    ("/belay.v1.CancellationService/WithdrawCancellation", WISHERS),
+    ("/belay.v1.CancellationService/ListIncidents", &[Warehouse, Payments, Support, Operator, Auditor]),
+    ("/belay.v1.CancellationService/ResolveIncident", &[Support, Operator]),
     ("/belay.v1.FulfillmentService/GetShipment", READERS),
     ("/belay.v1.FulfillmentService/ListShipments", READERS),
     ("/belay.v1.FulfillmentService/StartPreparation", &[Seller, Warehouse, Operator]),
     ("/belay.v1.FulfillmentService/MarkReady", &[Seller, Warehouse, Operator]),
     ("/belay.v1.FulfillmentService/DispatchShipment", &[Seller, Warehouse, Operator]),
     ("/belay.v1.FulfillmentService/RecordTracking", &[Seller, Warehouse, Carrier, Operator]),
+    ("/belay.v1.FulfillmentService/HoldShipment", &[Seller, Support, Operator]),
+    ("/belay.v1.FulfillmentService/ReleaseHold", &[Seller, Support, Operator]),
+    ("/belay.v1.FulfillmentService/SplitShipment", &[Seller, Warehouse, Operator]),
+    ("/belay.v1.FulfillmentService/AnswerStop", &[Seller, Warehouse, Operator]),
+    ("/belay.v1.FulfillmentService/AnswerIntercept", &[Warehouse, Carrier, Operator]),
+    ("/belay.v1.FulfillmentService/ReceiveParcel", &[Seller, Warehouse, Operator]),
     ("/belay.v1.RefundService/GetRefund", &[Storefront, Seller, Payments, Support, Operator, Auditor]),
     ("/belay.v1.RefundService/ListRefunds", &[Storefront, Seller, Payments, Support, Operator, Auditor]),
     ("/belay.v1.RefundService/ClaimRefunds", &[Payments, Operator]),
     ("/belay.v1.RefundService/RecordRefundResult", &[Payments, Operator]),
     ("/belay.v1.StoreService/CreateStore", &[Operator]),
     ("/belay.v1.StoreService/GetStore", READERS),
+    ("/belay.v1.StoreService/ListStores", &[Operator, Auditor]),
+    ("/belay.v1.StoreService/UpdateStore", &[Operator]),
     ("/belay.v1.StoreService/PutCarrier", &[Operator]),
+    ("/belay.v1.StoreService/ListCarriers", READERS),
     ("/belay.v1.StoreService/PutWarehouse", &[Operator]),
+    ("/belay.v1.StoreService/ListWarehouses", READERS),
     ("/belay.v1.PolicyService/ListPresets", &[Operator, Auditor]),
     ("/belay.v1.PolicyService/CreatePolicy", &[Operator]),
     ("/belay.v1.PolicyService/GetPolicy", &[Support, Operator, Auditor]),
+    ("/belay.v1.PolicyService/ListPolicies", &[Support, Operator, Auditor]),
     ("/belay.v1.PolicyService/ActivatePolicy", &[Operator]),
+    ("/belay.testing.v1.ClockService/GetTime", &[Operator]),
+    ("/belay.testing.v1.ClockService/AdvanceTime", &[Operator]),
 ];
 
 #[cfg(test)]
@@ -111,11 +129,13 @@ mod tests {
 
     #[test]
     fn every_rpc_has_a_row_and_every_row_an_rpc() {
-        let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let mut rpcs = BTreeSet::new();
-        for file in set.file.iter().filter(|file| file.package() == "belay.v1") {
-            for service in &file.service {
-                rpcs.extend(service.method.iter().map(|m| format!("/belay.v1.{}/{}", service.name(), m.name())));
+        for set in [belay_proto::FILE_DESCRIPTOR_SET, belay_proto::testing::FILE_DESCRIPTOR_SET] {
+            for file in prost_types::FileDescriptorSet::decode(set).unwrap().file {
+                for service in &file.service {
+                    let path = |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
+                    rpcs.extend(service.method.iter().map(|method| path(method.name())));
+                }
             }
         }
         let rows: BTreeSet<String> = ROLES.iter().map(|(method, _)| (*method).to_owned()).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use belay_domain::actor::Actor;
 use belay_domain::commands::Command;
 use belay_domain::context::StoreFacts;
-use belay_domain::ids::{OrderId, StoreId};
+use belay_domain::ids::{ChildKind, OrderId, StoreId};
 use prost::Message;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -53,8 +53,8 @@ pub(super) struct Frame {
     pub(super) order: OrderId,
     pub(super) request_id: Uuid,
     pub(super) expected_version: Option<u64>,
-    /// The shipment that the command names, for the metadata of its refusals.
-    pub(super) shipment: Option<u32>,
+    /// What the command names below its order, for the metadata of its refusals.
+    pub(super) child: Option<(ChildKind, u32)>,
 }
 
 impl Frame {
@@ -63,7 +63,29 @@ impl Frame {
         let request_id = parse::request_id(v, request_id);
         let expected_version = parse::etag(v, "etag", etag);
         let request_id = request_id?.unwrap_or_else(entropy::request_id);
-        Some(Frame { order: order?, request_id, expected_version: expected_version?, shipment: None })
+        Some(Frame { order: order?, request_id, expected_version: expected_version?, child: None })
+    }
+}
+
+/// The frame of a command about something that belongs to an order. Each is `None` where it was refused.
+pub(super) struct ChildFrame {
+    pub(super) frame: Option<Frame>,
+    pub(super) order: Option<OrderId>,
+    pub(super) number: Option<u32>,
+}
+
+impl ChildFrame {
+    /// `id` is in the field `field`.
+    pub(super) fn parse(
+        v: &mut Violations,
+        (kind, field, id): (ChildKind, &str, &str),
+        request_id: &str,
+        etag: &str,
+    ) -> Self {
+        let (order, number) = parse::child(v, field, id, kind).unzip();
+        let frame = Frame::parse(v, order.clone(), request_id, etag);
+        let child = number.map(|number| (kind, number));
+        Self { frame: frame.map(|frame| Frame { child, ..frame }), order, number }
     }
 }
 
@@ -75,7 +97,7 @@ pub(super) async fn submit<Response: Message + Default>(
     frame: Frame,
     work: Work,
 ) -> Result<Response, Failure> {
-    let about = About { order: frame.order.clone(), shipment: frame.shipment, request_id: Some(frame.request_id) };
+    let about = About { order: frame.order.clone(), child: frame.child, request_id: Some(frame.request_id) };
     let submission = Submission {
         store,
         caller: call.caller,

@@ -3,27 +3,33 @@
 use std::sync::Arc;
 
 use belay_domain::actor::Actor;
-use belay_domain::commands::{self, Command};
+use belay_domain::commands::{self, Command, WithdrawCancellation};
 use belay_domain::context::Context;
 use belay_domain::ids::{ChildKind, OrderId, OrderKey, SellerId};
+use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::cancellation_service_server::CancellationService;
 use tonic::{Request, Response, Status};
 
 use super::auth;
-use super::call::{Call, Frame, decide, facts, store_id};
+use super::call::{Call, ChildFrame, Frame, decide, facts, store_id};
 use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
 use crate::App;
-use crate::db::cancellations;
+use crate::db::{cancellations, incidents};
 use crate::entropy;
-use crate::wire::parse::{self, cancellations as parse_cancellations, lists};
+use crate::wire::parse::{self, Violations, cancellations as parse_cancellations, lists};
 use crate::wire::{render, values};
 
 #[derive(Debug)]
 pub(super) struct Cancellations {
     pub(super) app: Arc<App>,
+}
+
+/// The frame of a command about a cancellation.
+fn frame_of(v: &mut Violations, cancellation_id: &str, request_id: &str, etag: &str) -> ChildFrame {
+    ChildFrame::parse(v, (ChildKind::Cancellation, "cancellation_id", cancellation_id), request_id, etag)
 }
 
 #[tonic::async_trait]
@@ -73,15 +79,15 @@ impl CancellationService for Cancellations {
     ) -> Result<Response<pb::GetCancellationResponse>, Status> {
         let (_, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id)?).await?;
-        let id = request.cancellation_id;
-        let (order_id, number) = parse::parse(|v| parse::child(v, "cancellation_id", &id, ChildKind::Cancellation))
-            .map_err(Failure::from)?;
+        let (order_id, number) =
+            parse::parse(|v| parse::child(v, "cancellation_id", &request.cancellation_id, ChildKind::Cancellation))
+                .map_err(Failure::from)?;
         let (order, _) = read::order(&self.app, &facts.id, &order_id).await?;
         let Some(cancellation) = order.cancellation(number) else {
-            return Err(Failure::CancellationNotFound { cancellation: id }.into());
+            return Err(read::rejected(Rejection::CancellationNotFound { cancellation: number }, &order_id).into());
         };
         Ok(Response::new(pb::GetCancellationResponse {
-            cancellation: Some(render::cancellation(&order, cancellation)),
+            cancellation: Some(render::cancellation(&order, &facts, cancellation)),
             order_etag: values::etag(order.version),
         }))
     }
@@ -114,9 +120,104 @@ impl CancellationService for Cancellations {
         let places = cancellations::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (cancellations, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
-            order.cancellation(number).map(|cancellation| render::cancellation(order, cancellation))
+            order.cancellation(number).map(|cancellation| render::cancellation(order, &facts, cancellation))
         });
         Ok(Response::new(pb::ListCancellationsResponse { cancellations, next_page_token }))
+    }
+    async fn approve_cancellation(
+        &self,
+        request: Request<pb::ApproveCancellationRequest>,
+    ) -> Result<Response<pb::ApproveCancellationResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
+            let command = parse_cancellations::approve_cancellation(v, request, number);
+            Some((frame?, command?))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::ApproveCancellation(command)).await?))
+    }
+
+    async fn reject_cancellation(
+        &self,
+        request: Request<pb::RejectCancellationRequest>,
+    ) -> Result<Response<pb::RejectCancellationResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
+            let command = parse_cancellations::reject_cancellation(v, request, number);
+            Some((frame?, command?))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::RejectCancellation(command)).await?))
+    }
+
+    async fn withdraw_cancellation(
+        &self,
+        request: Request<pb::WithdrawCancellationRequest>,
+    ) -> Result<Response<pb::WithdrawCancellationResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
+            Some((frame?, WithdrawCancellation { cancellation: number? }))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::WithdrawCancellation(command)).await?))
+    }
+
+    async fn list_incidents(
+        &self,
+        request: Request<pb::ListIncidentsRequest>,
+    ) -> Result<Response<pb::ListIncidentsResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let scope = Scope::new(&self.app, "ListIncidents", &request);
+        let (filter, page_size) = parse::parse(|v| {
+            let page_size = lists::page_size(v, page_size);
+            let order = lists::order_filter(v, request.order_id);
+            let state = lists::incident_state_filter(v, request.state);
+            let kind = lists::incident_kind_filter(v, request.kind);
+            let filter = incidents::IncidentFilter {
+                store: facts.id.clone(),
+                order: order?.map(|order| OrderKey::of(&facts.id, &order)),
+                state: state?,
+                kind: kind?,
+            };
+            Some((filter, page_size?))
+        })
+        .map_err(Failure::from)?;
+        let after = pages::place(&scope, &page_token)?;
+
+        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
+        let places = incidents::list(snapshot.conn(), &filter, after, page_size + 1).await;
+        let page = read::page(&self.app, snapshot, places).await?;
+        let (incidents, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
+            order.incident(number).map(|incident| render::incident(order, incident))
+        });
+        Ok(Response::new(pb::ListIncidentsResponse { incidents, next_page_token }))
+    }
+
+    async fn resolve_incident(
+        &self,
+        request: Request<pb::ResolveIncidentRequest>,
+    ) -> Result<Response<pb::ResolveIncidentResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let named = (ChildKind::Incident, "incident_id", &*request.incident_id);
+            let ChildFrame { frame, number, .. } = ChildFrame::parse(v, named, &request.request_id, &request.etag);
+            let command = parse_cancellations::resolve_incident(v, request, number);
+            Some((frame?, command?))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::ResolveIncident(command)).await?))
     }
 }
 

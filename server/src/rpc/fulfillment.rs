@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use belay_domain::commands::{Command, MarkReady, StartPreparation};
+use belay_domain::commands::{Command, MarkReady, ReleaseHold, StartPreparation};
 use belay_domain::ids::{ChildKind, OrderKey, WarehouseId};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::fulfillment_service_server::FulfillmentService;
 use tonic::{Request, Response, Status};
 
-use super::call::{Call, Frame, decide, facts, store_id};
+use super::call::{Call, ChildFrame, decide, facts, store_id};
 use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
@@ -23,11 +23,9 @@ pub(super) struct Fulfillment {
     pub(super) app: Arc<App>,
 }
 
-/// The frame of a command about a shipment, and the shipment's number.
-fn shipment_frame(v: &mut Violations, shipment_id: &str, request_id: &str, etag: &str) -> Option<(Frame, u32)> {
-    let (order, number) = parse::child(v, "shipment_id", shipment_id, ChildKind::Shipment).unzip();
-    let frame = Frame::parse(v, order, request_id, etag);
-    Some((Frame { shipment: number, ..frame? }, number?))
+/// The frame of a command about a shipment.
+fn frame_of(v: &mut Violations, shipment_id: &str, request_id: &str, etag: &str) -> ChildFrame {
+    ChildFrame::parse(v, (ChildKind::Shipment, "shipment_id", shipment_id), request_id, etag)
 }
 
 #[tonic::async_trait]
@@ -45,7 +43,7 @@ impl FulfillmentService for Fulfillment {
         let Some(shipment) = order.shipment(number) else {
             return Err(read::rejected(Rejection::ShipmentNotFound { shipment: number }, &order_id).into());
         };
-        Ok(Response::new(pb::GetShipmentResponse { shipment: Some(render::shipment(&order, shipment)) }))
+        Ok(Response::new(pb::GetShipmentResponse { shipment: Some(render::shipment(&order, &facts, shipment)) }))
     }
 
     async fn list_shipments(
@@ -78,7 +76,7 @@ impl FulfillmentService for Fulfillment {
         let places = shipments::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (shipments, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
-            order.shipment(number).map(|shipment| render::shipment(order, shipment))
+            order.shipment(number).map(|shipment| render::shipment(order, &facts, shipment))
         });
         Ok(Response::new(pb::ListShipmentsResponse { shipments, next_page_token }))
     }
@@ -90,10 +88,10 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id)?).await?;
         let (frame, command) = parse::parse(|v| {
-            let frame = shipment_frame(v, &request.shipment_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
-            let (frame, shipment) = frame?;
-            Some((frame, StartPreparation { shipment, fence: fence? }))
+            Some((frame?, StartPreparation { shipment: number?, fence: fence? }))
         })
         .map_err(Failure::from)?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::StartPreparation(command)).await?))
@@ -106,10 +104,10 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id)?).await?;
         let (frame, command) = parse::parse(|v| {
-            let frame = shipment_frame(v, &request.shipment_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
-            let (frame, shipment) = frame?;
-            Some((frame, MarkReady { shipment, fence: fence? }))
+            Some((frame?, MarkReady { shipment: number?, fence: fence? }))
         })
         .map_err(Failure::from)?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::MarkReady(command)).await?))
@@ -122,10 +120,10 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
-            let frame = shipment_frame(v, &request.shipment_id, &request.request_id, &request.etag);
-            let shipment = frame.as_ref().map(|(_, number)| *number);
-            let command = fulfillment::dispatch_shipment(v, request, shipment);
-            Some((frame?.0, command?))
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let command = fulfillment::dispatch_shipment(v, request, number);
+            Some((frame?, command?))
         })
         .map_err(Failure::from)?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::DispatchShipment(command)).await?))
@@ -138,12 +136,100 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
-            let frame = shipment_frame(v, &request.shipment_id, &request.request_id, "");
-            let (frame, shipment) = frame.unzip();
-            let command = fulfillment::record_tracking(v, request, shipment);
+            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, "");
+            let command = fulfillment::record_tracking(v, request, number);
             Some((frame?, command?))
         })
         .map_err(Failure::from)?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::RecordTracking(command)).await?))
+    }
+    async fn hold_shipment(
+        &self,
+        request: Request<pb::HoldShipmentRequest>,
+    ) -> Result<Response<pb::HoldShipmentResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let command = fulfillment::hold_shipment(v, request, number);
+            Some((frame?, command?))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::HoldShipment(command)).await?))
+    }
+
+    async fn release_hold(
+        &self,
+        request: Request<pb::ReleaseHoldRequest>,
+    ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let fence = fulfillment::optional_fence(v, request.fence);
+            Some((frame?, ReleaseHold { shipment: number?, fence: fence? }))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::ReleaseHold(command)).await?))
+    }
+
+    async fn split_shipment(
+        &self,
+        request: Request<pb::SplitShipmentRequest>,
+    ) -> Result<Response<pb::SplitShipmentResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let command = fulfillment::split_shipment(v, request, order.as_ref(), number);
+            Some((frame?, command?))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::SplitShipment(command)).await?))
+    }
+
+    async fn answer_stop(
+        &self,
+        request: Request<pb::AnswerStopRequest>,
+    ) -> Result<Response<pb::AnswerStopResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, "");
+            let command = fulfillment::answer_stop(v, request, order.as_ref(), number);
+            Some((frame?, command?))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::AnswerStop(command)).await?))
+    }
+
+    async fn answer_intercept(
+        &self,
+        request: Request<pb::AnswerInterceptRequest>,
+    ) -> Result<Response<pb::AnswerInterceptResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, "");
+            let command = fulfillment::answer_intercept(v, request, number);
+            Some((frame?, command?))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::AnswerIntercept(command)).await?))
+    }
+
+    async fn receive_parcel(
+        &self,
+        request: Request<pb::ReceiveParcelRequest>,
+    ) -> Result<Response<pb::ReceiveParcelResponse>, Status> {
+        let (call, request) = Call::of(request)?;
+        let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
+        let (frame, command) = parse::parse(|v| {
+            let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, "");
+            let command = fulfillment::receive_parcel(v, request, order.as_ref(), number);
+            Some((frame?, command?))
+        })
+        .map_err(Failure::from)?;
+        Ok(Response::new(decide(&self.app, call, facts, frame, Command::ReceiveParcel(command)).await?))
     }
 }

@@ -6,6 +6,7 @@ pub mod auth;
 mod border;
 mod call;
 mod cancellations;
+mod clock;
 mod deadline;
 mod fulfillment;
 pub mod limits;
@@ -19,6 +20,7 @@ mod stores;
 
 use std::sync::Arc;
 
+use belay_proto::testing::v1::clock_service_server::ClockServiceServer;
 use belay_proto::v1::cancellation_service_server::CancellationServiceServer;
 use belay_proto::v1::fulfillment_service_server::FulfillmentServiceServer;
 use belay_proto::v1::order_service_server::OrderServiceServer;
@@ -31,17 +33,21 @@ use self::auth::Authentication;
 use self::border::Border;
 use crate::App;
 
-/// All services of `belay.v1`, each behind the border.
+/// All services of `belay.v1`, each behind the border; and the manual clock, where time is moved by hand.
 pub fn routes(app: Arc<App>, authentication: Authentication) -> Routes {
     macro_rules! bordered {
         ($Server:ident, $service:expr) => {
             Border::new($Server::new($service).max_decoding_message_size(limits::DECODING_BYTES_MAX), authentication)
         };
     }
-    Routes::new(bordered!(OrderServiceServer, orders::Orders { app: app.clone() }))
+    let routes = Routes::new(bordered!(OrderServiceServer, orders::Orders { app: app.clone() }))
         .add_service(bordered!(CancellationServiceServer, cancellations::Cancellations { app: app.clone() }))
         .add_service(bordered!(FulfillmentServiceServer, fulfillment::Fulfillment { app: app.clone() }))
         .add_service(bordered!(RefundServiceServer, refunds::Refunds { app: app.clone() }))
         .add_service(bordered!(StoreServiceServer, stores::Stores { app: app.clone() }))
-        .add_service(bordered!(PolicyServiceServer, policies::Policies { app }))
+        .add_service(bordered!(PolicyServiceServer, policies::Policies { app: app.clone() }));
+    match app.manual_clock {
+        true => routes.add_service(bordered!(ClockServiceServer, clock::Clock { app })),
+        false => routes,
+    }
 }

@@ -42,7 +42,7 @@ impl OrderService for Orders {
             order: command.id.clone(),
             request_id: request_id.unwrap_or_else(crate::entropy::request_id),
             expected_version: None,
-            shipment: None,
+            child: None,
         };
         Ok(Response::new(submit(&self.app, call, facts, frame, Work::Create(command)).await?))
     }

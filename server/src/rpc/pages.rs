@@ -108,6 +108,29 @@ pub(super) fn cut<Entry: Message>(
     (entries, kept.map(|place| scope.seal(&place)).unwrap_or_default())
 }
 
+/// Renders a page of an administration list in the same way. `key` is what the list is sorted by and begins again after.
+pub(super) fn cut_by_key<Record, Key: Serialize, Entry: Message>(
+    scope: &Scope,
+    records: &[Record],
+    page_size: u16,
+    render: impl Fn(&Record) -> Entry,
+    key: impl Fn(&Record) -> Key,
+) -> (Vec<Entry>, String) {
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    for record in records.iter().take(page_size.into()) {
+        let entry = render(record);
+        bytes += entry.encoded_len();
+        if bytes > PAGE_BYTES_MAX && !entries.is_empty() {
+            break;
+        }
+        entries.push(entry);
+    }
+    let is_over = entries.len() == records.len();
+    let last = entries.len().checked_sub(1).and_then(|last| records.get(last)).filter(|_| !is_over);
+    let next_page_token = last.map(|last| scope.seal(&key(last))).unwrap_or_default();
+    (entries, next_page_token)
+}
+
 fn unhex(text: &str) -> Option<Vec<u8>> {
     if text.len() > TOKEN_CHARS_MAX
         || !text.len().is_multiple_of(2)

@@ -1,5 +1,6 @@
 //! The PolicyService.
 
+use std::mem;
 use std::sync::Arc;
 
 use belay_domain::ids::StoreId;
@@ -11,16 +12,17 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::call::{Call, facts, store_id};
+use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
 use super::stores::{refresh, written};
 use crate::App;
 use crate::db::error::DbError;
-use crate::db::policies::{self, Activation, NewPolicy, StoredPolicy};
-use crate::db::transaction;
+use crate::db::policies::{self, Activation, NewPolicy, PolicyHead, StoredPolicy};
+use crate::db::{Conn, transaction};
 use crate::presets;
-use crate::wire::parse;
 use crate::wire::parse::stores::policy_version;
+use crate::wire::parse::{self, lists};
 use crate::wire::render::administration::{self as render, active};
 
 #[derive(Debug)]
@@ -58,25 +60,11 @@ impl PolicyService for Policies {
             return Ok(Response::new(pb::CreatePolicyResponse { policy: Some(validated) }));
         }
 
-        let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
-        let write = async {
-            let now = read::now(&self.app, &mut conn).await?;
-            let created = match policies::newest(&mut conn, &store).await? {
-                Some(newest) if newest.document == document => newest,
-                Some(_) | None => {
-                    let new = NewPolicy { store: store.clone(), name: policy.name, document, create_time: now };
-                    let version = policies::insert_version(&mut conn, &new).await?;
-                    let NewPolicy { store, name, document, create_time } = new;
-                    StoredPolicy { store, version, name, document, create_time }
-                }
-            };
-            let activations = policies::activations(&mut conn, &store).await?;
-            Ok(render::policy(&created, &activations, now))
-        }
-        .await;
-        let policy = conn.finish_with(write).map_err(written)?;
+        let created = self.create(&store, policy.name, document).await?;
+        let Standing { activations, now, policy: _ } = self.standing(&store, Some(created.version)).await?;
         refresh(&self.app, &store).await;
-        Ok(Response::new(pb::CreatePolicyResponse { policy: Some(policy) }))
+        let policy = Some(render::policy(&created, &activations, now));
+        Ok(Response::new(pb::CreatePolicyResponse { policy }))
     }
 
     async fn get_policy(
@@ -92,6 +80,31 @@ impl PolicyService for Policies {
             return Err(Failure::PolicyNotFound { version: asked.unwrap_or(0) }.into());
         };
         Ok(Response::new(pb::GetPolicyResponse { policy: Some(render::policy(&policy, &activations, now)) }))
+    }
+
+    async fn list_policies(
+        &self,
+        request: Request<pb::ListPoliciesRequest>,
+    ) -> Result<Response<pb::ListPoliciesResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let store = facts(&self.app, &store_id(request.store_id.clone())?).await?.id.clone();
+        let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
+        let scope = Scope::new(&self.app, "ListPolicies", &request);
+        let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
+        let before: Option<u32> = scope.open(&page_token)?;
+
+        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
+        let read = async {
+            let now = read::now(&self.app, snapshot.conn()).await?;
+            let activations = policies::activations(snapshot.conn(), &store).await?;
+            Ok((policies::list(snapshot.conn(), &store, before, page_size + 1).await?, activations, now))
+        }
+        .await;
+        let (versions, activations, now) = snapshot.end(read).await?;
+        let rendered = |version: &PolicyHead| render::policy_head(&store, version, &activations, now);
+        let (policies, next_page_token) =
+            pages::cut_by_key(&scope, &versions, page_size, rendered, |version| version.version);
+        Ok(Response::new(pb::ListPoliciesResponse { policies, next_page_token }))
     }
 
     async fn activate_policy(
@@ -151,6 +164,21 @@ impl Policies {
         snapshot.end(read).await
     }
 
+    async fn create(&self, store: &StoreId, name: String, document: String) -> Result<StoredPolicy, Failure> {
+        let mut conn = self.app.pool.checkout().await?;
+        let write = async {
+            transaction::begin_write(&mut conn).await?;
+            let created = async {
+                let create_time = read::now(&self.app, &mut conn).await?;
+                policies::create(&mut conn, NewPolicy { store: store.clone(), name, document, create_time }).await
+            }
+            .await;
+            ended(&mut conn, created).await
+        }
+        .await;
+        conn.finish_with(write).map_err(written)
+    }
+
     /// Replaces what is to come after `earliest`; what is nearer stays, because some server may already count on it.
     async fn activate(
         &self,
@@ -166,22 +194,21 @@ impl Policies {
                 policies::activations(&mut conn, store).await
             }
             .await;
-            match activated {
-                Ok(activations) => {
-                    transaction::commit(&mut conn).await?;
-                    Ok::<_, DbError>(activations)
-                }
-                Err(error) => {
-                    if !error.class().ends_connection() {
-                        transaction::rollback(&mut conn).await?;
-                    }
-                    Err(error)
-                }
-            }
+            ended(&mut conn, activated).await
         }
         .await;
         conn.finish_with(write).map_err(written)
     }
+}
+
+/// Ends a transaction as its writes went.
+async fn ended<T>(conn: &mut Conn, written: Result<T, DbError>) -> Result<T, DbError> {
+    match &written {
+        Ok(_) => transaction::commit(conn).await?,
+        Err(error) if error.class().ends_connection() => {}
+        Err(_) => transaction::rollback(conn).await?,
+    }
+    written
 }
 
 /// Whether what an activation asks for is so already: in force or to come at that instant, or, where no instant is named, as

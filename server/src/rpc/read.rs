@@ -68,7 +68,7 @@ pub(super) async fn order(app: &App, store: &StoreId, id: &OrderId) -> Result<(O
 
 /// A refusal that the order itself, or its absence, gives to a read.
 pub(super) fn rejected(rejection: Rejection, order: &OrderId) -> Failure {
-    let about = About { order: order.clone(), shipment: None, request_id: None };
+    let about = About { order: order.clone(), child: None, request_id: None };
     Failure::rejected(rejection, about)
 }
 

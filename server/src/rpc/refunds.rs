@@ -12,7 +12,7 @@ use belay_proto::v1::refund_service_server::RefundService;
 use futures_util::future::join_all;
 use tonic::{Request, Response, Status};
 
-use super::call::{Call, Frame, decide, facts, store_id};
+use super::call::{Call, ChildFrame, Frame, decide, facts, store_id};
 use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
@@ -84,7 +84,7 @@ impl RefundService for Refunds {
         let claimable = self.claimable(&facts, &claim).await?;
 
         let leases = claimable.into_iter().map(|(order, refunds)| {
-            let frame = Frame { order, request_id: entropy::request_id(), expected_version: None, shipment: None };
+            let frame = Frame { order, request_id: entropy::request_id(), expected_version: None, child: None };
             let lease = LeaseRefunds { refunds, worker: claim.worker.clone(), lease: claim.lease };
             let (call, facts) = (call.clone(), facts.clone());
             decide::<pb::ClaimRefundsResponse>(&self.app, call, facts, frame, Command::LeaseRefunds(lease))
@@ -112,10 +112,10 @@ impl RefundService for Refunds {
         let (call, request) = Call::of(request)?;
         let facts = facts(&self.app, &store_id(request.store_id.clone())?).await?;
         let (frame, refund, result) = parse::parse(|v| {
-            let (order, refund) = parse::child(v, "refund_id", &request.refund_id, ChildKind::Refund).unzip();
-            let frame = Frame::parse(v, order, &request.request_id, "");
+            let named = (ChildKind::Refund, "refund_id", &*request.refund_id);
+            let ChildFrame { frame, number, .. } = ChildFrame::parse(v, named, &request.request_id, "");
             let result = parse_refunds::provider_result(v, request);
-            Some((frame?, refund?, result?))
+            Some((frame?, number?, result?))
         })
         .map_err(Failure::from)?;
         let command = Command::RecordRefundResult(RecordRefundResult { refund, result });

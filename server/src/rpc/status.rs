@@ -55,9 +55,6 @@ pub(super) enum Failure {
     PolicyNotFound {
         version: u32,
     },
-    CancellationNotFound {
-        cancellation: String,
-    },
     StoreAlreadyExists {
         store: String,
     },
@@ -163,10 +160,6 @@ impl From<Failure> for Status {
             Failure::PolicyNotFound { version } => {
                 let message = format!("the store has no policy version {version}");
                 ("POLICY_NOT_FOUND", message, Some(("version", version.to_string())))
-            }
-            Failure::CancellationNotFound { cancellation } => {
-                let message = format!("there is no cancellation {cancellation}");
-                ("CANCELLATION_NOT_FOUND", message, Some(("cancellation_id", cancellation)))
             }
             Failure::StoreAlreadyExists { store } => {
                 let message = format!("there is a store {store} with other settings");
@@ -298,7 +291,7 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::PolicyInvalid => Code::InvalidArgument,
         ErrorReason::MessageTooLarge | ErrorReason::Overloaded => Code::ResourceExhausted,
         ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
-        ErrorReason::RoleNotAllowed => Code::PermissionDenied,
+        ErrorReason::RoleNotAllowed | ErrorReason::NotTheRequester => Code::PermissionDenied,
         ErrorReason::StoreNotFound
         | ErrorReason::PresetNotFound
         | ErrorReason::PolicyNotFound
@@ -306,11 +299,15 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::LineNotFound
         | ErrorReason::ShipmentNotFound
         | ErrorReason::CancellationNotFound
-        | ErrorReason::RefundNotFound => Code::NotFound,
+        | ErrorReason::RefundNotFound
+        | ErrorReason::IncidentNotFound => Code::NotFound,
         ErrorReason::RequestIdReused | ErrorReason::OrderAlreadyExists | ErrorReason::StoreAlreadyExists => {
             Code::AlreadyExists
         }
-        ErrorReason::EtagMismatch | ErrorReason::FenceStale => Code::Aborted,
+        ErrorReason::EtagMismatch
+        | ErrorReason::FenceStale
+        | ErrorReason::QuoteExpired
+        | ErrorReason::QuoteMismatch => Code::Aborted,
         ErrorReason::OrderClosed
         | ErrorReason::AlreadyPending
         | ErrorReason::UnitsClaimed
@@ -328,13 +325,18 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::WarehouseCannotStop
         | ErrorReason::LabelUnavailableInRegion
         | ErrorReason::NoAgreement
+        | ErrorReason::ConsentRefused
+        | ErrorReason::GateNotOpen
         | ErrorReason::GateTimedOut
         | ErrorReason::TooLateToWithdraw
         | ErrorReason::NotReleased
         | ErrorReason::StageMismatch
         | ErrorReason::ShipmentHeld
         | ErrorReason::ShipmentBarred
+        | ErrorReason::SplitNotAllowed
         | ErrorReason::RefundNotClaimed
+        | ErrorReason::IncidentResolved
+        | ErrorReason::ResolutionNotAllowed
         | ErrorReason::LimitReached => Code::FailedPrecondition,
         ErrorReason::DatabaseUnavailable | ErrorReason::Contention | ErrorReason::OutcomeUnknown => Code::Unavailable,
         ErrorReason::Internal | ErrorReason::Unspecified => Code::Internal,

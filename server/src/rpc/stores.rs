@@ -1,29 +1,34 @@
-//! The StoreService. Its records are written one row at a time; a store begins with several, in one transaction.
+//! The StoreService. Its records are written one row at a time; only a store begins with several.
 
+mod create;
+
+use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 
-use belay_domain::ids::StoreId;
+use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
 use belay_domain::policy;
+use belay_domain::rejection::FieldViolation;
 use belay_proto::v1 as pb;
 use belay_proto::v1::create_store_request::Policy as PolicyChoice;
 use belay_proto::v1::store_service_server::StoreService;
 use jiff::Timestamp;
-use prost::Message;
 use tonic::{Request, Response, Status};
 
+use self::create::{FirstPolicy, fingerprint};
 use super::call::{Call, store_id};
+use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
 use crate::App;
 use crate::db::carriers::{self, Carrier};
 use crate::db::error::{Class, DbError};
-use crate::db::policies::{self, Activation, NewPolicy};
+use crate::db::policies::{self, Activation};
 use crate::db::stores::{self, Store};
 use crate::db::warehouses::{self, Warehouse};
-use crate::db::{Conn, transaction};
 use crate::presets;
-use crate::wire::parse;
-use crate::wire::parse::stores::{NewStore, create_store, put_carrier, put_warehouse};
+use crate::wire::parse::stores::{StoreChanges, create_store, put_carrier, put_warehouse, update_store};
+use crate::wire::parse::{self, lists};
 use crate::wire::render::administration as render;
 use crate::wire::values::etag;
 
@@ -70,6 +75,60 @@ impl StoreService for Stores {
         Ok(Response::new(pb::GetStoreResponse { store: Some(render::store(&store, &activations, now)) }))
     }
 
+    async fn list_stores(
+        &self,
+        request: Request<pb::ListStoresRequest>,
+    ) -> Result<Response<pb::ListStoresResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
+        let scope = Scope::new(&self.app, "ListStores", &request);
+        let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
+        let after: Option<StoreId> = scope.open(&page_token)?;
+
+        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
+        let read = async {
+            let now = read::now(&self.app, snapshot.conn()).await?;
+            let stores = stores::list(snapshot.conn(), after.as_ref(), page_size + 1).await?;
+            let ids: Vec<&StoreId> = stores.iter().map(|store| &store.id).collect();
+            let activations = policies::activations_of(snapshot.conn(), &ids).await?;
+            Ok((stores, activations, now))
+        }
+        .await;
+        let (stores, activations, now): (Vec<Store>, HashMap<StoreId, Vec<Activation>>, _) = snapshot.end(read).await?;
+        let rendered = |store: &Store| {
+            let activations = activations.get(&store.id).map_or(&[][..], Vec::as_slice);
+            render::store(store, activations, now)
+        };
+        let (stores, next_page_token) =
+            pages::cut_by_key(&scope, &stores, page_size, rendered, |store| store.id.clone());
+        Ok(Response::new(pb::ListStoresResponse { stores, next_page_token }))
+    }
+
+    async fn update_store(
+        &self,
+        request: Request<pb::UpdateStoreRequest>,
+    ) -> Result<Response<pb::UpdateStoreResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let (present, activations, now) = self.store(&store_id(mem::take(&mut request.store_id))?).await?;
+        let changes = parse::parse(|v| update_store(v, request)).map_err(Failure::from)?;
+        let wanted = changed(&present, &changes);
+        if wanted == present {
+            let store = Some(render::store(&present, &activations, now));
+            return Ok(Response::new(pb::UpdateStoreResponse { store }));
+        }
+        self.check_defaults(&present, &wanted).await?;
+        if changes.expected_version.is_some_and(|expected| expected != present.version) {
+            return Err(Failure::EtagMismatch { present: etag(present.version) }.into());
+        }
+        let stored = Store { version: present.version + 1, update_time: now.max(present.update_time), ..wanted };
+        let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
+        let write = stores::update(&mut conn, &stored, present.version).await;
+        conn.finish_with(write).map_err(written)?;
+        refresh(&self.app, &stored.id).await;
+        let store = Some(render::store(&stored, &activations, now));
+        Ok(Response::new(pb::UpdateStoreResponse { store }))
+    }
+
     async fn put_carrier(
         &self,
         request: Request<pb::PutCarrierRequest>,
@@ -86,7 +145,7 @@ impl StoreService for Stores {
                 store: store.id.clone(),
                 id: wanted.id.clone(),
                 display_name: wanted.display_name.clone(),
-                facts: wanted.facts,
+                facts: wanted.facts.clone(),
                 version,
             };
             Ok(match present {
@@ -108,6 +167,25 @@ impl StoreService for Stores {
         Ok(Response::new(pb::PutCarrierResponse { carrier: Some(render::carrier(&carrier)) }))
     }
 
+    async fn list_carriers(
+        &self,
+        request: Request<pb::ListCarriersRequest>,
+    ) -> Result<Response<pb::ListCarriersResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let store = self.store(&store_id(request.store_id.clone())?).await?.0;
+        let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
+        let scope = Scope::new(&self.app, "ListCarriers", &request);
+        let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
+        let after: Option<CarrierId> = scope.open(&page_token)?;
+
+        let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
+        let read = carriers::list(&mut conn, &store.id, after.as_ref(), page_size + 1).await;
+        let carriers = conn.finish_with(read).map_err(Failure::from)?;
+        let key = |carrier: &Carrier| carrier.id.clone();
+        let (carriers, next_page_token) = pages::cut_by_key(&scope, &carriers, page_size, render::carrier, key);
+        Ok(Response::new(pb::ListCarriersResponse { carriers, next_page_token }))
+    }
+
     async fn put_warehouse(
         &self,
         request: Request<pb::PutWarehouseRequest>,
@@ -126,6 +204,9 @@ impl StoreService for Stores {
                 id: wanted.id.clone(),
                 display_name: wanted.display_name.clone(),
                 time_zone: time_zone.clone(),
+                country_code: wanted.country_code.clone(),
+                weekend: wanted.days_off.weekend.clone(),
+                holidays: wanted.days_off.holidays.clone(),
                 version,
             };
             Ok(match present {
@@ -146,12 +227,25 @@ impl StoreService for Stores {
         refresh(&self.app, &store.id).await;
         Ok(Response::new(pb::PutWarehouseResponse { warehouse: Some(render::warehouse(&warehouse)) }))
     }
-}
 
-/// What a store's first version is made of.
-struct FirstPolicy<'a> {
-    name: &'a str,
-    document: &'a str,
+    async fn list_warehouses(
+        &self,
+        request: Request<pb::ListWarehousesRequest>,
+    ) -> Result<Response<pb::ListWarehousesResponse>, Status> {
+        let (_, mut request) = Call::of(request)?;
+        let store = self.store(&store_id(request.store_id.clone())?).await?.0;
+        let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
+        let scope = Scope::new(&self.app, "ListWarehouses", &request);
+        let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
+        let after: Option<WarehouseId> = scope.open(&page_token)?;
+
+        let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
+        let read = warehouses::list(&mut conn, &store.id, after.as_ref(), page_size + 1).await;
+        let warehouses = conn.finish_with(read).map_err(Failure::from)?;
+        let key = |warehouse: &Warehouse| warehouse.id.clone();
+        let (warehouses, next_page_token) = pages::cut_by_key(&scope, &warehouses, page_size, render::warehouse, key);
+        Ok(Response::new(pb::ListWarehousesResponse { warehouses, next_page_token }))
+    }
 }
 
 impl Stores {
@@ -169,90 +263,44 @@ impl Stores {
         }
     }
 
-    /// Nothing where there is a store of this id.
-    async fn create(&self, new: &NewStore, policy: &FirstPolicy<'_>) -> Result<Option<pb::Store>, Failure> {
+    /// Orders that name no shipments go by these, so the store must have them. Nothing ever takes them away again.
+    async fn check_defaults(&self, present: &Store, wanted: &Store) -> Result<(), Failure> {
         let mut conn = self.app.pool.checkout().await?;
-        let write = async {
-            transaction::begin_write(&mut conn).await?;
-            let now = read::now(&self.app, &mut conn).await?;
-            match insert(&mut conn, new, policy, now).await {
-                Ok(created) => {
-                    transaction::commit(&mut conn).await?;
-                    Ok(Some(created))
-                }
-                Err(error) => {
-                    if !error.class().ends_connection() {
-                        transaction::rollback(&mut conn).await?;
-                    }
-                    if error.class() == Class::Duplicate { Ok(None) } else { Err(error) }
-                }
+        let read = async {
+            let mut unknown: Vec<FieldViolation> = Vec::new();
+            let mut missing = |field: &str, description: String| {
+                unknown.push(FieldViolation { field: field.to_owned(), description });
+            };
+            if let Some(id) =
+                wanted.default_warehouse.as_ref().filter(|id| present.default_warehouse.as_ref() != Some(*id))
+                && warehouses::get(&mut conn, &wanted.id, id).await?.is_none()
+            {
+                missing("default_warehouse_id", format!("the store has no warehouse {id}"));
             }
+            if let Some(id) = wanted.default_carrier.as_ref().filter(|id| present.default_carrier.as_ref() != Some(*id))
+                && carriers::get(&mut conn, &wanted.id, id).await?.is_none()
+            {
+                missing("default_carrier_id", format!("the store has no carrier {id}"));
+            }
+            Ok(unknown)
         }
         .await;
-        conn.finish_with(write).map_err(written)
+        match conn.finish_with(read)? {
+            unknown if unknown.is_empty() => Ok(()),
+            unknown => Err(Failure::InvalidFields(unknown)),
+        }
     }
 }
 
-/// All rows of a new store; `Duplicate` where there is one of this id.
-async fn insert(
-    conn: &mut Conn,
-    new: &NewStore,
-    policy: &FirstPolicy<'_>,
-    now: Timestamp,
-) -> Result<pb::Store, DbError> {
-    let store = Store {
-        id: new.id.clone(),
-        display_name: new.display_name.clone(),
-        time_zone: new.time_zone.clone(),
-        default_warehouse: Some(new.warehouse.clone()),
-        default_carrier: Some(new.carrier.clone()),
-        version: 1,
-        create_time: now,
-        update_time: now,
-        fingerprint: fingerprint(new),
-    };
-    stores::insert(conn, &store).await?;
-    let warehouse = Warehouse {
-        store: new.id.clone(),
-        id: new.warehouse.clone(),
-        display_name: new.warehouse.to_string(),
-        time_zone: new.time_zone.clone(),
-        version: 1,
-    };
-    warehouses::insert(conn, &warehouse).await?;
-    let carrier = Carrier {
-        store: new.id.clone(),
-        id: new.carrier.clone(),
-        display_name: new.carrier.to_string(),
-        facts: policy::CarrierFacts::default(),
-        version: 1,
-    };
-    carriers::insert(conn, &carrier).await?;
-    let first = NewPolicy {
-        store: new.id.clone(),
-        name: policy.name.to_owned(),
-        document: policy.document.to_owned(),
-        create_time: now,
-    };
-    let version = policies::insert_version(conn, &first).await?;
-    // Nobody can have decided anything in this store before, so its first policy needs no lead.
-    let activation = Activation { effective_time: now, version };
-    policies::activate(conn, &new.id, activation, now).await?;
-    Ok(render::store(&store, &[activation], now))
-}
-
-/// Of everything that was asked, so that a repeated CreateStore is told from another one with the same id. A preset counts by
-/// its name: its document may change with a release.
-fn fingerprint(new: &NewStore) -> [u8; 32] {
-    let request = pb::CreateStoreRequest {
-        store_id: new.id.to_string(),
-        display_name: new.display_name.clone(),
-        time_zone: new.time_zone.clone(),
-        default_warehouse_id: new.warehouse.to_string(),
-        default_carrier_id: new.carrier.to_string(),
-        policy: Some(new.policy.clone()),
-    };
-    *blake3::hash(&request.encode_to_vec()).as_bytes()
+fn changed(present: &Store, changes: &StoreChanges) -> Store {
+    let StoreChanges { display_name, time_zone, warehouse, carrier, expected_version: _ } = changes.clone();
+    Store {
+        display_name: display_name.unwrap_or_else(|| present.display_name.clone()),
+        time_zone: time_zone.unwrap_or_else(|| present.time_zone.clone()),
+        default_warehouse: warehouse.or_else(|| present.default_warehouse.clone()),
+        default_carrier: carrier.or_else(|| present.default_carrier.clone()),
+        ..present.clone()
+    }
 }
 
 /// What came of a put.

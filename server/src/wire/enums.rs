@@ -2,13 +2,14 @@
 //! not compile until the other knows it.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{CancellationState, Fault, GateKind, GateState, Outcome, PartState, Path};
-use belay_domain::incident::{IncidentKind, IncidentState};
+use belay_domain::cancellation::{CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path};
+use belay_domain::event::EventType;
+use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::order::OrderState;
 use belay_domain::payment::{PaymentFact, PaymentState};
-use belay_domain::policy::{Effect, NextAction, OnDispatch, OnLost, OnTimeout};
+use belay_domain::policy::{Effect, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Weekday};
 use belay_domain::refund::{RefundKind, RefundState};
-use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
 use belay_proto::v1 as pb;
 
 /// A closed enum that has a twin on the wire.
@@ -50,24 +51,39 @@ wire! {
         Unreleased, Planned, Preparing, Ready, InTransit, Delivered, Cancelled, Lost, Returning, Returned, Split,
     }
     TrackingFact = TrackingFact { PickedUp, InTransit, Delivered, Lost, Returning, Returned }
+    InterceptState = InterceptState { Requested, Confirmed, Returning, Received, Failed }
+    GoodsCondition = GoodsCondition { Unopened, Opened, Damaged }
     CancellationState = CancellationState { Pending, Completed, Rejected, Withdrawn }
     Outcome = CancellationOutcome { Full, Partial }
     Fault = Fault { Buyer, Seller, Carrier, Platform, None }
     Effect = CancellationEffect { ZeroStock, Restock }
     Path = CancellationPath { Cancel, Intercept, RefuseDelivery, ReturnUnopened, ReturnOpened }
     PartState = PartState { Waiting, Cancelled, Refused, Withdrawn }
-    GateKind = GateKind { SellerConsent, SupportReview, WarehouseStop, CarrierIntercept, ParcelReceipt }
+    GateKind = GateKind {
+        SellerConsent, SupportReview, WarehouseStop, CarrierIntercept, ParcelReceipt, LossConfirmation,
+    }
     GateState = GateState { Queued, Open, Passed, Refused, Closed }
     OnTimeout = OnTimeout { Pass, Refuse, Escalate }
     OnDispatch = OnDispatch { Bar, RefusePart }
     OnLost = OnLost { Pass, Escalate }
+    LabelState = LabelState { Issued, UnavailableInRegion }
     NextAction = NextAction {
         Cancel, Intercept, RefuseDelivery, ReturnUnopened, ReturnOpened, ContactSupport, ContactSeller, Wait, Pay,
+        SplitShipment, SetStock, ArchiveSku, ChangeDeliveryArea,
     }
     RefundKind = RefundKind { Refund, Void }
     RefundState = RefundState { Due, Blocked, Submitted, Settled, Failed, Unknown, Dropped }
-    IncidentKind = IncidentKind { CancelledYetShipped, LateFact, RefundMismatch }
+    IncidentKind = IncidentKind { CancelledYetShipped, LateFact, RefundMismatch, RefundFailed }
     IncidentState = IncidentState { Open, Resolved }
+    Resolution = IncidentResolution { RefundAnyway, DropRefund, RetryRefund, Accept }
+    EventType = EventType {
+        OrderCreated, PaymentRecorded, OrderPaid, OrderClosedUnpaid, ShipmentStageChanged, TrackingRecorded,
+        CancellationRequested, CancellationCompleted, CancellationRejected, CancellationWithdrawn, GateOpened,
+        GateClosed, GateReminder, PartEnded, RefundCreated, RefundStateChanged, RefundOverdue, IncidentOpened,
+        IncidentResolved, ShipmentHeld, HoldEnded, ShipmentSplit, InterceptChanged, ParcelReceived, PreparationOverdue,
+        PaymentVerified,
+    }
+    Weekday = Weekday { Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday }
 }
 
 /// The numbers of a list.
@@ -93,6 +109,10 @@ mod tests {
         }
         for fact in PaymentFact::ALL {
             same("PAYMENT_FACT", fact.name(), pb::PaymentFact::try_from(fact.number()).unwrap().as_str_name());
+        }
+        for event_type in EventType::ALL {
+            let twin = pb::EventType::try_from(event_type.number()).unwrap();
+            same("EVENT_TYPE", event_type.name(), twin.as_str_name());
         }
         for state in OrderState::ALL {
             same("ORDER_STATE", state.name(), pb::OrderState::try_from(state.number()).unwrap().as_str_name());

@@ -8,6 +8,7 @@ mod enums;
 pub mod events;
 pub(crate) mod identity;
 pub(crate) mod parse;
+pub(crate) mod quote;
 pub(crate) mod refusals;
 pub(crate) mod render;
 pub(crate) mod values;

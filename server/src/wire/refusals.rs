@@ -3,32 +3,29 @@
 
 use std::collections::HashMap;
 
+use belay_domain::cancellation::GateKind;
 use belay_domain::ids::{ChildKind, OrderId};
-use belay_domain::rejection::{Ineligibility, LineQuantity, Rejection};
+use belay_domain::incident::Resolution;
+use belay_domain::money::Currency;
+use belay_domain::policy::NextAction;
+use belay_domain::rejection::{FieldViolation, Ineligibility, LineQuantity, Rejection};
+use belay_domain::shipment::Stage;
 use belay_proto::v1 as pb;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::values::etag;
 
-/// Longest list in one value of metadata, in bytes: lists are cut, at a comma.
-const LIST_BYTES_MAX: usize = 1024;
+/// Longest value of metadata, in bytes: lists are cut at a comma.
+const VALUE_BYTES_MAX: usize = 1024;
 
 /// What a request was about, as far as a rejection leaves it out.
 #[derive(Debug, Clone)]
 pub(crate) struct About {
     pub(crate) order: OrderId,
-    pub(crate) shipment: Option<u32>,
+    /// What the request names below its order.
+    pub(crate) child: Option<(ChildKind, u32)>,
     pub(crate) request_id: Option<Uuid>,
-}
-
-impl About {
-    fn child(&self, kind: ChildKind, number: u32) -> String {
-        kind.id(&self.order, number)
-    }
-
-    fn shipment_id(&self) -> String {
-        self.shipment.map(|number| self.child(ChildKind::Shipment, number)).unwrap_or_default()
-    }
 }
 
 /// Everything that a rejection says stands against the request, the decisive one first; never empty.
@@ -38,7 +35,7 @@ pub(crate) fn refusals(rejection: &Rejection, about: &About) -> Vec<pb::Refusal>
     {
         let acceptable = acceptable
             .iter()
-            .map(|LineQuantity { line, quantity }| format!("{}={quantity}", about.child(ChildKind::Line, *line)));
+            .map(|LineQuantity { line, quantity }| format!("{}={quantity}", ChildKind::Line.id(&about.order, *line)));
         let acceptable = joined(acceptable);
         return violations.iter().map(|violation| ineligible(violation, &acceptable, about)).collect();
     }
@@ -46,12 +43,12 @@ pub(crate) fn refusals(rejection: &Rejection, about: &About) -> Vec<pb::Refusal>
 }
 
 fn ineligible(violation: &Ineligibility, acceptable: &str, about: &About) -> pb::Refusal {
-    let shipment = about.child(ChildKind::Shipment, violation.shipment);
+    let shipment = ChildKind::Shipment.id(&about.order, violation.shipment);
     let mut metadata = HashMap::from([
         ("shipment_id".to_owned(), shipment.clone()),
         ("path".to_owned(), violation.path.name().to_owned()),
         ("rule".to_owned(), violation.rule.clone().unwrap_or_default()),
-        ("next_actions".to_owned(), joined(violation.next_actions.iter().map(|action| action.name().to_owned()))),
+        ("next_actions".to_owned(), names(violation.next_actions.iter().map(|action| action.name()))),
     ]);
     if let Some(from) = violation.available_from {
         metadata.insert("available_from".to_owned(), from.to_string());
@@ -68,132 +65,261 @@ fn ineligible(violation: &Ineligibility, acceptable: &str, about: &About) -> pb:
 }
 
 fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
-    let order = about.order.to_string();
-    let line = |number: u32| about.child(ChildKind::Line, number);
-    let shipment = about.shipment_id();
-    let (subject, message, metadata): (String, String, Vec<(&str, String)>) = match rejection {
-        Rejection::InvalidField(violations) => {
-            let first = violations.first().map(|first| format!("{}: {}", first.field, first.description));
-            (order, first.unwrap_or_default(), vec![])
+    let told = match rejection {
+        Rejection::InvalidField(violations) => invalid_field(about, violations),
+        Rejection::OrderNotFound => about.of_order(format!("there is no order {}", about.order)).with_order(about),
+        Rejection::LineNotFound { line } => about.absent("line", ChildKind::Line, *line),
+        Rejection::ShipmentNotFound { shipment } => about.absent("shipment", ChildKind::Shipment, *shipment),
+        Rejection::CancellationNotFound { cancellation } => {
+            about.absent("cancellation", ChildKind::Cancellation, *cancellation)
         }
-        Rejection::OrderNotFound => (order.clone(), format!("there is no order {order}"), vec![("order_id", order)]),
-        Rejection::LineNotFound { line: number } => {
-            let id = line(*number);
-            (id.clone(), format!("there is no line {id}"), vec![("line_id", id)])
-        }
-        Rejection::ShipmentNotFound { shipment } => {
-            let id = about.child(ChildKind::Shipment, *shipment);
-            (id.clone(), format!("there is no shipment {id}"), vec![("shipment_id", id)])
-        }
-        Rejection::RefundNotFound { refund } => {
-            let id = about.child(ChildKind::Refund, *refund);
-            (id.clone(), format!("there is no refund {id}"), vec![("refund_id", id)])
-        }
-        Rejection::RequestIdReused => {
-            let id = about.request_id.map(|id| id.to_string()).unwrap_or_default();
-            (order, "this request_id was used for another content".to_owned(), vec![("request_id", id)])
-        }
+        Rejection::RefundNotFound { refund } => about.absent("refund", ChildKind::Refund, *refund),
+        Rejection::IncidentNotFound { incident } => about.absent("incident", ChildKind::Incident, *incident),
+        Rejection::RequestIdReused => request_id_reused(about),
         Rejection::OrderAlreadyExists => {
-            (order.clone(), format!("there is an order {order} with another content"), vec![("order_id", order)])
+            about.of_order(format!("there is an order {} with another content", about.order)).with_order(about)
         }
         Rejection::EtagMismatch { present } => {
-            (order, "the order has changed since".to_owned(), vec![("etag", etag(*present))])
+            about.of_order("the order has changed since").with("etag", etag(*present))
         }
-        Rejection::FenceStale { present, stage, cancellations } => (
-            shipment.clone(),
-            format!("something opened or ended on {shipment} since its fence was read; the present one is {present}"),
-            vec![
-                ("shipment_id", shipment),
-                ("fence", present.to_string()),
-                ("stage", stage.name().to_owned()),
-                (
-                    "cancellation_ids",
-                    joined(cancellations.iter().map(|number| about.child(ChildKind::Cancellation, *number))),
-                ),
-            ],
-        ),
+        Rejection::FenceStale { present, stage, cancellations } => fence_stale(about, *present, *stage, cancellations),
+        Rejection::QuoteExpired { valid_until } => quote_expired(about, *valid_until),
+        Rejection::QuoteMismatch { quoted, present } => quote_mismatch(about, quoted, present),
         Rejection::UnknownWarehouse { warehouse } => {
-            (order, format!("the store has no warehouse {warehouse}"), vec![("warehouse_id", warehouse.clone())])
+            about.of_order(format!("the store has no warehouse {warehouse}")).with("warehouse_id", warehouse)
         }
         Rejection::UnknownCarrier { carrier } => {
-            (order, format!("the store has no carrier {carrier}"), vec![("carrier_id", carrier.clone())])
+            about.of_order(format!("the store has no carrier {carrier}")).with("carrier_id", carrier)
         }
-        Rejection::ReasonRequired { declared } => {
-            (order, "the policy requires a reason".to_owned(), vec![("reasons", joined(declared.iter().cloned()))])
+        Rejection::ReasonRequired { declared } => about.of_order("the policy requires a reason").with_reasons(declared),
+        Rejection::ReasonUnknown { reason, declared } => {
+            about.of_reason(reason, format!("the policy declares no reason {reason}")).with_reasons(declared)
         }
-        Rejection::ReasonUnknown { reason, declared } => (
-            order,
-            format!("the policy declares no reason {reason}"),
-            vec![("reason", reason.clone()), ("reasons", joined(declared.iter().cloned()))],
-        ),
-        Rejection::ReasonNotAllowed { reason, declared } => (
-            order,
-            format!("the policy does not take {reason} from this requester"),
-            vec![("reason", reason.clone()), ("reasons", joined(declared.iter().cloned()))],
-        ),
-        Rejection::NoteRequired { reason } => {
-            (order, format!("{reason} needs a note"), vec![("reason", reason.clone())])
+        Rejection::ReasonNotAllowed { reason, declared } => {
+            let message = format!("the policy does not take {reason} from this requester");
+            about.of_reason(reason, message).with_reasons(declared)
         }
-        Rejection::EvidenceRequired { reason } => {
-            (order, format!("{reason} needs evidence"), vec![("reason", reason.clone())])
+        Rejection::NoteRequired { reason } => about.of_reason(reason, format!("{reason} needs a note")),
+        Rejection::EvidenceRequired { reason, channels } => evidence_required(about, reason, channels),
+        Rejection::AlreadyPending { cancellation } => already_pending(about, *cancellation),
+        Rejection::UnitsClaimed { line, requested, available } => {
+            let message = format!("{requested} units are asked, {available} are neither cancelled nor claimed");
+            quantity(about, *line, message, *requested, *available)
         }
-        Rejection::AlreadyPending { cancellation } => {
-            let id = about.child(ChildKind::Cancellation, *cancellation);
-            (id.clone(), format!("{id} waits for the very same units"), vec![("cancellation_id", id)])
+        Rejection::QuantityUnavailable { line, requested, available } => {
+            let message = format!("{requested} units are asked, {available} are left");
+            quantity(about, *line, message, *requested, *available)
         }
-        Rejection::UnitsClaimed { line: number, requested, available } => (
-            line(*number),
-            format!("{requested} units are asked, {available} are neither cancelled nor claimed"),
-            quantities(line(*number), *requested, *available),
-        ),
-        Rejection::QuantityUnavailable { line: number, requested, available } => (
-            line(*number),
-            format!("{requested} units are asked, {available} are left"),
-            quantities(line(*number), *requested, *available),
-        ),
         // Without a violation there is nothing that could have been cancelled.
-        Rejection::Ineligible { .. } => (order.clone(), "no rule allows it".to_owned(), vec![("order_id", order)]),
-        Rejection::NotReleased => {
-            (shipment.clone(), format!("{shipment} is not released yet"), vec![("shipment_id", shipment)])
-        }
-        Rejection::StageMismatch { stage } => (
-            shipment.clone(),
-            format!("this step does not lead on from {stage}"),
-            vec![("shipment_id", shipment), ("stage", stage.name().to_owned())],
-        ),
-        Rejection::ShipmentBarred { cancellation } => {
-            let id = about.child(ChildKind::Cancellation, *cancellation);
-            let metadata = vec![("shipment_id", shipment.clone()), ("cancellation_id", id.clone())];
-            (shipment, format!("{id} waits and bars the dispatch"), metadata)
-        }
-        Rejection::CurrencyMismatch { expected } => {
-            let code = expected.code();
-            let message = format!("all money of the order is in one currency, {code}");
-            (order, message, vec![("currency_code", code.to_owned())])
-        }
-        Rejection::RefundNotClaimed { refund } => {
-            let id = about.child(ChildKind::Refund, *refund);
-            (id.clone(), format!("no worker has claimed {id}"), vec![("refund_id", id)])
-        }
-        Rejection::LimitReached { limit, max } => (
-            order,
-            format!("the order has as many {limit} as it may have, {max}"),
-            vec![("limit", limit.clone()), ("limit_max", max.to_string())],
-        ),
+        Rejection::Ineligible { .. } => about.of_order("no rule allows it").with_order(about),
+        Rejection::GateNotOpen { gate } => gate_not_open(about, *gate),
+        Rejection::GateTimedOut { respond_by } => gate_timed_out(about, *respond_by),
+        Rejection::NotTheRequester => about.of_child("only who asked may take it back"),
+        Rejection::TooLateToWithdraw { gate } => too_late_to_withdraw(about, *gate),
+        Rejection::NotReleased => about.of_child("the shipment is not released yet"),
+        Rejection::StageMismatch { stage } => stage_mismatch(about, *stage),
+        Rejection::ShipmentHeld { until } => shipment_held(about, *until),
+        Rejection::ShipmentBarred { cancellation } => shipment_barred(about, *cancellation),
+        Rejection::SplitNotAllowed { next_actions } => split_not_allowed(about, next_actions),
+        Rejection::CurrencyMismatch { expected } => currency_mismatch(about, *expected),
+        Rejection::RefundNotClaimed { refund } => refund_not_claimed(about, *refund),
+        Rejection::IncidentResolved { resolution } => incident_resolved(about, *resolution),
+        Rejection::ResolutionNotAllowed { allowed } => resolution_not_allowed(about, allowed),
+        Rejection::LimitReached { limit, max } => limit_reached(about, limit, *max),
     };
-    let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    pb::Refusal { reason: rejection.reason().to_owned(), subject, message, metadata }
+    told.of(rejection)
 }
 
-fn quantities(line: String, requested: u32, available: u32) -> Vec<(&'static str, String)> {
-    vec![("line_id", line), ("requested", requested.to_string()), ("available", available.to_string())]
+/// What is said of a rejection.
+struct Told {
+    subject: String,
+    message: String,
+    metadata: Vec<(&'static str, String)>,
+}
+
+impl Told {
+    fn with(mut self, key: &'static str, value: impl ToString) -> Self {
+        self.metadata.push((key, value.to_string()));
+        self
+    }
+
+    fn with_order(self, about: &About) -> Self {
+        self.with("order_id", &about.order)
+    }
+
+    fn with_reasons(self, declared: &[String]) -> Self {
+        self.with("reasons", joined(declared.iter().cloned()))
+    }
+
+    fn of(self, rejection: &Rejection) -> pb::Refusal {
+        let metadata = self.metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let Told { subject, message, .. } = self;
+        pb::Refusal { reason: rejection.reason().to_owned(), subject, message, metadata }
+    }
+}
+
+impl About {
+    fn of_order(&self, message: impl Into<String>) -> Told {
+        Told { subject: self.order.to_string(), message: message.into(), metadata: Vec::new() }
+    }
+
+    /// Of what the request names below its order; of the order where it names nothing.
+    fn of_child(&self, message: impl Into<String>) -> Told {
+        let Some((kind, number)) = self.child else { return self.of_order(message) };
+        self.of(kind, number, message)
+    }
+
+    /// With the id, under its name.
+    fn of(&self, kind: ChildKind, number: u32, message: impl Into<String>) -> Told {
+        let id = kind.id(&self.order, number);
+        Told { subject: id.clone(), message: message.into(), metadata: vec![(id_key(kind), id)] }
+    }
+
+    fn of_reason(&self, reason: &str, message: impl Into<String>) -> Told {
+        self.of_order(message).with("reason", reason)
+    }
+
+    fn absent(&self, what: &str, kind: ChildKind, number: u32) -> Told {
+        self.of(kind, number, format!("there is no {what} {}", kind.id(&self.order, number)))
+    }
+}
+
+fn id_key(kind: ChildKind) -> &'static str {
+    match kind {
+        ChildKind::Line => "line_id",
+        ChildKind::Payment => "payment_id",
+        ChildKind::Shipment => "shipment_id",
+        ChildKind::Cancellation => "cancellation_id",
+        ChildKind::Refund => "refund_id",
+        ChildKind::Incident => "incident_id",
+    }
+}
+
+fn invalid_field(about: &About, violations: &[FieldViolation]) -> Told {
+    let first = violations.first().map(|first| format!("{}: {}", first.field, first.description));
+    about.of_order(first.unwrap_or_default())
+}
+
+fn request_id_reused(about: &About) -> Told {
+    let id = about.request_id.map(|id| id.to_string()).unwrap_or_default();
+    about.of_order("this request_id was used for another content").with("request_id", id)
+}
+
+fn fence_stale(about: &About, present: u32, stage: Stage, cancellations: &[u32]) -> Told {
+    let ids = cancellations.iter().map(|number| ChildKind::Cancellation.id(&about.order, *number));
+    about
+        .of_child(format!("something opened or ended on the shipment since its fence was read; it is {present} now"))
+        .with("fence", present)
+        .with("stage", stage)
+        .with("cancellation_ids", joined(ids))
+}
+
+fn quote_expired(about: &About, valid_until: Timestamp) -> Told {
+    about.of_order(format!("the quote could be used until {valid_until}")).with("quote_valid_until", valid_until)
+}
+
+fn quote_mismatch(about: &About, quoted: &str, present: &str) -> Told {
+    about
+        .of_order("what would come of it now is not what was quoted")
+        .with("quoted", cut(quoted))
+        .with("present", cut(present))
+}
+
+fn evidence_required(about: &About, reason: &str, channels: &[String]) -> Told {
+    let message = match channels.is_empty() {
+        true => format!("{reason} needs evidence"),
+        false => format!("{reason} needs evidence, each piece from one of {}", channels.join(", ")),
+    };
+    about.of_reason(reason, message).with("channels", joined(channels.iter().cloned()))
+}
+
+fn already_pending(about: &About, cancellation: u32) -> Told {
+    let id = ChildKind::Cancellation.id(&about.order, cancellation);
+    about.of(ChildKind::Cancellation, cancellation, format!("{id} waits for the very same units"))
+}
+
+fn quantity(about: &About, line: u32, message: String, requested: u32, available: u32) -> Told {
+    about.of(ChildKind::Line, line, message).with("requested", requested).with("available", available)
+}
+
+fn gate_not_open(about: &About, gate: GateKind) -> Told {
+    about.of_child(format!("nobody waits for an answer to {gate}, and nobody did")).with("gate", gate)
+}
+
+fn gate_timed_out(about: &About, respond_by: Timestamp) -> Told {
+    about.of_child(format!("the answer was awaited until {respond_by}")).with("respond_by", respond_by)
+}
+
+fn too_late_to_withdraw(about: &About, gate: Option<GateKind>) -> Told {
+    let message = match gate {
+        Some(gate) => format!("somebody has acted on it at {gate}"),
+        None => "it is over".to_owned(),
+    };
+    about.of_child(message).with("gate", gate.map_or("", GateKind::name))
+}
+
+fn stage_mismatch(about: &About, stage: Stage) -> Told {
+    about.of_child(format!("this step does not lead on from {stage}")).with("stage", stage)
+}
+
+fn shipment_held(about: &About, until: Timestamp) -> Told {
+    about.of_child(format!("somebody holds the shipment until {until}")).with("hold_until", until)
+}
+
+fn shipment_barred(about: &About, cancellation: u32) -> Told {
+    let id = ChildKind::Cancellation.id(&about.order, cancellation);
+    about.of_child(format!("{id} waits for units of the shipment")).with("cancellation_id", id)
+}
+
+fn split_not_allowed(about: &About, next_actions: &[NextAction]) -> Told {
+    let message = "customs may stop the shipment, and the policy does not offer to split it";
+    about.of_child(message).with("next_actions", names(next_actions.iter().map(|action| action.name())))
+}
+
+fn currency_mismatch(about: &About, expected: Currency) -> Told {
+    let code = expected.code();
+    about.of_order(format!("all money of the order is in one currency, {code}")).with("currency_code", code)
+}
+
+fn refund_not_claimed(about: &About, refund: u32) -> Told {
+    let id = ChildKind::Refund.id(&about.order, refund);
+    about.of(ChildKind::Refund, refund, format!("no worker has claimed {id}"))
+}
+
+fn incident_resolved(about: &About, resolution: Option<Resolution>) -> Told {
+    let message = match resolution {
+        Some(resolution) => format!("the incident was settled by {resolution}"),
+        None => "the incident was settled by a later fact".to_owned(),
+    };
+    about.of_child(message).with("resolution", resolution.map_or("", Resolution::name))
+}
+
+fn resolution_not_allowed(about: &About, allowed: &[Resolution]) -> Told {
+    let message = "that makes no sense for the incident as things stand";
+    about.of_child(message).with("resolutions", names(allowed.iter().map(|resolution| resolution.name())))
+}
+
+fn limit_reached(about: &About, limit: &str, max: usize) -> Told {
+    let message = format!("the order has as many {limit} as it may have, {max}");
+    about.of_order(message).with("limit", limit).with("limit_max", max)
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    joined(names.map(str::to_owned))
+}
+
+/// The beginning of a text, as much as one value takes.
+fn cut(text: &str) -> &str {
+    let mut ends = (0..=VALUE_BYTES_MAX.min(text.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
 }
 
 /// A list in one value; what does not fit is left out.
 fn joined(entries: impl IntoIterator<Item = String>) -> String {
     let mut list = String::new();
     for entry in entries {
-        if list.len() + entry.len() + 1 > LIST_BYTES_MAX {
+        if list.len() + entry.len() + 1 > VALUE_BYTES_MAX {
             break;
         }
         if !list.is_empty() {

@@ -1,7 +1,9 @@
 //! Values of the wire that are not messages of ours: instants, durations, money, etags.
 
+use belay_domain::cancellation::Deductions;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::money::{Amounts, Currency};
+use belay_domain::rejection::LineQuantity;
 use belay_domain::units::UnitSet;
 use belay_proto::v1 as pb;
 use jiff::{SignedDuration, Timestamp};
@@ -33,6 +35,14 @@ pub(crate) fn refund_amount(currency: Currency, amounts: Amounts) -> pb::RefundA
     }
 }
 
+pub(crate) fn deductions(currency: Currency, deductions: Deductions) -> pb::Deductions {
+    pb::Deductions {
+        outbound_shipping: Some(money(currency, deductions.outbound_shipping)),
+        return_shipping: Some(money(currency, deductions.return_shipping)),
+        by_schedule: Some(money(currency, deductions.by_schedule)),
+    }
+}
+
 /// The version in quotes, as AIP-154 has it.
 pub(crate) fn etag(version: u64) -> String {
     format!("\"{version}\"")
@@ -40,9 +50,11 @@ pub(crate) fn etag(version: u64) -> String {
 
 /// How many of which lines.
 pub(crate) fn line_quantities(order: &OrderId, units: &UnitSet) -> Vec<pb::LineQuantity> {
-    let quantity =
-        |line| pb::LineQuantity { line_id: ChildKind::Line.id(order, line), quantity: count(units.count_of(line)) };
-    units.lines().map(quantity).collect()
+    units.lines().map(|line| line_quantity(order, LineQuantity { line, quantity: units.count_of(line) })).collect()
+}
+
+pub(crate) fn line_quantity(order: &OrderId, LineQuantity { line, quantity }: LineQuantity) -> pb::LineQuantity {
+    pb::LineQuantity { line_id: ChildKind::Line.id(order, line), quantity: count(quantity) }
 }
 
 /// A count or version in the wire's signed integers. The domain's bounds lie far below.

@@ -1,14 +1,14 @@
 //! Sends `Settle` to orders with a deadline that has passed, so that it is applied although nobody asks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use belay_domain::actor::Actor;
 use belay_domain::commands::Command;
 use belay_domain::ids::OrderKey;
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,29 +18,46 @@ use crate::db::orders::{self, DueOrder};
 use crate::engine::{Class, Submission, Work};
 use crate::entropy;
 
-/// Between two looks when nothing was due.
+/// Between two looks when nothing new was due.
 const IDLE: Duration = Duration::from_millis(200);
-/// Orders read and sent at once.
+/// Orders read at once.
 const PAGE: u16 = 256;
+/// Orders that are being settled at once. One that is slow, because somebody has it locked, takes one of these places and delays
+/// nobody.
+const IN_FLIGHT_MAX: usize = 512;
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// An order that could not be settled is left alone for so long, doubled with each failure.
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
 
-/// Runs until it is told to stop.
+/// Runs until it is told to stop. What is in flight then lands or not, and is due again if not.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
-    let mut worker = Worker { app, failures: HashMap::new() };
+    let mut worker = Worker { app, failures: HashMap::new(), in_flight: HashSet::new() };
+    let mut sent = FuturesUnordered::new();
+    let mut after = None;
     while !stop.is_cancelled() {
-        let found = worker.turn().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "due orders could not be read");
-            0
-        });
-        if found == 0 {
-            tokio::select! {
-                () = tokio::time::sleep(IDLE) => {}
-                () = stop.cancelled() => {}
+        let mut found = Vec::new();
+        if sent.len() < IN_FLIGHT_MAX {
+            found = worker.next_page(&mut after).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "due orders could not be read");
+                Vec::new()
+            });
+        }
+        let is_idle = found.is_empty() && after.is_none();
+        sent.extend(found.into_iter().map(|due| settle(worker.app.clone(), due)));
+        let is_full = sent.len() >= IN_FLIGHT_MAX;
+        tokio::select! {
+            Some((due, outcome)) = sent.next() => {
+                worker.note(&due, outcome);
+                // A batch ends for all of its commands together: one look at the database is enough for them.
+                while let Some(Some((due, outcome))) = sent.next().now_or_never() {
+                    worker.note(&due, outcome);
+                }
             }
+            () = tokio::time::sleep(IDLE), if is_idle || is_full => {}
+            () = stop.cancelled() => {}
+            () = std::future::ready(()), if !is_idle && !is_full => {}
         }
     }
 }
@@ -49,40 +66,33 @@ struct Worker {
     app: Arc<App>,
     /// Orders that failed: how often, and until when they are left alone.
     failures: HashMap<OrderKey, (u32, Instant)>,
+    in_flight: HashSet<OrderKey>,
 }
 
 impl Worker {
-    /// Settles what is due now, page by page; says how many were settled.
-    async fn turn(&mut self) -> Result<usize, DbError> {
-        let mut settled = 0;
-        let mut after = None;
-        loop {
-            let page = self.due(after.as_ref()).await?;
-            let Some(last) = page.last() else { return Ok(settled) };
-            after = Some(last.clone());
-            let is_last_page = page.len() < usize::from(PAGE);
+    /// The orders of the next page that may be sent; `after` is where it begins, and then where the one after it does. None is
+    /// the beginning, to which the last page leads back.
+    async fn next_page(&mut self, after: &mut Option<DueOrder>) -> Result<Vec<DueOrder>, DbError> {
+        let now = Instant::now();
+        if after.is_none() {
+            // Somebody else has settled what has not been met again for so long.
+            self.failures.retain(|_, (_, until)| now < *until + BACKOFF_MAX);
+        }
+        let mut page = self.due(after.as_ref()).await?;
+        *after = page.last().filter(|_| page.len() == usize::from(PAGE)).cloned();
+        let is_left_alone = |due: &DueOrder| self.failures.get(&due.order_key).is_some_and(|(_, until)| now < *until);
+        page.retain(|due| !is_left_alone(due) && !self.in_flight.contains(&due.order_key));
+        self.in_flight.extend(page.iter().map(|due| due.order_key));
+        Ok(page)
+    }
 
-            let now = Instant::now();
-            let page =
-                page.into_iter().filter(|due| self.failures.get(&due.order_key).is_none_or(|(_, at)| *at <= now));
-            let mut sent: FuturesUnordered<_> = page.map(|due| settle(self.app.clone(), due)).collect();
-            let mut outcomes = Vec::new();
-            while let Some(outcome) = sent.next().await {
-                outcomes.push(outcome);
+    fn note(&mut self, due: &DueOrder, outcome: Result<(), String>) {
+        self.in_flight.remove(&due.order_key);
+        match outcome {
+            Ok(()) => {
+                self.failures.remove(&due.order_key);
             }
-            drop(sent);
-            for (due, outcome) in outcomes {
-                match outcome {
-                    Ok(()) => {
-                        self.failures.remove(&due.order_key);
-                        settled += 1;
-                    }
-                    Err(error) => self.note_failure(&due, &error),
-                }
-            }
-            if is_last_page {
-                return Ok(settled);
-            }
+            Err(error) => self.note_failure(due, &error),
         }
     }
 

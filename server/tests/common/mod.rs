@@ -3,15 +3,20 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{Cancellation, Fault, Gate, GateKind, GateState, Part, PartState, Path};
+use belay_domain::cancellation::{
+    Cancellation, Deductions, Fault, Gate, GateAnswer, GateKind, GateState, LabelState, Part, PartState, Path, Receipt,
+};
 use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId};
-use belay_domain::incident::{Incident, IncidentKind, IncidentState};
+use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::{Amounts, Currency};
 use belay_domain::order::{Buyer, Destination, Line, Order, OrderState};
 use belay_domain::payment::{Payment, PaymentState};
-use belay_domain::policy::{Effect, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, RefundPlan};
+use belay_domain::policy::{
+    Effect, GateSpec, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Payer, RefundPlan, RefundShare, Wait,
+};
 use belay_domain::refund::{Refund, RefundKind, RefundState};
-use belay_domain::shipment::{Shipment, Stage};
+use belay_domain::rejection::LineQuantity;
+use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage};
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::pool::{self, Pool, PoolSettings};
 use belay_server::db::{Conn, migrate};
@@ -137,6 +142,7 @@ pub(crate) fn order(id: &str, lines: u32) -> Order {
         pay_by: time("2026-03-01T11:00:00Z"),
         pay_by_moved: false,
         paid_time: None,
+        verified_at: None,
         create_fingerprint: [9; 32],
         lines: (1..=lines).map(line).collect(),
         payments: Vec::new(),
@@ -163,6 +169,12 @@ pub(crate) fn shipment(number: u32, ranges: &[(u32, u32, u32)]) -> Shipment {
         update_time: time("2026-03-01T10:00:00.123456Z"),
         last_tracking_time: None,
         carrier_event_ids: Vec::new(),
+        prepare_by: None,
+        preparation_overdue: false,
+        hold: None,
+        intercept: None,
+        customs_flag: None,
+        split_from: None,
     }
 }
 
@@ -182,6 +194,9 @@ pub(crate) fn refund(number: u32, state: RefundState, due_by: Timestamp) -> Refu
         create_time: time("2026-03-02T10:00:00Z"),
         update_time: time("2026-03-02T10:00:00Z"),
         settle_time: None,
+        overdue_at: due_by + SignedDuration::from_hours(24),
+        overdue: false,
+        retry_of: None,
     }
 }
 
@@ -210,6 +225,22 @@ pub(crate) fn eventful(id: &str) -> Order {
     first.deliver_time = Some(at);
     first.last_tracking_time = Some(at);
     first.carrier_event_ids = vec![ExternalId::parse("scan-1").unwrap()];
+    first.prepare_by = Some(at);
+    first.preparation_overdue = true;
+    first.hold = Some(Hold {
+        until: at + SignedDuration::from_hours(72),
+        note: Some("Zoll \"prüft\"".into()),
+        placed_by: Actor::new(Role::Seller, "s-1"),
+        create_time: at,
+    });
+    first.intercept = Some(Intercept {
+        state: InterceptState::Confirmed,
+        request_time: at,
+        update_time: at + SignedDuration::from_secs(1),
+    });
+    first.customs_flag = Some(CustomsFlag { sku: Sku::parse("SKU-1").unwrap(), quantity: 3, units_max: 2 });
+    let mut second = shipment(2, &[(2, 1, 2), (3, 0, 3)]);
+    second.split_from = Some(1);
     let settled = Refund {
         worker: Some(WorkerId::parse("worker-1").unwrap()),
         lease_until: Some(at),
@@ -217,8 +248,10 @@ pub(crate) fn eventful(id: &str) -> Order {
         failure_code: Some("expired_card".into()),
         settle_time: Some(at),
         cancellation: None,
+        overdue: true,
         ..refund(1, RefundState::Failed, at)
     };
+    let retry = Refund { retry_of: Some(1), ..refund(2, RefundState::Due, at) };
     let incident = Incident {
         number: 1,
         kind: IncidentKind::RefundMismatch,
@@ -226,7 +259,11 @@ pub(crate) fn eventful(id: &str) -> Order {
         shipment: Some(1),
         refund: Some(1),
         create_time: at,
+        cancellation: Some(2),
         resolve_time: Some(at),
+        resolution: Some(Resolution::RetryRefund),
+        resolved_by: Some(Actor::new(Role::Support, "ann")),
+        note: Some("zweimal gebucht".into()),
     };
     Order {
         version: 7,
@@ -235,42 +272,101 @@ pub(crate) fn eventful(id: &str) -> Order {
         pay_by: time("2026-03-01T11:30:00Z"),
         pay_by_moved: true,
         paid_time: Some(at),
+        verified_at: Some(at),
         payments: vec![payment],
-        shipments: vec![first, shipment(2, &[(2, 1, 2), (3, 0, 3)])],
+        shipments: vec![first, second],
         cancellations: vec![cancellation(1), cancellation(2)],
-        refunds: vec![settled, refund(2, RefundState::Due, at)],
+        refunds: vec![settled, retry],
         incidents: vec![incident],
         ..before
     }
 }
 
-/// With a part that is over and one that waits for two gates.
-pub(crate) fn cancellation(number: u32) -> Cancellation {
+/// A gate that is open.
+pub(crate) fn gate(kind: GateKind) -> Gate {
     let at = time("2026-03-02T10:00:00.000001Z");
-    let gate = |kind, state| Gate {
+    Gate {
         spec: GateSpec {
             kind,
-            respond_within: Some(SignedDuration::from_hours(48)),
+            respond_within: Some(Wait::Time(SignedDuration::from_hours(48))),
+            remind_before: Some(SignedDuration::from_micros(3_600_000_001)),
             on_timeout: OnTimeout::Escalate,
+            escalate_within: Some(Wait::WorkingDays(2)),
             on_dispatch: OnDispatch::Bar,
             on_lost: OnLost::Pass,
         },
-        state,
+        state: GateState::Open,
         open_time: Some(at),
         respond_by: Some(at + SignedDuration::from_hours(48)),
+        remind_at: Some(at + SignedDuration::from_hours(47)),
         close_time: None,
+        answer: None,
+    }
+}
+
+/// With a part that is over, one that has come back and one that waits for its gates.
+pub(crate) fn cancellation(number: u32) -> Cancellation {
+    let at = time("2026-03-02T10:00:00.000001Z");
+    let stopped = Gate {
+        state: GateState::Passed,
+        remind_at: None,
+        close_time: Some(at),
+        answer: Some(GateAnswer {
+            code: Some("FOUND".into()),
+            note: Some("im \"Regal\"\n🥄".into()),
+            evidence: vec!["CHAT:1".into()],
+            stage_seen: Some(Stage::Ready),
+            put_back: vec![LineQuantity { line: 3, quantity: 2 }],
+            ..GateAnswer::by(Actor::new(Role::Warehouse, "w-1"))
+        }),
+        ..gate(GateKind::WarehouseStop)
     };
+    let queued = Gate {
+        spec: GateSpec {
+            respond_within: Some(Wait::CalendarDays(7)),
+            remind_before: None,
+            escalate_within: None,
+            ..gate(GateKind::ParcelReceipt).spec
+        },
+        state: GateState::Queued,
+        open_time: None,
+        respond_by: None,
+        remind_at: None,
+        ..gate(GateKind::ParcelReceipt)
+    };
+    let endless = Gate { spec: GateSpec { respond_within: None, ..queued.spec.clone() }, ..queued.clone() };
     let over = Part {
         shipment: 1,
         units: units(&[(1, 0, 1), (1, 2, 1)]),
         path: Path::Intercept,
         state: PartState::Refused,
         rule: Some("no-intercept".into()),
-        plan: RefundPlan::None,
+        plan: RefundPlan::NONE,
         refused_reason: Some("NOT_INTERCEPTABLE".into()),
         next_actions: vec![NextAction::RefuseDelivery, NextAction::ContactSupport],
         refund: Amounts::ZERO,
+        deductions: Deductions::default(),
+        label: Some(LabelState::UnavailableInRegion),
+        receipt: None,
+        effects: Vec::new(),
         gates: Vec::new(),
+    };
+    let returned = Part {
+        units: units(&[(2, 0, 1)]),
+        path: Path::ReturnOpened,
+        state: PartState::Cancelled,
+        plan: RefundPlan {
+            share: RefundShare::BySchedule,
+            outbound_shipping: Payer::Seller,
+            return_shipping: Payer::Buyer,
+        },
+        refused_reason: None,
+        next_actions: Vec::new(),
+        deductions: Deductions { outbound_shipping: 499, return_shipping: 350, by_schedule: 33 },
+        label: Some(LabelState::Issued),
+        receipt: Some(Receipt { condition: GoodsCondition::Opened, receive_time: at }),
+        effects: vec![Effect::Restock, Effect::ZeroStock],
+        ..over.clone()
     };
     let waiting = Part {
         shipment: 2,
@@ -278,19 +374,15 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
         path: Path::Cancel,
         state: PartState::Waiting,
         rule: None,
-        plan: RefundPlan::Full,
+        plan: RefundPlan::FULL,
         refused_reason: None,
         next_actions: Vec::new(),
         refund: Amounts { goods: 999, tax: 190, shipping: 249, excess: 0 },
-        gates: vec![
-            gate(GateKind::SellerConsent, GateState::Open),
-            Gate {
-                spec: GateSpec { respond_within: None, ..gate(GateKind::WarehouseStop, GateState::Queued).spec },
-                open_time: None,
-                respond_by: None,
-                ..gate(GateKind::WarehouseStop, GateState::Queued)
-            },
-        ],
+        deductions: Deductions::default(),
+        label: None,
+        receipt: None,
+        effects: Vec::new(),
+        gates: vec![stopped, gate(GateKind::SellerConsent), queued, endless],
     };
     Cancellation {
         number,
@@ -300,10 +392,11 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
         evidence: vec!["https://example.org/1".into()],
         counted: true,
         effects: vec![Effect::Restock],
+        next_actions: vec![NextAction::SetStock],
         requester: Actor::new(Role::Buyer, "b-1"),
         submitted_by: Actor::new(Role::Storefront, "web"),
         policy_version: 1,
-        parts: vec![over, waiting],
+        parts: vec![over, waiting, returned],
         create_time: at,
         close_time: None,
     }

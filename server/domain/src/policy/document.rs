@@ -2,13 +2,15 @@
 //!
 //! A document is YAML, or JSON, which is YAML too. Keys are `snake_case`, values of enums `SCREAMING_SNAKE`. Nothing is guessed: an
 //! unknown key, an empty list or a key without a value is a fault, because a condition that quietly falls away makes a rule
-//! match more than its author meant. `fields` reads single values, `sections`, `reasons` and `rules` the parts of a document,
-//! `reach` finds rules that can never match.
+//! match more than its author meant. `fields` reads single values, `sections`, `reasons`, `returns`, `rules` and `gates` the
+//! parts of a document, `reach` finds rules that can never match.
 
 mod fields;
+mod gates;
 pub mod limits;
 mod reach;
 mod reasons;
+mod returns;
 mod rules;
 mod sections;
 
@@ -17,7 +19,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use self::fields::{Faults, Node, distinct, quoted, shortened};
 use self::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, NAME_CHARS_MAX, SOURCE_CHARS_MAX};
-use super::{Notification, Policy, Returns};
+use super::{NextAction, Notification, Policy};
 use crate::actor::Role;
 
 /// Something wrong in a document.
@@ -48,6 +50,9 @@ const KEYS: &[&str] = &[
     "reasons",
     "rules",
     "refunds",
+    "returns",
+    "customs",
+    "quality",
 ];
 
 /// Reads a document. Every fault is listed, up to [`limits::FAULTS_MAX`]; a text that is no YAML at all has one.
@@ -124,8 +129,16 @@ fn policy(root: &Node<'_>, faults: &mut Faults) -> Option<Policy> {
     let declared = reasons_node.as_ref().map(reasons::codes).unwrap_or_default();
     let reasons = reasons_node.map(|node| reasons::reasons(&node, faults)).unwrap_or_default();
     let reason_required = object.get("reason_required").map(|node| reasons::required_of(&node, &reasons, faults));
+    let returns = object.get("returns").and_then(|node| returns::returns(&node, &declared, faults));
+    let has_rates = object.get("returns").is_some_and(|node| node.has_key("rates"));
+    let declared = Declared { reasons: declared, has_rates };
     let rules = object.require("rules", faults).map(|node| rules::rules(&node, &declared, faults));
-    let refunds = object.require("refunds", faults).and_then(|node| sections::refunds(&node, faults));
+    let refunds = object.require("refunds", faults).and_then(|node| {
+        let counts_days = rules.as_deref().is_some_and(gates::count_days_by_default);
+        sections::refunds(&node, counts_days, faults)
+    });
+    let customs = object.get("customs").and_then(|node| sections::customs(&node, faults));
+    let quality = object.get("quality").and_then(|node| sections::quality(&node, faults));
     Some(Policy {
         name: name?,
         source: source.unwrap_or_default(),
@@ -138,8 +151,22 @@ fn policy(root: &Node<'_>, faults: &mut Faults) -> Option<Policy> {
         reasons,
         rules: rules?,
         refunds: refunds?,
-        returns: Returns::default(),
-        customs: None,
-        quality: None,
+        returns: returns.unwrap_or_default(),
+        customs,
+        quality,
     })
+}
+
+/// What the rest of a document says that a rule may build on.
+#[derive(Debug)]
+struct Declared {
+    /// Codes of reasons.
+    reasons: Vec<String>,
+    /// There is a schedule by which returns are refunded.
+    has_rates: bool,
+}
+
+/// What somebody may do, none of it twice.
+fn next_actions(nodes: &[Node<'_>], faults: &mut Faults) -> Vec<NextAction> {
+    distinct(nodes, faults, |entry, faults| entry.name(NextAction::ALL, faults))
 }

@@ -3,7 +3,8 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{GateKind, Path};
 use belay_domain::policy::{
-    Answer, CarrierFacts, DenyCode, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, Question, RefundPlan, Verdict,
+    Answer, CarrierFacts, DenyCode, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, Payer, Question, RefundPlan,
+    RefundShare, Verdict, Wait,
 };
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
@@ -90,7 +91,7 @@ fn values_are_at_least_and_less_than() {
 #[test]
 fn carriers_are_told_apart() {
     let carrier = |in_transit_cancel, partner_delivery| {
-        asked(|q| q.carrier = CarrierFacts { in_transit_cancel, partner_delivery })
+        asked(|q| q.carrier = CarrierFacts { in_transit_cancel, partner_delivery, return_label: false })
     };
     let of = |able: bool, partner: bool| json!({"in_transit_cancel": able, "partner_delivery": partner});
     check(
@@ -107,6 +108,16 @@ fn carriers_are_told_apart() {
             check(json!({"carrier": of(able, partner)}), &[(is_match, carrier(is_able, is_partner))]);
         }
     }
+    let labelled = |return_label| asked(|q| q.carrier.return_label = return_label);
+    check(json!({"carrier": {"return_label": true}}), &[(true, labelled(true)), (false, labelled(false))]);
+    check(json!({"carrier": {"return_label": false}}), &[(false, labelled(true)), (true, labelled(false))]);
+}
+
+#[test]
+fn shipments_that_customs_may_stop_are_told_apart() {
+    let flagged = |customs_flagged| asked(|q| q.customs_flagged = customs_flagged);
+    check(json!({"customs_flagged": true}), &[(true, flagged(true)), (false, flagged(false))]);
+    check(json!({"customs_flagged": false}), &[(false, flagged(true)), (true, flagged(false))]);
 }
 
 #[test]
@@ -177,58 +188,90 @@ fn what_no_rule_matches_is_not_allowed() {
 
 #[test]
 fn an_answer_carries_the_gates_as_written_and_safe_defaults() {
-    let gate = |kind, on_dispatch, on_lost| GateSpec {
+    let usual = |kind| GateSpec {
         kind,
-        respond_within: Some(hours(36) + SignedDuration::from_mins(30)),
-        on_timeout: OnTimeout::Pass,
-        on_dispatch,
-        on_lost,
+        respond_within: Some(Wait::Time(hours(36) + SignedDuration::from_mins(30))),
+        remind_before: None,
+        on_timeout: OnTimeout::Refuse,
+        escalate_within: None,
+        on_dispatch: OnDispatch::Bar,
+        on_lost: OnLost::Escalate,
     };
-    let written = json!({"kind": "SELLER_CONSENT", "respond_within": "36h30m", "on_timeout": "PASS"});
-    let mut explicit = written.clone();
-    explicit["kind"] = json!("SUPPORT_REVIEW");
-    explicit["on_dispatch"] = json!("REFUSE_PART");
-    explicit["on_lost"] = json!("PASS");
-    let endless = json!({"kind": "PARCEL_RECEIPT"});
-    let gates = json!([written, explicit, endless]);
-    let policy = policy_with_rules(json!([{"id": "a", "when": {}, "allow": {"gates": gates, "refund": "NONE"}}]));
+    let written = |kind: &str| json!({"kind": kind, "respond_within": "36h30m", "on_timeout": "REFUSE"});
+    let explicit = json!({
+        "kind": "SELLER_CONSENT",
+        "respond_within": {"calendar_days": 2},
+        "remind_before": "12h",
+        "on_timeout": "ESCALATE",
+        "escalate_within": {"working_days": 1},
+        "on_dispatch": "REFUSE_PART",
+        "on_lost": "PASS"
+    });
+    let endless = json!({"kind": "PARCEL_RECEIPT", "on_lost": "PASS"});
+    let gates = json!([explicit, written("SUPPORT_REVIEW"), endless, written("LOSS_CONFIRMATION")]);
+    let mut document = document();
+    set(&mut document, "/rules", json!([{"id": "a", "when": {}, "allow": {"gates": gates, "refund": "NONE"}}]));
+    set(&mut document, "/refunds/calendars", json!({"default": {"time_zone": "UTC", "weekend": []}}));
     let expected = vec![
-        gate(GateKind::SellerConsent, OnDispatch::Bar, OnLost::Escalate),
-        gate(GateKind::SupportReview, OnDispatch::RefusePart, OnLost::Pass),
         GateSpec {
-            kind: GateKind::ParcelReceipt,
-            respond_within: None,
-            on_timeout: OnTimeout::Refuse,
-            on_dispatch: OnDispatch::Bar,
-            on_lost: OnLost::Escalate,
+            kind: GateKind::SellerConsent,
+            respond_within: Some(Wait::CalendarDays(2)),
+            remind_before: Some(hours(12)),
+            on_timeout: OnTimeout::Escalate,
+            escalate_within: Some(Wait::WorkingDays(1)),
+            on_dispatch: OnDispatch::RefusePart,
+            on_lost: OnLost::Pass,
         },
+        usual(GateKind::SupportReview),
+        GateSpec { respond_within: None, on_lost: OnLost::Pass, ..usual(GateKind::ParcelReceipt) },
+        // Where the loss is what is asked about, it is the answer.
+        GateSpec { on_lost: OnLost::Pass, ..usual(GateKind::LossConfirmation) },
     ];
-    assert_eq!(policy.answer(&question()).verdict, Verdict::Allow { gates: expected, refund: RefundPlan::None });
+    let answer = policy(&document).answer(&question());
+    assert_eq!(answer.verdict, Verdict::Allow { gates: expected, refund: RefundPlan::NONE });
 }
 
 #[test]
-fn the_verification_window_is_half_open_and_the_buyers() {
-    let mut document = document();
-    set(&mut document, "/verification", json!({"methods": ["CARD"], "wait": "24h"}));
-    let policy = policy(&document);
-    let card = |since_paid: Option<SignedDuration>| {
-        asked(|q| {
-            q.payment_methods = vec!["WALLET".to_owned(), "CARD".to_owned()];
-            q.since_paid = since_paid;
-        })
-    };
-    let second = SignedDuration::from_secs(1);
-    for left in [hours(24), hours(1), second] {
-        let answer = policy.answer(&card(Some(hours(24) - left)));
+fn a_refund_is_a_share_and_who_bears_which_shipping() {
+    let (buyer, seller) = (Payer::Buyer, Payer::Seller);
+    for (written, share, outbound_shipping, return_shipping) in [
+        (json!("FULL"), RefundShare::Full, buyer, seller),
+        (json!("NONE"), RefundShare::None, buyer, seller),
+        (json!("BY_SCHEDULE"), RefundShare::BySchedule, buyer, seller),
+        (json!({"share": "FULL"}), RefundShare::Full, buyer, seller),
+        (json!({"share": "NONE"}), RefundShare::None, buyer, seller),
+        (json!({"share": "FULL", "outbound_shipping": "SELLER"}), RefundShare::Full, seller, seller),
+        (json!({"share": "FULL", "return_shipping": "BUYER"}), RefundShare::Full, buyer, buyer),
+        (
+            json!({"share": "BY_SCHEDULE", "outbound_shipping": "SELLER", "return_shipping": "BUYER"}),
+            RefundShare::BySchedule,
+            seller,
+            buyer,
+        ),
+    ] {
+        let mut document = document();
+        set(&mut document, "/returns", json!({"rates": [{"percent": 50}]}));
+        set(&mut document, "/rules/0/allow/refund", written);
+        let refund = RefundPlan { share, outbound_shipping, return_shipping };
+        let verdict = Verdict::Allow { gates: Vec::new(), refund };
+        assert_eq!(policy(&document).answer(&question()).verdict, verdict);
+    }
+}
+
+#[test]
+fn a_buyer_waits_until_the_payment_is_verified_and_nobody_else_does() {
+    let policy = policy(&document());
+    let verified_in = |left: Option<SignedDuration>| asked(|q| q.verified_in = left);
+    for left in [hours(24), SignedDuration::from_nanos(1)] {
+        let answer = policy.answer(&verified_in(Some(left)));
         assert_eq!(answer.rule.as_deref(), Some("verification"));
         let next_actions = vec![NextAction::Wait, NextAction::ContactSeller];
         let verdict = Verdict::Deny { code: DenyCode::PaymentVerifying, next_actions, available_in: Some(left) };
         assert_eq!(answer.verdict, verdict);
     }
-    let mut sellers = card(Some(second));
+    let mut sellers = verified_in(Some(hours(1)));
     sellers.actor = Role::Seller;
-    let wallet = asked(|q| q.since_paid = Some(second));
-    for verified in [card(Some(hours(24))), card(None), sellers, wallet] {
+    for verified in [verified_in(None), sellers] {
         assert_eq!(policy.answer(&verified).rule.as_deref(), Some("early"), "{verified:#?}");
     }
 }

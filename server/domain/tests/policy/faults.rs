@@ -74,7 +74,7 @@ fn unknown_keys_are_named_with_the_known_ones() {
     check("/rules/0/when/stages", json!("PLANNED"), "rules[0].when.stages", "actor, stage, path");
     check("/rules/0/allow/gate", json!([]), "rules[0].allow.gate", "gates, refund");
     check("/rules/1/allow/gates/0/party", json!("SELLER"), "rules[1].allow.gates[0].party", "kind, respond_within");
-    check("/refunds/calendar", json!({}), "refunds.calendar", "due, shipping, calendars");
+    check("/refunds/calendar", json!({}), "refunds.calendar", "due, overdue_after, shipping, calendars");
     check("/labels", json!({"to_ship": "x"}), "labels.to_ship", "TO_SHIP");
     let due = json!({
         "due": {"working_days": 3, "hours": 9},
@@ -217,7 +217,7 @@ fn nothing_is_said_twice() {
     check("/notify", json!(["ORDER_PAID", "ORDER_PAID"]), "notify[1]", "twice");
     let ages = json!([{"clock": "PAID", "at_least": "1h"}, {"clock": "PAID", "less_than": "2h"}]);
     check("/rules/0/when/age", ages, "rules[0].when.age[1]", "the only age by PAID");
-    let gate = json!({"kind": "PARCEL_RECEIPT"});
+    let gate = json!({"kind": "PARCEL_RECEIPT", "on_lost": "PASS"});
     check("/rules/1/allow/gates", json!([gate, gate]), "rules[1].allow.gates[1]", "the only PARCEL_RECEIPT");
     check("/rules/0/deny", json!({"code": "SHIPPED"}), "rules[0]", "must have allow or deny, not both");
 }
@@ -233,7 +233,12 @@ fn lists_that_would_mean_nothing_are_not_empty() {
     }
     check("/rules/0/when/age", json!({"clock": "PAID"}), "rules[0].when.age", "needs at_least or less_than");
     check("/rules/0/when/value", json!({}), "rules[0].when.value", "needs at_least or less_than");
-    check("/rules/0/when/carrier", json!({}), "rules[0].when.carrier", "needs in_transit_cancel or partner_delivery");
+    check(
+        "/rules/0/when/carrier",
+        json!({}),
+        "rules[0].when.carrier",
+        "needs one of in_transit_cancel, partner_delivery, return_label",
+    );
     let mut document = document();
     set(&mut document, "/rules/0/allow/gates", json!([]));
     set(&mut document, "/reasons/0/effects", json!([]));
@@ -278,6 +283,20 @@ fn payment_expired_is_there_and_belongs_to_the_system() {
 }
 
 #[test]
+fn parcel_returned_need_not_be_there_and_belongs_to_the_carrier() {
+    let returned = |actors: Value, note_required: bool| {
+        let mut document = document();
+        let reason =
+            json!({"code": "PARCEL_RETURNED", "actors": actors, "fault": "BUYER", "note_required": note_required});
+        document["reasons"].as_array_mut().unwrap().push(reason);
+        document
+    };
+    assert_eq!(fault_paths(&returned(json!(["CARRIER"]), false)), [""; 0]);
+    check_one(&returned(json!(["CARRIER", "SELLER"]), false), "reasons[2].actors", "must be [CARRIER]");
+    check_one(&returned(json!(["CARRIER"]), true), "reasons[2].note_required", "must be false");
+}
+
+#[test]
 fn whoever_must_name_a_reason_has_one() {
     check("/reason_required", json!(["BUYER", "SELLER"]), "reason_required[1]", "no reason has SELLER");
 }
@@ -300,6 +319,54 @@ fn gates_wait_in_ways_that_make_sense() {
         (json!({"kind": "PARCEL_RECEIPT", "respond_within": "1h", "on_timeout": "PASS"}), ".on_timeout", "silence"),
         (json!({"kind": "SUPPORT_REVIEW", "respond_within": "1h", "on_timeout": "ESCALATE"}), ".on_timeout", "PASS or"),
         (json!({"kind": "WAREHOUSE_STOP", "on_dispatch": "REFUSE_PART"}), ".on_dispatch", "must be BAR"),
+        (json!({"kind": "LOSS_CONFIRMATION", "respond_within": "1h", "on_timeout": "PASS"}), ".on_timeout", "silence"),
+        (
+            json!({"kind": "LOSS_CONFIRMATION", "on_lost": "ESCALATE", "escalate_within": "1h"}),
+            ".on_lost",
+            "must be PASS",
+        ),
+        (json!({"kind": "PARCEL_RECEIPT"}), ".escalate_within", "support that is asked may stay silent for ever"),
+        (
+            json!({"kind": "SELLER_CONSENT", "respond_within": "2h", "remind_before": "2h", "on_timeout": "PASS"}),
+            ".remind_before",
+            "must be shorter",
+        ),
+        (json!({"kind": "WAREHOUSE_STOP", "remind_before": "1h"}), ".remind_before", "has no respond_within"),
+        (
+            json!({"kind": "SELLER_CONSENT", "respond_within": "2h", "remind_before": "0s", "on_timeout": "PASS"}),
+            ".remind_before",
+            "longer than nothing",
+        ),
+        (
+            json!({"kind": "SELLER_CONSENT", "respond_within": "2h", "escalate_within": "1h", "on_timeout": "PASS"}),
+            ".escalate_within",
+            "has no ESCALATE",
+        ),
+        (
+            json!({"kind": "LOSS_CONFIRMATION", "respond_within": "2h", "escalate_within": "1h", "on_timeout": "REFUSE"}),
+            ".escalate_within",
+            "has no ESCALATE",
+        ),
+        (
+            json!({"kind": "SELLER_CONSENT", "respond_within": {}, "on_timeout": "PASS"}),
+            ".respond_within",
+            "needs calendar_days or working_days",
+        ),
+        (
+            json!({"kind": "SELLER_CONSENT", "respond_within": {"calendar_days": 1, "working_days": 1}, "on_timeout": "PASS"}),
+            ".respond_within",
+            "not both",
+        ),
+        (
+            json!({"kind": "SELLER_CONSENT", "respond_within": {"calendar_days": 0}, "on_timeout": "PASS"}),
+            ".respond_within.calendar_days",
+            "must be from 1",
+        ),
+        (
+            json!({"kind": "SELLER_CONSENT", "respond_within": {"calendar_days": 2, "hours": 1}, "on_timeout": "PASS"}),
+            ".respond_within.hours",
+            "keys are calendar_days, working_days",
+        ),
     ] {
         check("/rules/1/allow/gates/0", gate, &format!("{at}{key}"), description);
     }
@@ -310,7 +377,18 @@ fn gates_wait_in_ways_that_make_sense() {
         json!({"kind": "SUPPORT_REVIEW", "respond_within": "1h", "on_timeout": "PASS"}),
         json!({"kind": "WAREHOUSE_STOP", "respond_within": "1h", "on_timeout": "ESCALATE", "on_dispatch": "BAR"}),
         json!({"kind": "CARRIER_INTERCEPT", "respond_within": "1h", "on_timeout": "REFUSE"}),
-        json!({"kind": "PARCEL_RECEIPT"}),
+        json!({"kind": "PARCEL_RECEIPT", "on_lost": "PASS"}),
+        json!({"kind": "PARCEL_RECEIPT", "escalate_within": "1h"}),
+        json!({"kind": "WAREHOUSE_STOP"}),
+        json!({"kind": "LOSS_CONFIRMATION"}),
+        json!({"kind": "LOSS_CONFIRMATION", "respond_within": "1h", "on_timeout": "REFUSE", "on_lost": "PASS"}),
+        json!({"kind": "LOSS_CONFIRMATION", "respond_within": "1h", "on_timeout": "ESCALATE", "escalate_within": "1h"}),
+        json!({"kind": "SELLER_CONSENT", "respond_within": {"calendar_days": 2}, "on_timeout": "PASS"}),
+        json!({"kind": "SELLER_CONSENT", "respond_within": "2h", "remind_before": "119m", "on_timeout": "PASS"}),
+        // How long a day is, only the calendar knows.
+        json!({"kind": "SELLER_CONSENT", "respond_within": {"calendar_days": 1}, "remind_before": "2d", "on_timeout": "PASS"}),
+        json!({"kind": "SELLER_CONSENT", "respond_within": "1h", "on_timeout": "ESCALATE", "escalate_within": {"calendar_days": 1}}),
+        json!({"kind": "WAREHOUSE_STOP", "respond_within": {"working_days": 1}, "on_timeout": "REFUSE", "on_lost": "PASS"}),
     ] {
         let mut document = document();
         set(&mut document, "/rules/1/allow/gates/0", gate.clone());
@@ -341,7 +419,167 @@ fn calendars_are_of_this_world() {
     ] {
         check("/refunds/calendars", calendar, &format!("{at}{key}"), description);
     }
-    check("/refunds/due", json!({"working_days": 3}), "refunds.calendars.default", "due in working days");
+    check("/refunds/due", json!({"working_days": 3}), "refunds.calendars.default", "refunds are due in working days");
+}
+
+#[test]
+fn working_days_of_gates_need_a_calendar_unless_they_are_the_warehouses() {
+    let days = json!({"working_days": 1});
+    for gate in [
+        json!({"kind": "SELLER_CONSENT", "respond_within": days, "on_timeout": "REFUSE"}),
+        json!({"kind": "SUPPORT_REVIEW", "respond_within": days, "on_timeout": "REFUSE"}),
+        json!({"kind": "CARRIER_INTERCEPT", "respond_within": days, "on_timeout": "REFUSE"}),
+        json!({"kind": "LOSS_CONFIRMATION", "respond_within": days, "on_timeout": "REFUSE"}),
+        json!({"kind": "WAREHOUSE_STOP", "respond_within": days, "on_timeout": "ESCALATE"}),
+        json!({"kind": "WAREHOUSE_STOP", "respond_within": "1h", "on_timeout": "ESCALATE", "escalate_within": days}),
+        json!({"kind": "PARCEL_RECEIPT", "respond_within": days, "on_timeout": "REFUSE", "on_lost": "ESCALATE"}),
+    ] {
+        check("/rules/1/allow/gates/0", gate, "refunds.calendars.default", "answers to gates are due in working days");
+    }
+    let mut document = document();
+    let stop = json!({"kind": "WAREHOUSE_STOP", "respond_within": days, "on_timeout": "REFUSE", "on_lost": "PASS"});
+    set(&mut document, "/rules/1/allow/gates/0", stop);
+    assert_eq!(fault_paths(&document), [""; 0]);
+}
+
+#[test]
+fn a_refund_by_schedule_has_a_schedule() {
+    let at = "rules[0].allow.refund";
+    check("/rules/0/allow/refund", json!("BY_SCHEDULE"), at, "there are no returns.rates");
+    check("/rules/0/allow/refund", json!({"share": "BY_SCHEDULE"}), at, "there are no returns.rates");
+    check("/rules/0/allow/refund", json!({}), &format!("{at}.share"), "is required");
+    check("/rules/0/allow/refund", json!({"share": "HALF"}), &format!("{at}.share"), "FULL, NONE, BY_SCHEDULE");
+    let carrier = json!({"share": "FULL", "return_shipping": "CARRIER"});
+    check("/rules/0/allow/refund", carrier, &format!("{at}.return_shipping"), "BUYER, SELLER");
+    let nothing = json!({"share": "NONE", "outbound_shipping": "SELLER"});
+    check("/rules/0/allow/refund", nothing, &format!("{at}.outbound_shipping"), "where nothing comes back");
+    let unknown = json!({"share": "FULL", "shipping": "SELLER"});
+    check("/rules/0/allow/refund", unknown, &format!("{at}.shipping"), "keys are share, outbound_shipping");
+}
+
+#[test]
+fn a_schedule_of_returns_covers_everything_that_comes_back() {
+    let rates = |rates: Value| json!({"rates": rates});
+    let reason = |reason: &str| json!([{"reason": reason, "percent": 1}, {"percent": 0}]);
+    for (schedule, path, description) in [
+        (json!([]), "", "at least one entry"),
+        (json!([{"received_within": "15d", "percent": 100}]), "[0]", "the last rate is for whatever"),
+        (json!([{"percent": 100}, {"condition": "OPENED", "percent": 50}]), "[1]", "the last rate is for whatever"),
+        (json!([{"percent": 101}]), "[0].percent", "must be from 0 to 100"),
+        (json!([{"percent": -1}]), "[0].percent", "must be from 0 to 100"),
+        (json!([{}]), "[0].percent", "is required"),
+        (json!([{"percent": 1, "days": 3}]), "[0].days", "keys are received_within, condition, reason, percent"),
+        (
+            json!([{"received_within": "0s", "percent": 1}, {"percent": 0}]),
+            "[0].received_within",
+            "longer than nothing",
+        ),
+        (json!([{"condition": "WET", "percent": 1}, {"percent": 0}]), "[0].condition", "UNOPENED, OPENED, DAMAGED"),
+        (json!([{"condition": [], "percent": 1}, {"percent": 0}]), "[0].condition", "at least one entry"),
+        (reason("BORED"), "[0].reason", "BORED is not declared"),
+    ] {
+        let path = format!("returns.rates{path}");
+        let mut document = document();
+        set(&mut document, "/returns", rates(schedule.clone()));
+        let faults = fault_paths(&document);
+        // A rate that takes all makes the next one unreachable as well, which is said too.
+        assert_eq!(faults.first(), Some(&path), "{schedule} has {faults:?}");
+        let found = parse(&document.to_string()).unwrap_err();
+        assert!(found[0].description.contains(description), "{found:#?}");
+    }
+    check("/returns", json!({"label": "x"}), "returns.label", "keys are rates, without_label");
+    check("/returns", json!({"without_label": ""}), "returns.without_label", "must not be empty");
+}
+
+#[test]
+fn a_rate_that_an_earlier_one_leaves_nothing_to_is_a_fault() {
+    let within = |days: &str| json!({"received_within": days});
+    for (earlier, later, takes_all) in [
+        (json!({}), within("5d"), true),
+        (within("5d"), within("5d"), true),
+        (within("5d"), within("4d"), true),
+        (within("5d"), within("6d"), false),
+        (within("5d"), json!({"condition": "OPENED"}), false),
+        (json!({"condition": ["OPENED", "DAMAGED"]}), json!({"condition": "OPENED"}), true),
+        (json!({"condition": "OPENED"}), json!({"condition": ["OPENED", "DAMAGED"]}), false),
+        (json!({"reason": "CHANGED_MIND"}), json!({"reason": "CHANGED_MIND", "condition": "OPENED"}), true),
+        (json!({"reason": "CHANGED_MIND"}), json!({"condition": "OPENED"}), false),
+    ] {
+        let mut rates = vec![earlier, later, json!({})];
+        for (percent, rate) in rates.iter_mut().enumerate() {
+            rate["percent"] = json!(percent);
+        }
+        let mut document = document();
+        set(&mut document, "/returns", json!({"rates": rates}));
+        let faults = fault_paths(&document);
+        assert_eq!(faults.contains(&"returns.rates[1]".to_owned()), takes_all, "{document:#}");
+    }
+}
+
+#[test]
+fn customs_and_quality_say_what_they_count() {
+    let customs =
+        |units: i64| json!({"identical_units_max": units, "own_delivery": ["CANCEL"], "partner_delivery": ["CANCEL"]});
+    check("/customs", customs(0), "customs.identical_units_max", "must be from 1");
+    check(
+        "/customs",
+        json!({"own_delivery": ["CANCEL"], "partner_delivery": ["CANCEL"]}),
+        "customs.identical_units_max",
+        "is required",
+    );
+    let without = |key: &str, value: Value| {
+        let mut customs = customs(3);
+        customs[key] = value;
+        customs
+    };
+    check("/customs", without("own_delivery", json!([])), "customs.own_delivery", "at least one entry");
+    check("/customs", without("partner_delivery", json!(["CRY"])), "customs.partner_delivery[0]", "CANCEL, INTERCEPT");
+    check("/customs", without("partner_delivery", json!(["CANCEL", "CANCEL"])), "customs.partner_delivery[1]", "twice");
+    check("/customs", without("duty", json!(1)), "customs.duty", "keys are identical_units_max");
+    let quality = |key: &str, value: Value| {
+        let mut quality =
+            json!({"numerator": "COUNTED_CANCELLATIONS", "denominator": "ORDERS_PLACED", "window_days": 7});
+        quality[key] = value;
+        quality
+    };
+    let mut document = document();
+    set(&mut document, "/quality", quality("thresholds", json!([])));
+    assert_eq!(fault_paths(&document), [""; 0]);
+    let threshold = |name: &str, percent: i64| json!({"name": name, "percent": percent});
+    for (key, value, path, description) in [
+        ("numerator", json!("CANCELLATIONS"), ".numerator", "COUNTED_CANCELLATIONS, COUNTED_SHIPMENTS"),
+        ("denominator", json!("ORDERS"), ".denominator", "ORDERS_PLACED, SHIPMENTS_DUE"),
+        ("window_days", json!(0), ".window_days", "must be from 1"),
+        ("lag_days", json!(-1), ".lag_days", "must be from 0"),
+        ("window", json!("7d"), ".window", "keys are numerator, denominator"),
+        ("thresholds", json!([threshold("warning", 1)]), ".thresholds[0].name", "must look like"),
+        ("thresholds", json!([threshold("A", 0)]), ".thresholds[0].percent", "must be from 1 to 100"),
+        ("thresholds", json!([threshold("A", 101)]), ".thresholds[0].percent", "must be from 1 to 100"),
+        ("thresholds", json!([threshold("A", 2), threshold("A", 3)]), ".thresholds[1].name", "twice"),
+        ("thresholds", json!([threshold("A", 2), threshold("B", 2)]), ".thresholds[1].percent", "thresholds ascend"),
+        ("thresholds", json!([{"name": "A"}]), ".thresholds[0].percent", "is required"),
+        ("thresholds", json!([{"name": "A", "percent": 1, "event": true}]), ".thresholds[0].event", "name, percent"),
+    ] {
+        check("/quality", quality(key, value), &format!("quality{path}"), description);
+    }
+    check("/quality", json!({"denominator": "ORDERS_PLACED", "window_days": 7}), "quality.numerator", "is required");
+    check(
+        "/quality",
+        json!({"numerator": "COUNTED_SHIPMENTS", "window_days": 7}),
+        "quality.denominator",
+        "is required",
+    );
+    let no_window = json!({"numerator": "COUNTED_SHIPMENTS", "denominator": "ORDERS_PLACED"});
+    check("/quality", no_window, "quality.window_days", "is required");
+}
+
+#[test]
+fn evidence_comes_from_channels_and_leads_somewhere() {
+    check("/reasons/0/evidence_channels", json!([]), "reasons[0].evidence_channels", "at least one entry");
+    check("/reasons/0/evidence_channels", json!(["chat"]), "reasons[0].evidence_channels[0]", "[A-Z][A-Z0-9_]{0,62}");
+    check("/reasons/0/evidence_channels", json!(["CHAT", "CHAT"]), "reasons[0].evidence_channels[1]", "twice");
+    check("/reasons/0/next_actions", json!(["CRY"]), "reasons[0].next_actions[0]", "CANCEL, INTERCEPT");
+    check("/reasons/0/next_actions", json!(["WAIT", "WAIT"]), "reasons[0].next_actions[1]", "twice");
 }
 
 #[test]
@@ -371,6 +609,12 @@ fn a_rule_that_an_earlier_one_leaves_nothing_to_is_a_fault() {
         (json!({"carrier": {"in_transit_cancel": true}}), json!({"carrier": {"in_transit_cancel": false}}), false),
         (json!({"carrier": {"partner_delivery": true}}), json!({"carrier": {"partner_delivery": true}}), true),
         (json!({"carrier": {"partner_delivery": true}}), json!({"carrier": {"in_transit_cancel": true}}), false),
+        (json!({"carrier": {"return_label": true}}), json!({"carrier": {"return_label": true}}), true),
+        (json!({"carrier": {"return_label": true}}), json!({"carrier": {"return_label": false}}), false),
+        (json!({"carrier": {"return_label": true}}), json!({}), false),
+        (json!({"customs_flagged": true}), json!({"customs_flagged": true}), true),
+        (json!({"customs_flagged": true}), json!({"customs_flagged": false}), false),
+        (json!({"customs_flagged": true}), json!({}), false),
         (ages("1h", "5h"), ages("1h", "5h"), true),
         (ages("1h", "5h"), ages("2h", "4h"), true),
         (ages("1h", "5h"), ages("59m", "5h"), false),

@@ -86,6 +86,8 @@ pub(crate) fn question() -> Question {
         value: 5_000,
         currency: "EUR".to_owned(),
         destination_country: "DE".to_owned(),
-        carrier: CarrierFacts { in_transit_cancel: false, partner_delivery: false },
+        carrier: CarrierFacts::default(),
+        verified_in: None,
+        customs_flagged: false,
     }
 }

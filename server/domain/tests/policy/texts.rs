@@ -3,7 +3,8 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::Fault;
 use belay_domain::policy::{
-    Effect, Notification, Policy, Reason, RefundDue, ShippingRefund, Unpaid, Verification, parse,
+    Customs, Effect, GoodsCondition, NextAction, Notification, Policy, Quality, QualityDenominator, QualityNumerator,
+    QualityThreshold, Reason, RefundDue, ReturnRate, Returns, ShippingRefund, Unpaid, Verification, parse,
 };
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -71,10 +72,33 @@ fn what_is_left_out_is_nothing() {
         fault: Fault::Buyer,
         note_required: false,
         evidence_required: false,
+        evidence_channels: Vec::new(),
         counted: false,
         effects: Vec::new(),
+        next_actions: Vec::new(),
     };
     assert_eq!(policy.reasons[0], expected);
+    assert_eq!(policy.returns, Returns { rates: Vec::new(), without_label: String::new() });
+    assert_eq!((policy.customs, policy.quality), (None, None));
+}
+
+#[test]
+fn a_refund_is_overdue_a_day_after_an_immediate_one_and_at_once_after_working_days() {
+    let calendars = json!({"default": {"time_zone": "UTC", "weekend": []}});
+    for (due, overdue_after, expected) in [
+        (json!("IMMEDIATE"), None, hours(24)),
+        (json!("IMMEDIATE"), Some("0s"), SignedDuration::ZERO),
+        (json!({"working_days": 3}), None, SignedDuration::ZERO),
+        (json!({"working_days": 3}), Some("2d"), hours(48)),
+    ] {
+        let mut document = document();
+        set(&mut document, "/refunds/due", due);
+        set(&mut document, "/refunds/calendars", calendars.clone());
+        if let Some(overdue_after) = overdue_after {
+            set(&mut document, "/refunds/overdue_after", json!(overdue_after));
+        }
+        assert_eq!(policy(&document).refunds.overdue_after, expected);
+    }
 }
 
 #[test]
@@ -86,8 +110,10 @@ fn what_is_written_is_read() {
         "fault": "PLATFORM",
         "note_required": true,
         "evidence_required": true,
+        "evidence_channels": ["CHAT", "SUPPORT"],
         "counted": true,
-        "effects": ["ZERO_STOCK"]
+        "effects": ["ZERO_STOCK"],
+        "next_actions": ["SET_STOCK"]
     });
     for (pointer, value) in [
         ("/source", json!("a page\nof two lines")),
@@ -115,12 +141,65 @@ fn what_is_written_is_read() {
         fault: Fault::Platform,
         note_required: true,
         evidence_required: true,
+        evidence_channels: vec!["CHAT".to_owned(), "SUPPORT".to_owned()],
         counted: true,
         effects: vec![Effect::ZeroStock],
+        next_actions: vec![NextAction::SetStock],
     };
     assert_eq!(policy.reasons[0], expected);
     assert_eq!(policy.refunds.due, RefundDue::Immediate);
     assert_eq!(policy.refunds.shipping, ShippingRefund::WhenShipmentWhollyCancelled);
+}
+
+#[test]
+fn what_is_written_about_returns_customs_and_quality_is_read() {
+    let mut document = document();
+    let rates = json!([
+        {"received_within": "15d", "condition": "UNOPENED", "reason": ["CHANGED_MIND"], "percent": 100},
+        {"condition": ["OPENED", "DAMAGED"], "percent": 50},
+        {"percent": 0}
+    ]);
+    set(&mut document, "/returns", json!({"rates": rates, "without_label": "Ask us."}));
+    let customs =
+        json!({"identical_units_max": 3, "own_delivery": ["CANCEL", "SPLIT_SHIPMENT"], "partner_delivery": ["CANCEL"]});
+    set(&mut document, "/customs", customs);
+    let thresholds = json!([{"name": "WARNING", "percent": 3}, {"name": "EXCEEDED", "percent": 5}]);
+    let quality = json!({
+        "numerator": "COUNTED_SHIPMENTS",
+        "denominator": "SHIPMENTS_DUE",
+        "window_days": 28,
+        "lag_days": 7,
+        "thresholds": thresholds
+    });
+    set(&mut document, "/quality", quality);
+    let policy = policy(&document);
+    let rate = |received_within, condition: &[GoodsCondition], reason: &[&str], percent| ReturnRate {
+        received_within,
+        condition: condition.to_vec(),
+        reason: reason.iter().map(|reason| (*reason).to_owned()).collect(),
+        percent,
+    };
+    let rates = vec![
+        rate(Some(hours(15 * 24)), &[GoodsCondition::Unopened], &["CHANGED_MIND"], 100),
+        rate(None, &[GoodsCondition::Opened, GoodsCondition::Damaged], &[], 50),
+        rate(None, &[], &[], 0),
+    ];
+    assert_eq!(policy.returns, Returns { rates, without_label: "Ask us.".to_owned() });
+    let customs = Customs {
+        identical_units_max: 3,
+        own_delivery: vec![NextAction::Cancel, NextAction::SplitShipment],
+        partner_delivery: vec![NextAction::Cancel],
+    };
+    assert_eq!(policy.customs, Some(customs));
+    let threshold = |name: &str, percent| QualityThreshold { name: name.to_owned(), percent };
+    let quality = Quality {
+        numerator: QualityNumerator::CountedShipments,
+        denominator: QualityDenominator::ShipmentsDue,
+        window_days: 28,
+        lag_days: 7,
+        thresholds: vec![threshold("WARNING", 3), threshold("EXCEEDED", 5)],
+    };
+    assert_eq!(policy.quality, Some(quality));
 }
 
 #[test]

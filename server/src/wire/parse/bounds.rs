@@ -1,7 +1,8 @@
 //! How large anything in a request may be. The protos say the same in words.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
+use belay_domain::order::SHIPMENTS_MAX;
 use jiff::{SignedDuration, Timestamp};
 
 /// Field violations that are told at once.
@@ -15,12 +16,20 @@ pub(crate) const USERNAME_CHARS_MAX: usize = 128;
 pub(crate) const NOTE_CHARS_MAX: usize = 2_000;
 pub(crate) const EVIDENCE_MAX: usize = 10;
 pub(crate) const EVIDENCE_CHARS_MAX: usize = 512;
-/// Of a reason or a payment method.
+/// Of a quote; those that we make are far shorter, and a request takes four times as much in all.
+pub(crate) const QUOTE_CHARS_MAX: usize = 262_144;
+/// Shipments that one is split into.
+pub(crate) const PARCELS: RangeInclusive<usize> = 2..=SHIPMENTS_MAX;
+/// Of a reason, a payment method, or the word that says why.
 pub(crate) const CODE_CHARS_MAX: usize = 63;
 /// Why a provider refused, in its words.
 pub(crate) const FAILURE_CODE_CHARS_MAX: usize = 128;
 pub(crate) const TIME_ZONE_CHARS_MAX: usize = 64;
 pub(crate) const PRESET_CHARS_MAX: usize = 64;
+/// Countries that a carrier has return labels for; there are some 250 countries.
+pub(crate) const RETURN_LABELS_MAX: usize = 300;
+/// Days off in a week, for a calendar must have a day to work on.
+pub(crate) const WEEKEND_DAYS_MAX: usize = 6;
 /// Entries of a page where the caller names no number, and at most.
 pub(crate) const PAGE_SIZE_DEFAULT: u16 = 50;
 pub(crate) const PAGE_SIZE_MAX: u16 = 1_000;
@@ -30,5 +39,8 @@ pub(crate) const CLAIM_DEFAULT: u16 = 10;
 pub(crate) const LEASE_MIN: SignedDuration = SignedDuration::from_secs(10);
 pub(crate) const LEASE_MAX: SignedDuration = SignedDuration::from_mins(15);
 pub(crate) const LEASE_DEFAULT: SignedDuration = SignedDuration::from_secs(60);
+/// How far the manual clock may be moved at once.
+pub(crate) const ADVANCE_MIN: SignedDuration = SignedDuration::from_micros(1);
+pub(crate) const ADVANCE_MAX: SignedDuration = SignedDuration::from_hours(3_660 * 24);
 /// The years 1970 to 2199. What lies outside is a mistake in somebody's units.
 pub(crate) const TIMES: Range<Timestamp> = Timestamp::UNIX_EPOCH..Timestamp::constant(7_258_118_400, 0);

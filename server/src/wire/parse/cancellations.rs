@@ -1,18 +1,20 @@
 //! Requests of the CancellationService.
 
 use belay_domain::cancellation::Path;
-use belay_domain::commands::{Identity, IneligibleUnits, RequestCancellation, Selection};
+use belay_domain::commands::{
+    ApproveCancellation, BoundQuote, Identity, IneligibleUnits, RejectCancellation, RequestCancellation, ResolveIncident,
+    Selection,
+};
 use belay_domain::ids::{ChildKind, OrderId};
-use belay_domain::order::{LINE_QUANTITY_MAX, LINES_MAX};
-use belay_domain::rejection::LineQuantity;
 use belay_proto::v1 as pb;
 use belay_proto::v1::on_behalf_of::Buyer;
 use belay_proto::v1::preview_cancellation_request::Selection as PreviewSelection;
 use belay_proto::v1::request_cancellation_request::Selection as RequestSelection;
 
-use super::bounds::{EMAIL_CHARS_MAX, EVIDENCE_CHARS_MAX, EVIDENCE_MAX, NOTE_CHARS_MAX, USERNAME_CHARS_MAX};
-use super::{Violations, all, child_of, code, distinct, multiline_text, positive, specified, text};
-use crate::wire::identity;
+use super::bounds::{EMAIL_CHARS_MAX, EVIDENCE_CHARS_MAX, EVIDENCE_MAX, QUOTE_CHARS_MAX, USERNAME_CHARS_MAX};
+use super::quantities::line_quantities;
+use super::{Violations, all, child_of, code, distinct, note, required_code, specified, text};
+use crate::wire::{identity, quote};
 
 /// Everything of the request but its store_id, request_id, etag and order_id. `order` is `None` where its id was refused.
 pub(crate) fn request_cancellation(
@@ -28,19 +30,20 @@ pub(crate) fn request_cancellation(
         None => no_selection(v),
     };
     let terms = terms(v, request.reason, &request.paths, request.on_ineligible_units);
-    let note = multiline_text(v, "note", request.note, NOTE_CHARS_MAX);
+    let note = note(v, request.note);
     let evidence = evidence(v, request.evidence);
     let on_behalf_of = on_behalf_of(v, request.on_behalf_of, identity_key);
+    let quote = optional_quote(v, &request.quote);
     let (reason, paths, on_ineligible_units) = terms?;
     Some(RequestCancellation {
         selection: selection?,
         reason,
-        // A note of blanks says nothing.
-        note: note.map(|note| (!note.trim().is_empty()).then_some(note))?,
+        note: note?,
         evidence: evidence?,
         paths,
         on_ineligible_units,
         on_behalf_of: on_behalf_of?,
+        quote: quote?,
     })
 }
 
@@ -68,7 +71,38 @@ pub(crate) fn preview_cancellation(
         paths,
         on_ineligible_units,
         on_behalf_of: on_behalf_of?,
+        quote: None,
     })
+}
+
+pub(crate) fn approve_cancellation(
+    v: &mut Violations,
+    request: pb::ApproveCancellationRequest,
+    cancellation: Option<u32>,
+) -> Option<ApproveCancellation> {
+    let note = note(v, request.note);
+    Some(ApproveCancellation { cancellation: cancellation?, note: note? })
+}
+
+pub(crate) fn reject_cancellation(
+    v: &mut Violations,
+    request: pb::RejectCancellationRequest,
+    cancellation: Option<u32>,
+) -> Option<RejectCancellation> {
+    let code = required_code(v, "code", request.code);
+    let note = note(v, request.note);
+    let evidence = evidence(v, request.evidence);
+    Some(RejectCancellation { cancellation: cancellation?, code: code?, note: note?, evidence: evidence? })
+}
+
+pub(crate) fn resolve_incident(
+    v: &mut Violations,
+    request: pb::ResolveIncidentRequest,
+    incident: Option<u32>,
+) -> Option<ResolveIncident> {
+    let resolution = specified(v, "resolution", request.resolution);
+    let note = note(v, request.note);
+    Some(ResolveIncident { incident: incident?, resolution: resolution?, note: note? })
 }
 
 fn no_selection(v: &mut Violations) -> Option<Selection> {
@@ -77,21 +111,7 @@ fn no_selection(v: &mut Violations) -> Option<Selection> {
 }
 
 fn selected_lines(v: &mut Violations, selection: &pb::LineSelection, order: Option<&OrderId>) -> Option<Selection> {
-    if !(1..=LINES_MAX).contains(&selection.lines.len()) {
-        let count = selection.lines.len();
-        v.add("lines.lines", format!("must have from 1 to {LINES_MAX} entries, has {count}"));
-        return None;
-    }
-    let line_field = |index: usize| format!("lines.lines[{index}].line_id");
-    let lines = all(selection.lines.iter().enumerate().map(|(index, wanted)| {
-        let line = child_of(v, &line_field(index), &wanted.line_id, ChildKind::Line, order);
-        let quantity_field = format!("lines.lines[{index}].quantity");
-        let quantity = positive(v, &quantity_field, wanted.quantity.into(), LINE_QUANTITY_MAX);
-        Some(LineQuantity { line: line?, quantity: quantity? })
-    }));
-    let ids = selection.lines.iter().enumerate();
-    distinct(v, ids.map(|(index, wanted)| (line_field(index), Some(&wanted.line_id))));
-    lines.map(Selection::Lines)
+    line_quantities(v, "lines.lines", &selection.lines, 1, order).map(Selection::Lines)
 }
 
 fn selected_shipment(v: &mut Violations, shipment: &str, order: Option<&OrderId>) -> Option<Selection> {
@@ -130,6 +150,17 @@ fn evidence(v: &mut Violations, evidence: Vec<String>) -> Option<Vec<String>> {
         }
         text(v, &field, reference, EVIDENCE_CHARS_MAX)
     }))
+}
+
+fn optional_quote(v: &mut Violations, text: &str) -> Option<Option<BoundQuote>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let quote = (text.len() <= QUOTE_CHARS_MAX).then(|| quote::read(text)).flatten();
+    if quote.is_none() {
+        v.add("quote", "is no quote that Belay gave out; it must be given back as it is");
+    }
+    quote.map(Some)
 }
 
 /// `Some(None)` where nobody is spoken for.

@@ -2,6 +2,7 @@
 
 use belay_domain::cancellation::CancellationState;
 use belay_domain::ids::OrderId;
+use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::order::OrderState;
 use belay_domain::refund::RefundState;
 use belay_domain::shipment::Stage;
@@ -31,4 +32,12 @@ pub(crate) fn refund_state_filter(v: &mut Violations, state: i32) -> Option<Opti
 
 pub(crate) fn stage_filter(v: &mut Violations, stage: i32) -> Option<Option<Stage>> {
     unspecified_or(v, "stage", stage)
+}
+
+pub(crate) fn incident_state_filter(v: &mut Violations, state: i32) -> Option<Option<IncidentState>> {
+    unspecified_or(v, "state", state)
+}
+
+pub(crate) fn incident_kind_filter(v: &mut Violations, kind: i32) -> Option<Option<IncidentKind>> {
+    unspecified_or(v, "kind", kind)
 }

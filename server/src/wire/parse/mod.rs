@@ -5,9 +5,11 @@
 
 pub(crate) mod bounds;
 pub(crate) mod cancellations;
+pub(crate) mod clock;
 pub(crate) mod fulfillment;
 pub(crate) mod lists;
 pub(crate) mod orders;
+mod quantities;
 pub(crate) mod refunds;
 pub(crate) mod stores;
 
@@ -17,10 +19,10 @@ use belay_domain::ids::{ChildKind, IdError, OrderId};
 use belay_domain::money::{AMOUNT_MINOR_MAX, Currency, Money};
 use belay_domain::rejection::FieldViolation;
 use belay_proto::v1 as pb;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use self::bounds::{CODE_CHARS_MAX, TIMES, VIOLATIONS_MAX};
+use self::bounds::{CODE_CHARS_MAX, NOTE_CHARS_MAX, TIMES, VIOLATIONS_MAX};
 use super::Wire;
 
 /// Why a request was not taken.
@@ -180,6 +182,19 @@ fn code(v: &mut Violations, field: &str, text: String) -> Option<Option<String>>
     }
 }
 
+/// The same, and it must be there.
+fn required_code(v: &mut Violations, field: &str, text: String) -> Option<String> {
+    match code(v, field, text)? {
+        Some(code) => Some(code),
+        None => v.refuse(field, "must be given"),
+    }
+}
+
+/// What a person adds in words. A note of blanks says nothing.
+fn note(v: &mut Violations, text: String) -> Option<Option<String>> {
+    multiline_text(v, "note", text, NOTE_CHARS_MAX).map(|note| (!note.trim().is_empty()).then_some(note))
+}
+
 /// A value that must be said.
 fn specified<T: Wire>(v: &mut Violations, field: &str, number: i32) -> Option<T> {
     match T::from_number(number) {
@@ -229,11 +244,18 @@ fn amount_or_zero(v: &mut Violations, field: &str, money: Option<pb::Money>) -> 
 }
 
 fn given_money(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Money> {
+    let money = money_of_its_own(v, field, money);
+    // Where the amount was refused, the request is refused for that.
+    if let Some(Money { currency, .. }) = money {
+        v.currencies_differ |= *v.currency.get_or_insert(currency) != currency;
+    }
+    money
+}
+
+/// Money in any currency, whatever the request's other money is in.
+fn money_of_its_own(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Money> {
     let currency = match Currency::parse(&money.currency_code) {
-        Some(currency) => {
-            v.currencies_differ |= *v.currency.get_or_insert(currency) != currency;
-            Some(currency)
-        }
+        Some(currency) => Some(currency),
         None => v.refuse(&format!("{field}.currency_code"), "must be an ISO 4217 code such as EUR"),
     };
     let minor_units = match money.minor_units {
@@ -253,6 +275,21 @@ pub(crate) fn time(v: &mut Violations, field: &str, at: Option<prost_types::Time
         Ok(at) if TIMES.contains(&at) => Some(Some(at)),
         Ok(_) | Err(_) => v.refuse(field, "must lie in the years 1970 to 2199"),
     }
+}
+
+/// ISO 3166-1 alpha-2; that there is such a country is not checked, for countries come and go.
+fn country(v: &mut Violations, field: &str, code: String) -> Option<String> {
+    let is_country = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    match is_country {
+        true => Some(code),
+        false => v.refuse(field, "must be an ISO 3166-1 alpha-2 code such as DE"),
+    }
+}
+
+/// A length of time that is not negative; `None` where its parts do not agree.
+fn duration(length: prost_types::Duration) -> Option<SignedDuration> {
+    let is_normal = length.seconds >= 0 && (0..1_000_000_000).contains(&length.nanos);
+    is_normal.then(|| SignedDuration::new(length.seconds, length.nanos))
 }
 
 /// Says which entries repeat an earlier one.

@@ -10,8 +10,8 @@ use belay_proto::v1 as pb;
 
 use super::bounds::{EMAIL_CHARS_MAX, PLACE_CHARS_MAX, TITLE_CHARS_MAX, USERNAME_CHARS_MAX};
 use super::{
-    Violations, all, amount, amount_or_zero, code, distinct, given_money, id, optional_id, positive, specified, text,
-    time,
+    Violations, all, amount, amount_or_zero, code, country, distinct, given_money, id, optional_id, positive,
+    specified, text, time,
 };
 use crate::wire::identity;
 
@@ -84,14 +84,10 @@ fn optional_identity(
 
 fn destination(v: &mut Violations, destination: Option<pb::Destination>) -> Option<Destination> {
     let destination = destination.unwrap_or_default();
-    let country = destination.country_code;
-    let is_country = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
-    if !is_country {
-        v.add("destination.country_code", "must be an ISO 3166-1 alpha-2 code such as DE");
-    }
+    let country = country(v, "destination.country_code", destination.country_code);
     let region = text(v, "destination.region", destination.region, PLACE_CHARS_MAX);
     let city = text(v, "destination.city", destination.city, PLACE_CHARS_MAX);
-    Some(Destination { country_code: is_country.then_some(country)?, region: region?, city: city? })
+    Some(Destination { country_code: country?, region: region?, city: city? })
 }
 
 fn lines(v: &mut Violations, lines: Vec<pb::NewLine>) -> Option<Vec<NewLine>> {

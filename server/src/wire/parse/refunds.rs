@@ -6,7 +6,7 @@ use belay_proto::v1 as pb;
 use jiff::SignedDuration;
 
 use super::bounds::{CLAIM_DEFAULT, CLAIM_MAX, FAILURE_CODE_CHARS_MAX, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
-use super::{Violations, ascii_text, given_money, id, optional_id, positive_or, time};
+use super::{Violations, ascii_text, duration, given_money, id, optional_id, positive_or, time};
 
 /// Who claims, how many and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +22,11 @@ pub(crate) fn claim(v: &mut Violations, request: pb::ClaimRefundsRequest) -> Opt
     let lease = match request.lease {
         None => Some(LEASE_DEFAULT),
         Some(lease) => {
-            let is_normal = (0..1_000_000_000).contains(&lease.nanos) && lease.seconds <= LEASE_MAX.as_secs();
-            let length = if is_normal { SignedDuration::new(lease.seconds, lease.nanos) } else { SignedDuration::ZERO };
-            let is_allowed = (LEASE_MIN..=LEASE_MAX).contains(&length);
-            if !is_allowed {
+            let length = duration(lease).filter(|length| (LEASE_MIN..=LEASE_MAX).contains(length));
+            if length.is_none() {
                 v.add("lease", "must be from 10 seconds to 15 minutes");
             }
-            is_allowed.then_some(length)
+            length
         }
     };
     Some(Claim { worker: worker?, count_max: count_max?, lease: lease? })

@@ -1,13 +1,20 @@
 //! Requests of the StoreService and the PolicyService.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use belay_domain::context::{self, ReturnLabel};
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
-use belay_domain::policy::CarrierFacts;
+use belay_domain::policy::Weekday;
+use belay_domain::policy::limits::HOLIDAYS_MAX;
 use belay_proto::v1 as pb;
 use belay_proto::v1::create_store_request::Policy as PolicyChoice;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::bounds::{DISPLAY_NAME_CHARS_MAX, PRESET_CHARS_MAX, TIME_ZONE_CHARS_MAX};
-use super::{Violations, etag, id, text};
+use super::bounds::{
+    DISPLAY_NAME_CHARS_MAX, PRESET_CHARS_MAX, RETURN_LABELS_MAX, TIME_ZONE_CHARS_MAX, WEEKEND_DAYS_MAX,
+};
+use super::{Violations, all, country, distinct, etag, id, money_of_its_own, optional_id, specified, text};
 
 const TIME_ZONE_DEFAULT: &str = "UTC";
 const WAREHOUSE_DEFAULT: &str = "main";
@@ -52,12 +59,41 @@ pub(crate) fn create_store(v: &mut Violations, request: pb::CreateStoreRequest) 
     })
 }
 
+/// Settings as they shall be; what is `None` stays.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreChanges {
+    pub(crate) display_name: Option<String>,
+    pub(crate) time_zone: Option<String>,
+    pub(crate) warehouse: Option<WarehouseId>,
+    pub(crate) carrier: Option<CarrierId>,
+    pub(crate) expected_version: Option<u64>,
+}
+
+/// Everything of the request but its store_id.
+pub(crate) fn update_store(v: &mut Violations, request: pb::UpdateStoreRequest) -> Option<StoreChanges> {
+    let expected_version = etag(v, "etag", &request.etag);
+    let display_name = match request.display_name {
+        name if name.is_empty() => Some(None),
+        name => display_name_of(v, "display_name", name).map(Some),
+    };
+    let time_zone = time_zone_if_given(v, "time_zone", &request.time_zone);
+    let warehouse = optional_id(v, "default_warehouse_id", request.default_warehouse_id, WarehouseId::parse);
+    let carrier = optional_id(v, "default_carrier_id", request.default_carrier_id, CarrierId::parse);
+    Some(StoreChanges {
+        display_name: display_name?,
+        time_zone: time_zone?,
+        warehouse: warehouse?,
+        carrier: carrier?,
+        expected_version: expected_version?,
+    })
+}
+
 /// A carrier as it shall be.
 #[derive(Debug, Clone)]
 pub(crate) struct NewCarrier {
     pub(crate) id: CarrierId,
     pub(crate) display_name: String,
-    pub(crate) facts: CarrierFacts,
+    pub(crate) facts: context::Carrier,
     pub(crate) expected_version: Option<u64>,
 }
 
@@ -69,9 +105,37 @@ pub(crate) fn put_carrier(v: &mut Violations, carrier: Option<pb::Carrier>) -> O
     let carrier_id = id(v, "carrier.carrier_id", carrier.carrier_id, CarrierId::parse);
     let display_name = display_name_of(v, "carrier.display_name", carrier.display_name);
     let expected_version = etag(v, "carrier.etag", &carrier.etag);
-    let facts =
-        CarrierFacts { in_transit_cancel: carrier.in_transit_cancel, partner_delivery: carrier.partner_delivery };
+    let return_labels = return_labels(v, "carrier.return_labels", carrier.return_labels);
+    let facts = context::Carrier {
+        in_transit_cancel: carrier.in_transit_cancel,
+        partner_delivery: carrier.partner_delivery,
+        return_labels: return_labels?,
+    };
     Some(NewCarrier { id: carrier_id?, display_name: display_name?, facts, expected_version: expected_version? })
+}
+
+/// Each in its own currency: a carrier prices a label where it is used.
+fn return_labels(
+    v: &mut Violations,
+    field: &str,
+    labels: Vec<pb::ReturnLabel>,
+) -> Option<BTreeMap<String, ReturnLabel>> {
+    at_most(v, field, labels.len(), RETURN_LABELS_MAX)?;
+    let at = |index: usize| format!("{field}[{index}]");
+    distinct(v, labels.iter().enumerate().map(|(i, label)| (at(i), Some(label.country_code.clone()))));
+    let labels = labels.into_iter().enumerate().map(|(i, label)| {
+        let country = country(v, &format!("{}.country_code", at(i)), label.country_code);
+        let price = match label.price {
+            Some(price) => money_of_its_own(v, &format!("{}.price", at(i)), &price).map(Some),
+            None => Some(None),
+        };
+        Some((country?, ReturnLabel { price: price? }))
+    });
+    all(labels).map(|labels| labels.into_iter().collect())
+}
+
+fn at_most(v: &mut Violations, field: &str, entries: usize, max: usize) -> Option<()> {
+    if entries > max { v.refuse(field, format!("must have at most {max} entries, has {entries}")) } else { Some(()) }
 }
 
 /// A warehouse as it shall be; without a time zone it has the store's.
@@ -80,7 +144,23 @@ pub(crate) struct NewWarehouse {
     pub(crate) id: WarehouseId,
     pub(crate) display_name: String,
     pub(crate) time_zone: Option<String>,
+    pub(crate) country_code: Option<String>,
+    pub(crate) days_off: DaysOff,
     pub(crate) expected_version: Option<u64>,
+}
+
+/// When nobody works at a warehouse.
+#[derive(Debug, Clone)]
+pub(crate) struct DaysOff {
+    pub(crate) weekend: BTreeSet<Weekday>,
+    pub(crate) holidays: BTreeSet<Date>,
+}
+
+impl DaysOff {
+    /// Where nobody says otherwise.
+    pub(crate) fn usual() -> Self {
+        Self { weekend: BTreeSet::from([Weekday::Saturday, Weekday::Sunday]), holidays: BTreeSet::new() }
+    }
 }
 
 pub(crate) fn put_warehouse(v: &mut Violations, warehouse: Option<pb::Warehouse>) -> Option<NewWarehouse> {
@@ -90,17 +170,45 @@ pub(crate) fn put_warehouse(v: &mut Violations, warehouse: Option<pb::Warehouse>
     };
     let warehouse_id = id(v, "warehouse.warehouse_id", warehouse.warehouse_id, WarehouseId::parse);
     let display_name = display_name_of(v, "warehouse.display_name", warehouse.display_name);
-    let time_zone = match warehouse.time_zone.as_str() {
-        "" => Some(None),
-        name => time_zone(v, "warehouse.time_zone", name).map(Some),
+    let time_zone = time_zone_if_given(v, "warehouse.time_zone", &warehouse.time_zone);
+    let country_code = match warehouse.country_code {
+        code if code.is_empty() => Some(None),
+        code => country(v, "warehouse.country_code", code).map(Some),
     };
+    let days_off = warehouse.calendar.map_or_else(|| Some(DaysOff::usual()), |calendar| days_off(v, calendar));
     let expected_version = etag(v, "warehouse.etag", &warehouse.etag);
     Some(NewWarehouse {
         id: warehouse_id?,
         display_name: display_name?,
         time_zone: time_zone?,
+        country_code: country_code?,
+        days_off: days_off?,
         expected_version: expected_version?,
     })
+}
+
+fn days_off(v: &mut Violations, calendar: pb::WarehouseCalendar) -> Option<DaysOff> {
+    const WEEKEND: &str = "warehouse.calendar.weekend";
+    const HOLIDAYS: &str = "warehouse.calendar.holidays";
+    let weekend = at_most(v, WEEKEND, calendar.weekend.len(), WEEKEND_DAYS_MAX).and_then(|()| {
+        let at = |index: usize| format!("{WEEKEND}[{index}]");
+        distinct(v, calendar.weekend.iter().enumerate().map(|(i, day)| (at(i), Some(*day))));
+        all(calendar.weekend.iter().enumerate().map(|(i, day)| specified(v, &at(i), *day)))
+    });
+    let holidays = at_most(v, HOLIDAYS, calendar.holidays.len(), HOLIDAYS_MAX).and_then(|()| {
+        let at = |index: usize| format!("{HOLIDAYS}[{index}]");
+        distinct(v, calendar.holidays.iter().enumerate().map(|(i, day)| (at(i), Some(day))));
+        all(calendar.holidays.iter().enumerate().map(|(i, day)| date(v, &at(i), day)))
+    });
+    Some(DaysOff { weekend: weekend?.into_iter().collect(), holidays: holidays?.into_iter().collect() })
+}
+
+fn date(v: &mut Violations, field: &str, text: &str) -> Option<Date> {
+    // jiff reads a date out of a longer text too, where the rest would be lost in silence.
+    match text.parse().ok().filter(|date: &Date| date.to_string() == text) {
+        Some(date) => Some(date),
+        None => v.refuse(field, "must be a date such as 2026-12-25"),
+    }
 }
 
 /// A policy version's number; `None` for 0.
@@ -122,6 +230,10 @@ fn display_name_of(v: &mut Violations, field: &str, name: String) -> Option<Stri
         return None;
     }
     Some(name)
+}
+
+fn time_zone_if_given(v: &mut Violations, field: &str, name: &str) -> Option<Option<String>> {
+    if name.is_empty() { Some(None) } else { time_zone(v, field, name).map(Some) }
 }
 
 /// An IANA time zone that this server knows, in its own spelling.

@@ -1,13 +1,18 @@
 //! Stores, carriers, warehouses and policies.
 
+use belay_domain::ids::StoreId;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use crate::db::carriers::Carrier;
-use crate::db::policies::{Activation, StoredPolicy};
+use crate::db::policies::{Activation, PolicyHead, StoredPolicy};
 use crate::db::stores::Store;
 use crate::db::warehouses::Warehouse;
-use crate::wire::values::{count, etag, time};
+use crate::wire::Wire as _;
+use crate::wire::values::{count, etag, money, time};
+
+/// How many of a version's activations are shown, the latest.
+const ACTIVATIONS_MAX: usize = 100;
 
 /// `activations` are the store's, earliest first.
 pub(crate) fn store(store: &Store, activations: &[Activation], now: Timestamp) -> pb::Store {
@@ -25,12 +30,17 @@ pub(crate) fn store(store: &Store, activations: &[Activation], now: Timestamp) -
 }
 
 pub(crate) fn carrier(carrier: &Carrier) -> pb::Carrier {
+    let labels = carrier.facts.return_labels.iter().map(|(country, label)| pb::ReturnLabel {
+        country_code: country.clone(),
+        price: label.price.map(|price| money(price.currency, price.minor_units)),
+    });
     pb::Carrier {
         carrier_id: carrier.id.to_string(),
         display_name: carrier.display_name.clone(),
         in_transit_cancel: carrier.facts.in_transit_cancel,
         partner_delivery: carrier.facts.partner_delivery,
         etag: etag(carrier.version),
+        return_labels: labels.collect(),
     }
 }
 
@@ -40,21 +50,53 @@ pub(crate) fn warehouse(warehouse: &Warehouse) -> pb::Warehouse {
         display_name: warehouse.display_name.clone(),
         time_zone: warehouse.time_zone.clone(),
         etag: etag(warehouse.version),
+        country_code: warehouse.country_code.clone().unwrap_or_default(),
+        calendar: Some(pb::WarehouseCalendar {
+            weekend: warehouse.weekend.iter().map(|day| day.number()).collect(),
+            holidays: warehouse.holidays.iter().map(ToString::to_string).collect(),
+        }),
     }
 }
 
 /// `activations` are the store's, earliest first.
 pub(crate) fn policy(policy: &StoredPolicy, activations: &[Activation], now: Timestamp) -> pb::Policy {
+    let head = PolicyHead { version: policy.version, name: policy.name.clone(), create_time: policy.create_time };
+    let head = policy_head(&policy.store, &head, activations, now);
+    pb::Policy { document: policy.document.clone(), ..head }
+}
+
+/// The same without its document.
+pub(crate) fn policy_head(
+    store: &StoreId,
+    policy: &PolicyHead,
+    activations: &[Activation],
+    now: Timestamp,
+) -> pb::Policy {
     let (state, effective_time) = policy_state(policy.version, activations, now);
     pb::Policy {
-        store_id: policy.store.to_string(),
+        store_id: store.to_string(),
         version: count(policy.version),
         name: policy.name.clone(),
-        document: policy.document.clone(),
+        document: String::new(),
         state: state.into(),
         create_time: Some(time(policy.create_time)),
         effective_time: effective_time.map(time),
+        activations: activations_of(policy.version, activations),
     }
+}
+
+/// Each ends where the store's next one begins; the latest first.
+fn activations_of(version: u32, activations: &[Activation]) -> Vec<pb::PolicyActivation> {
+    let ends = activations.iter().skip(1).map(|next| Some(next.effective_time)).chain([None]);
+    let mine = activations.iter().zip(ends).filter(|(activation, _)| activation.version == version);
+    let shown = mine.map(|(activation, end)| pb::PolicyActivation {
+        effective_time: Some(time(activation.effective_time)),
+        end_time: end.map(time),
+    });
+    let mut shown: Vec<pb::PolicyActivation> = shown.collect();
+    shown.reverse();
+    shown.truncate(ACTIVATIONS_MAX);
+    shown
 }
 
 /// The activation that decides now: the last one whose time has come.
@@ -77,6 +119,25 @@ fn policy_state(version: u32, activations: &[Activation], now: Timestamp) -> (pb
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_activation_ends_where_the_next_one_begins() {
+        let at = |second| Timestamp::new(second, 0).unwrap();
+        let activation = |(second, version)| Activation { effective_time: at(second), version };
+        let shown = |begin, end: Option<i64>| pb::PolicyActivation {
+            effective_time: Some(time(at(begin))),
+            end_time: end.map(|end| time(at(end))),
+        };
+        let activations = [(10, 1), (20, 2), (30, 1)].map(activation);
+        assert_eq!(activations_of(1, &activations), [shown(30, None), shown(10, Some(20))]);
+        assert_eq!(activations_of(2, &activations), [shown(20, Some(30))]);
+        assert_eq!(activations_of(3, &activations), []);
+        let max = i64::try_from(ACTIVATIONS_MAX).unwrap();
+        let many: Vec<Activation> = (1..=max + 1).map(|second| activation((second, 1))).collect();
+        assert_eq!(activations_of(1, &many[1..]).len(), ACTIVATIONS_MAX);
+        let of_all = activations_of(1, &many);
+        assert_eq!((of_all.len(), &of_all[0]), (ACTIVATIONS_MAX, &shown(max + 1, None)));
+    }
 
     #[test]
     fn a_version_is_draft_scheduled_active_superseded_in_its_turn() {

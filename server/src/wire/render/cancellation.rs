@@ -1,17 +1,23 @@
 //! A cancellation with its parts and gates.
 
 use belay_domain::actor::Actor;
-use belay_domain::cancellation::{Cancellation, Gate, GateKind, Part};
-use belay_domain::ids::ChildKind;
+use belay_domain::cancellation::{
+    Cancellation, Gate, GateAnswer, GateKind, GateState, LabelState, Part, PartState, Path,
+};
+use belay_domain::commands::PreviewedGate;
+use belay_domain::context::StoreFacts;
+use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::order::{Order, PAYMENT_EXPIRED};
-use belay_domain::policy::{GateSpec, OnTimeout};
+use belay_domain::policy::{GateSpec, OnTimeout, Wait};
+use belay_domain::shipment::Stage;
 use belay_proto::v1 as pb;
+use belay_proto::v1::gate_preview::RespondWithin;
 
 use crate::wire::Wire;
 use crate::wire::enums::numbers;
-use crate::wire::values::{count, duration, line_quantities, refund_amount, time};
+use crate::wire::values::{count, deductions, duration, line_quantities, line_quantity, refund_amount, time};
 
-pub(crate) fn cancellation(order: &Order, cancellation: &Cancellation) -> pb::Cancellation {
+pub(crate) fn cancellation(order: &Order, store: &StoreFacts, cancellation: &Cancellation) -> pb::Cancellation {
     let refunds = || order.refunds.iter().filter(|refund| refund.cancellation == Some(cancellation.number));
     pb::Cancellation {
         cancellation_id: ChildKind::Cancellation.id(&order.id, cancellation.number),
@@ -27,13 +33,15 @@ pub(crate) fn cancellation(order: &Order, cancellation: &Cancellation) -> pb::Ca
         effects: numbers(&cancellation.effects),
         requester: Some(actor(&cancellation.requester)),
         submitted_by: Some(actor(&cancellation.submitted_by)),
-        parts: cancellation.parts.iter().map(|each| part(order, each)).collect(),
+        parts: cancellation.parts.iter().map(|each| part(order, store, cancellation, each)).collect(),
         expected_refund: Some(refund_amount(order.currency, cancellation.expected_refund())),
         refund_ids: refunds().map(|refund| ChildKind::Refund.id(&order.id, refund.number)).collect(),
         refund_due_by: refunds().map(|refund| refund.due_by).max().map(time),
         policy_version: count(cancellation.policy_version),
         create_time: Some(time(cancellation.create_time)),
         close_time: cancellation.close_time.map(time),
+        next_actions: numbers(&cancellation.next_actions),
+        auto_approved: cancellation.is_auto_approved(),
     }
 }
 
@@ -54,7 +62,10 @@ pub(crate) fn actor(actor: &Actor) -> pb::Actor {
     pb::Actor { role: actor.role.number(), id: actor.id.clone() }
 }
 
-fn part(order: &Order, part: &Part) -> pb::Part {
+fn part(order: &Order, store: &StoreFacts, of: &Cancellation, part: &Part) -> pb::Part {
+    let policy = store.policies.version(of.policy_version);
+    let has_no_label = part.label == Some(LabelState::UnavailableInRegion);
+    let instructions = policy.filter(|_| has_no_label).map(|policy| policy.returns.without_label.clone());
     pb::Part {
         shipment_id: ChildKind::Shipment.id(&order.id, part.shipment),
         path: part.path.number(),
@@ -62,13 +73,47 @@ fn part(order: &Order, part: &Part) -> pb::Part {
         rule: part.rule.clone().unwrap_or_default(),
         refused_reason: part.refused_reason.clone().unwrap_or_default(),
         contents: line_quantities(&order.id, &part.units),
-        gates: part.gates.iter().map(gate).collect(),
+        gates: part.gates.iter().map(|each| gate(&order.id, each)).collect(),
         expected_refund: Some(refund_amount(order.currency, part.refund)),
         next_actions: numbers(&part.next_actions),
+        deductions: Some(deductions(order.currency, part.deductions)),
+        label: part.label.map_or(0, Wire::number),
+        label_instructions: instructions.unwrap_or_default(),
+        receipt: part.receipt.map(|receipt| pb::Receipt {
+            condition: receipt.condition.number(),
+            receive_time: Some(time(receipt.receive_time)),
+        }),
+        effects: numbers(&part.effects),
+        return_state: return_state(order, part).into(),
     }
 }
 
-fn gate(gate: &Gate) -> pb::Gate {
+/// How far goods are on their way back, by what is known of their parcel.
+fn return_state(order: &Order, part: &Part) -> pb::ReturnState {
+    match part.path {
+        Path::Cancel | Path::Intercept => return pb::ReturnState::Unspecified,
+        Path::RefuseDelivery | Path::ReturnUnopened | Path::ReturnOpened => {}
+    }
+    if part.receipt.is_some() {
+        return pb::ReturnState::Received;
+    }
+    match part.state {
+        PartState::Waiting | PartState::Cancelled => {}
+        PartState::Refused | PartState::Withdrawn => return pb::ReturnState::Unspecified,
+    }
+    let awaits_consent =
+        |gate: &Gate| gate.spec.kind.is_consent() && matches!(gate.state, GateState::Queued | GateState::Open);
+    let is_turned = |stage: Stage| matches!(stage, Stage::Returning | Stage::Returned);
+    if part.gates.iter().any(awaits_consent) {
+        pb::ReturnState::Unspecified
+    } else if order.shipment(part.shipment).is_some_and(|shipment| is_turned(shipment.stage)) {
+        pb::ReturnState::Returning
+    } else {
+        pb::ReturnState::Authorised
+    }
+}
+
+fn gate(order: &OrderId, gate: &Gate) -> pb::Gate {
     pb::Gate {
         kind: gate.spec.kind.number(),
         party: party(gate.spec.kind).into(),
@@ -78,17 +123,36 @@ fn gate(gate: &Gate) -> pb::Gate {
         on_timeout: on_timeout(&gate.spec),
         on_dispatch: gate.spec.on_dispatch.number(),
         on_lost: gate.spec.on_lost.number(),
+        answer: gate.answer.as_ref().map(|answer| gate_answer(order, answer)),
+        remind_time: gate.remind_at.map(time),
+        close_time: gate.close_time.map(time),
     }
 }
 
-pub(super) fn gate_preview(spec: &GateSpec) -> pb::GatePreview {
+fn gate_answer(order: &OrderId, answer: &GateAnswer) -> pb::GateAnswer {
+    pb::GateAnswer {
+        by: Some(actor(&answer.by)),
+        code: answer.code.clone().unwrap_or_default(),
+        note: answer.note.clone().unwrap_or_default(),
+        evidence: answer.evidence.clone(),
+        stage_seen: answer.stage_seen.map_or(0, Wire::number),
+        put_back: answer.put_back.iter().map(|quantity| line_quantity(order, *quantity)).collect(),
+    }
+}
+
+pub(super) fn gate_preview(PreviewedGate { spec, respond_by }: &PreviewedGate) -> pb::GatePreview {
     pb::GatePreview {
         kind: spec.kind.number(),
         party: party(spec.kind).into(),
-        respond_within: spec.respond_within.map(duration),
+        respond_within: spec.respond_within.map(|wait| match wait {
+            Wait::Time(length) => RespondWithin::Duration(duration(length)),
+            Wait::CalendarDays(days) => RespondWithin::CalendarDays(count(days)),
+            Wait::WorkingDays(days) => RespondWithin::WorkingDays(count(days)),
+        }),
         on_timeout: on_timeout(spec),
         on_dispatch: spec.on_dispatch.number(),
         on_lost: spec.on_lost.number(),
+        respond_by: respond_by.map(time),
     }
 }
 
@@ -102,6 +166,6 @@ pub(crate) fn party(kind: GateKind) -> pb::Party {
         GateKind::SellerConsent => pb::Party::Seller,
         GateKind::SupportReview => pb::Party::Support,
         GateKind::WarehouseStop | GateKind::ParcelReceipt => pb::Party::Warehouse,
-        GateKind::CarrierIntercept => pb::Party::Carrier,
+        GateKind::CarrierIntercept | GateKind::LossConfirmation => pb::Party::Carrier,
     }
 }

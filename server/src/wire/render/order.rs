@@ -1,4 +1,4 @@
-//! An order with its payments, shipments, refunds and incidents.
+//! An order with its payments, refunds and incidents.
 
 use belay_domain::actor::Actor;
 use belay_domain::commands::{self, DirectCancellation};
@@ -8,14 +8,15 @@ use belay_domain::incident::Incident;
 use belay_domain::order::{Line, Order};
 use belay_domain::payment::Payment;
 use belay_domain::refund::{Refund, RefundKind, RefundState};
-use belay_domain::shipment::Shipment;
 use belay_domain::units::UnitSet;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::cancellation;
+use super::cancellation::actor;
+use super::{cancellation, shipment};
 use crate::wire::Wire;
+use crate::wire::enums::numbers;
 use crate::wire::values::{count, etag, money, refund_amount, time};
 
 /// The whole order as it stands, with what its buyer may do at `now`.
@@ -50,8 +51,8 @@ pub(crate) fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Or
         }),
         totals: Some(totals(order)),
         payments: order.payments.iter().map(|each| payment(order, each)).collect(),
-        shipments: order.shipments.iter().map(|each| shipment(order, each)).collect(),
-        cancellations: order.cancellations.iter().map(|each| cancellation(order, each)).collect(),
+        shipments: order.shipments.iter().map(|each| shipment(order, store, each)).collect(),
+        cancellations: order.cancellations.iter().map(|each| cancellation(order, store, each)).collect(),
         refunds: order.refunds.iter().map(|each| refund(order, each)).collect(),
         incidents: order.incidents.iter().map(|each| incident(order, each)).collect(),
         policy_version: count(order.policy_version),
@@ -59,6 +60,7 @@ pub(crate) fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Or
         update_time: Some(time(order.update_time)),
         pay_by: Some(time(order.pay_by)),
         paid_time: order.paid_time.map(time),
+        verifying_until: order.verified_at.map(time),
     }
 }
 
@@ -134,35 +136,6 @@ fn payment(order: &Order, payment: &Payment) -> pb::Payment {
     }
 }
 
-pub(crate) fn shipment(order: &Order, shipment: &Shipment) -> pb::Shipment {
-    let cancelled = shipment.units.intersection(&order.cancelled_units());
-    let content = |number| {
-        let line = order.line(number)?;
-        Some(pb::ShipmentContent {
-            line_id: ChildKind::Line.id(&order.id, number),
-            sku: line.sku.to_string(),
-            quantity: count(shipment.units.count_of(number)),
-            cancelled_quantity: count(cancelled.count_of(number)),
-        })
-    };
-    pb::Shipment {
-        shipment_id: ChildKind::Shipment.id(&order.id, shipment.number),
-        order_id: order.id.to_string(),
-        warehouse_id: shipment.warehouse.to_string(),
-        carrier_id: shipment.carrier.to_string(),
-        stage: shipment.stage.number(),
-        fence: shipment.fence.into(),
-        tracking_number: shipment.tracking_number.as_ref().map(ToString::to_string).unwrap_or_default(),
-        contents: shipment.units.lines().filter_map(content).collect(),
-        // Shipments are planned with the order.
-        create_time: Some(time(order.create_time)),
-        dispatch_time: shipment.dispatch_time.map(time),
-        deliver_time: shipment.deliver_time.map(time),
-        update_time: Some(time(shipment.update_time)),
-        order_etag: etag(order.version),
-    }
-}
-
 pub(crate) fn refund(order: &Order, refund: &Refund) -> pb::Refund {
     let payment = order.payment(refund.payment);
     let cancellation = refund.cancellation.map(|number| ChildKind::Cancellation.id(&order.id, number));
@@ -184,10 +157,13 @@ pub(crate) fn refund(order: &Order, refund: &Refund) -> pb::Refund {
         worker_id: refund.worker.as_ref().map(ToString::to_string).unwrap_or_default(),
         lease_until: refund.lease_until.map(time),
         ask_provider_first: refund.state == RefundState::Unknown,
+        overdue: refund.overdue,
+        retry_of_id: refund.retry_of.map(|number| ChildKind::Refund.id(&order.id, number)).unwrap_or_default(),
     }
 }
 
-fn incident(order: &Order, incident: &Incident) -> pb::Incident {
+pub(crate) fn incident(order: &Order, incident: &Incident) -> pb::Incident {
+    let cancellation = incident.cancellation.map(|number| ChildKind::Cancellation.id(&order.id, number));
     pb::Incident {
         incident_id: ChildKind::Incident.id(&order.id, incident.number),
         order_id: order.id.to_string(),
@@ -196,6 +172,11 @@ fn incident(order: &Order, incident: &Incident) -> pb::Incident {
         subject_id: subject_id(order, incident),
         create_time: Some(time(incident.create_time)),
         resolve_time: incident.resolve_time.map(time),
+        cancellation_id: cancellation.unwrap_or_default(),
+        resolution: incident.resolution.map_or(0, Wire::number),
+        resolved_by: incident.resolved_by.as_ref().map(actor),
+        note: incident.note.clone().unwrap_or_default(),
+        allowed_resolutions: numbers(&commands::allowed_resolutions(order, incident)),
     }
 }
 

@@ -1,18 +1,19 @@
 //! What a RequestCancellation would come to.
 
-use belay_domain::commands::{Preview, PreviewedPath, PreviewedVerdict, RequestCancellation};
+use belay_domain::commands::{Preview, PreviewedGate, PreviewedPath, PreviewedVerdict, RequestCancellation};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;
-use belay_domain::policy::{GateSpec, Policy, RefundDue};
+use belay_domain::policy::{Policy, RefundDue};
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::cancellation::gate_preview;
 use crate::wire::Wire;
 use crate::wire::enums::numbers;
+use crate::wire::quote;
 use crate::wire::refusals::{About, refusals};
-use crate::wire::values::{count, etag, line_quantities, refund_amount, time};
+use crate::wire::values::{count, deductions, etag, line_quantities, refund_amount, time};
 
 /// `now` is the moment for which the preview holds.
 pub(crate) fn preview(
@@ -24,12 +25,12 @@ pub(crate) fn preview(
 ) -> pb::PreviewCancellationResponse {
     let policy = store.policies.version(preview.policy_version);
     let reason = request.reason.as_deref().and_then(|code| policy?.reason(code));
-    let about = About { order: order.id.clone(), shipment: None, request_id: None };
+    let about = About { order: order.id.clone(), child: None, request_id: None };
     let allowed = preview.refusals.is_empty();
     // The last of the refund is due when the slowest of the chosen paths lets its clock start.
     let chosen = chosen_paths(preview, request);
-    let due = |gates: &[GateSpec]| policy.map(|policy| refund_due(policy, gates, preview.refund_due_by));
-    let gates: Vec<GateSpec> = chosen.iter().flat_map(|path| gates_of(path)).cloned().collect();
+    let due = |gates: &[PreviewedGate]| policy.map(|policy| refund_due(policy, gates, preview.refund_due_by));
+    let gates: Vec<PreviewedGate> = chosen.iter().flat_map(|path| gates_of(path)).cloned().collect();
     pb::PreviewCancellationResponse {
         allowed,
         refusals: preview.refusals.iter().flat_map(|rejection| refusals(rejection, &about)).collect(),
@@ -45,11 +46,14 @@ pub(crate) fn preview(
         refund_due: due(&gates).filter(|_| allowed),
         note_required: reason.is_some_and(|reason| reason.note_required),
         evidence_required: reason.is_some_and(|reason| reason.evidence_required),
-        counted: reason.is_some_and(|reason| reason.counted),
-        effects: reason.map(|reason| numbers(&reason.effects)).unwrap_or_default(),
+        counted: preview.counted,
+        effects: numbers(&preview.effects),
         policy_version: count(preview.policy_version),
         order_etag: etag(order.version),
         decide_time: Some(time(now)),
+        next_actions: numbers(&preview.next_actions),
+        quote: preview.quote.as_ref().map(quote::write).unwrap_or_default(),
+        quote_valid_until: preview.quote.as_ref().map(|quote| time(quote.valid_until)),
     }
 }
 
@@ -68,7 +72,7 @@ fn chosen_paths<'a>(preview: &'a Preview, request: &RequestCancellation) -> Vec<
     shipments.into_iter().filter_map(first_allowed).collect()
 }
 
-fn gates_of(path: &PreviewedPath) -> &[GateSpec] {
+fn gates_of(path: &PreviewedPath) -> &[PreviewedGate] {
     match &path.verdict {
         PreviewedVerdict::Allowed { gates, .. } => gates,
         PreviewedVerdict::Denied(_) => &[],
@@ -76,7 +80,7 @@ fn gates_of(path: &PreviewedPath) -> &[GateSpec] {
 }
 
 /// Where somebody has to act first, the clock of the refund starts only then.
-fn refund_due(policy: &Policy, gates: &[GateSpec], due_by: Timestamp) -> pb::RefundDue {
+fn refund_due(policy: &Policy, gates: &[PreviewedGate], due_by: Timestamp) -> pb::RefundDue {
     pb::RefundDue {
         immediate: matches!(policy.refunds.due, RefundDue::Immediate),
         due_by: gates.is_empty().then(|| time(due_by)),
@@ -93,11 +97,15 @@ fn path_option(order: &Order, path: &PreviewedPath, chosen: bool, due: Option<pb
         ..pb::PathOption::default()
     };
     match &path.verdict {
-        PreviewedVerdict::Allowed { gates, refund } => pb::PathOption {
+        PreviewedVerdict::Allowed { gates, refund, label, without_label, available_until } => pb::PathOption {
             allowed: true,
             gates: gates.iter().map(gate_preview).collect(),
-            expected_refund: Some(refund_amount(order.currency, *refund)),
+            expected_refund: Some(refund_amount(order.currency, refund.amounts)),
             refund_due: due,
+            deductions: Some(deductions(order.currency, refund.deductions)),
+            label: label.map_or(0, Wire::number),
+            label_instructions: without_label.clone().unwrap_or_default(),
+            available_until: available_until.map(time),
             ..option
         },
         PreviewedVerdict::Denied(denied) => pb::PathOption {

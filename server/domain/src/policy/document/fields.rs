@@ -9,7 +9,8 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde_json::{Map, Value};
 
 use super::Fault;
-use super::limits::{CODE_CHARS_MAX, DURATION_MAX, FAULTS_MAX};
+use super::limits::{CALENDAR_DAYS_MAX, CODE_CHARS_MAX, DURATION_MAX, FAULTS_MAX, WORKING_DAYS_MAX};
+use crate::policy::Wait;
 
 /// Characters of a wrong value that a fault repeats.
 const QUOTED_CHARS_MAX: usize = 40;
@@ -226,6 +227,12 @@ impl<'a> Node<'a> {
         Some(integer)
     }
 
+    /// A whole number of things.
+    pub(super) fn count(&self, range: RangeInclusive<u32>, faults: &mut Faults) -> Option<u32> {
+        let integer = self.integer(i64::from(*range.start())..=i64::from(*range.end()), faults)?;
+        u32::try_from(integer).ok()
+    }
+
     /// A length of time that may be none at all.
     pub(super) fn duration(&self, faults: &mut Faults) -> Option<SignedDuration> {
         static PARSER: SpanParser = SpanParser::new();
@@ -257,6 +264,26 @@ impl<'a> Node<'a> {
             self.fault("must be longer than nothing", faults);
         }
         (!duration.is_zero()).then_some(duration)
+    }
+
+    /// How long somebody has: a duration, or days that only a calendar can tell the length of.
+    pub(super) fn wait(&self, faults: &mut Faults) -> Option<Wait> {
+        if !self.value.is_object() {
+            return self.positive_duration(faults).map(Wait::Time);
+        }
+        let object = self.object(&["calendar_days", "working_days"], faults)?;
+        match (object.get("calendar_days"), object.get("working_days")) {
+            (Some(days), None) => days.count(1..=CALENDAR_DAYS_MAX, faults).map(Wait::CalendarDays),
+            (None, Some(days)) => days.count(1..=WORKING_DAYS_MAX, faults).map(Wait::WorkingDays),
+            (Some(_), Some(_)) => {
+                self.fault("must have calendar_days or working_days, not both", faults);
+                None
+            }
+            (None, None) => {
+                self.fault("needs calendar_days or working_days", faults);
+                None
+            }
+        }
     }
 
     pub(super) fn date(&self, faults: &mut Faults) -> Option<jiff::civil::Date> {

@@ -1,10 +1,25 @@
-//! Finds rules that can never match, because an earlier one matches all that they match. The first match wins, so such a rule
-//! is a mistake of its author, most often of order.
+//! Finds rules and rates that can never match, because an earlier one matches all that they match. The first match wins, so
+//! such a one is a mistake of its author, most often of order.
 //!
 //! One earlier rule is compared with one later rule. What several earlier rules take away together is not looked for.
 
 use super::fields::Faults;
-use crate::policy::{AgeBound, Condition, Rule};
+use crate::policy::{AgeBound, Condition, ReturnRate, Rule};
+
+/// Each rate with where it stands.
+pub(super) fn find_unreachable_rates(rates: &[(String, ReturnRate)], faults: &mut Faults) {
+    for (index, (path, rate)) in rates.iter().enumerate() {
+        if let Some((at, _)) = rates.iter().take(index).find(|(_, earlier)| covers_rate(earlier, rate)) {
+            faults.add(path, format!("can never match: {at} comes first and matches all of it"));
+        }
+    }
+}
+
+fn covers_rate(earlier: &ReturnRate, later: &ReturnRate) -> bool {
+    covers_until(earlier.received_within, later.received_within)
+        && covers_list(&earlier.condition, &later.condition)
+        && covers_list(&earlier.reason, &later.reason)
+}
 
 /// Each rule with where it stands.
 pub(super) fn find_unreachable(rules: &[(String, Rule)], faults: &mut Faults) {
@@ -30,6 +45,8 @@ fn covers(earlier: &Condition, later: &Condition) -> bool {
         && covers_list(&earlier.destination_country, &later.destination_country)
         && covers_flag(earlier.in_transit_cancel, later.in_transit_cancel)
         && covers_flag(earlier.partner_delivery, later.partner_delivery)
+        && covers_flag(earlier.return_label, later.return_label)
+        && covers_flag(earlier.customs_flagged, later.customs_flagged)
 }
 
 /// An empty list matches everything.

@@ -1,14 +1,30 @@
 //! The reasons that a document declares: why a cancellation may be asked, and by whom.
 
-use super::WISHERS;
 use super::fields::{Faults, Node, Object, distinct};
-use super::limits::REASONS_MAX;
+use super::limits::{EVIDENCE_CHANNELS_MAX, REASONS_MAX};
+use super::{WISHERS, next_actions};
 use crate::actor::Role;
-use crate::cancellation::Fault;
+use crate::cancellation::{Fault, PARCEL_RETURNED};
 use crate::order::PAYMENT_EXPIRED;
-use crate::policy::{Effect, Reason};
+use crate::policy::{Effect, NextAction, Reason};
 
-const KEYS: &[&str] = &["code", "actors", "fault", "note_required", "evidence_required", "counted", "effects"];
+const KEYS: &[&str] = &[
+    "code",
+    "actors",
+    "fault",
+    "note_required",
+    "evidence_required",
+    "evidence_channels",
+    "counted",
+    "effects",
+    "next_actions",
+];
+
+/// Reasons that Belay itself gives, and in whose name.
+const RESERVED: &[(&str, Role, &str)] = &[
+    (PAYMENT_EXPIRED, Role::System, "a deadline passed"),
+    (PARCEL_RETURNED, Role::Carrier, "a parcel came home by itself"),
+];
 
 /// The codes that rules may name. A reason that is faulty otherwise still declares its code: its rules are not at fault.
 pub(super) fn codes(node: &Node<'_>) -> Vec<String> {
@@ -51,6 +67,14 @@ fn reason(object: &Object<'_>, code: Option<String>, faults: &mut Faults) -> Opt
     let evidence_required = object.get("evidence_required").and_then(|node| node.boolean(faults));
     let counted = object.get("counted").and_then(|node| node.boolean(faults));
     let effects = object.get("effects").map(|node| effects(&node, faults));
+    let evidence_channels = object.get("evidence_channels").map(|node| {
+        let entries = node.filled_list(EVIDENCE_CHANNELS_MAX, faults);
+        distinct(&entries, faults, Node::code)
+    });
+    let next_actions = object.get("next_actions").map(|node| {
+        let entries = node.list(NextAction::ALL.len(), faults);
+        next_actions(&entries, faults)
+    });
     let reason = Reason {
         code: code?,
         actors: actors?,
@@ -59,12 +83,10 @@ fn reason(object: &Object<'_>, code: Option<String>, faults: &mut Faults) -> Opt
         evidence_required: evidence_required.unwrap_or(false),
         counted: counted.unwrap_or(false),
         effects: effects.unwrap_or_default(),
-        evidence_channels: Vec::new(),
-        next_actions: Vec::new(),
+        evidence_channels: evidence_channels.unwrap_or_default(),
+        next_actions: next_actions.unwrap_or_default(),
     };
-    if reason.code == PAYMENT_EXPIRED {
-        check_payment_expired(object, &reason, faults);
-    }
+    check_reserved(object, &reason, faults);
     Some(reason)
 }
 
@@ -80,17 +102,18 @@ fn effects(node: &Node<'_>, faults: &mut Faults) -> Vec<Effect> {
     effects
 }
 
-/// Belay itself gives this reason when a deadline passes, and has nothing to say besides.
-fn check_payment_expired(object: &Object<'_>, reason: &Reason, faults: &mut Faults) {
-    if reason.actors != [Role::System] {
-        let description =
-            format!("must be [SYSTEM]: {PAYMENT_EXPIRED} says that a deadline passed, not what somebody wishes");
+/// A reason that Belay itself gives says what happened, not what somebody wishes, and there is nobody to say more.
+fn check_reserved(object: &Object<'_>, reason: &Reason, faults: &mut Faults) {
+    let Some((code, role, event)) = RESERVED.iter().find(|(code, ..)| *code == reason.code) else { return };
+    if reason.actors != [*role] {
+        let description = format!("must be [{role}]: {code} says that {event}, not what somebody wishes");
         faults.add(&format!("{}.actors", object.path), description);
     }
     for (key, is_required) in [("note_required", reason.note_required), ("evidence_required", reason.evidence_required)]
     {
         if is_required {
-            faults.add(&format!("{}.{key}", object.path), "must be false: SYSTEM gives neither note nor evidence");
+            let description = format!("must be false: Belay gives {code} with neither note nor evidence");
+            faults.add(&format!("{}.{key}", object.path), description);
         }
     }
 }

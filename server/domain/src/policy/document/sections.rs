@@ -1,17 +1,27 @@
-//! The sections of a document that are about time and money: unpaid orders, verification, preparation, labels, refunds.
+//! The sections of a document around its rules: unpaid orders, verification, preparation, labels, refunds, customs, quality.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use super::fields::{Faults, Node, distinct, is_country};
-use super::limits::{CALENDARS_MAX, CONDITION_ENTRIES_MAX, HOLIDAYS_MAX, LABEL_CHARS_MAX, WORKING_DAYS_MAX};
+use super::fields::{Faults, Node, Object, distinct, is_country};
+use super::limits::{
+    CALENDARS_MAX, CONDITION_ENTRIES_MAX, HOLIDAYS_MAX, IDENTICAL_UNITS_MAX, LABEL_CHARS_MAX, QUALITY_DAYS_MAX,
+    QUALITY_THRESHOLDS_MAX, WORKING_DAYS_MAX,
+};
+use super::next_actions;
 use crate::order::OrderState;
 use crate::policy::calendar::{Calendar, CalendarError, Weekday};
-use crate::policy::{RefundDue, Refunds, ShippingRefund, Unpaid, Verification};
+use crate::policy::{
+    Customs, NextAction, Quality, QualityDenominator, QualityNumerator, QualityThreshold, RefundDue, Refunds,
+    ShippingRefund, Unpaid, Verification,
+};
 
 /// The calendar of the countries that have none of their own.
 const DEFAULT_CALENDAR: &str = "default";
+
+/// After an immediate refund, where the document does not say: a provider takes its time.
+const IMMEDIATE_OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) fn unpaid(node: &Node<'_>, faults: &mut Faults) -> Option<Unpaid> {
     let object = node.object(&["expire_after", "in_flight_grace"], faults)?;
@@ -46,23 +56,31 @@ pub(super) fn labels(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<OrderStat
     labels
 }
 
-pub(super) fn refunds(node: &Node<'_>, faults: &mut Faults) -> Option<Refunds> {
-    let object = node.object(&["due", "shipping", "calendars"], faults)?;
+/// `gates_count_days` where a gate counts its working days by the default calendar.
+pub(super) fn refunds(node: &Node<'_>, gates_count_days: bool, faults: &mut Faults) -> Option<Refunds> {
+    let object = node.object(&["due", "overdue_after", "shipping", "calendars"], faults)?;
     let due = object.require("due", faults).and_then(|node| refund_due(&node, faults));
+    let overdue_after = object.get("overdue_after").and_then(|node| node.duration(faults));
     let shipping = object.require("shipping", faults).and_then(|node| node.name(ShippingRefund::ALL, faults));
     let calendars_node = object.get("calendars");
     let mut calendars = calendars_node.as_ref().map(|node| calendars(node, faults)).unwrap_or_default();
     let counts_days = matches!(due, Some(RefundDue::WorkingDays(_)));
     // A calendar that is there and cannot be read has its own fault already.
     let names_default = calendars_node.is_some_and(|node| node.has_key(DEFAULT_CALENDAR));
-    if counts_days && !names_default {
+    if (counts_days || gates_count_days) && !names_default {
+        let what = if counts_days { "refunds are" } else { "answers to gates are" };
         let path = format!("{}.calendars.{DEFAULT_CALENDAR}", node.path);
-        faults.add(&path, "is required, because refunds are due in working days");
+        faults.add(&path, format!("is required, because {what} due in working days"));
     }
     let default_calendar = calendars.remove(DEFAULT_CALENDAR).unwrap_or_else(Calendar::monday_to_friday);
+    let due = due?;
+    let usual = match due {
+        RefundDue::Immediate => IMMEDIATE_OVERDUE_AFTER,
+        RefundDue::WorkingDays(_) => SignedDuration::ZERO,
+    };
     Some(Refunds {
-        due: due?,
-        overdue_after: SignedDuration::from_hours(24),
+        due,
+        overdue_after: overdue_after.unwrap_or(usual),
         shipping: shipping?,
         calendars,
         default_calendar,
@@ -78,9 +96,8 @@ fn refund_due(node: &Node<'_>, faults: &mut Faults) -> Option<RefundDue> {
         return None;
     }
     let object = node.object(&["working_days"], faults)?;
-    let range = 1..=i64::from(WORKING_DAYS_MAX);
-    let days = object.require("working_days", faults)?.integer(range, faults)?;
-    u32::try_from(days).ok().map(RefundDue::WorkingDays)
+    let days = object.require("working_days", faults)?.count(1..=WORKING_DAYS_MAX, faults)?;
+    Some(RefundDue::WorkingDays(days))
 }
 
 fn calendars(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<String, Calendar> {
@@ -119,4 +136,59 @@ fn calendar(node: &Node<'_>, faults: &mut Faults) -> Option<Calendar> {
             None
         }
     }
+}
+
+pub(super) fn customs(node: &Node<'_>, faults: &mut Faults) -> Option<Customs> {
+    let object = node.object(&["identical_units_max", "own_delivery", "partner_delivery"], faults)?;
+    let units = object.require("identical_units_max", faults);
+    let identical_units_max = units.and_then(|node| node.count(1..=IDENTICAL_UNITS_MAX, faults));
+    let own_delivery = remedies(&object, "own_delivery", faults);
+    let partner_delivery = remedies(&object, "partner_delivery", faults);
+    Some(Customs {
+        identical_units_max: identical_units_max?,
+        own_delivery: own_delivery?,
+        partner_delivery: partner_delivery?,
+    })
+}
+
+fn remedies(customs: &Object<'_>, key: &str, faults: &mut Faults) -> Option<Vec<NextAction>> {
+    let entries = customs.require(key, faults)?.filled_list(NextAction::ALL.len(), faults);
+    Some(next_actions(&entries, faults))
+}
+
+pub(super) fn quality(node: &Node<'_>, faults: &mut Faults) -> Option<Quality> {
+    let object = node.object(&["numerator", "denominator", "window_days", "lag_days", "thresholds"], faults)?;
+    let numerator = object.require("numerator", faults).and_then(|node| node.name(QualityNumerator::ALL, faults));
+    let denominator = object.require("denominator", faults).and_then(|node| node.name(QualityDenominator::ALL, faults));
+    let window = object.require("window_days", faults);
+    let window_days = window.and_then(|node| node.count(1..=QUALITY_DAYS_MAX, faults));
+    let lag_days = object.get("lag_days").and_then(|node| node.count(0..=QUALITY_DAYS_MAX, faults));
+    let thresholds = object.get("thresholds").map(|node| thresholds(&node, faults));
+    Some(Quality {
+        numerator: numerator?,
+        denominator: denominator?,
+        window_days: window_days?,
+        lag_days: lag_days.unwrap_or(0),
+        thresholds: thresholds.unwrap_or_default(),
+    })
+}
+
+/// Each is crossed after the one before it.
+fn thresholds(node: &Node<'_>, faults: &mut Faults) -> Vec<QualityThreshold> {
+    let mut thresholds: Vec<QualityThreshold> = Vec::new();
+    for entry in node.list(QUALITY_THRESHOLDS_MAX, faults) {
+        let Some(object) = entry.object(&["name", "percent"], faults) else { continue };
+        let name = object.require("name", faults).and_then(|node| node.code(faults));
+        let percent = object.require("percent", faults).and_then(|node| node.count(1..=100, faults));
+        let Some((name, percent)) = name.zip(percent) else { continue };
+        if thresholds.iter().any(|earlier| earlier.name == name) {
+            faults.add(&format!("{}.name", entry.path), "stands here twice");
+        }
+        if let Some(earlier) = thresholds.last().filter(|earlier| earlier.percent >= percent) {
+            let description = format!("must be above the {} of {}: thresholds ascend", earlier.percent, earlier.name);
+            faults.add(&format!("{}.percent", entry.path), description);
+        }
+        thresholds.push(QualityThreshold { name, percent });
+    }
+    thresholds
 }

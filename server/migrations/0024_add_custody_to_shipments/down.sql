@@ -1,0 +1,1 @@
+ALTER TABLE shipments DROP COLUMN prepare_by, DROP COLUMN preparation_overdue, DROP COLUMN hold, DROP COLUMN intercept_state, DROP COLUMN intercept_request_time, DROP COLUMN intercept_update_time, DROP COLUMN customs_flag, DROP COLUMN split_from

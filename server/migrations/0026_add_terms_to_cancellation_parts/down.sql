@@ -1,0 +1,1 @@
+ALTER TABLE cancellation_parts DROP COLUMN outbound_shipping, DROP COLUMN return_shipping, DROP COLUMN deducted_outbound_shipping, DROP COLUMN deducted_return_shipping, DROP COLUMN deducted_by_schedule, DROP COLUMN label, DROP COLUMN receipt_condition, DROP COLUMN receive_time, DROP COLUMN effects

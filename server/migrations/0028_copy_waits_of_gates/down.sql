@@ -1,0 +1,1 @@
+UPDATE gates SET respond_within = NULL

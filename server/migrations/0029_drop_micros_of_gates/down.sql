@@ -1,0 +1,1 @@
+ALTER TABLE gates ADD COLUMN respond_within_micros BIGINT NULL AFTER state

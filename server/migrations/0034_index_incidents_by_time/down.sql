@@ -1,0 +1,1 @@
+ALTER TABLE incidents DROP KEY incidents_by_time

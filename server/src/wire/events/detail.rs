@@ -1,0 +1,216 @@
+//! What there is to tell of an event beyond its type.
+
+use belay_domain::cancellation::{GateKind, GateState};
+use belay_domain::event::EventDetail;
+use belay_domain::ids::ChildKind;
+use belay_domain::incident::{IncidentState, Resolution};
+use belay_domain::money::Amounts;
+use belay_domain::order::Order;
+use belay_domain::payment::PaymentFact;
+use belay_domain::policy::GoodsCondition;
+use belay_domain::refund::RefundState;
+use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
+use belay_domain::units::UnitSet;
+use belay_proto::v1 as pb;
+use belay_proto::v1::event::Detail;
+use jiff::Timestamp;
+
+use crate::wire::Wire;
+use crate::wire::enums::numbers;
+use crate::wire::render::cancellation::{close_reason, fault, party};
+use crate::wire::render::order::subject_id;
+use crate::wire::values::{line_quantities, money, time};
+
+/// `order` is as it stands after the command.
+pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
+    Some(match detail {
+        EventDetail::OrderPaid | EventDetail::OrderClosedUnpaid { .. } | EventDetail::PaymentVerified => return None,
+        EventDetail::OrderCreated { total } => order_created(order, *total),
+        EventDetail::PaymentRecorded { payment, fact, amount, occurred_time } => {
+            payment_recorded(order, *payment, *fact, *amount, *occurred_time)
+        }
+        EventDetail::ShipmentStageChanged { shipment, from, to, fence } => {
+            stage_changed(order, *shipment, *from, *to, *fence)
+        }
+        EventDetail::TrackingRecorded { shipment, fact, occurred_time } => {
+            tracking_recorded(order, *shipment, *fact, *occurred_time)
+        }
+        EventDetail::CancellationRequested { cancellation, .. }
+        | EventDetail::CancellationCompleted { cancellation, .. }
+        | EventDetail::CancellationRejected { cancellation, .. }
+        | EventDetail::CancellationWithdrawn { cancellation } => return cancellation_changed(order, *cancellation),
+        EventDetail::GateOpened { cancellation, shipment, gate, respond_by }
+        | EventDetail::GateReminder { cancellation, shipment, gate, respond_by } => {
+            gate_changed(order, (*cancellation, *shipment), *gate, GateState::Open, *respond_by)
+        }
+        EventDetail::GateClosed { cancellation, shipment, gate, state } => {
+            gate_changed(order, (*cancellation, *shipment), *gate, *state, None)
+        }
+        EventDetail::PartEnded { cancellation, shipment, state, refused_reason, units, effects } => {
+            Detail::PartEnded(pb::PartEnded {
+                cancellation_id: cancellation_id(order, *cancellation),
+                shipment_id: shipment_id(order, *shipment),
+                state: state.number(),
+                refused_reason: refused_reason.clone().unwrap_or_default(),
+                contents: line_quantities(&order.id, units),
+                effects: numbers(effects),
+            })
+        }
+        EventDetail::RefundCreated { refund, .. } => return refund_changed(order, *refund, None),
+        EventDetail::RefundStateChanged { refund, from, to } => {
+            return refund_changed(order, *refund, Some((*from, *to)));
+        }
+        EventDetail::RefundOverdue { refund, due_by } => Detail::RefundOverdue(pb::RefundOverdue {
+            refund_id: ChildKind::Refund.id(&order.id, *refund),
+            due_by: Some(time(*due_by)),
+        }),
+        EventDetail::IncidentOpened { incident, .. } => return incident_changed(order, *incident, IncidentState::Open, None),
+        EventDetail::IncidentResolved { incident, resolution, .. } => {
+            return incident_changed(order, *incident, IncidentState::Resolved, *resolution);
+        }
+        EventDetail::ShipmentHeld { shipment, until } => shipment_held(order, *shipment, *until),
+        EventDetail::HoldEnded { shipment } => {
+            Detail::HoldEnded(pb::HoldEnded { shipment_id: shipment_id(order, *shipment) })
+        }
+        EventDetail::ShipmentSplit { shipment, into } => shipment_split(order, *shipment, into),
+        EventDetail::InterceptChanged { shipment, state } => intercept_changed(order, *shipment, *state),
+        EventDetail::ParcelReceived { shipment, condition, units } => {
+            parcel_received(order, *shipment, *condition, units)
+        }
+        EventDetail::PreparationOverdue { shipment, prepare_by } => preparation_overdue(order, *shipment, *prepare_by),
+    })
+}
+
+fn shipment_id(order: &Order, number: u32) -> String {
+    ChildKind::Shipment.id(&order.id, number)
+}
+
+fn cancellation_id(order: &Order, number: u32) -> String {
+    ChildKind::Cancellation.id(&order.id, number)
+}
+
+fn order_created(order: &Order, total: Amounts) -> Detail {
+    Detail::OrderCreated(pb::OrderCreated {
+        seller_id: order.seller.to_string(),
+        total: Some(money(order.currency, total.total())),
+        pay_by: Some(time(order.pay_by)),
+    })
+}
+
+fn payment_recorded(order: &Order, number: u32, fact: PaymentFact, amount: i64, at: Option<Timestamp>) -> Detail {
+    Detail::PaymentRecorded(pb::PaymentRecorded {
+        payment_id: ChildKind::Payment.id(&order.id, number),
+        fact: fact.number(),
+        amount: (amount != 0).then(|| money(order.currency, amount)),
+        state: order.payment(number).map_or(0, |payment| payment.state.number()),
+        occurred_time: at.map(time),
+    })
+}
+
+fn stage_changed(order: &Order, shipment: u32, from: Stage, to: Stage, fence: u32) -> Detail {
+    Detail::ShipmentStageChanged(pb::ShipmentStageChanged {
+        shipment_id: shipment_id(order, shipment),
+        from_stage: from.number(),
+        to_stage: to.number(),
+        fence: i64::from(fence),
+    })
+}
+
+fn tracking_recorded(order: &Order, shipment: u32, fact: TrackingFact, at: Timestamp) -> Detail {
+    Detail::TrackingRecorded(pb::TrackingRecorded {
+        shipment_id: shipment_id(order, shipment),
+        fact: fact.number(),
+        occurred_time: Some(time(at)),
+    })
+}
+
+fn cancellation_changed(order: &Order, number: u32) -> Option<Detail> {
+    let cancellation = order.cancellation(number)?;
+    Some(Detail::CancellationChanged(pb::CancellationChanged {
+        cancellation_id: cancellation_id(order, number),
+        state: cancellation.state().number(),
+        outcome: cancellation.outcome().map_or(0, Wire::number),
+        reason: cancellation.reason.clone(),
+        fault: fault(cancellation),
+        close_reason: close_reason(cancellation).to_owned(),
+        counted: cancellation.counted,
+        effects: numbers(&cancellation.effects),
+    }))
+}
+
+/// A gate of this cancellation's part in this shipment.
+fn gate_changed(
+    order: &Order,
+    (cancellation, shipment): (u32, u32),
+    gate: GateKind,
+    state: GateState,
+    respond_by: Option<Timestamp>,
+) -> Detail {
+    Detail::GateChanged(pb::GateChanged {
+        cancellation_id: cancellation_id(order, cancellation),
+        shipment_id: shipment_id(order, shipment),
+        kind: gate.number(),
+        party: party(gate).into(),
+        state: state.number(),
+        respond_by: respond_by.map(time),
+    })
+}
+
+/// `moved` is from where to where; `None` for a new refund, which stands where it was created.
+fn refund_changed(order: &Order, number: u32, moved: Option<(RefundState, RefundState)>) -> Option<Detail> {
+    let refund = order.refund(number)?;
+    Some(Detail::RefundChanged(pb::RefundChanged {
+        refund_id: ChildKind::Refund.id(&order.id, number),
+        kind: refund.kind.number(),
+        from_state: moved.map_or(0, |(from, _)| from.number()),
+        to_state: moved.map_or(refund.state, |(_, to)| to).number(),
+        total: Some(money(order.currency, refund.amounts.total())),
+        due_by: Some(time(refund.due_by)),
+    }))
+}
+
+fn incident_changed(
+    order: &Order,
+    number: u32,
+    state: IncidentState,
+    resolution: Option<Resolution>,
+) -> Option<Detail> {
+    let incident = order.incident(number)?;
+    Some(Detail::IncidentChanged(pb::IncidentChanged {
+        incident_id: ChildKind::Incident.id(&order.id, number),
+        kind: incident.kind.number(),
+        state: state.number(),
+        subject_id: subject_id(order, incident),
+        resolution: resolution.map_or(0, Wire::number),
+    }))
+}
+
+fn shipment_held(order: &Order, shipment: u32, until: Timestamp) -> Detail {
+    Detail::ShipmentHeld(pb::ShipmentHeld { shipment_id: shipment_id(order, shipment), hold_until: Some(time(until)) })
+}
+
+fn shipment_split(order: &Order, shipment: u32, into: &[u32]) -> Detail {
+    Detail::ShipmentSplit(pb::ShipmentSplit {
+        shipment_id: shipment_id(order, shipment),
+        into_shipment_ids: into.iter().map(|number| shipment_id(order, *number)).collect(),
+    })
+}
+
+fn intercept_changed(order: &Order, shipment: u32, state: InterceptState) -> Detail {
+    Detail::InterceptChanged(pb::InterceptChanged { shipment_id: shipment_id(order, shipment), state: state.number() })
+}
+
+fn parcel_received(order: &Order, shipment: u32, condition: GoodsCondition, units: &UnitSet) -> Detail {
+    Detail::ParcelReceived(pb::ParcelReceived {
+        shipment_id: shipment_id(order, shipment),
+        condition: condition.number(),
+        contents: line_quantities(&order.id, units),
+    })
+}
+
+fn preparation_overdue(order: &Order, shipment: u32, prepare_by: Timestamp) -> Detail {
+    Detail::PreparationOverdue(pb::PreparationOverdue {
+        shipment_id: shipment_id(order, shipment),
+        prepare_by: Some(time(prepare_by)),
+    })
+}
