@@ -24,7 +24,8 @@ fn receipt(on_timeout: &str) -> String {
 
 /// One that passes, or goes to support, where the parcel is lost.
 fn lost(kind: &str, on_lost: &str) -> String {
-    format!("{{kind: {kind}, on_lost: {on_lost}}}")
+    let escalate_within = if on_lost == "ESCALATE" { ", escalate_within: 48h" } else { "" };
+    format!("{{kind: {kind}, on_lost: {on_lost}{escalate_within}}}")
 }
 
 /// Two units are on their way.

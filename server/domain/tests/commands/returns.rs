@@ -15,7 +15,7 @@ const HOURS_72: SignedDuration = SignedDuration::from_hours(72);
 
 /// Whatever has left comes back under this plan, once it is received.
 fn terms(plan: RefundPlan) -> Policy {
-    let mut policy = outside(&["{kind: PARCEL_RECEIPT}"]);
+    let mut policy = outside(&["{kind: PARCEL_RECEIPT, on_lost: PASS}"]);
     let Consequence::Allow(allow) = &mut policy.rules[0].then else { panic!("the first rule allows") };
     allow.refund = plan;
     let rate = |received_within, condition: &[GoodsCondition], percent| ReturnRate {
