@@ -1,5 +1,18 @@
 //! RecordTracking: a carrier reports where a shipment is. Facts are recorded, never refused; each counts once, and one that
 //! is older than what is known never moves the shipment back.
+//!
+//! Here is decided whether a unit may be dispatched and cancelled both. It may, and contradicts nothing, where it was cancelled
+//! while it was outside, because
+//! - its carrier has confirmed that it brings the parcel back (CARRIER_INTERCEPT),
+//! - it is home (PARCEL_RECEIPT, or a receipt that support lets count after its time),
+//! - it is lost (LOSS_CONFIRMATION, `on_lost`, or support that decides about the loss),
+//! - its carrier has given up on it and cancels it (homecoming), or
+//! - the policy, asked about a stage outside, gave it away.
+//!
+//! Every other way opens CANCELLED_YET_SHIPPED, once for a shipment: it had been cancelled whole while it was inside and is
+//! scanned out; it was sent and never paid, so that the order closed behind it; or it was given up on the carrier's word (the
+//! first and the third above) and is delivered after all. Units that were cancelled inside while others of their shipment left
+//! stayed behind: the fence saw to that.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{GateKind, GateState, PartState};
-use belay_domain::commands::{self, Command, RequestCancellation, Selection, preview};
+use belay_domain::commands::{self, Asked, Command, RequestCancellation, Selection, preview};
 use belay_domain::context::Context;
 use belay_domain::event::EventType;
 use belay_domain::incident::{IncidentKind, Resolution};
 use belay_domain::order::{Order, OrderState};
+use belay_domain::policy::Verdict;
 use belay_domain::refund::RefundState;
 use belay_domain::rejection::{LineQuantity, Rejection};
 use belay_domain::shipment::{InterceptState, Stage};
@@ -22,7 +23,7 @@ use crate::kit::{Cart, Case, PLACED, Wish};
 use crate::random::{self, Random, Step};
 
 /// Random orders, each under policies of its own. BELAY_PROPERTY_CASES tries more of them.
-const CASES: u64 = 2000;
+const CASES: u64 = 2500;
 /// Of each order at most.
 const STEPS_MAX: usize = 40;
 /// Runs that fail, before it is enough of them.
@@ -82,6 +83,7 @@ fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
         let (name, answer) = take(&mut case, step, random);
         invariants::check(&case.order, case.now);
         invariants::check_step(&before, &case.order);
+        check_given_away(&before, &case);
         note(reached, &case, name, answer);
         let settled = case.order.clone();
         case.settle();
@@ -109,6 +111,30 @@ fn take(case: &mut Case, step: Step, random: &mut Random) -> (String, &'static s
                 (name, result.map_or_else(|refused| refused.reason(), |_| "OK"))
             }
         },
+    }
+}
+
+/// S1: what is cancelled outside although no carrier and no receipt says where it is, was given away by a policy that was asked
+/// about the stage outside.
+fn check_given_away(before: &Order, case: &Case) {
+    let record = case.last.record.as_ref();
+    for of in &case.order.cancellations {
+        let cancelled = of.parts.iter().filter(|part| part.state == PartState::Cancelled);
+        for part in cancelled.filter(|part| !part.units.minus(&before.cancelled_units()).is_empty()) {
+            let stage = before.shipment(part.shipment).map(|shipment| shipment.stage);
+            let is_outside = stage.is_some_and(|stage| stage.is_dispatched() && stage != Stage::Lost);
+            let is_of_carrier = of.requester.role == Role::Carrier || of.requester.role == Role::System;
+            let is_explained = part.receipt.is_some() || part.trusts_the_carrier() || is_of_carrier;
+            // A record is of one version; what another one was asked before, it does not show.
+            let Some(record) = record.filter(|record| record.policy_version == of.policy_version) else { continue };
+            if is_outside && !is_explained {
+                let gave = |asked: &Asked| {
+                    let allows = matches!(asked.answer, Verdict::Allow { .. });
+                    asked.shipment == part.shipment && asked.question.stage.is_dispatched() && allows
+                };
+                assert!(record.asked.iter().any(gave), "{part:?} is outside, and nobody gave it away");
+            }
+        }
     }
 }
 
