@@ -11,7 +11,7 @@
 //!
 //! Every other way opens CANCELLED_YET_SHIPPED, once for a shipment: it had been cancelled whole while it was inside and is
 //! scanned out; it was sent and never paid, so that the order closed behind it; or it was given up on the carrier's word (the
-//! first and the third above) and is delivered after all. Units that were cancelled inside while others of their shipment left
+//! first, third and fourth above) and is delivered after all. Units that were cancelled inside while others of their shipment left
 //! stayed behind: the fence saw to that.
 
 use jiff::Timestamp;
@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::About;
 use super::{Answer, Draft, homecoming, intercepts, parts, start_preparation};
+use crate::actor::Role;
+use crate::cancellation::{Cancellation, Part, PartState};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
@@ -146,12 +148,17 @@ fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
     }
 }
 
-/// Units of it were cancelled on the carrier's word that they would not arrive: it brings them back, or has lost them.
+/// Units of it were cancelled on the carrier's word that they would not arrive: it brings them back, has lost them or has given
+/// up on them.
 fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
     let Some(shipment) = draft.order.shipment(number) else { return false };
-    let mut parts = draft.order.cancellations.iter().flat_map(|cancellation| &cancellation.parts);
     let is_taken_as_lost = shipment.stage == Stage::Lost && draft.order.live_units(shipment).is_empty();
-    is_taken_as_lost || parts.any(|part| part.shipment == number && part.trusts_the_carrier())
+    let given_up = |of: &Cancellation| {
+        let is_cancelled = |part: &&Part| part.state == PartState::Cancelled && part.receipt.is_none();
+        let mut here = of.parts.iter().filter(|part| part.shipment == number).filter(is_cancelled);
+        here.any(|part| of.requester.role == Role::Carrier || part.trusts_the_carrier())
+    };
+    is_taken_as_lost || draft.order.cancellations.iter().any(given_up)
 }
 
 /// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is paid back for it until the

@@ -277,6 +277,15 @@ fn what_was_lost_and_comes_home_contradicts_nothing() {
 }
 
 #[test]
+fn what_its_carrier_gave_up_on_and_delivers_after_all_is_a_contradiction() {
+    let mut case = sent(&[]);
+    case.scan(1, TrackingFact::Returning).unwrap();
+    assert_eq!((case.parts(1), case.refunds()), (vec![(PartState::Cancelled, "")], vec![(1, 200, Due)]));
+    case.scan(1, TrackingFact::Delivered).unwrap();
+    assert_eq!((case.incidents(), case.refunds()), (vec![CancelledYetShipped], vec![(1, 200, Blocked)]));
+}
+
+#[test]
 fn a_whole_order_ends_differently_where_its_shipments_stand() {
     let stop = gate("WAREHOUSE_STOP", "REFUSE", "BAR");
     let rules = format!(
