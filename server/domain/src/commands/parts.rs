@@ -187,10 +187,8 @@ fn open_gate(draft: &mut Draft<'_>, cancellation: u32, part: usize, gate: usize)
     let is_home = cancellation_mut(draft, cancellation).parts[part].receipt.is_some();
     let has_happened = match spec.kind {
         GateKind::CarrierIntercept => is_home || intercepts::is_confirmed(draft, shipment),
-        GateKind::ParcelReceipt => is_home,
-        GateKind::SellerConsent | GateKind::SupportReview | GateKind::WarehouseStop | GateKind::LossConfirmation => {
-            false
-        }
+        GateKind::ParcelReceipt | GateKind::LossConfirmation => is_home,
+        GateKind::SellerConsent | GateKind::SupportReview | GateKind::WarehouseStop => false,
     };
     if has_happened {
         let answer = GateAnswer::by(draft.actor().clone());

@@ -120,9 +120,10 @@ fn awaiting(draft: &Draft<'_>, shipment: u32) -> Vec<(u32, usize)> {
     waiting
 }
 
-/// A gate that a parcel at the warehouse settles, whether it was its turn or not.
+/// A gate that a parcel at the warehouse settles, whether it was its turn or not. What is home will not arrive: as much as a loss
+/// would have confirmed.
 fn is_met(gate: &Gate) -> bool {
-    matches!(gate.spec.kind, GateKind::CarrierIntercept | GateKind::ParcelReceipt)
+    matches!(gate.spec.kind, GateKind::CarrierIntercept | GateKind::ParcelReceipt | GateKind::LossConfirmation)
         && matches!(gate.state, GateState::Open | GateState::Queued)
 }
 

@@ -1,11 +1,26 @@
 //! RecordTracking: a carrier reports where a shipment is. Facts are recorded, never refused; each counts once, and one that
 //! is older than what is known never moves the shipment back.
+//!
+//! Here is decided whether a unit may be dispatched and cancelled both. It may, and contradicts nothing, where it was cancelled
+//! while it was outside, because
+//! - its carrier has confirmed that it brings the parcel back (CARRIER_INTERCEPT),
+//! - it is home (PARCEL_RECEIPT, or a receipt that support lets count after its time),
+//! - it is lost (LOSS_CONFIRMATION, `on_lost`, or support that decides about the loss),
+//! - its carrier has given up on it and cancels it (homecoming), or
+//! - the policy, asked about a stage outside, gave it away.
+//!
+//! Every other way opens CANCELLED_YET_SHIPPED, once for a shipment: it had been cancelled whole while it was inside and is
+//! scanned out; it was sent and never paid, so that the order closed behind it; or it was given up on the carrier's word (the
+//! first, third and fourth above) and is delivered after all. Units that were cancelled inside while others of their shipment left
+//! stayed behind: the fence saw to that.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::draft::About;
 use super::{Answer, Draft, homecoming, intercepts, parts, start_preparation};
+use crate::actor::Role;
+use crate::cancellation::{Cancellation, Part, PartState};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
@@ -133,12 +148,17 @@ fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
     }
 }
 
-/// Units of it were cancelled on the carrier's word that they would not arrive: it brings them back, or has lost them.
+/// Units of it were cancelled on the carrier's word that they would not arrive: it brings them back, has lost them or has given
+/// up on them.
 fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
     let Some(shipment) = draft.order.shipment(number) else { return false };
-    let mut parts = draft.order.cancellations.iter().flat_map(|cancellation| &cancellation.parts);
     let is_taken_as_lost = shipment.stage == Stage::Lost && draft.order.live_units(shipment).is_empty();
-    is_taken_as_lost || parts.any(|part| part.shipment == number && part.trusts_the_carrier())
+    let given_up = |of: &Cancellation| {
+        let is_cancelled = |part: &&Part| part.state == PartState::Cancelled && part.receipt.is_none();
+        let mut here = of.parts.iter().filter(|part| part.shipment == number).filter(is_cancelled);
+        here.any(|part| of.requester.role == Role::Carrier || part.trusts_the_carrier())
+    };
+    is_taken_as_lost || draft.order.cancellations.iter().any(given_up)
 }
 
 /// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is paid back for it until the

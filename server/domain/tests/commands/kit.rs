@@ -403,7 +403,7 @@ impl Case {
             Stage::Lost => self.bring_to(shipment, Stage::InTransit).scan(shipment, TrackingFact::Lost),
             Stage::Returning => self.bring_to(shipment, Stage::InTransit).scan(shipment, TrackingFact::Returning),
             Stage::Returned => self.bring_to(shipment, Stage::InTransit).scan(shipment, TrackingFact::Returned),
-            Stage::Split => panic!("no command splits a shipment"),
+            Stage::Split => self.split(shipment, &[&[(1, 1)], &[(1, 1)]]),
         }
         .unwrap();
         assert_eq!(self.stage(shipment), stage);

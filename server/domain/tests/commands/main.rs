@@ -5,6 +5,9 @@
 
 mod acts;
 mod cancellations;
+mod consents;
+mod deadlines;
+mod incidents;
 mod invariants;
 mod kit;
 mod ladder_answer_intercept;
@@ -25,12 +28,18 @@ mod ladder_split_shipment;
 mod ladder_start_preparation;
 mod ladder_withdraw_cancellation;
 mod order_state;
+mod outside;
+mod parcels;
 mod payments;
 mod previews;
 mod properties;
+mod quotes;
 mod random;
 mod refunds;
 mod rejections;
+mod returns;
 mod scope;
 mod settling;
 mod shipments;
+mod stops;
+mod tables;

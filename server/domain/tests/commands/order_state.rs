@@ -10,7 +10,7 @@ fn two_shipments() -> Cart {
     Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]])
 }
 
-/// Two shipments of a paid order, each at a stage of `Stage::ALL` but SPLIT, which no command reaches.
+/// Two shipments of a paid order, each at a stage of `Stage::ALL` but SPLIT: one that was split counts as what came of it.
 #[test]
 fn every_pair_of_stages_makes_the_state_of_the_table() {
     let stages = &Stage::ALL[1..10];
@@ -75,4 +75,15 @@ fn every_state_is_reached_by_what_really_leads_there() {
     reached.sort_unstable();
     reached.dedup();
     assert_eq!(reached, OrderState::ALL, "each state is in the table");
+}
+
+#[test]
+fn what_was_split_counts_as_what_came_of_it() {
+    let mut case = Cart::of(&[(2, 200)]).paid();
+    case.bring_to(1, Stage::Split);
+    assert_eq!(case.state(), ToShip);
+    case.bring_to(2, Stage::Delivered);
+    assert_eq!(case.state(), PartlyShipped);
+    case.bring_to(3, Stage::Delivered);
+    assert_eq!(case.state(), Delivered);
 }

@@ -83,7 +83,10 @@ fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
         let before = case.order.clone();
         let (name, answer) = take(&mut case, step, random);
         invariants::check(&case.order, case.now);
-        invariants::check_step(&before, &case.order);
+        // What was due and what was asked are two steps, though they are one command.
+        let was_due = commands::settled(&before, &case.context());
+        invariants::check_step(&before, &was_due);
+        invariants::check_step(&was_due, &case.order);
         check_given_away(&before, &case);
         note(reached, &case, name, answer);
         let settled = case.order.clone();

@@ -263,7 +263,8 @@ fn gate(random: &mut Random, kind: GateKind) -> GateSpec {
         respond_within,
         remind_before: random.maybe(50, |random| random.pick(&[SignedDuration::from_mins(30), hours(6)])),
         on_timeout,
-        escalate_within: random.maybe(40, |random| random.pick(&waits)),
+        // Support that is asked instead has a deadline in any case.
+        escalate_within: random.maybe(if respond_within.is_none() { 100 } else { 40 }, |random| random.pick(&waits)),
         on_dispatch: if may_go { OnDispatch::RefusePart } else { OnDispatch::Bar },
         on_lost: random.pick(OnLost::ALL),
     }

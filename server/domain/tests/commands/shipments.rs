@@ -4,6 +4,7 @@ use belay_domain::cancellation::{CancellationState, PartState, Path};
 use belay_domain::event::EventType;
 use belay_domain::incident::IncidentKind;
 use belay_domain::order::OrderState;
+use belay_domain::policy::GoodsCondition;
 use belay_domain::refund::RefundState::{Blocked, Due, Submitted};
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::{Stage, TrackingFact};
@@ -18,26 +19,48 @@ fn waiting(gate: &str) -> Case {
     case
 }
 
-/// Rows are commands, columns the stages they find: the stage after, `-` NOT_RELEASED, `x` STAGE_MISMATCH.
+/// Rows are commands, columns the stages they find: the stage after, `-` NOT_RELEASED, `x` STAGE_MISMATCH, `?` GATE_NOT_OPEN, `0`
+/// QUANTITY_UNAVAILABLE.
 #[test]
 fn every_stage_takes_every_command_as_the_table_says() {
     type Step = fn(&mut Case) -> Result<belay_domain::commands::Answer, Rejection>;
-    let table: [(&str, Step, &str); 3] = [
-        // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED
-        ("StartPreparation", |case| case.prepare(1), "- PREPARING PREPARING x x x x x x x"),
-        ("MarkReady", |case| case.ready(1), "- READY READY READY x x x x x x"),
-        ("DispatchShipment", |case| case.dispatch(1), "- IN_TRANSIT IN_TRANSIT IN_TRANSIT x x x x x x"),
+    let table: [(&str, Step, &str); 9] = [
+        // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED SPLIT
+        ("StartPreparation", |case| case.prepare(1), "- PREPARING PREPARING x x x x x x x x"),
+        ("MarkReady", |case| case.ready(1), "- READY READY READY x x x x x x x"),
+        ("DispatchShipment", |case| case.dispatch(1), "- IN_TRANSIT IN_TRANSIT IN_TRANSIT x x x x x x x"),
+        ("AnswerStop", |case| case.stop(1), "? ? ? ? ? ? ? ? ? ? ?"),
+        ("AnswerIntercept", |case| case.confirm_intercept(1), "? ? ? ? ? ? ? ? ? ? ?"),
+        (
+            "ReceiveParcel",
+            |case| case.receive(1, GoodsCondition::Unopened),
+            "x x x x RETURNED RETURNED x RETURNED RETURNED RETURNED x",
+        ),
+        (
+            "HoldShipment",
+            |case| case.hold(1, case.now + SignedDuration::from_hours(1)),
+            "UNRELEASED PLANNED PREPARING READY x x x x x x x",
+        ),
+        (
+            "ReleaseHold",
+            |case| case.release_hold(1),
+            "UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED SPLIT",
+        ),
+        ("SplitShipment", |case| case.split(1, &[&[(1, 1)], &[(1, 1)]]), "SPLIT SPLIT SPLIT SPLIT x x 0 x x x 0"),
     ];
     for (command, step, row) in table {
-        // Every stage but SPLIT, which no command reaches.
-        for (stage, cell) in Stage::ALL.iter().zip(row.split(' ')) {
-            let cart = Cart::of(&[(1, 100)]);
+        let cells: Vec<&str> = row.split(' ').collect();
+        assert_eq!(cells.len(), Stage::ALL.len());
+        for (stage, cell) in Stage::ALL.iter().zip(cells) {
+            let cart = Cart::of(&[(2, 100)]);
             let mut case = if *stage == Stage::Unreleased { cart.place() } else { cart.paid() };
             case.bring_to(1, *stage);
             let found = match step(&mut case) {
                 Ok(_) => case.stage(1).name(),
                 Err(Rejection::NotReleased) => "-",
                 Err(Rejection::StageMismatch { stage: present }) if present == *stage => "x",
+                Err(Rejection::GateNotOpen { .. }) => "?",
+                Err(Rejection::QuantityUnavailable { .. }) => "0",
                 Err(other) => panic!("{command} at {stage}: {other:?}"),
             };
             assert_eq!(found, cell, "{command} at {stage}");
