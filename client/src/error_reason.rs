@@ -148,7 +148,8 @@ error_reasons! {
     CarrierRefused,
     /// The warehouse was asked and could not stop the shipment. Ends a part.
     WarehouseCannotStop,
-    /// There are no return labels for the buyer's region.
+    /// There are no return labels for the buyer's region. Further metadata: `label_instructions` (what the buyer is to do
+    /// without one, in the words of the policy, cut after 1,024 bytes).
     LabelUnavailableInRegion,
     /// The seller shipped without agreeing. Ends a part.
     NoAgreement,

@@ -133,6 +133,8 @@ struct Part {
     state: String,
     shipment: u32,
     refund: (i64, i64, i64),
+    /// What the buyer bears of the money for its units, all of it together.
+    deducted: i64,
     shipment_shares: (i64, i64),
     units: Vec<(LineKey, u32)>,
 }
@@ -142,11 +144,7 @@ async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
     let lines = lines(database).await;
     let mut in_shipment: BTreeMap<(LineKey, u32), u32> = BTreeMap::new();
     let rows: Vec<(String, u32, u32, u32, u32)> = database
-        .rows(
-            "SELECT HEX(u.order_key), shipment_number, line_number, first_unit, unit_count FROM shipment_units u
-             JOIN shipments s ON s.order_key = u.order_key AND s.number = u.shipment_number WHERE s.stage <> 'SPLIT'",
-            (),
-        )
+        .rows("SELECT HEX(order_key), shipment_number, line_number, first_unit, unit_count FROM shipment_units", ())
         .await;
     for (order, shipment, line, first, count) in rows {
         for unit in first..first + count {
@@ -177,15 +175,24 @@ async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
         let goods: i64 = part.units.iter().map(|(line, unit)| lines[line].goods_of(*unit)).sum();
         let tax: i64 = part.units.iter().map(|(line, unit)| lines[line].share(lines[line].tax, *unit)).sum();
         let (shipping, shipping_tax) = part.shipment_shares;
-        let is_right = match part.refund {
+        let (whole, with_shipping) = ((goods, tax, 0), (goods, tax + shipping_tax, shipping));
+        let is_right = match (part.refund, part.deducted) {
             // A rule may give nothing back.
-            (0, 0, 0) => true,
-            (g, t, s) if (g, t, s) == (goods, tax, 0) => true,
-            (g, t, s) => (g, t, s) == (goods, tax + shipping_tax, shipping),
+            ((0, 0, 0), 0) => true,
+            (refund, 0) => refund == whole || refund == with_shipping,
+            // Nothing is lost on the way from the price to what goes back, and no component gives more than it has.
+            ((g, t, s), deducted) => {
+                let told = g + t + s + deducted;
+                let adds_up = [whole, with_shipping].iter().any(|(g, t, s)| told == g + t + s);
+                let is_within =
+                    (0..=goods).contains(&g) && (0..=tax + shipping_tax).contains(&t) && [0, shipping].contains(&s);
+                adds_up && is_within && deducted > 0
+            }
         };
         if !is_right {
-            let refund = part.refund;
-            found.push(format!("M2: {} gives back {refund:?}, its units carry ({goods}, {tax})", part.name));
+            let (refund, deducted) = (part.refund, part.deducted);
+            let name = &part.name;
+            found.push(format!("M2: {name} gives back {refund:?} less {deducted}, its units carry ({goods}, {tax})"));
         }
     }
 }
@@ -204,16 +211,18 @@ async fn lines(database: &Database) -> BTreeMap<LineKey, Line> {
     rows.into_iter().map(line).collect()
 }
 
-/// Order, cancellation, part; name, shipment, state; goods, tax and shipping of its refund; its shipment's shares of the charge
-/// and its tax.
-type PartRow = (String, u32, u32, String, u32, String, i64, i64, i64, i64, i64);
+/// Order, cancellation, part; name, shipment, state; goods, tax and shipping of its refund, and what is deducted; its shipment's
+/// shares of the charge and its tax.
+type PartRow = (String, u32, u32, String, u32, String, i64, i64, i64, i64, i64, i64);
 
 async fn parts(database: &Database) -> Vec<Part> {
     let rows: Vec<PartRow> = database
         .rows(
             "SELECT HEX(p.order_key), p.cancellation_number, p.part_number,
                     CONCAT(o.order_id, ':c', p.cancellation_number, ' part ', p.part_number),
-                    p.shipment_number, p.state, p.refund_goods, p.refund_tax, p.refund_shipping, s.shipping, s.shipping_tax
+                    p.shipment_number, p.state, p.refund_goods, p.refund_tax, p.refund_shipping,
+                    p.deducted_outbound_shipping + p.deducted_return_shipping + p.deducted_by_schedule,
+                    s.shipping, s.shipping_tax
              FROM cancellation_parts p JOIN orders o USING (order_key)
              JOIN shipments s ON s.order_key = p.order_key AND s.number = p.shipment_number
              ORDER BY p.order_key, p.cancellation_number, p.part_number",
@@ -221,9 +230,9 @@ async fn parts(database: &Database) -> Vec<Part> {
         )
         .await;
     let mut parts = BTreeMap::new();
-    for (order, cancellation, number, name, shipment, state, goods, tax, shipping, share, tax_share) in rows {
-        let refund = (goods, tax, shipping);
-        let part = Part { name, state, shipment, refund, shipment_shares: (share, tax_share), units: Vec::new() };
+    for (order, cancellation, number, name, shipment, state, goods, tax, shipping, deducted, share, tax_share) in rows {
+        let (refund, shipment_shares) = ((goods, tax, shipping), (share, tax_share));
+        let part = Part { name, state, shipment, refund, deducted, shipment_shares, units: Vec::new() };
         parts.insert((order, cancellation, number), part);
     }
     let units: Vec<(String, u32, u32, u32, u32, u32)> = database
@@ -246,14 +255,21 @@ async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) 
     let rows: Vec<(Vec<u8>,)> =
         database.rows("SELECT payload FROM events ORDER BY shard_partition, position", ()).await;
     let events = rows.iter().flat_map(|(payload,)| unpacked(payload));
-    let paths: Vec<(String, String)> = database
+    let by_the_carrier: Vec<(String,)> = database
         .rows(
-            "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number),
-                    p.path FROM cancellation_parts p JOIN orders o USING (order_key)",
+            "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number)
+             FROM cancellation_parts p JOIN orders o USING (order_key)
+             JOIN cancellations c ON c.order_key = p.order_key AND c.number = p.cancellation_number
+             WHERE p.path <> 'CANCEL' OR c.requester_role = 'CARRIER' OR EXISTS
+                 (SELECT 1 FROM gates g WHERE g.order_key = p.order_key AND g.cancellation_number = p.cancellation_number
+                  AND g.part_number = p.part_number AND g.kind IN ('CARRIER_INTERCEPT', 'LOSS_CONFIRMATION')
+                  AND g.state <> 'REFUSED')",
             (),
         )
         .await;
-    let paths: BTreeMap<String, String> = paths.into_iter().collect();
+    // Who brings goods back, or gives them up, may cancel what has left.
+    let by_the_carrier: BTreeSet<String> = by_the_carrier.into_iter().map(|(part,)| part).collect();
+    let mut lost = BTreeSet::new();
     let mut left = BTreeSet::new();
     let mut cancelled = BTreeSet::new();
     let mut contradicted = BTreeSet::new();
@@ -262,6 +278,11 @@ async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) 
         match event.detail {
             Some(pb::event::Detail::ShipmentStageChanged(change)) => {
                 let shipment = (store, change.shipment_id.clone());
+                if change.to_stage() == pb::ShipmentStage::Lost {
+                    lost.insert(shipment.clone());
+                } else {
+                    lost.remove(&shipment);
+                }
                 let has_left =
                     [pb::ShipmentStage::InTransit, pb::ShipmentStage::Delivered].contains(&change.to_stage());
                 if change.to_stage() == pb::ShipmentStage::Cancelled {
@@ -273,9 +294,10 @@ async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) 
                 }
             }
             Some(pb::event::Detail::PartEnded(end)) if end.state() == pb::PartState::Cancelled => {
-                let path = paths.get(&format!("{store}/{}/{}", end.cancellation_id, end.shipment_id));
+                let part = format!("{store}/{}/{}", end.cancellation_id, end.shipment_id);
                 let shipment = (store, end.shipment_id);
-                if path.is_none_or(|path| path == "CANCEL") && left.contains(&shipment) {
+                let is_given_up = by_the_carrier.contains(&part) || lost.contains(&shipment);
+                if left.contains(&shipment) && !is_given_up {
                     found.push(format!("S1: {} was cancelled after it had left", shipment.1));
                 }
             }

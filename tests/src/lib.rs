@@ -10,6 +10,7 @@ pub mod expect;
 pub mod instance;
 pub mod invariants;
 pub mod manual;
+pub mod market;
 pub mod raw;
 pub mod server;
 pub mod shop;

@@ -22,6 +22,8 @@ mod previews;
 mod races;
 mod refunds;
 mod s000_independent_site;
+mod s001_cross_border_declaration;
+mod s003_seller_warehouse;
 mod store_settings;
 mod stores_and_policies;
 mod tidy;

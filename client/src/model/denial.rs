@@ -27,6 +27,8 @@ pub struct Denial {
     pub acceptable: Vec<LineQuantity>,
     /// From when the path will be open, as far as time alone decides.
     pub available_from: Option<Timestamp>,
+    /// What the buyer is to do without a label for the way back, where that is why.
+    pub label_instructions: Option<String>,
 }
 
 impl Denial {
@@ -44,6 +46,7 @@ impl Denial {
             next_actions: entries("next_actions").filter_map(NextAction::from_name).collect(),
             acceptable: entries("acceptable").filter_map(acceptable).collect(),
             available_from: metadata.get("available_from").and_then(|instant| instant.parse().ok()),
+            label_instructions: metadata.get("label_instructions").cloned(),
         })
     }
 }
@@ -67,6 +70,7 @@ mod tests {
             ("next_actions", "INTERCEPT,CONTACT_MOON,WAIT"),
             ("acceptable", "A-1:l1=2,A-1:l3=1"),
             ("available_from", "2026-03-02T09:00:00Z"),
+            ("label_instructions", "Send it with whom you like, but tell us"),
         ];
         let metadata: BTreeMap<String, String> =
             metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -78,6 +82,7 @@ mod tests {
             denial.acceptable.iter().map(|one| (one.line_id.as_str(), one.quantity)).collect();
         assert_eq!(acceptable, [("A-1:l1", 2), ("A-1:l3", 1)]);
         assert_eq!(denial.available_from.unwrap().to_string(), "2026-03-02T09:00:00Z");
+        assert_eq!(denial.label_instructions.as_deref(), Some("Send it with whom you like, but tell us"));
     }
 
     #[test]

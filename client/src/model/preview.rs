@@ -118,7 +118,8 @@ pub struct PathOption {
     pub available_until: Option<Timestamp>,
     /// What would be kept of the money because the buyer bears it. `None` when not allowed.
     pub deductions: Option<Deductions>,
-    /// Whether the buyer would get a label for the way back. `None` when not allowed and for a path without a way back.
+    /// Whether the buyer would get a label for the way back. `None` for a path without a way back, and when not allowed
+    /// for another reason than the missing label.
     pub label: Option<LabelState>,
     /// What the buyer would have to do without a label, in the words of the policy.
     pub label_instructions: Option<String>,

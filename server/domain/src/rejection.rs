@@ -28,6 +28,8 @@ pub struct Ineligibility {
     pub next_actions: Vec<NextAction>,
     /// When the answer may differ, where it only takes time.
     pub available_from: Option<Timestamp>,
+    /// What the buyer is told who gets no label, where that is why.
+    pub without_label: Option<String>,
 }
 
 /// Units of a line that could be cancelled.

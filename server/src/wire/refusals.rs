@@ -53,6 +53,9 @@ fn ineligible(violation: &Ineligibility, acceptable: &str, about: &About) -> pb:
     if let Some(from) = violation.available_from {
         metadata.insert("available_from".to_owned(), from.to_string());
     }
+    if let Some(instructions) = &violation.without_label {
+        metadata.insert("label_instructions".to_owned(), cut(instructions).to_owned());
+    }
     if !acceptable.is_empty() {
         metadata.insert("acceptable".to_owned(), acceptable.to_owned());
     }

@@ -74,6 +74,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, request: &RequestCancellation) -> Re
     select::check_named(&draft.order, &request.selection)?;
     let (policy_version, policy) = draft.policy();
     let reason = check_reason(policy, request, requester.role)?;
+    check_proof(reason, request)?;
 
     if let Some(closing) = draft.order.closing_cancellation() {
         return Ok(Answer::Cancellation(closing.number));
@@ -126,7 +127,7 @@ fn requester(order: &Order, caller: &Actor, request: &RequestCancellation) -> Re
     }
 }
 
-/// The policy declares which reasons there are, who may give them, and what else they ask for.
+/// The policy declares which reasons there are and who may give them.
 fn check_reason<'a>(
     policy: &'a Policy,
     request: &RequestCancellation,
@@ -148,8 +149,14 @@ fn check_reason<'a>(
     if !reason.actors.contains(&requester) {
         return Err(Rejection::ReasonNotAllowed { reason: code.clone(), declared: declared() });
     }
+    Ok(Some(reason))
+}
+
+/// Some reasons ask for a description and for proof. A preview is not refused for their lack.
+fn check_proof(reason: Option<&Reason>, request: &RequestCancellation) -> Result<(), Rejection> {
+    let Some(reason) = reason else { return Ok(()) };
     if reason.note_required && request.note.is_none() {
-        return Err(Rejection::NoteRequired { reason: code.clone() });
+        return Err(Rejection::NoteRequired { reason: reason.code.clone() });
     }
     let channels = &reason.evidence_channels;
     let is_from_a_channel = |evidence: &String| {
@@ -157,9 +164,9 @@ fn check_reason<'a>(
         channels.is_empty() || channel.is_some_and(|channel| channels.iter().any(|known| known == channel))
     };
     if (reason.evidence_required && request.evidence.is_empty()) || !request.evidence.iter().all(is_from_a_channel) {
-        return Err(Rejection::EvidenceRequired { reason: code.clone(), channels: channels.clone() });
+        return Err(Rejection::EvidenceRequired { reason: reason.code.clone(), channels: channels.clone() });
     }
-    Ok(Some(reason))
+    Ok(())
 }
 
 fn check_room(order: &Order) -> Result<(), Rejection> {

@@ -7,6 +7,7 @@ use belay_domain::commands::{Preview, PreviewedVerdict, QUOTE_VALIDITY, preview}
 use belay_domain::context::Context;
 use belay_domain::policy::Policies;
 use belay_domain::rejection::Rejection;
+use belay_domain::scope::Scope;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -14,7 +15,13 @@ use crate::kit::{Cart, Case, MICROSECOND, PLACED, PLAIN, Wish, consent_when_prep
 
 fn previewed(case: &Case, wish: &Wish) -> Preview {
     let caller = Actor::new(wish.by, "someone");
-    let context = Context { now: case.now, caller: &caller, request_id: Uuid::nil(), store: &case.store };
+    let context = Context {
+        now: case.now,
+        caller: &caller,
+        scope: &Scope::EVERYTHING,
+        request_id: Uuid::nil(),
+        store: &case.store,
+    };
     preview(&case.order, &wish.request, &context).unwrap()
 }
 

@@ -17,6 +17,7 @@ fn one_of_each() -> Vec<Rejection> {
         rule: None,
         next_actions: Vec::new(),
         available_from: None,
+        without_label: None,
     };
     let mut all = vec![
         Rejection::InvalidField(Vec::new()),

@@ -24,7 +24,15 @@ fn rejected(rejection: Rejection) -> Status {
 }
 
 fn ineligible(code: DenyCode) -> Ineligibility {
-    Ineligibility { shipment: 1, path: Path::Cancel, code, rule: None, next_actions: vec![], available_from: None }
+    Ineligibility {
+        shipment: 1,
+        path: Path::Cancel,
+        code,
+        rule: None,
+        next_actions: vec![],
+        available_from: None,
+        without_label: None,
+    }
 }
 
 /// Each once, in the order of precedence.

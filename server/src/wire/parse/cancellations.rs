@@ -47,7 +47,7 @@ pub(crate) fn request_cancellation(
     })
 }
 
-/// The same as a request, with a note and evidence that satisfy every reason: a preview is not refused for their lack.
+/// The same as a request, without a note and evidence: a preview is not refused for their lack.
 pub(crate) fn preview_cancellation(
     v: &mut Violations,
     request: pb::PreviewCancellationRequest,
@@ -66,8 +66,8 @@ pub(crate) fn preview_cancellation(
     Some(RequestCancellation {
         selection: selection?,
         reason,
-        note: Some("preview".to_owned()),
-        evidence: vec!["preview".to_owned()],
+        note: None,
+        evidence: Vec::new(),
         paths,
         on_ineligible_units,
         on_behalf_of: on_behalf_of?,

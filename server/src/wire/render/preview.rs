@@ -1,5 +1,6 @@
 //! What a RequestCancellation would come to.
 
+use belay_domain::cancellation::LabelState;
 use belay_domain::commands::{Preview, PreviewedGate, PreviewedPath, PreviewedVerdict, RequestCancellation};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::ChildKind;
@@ -111,6 +112,8 @@ fn path_option(order: &Order, path: &PreviewedPath, chosen: bool, due: Option<pb
         PreviewedVerdict::Denied(denied) => pb::PathOption {
             refused_reason: denied.code.name().to_owned(),
             next_actions: numbers(&denied.next_actions),
+            label: denied.without_label.as_ref().map_or(0, |_| LabelState::UnavailableInRegion.number()),
+            label_instructions: denied.without_label.clone().unwrap_or_default(),
             available_from: denied.available_from.map(time),
             ..option
         },

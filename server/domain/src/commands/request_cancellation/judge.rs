@@ -8,7 +8,7 @@ use super::IneligibleUnits;
 use crate::actor::Role;
 use crate::cancellation::{LabelState, PartRefund, Path};
 use crate::payment::Payment;
-use crate::policy::{CarrierFacts, GateSpec, Policy, Question, RefundPlan, Verdict};
+use crate::policy::{CarrierFacts, DenyCode, GateSpec, Policy, Question, RefundPlan, Verdict};
 use crate::rejection::{Ineligibility, LineQuantity, Rejection};
 use crate::shipment::Shipment;
 use crate::units::UnitSet;
@@ -85,6 +85,7 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
                 break;
             }
             Verdict::Deny { code, next_actions, available_in } => judgement.denied.push(Ineligibility {
+                without_label: without_label(policy, code),
                 shipment: shipment.number,
                 path: *path,
                 code,
@@ -95,6 +96,10 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
         }
     }
     judgement
+}
+
+fn without_label(policy: &Policy, code: DenyCode) -> Option<String> {
+    (code == DenyCode::LabelUnavailableInRegion).then(|| policy.returns.without_label.clone())
 }
 
 /// The facts that a rule may look at, flat.
