@@ -1,7 +1,9 @@
 //! The checks themselves: what finds nothing wrong must be able to find something.
 
 use belay_client::model::TrackingFact;
+use belay_proto::v1 as pb;
 use belay_tests::{invariants, run};
+use prost::Message;
 
 /// A row changed behind Belay's back, and the invariant that is then broken.
 const CORRUPTIONS: &[(&str, &str, &str)] = &[
@@ -49,6 +51,18 @@ fn a_closed_unpaid_order_with_money_is_found() {
     });
 }
 
+/// The events of a row, but for those that open an incident.
+fn without_incidents(mut payload: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    while !payload.is_empty() {
+        let event = pb::Event::decode_length_delimited(&mut payload).expect("an event");
+        if event.event_type() != pb::EventType::IncidentOpened {
+            kept.extend(event.encode_length_delimited_to_vec());
+        }
+    }
+    kept
+}
+
 #[test]
 fn what_left_after_it_was_cancelled_is_found_unless_an_incident_says_so() {
     run(async |t| {
@@ -56,11 +70,12 @@ fn what_left_after_it_was_cancelled_is_found_unless_an_incident_says_so() {
         t.cancel("A-1").await;
         t.scan("A-1:s1", TrackingFact::PickedUp).await;
         assert_eq!(invariants::violations(&t.database).await, [""; 0]);
-        let kept: Vec<(u16, u64, Vec<u8>)> = t
-            .database
-            .rows("SELECT shard_partition, position, payload FROM events WHERE event_type = 'INCIDENT_OPENED'", ())
-            .await;
-        t.database.execute("UPDATE events SET payload = '' WHERE event_type = 'INCIDENT_OPENED'", ()).await;
+        let kept: Vec<(u16, u64, Vec<u8>)> =
+            t.database.rows("SELECT shard_partition, position, payload FROM events", ()).await;
+        for (partition, position, payload) in &kept {
+            let silent = "UPDATE events SET payload = ? WHERE shard_partition = ? AND position = ?";
+            t.database.execute(silent, (without_incidents(payload), partition, position)).await;
+        }
         let violations = invariants::violations(&t.database).await;
         assert!(violations.iter().any(|found| found.starts_with("S1")), "{violations:#?}");
         for (partition, position, payload) in kept {
