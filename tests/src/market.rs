@@ -110,18 +110,21 @@ impl Market<'_> {
     pub async fn order_at(&self, order_id: &str, carrier_id: &str, stage: ShipmentStage) -> Order {
         self.place_paid(order_id, carrier_id).await;
         let shipment_id = format!("{order_id}:s1");
-        match stage {
-            ShipmentStage::Planned => {}
-            ShipmentStage::Preparing => self.prepare(&shipment_id).await,
-            ShipmentStage::Ready => self.mark_ready(&shipment_id).await,
-            _ => self.ship(&shipment_id).await,
+        if stage == ShipmentStage::Preparing {
+            self.prepare(&shipment_id).await;
+        } else if stage == ShipmentStage::Ready {
+            self.mark_ready(&shipment_id).await;
+        } else if stage != ShipmentStage::Planned {
+            self.ship(&shipment_id).await;
         }
-        match stage {
-            ShipmentStage::Delivered => self.scan(&shipment_id, TrackingFact::Delivered).await,
-            ShipmentStage::Lost => self.scan(&shipment_id, TrackingFact::Lost).await,
-            ShipmentStage::Returning => self.scan(&shipment_id, TrackingFact::Returning).await,
-            ShipmentStage::Returned => self.scan(&shipment_id, TrackingFact::Returned).await,
-            _ => {}
+        let scans = [
+            (ShipmentStage::Delivered, TrackingFact::Delivered),
+            (ShipmentStage::Lost, TrackingFact::Lost),
+            (ShipmentStage::Returning, TrackingFact::Returning),
+            (ShipmentStage::Returned, TrackingFact::Returned),
+        ];
+        if let Some((_, fact)) = scans.into_iter().find(|(to, _)| *to == stage) {
+            self.scan(&shipment_id, fact).await;
         }
         let order = self.order(order_id).await;
         assert_eq!(order.shipments[0].stage, stage);
