@@ -20,3 +20,12 @@ async fn open(t: &TestServer) -> Market<'_> {
     operator.update_store().time_zone("Europe/Berlin").await.expect("a time zone");
     market
 }
+
+/// Lets another policy decide from now on, as soon as every replica knows; its version.
+async fn govern_by(t: &TestServer, market: &Market<'_>, document: String) -> i32 {
+    let operator = market.as_role(Role::Operator, "ops");
+    let version = operator.create_policy(document).await.expect("a policy").version;
+    let active = operator.activate_policy(version).await.expect("an activation");
+    t.set_clock(active.effective_time.expect("an instant")).await;
+    version
+}

@@ -116,7 +116,7 @@ fn s000_14_what_cannot_be_intercepted_goes_on_and_is_returned_once_it_has_arrive
         carrier.answer_intercept("TODAY:s1", InterceptAnswer::cannot_intercept("OUT_FOR_DELIVERY")).await.unwrap();
         let closed = t.order("TODAY").await.cancellations.remove(0);
         assert_eq!(closed.state, CancellationState::Rejected);
-        assert_eq!(closed.close_reason.as_deref(), Some("CARRIER_REFUSED"));
+        assert_eq!(closed.close_reason.as_deref(), Some("NOT_INTERCEPTABLE"));
         assert_eq!(closed.parts[0].next_actions, [NextAction::ReturnUnopened, NextAction::ContactSupport]);
 
         // "You may need to return the goods … after receiving them."

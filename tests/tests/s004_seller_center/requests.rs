@@ -8,9 +8,9 @@ use belay_client::{Kind, Role, Units};
 use belay_tests::market::{Market, gates, preset};
 use belay_tests::shop::{TOTAL, eur};
 use belay_tests::{refused, run_at, until};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{MONDAY, SECOND, open};
+use super::{MONDAY, SECOND, govern_by, open};
 
 /// A buyer's wish for an order that is being packed: the seller is asked.
 async fn ask(market: &Market<'_>, order_id: &str) -> Cancellation {
@@ -160,13 +160,11 @@ fn s004_05_what_nobody_answers_is_decided_by_the_system_as_the_policy_says() {
         assert_eq!((closed.actor.role, &*closed.cause, closed.event_time), (Role::System, "deadline", respond_by));
         let reminders = market.events("A-1", EventType::GateReminder).await;
         let reminded: Vec<_> = reminders.iter().map(|event| event.event_time).collect();
-        assert_eq!(reminded, [respond_by - jiff::SignedDuration::from_hours(12)]);
+        assert_eq!(reminded, [respond_by - SignedDuration::from_hours(12)]);
 
         // Another marketplace takes silence for a no: that is a word in its document.
         let strict = preset("seller-center").replace("on_timeout: PASS", "on_timeout: REFUSE");
-        let operator = market.as_role(Role::Operator, "ops");
-        let strict = operator.create_policy(strict).await.unwrap().version;
-        operator.activate_policy(strict).await.unwrap();
+        govern_by(t, &market, strict).await;
         let respond_by = ask(&market, "A-2").await.parts[0].gates[0].respond_by.unwrap();
         t.set_clock(respond_by).await;
         let refused = until("silence refuses", async || {
@@ -260,9 +258,7 @@ fn s004_12_support_has_the_sellers_authority_only_where_the_policy_grants_it() {
                 "  - code: OUT_OF_STOCK\n    actors: [SELLER, SUPPORT]",
             )
             .replace("      actor: SELLER\n", "      actor: [SELLER, SUPPORT]\n");
-        let operator = market.as_role(Role::Operator, "ops");
-        let version = operator.create_policy(granted).await.unwrap().version;
-        operator.activate_policy(version).await.unwrap();
+        let version = govern_by(t, &market, granted).await;
         market.place_paid("A-4", "standard").await;
         let wish = market.support().request_cancellation("A-4", Units::all()).reason("OUT_OF_STOCK");
         let done = wish.await.unwrap().cancellation;
