@@ -20,7 +20,17 @@ pub async fn prepare(address: SocketAddr) -> anyhow::Result<()> {
         policy: Some(v1::create_store_request::Policy::Preset("independent-site".to_owned())),
         ..v1::CreateStoreRequest::default()
     };
-    StoreServiceClient::new(channel).create_store(request).await.context("the demo store cannot be made")?;
+    let mut stores = StoreServiceClient::new(channel);
+    stores.create_store(request).await.context("the demo store cannot be made")?;
+    // Beside the default one, which cannot.
+    let express = v1::Carrier {
+        carrier_id: "express".to_owned(),
+        display_name: "Brings parcels back".to_owned(),
+        in_transit_cancel: true,
+        ..v1::Carrier::default()
+    };
+    let request = v1::PutCarrierRequest { store_id: STORE.to_owned(), carrier: Some(express) };
+    stores.put_carrier(request).await.context("the demo store's carrier cannot be made")?;
     Ok(())
 }
 

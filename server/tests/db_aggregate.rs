@@ -120,7 +120,7 @@ async fn a_gate_between_others_and_a_part_after_others_come_back_in_their_places
     let part = &mut after.cancellations[0].parts[1];
     part.gates.insert(0, gate(GateKind::CarrierIntercept));
     part.gates.insert(3, gate(GateKind::SupportReview));
-    let moved = Part { units: UnitSet::new([UnitRange { line: 3, first: 2, count: 1 }]), shipment: 3, ..part.clone() };
+    let moved = Part { units: UnitSet::new([UnitRange { line: 3, first: 2, count: 1 }]), shipment: 1, ..part.clone() };
     part.units = UnitSet::new([UnitRange { line: 3, first: 0, count: 2 }]);
     after.cancellations[0].parts.push(moved);
     update(&mut conn, &[(&before, &after)]).await;

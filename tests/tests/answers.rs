@@ -178,7 +178,7 @@ fn a_parcel_is_turned_round_comes_home_and_is_paid_for() {
     run(async |t| {
         let shop = Shop::open(t).await;
         shop.called_back("A-1").await;
-        let carrier = shop.role(Role::Carrier, "express");
+        let carrier = shop.role(Role::Carrier, "standard");
         let turned = carrier.answer_intercept("A-1:s1", InterceptAnswer::Confirmed).await.unwrap();
         assert_eq!(turned.intercept.unwrap().state, InterceptState::Confirmed);
         let home = shop.warehouse().receive_parcel("A-1:s1", GoodsCondition::Opened).note("seal broken").await.unwrap();

@@ -97,6 +97,7 @@ pub enum Rejection {
     /// `channels` are where it may come from; empty where any will do.
     EvidenceRequired {
         reason: String,
+        #[serde(default)]
         channels: Vec<String>,
     },
     /// The very same units are already being cancelled.

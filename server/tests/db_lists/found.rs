@@ -54,7 +54,7 @@ fn orders_of_all_sorts() -> Vec<Order> {
 /// Some wait in both parts, some in one, some for nobody.
 fn vary(cancellation: &mut Cancellation, number: usize) {
     let kinds = [GateKind::SellerConsent, GateKind::SupportReview, GateKind::WarehouseStop, GateKind::CarrierIntercept];
-    let [over, waiting] = cancellation.parts.as_mut_slice() else { panic!("two parts") };
+    let [over, waiting, ..] = cancellation.parts.as_mut_slice() else { panic!("two parts at least") };
     waiting.gates[0].spec.kind = kinds[number % 4];
     let respond_by = waiting.gates[0].respond_by.as_mut().unwrap();
     *respond_by += SignedDuration::from_hours(i64::try_from(number % 4).unwrap());

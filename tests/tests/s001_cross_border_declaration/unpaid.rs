@@ -2,7 +2,7 @@
 
 use belay_client::model::{
     CancellationEffect, CancellationOutcome, CancellationState, EventType, Fault, NextAction, OrderState, PartState,
-    RefundKind, RefundState, ShipmentStage,
+    PaymentFact, RefundKind, RefundState, ShipmentStage,
 };
 use belay_client::{Role, Units};
 use belay_tests::market::Market;
@@ -78,6 +78,11 @@ fn s001_02_money_a_second_before_24_hours_is_in_time_and_at_24_hours_goes_back()
         let paid = market.pay("IN-TIME").await;
         assert_eq!((paid.state, paid.paid_time), (OrderState::ToShip, Some(t.now().await)));
         assert_eq!(paid.shipments[0].stage, ShipmentStage::Planned);
+
+        // A buyer who is still typing is given no more time.
+        let payments = market.as_role(Role::Payments, "psp");
+        let begun = payments.record_payment("LATE", "pay-LATE", "begun", PaymentFact::Attempted).method("CREDIT_CARD");
+        assert_eq!(begun.await.unwrap().pay_by, Some(placed + hours(24)));
 
         // No worker has to have been there first.
         t.set_clock(placed + hours(24)).await;

@@ -4,9 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft, parts, start_preparation};
-use crate::cancellation::GateKind;
 use crate::ids::ExternalId;
-use crate::policy::OnDispatch;
 use crate::rejection::Rejection;
 use crate::shipment::Stage;
 
@@ -33,24 +31,14 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &DispatchShipment) -> Resul
     if let Some(until) = shipment.hold_ends() {
         return Err(Rejection::ShipmentHeld { until });
     }
-    let waiting = parts::waiting_on(draft, command.shipment);
-    if let Some((cancellation, _)) = waiting.iter().find(|(cancellation, part)| bars(draft, *cancellation, *part)) {
-        return Err(Rejection::ShipmentBarred { cancellation: *cancellation });
+    let mut waiting = parts::waiting_on(draft, command.shipment).into_iter();
+    if let Some((cancellation, _)) = waiting.find(|part| !parts::lets_go(draft, *part)) {
+        return Err(Rejection::ShipmentBarred { cancellation });
     }
 
     let shipment = draft.shipment_mut(command.shipment);
     shipment.tracking_number = command.tracking_number.clone().or(shipment.tracking_number.take());
     draft.move_shipment(command.shipment, Stage::InTransit);
-    // Whoever was asked and let it go has answered by that.
-    for (cancellation, part) in waiting {
-        parts::refuse_part(draft, cancellation, part, "NO_AGREEMENT");
-        parts::close_if_over(draft, cancellation);
-    }
+    parts::let_go(draft, command.shipment);
     Ok(Answer::Shipment(command.shipment))
-}
-
-fn bars(draft: &Draft<'_>, cancellation: u32, part: usize) -> bool {
-    let part = draft.order.cancellation(cancellation).map(|cancellation| &cancellation.parts[part]);
-    part.and_then(|part| part.open_gate())
-        .is_none_or(|gate| gate.spec.on_dispatch == OnDispatch::Bar || gate.spec.kind == GateKind::WarehouseStop)
 }

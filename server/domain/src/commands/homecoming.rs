@@ -26,6 +26,7 @@ pub(super) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
         reason: reason.map(|reason| &*reason.code),
         paths: &[Path::RefuseDelivery],
         asked_at: draft.now,
+        has_label: None,
     };
     let judgement = judge(draft, policy, &wish, Portion { shipment: number, units });
     draft.note_asked(policy_version, judgement.asked.clone());

@@ -7,12 +7,13 @@ use super::refund_of::{Claim, refund_of};
 use super::request_cancellation::{Portion, Wish, judge};
 use super::{customs, intercepts};
 use crate::cancellation::{
-    Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateKind, GateState, Part, PartState, Path,
+    Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateKind, GateState, LabelState, Part, PartState,
+    Path,
 };
 use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::PAYMENT_EXPIRED;
-use crate::policy::{Effect, GateSpec, OnLost, OnTimeout, Policy, Wait};
+use crate::policy::{Effect, GateSpec, OnDispatch, OnLost, OnTimeout, Policy, Wait};
 use crate::shipment::Stage;
 use crate::units::UnitSet;
 
@@ -102,8 +103,28 @@ fn ask_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
 pub(super) fn wish_of<'a>(of: &'a Cancellation, part: &'a Part) -> (Wish<'a>, Portion) {
     let reason = (!of.reason.is_empty()).then_some(&*of.reason);
     let paths = std::slice::from_ref(&part.path);
-    let wish = Wish { requester: of.requester.role, reason, paths, asked_at: of.create_time };
+    // A label that was promised is not taken back.
+    let has_label = part.label.map(|label| label == LabelState::Issued);
+    let wish = Wish { requester: of.requester.role, reason, paths, asked_at: of.create_time, has_label };
     (wish, Portion { shipment: part.shipment, units: part.units.clone() })
+}
+
+/// Whether a part ends where its shipment leaves, instead of keeping it in.
+pub(super) fn lets_go(draft: &Draft<'_>, (cancellation, part): (u32, usize)) -> bool {
+    let part = draft.order.cancellation(cancellation).map(|cancellation| &cancellation.parts[part]);
+    part.and_then(|part| part.open_gate()).is_some_and(|gate| {
+        gate.spec.on_dispatch == OnDispatch::RefusePart && gate.spec.kind != GateKind::WarehouseStop
+    })
+}
+
+/// The shipment has left. Whoever was asked and let it go has answered by that.
+pub(super) fn let_go(draft: &mut Draft<'_>, shipment: u32) {
+    for part @ (cancellation, index) in waiting_on(draft, shipment) {
+        if lets_go(draft, part) {
+            refuse_part(draft, cancellation, index, "NO_AGREEMENT");
+            close_if_over(draft, cancellation);
+        }
+    }
 }
 
 /// The carrier has lost what these parts wait for.

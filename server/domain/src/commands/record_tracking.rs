@@ -70,9 +70,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         Effect::RecordOnly => {}
         Effect::Move(to) => {
             let was_given_up = is_given_up(draft, number);
+            let was_inside = draft.order.shipment(number).is_some_and(|shipment| shipment.stage.is_before_dispatch());
             draft.end_hold(number);
             draft.move_shipment(number, to);
-            follow(draft, number, to);
+            follow(draft, number, to, was_inside);
             if to == Stage::Delivered && was_given_up {
                 contest(draft, number);
             }
@@ -125,7 +126,7 @@ fn effect(stage: Stage, fact: TrackingFact) -> Effect {
 }
 
 /// What waits for the shipment, where it stands now.
-fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
+fn follow(draft: &mut Draft<'_>, number: u32, to: Stage, was_inside: bool) {
     match to {
         Stage::Lost => parts::lose_on(draft, number),
         Stage::Returning | Stage::Returned => {
@@ -144,7 +145,12 @@ fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
         | Stage::InTransit
         | Stage::Delivered
         | Stage::Cancelled
-        | Stage::Split => parts::ask_again_on(draft, number),
+        | Stage::Split => {
+            if was_inside {
+                parts::let_go(draft, number);
+            }
+            parts::ask_again_on(draft, number);
+        }
     }
 }
 

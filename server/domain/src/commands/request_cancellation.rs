@@ -40,6 +40,7 @@ pub struct RequestCancellation {
     /// The buyer whom support speaks for, as the buyer named themselves.
     pub on_behalf_of: Option<Identity>,
     /// What a preview promised: this or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<BoundQuote>,
 }
 
@@ -80,7 +81,13 @@ pub(super) fn decide(draft: &mut Draft<'_>, request: &RequestCancellation) -> Re
         return Ok(Answer::Cancellation(closing.number));
     }
     let reason_code = reason.map(|reason| &*reason.code);
-    let wish = Wish { requester: requester.role, reason: reason_code, paths: &request.paths, asked_at: draft.now };
+    let wish = Wish {
+        requester: requester.role,
+        reason: reason_code,
+        paths: &request.paths,
+        asked_at: draft.now,
+        has_label: None,
+    };
     let Spread { portions, claimed } = select::spread(draft, policy, &wish, request)?;
     let judgements: Vec<Judgement> =
         portions.into_iter().map(|portion| judge::judge(draft, policy, &wish, portion)).collect();

@@ -207,3 +207,13 @@ fn a_failed_release_of_money_that_was_captured_since_is_not_tried_again() {
     assert_eq!(case.resolve(1, RetryRefund).unwrap_err().reason(), "RESOLUTION_NOT_ALLOWED");
     case.resolve(1, Accept).unwrap();
 }
+
+#[test]
+fn a_retry_waits_where_the_row_that_failed_has_paid_all_the_same() {
+    let mut case = not_paid_back();
+    case.resolve(1, RetryRefund).unwrap();
+    assert_eq!(case.refunds(), [(1, 100, Failed), (1, 100, Due)]);
+    case.result(1, settled(100)).unwrap();
+    assert_eq!(case.refunds(), [(1, 100, Failed), (1, 100, Blocked)]);
+    assert_eq!(case.incidents(), [LateFact, RefundMismatch]);
+}

@@ -1,15 +1,17 @@
 //! What comes back for goods that come back: by time, condition and reason, less what the buyer bears.
 
-use belay_domain::cancellation::{Deductions, LabelState, Path};
+use belay_domain::cancellation::{CancellationState, Deductions, LabelState, Path};
 use belay_domain::context::{Carrier, ReturnLabel};
 use belay_domain::ids::CarrierId;
 use belay_domain::money::{Currency, Money};
-use belay_domain::policy::{Consequence, GoodsCondition, Payer, Policy, RefundPlan, RefundShare, ReturnRate, Returns};
+use belay_domain::policy::{
+    Consequence, GoodsCondition, Payer, Policies, Policy, RefundPlan, RefundShare, ReturnRate, Returns,
+};
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{Cart, Case, MICROSECOND, Wish, eur, store};
+use crate::kit::{Cart, Case, MICROSECOND, PLACED, Wish, eur, store};
 
 const HOURS_72: SignedDuration = SignedDuration::from_hours(72);
 
@@ -155,4 +157,18 @@ fn a_refused_delivery_needs_no_label() {
     let mut case = delivered(plan, label(700));
     case.cancel(Wish::all().paths(&[Path::RefuseDelivery])).unwrap();
     assert_eq!((case.part(1, 0).label, case.part(1, 0).refund.total()), (None, 20_000));
+}
+
+#[test]
+fn a_label_that_was_promised_is_not_taken_back() {
+    let mut case = delivered(RefundPlan::FULL, label(500));
+    let mut policy = terms(RefundPlan::FULL);
+    policy.rules[0].when.return_label = Some(true);
+    let versions = std::collections::BTreeMap::from([(1, std::sync::Arc::new(policy))]);
+    case.store.policies = Policies::new(versions, vec![(PLACED, 1)]);
+    returned(&mut case);
+    // The carrier gives labels no more; what was asked in time comes back all the same.
+    case.store.carriers.insert(CarrierId::parse("post").unwrap(), Carrier::default());
+    case.receive(1, GoodsCondition::Unopened).unwrap();
+    assert_eq!(case.cancellation(1).state(), CancellationState::Completed);
 }

@@ -127,6 +127,15 @@ fn a_waiting_part_bars_the_dispatch_or_ends_by_it_as_its_gate_says() {
 }
 
 #[test]
+fn a_scan_out_ends_a_part_as_a_dispatch_does_where_its_gate_lets_the_shipment_go() {
+    for fact in [TrackingFact::PickedUp, TrackingFact::InTransit, TrackingFact::Delivered] {
+        let mut case = waiting(&gate("SELLER_CONSENT", "REFUSE", "REFUSE_PART"));
+        case.scan(1, fact).unwrap();
+        assert_eq!(case.parts(1), [(PartState::Refused, "NO_AGREEMENT")], "{fact}");
+    }
+}
+
+#[test]
 fn a_stop_bars_even_where_its_gate_says_otherwise() {
     let mut case = waiting(&gate("WAREHOUSE_STOP", "REFUSE", "BAR"));
     let gate = &mut case.order.cancellations[0].parts[0].gates[0];

@@ -49,10 +49,12 @@ fn s003_01_and_08_the_seller_has_five_reasons_and_all_are_counted() {
 #[test]
 fn s003_02_before_dispatch_the_seller_cancels() {
     let mut rows = Vec::new();
-    for stage in [Unreleased, Planned, Preparing, Ready] {
-        for reason in ["OUT_OF_STOCK", "BUYER_ASKED", "ADDRESS_NOT_DELIVERABLE", "OTHER"] {
+    for reason in ["OUT_OF_STOCK", "BUYER_ASKED", "ADDRESS_NOT_DELIVERABLE", "OTHER"] {
+        for stage in [Planned, Preparing, Ready] {
             rows.extend([partner(), own()].map(|c| (sellers(stage, reason, c), "before-dispatch: FULL")));
         }
+        // What is not paid yet closes by itself.
+        rows.extend([partner(), own()].map(|c| (sellers(Unreleased, reason, c), "-: no, NOT_ALLOWED")));
     }
     check_told(&marketplace(), rows);
 }

@@ -21,6 +21,8 @@ pub(in super::super) struct Wish<'a> {
     pub(in super::super) paths: &'a [Path],
     /// When it was wished: what was in time then, is.
     pub(in super::super) asked_at: Timestamp,
+    /// Whether the buyer was promised a label; none where nothing was promised yet.
+    pub(in super::super) has_label: Option<bool>,
 }
 
 /// The units of a wish that are in one shipment.
@@ -131,7 +133,7 @@ pub(in super::super) fn question(
         carrier: CarrierFacts {
             in_transit_cancel: carrier.is_some_and(|carrier| carrier.in_transit_cancel),
             partner_delivery: carrier.is_some_and(|carrier| carrier.partner_delivery),
-            return_label: has_label(draft, shipment),
+            return_label: wish.has_label.unwrap_or_else(|| has_label(draft, shipment)),
         },
         verified_in: order
             .verified_at

@@ -82,7 +82,13 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
     });
 
     let reason_code = reason.map(|reason| &*reason.code);
-    let wish = Wish { requester: requester.role, reason: reason_code, paths: &request.paths, asked_at: draft.now };
+    let wish = Wish {
+        requester: requester.role,
+        reason: reason_code,
+        paths: &request.paths,
+        asked_at: draft.now,
+        has_label: None,
+    };
     let portions = match select::spread(&draft, policy, &wish, request) {
         Ok(spread) => spread.portions,
         // What is wholly cancelled may be asked for again: the answer is the cancellation that took the last unit.
@@ -195,7 +201,8 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
     let reasons = policy.reasons.iter().filter(|reason| reason.actors.contains(&Role::Buyer));
     let no_reason = (!policy.reason_required.contains(&Role::Buyer)).then_some(None);
     for reason in reasons.map(|reason| Some(&*reason.code)).chain(no_reason) {
-        let wish = Wish { requester: Role::Buyer, reason, paths: &[Path::Cancel], asked_at: draft.now };
+        let wish =
+            Wish { requester: Role::Buyer, reason, paths: &[Path::Cancel], asked_at: draft.now, has_label: None };
         let judge = |portion: &Portion| judge::judge(&draft, policy, &wish, portion.clone());
         let mut judgements: Vec<Judgement> = portions.iter().map(judge).collect();
         let refusal = judgements.iter_mut().find_map(|judgement| judgement.denied.pop());
