@@ -15,10 +15,11 @@ fn tests() -> BTreeMap<String, Vec<String>> {
         let mut is_test = false;
         for line in text.lines() {
             // What the attribute does not stand on is a helper, whatever its name.
-            if let Some(name) = line.strip_prefix("fn ").and_then(|rest| rest.split('(').next()).filter(|_| is_test) {
-                if let Some(case) = case_of(name) {
-                    tests.entry(case).or_default().push(name.to_owned());
-                }
+            if is_test
+                && let Some(name) = line.strip_prefix("fn ").and_then(|rest| rest.split('(').next())
+                && let Some(case) = case_of(name)
+            {
+                tests.entry(case).or_default().push(name.to_owned());
             }
             is_test = line == "#[test]";
         }
