@@ -139,6 +139,7 @@ error_reasons! {
     /// The policy verifies such payments first. Further metadata: `available_from`.
     PaymentVerifying,
     /// The order is unpaid, and under this policy it is not cancelled by hand: it closes by itself.
+    /// Further metadata: `pay_by`.
     UnpaidClosesItself,
     /// The policy offers no refund here. Contact support.
     RefundNotOffered,

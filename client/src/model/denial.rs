@@ -29,6 +29,8 @@ pub struct Denial {
     pub available_from: Option<Timestamp>,
     /// What the buyer is to do without a label for the way back, where that is why.
     pub label_instructions: Option<String>,
+    /// When the order closes by itself, where that is why.
+    pub pay_by: Option<Timestamp>,
 }
 
 impl Denial {
@@ -47,6 +49,7 @@ impl Denial {
             acceptable: entries("acceptable").filter_map(acceptable).collect(),
             available_from: metadata.get("available_from").and_then(|instant| instant.parse().ok()),
             label_instructions: metadata.get("label_instructions").cloned(),
+            pay_by: metadata.get("pay_by").and_then(|instant| instant.parse().ok()),
         })
     }
 }
@@ -71,6 +74,7 @@ mod tests {
             ("acceptable", "A-1:l1=2,A-1:l3=1"),
             ("available_from", "2026-03-02T09:00:00Z"),
             ("label_instructions", "Send it with whom you like, but tell us"),
+            ("pay_by", "2026-03-03T09:00:00Z"),
         ];
         let metadata: BTreeMap<String, String> =
             metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -83,6 +87,7 @@ mod tests {
         assert_eq!(acceptable, [("A-1:l1", 2), ("A-1:l3", 1)]);
         assert_eq!(denial.available_from.unwrap().to_string(), "2026-03-02T09:00:00Z");
         assert_eq!(denial.label_instructions.as_deref(), Some("Send it with whom you like, but tell us"));
+        assert_eq!(denial.pay_by.unwrap().to_string(), "2026-03-03T09:00:00Z");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Ineligibility {
     pub available_from: Option<Timestamp>,
     /// What the buyer is told who gets no label, where that is why.
     pub without_label: Option<String>,
+    /// When the order closes by itself, where that is why.
+    pub pay_by: Option<Timestamp>,
 }
 
 /// Units of a line that could be cancelled.

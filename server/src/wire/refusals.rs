@@ -56,6 +56,9 @@ fn ineligible(violation: &Ineligibility, acceptable: &str, about: &About) -> pb:
     if let Some(instructions) = &violation.without_label {
         metadata.insert("label_instructions".to_owned(), cut(instructions).to_owned());
     }
+    if let Some(pay_by) = violation.pay_by {
+        metadata.insert("pay_by".to_owned(), pay_by.to_string());
+    }
     if !acceptable.is_empty() {
         metadata.insert("acceptable".to_owned(), acceptable.to_owned());
     }

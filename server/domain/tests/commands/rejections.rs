@@ -18,6 +18,7 @@ fn one_of_each() -> Vec<Rejection> {
         next_actions: Vec::new(),
         available_from: None,
         without_label: None,
+        pay_by: None,
     };
     let mut all = vec![
         Rejection::InvalidField(Vec::new()),

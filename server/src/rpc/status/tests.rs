@@ -32,6 +32,7 @@ fn ineligible(code: DenyCode) -> Ineligibility {
         next_actions: vec![],
         available_from: None,
         without_label: None,
+        pay_by: None,
     }
 }
 

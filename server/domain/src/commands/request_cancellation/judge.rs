@@ -88,6 +88,7 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
             }
             Verdict::Deny { code, next_actions, available_in } => judgement.denied.push(Ineligibility {
                 without_label: without_label(policy, code),
+                pay_by: (code == DenyCode::UnpaidClosesItself).then_some(draft.order.pay_by),
                 shipment: shipment.number,
                 path: *path,
                 code,
