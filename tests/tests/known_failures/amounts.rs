@@ -42,8 +42,9 @@ const CARTS: &[Cart] = &[
 ];
 
 /// Which lines lose a unit, one after the other.
-const SEQUENCES: [fn(&[LineOf]) -> Vec<usize>; 3] =
-    [in_turn, |lines| in_turn(lines).into_iter().rev().collect(), around];
+type Sequence = fn(&[LineOf]) -> Vec<usize>;
+
+const SEQUENCES: [Sequence; 3] = [in_turn, |lines| in_turn(lines).into_iter().rev().collect(), around];
 
 fn in_turn(lines: &[LineOf]) -> Vec<usize> {
     let units = lines.iter().enumerate().map(|(line, (quantity, ..))| vec![line; usize::try_from(*quantity).unwrap()]);

@@ -15,38 +15,31 @@ use Answer::{NotApplicable, Shown};
 
 const NO_STOCK: Answer = NotApplicable("Belay keeps no stock yet: it says which units go back, and stock comes later");
 
+// The tests that show several.
+const LATE_CHARGE: &str =
+    "known_failures::late_money::a_charge_reported_after_the_order_closed_goes_back_and_revives_nothing";
+const CAPTURE_OR_VOID: &str =
+    "known_failures::late_money::of_a_capture_and_a_void_whichever_comes_first_nothing_is_kept_or_paid_twice";
+const TO_THE_CENT: &str = "known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent";
+const RESTOCKED_ONCE: &str = "known_failures::goods::each_cancelled_unit_goes_back_on_sale_once_and_where_it_came_from";
+
 /// All of them, counted from one.
 const KNOWN: &[(usize, &str, Answer)] = &[
     // An unpaid order's timer and money that comes late.
     (
         1,
         "closed while the buyer is paying; charged, and closed it stays",
-        Shown(&[
-            "orders::an_attempt_in_time_moves_the_deadline_once_and_a_late_decline_closes_at_once",
-            "known_failures::late_money::a_charge_reported_after_the_order_closed_goes_back_and_revives_nothing",
-        ]),
+        Shown(&["orders::an_attempt_in_time_moves_the_deadline_once_and_a_late_decline_closes_at_once", LATE_CHARGE]),
     ),
-    (
-        2,
-        "closed for its time although the gateway had charged; no trace of that",
-        Shown(&["known_failures::late_money::a_charge_reported_after_the_order_closed_goes_back_and_revives_nothing"]),
-    ),
-    (
-        3,
-        "closed because the gateway's message was lost",
-        Shown(&["known_failures::late_money::a_charge_reported_after_the_order_closed_goes_back_and_revives_nothing"]),
-    ),
-    (
-        4,
-        "the gateway reports 40 minutes late, and the order is stuck between two states",
-        Shown(&["known_failures::late_money::a_charge_reported_after_the_order_closed_goes_back_and_revives_nothing"]),
-    ),
+    (2, "closed for its time although the gateway had charged; no trace of that", Shown(&[LATE_CHARGE])),
+    (3, "closed because the gateway's message was lost", Shown(&[LATE_CHARGE])),
+    (4, "the gateway reports 40 minutes late, and the order is stuck between two states", Shown(&[LATE_CHARGE])),
     (
         5,
         "a success that comes after the cancellation is ignored, or given back more than once",
         Shown(&[
             "cancellations::an_unpaid_order_is_cancelled_without_a_refund_and_money_that_comes_later_goes_back",
-            "known_failures::late_money::a_charge_reported_after_the_order_closed_goes_back_and_revives_nothing",
+            LATE_CHARGE,
         ]),
     ),
     (
@@ -75,11 +68,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         "one time to pay for ways to pay that take minutes or days",
         Shown(&["known_failures::expiry::a_slow_way_to_pay_has_its_time_and_who_does_nothing_does_not_get_it"]),
     ),
-    (
-        10,
-        "slow money turns a closed order into one that is being prepared",
-        Shown(&["known_failures::late_money::a_charge_reported_after_the_order_closed_goes_back_and_revives_nothing"]),
-    ),
+    (10, "slow money turns a closed order into one that is being prepared", Shown(&[LATE_CHARGE])),
     (
         11,
         "orders whose money went back in part or whole are closed as unpaid",
@@ -132,11 +121,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
             "known_failures::repeats::nobody_is_told_twice",
         ]),
     ),
-    (
-        19,
-        "goods are sold again when their order closes, and then its money comes",
-        Shown(&["known_failures::late_money::a_charge_reported_after_the_order_closed_goes_back_and_revives_nothing"]),
-    ),
+    (19, "goods are sold again when their order closes, and then its money comes", Shown(&[LATE_CHARGE])),
     (
         20,
         "a message that overtakes its order is acknowledged and never comes again",
@@ -147,10 +132,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     (
         21,
         "what was not captured is refunded, which fails, where it had to be released",
-        Shown(&[
-            "cancellations::what_was_only_authorised_is_voided",
-            "known_failures::late_money::of_a_capture_and_a_void_whichever_comes_first_nothing_is_kept_or_paid_twice",
-        ]),
+        Shown(&["cancellations::what_was_only_authorised_is_voided", CAPTURE_OR_VOID]),
     ),
     (
         22,
@@ -179,10 +161,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     (
         26,
         "a queued message refunds again; a cancelled order is captured",
-        Shown(&[
-            "refunds::a_settled_refund_is_told_of_once",
-            "known_failures::late_money::of_a_capture_and_a_void_whichever_comes_first_nothing_is_kept_or_paid_twice",
-        ]),
+        Shown(&["refunds::a_settled_refund_is_told_of_once", CAPTURE_OR_VOID]),
     ),
     (
         27,
@@ -197,10 +176,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     (
         29,
         "releasing fails, the order is cancelled, and its money can still be captured",
-        Shown(&[
-            "known_failures::late_money::of_a_capture_and_a_void_whichever_comes_first_nothing_is_kept_or_paid_twice",
-            "known_failures::late_money::a_capture_at_the_very_moment_of_a_void_goes_back_once",
-        ]),
+        Shown(&[CAPTURE_OR_VOID, "known_failures::late_money::a_capture_at_the_very_moment_of_a_void_goes_back_once"]),
     ),
     (
         30,
@@ -258,103 +234,41 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         ]),
     ),
     // Wrong amounts.
-    (
-        38,
-        "the tax on the shipping does not come back",
-        Shown(&["known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent"]),
-    ),
-    (
-        39,
-        "discounts are forgotten, so that more is refunded than was paid",
-        Shown(&["known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent"]),
-    ),
+    (38, "the tax on the shipping does not come back", Shown(&[TO_THE_CENT])),
+    (39, "discounts are forgotten, so that more is refunded than was paid", Shown(&[TO_THE_CENT])),
     (
         40,
         "the amount is worked out after the cancellation and is nothing",
         Shown(&["known_failures::amounts::what_is_shown_before_is_what_is_promised_and_what_is_paid"]),
     ),
-    (
-        41,
-        "a second cancellation or refund on the same line is refused",
-        Shown(&["known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent"]),
-    ),
-    (
-        42,
-        "tax is taken off twice",
-        Shown(&["known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent"]),
-    ),
+    (41, "a second cancellation or refund on the same line is refused", Shown(&[TO_THE_CENT])),
+    (42, "tax is taken off twice", Shown(&[TO_THE_CENT])),
     (
         43,
         "a discount on the whole order is wrong for one unit of it; shipping counts what is cancelled",
-        Shown(&[
-            "known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent",
-            "cancellations::one_shipment_of_several_is_cancelled_with_its_share_of_the_shipping",
-        ]),
+        Shown(&[TO_THE_CENT, "cancellations::one_shipment_of_several_is_cancelled_with_its_share_of_the_shipping"]),
     ),
     (
         44,
         "each refund is rounded down, and a cent stays behind",
-        Shown(&[
-            "known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent",
-            "commands::returns::a_schedule_rounds_each_part_down_and_never_pays_more_than_was_paid",
-        ]),
+        Shown(&[TO_THE_CENT, "commands::returns::a_schedule_rounds_each_part_down_and_never_pays_more_than_was_paid"]),
     ),
-    (
-        45,
-        "tax is rounded by line, and the whole refund is a cent too much",
-        Shown(&["known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent"]),
-    ),
-    (
-        46,
-        "a part of the order takes the whole discount back",
-        Shown(&["known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent"]),
-    ),
-    (
-        47,
-        "the discount is shared out over amounts after tax",
-        Shown(&["known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent"]),
-    ),
-    (
-        48,
-        "the discount on the whole order comes back with its first part",
-        Shown(&["known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent"]),
-    ),
+    (45, "tax is rounded by line, and the whole refund is a cent too much", Shown(&[TO_THE_CENT])),
+    (46, "a part of the order takes the whole discount back", Shown(&[TO_THE_CENT])),
+    (47, "the discount is shared out over amounts after tax", Shown(&[TO_THE_CENT])),
+    (48, "the discount on the whole order comes back with its first part", Shown(&[TO_THE_CENT])),
     (
         49,
         "money given back is booked as goods given back",
         Shown(&["known_failures::amounts::money_given_back_by_hand_takes_no_goods_off_and_is_not_given_back_again"]),
     ),
-    (
-        50,
-        "a line with a discount cannot be cancelled in part",
-        Shown(&["known_failures::amounts::partial_cancellations_give_back_what_was_paid_to_the_cent"]),
-    ),
+    (50, "a line with a discount cannot be cancelled in part", Shown(&[TO_THE_CENT])),
     // Stock.
-    (
-        51,
-        "a cancellation gives the stock back twice",
-        Shown(&["known_failures::goods::each_cancelled_unit_goes_back_on_sale_once_and_where_it_came_from"]),
-    ),
-    (
-        52,
-        "given back with the partial refund and again with the cancellation",
-        Shown(&["known_failures::goods::each_cancelled_unit_goes_back_on_sale_once_and_where_it_came_from"]),
-    ),
-    (
-        53,
-        "cancelled in parts: all is given back, or nothing, or twice",
-        Shown(&["known_failures::goods::each_cancelled_unit_goes_back_on_sale_once_and_where_it_came_from"]),
-    ),
-    (
-        54,
-        "given back although that was switched off",
-        Shown(&["known_failures::goods::each_cancelled_unit_goes_back_on_sale_once_and_where_it_came_from"]),
-    ),
-    (
-        55,
-        "late money revives an order whose goods are not set aside any more",
-        Shown(&["known_failures::late_money::a_charge_reported_after_the_order_closed_goes_back_and_revives_nothing"]),
-    ),
+    (51, "a cancellation gives the stock back twice", Shown(&[RESTOCKED_ONCE])),
+    (52, "given back with the partial refund and again with the cancellation", Shown(&[RESTOCKED_ONCE])),
+    (53, "cancelled in parts: all is given back, or nothing, or twice", Shown(&[RESTOCKED_ONCE])),
+    (54, "given back although that was switched off", Shown(&[RESTOCKED_ONCE])),
+    (55, "late money revives an order whose goods are not set aside any more", Shown(&[LATE_CHARGE])),
     (56, "cancelling a shipment does not set goods aside again, or below nothing", NO_STOCK),
     (
         57,
@@ -373,20 +287,12 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     (
         60,
         "units are given back once for each of them all; a revived order takes stock that is not there",
-        Shown(&["known_failures::goods::each_cancelled_unit_goes_back_on_sale_once_and_where_it_came_from"]),
+        Shown(&[RESTOCKED_ONCE]),
     ),
     (61, "cancelled while goods are being set aside, which then fails, and given back all the same", NO_STOCK),
-    (
-        62,
-        "given back to the wrong shelf",
-        Shown(&["known_failures::goods::each_cancelled_unit_goes_back_on_sale_once_and_where_it_came_from"]),
-    ),
+    (62, "given back to the wrong shelf", Shown(&[RESTOCKED_ONCE])),
     (63, "given back though never taken", NO_STOCK),
-    (
-        64,
-        "a product on two lines is given back for the first only",
-        Shown(&["known_failures::goods::each_cancelled_unit_goes_back_on_sale_once_and_where_it_came_from"]),
-    ),
+    (64, "a product on two lines is given back for the first only", Shown(&[RESTOCKED_ONCE])),
     // Shipping against cancelling; the warehouse.
     (
         65,
