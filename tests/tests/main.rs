@@ -15,6 +15,7 @@ mod fulfillment;
 mod gates;
 mod grpcurl;
 mod harness;
+mod known_failures;
 mod lists;
 mod orders;
 mod pairs;

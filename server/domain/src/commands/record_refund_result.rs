@@ -71,6 +71,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
         (RefundState::Failed | RefundState::Dropped, RefundResult::Settled { .. }) => {
             if !has_incident(draft, IncidentKind::LateFact, number) {
                 draft.open_incident(IncidentKind::LateFact, About::refund(number));
+                hold_back_what_stands_for(draft, number);
             }
             hold_back_retry(draft, number);
         }
@@ -102,6 +103,21 @@ fn settle(draft: &mut Draft<'_>, number: u32, result: &RefundResult) {
     if kind == RefundKind::Void {
         let voided = draft.order.payments.iter_mut().filter(|p| p.number == payment && p.captured == 0);
         voided.for_each(|payment| payment.state = PaymentState::Voided);
+    }
+}
+
+/// It was paid after all: what was to be paid in its place and is not sent yet waits for support, or the buyer has it twice.
+fn hold_back_what_stands_for(draft: &mut Draft<'_>, number: u32) {
+    let mut stands = draft.order.refunds.iter().find(|refund| refund.retry_of == Some(number));
+    while let Some(refund) = stands {
+        if refund.state == RefundState::Due {
+            let number = refund.number;
+            draft.move_refund(number, RefundState::Blocked);
+            draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
+            return;
+        }
+        // It may have failed in its turn.
+        stands = draft.order.refunds.iter().find(|next| next.retry_of == Some(refund.number));
     }
 }
 

@@ -179,6 +179,31 @@ fn a_refund_that_failed_is_tried_again_under_a_new_row_and_again() {
 }
 
 #[test]
+fn a_refund_that_was_paid_after_all_holds_back_what_stands_for_it() {
+    for retries in [1, 2] {
+        let mut case = not_paid_back();
+        case.resolve(1, RetryRefund).unwrap();
+        if retries == 2 {
+            case.lease(&[2]);
+            case.result(2, failed()).unwrap();
+            case.resolve(2, RetryRefund).unwrap();
+        }
+        case.result(1, settled(100)).unwrap();
+        let last = *case.refunds().last().unwrap();
+        assert_eq!((case.incidents(), last), (vec![LateFact, RefundMismatch], (1, 100, Blocked)), "{retries} retries");
+        let before = case.order.clone();
+        case.result(1, settled(100)).unwrap();
+        assert_eq!(case.order, before);
+        let mismatch = case.order.incidents.last().unwrap().number;
+        case.resolve(mismatch, DropRefund).unwrap();
+        // Nothing takes its place, whatever else comes in.
+        case.capture("p2", 10);
+        let refunds = case.refunds();
+        assert_eq!(refunds[refunds.len() - 2..], [(1, 100, Dropped), (2, 10, Due)]);
+    }
+}
+
+#[test]
 fn money_that_came_back_after_it_was_paid_out_is_tried_again() {
     let mut case = Cart::of(&[(1, 100)]).paid();
     case.cancelled(Wish::all()).lease(&[1]);
