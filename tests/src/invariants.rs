@@ -165,7 +165,8 @@ async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
     for part in parts(database).await {
         let holds_units = ["CANCELLED", "WAITING"].contains(&part.state.as_str());
         for unit in &part.units {
-            if in_shipment.get(unit) != Some(&part.shipment) {
+            // Units of a part that came to nothing may have been split off since.
+            if holds_units && in_shipment.get(unit) != Some(&part.shipment) {
                 found.push(format!("M3: a part takes a unit that is not in its shipment: {}", part.name));
             }
             if holds_units && let Some(other) = ended.insert(unit.clone(), part.name.clone()) {
@@ -272,7 +273,8 @@ async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) 
     let mut lost = BTreeSet::new();
     let mut left = BTreeSet::new();
     let mut cancelled = BTreeSet::new();
-    let mut contradicted = BTreeSet::new();
+    let mut contradicted = BTreeMap::new();
+    let mut explained = BTreeSet::new();
     for event in events {
         let store = event.store_id;
         match event.detail {
@@ -288,7 +290,10 @@ async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) 
                 if change.to_stage() == pb::ShipmentStage::Cancelled {
                     cancelled.insert(shipment);
                 } else if has_left && cancelled.contains(&shipment) {
-                    contradicted.insert(shipment);
+                    // One incident is about all that such a shipment still does.
+                    if !explained.contains(&shipment) {
+                        contradicted.insert(shipment, "left after it was cancelled");
+                    }
                 } else if has_left {
                     left.insert(shipment);
                 }
@@ -297,17 +302,19 @@ async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) 
                 let part = format!("{store}/{}/{}", end.cancellation_id, end.shipment_id);
                 let shipment = (store, end.shipment_id);
                 let is_given_up = by_the_carrier.contains(&part) || lost.contains(&shipment);
-                if left.contains(&shipment) && !is_given_up {
-                    found.push(format!("S1: {} was cancelled after it had left", shipment.1));
+                // One that was sent and never paid is such an incident too.
+                if left.contains(&shipment) && !is_given_up && !explained.contains(&shipment) {
+                    contradicted.insert(shipment, "was cancelled after it had left");
                 }
             }
             Some(pb::event::Detail::IncidentChanged(incident)) => {
-                contradicted.remove(&(store, incident.subject_id));
+                contradicted.remove(&(store.clone(), incident.subject_id.clone()));
+                explained.insert((store, incident.subject_id));
             }
             _ => {}
         }
     }
-    found.extend(contradicted.into_iter().map(|(_, shipment)| format!("S1: {shipment} left after it was cancelled")));
+    found.extend(contradicted.into_iter().map(|((_, shipment), what)| format!("S1: {shipment} {what}")));
 }
 
 /// The events of one row: the messages one after the other, each with its length before it.

@@ -159,6 +159,26 @@ fn every_error_reason_names_its_code_and_they_stand_in_order() {
     }
 }
 
+/// Every reason with its number, its code and what it says first. A change of it shows as a change of this file.
+#[test]
+fn the_catalogue_of_error_reasons_is_as_committed() {
+    let mut catalogue = String::new();
+    let mut reasons: Vec<_> = manual::reasons().iter().collect();
+    reasons.sort_by_key(|(_, reason)| reason.number);
+    for (name, reason) in reasons {
+        let comment = reason.comment.split_whitespace().collect::<Vec<_>>().join(" ");
+        let first = comment.split_inclusive(". ").take(2).collect::<String>();
+        catalogue.push_str(&format!("{} {name}: {}\n", reason.number, first.trim()));
+    }
+    let file = "tests/tests/contract/error_reasons.txt";
+    if read_to_string(file) != catalogue {
+        // What it should be is easier taken over than typed.
+        let found = std::env::temp_dir().join("belay_error_reasons.txt");
+        std::fs::write(&found, &catalogue).expect("a temporary file can be written");
+        panic!("{file} is no longer what the protos say; that is in {}", found.display());
+    }
+}
+
 /// Reasons that no command of this version gives; and OUTCOME_UNKNOWN, which a caller is told only where a COMMIT is lost and
 /// the caller's time ends before the database is back: the server's own tests hold it.
 const NOT_MET: &[&str] = &["NOTHING_TO_CANCEL", "CARRIER_REFUSED", "OUTCOME_UNKNOWN"];

@@ -292,6 +292,31 @@ async fn closed(t: &TestServer, orders: usize) {
 }
 
 #[test]
+fn a_due_order_that_somebody_has_locked_delays_no_other() {
+    /// More than the worker sends at once.
+    const OTHERS: usize = 600;
+    run_at("2026-03-02T10:00:00Z", async |t| {
+        // It is due before all others.
+        t.place("HELD").await;
+        t.advance(SignedDuration::from_secs(1)).await;
+        let waiting: Vec<String> = (0..OTHERS).map(|number| format!("A-{number}")).collect();
+        all(waiting.iter().map(|id| t.place(id))).await;
+        let mut somebody = session(&t.database.url()).await;
+        let (key,): (Vec<u8>,) = t.database.row("SELECT order_key FROM orders WHERE order_id = 'HELD'", ()).await;
+        somebody.query_drop("BEGIN").await.unwrap();
+        somebody.exec_drop("SELECT version FROM orders WHERE order_key = ? FOR UPDATE", (key,)).await.unwrap();
+
+        t.advance(SignedDuration::from_hours(25)).await;
+        let due = Instant::now();
+        closed(t, OTHERS).await;
+        eprintln!("{OTHERS} due orders were closed within {:?} beside one that is locked", due.elapsed());
+        assert_eq!(t.order("HELD").await.state, OrderState::AwaitingPayment);
+        somebody.query_drop("ROLLBACK").await.unwrap();
+        closed(t, OTHERS + 1).await;
+    });
+}
+
+#[test]
 fn many_due_orders_drain_while_callers_are_served() {
     const DUE: usize = 2_000;
     run_at("2026-03-02T10:00:00Z", async |t| {

@@ -22,6 +22,7 @@ mod pairs;
 mod previews;
 mod races;
 mod refunds;
+mod replay;
 mod s000_independent_site;
 mod s001_cross_border_declaration;
 mod s002_supplier_agreement;

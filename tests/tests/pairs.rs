@@ -1,27 +1,31 @@
 //! Every two commands that can meet on one order, at the same time. What comes of them must be what would have come of one after
 //! the other: the same answers, the same order, the same money. Which pairs leave exactly one winner, the rules say; here the
-//! server itself is asked first, with nobody else about, once for each of the two orders.
+//! server itself is asked first, with nobody else about, once for each of the two orders. The same command twice under one
+//! request_id, a double click, is a pair too.
 
-use std::collections::BTreeSet;
+mod steps;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use belay_client::RequestId;
-use belay_client::calls::FirstPolicy;
+use belay_client::calls::{FirstPolicy, NewShipment};
+use belay_client::{RequestId, Store};
 use belay_proto::v1 as pb;
 use belay_server::server::ServerSettings;
 use belay_tests::instance::Service;
-use belay_tests::raw::{AnyRequest, Raw, Refused};
-use belay_tests::shop::{TOTAL, new_order, pay};
+use belay_tests::shop::{new_order, pay};
 use belay_tests::{TestServer, documents, run};
 use futures_util::StreamExt;
-use tokio::time::sleep;
-use tonic::Code;
+use tokio::join;
 
-/// Of each pair, on one server and again on two.
-const TRIALS: usize = 100;
-/// Trials that run at the same time, each on an order of its own, so that batches hold several.
+use self::steps::{Answer, Click, Side, Step};
+
+/// Of each pair, half of them on one server and half on two. BELAY_PAIR_TRIALS makes more of them.
+const TRIALS: usize = 4;
+/// Trials that run at the same time, each on an order of its own, so that batches hold many.
 const AT_ONCE: usize = 32;
+/// Connections of one server.
+const CONNECTIONS: usize = 12;
 /// The store of these tests: its policy has a reason for each gate.
 const STORE: &str = "pairs";
 
@@ -42,44 +46,16 @@ enum Scene {
     /// It was cancelled, and scanned out all the same.
     Contested,
     Held,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Cancel,
-    CancelOne,
-    AskSeller,
-    AskWarehouse,
-    AskCarrier,
-    Approve,
-    Reject,
-    Withdraw,
-    Stop,
-    StopSome,
-    CannotStop,
-    Confirm,
-    CannotIntercept,
-    Receive,
-    ReceiveSome,
-    Pay,
-    Decline,
-    Chargeback,
-    Prepare,
-    MarkReady,
-    Dispatch,
-    ScanOut,
-    ScanDelivered,
-    ScanLost,
-    ScanReturned,
-    Hold,
-    Release,
-    Split,
-    RefundAnyway,
-    DropRefund,
+    /// Money is to go back, and no worker has it yet.
+    RefundDue,
+    /// A worker asks the provider to give money back.
+    RefundLeased,
+    /// The provider could not give it back.
+    RefundFailed,
 }
 
 impl Scene {
-    const ALL: [Scene; 9] = [
+    const ALL: [Scene; 12] = [
         Scene::Unpaid,
         Scene::Paid,
         Scene::ConsentWaits,
@@ -89,48 +65,44 @@ impl Scene {
         Scene::ReceiptWaits,
         Scene::Contested,
         Scene::Held,
+        Scene::RefundDue,
+        Scene::RefundLeased,
+        Scene::RefundFailed,
     ];
 
     /// What somebody may send just then.
+    #[rustfmt::skip]
     fn steps(self) -> &'static [Step] {
-        use Step::{
-            Approve, AskCarrier, AskSeller, AskWarehouse, Cancel, CancelOne, CannotIntercept, CannotStop, Chargeback,
-            Confirm, Decline, Dispatch, DropRefund, Hold, MarkReady, Pay, Prepare, Receive, ReceiveSome, RefundAnyway,
-            Reject, Release, ScanDelivered, ScanLost, ScanOut, ScanReturned, Split, Stop, StopSome, Withdraw,
-        };
+        use Step::*;
         match self {
-            Scene::Unpaid => &[Cancel, CancelOne, Pay, Decline, Hold],
+            Scene::Unpaid => &[Cancel, CancelOne, CancelTwo, Pay, Decline, Hold, Split],
             Scene::Paid => &[
-                Cancel,
-                CancelOne,
-                AskSeller,
-                AskWarehouse,
-                Pay,
-                Chargeback,
-                Prepare,
-                MarkReady,
-                Dispatch,
-                ScanOut,
-                Hold,
-                Split,
+                Cancel, CancelOne, CancelTwo, AskSeller, AskWarehouse, Pay, Chargeback, Prepare, MarkReady, Dispatch,
+                ScanOut, Hold, Split,
             ],
-            Scene::ConsentWaits => &[Approve, Reject, Withdraw, Cancel, MarkReady, Dispatch, ScanOut, Hold, Split],
-            Scene::StopWaits => &[Stop, StopSome, CannotStop, Withdraw, MarkReady, Dispatch, ScanOut],
-            Scene::InTransit => &[AskCarrier, Cancel, ScanDelivered, ScanLost, ScanReturned, Receive],
-            Scene::InterceptWaits => {
-                &[Confirm, CannotIntercept, Withdraw, ScanDelivered, ScanLost, ScanReturned, Receive]
+            Scene::ConsentWaits => {
+                &[Approve, Reject, Withdraw, Cancel, Prepare, MarkReady, Dispatch, ScanOut, Chargeback, Hold, Split]
             }
-            Scene::ReceiptWaits => &[Receive, ReceiveSome, Withdraw, ScanDelivered, ScanLost, ScanReturned],
-            Scene::Contested => &[RefundAnyway, DropRefund, Receive, ScanDelivered, Confirm],
-            Scene::Held => &[Release, Dispatch, Cancel, ScanOut, Split],
+            Scene::StopWaits => {
+                &[Stop, StopSome, CannotStop, Withdraw, Prepare, MarkReady, Dispatch, ScanOut, ScanLost, Hold, Split]
+            }
+            Scene::InTransit => &[AskCarrier, Cancel, ScanDelivered, ScanLost, ScanReturned, Receive, Hold, Split],
+            Scene::InterceptWaits => {
+                &[Confirm, CannotIntercept, Withdraw, ScanDelivered, ScanLost, ScanReturned, Receive, Hold, Split]
+            }
+            Scene::ReceiptWaits => {
+                &[Receive, ReceiveSome, Withdraw, ScanDelivered, ScanLost, ScanReturned, Hold, Split]
+            }
+            Scene::Contested => {
+                &[RefundAnyway, DropRefund, Receive, ScanDelivered, Confirm, LeaseRefund, Hold, Split]
+            }
+            Scene::Held => &[Release, Dispatch, Cancel, CancelOne, AskWarehouse, ScanOut, Hold, Split],
+            Scene::RefundDue => &[LeaseRefund, SettleRefund, FailRefund, Chargeback, ScanOut],
+            Scene::RefundLeased => {
+                &[LeaseRefund, SettleRefund, SettleLess, FailRefund, LoseRefund, Chargeback, ScanOut]
+            }
+            Scene::RefundFailed => &[RetryRefund, AcceptIncident, SettleRefund, LeaseRefund, Chargeback],
         }
-    }
-
-    /// Every two of them, also one with itself.
-    fn pairs(self) -> impl Iterator<Item = [Step; 2]> {
-        let steps = self.steps();
-        let with = move |at: usize| steps[at..].iter().map(move |other| [steps[at], *other]);
-        (0..steps.len()).flat_map(with)
     }
 
     /// What brings a paid order there.
@@ -144,247 +116,66 @@ impl Scene {
             Scene::ReceiptWaits => &[Step::ScanOut, Step::AskCarrier, Step::Confirm],
             Scene::Contested => &[Step::Cancel, Step::ScanOut],
             Scene::Held => &[Step::Hold],
-        }
-    }
-}
-
-/// One of the servers that callers meet on.
-#[derive(Debug, Clone)]
-struct Side {
-    raw: Raw,
-    /// Of every hold, so that two of them are the same.
-    hold_until: prost_types::Timestamp,
-}
-
-/// An order, as the callers last saw it.
-#[derive(Debug, Clone)]
-struct Seen {
-    order: String,
-    fence: i64,
-}
-
-impl Side {
-    /// Sends a step and says how it was answered: `ok`, or the reason of the refusal.
-    async fn take(&self, step: Step, seen: &Seen) -> String {
-        let Seen { order, fence } = seen;
-        let (store_id, shipment_id, cancellation_id) = (STORE.to_owned(), format!("{order}:s1"), format!("{order}:c1"));
-        let request_id = RequestId::mint().to_string();
-        let line = |number: u32, quantity| pb::LineQuantity { line_id: format!("{order}:l{number}"), quantity };
-        match step {
-            Step::Cancel => self.wish(order, "DIRECT", pb::CancellationPath::Cancel, None).await,
-            Step::CancelOne => self.wish(order, "DIRECT", pb::CancellationPath::Cancel, Some(line(1, 1))).await,
-            Step::AskSeller => self.wish(order, "CONSENT", pb::CancellationPath::Cancel, None).await,
-            Step::AskWarehouse => self.wish(order, "STOP", pb::CancellationPath::Cancel, None).await,
-            Step::AskCarrier => self.wish(order, "DIRECT", pb::CancellationPath::Intercept, None).await,
-            Step::Approve => {
-                let request =
-                    pb::ApproveCancellationRequest { store_id, request_id, cancellation_id, ..Default::default() };
-                self.send("SELLER", "CancellationService/ApproveCancellation", request).await
-            }
-            Step::Reject => {
-                let code = "SHIPS_TODAY".to_owned();
-                let request =
-                    pb::RejectCancellationRequest { store_id, request_id, cancellation_id, code, ..Default::default() };
-                self.send("SELLER", "CancellationService/RejectCancellation", request).await
-            }
-            Step::Withdraw => {
-                let request =
-                    pb::WithdrawCancellationRequest { store_id, request_id, cancellation_id, ..Default::default() };
-                self.send("STOREFRONT", "CancellationService/WithdrawCancellation", request).await
-            }
-            Step::Stop => self.answer_stop(order, stopped(Vec::new())).await,
-            Step::StopSome => self.answer_stop(order, stopped(vec![line(1, 2)])).await,
-            Step::CannotStop => {
-                self.answer_stop(order, pb::answer_stop_request::Answer::CannotStop(pb::CannotStop::default())).await
-            }
-            Step::Confirm => {
-                use pb::answer_intercept_request::Answer;
-                self.answer_intercept(order, Answer::Confirmed(pb::InterceptConfirmed {})).await
-            }
-            Step::CannotIntercept => {
-                use pb::answer_intercept_request::Answer;
-                self.answer_intercept(order, Answer::CannotIntercept(pb::CannotIntercept::default())).await
-            }
-            Step::Receive => self.receive(order, Vec::new()).await,
-            Step::ReceiveSome => self.receive(order, vec![line(1, 1)]).await,
-            Step::Pay => self.pay(order, pb::PaymentFact::Captured, TOTAL).await,
-            Step::Decline => self.pay(order, pb::PaymentFact::Declined, 0).await,
-            Step::Chargeback => self.pay(order, pb::PaymentFact::Chargeback, 500).await,
-            Step::Prepare => {
-                let request = pb::StartPreparationRequest { store_id, request_id, shipment_id, ..Default::default() };
-                self.send("OPERATOR", "FulfillmentService/StartPreparation", request).await
-            }
-            Step::MarkReady => {
-                let request = pb::MarkReadyRequest { store_id, request_id, shipment_id, ..Default::default() };
-                self.send("OPERATOR", "FulfillmentService/MarkReady", request).await
-            }
-            Step::Dispatch => {
-                let fence = *fence;
-                let request =
-                    pb::DispatchShipmentRequest { store_id, request_id, shipment_id, fence, ..Default::default() };
-                self.send("OPERATOR", "FulfillmentService/DispatchShipment", request).await
-            }
-            Step::ScanOut => self.scan(order, pb::TrackingFact::PickedUp).await,
-            Step::ScanDelivered => self.scan(order, pb::TrackingFact::Delivered).await,
-            Step::ScanLost => self.scan(order, pb::TrackingFact::Lost).await,
-            Step::ScanReturned => self.scan(order, pb::TrackingFact::Returned).await,
-            Step::Hold => {
-                let hold_until = Some(self.hold_until);
-                let request =
-                    pb::HoldShipmentRequest { store_id, request_id, shipment_id, hold_until, ..Default::default() };
-                self.send("OPERATOR", "FulfillmentService/HoldShipment", request).await
-            }
-            Step::Release => {
-                let request = pb::ReleaseHoldRequest { store_id, request_id, shipment_id, ..Default::default() };
-                self.send("OPERATOR", "FulfillmentService/ReleaseHold", request).await
-            }
-            Step::Split => {
-                let parcel = |contents| pb::Parcel { contents };
-                let parcels = vec![parcel(vec![line(1, 3)]), parcel(vec![line(2, 1)])];
-                let request =
-                    pb::SplitShipmentRequest { store_id, request_id, shipment_id, parcels, ..Default::default() };
-                self.send("OPERATOR", "FulfillmentService/SplitShipment", request).await
-            }
-            Step::RefundAnyway => self.resolve(order, pb::IncidentResolution::RefundAnyway).await,
-            Step::DropRefund => self.resolve(order, pb::IncidentResolution::DropRefund).await,
+            Scene::RefundDue => &[Step::Cancel],
+            Scene::RefundLeased => &[Step::Cancel, Step::LeaseRefund],
+            Scene::RefundFailed => &[Step::Cancel, Step::LeaseRefund, Step::FailRefund],
         }
     }
 
-    async fn wish(
-        &self,
-        order: &str,
-        reason: &str,
-        path: pb::CancellationPath,
-        line: Option<pb::LineQuantity>,
-    ) -> String {
-        use pb::request_cancellation_request::Selection;
-        let selection = match line {
-            None => Selection::All(pb::AllUnits {}),
-            Some(line) => Selection::Lines(pb::LineSelection { lines: vec![line] }),
-        };
-        let request = pb::RequestCancellationRequest {
-            store_id: STORE.to_owned(),
-            request_id: RequestId::mint().to_string(),
-            order_id: order.to_owned(),
-            selection: Some(selection),
-            reason: reason.to_owned(),
-            paths: vec![path.into()],
-            ..Default::default()
-        };
-        self.send("STOREFRONT", "CancellationService/RequestCancellation", request).await
-    }
-
-    async fn answer_stop(&self, order: &str, answer: pb::answer_stop_request::Answer) -> String {
-        let request = pb::AnswerStopRequest {
-            store_id: STORE.to_owned(),
-            request_id: RequestId::mint().to_string(),
-            shipment_id: format!("{order}:s1"),
-            answer: Some(answer),
-            ..Default::default()
-        };
-        self.send("OPERATOR", "FulfillmentService/AnswerStop", request).await
-    }
-
-    async fn answer_intercept(&self, order: &str, answer: pb::answer_intercept_request::Answer) -> String {
-        let request = pb::AnswerInterceptRequest {
-            store_id: STORE.to_owned(),
-            request_id: RequestId::mint().to_string(),
-            shipment_id: format!("{order}:s1"),
-            answer: Some(answer),
-            ..Default::default()
-        };
-        self.send("OPERATOR", "FulfillmentService/AnswerIntercept", request).await
-    }
-
-    async fn receive(&self, order: &str, quantities: Vec<pb::LineQuantity>) -> String {
-        let request = pb::ReceiveParcelRequest {
-            store_id: STORE.to_owned(),
-            request_id: RequestId::mint().to_string(),
-            shipment_id: format!("{order}:s1"),
-            condition: pb::GoodsCondition::Unopened.into(),
-            quantities,
-            ..Default::default()
-        };
-        self.send("OPERATOR", "FulfillmentService/ReceiveParcel", request).await
-    }
-
-    /// Facts of the first payment; money that is captured twice is a second one.
-    async fn pay(&self, order: &str, fact: pb::PaymentFact, amount: i64) -> String {
-        let event = RequestId::mint().to_string();
-        let is_money = fact == pb::PaymentFact::Captured;
-        let request = pb::RecordPaymentRequest {
-            store_id: STORE.to_owned(),
-            request_id: RequestId::mint().to_string(),
-            order_id: order.to_owned(),
-            provider_payment_id: if is_money { event.clone() } else { format!("pay-{order}") },
-            provider_event_id: event,
-            fact: fact.into(),
-            amount: (amount > 0).then(|| pb::Money { currency_code: "EUR".to_owned(), minor_units: amount }),
-            method: "CREDIT_CARD".to_owned(),
-            ..Default::default()
-        };
-        self.send("PAYMENTS", "OrderService/RecordPayment", request).await
-    }
-
-    async fn scan(&self, order: &str, fact: pb::TrackingFact) -> String {
-        let request = pb::RecordTrackingRequest {
-            store_id: STORE.to_owned(),
-            request_id: RequestId::mint().to_string(),
-            shipment_id: format!("{order}:s1"),
-            carrier_event_id: RequestId::mint().to_string(),
-            fact: fact.into(),
-            ..Default::default()
-        };
-        self.send("OPERATOR", "FulfillmentService/RecordTracking", request).await
-    }
-
-    async fn resolve(&self, order: &str, resolution: pb::IncidentResolution) -> String {
-        let request = pb::ResolveIncidentRequest {
-            store_id: STORE.to_owned(),
-            request_id: RequestId::mint().to_string(),
-            incident_id: format!("{order}:i1"),
-            resolution: resolution.into(),
-            ..Default::default()
-        };
-        self.send("OPERATOR", "CancellationService/ResolveIncident", request).await
-    }
-
-    /// Repeats what may be repeated: its request_id makes it one command.
-    async fn send<Q: AnyRequest>(&self, role: &str, method: &str, request: Q) -> String {
-        loop {
-            match self.raw.send::<Q, ()>(role, method, request.clone()).await {
-                Ok(()) => return "ok".to_owned(),
-                Err(status) if status.code() == Code::Unavailable => sleep(Duration::from_millis(5)).await,
-                Err(status) => return Refused::of(&status).reason,
-            }
+    /// Every two steps, also one with itself: as two callers would send it, and as one that clicks twice.
+    fn pairs(self) -> Vec<Pair> {
+        let steps = self.steps();
+        let mut pairs = Vec::new();
+        for (at, step) in steps.iter().enumerate() {
+            pairs.extend(steps[at..].iter().map(|other| Pair { steps: [*step, *other], is_double_click: false }));
+            pairs.push(Pair { steps: [*step, *step], is_double_click: true });
         }
-    }
-
-    async fn order(&self, order: &str) -> pb::Order {
-        let request = pb::GetOrderRequest { store_id: STORE.to_owned(), order_id: order.to_owned() };
-        let answer = self.raw.send::<_, pb::GetOrderResponse>("OPERATOR", "OrderService/GetOrder", request).await;
-        answer.expect("the order is there").order.expect("an answer has its order")
-    }
-
-    async fn see(&self, order: &str) -> Seen {
-        let found = self.order(order).await;
-        Seen { order: order.to_owned(), fence: found.shipments[0].fence }
+        pairs
     }
 }
 
-fn stopped(quantities: Vec<pb::LineQuantity>) -> pb::answer_stop_request::Answer {
-    pb::answer_stop_request::Answer::Stopped(pb::Stopped { quantities, ..Default::default() })
+/// Two commands that meet.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    steps: [Step; 2],
+    /// Both have the same request_id.
+    is_double_click: bool,
 }
+
+impl Pair {
+    fn clicks(self, order: &str, fence: i64) -> [Click; 2] {
+        let ids = match (RequestId::mint(), self.is_double_click) {
+            (id, true) => [id, id],
+            (id, false) => [id, RequestId::mint()],
+        };
+        [0, 1].map(|at| Click { step: self.steps[at], order: order.to_owned(), fence, id: ids[at] })
+    }
+}
+
+/// How two callers were answered, in the order of the pair, and what became of their order.
+type Outcome = ([String; 2], String);
+
+/// All that may come of a pair: of the first step before the second, and of the second before the first.
+type Serial = [Outcome; 2];
+
+/// How often a pair came out as each of the two orders, where they differ.
+type Wins = [usize; 2];
 
 /// Everything of an order that is not an id of chance, a time or a counter.
 fn digest(order: &pb::Order) -> String {
-    let mut text = format!("{:?}", order.state());
+    let money = |money: &Option<pb::Money>| money.as_ref().map_or(0, |money| money.minor_units);
+    let totals = order.totals.as_ref().expect("an order has totals");
+    let mut text = format!("{:?} {}-{}", order.state(), money(&totals.captured), money(&totals.refunded));
     for line in &order.lines {
         write!(text, " l{}-{}-{}", line.quantity, line.pending_quantity, line.cancelled_quantity).expect("text");
     }
+    for payment in &order.payments {
+        write!(text, " m:{:?}:{}", payment.state(), money(&payment.captured)).expect("text");
+    }
     for shipment in &order.shipments {
         let units: Vec<i32> = shipment.contents.iter().map(|content| content.quantity).collect();
-        write!(text, " s:{:?}:{units:?}:{}", shipment.stage(), shipment.hold.is_some()).expect("text");
+        let intercept = shipment.intercept.as_ref().map(pb::Intercept::state);
+        write!(text, " s:{:?}:{units:?}:{}:{intercept:?}", shipment.stage(), shipment.hold.is_some()).expect("text");
     }
     for cancellation in &order.cancellations {
         write!(text, " c:{:?}:{}", cancellation.state(), cancellation.close_reason).expect("text");
@@ -395,89 +186,129 @@ fn digest(order: &pb::Order) -> String {
         }
     }
     for refund in &order.refunds {
-        let total =
-            refund.amount.as_ref().and_then(|amount| amount.total.as_ref()).map_or(0, |total| total.minor_units);
-        write!(text, " r:{:?}:{total}", refund.state()).expect("text");
+        let total = refund.amount.as_ref().map_or(0, |amount| money(&amount.total));
+        write!(text, " r:{:?}:{total}:{}", refund.state(), refund.worker_id.is_empty()).expect("text");
     }
     for incident in &order.incidents {
-        write!(text, " i:{:?}:{:?}", incident.kind(), incident.state()).expect("text");
+        write!(text, " i:{:?}:{:?}:{:?}", incident.kind(), incident.state(), incident.resolution()).expect("text");
     }
     text
 }
 
-/// The two servers, and the store that they share.
+/// The servers and the store that they share.
 struct Arena<'a> {
-    left: Side,
-    right: Side,
-    store: &'a belay_client::Store,
+    scene: Scene,
+    left: &'a Side,
+    /// With what these callers are called: on the same server, and on another one.
+    right: [(&'static str, &'a Side); 2],
+    store: &'a Store,
 }
-
-/// How two callers were answered, and what became of their order.
-type Outcome = ([String; 2], String);
 
 impl Arena<'_> {
     /// An order that has come as far as the scene.
-    async fn prepare(&self, scene: Scene, order: &str) -> Seen {
-        new_order(self.store, order).await.expect("an order");
-        if scene != Scene::Unpaid {
+    async fn prepare(&self, order: &str) {
+        let shipment = NewShipment::new([(1, 3), (2, 1)]).carrier_id("express");
+        new_order(self.store, order).shipments([shipment]).await.expect("an order");
+        if self.scene != Scene::Unpaid {
             pay(self.store, order).await;
         }
-        for step in scene.way() {
-            let seen = self.left.see(order).await;
-            assert_eq!(self.left.take(*step, &seen).await, "ok", "{scene:?}: {step:?}");
+        for step in self.scene.way() {
+            let click = Click { step: *step, order: order.to_owned(), fence: 0, id: RequestId::mint() };
+            let (word, _) = self.left.take(&click).await;
+            assert!(word.starts_with("ok"), "{:?}: {step:?} is answered {word}", self.scene);
         }
-        self.left.see(order).await
     }
 
-    /// One after the other, in both orders: all that may come of the two at once. The answers stand in the order of the pair.
-    async fn one_after_the_other(&self, scene: Scene, pair: [Step; 2], name: &str) -> BTreeSet<Outcome> {
-        let mut outcomes = BTreeSet::new();
-        let seen = self.prepare(scene, &format!("{name}-AB")).await;
-        let first = self.left.take(pair[0], &seen).await;
-        let second = self.left.take(pair[1], &seen).await;
-        outcomes.insert(([first, second], digest(&self.left.order(&seen.order).await)));
-        let seen = self.prepare(scene, &format!("{name}-BA")).await;
-        let second = self.left.take(pair[1], &seen).await;
-        let first = self.left.take(pair[0], &seen).await;
-        outcomes.insert(([first, second], digest(&self.left.order(&seen.order).await)));
-        outcomes
+    /// One after the other, in both orders. Gives also the fence that every caller of the scene sees.
+    async fn one_after_the_other(&self, at: usize, pair: Pair) -> (i64, Serial) {
+        let name = |which: &str| format!("{:?}-{at}-{which}", self.scene);
+        let (ab, ba) = (name("AB"), name("BA"));
+        join!(self.prepare(&ab), self.prepare(&ba));
+        let fence = self.left.order(&ab).await.shipments[0].fence;
+        let [first, second] = pair.clicks(&ab, fence);
+        let answers = [self.left.take(&first).await.0, self.left.take(&second).await.0];
+        let forth = (answers, digest(&self.left.order(&ab).await));
+        let [first, second] = pair.clicks(&ba, fence);
+        let last_first = [self.left.take(&second).await.0, self.left.take(&first).await.0];
+        let [later, earlier] = last_first;
+        (fence, [forth, ([earlier, later], digest(&self.left.order(&ba).await))])
     }
 
-    async fn at_once(&self, scene: Scene, pair: [Step; 2], order: String) -> Outcome {
-        let seen = self.prepare(scene, &order).await;
-        let (first, second) = tokio::join!(self.left.take(pair[0], &seen), self.right.take(pair[1], &seen));
-        ([first, second], digest(&self.right.order(&order).await))
+    async fn at_once(&self, pair: Pair, order: String, fence: i64, trial: usize) -> Outcome {
+        self.prepare(&order).await;
+        let [first, second] = pair.clicks(&order, fence);
+        let (_, right) = self.right[trial % 2];
+        // Each is sent before the other as often.
+        let (left, right): (Answer, Answer) = match trial / 2 % 2 {
+            0 => join!(self.left.take(&first), right.take(&second)),
+            _ => {
+                let (right, left) = join!(right.take(&second), self.left.take(&first));
+                (left, right)
+            }
+        };
+        if pair.is_double_click {
+            assert_eq!(left, right, "{:?}: whoever clicks twice is answered twice the same", pair.steps);
+        }
+        ([left.0, right.0], digest(&self.left.order(&order).await))
     }
 
-    async fn meet(&self, scene: Scene, servers: &str) {
-        for (at, pair) in scene.pairs().enumerate() {
-            let name = format!("{scene:?}-{servers}-{at}");
-            let allowed = self.one_after_the_other(scene, pair, &name).await;
-            let trials = (0..TRIALS).map(|trial| self.at_once(scene, pair, format!("{name}-{trial}")));
-            let outcomes: Vec<Outcome> = futures_util::stream::iter(trials).buffer_unordered(AT_ONCE).collect().await;
-            for outcome in outcomes {
-                assert!(
-                    allowed.contains(&outcome),
-                    "{scene:?} on {servers}: {pair:?} at once came to {outcome:#?}, one after the other to {allowed:#?}"
-                );
+    /// Lets every pair meet and gives how often each side was first: on one server and on two, pair by pair.
+    async fn meet(&self, trials: usize) -> [BTreeMap<String, Wins>; 2] {
+        let pairs = self.scene.pairs();
+        let serials = pairs.iter().enumerate().map(|(at, pair)| self.one_after_the_other(at, *pair));
+        let serials: Vec<(i64, Serial)> = futures_util::stream::iter(serials).buffered(AT_ONCE).collect().await;
+        let meetings = (0..trials).flat_map(|trial| (0..pairs.len()).map(move |at| (at, trial)));
+        let meetings = meetings.map(async |(at, trial)| {
+            let order = format!("{:?}-{at}-{trial}", self.scene);
+            (at, trial, self.at_once(pairs[at], order, serials[at].0, trial).await)
+        });
+        let mut outcomes = futures_util::stream::iter(meetings).buffer_unordered(AT_ONCE);
+        let mut wins: [BTreeMap<String, Wins>; 2] = [BTreeMap::new(), BTreeMap::new()];
+        while let Some((at, trial, outcome)) = outcomes.next().await {
+            let (pair, serial) = (pairs[at], &serials[at].1);
+            let found = serial.iter().position(|allowed| *allowed == outcome).unwrap_or_else(|| {
+                panic!(
+                    "{:?} on {} server: {pair:?} at once came to {outcome:#?}, one after the other to {serial:#?}",
+                    self.scene,
+                    self.right[trial % 2].0
+                )
+            });
+            if serial[0] != serial[1] {
+                wins[trial % 2].entry(format!("{:?}", pair.steps)).or_default()[found] += 1;
             }
         }
+        wins
     }
 }
 
 /// Lets every pair of a scene meet, on one server and on two.
 fn meet(scene: Scene) {
+    let trials = std::env::var("BELAY_PAIR_TRIALS").ok().and_then(|trials| trials.parse().ok()).unwrap_or(TRIALS);
     run(async |t: &TestServer| {
-        let store = t.create_shop(STORE, FirstPolicy::document(documents::every_gate())).await;
-        let connections = |settings: &mut ServerSettings| settings.connections = AT_ONCE;
+        let store = &t.create_shop(STORE, FirstPolicy::document(documents::every_gate())).await;
+        let connections = |settings: &mut ServerSettings| settings.connections = CONNECTIONS;
         let (one, other) =
             (Service::start(t.database.url(), connections).await, Service::start(t.database.url(), connections).await);
         let week = t.now().await.as_second() + 7 * 24 * 3600;
         let hold_until = prost_types::Timestamp { seconds: week, nanos: 0 };
-        let side = |service: &Service| Side { raw: Raw::to(service.address()), hold_until };
-        let store = &store;
-        Arena { left: side(&one), right: side(&one), store }.meet(scene, "ONE").await;
-        Arena { left: side(&one), right: side(&other), store }.meet(scene, "TWO").await;
+        let sides = [&one, &one, &other].map(|service| Side::of(service, hold_until));
+        let right = [("the same", &sides[1]), ("another", &sides[2])];
+        let arena = Arena { scene, left: &sides[0], right, store };
+        let wins = arena.meet(trials).await;
+        let mut first = [0, 0];
+        for ((servers, _), wins) in right.iter().zip(&wins) {
+            let sum = wins.values().fold([0, 0], |sum, wins| [sum[0] + wins[0], sum[1] + wins[1]]);
+            let one_sided = wins.values().filter(|wins| wins.contains(&0)).count();
+            eprintln!(
+                "{scene:?} on {servers} server, {} trials of each of {} pairs: the order shows in {}, first {sum:?}, \
+                 one-sided {one_sided}: {wins:?}",
+                trials / 2,
+                scene.pairs().len(),
+                wins.len(),
+            );
+            first = [first[0] + sum[0], first[1] + sum[1]];
+        }
+        assert!(first[0] > 0 && first[1] > 0, "{scene:?} is no race: one side was always first: {first:?}");
         one.stop().await;
         other.stop().await;
     });
@@ -510,4 +341,7 @@ scenes! {
     two_commands_meet_while_a_receipt_waits: ReceiptWaits,
     two_commands_meet_on_a_contested_order: Contested,
     two_commands_meet_on_a_held_shipment: Held,
+    two_commands_meet_on_a_refund_that_is_due: RefundDue,
+    two_commands_meet_on_a_refund_that_a_worker_has: RefundLeased,
+    two_commands_meet_on_a_refund_that_failed: RefundFailed,
 }
