@@ -189,6 +189,7 @@ fn tests_do_not_sleep() {
         "src/instance.rs",
         "src/bin/",
         "tests/engine",
+        "tests/pairs",
         "tests/faults",
         "tests/races",
         "tests/tidy.rs",

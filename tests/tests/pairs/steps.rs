@@ -16,14 +16,15 @@ use belay_tests::raw::{AnyRequest, Raw, Refused};
 use belay_tests::shop::TOTAL;
 use jiff::SignedDuration;
 use prost::Message;
-use tokio::task::yield_now;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 use super::STORE;
 
 /// How long a caller repeats what may be repeated.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two tries.
+const BACK_OFF: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -341,7 +342,7 @@ impl Side {
                 }
                 Ok(Reply::Refused(rejection)) => return (rejection.reason().to_owned(), Vec::new()),
                 Err(error) if Instant::now() > give_up => panic!("{click:?}: {error}"),
-                Err(_) => yield_now().await,
+                Err(_) => sleep(BACK_OFF).await,
             }
         }
     }
@@ -366,7 +367,7 @@ impl Side {
             // Field 1 of every answer is what it shows: read as bytes.
             match self.raw.send::<Q, Vec<u8>>(role, method, request.clone()).await {
                 Ok(shown) => return ("ok".to_owned(), shown),
-                Err(status) if is_for_another_try(&status) && Instant::now() < give_up => yield_now().await,
+                Err(status) if is_for_another_try(&status) && Instant::now() < give_up => sleep(BACK_OFF).await,
                 Err(status) => return (Refused::of(&status).reason, Vec::new()),
             }
         }
@@ -379,9 +380,9 @@ impl Side {
     }
 }
 
-/// The order was locked, or a busy machine let the call's time pass: the same request_id finds out what came of it.
+/// The order was locked: the same request_id finds out what came of it.
 fn is_for_another_try(status: &Status) -> bool {
-    [Code::Unavailable, Code::DeadlineExceeded].contains(&status.code())
+    status.code() == Code::Unavailable
 }
 
 fn eur(minor_units: i64) -> pb::Money {

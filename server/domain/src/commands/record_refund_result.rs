@@ -71,23 +71,13 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
         (RefundState::Failed | RefundState::Dropped, RefundResult::Settled { .. }) => {
             if !has_incident(draft, IncidentKind::LateFact, number) {
                 draft.open_incident(IncidentKind::LateFact, About::refund(number));
-                hold_back_what_stands_for(draft, number);
             }
-            hold_back_retry(draft, number);
+            hold_back_what_stands_for(draft, number);
         }
         (RefundState::Settled, RefundResult::Unknown)
         | (RefundState::Failed | RefundState::Dropped, RefundResult::Failed { .. } | RefundResult::Unknown) => {}
     }
     Ok(Answer::Refund(number))
-}
-
-/// What failed has paid all the same: the row that was to pay in its place waits until somebody has looked.
-fn hold_back_retry(draft: &mut Draft<'_>, number: u32) {
-    let is_retry = |refund: &&Refund| refund.retry_of == Some(number) && refund.state == RefundState::Due;
-    if let Some(retry) = draft.order.refunds.iter().find(is_retry).map(|refund| refund.number) {
-        draft.move_refund(retry, RefundState::Blocked);
-        draft.open_incident(IncidentKind::RefundMismatch, About::refund(retry));
-    }
 }
 
 fn settle(draft: &mut Draft<'_>, number: u32, result: &RefundResult) {

@@ -100,10 +100,19 @@ pub fn allowed(order: &Order, incident: &Incident) -> Vec<Resolution> {
             Some(_) | None => vec![Resolution::Accept],
         },
         IncidentKind::RefundFailed => match refund {
-            Some(refund) if refundable(order, refund) > 0 => vec![Resolution::RetryRefund, Resolution::Accept],
+            Some(refund) if refundable(order, refund) > 0 && !was_paid_after_all(order, refund) => {
+                vec![Resolution::RetryRefund, Resolution::Accept]
+            }
             Some(_) | None => vec![Resolution::Accept],
         },
     }
+}
+
+/// The provider said that it had failed, and then that it had not.
+fn was_paid_after_all(order: &Order, refund: &Refund) -> bool {
+    let is_late =
+        |incident: &Incident| incident.kind == IncidentKind::LateFact && incident.refund == Some(refund.number);
+    order.incidents.iter().any(is_late)
 }
 
 /// What may still go back for this row, in minor units: what its payment brought in, less what other rows stand for.

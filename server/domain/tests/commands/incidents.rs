@@ -242,3 +242,11 @@ fn a_retry_waits_where_the_row_that_failed_has_paid_all_the_same() {
     assert_eq!(case.refunds(), [(1, 100, Failed), (1, 100, Blocked)]);
     assert_eq!(case.incidents(), [LateFact, RefundMismatch]);
 }
+
+#[test]
+fn a_row_that_failed_and_was_paid_all_the_same_is_not_tried_again() {
+    let mut case = not_paid_back();
+    case.result(1, settled(100)).unwrap();
+    assert_eq!(case.incidents(), [RefundFailed, LateFact]);
+    assert_eq!(allowed_resolutions(&case.order, &case.order.incidents[0]), [Accept]);
+}
