@@ -120,7 +120,7 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
         }
         "OrderService/SummarizeOrders" => store.summarize_orders().await.map(|tabs| size(tabs.total)),
         "FulfillmentService/HoldShipment" => {
-            let until = "2999-01-01T00:00:00Z".parse::<Timestamp>().expect("an instant");
+            let until = "2100-01-01T00:00:00Z".parse::<Timestamp>().expect("an instant");
             store.hold_shipment(child('s'), until).await.map(|_| 1)
         }
         "FulfillmentService/ReleaseHold" => store.release_hold(child('s')).await.map(|_| 1),
@@ -202,8 +202,10 @@ async fn place_one_with_a_refund(t: &TestServer) {
 async fn place_with_a_refund(t: &TestServer, order_id: &str) {
     t.place_paid(order_id).await;
     t.cancel_units(order_id, Units::line(format!("{order_id}:l2"), 1)).await;
-    let claimed = t.claim("w-0").await.expect("a refund is due");
-    let failed = t.payments().record_refund_result(claimed.refund_id, RefundResult::Failed).failure_code("CLOSED");
+    // Whatever else is due is leased with it.
+    t.payments().claim_refunds("w-0").max_refunds(100).await.expect("a refund is due");
+    let pen = format!("{order_id}:r1");
+    let failed = t.payments().record_refund_result(pen, RefundResult::Failed).failure_code("CLOSED");
     failed.await.expect("the provider's word is taken");
     t.cancel_units(order_id, Units::line(format!("{order_id}:l1"), 1)).await;
 }

@@ -55,8 +55,8 @@ fn orders_of_all_sorts() -> Vec<Order> {
 fn vary(cancellation: &mut Cancellation, number: usize) {
     let kinds = [GateKind::SellerConsent, GateKind::SupportReview, GateKind::WarehouseStop, GateKind::CarrierIntercept];
     let [over, waiting, ..] = cancellation.parts.as_mut_slice() else { panic!("two parts at least") };
-    waiting.gates[0].spec.kind = kinds[number % 4];
-    let respond_by = waiting.gates[0].respond_by.as_mut().unwrap();
+    waiting.gates[1].spec.kind = kinds[number % 4];
+    let respond_by = waiting.gates[1].respond_by.as_mut().unwrap();
     *respond_by += SignedDuration::from_hours(i64::try_from(number % 4).unwrap());
     if number.is_multiple_of(5) {
         over.state = PartState::Waiting;
@@ -64,7 +64,7 @@ fn vary(cancellation: &mut Cancellation, number: usize) {
     }
     if number % 5 == 1 {
         waiting.state = PartState::Cancelled;
-        waiting.gates[0].state = GateState::Passed;
+        waiting.gates[1].state = GateState::Passed;
     }
 }
 
