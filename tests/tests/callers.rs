@@ -187,7 +187,7 @@ fn reason_of(error: &Error) -> &str {
 
 /// What an order in this state refuses, and only to who sees it.
 const STANDS_OTHERWISE: &[&str] =
-    &["REFUND_NOT_CLAIMED", "GATE_NOT_OPEN", "TOO_LATE_TO_WITHDRAW", "INVALID_FIELD", "STAGE_MISMATCH"];
+    &["REFUND_NOT_CLAIMED", "FENCE_STALE", "GATE_NOT_OPEN", "TOO_LATE_TO_WITHDRAW", "INVALID_FIELD", "STAGE_MISMATCH"];
 
 fn within(t: &TestServer, role: Role, scope: Scope) -> Belay {
     t.role(role, "somebody").with_scope(scope).expect("a scope")
