@@ -14,6 +14,7 @@ use belay_domain::ids::{StoreId, WarehouseId};
 use belay_domain::policy::{self, Calendar, Policies, Policy};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,8 @@ pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 pub const AGE_MAX: Duration = Duration::from_secs(2);
 /// How far ahead an activation must lie at least.
 pub const ACTIVATION_LEAD: Duration = Duration::from_secs(5);
+/// Stores that are read at once because somebody misses them; two that share a turn are read one after the other.
+const TURNS: usize = 16;
 /// A store that nobody asked about for so long is no longer kept fresh. Longer than any command waits for its decision.
 const UNUSED_MAX: Duration = Duration::from_secs(180);
 
@@ -38,6 +41,8 @@ pub struct Stores(Arc<Inner>);
 struct Inner {
     pool: Pool,
     known: RwLock<HashMap<StoreId, Known>>,
+    /// Whoever misses a store waits for its turn here, and then finds what the one before has read.
+    turns: [Mutex<()>; TURNS],
 }
 
 #[derive(Debug, Clone)]
@@ -59,18 +64,28 @@ pub enum StoresError {
 
 impl Stores {
     pub fn new(pool: Pool) -> Self {
-        Self(Arc::new(Inner { pool, known: RwLock::default() }))
+        Self(Arc::new(Inner { pool, known: RwLock::default(), turns: Default::default() }))
     }
 
     /// The store's reference data, no older than [`AGE_MAX`].
     pub async fn facts(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoresError> {
-        match self.latest(store) {
-            Some((facts, read_at)) if read_at.elapsed() < AGE_MAX => {
-                self.note_use(store);
-                Ok(facts)
-            }
-            _ => self.read(store).await,
+        if let Some(facts) = self.fresh(store) {
+            return Ok(facts);
         }
+        let turn = usize::from(store.as_str().bytes().fold(0_u8, u8::wrapping_add)) % TURNS;
+        let _turn = self.0.turns[turn].lock().await;
+        match self.fresh(store) {
+            Some(facts) => Ok(facts),
+            None => self.read(store).await,
+        }
+    }
+
+    fn fresh(&self, store: &StoreId) -> Option<Arc<StoreFacts>> {
+        let (facts, read_at) = self.latest(store)?;
+        (read_at.elapsed() < AGE_MAX).then(|| {
+            self.note_use(store);
+            facts
+        })
     }
 
     /// Writes once in an interval at most: every call comes through here.

@@ -8,8 +8,7 @@ use belay_domain::actor::Actor;
 use belay_domain::commands::Command;
 use belay_domain::ids::OrderKey;
 use belay_domain::scope::Caller;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +34,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// Runs until it is told to stop. What is in flight then lands or not, and is due again if not.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut worker = Worker { app, failures: HashMap::new(), in_flight: HashSet::new() };
-    let mut sent = FuturesUnordered::new();
+    // Tasks, and not futures of this one: while it waits for a connection to read the next page, they must be able to use and
+    // give back theirs.
+    let mut sent = JoinSet::new();
     let mut after = None;
     while !stop.is_cancelled() {
         let mut found = Vec::new();
@@ -46,14 +47,16 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
             });
         }
         let is_idle = found.is_empty() && after.is_none();
-        sent.extend(found.into_iter().map(|due| settle(worker.app.clone(), due)));
+        for due in found {
+            sent.spawn(settle(worker.app.clone(), due));
+        }
         let is_full = sent.len() >= IN_FLIGHT_MAX;
         tokio::select! {
-            Some((due, outcome)) = sent.next() => {
-                worker.note(&due, outcome);
+            Some(ended) = sent.join_next() => {
+                worker.note(ended);
                 // A batch ends for all of its commands together: one look at the database is enough for them.
-                while let Some(Some((due, outcome))) = sent.next().now_or_never() {
-                    worker.note(&due, outcome);
+                while let Some(ended) = sent.try_join_next() {
+                    worker.note(ended);
                 }
             }
             () = tokio::time::sleep(IDLE), if is_idle || is_full => {}
@@ -87,13 +90,18 @@ impl Worker {
         Ok(page)
     }
 
-    fn note(&mut self, due: &DueOrder, outcome: Result<(), String>) {
+    fn note(&mut self, ended: Result<(DueOrder, Result<(), String>), JoinError>) {
+        let (due, outcome) = match ended {
+            Ok(ended) => ended,
+            // Which one it was is not known: its order keeps its place until the server is started again.
+            Err(error) => return tracing::error!(%error, "settling a due order died"),
+        };
         self.in_flight.remove(&due.order_key);
         match outcome {
             Ok(()) => {
                 self.failures.remove(&due.order_key);
             }
-            Err(error) => self.note_failure(due, &error),
+            Err(error) => self.note_failure(&due, &error),
         }
     }
 
