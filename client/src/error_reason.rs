@@ -119,7 +119,7 @@ error_reasons! {
     UnitsClaimed,
     /// More units are asked than are left uncancelled. Metadata: `line_id`, `requested`, `available`.
     QuantityUnavailable,
-    /// The selection holds no unit that could be cancelled. Metadata: `order_id`.
+    /// What is named is wholly cancelled already, other units of the order are not. Metadata: `order_id`.
     NothingToCancel,
     /// The quote was given for a time that is over. Preview again. Metadata: `quote_valid_until`.
     QuoteExpired,
