@@ -110,7 +110,7 @@ error_reasons! {
     /// The reason needs evidence, or other evidence. Metadata: `reason`, `channels` (where it may come from, empty where
     /// any will do; each piece is then written `<channel>:<reference>`).
     EvidenceRequired,
-    /// The order is closed unpaid or cancelled and takes no such write any more. Metadata: `order_id`, `state`.
+    /// The order is closed unpaid or cancelled and takes no such write any more. Ends a part; never an error.
     OrderClosed,
     /// Another cancellation waits for the very same units. Metadata: `cancellation_id`.
     AlreadyPending,
@@ -119,7 +119,7 @@ error_reasons! {
     UnitsClaimed,
     /// More units are asked than are left uncancelled. Metadata: `line_id`, `requested`, `available`.
     QuantityUnavailable,
-    /// The selection holds no unit that could be cancelled. Metadata: `order_id`.
+    /// What is named is wholly cancelled already, other units of the order are not. Metadata: `order_id`.
     NothingToCancel,
     /// The quote was given for a time that is over. Preview again. Metadata: `quote_valid_until`.
     QuoteExpired,

@@ -143,8 +143,89 @@ pub(crate) use open_enum;
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
-    use crate::model::{OrderState, RefundState};
+    use crate::calls::OnIneligibleUnits;
+    use crate::model::*;
+
+    /// What the client makes of a number of one enum: its name, the number that it goes back to, and the one that is read
+    /// from the name.
+    struct Row {
+        name: &'static str,
+        read: fn(i32) -> (String, i32, Option<i32>),
+    }
+
+    macro_rules! rows {
+        ($($name:ident,)*) => {
+            [$(Row {
+                name: stringify!($name),
+                read: |number| {
+                    let value = $name::from_wire(number);
+                    let name = value.to_string();
+                    let named = $name::from_name(&name).map($name::to_wire);
+                    (name, value.to_wire(), named)
+                },
+            },)*]
+        };
+    }
+
+    #[test]
+    fn every_value_of_the_manual_is_a_known_one() {
+        let rows = rows![
+            CancellationEffect,
+            CancellationOutcome,
+            CancellationPath,
+            CancellationState,
+            EventType,
+            Fault,
+            GateKind,
+            GateState,
+            GoodsCondition,
+            IncidentKind,
+            IncidentResolution,
+            IncidentState,
+            InterceptState,
+            LabelState,
+            NextAction,
+            OnDispatch,
+            OnIneligibleUnits,
+            OnLost,
+            OnTimeout,
+            OrderState,
+            PartState,
+            Party,
+            PaymentFact,
+            PaymentState,
+            PolicyState,
+            RefundKind,
+            RefundResult,
+            RefundState,
+            ReturnState,
+            Role,
+            ShipmentStage,
+            TrackingFact,
+            Weekday,
+        ];
+        let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let files = set.file.iter().filter(|file| file.package() == "belay.v1");
+        // Reasons go by their names alone.
+        let enums = files.flat_map(|file| &file.enum_type).filter(|found| found.name() != "ErrorReason");
+        let enums: Vec<_> = enums.collect();
+        assert_eq!(enums.len(), rows.len());
+        for found in enums {
+            let Some(row) = rows.iter().find(|row| row.name == found.name()) else {
+                panic!("{} is new: give it a model and a row", found.name())
+            };
+            let (unspecified, values) = found.value.split_first().unwrap();
+            let prefix = unspecified.name().strip_suffix("UNSPECIFIED").unwrap();
+            assert_eq!((row.read)(0), ("UNRECOGNIZED(0)".to_owned(), 0, None), "{}", row.name);
+            for value in values {
+                let (short, number) = (value.name().strip_prefix(prefix).unwrap().to_owned(), value.number());
+                assert_eq!((row.read)(number), (short, number, Some(number)), "{}", value.name());
+            }
+        }
+    }
 
     #[test]
     fn a_time_survives_the_wire_also_before_1970() {

@@ -89,6 +89,17 @@ pub fn rpcs() -> Vec<Rpc> {
     rpcs
 }
 
+/// What is said of every RPC of a service, and of every call whatever its service.
+pub fn shared_comments() -> Vec<String> {
+    let mut comments = Vec::new();
+    for file in FILES.iter() {
+        comments.extend(file.service.iter().zip(0..).map(|(_, at)| comment(file, &[SERVICES, at])));
+        let reasons = file.enum_type.iter().zip(0..).filter(|(found, _)| found.name() == "ErrorReason");
+        comments.extend(reasons.map(|(_, at)| comment(file, &[ENUMS, at])));
+    }
+    comments
+}
+
 /// Every enum of `belay.v1`.
 pub fn enums() -> Vec<Enum> {
     let mut enums = Vec::new();

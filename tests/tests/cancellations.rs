@@ -139,8 +139,9 @@ fn more_than_is_left_is_refused_with_what_is_left() {
         // Left out, what is too much is what is not there.
         let cancellation = wish(2).on_ineligible_units(OnIneligibleUnits::LeaveOut).await.unwrap().cancellation;
         assert_eq!(cancellation.parts[0].contents[0].quantity, 1);
-        let error = refused(wish(1).await, Kind::Refused, "QUANTITY_UNAVAILABLE");
-        assert_eq!(error.metadata()["available"], "0");
+        // Of a line that is wholly cancelled there is nothing left, while the order goes on with the other.
+        let error = refused(wish(1).await, Kind::Refused, "NOTHING_TO_CANCEL");
+        assert_eq!(error.metadata()["order_id"], "A-1");
     });
 }
 

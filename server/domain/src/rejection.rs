@@ -114,6 +114,8 @@ pub enum Rejection {
         requested: u32,
         available: u32,
     },
+    /// Everything that the wish names is cancelled already, and other units of the order are not.
+    NothingToCancel,
     QuoteExpired {
         valid_until: Timestamp,
     },
@@ -203,6 +205,7 @@ impl Rejection {
             Rejection::AlreadyPending { .. } => "ALREADY_PENDING",
             Rejection::UnitsClaimed { .. } => "UNITS_CLAIMED",
             Rejection::QuantityUnavailable { .. } => "QUANTITY_UNAVAILABLE",
+            Rejection::NothingToCancel => "NOTHING_TO_CANCEL",
             Rejection::QuoteExpired { .. } => "QUOTE_EXPIRED",
             Rejection::QuoteMismatch { .. } => "QUOTE_MISMATCH",
             Rejection::Ineligible { violations, .. } => {
@@ -254,6 +257,7 @@ impl Rejection {
             | Rejection::AlreadyPending { .. }
             | Rejection::UnitsClaimed { .. }
             | Rejection::QuantityUnavailable { .. }
+            | Rejection::NothingToCancel
             | Rejection::Ineligible { .. }
             | Rejection::GateNotOpen { .. }
             | Rejection::GateTimedOut { .. }

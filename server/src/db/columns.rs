@@ -152,6 +152,14 @@ macro_rules! named {
                 <$Enum>::parse(name)
             }
         })*
+
+        #[test]
+        fn every_value_of_an_enum_is_read_as_it_was_stored() {
+            $(for value in <$Enum>::ALL {
+                let stored = Named::name(value);
+                assert_eq!((stored, <$Enum as Named>::parse(stored)), (<$Enum>::name(*value), Some(*value)));
+            })*
+        }
     };
 }
 

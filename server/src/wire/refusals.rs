@@ -119,6 +119,7 @@ fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
             let message = format!("{requested} units are asked, {available} are left");
             quantity(about, *line, message, *requested, *available)
         }
+        Rejection::NothingToCancel => about.of_order("all of that is cancelled already").with_order(about),
         // Without a violation there is nothing that could have been cancelled.
         Rejection::Ineligible { .. } => about.of_order("no rule allows it").with_order(about),
         Rejection::GateNotOpen { gate } => gate_not_open(about, *gate),

@@ -230,6 +230,7 @@ fn is_before_etag(rejection: &Rejection) -> bool {
         | Rejection::AlreadyPending { .. }
         | Rejection::UnitsClaimed { .. }
         | Rejection::QuantityUnavailable { .. }
+        | Rejection::NothingToCancel
         | Rejection::Ineligible { .. }
         | Rejection::GateNotOpen { .. }
         | Rejection::GateTimedOut { .. }

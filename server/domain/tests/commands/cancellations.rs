@@ -284,8 +284,21 @@ fn to_cancel_what_closed_unpaid_is_answered_by_the_closing() {
 fn a_shipment_that_is_wholly_cancelled_has_nothing_to_give() {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
     case.cancel(Wish::shipment(1)).unwrap();
-    let nothing = Rejection::QuantityUnavailable { line: 1, requested: 1, available: 0 };
-    assert_eq!(case.cancel(Wish::shipment(1)), Err(nothing));
+    assert_eq!(case.cancel(Wish::shipment(1)), Err(Rejection::NothingToCancel));
+}
+
+#[test]
+fn lines_that_are_wholly_cancelled_have_nothing_to_give_while_others_have() {
+    let mut case = Cart::of(&[(2, 200), (1, 100), (1, 100)]).paid();
+    case.cancel(Wish::lines(&[(1, 2), (2, 1)])).unwrap();
+    let before = case.order.clone();
+    for wish in [Wish::lines(&[(1, 1)]), Wish::lines(&[(2, 1), (1, 2)]), Wish::lines(&[(1, 1)]).leave_out()] {
+        assert_eq!(case.cancel(wish), Err(Rejection::NothingToCancel));
+    }
+    // As soon as one of them has units left, it is a matter of how many.
+    let missing = Rejection::QuantityUnavailable { line: 1, requested: 1, available: 0 };
+    assert_eq!(case.cancel(Wish::lines(&[(3, 1), (1, 1)])), Err(missing));
+    assert_eq!(case.order, before, "nothing is written");
 }
 
 #[test]

@@ -30,15 +30,17 @@ impl Attempt {
     }
 }
 
-/// Two of three units of line 1 wait for the seller, line 2 has many units left, line 3 has been shipped, and the order has as
-/// many cancellations as it may have.
+/// Two of three units of line 1 wait for the seller, line 2 has many units left, line 3 has been shipped, line 4 is cancelled,
+/// and the order has as many cancellations as it may have.
 fn crowded_order() -> Case {
-    let cart = Cart::of(&[(3, 300), (200, 200), (1, 100)]).split(&[&[(1, 3)], &[(2, 200)], &[(3, 1)]]);
+    let cart = Cart::of(&[(3, 300), (200, 200), (1, 100), (1, 100)]);
+    let cart = cart.split(&[&[(1, 3)], &[(2, 200)], &[(3, 1)], &[(4, 1)]]);
     let mut case = cart.paid_under(consent_when_preparing());
     case.prepare(1).unwrap();
     case.dispatch(3).unwrap();
     case.cancel(Wish::lines(&[(1, 2)])).unwrap();
-    for _ in 1..CANCELLATIONS_MAX {
+    case.cancel(Wish::lines(&[(4, 1)])).unwrap();
+    for _ in 2..CANCELLATIONS_MAX {
         case.cancel(Wish::lines(&[(2, 1)])).unwrap();
     }
     case
@@ -66,7 +68,8 @@ fn each_rung_shows_once_those_before_it_are_mended() {
         ("EVIDENCE_REQUIRED", |a| a.wish.request.evidence = vec!["photo-1".to_owned()]),
         ("ALREADY_PENDING", |a| a.want(&[(2, 999), (1, 3), (3, 1)])),
         ("UNITS_CLAIMED", |a| a.want(&[(2, 999), (1, 1), (3, 1)])),
-        ("QUANTITY_UNAVAILABLE", |a| a.want(&[(2, 101), (1, 1), (3, 1)])),
+        ("QUANTITY_UNAVAILABLE", |a| a.want(&[(4, 1)])),
+        ("NOTHING_TO_CANCEL", |a| a.want(&[(2, 101), (1, 1), (3, 1)])),
         ("SHIPPED", |a| a.want(&[(2, 101), (1, 1)])),
         ("LIMIT_REACHED", |a| drop(a.case.order.cancellations.pop())),
     ];

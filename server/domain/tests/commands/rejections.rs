@@ -43,6 +43,7 @@ fn one_of_each() -> Vec<Rejection> {
         Rejection::AlreadyPending { cancellation: 1 },
         Rejection::UnitsClaimed { line: 1, requested: 1, available: 0 },
         Rejection::QuantityUnavailable { line: 1, requested: 1, available: 0 },
+        Rejection::NothingToCancel,
         Rejection::QuoteExpired { valid_until: PLACED },
         Rejection::QuoteMismatch { quoted: String::new(), present: String::new() },
     ];
@@ -92,23 +93,24 @@ fn position(rejection: &Rejection) -> usize {
         Rejection::AlreadyPending { .. } => 19,
         Rejection::UnitsClaimed { .. } => 20,
         Rejection::QuantityUnavailable { .. } => 21,
-        Rejection::QuoteExpired { .. } => 22,
-        Rejection::QuoteMismatch { .. } => 23,
-        Rejection::Ineligible { .. } => 24,
-        Rejection::GateNotOpen { .. } => 25,
-        Rejection::GateTimedOut { .. } => 26,
-        Rejection::NotTheRequester => 27,
-        Rejection::TooLateToWithdraw { .. } => 28,
-        Rejection::NotReleased => 29,
-        Rejection::StageMismatch { .. } => 30,
-        Rejection::ShipmentHeld { .. } => 31,
-        Rejection::ShipmentBarred { .. } => 32,
-        Rejection::SplitNotAllowed { .. } => 33,
-        Rejection::CurrencyMismatch { .. } => 34,
-        Rejection::RefundNotClaimed { .. } => 35,
-        Rejection::IncidentResolved { .. } => 36,
-        Rejection::ResolutionNotAllowed { .. } => 37,
-        Rejection::LimitReached { .. } => 38,
+        Rejection::NothingToCancel => 22,
+        Rejection::QuoteExpired { .. } => 23,
+        Rejection::QuoteMismatch { .. } => 24,
+        Rejection::Ineligible { .. } => 25,
+        Rejection::GateNotOpen { .. } => 26,
+        Rejection::GateTimedOut { .. } => 27,
+        Rejection::NotTheRequester => 28,
+        Rejection::TooLateToWithdraw { .. } => 29,
+        Rejection::NotReleased => 30,
+        Rejection::StageMismatch { .. } => 31,
+        Rejection::ShipmentHeld { .. } => 32,
+        Rejection::ShipmentBarred { .. } => 33,
+        Rejection::SplitNotAllowed { .. } => 34,
+        Rejection::CurrencyMismatch { .. } => 35,
+        Rejection::RefundNotClaimed { .. } => 36,
+        Rejection::IncidentResolved { .. } => 37,
+        Rejection::ResolutionNotAllowed { .. } => 38,
+        Rejection::LimitReached { .. } => 39,
     }
 }
 
@@ -117,7 +119,7 @@ fn every_rejection_has_its_error_reason_and_their_order_is_the_same() {
     let all = one_of_each();
     let mut positions: Vec<usize> = all.iter().map(position).collect();
     positions.dedup();
-    assert_eq!(positions, (0..39).collect::<Vec<_>>(), "one of each is listed, in order");
+    assert_eq!(positions, (0..40).collect::<Vec<_>>(), "one of each is listed, in order");
     let reasons: Vec<&str> = all.iter().map(Rejection::reason).collect();
     assert!(reasons.iter().map(|reason| rung(reason)).is_sorted_by(|a, b| a < b), "{reasons:?}");
 }

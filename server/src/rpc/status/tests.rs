@@ -63,6 +63,7 @@ fn rejections() -> Vec<Rejection> {
         Rejection::AlreadyPending { cancellation: 1 },
         Rejection::UnitsClaimed { line: 1, requested: 2, available: 1 },
         Rejection::QuantityUnavailable { line: 1, requested: 2, available: 1 },
+        Rejection::NothingToCancel,
         Rejection::QuoteExpired { valid_until: Timestamp::UNIX_EPOCH },
         Rejection::QuoteMismatch { quoted: text(), present: text() },
         Rejection::Ineligible { violations: vec![ineligible(DenyCode::Shipped)], acceptable: vec![] },

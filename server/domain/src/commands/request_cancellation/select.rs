@@ -47,7 +47,11 @@ pub(super) fn spread(
     };
     let claimed = live.intersection(&order.claimed_units());
     let free = live.minus(&claimed);
-    let wanted = wanted_quantities(order, &live, &request.selection)?;
+    let wanted = wanted_quantities(&live, &request.selection);
+    // An order that is wholly cancelled was answered before; here something else of it is left.
+    if wanted.iter().all(|wanted| live.count_of(wanted.line) == 0) {
+        return Err(Rejection::NothingToCancel);
+    }
     if let Some(rejection) = shortage(order, request, &wanted, &live, &free) {
         return Err(rejection);
     }
@@ -66,17 +70,12 @@ fn by_shipment(order: &Order, units: &UnitSet) -> Vec<Portion> {
     order.shipments.iter().map(within).filter(|portion| !portion.units.is_empty()).collect()
 }
 
-fn wanted_quantities(order: &Order, live: &UnitSet, selection: &Selection) -> Result<Vec<LineQuantity>, Rejection> {
+fn wanted_quantities(live: &UnitSet, selection: &Selection) -> Vec<LineQuantity> {
     match selection {
-        Selection::Shipment(number) if live.is_empty() => {
-            let first = order.shipment(*number).and_then(|shipment| shipment.units.ranges().first());
-            let (line, requested) = first.map_or((1, 0), |range| (range.line, range.count));
-            Err(Rejection::QuantityUnavailable { line, requested, available: 0 })
-        }
         Selection::All | Selection::Shipment(_) => {
-            Ok(live.lines().map(|line| LineQuantity { line, quantity: live.count_of(line) }).collect())
+            live.lines().map(|line| LineQuantity { line, quantity: live.count_of(line) }).collect()
         }
-        Selection::Lines(lines) => Ok(lines.clone()),
+        Selection::Lines(lines) => lines.clone(),
     }
 }
 
