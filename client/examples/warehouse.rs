@@ -50,7 +50,7 @@ async fn run() -> Result<(), Error> {
     let day = Day {
         storefront: store.with_role(Role::Storefront, "web")?,
         seller: store.with_role(Role::Seller, "acme")?,
-        warehouse: store.with_role(Role::Warehouse, "north")?,
+        warehouse: store.with_role(Role::Warehouse, "main")?,
         carrier: store.with_role(Role::Carrier, "standard")?,
     };
     let order = day.sell().await?;
@@ -151,8 +151,9 @@ impl Day {
 
         let is_stop = |kind, state| kind == GateKind::WarehouseStop && state == GateState::Open;
         let mut gates = cancellation.parts.iter().flat_map(|part| &part.gates);
-        if let Some(gate) = gates.find(|gate| is_stop(gate.kind, gate.state)) {
-            println!("  the warehouse has until {:?} to answer", gate.respond_by);
+        let stop = gates.find(|gate| is_stop(gate.kind, gate.state));
+        if let Some(respond_by) = stop.and_then(|gate| gate.respond_by) {
+            println!("  the warehouse has until {respond_by} to answer");
         }
         let mugs = (&order.lines[0].line_id, order.lines[0].quantity);
         let stopped = Stopped::all().stage_seen(packing.stage).put_back([mugs]);
