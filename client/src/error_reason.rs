@@ -166,6 +166,9 @@ error_reasons! {
     /// A warehouse or a carrier has acted on the cancellation, or it is over. Metadata: `cancellation_id`, `gate` (empty
     /// where it is over).
     TooLateToWithdraw,
+    /// The order was paid, and what it was paid with has lapsed, was released or declined: nothing of it may leave.
+    /// Metadata: `shipment_id`, `pay_by`.
+    PaymentLapsed,
     /// The shipment is not released yet: the order is not paid, or a cancellation waits. Metadata: `shipment_id`.
     NotReleased,
     /// The shipment is at a stage from which this step does not lead on. Metadata: `shipment_id`, `stage`.

@@ -81,8 +81,8 @@ async fn what_became_of_an_order_comes_back_too() {
     later.state = OrderState::Delivered;
     later.paid_time = None;
     later.verified_at = None;
-    later.payments[0].captured += 1;
-    later.payments[0].provider_event_ids.pop();
+    later.payments[0].balance.captured += 1;
+    later.payments[0].facts.pop();
     later.shipments[0].hold = None;
     later.shipments[0].intercept = None;
     later.shipments[0].customs_flag = None;

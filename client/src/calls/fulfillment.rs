@@ -43,7 +43,7 @@ impl Store {
     }
 
     /// Says that the warehouse begins to pack. A shipment that is being prepared already is fine. Fails with
-    /// `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `NotReleased`, `StageMismatch`.
+    /// `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `PaymentLapsed`, `NotReleased`, `StageMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -79,8 +79,8 @@ impl Store {
     /// Asks to hand the shipment to the carrier, naming the fence that the warehouse last saw. Only after an `Ok` may
     /// the parcel leave: of a cancellation and a dispatch that meet, exactly one succeeds.
     ///
-    /// Fails with `FenceStale` when something opened or ended on the shipment meanwhile, and with `NotReleased`,
-    /// `StageMismatch`, `ShipmentHeld`, `ShipmentBarred`.
+    /// Fails with `FenceStale` when something opened or ended on the shipment meanwhile, and with
+    /// `PaymentLapsed`, `NotReleased`, `StageMismatch`, `ShipmentHeld`, `ShipmentBarred`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {

@@ -6,7 +6,7 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use crate::call::{Call, Faults, call, keyed, paged};
-use crate::ids::{BuyerId, CarrierId, IntoId, OrderId, SellerId, WarehouseId};
+use crate::ids::{BuyerId, CarrierId, IntoId, OrderId, RefundId, SellerId, WarehouseId};
 use crate::model::{
     Destination, Event, Money, Order, OrderState, OrdersSummary, Page, PaymentFact, Written, read_page, read_written,
 };
@@ -115,8 +115,8 @@ impl Store {
     /// follows.
     ///
     /// Both ids are the provider's, 1 to 128 printable ASCII characters without spaces: of the payment, which the first
-    /// fact opens, and of this event, which counts once for the payment. Fails with `OrderNotFound`, `RequestIdReused`,
-    /// `CurrencyMismatch`, and `LimitReached` for the 21st payment.
+    /// fact opens, and of this event, which counts once for the payment. Fails with `OrderNotFound`, `RefundNotFound`,
+    /// `RequestIdReused`, `CurrencyMismatch`, and `LimitReached` for the 21st payment.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -292,7 +292,8 @@ impl SummarizeOrders {
 
 impl RecordPayment {
     /// The amount of this fact alone, greater than zero; amounts add up. Required for authorised, captured, refunded
-    /// outside and chargeback; otherwise not to be set.
+    /// outside and chargeback; optional for voided and a reversed chargeback, which are about all there is without it;
+    /// otherwise not to be set. What went back or was disputed may be in another currency than the order's.
     pub fn amount(mut self, amount: Money) -> Self {
         self.0.request.amount = Some(amount.to_wire());
         self
@@ -302,6 +303,19 @@ impl RecordPayment {
     /// ignored.
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.0.request.method = method.into();
+        self
+    }
+
+    /// The provider's id of the movement: of the capture, the refund or the dispute. Two messages with the same fact and
+    /// movement count once, whatever their event ids.
+    pub fn movement_id(mut self, movement_id: impl Into<String>) -> Self {
+        self.0.request.movement_id = movement_id.into();
+        self
+    }
+
+    /// For money refunded outside alone: the refund of Belay's that the provider's message is about, which it settles.
+    pub fn refund_id(mut self, refund_id: impl IntoId<RefundId>) -> Self {
+        self.0.request.refund_id = self.0.faults.id("refund_id", refund_id.into_id());
         self
     }
 

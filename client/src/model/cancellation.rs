@@ -46,8 +46,11 @@ pub struct Cancellation {
     pub submitted_by: Actor,
     /// The parts, one for each shipment, by shipment number.
     pub parts: Vec<Part>,
-    /// What goes back to the buyer if every part that is not closed otherwise succeeds.
+    /// What goes back to the buyer if every part that is not closed otherwise succeeds: of what was captured and is still
+    /// there. Nothing for an order that nobody paid.
     pub expected_refund: RefundAmount,
+    /// What is released of authorisations instead: money that was never taken.
+    pub expected_release: Money,
     /// The refunds that exist for it by now.
     pub refund_ids: Vec<RefundId>,
     /// By when the last of these refunds must be settled. `None` while there is none.
@@ -167,8 +170,10 @@ pub struct Part {
     pub contents: Vec<LineQuantity>,
     /// What it waits for, in order. Empty for a part that needed nobody.
     pub gates: Vec<Gate>,
-    /// What goes back to the buyer for this part if it is cancelled.
+    /// What of the cancellation's `expected_refund` is for this part.
     pub expected_refund: RefundAmount,
+    /// What the policy takes off the price for these units: expected while the part waits, exact once it is cancelled.
+    pub credit: RefundAmount,
     /// What else the requester can do for these units, best first.
     pub next_actions: Vec<NextAction>,
     /// What is kept of the money for these units because the buyer bears it. `expected_refund` is without it already.
@@ -265,6 +270,7 @@ impl FromWire for Cancellation {
             submitted_by: read(message.submitted_by, "cancellation.submitted_by")?,
             parts: read_all(message.parts)?,
             expected_refund: read(message.expected_refund, "cancellation.expected_refund")?,
+            expected_release: read(message.expected_release, "cancellation.expected_release")?,
             refund_ids: message.refund_ids.into_iter().map(RefundId::unchecked).collect(),
             refund_due_by: time_if_set(message.refund_due_by, "cancellation.refund_due_by")?,
             policy_version: message.policy_version,
@@ -297,6 +303,7 @@ impl FromWire for Part {
             contents: read_all(message.contents)?,
             gates: read_all(message.gates)?,
             expected_refund: read(message.expected_refund, "part.expected_refund")?,
+            credit: read(message.credit, "part.credit")?,
             next_actions: open_all(message.next_actions),
             deductions: read(message.deductions, "part.deductions")?,
             label: open_if_set(message.label),

@@ -98,6 +98,8 @@ open_enum! {
         RefundOverdue,
         /// The verification of the payment is over: from now on the buyer may cancel as anybody may.
         PaymentVerified,
+        /// The order was paid and is so no more: what has not left must stay.
+        PaymentLapsed,
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{
     CancellationEffect, CancellationOutcome, CancellationState, Fault, GateKind, GateState, GoodsCondition,
     IncidentKind, IncidentResolution, IncidentState, InterceptState, LineQuantity, Money, PartState, Party,
-    PaymentFact, PaymentState, RefundKind, RefundState, ShipmentStage, TrackingFact,
+    PaymentFact, PaymentState, RefundAmount, RefundKind, RefundState, ShipmentStage, TrackingFact,
 };
 use crate::error_reason::ErrorReason;
 use crate::ids::{CancellationId, IncidentId, PaymentId, RefundId, SellerId, ShipmentId};
@@ -41,6 +41,16 @@ pub enum EventDetail {
         state: PaymentState,
         /// When it happened, by the provider's account. `None` where nobody said.
         occurred_time: Option<Timestamp>,
+        /// The provider's id of the movement. `None` where none was told.
+        movement_id: Option<String>,
+        /// The refund of Belay's that it tells of.
+        refund_id: Option<RefundId>,
+    },
+    /// A payment that covers its order no more.
+    #[non_exhaustive]
+    PaymentLapsed {
+        /// By when the order must be paid again, or it closes.
+        pay_by: Timestamp,
     },
     /// A shipment's move.
     #[non_exhaustive]
@@ -83,6 +93,10 @@ pub enum EventDetail {
         counted: bool,
         /// What else it does.
         effects: Vec<CancellationEffect>,
+        /// What goes back of captured money. `None` unless completed.
+        refund: Option<RefundAmount>,
+        /// What is released of authorisations. `None` unless completed.
+        release: Option<Money>,
     },
     /// A gate as it stands after the event.
     #[non_exhaustive]
@@ -115,6 +129,14 @@ pub enum EventDetail {
         total: Money,
         /// By when it must be settled.
         due_by: Timestamp,
+        /// The payment it goes back to.
+        payment_id: PaymentId,
+        /// The cancellation it is for. `None` for money that was never due.
+        cancellation_id: Option<CancellationId>,
+        /// The refund that this one stands for.
+        retry_of_id: Option<RefundId>,
+        /// What was really paid. `None` until that is known.
+        settled_amount: Option<Money>,
     },
     /// An incident as it stands after the event.
     #[non_exhaustive]
@@ -227,6 +249,7 @@ impl FromWire for EventDetail {
             Detail::ParcelReceived(message) => parcel_received(message),
             Detail::PreparationOverdue(message) => preparation_overdue(message),
             Detail::RefundOverdue(message) => refund_overdue(message),
+            Detail::PaymentLapsed(message) => payment_lapsed(message),
         }
     }
 }
@@ -246,7 +269,13 @@ fn payment_recorded(message: pb::PaymentRecorded) -> Result<EventDetail, Malform
         amount: read_if_set(message.amount)?,
         state: PaymentState::from_wire(message.state),
         occurred_time: time_if_set(message.occurred_time, "payment_recorded.occurred_time")?,
+        movement_id: text_if_set(message.movement_id),
+        refund_id: text_if_set(message.refund_id).map(RefundId::unchecked),
     })
+}
+
+fn payment_lapsed(message: pb::PaymentLapsed) -> Result<EventDetail, Malformed> {
+    Ok(EventDetail::PaymentLapsed { pay_by: time(message.pay_by, "payment_lapsed.pay_by")? })
 }
 
 fn shipment_stage_changed(message: pb::ShipmentStageChanged) -> Result<EventDetail, Malformed> {
@@ -276,6 +305,8 @@ fn cancellation_changed(message: pb::CancellationChanged) -> Result<EventDetail,
         close_reason: text_if_set(message.close_reason),
         counted: message.counted,
         effects: open_all(message.effects),
+        refund: read_if_set(message.refund)?,
+        release: read_if_set(message.release)?,
     })
 }
 
@@ -298,6 +329,10 @@ fn refund_changed(message: pb::RefundChanged) -> Result<EventDetail, Malformed> 
         to_state: RefundState::from_wire(message.to_state),
         total: read(message.total, "refund_changed.total")?,
         due_by: time(message.due_by, "refund_changed.due_by")?,
+        payment_id: PaymentId::unchecked(message.payment_id),
+        cancellation_id: text_if_set(message.cancellation_id).map(CancellationId::unchecked),
+        retry_of_id: text_if_set(message.retry_of_id).map(RefundId::unchecked),
+        settled_amount: read_if_set(message.settled_amount)?,
     })
 }
 

@@ -64,13 +64,22 @@ open_enum! {
         RefundMismatch,
         /// The provider could not pay a refund out, or the money came back.
         RefundFailed,
+        /// The order was paid and is no more: an authorisation lapsed, was released or declined.
+        PaymentLapsed,
+        /// Money went back of an order whose goods have not left, and what is left does not cover what is due.
+        GoodsUnpaid,
+        /// More went back of a payment than it brought.
+        OverRefunded,
+        /// More was told as captured than was authorised: perhaps one capture told twice.
+        CaptureMismatch,
     }
 }
 
 open_enum! {
     /// How an incident is settled.
     IncidentResolution {
-        /// Refunds that it keeps back become due; goods that came home too late are paid for all the same.
+        /// Refunds that it keeps back become due; goods that came home too late are paid for all the same; captures that
+        /// were doubted happened.
         RefundAnyway,
         /// Refunds that it keeps back are dropped for good.
         DropRefund,

@@ -65,6 +65,9 @@ pub struct Order {
     /// While the payment is verified: until this instant the buyer cannot cancel. `None` where nothing is verified, and
     /// once it is.
     pub verifying_until: Option<Timestamp>,
+    /// Since when the order, which was paid, is so no more. Until `pay_by` it can be paid again; nothing of it may leave
+    /// meanwhile. `None` while it is paid, and where it never was.
+    pub payment_lapse_time: Option<Timestamp>,
 }
 
 open_enum! {
@@ -217,6 +220,7 @@ impl FromWire for Order {
             pay_by: time_if_set(message.pay_by, "order.pay_by")?,
             paid_time: time_if_set(message.paid_time, "order.paid_time")?,
             verifying_until: time_if_set(message.verifying_until, "order.verifying_until")?,
+            payment_lapse_time: time_if_set(message.payment_lapse_time, "order.payment_lapse_time")?,
         })
     }
 }

@@ -29,6 +29,15 @@ pub struct Payment {
     pub create_time: Timestamp,
     /// When it last changed.
     pub update_time: Timestamp,
+    /// What is still authorised: neither captured nor released, lapsed or declined.
+    pub still_authorized: Money,
+    /// What was told as captured above all authorisations, by messages without a movement's id: perhaps one capture told
+    /// twice. It is not part of `captured`.
+    pub unconfirmed: Money,
+    /// What of `refunded` was refunded without Belay.
+    pub refunded_outside: Money,
+    /// What of `refunded` was charged back and not won back.
+    pub disputed: Money,
 }
 
 open_enum! {
@@ -42,7 +51,7 @@ open_enum! {
         Captured,
         /// The provider said no.
         Declined,
-        /// The authorisation was given up without taking money.
+        /// The authorisation was released or has lapsed without money being taken.
         Voided,
     }
 }
@@ -56,16 +65,19 @@ open_enum! {
         Attempted,
         /// An amount was authorised. Counts as paid.
         Authorized,
-        /// An amount was captured. Counts as paid. What exceeds the amount due becomes a refund at once.
+        /// An amount was captured. Counts as paid. What exceeds the amount due becomes a refund at once; what exceeds all
+        /// that was authorised, without a movement's id, is doubted.
         Captured,
-        /// The provider declined. After the original `pay_by` it closes the unpaid order at once.
+        /// The provider declined, to authorise or to capture: what was authorised before holds no more. After the original `pay_by` it closes the unpaid order at once.
         Declined,
-        /// The authorisation was given up.
+        /// The authorisation was released or has lapsed: whole, or by the amount given.
         Voided,
-        /// Money was given back without Belay. Lowers what can still be refunded.
+        /// Money was given back without Belay. Lowers what is still to go back, unless it tells of a refund of Belay's.
         RefundedOutside,
-        /// The buyer's bank took money back. Lowers what can still be refunded.
+        /// The buyer's bank took money back. Lowers what is still to go back.
         Chargeback,
+        /// A dispute was won: the money of a chargeback is there again.
+        ChargebackReversed,
     }
 }
 
@@ -83,6 +95,10 @@ impl FromWire for Payment {
             refunded: read(message.refunded, "payment.refunded")?,
             create_time: time(message.create_time, "payment.create_time")?,
             update_time: time(message.update_time, "payment.update_time")?,
+            still_authorized: read(message.still_authorized, "payment.still_authorized")?,
+            unconfirmed: read(message.unconfirmed, "payment.unconfirmed")?,
+            refunded_outside: read(message.refunded_outside, "payment.refunded_outside")?,
+            disputed: read(message.disputed, "payment.disputed")?,
         })
     }
 }

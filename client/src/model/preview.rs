@@ -6,7 +6,7 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::{
-    CancellationEffect, CancellationPath, Deductions, Denial, GatePreview, LabelState, LineQuantity, NextAction,
+    CancellationEffect, CancellationPath, Deductions, Denial, GatePreview, LabelState, LineQuantity, Money, NextAction,
     RefundAmount, RefundDue,
 };
 use crate::error_reason::ErrorReason;
@@ -25,8 +25,11 @@ pub struct CancellationPreview {
     pub refusals: Vec<Refusal>,
     /// For each shipment that holds asked units, by number, every path.
     pub options: Vec<PathOption>,
-    /// What would go back to the buyer over all chosen paths. `None` when not allowed.
+    /// What would go back to the buyer over all chosen paths: of what was captured and is still there. `None` when not
+    /// allowed.
     pub expected_refund: Option<RefundAmount>,
+    /// What would be released of authorisations instead: money that was never taken. `None` when not allowed.
+    pub expected_release: Option<Money>,
     /// When the last of it would be due. `None` when not allowed.
     pub refund_due: Option<RefundDue>,
     /// Whether the reason needs a note.
@@ -105,8 +108,10 @@ pub struct PathOption {
     pub contents: Vec<LineQuantity>,
     /// What it would wait for, in order. Empty when nobody has to act.
     pub gates: Vec<GatePreview>,
-    /// What would go back to the buyer. `None` when not allowed.
+    /// What would go back to the buyer if this path alone were taken. `None` when not allowed.
     pub expected_refund: Option<RefundAmount>,
+    /// What the policy would take off the price. `None` when not allowed.
+    pub credit: Option<RefundAmount>,
     /// When. `None` when not allowed.
     pub refund_due: Option<RefundDue>,
     /// What else can be done for these units, best first.
@@ -141,6 +146,7 @@ impl FromWire for CancellationPreview {
             refusals: read_all(message.refusals)?,
             options: read_all(message.options)?,
             expected_refund: read_if_set(message.expected_refund)?,
+            expected_release: read_if_set(message.expected_release)?,
             refund_due: read_if_set(message.refund_due)?,
             note_required: message.note_required,
             evidence_required: message.evidence_required,
@@ -182,6 +188,7 @@ impl FromWire for PathOption {
             contents: read_all(message.contents)?,
             gates: read_all(message.gates)?,
             expected_refund: read_if_set(message.expected_refund)?,
+            credit: read_if_set(message.credit)?,
             refund_due: read_if_set(message.refund_due)?,
             next_actions: open_all(message.next_actions),
             available_from: time_if_set(message.available_from, "option.available_from")?,

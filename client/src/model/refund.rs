@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::Money;
 use crate::ids::{CancellationId, OrderId, PaymentId, RefundId, WorkerId};
-use crate::wire::{FromWire, Malformed, Open, open_enum, read, text_if_set, time, time_if_set};
+use crate::wire::{FromWire, Malformed, Open, open_enum, read, read_if_set, text_if_set, time, time_if_set};
 
 /// Money that goes back to the buyer, always to the payment it came from. One refund has one provider key for life.
 #[non_exhaustive]
@@ -27,7 +27,7 @@ pub struct Refund {
     pub amount: RefundAmount,
     /// The idempotency key to give to the provider with every attempt at this refund. Never changes.
     pub provider_key: String,
-    /// The cancellation it is for. `None` for money that was captured above what was due.
+    /// The cancellation it is for, also of what was captured after it. `None` for money that was never due.
     pub cancellation_id: Option<CancellationId>,
     /// By when it must be settled. Now or in the past for "at once".
     pub due_by: Timestamp,
@@ -51,6 +51,9 @@ pub struct Refund {
     pub overdue: bool,
     /// The refund that failed, or was kept back, and that this one stands for.
     pub retry_of_id: Option<RefundId>,
+    /// What the provider really paid. `None` until that is known. Where it is less than the amount, the rest is due under
+    /// a refund of its own.
+    pub settled_amount: Option<Money>,
 }
 
 /// An amount to give back, by component, all in the order's currency.
@@ -85,13 +88,14 @@ open_enum! {
     RefundKind {
         /// To give captured money back.
         Refund,
-        /// To give up an authorisation that was not captured.
+        /// To give up what is left of an authorisation, because nothing is due for it. A provider that has nothing to
+        /// release has settled it.
         Void,
     }
 }
 
 open_enum! {
-    /// Where a refund stands. Settled, failed and dropped are ends; a settled one may still become failed when the
+    /// Where a refund stands. Settled, failed, dropped and cancelled are ends; a settled one may still become failed when the
     /// money comes back.
     RefundState {
         /// To be claimed and sent.
@@ -108,6 +112,8 @@ open_enum! {
         Unknown,
         /// Given up by the settlement of an incident.
         Dropped,
+        /// Not needed any more before anybody sent it.
+        Cancelled,
     }
 }
 
@@ -147,6 +153,7 @@ impl FromWire for Refund {
             ask_provider_first: message.ask_provider_first,
             overdue: message.overdue,
             retry_of_id: text_if_set(message.retry_of_id).map(RefundId::unchecked),
+            settled_amount: read_if_set(message.settled_amount)?,
         })
     }
 }

@@ -290,10 +290,4 @@ impl Cancellation {
         self.close_time?;
         self.parts.iter().find_map(|part| part.refused_reason.as_deref())
     }
-
-    /// What comes back for the parts that are cancelled or may still be.
-    pub fn expected_refund(&self) -> Amounts {
-        let is_live = |part: &&Part| matches!(part.state, PartState::Waiting | PartState::Cancelled);
-        self.parts.iter().filter(is_live).map(|part| part.refund).sum()
-    }
 }

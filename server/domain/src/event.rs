@@ -6,12 +6,13 @@ use uuid::Uuid;
 
 use crate::actor::Actor;
 use crate::cancellation::{GateKind, GateState, PartState};
+use crate::ids::ExternalId;
 use crate::incident::{IncidentKind, Resolution};
-use crate::money::Amounts;
+use crate::money::{Amounts, Money};
 use crate::names::named_enum;
 use crate::payment::PaymentFact;
 use crate::policy::{Effect, GoodsCondition, Notification};
-use crate::refund::RefundState;
+use crate::refund::{RefundKind, RefundState};
 use crate::shipment::{InterceptState, Stage, TrackingFact};
 use crate::units::UnitSet;
 
@@ -44,6 +45,7 @@ named_enum! {
         PreparationOverdue = "PREPARATION_OVERDUE",
         RefundOverdue = "REFUND_OVERDUE",
         PaymentVerified = "PAYMENT_VERIFIED",
+        PaymentLapsed = "PAYMENT_LAPSED",
     }
 }
 
@@ -78,7 +80,11 @@ pub enum EventDetail {
     PaymentRecorded {
         payment: u32,
         fact: PaymentFact,
-        amount: i64,
+        amount: Option<Money>,
+        /// The provider's id of the capture, refund or dispute.
+        movement: Option<ExternalId>,
+        /// The refund of Belay's that it tells of.
+        refund: Option<u32>,
         occurred_time: Option<Timestamp>,
     },
     OrderPaid,
@@ -97,7 +103,10 @@ pub enum EventDetail {
     },
     CancellationCompleted {
         cancellation: u32,
+        /// What goes back of captured money.
         refund: Amounts,
+        /// What is released of authorisations.
+        release: i64,
         effects: Vec<Effect>,
         counted: bool,
     },
@@ -128,6 +137,10 @@ pub enum EventDetail {
     },
     RefundCreated {
         refund: u32,
+        payment: u32,
+        kind: RefundKind,
+        cancellation: Option<u32>,
+        retry_of: Option<u32>,
         amounts: Amounts,
         due_by: Timestamp,
     },
@@ -135,6 +148,8 @@ pub enum EventDetail {
         refund: u32,
         from: RefundState,
         to: RefundState,
+        /// What was really paid, once that is known.
+        settled_amount: Option<i64>,
     },
     IncidentOpened {
         incident: u32,
@@ -188,6 +203,10 @@ pub enum EventDetail {
         due_by: Timestamp,
     },
     PaymentVerified,
+    /// What the order was paid with covers it no more.
+    PaymentLapsed {
+        pay_by: Timestamp,
+    },
 }
 
 impl EventDetail {
@@ -219,6 +238,7 @@ impl EventDetail {
             EventDetail::PreparationOverdue { .. } => EventType::PreparationOverdue,
             EventDetail::RefundOverdue { .. } => EventType::RefundOverdue,
             EventDetail::PaymentVerified => EventType::PaymentVerified,
+            EventDetail::PaymentLapsed { .. } => EventType::PaymentLapsed,
         }
     }
 
@@ -247,6 +267,7 @@ impl EventDetail {
             | EventDetail::PreparationOverdue { .. }
             | EventDetail::RefundOverdue { .. }
             | EventDetail::PaymentVerified
+            | EventDetail::PaymentLapsed { .. }
             | EventDetail::PaymentRecorded { .. }
             | EventDetail::GateOpened { .. }
             | EventDetail::GateClosed { .. }

@@ -16,13 +16,23 @@ named_enum! {
         RefundMismatch = "REFUND_MISMATCH",
         /// The provider could not pay back, or the money came back.
         RefundFailed = "REFUND_FAILED",
+        /// An authorisation that the order was paid with has lapsed, was released or declined, and what is left does not cover
+        /// what is due.
+        PaymentLapsed = "PAYMENT_LAPSED",
+        /// Money went back of an order whose goods have not left, and what is left of it does not cover what is due.
+        GoodsUnpaid = "GOODS_UNPAID",
+        /// More went back of a payment than it brought.
+        OverRefunded = "OVER_REFUNDED",
+        /// More was told as captured than was authorised: perhaps one capture told twice.
+        CaptureMismatch = "CAPTURE_MISMATCH",
     }
 }
 
 named_enum! {
     /// What support decides about an incident.
     pub enum Resolution {
-        /// Refunds that it holds back become due; goods that came home too late are paid for all the same.
+        /// Refunds that it holds back become due; goods that came home too late are paid for all the same; captures above
+        /// what was authorised happened, and what nobody owes of them goes back.
         RefundAnyway = "REFUND_ANYWAY",
         /// Refunds that it holds back are dropped for good.
         DropRefund = "DROP_REFUND",
@@ -47,6 +57,7 @@ pub struct Incident {
     pub state: IncidentState,
     pub shipment: Option<u32>,
     pub refund: Option<u32>,
+    pub payment: Option<u32>,
     /// The cancellation whose gate the fact came too late for.
     pub cancellation: Option<u32>,
     pub create_time: Timestamp,

@@ -11,6 +11,7 @@ pub mod context;
 pub mod event;
 pub mod ids;
 pub mod incident;
+pub mod ledger;
 pub mod money;
 mod names;
 pub mod order;

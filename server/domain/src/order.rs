@@ -71,6 +71,56 @@ pub struct Line {
 }
 
 impl Line {
+    /// What units of this line carry of its goods and discount, and of its tax.
+    fn carried(&self, first: u32, count: u32) -> Amounts {
+        self.amounts(UnitRange { line: self.number, first, count })
+    }
+
+    /// So much of a hundred of what these units carry.
+    ///
+    /// The percentage is taken of the line, goods and tax together, and shared over its units: one running total goes over
+    /// the units in turn, goods before tax, and each is worth what the rounded total grows by. So any split of the line, in
+    /// any order, adds up to the percentage of the whole, and nothing is worth more than it carries.
+    fn percentage(&self, range: UnitRange, percent: u32) -> Amounts {
+        let percent = i128::from(percent);
+        let before = self.carried(0, range.first);
+        let mut total = i128::from(before.goods) + i128::from(before.tax);
+        let mut grow = |by: i64| {
+            let rounded = total * percent / 100;
+            total += i128::from(by);
+            // Never more than `by`, which fits.
+            i64::try_from(total * percent / 100 - rounded).unwrap_or(by)
+        };
+        let mut sum = Amounts::ZERO;
+        let mut unit = range.first;
+        let end = range.first + range.count;
+        while unit < end {
+            let alike = self.alike(unit).min(end - unit);
+            let carried = self.carried(unit, 1);
+            // A hundred units that carry the same come to a whole number, so the hundreds after the first repeat it.
+            let hundreds = alike / 100;
+            let mut of = |count: u32| {
+                let one = |_| Amounts { goods: grow(carried.goods), tax: grow(carried.tax), ..Amounts::ZERO };
+                (0..count).map(one).sum::<Amounts>()
+            };
+            if hundreds > 0 {
+                let hundred = of(100);
+                let times = |amount: i64| amount * i64::from(hundreds);
+                sum = sum + Amounts { goods: times(hundred.goods), tax: times(hundred.tax), ..Amounts::ZERO };
+            }
+            sum = sum + of(alike % 100);
+            unit += alike;
+        }
+        sum
+    }
+
+    /// How many units from this one on carry the same.
+    fn alike(&self, unit: u32) -> u32 {
+        let remainder = |total: i64| u32::try_from(total % i64::from(self.quantity)).unwrap_or(0);
+        let changes = [remainder(self.goods), remainder(self.discount), remainder(self.tax), self.quantity];
+        changes.into_iter().filter(|at| *at > unit).min().map_or(1, |at| at - unit)
+    }
+
     /// What units of this line carry.
     fn amounts(&self, range: UnitRange) -> Amounts {
         let share = |total| share_of_units(total, self.quantity, range.first, range.count);
@@ -101,6 +151,8 @@ pub struct Order {
     /// An attempt begun in time has moved `pay_by` already.
     pub pay_by_moved: bool,
     pub paid_time: Option<Timestamp>,
+    /// Since when what it was paid with covers what is due no more; none while it is paid, and where it never was.
+    pub lapse_time: Option<Timestamp>,
     /// While the payment is verified: until then the buyer cannot cancel.
     pub verified_at: Option<Timestamp>,
     /// Hash of the command that made it, so that a repeated CreateOrder is told from another one with the same id.
@@ -217,6 +269,12 @@ impl Order {
         units.ranges().iter().filter_map(of_range).sum()
     }
 
+    /// So much of a hundred of what these units carry.
+    pub fn percentage_of(&self, units: &UnitSet, percent: u32) -> Amounts {
+        let of_range = |range: &UnitRange| Some(self.line(range.line)?.percentage(*range, percent));
+        units.ranges().iter().filter_map(of_range).sum()
+    }
+
     /// What somebody outside says of this order's money, in minor units.
     pub fn amount_in_its_currency(&self, money: Money) -> Result<i64, Rejection> {
         if money.currency == self.currency {
@@ -236,13 +294,22 @@ impl Order {
         self.parts(PartState::Cancelled).map(|part| part.refund).sum()
     }
 
-    /// What the buyer owes in all, in minor units.
+    /// What the buyer owes in all, in minor units. Nothing once the order has closed unpaid, whatever a policy kept of units
+    /// that were cancelled while it was still paid.
     pub fn amount_due(&self) -> i64 {
-        self.total().total() - self.credited().total()
+        match self.closing_cancellation() {
+            Some(closing) if closing.reason == PAYMENT_EXPIRED => 0,
+            Some(_) | None => self.total().total() - self.credited().total(),
+        }
     }
 
     pub fn is_paid(&self) -> bool {
-        self.payments.iter().map(Payment::secured).sum::<i64>() >= self.amount_due()
+        self.secured() >= self.amount_due()
+    }
+
+    /// Captured, and still authorised.
+    pub fn secured(&self) -> i64 {
+        self.payments.iter().map(Payment::secured).sum()
     }
 
     /// Something that this cancellation took was scanned out all the same and nobody has settled it: no money leaves for it

@@ -1,10 +1,17 @@
-//! Payments: what the provider reported, added up.
+//! Payments: what the provider reported, and what it adds up to.
+//!
+//! A payment keeps its facts. Everything else about it is folded from them in the order in which they happened, so that
+//! messages which arrive in another order come to the same end.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ExternalId;
+use crate::money::{Currency, Money};
 use crate::names::named_enum;
+use crate::refund::{Refund, RefundKind, RefundState};
 
 named_enum! {
     pub enum PaymentState {
@@ -23,10 +30,65 @@ named_enum! {
         Authorized = "AUTHORIZED",
         Captured = "CAPTURED",
         Declined = "DECLINED",
+        /// The authorisation was released or has lapsed.
         Voided = "VOIDED",
         /// Money that went back without Belay.
         RefundedOutside = "REFUNDED_OUTSIDE",
         Chargeback = "CHARGEBACK",
+        /// A dispute was won: the money of a chargeback is there again.
+        ChargebackReversed = "CHARGEBACK_REVERSED",
+    }
+}
+
+impl PaymentFact {
+    /// May be told in the currency of the buyer's card, where nobody knows it in the order's.
+    pub fn may_be_foreign(self) -> bool {
+        match self {
+            PaymentFact::RefundedOutside | PaymentFact::Chargeback | PaymentFact::ChargebackReversed => true,
+            PaymentFact::Attempted
+            | PaymentFact::Authorized
+            | PaymentFact::Captured
+            | PaymentFact::Declined
+            | PaymentFact::Voided => false,
+        }
+    }
+}
+
+/// One message about a payment. Two messages of one movement count once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedFact {
+    /// The provider's id of the message; none for a release that Belay's own refund row brought about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_event_id: Option<ExternalId>,
+    pub fact: PaymentFact,
+    /// None for facts that carry no money, and for a release or a reversal of all there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+    /// The provider's id of the capture, refund or dispute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub movement: Option<ExternalId>,
+    /// The refund of Belay's that this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<u32>,
+    /// When it happened, by the provider's account, never later than when it was told.
+    pub time: Timestamp,
+    /// Support has said that this capture is one of its own, although it names no movement.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirmed: bool,
+}
+
+impl RecordedFact {
+    /// A refund row of Belay's has released the authorisation.
+    pub(crate) fn released(refund: u32, time: Timestamp) -> Self {
+        Self {
+            provider_event_id: None,
+            fact: PaymentFact::Voided,
+            amount: None,
+            movement: None,
+            refund: Some(refund),
+            time,
+            confirmed: false,
+        }
     }
 }
 
@@ -37,31 +99,219 @@ pub struct Payment {
     pub provider_payment_id: ExternalId,
     /// An open string such as CREDIT_CARD; policies name methods.
     pub method: String,
-    pub state: PaymentState,
-    pub authorized: i64,
-    pub captured: i64,
-    /// Went back outside Belay: refunded by hand or charged back. Lowers what is refundable.
-    pub returned_outside: i64,
     pub create_time: Timestamp,
     pub update_time: Timestamp,
+    /// In the order in which they were told.
+    pub facts: Vec<RecordedFact>,
+    pub balance: Balance,
+}
+
+/// What the facts of a payment come to, in minor units of the order's currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    pub state: PaymentState,
+    /// All authorisations together.
+    pub authorized: i64,
+    /// Still authorised: neither captured nor released, lapsed or declined.
+    pub held: i64,
+    pub captured: i64,
+    /// Told as captured above all authorisations, by messages that name no movement: perhaps one capture told twice. It
+    /// counts for nothing until support has said that it happened.
+    pub unconfirmed: i64,
+    /// Refunded without Belay.
+    pub returned_outside: i64,
+    /// Charged back and not won back.
+    pub disputed: i64,
     /// When money was first captured; refunds fill payments in this order.
     pub capture_time: Option<Timestamp>,
-    /// The provider's event ids that were counted, so that none counts twice.
-    pub provider_event_ids: Vec<ExternalId>,
+}
+
+impl Balance {
+    /// Before the first fact.
+    pub const NOTHING: Balance = Balance {
+        state: PaymentState::Attempting,
+        authorized: 0,
+        held: 0,
+        captured: 0,
+        unconfirmed: 0,
+        returned_outside: 0,
+        disputed: 0,
+        capture_time: None,
+    };
 }
 
 impl Payment {
-    /// What this payment brings towards the amount due.
-    pub fn secured(&self) -> i64 {
-        match self.state {
-            PaymentState::Authorized => self.authorized.max(self.captured),
-            PaymentState::Captured => self.captured,
-            PaymentState::Attempting | PaymentState::Declined | PaymentState::Voided => 0,
-        }
+    pub fn knows(&self, event: &ExternalId) -> bool {
+        self.facts.iter().any(|fact| fact.provider_event_id.as_ref() == Some(event))
     }
 
-    /// An authorisation that still holds and of which nothing was captured.
-    pub fn is_uncaptured_authorization(&self) -> bool {
-        self.state == PaymentState::Authorized && self.captured == 0 && self.authorized > 0
+    /// What this payment brings towards the amount due.
+    pub fn secured(&self) -> i64 {
+        self.balance.captured + self.balance.held
     }
+
+    /// Captured, less what went back without a refund of Belay's.
+    pub fn captured_net(&self) -> i64 {
+        self.balance.captured - self.balance.returned_outside - self.balance.disputed
+    }
+
+    /// Folds the facts anew. `refunds` are the order's: they tell which messages are about Belay's own.
+    pub fn weigh(&mut self, currency: Currency, refunds: &[Refund]) {
+        self.balance = balance(self, currency, refunds);
+    }
+}
+
+fn balance(payment: &Payment, currency: Currency, refunds: &[Refund]) -> Balance {
+    let own: Vec<&Refund> = refunds.iter().filter(|refund| refund.payment == payment.number).collect();
+    let mut facts: Vec<&RecordedFact> = counted(payment, currency);
+    facts.retain(|fact| match fact.fact {
+        // A release that Belay asked for stands as long as its row is settled.
+        PaymentFact::Voided => fact.refund.is_none_or(|number| {
+            own.iter().any(|refund| refund.number == number && refund.state == RefundState::Settled)
+        }),
+        PaymentFact::RefundedOutside => !is_own(fact, &own),
+        PaymentFact::Attempted
+        | PaymentFact::Authorized
+        | PaymentFact::Captured
+        | PaymentFact::Declined
+        | PaymentFact::Chargeback
+        | PaymentFact::ChargebackReversed => true,
+    });
+    facts.sort_by_key(|fact| fact.time);
+
+    let mut balance = Balance::NOTHING;
+    // Captured before its authorisation was told.
+    let mut ahead = 0;
+    for fact in &facts {
+        let amount = fact.amount.filter(|money| money.currency == currency).map(|money| money.minor_units);
+        apply(&mut balance, &mut ahead, fact, amount);
+    }
+    balance.unconfirmed = unconfirmed(&facts, balance.authorized);
+    balance.captured -= balance.unconfirmed;
+    let settled: i64 = own.iter().filter(|refund| refund.kind == RefundKind::Refund).map(|refund| refund.paid()).sum();
+    let disputes = Disputes::of(&facts, currency);
+    balance.disputed = disputes.amount;
+    // How much of the order's money moved in another currency, nobody has said. Until somebody does, it is taken for all that
+    // the payment still had, so that nothing is promised of it.
+    let left = |balance: &Balance| (balance.captured - balance.returned_outside - balance.disputed - settled).max(0);
+    let is_foreign = |fact: &&&RecordedFact| fact.amount.is_some_and(|money| money.currency != currency);
+    if facts.iter().filter(is_foreign).any(|fact| fact.fact == PaymentFact::RefundedOutside) {
+        balance.returned_outside += left(&balance);
+    }
+    if disputes.is_foreign {
+        balance.disputed += left(&balance);
+    }
+    balance
+}
+
+/// What the buyer's banks have taken back, less what was won back.
+#[derive(Debug, Clone, Copy)]
+struct Disputes {
+    amount: i64,
+    /// One of them is in another currency.
+    is_foreign: bool,
+}
+
+impl Disputes {
+    fn of(facts: &[&RecordedFact], currency: Currency) -> Self {
+        let exact =
+            |fact: &RecordedFact| fact.amount.filter(|money| money.currency == currency).map(|money| money.minor_units);
+        let of = |kind: PaymentFact| facts.iter().filter(move |fact| fact.fact == kind);
+        let mut open: Vec<&RecordedFact> = of(PaymentFact::Chargeback).copied().collect();
+        let mut won = 0;
+        for reversal in of(PaymentFact::ChargebackReversed) {
+            let same = |fact: &RecordedFact| reversal.movement.is_some() && fact.movement == reversal.movement;
+            let is_known = open.iter().any(|fact| same(fact));
+            match exact(reversal) {
+                Some(amount) if !is_known || open.iter().any(|fact| same(fact) && exact(fact).is_some()) => {
+                    won += amount
+                }
+                // All of the dispute that it names, or of all where it names none that is known.
+                Some(_) | None => open.retain(|fact| is_known && !same(fact)),
+            }
+        }
+        let amount = open.iter().filter_map(|fact| exact(fact)).sum::<i64>() - won;
+        Self { amount: amount.max(0), is_foreign: open.iter().any(|fact| exact(fact).is_none()) }
+    }
+}
+
+/// The facts without those that tell of a movement once more. What names the amount in the order's currency says more than
+/// what does not.
+fn counted(payment: &Payment, currency: Currency) -> Vec<&RecordedFact> {
+    let is_exact = |fact: &RecordedFact| fact.amount.is_none_or(|money| money.currency == currency);
+    let mut seen = BTreeSet::new();
+    let (exact, foreign): (Vec<_>, Vec<_>) = payment.facts.iter().partition(|fact| is_exact(fact));
+    let in_turn = exact.into_iter().chain(foreign);
+    let first = in_turn.filter(|fact| match &fact.movement {
+        Some(movement) => seen.insert((fact.fact, movement)),
+        None => true,
+    });
+    first.collect()
+}
+
+/// The provider tells of a refund that Belay sent.
+fn is_own(fact: &RecordedFact, own: &[&Refund]) -> bool {
+    let is_of = |refund: &&Refund| fact.movement.is_some() && refund.provider_refund_id == fact.movement;
+    fact.refund.is_some() || own.iter().any(is_of)
+}
+
+/// One total table, state × fact. Money always counts; a state never forgets captured money.
+fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, amount: Option<i64>) {
+    use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
+    let told = amount.unwrap_or(0);
+    match fact.fact {
+        PaymentFact::Attempted => {
+            if matches!(balance.state, Declined | Voided) {
+                balance.state = Attempting;
+            }
+        }
+        PaymentFact::Authorized => {
+            balance.authorized += told;
+            let taken = told.min(*ahead);
+            *ahead -= taken;
+            balance.held += told - taken;
+            if balance.state != Captured {
+                balance.state = Authorized;
+            }
+        }
+        PaymentFact::Captured => {
+            balance.captured += told;
+            let held = told.min(balance.held);
+            balance.held -= held;
+            *ahead += told - held;
+            balance.state = Captured;
+            balance.capture_time = balance.capture_time.or(Some(fact.time));
+        }
+        // What was authorised before holds no more.
+        PaymentFact::Declined => {
+            balance.held = 0;
+            if !matches!(balance.state, Captured | Voided) {
+                balance.state = Declined;
+            }
+        }
+        PaymentFact::Voided => {
+            balance.held -= amount.unwrap_or(balance.held).min(balance.held);
+            if balance.state != Captured && balance.held == 0 {
+                balance.state = Voided;
+            }
+        }
+        PaymentFact::RefundedOutside => balance.returned_outside += told,
+        // Weighed together, whichever was told first.
+        PaymentFact::Chargeback | PaymentFact::ChargebackReversed => {}
+    }
+}
+
+/// Two messages may tell of one capture. Where neither the movement's id nor support says otherwise, no more is believed than
+/// was authorised, if anything was.
+fn unconfirmed(facts: &[&RecordedFact], authorized: i64) -> i64 {
+    if !facts.iter().any(|fact| fact.fact == PaymentFact::Authorized) {
+        return 0;
+    }
+    let captures = || facts.iter().filter(|fact| fact.fact == PaymentFact::Captured);
+    let sum = |sure: bool| -> i64 {
+        let of = captures().filter(|fact| (fact.movement.is_some() || fact.confirmed) == sure);
+        of.filter_map(|fact| fact.amount).map(|money| money.minor_units).sum()
+    };
+    let unsure = sum(false);
+    (sum(true) + unsure - authorized).clamp(0, unsure)
 }

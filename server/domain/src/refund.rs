@@ -27,7 +27,10 @@ named_enum! {
         Failed = "FAILED",
         /// The worker's lease ended without a result: ask the provider, with the same key.
         Unknown = "UNKNOWN",
+        /// Given up by a person.
         Dropped = "DROPPED",
+        /// Nothing is due under it any more, and nobody had sent it.
+        Cancelled = "CANCELLED",
     }
 }
 
@@ -40,7 +43,7 @@ impl RefundState {
             | RefundState::Submitted
             | RefundState::Settled
             | RefundState::Unknown => true,
-            RefundState::Failed | RefundState::Dropped => false,
+            RefundState::Failed | RefundState::Dropped | RefundState::Cancelled => false,
         }
     }
 }
@@ -59,6 +62,8 @@ pub struct Refund {
     pub worker: Option<WorkerId>,
     pub lease_until: Option<Timestamp>,
     pub provider_refund_id: Option<ExternalId>,
+    /// What the provider really paid, in minor units; known once it is settled, or was paid after it had failed.
+    pub settled_amount: Option<i64>,
     pub failure_code: Option<String>,
     pub create_time: Timestamp,
     pub update_time: Timestamp,
@@ -67,7 +72,7 @@ pub struct Refund {
     pub overdue_at: Timestamp,
     /// They were.
     pub overdue: bool,
-    /// The row that failed, or was held back, and that this one stands for.
+    /// The row that failed, was held back, or was paid short, and whose rest this one is for.
     pub retry_of: Option<u32>,
 }
 
@@ -86,7 +91,7 @@ impl Refund {
     pub fn overdue_from(&self) -> Option<Timestamp> {
         let is_awaited = match self.state {
             RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => !self.overdue,
-            RefundState::Settled | RefundState::Failed | RefundState::Dropped => false,
+            RefundState::Settled | RefundState::Failed | RefundState::Dropped | RefundState::Cancelled => false,
         };
         is_awaited.then_some(self.overdue_at)
     }
@@ -100,7 +105,17 @@ impl Refund {
             | RefundState::Submitted
             | RefundState::Settled
             | RefundState::Failed
-            | RefundState::Dropped => false,
+            | RefundState::Dropped
+            | RefundState::Cancelled => false,
+        }
+    }
+
+    /// What has gone to the buyer under this row, in minor units: also where the provider had said before that it failed. A
+    /// release moves no money.
+    pub fn paid(&self) -> i64 {
+        match self.kind {
+            RefundKind::Refund => self.settled_amount.unwrap_or(0),
+            RefundKind::Void => 0,
         }
     }
 }

@@ -143,6 +143,10 @@ pub enum Rejection {
     TooLateToWithdraw {
         gate: Option<GateKind>,
     },
+    /// What the order was paid with covers it no more; it closes then.
+    PaymentLapsed {
+        pay_by: Timestamp,
+    },
     NotReleased,
     StageMismatch {
         stage: Stage,
@@ -215,6 +219,7 @@ impl Rejection {
             Rejection::GateTimedOut { .. } => "GATE_TIMED_OUT",
             Rejection::NotTheRequester => "NOT_THE_REQUESTER",
             Rejection::TooLateToWithdraw { .. } => "TOO_LATE_TO_WITHDRAW",
+            Rejection::PaymentLapsed { .. } => "PAYMENT_LAPSED",
             Rejection::NotReleased => "NOT_RELEASED",
             Rejection::StageMismatch { .. } => "STAGE_MISMATCH",
             Rejection::ShipmentHeld { .. } => "SHIPMENT_HELD",
@@ -263,6 +268,7 @@ impl Rejection {
             | Rejection::GateTimedOut { .. }
             | Rejection::NotTheRequester
             | Rejection::TooLateToWithdraw { .. }
+            | Rejection::PaymentLapsed { .. }
             | Rejection::NotReleased
             | Rejection::StageMismatch { .. }
             | Rejection::ShipmentHeld { .. }

@@ -33,6 +33,7 @@ pub(super) struct IncidentRow {
     resolved_by_role: Option<Name<Role>>,
     resolved_by_id: Option<String>,
     note: Option<String>,
+    payment_number: Option<u32>,
 }
 
 impl statement::Row for IncidentRow {
@@ -58,6 +59,7 @@ impl IncidentRow {
             resolved_by_role: incident.resolved_by.as_ref().map(|actor| Name(actor.role)),
             resolved_by_id: incident.resolved_by.as_ref().map(|actor| actor.id.clone()),
             note: incident.note.clone(),
+            payment_number: incident.payment,
         }
     }
 
@@ -69,6 +71,7 @@ impl IncidentRow {
             state: self.state.0,
             shipment: self.shipment_number,
             refund: self.refund_number,
+            payment: self.payment_number,
             create_time: self.create_time.0,
             cancellation: self.cancellation_number,
             resolve_time: self.resolve_time.map(|time| time.0),
@@ -98,7 +101,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[IncidentRow]) -> Result<(), D
             resolution,
             resolved_by_role,
             resolved_by_id,
-            note
+            note,
+            payment_number
         ]
     );
     Ok(())

@@ -24,7 +24,7 @@ use super::schema::orders;
 use super::statement::{self, KEYS_MAX, SysDate, insert_rows, one_of, push_keys, rows_of_orders};
 use super::{Conn, Place};
 
-/// Most changes that one UPDATE carries; 16 placeholders each.
+/// Most changes that one UPDATE carries; 17 placeholders each.
 const CHANGES_MAX: usize = 1_024;
 
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable)]
@@ -61,6 +61,7 @@ pub(super) struct OrderRow {
     pub(super) refund_count: u32,
     pub(super) incident_count: u32,
     pub(super) verified_at: Option<At>,
+    pub(super) lapse_time: Option<At>,
 }
 
 impl statement::Row for OrderRow {
@@ -106,6 +107,7 @@ impl OrderRow {
             refund_count: count(order.refunds.len())?,
             incident_count: count(order.incidents.len())?,
             verified_at: order.verified_at.map(At),
+            lapse_time: order.lapse_time.map(At),
         })
     }
 
@@ -136,6 +138,7 @@ impl OrderRow {
             pay_by: self.pay_by.0,
             pay_by_moved: self.pay_by_moved,
             paid_time: self.paid_time.map(|time| time.0),
+            lapse_time: self.lapse_time.map(|time| time.0),
             verified_at: self.verified_at.map(|time| time.0),
             create_fingerprint: self.create_fingerprint.0,
             lines: Vec::new(),
@@ -173,6 +176,7 @@ impl OrderRow {
             refund_count: self.refund_count,
             incident_count: self.incident_count,
             verified_at: self.verified_at,
+            lapse_time: self.lapse_time,
             ..after.clone()
         };
         *self == as_before
@@ -309,7 +313,7 @@ impl QueryId for UpdateOrders<'_> {
 }
 
 /// The columns that may change, and what a list's row must be cast to: in a UNION the server would else guess.
-const CHANGING: [(&str, &str); 14] = [
+const CHANGING: [(&str, &str); 15] = [
     ("version", "UNSIGNED"),
     ("state", "CHAR(32) CHARACTER SET ascii"),
     ("update_time", "DATETIME(6)"),
@@ -324,6 +328,7 @@ const CHANGING: [(&str, &str); 14] = [
     ("refund_count", "UNSIGNED"),
     ("incident_count", "UNSIGNED"),
     ("verified_at", "DATETIME(6)"),
+    ("lapse_time", "DATETIME(6)"),
 ];
 
 /// The value of `CHANGING[column]`.
@@ -343,7 +348,8 @@ fn push_changing<'b>(out: &mut AstPass<'_, 'b, Mysql>, column: usize, row: &'b O
         11 => out.push_bind_param::<Unsigned<Integer>, _>(&row.refund_count),
         12 => out.push_bind_param::<Unsigned<Integer>, _>(&row.incident_count),
         13 => out.push_bind_param::<Nullable<Datetime>, _>(&row.verified_at),
-        _ => unreachable!("CHANGING has 14 columns"),
+        14 => out.push_bind_param::<Nullable<Datetime>, _>(&row.lapse_time),
+        _ => unreachable!("CHANGING has 15 columns"),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Payments. Read with their order; written by `aggregate` alone.
 
 use belay_domain::ids::{ExternalId, OrderKey};
-use belay_domain::payment::{Payment, PaymentState};
+use belay_domain::money::{Currency, Money};
+use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -26,12 +27,18 @@ pub(super) struct PaymentRow {
     create_time: At,
     update_time: At,
     capture_time: Option<At>,
+    /// What a server of the release before tells repeats by.
     provider_event_ids: Json<Vec<ExternalId>>,
+    held: i64,
+    unconfirmed: i64,
+    disputed: i64,
+    facts: Option<Json<Vec<RecordedFact>>>,
 }
 
 impl statement::Row for PaymentRow {
     fn bytes(&self) -> usize {
-        512 + self.provider_event_ids.0.len() * 132
+        // Three ids of a fact may be as long as an id may be.
+        512 + self.facts.as_ref().map_or(0, |facts| facts.0.len()) * 640
     }
 }
 
@@ -42,31 +49,79 @@ impl PaymentRow {
             number: payment.number,
             provider_payment_id: Name(payment.provider_payment_id.clone()),
             method: payment.method.clone(),
-            state: Name(payment.state),
-            authorized: payment.authorized,
-            captured: payment.captured,
-            returned_outside: payment.returned_outside,
+            state: Name(payment.balance.state),
+            authorized: payment.balance.authorized,
+            captured: payment.balance.captured,
+            returned_outside: payment.balance.returned_outside,
             create_time: At(payment.create_time),
             update_time: At(payment.update_time),
-            capture_time: payment.capture_time.map(At),
-            provider_event_ids: Json(payment.provider_event_ids.clone()),
+            capture_time: payment.balance.capture_time.map(At),
+            provider_event_ids: Json(payment.facts.iter().filter_map(|fact| fact.provider_event_id.clone()).collect()),
+            held: payment.balance.held,
+            unconfirmed: payment.balance.unconfirmed,
+            disputed: payment.balance.disputed,
+            facts: Some(Json(payment.facts.clone())),
         }
     }
 
-    pub(super) fn into_payment(self) -> Payment {
+    pub(super) fn into_payment(self, currency: Currency) -> Payment {
+        let facts = self.facts.as_ref().map(|facts| facts.0.clone());
+        let is_of_before = facts.is_none();
+        let facts = facts.unwrap_or_else(|| self.facts_of_before(currency));
         Payment {
             number: self.number,
             provider_payment_id: self.provider_payment_id.0,
             method: self.method,
-            state: self.state.0,
-            authorized: self.authorized,
-            captured: self.captured,
-            returned_outside: self.returned_outside,
             create_time: self.create_time.0,
             update_time: self.update_time.0,
-            capture_time: self.capture_time.map(|time| time.0),
-            provider_event_ids: self.provider_event_ids.0,
+            facts,
+            balance: Balance {
+                state: self.state.0,
+                authorized: self.authorized,
+                held: match (is_of_before, self.state.0) {
+                    (true, PaymentState::Authorized) => (self.authorized - self.captured).max(0),
+                    _ => self.held,
+                },
+                captured: self.captured,
+                unconfirmed: self.unconfirmed,
+                returned_outside: self.returned_outside,
+                disputed: self.disputed,
+                capture_time: self.capture_time.map(|time| time.0),
+            },
         }
+    }
+
+    /// A row of the time before facts were kept, as if each of its amounts had been told by one: what was captured then stays
+    /// believed. The messages it knew count for nothing once more.
+    fn facts_of_before(&self, currency: Currency) -> Vec<RecordedFact> {
+        let fact = |fact: PaymentFact, amount: i64, time: At| RecordedFact {
+            provider_event_id: None,
+            fact,
+            amount: (amount > 0).then_some(Money { currency, minor_units: amount }),
+            movement: None,
+            refund: None,
+            time: time.0,
+            confirmed: true,
+        };
+        let (begun, latest) = (self.create_time, self.update_time);
+        let amounts = [
+            (PaymentFact::Authorized, self.authorized, begun),
+            (PaymentFact::Captured, self.captured, self.capture_time.unwrap_or(begun)),
+            (PaymentFact::RefundedOutside, self.returned_outside, latest),
+        ];
+        let amounts = amounts.into_iter().filter(|(_, amount, _)| *amount > 0);
+        let ended = match self.state.0 {
+            PaymentState::Declined => Some(PaymentFact::Declined),
+            PaymentState::Voided => Some(PaymentFact::Voided),
+            PaymentState::Attempting | PaymentState::Authorized | PaymentState::Captured => None,
+        };
+        let known = self
+            .provider_event_ids
+            .0
+            .iter()
+            .map(|id| RecordedFact { provider_event_id: Some(id.clone()), ..fact(PaymentFact::Attempted, 0, begun) });
+        let amounts = amounts.map(|(kind, amount, time)| fact(kind, amount, time));
+        known.chain(amounts).chain(ended.map(|kind| fact(kind, 0, latest))).collect()
     }
 }
 
@@ -88,7 +143,11 @@ pub(super) async fn write(conn: &mut Conn, rows: &[PaymentRow]) -> Result<(), Db
             returned_outside,
             update_time,
             capture_time,
-            provider_event_ids
+            provider_event_ids,
+            held,
+            unconfirmed,
+            disputed,
+            facts
         ]
     );
     Ok(())

@@ -46,6 +46,7 @@ pub(super) struct RefundRow {
     overdue_at: At,
     overdue: bool,
     retry_of: Option<u32>,
+    settled_amount: Option<i64>,
 }
 
 impl statement::Row for RefundRow {
@@ -80,17 +81,22 @@ impl RefundRow {
             overdue_at: At(refund.overdue_at),
             overdue: refund.overdue,
             retry_of: refund.retry_of,
+            settled_amount: refund.settled_amount,
         }
     }
 
     pub(super) fn into_refund(self) -> Refund {
+        let amounts = Amounts { goods: self.goods, tax: self.tax, shipping: self.shipping, excess: self.excess };
+        // A row of the time before its amount was kept paid what was asked.
+        let as_asked = (self.state.0 == RefundState::Settled).then(|| amounts.total());
         Refund {
             number: self.number,
             payment: self.payment_number,
             cancellation: self.cancellation_number,
             kind: self.kind.0,
             state: self.state.0,
-            amounts: Amounts { goods: self.goods, tax: self.tax, shipping: self.shipping, excess: self.excess },
+            amounts,
+            settled_amount: self.settled_amount.or(as_asked),
             due_by: self.due_by.0,
             worker: self.worker_id.map(|worker| worker.0),
             lease_until: self.lease_until.map(|time| time.0),
@@ -133,7 +139,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[RefundRow]) -> Result<(), DbE
             settle_time,
             overdue_at,
             overdue,
-            retry_of
+            retry_of,
+            settled_amount
         ]
     );
     Ok(())

@@ -33,6 +33,7 @@ diesel::table! {
         refund_count -> Unsigned<Integer>,
         incident_count -> Unsigned<Integer>,
         verified_at -> Nullable<Datetime>,
+        lapse_time -> Nullable<Datetime>,
     }
 }
 
@@ -65,6 +66,10 @@ diesel::table! {
         update_time -> Datetime,
         capture_time -> Nullable<Datetime>,
         provider_event_ids -> Text,
+        held -> BigInt,
+        unconfirmed -> BigInt,
+        disputed -> BigInt,
+        facts -> Nullable<Text>,
     }
 }
 
@@ -230,6 +235,7 @@ diesel::table! {
         overdue_at -> Datetime,
         overdue -> Bool,
         retry_of -> Nullable<Unsigned<Integer>>,
+        settled_amount -> Nullable<BigInt>,
     }
 }
 
@@ -249,6 +255,7 @@ diesel::table! {
         resolved_by_role -> Nullable<Text>,
         resolved_by_id -> Nullable<Text>,
         note -> Nullable<Text>,
+        payment_number -> Nullable<Unsigned<Integer>>,
     }
 }
 

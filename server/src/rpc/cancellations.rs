@@ -59,7 +59,7 @@ impl CancellationService for Cancellations {
             store: &facts,
         };
         let preview = commands::preview(&order, &wish, &context).map_err(|rejection| read::rejected(rejection, &id))?;
-        Ok(Response::new(render::preview::preview(&order, &wish, &preview, &facts, now)))
+        Ok(Response::new(render::preview::preview(&order, &wish, &preview, &facts, now, &self.app.identity_key)))
     }
 
     async fn request_cancellation(

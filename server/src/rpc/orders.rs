@@ -126,8 +126,8 @@ impl OrderService for Orders {
         let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (frame, command) = parse::parse(|v| {
             let order = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
-            let frame = Frame::parse(v, order, &request.request_id, "");
-            let command = parse_orders::record_payment(v, request);
+            let frame = Frame::parse(v, order.clone(), &request.request_id, "");
+            let command = parse_orders::record_payment(v, request, order.as_ref());
             Some((frame?, command?))
         })
         .map_err(Failure::from)?;

@@ -81,35 +81,21 @@ pub(super) fn place(scope: &Scope, token: &str) -> Result<Option<Place>, Failure
     Ok(Some(Place { create_time, order_key: OrderKey(key), number }))
 }
 
-/// Renders a page that was read with one entry more than asked, and makes the token for what follows. A page ends early
-/// where its messages grow larger than callers take.
+/// Cuts a page of what orders hold.
 pub(super) fn cut<Entry: Message>(
     scope: &Scope,
     page: &Page,
     page_size: u16,
     render: impl Fn(&Order, u32) -> Option<Entry>,
 ) -> (Vec<Entry>, String) {
-    let (mut entries, mut bytes) = (Vec::new(), 0);
-    let mut last = None;
-    for place in page.places.iter().take(page_size.into()) {
-        if let Some(entry) = page.orders.get(&place.order_key).and_then(|order| render(order, place.number)) {
-            bytes += entry.encoded_len();
-            if bytes > PAGE_BYTES_MAX && !entries.is_empty() {
-                break;
-            }
-            entries.push(entry);
-        }
-        last = Some(place);
-    }
-    let is_over = page.places.last() == last;
-    let kept = last
-        .filter(|_| !is_over)
-        .map(|place| -> KeptPlace { (place.create_time.as_microsecond(), place.order_key.0, place.number) });
-    (entries, kept.map(|place| scope.seal(&place)).unwrap_or_default())
+    let kept = |place: &Place| -> KeptPlace { (place.create_time.as_microsecond(), place.order_key.0, place.number) };
+    let render = |place: &Place| page.orders.get(&place.order_key).and_then(|order| render(order, place.number));
+    cut_by_key(scope, &page.places, page_size, render, kept)
 }
 
-/// Renders a page of an administration list in the same way, without what `render` leaves out. `key` is what the list is sorted
-/// by and begins again after.
+/// Renders a page that was read with one record more than asked, without what `render` leaves out, and makes the token for
+/// what follows. A page ends early where its messages grow larger than callers take. `key` is what the list is sorted by and
+/// begins again after.
 pub(super) fn cut_by_key<Record, Key: Serialize, Entry: Message>(
     scope: &Scope,
     records: &[Record],

@@ -354,6 +354,7 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::GateNotOpen
         | ErrorReason::GateTimedOut
         | ErrorReason::TooLateToWithdraw
+        | ErrorReason::PaymentLapsed
         | ErrorReason::NotReleased
         | ErrorReason::StageMismatch
         | ErrorReason::ShipmentHeld

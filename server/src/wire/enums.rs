@@ -46,7 +46,9 @@ wire! {
         AwaitingPayment, ClosedUnpaid, Cancelled, ToShip, Processing, PartlyShipped, Shipped, Delivered,
     }
     PaymentState = PaymentState { Attempting, Authorized, Captured, Declined, Voided }
-    PaymentFact = PaymentFact { Attempted, Authorized, Captured, Declined, Voided, RefundedOutside, Chargeback }
+    PaymentFact = PaymentFact {
+        Attempted, Authorized, Captured, Declined, Voided, RefundedOutside, Chargeback, ChargebackReversed,
+    }
     Stage = ShipmentStage {
         Unreleased, Planned, Preparing, Ready, InTransit, Delivered, Cancelled, Lost, Returning, Returned, Split,
     }
@@ -72,8 +74,11 @@ wire! {
         SplitShipment, SetStock, ArchiveSku, ChangeDeliveryArea,
     }
     RefundKind = RefundKind { Refund, Void }
-    RefundState = RefundState { Due, Blocked, Submitted, Settled, Failed, Unknown, Dropped }
-    IncidentKind = IncidentKind { CancelledYetShipped, LateFact, RefundMismatch, RefundFailed }
+    RefundState = RefundState { Due, Blocked, Submitted, Settled, Failed, Unknown, Dropped, Cancelled }
+    IncidentKind = IncidentKind {
+        CancelledYetShipped, LateFact, RefundMismatch, RefundFailed, PaymentLapsed, GoodsUnpaid, OverRefunded,
+        CaptureMismatch,
+    }
     IncidentState = IncidentState { Open, Resolved }
     Resolution = IncidentResolution { RefundAnyway, DropRefund, RetryRefund, Accept }
     EventType = EventType {
@@ -81,7 +86,7 @@ wire! {
         CancellationRequested, CancellationCompleted, CancellationRejected, CancellationWithdrawn, GateOpened,
         GateClosed, GateReminder, PartEnded, RefundCreated, RefundStateChanged, RefundOverdue, IncidentOpened,
         IncidentResolved, ShipmentHeld, HoldEnded, ShipmentSplit, InterceptChanged, ParcelReceived, PreparationOverdue,
-        PaymentVerified,
+        PaymentVerified, PaymentLapsed,
     }
     Weekday = Weekday { Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday }
 }

@@ -126,6 +126,7 @@ fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
         Rejection::GateTimedOut { respond_by } => gate_timed_out(about, *respond_by),
         Rejection::NotTheRequester => about.of_child("only who asked may take it back"),
         Rejection::TooLateToWithdraw { gate } => too_late_to_withdraw(about, *gate),
+        Rejection::PaymentLapsed { pay_by } => payment_lapsed(about, *pay_by),
         Rejection::NotReleased => about.of_child("the shipment is not released yet"),
         Rejection::StageMismatch { stage } => stage_mismatch(about, *stage),
         Rejection::ShipmentHeld { until } => shipment_held(about, *until),
@@ -270,6 +271,10 @@ fn too_late_to_withdraw(about: &About, gate: Option<GateKind>) -> Told {
 
 fn stage_mismatch(about: &About, stage: Stage) -> Told {
     about.of_child(format!("this step does not lead on from {stage}")).with("stage", stage)
+}
+
+fn payment_lapsed(about: &About, pay_by: Timestamp) -> Told {
+    about.of_child(format!("the order is paid no more, and closes at {pay_by}")).with("pay_by", pay_by)
 }
 
 fn shipment_held(about: &About, until: Timestamp) -> Told {

@@ -8,9 +8,9 @@ use belay_domain::cancellation::{
 };
 use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId};
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
-use belay_domain::money::{Amounts, Currency};
+use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Line, Order, OrderState};
-use belay_domain::payment::{Payment, PaymentState};
+use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact};
 use belay_domain::policy::{
     Effect, GateSpec, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Payer, RefundPlan, RefundShare, Wait,
 };
@@ -142,6 +142,7 @@ pub(crate) fn order(id: &str, lines: u32) -> Order {
         pay_by: time("2026-03-01T11:00:00Z"),
         pay_by_moved: false,
         paid_time: None,
+        lapse_time: None,
         verified_at: None,
         create_fingerprint: [9; 32],
         lines: (1..=lines).map(line).collect(),
@@ -178,6 +179,18 @@ pub(crate) fn shipment(number: u32, ranges: &[(u32, u32, u32)]) -> Shipment {
     }
 }
 
+fn fact(event: &str, fact: PaymentFact, amount: i64, time: Timestamp) -> RecordedFact {
+    RecordedFact {
+        provider_event_id: Some(ExternalId::parse(event).unwrap()),
+        fact,
+        amount: Some(Money { currency: Currency::parse("EUR").unwrap(), minor_units: amount }),
+        movement: None,
+        refund: None,
+        time,
+        confirmed: false,
+    }
+}
+
 pub(crate) fn refund(number: u32, state: RefundState, due_by: Timestamp) -> Refund {
     Refund {
         number,
@@ -197,6 +210,7 @@ pub(crate) fn refund(number: u32, state: RefundState, due_by: Timestamp) -> Refu
         overdue_at: due_by + SignedDuration::from_hours(24),
         overdue: false,
         retry_of: None,
+        settled_amount: None,
     }
 }
 
@@ -208,14 +222,28 @@ pub(crate) fn eventful(id: &str) -> Order {
         number: 1,
         provider_payment_id: ExternalId::parse("pay_1").unwrap(),
         method: "CREDIT_CARD".into(),
-        state: PaymentState::Captured,
-        authorized: 4_161,
-        captured: 4_161,
-        returned_outside: 5,
         create_time: at,
         update_time: at,
-        capture_time: Some(at),
-        provider_event_ids: vec![ExternalId::parse("evt_1").unwrap(), ExternalId::parse(r#"evt_"\'2"#).unwrap()],
+        facts: vec![
+            fact("evt_1", PaymentFact::Authorized, 4_161, at),
+            RecordedFact {
+                movement: Some(ExternalId::parse("ch_1").unwrap()),
+                refund: Some(1),
+                confirmed: true,
+                ..fact(r#"evt_"\'2"#, PaymentFact::Captured, 4_161, at)
+            },
+            RecordedFact { provider_event_id: None, amount: None, ..fact("-", PaymentFact::Voided, 0, at) },
+        ],
+        balance: Balance {
+            state: PaymentState::Captured,
+            authorized: 4_161,
+            held: 1,
+            captured: 4_161,
+            unconfirmed: 2,
+            returned_outside: 5,
+            disputed: 3,
+            capture_time: Some(at),
+        },
     };
     let mut first = shipment(1, &[(1, 0, 3), (2, 0, 1)]);
     first.stage = Stage::Delivered;
@@ -246,6 +274,7 @@ pub(crate) fn eventful(id: &str) -> Order {
         lease_until: Some(at),
         provider_refund_id: Some(ExternalId::parse("re_1").unwrap()),
         failure_code: Some("expired_card".into()),
+        settled_amount: Some(396),
         settle_time: Some(at),
         cancellation: None,
         overdue: true,
@@ -258,6 +287,7 @@ pub(crate) fn eventful(id: &str) -> Order {
         state: IncidentState::Resolved,
         shipment: Some(1),
         refund: Some(1),
+        payment: Some(1),
         create_time: at,
         cancellation: Some(2),
         resolve_time: Some(at),
@@ -272,6 +302,7 @@ pub(crate) fn eventful(id: &str) -> Order {
         pay_by: time("2026-03-01T11:30:00Z"),
         pay_by_moved: true,
         paid_time: Some(at),
+        lapse_time: Some(at),
         verified_at: Some(at),
         payments: vec![payment],
         shipments: vec![first, second],

@@ -485,6 +485,150 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         ]),
     ),
     (94, "what was paid twice or too much is kept", Shown(&["orders::money_above_what_is_due_goes_back_at_once"])),
+    // What trying reports about other systems found.
+    (
+        95,
+        "captured in part, then cancelled: the rest of the authorisation stays",
+        Shown(&["commands::money::the_rest_of_an_authorisation_is_released_where_nothing_is_due_for_it"]),
+    ),
+    (
+        96,
+        "charged for each parcel, and the authorisation of a cancelled parcel stays or all of it is released",
+        Shown(&[
+            "commands::money::the_rest_of_an_authorisation_is_released_where_nothing_is_due_for_it",
+            "commands::money::captured_money_outlives_the_lapse_of_the_rest",
+        ]),
+    ),
+    (
+        97,
+        "authorised twice, and one of the two stays on the buyer's card",
+        Shown(&[
+            "commands::money::of_two_authorisations_the_one_that_is_not_needed_is_released",
+            "commands::money::an_authorisation_that_is_needed_after_all_is_kept",
+        ]),
+    ),
+    (
+        98,
+        "an authorisation has lapsed and the order goes on as paid",
+        Shown(&[
+            "commands::money::what_takes_back_a_payment_takes_back_the_release_at_whatever_stage",
+            "commands::money::a_lapse_is_told_and_ends_where_the_order_is_paid_again",
+            "commands::money::a_lapse_that_nobody_mends_closes_the_order_as_an_unpaid_one",
+        ]),
+    ),
+    (
+        99,
+        "the capture was declined and the order goes on as paid",
+        Shown(&[
+            "commands::money::what_takes_back_a_payment_takes_back_the_release_at_whatever_stage",
+            "commands::money::what_left_before_the_lapse_is_for_support_when_the_order_closes",
+        ]),
+    ),
+    (
+        100,
+        "support is alarmed by the release of an authorisation that has lapsed by itself",
+        Shown(&["commands::money::an_authorisation_that_lapsed_by_itself_sends_nobody_and_alarms_nobody"]),
+    ),
+    (
+        101,
+        "a partial capture that overtakes its authorisation closes a paid order",
+        Shown(&[
+            "commands::money::a_partial_capture_that_overtakes_its_authorisation_leaves_the_order_paid",
+            "commands::money::facts_count_in_the_order_in_which_they_happened",
+        ]),
+    ),
+    (
+        102,
+        "an order that was charged back promises the bank's money again",
+        Shown(&["commands::money::the_bank_s_money_is_not_promised_again"]),
+    ),
+    (
+        103,
+        "refunded and disputed as well, and nobody is told",
+        Shown(&["commands::money::somebody_is_told_where_more_went_back_than_came"]),
+    ),
+    (
+        104,
+        "a dispute was won and the order still counts as refunded",
+        Shown(&[
+            "commands::money::a_dispute_that_is_won_brings_the_money_back",
+            "commands::money::a_refund_that_a_dispute_held_back_goes_on_once_the_dispute_is_won",
+        ]),
+    ),
+    (
+        105,
+        "a dispute in the card's currency is refused, and the order does not know of it",
+        Shown(&["commands::money::a_dispute_in_the_cards_currency_is_on_record_and_nothing_is_promised_of_it"]),
+    ),
+    (
+        106,
+        "the provider's message about our own refund is booked as a second one",
+        Shown(&["commands::money::the_providers_message_about_our_refund_settles_it_and_counts_once"]),
+    ),
+    (
+        107,
+        "two messages tell of one capture, and half of both goes back",
+        Shown(&[
+            "commands::money::two_messages_of_one_movement_count_once",
+            "commands::money::one_capture_told_twice_without_a_movement_is_doubted_and_not_refunded",
+        ]),
+    ),
+    (
+        108,
+        "paid twice, the second sent back by hand, and the first is sent back too",
+        Shown(&[
+            "commands::money::what_is_paid_twice_goes_back_on_the_second_payment",
+            "commands::money::what_went_back_outside_on_any_payment_is_not_sent_again",
+            "commands::money::what_went_back_outside_in_part_leaves_the_rest_to_be_sent",
+        ]),
+    ),
+    (
+        109,
+        "both of two payments went back, and the goods leave all the same",
+        Shown(&["commands::money::somebody_is_told_before_goods_leave_that_nothing_pays_for"]),
+    ),
+    (
+        110,
+        "an older failure that is told late loses a newer authorisation",
+        Shown(&["commands::money::an_older_failure_does_not_lose_a_newer_authorisation"]),
+    ),
+    (
+        111,
+        "the provider paid less than asked, and the books say all was paid",
+        Shown(&["commands::money::what_was_paid_short_is_due_under_a_key_of_its_own"]),
+    ),
+    (
+        112,
+        "the provider paid more than asked, and the books do not say so",
+        Shown(&["commands::money::what_was_paid_above_is_taken_off_what_goes_back_later"]),
+    ),
+    (
+        113,
+        "who paid nothing is shown money that goes back",
+        Shown(&[
+            "commands::money::nothing_paid_nothing_promised",
+            "commands::money::an_authorisation_is_promised_as_a_release",
+        ]),
+    ),
+    (114, "who paid a part is promised the whole", Shown(&["commands::money::who_paid_a_part_is_promised_that_part"])),
+    (
+        115,
+        "a favour by hand makes the next promise wrong",
+        Shown(&["commands::money::a_favour_by_hand_is_taken_off_the_next_refund_and_off_its_promise"]),
+    ),
+    (
+        116,
+        "a return in pieces gives less than the same return at once",
+        Shown(&["commands::money::a_percentage_does_not_depend_on_how_a_return_is_split"]),
+    ),
+    (
+        117,
+        "the quote of one order is taken with another, by another role, or past its time",
+        Shown(&[
+            "commands::money::a_quote_is_for_one_order_and_one_role",
+            "commands::money::a_quote_does_not_outlive_the_money_it_promised",
+        ]),
+    ),
 ];
 
 /// Every test of these folders: its module, as the binary knows it, and its name.

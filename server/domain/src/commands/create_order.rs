@@ -76,6 +76,7 @@ pub(super) fn decide(
         pay_by: context.now.saturating_add(policy.unpaid.expire_after).unwrap_or(context.now),
         pay_by_moved: false,
         paid_time: None,
+        lapse_time: None,
         verified_at: None,
         create_fingerprint,
         lines,
@@ -121,7 +122,7 @@ pub(super) fn decide(
     let total = Amounts { excess: 0, ..draft.order.total() };
     draft.emit(EventDetail::OrderCreated { total });
     // An order that costs nothing is paid by being placed.
-    draft.mark_paid_if_covered();
+    draft.follow_payments();
     draft.release_if_ready();
     draft.order.version = 1;
     Ok(draft.accept(&unborn, Answer::Order))

@@ -19,7 +19,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &DispatchShipment) -> Resul
     let shipment = start_preparation::find(draft, command.shipment, Some(command.fence))?;
     match shipment.stage {
         Stage::Planned | Stage::Preparing | Stage::Ready => {}
-        Stage::Unreleased => return Err(Rejection::NotReleased),
+        Stage::Unreleased => return Err(start_preparation::not_released(draft)),
         stage @ (Stage::InTransit
         | Stage::Delivered
         | Stage::Cancelled

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Answer, Asked, Decision, Record};
+use super::{Answer, Asked, Decision, Record, parts};
 use crate::actor::Actor;
 use crate::cancellation::PartState;
 use crate::context::{Context, StoreFacts};
@@ -10,7 +10,6 @@ use crate::event::{Cause, Event, EventDetail};
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::money::Amounts;
 use crate::order::Order;
-use crate::payment::Payment;
 use crate::policy::Policy;
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
@@ -33,9 +32,19 @@ pub(super) struct About {
     pub(super) shipment: Option<u32>,
     pub(super) refund: Option<u32>,
     pub(super) cancellation: Option<u32>,
+    pub(super) payment: Option<u32>,
 }
 
 impl About {
+    pub(super) fn payment(number: u32) -> Self {
+        Self { payment: Some(number), ..Self::default() }
+    }
+
+    fn of(incident: &Incident) -> Self {
+        let Incident { shipment, refund, cancellation, payment, .. } = *incident;
+        Self { shipment, refund, cancellation, payment }
+    }
+
     pub(super) fn shipment(number: u32) -> Self {
         Self { shipment: Some(number), ..Self::default() }
     }
@@ -46,7 +55,7 @@ impl About {
 
     /// A gate of this cancellation on this shipment.
     pub(super) fn gate(cancellation: u32, shipment: u32) -> Self {
-        Self { shipment: Some(shipment), cancellation: Some(cancellation), refund: None }
+        Self { shipment: Some(shipment), cancellation: Some(cancellation), ..Self::default() }
     }
 }
 
@@ -209,8 +218,41 @@ impl<'a> Draft<'a> {
         shipment.unwrap_or_else(|| panic!("shipment {number} was looked up before"))
     }
 
-    /// Notes that what is due is covered, once, and starts the clocks that run from then.
-    pub(super) fn mark_paid_if_covered(&mut self) {
+    /// Notes whether what is due is covered, by what is captured and still authorised.
+    pub(super) fn follow_payments(&mut self) {
+        self.lapse_if_uncovered();
+        self.mark_paid_if_covered();
+    }
+
+    /// What the order was paid with is not there any more: the time to pay begins anew, and what has not left stays.
+    fn lapse_if_uncovered(&mut self) {
+        if self.order.paid_time.is_none() || self.order.is_wholly_cancelled() || self.order.is_paid() {
+            return;
+        }
+        let now = self.now;
+        let within = self.pinned(self.order.policy_version).unpaid.pay_again_within;
+        let order = &mut self.order;
+        order.paid_time = None;
+        order.lapse_time = Some(now);
+        order.verified_at = None;
+        order.pay_by = now.saturating_add(within).unwrap_or(Timestamp::MAX);
+        order.pay_by_moved = false;
+        let pay_by = order.pay_by;
+        self.emit(EventDetail::PaymentLapsed { pay_by });
+        let inside = self.order.shipments.iter().filter(|shipment| shipment.stage.is_before_dispatch());
+        for number in inside.map(|shipment| shipment.number).collect::<Vec<_>>() {
+            let shipment = self.shipment_mut(number);
+            shipment.prepare_by = None;
+            shipment.preparation_overdue = false;
+            // Who has seen it released must look again.
+            self.raise_fence(number);
+            self.move_shipment(number, Stage::Unreleased);
+            parts::ask_again_on(self, number);
+        }
+    }
+
+    /// Starts the clocks that run from the payment.
+    fn mark_paid_if_covered(&mut self) {
         if self.order.paid_time.is_some() || self.order.is_wholly_cancelled() || !self.order.is_paid() {
             return;
         }
@@ -219,6 +261,7 @@ impl<'a> Draft<'a> {
         let after = |wait| now.saturating_add(wait).unwrap_or(Timestamp::MAX);
         let order = &mut self.order;
         order.paid_time = Some(now);
+        order.lapse_time = None;
         let mut paid_with = order.payments.iter().filter(|payment| payment.secured() > 0);
         let verification = policy.verification.as_ref();
         let verification = verification.filter(|terms| paid_with.any(|paid| terms.methods.contains(&paid.method)));
@@ -239,6 +282,7 @@ impl<'a> Draft<'a> {
             shipment: about.shipment,
             refund: about.refund,
             cancellation: about.cancellation,
+            payment: about.payment,
             create_time: self.now,
             resolve_time: None,
             resolution: None,
@@ -250,14 +294,27 @@ impl<'a> Draft<'a> {
 
     /// The same contradiction is one incident, however often it is reported, and stays settled once it was.
     pub(super) fn open_incident_once(&mut self, kind: IncidentKind, about: About) {
-        let is_known = self.order.incidents.iter().any(|incident| {
-            let of =
-                About { shipment: incident.shipment, refund: incident.refund, cancellation: incident.cancellation };
-            incident.kind == kind && of == about
-        });
-        if !is_known {
+        let is_known = |incident: &Incident| incident.kind == kind && About::of(incident) == about;
+        if !self.order.incidents.iter().any(is_known) {
             self.open_incident(kind, about);
         }
+    }
+
+    /// A contradiction that a later fact had ended may come again; one that somebody has decided about is settled.
+    pub(super) fn open_incident_unless_decided(&mut self, kind: IncidentKind, about: About) {
+        let is_decided = |incident: &Incident| {
+            incident.kind == kind && About::of(incident) == about && incident.resolution.is_some()
+        };
+        if !self.order.incidents.iter().any(is_decided) {
+            self.open_incident(kind, about);
+        }
+    }
+
+    pub(super) fn open_incident_about(&self, kind: IncidentKind, about: About) -> Option<u32> {
+        let is_open = |incident: &&Incident| {
+            incident.kind == kind && incident.state == IncidentState::Open && About::of(incident) == about
+        };
+        self.order.incidents.iter().find(is_open).map(|incident| incident.number)
     }
 
     /// Lets the warehouses begin once the order is paid and no part waits.
@@ -269,43 +326,6 @@ impl<'a> Draft<'a> {
         for number in unreleased.map(|shipment| shipment.number).collect::<Vec<_>>() {
             self.move_shipment(number, Stage::Planned);
         }
-    }
-
-    /// Gives back what was captured above what is due, and releases authorisations that nothing is due for.
-    pub(super) fn return_excess_money(&mut self, cancellation: Option<u32>) {
-        let mut owed = self.order.payments.iter().map(|payment| captured_net(&self.order, payment)).sum::<i64>()
-            - self.order.amount_due();
-        let given_back = refunds_of_money(&self.order).map(|refund| Amounts { excess: 0, ..refund.amounts }).sum();
-        let mut credit = self.order.credited() - given_back;
-        for payment in payments_in_capture_order(&self.order) {
-            let amount = owed.min(captured_net(&self.order, &payment));
-            if amount <= 0 {
-                continue;
-            }
-            let mut amounts = credit.take(amount);
-            amounts.excess += amount - amounts.total();
-            owed -= amount;
-            self.create_refund(payment.number, RefundKind::Refund, amounts, cancellation);
-        }
-        if self.order.amount_due() == 0 {
-            let voids = self.order.refunds.iter().filter(|refund| refund.kind == RefundKind::Void);
-            credit = credit - voids.map(|void| Amounts { excess: 0, ..void.amounts }).sum();
-            for payment in self.order.payments.clone() {
-                if payment.is_uncaptured_authorization() && !has_void(&self.order, payment.number) {
-                    let mut amounts = credit.take(payment.authorized);
-                    amounts.excess += payment.authorized - amounts.total();
-                    self.create_refund(payment.number, RefundKind::Void, amounts, cancellation);
-                }
-            }
-        }
-    }
-
-    fn create_refund(&mut self, payment: u32, kind: RefundKind, amounts: Amounts, cancellation: Option<u32>) {
-        let state = match self.order.is_contested(cancellation) {
-            true => RefundState::Blocked,
-            false => RefundState::Due,
-        };
-        self.add_refund(NewRefund { payment, kind, amounts, cancellation, state, retry_of: None });
     }
 
     pub(super) fn add_refund(&mut self, new: NewRefund) {
@@ -324,6 +344,7 @@ impl<'a> Draft<'a> {
             worker: None,
             lease_until: None,
             provider_refund_id: None,
+            settled_amount: None,
             failure_code: None,
             create_time: self.now,
             update_time: self.now,
@@ -332,7 +353,15 @@ impl<'a> Draft<'a> {
             overdue: false,
             retry_of,
         });
-        self.emit(EventDetail::RefundCreated { refund: number, amounts, due_by });
+        self.emit(EventDetail::RefundCreated {
+            refund: number,
+            payment,
+            kind,
+            cancellation,
+            retry_of,
+            amounts,
+            due_by,
+        });
     }
 
     pub(super) fn move_refund(&mut self, number: u32, to: RefundState) {
@@ -341,7 +370,8 @@ impl<'a> Draft<'a> {
         let refund = refund.unwrap_or_else(|| panic!("refund {number} was looked up before"));
         let from = std::mem::replace(&mut refund.state, to);
         refund.update_time = now;
-        self.emit(EventDetail::RefundStateChanged { refund: number, from, to });
+        let settled_amount = refund.settled_amount;
+        self.emit(EventDetail::RefundStateChanged { refund: number, from, to, settled_amount });
     }
 
     pub(super) fn with_record(self, record: Option<Record>) -> Self {
@@ -370,32 +400,6 @@ impl<'a> Draft<'a> {
 /// One more than the highest number so far; numbers are never used twice because children are never removed.
 pub(super) fn next_number<T>(children: &[T], number: impl Fn(&T) -> u32) -> u32 {
     children.last().map_or(1, |last| number(last) + 1)
-}
-
-/// Captured, less what went back outside and what a refund row stands for already. A failed or dropped row counts too: only a
-/// person's decision makes money go back that once did not, and then the new row counts in its place. What one payment gave back
-/// twice is not taken out of another.
-fn captured_net(order: &Order, payment: &Payment) -> i64 {
-    let refunds = refunds_of_money(order).filter(|refund| refund.payment == payment.number);
-    let net = payment.captured - payment.returned_outside - refunds.map(|refund| refund.amounts.total()).sum::<i64>();
-    net.max(0)
-}
-
-fn refunds_of_money(order: &Order) -> impl Iterator<Item = &Refund> {
-    let is_retried = |number| order.refunds.iter().any(|refund| refund.retry_of == Some(number));
-    order.refunds.iter().filter(move |refund| refund.kind == RefundKind::Refund && !is_retried(refund.number))
-}
-
-/// A void that has settled released an authorisation before this one.
-fn has_void(order: &Order, payment: u32) -> bool {
-    let mut voids = order.refunds.iter().filter(|refund| refund.kind == RefundKind::Void && refund.payment == payment);
-    voids.any(|void| void.state != RefundState::Settled)
-}
-
-fn payments_in_capture_order(order: &Order) -> Vec<Payment> {
-    let mut payments: Vec<Payment> = order.payments.iter().filter(|payment| payment.captured > 0).cloned().collect();
-    payments.sort_by_key(|payment| (payment.capture_time, payment.number));
-    payments
 }
 
 /// Whether a cancellation is over: no part waits.

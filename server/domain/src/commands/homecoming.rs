@@ -1,14 +1,11 @@
 //! A parcel that comes home although nobody asked for it: the buyer refused it, or nobody was found at the address. The carrier
 //! has given up on it, so the carrier cancels, under the policy.
 
-use super::request_cancellation::{Portion, Wish, judge};
-use super::{Draft, draft, parts};
+use super::request_cancellation::{Portion, Wish, judge, part};
+use super::{Draft, opening, parts};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, Deductions, Fault, PARCEL_RETURNED, Part, PartState, Path, Receipt};
-use crate::event::EventDetail;
-use crate::money::Amounts;
+use crate::cancellation::{Cancellation, Fault, PARCEL_RETURNED, Part, PartState, Path, Receipt};
 use crate::order::CANCELLATIONS_MAX;
-use crate::policy::RefundPlan;
 use crate::units::UnitSet;
 
 /// Opens the carrier's cancellation of units that come home, or are home with this receipt.
@@ -20,43 +17,26 @@ pub(super) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
     }
     let carrier = Actor::new(Role::Carrier, shipment.carrier.as_str());
     let (policy_version, policy) = draft.policy();
-    let reason = policy.reason(PARCEL_RETURNED);
     let wish = Wish {
         requester: Role::Carrier,
-        reason: reason.map(|reason| &*reason.code),
+        reason: policy.reason(PARCEL_RETURNED).map(|reason| &*reason.code),
         paths: &[Path::RefuseDelivery],
         asked_at: draft.now,
         has_label: None,
     };
     let judgement = judge(draft, policy, &wish, Portion { shipment: number, units });
     draft.note_asked(policy_version, judgement.asked.clone());
+    // A policy that has no rule for it leaves the decision to people: the record shows that there was one to make.
     let part = Part { receipt, ..part(judgement) };
     if part.state == PartState::Refused && is_on_record(draft, &part) {
         return;
     }
     draft.decided_by(policy_version, part.rule.clone());
-    let cancellation = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
-    let is_refused = part.state == PartState::Refused;
-    draft.order.cancellations.push(Cancellation {
-        number: cancellation,
-        reason: PARCEL_RETURNED.to_owned(),
-        fault: reason.map_or(Fault::Carrier, |reason| reason.fault),
-        note: None,
-        evidence: Vec::new(),
-        counted: reason.is_some_and(|reason| reason.counted),
-        effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
-        next_actions: reason.map_or_else(Vec::new, |reason| reason.next_actions.clone()),
-        requester: carrier,
-        submitted_by: draft.caller.clone(),
-        policy_version,
+    let cancellation = Cancellation {
         parts: vec![part],
-        create_time: draft.now,
-        close_time: None,
-    });
-    draft.emit(EventDetail::CancellationRequested { cancellation, reason: PARCEL_RETURNED.to_owned() });
-    if !is_refused {
-        draft.raise_fence(number);
-    }
+        ..opening::blank(draft, policy_version, carrier, PARCEL_RETURNED, Fault::Carrier)
+    };
+    let cancellation = opening::open(draft, cancellation);
     parts::advance(draft, cancellation);
 }
 
@@ -69,43 +49,4 @@ fn is_on_record(draft: &Draft<'_>, refused: &Part) -> bool {
             && part.shipment == refused.shipment
             && refused.units.minus(&part.units).is_empty()
     })
-}
-
-/// A policy that has no rule for it leaves the decision to people: the record shows that there was one to make.
-fn part(judgement: super::request_cancellation::Judgement) -> Part {
-    let Portion { shipment, units } = judgement.portion;
-    let empty = Part {
-        shipment,
-        units,
-        path: Path::RefuseDelivery,
-        state: PartState::Waiting,
-        rule: None,
-        refused_reason: None,
-        next_actions: Vec::new(),
-        plan: RefundPlan::NONE,
-        refund: Amounts::ZERO,
-        deductions: Deductions::default(),
-        label: None,
-        receipt: None,
-        effects: Vec::new(),
-        gates: Vec::new(),
-    };
-    if let Some(allowed) = judgement.allowed {
-        return Part {
-            rule: allowed.rule,
-            plan: allowed.plan,
-            refund: allowed.refund.amounts,
-            deductions: allowed.refund.deductions,
-            gates: allowed.gates.into_iter().map(parts::queued).collect(),
-            ..empty
-        };
-    }
-    let denied = judgement.denied.into_iter().next();
-    Part {
-        state: PartState::Refused,
-        refused_reason: denied.as_ref().map(|denied| denied.code.name().to_owned()),
-        rule: denied.as_ref().and_then(|denied| denied.rule.clone()),
-        next_actions: denied.map_or_else(Vec::new, |denied| denied.next_actions),
-        ..empty
-    }
 }

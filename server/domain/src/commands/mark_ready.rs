@@ -21,7 +21,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &MarkReady) -> Result<Answe
             parts::ask_again_on(draft, command.shipment);
         }
         Stage::Ready => {}
-        Stage::Unreleased => return Err(Rejection::NotReleased),
+        Stage::Unreleased => return Err(start_preparation::not_released(draft)),
         stage @ (Stage::InTransit
         | Stage::Delivered
         | Stage::Cancelled

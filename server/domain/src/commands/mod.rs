@@ -15,12 +15,14 @@ mod homecoming;
 mod intercepts;
 mod lease_refunds;
 mod mark_ready;
+mod opening;
 mod parts;
 mod receive_parcel;
 mod record_payment;
 mod record_refund_result;
 mod record_tracking;
 mod refund_of;
+mod refunds;
 mod reject_cancellation;
 mod release_hold;
 mod request_cancellation;
@@ -236,6 +238,7 @@ fn is_before_etag(rejection: &Rejection) -> bool {
         | Rejection::GateTimedOut { .. }
         | Rejection::NotTheRequester
         | Rejection::TooLateToWithdraw { .. }
+        | Rejection::PaymentLapsed { .. }
         | Rejection::NotReleased
         | Rejection::StageMismatch { .. }
         | Rejection::ShipmentHeld { .. }

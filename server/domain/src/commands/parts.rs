@@ -5,16 +5,16 @@ use jiff::Timestamp;
 use super::draft::{self, Draft};
 use super::refund_of::{Claim, refund_of};
 use super::request_cancellation::{Portion, Wish, judge};
-use super::{customs, intercepts};
+use super::{customs, intercepts, refunds};
 use crate::cancellation::{
-    Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateKind, GateState, LabelState, Part, PartState,
-    Path,
+    Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateKind, GateState, LabelState, Part, PartRefund,
+    PartState, Path,
 };
 use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::PAYMENT_EXPIRED;
 use crate::policy::{Effect, GateSpec, OnDispatch, OnLost, OnTimeout, Policy, Wait};
-use crate::shipment::Stage;
+use crate::shipment::{Shipment, Stage};
 use crate::units::UnitSet;
 
 /// Takes every waiting part of a cancellation as far as it goes: opens the next gate, or cancels where none is left. Then
@@ -238,20 +238,10 @@ fn cancel_part(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     decided_as(draft, cancellation, index);
     let of = cancellation_mut(draft, cancellation).clone();
     let part = &of.parts[index];
-    let policy = draft.pinned(of.policy_version);
     let Some(shipment) = draft.order.shipment(part.shipment) else {
         panic!("part {index} of cancellation {cancellation} names a shipment that is not there")
     };
-    let claim = Claim {
-        shipment,
-        units: &part.units,
-        path: part.path,
-        reason: &of.reason,
-        plan: part.plan,
-        label: part.label,
-        receipt: part.receipt,
-    };
-    let refund = refund_of(draft, policy, &claim);
+    let refund = refund_of_part(draft, &of, part, shipment);
     let empties_shipment = draft.order.live_units(shipment).minus(&part.units).is_empty();
     let leaves_from = shipment.stage;
     let effects = effects(&of, part, leaves_from);
@@ -271,6 +261,19 @@ fn cancel_part(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     if empties_shipment && leaves_from.is_before_dispatch() {
         draft.move_shipment(number, Stage::Cancelled);
     }
+}
+
+fn refund_of_part(draft: &Draft<'_>, of: &Cancellation, part: &Part, shipment: &Shipment) -> PartRefund {
+    let claim = Claim {
+        shipment,
+        units: &part.units,
+        path: part.path,
+        reason: &of.reason,
+        plan: part.plan,
+        label: part.label,
+        receipt: part.receipt,
+    };
+    refund_of(draft, draft.pinned(of.policy_version), &claim)
 }
 
 /// What cancelling this part asks of the stock. Goods go back on sale that never left, or came back as they were sent.
@@ -400,16 +403,7 @@ fn expect_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     let of = cancellation_mut(draft, cancellation).clone();
     let part = &of.parts[index];
     let Some(shipment) = draft.order.shipment(part.shipment) else { return };
-    let claim = Claim {
-        shipment,
-        units: &part.units,
-        path: part.path,
-        reason: &of.reason,
-        plan: part.plan,
-        label: part.label,
-        receipt: part.receipt,
-    };
-    let refund = refund_of(draft, draft.pinned(of.policy_version), &claim);
+    let refund = refund_of_part(draft, &of, part, shipment);
     let part = &mut cancellation_mut(draft, cancellation).parts[index];
     part.refund = refund.amounts;
     part.deductions = refund.deductions;
@@ -422,8 +416,8 @@ pub(super) fn close_if_over(draft: &mut Draft<'_>, number: u32) {
     if cancellation.close_time.is_none() && draft::is_over(&cancellation.parts) {
         close(draft, number);
     }
-    draft.mark_paid_if_covered();
-    draft.return_excess_money(Some(number));
+    draft.follow_payments();
+    refunds::reconcile(draft, Some(number));
     draft.release_if_ready();
 }
 
@@ -432,10 +426,12 @@ fn close(draft: &mut Draft<'_>, number: u32) {
     let cancellation = cancellation_mut(draft, number);
     cancellation.close_time = Some(now);
     let cancellation = cancellation.clone();
+    let promise = draft.order.promise(&cancellation);
     match cancellation.state() {
         CancellationState::Completed => draft.emit(EventDetail::CancellationCompleted {
             cancellation: number,
-            refund: cancellation.parts.iter().filter(|p| p.state == PartState::Cancelled).map(|p| p.refund).sum(),
+            refund: promise.refund,
+            release: promise.release,
             effects: cancellation.effects.clone(),
             counted: cancellation.counted,
         }),

@@ -3,28 +3,32 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::draft::About;
-use super::{Answer, Draft, draft, settle};
+use super::{Answer, Draft, draft, record_refund_result, refunds, settle};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
-use crate::incident::IncidentKind;
 use crate::money::Money;
-use crate::order::{FACTS_MAX, OrderState, PAYMENTS_MAX};
-use crate::payment::{Payment, PaymentFact, PaymentState};
+use crate::order::{FACTS_MAX, Order, OrderState, PAYMENTS_MAX};
+use crate::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact};
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::{FieldViolation, Rejection};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordPayment {
     pub provider_payment_id: ExternalId,
-    /// The fact counts once under this id.
+    /// The message counts once under this id.
     pub provider_event_id: ExternalId,
     pub fact: PaymentFact,
-    /// What this fact adds; none for facts that carry no money.
+    /// What this fact adds; none for facts that carry no money, and where all there is was released or won back.
     pub amount: Option<Money>,
+    /// The provider's id of the capture, refund or dispute, which counts once under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub movement: Option<ExternalId>,
+    /// The refund of Belay's that this tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<u32>,
     /// Must be there with the first fact of a payment.
     pub method: Option<String>,
-    /// By the provider's clock. It is only shown: what counts is when Belay receives the fact.
+    /// By the provider's clock; facts count in its order. Whether money is in time, Belay's own clock says.
     pub occurred_time: Option<Timestamp>,
 }
 
@@ -34,12 +38,15 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
         Some(index) => draft.order.payments[index].method.clone(),
         None => command.method.clone().ok_or_else(method_missing)?,
     };
-    let amount = command.amount.map_or(Ok(0), |amount| draft.order.amount_in_its_currency(amount))?;
+    let own = own_refund(&draft.order, command, known)?;
+    if !command.fact.may_be_foreign() {
+        command.amount.map_or(Ok(0), |amount| draft.order.amount_in_its_currency(amount))?;
+    }
+    if known.is_some_and(|index| is_told(&draft.order, &draft.order.payments[index], command)) {
+        return Ok(Answer::Order);
+    }
     let index = match known {
-        Some(index) if draft.order.payments[index].provider_event_ids.contains(&command.provider_event_id) => {
-            return Ok(Answer::Order);
-        }
-        Some(index) if draft.order.payments[index].provider_event_ids.len() >= FACTS_MAX => {
+        Some(index) if draft.order.payments[index].facts.len() >= FACTS_MAX => {
             return Err(Rejection::LimitReached { limit: "facts of a payment".to_owned(), max: FACTS_MAX });
         }
         Some(index) => index,
@@ -50,27 +57,88 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
     };
 
     let now = draft.now;
+    // No message is of the future: a provider's clock that is ahead must not hide what follows.
+    let time = command.occurred_time.unwrap_or(now).min(now);
     let payment = &mut draft.order.payments[index];
-    payment.provider_event_ids.push(command.provider_event_id.clone());
     payment.update_time = now;
-    apply(payment, command.fact, amount);
-    if payment.captured > 0 {
-        payment.capture_time = payment.capture_time.or(Some(now));
+    payment.facts.push(RecordedFact {
+        provider_event_id: Some(command.provider_event_id.clone()),
+        fact: command.fact,
+        amount: command.amount,
+        movement: command.movement.clone(),
+        refund: own,
+        time,
+        confirmed: false,
+    });
+    let payment = payment.number;
+    draft.emit(EventDetail::PaymentRecorded {
+        payment,
+        fact: command.fact,
+        amount: command.amount,
+        movement: command.movement.clone(),
+        refund: own,
+        occurred_time: command.occurred_time,
+    });
+    if let Some(refund) = own {
+        record_refund_result::settle_as_told(draft, refund, command, time);
     }
-    let number = payment.number;
-    let (fact, occurred_time) = (command.fact, command.occurred_time);
-    draft.emit(EventDetail::PaymentRecorded { payment: number, fact, amount, occurred_time });
+    refunds::weigh(draft);
 
-    draft.mark_paid_if_covered();
+    draft.follow_payments();
     draft.release_if_ready();
     match command.fact {
         PaymentFact::Attempted => grant_grace(draft),
         PaymentFact::Declined => close_after_late_decline(draft),
-        PaymentFact::RefundedOutside | PaymentFact::Chargeback => block_what_went_back_outside(draft, number),
-        PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::Voided => {}
+        PaymentFact::Authorized
+        | PaymentFact::Captured
+        | PaymentFact::Voided
+        | PaymentFact::RefundedOutside
+        | PaymentFact::Chargeback
+        | PaymentFact::ChargebackReversed => {}
     }
-    draft.return_excess_money(None);
+    refunds::reconcile(draft, None);
     Ok(Answer::Order)
+}
+
+/// The refund of Belay's that a message is about: it names the row, or the provider's id that the row's result gave. A row that
+/// ended without being paid is none: what went back then, went back outside.
+fn own_refund(order: &Order, command: &RecordPayment, payment: Option<usize>) -> Result<Option<u32>, Rejection> {
+    let payment = payment.map(|index| order.payments[index].number);
+    let of_payment = |refund: &&Refund| Some(refund.payment) == payment && refund.kind == RefundKind::Refund;
+    let named = match command.refund {
+        Some(number) => {
+            let refund = order.refund(number).filter(of_payment);
+            Some(refund.ok_or(Rejection::RefundNotFound { refund: number })?)
+        }
+        None => {
+            let mut refunds = order.refunds.iter().filter(of_payment);
+            let is_meant = command.fact == PaymentFact::RefundedOutside && command.movement.is_some();
+            refunds.find(|refund| is_meant && refund.provider_refund_id == command.movement)
+        }
+    };
+    let may_be_paid = |refund: &&Refund| match refund.state {
+        RefundState::Due
+        | RefundState::Blocked
+        | RefundState::Submitted
+        | RefundState::Settled
+        | RefundState::Unknown => true,
+        RefundState::Failed | RefundState::Dropped | RefundState::Cancelled => false,
+    };
+    Ok(named.filter(may_be_paid).map(|refund| refund.number))
+}
+
+/// The message is known, or tells of a movement that is known, or of a refund whose result is.
+fn is_told(order: &Order, payment: &Payment, command: &RecordPayment) -> bool {
+    let is_exact = |amount: Option<Money>| amount.is_none_or(|money| money.currency == order.currency);
+    let same_movement = |fact: &RecordedFact| {
+        command.movement.is_some() && fact.movement == command.movement && fact.fact == command.fact
+    };
+    let adds_nothing = |fact: &&RecordedFact| is_exact(fact.amount) || !is_exact(command.amount);
+    let settled = own_refund(order, command, order.payments.iter().position(|of| of.number == payment.number));
+    let is_settled = settled.ok().flatten().and_then(|number| order.refund(number));
+    payment.knows(&command.provider_event_id)
+        || payment.facts.iter().filter(|fact| same_movement(fact)).any(|fact| adds_nothing(&fact))
+        || is_settled.is_some_and(|refund| refund.state == RefundState::Settled)
 }
 
 fn method_missing() -> Rejection {
@@ -84,54 +152,12 @@ fn add_payment(draft: &mut Draft<'_>, command: &RecordPayment, method: String) -
         number,
         provider_payment_id: command.provider_payment_id.clone(),
         method,
-        state: PaymentState::Attempting,
-        authorized: 0,
-        captured: 0,
-        returned_outside: 0,
         create_time: draft.now,
         update_time: draft.now,
-        capture_time: None,
-        provider_event_ids: Vec::new(),
+        facts: Vec::new(),
+        balance: Balance::NOTHING,
     });
     draft.order.payments.len() - 1
-}
-
-/// One total table, state × fact. Money always counts; a state never forgets captured money.
-fn apply(payment: &mut Payment, fact: PaymentFact, amount: i64) {
-    use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
-    match fact {
-        PaymentFact::Attempted => {
-            if matches!(payment.state, Declined | Voided) && payment.captured == 0 {
-                payment.state = Attempting;
-                payment.authorized = 0;
-            }
-        }
-        PaymentFact::Authorized => {
-            // What was authorised before a decline or a void holds no more.
-            if matches!(payment.state, Declined | Voided) {
-                payment.authorized = 0;
-            }
-            payment.authorized += amount;
-            if payment.state != Captured {
-                payment.state = Authorized;
-            }
-        }
-        PaymentFact::Captured => {
-            payment.captured += amount;
-            payment.state = Captured;
-        }
-        PaymentFact::Declined => {
-            if payment.captured == 0 && payment.state != Voided {
-                payment.state = Declined;
-            }
-        }
-        PaymentFact::Voided => {
-            if payment.captured == 0 {
-                payment.state = Voided;
-            }
-        }
-        PaymentFact::RefundedOutside | PaymentFact::Chargeback => payment.returned_outside += amount,
-    }
 }
 
 /// An attempt begun in time moves the closing time, once: the buyer is typing.
@@ -150,28 +176,9 @@ fn close_after_late_decline(draft: &mut Draft<'_>) {
     let order = &draft.order;
     let is_waiting = order.paid_time.is_none() && !order.is_wholly_cancelled();
     let is_in_grace = order.pay_by_moved && order.pay_by.duration_since(draft.now) <= grace;
-    let in_flight = order.payments.iter().any(|payment| payment.state == PaymentState::Attempting);
+    let in_flight = order.payments.iter().any(|payment| payment.balance.state == PaymentState::Attempting);
     if is_waiting && is_in_grace && !in_flight {
         let now = draft.now;
         draft.as_system(now, settle::close_unpaid);
-    }
-}
-
-/// Money that went back outside must not go back again: refunds of this payment that are not sent yet and that it has no money
-/// for wait for support, the newest first.
-fn block_what_went_back_outside(draft: &mut Draft<'_>, number: u32) {
-    let Some(payment) = draft.order.payment(number) else { return };
-    let of_payment = |refund: &&Refund| refund.payment == number && refund.kind == RefundKind::Refund;
-    let refunds: Vec<Refund> = draft.order.refunds.iter().filter(of_payment).cloned().collect();
-    let goes_back = |refund: &&Refund| refund.state.counts() && refund.state != RefundState::Blocked;
-    let going_back: i64 = refunds.iter().filter(goes_back).map(|refund| refund.amounts.total()).sum();
-    let mut missing = payment.returned_outside + going_back - payment.captured;
-    for refund in refunds.iter().rev().filter(|refund| refund.state == RefundState::Due) {
-        if missing <= 0 {
-            return;
-        }
-        missing -= refund.amounts.total();
-        draft.move_refund(refund.number, RefundState::Blocked);
-        draft.open_incident(IncidentKind::RefundMismatch, About::refund(refund.number));
     }
 }

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::draft::About;
-use super::{Answer, Draft};
+use super::{Answer, Draft, RecordPayment, refunds};
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
 use crate::money::Money;
-use crate::payment::PaymentState;
+use crate::payment::RecordedFact;
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
 
@@ -36,18 +36,21 @@ pub enum RefundResult {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Result<Answer, Rejection> {
     let number = command.refund;
     let refund = draft.order.refund(number).ok_or(Rejection::RefundNotFound { refund: number })?;
-    let (state, asked) = (refund.state, refund.amounts.total());
+    let (state, asked, cancellation) = (refund.state, refund.amounts.total(), refund.cancellation);
     let settled = match &command.result {
         RefundResult::Settled { amount: Some(amount), .. } => draft.order.amount_in_its_currency(*amount)?,
         RefundResult::Settled { amount: None, .. } | RefundResult::Failed { .. } | RefundResult::Unknown => asked,
     };
     match (state, &command.result) {
         (RefundState::Due | RefundState::Blocked, _) => return Err(Rejection::RefundNotClaimed { refund: number }),
-        (RefundState::Submitted | RefundState::Unknown, RefundResult::Settled { .. }) => {
-            settle(draft, number, &command.result);
-            if settled != asked {
-                draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
-            }
+        (RefundState::Cancelled, _) if refund.worker.is_none() => {
+            return Err(Rejection::RefundNotClaimed { refund: number });
+        }
+        (
+            RefundState::Submitted | RefundState::Unknown,
+            RefundResult::Settled { provider_refund_id, occurred_time, .. },
+        ) => {
+            settle(draft, number, settled, provider_refund_id.clone(), *occurred_time);
         }
         // Nobody is asking, so there is nothing to end.
         (RefundState::Unknown, RefundResult::Unknown) if refund.lease_until.is_none() => {}
@@ -60,11 +63,20 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
             let refund = refund_mut(draft, number);
             refund.failure_code = Some(code.clone());
             refund.lease_until = None;
+            refund.settled_amount = None;
+            let (kind, payment) = (refund.kind, refund.payment);
             draft.move_refund(number, RefundState::Failed);
-            draft.open_incident(IncidentKind::RefundFailed, About::refund(number));
+            refunds::weigh(draft);
+            // An authorisation that is over by itself needs no release, and nobody need be told that there was none to make.
+            let holds = draft.order.payment(payment).is_some_and(|payment| payment.balance.held > 0);
+            if kind == RefundKind::Refund || holds {
+                draft.open_incident(IncidentKind::RefundFailed, About::refund(number));
+            }
         }
-        (RefundState::Settled, RefundResult::Settled { .. }) => {
-            if settled != asked && !has_incident(draft, IncidentKind::RefundMismatch, number) {
+        (RefundState::Settled, RefundResult::Settled { amount, .. }) => {
+            let is_another =
+                amount.is_some() && Some(settled) != draft.order.refund(number).and_then(|of| of.settled_amount);
+            if is_another && !has_incident(draft, IncidentKind::RefundMismatch, number) {
                 draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
             }
         }
@@ -72,42 +84,59 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
             if !has_incident(draft, IncidentKind::LateFact, number) {
                 draft.open_incident(IncidentKind::LateFact, About::refund(number));
             }
-            hold_back_what_stands_for(draft, number);
+            // What was to be paid in its place and is not sent yet waits for support, or the buyer has it twice.
+            let refund = refund_mut(draft, number);
+            refund.settled_amount = refund.settled_amount.or(Some(settled));
+            refunds::weigh(draft);
         }
         (RefundState::Settled, RefundResult::Unknown)
-        | (RefundState::Failed | RefundState::Dropped, RefundResult::Failed { .. } | RefundResult::Unknown) => {}
+        | (RefundState::Failed | RefundState::Dropped, RefundResult::Failed { .. } | RefundResult::Unknown)
+        | (RefundState::Cancelled, _) => {}
     }
+    draft.follow_payments();
+    draft.release_if_ready();
+    refunds::reconcile(draft, cancellation);
     Ok(Answer::Refund(number))
 }
 
-fn settle(draft: &mut Draft<'_>, number: u32, result: &RefundResult) {
-    let now = draft.now;
-    let refund = refund_mut(draft, number);
-    if let RefundResult::Settled { provider_refund_id, occurred_time, .. } = result {
-        refund.provider_refund_id = provider_refund_id.clone();
-        refund.settle_time = Some(occurred_time.unwrap_or(now));
+/// The provider's own message says that a refund of Belay's has gone, perhaps before the worker does.
+pub(super) fn settle_as_told(draft: &mut Draft<'_>, number: u32, told: &RecordPayment, time: Timestamp) {
+    let Some(refund) = draft.order.refund(number) else { return };
+    let (state, asked) = (refund.state, refund.amounts.total());
+    let paid = told.amount.and_then(|amount| draft.order.amount_in_its_currency(amount).ok()).unwrap_or(asked);
+    match state {
+        RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => {
+            settle(draft, number, paid, told.movement.clone(), Some(time));
+        }
+        RefundState::Settled | RefundState::Failed | RefundState::Dropped | RefundState::Cancelled => {}
     }
+}
+
+/// What was really paid counts; where that is less than was asked, the rest is due under a row of its own.
+fn settle(
+    draft: &mut Draft<'_>,
+    number: u32,
+    paid: i64,
+    provider_refund_id: Option<ExternalId>,
+    occurred_time: Option<Timestamp>,
+) {
+    // No result is of the future.
+    let time = occurred_time.unwrap_or(draft.now).min(draft.now);
+    let refund = refund_mut(draft, number);
+    let asked = refund.amounts.total();
+    refund.provider_refund_id = provider_refund_id;
+    refund.settle_time = Some(time);
+    refund.settled_amount = Some(paid);
     refund.lease_until = None;
     let (kind, payment) = (refund.kind, refund.payment);
     draft.move_refund(number, RefundState::Settled);
     if kind == RefundKind::Void {
-        let voided = draft.order.payments.iter_mut().filter(|p| p.number == payment && p.captured == 0);
-        voided.for_each(|payment| payment.state = PaymentState::Voided);
+        let released = draft.order.payments.iter_mut().filter(|of| of.number == payment);
+        released.for_each(|payment| payment.facts.push(RecordedFact::released(number, time)));
     }
-}
-
-/// It was paid after all: what was to be paid in its place and is not sent yet waits for support, or the buyer has it twice.
-fn hold_back_what_stands_for(draft: &mut Draft<'_>, number: u32) {
-    let mut stands = draft.order.refunds.iter().find(|refund| refund.retry_of == Some(number));
-    while let Some(refund) = stands {
-        if refund.state == RefundState::Due {
-            let number = refund.number;
-            draft.move_refund(number, RefundState::Blocked);
-            draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
-            return;
-        }
-        // It may have failed in its turn.
-        stands = draft.order.refunds.iter().find(|next| next.retry_of == Some(refund.number));
+    refunds::weigh(draft);
+    if paid != asked {
+        draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -
     let of_units = match share {
         RefundShare::None => return PartRefund::default(),
         RefundShare::Full => carried,
-        RefundShare::BySchedule => percent_of(carried, by_schedule(draft, policy, claim)),
+        RefundShare::BySchedule => order.percentage_of(claim.units, by_schedule(draft, policy, claim)),
     };
     let has_left = !claim.shipment.stage.is_before_dispatch();
     let returns_shipping = match (policy.refunds.shipping, claim.plan.outbound_shipping) {
@@ -51,15 +51,6 @@ pub(super) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -
         by_schedule: carried.total() - of_units.total(),
     };
     PartRefund { amounts, deductions }
-}
-
-fn percent_of(amounts: Amounts, percent: u32) -> Amounts {
-    let of = |amount: i64| {
-        let share = i128::from(amount) * i128::from(percent) / 100;
-        // Less than the amount itself, which fitted.
-        i64::try_from(share).unwrap_or(amount)
-    };
-    Amounts { goods: of(amounts.goods), tax: of(amounts.tax), ..Amounts::ZERO }
 }
 
 fn by_schedule(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> u32 {

@@ -6,10 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, draft, parts};
+use super::{Answer, Draft, opening, parts};
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, Deductions, Fault, Part, PartState, Path};
-use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
 use crate::policy::{Policy, Reason, RefundPlan};
@@ -92,7 +91,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, request: &RequestCancellation) -> Re
     let judgements: Vec<Judgement> =
         portions.into_iter().map(|portion| judge::judge(draft, policy, &wish, portion)).collect();
     if let Some(bound) = &request.quote {
-        bound.check(draft.now, &Quote::of(policy_version, reason, &judgements))?;
+        bound.check(draft.now, &Quote::of(&draft.order, requester.role, policy_version, reason, &judgements))?;
     }
     draft.note_asked(policy_version, judgements.iter().flat_map(|judgement| judgement.asked.clone()).collect());
     if !judge::goes_ahead(&judgements, request.on_ineligible_units) {
@@ -106,8 +105,13 @@ pub(super) fn decide(draft: &mut Draft<'_>, request: &RequestCancellation) -> Re
     let first_rule = judgements.iter().find_map(|judgement| judgement.allowed.as_ref()?.rule.clone());
     draft.decided_by(policy_version, first_rule);
     let claimed = claimed.into_iter().map(|portion| claimed_part(portion, request.paths[0]));
-    let parts = judgements.into_iter().map(part).chain(claimed).collect();
-    let number = open(draft, request, reason, requester, policy_version, parts);
+    let cancellation = Cancellation {
+        note: request.note.clone(),
+        evidence: request.evidence.clone(),
+        parts: judgements.into_iter().map(part).chain(claimed).collect(),
+        ..opening::blank(draft, policy_version, requester, reason_code.unwrap_or_default(), Fault::None)
+    };
+    let number = opening::open(draft, cancellation);
     parts::advance(draft, number);
     Ok(Answer::Cancellation(number))
 }
@@ -183,45 +187,8 @@ fn check_room(order: &Order) -> Result<(), Rejection> {
     }
 }
 
-/// Puts the cancellation on the order: a waiting part for each portion that was allowed, a refused one for each that was
-/// left out.
-fn open(
-    draft: &mut Draft<'_>,
-    request: &RequestCancellation,
-    reason: Option<&Reason>,
-    requester: Actor,
-    policy_version: u32,
-    parts: Vec<Part>,
-) -> u32 {
-    let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
-    let cancellation = Cancellation {
-        number,
-        reason: reason.map_or_else(String::new, |reason| reason.code.clone()),
-        fault: reason.map_or(Fault::None, |reason| reason.fault),
-        note: request.note.clone(),
-        evidence: request.evidence.clone(),
-        counted: reason.is_some_and(|reason| reason.counted),
-        effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
-        next_actions: reason.map_or_else(Vec::new, |reason| reason.next_actions.clone()),
-        requester,
-        submitted_by: draft.caller.clone(),
-        policy_version,
-        parts,
-        create_time: draft.now,
-        close_time: None,
-    };
-    // A part that waits for nobody ends here and now, and its end raises the fence.
-    let will_wait = cancellation.parts.iter().filter(|part| part.state == PartState::Waiting && !part.gates.is_empty());
-    let shipments: Vec<u32> = will_wait.map(|part| part.shipment).collect();
-    draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: cancellation.reason.clone() });
-    draft.order.cancellations.push(cancellation);
-    for shipment in shipments {
-        draft.raise_fence(shipment);
-    }
-    number
-}
-
-fn part(judgement: Judgement) -> Part {
+/// A part that waits for what was allowed, or a refused one for what was left out.
+pub(super) fn part(judgement: Judgement) -> Part {
     let portion = judgement.portion;
     match judgement.allowed {
         Some(allowed) => Part {

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::draft::{About, NewRefund};
-use super::{Answer, Draft, draft, parts};
+use super::{Answer, Draft, opening, parts, refunds};
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, Part, PartState};
 use crate::event::EventDetail;
 use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
+use crate::ledger;
 use crate::money::Amounts;
 use crate::order::{CANCELLATIONS_MAX, Order};
+use crate::payment::PaymentFact;
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
 
@@ -41,6 +43,9 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ResolveIncident) -> Result
     match command.resolution {
         Resolution::RefundAnyway => {
             release_refunds(draft, &incident);
+            if incident.kind == IncidentKind::CaptureMismatch {
+                confirm_captures(draft, incident.payment);
+            }
             if let Some((of, part)) = late_part {
                 pay_for_late_parcel(draft, of, part);
             }
@@ -53,7 +58,22 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ResolveIncident) -> Result
         Resolution::RetryRefund => retry(draft, incident.refund),
         Resolution::Accept => {}
     }
+    refunds::reconcile(draft, None);
     Ok(Answer::Incident(number))
+}
+
+/// Every capture told so far is one of its own, and not another told twice.
+fn confirm_captures(draft: &mut Draft<'_>, payment: Option<u32>) {
+    for payment in draft.order.payments.iter_mut().filter(|of| Some(of.number) == payment) {
+        payment
+            .facts
+            .iter_mut()
+            .filter(|fact| fact.fact == PaymentFact::Captured)
+            .for_each(|fact| fact.confirmed = true);
+    }
+    refunds::weigh(draft);
+    draft.follow_payments();
+    draft.release_if_ready();
 }
 
 /// The goods are home: what money waited for has happened.
@@ -89,22 +109,32 @@ pub fn allowed(order: &Order, incident: &Incident) -> Vec<Resolution> {
         IncidentKind::LateFact => vec![Resolution::Accept],
         IncidentKind::RefundMismatch => match refund {
             Some(refund) if refund.state == RefundState::Blocked => {
-                let mut allowed = vec![Resolution::DropRefund];
-                if refundable(order, refund) >= refund.amounts.total() {
-                    allowed.insert(0, Resolution::RefundAnyway);
-                } else if refundable(order, refund) > 0 {
-                    allowed.insert(0, Resolution::RetryRefund);
-                }
-                allowed
+                let total = refund.amounts.total();
+                let may_be_whole = refundable(order, refund) >= total;
+                let is_owed_in_part = (1..total).contains(&owed(order, refund));
+                let resolutions = [
+                    (Resolution::RefundAnyway, may_be_whole),
+                    (Resolution::DropRefund, true),
+                    (Resolution::RetryRefund, is_owed_in_part),
+                ];
+                resolutions
+                    .into_iter()
+                    .filter(|(_, makes_sense)| *makes_sense)
+                    .map(|(resolution, _)| resolution)
+                    .collect()
             }
             Some(_) | None => vec![Resolution::Accept],
         },
         IncidentKind::RefundFailed => match refund {
-            Some(refund) if refundable(order, refund) > 0 && !was_paid_after_all(order, refund) => {
+            Some(refund) if owed(order, refund) > 0 && !was_paid_after_all(order, refund) => {
                 vec![Resolution::RetryRefund, Resolution::Accept]
             }
             Some(_) | None => vec![Resolution::Accept],
         },
+        IncidentKind::CaptureMismatch => vec![Resolution::RefundAnyway, Resolution::Accept],
+        IncidentKind::PaymentLapsed | IncidentKind::GoodsUnpaid | IncidentKind::OverRefunded => {
+            vec![Resolution::Accept]
+        }
     }
 }
 
@@ -119,10 +149,9 @@ fn was_paid_after_all(order: &Order, refund: &Refund) -> bool {
 fn refundable(order: &Order, refund: &Refund) -> i64 {
     let Some(payment) = order.payment(refund.payment) else { return 0 };
     let brought = match refund.kind {
-        RefundKind::Refund => payment.captured - payment.returned_outside,
-        RefundKind::Void if payment.is_uncaptured_authorization() => payment.authorized,
+        RefundKind::Refund => payment.captured_net(),
         // What was captured is refunded, and what holds no more need not be released.
-        RefundKind::Void => 0,
+        RefundKind::Void => payment.balance.held,
     };
     let stands = |other: &&Refund| {
         other.number != refund.number
@@ -130,8 +159,23 @@ fn refundable(order: &Order, refund: &Refund) -> i64 {
             && other.kind == refund.kind
             && other.state.counts()
     };
-    let others: i64 = order.refunds.iter().filter(stands).map(|other| other.amounts.total()).sum();
+    let others: i64 = order.refunds.iter().filter(stands).map(|other| ledger::standing(order, other)).sum();
     (brought - others).clamp(0, refund.amounts.total())
+}
+
+/// What is still owed under this row, in minor units: what may go back of its payment, as far as the order owes it.
+fn owed(order: &Order, refund: &Refund) -> i64 {
+    let by_payment = refundable(order, refund);
+    match refund.kind {
+        RefundKind::Refund => by_payment.min(order.returnable() - order.going_back()).max(0),
+        RefundKind::Void => by_payment,
+    }
+}
+
+/// A row that is held back is owed whole, and its payment has the money.
+pub(super) fn is_owed_whole(order: &Order, number: u32) -> bool {
+    let Some(refund) = order.refund(number) else { return false };
+    has_its_money(order, number) && owed(order, refund) >= refund.amounts.total()
 }
 
 /// The refunds that only this incident keeps from being paid.
@@ -175,18 +219,17 @@ fn has_its_money(order: &Order, number: u32) -> bool {
         other.number != number
             && other.payment == refund.payment
             && other.kind == RefundKind::Refund
-            && other.state.counts()
-            && other.state != RefundState::Blocked
+            && ledger::is_going(other)
     };
-    let gone: i64 = order.refunds.iter().filter(goes_first).map(|other| other.amounts.total()).sum();
-    refund.kind == RefundKind::Void || payment.captured - payment.returned_outside - gone >= refund.amounts.total()
+    let gone: i64 = order.refunds.iter().filter(goes_first).map(|other| ledger::standing(order, other)).sum();
+    refund.kind == RefundKind::Void || payment.captured_net() - gone >= refund.amounts.total()
 }
 
 /// A new row, and so a new key towards the provider, stands for one that failed or is held back.
 fn retry(draft: &mut Draft<'_>, refund: Option<u32>) {
     let Some(old) = refund.and_then(|number| draft.order.refund(number)).cloned() else { return };
     let mut left = old.amounts;
-    let amounts = left.take(refundable(&draft.order, &old));
+    let amounts = left.take(owed(&draft.order, &old));
     if old.state == RefundState::Blocked {
         draft.move_refund(old.number, RefundState::Dropped);
     }
@@ -219,7 +262,6 @@ fn late_parcel<'o>(order: &'o Order, incident: &Incident) -> Option<(&'o Cancell
 
 /// What ended stays ended: support cancels anew what came back, on the terms that were promised.
 fn pay_for_late_parcel(draft: &mut Draft<'_>, of: Cancellation, part: Part) {
-    let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
     let part = Part {
         state: PartState::Waiting,
         refused_reason: None,
@@ -230,16 +272,7 @@ fn pay_for_late_parcel(draft: &mut Draft<'_>, of: Cancellation, part: Part) {
     };
     draft.decided_by(of.policy_version, part.rule.clone());
     let support = Actor::new(Role::Support, draft.caller.id.clone());
-    let reason = of.reason.clone();
-    draft.order.cancellations.push(Cancellation {
-        number,
-        requester: support,
-        submitted_by: draft.caller.clone(),
-        parts: vec![part],
-        create_time: draft.now,
-        close_time: None,
-        ..of
-    });
-    draft.emit(EventDetail::CancellationRequested { cancellation: number, reason });
+    let submitted_by = draft.caller.clone();
+    let number = opening::open(draft, Cancellation { requester: support, submitted_by, parts: vec![part], ..of });
     parts::advance(draft, number);
 }

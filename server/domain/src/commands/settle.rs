@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::draft::About;
-use super::{Draft, draft, parts};
+use super::{Draft, opening, parts};
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, Deductions, Fault, Gate, GateAnswer, GateState, Part, PartState, Path};
 use crate::event::EventDetail;
@@ -38,14 +38,13 @@ pub(super) fn apply_due(draft: &mut Draft<'_>) {
 
 /// Cancels what is left of an order that was not paid in time.
 pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
-    let (policy_version, policy) = draft.policy();
+    let (policy_version, _) = draft.policy();
     for shipment in draft.order.shipments.iter().map(|shipment| shipment.number).collect::<Vec<_>>() {
         for (cancellation, index) in parts::waiting_on(draft, shipment) {
             parts::refuse_part(draft, cancellation, index, "ORDER_CLOSED");
             parts::close_if_over(draft, cancellation);
         }
     }
-    let reason = policy.reason(PAYMENT_EXPIRED);
     let cancelled = draft.order.cancelled_units();
     let part = |shipment: &Shipment| {
         let units = shipment.units.minus(&cancelled);
@@ -70,26 +69,15 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     let is_gone = |stage: Stage| stage.is_dispatched() && stage != Stage::Returned;
     let was_sold = |shipment: &&Shipment| is_gone(shipment.stage) && !draft.order.live_units(shipment).is_empty();
     let gone: Vec<u32> = draft.order.shipments.iter().filter(was_sold).map(|shipment| shipment.number).collect();
-    let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
     let parts: Vec<Part> = draft.order.shipments.iter().filter_map(part).collect();
-    draft.order.cancellations.push(Cancellation {
-        number,
-        reason: PAYMENT_EXPIRED.to_owned(),
-        fault: reason.map_or(Fault::Buyer, |reason| reason.fault),
-        note: None,
-        evidence: Vec::new(),
-        counted: reason.is_some_and(|reason| reason.counted),
-        effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
-        next_actions: Vec::new(),
-        requester: Actor::system(),
-        submitted_by: Actor::system(),
-        policy_version,
-        parts,
-        create_time: draft.now,
-        close_time: None,
-    });
     draft.decided_by(policy_version, Some("unpaid".to_owned()));
-    draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: PAYMENT_EXPIRED.to_owned() });
+    draft.order.lapse_time = None;
+    let cancellation = Cancellation {
+        submitted_by: Actor::system(),
+        parts,
+        ..opening::blank(draft, policy_version, Actor::system(), PAYMENT_EXPIRED, Fault::Buyer)
+    };
+    let number = opening::open(draft, cancellation);
     for shipment in gone {
         draft.open_incident_once(IncidentKind::CancelledYetShipped, About::shipment(shipment));
     }

@@ -22,7 +22,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &StartPreparation) -> Resul
         }
         // Begun is begun: a second scan of the pick list harms nothing.
         Stage::Preparing => {}
-        Stage::Unreleased => return Err(Rejection::NotReleased),
+        Stage::Unreleased => return Err(not_released(draft)),
         stage @ (Stage::Ready
         | Stage::InTransit
         | Stage::Delivered
@@ -33,6 +33,14 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &StartPreparation) -> Resul
         | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
     }
     Ok(Answer::Shipment(command.shipment))
+}
+
+/// Why a shipment is not released.
+pub(super) fn not_released(draft: &Draft<'_>) -> Rejection {
+    match draft.order.lapse_time {
+        Some(_) => Rejection::PaymentLapsed { pay_by: draft.order.pay_by },
+        None => Rejection::NotReleased,
+    }
 }
 
 /// The shipment, as the warehouse last saw it.

@@ -73,6 +73,8 @@ pub struct Unpaid {
     pub expire_after: SignedDuration,
     /// What an attempt begun in time adds to that, once.
     pub in_flight_grace: SignedDuration,
+    /// How long there is to pay again once what the order was paid with covers it no more.
+    pub pay_again_within: SignedDuration,
 }
 
 /// Some payment methods are verified for a while before the buyer may cancel.

@@ -72,7 +72,7 @@ fn every_incident_takes_every_resolution_as_the_table_says() {
         ("left though cancelled", left_though_cancelled, "DUE DROPPED - -"),
         ("received too late", received_too_late, "DUE - - none"),
         ("not paid back", not_paid_back, "- - FAILED+DUE FAILED"),
-        ("paid otherwise", paid_otherwise, "- - - SETTLED"),
+        ("paid otherwise", paid_otherwise, "- - - SETTLED+DUE"),
         ("went back outside in part", || went_back_outside(40), "- DROPPED DROPPED+DUE -"),
         ("went back outside whole", || went_back_outside(100), "- DROPPED - -"),
     ];

@@ -4,9 +4,10 @@
 //! same rules. The names M1 to L1 are those of the design.
 
 use belay_domain::cancellation::{Cancellation, GateKind, GateState, Part, PartState};
-use belay_domain::incident::{IncidentKind, IncidentState};
+use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Amounts;
 use belay_domain::order::{Order, OrderState};
+use belay_domain::payment::Payment;
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::shipment::{Shipment, Stage};
 use belay_domain::units::{UnitRange, UnitSet};
@@ -32,40 +33,92 @@ fn standing(order: &Order, kind: RefundKind) -> impl Iterator<Item = &Refund> + 
     order.refunds.iter().filter(move |refund| refund.kind == kind && !is_retried(refund.number))
 }
 
-/// M1, S3, and that nothing is kept that is not due.
+/// What a row has paid, or is to pay.
+fn worth(refund: &Refund) -> i64 {
+    if let Some(paid) = refund.settled_amount {
+        return paid;
+    }
+    match refund.state {
+        RefundState::Settled => panic!("what is settled has an amount"),
+        RefundState::Cancelled => 0,
+        RefundState::Due
+        | RefundState::Blocked
+        | RefundState::Submitted
+        | RefundState::Failed
+        | RefundState::Unknown
+        | RefundState::Dropped => refund.amounts.total(),
+    }
+}
+
+fn is_parked(refund: &Refund) -> bool {
+    matches!(refund.state, RefundState::Failed | RefundState::Dropped) && refund.settled_amount.is_none()
+}
+
+fn is_going(refund: &Refund) -> bool {
+    use RefundState::{Due, Settled, Submitted, Unknown};
+    matches!(refund.state, Due | Submitted | Unknown | Settled) || refund.settled_amount.is_some()
+}
+
+fn holds_incident(order: &Order, kind: IncidentKind, is_about: impl Fn(&Incident) -> bool) -> bool {
+    order.incidents.iter().any(|incident| incident.kind == kind && is_about(incident))
+}
+
+/// M1, S3, that nothing is kept that is not due, and that nothing is promised that is not there.
 fn check_money(order: &Order) {
     for kind in [RefundKind::Refund, RefundKind::Void] {
-        let rows = standing(order, kind);
-        let back: Amounts = rows.clone().map(|refund| refund.amounts).sum();
+        let rows = standing(order, kind).filter(|refund| refund.state != RefundState::Cancelled);
+        // What the provider paid beyond what was asked stands under no component.
+        let back: Amounts = rows.clone().map(|refund| refund.amounts.clone().take(worth(refund))).sum();
         for ((back, credited), total) in
             components(back).into_iter().zip(components(order.credited())).zip(components(order.total()))
         {
             assert!(0 <= back && back <= credited && credited <= total, "{kind}: {back} of {credited} of {total}");
         }
-        let is_money = |refund: &Refund| refund.amounts.excess >= 0 && refund.amounts.total() > 0;
-        assert!(rows.clone().all(|refund| is_money(refund) || kind == RefundKind::Void));
+        assert!(rows.clone().all(|refund| refund.amounts.excess >= 0 && refund.amounts.total() > 0));
+        for refund in rows {
+            let of = refund.cancellation.map(|number| order.cancellation(number));
+            assert!(of != Some(None), "refund {} names a cancellation", refund.number);
+        }
     }
-    let mut kept = 0;
+    let (mut kept, mut going, mut captured_net) = (0, 0, 0);
     for payment in &order.payments {
-        let rows = standing(order, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
-        let back: i64 = rows.clone().map(|refund| refund.amounts.total()).sum();
-        assert!(back <= payment.captured, "payment {} of {} gives back {back}", payment.number, payment.captured);
-        kept += (payment.captured - payment.returned_outside - back).max(0);
+        let balance = &payment.balance;
+        let net = balance.captured - balance.returned_outside - balance.disputed;
+        let rows = || standing(order, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
+        let live: i64 = rows().filter(|refund| !is_parked(refund)).map(worth).sum();
+        let parked: i64 = rows().filter(|refund| is_parked(refund)).map(worth).sum();
+        let on_its_way: i64 = rows().filter(|refund| is_going(refund)).map(worth).sum();
+        kept += net - live - parked.min(net - live).max(0);
+        (going, captured_net) = (going + on_its_way, captured_net + net);
         // What has not been sent yet has its money.
-        let can_be_sent = |refund: &&Refund| refund.state.counts() && refund.state != RefundState::Blocked;
-        let sent: i64 = rows.clone().filter(can_be_sent).map(|refund| refund.amounts.total()).sum();
-        if rows.clone().any(|refund| refund.state == RefundState::Due) {
-            assert!(sent + payment.returned_outside <= payment.captured, "payment {} pays twice", payment.number);
+        if rows().any(|refund| refund.state == RefundState::Due) {
+            assert!(on_its_way <= net, "payment {} pays {on_its_way} of {net}", payment.number);
         }
-        if order.state == OrderState::ClosedUnpaid {
-            assert!(back + payment.returned_outside >= payment.captured, "a closed unpaid order keeps nothing");
-            assert!(payment.returned_outside > 0 || back == payment.captured);
-        }
+        let gone: i64 = order.refunds.iter().filter(|refund| refund.payment == payment.number).map(Refund::paid).sum();
+        let is_told = holds_incident(order, IncidentKind::OverRefunded, |of| of.payment == Some(payment.number));
+        assert!(gone <= net || is_told, "payment {} gave back {gone} of {net}", payment.number);
+        let is_doubted = holds_incident(order, IncidentKind::CaptureMismatch, |of| of.payment == Some(payment.number));
+        assert!(balance.unconfirmed == 0 || is_doubted, "payment {} is doubted", payment.number);
+        assert!(balance.held >= 0 && balance.held <= balance.authorized && balance.disputed >= 0);
     }
-    assert!(kept <= order.amount_due().max(0), "{kept} is kept and {} due", order.amount_due());
+    let due = order.amount_due();
+    assert!(kept <= due.max(0), "{kept} is kept and {due} due");
     if order.state == OrderState::ClosedUnpaid {
-        assert_eq!(order.amount_due(), 0);
+        assert!(due == 0 && kept <= 0, "a closed unpaid order keeps nothing");
     }
+    // What support has decided, it has.
+    let is_decided = |refund: &Refund| {
+        let anyway = Some(Resolution::RefundAnyway);
+        holds_incident(order, IncidentKind::RefundMismatch, |of| {
+            of.refund == Some(refund.number) && of.resolution == anyway
+        })
+    };
+    let is_open = |refund: &&Refund| refund.state == RefundState::Due && !is_decided(refund);
+    if standing(order, RefundKind::Refund).any(|refund| is_open(&refund)) {
+        assert!(going <= captured_net - due, "{going} is on its way of {}", captured_net - due);
+    }
+    check_authorisations(order);
+    check_promises(order);
     for refund in &order.refunds {
         let is_contested = order.is_contested(refund.cancellation);
         assert!(refund.state != RefundState::Due || !is_contested, "no money leaves for what was scanned out");
@@ -77,6 +130,51 @@ fn check_money(order: &Order) {
         let is_held = is_contested || holds(IncidentKind::RefundMismatch, Some(refund.number));
         assert!(refund.state != RefundState::Blocked || is_held, "refund {} is held for nothing", refund.number);
     }
+}
+
+/// What may leave is paid; and every authorisation is needed, or has its release.
+fn check_authorisations(order: &Order) {
+    let is_released = |shipment: &Shipment| shipment.stage.is_before_dispatch() && shipment.stage != Stage::Unreleased;
+    let captured: i64 = order.payments.iter().map(|payment| payment.balance.captured).sum();
+    let held: i64 = order.payments.iter().map(|payment| payment.balance.held).sum();
+    let may_leave = order.shipments.iter().any(is_released);
+    assert!(!may_leave || captured + held >= order.amount_due(), "what is released is paid");
+    assert!(order.lapse_time.is_none() || order.paid_time.is_none());
+    let is_lapse_told = holds_incident(order, IncidentKind::PaymentLapsed, |_| true);
+    assert!(order.lapse_time.is_none() || is_lapse_told, "support is told of a lapse");
+
+    let net =
+        |payment: &Payment| payment.balance.captured - payment.balance.returned_outside - payment.balance.disputed;
+    let rows = standing(order, RefundKind::Refund).filter(|refund| !is_parked(refund));
+    let back: i64 = rows.map(worth).sum();
+    let mut missing = (order.amount_due() - order.payments.iter().map(net).sum::<i64>() + back).max(0);
+    if may_leave && missing > held {
+        assert!(holds_incident(order, IncidentKind::GoodsUnpaid, |_| true), "{missing} is missing and {held} held");
+    }
+    for payment in order.payments.iter().filter(|payment| payment.balance.held > 0) {
+        let mut releases = standing(order, RefundKind::Void).filter(|refund| refund.payment == payment.number);
+        let is_released = releases.any(|row| !matches!(row.state, RefundState::Settled | RefundState::Cancelled));
+        assert!(missing > 0 || is_released, "nothing is due for payment {}", payment.number);
+        missing = (missing - payment.balance.held).max(0);
+    }
+}
+
+/// What open cancellations promise, beyond the rows there are, is there.
+fn check_promises(order: &Order) {
+    let pending = order.cancellations.iter().filter(|of| of.close_time.is_none());
+    let to_come = pending.map(|of| {
+        let made = order.refunds.iter().filter(|refund| refund.cancellation == Some(of.number));
+        let made: i64 = made.filter(|refund| refund.kind == RefundKind::Refund && is_going(refund)).map(worth).sum();
+        (order.promise(of).refund.total() - made).max(0)
+    });
+    let to_come: i64 = to_come.sum();
+    let there = order.payments.iter().map(|payment| {
+        let rows = standing(order, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
+        let going: i64 = rows.filter(|refund| is_going(refund)).map(worth).sum();
+        (payment.balance.captured - payment.balance.returned_outside - payment.balance.disputed - going).max(0)
+    });
+    let there: i64 = there.sum();
+    assert!(to_come <= there, "{to_come} is promised and {there} there");
 }
 
 /// M2: what single units carry adds up to the totals, however the shipments were split.
@@ -192,7 +290,13 @@ fn check_deadlines(order: &Order, now: Timestamp) {
 pub(crate) fn check_step(before: &Order, after: &Order) {
     let is_final = matches!(before.state, OrderState::Cancelled | OrderState::ClosedUnpaid);
     assert!(!is_final || after.state == before.state, "{} became {}", before.state, after.state);
-    assert!(before.paid_time.is_none() || after.paid_time == before.paid_time);
+    // Paid is taken back by a lapse alone.
+    let has_lapsed = after.lapse_time.is_some_and(|lapsed| lapsed >= before.update_time);
+    let is_paid_anew = after.paid_time.is_none_or(|paid| paid >= before.update_time);
+    let is_closed = after.state == OrderState::ClosedUnpaid;
+    assert!(
+        before.paid_time.is_none() || after.paid_time == before.paid_time || has_lapsed || is_closed || is_paid_anew
+    );
     assert!(after.update_time >= before.update_time);
     for (was, is) in before.refunds.iter().zip(&after.refunds) {
         check_refund_step(was, is);
@@ -214,16 +318,17 @@ pub(crate) fn check_step(before: &Order, after: &Order) {
 }
 
 fn check_refund_step(was: &Refund, is: &Refund) {
-    use RefundState::{Blocked, Dropped, Due, Failed, Settled, Submitted, Unknown};
+    use RefundState::{Blocked, Cancelled, Dropped, Due, Failed, Settled, Submitted, Unknown};
     assert_eq!((was.number, was.amounts, was.payment), (is.number, is.amounts, is.payment));
     let may_become: &[RefundState] = match was.state {
         // One command may settle a lease that has ended and record what came of it.
-        Due => &[Due, Blocked, Submitted],
-        Blocked => &[Blocked, Due, Dropped],
-        Submitted | Unknown => &[Submitted, Unknown, Settled, Failed],
+        Due => &[Due, Blocked, Submitted, Settled, Cancelled],
+        Blocked => &[Blocked, Due, Dropped, Settled, Cancelled],
+        Submitted | Unknown => &[Submitted, Unknown, Settled, Failed, Cancelled],
         Settled => &[Settled, Failed],
         Failed => &[Failed],
         Dropped => &[Dropped],
+        Cancelled => &[Cancelled],
     };
     assert!(may_become.contains(&is.state), "refund {}: {} became {}", was.number, was.state, is.state);
 }

@@ -16,6 +16,7 @@ use belay_domain::context::{Carrier, Context, StoreFacts, Warehouse};
 use belay_domain::event::{Event, EventType};
 use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId};
 use belay_domain::incident::{IncidentKind, IncidentState};
+use belay_domain::ledger::Promise;
 use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
 use belay_domain::payment::PaymentFact;
@@ -312,15 +313,33 @@ impl Case {
     }
 
     pub(crate) fn fact(&mut self, payment: &str, fact: PaymentFact, amount: i64) -> Result<Answer, Rejection> {
+        self.told(fact, amount, |command| command.provider_payment_id = ExternalId::parse(payment).unwrap())
+    }
+
+    /// What the cancellation of this number gives back.
+    pub(crate) fn promise(&self, number: u32) -> Promise {
+        self.order.promise(self.order.cancellation(number).expect("there is such a cancellation"))
+    }
+
+    /// A fact of payment `p1` that names what `change` adds.
+    pub(crate) fn told(
+        &mut self,
+        fact: PaymentFact,
+        amount: i64,
+        change: impl FnOnce(&mut RecordPayment),
+    ) -> Result<Answer, Rejection> {
         self.counter += 1;
-        let command = RecordPayment {
-            provider_payment_id: ExternalId::parse(payment).unwrap(),
+        let mut command = RecordPayment {
+            provider_payment_id: ExternalId::parse("p1").unwrap(),
             provider_event_id: ExternalId::parse(format!("event-{}", self.counter)).unwrap(),
             fact,
             amount: (amount != 0).then(|| eur(amount)),
+            movement: None,
+            refund: None,
             method: Some("CREDIT_CARD".to_owned()),
             occurred_time: None,
         };
+        change(&mut command);
         self.run(Role::Payments, None, Command::RecordPayment(command))
     }
 

@@ -2,6 +2,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::commands::{Command, DispatchShipment};
+use belay_domain::payment::PaymentFact;
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
@@ -26,14 +27,23 @@ impl Attempt {
 #[test]
 fn each_rung_shows_once_those_before_it_are_mended() {
     let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]);
-    let case = cart.place_under(consent_when_preparing());
-    let mut attempt = Attempt { case, shipment: 9, fence: 9, expected_version: Some(9) };
+    // It was paid, and is no more; a part of it waits.
+    let mut case = cart.place_under(consent_when_preparing());
+    case.authorize("p1", 200).prepare(1).unwrap();
+    case.cancel(Wish::shipment(1)).unwrap();
+    case.fact("p1", PaymentFact::Voided, 0).unwrap();
+    let mut attempt = Attempt { case, shipment: 9, fence: 99, expected_version: Some(99) };
     let rungs: &[Rung<Attempt>] = &[
         ("SHIPMENT_NOT_FOUND", |a| a.shipment = 1),
         ("ETAG_MISMATCH", |a| a.expected_version = None),
-        ("FENCE_STALE", |a| a.fence = 1),
+        ("FENCE_STALE", |a| a.fence = a.case.shipment(1).fence),
+        ("PAYMENT_LAPSED", |a| {
+            a.case.capture("p2", 200);
+        }),
         ("NOT_RELEASED", |a| {
-            a.case.capture("p1", 200).bring_to(1, Stage::Delivered);
+            a.case.reject(Role::Seller, 1).unwrap();
+            a.case.bring_to(1, Stage::Delivered);
+            a.fence = a.case.shipment(1).fence;
         }),
         ("STAGE_MISMATCH", |a| {
             a.case.prepare(2).unwrap();

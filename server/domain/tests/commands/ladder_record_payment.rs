@@ -14,6 +14,7 @@ struct Attempt {
     case: Case,
     payment: &'static str,
     currency: Currency,
+    refund: Option<u32>,
     method: Option<&'static str>,
     expected_version: Option<u64>,
 }
@@ -25,6 +26,8 @@ impl Attempt {
             provider_event_id: ExternalId::parse("the-event").unwrap(),
             fact: PaymentFact::Captured,
             amount: Some(Money { currency: self.currency, ..eur(1) }),
+            movement: None,
+            refund: self.refund,
             method: self.method.map(str::to_owned),
             occurred_time: None,
         };
@@ -42,9 +45,17 @@ fn each_rung_shows_once_those_before_it_are_mended() {
         case.fact("p2", PaymentFact::Attempted, 0).unwrap();
     }
     let yen = Currency::parse("JPY").unwrap();
-    let mut attempt = Attempt { case, payment: "one-too-many", currency: yen, method: None, expected_version: Some(1) };
+    let mut attempt = Attempt {
+        case,
+        payment: "one-too-many",
+        currency: yen,
+        refund: Some(9),
+        method: None,
+        expected_version: Some(1),
+    };
     let rungs: &[Rung<Attempt>] = &[
         ("INVALID_FIELD", |a| a.method = Some("CREDIT_CARD")),
+        ("REFUND_NOT_FOUND", |a| a.refund = None),
         ("ETAG_MISMATCH", |a| a.expected_version = None),
         ("CURRENCY_MISMATCH", |a| a.currency = eur(0).currency),
         ("LIMIT_REACHED", |a| (a.payment, a.method) = ("p2", None)),
@@ -56,6 +67,7 @@ fn each_rung_shows_once_those_before_it_are_mended() {
 #[test]
 fn the_first_fact_of_a_payment_names_its_method() {
     let case = Cart::of(&[(1, 1000)]).place();
-    let mut attempt = Attempt { case, payment: "p1", currency: eur(0).currency, method: None, expected_version: None };
+    let mut attempt =
+        Attempt { case, payment: "p1", currency: eur(0).currency, refund: None, method: None, expected_version: None };
     climb(&mut attempt, &[("INVALID_FIELD", |a| a.method = Some("CREDIT_CARD"))], Attempt::run);
 }

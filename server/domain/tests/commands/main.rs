@@ -27,6 +27,7 @@ mod ladder_resolve_incident;
 mod ladder_split_shipment;
 mod ladder_start_preparation;
 mod ladder_withdraw_cancellation;
+mod money;
 mod order_state;
 mod outside;
 mod parcels;

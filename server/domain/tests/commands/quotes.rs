@@ -26,7 +26,7 @@ fn previewed(case: &Case, wish: &Wish) -> Preview {
 }
 
 /// The wish, with what it was quoted.
-fn quoted(case: &Case, mut wish: Wish) -> Wish {
+pub(crate) fn quoted(case: &Case, mut wish: Wish) -> Wish {
     wish.request.quote = previewed(case, &wish).quote;
     assert!(wish.request.quote.is_some());
     wish
@@ -44,9 +44,9 @@ fn what_was_quoted_is_what_is_got() {
     case.cancel(wish).unwrap();
     assert_eq!(
         (case.part(1, 0).refund, case.part(1, 0).deductions),
-        (quote.parts[0].refund, quote.parts[0].deductions)
+        (quote.parts[0].credit, quote.parts[0].deductions)
     );
-    assert_eq!(case.refunds()[0].1, quote.parts[0].refund.total());
+    assert_eq!(case.refunds()[0].1, quote.refund.total());
 }
 
 #[test]

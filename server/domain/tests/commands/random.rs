@@ -147,6 +147,7 @@ pub(crate) fn policy(random: &mut Random) -> Policy {
         unpaid: Unpaid {
             expire_after: random.pick(&[hours(1), hours(24), hours(72)]),
             in_flight_grace: SignedDuration::from_mins(15),
+            pay_again_within: random.pick(&[hours(1), hours(24)]),
         },
         verification: random.maybe(25, |random| Verification {
             methods: vec!["CREDIT_CARD".to_owned()],
@@ -336,8 +337,8 @@ pub(crate) fn step(random: &mut Random, order: &Order, now: Timestamp) -> Step {
     }
     let waiting = waiting_parts(order);
     let (by, command) = match random.below(100) {
-        0..15 if !order.is_paid() => pay(random, order, true),
-        0..8 => pay(random, order, false),
+        0..15 if !order.is_paid() => pay(random, order, now, true),
+        0..8 => pay(random, order, now, false),
         8..50 if !waiting.is_empty() => {
             let (cancellation, part) = random.pick(&waiting);
             answer(random, cancellation, part, order)
@@ -374,11 +375,13 @@ fn wait(random: &mut Random, order: &Order, now: Timestamp) -> SignedDuration {
     }
 }
 
-fn pay(random: &mut Random, order: &Order, in_full: bool) -> (Role, Command) {
+fn pay(random: &mut Random, order: &Order, now: Timestamp, in_full: bool) -> (Role, Command) {
     let is_money = |fact: PaymentFact| match fact {
-        PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::RefundedOutside | PaymentFact::Chargeback => {
-            true
-        }
+        PaymentFact::Authorized
+        | PaymentFact::Captured
+        | PaymentFact::RefundedOutside
+        | PaymentFact::Chargeback
+        | PaymentFact::ChargebackReversed => true,
         PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided => false,
     };
     let plain = [PaymentFact::Captured, PaymentFact::Captured, PaymentFact::Authorized];
@@ -386,13 +389,23 @@ fn pay(random: &mut Random, order: &Order, in_full: bool) -> (Role, Command) {
     let percent = if in_full { 100 } else { random.pick(&[30, 50, 100, 120]) };
     let amount = order.total().total() * percent / 100;
     let payment = random.below(3);
+    let is_outside = fact == PaymentFact::RefundedOutside;
+    let foreign = fact.may_be_foreign() && random.chance(15);
+    let currency = if foreign { Currency::parse("USD").unwrap() } else { order.currency };
     let command = RecordPayment {
         provider_payment_id: ExternalId::parse(format!("pay-{payment}")).unwrap(),
         provider_event_id: event_id(random),
         fact,
-        amount: is_money(fact).then(|| eur(amount)),
+        amount: is_money(fact).then(|| Money { currency, minor_units: amount }),
+        // A provider may name the movement, and tell of the same one twice.
+        movement: random.maybe(40, |random| ExternalId::parse(format!("move-{}", random.below(4))).unwrap()),
+        refund: order
+            .refund(random.number(1, 3))
+            .filter(|_| is_outside && random.chance(40))
+            .map(|refund| refund.number),
         method: Some(random.pick(&["CREDIT_CARD", "BANK_TRANSFER"]).to_owned()),
-        occurred_time: None,
+        // Messages overtake each other.
+        occurred_time: random.maybe(40, |random| now - random.pick(&[hours(-1), hours(1), hours(12), hours(48)])),
     };
     (Role::Payments, Command::RecordPayment(command))
 }
@@ -596,7 +609,12 @@ fn refund(random: &mut Random, order: &Order) -> Command {
     let asked = order.refund(number).map_or(0, |refund| refund.amounts.total());
     let amount = random.pick(&[None, None, Some(asked), Some(asked + 1)]).map(eur);
     let result = match random.below(10) {
-        0..5 => RefundResult::Settled { amount, provider_refund_id: None, occurred_time: None },
+        0..5 => RefundResult::Settled {
+            amount,
+            provider_refund_id: random
+                .maybe(40, |random| ExternalId::parse(format!("move-{}", random.below(4))).unwrap()),
+            occurred_time: None,
+        },
         5..8 => RefundResult::Failed { code: "ACCOUNT_CLOSED".to_owned() },
         _ => RefundResult::Unknown,
     };

@@ -2,7 +2,8 @@
 
 use belay_domain::commands::RefundResult;
 use belay_domain::incident::IncidentKind::{self, LateFact, RefundFailed, RefundMismatch};
-use belay_domain::refund::RefundState::{self, Blocked, Dropped, Due, Failed, Settled, Submitted, Unknown};
+use belay_domain::payment::PaymentFact;
+use belay_domain::refund::RefundState::{self, Blocked, Cancelled, Dropped, Due, Failed, Settled, Submitted, Unknown};
 use belay_domain::shipment::TrackingFact;
 
 use crate::kit::{Cart, Case, LEASE, PLACED, PLAIN, Wish, policy_with, settled};
@@ -39,6 +40,12 @@ fn refund_at(state: RefundState) -> Case {
             case.order.refunds[0].state = Dropped;
             case
         }
+        Cancelled => {
+            // Paid twice, and the second payment went back outside before its refund was sent.
+            let mut case = Cart::of(&[(1, 100)]).paid();
+            case.capture("p2", 100).fact("p2", PaymentFact::RefundedOutside, 100).unwrap();
+            case
+        }
     };
     assert_eq!(case.order.refunds[0].state, state);
     case
@@ -48,11 +55,11 @@ fn refund_at(state: RefundState) -> Case {
 #[test]
 fn every_state_takes_every_result_as_the_table_says() {
     let table = [
-        // DUE BLOCKED SUBMITTED SETTLED FAILED UNKNOWN DROPPED
-        ("settled", settled(100), "- - SETTLED = !FAILED SETTLED !DROPPED"),
-        ("settled with another amount", settled(99), "- - !SETTLED !SETTLED !FAILED !SETTLED !DROPPED"),
-        ("failed", failed(), "- - !FAILED !FAILED = !FAILED ="),
-        ("unknown", RefundResult::Unknown, "- - UNKNOWN = = = ="),
+        // DUE BLOCKED SUBMITTED SETTLED FAILED UNKNOWN DROPPED CANCELLED
+        ("settled", settled(100), "- - SETTLED = !FAILED SETTLED !DROPPED -"),
+        ("settled with another amount", settled(99), "- - !SETTLED !SETTLED !FAILED !SETTLED !DROPPED -"),
+        ("failed", failed(), "- - !FAILED !FAILED = !FAILED = -"),
+        ("unknown", RefundResult::Unknown, "- - UNKNOWN = = = = -"),
     ];
     for (name, result, row) in table {
         for (state, cell) in RefundState::ALL.iter().zip(row.split(' ')) {
@@ -103,6 +110,7 @@ fn what_is_due_or_unknown_can_be_leased() {
         (Failed, None),
         (Unknown, Some(Unknown)),
         (Dropped, None),
+        (Cancelled, None),
     ];
     assert_eq!(table.map(|(state, _)| state).as_slice(), RefundState::ALL);
     for (state, after) in table {

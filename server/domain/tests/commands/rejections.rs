@@ -54,6 +54,7 @@ fn one_of_each() -> Vec<Rejection> {
         Rejection::GateTimedOut { respond_by: PLACED },
         Rejection::NotTheRequester,
         Rejection::TooLateToWithdraw { gate: None },
+        Rejection::PaymentLapsed { pay_by: PLACED },
         Rejection::NotReleased,
         Rejection::StageMismatch { stage: Stage::Planned },
         Rejection::ShipmentHeld { until: PLACED },
@@ -101,16 +102,17 @@ fn position(rejection: &Rejection) -> usize {
         Rejection::GateTimedOut { .. } => 27,
         Rejection::NotTheRequester => 28,
         Rejection::TooLateToWithdraw { .. } => 29,
-        Rejection::NotReleased => 30,
-        Rejection::StageMismatch { .. } => 31,
-        Rejection::ShipmentHeld { .. } => 32,
-        Rejection::ShipmentBarred { .. } => 33,
-        Rejection::SplitNotAllowed { .. } => 34,
-        Rejection::CurrencyMismatch { .. } => 35,
-        Rejection::RefundNotClaimed { .. } => 36,
-        Rejection::IncidentResolved { .. } => 37,
-        Rejection::ResolutionNotAllowed { .. } => 38,
-        Rejection::LimitReached { .. } => 39,
+        Rejection::PaymentLapsed { .. } => 30,
+        Rejection::NotReleased => 31,
+        Rejection::StageMismatch { .. } => 32,
+        Rejection::ShipmentHeld { .. } => 33,
+        Rejection::ShipmentBarred { .. } => 34,
+        Rejection::SplitNotAllowed { .. } => 35,
+        Rejection::CurrencyMismatch { .. } => 36,
+        Rejection::RefundNotClaimed { .. } => 37,
+        Rejection::IncidentResolved { .. } => 38,
+        Rejection::ResolutionNotAllowed { .. } => 39,
+        Rejection::LimitReached { .. } => 40,
     }
 }
 
@@ -119,7 +121,7 @@ fn every_rejection_has_its_error_reason_and_their_order_is_the_same() {
     let all = one_of_each();
     let mut positions: Vec<usize> = all.iter().map(position).collect();
     positions.dedup();
-    assert_eq!(positions, (0..40).collect::<Vec<_>>(), "one of each is listed, in order");
+    assert_eq!(positions, (0..41).collect::<Vec<_>>(), "one of each is listed, in order");
     let reasons: Vec<&str> = all.iter().map(Rejection::reason).collect();
     assert!(reasons.iter().map(|reason| rung(reason)).is_sorted_by(|a, b| a < b), "{reasons:?}");
 }

@@ -66,6 +66,8 @@ fn commands(shipment: u32) -> Vec<Command> {
             provider_event_id: ExternalId::parse("e2").unwrap(),
             fact: PaymentFact::Captured,
             amount: Some(eur(1)),
+            movement: None,
+            refund: None,
             method: None,
             occurred_time: None,
         }),

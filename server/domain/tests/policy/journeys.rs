@@ -129,6 +129,8 @@ impl Journey {
             provider_event_id: self.unique_id(),
             fact: PaymentFact::Captured,
             amount: Some(Money { currency: self.order.currency, minor_units: self.order.total().total() }),
+            movement: None,
+            refund: None,
             method: Some(method.to_owned()),
             occurred_time: None,
         };

@@ -62,7 +62,10 @@ fn yaml_and_json_say_the_same() {
 #[test]
 fn what_is_left_out_is_nothing() {
     let policy = policy(&document());
-    assert_eq!(policy.unpaid, Unpaid { expire_after: hours(24), in_flight_grace: SignedDuration::ZERO });
+    assert_eq!(
+        policy.unpaid,
+        Unpaid { expire_after: hours(24), in_flight_grace: SignedDuration::ZERO, pay_again_within: hours(24) }
+    );
     assert_eq!((policy.verification, policy.preparation_within), (None, None));
     assert_eq!((policy.notify.len(), policy.labels.len(), policy.reason_required.len()), (0, 0, 0));
     let actors = vec![Role::Buyer];

@@ -71,6 +71,7 @@ fn rejections() -> Vec<Rejection> {
         Rejection::GateTimedOut { respond_by: Timestamp::UNIX_EPOCH },
         Rejection::NotTheRequester,
         Rejection::TooLateToWithdraw { gate: None },
+        Rejection::PaymentLapsed { pay_by: Timestamp::UNIX_EPOCH },
         Rejection::NotReleased,
         Rejection::StageMismatch { stage: Stage::Cancelled },
         Rejection::ShipmentHeld { until: Timestamp::UNIX_EPOCH },

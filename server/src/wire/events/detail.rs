@@ -4,9 +4,9 @@ use belay_domain::cancellation::{GateKind, GateState};
 use belay_domain::event::EventDetail;
 use belay_domain::ids::ChildKind;
 use belay_domain::incident::{IncidentState, Resolution};
+use belay_domain::ledger::Promise;
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
-use belay_domain::payment::PaymentFact;
 use belay_domain::policy::GoodsCondition;
 use belay_domain::refund::RefundState;
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
@@ -19,15 +19,26 @@ use crate::wire::Wire;
 use crate::wire::enums::numbers;
 use crate::wire::render::cancellation::{close_reason, fault, party};
 use crate::wire::render::order::subject_id;
-use crate::wire::values::{line_quantities, money, time};
+use crate::wire::values::{line_quantities, money, refund_amount, time};
 
 /// `order` is as it stands after the command.
 pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
     Some(match detail {
         EventDetail::OrderPaid | EventDetail::OrderClosedUnpaid { .. } | EventDetail::PaymentVerified => return None,
         EventDetail::OrderCreated { total } => order_created(order, *total),
-        EventDetail::PaymentRecorded { payment, fact, amount, occurred_time } => {
-            payment_recorded(order, *payment, *fact, *amount, *occurred_time)
+        EventDetail::PaymentRecorded { payment, fact, amount, movement, refund, occurred_time } => {
+            Detail::PaymentRecorded(pb::PaymentRecorded {
+                payment_id: ChildKind::Payment.id(&order.id, *payment),
+                fact: fact.number(),
+                amount: amount.map(|amount| money(amount.currency, amount.minor_units)),
+                state: order.payment(*payment).map_or(0, |payment| payment.balance.state.number()),
+                occurred_time: occurred_time.map(time),
+                movement_id: movement.as_ref().map(ToString::to_string).unwrap_or_default(),
+                refund_id: refund.map(|number| ChildKind::Refund.id(&order.id, number)).unwrap_or_default(),
+            })
+        }
+        EventDetail::PaymentLapsed { pay_by } => {
+            Detail::PaymentLapsed(pb::PaymentLapsed { pay_by: Some(time(*pay_by)) })
         }
         EventDetail::ShipmentStageChanged { shipment, from, to, fence } => {
             stage_changed(order, *shipment, *from, *to, *fence)
@@ -36,9 +47,14 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             tracking_recorded(order, *shipment, *fact, *occurred_time)
         }
         EventDetail::CancellationRequested { cancellation, .. }
-        | EventDetail::CancellationCompleted { cancellation, .. }
         | EventDetail::CancellationRejected { cancellation, .. }
-        | EventDetail::CancellationWithdrawn { cancellation } => return cancellation_changed(order, *cancellation),
+        | EventDetail::CancellationWithdrawn { cancellation } => {
+            return cancellation_changed(order, *cancellation, None);
+        }
+        EventDetail::CancellationCompleted { cancellation, refund, release, .. } => {
+            let promise = Promise { refund: *refund, release: *release };
+            return cancellation_changed(order, *cancellation, Some(promise));
+        }
         EventDetail::GateOpened { cancellation, shipment, gate, respond_by }
         | EventDetail::GateReminder { cancellation, shipment, gate, respond_by } => {
             gate_changed(order, (*cancellation, *shipment), *gate, GateState::Open, *respond_by)
@@ -56,9 +72,9 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
                 effects: numbers(effects),
             })
         }
-        EventDetail::RefundCreated { refund, .. } => return refund_changed(order, *refund, None),
-        EventDetail::RefundStateChanged { refund, from, to } => {
-            return refund_changed(order, *refund, Some((*from, *to)));
+        EventDetail::RefundCreated { refund, .. } => return refund_changed(order, *refund, None, None),
+        EventDetail::RefundStateChanged { refund, from, to, settled_amount } => {
+            return refund_changed(order, *refund, Some((*from, *to)), *settled_amount);
         }
         EventDetail::RefundOverdue { refund, due_by } => Detail::RefundOverdue(pb::RefundOverdue {
             refund_id: ChildKind::Refund.id(&order.id, *refund),
@@ -99,16 +115,6 @@ fn order_created(order: &Order, total: Amounts) -> Detail {
     })
 }
 
-fn payment_recorded(order: &Order, number: u32, fact: PaymentFact, amount: i64, at: Option<Timestamp>) -> Detail {
-    Detail::PaymentRecorded(pb::PaymentRecorded {
-        payment_id: ChildKind::Payment.id(&order.id, number),
-        fact: fact.number(),
-        amount: (amount != 0).then(|| money(order.currency, amount)),
-        state: order.payment(number).map_or(0, |payment| payment.state.number()),
-        occurred_time: at.map(time),
-    })
-}
-
 fn stage_changed(order: &Order, shipment: u32, from: Stage, to: Stage, fence: u32) -> Detail {
     Detail::ShipmentStageChanged(pb::ShipmentStageChanged {
         shipment_id: shipment_id(order, shipment),
@@ -126,7 +132,7 @@ fn tracking_recorded(order: &Order, shipment: u32, fact: TrackingFact, at: Times
     })
 }
 
-fn cancellation_changed(order: &Order, number: u32) -> Option<Detail> {
+fn cancellation_changed(order: &Order, number: u32, promise: Option<Promise>) -> Option<Detail> {
     let cancellation = order.cancellation(number)?;
     Some(Detail::CancellationChanged(pb::CancellationChanged {
         cancellation_id: cancellation_id(order, number),
@@ -137,6 +143,8 @@ fn cancellation_changed(order: &Order, number: u32) -> Option<Detail> {
         close_reason: close_reason(cancellation).to_owned(),
         counted: cancellation.counted,
         effects: numbers(&cancellation.effects),
+        refund: promise.map(|promise| refund_amount(order.currency, promise.refund)),
+        release: promise.map(|promise| money(order.currency, promise.release)),
     }))
 }
 
@@ -159,8 +167,14 @@ fn gate_changed(
 }
 
 /// `moved` is from where to where; `None` for a new refund, which stands where it was created.
-fn refund_changed(order: &Order, number: u32, moved: Option<(RefundState, RefundState)>) -> Option<Detail> {
+fn refund_changed(
+    order: &Order,
+    number: u32,
+    moved: Option<(RefundState, RefundState)>,
+    settled_amount: Option<i64>,
+) -> Option<Detail> {
     let refund = order.refund(number)?;
+    let cancellation = refund.cancellation.map(|number| cancellation_id(order, number));
     Some(Detail::RefundChanged(pb::RefundChanged {
         refund_id: ChildKind::Refund.id(&order.id, number),
         kind: refund.kind.number(),
@@ -168,6 +182,10 @@ fn refund_changed(order: &Order, number: u32, moved: Option<(RefundState, Refund
         to_state: moved.map_or(refund.state, |(_, to)| to).number(),
         total: Some(money(order.currency, refund.amounts.total())),
         due_by: Some(time(refund.due_by)),
+        payment_id: ChildKind::Payment.id(&order.id, refund.payment),
+        cancellation_id: cancellation.unwrap_or_default(),
+        retry_of_id: refund.retry_of.map(|number| ChildKind::Refund.id(&order.id, number)).unwrap_or_default(),
+        settled_amount: settled_amount.map(|amount| money(order.currency, amount)),
     }))
 }
 

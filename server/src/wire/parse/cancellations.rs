@@ -33,7 +33,7 @@ pub(crate) fn request_cancellation(
     let note = note(v, request.note);
     let evidence = evidence(v, request.evidence);
     let on_behalf_of = on_behalf_of(v, request.on_behalf_of, identity_key);
-    let quote = optional_quote(v, &request.quote);
+    let quote = optional_quote(v, &request.quote, identity_key);
     let (reason, paths, on_ineligible_units) = terms?;
     Some(RequestCancellation {
         selection: selection?,
@@ -152,11 +152,11 @@ fn evidence(v: &mut Violations, evidence: Vec<String>) -> Option<Vec<String>> {
     }))
 }
 
-fn optional_quote(v: &mut Violations, text: &str) -> Option<Option<BoundQuote>> {
+fn optional_quote(v: &mut Violations, text: &str, identity_key: &[u8; 32]) -> Option<Option<BoundQuote>> {
     if text.is_empty() {
         return Some(None);
     }
-    let quote = (text.len() <= QUOTE_CHARS_MAX).then(|| quote::read(text)).flatten();
+    let quote = (text.len() <= QUOTE_CHARS_MAX).then(|| quote::read(text, identity_key)).flatten();
     if quote.is_none() {
         v.add("quote", "is no quote that Belay gave out; it must be given back as it is");
     }

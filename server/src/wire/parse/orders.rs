@@ -2,7 +2,7 @@
 
 use belay_domain::commands::{CreateOrder, NewLine, NewShipment, RecordPayment};
 use belay_domain::context::StoreFacts;
-use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, WarehouseId};
+use belay_domain::ids::{BuyerId, CarrierId, ChildKind, ExternalId, OrderId, SellerId, Sku, WarehouseId};
 use belay_domain::money::{AMOUNT_MINOR_MAX, Money};
 use belay_domain::order::{Buyer, Destination, IdentityHash, LINE_QUANTITY_MAX, LINES_MAX, SHIPMENTS_MAX};
 use belay_domain::payment::PaymentFact;
@@ -10,7 +10,7 @@ use belay_proto::v1 as pb;
 
 use super::bounds::{EMAIL_CHARS_MAX, PLACE_CHARS_MAX, TITLE_CHARS_MAX, USERNAME_CHARS_MAX};
 use super::{
-    Violations, all, amount, amount_or_zero, code, country, distinct, given_money, id, optional_id, positive,
+    Violations, all, amount, amount_or_zero, child_of, code, country, distinct, given_money, id, optional_id, positive,
     specified, text, time,
 };
 use crate::wire::identity;
@@ -155,7 +155,11 @@ fn required<T>(v: &mut Violations, field: &str, value: Option<T>) -> Option<T> {
 
 /// Everything of the request but its store_id, request_id and order_id. The currency of its amount, if it has one, is
 /// [`Violations::currency`].
-pub(crate) fn record_payment(v: &mut Violations, request: pb::RecordPaymentRequest) -> Option<RecordPayment> {
+pub(crate) fn record_payment(
+    v: &mut Violations,
+    request: pb::RecordPaymentRequest,
+    order: Option<&OrderId>,
+) -> Option<RecordPayment> {
     let provider_payment_id = id(v, "provider_payment_id", request.provider_payment_id, ExternalId::parse);
     let provider_event_id = id(v, "provider_event_id", request.provider_event_id, ExternalId::parse);
     let fact: Option<PaymentFact> = specified(v, "fact", request.fact);
@@ -166,12 +170,22 @@ pub(crate) fn record_payment(v: &mut Violations, request: pb::RecordPaymentReque
         (None, None) => None,
     };
     let method = code(v, "method", request.method);
+    let movement = optional_id(v, "movement_id", request.movement_id, ExternalId::parse);
+    if fact.is_some_and(|fact| fact != PaymentFact::RefundedOutside) && !request.refund_id.is_empty() {
+        v.add("refund_id", "must be given for REFUNDED_OUTSIDE only");
+    }
+    let refund = match request.refund_id.as_str() {
+        "" => Some(None),
+        _ => child_of(v, "refund_id", &request.refund_id, ChildKind::Refund, order).map(Some),
+    };
     let occurred_time = time(v, "occurred_time", request.occurred_time);
     Some(RecordPayment {
         provider_payment_id: provider_payment_id?,
         provider_event_id: provider_event_id?,
         fact: fact?,
         amount: amount?,
+        movement: movement?,
+        refund: refund?,
         method: method?,
         occurred_time: occurred_time?,
     })
@@ -183,15 +197,21 @@ fn fact_amount(v: &mut Violations, fact: PaymentFact, amount: Option<pb::Money>)
         (
             PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::RefundedOutside | PaymentFact::Chargeback,
             money,
-        ) => match super::money(v, "amount", money) {
-            Some(Money { minor_units: 0, .. }) => {
-                v.add("amount.minor_units", "must be greater than zero");
-                None
+        )
+        | (PaymentFact::Voided | PaymentFact::ChargebackReversed, money @ Some(_)) => {
+            match super::money(v, "amount", money) {
+                Some(Money { minor_units: 0, .. }) => {
+                    v.add("amount.minor_units", "must be greater than zero");
+                    None
+                }
+                amount => amount.map(Some),
             }
-            amount => amount.map(Some),
-        },
-        (PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided, None) => Some(None),
-        (PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided, Some(_)) => {
+        }
+        (
+            PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided | PaymentFact::ChargebackReversed,
+            None,
+        ) => Some(None),
+        (PaymentFact::Attempted | PaymentFact::Declined, Some(_)) => {
             v.add("amount", format!("must not be given for {fact}"));
             None
         }

@@ -2,6 +2,7 @@
 
 use belay_domain::commands::RefundResult;
 use belay_domain::ids::{ExternalId, WorkerId};
+use belay_domain::money::Money;
 use belay_proto::v1 as pb;
 use jiff::SignedDuration;
 
@@ -49,9 +50,18 @@ pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResul
         v.add("amount", "must be given for SETTLED only");
     }
     let amount = match request.amount {
-        Some(amount) => given_money(v, "amount", &amount).map(Some),
+        Some(amount) => match given_money(v, "amount", &amount) {
+            Some(Money { minor_units: 0, .. }) => {
+                v.add("amount.minor_units", "must be greater than zero: report FAILED where nothing was paid");
+                None
+            }
+            amount => amount.map(Some),
+        },
         None => Some(None),
     };
+    if result.is_some_and(|result| result != pb::RefundResult::Failed) && !request.failure_code.is_empty() {
+        v.add("failure_code", "must be given for FAILED only");
+    }
     let code = ascii_text(v, "failure_code", request.failure_code, FAILURE_CODE_CHARS_MAX);
     let provider_refund_id = optional_id(v, "provider_refund_id", request.provider_refund_id, ExternalId::parse);
     let occurred_time = time(v, "occurred_time", request.occurred_time);

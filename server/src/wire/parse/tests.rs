@@ -279,17 +279,23 @@ fn a_payment_fact_has_an_amount_where_money_moves_and_nowhere_else() {
             method: "CREDIT_CARD".to_owned(),
             ..pb::RecordPaymentRequest::default()
         };
-        parse(|v| orders::record_payment(v, request))
+        parse(|v| orders::record_payment(v, request, None))
     };
     for fact in PaymentFact::ALL {
-        let carries = matches!(
-            fact,
-            PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::RefundedOutside | PaymentFact::Chargeback
-        );
+        // Whether it may be read with an amount, and without one.
+        let expected = match fact {
+            PaymentFact::Authorized
+            | PaymentFact::Captured
+            | PaymentFact::RefundedOutside
+            | PaymentFact::Chargeback => (true, false),
+            PaymentFact::Attempted | PaymentFact::Declined => (false, true),
+            PaymentFact::Voided | PaymentFact::ChargebackReversed => (true, true),
+        };
         let (with, without) = (read(fact.number(), euro(5)), read(fact.number(), None));
-        assert_eq!((with.is_ok(), without.is_ok()), (carries, !carries), "{fact}");
-        let refused = fields(if carries { without } else { with });
-        assert_eq!(refused, ["amount"], "{fact}");
+        assert_eq!((with.is_ok(), without.is_ok()), expected, "{fact}");
+        for refused in [with, without].into_iter().filter(Result::is_err) {
+            assert_eq!(fields(refused), ["amount"], "{fact}");
+        }
     }
     assert_eq!(fields(read(PaymentFact::Captured.number(), euro(0))), ["amount.minor_units"]);
     assert_eq!(fields(read(0, None)), ["fact"]);
@@ -305,7 +311,32 @@ fn every_violation_of_a_payment_is_told() {
         ..pb::RecordPaymentRequest::default()
     };
     let expected = ["provider_payment_id", "provider_event_id", "fact", "method", "occurred_time"];
-    assert_eq!(fields(parse(|v| orders::record_payment(v, request))), expected);
+    assert_eq!(fields(parse(|v| orders::record_payment(v, request, None))), expected);
+}
+
+#[test]
+fn a_payment_fact_names_a_refund_of_this_order_where_money_went_back_outside() {
+    let read = |fact: PaymentFact, refund_id: &str| {
+        let request = pb::RecordPaymentRequest {
+            provider_payment_id: "p".to_owned(),
+            provider_event_id: "e".to_owned(),
+            fact: fact.number(),
+            amount: euro(5),
+            movement_id: "re_1".to_owned(),
+            refund_id: refund_id.to_owned(),
+            ..pb::RecordPaymentRequest::default()
+        };
+        let order = OrderId::parse("A-1").unwrap();
+        parse(|v| orders::record_payment(v, request, Some(&order)))
+    };
+    assert_eq!(read(PaymentFact::RefundedOutside, "A-1:r7").unwrap().refund, Some(7));
+    for (fact, refund_id) in [
+        (PaymentFact::Chargeback, "A-1:r7"),
+        (PaymentFact::RefundedOutside, "A-2:r7"),
+        (PaymentFact::RefundedOutside, "A-1:p7"),
+    ] {
+        assert_eq!(fields(read(fact, refund_id)), ["refund_id"], "{fact} {refund_id}");
+    }
 }
 
 #[test]

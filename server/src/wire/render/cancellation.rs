@@ -7,6 +7,7 @@ use belay_domain::cancellation::{
 use belay_domain::commands::PreviewedGate;
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{ChildKind, OrderId};
+use belay_domain::money::Amounts;
 use belay_domain::order::{Order, PAYMENT_EXPIRED};
 use belay_domain::policy::{GateSpec, OnTimeout, Wait};
 use belay_domain::shipment::Stage;
@@ -15,9 +16,11 @@ use belay_proto::v1::gate_preview::RespondWithin;
 
 use crate::wire::Wire;
 use crate::wire::enums::numbers;
-use crate::wire::values::{count, deductions, duration, line_quantities, line_quantity, refund_amount, time};
+use crate::wire::values::{count, deductions, duration, line_quantities, line_quantity, money, refund_amount, time};
 
 pub(crate) fn cancellation(order: &Order, store: &StoreFacts, cancellation: &Cancellation) -> pb::Cancellation {
+    let promise = order.promise(cancellation);
+    let mut refund_left = promise.refund;
     let refunds = || order.refunds.iter().filter(|refund| refund.cancellation == Some(cancellation.number));
     pb::Cancellation {
         cancellation_id: ChildKind::Cancellation.id(&order.id, cancellation.number),
@@ -33,8 +36,9 @@ pub(crate) fn cancellation(order: &Order, store: &StoreFacts, cancellation: &Can
         effects: numbers(&cancellation.effects),
         requester: Some(actor(&cancellation.requester)),
         submitted_by: Some(actor(&cancellation.submitted_by)),
-        parts: cancellation.parts.iter().map(|each| part(order, store, cancellation, each)).collect(),
-        expected_refund: Some(refund_amount(order.currency, cancellation.expected_refund())),
+        parts: cancellation.parts.iter().map(|each| part(order, store, cancellation, each, &mut refund_left)).collect(),
+        expected_refund: Some(refund_amount(order.currency, promise.refund)),
+        expected_release: Some(money(order.currency, promise.release)),
         refund_ids: refunds().map(|refund| ChildKind::Refund.id(&order.id, refund.number)).collect(),
         refund_due_by: refunds().map(|refund| refund.due_by).max().map(time),
         policy_version: count(cancellation.policy_version),
@@ -62,7 +66,8 @@ pub(crate) fn actor(actor: &Actor) -> pb::Actor {
     pb::Actor { role: actor.role.number(), id: actor.id.clone() }
 }
 
-fn part(order: &Order, store: &StoreFacts, of: &Cancellation, part: &Part) -> pb::Part {
+/// `refund_left` is what of the cancellation's refund no earlier part stands for.
+fn part(order: &Order, store: &StoreFacts, of: &Cancellation, part: &Part, refund_left: &mut Amounts) -> pb::Part {
     let policy = store.policies.version(of.policy_version);
     let has_no_label = part.label == Some(LabelState::UnavailableInRegion);
     let instructions = policy.filter(|_| has_no_label).map(|policy| policy.returns.without_label.clone());
@@ -74,7 +79,8 @@ fn part(order: &Order, store: &StoreFacts, of: &Cancellation, part: &Part) -> pb
         refused_reason: part.refused_reason.clone().unwrap_or_default(),
         contents: line_quantities(&order.id, &part.units),
         gates: part.gates.iter().map(|each| gate(&order.id, each)).collect(),
-        expected_refund: Some(refund_amount(order.currency, part.refund)),
+        expected_refund: Some(refund_amount(order.currency, refund_left.take(part.refund.total()))),
+        credit: Some(refund_amount(order.currency, part.refund)),
         next_actions: numbers(&part.next_actions),
         deductions: Some(deductions(order.currency, part.deductions)),
         label: part.label.map_or(0, Wire::number),

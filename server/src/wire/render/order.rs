@@ -7,7 +7,7 @@ use belay_domain::ids::ChildKind;
 use belay_domain::incident::Incident;
 use belay_domain::order::{Line, Order};
 use belay_domain::payment::Payment;
-use belay_domain::refund::{Refund, RefundKind, RefundState};
+use belay_domain::refund::{Refund, RefundState};
 use belay_domain::scope::Scope;
 use belay_domain::units::UnitSet;
 use belay_proto::v1 as pb;
@@ -62,6 +62,7 @@ pub(crate) fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Or
         pay_by: Some(time(order.pay_by)),
         paid_time: order.paid_time.map(time),
         verifying_until: order.verified_at.map(time),
+        payment_lapse_time: order.lapse_time.map(time),
     }
 }
 
@@ -112,17 +113,9 @@ fn totals(order: &Order) -> pb::OrderTotals {
         shipping: in_currency(order.shipping),
         total: in_currency(order.total().total()),
         due: in_currency(order.amount_due()),
-        captured: in_currency(order.payments.iter().map(|payment| payment.captured).sum()),
-        refunded: in_currency(order.payments.iter().map(|payment| gone_back(order, payment)).sum()),
+        captured: in_currency(order.payments.iter().map(|payment| payment.balance.captured).sum()),
+        refunded: in_currency(order.payments.iter().map(|payment| order.gone_back(payment)).sum()),
     }
-}
-
-/// What has gone back of a payment. A void moves no money.
-fn gone_back(order: &Order, payment: &Payment) -> i64 {
-    let settled = order.refunds.iter().filter(|refund| {
-        refund.payment == payment.number && refund.kind == RefundKind::Refund && refund.state == RefundState::Settled
-    });
-    payment.returned_outside + settled.map(|refund| refund.amounts.total()).sum::<i64>()
 }
 
 fn payment(order: &Order, payment: &Payment) -> pb::Payment {
@@ -130,12 +123,16 @@ fn payment(order: &Order, payment: &Payment) -> pb::Payment {
         payment_id: ChildKind::Payment.id(&order.id, payment.number),
         provider_payment_id: payment.provider_payment_id.to_string(),
         method: payment.method.clone(),
-        state: payment.state.number(),
-        authorized: Some(money(order.currency, payment.authorized)),
-        captured: Some(money(order.currency, payment.captured)),
-        refunded: Some(money(order.currency, gone_back(order, payment))),
+        state: payment.balance.state.number(),
+        authorized: Some(money(order.currency, payment.balance.authorized)),
+        captured: Some(money(order.currency, payment.balance.captured)),
+        refunded: Some(money(order.currency, order.gone_back(payment))),
         create_time: Some(time(payment.create_time)),
         update_time: Some(time(payment.update_time)),
+        still_authorized: Some(money(order.currency, payment.balance.held)),
+        unconfirmed: Some(money(order.currency, payment.balance.unconfirmed)),
+        refunded_outside: Some(money(order.currency, payment.balance.returned_outside)),
+        disputed: Some(money(order.currency, payment.balance.disputed)),
     }
 }
 
@@ -162,6 +159,7 @@ pub(crate) fn refund(order: &Order, refund: &Refund) -> pb::Refund {
         ask_provider_first: refund.state == RefundState::Unknown,
         overdue: refund.overdue,
         retry_of_id: refund.retry_of.map(|number| ChildKind::Refund.id(&order.id, number)).unwrap_or_default(),
+        settled_amount: refund.settled_amount.map(|amount| money(order.currency, amount)),
     }
 }
 
@@ -183,9 +181,10 @@ pub(crate) fn incident(order: &Order, incident: &Incident) -> pb::Incident {
     }
 }
 
-/// What an incident is about: a shipment, a refund, or else the order.
+/// What an incident is about: a shipment, a refund, a payment, or else the order.
 pub(crate) fn subject_id(order: &Order, incident: &Incident) -> String {
     let shipment = incident.shipment.map(|number| ChildKind::Shipment.id(&order.id, number));
     let refund = incident.refund.map(|number| ChildKind::Refund.id(&order.id, number));
-    shipment.or(refund).unwrap_or_else(|| order.id.to_string())
+    let payment = incident.payment.map(|number| ChildKind::Payment.id(&order.id, number));
+    shipment.or(refund).or(payment).unwrap_or_else(|| order.id.to_string())
 }

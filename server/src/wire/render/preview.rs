@@ -14,7 +14,7 @@ use crate::wire::Wire;
 use crate::wire::enums::numbers;
 use crate::wire::quote;
 use crate::wire::refusals::{About, refusals};
-use crate::wire::values::{count, deductions, etag, line_quantities, refund_amount, time};
+use crate::wire::values::{count, deductions, etag, line_quantities, money, refund_amount, time};
 
 /// `now` is the moment for which the preview holds.
 pub(crate) fn preview(
@@ -23,6 +23,7 @@ pub(crate) fn preview(
     preview: &Preview,
     store: &StoreFacts,
     now: Timestamp,
+    identity_key: &[u8; 32],
 ) -> pb::PreviewCancellationResponse {
     let policy = store.policies.version(preview.policy_version);
     let reason = request.reason.as_deref().and_then(|code| policy?.reason(code));
@@ -44,6 +45,7 @@ pub(crate) fn preview(
             })
             .collect(),
         expected_refund: allowed.then(|| refund_amount(order.currency, preview.refund)),
+        expected_release: allowed.then(|| money(order.currency, preview.release)),
         refund_due: due(&gates).filter(|_| allowed),
         note_required: reason.is_some_and(|reason| reason.note_required),
         evidence_required: reason.is_some_and(|reason| reason.evidence_required),
@@ -53,7 +55,7 @@ pub(crate) fn preview(
         order_etag: etag(order.version),
         decide_time: Some(time(now)),
         next_actions: numbers(&preview.next_actions),
-        quote: preview.quote.as_ref().map(quote::write).unwrap_or_default(),
+        quote: preview.quote.as_ref().map(|quote| quote::write(quote, identity_key)).unwrap_or_default(),
         quote_valid_until: preview.quote.as_ref().map(|quote| time(quote.valid_until)),
     }
 }
@@ -98,10 +100,11 @@ fn path_option(order: &Order, path: &PreviewedPath, chosen: bool, due: Option<pb
         ..pb::PathOption::default()
     };
     match &path.verdict {
-        PreviewedVerdict::Allowed { gates, refund, label, without_label, available_until } => pb::PathOption {
+        PreviewedVerdict::Allowed { gates, refund, credit, label, without_label, available_until } => pb::PathOption {
             allowed: true,
             gates: gates.iter().map(gate_preview).collect(),
             expected_refund: Some(refund_amount(order.currency, refund.amounts)),
+            credit: Some(refund_amount(order.currency, *credit)),
             refund_due: due,
             deductions: Some(deductions(order.currency, refund.deductions)),
             label: label.map_or(0, Wire::number),

@@ -265,7 +265,7 @@ fn payment(order: OrderNumber) -> v1::RecordPaymentRequest {
         fact: v1::PaymentFact::Captured.into(),
         amount: money(total),
         method: "CREDIT_CARD".to_owned(),
-        occurred_time: None,
+        ..Default::default()
     }
 }
 

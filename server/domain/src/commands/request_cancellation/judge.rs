@@ -50,8 +50,6 @@ pub(in super::super) struct Allowed {
     pub(in super::super) plan: RefundPlan,
     pub(in super::super) refund: PartRefund,
     pub(in super::super) label: Option<LabelState>,
-    /// When time alone turns it into a no.
-    pub(in super::super) available_until: Option<Timestamp>,
 }
 
 /// Asks for each path in turn until one is allowed.
@@ -61,30 +59,14 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
     for path in wish.paths {
         let question = question(draft, wish, shipment, &judgement.portion.units, *path);
         let answer = policy.answer(&question);
-        let turns_at = policy.turns_in(&question).and_then(|wait| wish.asked_at.checked_add(wait).ok());
-        judgement.asked.push(Asked {
-            shipment: shipment.number,
-            units: judgement.portion.units.clone(),
-            question,
-            rule: answer.rule.clone(),
-            answer: answer.verdict.clone(),
-        });
-        match answer.verdict {
+        let rule = answer.rule.clone();
+        match answer.verdict.clone() {
             Verdict::Allow { gates, refund: plan } => {
                 let (units, reason) = (&judgement.portion.units, wish.reason.unwrap_or_default());
                 let label = label(draft, shipment, *path);
                 let claim = Claim { shipment, units, path: *path, reason, plan, label, receipt: None };
                 let refund = refund_of(draft, policy, &claim);
-                judgement.allowed = Some(Allowed {
-                    path: *path,
-                    rule: answer.rule,
-                    gates,
-                    plan,
-                    refund,
-                    label,
-                    available_until: turns_at,
-                });
-                break;
+                judgement.allowed = Some(Allowed { path: *path, rule, gates, plan, refund, label });
             }
             Verdict::Deny { code, next_actions, available_in } => judgement.denied.push(Ineligibility {
                 without_label: without_label(policy, code),
@@ -92,13 +74,29 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
                 shipment: shipment.number,
                 path: *path,
                 code,
-                rule: answer.rule,
+                rule,
                 next_actions,
-                available_from: turns_at.or_else(|| wish.asked_at.checked_add(available_in?).ok()),
+                available_from: turns_at(policy, wish, &question)
+                    .or_else(|| wish.asked_at.checked_add(available_in?).ok()),
             }),
+        }
+        judgement.asked.push(Asked {
+            shipment: shipment.number,
+            units: judgement.portion.units.clone(),
+            question,
+            rule: answer.rule,
+            answer: answer.verdict,
+        });
+        if judgement.allowed.is_some() {
+            break;
         }
     }
     judgement
+}
+
+/// When time alone turns the answer to this question.
+pub(super) fn turns_at(policy: &Policy, wish: &Wish<'_>, question: &Question) -> Option<Timestamp> {
+    policy.turns_in(question).and_then(|wait| wish.asked_at.checked_add(wait).ok())
 }
 
 fn without_label(policy: &Policy, code: DenyCode) -> Option<String> {

@@ -23,8 +23,10 @@ pub struct Preview {
     pub paths: Vec<PreviewedPath>,
     /// What stands against the request as a whole, in order of precedence; empty where it would be accepted.
     pub refusals: Vec<Rejection>,
-    /// What would come back, for the first path allowed of each portion.
+    /// What would go back of captured money, for the first path allowed of each portion.
     pub refund: Amounts,
+    /// What would be released of authorisations.
+    pub release: i64,
     /// When a refund created now would have to be there.
     pub refund_due_by: Timestamp,
     /// It would count against the seller's quality.
@@ -49,7 +51,10 @@ pub struct PreviewedPath {
 pub enum PreviewedVerdict {
     Allowed {
         gates: Vec<PreviewedGate>,
+        /// What would go back of captured money if this path alone were taken.
         refund: PartRefund,
+        /// What the policy would take off the price.
+        credit: Amounts,
         label: Option<LabelState>,
         /// What the buyer is told who gets no label.
         without_label: Option<String>,
@@ -104,6 +109,7 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
         paths: Vec::new(),
         refusals,
         refund: Amounts::ZERO,
+        release: 0,
         refund_due_by: policy.refunds.due_by(draft.now, &draft.order.destination.country_code),
         counted: reason.is_some_and(|reason| reason.counted),
         effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
@@ -114,10 +120,11 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
     for portion in portions {
         preview.paths.extend(all_paths(&draft, policy, &wish, &portion));
         let judgement = judge::judge(&draft, policy, &wish, portion);
-        let refund = judgement.allowed.as_ref().map_or(Amounts::ZERO, |allowed| allowed.refund.amounts);
-        preview.refund = preview.refund + refund;
         judgements.push(judgement);
     }
+    let allowed = judgements.iter().filter_map(|judgement| judgement.allowed.as_ref());
+    let promise = draft.order.promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
+    (preview.refund, preview.release) = (promise.refund, promise.release);
     if !judgements.is_empty() && !judge::goes_ahead(&judgements, request.on_ineligible_units) {
         preview.refusals.push(judge::ineligible(&judgements));
     }
@@ -126,7 +133,10 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
     }
     if preview.refusals.is_empty() && !judgements.is_empty() {
         let valid_until = draft.now.saturating_add(QUOTE_VALIDITY).unwrap_or(Timestamp::MAX);
-        preview.quote = Some(BoundQuote { quote: Quote::of(policy_version, reason, &judgements), valid_until });
+        preview.quote = Some(BoundQuote {
+            quote: Quote::of(&draft.order, requester.role, policy_version, reason, &judgements),
+            valid_until,
+        });
     }
     Ok(preview)
 }
@@ -137,7 +147,10 @@ fn all_paths(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_>, portion: &Port
         let alone = Wish { paths: std::slice::from_ref(path), ..*wish };
         let mut judgement = judge::judge(draft, policy, &alone, portion.clone());
         let (rule, verdict) = match judgement.allowed {
-            Some(allowed) => (allowed.rule.clone(), granted(draft, policy, portion.shipment, allowed)),
+            Some(allowed) => {
+                let available_until = judge::turns_at(policy, &alone, &judgement.asked.pop()?.question);
+                (allowed.rule.clone(), granted(draft, policy, portion.shipment, allowed, available_until))
+            }
             None => {
                 let denied = judgement.denied.pop()?;
                 (denied.rule.clone(), PreviewedVerdict::Denied(denied))
@@ -149,7 +162,13 @@ fn all_paths(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_>, portion: &Port
     Path::ALL.iter().filter_map(one_path).collect()
 }
 
-fn granted(draft: &Draft<'_>, policy: &Policy, shipment: u32, allowed: Allowed) -> PreviewedVerdict {
+fn granted(
+    draft: &Draft<'_>,
+    policy: &Policy,
+    shipment: u32,
+    allowed: Allowed,
+    available_until: Option<Timestamp>,
+) -> PreviewedVerdict {
     let gate = |spec: GateSpec| {
         let respond_by = spec.respond_within.map(|wait| parts::deadline(draft, policy, spec.kind, shipment, wait));
         PreviewedGate { spec, respond_by }
@@ -157,10 +176,11 @@ fn granted(draft: &Draft<'_>, policy: &Policy, shipment: u32, allowed: Allowed) 
     let has_no_label = allowed.label == Some(LabelState::UnavailableInRegion);
     PreviewedVerdict::Allowed {
         gates: allowed.gates.into_iter().map(gate).collect(),
-        refund: allowed.refund,
+        credit: allowed.refund.amounts,
+        refund: PartRefund { amounts: draft.order.promise_of(allowed.refund.amounts).refund, ..allowed.refund },
         label: allowed.label,
         without_label: has_no_label.then(|| policy.returns.without_label.clone()),
-        available_until: allowed.available_until,
+        available_until,
     }
 }
 

@@ -7,8 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::judge::Judgement;
+use crate::actor::Role;
 use crate::cancellation::{Deductions, Path};
+use crate::ids::OrderId;
 use crate::money::Amounts;
+use crate::order::Order;
 use crate::policy::{Effect, GateSpec, Reason};
 use crate::rejection::Rejection;
 use crate::units::UnitSet;
@@ -19,11 +22,18 @@ pub const QUOTE_VALIDITY: SignedDuration = SignedDuration::from_mins(15);
 /// The names and fields are a format that callers keep for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
+    pub order: OrderId,
+    /// Whose cancellation it is: another's may come to the same, and is not what was quoted.
+    pub requester: Role,
     pub policy_version: u32,
     pub reason: Option<String>,
     pub counted: bool,
     pub effects: Vec<Effect>,
     pub parts: Vec<QuotedPart>,
+    /// What goes back of captured money, all parts together.
+    pub refund: Amounts,
+    /// What is released of authorisations.
+    pub release: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +43,8 @@ pub struct QuotedPart {
     pub path: Path,
     pub rule: Option<String>,
     pub gates: Vec<GateSpec>,
-    pub refund: Amounts,
+    /// What the policy takes off the price.
+    pub credit: Amounts,
     pub deductions: Deductions,
 }
 
@@ -46,7 +57,15 @@ pub struct BoundQuote {
 
 impl Quote {
     /// Of the portions that would be cancelled; the others are no part of the bargain.
-    pub(super) fn of(policy_version: u32, reason: Option<&Reason>, judgements: &[Judgement]) -> Self {
+    pub(super) fn of(
+        order: &Order,
+        requester: Role,
+        policy_version: u32,
+        reason: Option<&Reason>,
+        judgements: &[Judgement],
+    ) -> Self {
+        let allowed = judgements.iter().filter_map(|judgement| judgement.allowed.as_ref());
+        let promise = order.promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
         let part = |judgement: &Judgement| {
             let allowed = judgement.allowed.as_ref()?;
             Some(QuotedPart {
@@ -55,16 +74,20 @@ impl Quote {
                 path: allowed.path,
                 rule: allowed.rule.clone(),
                 gates: allowed.gates.clone(),
-                refund: allowed.refund.amounts,
+                credit: allowed.refund.amounts,
                 deductions: allowed.refund.deductions,
             })
         };
         Self {
+            order: order.id.clone(),
+            requester,
             policy_version,
             reason: reason.map(|reason| reason.code.clone()),
             counted: reason.is_some_and(|reason| reason.counted),
             effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
             parts: judgements.iter().filter_map(part).collect(),
+            refund: promise.refund,
+            release: promise.release,
         }
     }
 }

@@ -24,10 +24,16 @@ const DEFAULT_CALENDAR: &str = "default";
 const IMMEDIATE_OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) fn unpaid(node: &Node<'_>, faults: &mut Faults) -> Option<Unpaid> {
-    let object = node.object(&["expire_after", "in_flight_grace"], faults)?;
+    let object = node.object(&["expire_after", "in_flight_grace", "pay_again_within"], faults)?;
     let expire_after = object.require("expire_after", faults).and_then(|node| node.positive_duration(faults));
     let in_flight_grace = object.get("in_flight_grace").and_then(|node| node.duration(faults));
-    Some(Unpaid { expire_after: expire_after?, in_flight_grace: in_flight_grace.unwrap_or(SignedDuration::ZERO) })
+    let pay_again_within = object.get("pay_again_within").map(|node| node.positive_duration(faults));
+    let expire_after = expire_after?;
+    Some(Unpaid {
+        expire_after,
+        in_flight_grace: in_flight_grace.unwrap_or(SignedDuration::ZERO),
+        pay_again_within: pay_again_within.unwrap_or(Some(expire_after))?,
+    })
 }
 
 pub(super) fn verification(node: &Node<'_>, faults: &mut Faults) -> Option<Verification> {

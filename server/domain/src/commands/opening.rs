@@ -1,0 +1,49 @@
+//! How a cancellation comes onto an order, whoever wishes it.
+
+use super::{Draft, draft};
+use crate::actor::Actor;
+use crate::cancellation::{Cancellation, Fault, PartState};
+use crate::event::EventDetail;
+
+/// A cancellation that the caller hands in, with all that this version of the policy attaches to its reason, and without
+/// parts. `otherwise` is at fault where the policy does not declare the reason.
+pub(super) fn blank(
+    draft: &Draft<'_>,
+    policy_version: u32,
+    requester: Actor,
+    reason: &str,
+    otherwise: Fault,
+) -> Cancellation {
+    let declared = draft.pinned(policy_version).reason(reason);
+    Cancellation {
+        number: 0,
+        reason: reason.to_owned(),
+        fault: declared.map_or(otherwise, |reason| reason.fault),
+        note: None,
+        evidence: Vec::new(),
+        counted: declared.is_some_and(|reason| reason.counted),
+        effects: declared.map_or_else(Vec::new, |reason| reason.effects.clone()),
+        next_actions: declared.map_or_else(Vec::new, |reason| reason.next_actions.clone()),
+        requester,
+        submitted_by: draft.caller.clone(),
+        policy_version,
+        parts: Vec::new(),
+        create_time: draft.now,
+        close_time: None,
+    }
+}
+
+/// Puts a cancellation on the order, under a number of its own that is returned, and tells of it.
+pub(super) fn open(draft: &mut Draft<'_>, cancellation: Cancellation) -> u32 {
+    let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
+    // A part that waits for nobody ends here and now, and its end raises the fence.
+    let will_wait = cancellation.parts.iter().filter(|part| part.state == PartState::Waiting && !part.gates.is_empty());
+    let shipments: Vec<u32> = will_wait.map(|part| part.shipment).collect();
+    draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: cancellation.reason.clone() });
+    let opened = Cancellation { number, create_time: draft.now, close_time: None, ..cancellation };
+    draft.order.cancellations.push(opened);
+    for shipment in shipments {
+        draft.raise_fence(shipment);
+    }
+    number
+}

@@ -1,0 +1,252 @@
+//! Keeps refund rows in line with the money: what is to go back has a row, what is not has none that could still be sent, and
+//! authorisations that nothing is due for are released. Where money and decisions contradict each other, an incident says so.
+
+use super::Draft;
+use super::draft::{About, NewRefund};
+use super::resolve_incident;
+use crate::cancellation::{Cancellation, PartState};
+use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
+use crate::ledger;
+use crate::money::Amounts;
+use crate::order::{Order, PAYMENT_EXPIRED};
+use crate::payment::Payment;
+use crate::refund::{Refund, RefundKind, RefundState};
+
+/// To be called after anything that changes what is due, or what is there. `cancellation` is what changed it, if one did.
+pub(super) fn reconcile(draft: &mut Draft<'_>, cancellation: Option<u32>) {
+    take_back_excess(draft);
+    hold_back(draft);
+    let_go(draft);
+    give_back(draft, cancellation);
+    keep_needed_authorisations(draft);
+    release_others(draft, cancellation);
+    watch(draft);
+}
+
+/// The provider's messages once more, with what is known of Belay's own refunds by now.
+pub(super) fn weigh(draft: &mut Draft<'_>) {
+    let Order { payments, refunds, currency, .. } = &mut draft.order;
+    payments.iter_mut().for_each(|payment| payment.weigh(*currency, refunds));
+}
+
+/// Money that was above what was due and went back outside meanwhile is nobody's decision: its row ends. What may still go back
+/// of it gets a new one.
+fn take_back_excess(draft: &mut Draft<'_>) {
+    let is_kept = |refund: &&Refund| {
+        let is_unsent = matches!(refund.state, RefundState::Due | RefundState::Blocked);
+        refund.kind == RefundKind::Refund && refund.cancellation.is_none() && is_unsent
+    };
+    for (number, amount) in in_turn(&draft.order, is_kept) {
+        let payment = draft.order.refund(number).and_then(|refund| draft.order.payment(refund.payment));
+        let is_short = payment.is_some_and(|payment| draft.order.shortage_of(payment) > 0);
+        if is_short || draft.order.unreturned() < 0 && amount > 0 && !is_decided(&draft.order, number) {
+            draft.move_refund(number, RefundState::Cancelled);
+        }
+    }
+}
+
+/// Money that went back outside must not go back again. A refund of a cancellation was promised, so support decides what
+/// becomes of it.
+fn hold_back(draft: &mut Draft<'_>) {
+    let is_due = |refund: &&Refund| refund.kind == RefundKind::Refund && refund.state == RefundState::Due;
+    for (number, _) in in_turn(&draft.order, is_due) {
+        let payment = draft.order.refund(number).and_then(|refund| draft.order.payment(refund.payment));
+        let is_short = payment.is_some_and(|payment| draft.order.shortage_of(payment) > 0);
+        let exceeds = draft.order.going_back() > draft.order.returnable();
+        if is_short || exceeds && !is_decided(&draft.order, number) {
+            draft.move_refund(number, RefundState::Blocked);
+            draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
+        }
+    }
+}
+
+/// Rows of payments that fall short come first, then the newest.
+fn in_turn(order: &Order, is_meant: impl Fn(&&Refund) -> bool) -> Vec<(u32, i64)> {
+    let mut refunds: Vec<&Refund> = order.refunds.iter().filter(is_meant).collect();
+    let is_covered =
+        |refund: &Refund| order.payment(refund.payment).is_none_or(|payment| order.shortage_of(payment) == 0);
+    refunds.sort_by_key(|refund| (is_covered(refund), std::cmp::Reverse(refund.number)));
+    refunds.into_iter().map(|refund| (refund.number, refund.amounts.total())).collect()
+}
+
+/// Support has said that this refund is to be made although money went back outside.
+fn is_decided(order: &Order, refund: u32) -> bool {
+    order.incidents.iter().any(|incident| {
+        incident.kind == IncidentKind::RefundMismatch
+            && incident.refund == Some(refund)
+            && incident.resolution == Some(Resolution::RefundAnyway)
+    })
+}
+
+/// What was held back because money had gone is due again once the money is there: a dispute was won, or what had gone was this
+/// very refund.
+fn let_go(draft: &mut Draft<'_>) {
+    let is_of_blocked = |incident: &&Incident| {
+        let refund = incident.refund.and_then(|number| draft.order.refund(number));
+        incident.kind == IncidentKind::RefundMismatch
+            && incident.state == IncidentState::Open
+            && refund.is_some_and(|refund| refund.state == RefundState::Blocked)
+    };
+    let held: Vec<u32> = draft.order.incidents.iter().filter(is_of_blocked).map(|incident| incident.number).collect();
+    for number in held {
+        let Some(refund) = draft.order.incident(number).and_then(|incident| incident.refund) else { continue };
+        if resolve_incident::is_owed_whole(&draft.order, refund) {
+            resolve_incident::settle_by_fact(draft, number);
+        }
+    }
+}
+
+/// What is to go back, and whom it is for.
+struct Claim {
+    cancellation: Option<u32>,
+    left: Amounts,
+}
+
+/// Makes the rows for what is to go back: first for the cancellation at hand, by component; then for earlier ones whose price
+/// was not captured when they ended, as excess; the rest is money that was never due.
+fn give_back(draft: &mut Draft<'_>, cancellation: Option<u32>) {
+    let mut owed = draft.order.unreturned();
+    if owed <= 0 {
+        return;
+    }
+    let mut payments = draft.order.payments.clone();
+    // What is cancelled goes back in the order of capture; of money above what is due, the last to come is the first to go.
+    payments.sort_by_key(|payment| (payment.balance.capture_time, payment.number));
+    if cancellation.is_none() {
+        payments.reverse();
+    }
+    let mut left: Vec<(u32, i64)> =
+        payments.iter().map(|payment| (payment.number, draft.order.left_of(payment))).collect();
+    for mut claim in claims(&draft.order, cancellation) {
+        let mut share = owed.min(claim.left.total());
+        owed -= share;
+        for (payment, left) in &mut left {
+            let amount = share.min(*left);
+            if amount <= 0 {
+                continue;
+            }
+            share -= amount;
+            *left -= amount;
+            let amounts = claim.left.take(amount);
+            create(draft, *payment, RefundKind::Refund, amounts, claim.cancellation);
+        }
+        // No payment has it any more.
+        owed += share;
+    }
+}
+
+fn claims(order: &Order, at_hand: Option<u32>) -> Vec<Claim> {
+    let first = order.cancellations.iter().filter(|of| Some(of.number) == at_hand);
+    let others = order.cancellations.iter().filter(|of| Some(of.number) != at_hand);
+    let mut claims: Vec<Claim> = Vec::new();
+    for of in first {
+        claims.push(Claim { cancellation: at_hand, left: uncovered(order, of) });
+    }
+    for of in others {
+        let excess = uncovered(order, of).total();
+        claims.push(Claim { cancellation: Some(of.number), left: Amounts { excess, ..Amounts::ZERO } });
+    }
+    claims.retain(|claim| claim.left.total() > 0);
+    // What comes after an order has closed unpaid came too late for all of it.
+    let closing = order.closing_cancellation().filter(|closing| closing.reason == PAYMENT_EXPIRED);
+    if at_hand.is_none() && closing.is_some() {
+        claims.clear();
+    }
+    let rest = Amounts { excess: i64::MAX, ..Amounts::ZERO };
+    claims.push(Claim { cancellation: closing.map(|closing| closing.number), left: rest });
+    claims
+}
+
+/// What a cancellation took off the price and no row gives back.
+fn uncovered(order: &Order, of: &Cancellation) -> Amounts {
+    let taken = of.parts.iter().filter(|part| part.state == PartState::Cancelled).map(|part| part.refund);
+    let mut credit: Amounts = taken.sum();
+    let is_of = |refund: &&Refund| refund.kind == RefundKind::Refund && refund.cancellation == Some(of.number);
+    for refund in order.refunds.iter().filter(is_of) {
+        let standing = ledger::standing(order, refund);
+        let mut amounts = refund.amounts;
+        let by_component = Amounts { excess: 0, ..amounts.take(standing) };
+        credit = credit - by_component;
+        credit.take(standing - by_component.total());
+    }
+    Amounts {
+        goods: credit.goods.max(0),
+        tax: credit.tax.max(0),
+        shipping: credit.shipping.max(0),
+        excess: credit.excess.max(0),
+    }
+}
+
+fn create(draft: &mut Draft<'_>, payment: u32, kind: RefundKind, amounts: Amounts, cancellation: Option<u32>) {
+    let state = match draft.order.is_contested(cancellation) {
+        true => RefundState::Blocked,
+        false => RefundState::Due,
+    };
+    draft.add_refund(NewRefund { payment, kind, amounts, cancellation, state, retry_of: None });
+}
+
+/// A release that nobody has sent ends where there is nothing to release any more, or where the authorisation is needed after
+/// all.
+fn keep_needed_authorisations(draft: &mut Draft<'_>) {
+    let order = &draft.order;
+    let unneeded: Vec<u32> =
+        order.unneeded_authorisations(order.to_collect()).iter().map(|payment| payment.number).collect();
+    let mut over = Vec::new();
+    for refund in order.refunds.iter().filter(|refund| refund.kind == RefundKind::Void) {
+        let holds = order.payment(refund.payment).is_some_and(|payment| payment.balance.held > 0);
+        let is_over = match refund.state {
+            RefundState::Due | RefundState::Blocked => !holds || !unneeded.contains(&refund.payment),
+            RefundState::Unknown => !holds && refund.lease_until.is_none_or(|until| until <= draft.now),
+            RefundState::Submitted
+            | RefundState::Settled
+            | RefundState::Failed
+            | RefundState::Dropped
+            | RefundState::Cancelled => false,
+        };
+        over.extend(is_over.then_some(refund.number));
+    }
+    over.into_iter().for_each(|number| draft.move_refund(number, RefundState::Cancelled));
+}
+
+fn release_others(draft: &mut Draft<'_>, cancellation: Option<u32>) {
+    let is_standing = |refund: &&Refund| !ledger::is_retried(&draft.order, refund.number);
+    let rows = draft.order.refunds.iter().filter(is_standing).filter(|refund| refund.state != RefundState::Cancelled);
+    let given: Amounts = rows.map(|refund| Amounts { excess: 0, ..refund.amounts }).sum();
+    let mut credit = draft.order.credited() - given;
+    let unneeded = draft.order.unneeded_authorisations(draft.order.to_collect());
+    let unneeded: Vec<Payment> = unneeded.into_iter().cloned().collect();
+    for payment in unneeded.into_iter().filter(|payment| !draft.order.is_being_released(payment)).collect::<Vec<_>>() {
+        let mut amounts = credit.take(payment.balance.held);
+        amounts.excess += payment.balance.held - amounts.total();
+        create(draft, payment.number, RefundKind::Void, amounts, cancellation);
+    }
+}
+
+/// Opens what somebody has to look at, and ends what a later fact has put right.
+fn watch(draft: &mut Draft<'_>) {
+    let order = &draft.order;
+    let mut found = Vec::new();
+    for payment in &order.payments {
+        let number = payment.number;
+        let is_over_refunded = order.gone_back(payment) > payment.balance.captured;
+        found.push((IncidentKind::OverRefunded, About::payment(number), is_over_refunded));
+        let is_doubtful = payment.balance.unconfirmed > 0;
+        found.push((IncidentKind::CaptureMismatch, About::payment(number), is_doubtful));
+    }
+    found.push((IncidentKind::PaymentLapsed, About::default(), order.lapse_time.is_some()));
+    found.push((IncidentKind::GoodsUnpaid, About::default(), leaves_unpaid(order)));
+    for (kind, about, is_so) in found {
+        match (is_so, draft.open_incident_about(kind, about)) {
+            (true, None) => draft.open_incident_unless_decided(kind, about),
+            (false, Some(number)) => resolve_incident::settle_by_fact(draft, number),
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+}
+
+/// Goods are inside and paid by what was secured, and so much of that went back that it does not cover what is due.
+fn leaves_unpaid(order: &Order) -> bool {
+    let is_inside = order.shipments.iter().any(|shipment| shipment.stage.is_before_dispatch());
+    let held: i64 = order.payments.iter().map(|payment| payment.balance.held).sum();
+    is_inside && order.paid_time.is_some() && order.to_collect() > held
+}

@@ -1,0 +1,200 @@
+//! What an order's money comes to: what may go back, what is on its way, and what that means for whoever was promised some.
+//!
+//! Everything here is derived from the order as it stands. `commands/refunds.rs` acts on it.
+
+use crate::cancellation::{Cancellation, CancellationState, PartState};
+use crate::money::Amounts;
+use crate::order::Order;
+use crate::payment::Payment;
+use crate::refund::{Refund, RefundKind, RefundState};
+
+/// What a cancellation gives back: what has been made of it, and what is to come where its waiting parts are cancelled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Promise {
+    /// Captured money that goes back to the buyer.
+    pub refund: Amounts,
+    /// What is released of authorisations, in minor units: money that the buyer's bank keeps free again.
+    pub release: i64,
+}
+
+/// The rows that stand for money: one that was tried again stands for what it paid after all, its retry for the rest.
+fn rows(order: &Order, kind: RefundKind) -> impl Iterator<Item = &Refund> {
+    order.refunds.iter().filter(move |refund| refund.kind == kind)
+}
+
+pub(crate) fn is_retried(order: &Order, number: u32) -> bool {
+    order.refunds.iter().any(|refund| refund.retry_of == Some(number))
+}
+
+/// What a row stands for of captured money, in minor units: what it paid, or what it is to pay. One that failed or was dropped
+/// stands for its amount until somebody decides otherwise; one that is tried again, for nothing more.
+pub(crate) fn standing(order: &Order, refund: &Refund) -> i64 {
+    match refund.state {
+        _ if refund.settled_amount.is_some() => refund.paid(),
+        RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => {
+            refund.amounts.total()
+        }
+        RefundState::Failed | RefundState::Dropped if is_retried(order, refund.number) => 0,
+        RefundState::Failed | RefundState::Dropped => refund.amounts.total(),
+        RefundState::Settled | RefundState::Cancelled => 0,
+    }
+}
+
+/// Paid, sent, or about to be.
+pub(crate) fn is_going(refund: &Refund) -> bool {
+    match refund.state {
+        RefundState::Due | RefundState::Submitted | RefundState::Unknown | RefundState::Settled => true,
+        RefundState::Blocked | RefundState::Failed | RefundState::Dropped | RefundState::Cancelled => refund.paid() > 0,
+    }
+}
+
+impl Order {
+    /// What may go back of the captured money in all, in minor units, rows that stand for it included: what is captured and
+    /// has not gone back outside of Belay, above what is due. Negative where less is there than is due.
+    pub(crate) fn returnable(&self) -> i64 {
+        self.payments.iter().map(Payment::captured_net).sum::<i64>() - self.amount_due()
+    }
+
+    /// What rows have paid or are about to pay.
+    pub(crate) fn going_back(&self) -> i64 {
+        rows(self, RefundKind::Refund).filter(|refund| is_going(refund)).map(|refund| standing(self, refund)).sum()
+    }
+
+    /// What is to go back and no row stands for. Negative where less is there than is due or on its way.
+    pub(crate) fn unreturned(&self) -> i64 {
+        let kept = |refund: &&Refund| refund.state == RefundState::Blocked;
+        let blocked: i64 = rows(self, RefundKind::Refund).filter(kept).map(|refund| standing(self, refund)).sum();
+        let parked: i64 = self.payments.iter().map(|payment| self.parked(payment)).sum();
+        self.returnable() - self.going_back() - blocked - parked
+    }
+
+    /// What failed or dropped rows of a payment stand for, as far as the payment still has it: only a person's decision makes
+    /// money go back that once did not.
+    fn parked(&self, payment: &Payment) -> i64 {
+        let of_payment = || rows(self, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
+        let is_parked =
+            |refund: &&Refund| matches!(refund.state, RefundState::Failed | RefundState::Dropped) && !is_going(refund);
+        let parked: i64 = of_payment().filter(is_parked).map(|refund| standing(self, refund)).sum();
+        let others: i64 = of_payment().filter(|refund| !is_parked(refund)).map(|refund| standing(self, refund)).sum();
+        parked.min(payment.captured_net() - others).max(0)
+    }
+
+    /// What is left of a payment that no row stands for.
+    pub(crate) fn left_of(&self, payment: &Payment) -> i64 {
+        let of_payment = rows(self, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
+        (payment.captured_net() - of_payment.map(|refund| standing(self, refund)).sum::<i64>()).max(0)
+    }
+
+    /// How far a payment falls short of what has gone back of it and is about to.
+    pub(crate) fn shortage_of(&self, payment: &Payment) -> i64 {
+        let of_payment = rows(self, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
+        let going: i64 = of_payment.filter(|refund| is_going(refund)).map(|refund| standing(self, refund)).sum();
+        (going - payment.captured_net()).max(0)
+    }
+
+    /// What is still to be captured, in minor units: what is due less what is captured and stays.
+    pub(crate) fn to_collect(&self) -> i64 {
+        let stays = |refund: &&Refund| is_going(refund) || refund.state == RefundState::Blocked;
+        let back: i64 = rows(self, RefundKind::Refund).filter(stays).map(|refund| standing(self, refund)).sum();
+        let net: i64 = self.payments.iter().map(Payment::captured_net).sum();
+        (self.amount_due() - (net - back)).max(0)
+    }
+
+    /// The authorisations of which nothing is needed where so much is still to be captured: the first ones are kept.
+    pub(crate) fn unneeded_authorisations(&self, to_collect: i64) -> Vec<&Payment> {
+        let mut missing = to_collect;
+        let mut unneeded = Vec::new();
+        for payment in self.payments.iter().filter(|payment| payment.balance.held > 0) {
+            if missing <= 0 {
+                unneeded.push(payment);
+            }
+            missing -= payment.balance.held;
+        }
+        unneeded
+    }
+
+    /// What has gone to the buyer, in minor units: settled refunds, and what was refunded or charged back outside of Belay.
+    pub fn gone_back(&self, payment: &Payment) -> i64 {
+        let of_payment = self.refunds.iter().filter(|refund| refund.payment == payment.number);
+        let paid: i64 = of_payment.map(Refund::paid).sum();
+        payment.balance.returned_outside + payment.balance.disputed + paid
+    }
+
+    /// What a cancellation is to give back in all.
+    pub fn promise(&self, cancellation: &Cancellation) -> Promise {
+        let credit = |state: PartState| -> Amounts {
+            cancellation.parts.iter().filter(|part| part.state == state).map(|part| part.refund).sum()
+        };
+        let made: Amounts = rows(self, RefundKind::Refund)
+            .filter(|refund| refund.cancellation == Some(cancellation.number))
+            .filter_map(|refund| self.made(refund))
+            .sum();
+        let is_release = |refund: &&Refund| {
+            refund.cancellation == Some(cancellation.number)
+                && refund.state.counts()
+                && !is_retried(self, refund.number)
+        };
+        let released: i64 = rows(self, RefundKind::Void).filter(is_release).map(|refund| refund.amounts.total()).sum();
+        let (waiting, taken) = (credit(PartState::Waiting), credit(PartState::Cancelled));
+        let unmade = (taken.total() - made.total()).max(0);
+        // What was cancelled and not captured comes back where it is captured, and nothing says that it is.
+        let open = match cancellation.state() {
+            CancellationState::Pending => unmade + waiting.total(),
+            CancellationState::Completed | CancellationState::Rejected | CancellationState::Withdrawn => unmade,
+        };
+        let to_come = self.to_come(waiting.total()).min(open);
+        let mut from = waiting + taken - Amounts { excess: 0, ..made };
+        let promise = self.release_of(waiting.total());
+        Promise { refund: made + from.take(to_come), release: released + promise }
+    }
+
+    /// What cancelling units would give back that take so much off the price.
+    pub fn promise_of(&self, credit: Amounts) -> Promise {
+        let mut from = credit;
+        let refund = from.take(self.to_come(credit.total()).min(credit.total()));
+        Promise { refund, release: self.release_of(credit.total()) }
+    }
+
+    /// What a row is worth to whom it was promised.
+    fn made(&self, refund: &Refund) -> Option<Amounts> {
+        match refund.state {
+            // By component as it was asked; what was paid above it is excess.
+            _ if refund.settled_amount.is_some() => {
+                let mut asked = refund.amounts;
+                let mut paid = asked.take(refund.paid());
+                paid.excess += refund.paid() - paid.total();
+                Some(paid)
+            }
+            RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => {
+                Some(refund.amounts)
+            }
+            // Somebody has to decide what becomes of it.
+            RefundState::Failed => (!is_retried(self, refund.number)).then_some(refund.amounts),
+            RefundState::Settled | RefundState::Dropped | RefundState::Cancelled => None,
+        }
+    }
+
+    /// What would go back, beyond what rows stand for, if so much more came off the price.
+    fn to_come(&self, credit: i64) -> i64 {
+        let left: i64 = self.payments.iter().map(|payment| self.left_of(payment)).sum();
+        (self.unreturned() + credit).min(left).max(0)
+    }
+
+    /// What would be released, beyond what is being released, if so much more came off the price.
+    fn release_of(&self, credit: i64) -> i64 {
+        if credit == 0 {
+            return 0;
+        }
+        let to_collect = self.to_collect() - credit;
+        let unneeded = self.unneeded_authorisations(to_collect).into_iter();
+        unneeded.filter(|payment| !self.is_being_released(payment)).map(|payment| payment.balance.held).sum()
+    }
+
+    /// A release that is not over stands for all that the payment holds; one that failed or was dropped, until a person decides.
+    pub(crate) fn is_being_released(&self, payment: &Payment) -> bool {
+        rows(self, RefundKind::Void).any(|refund| {
+            let is_over = matches!(refund.state, RefundState::Settled | RefundState::Cancelled);
+            refund.payment == payment.number && !is_over && !is_retried(self, refund.number)
+        })
+    }
+}
