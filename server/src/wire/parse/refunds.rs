@@ -6,7 +6,7 @@ use belay_proto::v1 as pb;
 use jiff::SignedDuration;
 
 use super::bounds::{CLAIM_DEFAULT, CLAIM_MAX, FAILURE_CODE_CHARS_MAX, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
-use super::{Violations, ascii_text, duration, given_money, id, optional_id, positive_or, time};
+use super::{Violations, ascii_text, duration, id, optional_id, positive_or, time, told_money};
 
 /// Who claims, how many and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResul
         v.add("amount", "must be given for SETTLED only");
     }
     let amount = match request.amount {
-        Some(amount) => given_money(v, "amount", &amount).map(Some),
+        Some(amount) => told_money(v, "amount", &amount).map(Some),
         None => Some(None),
     };
     let code = ascii_text(v, "failure_code", request.failure_code, FAILURE_CODE_CHARS_MAX);
