@@ -24,6 +24,7 @@ mod pairs;
 mod previews;
 mod proxies;
 mod races;
+mod readme;
 mod refunds;
 mod replay;
 mod s000_independent_site;
