@@ -43,6 +43,12 @@ macro_rules! error_reasons {
 }
 
 error_reasons! {
+    /// The server has no such method: it is older than the client.
+    MethodUnknown,
+    /// The message is compressed with something else than gzip. This client does not compress.
+    EncodingUnsupported,
+    /// The health service or the reflection service knows no such name. No call of this client asks them.
+    NameUnknown,
     /// A field is missing, malformed, out of its range or unspecified.
     /// [`field_violations`](crate::Error::field_violations) lists every one.
     InvalidField,

@@ -4,11 +4,12 @@
 #
 # Debian's stable releases carry MariaDB only; the unstable suite has MySQL. Its programs are newer than the system's
 # libc, so they come with all of their libraries and run under the loader that came with them.
-# shellcheck disable=SC2016 # $(…) and $p in single quotes are for apt and for the wrappers to expand
+# shellcheck disable=SC2016 # $(…) and $p in single quotes are for the wrappers to expand
 set -euo pipefail
 
 cache=${1:?usage: mysql-fetch.sh CACHE}
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+# shellcheck source=server/dev/debian.sh
+. "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 programs=(usr/sbin/mysqld usr/bin/mysql usr/bin/mysqladmin usr/bin/mysqldump usr/bin/mysqlbinlog)
 
 say() { printf 'mysql.sh: %s\n' "$*" >&2; }
@@ -17,51 +18,10 @@ unobtainable() {
   missing "$1. Set BELAY_DATABASE_URL to a MySQL 8.4 or newer, or try it on MariaDB: apt-get install -y mariadb-server-core && export BELAY_ALLOW_MARIADB=1"
 }
 
-# The machine's own mirrors: first those whose package lists say Debian, then, as a new machine has no lists yet, all
-# that are configured. A mirror of something else is told apart by the signature: Debian's keys do not verify it.
-mirrors() {
-  local info
-  for info in --release-info --no-release-info; do
-    apt-get indextargets "$info" --format '$(CREATED_BY)|$(RELEASE)|$(ORIGIN)|$(REPO_URI)'
-  done | awk -F'|' '$1 == "Packages" && $2 !~ /security|updates|backports/ && ($3 == "Debian" || $3 ~ /^[$]/) && !seen[$4]++ { print $4 }'
-}
-
-# apt with its own sources, lists and (empty) package status: it resolves the whole tree down to libc, verifies the
-# signatures, and leaves the system's state alone. Proxies and credentials of the system's configuration stay valid.
+# With an empty package status apt resolves the whole tree down to libc.
 download() {
-  local mirror=$1 state=$tmp/apt apt
-  rm -rf "$state"
-  mkdir -p "$state/lists/partial" "$state/archives/partial"
-  : >"$state/status"
-  echo "deb [arch=$arch target=Packages signed-by=$keyring] $mirror unstable main" >"$state/sources.list"
-  cat >"$state/apt.conf" <<CONF
-#clear APT::Default-Release;
-#clear APT::Update;
-#clear APT::Install;
-#clear AptCli::Hooks;
-Dir::State "$state";
-Dir::State::lists "$state/lists";
-Dir::State::status "$state/status";
-Dir::Cache "$state";
-Dir::Cache::archives "$state/archives";
-Dir::Cache::pkgcache "";
-Dir::Cache::srcpkgcache "";
-Dir::Log "$state";
-Dir::Etc::sourcelist "$state/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::Etc::preferences "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-Acquire::Languages "none";
-Acquire::Retries "3";
-Acquire::AllowInsecureRepositories "false";
-APT::Get::AllowUnauthenticated "false";
-APT::Install-Recommends "false";
-CONF
-  # Root's apt downloads as the user _apt, which may not look into the cache folder.
-  ((EUID)) || echo 'APT::Sandbox::User "root";' >>"$state/apt.conf"
-  apt=(apt-get -c "$state/apt.conf" -qy)
-  "${apt[@]}" update >>"$tmp/log" 2>&1 &&
-    "${apt[@]}" --download-only install mysql-server-core mysql-client-core >>"$tmp/log" 2>&1
+  : >"$tmp/status"
+  debian_download "$tmp/apt" "$1" unstable "$tmp/status" "$tmp/log" mysql-server-core mysql-client-core
 }
 
 # What the given programs and plugins load, one library a line (below $all).
@@ -117,9 +77,9 @@ unpack() {
 for need in apt-get dpkg; do
   command -v "$need" >/dev/null || unobtainable "no mysqld on PATH, and this machine has no $need to fetch one with"
 done
-[[ -r $keyring ]] || missing "the Debian archive cannot be verified without its keys. Install them: apt-get install -y debian-archive-keyring"
+[[ -r $debian_keyring ]] || missing "the Debian archive cannot be verified without its keys. Install them: apt-get install -y debian-archive-keyring"
 arch=$(dpkg --print-architecture)
-found=$(mirrors)
+found=$(debian_mirrors)
 [[ -n $found ]] || unobtainable "no mysqld on PATH, and apt has no Debian mirror configured to fetch one from"
 
 rm -rf "$cache"/.fetch.* # left by a run that was killed; with the lock held nobody else uses one

@@ -22,7 +22,11 @@ RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 
 step "database"
 GRPCURL=$("$here/tools.sh" grpcurl)
-export GRPCURL
+# The proxies that Belay is tried behind.
+NGINX=$("$here/tools.sh" nginx)
+HAPROXY=$("$here/tools.sh" haproxy)
+ENVOY=$("$here/tools.sh" envoy)
+export GRPCURL NGINX HAPROXY ENVOY
 scratch=$(mktemp -d)
 stop_database() {
     "$here/mysql.sh" stop "$scratch" >&2 || true

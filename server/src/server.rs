@@ -91,7 +91,7 @@ impl Server {
             }
         };
         let routes = rpc::routes(app.clone(), &settings.authentication)
-            .add_service(health_service)
+            .add_service(health_service.accept_compressed(rpc::edge::COMPRESSION))
             .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)
             // Older tools ask this one.
             .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1alpha()?);
@@ -102,8 +102,8 @@ impl Server {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
             .http2_max_local_error_reset_streams(Some(PENDING_RESETS_MAX))
-            // Outermost: what is too large is refused before anything reads it.
-            .layer(rpc::limits::layer())
+            // Outermost: what is no call, or too large, is refused before anything reads it.
+            .layer(rpc::edge::layer())
             .add_routes(routes);
 
         // Nagle's algorithm would hold back small replies.

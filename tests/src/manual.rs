@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use prost::Message;
+use prost_types::field_descriptor_proto::Label;
 use prost_types::method_options::IdempotencyLevel;
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use tonic::Code;
 
 /// Field numbers in a `FileDescriptorProto`, of which the paths of comments are made.
@@ -59,6 +60,16 @@ pub struct Reason {
 static FILES: LazyLock<Vec<FileDescriptorProto>> = LazyLock::new(|| {
     let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).expect("a descriptor set");
     set.file.into_iter().filter(|file| file.package() == "belay.v1").collect()
+});
+
+/// Every message that a request may hold, by its full name with a dot before it.
+static MESSAGES: LazyLock<BTreeMap<String, DescriptorProto>> = LazyLock::new(|| {
+    let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).expect("a descriptor set");
+    let of_file = |file: FileDescriptorProto| {
+        let package = file.package().to_owned();
+        file.message_type.into_iter().map(move |message| (format!(".{package}.{}", message.name()), message))
+    };
+    set.file.into_iter().flat_map(of_file).collect()
 });
 
 static REASONS: LazyLock<BTreeMap<String, Reason>> = LazyLock::new(|| {
@@ -115,6 +126,35 @@ pub fn enums() -> Vec<Enum> {
     enums
 }
 
+/// Whether a path that a refusal names is one of the request: fields as they are called in the protos, of lists with an index.
+/// Empty is the message as a whole. What stands below a policy's `document` is a path in its YAML, and the headers that say who
+/// calls are named as they are.
+pub fn is_field(method: &str, path: &str) -> bool {
+    if path.is_empty() || path.starts_with("belay-") || path == "document" || path.starts_with("document.") {
+        return true;
+    }
+    let (service, name) = method.split_once('/').expect("a service and a method");
+    let services = FILES.iter().flat_map(|file| &file.service).find(|found| found.name() == service);
+    let found = services.and_then(|service| service.method.iter().find(|method| method.name() == name));
+    let mut message = found.map(|method| method.input_type().to_owned());
+    for segment in path.split('.') {
+        let (name, index) = match segment.split_once('[') {
+            Some((name, index)) => (name, index.strip_suffix(']')),
+            None => (segment, None),
+        };
+        let fields = message.as_deref().and_then(|message| MESSAGES.get(message));
+        let Some(field) = fields.and_then(|message| message.field.iter().find(|field| field.name() == name)) else {
+            return false;
+        };
+        let is_index = index.is_some_and(|index| index.parse::<u32>().is_ok());
+        if segment.contains('[') && !(is_index && field.label() == Label::Repeated) {
+            return false;
+        }
+        message = field.type_name.clone();
+    }
+    true
+}
+
 /// The values of `ErrorReason` by their short names.
 pub fn reasons() -> &'static BTreeMap<String, Reason> {
     &REASONS
@@ -138,6 +178,7 @@ fn code_of(name: &str) -> Option<Code> {
         ("FAILED_PRECONDITION", Code::FailedPrecondition),
         ("ABORTED", Code::Aborted),
         ("INTERNAL", Code::Internal),
+        ("UNIMPLEMENTED", Code::Unimplemented),
         ("UNAVAILABLE", Code::Unavailable),
     ];
     codes.into_iter().find(|(known, _)| *known == name).map(|(_, code)| code)
@@ -150,7 +191,7 @@ pub fn check<'a>(code: Code, reason: &str, metadata: impl Iterator<Item = &'a St
     assert_eq!(Some(code), promised.code, "the code of {reason}");
     let shared = &reasons()["NOT_ALLOWED"];
     let is_denial = (shared.number..=reasons()["LABEL_UNAVAILABLE_IN_REGION"].number).contains(&promised.number);
-    for key in metadata {
+    for key in metadata.map(|key| key.strip_suffix("_left_out").unwrap_or(key)) {
         let is_told =
             |reason: &Reason| reason.comment.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == key);
         assert!(is_told(promised) || (is_denial && is_told(shared)), "{reason} does not tell of the metadata {key}");

@@ -34,6 +34,8 @@ pub struct Refused {
     pub metadata: BTreeMap<String, String>,
     /// Paths of the violated fields, as the server listed them.
     pub fields: Vec<String>,
+    /// The same with what is wrong with each.
+    pub violations: Vec<(String, String)>,
     /// Types and subjects of the failed preconditions.
     pub preconditions: Vec<(String, String)>,
     /// The bytes of `google.rpc.Status`.
@@ -70,7 +72,13 @@ impl Raw {
     pub async fn refused<Q: AnyRequest>(&self, role: &str, method: &str, request: Q) -> Refused {
         match self.send::<Q, ()>(role, method, request.clone()).await {
             Ok(()) => panic!("{method} took {request:?}"),
-            Err(status) => Refused::of(&status),
+            Err(status) => {
+                let refused = Refused::of(&status);
+                for field in &refused.fields {
+                    assert!(manual::is_field(method, field), "{method} has no field {field:?}: {refused:?}");
+                }
+                refused
+            }
         }
     }
 }
@@ -94,13 +102,16 @@ impl Refused {
             manual::check(status.code(), &info.reason, info.metadata.keys());
         }
         let violations = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations);
+        let violations: Vec<(String, String)> =
+            violations.map(|violation| (violation.field.clone(), violation.description.clone())).collect();
         let preconditions = details.precondition_failure().into_iter().flat_map(|failure| &failure.violations);
         Self {
             code: status.code(),
             reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
             message: status.message().to_owned(),
             metadata: info.into_iter().flat_map(|info| info.metadata.clone()).collect(),
-            fields: violations.map(|violation| violation.field.clone()).collect(),
+            fields: violations.iter().map(|(field, _)| field.clone()).collect(),
+            violations,
             preconditions: preconditions.map(|one| (one.r#type.clone(), one.subject.clone())).collect(),
             details: status.details().to_vec(),
             has_retry_info: details.retry_info().is_some(),

@@ -9,9 +9,11 @@ mod orders;
 mod others;
 mod payments;
 
+use std::collections::BTreeSet;
+
 use belay_proto::v1 as pb;
 use belay_tests::raw::{AnyRequest, Raw, Refused};
-use belay_tests::{SHOP, TestServer};
+use belay_tests::{SHOP, TestServer, manual, run};
 use prost::Message;
 use tonic::Code;
 
@@ -32,6 +34,84 @@ async fn each_is_an_invalid_field<Q: AnyRequest>(t: &TestServer, role: &str, met
         assert_eq!(refused.fields, [*field], "{told}");
     }
     assert_eq!(t.database.snapshot().await, before, "{method} wrote something");
+}
+
+/// What an empty message lacks, by RPC: each is told at once, the store first.
+const LACKING: &[(&str, &[&str])] = &[
+    (
+        "OrderService/CreateOrder",
+        &["store_id", "order_id", "buyer.id", "seller_id", "destination.country_code", "lines"],
+    ),
+    ("OrderService/GetOrder", &["store_id", "order_id"]),
+    ("OrderService/ListOrders", &["store_id"]),
+    ("OrderService/SummarizeOrders", &["store_id"]),
+    ("OrderService/RecordPayment", &["store_id", "order_id", "provider_payment_id", "provider_event_id", "fact"]),
+    ("OrderService/ListOrderHistory", &["store_id", "order_id"]),
+    ("CancellationService/PreviewCancellation", &["store_id", "order_id", "all"]),
+    ("CancellationService/RequestCancellation", &["store_id", "order_id", "all"]),
+    ("CancellationService/GetCancellation", &["store_id", "cancellation_id"]),
+    ("CancellationService/ListCancellations", &["store_id"]),
+    ("CancellationService/ApproveCancellation", &["store_id", "cancellation_id"]),
+    ("CancellationService/RejectCancellation", &["store_id", "cancellation_id", "code"]),
+    ("CancellationService/WithdrawCancellation", &["store_id", "cancellation_id"]),
+    ("CancellationService/ListIncidents", &["store_id"]),
+    ("CancellationService/ResolveIncident", &["store_id", "incident_id", "resolution"]),
+    ("CancellationService/SummarizeActions", &["store_id"]),
+    ("FulfillmentService/GetShipment", &["store_id", "shipment_id"]),
+    ("FulfillmentService/ListShipments", &["store_id"]),
+    ("FulfillmentService/StartPreparation", &["store_id", "shipment_id"]),
+    ("FulfillmentService/MarkReady", &["store_id", "shipment_id"]),
+    ("FulfillmentService/DispatchShipment", &["store_id", "shipment_id", "fence"]),
+    ("FulfillmentService/RecordTracking", &["store_id", "shipment_id", "carrier_event_id", "fact"]),
+    ("FulfillmentService/HoldShipment", &["store_id", "shipment_id", "hold_until"]),
+    ("FulfillmentService/ReleaseHold", &["store_id", "shipment_id"]),
+    ("FulfillmentService/SplitShipment", &["store_id", "shipment_id", "parcels"]),
+    ("FulfillmentService/AnswerStop", &["store_id", "shipment_id", "stopped"]),
+    ("FulfillmentService/AnswerIntercept", &["store_id", "shipment_id", "confirmed"]),
+    ("FulfillmentService/ReceiveParcel", &["store_id", "shipment_id", "condition"]),
+    ("RefundService/GetRefund", &["store_id", "refund_id"]),
+    ("RefundService/ListRefunds", &["store_id"]),
+    ("RefundService/ClaimRefunds", &["store_id", "worker_id"]),
+    ("RefundService/RecordRefundResult", &["store_id", "refund_id", "result"]),
+    ("StoreService/CreateStore", &["store_id", "display_name", "preset"]),
+    ("StoreService/GetStore", &["store_id"]),
+    ("StoreService/ListStores", &[]),
+    ("StoreService/UpdateStore", &["store_id"]),
+    ("StoreService/PutCarrier", &["store_id", "carrier"]),
+    ("StoreService/ListCarriers", &["store_id"]),
+    ("StoreService/PutWarehouse", &["store_id", "warehouse"]),
+    ("StoreService/ListWarehouses", &["store_id"]),
+    ("PolicyService/ListPresets", &[]),
+    ("PolicyService/CreatePolicy", &["store_id"]),
+    ("PolicyService/GetPolicy", &["store_id"]),
+    ("PolicyService/ListPolicies", &["store_id"]),
+    ("PolicyService/ActivatePolicy", &["store_id", "version"]),
+];
+
+#[test]
+fn an_empty_message_is_told_everything_that_it_lacks() {
+    let rpcs: BTreeSet<String> = manual::rpcs().iter().map(manual::Rpc::path).collect();
+    assert_eq!(rpcs, LACKING.iter().map(|(method, _)| (*method).to_owned()).collect());
+    run(async |t| {
+        for (method, lacking) in LACKING.iter().filter(|(_, lacking)| !lacking.is_empty()) {
+            let refused = is_refused(t, "operator", method, (), Code::InvalidArgument, "INVALID_FIELD").await;
+            assert_eq!(refused.fields, *lacking, "{method}");
+        }
+    });
+}
+
+#[test]
+fn a_request_of_an_unknown_store_is_first_told_what_is_wrong_with_it() {
+    run(async |t| {
+        let mut request = create_order("a b");
+        request.store_id = "nowhere".to_owned();
+        let method = "OrderService/CreateOrder";
+        let refused =
+            is_refused(t, "storefront", method, request.clone(), Code::InvalidArgument, "INVALID_FIELD").await;
+        assert_eq!(refused.fields, ["order_id"]);
+        request.order_id = "A-1".to_owned();
+        is_refused(t, "storefront", method, request, Code::NotFound, "STORE_NOT_FOUND").await;
+    });
 }
 
 /// Sends a request that must be refused so, and write nothing but the refusal itself.

@@ -112,7 +112,7 @@ fn an_error_is_printed_with_its_details() {
         }
         let output = shell(&call(r#"{"store_id":"shop","order_id":"A 1"}"#)).await;
         let told = String::from_utf8_lossy(&output.stderr);
-        for part in ["InvalidArgument", "google.rpc.BadRequest", r#""field":"order_id""#, r#""field":"selection""#] {
+        for part in ["InvalidArgument", "google.rpc.BadRequest", r#""field":"order_id""#, r#""field":"all""#] {
             assert!(told.contains(part), "{part} in {told}");
         }
     });

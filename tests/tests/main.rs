@@ -4,10 +4,12 @@
 
 mod answers;
 mod bad_input;
+mod border;
 mod callers;
 mod cancellations;
 mod clock;
 mod contract;
+mod currencies;
 mod denials;
 mod engine;
 mod faults;
@@ -20,7 +22,9 @@ mod lists;
 mod orders;
 mod pairs;
 mod previews;
+mod proxies;
 mod races;
+mod readme;
 mod refunds;
 mod replay;
 mod s000_independent_site;

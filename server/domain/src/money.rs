@@ -10,18 +10,26 @@ use serde::{Deserialize, Serialize};
 /// Largest amount taken from a caller, in minor units (ten billion euros). Two hundred such lines still fit an `i64`.
 pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000;
 
-/// An ISO 4217 currency.
+/// A currency by its code of three capital letters. Codes come and go with the revisions of ISO 4217, and an order keeps the
+/// one it was placed in: what is stored is only read, and what comes in new is held to the standard as it is today.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Currency(iso_currency::Currency);
+pub struct Currency([u8; 3]);
 
 impl Currency {
-    pub fn parse(code: &str) -> Option<Self> {
-        iso_currency::Currency::from_code(code).map(Self)
+    /// A code that ISO 4217 knows today: for money that is named for the first time.
+    pub fn current(code: &str) -> Option<Self> {
+        iso_currency::Currency::from_code(code).and_then(|_| Self::parse(code))
     }
 
-    pub fn code(self) -> &'static str {
-        self.0.code()
+    /// Any code, also one that was withdrawn since: for what is stored, and for what is said of it.
+    pub fn parse(code: &str) -> Option<Self> {
+        let code: [u8; 3] = code.as_bytes().try_into().ok()?;
+        code.iter().all(u8::is_ascii_uppercase).then_some(Self(code))
+    }
+
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_else(|error| panic!("capital letters are UTF-8: {error}"))
     }
 }
 
@@ -35,7 +43,7 @@ impl TryFrom<String> for Currency {
     type Error = String;
 
     fn try_from(code: String) -> Result<Self, String> {
-        Self::parse(&code).ok_or_else(|| format!("{code:?} is not an ISO 4217 currency"))
+        Self::parse(&code).ok_or_else(|| format!("{code:?} is no code of three capital letters"))
     }
 }
 
@@ -150,6 +158,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_withdrawn_currency_is_read_and_not_taken() {
+        let euro = Currency::current("EUR").unwrap();
+        assert_eq!((Currency::parse("EUR"), euro.code()), (Some(euro), "EUR"));
+        // Yugoslavia's, withdrawn in 1994.
+        assert_eq!(Currency::current("YUN"), None);
+        let dinar = Currency::parse("YUN").unwrap();
+        assert_eq!(serde_json::to_string(&dinar).unwrap(), r#""YUN""#);
+        assert_eq!(serde_json::from_str::<Currency>(r#""YUN""#).unwrap(), dinar);
+        for odd in ["", "EU", "EURO", "eur", "EuR", "E1R", "É1"] {
+            assert_eq!((Currency::parse(odd), Currency::current(odd)), (None, None), "{odd:?}");
+            assert!(serde_json::from_str::<Currency>(&format!("{odd:?}")).is_err());
+        }
+    }
 
     #[test]
     fn the_first_units_carry_the_remainder() {

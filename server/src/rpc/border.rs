@@ -6,7 +6,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use belay_domain::rejection::FieldViolation;
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -53,8 +52,9 @@ where
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let deadline = Deadline::of(request.headers(), Instant::now());
-        let caller = auth::authenticate(&self.authentication, request.headers())
-            .and_then(|caller| auth::authorize(request.uri().path(), caller));
+        let caller = auth::roles(request.uri().path())
+            .and_then(|roles| Ok((roles, auth::authenticate(&self.authentication, request.headers())?)))
+            .and_then(|(roles, caller)| auth::authorize(roles, caller));
         let caller = match caller {
             Ok(caller) => caller,
             Err(failure) => return Box::pin(std::future::ready(Ok(refuse(failure)))),
@@ -85,9 +85,9 @@ fn is_undecodable(answer: &Response) -> bool {
 }
 
 fn undecodable() -> Failure {
-    let description =
-        "the message cannot be decoded: it is no protobuf, not of this type, or holds text that is no UTF-8";
-    Failure::InvalidFields(vec![FieldViolation { field: String::new(), description: description.to_owned() }])
+    Failure::undecodable(
+        "the message cannot be decoded: it is no protobuf, not of this type, not compressed as said, or holds text that is no UTF-8",
+    )
 }
 
 fn refuse(failure: Failure) -> Response {
@@ -155,6 +155,12 @@ mod tests {
         assert_eq!(reason(create_order, &[("belay-role", "AUDITOR")]).await, "ROLE_NOT_ALLOWED");
         assert_eq!(reason(create_order, &[("belay-role", "KING")]).await, "ROLE_NOT_ALLOWED");
         assert_eq!(reason(create_order, &[("belay-actor", "a b"), ("belay-role", "SELLER")]).await, "INVALID_FIELD");
-        assert_eq!(reason("/belay.v1.OrderService/DeleteAll", &[]).await, "ROLE_NOT_ALLOWED");
+    }
+
+    #[tokio::test]
+    async fn a_method_that_is_not_there_is_so_for_every_caller() {
+        for caller in [&[][..], &[("belay-role", "AUDITOR")], &[("belay-role", "KING")]] {
+            assert_eq!(reason("/belay.v1.OrderService/DeleteAll", caller).await, "METHOD_UNKNOWN");
+        }
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::status::Failure;
 use crate::engine::{Class, Reply, Submission, Work};
 use crate::reference::StoresError;
-use crate::wire::parse::{self, Violations};
+use crate::wire::parse::{self, Violations, lists};
 use crate::wire::refusals::About;
 use crate::{App, entropy};
 
@@ -34,10 +34,20 @@ impl Call {
     }
 }
 
-/// The store that every request but a few names. Its absence is a violation like any other, but nothing else can be judged
-/// without the store.
-pub(super) fn store_id(text: String) -> Result<StoreId, Failure> {
-    Ok(parse::parse(|v| parse::id(v, "store_id", text, StoreId::parse))?)
+/// The store that every request but a few names. It is read together with the request's other fields, so that all that is
+/// wrong is told at once, and looked up when all of them are right.
+pub(super) fn store_id(v: &mut Violations, text: &str) -> Option<StoreId> {
+    parse::id(v, "store_id", text.to_owned(), StoreId::parse)
+}
+
+/// What all lists of a store's records have in common.
+pub(super) fn store_and_page_size(store: &str, page_size: i32) -> Result<(StoreId, u16), Failure> {
+    let read = parse::parse(|v| {
+        let store = store_id(v, store);
+        let page_size = lists::page_size(v, page_size);
+        Some((store?, page_size?))
+    });
+    Ok(read?)
 }
 
 /// The reference data of a store that the caller sees.

@@ -56,7 +56,7 @@ pub(super) fn named(headers: &HeaderMap, set_by: SetBy) -> Result<Caller, Failur
     }
     match reader.violations.is_empty() {
         true => Ok(Caller { actor: Actor::new(role, id), scope }),
-        false => Err(Failure::InvalidFields(reader.violations)),
+        false => Err(Failure::invalid_fields(reader.violations)),
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
     /// Which headers are at fault.
     fn faults(entries: &[(&'static str, &str)]) -> Vec<String> {
         match named(&headers(entries), SetBy::Proxy) {
-            Err(Failure::InvalidFields(violations)) => {
+            Err(Failure::InvalidFields { violations, .. }) => {
                 violations.into_iter().map(|violation| violation.field).collect()
             }
             other => panic!("{entries:?}: {other:?}"),

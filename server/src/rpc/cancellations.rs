@@ -40,14 +40,15 @@ impl CancellationService for Cancellations {
     ) -> Result<Response<pb::PreviewCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
         check_on_behalf_of(&call.caller.actor, request.on_behalf_of.as_ref())?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (id, at_time, wish) = parse::parse(|v| {
+        let (store, id, at_time, wish) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let at_time = parse::time(v, "at_time", request.at_time);
             let wish = parse_cancellations::preview_cancellation(v, request, id.as_ref(), &self.app.identity_key);
-            Some((id?, at_time?, wish?))
+            Some((store?, id?, at_time?, wish?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
 
         let (order, now) = read::order(&self.app, &call, &facts.id, &id).await?;
         let now = at_time.map_or(now, |at_time| at_time.max(now));
@@ -68,14 +69,15 @@ impl CancellationService for Cancellations {
     ) -> Result<Response<pb::RequestCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
         check_on_behalf_of(&call.caller.actor, request.on_behalf_of.as_ref())?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let frame = Frame::parse(v, id.clone(), &request.request_id, &request.etag);
             let command = parse_cancellations::request_cancellation(v, request, id.as_ref(), &self.app.identity_key);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::RequestCancellation(command)).await?))
     }
 
@@ -84,10 +86,13 @@ impl CancellationService for Cancellations {
         request: Request<pb::GetCancellationRequest>,
     ) -> Result<Response<pb::GetCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
-        let id = request.cancellation_id;
-        let (order_id, number) = parse::parse(|v| parse::child(v, "cancellation_id", &id, ChildKind::Cancellation))
-            .map_err(Failure::from)?;
+        let (store, (order_id, number)) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let cancellation = parse::child(v, "cancellation_id", &request.cancellation_id, ChildKind::Cancellation);
+            Some((store?, cancellation?))
+        })
+        .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
         let Some(cancellation) = order.cancellation(number) else {
             return Err(read::rejected(Rejection::CancellationNotFound { cancellation: number }, &order_id).into());
@@ -103,10 +108,10 @@ impl CancellationService for Cancellations {
         request: Request<pb::ListCancellationsRequest>,
     ) -> Result<Response<pb::ListCancellationsResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListCancellations", &request);
-        let (filter, page_size) = parse::parse(|v| {
+        let (store, filter, page_size) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let page_size = lists::page_size(v, page_size);
             let order = lists::order_filter(v, request.order_id);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
@@ -115,10 +120,11 @@ impl CancellationService for Cancellations {
             let carrier = parse::optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
             let awaiting = lists::party_filter(v, "awaiting", request.awaiting);
             let respond_by_before = parse::time(v, "respond_by_before", request.respond_by_before);
+            let store = store?;
             let filter = cancellations::CancellationFilter {
-                store: facts.id.clone(),
+                store: store.clone(),
                 scope: call.caller.scope.clone(),
-                order: order?.map(|order| OrderKey::of(&facts.id, &order)),
+                order: order?.map(|order| OrderKey::of(&store, &order)),
                 seller: call.caller.scope.sellers.narrow(seller?),
                 state: state?,
                 warehouse: warehouse?,
@@ -126,9 +132,10 @@ impl CancellationService for Cancellations {
                 awaiting: awaiting?,
                 respond_by_before: respond_by_before?,
             };
-            Some((filter, page_size?))
+            Some((store, filter, page_size?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
@@ -144,14 +151,15 @@ impl CancellationService for Cancellations {
         request: Request<pb::ApproveCancellationRequest>,
     ) -> Result<Response<pb::ApproveCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
             let command = parse_cancellations::approve_cancellation(v, request, number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::ApproveCancellation(command)).await?))
     }
 
@@ -160,14 +168,15 @@ impl CancellationService for Cancellations {
         request: Request<pb::RejectCancellationRequest>,
     ) -> Result<Response<pb::RejectCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
             let command = parse_cancellations::reject_cancellation(v, request, number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::RejectCancellation(command)).await?))
     }
 
@@ -176,13 +185,14 @@ impl CancellationService for Cancellations {
         request: Request<pb::WithdrawCancellationRequest>,
     ) -> Result<Response<pb::WithdrawCancellationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
-            Some((frame?, WithdrawCancellation { cancellation: number? }))
+            Some((store?, frame?, WithdrawCancellation { cancellation: number? }))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::WithdrawCancellation(command)).await?))
     }
 
@@ -191,24 +201,26 @@ impl CancellationService for Cancellations {
         request: Request<pb::ListIncidentsRequest>,
     ) -> Result<Response<pb::ListIncidentsResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListIncidents", &request);
-        let (filter, page_size) = parse::parse(|v| {
+        let (store, filter, page_size) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let page_size = lists::page_size(v, page_size);
             let order = lists::order_filter(v, request.order_id);
             let state = lists::incident_state_filter(v, request.state);
             let kind = lists::incident_kind_filter(v, request.kind);
+            let store = store?;
             let filter = incidents::IncidentFilter {
-                store: facts.id.clone(),
+                store: store.clone(),
                 scope: call.caller.scope.clone(),
-                order: order?.map(|order| OrderKey::of(&facts.id, &order)),
+                order: order?.map(|order| OrderKey::of(&store, &order)),
                 state: state?,
                 kind: kind?,
             };
-            Some((filter, page_size?))
+            Some((store, filter, page_size?))
         })
         .map_err(Failure::from)?;
+        facts(&self.app, &call, &store).await?;
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
@@ -225,14 +237,15 @@ impl CancellationService for Cancellations {
         request: Request<pb::ResolveIncidentRequest>,
     ) -> Result<Response<pb::ResolveIncidentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let named = (ChildKind::Incident, "incident_id", &*request.incident_id);
             let ChildFrame { frame, number, .. } = ChildFrame::parse(v, named, &request.request_id, &request.etag);
             let command = parse_cancellations::resolve_incident(v, request, number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::ResolveIncident(command)).await?))
     }
 
@@ -241,9 +254,13 @@ impl CancellationService for Cancellations {
         request: Request<pb::SummarizeActionsRequest>,
     ) -> Result<Response<pb::SummarizeActionsResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let scope = &call.caller.scope;
-        let actions = parse::parse(|v| lists::actions(v, request, facts.id.clone(), scope)).map_err(Failure::from)?;
+        let (store, actions) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let actions = lists::actions(v, request, store.as_ref(), &call.caller.scope);
+            Some((store?, actions?))
+        })
+        .map_err(Failure::from)?;
+        facts(&self.app, &call, &store).await?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
         let read = async {

@@ -35,10 +35,13 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::GetShipmentRequest>,
     ) -> Result<Response<pb::GetShipmentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
-        let (order_id, number) =
-            parse::parse(|v| parse::child(v, "shipment_id", &request.shipment_id, ChildKind::Shipment))
-                .map_err(Failure::from)?;
+        let (store, (order_id, number)) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let shipment = parse::child(v, "shipment_id", &request.shipment_id, ChildKind::Shipment);
+            Some((store?, shipment?))
+        })
+        .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
         let shipment = order.shipment(number).filter(|shipment| call.caller.scope.sees_shipment(shipment));
         let Some(shipment) = shipment else {
@@ -52,28 +55,30 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::ListShipmentsRequest>,
     ) -> Result<Response<pb::ListShipmentsResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListShipments", &request);
-        let (filter, page_size) = parse::parse(|v| {
+        let (store, filter, page_size) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let page_size = lists::page_size(v, page_size);
             let order = lists::order_filter(v, request.order_id);
             let warehouse = parse::optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
             let carrier = parse::optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let stage = lists::stage_filter(v, request.stage);
+            let store = store?;
             let filter = shipments::ShipmentFilter {
-                store: facts.id.clone(),
+                store: store.clone(),
                 scope: call.caller.scope.clone(),
-                order: order?.map(|order| OrderKey::of(&facts.id, &order)),
+                order: order?.map(|order| OrderKey::of(&store, &order)),
                 seller: call.caller.scope.sellers.narrow(seller?),
                 warehouse: warehouse?,
                 carrier: carrier?,
                 stage: stage?,
             };
-            Some((filter, page_size?))
+            Some((store, filter, page_size?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
@@ -90,14 +95,15 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::StartPreparationRequest>,
     ) -> Result<Response<pb::StartPreparationResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
-            Some((frame?, StartPreparation { shipment: number?, fence: fence? }))
+            Some((store?, frame?, StartPreparation { shipment: number?, fence: fence? }))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::StartPreparation(command)).await?))
     }
 
@@ -106,14 +112,15 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::MarkReadyRequest>,
     ) -> Result<Response<pb::MarkReadyResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
-            Some((frame?, MarkReady { shipment: number?, fence: fence? }))
+            Some((store?, frame?, MarkReady { shipment: number?, fence: fence? }))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::MarkReady(command)).await?))
     }
 
@@ -122,14 +129,15 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::DispatchShipmentRequest>,
     ) -> Result<Response<pb::DispatchShipmentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let command = fulfillment::dispatch_shipment(v, request, number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::DispatchShipment(command)).await?))
     }
 
@@ -138,13 +146,14 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::RecordTrackingRequest>,
     ) -> Result<Response<pb::RecordTrackingResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::record_tracking(v, request, number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::RecordTracking(command)).await?))
     }
     async fn hold_shipment(
@@ -152,14 +161,15 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::HoldShipmentRequest>,
     ) -> Result<Response<pb::HoldShipmentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let command = fulfillment::hold_shipment(v, request, number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::HoldShipment(command)).await?))
     }
 
@@ -168,14 +178,15 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::ReleaseHoldRequest>,
     ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
-            Some((frame?, ReleaseHold { shipment: number?, fence: fence? }))
+            Some((store?, frame?, ReleaseHold { shipment: number?, fence: fence? }))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::ReleaseHold(command)).await?))
     }
 
@@ -184,14 +195,15 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::SplitShipmentRequest>,
     ) -> Result<Response<pb::SplitShipmentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, order, number } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let command = fulfillment::split_shipment(v, request, order.as_ref(), number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::SplitShipment(command)).await?))
     }
 
@@ -200,13 +212,14 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::AnswerStopRequest>,
     ) -> Result<Response<pb::AnswerStopResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::answer_stop(v, request, order.as_ref(), number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::AnswerStop(command)).await?))
     }
 
@@ -215,13 +228,14 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::AnswerInterceptRequest>,
     ) -> Result<Response<pb::AnswerInterceptResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::answer_intercept(v, request, number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::AnswerIntercept(command)).await?))
     }
 
@@ -230,13 +244,14 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::ReceiveParcelRequest>,
     ) -> Result<Response<pb::ReceiveParcelResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::receive_parcel(v, request, order.as_ref(), number);
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::ReceiveParcel(command)).await?))
     }
 }

@@ -1,5 +1,5 @@
-//! How large a message may be. tonic has a limit of its own, but answers it without a reason; so ours is lower and cuts the
-//! request before tonic sees its end.
+//! How large a message may be. tonic has a limit of its own, but answers it without a reason; so ours cuts the request before
+//! tonic sees its end. What tonic alone can measure is a message that was compressed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,52 +8,31 @@ use http_body::{Frame, SizeHint};
 use prost::bytes::{Buf, Bytes};
 use tonic::Status;
 use tonic::body::Body;
-use tower::{Layer, Service};
 
 use super::status::Failure;
 
-/// Largest message taken from a caller.
+/// Largest message taken from a caller, as sent and as decompressed.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
-/// tonic's own limit on what it decodes; never met, because ours is.
-pub(super) const DECODING_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
 /// What stands before each message: one byte of flags, four of length.
 const HEADER_BYTES: usize = 5;
 
-/// Refuses messages that are too large, as soon as their length is announced.
-pub fn layer() -> LimitLayer {
-    LimitLayer
+/// How many messages a call must bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    One,
+    Any,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub struct LimitLayer;
-
-impl<S> Layer<S> for LimitLayer {
-    type Service = Limit<S>;
-
-    fn layer(&self, service: S) -> Limit<S> {
-        Limit { service }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub struct Limit<S> {
-    service: S,
-}
-
-impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Limit<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> S::Future {
-        let measured =
-            request.map(|body| Body::new(Measured { body, header: Vec::with_capacity(HEADER_BYTES), left: 0 }));
-        self.service.call(measured)
-    }
+/// A body that refuses messages that are too large, as soon as their length is announced, and says what is missing at its end.
+pub(super) fn measured(body: Body, expected: Expected) -> Body {
+    Body::new(Measured {
+        body,
+        header: Vec::with_capacity(HEADER_BYTES),
+        left: 0,
+        messages: 0,
+        expected,
+        has_ended: false,
+    })
 }
 
 /// A body that fails with a status once a message in it announces more than we take.
@@ -63,6 +42,10 @@ struct Measured {
     header: Vec<u8>,
     /// Bytes of the present message that are still to come.
     left: usize,
+    /// That have begun.
+    messages: usize,
+    expected: Expected,
+    has_ended: bool,
 }
 
 impl Measured {
@@ -83,10 +66,24 @@ impl Measured {
             {
                 self.left = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
                 self.header.clear();
+                self.messages += 1;
                 if self.left > MESSAGE_BYTES_MAX {
-                    return Err(Failure::MessageTooLarge { limit_bytes: MESSAGE_BYTES_MAX }.into());
+                    return Err(Failure::MESSAGE_TOO_LARGE.into());
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Whether what has come may be all.
+    fn end(&self) -> Result<(), Status> {
+        if self.left > 0 || !self.header.is_empty() {
+            return Err(Failure::undecodable("the request ends in the middle of its message").into());
+        }
+        if self.messages == 0 && self.expected == Expected::One {
+            return Err(
+                Failure::undecodable("the request has no message; one without fields is still to be sent").into()
+            );
         }
         Ok(())
     }
@@ -104,15 +101,27 @@ impl http_body::Body for Measured {
         {
             return Poll::Ready(Some(Err(too_large)));
         }
+        let is_over = match &frame {
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        };
+        if is_over && !self.has_ended {
+            self.has_ended = true;
+            if let Err(missing) = self.end() {
+                return Poll::Ready(Some(Err(missing)));
+            }
+        }
         frame
     }
 
+    /// Not before the end was looked at: a body that is known to be empty is not read.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.has_ended && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        SizeHint::default()
     }
 }
 
@@ -121,9 +130,10 @@ mod tests {
     use prost::Message as _;
     use tonic_health::pb::HealthCheckRequest;
     use tonic_types::StatusExt as _;
-    use tower::ServiceExt as _;
+    use tower::{Layer as _, ServiceExt as _};
 
     use super::*;
+    use crate::rpc::edge;
 
     /// A body in pieces, so that headers and messages are cut anywhere.
     struct Pieces(std::vec::IntoIter<Bytes>);
@@ -137,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Sends a message of about this many bytes through the layer to a real service and returns how the call ended.
+    /// Sends a message of about this many bytes to a real service and returns how the call ended.
     async fn check(service_name_bytes: usize) -> Status {
         let message = HealthCheckRequest { service: "x".repeat(service_name_bytes) }.encode_to_vec();
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
@@ -148,19 +158,43 @@ mod tests {
             .header("content-type", "application/grpc")
             .body(Body::new(Pieces(pieces.into_iter())))
             .unwrap();
-        let response = layer().layer(tonic::service::Routes::new(service)).oneshot(request).await.unwrap();
+        let response = edge::layer().layer(tonic::service::Routes::new(service)).oneshot(request).await.unwrap();
         Status::from_header_map(response.headers()).unwrap()
     }
 
     #[tokio::test]
     async fn a_message_over_the_limit_is_refused_with_its_reason() {
         let fits = check(MESSAGE_BYTES_MAX - 16).await;
-        assert!(fits.get_details_error_info().is_none(), "the service itself answers: {fits}");
+        assert_eq!(fits.get_details_error_info().unwrap().reason, "NAME_UNKNOWN", "the service itself answers");
         for bytes in [MESSAGE_BYTES_MAX + 1, 3 * MESSAGE_BYTES_MAX] {
             let refused = check(bytes).await;
             let info = refused.get_details_error_info().unwrap();
             assert_eq!(info.reason, "MESSAGE_TOO_LARGE");
             assert_eq!(info.metadata["limit_bytes"], MESSAGE_BYTES_MAX.to_string());
         }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_missing_or_breaks_off_is_told_so() {
+        let end = async |pieces: &[&'static [u8]], expected| {
+            let pieces: Vec<Bytes> = pieces.iter().map(|piece| Bytes::from_static(piece)).collect();
+            let mut body = measured(Body::new(Pieces(pieces.into_iter())), expected);
+            loop {
+                match std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx)).await {
+                    Some(Ok(_)) => {}
+                    Some(Err(status)) => return status.message().to_owned(),
+                    None => return String::new(),
+                }
+            }
+        };
+        assert_eq!(end(&[b"\0\0\0\0\x02", b"ab"], Expected::One).await, "");
+        assert_eq!(end(&[b"\0\0\0\0\0"], Expected::One).await, "", "a message without fields is a message");
+        assert!(end(&[], Expected::One).await.contains("no message"));
+        assert_eq!(end(&[], Expected::Any).await, "");
+        for broken in [&b"\0\0"[..], b"\0\0\0\0\x02a"] {
+            assert!(end(&[broken], Expected::Any).await.contains("middle"), "{broken:?}");
+        }
+        let empty = measured(Body::empty(), Expected::One);
+        assert!(!http_body::Body::is_end_stream(&empty), "or nobody would look");
     }
 }

@@ -1,6 +1,6 @@
 //! The gRPC services: each method parses, asks the engine or reads, and renders. What is decided is decided elsewhere.
 //!
-//! Every call passes the `border` first: who calls, whether that role may, and until when the answer counts.
+//! Every call passes the `edge` first: is it gRPC, and of a size that is taken? Those of our own services pass the `border` next: who calls, whether that role may, and until when the answer counts.
 
 pub mod auth;
 mod border;
@@ -9,6 +9,7 @@ mod caller_headers;
 mod cancellations;
 mod clock;
 mod deadline;
+pub mod edge;
 mod fulfillment;
 pub mod limits;
 mod orders;
@@ -39,7 +40,11 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     macro_rules! bordered {
         ($Server:ident, $service:expr) => {
             Border::new(
-                $Server::new($service).max_decoding_message_size(limits::DECODING_BYTES_MAX),
+                $Server::new($service)
+                    .accept_compressed(edge::COMPRESSION)
+                    .send_compressed(edge::COMPRESSION)
+                    // Of a message that comes compressed; others are measured before.
+                    .max_decoding_message_size(limits::MESSAGE_BYTES_MAX),
                 authentication.clone(),
             )
         };

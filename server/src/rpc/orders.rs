@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use belay_domain::commands::Command;
-use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku};
+use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::order_service_server::OrderService;
@@ -31,13 +31,20 @@ impl OrderService for Orders {
         request: Request<pb::CreateOrderRequest>,
     ) -> Result<Response<pb::CreateOrderResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (command, request_id) = parse::parse(|v| {
+        // Only the store tells whether shipments must name their warehouse and carrier. It is looked up first, so that this is
+        // told together with all else; that there is no such store comes after what is wrong with the request.
+        let known = match StoreId::parse(request.store_id.as_str()) {
+            Ok(store) => facts(&self.app, &call, &store).await.ok(),
+            Err(_) => None,
+        };
+        let (store, command, request_id) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let request_id = parse::request_id(v, &request.request_id);
-            let command = parse_orders::create_order(v, request, &facts, &self.app.identity_key);
-            Some((command?, request_id?))
+            let command = parse_orders::create_order(v, request, known.as_deref(), &self.app.identity_key);
+            Some((store?, command?, request_id?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let frame = Frame {
             order: command.id.clone(),
             request_id: request_id.unwrap_or_else(crate::entropy::request_id),
@@ -49,8 +56,13 @@ impl OrderService for Orders {
 
     async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Result<Response<pb::GetOrderResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
-        let id = parse::parse(|v| parse::id(v, "order_id", request.order_id, OrderId::parse)).map_err(Failure::from)?;
+        let (store, id) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let id = parse::id(v, "order_id", request.order_id, OrderId::parse);
+            Some((store?, id?))
+        })
+        .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let (order, now) = read::order(&self.app, &call, &facts.id, &id).await?;
         Ok(Response::new(pb::GetOrderResponse { order: Some(render::order(&order, &facts, now)) }))
     }
@@ -60,10 +72,10 @@ impl OrderService for Orders {
         request: Request<pb::ListOrdersRequest>,
     ) -> Result<Response<pb::ListOrdersResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListOrders", &request);
-        let (filter, page_size) = parse::parse(|v| {
+        let (store, filter, page_size) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let page_size = lists::page_size(v, page_size);
             let buyer = parse::optional_id(v, "buyer_id", request.buyer_id, BuyerId::parse);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
@@ -73,8 +85,9 @@ impl OrderService for Orders {
             let sku = parse::optional_id(v, "sku", request.sku, Sku::parse);
             let destination = lists::destination_filter(v, request.destination_country, request.destination_city);
             let (country, city) = destination.unzip();
+            let store = store?;
             let filter = orders::OrderFilter {
-                store: facts.id.clone(),
+                store: store.clone(),
                 scope: call.caller.scope.clone(),
                 buyer: buyer?,
                 seller: call.caller.scope.sellers.narrow(seller?),
@@ -85,9 +98,10 @@ impl OrderService for Orders {
                 create_time_from: create_time_from?,
                 create_time_before: create_time_before?,
             };
-            Some((filter, page_size?))
+            Some((store, filter, page_size?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
@@ -103,15 +117,16 @@ impl OrderService for Orders {
         request: Request<pb::SummarizeOrdersRequest>,
     ) -> Result<Response<pb::SummarizeOrdersResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
         let summary = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let buyer = parse::optional_id(v, "buyer_id", request.buyer_id, BuyerId::parse);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
-            let (scope, store) = (call.caller.scope.clone(), facts.id.clone());
+            let scope = call.caller.scope.clone();
             let seller = scope.sellers.narrow(seller?);
-            Some(summaries::OrdersSummary { store, scope, buyer: buyer?, seller })
+            Some(summaries::OrdersSummary { store: store?, scope, buyer: buyer?, seller })
         })
         .map_err(Failure::from)?;
+        facts(&self.app, &call, &summary.store).await?;
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
         let read = summaries::orders(snapshot.conn(), &summary).await;
         let counts = snapshot.end(read).await?;
@@ -123,14 +138,15 @@ impl OrderService for Orders {
         request: Request<pb::RecordPaymentRequest>,
     ) -> Result<Response<pb::RecordPaymentResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, command) = parse::parse(|v| {
+        let (store, frame, command) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let order = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let frame = Frame::parse(v, order.clone(), &request.request_id, "");
             let command = parse_orders::record_payment(v, request, order.as_ref());
-            Some((frame?, command?))
+            Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         Ok(Response::new(decide(&self.app, call, facts, frame, Command::RecordPayment(command)).await?))
     }
 
@@ -139,14 +155,16 @@ impl OrderService for Orders {
         request: Request<pb::ListOrderHistoryRequest>,
     ) -> Result<Response<pb::ListOrderHistoryResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListOrderHistory", &request);
-        let (id, page_size) = parse::parse(|v| {
+        let (store, id, page_size) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let page_size = lists::page_size(v, page_size);
-            Some((parse::id(v, "order_id", request.order_id, OrderId::parse)?, page_size?))
+            let id = parse::id(v, "order_id", request.order_id, OrderId::parse);
+            Some((store?, id?, page_size?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let after: Option<u64> = scope.open(&page_token)?;
 
         // Events do not say who sees them; their order does.

@@ -11,7 +11,7 @@ use belay_proto::v1::policy_service_server::PolicyService;
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::call::{Call, facts, store_id};
+use super::call::{Call, facts, store_and_page_size, store_id};
 use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
@@ -21,8 +21,8 @@ use crate::db::error::DbError;
 use crate::db::policies::{self, Activation, NewPolicy, PolicyHead, StoredPolicy};
 use crate::db::{Conn, transaction};
 use crate::presets;
+use crate::wire::parse;
 use crate::wire::parse::stores::policy_version;
-use crate::wire::parse::{self, lists};
 use crate::wire::render::administration::{self as render, active};
 
 #[derive(Debug)]
@@ -51,7 +51,8 @@ impl PolicyService for Policies {
         request: Request<pb::CreatePolicyRequest>,
     ) -> Result<Response<pb::CreatePolicyResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let store = facts(&self.app, &call, &store_id(request.store_id)?).await?.id.clone();
+        let store = parse::parse(|v| store_id(v, &request.store_id)).map_err(Failure::from)?;
+        facts(&self.app, &call, &store).await?;
         let document = request.document;
         let policy = policy::parse(&document).map_err(|faults| Failure::PolicyInvalid { field: "document", faults })?;
         if request.validate_only {
@@ -72,8 +73,13 @@ impl PolicyService for Policies {
         request: Request<pb::GetPolicyRequest>,
     ) -> Result<Response<pb::GetPolicyResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let store = facts(&self.app, &call, &store_id(request.store_id)?).await?.id.clone();
-        let asked = parse::parse(|v| policy_version(v, request.version)).map_err(Failure::from)?;
+        let (store, asked) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let version = policy_version(v, request.version);
+            Some((store?, version?))
+        })
+        .map_err(Failure::from)?;
+        facts(&self.app, &call, &store).await?;
 
         let Standing { activations, now, policy } = self.standing(&store, asked).await?;
         let Some(policy) = policy else {
@@ -87,10 +93,10 @@ impl PolicyService for Policies {
         request: Request<pb::ListPoliciesRequest>,
     ) -> Result<Response<pb::ListPoliciesResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let store = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?.id.clone();
         let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListPolicies", &request);
-        let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
+        let (store, page_size) = store_and_page_size(&request.store_id, page_size)?;
+        facts(&self.app, &call, &store).await?;
         let before: Option<u32> = scope.open(&page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
@@ -112,13 +118,14 @@ impl PolicyService for Policies {
         request: Request<pb::ActivatePolicyRequest>,
     ) -> Result<Response<pb::ActivatePolicyResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let store = facts(&self.app, &call, &store_id(request.store_id)?).await?.id.clone();
-        let (version, asked_time) = parse::parse(|v| {
+        let (store, version, asked_time) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let version = parse::positive(v, "version", request.version.into(), i32::MAX.unsigned_abs());
             let effective_time = parse::time(v, "effective_time", request.effective_time);
-            Some((version?, effective_time?))
+            Some((store?, version?, effective_time?))
         })
         .map_err(Failure::from)?;
+        facts(&self.app, &call, &store).await?;
 
         let Standing { activations, now, policy } = self.standing(&store, Some(version)).await?;
         let Some(policy) = policy else { return Err(Failure::PolicyNotFound { version }.into()) };
@@ -131,7 +138,7 @@ impl PolicyService for Policies {
         if effective_time < earliest {
             let description = format!("must not be before {earliest}: every server must know of it in time");
             let violation = FieldViolation { field: "effective_time".to_owned(), description };
-            return Err(Failure::InvalidFields(vec![violation]).into());
+            return Err(Failure::invalid_fields(vec![violation]).into());
         }
         let activations = self.activate(&store, Activation { effective_time, version }, earliest).await?;
         refresh(&self.app, &store).await;

@@ -35,9 +35,13 @@ impl RefundService for Refunds {
         request: Request<pb::GetRefundRequest>,
     ) -> Result<Response<pb::GetRefundResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id)?).await?;
-        let (order_id, number) = parse::parse(|v| parse::child(v, "refund_id", &request.refund_id, ChildKind::Refund))
-            .map_err(Failure::from)?;
+        let (store, (order_id, number)) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let refund = parse::child(v, "refund_id", &request.refund_id, ChildKind::Refund);
+            Some((store?, refund?))
+        })
+        .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
         let Some(refund) = order.refund(number) else {
             return Err(read::rejected(Rejection::RefundNotFound { refund: number }, &order_id).into());
@@ -50,25 +54,27 @@ impl RefundService for Refunds {
         request: Request<pb::ListRefundsRequest>,
     ) -> Result<Response<pb::ListRefundsResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
         let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListRefunds", &request);
-        let (filter, page_size) = parse::parse(|v| {
+        let (store, filter, page_size) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let page_size = lists::page_size(v, page_size);
             let order = lists::order_filter(v, request.order_id);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let state = lists::refund_state_filter(v, request.state);
-            let order = order?.map(|order| OrderKey::of(&facts.id, &order));
+            let store = store?;
+            let order = order?.map(|order| OrderKey::of(&store, &order));
             let filter = refunds::RefundFilter {
-                store: facts.id.clone(),
+                store: store.clone(),
                 scope: call.caller.scope.clone(),
                 order,
                 seller: call.caller.scope.sellers.narrow(seller?),
                 state: state?,
             };
-            Some((filter, page_size?))
+            Some((store, filter, page_size?))
         })
         .map_err(Failure::from)?;
+        facts(&self.app, &call, &store).await?;
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
@@ -86,8 +92,13 @@ impl RefundService for Refunds {
         request: Request<pb::ClaimRefundsRequest>,
     ) -> Result<Response<pb::ClaimRefundsResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let claim = parse::parse(|v| parse_refunds::claim(v, request)).map_err(Failure::from)?;
+        let (store, claim) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let claim = parse_refunds::claim(v, request);
+            Some((store?, claim?))
+        })
+        .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let claimable = self.claimable(&call, &facts, &claim).await?;
 
         let leases = claimable.into_iter().map(|(order, refunds)| {
@@ -117,14 +128,15 @@ impl RefundService for Refunds {
         request: Request<pb::RecordRefundResultRequest>,
     ) -> Result<Response<pb::RecordRefundResultResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let facts = facts(&self.app, &call, &store_id(request.store_id.clone())?).await?;
-        let (frame, refund, result) = parse::parse(|v| {
+        let (store, frame, refund, result) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
             let named = (ChildKind::Refund, "refund_id", &*request.refund_id);
             let ChildFrame { frame, number, .. } = ChildFrame::parse(v, named, &request.request_id, "");
             let result = parse_refunds::provider_result(v, request);
-            Some((frame?, number?, result?))
+            Some((store?, frame?, number?, result?))
         })
         .map_err(Failure::from)?;
+        let facts = facts(&self.app, &call, &store).await?;
         let command = Command::RecordRefundResult(RecordRefundResult { refund, result });
         Ok(Response::new(decide(&self.app, call, facts, frame, command).await?))
     }

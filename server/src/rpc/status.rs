@@ -15,6 +15,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
+use super::limits::MESSAGE_BYTES_MAX;
 use crate::db::error::{Class, DbError};
 use crate::engine::EngineError;
 use crate::entropy;
@@ -22,11 +23,12 @@ use crate::reads::ReadError;
 use crate::wire::parse::Malformed;
 use crate::wire::refusals::{About, refusals};
 
+use self::fit::{Draft, Violations};
+
+mod fit;
+
 const DOMAIN: &str = "belay";
 const REASON_PREFIX: &str = "ERROR_REASON_";
-/// Of all violations together: details travel in the headers, which clients and proxies bound, some at 8 KiB.
-const VIOLATIONS_BYTES_MAX: usize = 4 * 1024;
-const MESSAGE_CHARS_MAX: usize = 400;
 
 /// When to come back.
 const OVERLOADED_RETRY: Duration = Duration::from_millis(250);
@@ -37,7 +39,19 @@ const DATABASE_RETRY: Duration = Duration::from_secs(1);
 /// Why a call does not get its answer.
 #[derive(Debug)]
 pub(super) enum Failure {
-    InvalidFields(Vec<FieldViolation>),
+    /// The server has no such method: it is older than the caller, or the caller is mistaken.
+    MethodUnknown,
+    /// The message is compressed in a way that nobody here reads.
+    EncodingUnsupported,
+    /// Of the services that are not ours: what was asked for by name is not there.
+    NameUnknown {
+        message: String,
+    },
+    InvalidFields {
+        violations: Vec<FieldViolation>,
+        /// How many there are beyond these.
+        left_out: usize,
+    },
     PageTokenInvalid,
     MessageTooLarge {
         limit_bytes: usize,
@@ -69,6 +83,8 @@ pub(super) enum Failure {
     },
     CurrencyMismatch {
         expected: Currency,
+        /// The first field with another.
+        field: String,
     },
     /// Of a document in this field.
     PolicyInvalid {
@@ -90,9 +106,22 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    pub(super) const MESSAGE_TOO_LARGE: Self = Failure::MessageTooLarge { limit_bytes: MESSAGE_BYTES_MAX };
+
+    /// Of a request of which nothing else is wrong.
+    pub(super) fn invalid_fields(violations: Vec<FieldViolation>) -> Self {
+        Failure::InvalidFields { violations, left_out: 0 }
+    }
+
+    /// Of a message as a whole.
+    pub(super) fn undecodable(description: &str) -> Self {
+        let violation = FieldViolation { field: String::new(), description: description.to_owned() };
+        Failure::invalid_fields(vec![violation])
+    }
+
     pub(super) fn rejected(rejection: Rejection, about: About) -> Self {
         if let Rejection::InvalidField(violations) = rejection {
-            return Failure::InvalidFields(violations);
+            return Failure::invalid_fields(violations);
         }
         Failure::Rejected { rejection: Box::new(rejection), about }
     }
@@ -112,8 +141,8 @@ impl Failure {
 impl From<Malformed> for Failure {
     fn from(malformed: Malformed) -> Self {
         match malformed {
-            Malformed::Fields(violations) => Failure::InvalidFields(violations),
-            Malformed::MixedCurrencies { expected } => Failure::CurrencyMismatch { expected },
+            Malformed::Fields { violations, left_out } => Failure::InvalidFields { violations, left_out },
+            Malformed::MixedCurrencies { expected, field } => Failure::CurrencyMismatch { expected, field },
         }
     }
 }
@@ -136,6 +165,28 @@ impl From<DbError> for Failure {
 }
 
 impl Failure {
+    /// Of a status without details, which none of ours is; nothing of one that is no error.
+    pub(super) fn of_others(status: &Status) -> Option<Self> {
+        Some(match status.code() {
+            Code::Ok => return None,
+            Code::Unimplemented => Failure::MethodUnknown,
+            Code::NotFound => Failure::NameUnknown { message: status.message().to_owned() },
+            Code::InvalidArgument => Failure::undecodable(status.message()),
+            // Decompressed, the message is too large: its length as sent is measured before.
+            Code::ResourceExhausted | Code::OutOfRange => Failure::MESSAGE_TOO_LARGE,
+            Code::DeadlineExceeded | Code::Cancelled => Failure::DeadlineExceeded,
+            Code::Unknown
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+            | Code::Unauthenticated => Failure::Internal(format!("{:?}: {}", status.code(), status.message())),
+        })
+    }
+
     fn of_database(error: &DbError) -> Self {
         if matches!(error, DbError::PoolExhausted { .. }) {
             return Failure::Overloaded;
@@ -155,7 +206,12 @@ impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         let plain = |reason: &'static str, message: &str| (reason, message.to_owned(), None);
         let (reason, message, metadata): (&str, String, Option<(&str, String)>) = match failure {
-            Failure::InvalidFields(violations) => return invalid_fields(&violations),
+            Failure::MethodUnknown => plain("METHOD_UNKNOWN", "the server has no such method"),
+            Failure::EncodingUnsupported => {
+                plain("ENCODING_UNSUPPORTED", "a message may be compressed with gzip or not at all")
+            }
+            Failure::NameUnknown { message } => ("NAME_UNKNOWN", message, None),
+            Failure::InvalidFields { violations, left_out } => return invalid_fields(&violations, left_out),
             Failure::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
             Failure::Rejected { rejection, about } => return status_of(&refusals(&rejection, &about)),
             Failure::Internal(cause) => return internal(&cause),
@@ -192,10 +248,7 @@ impl From<Failure> for Status {
             Failure::EtagMismatch { present } => {
                 ("ETAG_MISMATCH", "it has changed since the etag was read".to_owned(), Some(("etag", present)))
             }
-            Failure::CurrencyMismatch { expected } => {
-                let message = format!("all money of an order is in one currency, here {}", expected.code());
-                ("CURRENCY_MISMATCH", message, Some(("currency_code", expected.code().to_owned())))
-            }
+            Failure::CurrencyMismatch { expected, field } => return mixed_currencies(expected, field),
             Failure::DatabaseUnavailable => {
                 plain("DATABASE_UNAVAILABLE", "the database cannot be reached; nothing was done")
             }
@@ -219,25 +272,28 @@ fn status_of(refusals: &[pb::Refusal]) -> Status {
         return internal(&format_args!("{} is not in ErrorReason", first.reason));
     };
     let code = code(reason);
-    let mut details = ErrorDetails::with_error_info(&first.reason, DOMAIN, first.metadata.clone());
-    if code == Code::InvalidArgument {
-        details.add_bad_request_violation(field(reason), &first.message);
+    let violations = if code == Code::InvalidArgument {
+        Violations::BadRequest(vec![(field(reason).to_owned(), first.message.clone())], 0)
+    } else if code == Code::FailedPrecondition {
+        let entry = |refusal: &pb::Refusal| [refusal.reason.clone(), refusal.subject.clone(), refusal.message.clone()];
+        Violations::Preconditions(refusals.iter().map(entry).collect())
+    } else {
+        Violations::None
+    };
+    Draft {
+        code,
+        reason: first.reason.clone(),
+        message: first.message.clone(),
+        metadata: first.metadata.clone(),
+        violations,
+        retry_delay: retry_delay(reason),
     }
-    if code == Code::FailedPrecondition {
-        let all = refusals.iter().map(|refusal| [&*refusal.reason, &*refusal.subject, &*refusal.message]);
-        for [reason, subject, message] in within_bounds(all) {
-            details.add_precondition_failure_violation(reason, subject, message);
-        }
-    }
-    if let Some(delay) = retry_delay(reason) {
-        details.set_retry_info(Some(delay));
-    }
-    Status::with_error_details(code, shortened(&first.message), details)
+    .fit()
 }
 
-fn invalid_fields(violations: &[FieldViolation]) -> Status {
-    let entries = violations.iter().map(|violation| (violation.field.clone(), violation.description.as_str()));
-    bad_request(ErrorReason::InvalidField, "INVALID_FIELD", entries)
+fn invalid_fields(violations: &[FieldViolation], left_out: usize) -> Status {
+    let entries = violations.iter().map(|violation| (violation.field.clone(), violation.description.clone()));
+    bad_request(ErrorReason::InvalidField, "INVALID_FIELD", entries.collect(), left_out)
 }
 
 fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
@@ -245,40 +301,38 @@ fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
         "" => field.to_owned(),
         path => format!("{field}.{path}"),
     };
-    let entries = faults.iter().map(|fault| (path(fault), fault.description.as_str()));
-    bad_request(ErrorReason::PolicyInvalid, "POLICY_INVALID", entries)
+    let entries = faults.iter().map(|fault| (path(fault), fault.description.clone()));
+    bad_request(ErrorReason::PolicyInvalid, "POLICY_INVALID", entries.collect(), 0)
 }
 
-fn bad_request<'a>(reason: ErrorReason, name: &str, entries: impl Iterator<Item = (String, &'a str)>) -> Status {
-    let entries: Vec<(String, &str)> = entries.collect();
+fn mixed_currencies(expected: Currency, field: String) -> Status {
+    let message = format!("all money of an order is in one currency, here {}", expected.code());
+    Draft {
+        code: code(ErrorReason::CurrencyMismatch),
+        reason: "CURRENCY_MISMATCH".to_owned(),
+        message: message.clone(),
+        metadata: HashMap::from([("currency_code".to_owned(), expected.code().to_owned())]),
+        violations: Violations::BadRequest(vec![(field, message)], 0),
+        retry_delay: None,
+    }
+    .fit()
+}
+
+fn bad_request(reason: ErrorReason, name: &str, entries: Vec<(String, String)>, left_out: usize) -> Status {
     let message = match entries.first() {
-        Some((field, description)) if field.is_empty() => (*description).to_owned(),
+        Some((field, description)) if field.is_empty() => description.clone(),
         Some((field, description)) => format!("{field}: {description}"),
         None => String::new(),
     };
-    let mut details = ErrorDetails::with_error_info(name, DOMAIN, HashMap::new());
-    let listed = entries.iter().map(|(field, description)| [field.as_str(), *description, ""]);
-    for [field, description, _] in within_bounds(listed) {
-        details.add_bad_request_violation(field, description);
+    Draft {
+        code: code(reason),
+        reason: name.to_owned(),
+        message,
+        metadata: HashMap::new(),
+        violations: Violations::BadRequest(entries, left_out),
+        retry_delay: None,
     }
-    Status::with_error_details(code(reason), shortened(&message), details)
-}
-
-/// As many entries as fit; a last one says how many do not.
-fn within_bounds<'a>(entries: impl ExactSizeIterator<Item = [&'a str; 3]>) -> Vec<[String; 3]> {
-    let total = entries.len();
-    let mut listed: Vec<[String; 3]> = Vec::new();
-    let mut bytes = 0;
-    for entry in entries {
-        bytes += entry.iter().map(|text| text.len()).sum::<usize>();
-        if bytes > VIOLATIONS_BYTES_MAX && !listed.is_empty() {
-            let more = format!("and {} more", total - listed.len());
-            listed.push([String::new(), more.clone(), more]);
-            break;
-        }
-        listed.push(entry.map(shortened));
-    }
-    listed
+    .fit()
 }
 
 /// Fixed text for the caller; the cause goes to the log, under the same trace id.
@@ -295,13 +349,10 @@ fn internal(cause: &dyn Display) -> Status {
     Status::with_error_details(Code::Internal, "an internal error; its trace id is in the details", details)
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(MESSAGE_CHARS_MAX).collect()
-}
-
 /// The canonical code of each reason; the comments of `ErrorReason` say the same.
 fn code(reason: ErrorReason) -> Code {
     match reason {
+        ErrorReason::MethodUnknown | ErrorReason::EncodingUnsupported => Code::Unimplemented,
         ErrorReason::InvalidField
         | ErrorReason::PageTokenInvalid
         | ErrorReason::UnknownWarehouse
@@ -317,7 +368,8 @@ fn code(reason: ErrorReason) -> Code {
         ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
         ErrorReason::CallerUnknown => Code::Unauthenticated,
         ErrorReason::RoleNotAllowed | ErrorReason::OutOfScope | ErrorReason::NotTheRequester => Code::PermissionDenied,
-        ErrorReason::StoreNotFound
+        ErrorReason::NameUnknown
+        | ErrorReason::StoreNotFound
         | ErrorReason::PresetNotFound
         | ErrorReason::PolicyNotFound
         | ErrorReason::OrderNotFound
@@ -380,7 +432,8 @@ fn field(reason: ErrorReason) -> &'static str {
     } else if matches!(reason, ErrorReason::UnknownWarehouse | ErrorReason::UnknownCarrier) {
         "shipments"
     } else if matches!(reason, ErrorReason::CurrencyMismatch) {
-        "currency_code"
+        // Of what somebody outside says of an order that is there.
+        "amount.currency_code"
     } else {
         "reason"
     }

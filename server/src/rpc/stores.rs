@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use self::create::{FirstPolicy, fingerprint};
-use super::call::{Call, check_store, store_id};
+use super::call::{Call, check_store, store_and_page_size, store_id};
 use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
@@ -73,7 +73,8 @@ impl StoreService for Stores {
 
     async fn get_store(&self, request: Request<pb::GetStoreRequest>) -> Result<Response<pb::GetStoreResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let (store, activations, now) = self.store(&call, &store_id(request.store_id)?).await?;
+        let store = parse::parse(|v| store_id(v, &request.store_id)).map_err(Failure::from)?;
+        let (store, activations, now) = self.store(&call, &store).await?;
         Ok(Response::new(pb::GetStoreResponse { store: Some(render::store(&store, &activations, now)) }))
     }
 
@@ -110,9 +111,14 @@ impl StoreService for Stores {
         &self,
         request: Request<pb::UpdateStoreRequest>,
     ) -> Result<Response<pb::UpdateStoreResponse>, Status> {
-        let (call, mut request) = Call::of(request)?;
-        let (present, activations, now) = self.store(&call, &store_id(mem::take(&mut request.store_id))?).await?;
-        let changes = parse::parse(|v| update_store(v, request)).map_err(Failure::from)?;
+        let (call, request) = Call::of(request)?;
+        let (store, changes) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let changes = update_store(v, request);
+            Some((store?, changes?))
+        })
+        .map_err(Failure::from)?;
+        let (present, activations, now) = self.store(&call, &store).await?;
         let wanted = changed(&present, &changes);
         if wanted == present {
             let store = Some(render::store(&present, &activations, now));
@@ -136,8 +142,13 @@ impl StoreService for Stores {
         request: Request<pb::PutCarrierRequest>,
     ) -> Result<Response<pb::PutCarrierResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let store = self.store(&call, &store_id(request.store_id)?).await?.0;
-        let wanted = parse::parse(|v| put_carrier(v, request.carrier)).map_err(Failure::from)?;
+        let (store, wanted) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let carrier = put_carrier(v, request.carrier);
+            Some((store?, carrier?))
+        })
+        .map_err(Failure::from)?;
+        let store = self.store(&call, &store).await?.0;
         check_route(call.caller.scope.carriers.holds(&wanted.id))?;
 
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
@@ -175,10 +186,10 @@ impl StoreService for Stores {
         request: Request<pb::ListCarriersRequest>,
     ) -> Result<Response<pb::ListCarriersResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let store = self.store(&call, &store_id(request.store_id.clone())?).await?.0;
         let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListCarriers", &request);
-        let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
+        let (store, page_size) = store_and_page_size(&request.store_id, page_size)?;
+        let store = self.store(&call, &store).await?.0;
         let after: Option<CarrierId> = scope.open(&page_token)?;
 
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
@@ -196,8 +207,13 @@ impl StoreService for Stores {
         request: Request<pb::PutWarehouseRequest>,
     ) -> Result<Response<pb::PutWarehouseResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        let store = self.store(&call, &store_id(request.store_id)?).await?.0;
-        let wanted = parse::parse(|v| put_warehouse(v, request.warehouse)).map_err(Failure::from)?;
+        let (store, wanted) = parse::parse(|v| {
+            let store = store_id(v, &request.store_id);
+            let warehouse = put_warehouse(v, request.warehouse);
+            Some((store?, warehouse?))
+        })
+        .map_err(Failure::from)?;
+        let store = self.store(&call, &store).await?.0;
         check_route(call.caller.scope.warehouses.holds(&wanted.id))?;
         let time_zone = wanted.time_zone.unwrap_or(store.time_zone);
 
@@ -239,10 +255,10 @@ impl StoreService for Stores {
         request: Request<pb::ListWarehousesRequest>,
     ) -> Result<Response<pb::ListWarehousesResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let store = self.store(&call, &store_id(request.store_id.clone())?).await?.0;
         let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
         let scope = Scope::new(&self.app, "ListWarehouses", &request);
-        let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
+        let (store, page_size) = store_and_page_size(&request.store_id, page_size)?;
+        let store = self.store(&call, &store).await?.0;
         let after: Option<WarehouseId> = scope.open(&page_token)?;
 
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
@@ -296,7 +312,7 @@ impl Stores {
         .await;
         match conn.finish_with(read)? {
             unknown if unknown.is_empty() => Ok(()),
-            unknown => Err(Failure::InvalidFields(unknown)),
+            unknown => Err(Failure::invalid_fields(unknown)),
         }
     }
 }

@@ -1,8 +1,6 @@
 //! A rejection in the words of the protos: for the status of a call that failed and for a preview that lists what stands
 //! against a request.
 
-use std::collections::HashMap;
-
 use belay_domain::cancellation::GateKind;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::incident::Resolution;
@@ -16,8 +14,17 @@ use uuid::Uuid;
 
 use super::values::etag;
 
-/// Longest value of metadata, in bytes: lists are cut at a comma.
+/// Longest list or text in metadata, in bytes: a list is cut between two entries.
 const VALUE_BYTES_MAX: usize = 1024;
+/// Metadata that is a list with commas in between, or a text of any length, and may be cut. All other metadata is short.
+pub(crate) const LIST_KEYS: &[&str] =
+    &["acceptable", "cancellation_ids", "channels", "next_actions", "reasons", "resolutions"];
+pub(crate) const TEXT_KEYS: &[&str] = &["label_instructions", "present", "quoted"];
+
+/// The key under which is told how many entries of a list, or characters of a text, were left out; absent where none were.
+pub(crate) fn left_out_key(key: &str) -> String {
+    format!("{key}_left_out")
+}
 
 /// What a request was about, as far as a rejection leaves it out.
 #[derive(Debug, Clone)]
@@ -36,38 +43,33 @@ pub(crate) fn refusals(rejection: &Rejection, about: &About) -> Vec<pb::Refusal>
         let acceptable = acceptable
             .iter()
             .map(|LineQuantity { line, quantity }| format!("{}={quantity}", ChildKind::Line.id(&about.order, *line)));
-        let acceptable = joined(acceptable);
+        let acceptable: Vec<String> = acceptable.collect();
         return violations.iter().map(|violation| ineligible(violation, &acceptable, about)).collect();
     }
     vec![refusal(rejection, about)]
 }
 
-fn ineligible(violation: &Ineligibility, acceptable: &str, about: &About) -> pb::Refusal {
+fn ineligible(violation: &Ineligibility, acceptable: &[String], about: &About) -> pb::Refusal {
     let shipment = ChildKind::Shipment.id(&about.order, violation.shipment);
-    let mut metadata = HashMap::from([
-        ("shipment_id".to_owned(), shipment.clone()),
-        ("path".to_owned(), violation.path.name().to_owned()),
-        ("rule".to_owned(), violation.rule.clone().unwrap_or_default()),
-        ("next_actions".to_owned(), names(violation.next_actions.iter().map(|action| action.name()))),
-    ]);
+    let message = format!("the policy does not allow {} for {shipment}: {}", violation.path, violation.code);
+    let mut told = Told { subject: shipment.clone(), message, metadata: Vec::new() }
+        .with("shipment_id", shipment)
+        .with("path", violation.path)
+        .with("rule", violation.rule.as_deref().unwrap_or_default())
+        .with_names("next_actions", violation.next_actions.iter().map(|action| action.name()));
     if let Some(from) = violation.available_from {
-        metadata.insert("available_from".to_owned(), from.to_string());
+        told = told.with("available_from", from);
     }
     if let Some(instructions) = &violation.without_label {
-        metadata.insert("label_instructions".to_owned(), cut(instructions).to_owned());
+        told = told.with_text("label_instructions", instructions);
     }
     if let Some(pay_by) = violation.pay_by {
-        metadata.insert("pay_by".to_owned(), pay_by.to_string());
+        told = told.with("pay_by", pay_by);
     }
     if !acceptable.is_empty() {
-        metadata.insert("acceptable".to_owned(), acceptable.to_owned());
+        told = told.with_list("acceptable", acceptable.iter().cloned());
     }
-    pb::Refusal {
-        reason: violation.code.name().to_owned(),
-        message: format!("the policy does not allow {} for {shipment}: {}", violation.path, violation.code),
-        subject: shipment,
-        metadata,
-    }
+    told.under(violation.code.name())
 }
 
 fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
@@ -138,20 +140,51 @@ fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
         Rejection::ResolutionNotAllowed { allowed } => resolution_not_allowed(about, allowed),
         Rejection::LimitReached { limit, max } => limit_reached(about, limit, *max),
     };
-    told.of(rejection)
+    told.under(rejection.reason())
 }
 
 /// What is said of a rejection.
 struct Told {
     subject: String,
     message: String,
-    metadata: Vec<(&'static str, String)>,
+    metadata: Vec<(String, String)>,
 }
 
 impl Told {
-    fn with(mut self, key: &'static str, value: impl ToString) -> Self {
-        self.metadata.push((key, value.to_string()));
+    fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.metadata.push((key.to_owned(), value.to_string()));
         self
+    }
+
+    /// One of [`LIST_KEYS`].
+    fn with_list(self, key: &str, entries: impl IntoIterator<Item = String>) -> Self {
+        let (mut list, mut left_out) = (String::new(), 0);
+        for entry in entries {
+            if left_out > 0 || list.len() + entry.len() + 1 > VALUE_BYTES_MAX {
+                left_out += 1;
+                continue;
+            }
+            if !list.is_empty() {
+                list.push(',');
+            }
+            list.push_str(&entry);
+        }
+        self.with(key, list).without(key, left_out)
+    }
+
+    fn with_names<'a>(self, key: &str, names: impl Iterator<Item = &'a str>) -> Self {
+        self.with_list(key, names.map(str::to_owned))
+    }
+
+    /// One of [`TEXT_KEYS`].
+    fn with_text(self, key: &str, text: &str) -> Self {
+        let mut ends = (0..=VALUE_BYTES_MAX.min(text.len())).rev();
+        let (told, left) = text.split_at(ends.find(|end| text.is_char_boundary(*end)).unwrap_or(0));
+        self.with(key, told).without(key, left.chars().count())
+    }
+
+    fn without(self, key: &str, left_out: usize) -> Self {
+        if left_out > 0 { self.with(&left_out_key(key), left_out) } else { self }
     }
 
     fn with_order(self, about: &About) -> Self {
@@ -159,13 +192,12 @@ impl Told {
     }
 
     fn with_reasons(self, declared: &[String]) -> Self {
-        self.with("reasons", joined(declared.iter().cloned()))
+        self.with_list("reasons", declared.iter().cloned())
     }
 
-    fn of(self, rejection: &Rejection) -> pb::Refusal {
-        let metadata = self.metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let Told { subject, message, .. } = self;
-        pb::Refusal { reason: rejection.reason().to_owned(), subject, message, metadata }
+    fn under(self, reason: &str) -> pb::Refusal {
+        let Told { subject, message, metadata } = self;
+        pb::Refusal { reason: reason.to_owned(), subject, message, metadata: metadata.into_iter().collect() }
     }
 }
 
@@ -183,7 +215,7 @@ impl About {
     /// With the id, under its name.
     fn of(&self, kind: ChildKind, number: u32, message: impl Into<String>) -> Told {
         let id = kind.id(&self.order, number);
-        Told { subject: id.clone(), message: message.into(), metadata: vec![(id_key(kind), id)] }
+        Told { subject: id.clone(), message: message.into(), metadata: vec![(id_key(kind).to_owned(), id)] }
     }
 
     fn of_reason(&self, reason: &str, message: impl Into<String>) -> Told {
@@ -222,7 +254,7 @@ fn fence_stale(about: &About, present: u32, stage: Stage, cancellations: &[u32])
         .of_child(format!("something opened or ended on the shipment since its fence was read; it is {present} now"))
         .with("fence", present)
         .with("stage", stage)
-        .with("cancellation_ids", joined(ids))
+        .with_list("cancellation_ids", ids)
 }
 
 fn quote_expired(about: &About, valid_until: Timestamp) -> Told {
@@ -232,8 +264,8 @@ fn quote_expired(about: &About, valid_until: Timestamp) -> Told {
 fn quote_mismatch(about: &About, quoted: &str, present: &str) -> Told {
     about
         .of_order("what would come of it now is not what was quoted")
-        .with("quoted", cut(quoted))
-        .with("present", cut(present))
+        .with_text("quoted", quoted)
+        .with_text("present", present)
 }
 
 fn evidence_required(about: &About, reason: &str, channels: &[String]) -> Told {
@@ -241,7 +273,7 @@ fn evidence_required(about: &About, reason: &str, channels: &[String]) -> Told {
         true => format!("{reason} needs evidence"),
         false => format!("{reason} needs evidence, each piece from one of {}", channels.join(", ")),
     };
-    about.of_reason(reason, message).with("channels", joined(channels.iter().cloned()))
+    about.of_reason(reason, message).with_list("channels", channels.iter().cloned())
 }
 
 fn already_pending(about: &About, cancellation: u32) -> Told {
@@ -288,7 +320,7 @@ fn shipment_barred(about: &About, cancellation: u32) -> Told {
 
 fn split_not_allowed(about: &About, next_actions: &[NextAction]) -> Told {
     let message = "customs may stop the shipment, and the policy does not offer to split it";
-    about.of_child(message).with("next_actions", names(next_actions.iter().map(|action| action.name())))
+    about.of_child(message).with_names("next_actions", next_actions.iter().map(|action| action.name()))
 }
 
 fn currency_mismatch(about: &About, expected: Currency) -> Told {
@@ -311,36 +343,10 @@ fn incident_resolved(about: &About, resolution: Option<Resolution>) -> Told {
 
 fn resolution_not_allowed(about: &About, allowed: &[Resolution]) -> Told {
     let message = "that makes no sense for the incident as things stand";
-    about.of_child(message).with("resolutions", names(allowed.iter().map(|resolution| resolution.name())))
+    about.of_child(message).with_names("resolutions", allowed.iter().map(|resolution| resolution.name()))
 }
 
 fn limit_reached(about: &About, limit: &str, max: usize) -> Told {
     let message = format!("the order has as many {limit} as it may have, {max}");
     about.of_order(message).with("limit", limit).with("limit_max", max)
-}
-
-fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    joined(names.map(str::to_owned))
-}
-
-/// The beginning of a text, as much as one value takes.
-fn cut(text: &str) -> &str {
-    let mut ends = (0..=VALUE_BYTES_MAX.min(text.len())).rev();
-    let end = ends.find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    &text[..end]
-}
-
-/// A list in one value; what does not fit is left out.
-fn joined(entries: impl IntoIterator<Item = String>) -> String {
-    let mut list = String::new();
-    for entry in entries {
-        if list.len() + entry.len() + 1 > VALUE_BYTES_MAX {
-            break;
-        }
-        if !list.is_empty() {
-            list.push(',');
-        }
-        list.push_str(&entry);
-    }
-    list
 }

@@ -41,7 +41,7 @@ fn each_field_of_a_wish_is_checked() {
         ("etag", |r| r.etag = "2".to_owned()),
         ("etag", |r| r.etag = "\"02\"".to_owned()),
         ("etag", |r| r.etag = "\"99999999999999999999\"".to_owned()),
-        ("selection", |r| r.selection = None),
+        ("all", |r| r.selection = None),
         ("lines.lines", |r| r.selection = lines(&[])),
         ("lines.lines", |r| r.selection = lines(&[("A-1:l1", 1); 201])),
         ("lines.lines[0].line_id", |r| r.selection = lines(&[("", 1)])),
@@ -87,7 +87,7 @@ fn a_preview_checks_as_the_request_does() {
     use pb::preview_cancellation_request::Selection as Preview;
     let rows: Vec<Row<pb::PreviewCancellationRequest>> = vec![
         ("order_id", |r| r.order_id.clear()),
-        ("selection", |r| r.selection = None),
+        ("all", |r| r.selection = None),
         ("shipment_id", |r| r.selection = Some(Preview::ShipmentId("x".to_owned()))),
         ("reason", |r| r.reason = "1".to_owned()),
         ("paths[0]", |r| r.paths = vec![-1]),

@@ -143,7 +143,9 @@ fn every_violation_of_a_request_is_listed() {
         request.lines = vec![pb::NewLine::default(); 200];
         let refused = is_refused(t, "storefront", METHOD, request, Code::InvalidArgument, "INVALID_FIELD").await;
         assert_eq!(refused.fields.last().map(String::as_str), Some(""));
-        assert!(refused.details.len() < 8 * 1024, "{} bytes of details", refused.details.len());
+        assert!(refused.details.len() < 2 * 1024, "{} bytes of details", refused.details.len());
+        let (_, more) = refused.violations.last().unwrap();
+        assert_eq!(*more, format!("and {} more", 3 * 200 - (refused.fields.len() - 1)));
     });
 }
 
@@ -197,6 +199,7 @@ fn currencies_are_not_mixed() {
             let refused =
                 is_refused(t, "storefront", METHOD, request, Code::InvalidArgument, "CURRENCY_MISMATCH").await;
             assert_eq!(refused.metadata["currency_code"], "EUR");
+            assert!(refused.fields[0].ends_with(".currency_code"), "{:?}", refused.fields);
         }
         // A currency without minor units is as good as any.
         let yen = |amount| belay_client::Money::new("JPY", amount);

@@ -17,7 +17,7 @@ fn each_field_of_a_store_is_checked() {
         ("display_name", |r| r.display_name = "a\nb".to_owned()),
         ("time_zone", |r| r.time_zone = "Berlin".to_owned()),
         ("time_zone", |r| r.time_zone = "+02:00".to_owned()),
-        ("policy", |r| r.policy = None),
+        ("preset", |r| r.policy = None),
         ("default_warehouse_id", |r| r.default_warehouse_id = "a b".to_owned()),
         ("default_carrier_id", |r| r.default_carrier_id = long(65)),
     ];

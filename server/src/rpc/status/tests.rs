@@ -9,7 +9,9 @@ use belay_domain::shipment::Stage;
 use jiff::Timestamp;
 use prost::Message as _;
 
+use super::fit::{STATUS_BYTES_MAX, bytes};
 use super::*;
+use crate::wire::refusals::{LIST_KEYS, TEXT_KEYS};
 
 fn about() -> About {
     About {
@@ -232,11 +234,152 @@ fn details_stay_small_and_say_how_many_were_left_out() {
         field: format!("lines[{index}].quantity"),
         description: "must be from 1 to 1000000, is 0".to_owned(),
     });
-    let status = Status::from(Failure::InvalidFields(violations.collect()));
+    let status = Status::from(Failure::InvalidFields { violations: violations.collect(), left_out: 7 });
     let listed = status.get_details_bad_request().unwrap().field_violations;
     let last = listed.last().unwrap();
-    assert_eq!(last.description, format!("and {} more", 200 - (listed.len() - 1)));
-    assert!(status.details().len() < 6 * 1024, "{}", status.details().len());
+    assert_eq!((&*last.field, last.description.clone()), ("", format!("and {} more", 207 - (listed.len() - 1))));
+    assert!((15..200).contains(&listed.len()), "{}", listed.len());
+    assert!((STATUS_BYTES_MAX - 100..=STATUS_BYTES_MAX).contains(&bytes(&status)), "{}", bytes(&status));
+}
+
+#[test]
+fn a_list_and_a_text_are_cut_with_a_count_and_nothing_else_is() {
+    let reasons: Vec<String> = (0..200).map(|number| format!("REASON_{number}")).collect();
+    let status = rejected(Rejection::ReasonUnknown { reason: "X".repeat(63), declared: reasons.clone() });
+    let metadata = status.get_details_error_info().unwrap().metadata;
+    assert_eq!(metadata["reason"], "X".repeat(63));
+    let told: Vec<&str> = metadata["reasons"].split(',').collect();
+    assert_eq!(told, reasons[..told.len()]);
+    assert_eq!(metadata["reasons_left_out"], (200 - told.len()).to_string());
+
+    let long = "ü".repeat(4_000);
+    let status = rejected(Rejection::QuoteMismatch { quoted: long.clone(), present: "{}".to_owned() });
+    let metadata = status.get_details_error_info().unwrap().metadata;
+    let told = metadata["quoted"].chars().count();
+    assert!(told > 100 && long.starts_with(&metadata["quoted"]));
+    assert_eq!(metadata["quoted_left_out"], (4_000 - told).to_string());
+    assert_eq!((metadata["present"].as_str(), metadata.contains_key("present_left_out")), ("{}", false));
+}
+
+/// As [`rejections`], with everything as long as it can be and longer.
+fn extreme_rejections() -> Vec<Rejection> {
+    let code = || "X".repeat(63);
+    let codes: Vec<String> = (0..200).map(|number| format!("{number:0>63}")).collect();
+    let text = || "\u{1F4E6} {\"%\"}".repeat(2_000);
+    let violation = |shipment: u32| Ineligibility {
+        shipment,
+        rule: Some("r".repeat(64)),
+        next_actions: NextAction::ALL.to_vec(),
+        available_from: Some(Timestamp::MAX),
+        without_label: Some(text()),
+        pay_by: Some(Timestamp::MAX),
+        ..ineligible(DenyCode::LabelUnavailableInRegion)
+    };
+    let fields = |count: u32| {
+        let violation =
+            |index: u32| FieldViolation { field: format!("{}[{index}]", "é".repeat(500)), description: text() };
+        (0..count).map(violation).collect()
+    };
+    let acceptable = || (1..=200).map(|line| LineQuantity { line, quantity: 1_000_000 }).collect();
+    let mut extreme = rejections();
+    extreme.extend([
+        Rejection::InvalidField(fields(1)),
+        Rejection::InvalidField(fields(200)),
+        Rejection::FenceStale { present: u32::MAX, stage: Stage::Preparing, cancellations: (1..=100).collect() },
+        Rejection::UnknownWarehouse { warehouse: "w".repeat(64) },
+        Rejection::ReasonRequired { declared: codes.clone() },
+        Rejection::ReasonUnknown { reason: code(), declared: codes.clone() },
+        Rejection::ReasonNotAllowed { reason: code(), declared: codes.clone() },
+        Rejection::EvidenceRequired { reason: code(), channels: codes },
+        Rejection::UnitsClaimed { line: 200, requested: u32::MAX, available: u32::MAX },
+        Rejection::QuoteExpired { valid_until: Timestamp::MAX },
+        Rejection::QuoteMismatch { quoted: text(), present: text() },
+        Rejection::Ineligible { violations: vec![violation(1)], acceptable: acceptable() },
+        Rejection::Ineligible { violations: (1..=50).map(violation).collect(), acceptable: acceptable() },
+        Rejection::Ineligible {
+            violations: (1..=50).map(|n| Ineligibility { shipment: n, ..ineligible(DenyCode::Shipped) }).collect(),
+            acceptable: vec![],
+        },
+        Rejection::SplitNotAllowed { next_actions: NextAction::ALL.to_vec() },
+        Rejection::ResolutionNotAllowed { allowed: Resolution::ALL.to_vec() },
+    ]);
+    extreme
+}
+
+#[test]
+fn every_refusal_passes_through_every_proxy_and_keeps_its_reason_and_its_ids() {
+    let order = OrderId::parse("o".repeat(64)).unwrap();
+    for rejection in extreme_rejections() {
+        for child in [None, Some((ChildKind::Cancellation, 999_999_999)), Some((ChildKind::Shipment, 50))] {
+            let about = About { order: order.clone(), child, request_id: Some(Uuid::max()) };
+            let is_of_fields = matches!(rejection, Rejection::InvalidField(_));
+            let all = (!is_of_fields).then(|| refusals(&rejection, &about));
+            let status = Status::from(Failure::rejected(rejection.clone(), about));
+            let told = format!("{} bytes: {status:?}", bytes(&status));
+            assert!(bytes(&status) <= STATUS_BYTES_MAX, "{told}");
+            assert!(!status.message().is_empty(), "{told}");
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(info.domain, "belay");
+            let Some(all) = all else {
+                assert_eq!(info.reason, "INVALID_FIELD");
+                continue;
+            };
+            assert_eq!(info.reason, all[0].reason);
+            for (key, value) in &all[0].metadata {
+                if !LIST_KEYS.contains(&&**key) && !TEXT_KEYS.contains(&&**key) && !key.ends_with("_left_out") {
+                    assert_eq!(info.metadata.get(key), Some(value), "{key}: {told}");
+                }
+                assert!(info.metadata.contains_key(key), "{key}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_other_failure_passes_too() {
+    let id = || "s".repeat(64);
+    let fault = |at: usize| DocumentFault {
+        path: format!("{}[{at}]", "schlüssel".repeat(300)),
+        description: "ö".repeat(900),
+    };
+    let eur = Currency::parse("EUR").unwrap();
+    for failure in [
+        Failure::MethodUnknown,
+        Failure::EncodingUnsupported,
+        Failure::NameUnknown { message: "\u{0}".repeat(100_000) },
+        Failure::InvalidFields { violations: vec![], left_out: usize::MAX },
+        Failure::PageTokenInvalid,
+        Failure::MESSAGE_TOO_LARGE,
+        Failure::RoleNotAllowed { role: "é".repeat(32) },
+        Failure::StoreNotFound { store: id() },
+        Failure::PresetNotFound { preset: "é".repeat(64) },
+        Failure::PolicyNotFound { version: u32::MAX },
+        Failure::StoreAlreadyExists { store: id() },
+        Failure::EtagMismatch { present: format!("\"{}\"", u64::MAX) },
+        Failure::CurrencyMismatch { expected: eur, field: "lines[199].discount.currency_code".to_owned() },
+        Failure::PolicyInvalid { field: "document", faults: (0..1).map(fault).collect() },
+        Failure::PolicyInvalid { field: "document", faults: (0..1_000).map(fault).collect() },
+        Failure::OutcomeUnknown { request_id: Some(Uuid::max()) },
+        Failure::Internal("x".repeat(100_000)),
+    ] {
+        let shown = format!("{failure:?}").chars().take(100).collect::<String>();
+        let status = Status::from(failure);
+        assert!(bytes(&status) <= STATUS_BYTES_MAX, "{} bytes: {shown}", bytes(&status));
+        assert!(!status.get_details_error_info().unwrap().reason.is_empty(), "{shown}");
+    }
+}
+
+#[test]
+fn every_key_of_metadata_that_may_be_long_is_one_that_is_cut() {
+    // What a rejection holds that has no bound of its own ends in lists and texts alone.
+    for rejection in extreme_rejections() {
+        for refusal in refusals(&rejection, &about()).into_iter().filter(|refusal| refusal.reason != "INVALID_FIELD") {
+            for (key, value) in refusal.metadata {
+                let may_be_cut = LIST_KEYS.contains(&&*key) || TEXT_KEYS.contains(&&*key);
+                assert!(may_be_cut || value.len() <= 100, "{}: {key} has {} bytes", refusal.reason, value.len());
+            }
+        }
+    }
 }
 
 #[test]

@@ -106,7 +106,8 @@ pub(crate) fn resolve_incident(
 }
 
 fn no_selection(v: &mut Violations) -> Option<Selection> {
-    v.add("selection", "one of all, lines and shipment_id must be given");
+    // A oneof is no field: the path is that of its first.
+    v.add("all", "one of all, lines and shipment_id must be given");
     None
 }
 

@@ -97,7 +97,7 @@ pub(crate) fn answer_stop(
         Some(StopAnswered::CannotStop(cannot)) => {
             code(v, "cannot_stop.code", cannot.code).map(|code| StopAnswer::CannotStop { code })
         }
-        None => v.refuse("answer", "one of stopped and cannot_stop must be given"),
+        None => v.refuse("stopped", "one of stopped and cannot_stop must be given"),
     };
     let note = note(v, request.note);
     Some(AnswerStop { shipment: shipment?, cancellation: cancellation?, answer: answer?, note: note? })
@@ -120,7 +120,7 @@ pub(crate) fn answer_intercept(
         Some(InterceptAnswered::CannotIntercept(cannot)) => {
             code(v, "cannot_intercept.code", cannot.code).map(|code| InterceptAnswer::CannotIntercept { code })
         }
-        None => v.refuse("answer", "one of confirmed and cannot_intercept must be given"),
+        None => v.refuse("confirmed", "one of confirmed and cannot_intercept must be given"),
     };
     let note = note(v, request.note);
     Some(AnswerIntercept { shipment: shipment?, answer: answer?, note: note? })

@@ -53,13 +53,12 @@ pub(crate) fn destination_filter(
     country: String,
     city: String,
 ) -> Option<(Option<String>, Option<String>)> {
-    let is_any = country.is_empty();
-    if country.is_empty() && !city.is_empty() {
-        v.add("destination_city", "needs destination_country");
-        return None;
-    }
-    let country = if is_any { Some(None) } else { super::country(v, "destination_country", country).map(Some) };
     let city = text(v, "destination_city", city, PLACE_CHARS_MAX);
+    let country = match (country.is_empty(), city.as_deref()) {
+        (true, Some("") | None) => Some(None),
+        (true, Some(_)) => v.refuse("destination_city", "needs destination_country"),
+        (false, _) => super::country(v, "destination_country", country).map(Some),
+    };
     let given = |text: String| (!text.is_empty()).then_some(text);
     Some((country?, given(city?)))
 }
@@ -92,10 +91,11 @@ impl Actions {
     }
 }
 
+/// `store` is `None` where its id was refused.
 pub(crate) fn actions(
     v: &mut Violations,
     request: pb::SummarizeActionsRequest,
-    store: StoreId,
+    store: Option<&StoreId>,
     scope: &Scope,
 ) -> Option<Actions> {
     let party = party_filter(v, "party", request.party).map(|party| party.unwrap_or(Role::Seller));
@@ -112,7 +112,7 @@ pub(crate) fn actions(
     let warehouse = optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
     let carrier = optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
     let auto_approved_since = time(v, "auto_approved_since", request.auto_approved_since);
-    let seller = scope.sellers.narrow(seller?);
+    let (store, seller) = (store?.clone(), scope.sellers.narrow(seller?));
     Some(Actions {
         party: party?,
         summary: ActionsSummary { store, scope: scope.clone(), seller, warehouse: warehouse?, carrier: carrier? },

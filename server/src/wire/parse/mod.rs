@@ -28,19 +28,21 @@ use super::Wire;
 /// Why a request was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Malformed {
-    /// Every violation, as far as [`VIOLATIONS_MAX`].
-    Fields(Vec<FieldViolation>),
-    /// Nothing else is wrong, but two currencies are named; `expected` came first.
-    MixedCurrencies { expected: Currency },
+    /// The violations in the order of the request's fields, and how many there are beyond [`VIOLATIONS_MAX`].
+    Fields { violations: Vec<FieldViolation>, left_out: usize },
+    /// Nothing else is wrong, but two currencies are named: `expected` came first, `field` is the first that differs.
+    MixedCurrencies { expected: Currency, field: String },
 }
 
 /// What is wrong with the request that is being read.
 #[derive(Debug, Default)]
 pub(crate) struct Violations {
     list: Vec<FieldViolation>,
+    left_out: usize,
     /// Of all the request's money.
     currency: Option<Currency>,
-    currencies_differ: bool,
+    /// The first field with another one.
+    differs: Option<String>,
 }
 
 /// Reads a request with `read` and says everything that is wrong with it.
@@ -51,10 +53,10 @@ pub(crate) fn parse<T>(read: impl FnOnce(&mut Violations) -> Option<T>) -> Resul
     let mut violations = Violations::default();
     let value = read(&mut violations);
     if !violations.list.is_empty() {
-        return Err(Malformed::Fields(violations.list));
+        return Err(Malformed::Fields { violations: violations.list, left_out: violations.left_out });
     }
-    match violations.currency {
-        Some(expected) if violations.currencies_differ => Err(Malformed::MixedCurrencies { expected }),
+    match (violations.currency, violations.differs) {
+        (Some(expected), Some(field)) => Err(Malformed::MixedCurrencies { expected, field }),
         _ => Ok(value.unwrap_or_else(|| panic!("a field was refused without a violation"))),
     }
 }
@@ -63,6 +65,8 @@ impl Violations {
     pub(crate) fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         if self.list.len() < VIOLATIONS_MAX {
             self.list.push(FieldViolation { field: field.into(), description: description.into() });
+        } else {
+            self.left_out += 1;
         }
     }
 
@@ -225,17 +229,12 @@ fn positive_or(v: &mut Violations, field: &str, number: i32, max: u16, default: 
     positive(v, field, number.into(), max.into()).and_then(|number| u16::try_from(number).ok())
 }
 
-/// Money that must be there, zero or more, in the currency of the request's other money.
-fn money(v: &mut Violations, field: &str, money: Option<pb::Money>) -> Option<Money> {
-    match money {
-        Some(money) => given_money(v, field, &money),
+/// An amount that must be there, zero or more, in the currency of the request's other money.
+fn amount(v: &mut Violations, field: &str, given: Option<pb::Money>) -> Option<i64> {
+    match given {
+        Some(money) => given_money(v, field, &money).map(|money| money.minor_units),
         None => v.refuse(field, "must be given"),
     }
-}
-
-/// The same, of a request whose currency is looked at as a whole.
-fn amount(v: &mut Violations, field: &str, given: Option<pb::Money>) -> Option<i64> {
-    money(v, field, given).map(|money| money.minor_units)
 }
 
 /// An amount that is zero where it is not there.
@@ -246,23 +245,42 @@ fn amount_or_zero(v: &mut Violations, field: &str, money: Option<pb::Money>) -> 
 fn given_money(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Money> {
     let money = money_of_its_own(v, field, money);
     // Where the amount was refused, the request is refused for that.
-    if let Some(Money { currency, .. }) = money {
-        v.currencies_differ |= *v.currency.get_or_insert(currency) != currency;
+    if let Some(Money { currency, .. }) = money
+        && *v.currency.get_or_insert(currency) != currency
+    {
+        v.differs.get_or_insert_with(|| format!("{field}.currency_code"));
     }
     money
 }
 
 /// Money in any currency, whatever the request's other money is in.
 fn money_of_its_own(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Money> {
-    let currency = match Currency::parse(&money.currency_code) {
+    let currency = match Currency::current(&money.currency_code) {
         Some(currency) => Some(currency),
         None => v.refuse(&format!("{field}.currency_code"), "must be an ISO 4217 code such as EUR"),
     };
-    let minor_units = match money.minor_units {
-        minor_units if (0..=AMOUNT_MINOR_MAX).contains(&minor_units) => Some(minor_units),
-        other => v.refuse(&format!("{field}.minor_units"), format!("must be from 0 to {AMOUNT_MINOR_MAX}, is {other}")),
-    };
+    let minor_units = minor_units(v, field, money.minor_units);
     Some(Money { currency: currency?, minor_units: minor_units? })
+}
+
+/// Money that somebody outside tells of an order that is there. The order may be in a currency that was withdrawn since, so
+/// the code is compared with the order's and not with the standard.
+fn told_money(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Money> {
+    let currency = match Currency::parse(&money.currency_code) {
+        Some(currency) => Some(currency),
+        None => v.refuse(&format!("{field}.currency_code"), "must be a code of three capital letters such as EUR"),
+    };
+    let minor_units = minor_units(v, field, money.minor_units);
+    Some(Money { currency: currency?, minor_units: minor_units? })
+}
+
+fn minor_units(v: &mut Violations, field: &str, minor_units: i64) -> Option<i64> {
+    match (0..=AMOUNT_MINOR_MAX).contains(&minor_units) {
+        true => Some(minor_units),
+        false => {
+            v.refuse(&format!("{field}.minor_units"), format!("must be from 0 to {AMOUNT_MINOR_MAX}, is {minor_units}"))
+        }
+    }
 }
 
 /// An instant, cut to the microsecond; `None` where it is not there.

@@ -10,16 +10,17 @@ use belay_proto::v1 as pb;
 
 use super::bounds::{EMAIL_CHARS_MAX, PLACE_CHARS_MAX, TITLE_CHARS_MAX, USERNAME_CHARS_MAX};
 use super::{
-    Violations, all, amount, amount_or_zero, child_of, code, country, distinct, given_money, id, optional_id, positive,
-    specified, text, time,
+    Violations, all, amount, amount_or_zero, child_of, code, country, distinct, id, optional_id, positive, specified, text,
+    time, told_money,
 };
 use crate::wire::identity;
 
-/// Everything of the request but its store_id and request_id.
+/// Everything of the request but its store_id and request_id. `store` is `None` where its id was refused or names no store:
+/// then nothing is said of what it alone could tell.
 pub(crate) fn create_order(
     v: &mut Violations,
     request: pb::CreateOrderRequest,
-    store: &StoreFacts,
+    store: Option<&StoreFacts>,
     identity_key: &[u8; 32],
 ) -> Option<CreateOrder> {
     let order_id = id(v, "order_id", request.order_id, OrderId::parse);
@@ -112,7 +113,11 @@ fn new_line(v: &mut Violations, field: &str, line: pb::NewLine) -> Option<NewLin
     Some(NewLine { sku: sku?, title: title?, quantity: quantity?, goods, discount, tax: tax? })
 }
 
-fn shipments(v: &mut Violations, shipments: Vec<pb::NewShipment>, store: &StoreFacts) -> Option<Vec<NewShipment>> {
+fn shipments(
+    v: &mut Violations,
+    shipments: Vec<pb::NewShipment>,
+    store: Option<&StoreFacts>,
+) -> Option<Vec<NewShipment>> {
     if shipments.len() > SHIPMENTS_MAX {
         v.add("shipments", format!("must have at most {SHIPMENTS_MAX} entries, has {}", shipments.len()));
         return None;
@@ -121,13 +126,19 @@ fn shipments(v: &mut Violations, shipments: Vec<pb::NewShipment>, store: &StoreF
     all(shipments.into_iter().enumerate().map(read))
 }
 
-fn new_shipment(v: &mut Violations, field: &str, shipment: pb::NewShipment, store: &StoreFacts) -> Option<NewShipment> {
+fn new_shipment(
+    v: &mut Violations,
+    field: &str,
+    shipment: pb::NewShipment,
+    store: Option<&StoreFacts>,
+) -> Option<NewShipment> {
     let (warehouse_field, carrier_field) = (format!("{field}.warehouse_id"), format!("{field}.carrier_id"));
     let warehouse = optional_id(v, &warehouse_field, shipment.warehouse_id, WarehouseId::parse);
     let carrier = optional_id(v, &carrier_field, shipment.carrier_id, CarrierId::parse);
-    let (default_warehouse, default_carrier) = store.default_route.clone().unzip();
-    let warehouse = warehouse.and_then(|id| required(v, &warehouse_field, id.or(default_warehouse)));
-    let carrier = carrier.and_then(|id| required(v, &carrier_field, id.or(default_carrier)));
+    let default = store.map(|store| store.default_route.clone().unzip());
+    let (default_warehouse, default_carrier) = default.unzip();
+    let warehouse = warehouse.and_then(|id| id_or_default(v, &warehouse_field, id, default_warehouse));
+    let carrier = carrier.and_then(|id| id_or_default(v, &carrier_field, id, default_carrier));
 
     let contents_field = format!("{field}.contents");
     if !(1..=LINES_MAX).contains(&shipment.contents.len()) {
@@ -146,15 +157,16 @@ fn new_shipment(v: &mut Violations, field: &str, shipment: pb::NewShipment, stor
     Some(NewShipment { warehouse: warehouse?, carrier: carrier?, contents: contents? })
 }
 
-fn required<T>(v: &mut Violations, field: &str, value: Option<T>) -> Option<T> {
+/// `default` is `None` where the store is not known, and nothing can be said.
+fn id_or_default<T>(v: &mut Violations, field: &str, id: Option<T>, default: Option<Option<T>>) -> Option<T> {
+    let value = id.or(default?);
     if value.is_none() {
         v.add(field, "must be given: the store has no default one");
     }
     value
 }
 
-/// Everything of the request but its store_id, request_id and order_id. The currency of its amount, if it has one, is
-/// [`Violations::currency`].
+/// Everything of the request but its store_id, request_id and order_id.
 pub(crate) fn record_payment(
     v: &mut Violations,
     request: pb::RecordPaymentRequest,
@@ -166,7 +178,7 @@ pub(crate) fn record_payment(
     let amount = match (fact, request.amount) {
         (Some(fact), amount) => fact_amount(v, fact, amount),
         // Of an unknown fact nobody knows whether it has an amount.
-        (None, Some(amount)) => given_money(v, "amount", &amount).map(Some),
+        (None, Some(amount)) => told_money(v, "amount", &amount).map(Some),
         (None, None) => None,
     };
     let method = code(v, "method", request.method);
@@ -196,16 +208,23 @@ fn fact_amount(v: &mut Violations, fact: PaymentFact, amount: Option<pb::Money>)
     match (fact, amount) {
         (
             PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::RefundedOutside | PaymentFact::Chargeback,
-            money,
+            Some(amount),
         )
-        | (PaymentFact::Voided | PaymentFact::ChargebackReversed, money @ Some(_)) => {
-            match super::money(v, "amount", money) {
+        | (PaymentFact::Voided | PaymentFact::ChargebackReversed, Some(amount)) => {
+            match told_money(v, "amount", &amount) {
                 Some(Money { minor_units: 0, .. }) => {
                     v.add("amount.minor_units", "must be greater than zero");
                     None
                 }
                 amount => amount.map(Some),
             }
+        }
+        (
+            PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::RefundedOutside | PaymentFact::Chargeback,
+            None,
+        ) => {
+            v.add("amount", "must be given");
+            None
         }
         (
             PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided | PaymentFact::ChargebackReversed,

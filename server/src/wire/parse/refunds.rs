@@ -7,7 +7,7 @@ use belay_proto::v1 as pb;
 use jiff::SignedDuration;
 
 use super::bounds::{CLAIM_DEFAULT, CLAIM_MAX, FAILURE_CODE_CHARS_MAX, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
-use super::{Violations, ascii_text, duration, given_money, id, optional_id, positive_or, time};
+use super::{Violations, ascii_text, duration, id, optional_id, positive_or, time, told_money};
 
 /// Who claims, how many and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResul
         v.add("amount", "must be given for SETTLED only");
     }
     let amount = match request.amount {
-        Some(amount) => match given_money(v, "amount", &amount) {
+        Some(amount) => match told_money(v, "amount", &amount) {
             Some(Money { minor_units: 0, .. }) => {
                 v.add("amount.minor_units", "must be greater than zero: report FAILED where nothing was paid");
                 None

@@ -45,7 +45,7 @@ pub(crate) fn create_store(v: &mut Violations, request: pb::CreateStoreRequest) 
         // The document is checked as a policy, not as a string.
         Some(PolicyChoice::Document(document)) => Some(PolicyChoice::Document(document)),
         None => {
-            v.add("policy", "one of preset and document must be given");
+            v.add("preset", "one of preset and document must be given");
             None
         }
     };

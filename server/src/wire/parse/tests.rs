@@ -38,8 +38,10 @@ fn euro(minor_units: i64) -> Option<pb::Money> {
 fn fields<T: std::fmt::Debug>(result: Result<T, Malformed>) -> Vec<String> {
     match result {
         Ok(_) => Vec::new(),
-        Err(Malformed::Fields(violations)) => violations.into_iter().map(|violation| violation.field).collect(),
-        Err(Malformed::MixedCurrencies { expected }) => vec![format!("mixed with {}", expected.code())],
+        Err(Malformed::Fields { violations, left_out: _ }) => {
+            violations.into_iter().map(|violation| violation.field).collect()
+        }
+        Err(Malformed::MixedCurrencies { expected, field }) => vec![format!("{field}: not {}", expected.code())],
     }
 }
 
@@ -65,7 +67,7 @@ fn good_order() -> pb::CreateOrderRequest {
 }
 
 fn read_order(request: pb::CreateOrderRequest) -> Result<CreateOrder, Malformed> {
-    parse(|v| orders::create_order(v, request, &store(), &KEY))
+    parse(|v| orders::create_order(v, request, Some(&store()), &KEY))
 }
 
 fn shipment(contents: &[(i32, i32)]) -> pb::NewShipment {
@@ -116,7 +118,10 @@ fn every_violation_of_an_order_is_told() {
         (|r| r.lines[0].discount = euro(2_001), &["lines[0].discount"]),
         (|r| r.lines[0].goods.as_mut().unwrap().currency_code = "EURO".to_owned(), &["lines[0].goods.currency_code"]),
         (|r| r.lines[0].goods.as_mut().unwrap().currency_code = String::new(), &["lines[0].goods.currency_code"]),
-        (|r| r.lines[1].goods.as_mut().unwrap().currency_code = "USD".to_owned(), &["mixed with EUR"]),
+        (
+            |r| r.lines[1].goods.as_mut().unwrap().currency_code = "USD".to_owned(),
+            &["lines[1].goods.currency_code: not EUR"],
+        ),
         (|r| r.shipping.as_mut().unwrap().tax = euro(-5), &["shipping.tax.minor_units"]),
         (|r| r.shipments = vec![shipment(&[(1, 1)]); 51], &["shipments"]),
         (|r| r.shipments = vec![shipment(&[])], &["shipments[0].contents"]),
@@ -222,7 +227,7 @@ fn a_cancellation_without_paths_is_on_the_path_cancel() {
 fn every_violation_of_a_cancellation_is_told() {
     type Row = (fn(&mut pb::RequestCancellationRequest), &'static [&'static str]);
     let rows: &[Row] = &[
-        (|r| r.selection = None, &["selection"]),
+        (|r| r.selection = None, &["all"]),
         (|r| r.selection = selected(&[]), &["lines.lines"]),
         (|r| r.selection = selected(&[("A-1:l1", 1); 201]), &["lines.lines"]),
         (|r| r.selection = selected(&[("A-1:l1", 0)]), &["lines.lines[0].quantity"]),
@@ -391,7 +396,7 @@ fn administration_names_are_checked_and_defaults_filled_in() {
     assert_eq!(filled, ("shop", "UTC", "main", "standard"));
 
     let request = pb::CreateStoreRequest { time_zone: "Mars/Olympus".to_owned(), ..Default::default() };
-    assert_eq!(fields(parse(|v| create_store(v, request))), ["store_id", "display_name", "time_zone", "policy"]);
+    assert_eq!(fields(parse(|v| create_store(v, request))), ["store_id", "display_name", "time_zone", "preset"]);
     assert_eq!(fields(parse(|v| put_carrier(v, None))), ["carrier"]);
     let warehouse = pb::Warehouse { time_zone: "europe/berlin".to_owned(), etag: "7".to_owned(), ..Default::default() };
     let refused = fields(parse(|v| put_warehouse(v, Some(warehouse))));

@@ -57,7 +57,7 @@ fn every_violation_of_an_answer_to_a_stop_is_told() {
     assert_eq!(read(stopped(lines(200), 3, lines(200)), "A-1:c1", 0), [""; 0]);
     assert_eq!(read(cannot(String::new()), "", 0), [""; 0]);
     assert_eq!(read(cannot("X".repeat(63)), "", 0), [""; 0]);
-    assert_eq!(read(None, "B-1:c1", 2_001), ["cancellation_id", "answer", "note"]);
+    assert_eq!(read(None, "B-1:c1", 2_001), ["cancellation_id", "stopped", "note"]);
     assert_eq!(read(cannot("X".repeat(64)), "A-1:s1", 0), ["cancellation_id", "cannot_stop.code"]);
     let expected = ["stopped.quantities", "stopped.stage_seen", "stopped.put_back"];
     assert_eq!(read(stopped(lines(201), 99, lines(201)), "", 0), expected);
@@ -75,7 +75,7 @@ fn every_violation_of_an_answer_to_an_intercept_is_told() {
     let cannot = |code: &str| Some(Answer::CannotIntercept(pb::CannotIntercept { code: code.to_owned() }));
     assert_eq!(read(Some(Answer::Confirmed(pb::InterceptConfirmed {})), 2_000), [""; 0]);
     assert_eq!(read(cannot("OUT_FOR_DELIVERY"), 0), [""; 0]);
-    assert_eq!(read(None, 2_001), ["answer", "note"]);
+    assert_eq!(read(None, 2_001), ["confirmed", "note"]);
     assert_eq!(read(cannot("out for delivery"), 0), ["cannot_intercept.code"]);
 }
 
