@@ -81,8 +81,9 @@ impl UnitOfWork {
 
     /// Runs a batch and answers every caller.
     pub(super) async fn run(self: Arc<Self>, jobs: Vec<Job>, units: TaskTracker) {
-        let (expired, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_expired);
-        answer_all(expired, EngineError::DeadlineExceeded);
+        // Work for nobody is not begun.
+        let (unwanted, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
+        answer_all(unwanted, EngineError::DeadlineExceeded);
         // Known to be busy; behind those who wait already, or they would be overtaken.
         let mut jobs = self.set_aside(jobs, &HashSet::new(), &units);
         let (mut attempt, mut is_puzzled) = (0, false);
@@ -256,9 +257,9 @@ impl UnitOfWork {
     /// Waits for the order's lock, as long as the session's lock wait allows.
     async fn run_waiting(self: Arc<Self>, mut jobs: Vec<Job>, units: TaskTracker) {
         for attempt in 1..=ATTEMPTS_MAX {
-            let (expired, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_expired);
-            answer_all(expired, EngineError::DeadlineExceeded);
-            jobs = live;
+            let (unwanted, wanted): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
+            answer_all(unwanted, EngineError::DeadlineExceeded);
+            jobs = wanted;
             if jobs.is_empty() {
                 return;
             }
@@ -300,9 +301,9 @@ impl UnitOfWork {
         jobs.iter().for_each(|job| job.is_unknown.store(true, Ordering::Relaxed));
         let mut delay = RETRY_DELAY;
         loop {
-            let (expired, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_expired);
-            answer_all(expired, EngineError::OutcomeUnknown);
-            jobs = live;
+            let (unwanted, wanted): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
+            answer_all(unwanted, EngineError::OutcomeUnknown);
+            jobs = wanted;
             if jobs.is_empty() {
                 return;
             }
