@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use belay_server::callers::{self, Callers};
-use belay_server::db::migrate;
+use belay_server::db::migrate::{self, MigrateError};
 use belay_server::demo;
 use belay_server::rpc::auth::Authentication;
 use belay_server::server::{Server, ServerSettings};
@@ -76,6 +76,20 @@ struct Serve {
     /// Know callers by the secrets in this file. A change of it is taken over while the server runs.
     #[arg(long, env = "BELAY_CALLERS_FILE", value_name = "FILE")]
     callers_file: Option<PathBuf>,
+    /// How long a server that is told to stop goes on serving after its health says NOT_SERVING, so that balancers notice:
+    /// such as 3s or 500ms, at most 10m.
+    #[arg(long, env = "BELAY_STOP_NOTICE", default_value = "3s", value_parser = stop_notice, value_name = "DURATION")]
+    stop_notice: Duration,
+}
+
+/// Longer than any balancer needs.
+const STOP_NOTICE_MAX: Duration = Duration::from_secs(600);
+
+fn stop_notice(text: &str) -> Result<Duration, String> {
+    let malformed = "must be a duration such as 3s or 500ms, at most 10m";
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| malformed)?;
+    let notice = Duration::try_from(parsed).map_err(|_| malformed)?;
+    if notice <= STOP_NOTICE_MAX { Ok(notice) } else { Err(malformed.to_owned()) }
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +112,9 @@ struct Health {
     grpc_address: SocketAddr,
 }
 
+/// `migrate` has found a schema of a newer release and has changed nothing.
+const EXIT_SCHEMA_NEWER: u8 = 3;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -108,7 +125,12 @@ async fn main() -> ExitCode {
             {
                 eprintln!("belay: {error:#}");
             }
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(MigrateError::Newer { .. }) => ExitCode::from(EXIT_SCHEMA_NEWER),
+                Some(MigrateError::Database(_) | MigrateError::Busy | MigrateError::Failed(_)) | None => {
+                    ExitCode::FAILURE
+                }
+            }
         }
     }
 }
@@ -117,7 +139,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let _telemetry = Telemetry::start(cli.log_format)?;
     match cli.command {
         Subcommands::Serve(serve) => {
-            let settings = settings(&serve.database, &serve.listen, authentication(&serve)?);
+            let mut settings = settings(&serve.database, &serve.listen, authentication(&serve)?);
+            settings.stop_notice = serve.stop_notice;
             serve_until_stopped(start(settings, serve.listen.grpc_address).await?).await
         }
         Subcommands::Migrate(database) => migrate(&database.database_url).await,
@@ -131,6 +154,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             migrate(&dev.database.database_url).await?;
             let mut settings = settings(&dev.database, &dev.listen, Authentication::Dev);
             settings.manual_clock = dev.manual_clock;
+            // No balancer is in front of it, and a person waits.
+            settings.stop_notice = Duration::ZERO;
             let server = start(settings, dev.listen.grpc_address).await?;
             demo::prepare(server.address()).await?;
             demo::greet(&dev.grpcurl, server.address());

@@ -114,7 +114,7 @@ impl UnitOfWork {
             attempt += 1;
             match failure {
                 Failure::Unknown(error) => {
-                    tracing::warn!(%error, commands = jobs.len(), "a commit was lost; its outcome is being looked into");
+                    self.pool.notes().note("a commit, whose outcome is being looked into", &error);
                     units.spawn(self.clone().resolve(jobs));
                     return;
                 }
@@ -124,7 +124,7 @@ impl UnitOfWork {
                     return answer_all(jobs, EngineError::DatabaseUnavailable);
                 }
                 Failure::Transient(error) if attempt >= ATTEMPTS_MAX => {
-                    tracing::warn!(%error, commands = jobs.len(), attempt, "a unit of work was given up");
+                    self.pool.notes().note("a unit of work", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
                 Failure::Transient(error) => {
@@ -265,13 +265,15 @@ impl UnitOfWork {
             }
             match self.attempt(&jobs, Wait::Wait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
-                Err(Failure::Unknown(_)) => {
+                Err(Failure::Unknown(error)) => {
+                    self.pool.notes().note("a commit, whose outcome is being looked into", &error);
                     units.spawn(self.clone().resolve(jobs));
                     return;
                 }
                 Err(Failure::Poison(error)) if jobs.len() == 1 => return poisoned(jobs, &error),
                 Err(Failure::Poison(_)) => return self.wait_for_each(jobs, units).await,
                 Err(Failure::Transient(error)) if attempt == ATTEMPTS_MAX => {
+                    self.pool.notes().note("a unit of work about a locked order", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
                 Err(Failure::Busy | Failure::Stale | Failure::Transient(_)) => {
@@ -309,7 +311,7 @@ impl UnitOfWork {
             }
             match self.attempt(&jobs, Wait::Wait).await {
                 Ok(outcomes) => {
-                    tracing::info!(commands = jobs.len(), "a lost commit was resolved");
+                    tracing::debug!(commands = jobs.len(), "a lost commit was resolved");
                     return answer_each(jobs, outcomes);
                 }
                 Err(Failure::Poison(error)) => return poisoned(jobs, &error),
@@ -342,6 +344,7 @@ impl Failure {
             | ErrorClass::Duplicate
             | ErrorClass::ConnectionLost
             | ErrorClass::ReadOnly
+            | ErrorClass::Denied
             | ErrorClass::TooManyConnections
             | ErrorClass::Unavailable => Failure::Transient(error),
             ErrorClass::Corrupt | ErrorClass::Statement => Failure::Poison(error),
@@ -353,6 +356,7 @@ fn caller_error(error: &DbError) -> EngineError {
     match error.class() {
         ErrorClass::ConnectionLost
         | ErrorClass::ReadOnly
+        | ErrorClass::Denied
         | ErrorClass::TooManyConnections
         | ErrorClass::Unavailable => EngineError::DatabaseUnavailable,
         ErrorClass::RowBusy
