@@ -188,7 +188,6 @@ fn tests_do_not_sleep() {
         "src/expect.rs",
         "src/instance.rs",
         "src/bin/",
-        "tests/engine",
         "tests/pairs",
         "tests/faults",
         "tests/races",
