@@ -236,3 +236,50 @@ fn the_notice_of_a_stop_is_a_duration() {
         assert!(said.contains("the database cannot be reached"), "{right}: {said}");
     }
 }
+
+/// A mysqld of its own, which the test may kill.
+struct Mysqld(PathBuf);
+
+impl Mysqld {
+    fn script(&self, command: &str) -> String {
+        const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/mysql.sh");
+        let mut script = Command::new(SCRIPT);
+        script.arg(command).arg(&self.0).stdin(Stdio::null()).env("BELAY_MYSQL_BUFFER_POOL", "64M");
+        let output = script.env("BELAY_MYSQL_REDO_LOG", "64M").output().expect("the script can be run");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+}
+
+impl Drop for Mysqld {
+    fn drop(&mut self) {
+        self.script("kill");
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_one_line_when_it_begins_and_one_when_it_ends() {
+    let mysqld = Mysqld(std::env::temp_dir().join(format!("belay_outage_{:x}", fastrand::u32(..))));
+    let url = SecretString::from(mysqld.script("start"));
+    let mut conn = belay_server::db::pool::connect(&url).await.unwrap();
+    conn.batch_execute("CREATE DATABASE belay").await.unwrap();
+    drop(conn);
+    let url = SecretString::from(format!("{}/belay", url.expose_secret()));
+    belay_server::db::migrate::run(&url).await.unwrap();
+    let mut server = Running::start(&url, &[SERVE, &["--stop-notice=0s"]].concat());
+    let address = server.address().to_string();
+    let is_well = || belay(&["health", "--grpc-address", &address], "").status.success();
+    assert!(is_well());
+    mysqld.script("kill");
+    while is_well() {}
+    mysqld.script("start");
+    while !is_well() {}
+    let (status, said) = server.stop();
+    assert!(status.success(), "{said}");
+    let is_loud = |line: &&str| line.contains(" ERROR ") || line.contains(" WARN ");
+    // A reminder comes once a minute, if it takes so long.
+    let loud: Vec<&str> = said.lines().filter(is_loud).filter(|line| !line.contains("still does not")).collect();
+    assert!(loud.len() == 1 && loud[0].contains("not serving"), "{said}");
+    assert_eq!(said.matches("writes again: serving").count(), 1, "{said}");
+}
