@@ -16,6 +16,7 @@ use belay_server::telemetry::{LogFormat, Telemetry};
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Orders and their cancellation, as a gRPC service on MySQL.
 #[derive(Debug, Parser)]
@@ -141,7 +142,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Subcommands::Serve(serve) => {
             let mut settings = settings(&serve.database, &serve.listen, authentication(&serve)?);
             settings.stop_notice = serve.stop_notice;
-            serve_until_stopped(start(settings, serve.listen.grpc_address).await?).await
+            let mut stop = StopSignal::listen()?;
+            match start(settings, serve.listen.grpc_address, &mut stop).await? {
+                Some(server) => serve_until_stopped(server, stop).await,
+                None => Ok(()),
+            }
         }
         Subcommands::Migrate(database) => migrate(&database.database_url).await,
         Subcommands::Dev(dev) => {
@@ -156,10 +161,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             settings.manual_clock = dev.manual_clock;
             // No balancer is in front of it, and a person waits.
             settings.stop_notice = Duration::ZERO;
-            let server = start(settings, dev.listen.grpc_address).await?;
+            let mut stop = StopSignal::listen()?;
+            let Some(server) = start(settings, dev.listen.grpc_address, &mut stop).await? else { return Ok(()) };
             demo::prepare(server.address()).await?;
             demo::greet(&dev.grpcurl, server.address());
-            serve_until_stopped(server).await
+            serve_until_stopped(server, stop).await
         }
         Subcommands::HashSecret => print_hash(),
         Subcommands::Health(health) => ask_health(health.grpc_address).await,
@@ -212,28 +218,42 @@ fn settings(database: &Database, listen: &Listen, authentication: Authentication
     settings
 }
 
-async fn start(settings: ServerSettings, address: SocketAddr) -> anyhow::Result<Server> {
+/// None where it is told to stop before it serves.
+async fn start(settings: ServerSettings, address: SocketAddr, stop: &mut StopSignal) -> anyhow::Result<Option<Server>> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let server = Server::start(settings, listener).await?;
+    let server = tokio::select! {
+        server = Server::start(settings, listener) => server?,
+        () = stop.received() => return Ok(None),
+    };
     tracing::info!(address = %server.address(), "serving");
-    Ok(server)
+    Ok(Some(server))
 }
 
-async fn serve_until_stopped(server: Server) -> anyhow::Result<()> {
-    stop_signal().await?;
+async fn serve_until_stopped(server: Server, mut stop: StopSignal) -> anyhow::Result<()> {
+    stop.received().await;
     tracing::info!("stopping");
     server.stop().await;
     Ok(())
 }
 
-/// Ctrl-C or the signal that service managers send.
-async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
+/// Ctrl-C or the signal that service managers send. Listened to before anybody is told that this serves: a server that is stopped
+/// at once stops in order too.
+struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {
