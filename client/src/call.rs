@@ -87,13 +87,11 @@ impl<R: Rpc> Call<R> {
                 return Err(error);
             }
             let Some(delay) = delays.next() else { return Err(error) };
-            // The server's delay is the least. Ours on top keeps those who were told the same from coming back
-            // together.
-            let delay = delay.saturating_add(error.retry_after().unwrap_or_default());
-            if delay >= deadline.saturating_duration_since(Instant::now()) || !link.budget.withdraw() {
-                return Err(error);
+            let left = deadline.saturating_duration_since(Instant::now());
+            match delay_within(left, delay, error.retry_after()) {
+                Some(delay) if link.budget.withdraw() => sleep(delay).await,
+                Some(_) | None => return Err(error),
             }
-            sleep(delay).await;
         }
     }
 
@@ -107,6 +105,13 @@ impl<R: Rpc> Call<R> {
             Err(_) => Err(Error::deadline_exceeded()),
         }
     }
+}
+
+/// How long to wait before a repeat; none that would come too late. The server's delay is the least. Ours on top keeps those
+/// who were told the same from coming back together.
+fn delay_within(left: Duration, ours: Duration, servers: Option<Duration>) -> Option<Duration> {
+    let delay = ours.saturating_add(servers.unwrap_or_default());
+    (delay < left).then_some(delay)
 }
 
 /// The RPC and the key; arguments may hold what belongs in no log.
@@ -225,3 +230,26 @@ macro_rules! guarded {
 }
 
 pub(crate) use {call, guarded, keyed, noted, paged};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_delay_is_the_least_and_ours_comes_on_top() {
+        let [one, two, three] = [1, 2, 3].map(Duration::from_secs);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(delay_within(hour, one, Some(two)), Some(three));
+        assert_eq!(delay_within(hour, one, Some(Duration::ZERO)), Some(one));
+        assert_eq!(delay_within(hour, one, None), Some(one));
+    }
+
+    #[test]
+    fn a_repeat_that_would_come_too_late_is_not_waited_for() {
+        let [one, two, three] = [1, 2, 3].map(Duration::from_secs);
+        assert_eq!(delay_within(three, one, Some(two)), None, "at the deadline it is too late");
+        assert_eq!(delay_within(three + Duration::from_nanos(1), one, Some(two)), Some(three));
+        assert_eq!(delay_within(Duration::ZERO, Duration::ZERO, None), None);
+        assert_eq!(delay_within(three, one, Some(Duration::MAX)), None);
+    }
+}

@@ -39,12 +39,15 @@ BELAY_TEST_DATABASE_URL=$("$here/mysql.sh" start "$scratch" -- --max-connections
     --sync-binlog=0 --innodb-flush-log-at-trx-commit=2)
 export BELAY_TEST_DATABASE_URL
 
+# A failing test does not hide the others.
+failed=
 step "examples in the documentation"
-cargo test --workspace --doc --quiet
+cargo test --workspace --doc --quiet --no-fail-fast || failed=yes
 
 step "tests"
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace
+    cargo nextest run --workspace --no-fail-fast || failed=yes
 else
-    cargo test --workspace --all-targets
+    cargo test --workspace --all-targets --no-fail-fast || failed=yes
 fi
+[ -z "$failed" ]

@@ -1,16 +1,26 @@
 //! What `belay dev` adds: a store to try things on, and lines to paste.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use belay_proto::v1;
 use belay_proto::v1::store_service_client::StoreServiceClient;
+use tonic::Status;
 use tonic::transport::Endpoint;
+
+use crate::rpc;
 
 /// The store that `belay dev` makes.
 pub const STORE: &str = "demo";
 
-/// Makes the store, as anybody would. A second time changes nothing.
+/// Tries of one call before the start is given up.
+pub const ATTEMPTS_MAX: u32 = 20;
+/// Between two tries, doubled each time up to the second, with full jitter.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// Makes the store, as anybody would. A second time changes nothing, nor does another start at the same time.
 pub async fn prepare(address: SocketAddr) -> anyhow::Result<()> {
     let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
     let request = v1::CreateStoreRequest {
@@ -20,8 +30,9 @@ pub async fn prepare(address: SocketAddr) -> anyhow::Result<()> {
         policy: Some(v1::create_store_request::Policy::Preset("independent-site".to_owned())),
         ..v1::CreateStoreRequest::default()
     };
-    let mut stores = StoreServiceClient::new(channel);
-    stores.create_store(request).await.context("the demo store cannot be made")?;
+    let stores = StoreServiceClient::new(channel);
+    let created = insist(async || stores.clone().create_store(request.clone()).await).await;
+    created.context("the demo store cannot be made")?;
     // Beside the default one, which cannot.
     let express = v1::Carrier {
         carrier_id: "express".to_owned(),
@@ -30,8 +41,25 @@ pub async fn prepare(address: SocketAddr) -> anyhow::Result<()> {
         ..v1::Carrier::default()
     };
     let request = v1::PutCarrierRequest { store_id: STORE.to_owned(), carrier: Some(express) };
-    stores.put_carrier(request).await.context("the demo store's carrier cannot be made")?;
+    let put = insist(async || stores.clone().put_carrier(request.clone()).await).await;
+    put.context("the demo store's carrier cannot be made")?;
     Ok(())
+}
+
+/// Repeats a call while that is safe and may help: another start on this database is under way, say.
+async fn insist<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+    let mut delay = RETRY_DELAY;
+    for _ in 1..ATTEMPTS_MAX {
+        match call().await {
+            Err(status) if rpc::may_be_repeated(&status) => {
+                tracing::debug!(%status, "a call of the start is repeated");
+                tokio::time::sleep(delay.mul_f64(fastrand::f64())).await;
+                delay = (delay * 2).min(RETRY_DELAY_MAX);
+            }
+            outcome => return outcome,
+        }
+    }
+    call().await
 }
 
 /// How to place an order, pay it and cancel it: three lines for a shell.

@@ -9,8 +9,10 @@
 pub mod callers;
 pub mod db;
 pub mod demo;
+pub mod drain;
 pub mod engine;
 pub mod entropy;
+pub mod outage;
 pub mod presets;
 pub mod reads;
 pub mod reference;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use belay_server::callers::{self, Callers};
-use belay_server::db::migrate;
+use belay_server::db::migrate::{self, MigrateError};
 use belay_server::demo;
 use belay_server::rpc::auth::Authentication;
 use belay_server::server::{Server, ServerSettings};
@@ -16,6 +16,7 @@ use belay_server::telemetry::{LogFormat, Telemetry};
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Orders and their cancellation, as a gRPC service on MySQL.
 #[derive(Debug, Parser)]
@@ -76,6 +77,20 @@ struct Serve {
     /// Know callers by the secrets in this file. A change of it is taken over while the server runs.
     #[arg(long, env = "BELAY_CALLERS_FILE", value_name = "FILE")]
     callers_file: Option<PathBuf>,
+    /// How long a server that is told to stop goes on serving after its health says NOT_SERVING, so that balancers notice:
+    /// such as 3s or 500ms, at most 10m.
+    #[arg(long, env = "BELAY_STOP_NOTICE", default_value = "3s", value_parser = stop_notice, value_name = "DURATION")]
+    stop_notice: Duration,
+}
+
+/// Longer than any balancer needs.
+const STOP_NOTICE_MAX: Duration = Duration::from_secs(600);
+
+fn stop_notice(text: &str) -> Result<Duration, String> {
+    let malformed = "must be a duration such as 3s or 500ms, at most 10m";
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| malformed)?;
+    let notice = Duration::try_from(parsed).map_err(|_| malformed)?;
+    if notice <= STOP_NOTICE_MAX { Ok(notice) } else { Err(malformed.to_owned()) }
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +113,9 @@ struct Health {
     grpc_address: SocketAddr,
 }
 
+/// `migrate` has found a schema of a newer release and has changed nothing.
+const EXIT_SCHEMA_NEWER: u8 = 3;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -108,7 +126,12 @@ async fn main() -> ExitCode {
             {
                 eprintln!("belay: {error:#}");
             }
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(MigrateError::Newer { .. }) => ExitCode::from(EXIT_SCHEMA_NEWER),
+                Some(MigrateError::Database(_) | MigrateError::Busy | MigrateError::Failed(_)) | None => {
+                    ExitCode::FAILURE
+                }
+            }
         }
     }
 }
@@ -117,8 +140,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let _telemetry = Telemetry::start(cli.log_format)?;
     match cli.command {
         Subcommands::Serve(serve) => {
-            let settings = settings(&serve.database, &serve.listen, authentication(&serve)?);
-            serve_until_stopped(start(settings, serve.listen.grpc_address).await?).await
+            let mut settings = settings(&serve.database, &serve.listen, authentication(&serve)?);
+            settings.stop_notice = serve.stop_notice;
+            let mut stop = StopSignal::listen()?;
+            match start(settings, serve.listen.grpc_address, &mut stop).await? {
+                Some(server) => serve_until_stopped(server, stop).await,
+                None => Ok(()),
+            }
         }
         Subcommands::Migrate(database) => migrate(&database.database_url).await,
         Subcommands::Dev(dev) => {
@@ -131,10 +159,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             migrate(&dev.database.database_url).await?;
             let mut settings = settings(&dev.database, &dev.listen, Authentication::Dev);
             settings.manual_clock = dev.manual_clock;
-            let server = start(settings, dev.listen.grpc_address).await?;
+            // No balancer is in front of it, and a person waits.
+            settings.stop_notice = Duration::ZERO;
+            let mut stop = StopSignal::listen()?;
+            let Some(server) = start(settings, dev.listen.grpc_address, &mut stop).await? else { return Ok(()) };
             demo::prepare(server.address()).await?;
             demo::greet(&dev.grpcurl, server.address());
-            serve_until_stopped(server).await
+            serve_until_stopped(server, stop).await
         }
         Subcommands::HashSecret => print_hash(),
         Subcommands::Health(health) => ask_health(health.grpc_address).await,
@@ -187,28 +218,42 @@ fn settings(database: &Database, listen: &Listen, authentication: Authentication
     settings
 }
 
-async fn start(settings: ServerSettings, address: SocketAddr) -> anyhow::Result<Server> {
+/// None where it is told to stop before it serves.
+async fn start(settings: ServerSettings, address: SocketAddr, stop: &mut StopSignal) -> anyhow::Result<Option<Server>> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let server = Server::start(settings, listener).await?;
+    let server = tokio::select! {
+        server = Server::start(settings, listener) => server?,
+        () = stop.received() => return Ok(None),
+    };
     tracing::info!(address = %server.address(), "serving");
-    Ok(server)
+    Ok(Some(server))
 }
 
-async fn serve_until_stopped(server: Server) -> anyhow::Result<()> {
-    stop_signal().await?;
+async fn serve_until_stopped(server: Server, mut stop: StopSignal) -> anyhow::Result<()> {
+    stop.received().await;
     tracing::info!("stopping");
     server.stop().await;
     Ok(())
 }
 
-/// Ctrl-C or the signal that service managers send.
-async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
+/// Ctrl-C or the signal that service managers send. Listened to before anybody is told that this serves: a server that is stopped
+/// at once stops in order too.
+struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {

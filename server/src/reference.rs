@@ -16,9 +16,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::db::error::DbError;
+use crate::db::error::{Class, DbError};
 use crate::db::pool::Pool;
 use crate::db::warehouses::{self, Warehouse};
 use crate::db::{carriers, policies, stores, transaction};
@@ -57,7 +56,7 @@ struct Known {
 pub enum StoresError {
     #[error("no such store")]
     NotFound,
-    /// It says why in the log.
+    /// The log has the reason.
     #[error("the store's reference data cannot be read")]
     Unavailable,
 }
@@ -115,13 +114,10 @@ impl Stores {
         now.saturating_add(lead).unwrap_or(now)
     }
 
-    /// Reads the stores in use again and again, until it is told to stop.
-    pub async fn keep_fresh(self, stop: CancellationToken) {
+    /// Reads the stores in use again and again, for as long as it is polled.
+    pub async fn keep_fresh(self) {
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(REFRESH_INTERVAL) => {}
-                () = stop.cancelled() => return,
-            }
+            tokio::time::sleep(REFRESH_INTERVAL).await;
             for store in self.in_use() {
                 // What it says on the way is all there is to say; the next turn tries again.
                 let _ = self.read(&store).await;
@@ -139,7 +135,7 @@ impl Stores {
         let read_at = Instant::now();
         let previous = self.latest(store).map(|(facts, _)| facts);
         let loaded = load(&self.0.pool, store, previous.as_deref()).await.map_err(|error| {
-            tracing::warn!(store.id = %store, %error, "reference data cannot be read");
+            self.note_failure(store, &error);
             StoresError::Unavailable
         })?;
         let facts = Arc::new(loaded.ok_or(StoresError::NotFound)?);
@@ -155,6 +151,24 @@ impl Stores {
             })
             .or_insert(entry);
         Ok(facts)
+    }
+
+    fn note_failure(&self, store: &StoreId, error: &DbError) {
+        match error.class() {
+            // A defect of this one store: it is told by name, each time.
+            Class::Corrupt | Class::Statement | Class::Duplicate => {
+                tracing::warn!(store.id = %store, %error, "reference data cannot be read");
+            }
+            Class::Deadlock
+            | Class::LockWait
+            | Class::RowBusy
+            | Class::VersionConflict
+            | Class::ConnectionLost
+            | Class::ReadOnly
+            | Class::Denied
+            | Class::TooManyConnections
+            | Class::Unavailable => self.0.pool.notes().note("a read of reference data", error),
+        }
     }
 }
 

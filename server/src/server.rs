@@ -16,12 +16,15 @@ use tonic_health::server::HealthReporter;
 
 use crate::App;
 use crate::db::pool::{Pool, PoolSettings};
-use crate::db::{clock, migrate, settings};
+use crate::db::probe::{self, Durability};
+use crate::db::{Conn, clock, migrate, settings};
+use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::reads::Reads;
 use crate::reference::Stores;
 use crate::rpc::{self, auth::Authentication};
 use crate::workers;
+use crate::workers::watch_health::WatchHealth;
 
 /// Streams that one connection may have open at once; tonic's own default is no limit at all.
 const CONNECTION_STREAMS_MAX: u32 = 1024;
@@ -31,10 +34,11 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Resets that a client may have pending before its connection is cut.
 const PENDING_RESETS_MAX: usize = 256;
-/// Between "not serving" and the first closed door, for balancers to notice.
-const DRAIN_NOTICE: Duration = Duration::from_millis(200);
-/// How long open calls may take once the server stops.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Between "not serving" and the first closed door, for balancers to notice, where nothing else is said.
+pub const STOP_NOTICE_DEFAULT: Duration = Duration::from_secs(3);
+/// How long open calls may take once the doors are closed.
+pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     pub database_url: SecretString,
@@ -44,6 +48,12 @@ pub struct ServerSettings {
     pub manual_clock: bool,
     /// See [`DATABASE_WAIT_MAX`]; less only for tests.
     pub database_wait_max: Duration,
+    /// See [`PoolSettings::lock_wait_max`]; more only for tests.
+    pub lock_wait_max: Duration,
+    /// How long a server that stops goes on serving after it has said that it does not.
+    pub stop_notice: Duration,
+    /// See [`DRAIN_MAX`]; more only for tests.
+    pub drain_max: Duration,
     pub authentication: Authentication,
 }
 
@@ -56,6 +66,9 @@ impl ServerSettings {
             lanes: 2,
             manual_clock: false,
             database_wait_max: DATABASE_WAIT_MAX,
+            lock_wait_max: PoolSettings::default().lock_wait_max,
+            stop_notice: STOP_NOTICE_DEFAULT,
+            drain_max: DRAIN_MAX,
             authentication,
         }
     }
@@ -68,8 +81,12 @@ pub struct Server {
     app: Arc<App>,
     health: HealthReporter,
     stop: CancellationToken,
-    close_doors: CancellationToken,
-    tasks: TaskTracker,
+    workers: TaskTracker,
+    drain: Drain,
+    /// Ends with the last connection.
+    listener: TaskTracker,
+    stop_notice: Duration,
+    drain_max: Duration,
 }
 
 impl Server {
@@ -78,8 +95,10 @@ impl Server {
         let address = listener.local_addr()?;
         let app = Arc::new(build_app(&settings).await?);
         let (health, health_service) = tonic_health::server::health_reporter();
-        let (stop, close_doors) = (CancellationToken::new(), CancellationToken::new());
-        let tasks = TaskTracker::new();
+        // What is first said of its health is true.
+        let mut watch_health = WatchHealth::new(app.clone(), health.clone(), SERVICES);
+        watch_health.look().await;
+        let drain = Drain::new();
 
         let reflection = |builder: tonic_reflection::server::Builder<'static>| {
             let builder = builder
@@ -102,30 +121,35 @@ impl Server {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
             .http2_max_local_error_reset_streams(Some(PENDING_RESETS_MAX))
-            // Outermost: what is no call, or too large, is refused before anything reads it.
+            // Outermost, to count what anybody else refuses too.
+            .layer(drain.layer())
+            // What is no call, or too large, is refused before anything reads it.
             .layer(rpc::edge::layer())
             .add_routes(routes);
 
         // Nagle's algorithm would hold back small replies.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        tasks.spawn({
-            let close_doors = close_doors.clone();
-            async move {
-                let served = router.serve_with_incoming_shutdown(incoming, close_doors.cancelled_owned()).await;
-                if let Err(error) = served {
-                    tracing::error!(%error, "the listener failed");
-                }
+        let incoming = drain.connections(TcpIncoming::from(listener).with_nodelay(Some(true)));
+        let served = router.serve_with_incoming_shutdown(incoming, drain.closing());
+        let tasks = TaskTracker::new();
+        tasks.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the listener failed");
             }
         });
-        tasks.spawn(until(stop.clone(), app.pool.reaper()));
-        tasks.spawn(app.stores.clone().keep_fresh(stop.clone()));
-        tasks.spawn(workers::settle_due_orders::run(app.clone(), stop.clone()));
-        tasks.spawn(workers::watch_health::run(app.clone(), health.clone(), SERVICES.to_vec(), stop.clone()));
-        if let Authentication::CallersFile(callers) = &settings.authentication {
-            tasks.spawn(workers::reread_callers::run(callers.clone(), stop.clone()));
-        }
         tasks.close();
-        Ok(Self { address, app, health, stop, close_doors, tasks })
+        let listener = tasks;
+
+        let (workers, stop) = (TaskTracker::new(), CancellationToken::new());
+        workers.spawn(until(stop.clone(), app.pool.reaper()));
+        workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
+        workers.spawn(until(stop.clone(), workers::settle_due_orders::run(app.clone())));
+        workers.spawn(until(stop.clone(), watch_health.run()));
+        if let Authentication::CallersFile(callers) = &settings.authentication {
+            workers.spawn(until(stop.clone(), workers::reread_callers::run(callers.clone())));
+        }
+        workers.close();
+        let ServerSettings { stop_notice, drain_max, .. } = settings;
+        Ok(Self { address, app, health, stop, workers, drain, listener, stop_notice, drain_max })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -136,21 +160,25 @@ impl Server {
         &self.app
     }
 
-    /// Says that it stops, lets open calls end, commits what was taken, and is gone. Calls that take longer than
-    /// `DRAIN_MAX` are cut; what they asked lands whole or not at all.
-    pub async fn stop(self) {
+    /// Says that it does not serve, goes on serving for the notice, then lets open calls end, commits what was taken, and is
+    /// gone. Calls that take longer than `drain_max` are cut; what they asked lands whole or not at all. Connections without a
+    /// call, and streams of health and reflection, are closed and not waited for.
+    pub async fn stop(self) -> Drained {
         self.stop.cancel();
+        // Nothing says "serving" after this.
+        self.workers.wait().await;
         for service in SERVICES.iter().copied().chain([""]) {
             self.health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
         }
-        tokio::time::sleep(DRAIN_NOTICE).await;
-        self.close_doors.cancel();
-        if tokio::time::timeout(DRAIN_MAX, self.tasks.wait()).await.is_err() {
-            tracing::warn!("open calls did not end in time and are cut");
+        if !self.stop_notice.is_zero() {
+            tracing::info!(notice_ms = self.stop_notice.as_millis(), "not serving; the doors close after the notice");
+            tokio::time::sleep(self.stop_notice).await;
         }
+        let drained = self.drain.finish(self.listener.wait(), self.drain_max).await;
         self.app.engine.stop().await;
         self.app.reads.stop().await;
         tracing::info!("stopped");
+        drained
     }
 }
 
@@ -172,12 +200,27 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
+/// One line where a crash of the database's machine may lose what was acknowledged. That is somebody's choice: no failure.
+async fn tell_durability(connection: &mut Conn) {
+    match probe::durability(connection).await.map(Durability::reductions) {
+        Ok(None) => {}
+        Ok(Some(settings)) => tracing::warn!(
+            settings,
+            "reduced durability: a crash of the database's machine may lose acknowledged writes; \
+             sync_binlog=1 and innodb_flush_log_at_trx_commit=1 keep them"
+        ),
+        Err(error) => tracing::warn!(%error, "the durability of the database could not be read"),
+    }
+}
+
 async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
-    let pool_settings = PoolSettings { size: settings.connections, ..PoolSettings::default() };
+    let ServerSettings { connections, lock_wait_max, .. } = *settings;
+    let pool_settings = PoolSettings { size: connections, lock_wait_max, ..PoolSettings::default() };
     let pool = Pool::new(&settings.database_url, pool_settings).context("the database's address")?;
     let mut connection = pool.checkout().await.context("the database cannot be reached")?;
     migrate::check(&mut connection).await?;
     let database = settings::read(&mut connection).await?;
+    tell_durability(&mut connection).await;
     if settings.manual_clock {
         clock::start_manual(&mut connection).await?;
     }

@@ -1,8 +1,15 @@
-//! What the binary refuses before it serves anybody, and what it prints.
+//! What the binary refuses before it serves anybody, what it prints, and how it starts and stops.
 
-use std::io::Write;
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
+
+use common::TestDatabase;
+use diesel_async::SimpleAsyncConnection;
+use secrecy::{ExposeSecret, SecretString};
 
 /// No database is there: what is refused here is refused before one is asked for.
 const NO_DATABASE: &str = "mysql://nobody:secret@127.0.0.1:1/none";
@@ -76,4 +83,203 @@ fn a_secret_is_hashed_without_its_line_end() {
     let short = belay(&["hash-secret"], "hunter2\n");
     let said = String::from_utf8(short.stderr).expect("text");
     assert!(!short.status.success() && said.contains("at least 32 characters") && !said.contains("hunter2"), "{said}");
+}
+
+/// A process that serves, and what it says. It is killed with the test.
+struct Running {
+    child: Child,
+    said: BufReader<ChildStderr>,
+    printed: BufReader<ChildStdout>,
+    lines: Vec<String>,
+}
+
+impl Running {
+    fn start(database: &SecretString, arguments: &[&str]) -> Self {
+        let mut belay = Command::new(env!("CARGO_BIN_EXE_belay"));
+        belay.args(arguments).env_clear().env("BELAY_DATABASE_URL", database.expose_secret()).env("RUST_LOG", "info");
+        belay.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = belay.spawn().expect("it can be run");
+        let said = BufReader::new(child.stderr.take().expect("a pipe"));
+        let printed = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, said, printed, lines: Vec::new() }
+    }
+
+    /// Where it serves, as it says itself.
+    fn address(&mut self) -> SocketAddr {
+        loop {
+            let mut line = String::new();
+            assert!(self.said.read_line(&mut line).expect("text") > 0, "it has ended: {:#?}", self.lines);
+            let address = line.trim_end().split_once("serving address=").map(|(_, address)| address.to_owned());
+            self.lines.push(line);
+            if let Some(address) = address {
+                return address.parse().expect("an address");
+            }
+        }
+    }
+
+    /// Waits until it greets whoever has started it.
+    fn until_greeted(&mut self) {
+        let mut line = String::new();
+        while !line.contains("Belay serves the store") {
+            line.clear();
+            if self.printed.read_line(&mut line).expect("text") == 0 {
+                let mut said = String::new();
+                self.said.read_to_string(&mut said).expect("text");
+                panic!("it has ended: {said}");
+            }
+        }
+    }
+
+    /// Stops it as a service manager does; all that it has said.
+    fn stop(mut self) -> (ExitStatus, String) {
+        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(stopped.expect("there is kill").success());
+        let mut rest = String::new();
+        self.said.read_to_string(&mut rest).expect("text");
+        let status = self.child.wait().expect("it ends");
+        (status, self.lines.concat() + &rest)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const SERVE: &[&str] = &["serve", "--trust-role-header", "--grpc-address", "127.0.0.1:0"];
+
+#[tokio::test]
+async fn migrate_says_of_a_newer_schema_that_it_is_newer() {
+    let database = TestDatabase::migrated().await;
+    let run = |arguments: &[&str]| {
+        let mut belay = Command::new(env!("CARGO_BIN_EXE_belay"));
+        belay.args(arguments).env_clear().env("BELAY_DATABASE_URL", database.url.expose_secret());
+        let output = belay.output().expect("it can be run");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    let (code, said) = run(&["migrate"]);
+    assert_eq!(code, Some(0), "{said}");
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')";
+    database.connect().await.batch_execute(newer).await.unwrap();
+    let (code, said) = run(&["migrate"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("the schema is newer than this release, which does not know 9999; nothing was changed"),
+        "{said}"
+    );
+    let (code, said) = run(SERVE);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("newer than this release"), "{said}");
+    // And of an older one what to do.
+    let older = "DELETE FROM __diesel_schema_migrations WHERE version IN ('0001', '9999')";
+    database.connect().await.batch_execute(older).await.unwrap();
+    let (code, said) = run(SERVE);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("`belay migrate` adds what is missing"), "{said}");
+}
+
+#[tokio::test]
+async fn reduced_durability_is_one_line_of_the_start() {
+    let database = TestDatabase::migrated().await;
+    let mut server = Running::start(&database.url, &[SERVE, &["--stop-notice=0s"]].concat());
+    server.address();
+    let (status, said) = server.stop();
+    assert!(status.success(), "{said}");
+    let read = belay_server::db::probe::durability(&mut database.connect().await).await.unwrap();
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("reduced durability")).collect();
+    match read.reductions() {
+        Some(reductions) => {
+            assert_eq!(lines.len(), 1, "{said}");
+            assert!(lines[0].contains("WARN") && lines[0].contains(&reductions), "{said}");
+        }
+        None => assert_eq!(lines, [""; 0], "{said}"),
+    }
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_no_call_that_is_cut() {
+    let database = TestDatabase::migrated().await;
+    let mut server = Running::start(&database.url, &[SERVE, &["--stop-notice=0s"]].concat());
+    let _silent = TcpStream::connect(server.address()).expect("it listens");
+    let (status, said) = server.stop();
+    assert!(status.success() && said.contains("stopped"), "{said}");
+    assert!(!said.contains("are cut"), "{said}");
+}
+
+#[tokio::test]
+async fn two_first_starts_that_meet_both_serve() {
+    for _ in 0..3 {
+        let database = TestDatabase::empty().await;
+        let dev = || Running::start(&database.url, &["dev", "--grpc-address", "127.0.0.1:0"]);
+        let (mut one, mut other) = (dev(), dev());
+        one.until_greeted();
+        other.until_greeted();
+        for server in [one, other] {
+            let (status, said) = server.stop();
+            assert!(status.success(), "{said}");
+            assert!(!said.contains("cannot be made"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn the_notice_of_a_stop_is_a_duration() {
+    for wrong in ["3", "soon", "-1s", "11m"] {
+        let said = refusal(&[SERVE, &[&*format!("--stop-notice={wrong}")]].concat());
+        assert!(said.contains("such as 3s or 500ms, at most 10m"), "{wrong}: {said}");
+    }
+    for right in ["0s", "3s", "500ms", "10m"] {
+        let said = refusal(&[SERVE, &[&*format!("--stop-notice={right}")]].concat());
+        assert!(said.contains("the database cannot be reached"), "{right}: {said}");
+    }
+}
+
+/// A mysqld of its own, which the test may kill.
+struct Mysqld(PathBuf);
+
+impl Mysqld {
+    fn script(&self, command: &str) -> String {
+        const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/mysql.sh");
+        let mut script = Command::new(SCRIPT);
+        script.arg(command).arg(&self.0).stdin(Stdio::null()).env("BELAY_MYSQL_BUFFER_POOL", "64M");
+        let output = script.env("BELAY_MYSQL_REDO_LOG", "64M").output().expect("the script can be run");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+}
+
+impl Drop for Mysqld {
+    fn drop(&mut self) {
+        self.script("kill");
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_one_line_when_it_begins_and_one_when_it_ends() {
+    let mysqld = Mysqld(std::env::temp_dir().join(format!("belay_outage_{:x}", fastrand::u32(..))));
+    let url = SecretString::from(mysqld.script("start"));
+    let mut conn = belay_server::db::pool::connect(&url).await.unwrap();
+    conn.batch_execute("CREATE DATABASE belay").await.unwrap();
+    drop(conn);
+    let url = SecretString::from(format!("{}/belay", url.expose_secret()));
+    belay_server::db::migrate::run(&url).await.unwrap();
+    let mut server = Running::start(&url, &[SERVE, &["--stop-notice=0s"]].concat());
+    let address = server.address().to_string();
+    let is_well = || belay(&["health", "--grpc-address", &address], "").status.success();
+    assert!(is_well());
+    mysqld.script("kill");
+    while is_well() {}
+    mysqld.script("start");
+    while !is_well() {}
+    let (status, said) = server.stop();
+    assert!(status.success(), "{said}");
+    let is_loud = |line: &&str| line.contains(" ERROR ") || line.contains(" WARN ");
+    // A reminder comes once a minute, if it takes so long.
+    let loud: Vec<&str> = said.lines().filter(is_loud).filter(|line| !line.contains("still does not")).collect();
+    assert!(loud.len() == 1 && loud[0].contains("not serving"), "{said}");
+    assert_eq!(said.matches("writes again: serving").count(), 1, "{said}");
 }

@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use belay_domain::cancellation::{GateKind, GateState, Part, PartState};
 use belay_domain::ids::OrderKey;
 use belay_domain::order::{Order, OrderState};
@@ -280,8 +278,13 @@ async fn the_time_of_a_lock_is_not_before_what_it_waited_for() {
     insert(&mut a, std::slice::from_ref(&order)).await;
     transaction::begin_write(&mut a).await.unwrap();
     orders::lock(&mut a, &[order.key()], Wait::NoWait).await.unwrap();
+    // However long it takes until somebody looks.
+    b.batch_execute("SET SESSION innodb_lock_wait_timeout = 180").await.unwrap();
+    let mut looker = database.connect().await;
     let hold = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        while waiting(&mut looker).await == 0 {
+            tokio::task::yield_now().await;
+        }
         let end = clock::now(&mut a).await.unwrap();
         transaction::commit(&mut a).await.unwrap();
         end
@@ -292,6 +295,18 @@ async fn the_time_of_a_lock_is_not_before_what_it_waited_for() {
     };
     let (end, locked_at) = tokio::join!(hold, wait);
     assert!(locked_at >= end, "{locked_at} {end}");
+}
+
+/// Locks of this database's rows that are waited for.
+async fn waiting(conn: &mut Conn) -> i64 {
+    #[derive(QueryableByName)]
+    struct Waiting {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        waiting: i64,
+    }
+    let query = "SELECT COUNT(*) AS waiting FROM performance_schema.data_locks \
+        WHERE lock_status = 'WAITING' AND object_schema = DATABASE()";
+    diesel::sql_query(query).get_result::<Waiting>(conn).await.unwrap().waiting
 }
 
 #[derive(QueryableByName, Debug)]

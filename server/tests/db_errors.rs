@@ -77,8 +77,43 @@ async fn a_wrong_statement_is_nobody_elses_fault() {
     {
         assert_eq!(class_of(&mut conn, wrong).await, Class::Statement, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn a_transaction_or_a_session_that_only_reads_is_told() {
+    let database = with_rows().await;
+    let mut conn = database.connect().await;
     transaction::begin_snapshot(&mut conn).await.unwrap();
-    assert_eq!(class_of(&mut conn, "UPDATE t SET n = 1").await, Class::Statement);
+    assert_eq!(class_of(&mut conn, "UPDATE t SET n = 1").await, Class::ReadOnly);
+    transaction::rollback(&mut conn).await.unwrap();
+    // As with the global variable of this name, which every new session takes over.
+    conn.batch_execute("SET SESSION TRANSACTION READ ONLY").await.unwrap();
+    for write in ["UPDATE t SET n = 1", "INSERT INTO t VALUES (9, 9)", "DELETE FROM t WHERE FALSE"] {
+        assert_eq!(class_of(&mut conn, write).await, Class::ReadOnly, "{write}");
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_is_missing_is_told() {
+    let database = with_rows().await;
+    let user = format!("reader_{:x}", fastrand::u32(..));
+    let mut root = root().await;
+    let create = format!("CREATE USER {user}; GRANT SELECT (id), INSERT (id) ON {}.t TO {user}", database.name);
+    root.batch_execute(&create).await.unwrap();
+    let mut conn = pool::connect(&database.url_as(&user)).await.unwrap();
+    for denied in [
+        "UPDATE t SET n = 1",
+        "DELETE FROM t",
+        "INSERT INTO t (n) VALUES (1)",
+        "SELECT n FROM t",
+        "SELECT id FROM t FOR UPDATE",
+        "CREATE TABLE u (id INT)",
+        "SET GLOBAL max_connections = 1000",
+        "USE mysql",
+    ] {
+        assert_eq!(class_of(&mut conn, denied).await, Class::Denied, "{denied}");
+    }
+    root.batch_execute(&format!("DROP USER {user}")).await.unwrap();
 }
 
 #[derive(diesel::QueryableByName)]
@@ -106,10 +141,15 @@ async fn a_statement_that_is_killed_is_told() {
     let mut conn = database.connect().await;
     let Id { id } = diesel::sql_query("SELECT CONNECTION_ID() AS id").get_result(&mut conn).await.unwrap();
     let kill = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        root().await.batch_execute(&format!("KILL {id}")).await.unwrap();
+        let mut root = root().await;
+        let sleeping =
+            format!("SELECT id FROM information_schema.processlist WHERE id = {id} AND state = 'User sleep'");
+        while diesel::sql_query(&sleeping).load::<Id>(&mut root).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        root.batch_execute(&format!("KILL {id}")).await.unwrap();
     };
-    let (class, ()) = tokio::join!(class_of(&mut conn, "SELECT COUNT(*) FROM t WHERE SLEEP(5) = 0"), kill);
+    let (class, ()) = tokio::join!(class_of(&mut conn, "SELECT COUNT(*) FROM t WHERE SLEEP(180) = 0"), kill);
     assert_eq!(class, Class::ConnectionLost);
 }
 

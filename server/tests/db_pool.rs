@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use belay_server::db::pool::PoolSettings;
 use belay_server::db::{Class, Conn, Pool, transaction};
-use common::TestDatabase;
+use common::{HANG, TestDatabase};
 use diesel::prelude::*;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use secrecy::ExposeSecret;
-use tokio::time::{sleep, timeout};
 
 diesel::table! { people (id) { id -> BigInt, name -> Text, } }
 
 #[diesel::declare_sql_function]
 extern "SQL" {
-    #[sql_name = "SLEEP"]
-    fn pause(seconds: diesel::sql_types::Double) -> diesel::sql_types::Integer;
+    #[sql_name = "GET_LOCK"]
+    fn get_lock(name: diesel::sql_types::Text, seconds: diesel::sql_types::Integer) -> diesel::sql_types::Integer;
 }
 
 async fn with_people() -> TestDatabase {
@@ -30,14 +29,51 @@ async fn with_people() -> TestDatabase {
     database
 }
 
-async fn person(conn: &mut Conn, id: i64, seconds: f64) -> QueryResult<(i64, String)> {
-    let query = people::table.filter(people::id.eq(id)).filter(pause(seconds).eq(0));
+/// Reads once it has the lock of this name.
+async fn person(conn: &mut Conn, id: i64, lock: &str) -> QueryResult<(i64, String)> {
+    let wait_s = i32::try_from(HANG.as_secs()).unwrap();
+    let query = people::table.filter(people::id.eq(id)).filter(get_lock(lock, wait_s).eq(1));
     query.select((people::id, people::name)).first(conn).await
 }
 
-/// How long the first caller's read takes, and when that caller hangs up.
-const READ_S: f64 = 0.2;
-const HANGS_UP: Duration = Duration::from_millis(50);
+/// Locks that a test has to itself: one that is held, and one that nobody else takes.
+struct Locks {
+    holder: Conn,
+    held: String,
+    free: String,
+}
+
+impl Locks {
+    async fn of(database: &TestDatabase) -> Self {
+        // Names of its own: a session that was given up may have its lock for a while yet. 64 characters at most.
+        let name = format!("{}_{:08x}", database.name, fastrand::u32(..));
+        let (held, free) = (format!("{name}_held"), format!("{name}_free"));
+        let mut holder = database.connect().await;
+        holder.batch_execute(&format!("DO GET_LOCK('{held}', 0)")).await.unwrap();
+        Self { holder, held, free }
+    }
+
+    /// Waits until somebody waits for the lock that is held.
+    async fn until_wanted(&mut self) {
+        #[derive(QueryableByName)]
+        struct Waiting {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            waiting: i64,
+        }
+        let query = format!(
+            "SELECT COUNT(*) AS waiting FROM performance_schema.metadata_locks \
+             WHERE object_type = 'USER LEVEL LOCK' AND object_name = '{}' AND lock_status = 'PENDING'",
+            self.held
+        );
+        while diesel::sql_query(&query).get_result::<Waiting>(&mut self.holder).await.unwrap().waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn release(&mut self) {
+        self.holder.batch_execute(&format!("DO RELEASE_LOCK('{}')", self.held)).await.unwrap();
+    }
+}
 
 #[tokio::test]
 async fn a_cancelled_read_never_answers_the_next_caller() {
@@ -45,15 +81,23 @@ async fn a_cancelled_read_never_answers_the_next_caller() {
     let pool = database.pool(1);
     let mut right = 0;
     for _ in 0..10 {
+        let mut locks = Locks::of(&database).await;
+        let (held, free) = (locks.held.clone(), locks.free.clone());
         let cancelled = async {
             let mut conn = pool.checkout().await.unwrap();
-            person(&mut conn, 1, 0.0).await.unwrap(); // from now on the statement is prepared, as on any warm connection
-            person(&mut conn, 1, READ_S).await.unwrap();
+            person(&mut conn, 1, &free).await.unwrap(); // from now on the statement is prepared, as on any warm connection
+            conn.batch_execute("DO RELEASE_ALL_LOCKS()").await.unwrap();
+            person(&mut conn, 1, &held).await.unwrap();
             conn.finish();
         };
-        assert!(timeout(HANGS_UP, cancelled).await.is_err(), "it was to be cancelled");
+        tokio::select! {
+            () = cancelled => panic!("it was to be cancelled"),
+            () = locks.until_wanted() => {}
+        }
+        locks.release().await;
         let mut conn = pool.checkout().await.unwrap();
-        right += usize::from(person(&mut conn, 2, 0.0).await.unwrap() == (2, "bob".to_owned()));
+        right += usize::from(person(&mut conn, 2, &free).await.unwrap() == (2, "bob".to_owned()));
+        conn.batch_execute("DO RELEASE_ALL_LOCKS()").await.unwrap();
         conn.finish();
     }
     assert_eq!(right, 10);
@@ -69,14 +113,20 @@ async fn without_the_guard_the_next_caller_gets_the_rows_of_the_cancelled_one() 
     let pool = deadpool::Pool::builder(manager).max_size(1).build().unwrap();
     #[expect(clippy::disallowed_methods, reason = "the unguarded pool is what is tested")]
     let unguarded = async || pool.get().await.unwrap();
+    let mut locks = Locks::of(&database).await;
+    let (held, free) = (locks.held.clone(), locks.free.clone());
     let mut conn = unguarded().await;
-    person(&mut conn, 1, 0.0).await.unwrap();
+    person(&mut conn, 1, &free).await.unwrap();
     drop(conn);
 
-    let cancelled = async { person(&mut *unguarded().await, 1, READ_S).await };
-    assert!(timeout(HANGS_UP, cancelled).await.is_err(), "it was to be cancelled");
-    sleep(Duration::from_secs_f64(READ_S)).await;
-    let asked_for_bob = person(&mut *unguarded().await, 2, 0.0).await.unwrap();
+    let cancelled = async { person(&mut *unguarded().await, 1, &held).await };
+    tokio::select! {
+        found = cancelled => panic!("it was to be cancelled: {found:?}"),
+        () = locks.until_wanted() => {}
+    }
+    locks.release().await;
+    // This connection has the free lock already.
+    let asked_for_bob = person(&mut *unguarded().await, 2, &free).await.unwrap();
     assert_eq!(asked_for_bob, (1, "alice".to_owned()));
 }
 
@@ -90,7 +140,7 @@ async fn an_open_transaction_does_not_return_to_the_pool() {
     conn.finish();
     assert_eq!(pool.status().idle, 0);
     let mut conn = pool.checkout().await.unwrap();
-    assert_eq!(person(&mut conn, 2, 0.0).await.unwrap().1, "bob");
+    assert_eq!(person(&mut conn, 2, &database.name).await.unwrap().1, "bob");
     conn.finish();
     assert_eq!((pool.status().used, pool.status().idle), (0, 1));
 }

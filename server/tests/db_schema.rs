@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use belay_domain::policy;
-use belay_server::db::migrate::{self, SchemaError};
+use belay_server::db::migrate::{self, MigrateError, SchemaError};
 use belay_server::db::settings;
 use common::TestDatabase;
 use diesel::QueryableByName;
@@ -111,6 +111,23 @@ async fn a_database_that_is_not_of_this_release_is_refused() {
     conn.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')").await.unwrap();
     let unknown = migrate::check(&mut conn).await.unwrap_err();
     assert!(matches!(&unknown, SchemaError::Mismatch { unknown, .. } if unknown == &["9999"]), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_left_as_it_is() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    // Newer, and at the same time without one that this release has.
+    let change = "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999'); \
+        DELETE FROM __diesel_schema_migrations WHERE version = '0001'";
+    conn.batch_execute(change).await.unwrap();
+    for _ in 0..2 {
+        let newer = migrate::run(&database.url).await.unwrap_err();
+        assert!(matches!(&newer, MigrateError::Newer { unknown } if unknown == &["9999"]), "{newer}");
+        assert!(newer.to_string().contains("newer than this release"), "{newer}");
+    }
+    let still = migrate::check(&mut conn).await.unwrap_err();
+    assert!(matches!(&still, SchemaError::Mismatch { missing, .. } if missing == &["0001_create_orders"]), "{still}");
 }
 
 /// The folders of the migrations, in the order in which they run.

@@ -13,20 +13,27 @@ use belay_server::App;
 use belay_server::db::migrate;
 use belay_server::rpc::auth::Authentication;
 use belay_server::server::{Server, ServerSettings};
+use futures_util::{StreamExt, stream};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
-use crate::SHOP;
 use crate::database::Database;
+use crate::{HANG, SHOP, until};
 
 /// The script that `make run` and `make test` start MySQL with.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/dev/mysql.sh");
 /// The one database of a mysqld of its own.
 const DATABASE: &str = "belay";
-/// How long a client that insists waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A mysqld that belongs to one test, which may kill it. It ends with the test, also with one that fails.
 #[derive(Debug)]
@@ -106,6 +113,7 @@ impl Service {
     pub async fn start(database: SecretString, change: impl FnOnce(&mut ServerSettings)) -> Self {
         let mut settings = ServerSettings::new(database, Authentication::Dev);
         settings.connections = 5;
+        (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = Server::start(settings, listener).await.expect("the server starts");
@@ -141,8 +149,100 @@ impl Service {
         payments(&self.belay)
     }
 
+    /// For a test that looks at how it stops.
+    pub fn into_server(self) -> Server {
+        self.server
+    }
+
+    /// No call is cut: where one does not end, the stop does not either.
     pub async fn stop(self) {
-        self.server.stop().await;
+        assert_eq!(self.server.stop().await.cut_calls, 0, "calls were cut");
+    }
+}
+
+/// The health service of a server, as a balancer calls it.
+#[derive(Debug, Clone)]
+pub struct Health {
+    channel: Channel,
+}
+
+impl Health {
+    /// Connects when it is first needed.
+    pub fn of(address: SocketAddr) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI");
+        Self { channel: endpoint.connect_lazy() }
+    }
+
+    /// What the server says of a service; the empty name is the server as a whole.
+    pub async fn is_serving(&mut self, service: &str) -> bool {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let answer = HealthClient::new(self.channel.clone()).check(request).await;
+        answer.unwrap_or_else(|status| panic!("{service}: {status}")).into_inner().status() == ServingStatus::Serving
+    }
+
+    pub async fn watch(&mut self, service: &str) -> Watch {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let answer = HealthClient::new(self.channel.clone()).watch(request).await;
+        Watch(answer.unwrap_or_else(|status| panic!("{service}: {status}")).into_inner())
+    }
+
+    /// A stream of questions about the server that is open, and asks nothing more.
+    pub async fn reflection(&mut self) -> Streaming<ServerReflectionResponse> {
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let open = stream::iter([request]).chain(stream::pending());
+        let answer = ServerReflectionClient::new(self.channel.clone()).server_reflection_info(open).await;
+        let mut answers = answer.expect("reflection is on").into_inner();
+        answers.message().await.expect("an answer");
+        answers
+    }
+}
+
+/// A stream of what a server says of its health.
+#[derive(Debug)]
+pub struct Watch(Streaming<HealthCheckResponse>);
+
+impl Watch {
+    /// Whether it serves; none once the stream has ended as it should.
+    pub async fn next(&mut self) -> Option<bool> {
+        let answer = self.0.message().await.expect("it ends in order");
+        answer.map(|answer| answer.status() == ServingStatus::Serving)
+    }
+}
+
+/// Holds every lane of the servers on a database up right before its COMMIT, for as long as it takes. A lock of a row would be
+/// waited for no longer than the session of a server waits for locks, and that would be a second clock; a lock of the table has no
+/// such bound. The server's own wait for the database must be [`HANG`].
+#[derive(Debug)]
+pub struct HeldLanes {
+    holder: Conn,
+}
+
+impl HeldLanes {
+    pub async fn hold(database: &SecretString) -> Self {
+        let mut holder = session(database).await;
+        holder.query_drop("LOCK TABLES partition_heads WRITE").await.expect("a table can be locked");
+        Self { holder }
+    }
+
+    /// Waits until so many lanes stand before the lock, each with a batch that it has begun.
+    pub async fn until_held(database: &Database, lanes: u64) {
+        until("lanes are held up", async || {
+            // A look at the database's health waits as well, but has no order in its hands.
+            let sql = "SELECT COUNT(DISTINCT owner_thread_id) FROM performance_schema.metadata_locks heads \
+                JOIN performance_schema.metadata_locks orders USING (owner_thread_id, object_schema) \
+                WHERE object_schema = DATABASE() AND heads.object_name = 'partition_heads' \
+                AND heads.lock_status = 'PENDING' AND orders.object_name = 'orders' AND orders.lock_status = 'GRANTED'";
+            let (waiting,): (u64,) = database.row(sql, ()).await;
+            (waiting >= lanes).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn release(mut self) {
+        self.holder.query_drop("UNLOCK TABLES").await.expect("the lock can be released");
     }
 }
 
@@ -155,13 +255,13 @@ pub async fn session(database: &SecretString) -> Conn {
 /// A client that repeats what may be repeated for as long as it takes.
 pub fn insistent(address: SocketAddr) -> Belay {
     let retry = RetryPolicy::default().with_attempts_max(u32::MAX).with_budget(100, 1_000_000);
-    let builder = Belay::builder(format!("http://{address}")).timeout(PATIENCE).retry(retry);
+    let builder = Belay::builder(format!("http://{address}")).timeout(HANG).retry(retry);
     builder.build().expect("a client")
 }
 
 /// A client that repeats nothing: what it is told is what the server said.
 pub fn literal(address: SocketAddr) -> Belay {
-    let builder = Belay::builder(format!("http://{address}")).timeout(PATIENCE).retry(RetryPolicy::never());
+    let builder = Belay::builder(format!("http://{address}")).timeout(HANG).retry(RetryPolicy::never());
     builder.build().expect("a client")
 }
 

@@ -15,5 +15,5 @@ pub mod raw;
 pub mod server;
 pub mod shop;
 
-pub use expect::{pages, refused, until};
+pub use expect::{HANG, pages, refused, until};
 pub use server::{SHOP, TestServer, run, run_at};

@@ -11,7 +11,7 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
-use crate::manual;
+use crate::{HANG, manual};
 
 /// A connection that sends any message to any method, in any role.
 #[derive(Debug, Clone)]
@@ -57,6 +57,7 @@ impl Raw {
         A: Message + Default + Send + Sync + 'static,
     {
         let mut request = Request::new(request);
+        request.set_timeout(HANG);
         if !role.is_empty() {
             request.metadata_mut().insert("belay-role", role.parse().expect("a role is ASCII"));
             request.metadata_mut().insert("belay-actor", MetadataValue::from_static(actor(role)));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::Duration;
 
 use belay_client::calls::FirstPolicy;
 use belay_client::{Belay, Role, Store};
@@ -12,6 +13,7 @@ use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
+use crate::HANG;
 use crate::database::Database;
 use crate::invariants;
 use crate::raw::Raw;
@@ -58,9 +60,11 @@ impl TestServer {
         let mut settings = ServerSettings::new(database.url(), Authentication::Dev);
         settings.connections = CONNECTIONS;
         settings.manual_clock = now.is_some();
+        (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = Server::start(settings, listener).await.expect("the server starts");
-        let belay = Belay::builder(format!("http://{}", server.address())).build().expect("a client");
+        let builder = Belay::builder(format!("http://{}", server.address())).timeout(HANG);
+        let belay = builder.build().expect("a client");
         let started = Self { database, server, belay, has_manual_clock: now.is_some() };
         started.create_shop(SHOP, FirstPolicy::preset("independent-site")).await;
         started

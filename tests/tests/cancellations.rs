@@ -7,8 +7,10 @@ use belay_client::model::{
     CancellationOutcome, CancellationState, OrderState, PartState, PaymentFact, RefundKind, ShipmentStage,
 };
 use belay_client::{Kind, RequestId, Role, Units, reason};
+use belay_tests::instance::session;
 use belay_tests::shop::{TOTAL, eur, new_order};
 use belay_tests::{pages, refused, run};
+use mysql_async::prelude::Queryable;
 
 #[test]
 fn some_units_of_a_line_are_cancelled_and_the_others_stay() {
@@ -320,12 +322,12 @@ fn a_call_out_of_time_says_so_and_its_repeat_tells_what_came_of_it() {
     run(async |t| {
         t.place_paid("A-1").await;
         let wish = t.storefront().request_cancellation("A-1", Units::all()).reason(reason::FOUND_BETTER);
-        // Somebody else holds the order for longer than the caller waits.
-        t.database.execute("SET autocommit = 0", ()).await;
-        let _: Vec<(String,)> = t.database.rows("SELECT order_id FROM orders FOR UPDATE", ()).await;
+        // Somebody else holds the order for as long as the caller waits.
+        let mut somebody = session(&t.database.url()).await;
+        somebody.query_drop("LOCK TABLES orders WRITE").await.unwrap();
         let late = wish.clone().timeout(Duration::from_millis(300)).await;
         refused(late, Kind::DeadlineExceeded, "DEADLINE_EXCEEDED");
-        t.database.execute("SET autocommit = 1", ()).await;
+        somebody.query_drop("UNLOCK TABLES").await.unwrap();
         assert_eq!(wish.await.unwrap().order_state, OrderState::Cancelled);
         assert_eq!(t.order("A-1").await.cancellations.len(), 1);
     });

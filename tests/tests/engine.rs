@@ -7,26 +7,28 @@ use std::time::Duration;
 
 use belay_client::calls::FirstPolicy;
 use belay_client::model::OrderState;
-use belay_client::{Belay, Error, Kind, RequestId, Units, reason};
+use belay_client::{Belay, Error, Kind, RequestId, Store, Units, reason};
 use belay_domain::actor::Actor;
 use belay_domain::commands::Command;
 use belay_domain::ids::{OrderId, StoreId};
 use belay_domain::scope::Caller;
 use belay_server::engine::{Class, EngineError, LANE_QUEUE_MAX, Submission, Work};
-use belay_tests::instance::{Service, insistent, literal, payments, session, storefront};
+use belay_server::server::ServerSettings;
+use belay_tests::instance::{HeldLanes, Service, insistent, literal, payments, session, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order, new_order_of, pay};
-use belay_tests::{SHOP, TestServer, run, run_at, until};
+use belay_tests::{HANG, SHOP, TestServer, run, run_at, until};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use mysql_async::prelude::Queryable;
 use tokio::join;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// Calls at the same time, where a test wants many in a batch.
 const AT_ONCE: usize = 32;
-/// Holds every lane up right before its COMMIT.
-const HOLD_HEADS: &str = "SELECT head FROM partition_heads FOR UPDATE";
+
+/// Looks at the log while it is written, at least.
+const LOOKS: usize = 10;
 
 /// Runs so many at the same time.
 async fn all<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
@@ -95,17 +97,16 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
 #[test]
 fn a_full_queue_sheds_and_says_when_to_come_back() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| settings.lanes = 1).await;
+        let service = Service::start(t.database.url(), one_patient_lane).await;
         let belay = literal(service.address());
-        let mut somebody = session(&t.database.url()).await;
-        somebody.query_drop("BEGIN").await.unwrap();
-        somebody.query_drop(HOLD_HEADS).await.unwrap();
+        let held = HeldLanes::hold(&t.database.url()).await;
 
         // The first is in flight and waits; behind it the queue is filled to its end, with commands that cost little.
         let shop = storefront(&belay);
         let first = new_order(&shop, "FIRST").send();
         let app = service.app().clone();
         let filling = async {
+            HeldLanes::until_held(&t.database, 1).await;
             let facts = app.stores.facts(&StoreId::parse(SHOP).unwrap()).await.expect("the store");
             let queued = (0..LANE_QUEUE_MAX + 256).map(|number| {
                 let submission = Submission {
@@ -115,7 +116,7 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
                     request_id: uuid::Uuid::from_u128(number as u128),
                     expected_version: None,
                     work: Work::Decide(Command::Settle),
-                    deadline: Instant::now() + Duration::from_secs(30),
+                    deadline: Instant::now() + HANG,
                     class: Class::Interactive,
                 };
                 let app = app.clone();
@@ -124,18 +125,17 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
             join_all(queued).await
         };
         let shed = async {
-            let error = until("the queue is full", async || {
-                new_order(&shop, "SHED").timeout(Duration::from_millis(200)).await.err().filter(is_shed)
-            })
-            .await;
+            // The first, and as many as the queue holds.
+            until("the queue is full", async || (app.engine.callers() > LANE_QUEUE_MAX).then_some(())).await;
+            let error = new_order(&shop, "SHED").await.expect_err("there is no room");
+            assert!(is_shed(&error), "{error}");
             assert!(error.retry_after().is_some_and(|delay| !delay.is_zero()));
-            somebody.query_drop("ROLLBACK").await.unwrap();
+            held.release().await;
         };
         let (first, filled, ()) = join!(first, filling, shed);
         first.expect("it was taken and is done");
         let overloaded = filled.iter().filter(|outcome| **outcome == Err(EngineError::Overloaded)).count();
-        eprintln!("{overloaded} of {} were shed", filled.len());
-        assert!((1..=300).contains(&overloaded), "{overloaded}");
+        assert_eq!(overloaded, 256, "as many as there were too many");
         assert!(filled.iter().all(|outcome| matches!(outcome, Ok(_) | Err(EngineError::Overloaded))));
         service.stop().await;
     });
@@ -145,26 +145,24 @@ fn is_shed(error: &Error) -> bool {
     error.kind() == Kind::Overloaded && error.reason().is_some_and(|reason| reason.as_str() == "OVERLOADED")
 }
 
+/// A server whose one lane waits for the database for as long as the test holds it.
+fn one_patient_lane(settings: &mut ServerSettings) {
+    settings.lanes = 1;
+    settings.database_wait_max = HANG;
+}
+
 #[test]
 fn a_command_past_its_deadline_is_never_begun() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| settings.lanes = 1).await;
+        let service = Service::start(t.database.url(), one_patient_lane).await;
         let belay = literal(service.address());
         let shop = storefront(&belay);
         t.place_paid("PAID").await;
-        let mut somebody = session(&t.database.url()).await;
-        somebody.query_drop("BEGIN").await.unwrap();
-        somebody.query_drop(HOLD_HEADS).await.unwrap();
+        let held = HeldLanes::hold(&t.database.url()).await;
         let first = new_order(&shop, "FIRST").send();
         let late = async {
             // Once the first is in flight, whatever comes waits for it.
-            until("the first is begun", async || {
-                let sql = "SELECT COUNT(*) FROM performance_schema.data_locks WHERE lock_status = 'WAITING' \
-                    AND object_schema = DATABASE() AND object_name = 'partition_heads'";
-                let (waiting,): (u64,) = t.database.row(sql, ()).await;
-                (waiting > 0).then_some(())
-            })
-            .await;
+            HeldLanes::until_held(&t.database, 1).await;
             let patience = Duration::from_millis(300);
             let placing = (0..40).map(|number| new_order(&shop, &format!("LATE-{number}")).timeout(patience).send());
             let wish = shop.request_cancellation("PAID", Units::all()).reason(reason::NO_LONGER_WANTED);
@@ -173,17 +171,75 @@ fn a_command_past_its_deadline_is_never_begun() {
             for error in errors.chain([cancelled.expect_err("it was too late")]) {
                 assert_eq!(error.kind(), Kind::DeadlineExceeded, "{error}");
             }
-            somebody.query_drop("ROLLBACK").await.unwrap();
+            only_the_first_waits(&service).await;
+            held.release().await;
         };
         let (first, ()) = join!(first, late);
         first.expect("it was taken and is done");
-        // The queue is in order: what was before this one is over.
-        new_order(&shop, "LAST").await.expect("an order");
-        let orders: Vec<(String,)> = t.database.rows("SELECT order_id FROM orders ORDER BY 1", ()).await;
-        assert_eq!(orders.concat_ids(), "FIRST LAST PAID");
-        assert_eq!(t.order("PAID").await.state, OrderState::ToShip);
+        nothing_else_was_begun(t, &shop).await;
         service.stop().await;
     });
+}
+
+#[test]
+fn a_command_whose_caller_has_gone_is_never_begun() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), one_patient_lane).await;
+        let shop = storefront(&literal(service.address()));
+        t.place_paid("PAID").await;
+        let held = HeldLanes::hold(&t.database.url()).await;
+        let first = new_order(&shop, "FIRST").send();
+        let gone = async {
+            HeldLanes::until_held(&t.database, 1).await;
+            // Each has minutes left when its caller hangs up.
+            let placing = join_all((0..40).map(|number| new_order(&shop, &format!("GONE-{number}")).send()));
+            let wish = shop.request_cancellation("PAID", Units::all()).reason(reason::NO_LONGER_WANTED).send();
+            tokio::select! {
+                outcomes = async { join!(placing, wish) } => panic!("the lane is held: {outcomes:?}"),
+                () = until("all of them wait", async || (service.app().engine.callers() == 42).then_some(())) => {}
+            }
+            only_the_first_waits(&service).await;
+            held.release().await;
+        };
+        let (first, ()) = join!(first, gone);
+        first.expect("it was taken and is done");
+        nothing_else_was_begun(t, &shop).await;
+        service.stop().await;
+    });
+}
+
+#[test]
+fn a_command_whose_caller_goes_while_it_is_in_flight_lands() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), one_patient_lane).await;
+        let shop = storefront(&literal(service.address()));
+        let held = HeldLanes::hold(&t.database.url()).await;
+        let request_id = RequestId::mint();
+        let placing = new_order(&shop, "A-1").request_id(request_id);
+        tokio::select! {
+            outcome = placing.clone().send() => panic!("the lane is held: {outcome:?}"),
+            () = HeldLanes::until_held(&t.database, 1) => {}
+        }
+        until("the caller is gone", async || (service.app().engine.callers() == 0).then_some(())).await;
+        held.release().await;
+        until("the order is there", async || shop.get_order("A-1").await.ok()).await;
+        let found_out = placing.await.expect("the same request id finds out").value;
+        assert_eq!((found_out.etag.as_str(), found_out.totals.total), ("\"1\"", eur(TOTAL)));
+        service.stop().await;
+    });
+}
+
+/// Whoever else called has gone, and the server knows it.
+async fn only_the_first_waits(service: &Service) {
+    until("the others have gone", async || (service.app().engine.callers() == 1).then_some(())).await;
+}
+
+async fn nothing_else_was_begun(t: &TestServer, shop: &Store) {
+    // The queue is in order: what was before this one is over.
+    new_order(shop, "LAST").await.expect("an order");
+    let orders: Vec<(String,)> = t.database.rows("SELECT order_id FROM orders ORDER BY 1", ()).await;
+    assert_eq!(orders.concat_ids(), "FIRST LAST PAID");
+    assert_eq!(t.order("PAID").await.state, OrderState::ToShip);
 }
 
 trait ConcatIds {
@@ -201,9 +257,9 @@ fn positions_have_no_gaps_at_any_moment_though_two_servers_write() {
     run(async |t| {
         let one = Service::start(t.database.url(), |settings| settings.connections = 8).await;
         let other = Service::start(t.database.url(), |settings| settings.connections = 8).await;
-        let is_over = AtomicBool::new(false);
+        let (is_over, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
         let writing = async {
-            all((0..300).map(async |number: usize| {
+            let write = async |number: usize| {
                 let order_id = format!("A-{number}");
                 let [left, right] = match number % 2 {
                     0 => [one.belay(), other.belay()],
@@ -212,34 +268,36 @@ fn positions_have_no_gaps_at_any_moment_though_two_servers_write() {
                 new_order(&storefront(left), &order_id).await.expect("an order");
                 pay(&payments(right), &order_id).await;
                 assert_eq!(cancel(left, &order_id).await.expect("nothing has left"), OrderState::Cancelled);
-            }))
-            .await;
+            };
+            all((0..300).map(write)).await;
+            // As many looks as make it a test, however slow they are beside the writers.
+            let mut number = 300;
+            while looks.load(Ordering::Relaxed) < LOOKS {
+                all((number..number + AT_ONCE).map(write)).await;
+                number += AT_ONCE;
+            }
             is_over.store(true, Ordering::Relaxed);
         };
         // Whoever reads up to the head of a partition has read all there is below it.
         let watching = async {
-            let mut looks = 0;
             while !is_over.load(Ordering::Relaxed) {
                 let sql = "SELECT shard_partition FROM events GROUP BY shard_partition \
                     HAVING MIN(position - event_count) <> 0 OR MAX(position) <> SUM(event_count)";
                 let gaps: Vec<(u16,)> = t.database.rows(sql, ()).await;
                 assert!(gaps.is_empty(), "partitions with gaps: {gaps:?}");
-                looks += 1;
-                sleep(Duration::from_millis(5)).await;
+                looks.fetch_add(1, Ordering::Relaxed);
             }
-            looks
         };
-        let ((), looks) = join!(writing, watching);
-        eprintln!("{looks} looks at the log while it was written");
-        assert!(looks > 10);
+        join!(writing, watching);
+        eprintln!("{looks:?} looks at the log while it was written");
         one.stop().await;
         other.stop().await;
     });
 }
 
 #[test]
-fn a_due_order_that_always_fails_blocks_nobody_and_is_left_alone_longer_and_longer() {
-    // A decision about the broken store panics; the messages count the tries.
+fn a_due_order_that_always_fails_blocks_nobody() {
+    // A decision about the broken store panics; the messages count the tries. How seldom they come is a table in the worker.
     let tries = Arc::new(AtomicUsize::new(0));
     let previous = panic::take_hook();
     panic::set_hook({
@@ -259,49 +317,37 @@ fn a_due_order_that_always_fails_blocks_nobody_and_is_left_alone_longer_and_long
         let waiting: Vec<String> = (0..100).map(|number| format!("A-{number}")).collect();
         all(waiting.iter().map(|id| t.place(id))).await;
         break_store(t, "dead-end").await;
-        until("the store is broken", async || dead_end.get_order("STUCK").timeout(Duration::from_secs(1)).await.err())
-            .await;
+        until("the store is broken", async || dead_end.get_order("STUCK").await.err()).await;
         tries.store(0, Ordering::Relaxed);
         t.advance(SignedDuration::from_hours(25)).await;
-        let due = Instant::now();
 
         closed(t, waiting.len()).await;
-        eprintln!("{} due orders were closed within {:?}", waiting.len(), due.elapsed());
-        // And it stays so: what comes to be due later is closed too, while the stuck one is tried seldom.
+        let tried = async || (tries.load(Ordering::Relaxed) > 0).then_some(());
+        until("the stuck order is tried", tried).await;
+        // And it stays so: what comes to be due later is closed too.
         for round in 0..4 {
             t.place(&format!("LATER-{round}")).await;
             t.advance(SignedDuration::from_hours(25)).await;
             closed(t, waiting.len() + round + 1).await;
-            sleep(Duration::from_secs(1)).await;
         }
-        // After 1 s, 2 s, 4 s … ; without that it would be tried with every look, five times a second.
-        let (tries, seconds) = (tries.load(Ordering::Relaxed), due.elapsed().as_secs());
-        eprintln!("the stuck order was tried {tries} times in {seconds} s");
-        assert!((1..=6).contains(&tries), "{tries} tries in {seconds} s");
+        let before = tries.load(Ordering::Relaxed);
+        until("the stuck order is tried again", async || (tries.load(Ordering::Relaxed) > before).then_some(())).await;
     });
 }
 
-/// Waits until the worker has closed so many unpaid orders of the shop.
+/// Waits until the worker has closed so many unpaid orders of the shop, for as long as there are more and more of them.
 async fn closed(t: &TestServer, orders: usize) {
-    until("unpaid orders are closed", async || {
-        let sql = "SELECT COUNT(*) FROM orders WHERE state = 'CLOSED_UNPAID' AND store_id = ?";
-        let (closed,): (usize,) = t.database.row(sql, (SHOP,)).await;
-        (closed == orders).then_some(())
-    })
-    .await;
+    let mut closed = closed_now(t).await;
+    while closed < orders {
+        let more = async || Some(closed_now(t).await).filter(|now| *now > closed);
+        closed = until("more unpaid orders are closed", more).await;
+    }
+    assert_eq!(closed, orders, "more were closed than are due");
 }
 
-/// Waits until the worker has closed so many unpaid orders of the shop, for as long as there are more and more of them.
-async fn drained(t: &TestServer, orders: usize) {
-    let mut closed = 0;
-    while closed < orders {
-        closed = until("more unpaid orders are closed", async || {
-            let sql = "SELECT COUNT(*) FROM orders WHERE state = 'CLOSED_UNPAID' AND store_id = ?";
-            let (now,): (usize,) = t.database.row(sql, (SHOP,)).await;
-            (now > closed).then_some(now)
-        })
-        .await;
-    }
+async fn closed_now(t: &TestServer) -> usize {
+    let sql = "SELECT COUNT(*) FROM orders WHERE state = 'CLOSED_UNPAID' AND store_id = ?";
+    t.database.row::<(usize,)>(sql, (SHOP,)).await.0
 }
 
 #[test]
@@ -320,9 +366,8 @@ fn a_due_order_that_somebody_has_locked_delays_no_other() {
         somebody.exec_drop("SELECT version FROM orders WHERE order_key = ? FOR UPDATE", (key,)).await.unwrap();
 
         t.advance(SignedDuration::from_hours(25)).await;
-        let due = Instant::now();
+        // While the one is held.
         closed(t, OTHERS).await;
-        eprintln!("{OTHERS} due orders were closed within {:?} beside one that is locked", due.elapsed());
         assert_eq!(t.order("HELD").await.state, OrderState::AwaitingPayment);
         somebody.query_drop("ROLLBACK").await.unwrap();
         closed(t, OTHERS + 1).await;
@@ -336,38 +381,21 @@ fn many_due_orders_drain_while_callers_are_served() {
         let belay = insistent(t.address());
         let shop = storefront(&belay);
         let place = async |number: usize| {
-            new_order_of(&shop, &format!("DUE-{number}"), "ann")
-                .timeout(Duration::from_secs(30))
-                .await
-                .expect("an order");
+            new_order_of(&shop, &format!("DUE-{number}"), "ann").await.expect("an order");
         };
         futures_util::stream::iter((0..DUE).map(place)).buffer_unordered(128).collect::<()>().await;
         t.advance(SignedDuration::from_hours(25)).await;
-        let begun = Instant::now();
-        let is_over = AtomicBool::new(false);
-        let draining = async {
-            drained(t, DUE).await;
-            is_over.store(true, Ordering::Relaxed);
-            begun.elapsed()
-        };
-        let calling = async {
-            let mut took = Vec::new();
-            while !is_over.load(Ordering::Relaxed) {
-                let (order_id, begun) = (format!("NOW-{}", took.len()), Instant::now());
-                new_order(&shop, &order_id).await.expect("an order");
-                took.push(begun.elapsed());
+        // An ordinary call waits for the batch in flight, not for all that is due: each of these is answered while some are.
+        let mut left = Vec::new();
+        loop {
+            new_order(&shop, &format!("NOW-{}", left.len())).await.expect("an order");
+            match DUE - closed_now(t).await {
+                0 => break,
+                due => left.push(due),
             }
-            took.sort_unstable();
-            took
-        };
-        let (drained, took) = join!(draining, calling);
-        let (median, slowest) = (took[took.len() / 2], took[took.len() - 1]);
-        eprintln!(
-            "{DUE} drained within {drained:?}; {} calls meanwhile, median {median:?}, slowest {slowest:?}",
-            took.len()
-        );
-        // An ordinary call waits for the batch in flight, not for all that is due.
-        assert!(took.len() >= 3 && median * 2 < drained, "calls had to wait: {median:?} of {drained:?}");
+        }
+        eprintln!("{} calls were answered while of {DUE} due orders some were left", left.len());
+        assert!(left.len() >= 3, "calls had to wait until {left:?} were left");
     });
 }
 
@@ -400,14 +428,12 @@ fn a_server_that_stops_loses_nothing_that_it_took() {
             };
             let stopping = async {
                 until("some were taken", async || (taken.load(Ordering::Relaxed) >= AT_ONCE).then_some(())).await;
-                let begun = Instant::now();
+                // It cuts no call, and waits for none that has not begun: else this would not end.
                 service.stop().await;
-                begun.elapsed()
             };
-            let (answers, took) = join!(join_all((0..AT_ONCE).map(caller)), stopping);
-            assert!(took < Duration::from_secs(5), "it stops in time, not after {took:?}");
+            let (answers, ()) = join!(join_all((0..AT_ONCE).map(caller)), stopping);
             placed += answers.iter().sum::<usize>();
-            eprintln!("round {round}: stopped within {took:?}, {placed} orders so far");
+            eprintln!("round {round}: {placed} orders so far");
         }
         let (orders,): (usize,) = t.database.row("SELECT COUNT(*) FROM orders WHERE version = 1", ()).await;
         assert_eq!(orders, placed);

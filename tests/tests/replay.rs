@@ -8,7 +8,6 @@ mod random;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use belay_client::calls::FirstPolicy;
 use belay_domain::actor::Actor;
@@ -23,7 +22,7 @@ use belay_server::db::aggregate;
 use belay_server::engine::{Class, EngineError, Reply, Submission, Work};
 use belay_server::presets;
 use belay_tests::instance::Service;
-use belay_tests::{TestServer, documents, run_at};
+use belay_tests::{HANG, TestServer, documents, run_at};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::task::yield_now;
@@ -38,8 +37,6 @@ const SEQUENCES: u64 = 35;
 const STEPS: u128 = 25;
 /// Commands at the same time, each of another order.
 const AT_ONCE: usize = 32;
-/// How long the engine may take over one of them.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One order, as the core has it.
 struct Replay {
@@ -128,7 +125,7 @@ async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
         request_id: Uuid::from_u128(submitted.id),
         expected_version: submitted.version,
         work: submitted.work,
-        deadline: Instant::now() + PATIENCE,
+        deadline: Instant::now() + HANG,
         class: Class::Interactive,
     };
     loop {

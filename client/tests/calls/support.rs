@@ -11,6 +11,7 @@ use belay_proto::v1::refund_service_server::{RefundService, RefundServiceServer}
 use belay_proto::v1::*;
 use prost::Message;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::metadata::MetadataMap;
@@ -29,8 +30,8 @@ pub(crate) enum Step {
     Hang,
     /// Answers with refunds of these ids and the token of the next page.
     Refunds(&'static [&'static str], &'static str),
-    /// Answers with refunds of these ids, after a while.
-    Slow(&'static [&'static str], Duration),
+    /// Answers with refunds of these ids, once it is let.
+    Held(&'static [&'static str], Arc<Notify>),
 }
 
 /// What the server was asked.
@@ -67,10 +68,17 @@ impl Script {
         self.state().seen.clone()
     }
 
+    /// Waits until so many calls have come.
+    pub(crate) async fn until_seen(&self, calls: usize) {
+        while self.seen().len() < calls {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Remembers the call and does the next step.
     async fn step(&self, request_id: &str, request: &Request<impl Message>) -> Result<(), Status> {
         match self.next_step(request_id, "", request) {
-            Some(Step::Answer | Step::Refunds(..) | Step::Slow(..)) => Ok(()),
+            Some(Step::Answer | Step::Refunds(..) | Step::Held(..)) => Ok(()),
             Some(Step::Fail(status)) => Err(status),
             Some(Step::Hang) => std::future::pending().await,
             None => Err(Status::internal("the script has no step")),
@@ -176,8 +184,8 @@ impl RefundService for Script {
     ) -> Result<Response<ListRefundsResponse>, Status> {
         let (ids, next_page_token) = match self.next_step("", &request.get_ref().page_token, &request) {
             Some(Step::Refunds(ids, next)) => (ids, next.to_owned()),
-            Some(Step::Slow(ids, delay)) => {
-                tokio::time::sleep(delay).await;
+            Some(Step::Held(ids, let_go)) => {
+                let_go.notified().await;
                 (ids, String::new())
             }
             Some(Step::Fail(status)) => return Err(status),

@@ -24,6 +24,8 @@ pub enum Class {
     ConnectionLost,
     /// The server takes no writes: a replica, or a primary that gives way to another.
     ReadOnly,
+    /// This account lacks a grant. Nothing is wrong with the statement: it succeeds once the grant is given.
+    Denied,
     /// The server, or this account, has as many connections as it may.
     TooManyConnections,
     /// No connection could be had in time, or the server cannot serve now: it has no quorum, or no room left.
@@ -43,6 +45,7 @@ impl Class {
         Class::VersionConflict,
         Class::ConnectionLost,
         Class::ReadOnly,
+        Class::Denied,
         Class::TooManyConnections,
         Class::Unavailable,
         Class::Corrupt,
@@ -59,6 +62,7 @@ impl Class {
             Class::VersionConflict => "version_conflict",
             Class::ConnectionLost => "connection_lost",
             Class::ReadOnly => "read_only",
+            Class::Denied => "denied",
             Class::TooManyConnections => "too_many_connections",
             Class::Unavailable => "unavailable",
             Class::Corrupt => "corrupt",
@@ -75,6 +79,7 @@ impl Class {
             | Class::VersionConflict
             | Class::ConnectionLost
             | Class::ReadOnly
+            | Class::Denied
             | Class::TooManyConnections
             | Class::Unavailable => true,
             Class::Duplicate | Class::Corrupt | Class::Statement => false,
@@ -84,7 +89,11 @@ impl Class {
     /// The connection can no longer be used.
     pub fn ends_connection(self) -> bool {
         match self {
-            Class::ConnectionLost | Class::ReadOnly | Class::TooManyConnections | Class::Unavailable => true,
+            Class::ConnectionLost
+            | Class::ReadOnly
+            | Class::Denied
+            | Class::TooManyConnections
+            | Class::Unavailable => true,
             Class::Deadlock
             | Class::LockWait
             | Class::RowBusy
@@ -178,6 +187,7 @@ fn class_of(error: &DieselError) -> Class {
 const TEXTS: &[(&str, Class)] = &[
     ("Deadlock found when trying to get lock", Class::Deadlock), // 1213
     ("Plugin instructed the server to rollback the current transaction", Class::Deadlock), // 3101: group replication
+    ("Got error 149 ", Class::Deadlock),                         // 1180: group replication with several primaries
     ("Lock wait timeout exceeded", Class::LockWait),             // 1205; MariaDB's NOWAIT too
     ("Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set", Class::RowBusy), // 3572
     ("Input/output error: ", Class::ConnectionLost),             // the driver's own
@@ -186,14 +196,28 @@ const TEXTS: &[(&str, Class)] = &[
     ("Connection was killed", Class::ConnectionLost),            // MariaDB 1927
     ("The client was disconnected by the server", Class::ConnectionLost), // 4031
     ("Query execution was interrupted", Class::ConnectionLost),  // 1317: by KILL, as a rule of the whole connection
-    ("The MySQL server is running with the --read-only option", Class::ReadOnly), // 1290
-    ("The MySQL server is running with the --super-read-only option", Class::ReadOnly), // 1290
-    ("The MariaDB server is running with the --", Class::ReadOnly), // 1290
-    ("Running in read-only mode", Class::ReadOnly),              // 1836
-    ("Too many connections", Class::TooManyConnections),         // 1040
+    // 1290: --read-only, --super-read-only, and what managed servers put there when their disk is full.
+    ("The MySQL server is running with the ", Class::ReadOnly),
+    ("The MariaDB server is running with the ", Class::ReadOnly), // 1290
+    ("Cannot execute statement in a READ ONLY transaction", Class::ReadOnly), // 1792: transaction_read_only
+    ("Running in read-only mode", Class::ReadOnly),               // 1836
+    ("Operation not allowed when innodb_force", Class::ReadOnly), // 1881
+    ("All queries have been blocked while function", Class::ReadOnly), // 4094: a primary is being elected
+    ("Held statement ", Class::ReadOnly),                         // group replication: the same, both texts
+    ("Timeout exceeded for held statement", Class::ReadOnly),     // group replication: the same
+    ("Access denied", Class::Denied),                             // 1044, 1045, 1227
+    ("You must reset your password", Class::Denied),              // 1820
+    ("Too many connections", Class::TooManyConnections),          // 1040
     ("Can't create more than max_prepared_stmt_count statements", Class::Unavailable), // 1461
-    ("Disk full (", Class::Unavailable),                         // 1021
-    ("Error on observer while running replication hook", Class::Unavailable), // 3100: no quorum
+    ("Disk full (", Class::Unavailable),                          // 1021
+    ("Error writing file ", Class::Unavailable),                  // 1026
+    ("Got error 28 ", Class::Unavailable),                        // 1030: no space left
+    ("Binary logging not possible", Class::Unavailable),          // 1598
+    ("The server is currently in offline mode", Class::Unavailable), // 3032
+    ("The Group Replication plugin is stopping", Class::Unavailable),
+    ("Error while waiting for group transactions commit", Class::Unavailable), // group_replication_consistency
+    ("WSREP has not yet prepared node", Class::Unavailable),                   // 1047: Galera
+    ("Error on observer while running replication hook", Class::Unavailable),  // 3100: no quorum
 ];
 
 fn class_of_text(text: &str) -> Class {
@@ -204,9 +228,16 @@ fn class_of_text(text: &str) -> Class {
     if text.contains("max_user_connections") {
         return Class::TooManyConnections;
     }
-    // 1114 names the table in between.
-    let is_full = text.starts_with("The table '") && text.ends_with("' is full");
-    if is_full { Class::Unavailable } else { Class::Statement }
+    // 1142, 1143 and 1370 begin with the name of the command.
+    if text.contains(" command denied to user ") {
+        return Class::Denied;
+    }
+    // 1036 and 1114 name the table in between.
+    match text.strip_prefix("Table '").or_else(|| text.strip_prefix("The table '")) {
+        Some(rest) if rest.ends_with("' is read only") => Class::ReadOnly,
+        Some(rest) if rest.ends_with("' is full") => Class::Unavailable,
+        Some(_) | None => Class::Statement,
+    }
 }
 
 /// How the server says that what an ALTER TABLE adds is there already, or that what it drops is not.
@@ -235,6 +266,7 @@ mod tests {
             "version_conflict",
             "connection_lost",
             "read_only",
+            "denied",
             "too_many_connections",
             "unavailable",
         ];

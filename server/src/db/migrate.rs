@@ -31,13 +31,20 @@ pub enum MigrateError {
     Busy,
     #[error("a migration failed: {0}")]
     Failed(String),
+    /// Nothing was changed.
+    #[error(
+        "the schema is newer than this release, which does not know {}; nothing was changed. Run the `belay migrate` of the \
+         newer release, which brings its own migrations",
+        unknown.join(", ")
+    )]
+    Newer { unknown: Vec<String> },
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     #[error(transparent)]
     Database(#[from] DbError),
-    #[error("the database is not migrated for this release: {}", describe(missing, unknown))]
+    #[error("the database's schema is not this release's: {}", describe(missing, unknown))]
     Mismatch { missing: Vec<String>, unknown: Vec<String> },
 }
 
@@ -46,7 +53,11 @@ fn describe(missing: &[String], unknown: &[String]) -> String {
         [] => None,
         names => Some(format!("{what} {}", names.join(", "))),
     };
-    let lists = [list("it lacks", missing), list("it has, and this release does not know,", unknown)];
+    let advice = match (missing, unknown) {
+        (_, []) => Some("`belay migrate` adds what is missing".to_owned()),
+        _ => Some("the schema is newer than this release, which must not write to it".to_owned()),
+    };
+    let lists = [list("it lacks", missing), list("it has, and this release does not know,", unknown), advice];
     lists.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -56,13 +67,20 @@ impl From<diesel::result::Error> for MigrateError {
     }
 }
 
-/// Runs what has not run yet, one process at a time, and returns the versions that ran. A new database gets its settings.
+/// Runs what has not run yet, one process at a time, and returns the versions that ran. A new database gets its settings. A
+/// schema with a migration that this release does not know is left as it is.
 pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
     let mut lock = pool::connect(url).await?;
     hold_lock(&mut lock).await?;
     let mut conn = pool::connect(url).await?;
     conn.batch_execute(&format!("SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}")).await?;
     let before = applied(&mut conn).await?;
+    let known: BTreeSet<String> = known()?.into_iter().map(|(version, _)| version).collect();
+    let unknown: Vec<String> = before.difference(&known).cloned().collect();
+    if !unknown.is_empty() {
+        transaction::rollback(&mut lock).await?;
+        return Err(MigrateError::Newer { unknown });
+    }
     loop {
         let outcome: Result<(), String>;
         (conn, outcome) = run_pending(conn).await?;

@@ -33,6 +33,7 @@ pub mod migrate;
 pub mod orders;
 pub mod policies;
 pub mod pool;
+pub mod probe;
 pub mod refunds;
 pub mod requests;
 pub mod settings;

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -19,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Conn;
 use super::error::{Class, DbError};
+use crate::outage::Notes;
 
 /// A connection that was used this recently is taken to be alive; a longer idle one is asked first.
 const PING_AFTER: Duration = Duration::from_secs(5);
@@ -32,9 +34,11 @@ const REAP_EVERY: Duration = Duration::from_secs(30);
 /// A dropped transaction that waits for a lock keeps the locks it has until that wait ends: hence the short wait. Errors are
 /// told apart by their English texts: hence the messages.
 const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-    SET SESSION innodb_lock_wait_timeout = 2, \
-    sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+    SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
     time_zone = '+00:00', lc_messages = 'en_US'";
+
+/// How long a statement waits for a lock; see [`SESSION`].
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// How a pool behaves.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +53,8 @@ pub struct PoolSettings {
     pub recycle_max: Duration,
     /// A connection older than this is closed when it is idle, so that connections find their way to a new primary.
     pub age_max: Duration,
+    /// How long a statement waits for a lock, in whole seconds; more only for tests.
+    pub lock_wait_max: Duration,
 }
 
 impl Default for PoolSettings {
@@ -59,14 +65,20 @@ impl Default for PoolSettings {
             create_max: Duration::from_secs(5),
             recycle_max: Duration::from_secs(2),
             age_max: Duration::from_secs(3600),
+            lock_wait_max: LOCK_WAIT_MAX,
         }
     }
 }
 
 /// Connects outside any pool, for what runs alone: migrations.
 pub async fn connect(url: &SecretString) -> Result<Conn, DbError> {
+    establish(url, LOCK_WAIT_MAX).await
+}
+
+async fn establish(url: &SecretString, lock_wait_max: Duration) -> Result<Conn, DbError> {
     let mut conn = AsyncMysqlConnection::establish(over_tcp(url).expose_secret()).await?;
-    conn.batch_execute(SESSION).await?;
+    let session = format!("{SESSION}, innodb_lock_wait_timeout = {}", lock_wait_max.as_secs());
+    conn.batch_execute(&session).await?;
     Ok(conn)
 }
 
@@ -82,6 +94,7 @@ fn over_tcp(url: &SecretString) -> SecretString {
 
 struct Manager {
     url: SecretString,
+    lock_wait_max: Duration,
 }
 
 impl managed::Manager for Manager {
@@ -89,7 +102,7 @@ impl managed::Manager for Manager {
     type Error = DbError;
 
     async fn create(&self) -> Result<Conn, DbError> {
-        connect(&self.url).await
+        establish(&self.url, self.lock_wait_max).await
     }
 
     async fn recycle(&self, conn: &mut Conn, metrics: &Metrics) -> managed::RecycleResult<DbError> {
@@ -107,7 +120,9 @@ impl managed::Manager for Manager {
 #[derive(Clone)]
 pub struct Pool {
     inner: managed::Pool<Manager>,
+    notes: Arc<Notes>,
     wait_max: Duration,
+    create_max: Duration,
     age_max: Duration,
 }
 
@@ -132,7 +147,7 @@ impl Pool {
         if !url.expose_secret().starts_with("mysql://") {
             return Err(refused("the URL must look like mysql://user:password@host:port/database".to_owned()));
         }
-        let builder = managed::Pool::builder(Manager { url: url.clone() })
+        let builder = managed::Pool::builder(Manager { url: url.clone(), lock_wait_max: settings.lock_wait_max })
             .max_size(settings.size)
             .wait_timeout(Some(settings.wait_max))
             .create_timeout(Some(settings.create_max))
@@ -141,7 +156,8 @@ impl Pool {
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1);
         let inner = builder.build().map_err(|error| refused(error.to_string()))?;
-        Ok(Self { inner, wait_max: settings.wait_max, age_max: settings.age_max })
+        let PoolSettings { wait_max, create_max, age_max, .. } = settings;
+        Ok(Self { inner, notes: Arc::default(), wait_max, create_max, age_max })
     }
 
     /// Opens all connections, so that the first callers don't wait for them and a wrong URL shows at once.
@@ -155,14 +171,27 @@ impl Pool {
     /// Waits for a connection, not longer than [`PoolSettings::wait_max`].
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub async fn checkout(&self) -> Result<Checkout, DbError> {
-        match self.inner.get().await {
-            Ok(object) => Ok(Checkout { object: Some(object) }),
-            Err(PoolError::Backend(error)) => Err(error),
+        let error = match self.inner.get().await {
+            Ok(object) => return Ok(Checkout { object: Some(object), notes: self.notes.clone() }),
+            Err(PoolError::Backend(error)) => error,
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
-                Err(DbError::PoolExhausted { waited_ms: self.wait_max.as_millis() })
+                DbError::PoolExhausted { waited_ms: self.wait_max.as_millis() }
             }
-            Err(other) => Err(DbError::Connect { class: Class::Unavailable, message: other.to_string() }),
-        }
+            Err(other) => DbError::Connect { class: Class::Unavailable, message: other.to_string() },
+        };
+        self.notes.note("a connection", &error);
+        Err(error)
+    }
+
+    /// A connection that is not the pool's, for what must not wait for others: the look at the database's health.
+    pub async fn connect_beside(&self) -> Result<Conn, DbError> {
+        let connected = tokio::time::timeout(self.create_max, connect(&self.inner.manager().url)).await;
+        connected.unwrap_or_else(|_| Err(DbError::TimedOut { waited_ms: self.create_max.as_millis() }))
+    }
+
+    /// What fails because the database does is noted here.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     pub fn status(&self) -> PoolStatus {
@@ -191,6 +220,7 @@ impl Pool {
 #[must_use]
 pub struct Checkout {
     object: Option<Object<Manager>>,
+    notes: Arc<Notes>,
 }
 
 impl Checkout {
@@ -206,8 +236,9 @@ impl Checkout {
 
     /// The work has ended with this result; an error that ends the connection closes it.
     pub fn finish_with<T>(self, result: Result<T, DbError>) -> Result<T, DbError> {
-        if !result.as_ref().is_err_and(|error| error.class().ends_connection()) {
-            self.finish();
+        match &result {
+            Err(error) if error.class().ends_connection() => self.notes.note("work on a connection", error),
+            Ok(_) | Err(_) => self.finish(),
         }
         result
     }

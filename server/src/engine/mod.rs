@@ -12,7 +12,7 @@ mod lane;
 mod unit;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use belay_domain::commands::{Command, CreateOrder};
@@ -66,6 +66,8 @@ struct Inner {
     lanes: Vec<Lane>,
     partitions: u16,
     units: TaskTracker,
+    /// Callers that wait for an answer.
+    callers: AtomicUsize,
 }
 
 /// A command on its way in.
@@ -140,8 +142,9 @@ impl Job {
         let _ = self.reply.send(outcome);
     }
 
-    fn is_expired(&self) -> bool {
-        self.submission.deadline <= Instant::now()
+    /// Nobody waits for the answer any more: the deadline has passed, or the caller has gone before it.
+    fn is_unwanted(&self) -> bool {
+        self.submission.deadline <= Instant::now() || self.reply.is_closed()
     }
 }
 
@@ -151,15 +154,16 @@ impl Engine {
         let units = TaskTracker::new();
         let unit = Arc::new(UnitOfWork::new(pool, stores, settings));
         let lanes = (0..settings.lanes.max(1)).map(|_| Lane::start(unit.clone(), &units)).collect();
-        Self(Arc::new(Inner { lanes, partitions: settings.partitions, units }))
+        Self(Arc::new(Inner { lanes, partitions: settings.partitions, units, callers: AtomicUsize::new(0) }))
     }
 
     /// Decides a command and makes the decision durable.
     ///
-    /// Dropping the future changes nothing: a command that was taken from its queue lands whole or not at all, and the same
-    /// `request_id` finds out which.
+    /// Dropping the future withdraws a command that still waits in its queue. One that was taken from it lands whole or not at
+    /// all, and the same `request_id` finds out which.
     pub async fn submit(&self, submission: Submission) -> Result<Reply, EngineError> {
         let deadline = submission.deadline;
+        let _waits = Waits::begin(&self.0.callers);
         let (job, mut reply) = job(submission)?;
         let is_unknown = job.is_unknown.clone();
         let lane = usize::from(job.key.partition(self.0.partitions)) % self.0.lanes.len();
@@ -173,6 +177,11 @@ impl Engine {
         }
     }
 
+    /// How many callers wait for an answer at this moment.
+    pub fn callers(&self) -> usize {
+        self.0.callers.load(Ordering::Acquire)
+    }
+
     /// Takes nothing more and waits until what was taken is committed and answered.
     pub async fn stop(&self) {
         for lane in &self.0.lanes {
@@ -180,6 +189,23 @@ impl Engine {
         }
         self.0.units.close();
         self.0.units.wait().await;
+    }
+}
+
+/// A caller that is counted for as long as it waits.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(callers: &'a AtomicUsize) -> Self {
+        callers.fetch_add(1, Ordering::Relaxed);
+        Self(callers)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        // After the receiver: who sees the count fall finds the command unwanted.
+        self.0.fetch_sub(1, Ordering::Release);
     }
 }
 

@@ -81,8 +81,9 @@ impl UnitOfWork {
 
     /// Runs a batch and answers every caller.
     pub(super) async fn run(self: Arc<Self>, jobs: Vec<Job>, units: TaskTracker) {
-        let (expired, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_expired);
-        answer_all(expired, EngineError::DeadlineExceeded);
+        // Work for nobody is not begun.
+        let (unwanted, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
+        answer_all(unwanted, EngineError::DeadlineExceeded);
         // Known to be busy; behind those who wait already, or they would be overtaken.
         let mut jobs = self.set_aside(jobs, &HashSet::new(), &units);
         let (mut attempt, mut is_puzzled) = (0, false);
@@ -113,7 +114,7 @@ impl UnitOfWork {
             attempt += 1;
             match failure {
                 Failure::Unknown(error) => {
-                    tracing::warn!(%error, commands = jobs.len(), "a commit was lost; its outcome is being looked into");
+                    self.pool.notes().note("a commit, whose outcome is being looked into", &error);
                     units.spawn(self.clone().resolve(jobs));
                     return;
                 }
@@ -123,7 +124,7 @@ impl UnitOfWork {
                     return answer_all(jobs, EngineError::DatabaseUnavailable);
                 }
                 Failure::Transient(error) if attempt >= ATTEMPTS_MAX => {
-                    tracing::warn!(%error, commands = jobs.len(), attempt, "a unit of work was given up");
+                    self.pool.notes().note("a unit of work", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
                 Failure::Transient(error) => {
@@ -256,21 +257,23 @@ impl UnitOfWork {
     /// Waits for the order's lock, as long as the session's lock wait allows.
     async fn run_waiting(self: Arc<Self>, mut jobs: Vec<Job>, units: TaskTracker) {
         for attempt in 1..=ATTEMPTS_MAX {
-            let (expired, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_expired);
-            answer_all(expired, EngineError::DeadlineExceeded);
-            jobs = live;
+            let (unwanted, wanted): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
+            answer_all(unwanted, EngineError::DeadlineExceeded);
+            jobs = wanted;
             if jobs.is_empty() {
                 return;
             }
             match self.attempt(&jobs, Wait::Wait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
-                Err(Failure::Unknown(_)) => {
+                Err(Failure::Unknown(error)) => {
+                    self.pool.notes().note("a commit, whose outcome is being looked into", &error);
                     units.spawn(self.clone().resolve(jobs));
                     return;
                 }
                 Err(Failure::Poison(error)) if jobs.len() == 1 => return poisoned(jobs, &error),
                 Err(Failure::Poison(_)) => return self.wait_for_each(jobs, units).await,
                 Err(Failure::Transient(error)) if attempt == ATTEMPTS_MAX => {
+                    self.pool.notes().note("a unit of work about a locked order", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
                 Err(Failure::Busy | Failure::Stale | Failure::Transient(_)) => {
@@ -300,15 +303,15 @@ impl UnitOfWork {
         jobs.iter().for_each(|job| job.is_unknown.store(true, Ordering::Relaxed));
         let mut delay = RETRY_DELAY;
         loop {
-            let (expired, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_expired);
-            answer_all(expired, EngineError::OutcomeUnknown);
-            jobs = live;
+            let (unwanted, wanted): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
+            answer_all(unwanted, EngineError::OutcomeUnknown);
+            jobs = wanted;
             if jobs.is_empty() {
                 return;
             }
             match self.attempt(&jobs, Wait::Wait).await {
                 Ok(outcomes) => {
-                    tracing::info!(commands = jobs.len(), "a lost commit was resolved");
+                    tracing::debug!(commands = jobs.len(), "a lost commit was resolved");
                     return answer_each(jobs, outcomes);
                 }
                 Err(Failure::Poison(error)) => return poisoned(jobs, &error),
@@ -341,6 +344,7 @@ impl Failure {
             | ErrorClass::Duplicate
             | ErrorClass::ConnectionLost
             | ErrorClass::ReadOnly
+            | ErrorClass::Denied
             | ErrorClass::TooManyConnections
             | ErrorClass::Unavailable => Failure::Transient(error),
             ErrorClass::Corrupt | ErrorClass::Statement => Failure::Poison(error),
@@ -352,6 +356,7 @@ fn caller_error(error: &DbError) -> EngineError {
     match error.class() {
         ErrorClass::ConnectionLost
         | ErrorClass::ReadOnly
+        | ErrorClass::Denied
         | ErrorClass::TooManyConnections
         | ErrorClass::Unavailable => EngineError::DatabaseUnavailable,
         ErrorClass::RowBusy

@@ -35,6 +35,8 @@ use self::auth::Authentication;
 use self::border::Border;
 use crate::App;
 
+pub(crate) use self::status::may_be_repeated;
+
 /// All services of `belay.v1`, each behind the border; and the manual clock, where time is moved by hand.
 pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     macro_rules! bordered {

@@ -193,10 +193,12 @@ impl Failure {
         }
         match error.class() {
             Class::Deadlock | Class::LockWait | Class::RowBusy | Class::VersionConflict => Failure::Contention,
-            Class::ConnectionLost | Class::ReadOnly | Class::TooManyConnections | Class::Unavailable => {
-                tracing::warn!(%error, "the database does not answer");
-                Failure::DatabaseUnavailable
-            }
+            // The log has it from the pool.
+            Class::ConnectionLost
+            | Class::ReadOnly
+            | Class::Denied
+            | Class::TooManyConnections
+            | Class::Unavailable => Failure::DatabaseUnavailable,
             Class::Duplicate | Class::Corrupt | Class::Statement => Failure::Internal(error.to_string()),
         }
     }
@@ -250,7 +252,7 @@ impl From<Failure> for Status {
             }
             Failure::CurrencyMismatch { expected, field } => return mixed_currencies(expected, field),
             Failure::DatabaseUnavailable => {
-                plain("DATABASE_UNAVAILABLE", "the database cannot be reached; nothing was done")
+                plain("DATABASE_UNAVAILABLE", "the database cannot be reached or takes no writes; nothing was done")
             }
             Failure::Contention => {
                 plain("CONTENTION", "too many wrote to the same order or record at once; nothing was done")
@@ -263,6 +265,11 @@ impl From<Failure> for Status {
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         status_of(&[pb::Refusal { reason: reason.to_owned(), subject: String::new(), message, metadata }])
     }
+}
+
+/// UNAVAILABLE is always safe to repeat, and nothing else is.
+pub(crate) fn may_be_repeated(status: &Status) -> bool {
+    status.code() == Code::Unavailable
 }
 
 /// The status of what stands against a call, the decisive one first.

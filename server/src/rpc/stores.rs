@@ -359,6 +359,7 @@ pub(super) fn written(error: DbError) -> Failure {
         | Class::RowBusy
         | Class::VersionConflict
         | Class::ReadOnly
+        | Class::Denied
         | Class::TooManyConnections
         | Class::Unavailable
         | Class::Corrupt
@@ -369,6 +370,6 @@ pub(super) fn written(error: DbError) -> Failure {
 /// Lets this server decide by what was just written. Where it fails, it happens with the next round of reading.
 pub(super) async fn refresh(app: &App, store: &StoreId) {
     if let Err(error) = app.stores.refresh(store).await {
-        tracing::warn!(store.id = %store, %error, "reference data could not be read again after a write");
+        tracing::debug!(store.id = %store, %error, "reference data could not be read again after a write");
     }
 }

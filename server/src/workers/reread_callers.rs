@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::callers::{Callers, REREAD_INTERVAL, Reread};
 
-/// Runs until it is told to stop.
-pub async fn run(callers: Arc<Callers>, stop: CancellationToken) {
+/// Runs for as long as it is polled.
+pub async fn run(callers: Arc<Callers>) {
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(REREAD_INTERVAL) => {}
-            () = stop.cancelled() => return,
-        }
+        tokio::time::sleep(REREAD_INTERVAL).await;
         let callers = callers.clone();
         // A file may be on a slow disk.
         match tokio::task::spawn_blocking(move || callers.reread()).await {

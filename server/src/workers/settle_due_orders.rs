@@ -10,13 +10,13 @@ use belay_domain::ids::OrderKey;
 use belay_domain::scope::Caller;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::App;
 use crate::db::DbError;
 use crate::db::orders::{self, DueOrder};
-use crate::engine::{Class, Submission, Work};
+use crate::engine::{Class, EngineError, Submission, Work};
 use crate::entropy;
+use crate::reference::StoresError;
 
 /// Between two looks when nothing new was due.
 const IDLE: Duration = Duration::from_millis(200);
@@ -27,22 +27,22 @@ const PAGE: u16 = 256;
 const IN_FLIGHT_MAX: usize = 512;
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// An order that could not be settled is left alone for so long, doubled with each failure.
+/// An order that could not be settled is left alone for so long, doubled with each failure, up to the second.
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
 
-/// Runs until it is told to stop. What is in flight then lands or not, and is due again if not.
-pub async fn run(app: Arc<App>, stop: CancellationToken) {
-    let mut worker = Worker { app, failures: HashMap::new(), in_flight: HashSet::new() };
+/// Runs for as long as it is polled. What is in flight when it is dropped lands or not, and is due again if not.
+pub async fn run(app: Arc<App>) {
+    let mut worker = Worker { app, failures: Failures::default(), in_flight: HashSet::new() };
     // Tasks, and not futures of this one: while it waits for a connection to read the next page, they must be able to use and
     // give back theirs.
     let mut sent = JoinSet::new();
     let mut after = None;
-    while !stop.is_cancelled() {
+    loop {
         let mut found = Vec::new();
         if sent.len() < IN_FLIGHT_MAX {
             found = worker.next_page(&mut after).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "due orders could not be read");
+                worker.app.pool.notes().note("a read of due orders", &error);
                 Vec::new()
             });
         }
@@ -60,7 +60,6 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
                 }
             }
             () = tokio::time::sleep(IDLE), if is_idle || is_full => {}
-            () = stop.cancelled() => {}
             () = std::future::ready(()), if !is_idle && !is_full => {}
         }
     }
@@ -68,8 +67,7 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
 
 struct Worker {
     app: Arc<App>,
-    /// Orders that failed: how often, and until when they are left alone.
-    failures: HashMap<OrderKey, (u32, Instant)>,
+    failures: Failures,
     in_flight: HashSet<OrderKey>,
 }
 
@@ -79,18 +77,17 @@ impl Worker {
     async fn next_page(&mut self, after: &mut Option<DueOrder>) -> Result<Vec<DueOrder>, DbError> {
         let now = Instant::now();
         if after.is_none() {
-            // Somebody else has settled what has not been met again for so long.
-            self.failures.retain(|_, (_, until)| now < *until + BACKOFF_MAX);
+            self.failures.forget_old(now);
         }
         let mut page = self.due(after.as_ref()).await?;
         *after = page.last().filter(|_| page.len() == usize::from(PAGE)).cloned();
-        let is_left_alone = |due: &DueOrder| self.failures.get(&due.order_key).is_some_and(|(_, until)| now < *until);
+        let is_left_alone = |due: &DueOrder| self.failures.is_left_alone(due.order_key, now);
         page.retain(|due| !is_left_alone(due) && !self.in_flight.contains(&due.order_key));
         self.in_flight.extend(page.iter().map(|due| due.order_key));
         Ok(page)
     }
 
-    fn note(&mut self, ended: Result<(DueOrder, Result<(), String>), JoinError>) {
+    fn note(&mut self, ended: Result<(DueOrder, Result<(), Unsettled>), JoinError>) {
         let (due, outcome) = match ended {
             Ok(ended) => ended,
             // Which one it was is not known: its order keeps its place until the server is started again.
@@ -99,7 +96,7 @@ impl Worker {
         self.in_flight.remove(&due.order_key);
         match outcome {
             Ok(()) => {
-                self.failures.remove(&due.order_key);
+                self.failures.forget(due.order_key);
             }
             Err(error) => self.note_failure(&due, &error),
         }
@@ -113,17 +110,75 @@ impl Worker {
         Ok(due)
     }
 
-    fn note_failure(&mut self, due: &DueOrder, error: &str) {
-        let failures = self.failures.get(&due.order_key).map_or(0, |(failures, _)| *failures) + 1;
-        let wait = BACKOFF.saturating_mul(2u32.saturating_pow(failures - 1)).min(BACKOFF_MAX);
-        self.failures.insert(due.order_key, (failures, Instant::now() + wait));
-        tracing::warn!(store.id = %due.store, order.id = %due.order, error, failures, "a due order could not be settled");
+    fn note_failure(&mut self, due: &DueOrder, error: &Unsettled) {
+        let failures = self.failures.note(due.order_key, Instant::now());
+        match error {
+            Unsettled::Unavailable(error) => self.app.pool.notes().note("the settling of a due order", error),
+            Unsettled::Refused(error) => tracing::warn!(store.id = %due.store, order.id = %due.order, error, failures,
+                "a due order could not be settled"),
+        }
     }
 }
 
-async fn settle(app: Arc<App>, due: DueOrder) -> (DueOrder, Result<(), String>) {
+/// Orders that failed: how often, and until when they are left alone.
+#[derive(Debug, Default)]
+struct Failures(HashMap<OrderKey, (u32, Instant)>);
+
+impl Failures {
+    /// How often the order has failed by now. It is left alone for [`BACKOFF`], doubled with each failure up to [`BACKOFF_MAX`].
+    fn note(&mut self, order: OrderKey, now: Instant) -> u32 {
+        let failures = self.0.get(&order).map_or(0, |(failures, _)| *failures).saturating_add(1);
+        let wait = BACKOFF.saturating_mul(2u32.saturating_pow(failures - 1)).min(BACKOFF_MAX);
+        self.0.insert(order, (failures, now + wait));
+        failures
+    }
+
+    fn is_left_alone(&self, order: OrderKey, now: Instant) -> bool {
+        self.0.get(&order).is_some_and(|(_, until)| now < *until)
+    }
+
+    fn forget(&mut self, order: OrderKey) {
+        self.0.remove(&order);
+    }
+
+    /// Somebody else has settled what has not been met again for so long.
+    fn forget_old(&mut self, now: Instant) {
+        self.0.retain(|_, (_, until)| now < *until + BACKOFF_MAX);
+    }
+}
+
+/// Why a due order stays due.
+#[derive(Debug)]
+enum Unsettled {
+    /// The database or the engine takes nothing now; that is no fault of the order.
+    Unavailable(String),
+    Refused(String),
+}
+
+impl From<StoresError> for Unsettled {
+    fn from(error: StoresError) -> Self {
+        match error {
+            StoresError::Unavailable => Unsettled::Unavailable(error.to_string()),
+            StoresError::NotFound => Unsettled::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<EngineError> for Unsettled {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Overloaded
+            | EngineError::DeadlineExceeded
+            | EngineError::DatabaseUnavailable
+            | EngineError::OutcomeUnknown => Unsettled::Unavailable(error.to_string()),
+            EngineError::Contention | EngineError::Internal => Unsettled::Refused(error.to_string()),
+        }
+    }
+}
+
+async fn settle(app: Arc<App>, due: DueOrder) -> (DueOrder, Result<(), Unsettled>) {
     let outcome = async {
-        let store = app.stores.facts(&due.store).await.map_err(|error| error.to_string())?;
+        let store = app.stores.facts(&due.store).await?;
         let submission = Submission {
             store,
             caller: Caller::everywhere(Actor::system()),
@@ -134,8 +189,45 @@ async fn settle(app: Arc<App>, due: DueOrder) -> (DueOrder, Result<(), String>) 
             deadline: Instant::now() + DEADLINE,
             class: Class::Background,
         };
-        app.engine.submit(submission).await.map_err(|error| error.to_string())
+        app.engine.submit(submission).await?;
+        Ok(())
     };
-    let outcome = outcome.await.map(|_| ());
+    let outcome = outcome.await;
     (due, outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_always_fails_is_tried_less_and_less() {
+        let (order, other) = (OrderKey([1; 16]), OrderKey([2; 16]));
+        let (mut failures, start) = (Failures::default(), Instant::now());
+        // One look after the other for twenty minutes, by a clock of the test's own.
+        let looks = (0_u32..).map(|look| IDLE * look).take_while(|at| *at < Duration::from_secs(1200));
+        let mut tried_at = Vec::new();
+        for at in looks {
+            assert!(!failures.is_left_alone(other, start + at), "only who fails is left alone");
+            if !failures.is_left_alone(order, start + at) {
+                tried_at.push(at.as_secs());
+                assert_eq!(failures.note(order, start + at) as usize, tried_at.len());
+            }
+        }
+        assert_eq!(tried_at, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 811, 1111]);
+
+        failures.forget(order);
+        assert!(!failures.is_left_alone(order, start));
+    }
+
+    #[test]
+    fn what_is_not_met_again_is_forgotten() {
+        let (order, start) = (OrderKey([1; 16]), Instant::now());
+        let mut failures = Failures::default();
+        failures.note(order, start);
+        failures.forget_old(start + BACKOFF + BACKOFF_MAX - Duration::from_nanos(1));
+        assert_eq!(failures.0.len(), 1);
+        failures.forget_old(start + BACKOFF + BACKOFF_MAX);
+        assert_eq!(failures.0.len(), 0);
+    }
 }

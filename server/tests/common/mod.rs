@@ -24,6 +24,10 @@ use diesel::QueryableByName;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
+use std::time::Duration;
+
+/// What takes longer than this hangs; no test is about it.
+pub(crate) const HANG: Duration = Duration::from_secs(180);
 
 /// A database that one test has to itself; it is dropped with this.
 #[derive(Debug)]
@@ -57,7 +61,8 @@ impl TestDatabase {
     }
 
     pub(crate) fn pool(&self, size: usize) -> Pool {
-        Pool::new(&self.url, PoolSettings { size, ..PoolSettings::default() }).unwrap()
+        // However slow the machine is, a wait for a connection that comes is no failure.
+        Pool::new(&self.url, PoolSettings { size, wait_max: HANG, ..PoolSettings::default() }).unwrap()
     }
 }
 

@@ -80,8 +80,8 @@ fn a_call_that_is_given_up_lands_whole_or_not_at_all() {
         let outcomes = all((0_u32..).zip(&names).map(give_up)).await;
         let answered = outcomes.iter().filter(|(is_answered, _)| *is_answered).count();
         let landed = outcomes.iter().filter(|(_, has_landed)| *has_landed).count();
+        // How many is chance: that a call lands although its caller goes, and that it does not, each has a test in `engine`.
         eprintln!("{ABORTS} calls up to {longest:?}: {answered} were answered, {landed} had landed when looked at");
-        assert!(0 < landed && landed < names.len(), "some must land and some not: {landed}");
 
         // Nobody is given rows that somebody else had asked for.
         let reads = names.iter().chain(&extra).cycle().take(READS).map(async |order_id| {

@@ -9,15 +9,13 @@ use belay_client::{Belay, Error, Kind, RequestId, Store, Units, reason};
 use belay_tests::database::Database;
 use belay_tests::instance::{payments, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order};
-use belay_tests::until;
+use belay_tests::{HANG, until};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 /// Callers at the same time.
 pub(super) const CALLERS: usize = 32;
-/// How long a caller goes on asking for the outcome of one call.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries of a caller.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -94,7 +92,7 @@ impl Load {
     where
         C: IntoFuture<Output = Result<T, Error>> + Clone,
     {
-        let give_up = Instant::now() + PATIENCE;
+        let give_up = Instant::now() + HANG;
         loop {
             match call.clone().await {
                 Ok(answer) => {

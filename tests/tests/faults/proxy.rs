@@ -4,8 +4,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use belay_tests::HANG;
 use mysql_async::Opts;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,9 +51,6 @@ struct Plan {
     /// What was cut.
     done: Vec<String>,
 }
-
-/// How long a reply is waited for.
-const REPLY_MAX: Duration = Duration::from_secs(5);
 
 /// Ends with the test.
 #[derive(Debug)]
@@ -133,7 +130,7 @@ async fn forward(mut client: TcpStream, behind: SocketAddr, plan: &Mutex<Plan>) 
                     let Some(cut) = cut else { continue };
                     if !cut.is_before_request() {
                         // With its first byte here, it is done there.
-                        let _ = timeout(REPLY_MAX, mysqld.read(&mut reply)).await;
+                        let _ = timeout(HANG, mysqld.read(&mut reply)).await;
                     }
                     while cut.is_silent() && client.read(&mut reply).await? > 0 {}
                     return Ok(());

@@ -11,6 +11,7 @@ use belay_domain::scope::Caller;
 use belay_proto::v1 as pb;
 use belay_server::App;
 use belay_server::engine::{Class, Reply, Submission, Work};
+use belay_tests::HANG;
 use belay_tests::instance::Service;
 use belay_tests::raw::{AnyRequest, Raw, Refused};
 use belay_tests::shop::TOTAL;
@@ -21,8 +22,6 @@ use tonic::{Code, Status};
 
 use super::STORE;
 
-/// How long a caller repeats what may be repeated.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries.
 const BACK_OFF: Duration = Duration::from_millis(20);
 
@@ -317,7 +316,7 @@ impl Side {
 
     /// What ClaimRefunds asks of one order: the RPC itself would claim those of other trials too. Each call is by another worker.
     async fn lease(&self, click: &Click) -> Answer {
-        let give_up = Instant::now() + PATIENCE;
+        let give_up = Instant::now() + HANG;
         let command = LeaseRefunds {
             refunds: vec![1],
             worker: WorkerId::parse(click.request_id()).expect("an id"),
@@ -362,7 +361,7 @@ impl Side {
 
     /// Repeats what may be repeated: its request_id makes it one command.
     async fn send<Q: AnyRequest>(&self, role: &str, method: &str, request: Q) -> Answer {
-        let give_up = Instant::now() + PATIENCE;
+        let give_up = Instant::now() + HANG;
         loop {
             // Field 1 of every answer is what it shows: read as bytes.
             match self.raw.send::<Q, Vec<u8>>(role, method, request.clone()).await {

@@ -28,7 +28,7 @@ impl Service {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let mut serve = command(belay, database_url);
-        serve.args(["serve", "--trust-role-header", "--grpc-address", &address]);
+        serve.args(["serve", "--trust-role-header", "--stop-notice", "0s", "--grpc-address", &address]);
         if let Some(lanes) = lanes {
             serve.args(["--lanes", &lanes.to_string()]);
         }

@@ -1,0 +1,293 @@
+//! How a server lets go of its callers: open calls are waited for, idle connections are not.
+//!
+//! tonic waits for every connection, also for one that never said a word, and cannot cut any. So each connection is accepted
+//! through here and can be closed from here; and each call is counted, so that what a stop waits for, and says that it waits
+//! for, are calls. Health and reflection are not counted: their streams have no end of their own, and end with the server.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::body::Body;
+use tonic::transport::server::{Connected, TcpConnectInfo, TcpIncoming};
+use tower::{Layer, Service};
+
+/// What a connection without open calls has for its goodbye: a client that listens needs one round trip. Calls that crossed
+/// the goodbye are still served.
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
+/// Paths of the services whose streams end with the server.
+const ENDLESS_PATHS: &str = "/grpc.";
+/// The trailer of a stream that has ended as it should, and its value.
+const GRPC_STATUS: (&str, &str) = ("grpc-status", "0");
+
+/// The calls and connections of one server. Cloning it shares them.
+#[derive(Debug, Clone)]
+pub struct Drain(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    calls: watch::Sender<usize>,
+    /// No connection is taken any more, endless streams end, and who has not spoken yet need not begin.
+    close: CancellationToken,
+    /// What is still connected is cut.
+    cut: CancellationToken,
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Calls that did not end in time.
+    pub cut_calls: usize,
+}
+
+impl Drain {
+    #[expect(clippy::new_without_default, reason = "it belongs to one server, which makes it")]
+    pub fn new() -> Self {
+        let (close, cut) = (CancellationToken::new(), CancellationToken::new());
+        Self(Arc::new(Inner { calls: watch::Sender::new(0), close, cut }))
+    }
+
+    /// Counts the calls.
+    pub fn layer(&self) -> DrainLayer {
+        DrainLayer { drain: self.clone() }
+    }
+
+    /// The connections that come in, each of which can be closed from here.
+    pub fn connections(&self, incoming: TcpIncoming) -> impl Stream<Item = io::Result<Connection>> + use<> {
+        let drain = self.clone();
+        incoming.map(move |stream| stream.map(|stream| Connection::new(stream, &drain)))
+    }
+
+    /// Ends once no connection is to be taken any more.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.close.clone().cancelled_owned()
+    }
+
+    /// Takes no connection and waits until open calls have ended, no longer than `calls_max`; then closes what is left.
+    /// `served` ends when the last connection has.
+    pub async fn finish(&self, served: impl Future<Output = ()>, calls_max: Duration) -> Drained {
+        self.0.close.cancel();
+        let mut served = std::pin::pin!(served);
+        let mut calls = self.0.calls.subscribe();
+        let ended = async {
+            loop {
+                // The sender is here: neither of these fails.
+                let _ = calls.wait_for(|open| *open == 0).await;
+                tokio::select! {
+                    () = &mut served => return true,
+                    _ = calls.wait_for(|open| *open > 0) => {}
+                    () = tokio::time::sleep(GOODBYE_MAX) => return false,
+                }
+            }
+        };
+        let cut_calls = match tokio::time::timeout(calls_max, ended).await {
+            Ok(true) => return Drained { cut_calls: 0 },
+            Ok(false) => {
+                tracing::info!("connections without a call were open and are closed");
+                0
+            }
+            Err(_) => {
+                let calls = *self.0.calls.borrow();
+                tracing::warn!(calls, waited_ms = calls_max.as_millis(), "open calls did not end in time and are cut");
+                calls
+            }
+        };
+        self.0.cut.cancel();
+        served.await;
+        Drained { cut_calls }
+    }
+
+    fn begin_call(&self) -> OpenCall {
+        self.0.calls.send_modify(|open| *open += 1);
+        OpenCall { drain: self.clone() }
+    }
+}
+
+/// A call that is counted until this is dropped: with the end of its answer, or with its caller.
+#[derive(Debug)]
+struct OpenCall {
+    drain: Drain,
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.drain.0.calls.send_modify(|open| *open -= 1);
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct DrainLayer {
+    drain: Drain,
+}
+
+impl<S> Layer<S> for DrainLayer {
+    type Service = DrainService<S>;
+
+    fn layer(&self, service: S) -> DrainService<S> {
+        DrainService { service, drain: self.drain.clone() }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct DrainService<S> {
+    service: S,
+    drain: Drain,
+}
+
+impl<S> Service<http::Request<Body>> for DrainService<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let until = match request.uri().path().starts_with(ENDLESS_PATHS) {
+            true => Until::Closed(Box::pin(self.drain.0.close.clone().cancelled_owned())),
+            false => Until::Answered { _call: self.drain.begin_call() },
+        };
+        let answer = self.service.call(request);
+        Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Answer { body, until, is_over: false }))) })
+    }
+}
+
+/// How long an answer goes on.
+enum Until {
+    /// To its own end.
+    Answered { _call: OpenCall },
+    /// To its own end or that of the server.
+    Closed(Pin<Box<WaitForCancellationFutureOwned>>),
+}
+
+/// The body of an answer.
+struct Answer {
+    body: Body,
+    until: Until,
+    is_over: bool,
+}
+
+impl http_body::Body for Answer {
+    type Data = <Body as http_body::Body>::Data;
+    type Error = <Body as http_body::Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_pending()
+            && let Until::Closed(closed) = &mut self.until
+            && closed.as_mut().poll(cx).is_ready()
+        {
+            self.is_over = true;
+            let (name, value) = GRPC_STATUS;
+            let trailers = http::HeaderMap::from_iter([(
+                http::HeaderName::from_static(name),
+                http::HeaderValue::from_static(value),
+            )]);
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection that reads its end once it is to be closed: at once where nothing was ever said on it, else when all are cut.
+pub struct Connection {
+    stream: TcpStream,
+    /// Gone once something was read.
+    close: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    fn new(stream: TcpStream, drain: &Drain) -> Self {
+        let when = |token: &CancellationToken| Box::pin(token.clone().cancelled_owned());
+        Self { stream, close: Some(when(&drain.0.close)), cut: when(&drain.0.cut) }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.close = None;
+        }
+        if read.is_pending()
+            && let Some(close) = &mut self.close
+            && close.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Ok(()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
