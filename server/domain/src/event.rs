@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::actor::Actor;
 use crate::cancellation::{GateKind, GateState, PartState};
+use crate::ids::ExternalId;
 use crate::incident::{IncidentKind, Resolution};
 use crate::money::Amounts;
 use crate::names::named_enum;
@@ -178,6 +179,9 @@ pub enum EventDetail {
         shipment: u32,
         condition: GoodsCondition,
         units: UnitSet,
+        receipt_id: Option<ExternalId>,
+        /// By the warehouse's account.
+        receive_time: Timestamp,
     },
     PreparationOverdue {
         shipment: u32,

@@ -94,7 +94,7 @@ async fn assemble(conn: &mut Conn, rows: Vec<OrderRow>) -> Result<HashMap<OrderK
             row.refund_count,
             row.incident_count,
         ];
-        let order = Order {
+        let mut order = Order {
             lines: taken(&mut lines, &key, LineRow::into_line),
             payments: taken(&mut payments, &key, PaymentRow::into_payment),
             shipments: taken(&mut shipments, &key, |(_, shipment)| shipment),
@@ -103,6 +103,7 @@ async fn assemble(conn: &mut Conn, rows: Vec<OrderRow>) -> Result<HashMap<OrderK
             incidents: taken(&mut incidents, &key, IncidentRow::into_incident).into_iter().collect::<Result<_, _>>()?,
             ..row.into_order()?
         };
+        order.presume_whereabouts();
         let found = [
             order.lines.len(),
             order.payments.len(),

@@ -36,6 +36,10 @@ pub(super) struct About {
 }
 
 impl About {
+    fn of(incident: &Incident) -> Self {
+        Self { shipment: incident.shipment, refund: incident.refund, cancellation: incident.cancellation }
+    }
+
     pub(super) fn shipment(number: u32) -> Self {
         Self { shipment: Some(number), ..Self::default() }
     }
@@ -164,19 +168,6 @@ impl<'a> Draft<'a> {
         }
         shipment.stage = to;
         shipment.update_time = now;
-        match to {
-            Stage::InTransit => shipment.dispatch_time = shipment.dispatch_time.or(Some(now)),
-            Stage::Delivered => shipment.deliver_time = Some(now),
-            Stage::Unreleased
-            | Stage::Planned
-            | Stage::Preparing
-            | Stage::Ready
-            | Stage::Cancelled
-            | Stage::Lost
-            | Stage::Returning
-            | Stage::Returned
-            | Stage::Split => {}
-        }
         let fence = shipment.fence;
         self.emit(EventDetail::ShipmentStageChanged { shipment: number, from, to, fence });
     }
@@ -250,12 +241,18 @@ impl<'a> Draft<'a> {
 
     /// The same contradiction is one incident, however often it is reported, and stays settled once it was.
     pub(super) fn open_incident_once(&mut self, kind: IncidentKind, about: About) {
-        let is_known = self.order.incidents.iter().any(|incident| {
-            let of =
-                About { shipment: incident.shipment, refund: incident.refund, cancellation: incident.cancellation };
-            incident.kind == kind && of == about
-        });
-        if !is_known {
+        if !self.order.incidents.iter().any(|incident| incident.kind == kind && About::of(incident) == about) {
+            self.open_incident(kind, about);
+        }
+    }
+
+    /// Each time something new comes to pass that somebody must settle: it joins an incident that is still open, and opens
+    /// one where the last was settled without it.
+    pub(super) fn open_incident_anew(&mut self, kind: IncidentKind, about: About) {
+        let is_open = |incident: &Incident| {
+            incident.kind == kind && About::of(incident) == about && incident.state == IncidentState::Open
+        };
+        if !self.order.incidents.iter().any(is_open) {
             self.open_incident(kind, about);
         }
     }

@@ -177,7 +177,7 @@ fn check_proof(reason: Option<&Reason>, request: &RequestCancellation) -> Result
 }
 
 fn check_room(order: &Order) -> Result<(), Rejection> {
-    match order.cancellations.len() >= CANCELLATIONS_MAX {
+    match order.asked_cancellations() >= CANCELLATIONS_MAX {
         true => Err(Rejection::LimitReached { limit: "cancellations".to_owned(), max: CANCELLATIONS_MAX }),
         false => Ok(()),
     }
@@ -214,7 +214,16 @@ fn open(
     let will_wait = cancellation.parts.iter().filter(|part| part.state == PartState::Waiting && !part.gates.is_empty());
     let shipments: Vec<u32> = will_wait.map(|part| part.shipment).collect();
     draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: cancellation.reason.clone() });
+    let refused: Vec<usize> = (0..)
+        .zip(&cancellation.parts)
+        .filter(|(_, part)| part.state == PartState::Refused)
+        .map(|(index, _)| index)
+        .collect();
     draft.order.cancellations.push(cancellation);
+    // What is left out has ended before it began.
+    for index in refused {
+        parts::part_ended(draft, number, index);
+    }
     for shipment in shipments {
         draft.raise_fence(shipment);
     }
