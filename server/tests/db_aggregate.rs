@@ -2,14 +2,14 @@
 
 mod common;
 
-use belay_domain::cancellation::{GateKind, GateState, Part, PartState};
+use belay_domain::cancellation::{GateKind, GateState, Part, PartState, Path};
 use belay_domain::ids::OrderKey;
 use belay_domain::order::{Order, OrderState};
-use belay_domain::shipment::Stage;
+use belay_domain::shipment::{Stage, Whereabouts};
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::orders::{self, Wait};
 use belay_server::db::{Class, Conn, aggregate, clock, transaction};
-use common::{TestDatabase, cancellation, eventful, gate, order, shipment};
+use common::{TestDatabase, cancellation, eventful, gate, order, shipment, units};
 use diesel::QueryableByName;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
@@ -344,4 +344,33 @@ async fn reading_and_updating_lists_prepares_nothing_anew() {
         assert_eq!(work(count).await - before, own, "{count}");
     }
     assert!(own <= 1, "{own}");
+}
+
+/// Rows that were written before it was kept what has left and what is home are read by what else they show.
+#[tokio::test]
+async fn what_was_not_kept_of_parcels_is_presumed() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let mut old = eventful("old");
+    old.shipments[0].units = units(&[(1, 0, 3), (2, 0, 1)]);
+    let mut cancelled = cancellation(3);
+    cancelled.close_time = old.shipments[0].dispatch_time;
+    let inside = Part {
+        shipment: 1,
+        units: units(&[(1, 2, 1)]),
+        path: Path::Cancel,
+        receipt: None,
+        state: PartState::Cancelled,
+        ..cancelled.parts[0].clone()
+    };
+    cancelled.parts = vec![inside];
+    old.cancellations.push(cancelled);
+    insert(&mut conn, &[old.clone()]).await;
+    conn.batch_execute("UPDATE shipments SET whereabouts = NULL").await.unwrap();
+    let found = read(&mut conn, &old).await;
+    let presumed = &found.shipments[0].whereabouts;
+    // One was cancelled before the parcel left; what a part has the receipt of is home.
+    assert_eq!(presumed.left, units(&[(1, 0, 2), (2, 0, 1)]));
+    assert_eq!((&presumed.home, presumed.receipt_ids.len()), (&units(&[(2, 0, 1)]), 0));
+    assert_eq!(found.shipments[1].whereabouts, Whereabouts::default(), "it has not left");
 }

@@ -1,4 +1,5 @@
-//! What must hold of every order in the database, whatever a test did: the invariants M1 to M3, S1 to S3 and F1 of the domain.
+//! What must hold of every order in the database, whatever a test did: the invariants M1 to M3, S1 to S3 and F1 of the domain,
+//! that goods which left are accounted for, and that history tells how everything stands.
 //!
 //! They are found out again here, from the rows alone and without the domain's code, so that a mistake in it cannot hide itself.
 
@@ -8,6 +9,7 @@ use belay_proto::v1 as pb;
 use prost::Message;
 
 use crate::database::Database;
+use crate::history;
 
 /// Everything in this database that breaks an invariant, as `M1: what` with the id of what breaks it.
 pub async fn violations(database: &Database) -> Vec<String> {
@@ -17,7 +19,12 @@ pub async fn violations(database: &Database) -> Vec<String> {
         found.extend(rows.into_iter().map(|(row,)| format!("{invariant}: {row}")));
     }
     units_and_their_money(database, &mut found).await;
-    dispatched_and_cancelled(database, &mut found).await;
+    goods(database, &mut found).await;
+    let rows: Vec<(Vec<u8>,)> =
+        database.rows("SELECT payload FROM events ORDER BY shard_partition, position", ()).await;
+    let events: Vec<pb::Event> = rows.iter().flat_map(|(payload,)| unpacked(payload)).collect();
+    found.extend(history::contradictions(database, &events).await);
+    dispatched_and_cancelled(database, events, &mut found).await;
     found
 }
 
@@ -199,6 +206,80 @@ async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
     }
 }
 
+/// A unit of a line.
+type Unit = (u32, u32);
+
+/// Every unit that left is out, home or lost; every unit that is home is refunded, waits for a consent, was refused with its receipt
+/// on record, or is under an incident.
+async fn goods(database: &Database, found: &mut Vec<String>) {
+    let parcels: Vec<(String, u32, String, String, Option<String>)> = database
+        .rows(
+            "SELECT HEX(order_key), number, CONCAT(order_id, ':s', number), stage, whereabouts
+             FROM shipments JOIN orders USING (order_key)",
+            (),
+        )
+        .await;
+    let accounted: Vec<(String, u32, u32, u32, u32, u32)> = database
+        .rows(
+            "SELECT HEX(p.order_key), p.shipment_number, p.cancellation_number, u.line_number, u.first_unit, u.unit_count
+             FROM cancellation_parts p JOIN cancellation_units u USING (order_key, cancellation_number, part_number)
+             WHERE p.state = 'CANCELLED' OR (p.state IN ('WAITING', 'REFUSED') AND p.receipt_condition IS NOT NULL)",
+            (),
+        )
+        .await;
+    let mut of_parcel: BTreeMap<(String, u32), BTreeSet<Unit>> = BTreeMap::new();
+    for (order, shipment, _, line, first, count) in accounted {
+        let units = (first..first + count).map(|unit| (line, unit));
+        of_parcel.entry((order, shipment)).or_default().extend(units);
+    }
+    let incidents: Vec<(String, u32)> = database
+        .rows(
+            "SELECT HEX(order_key), shipment_number FROM incidents
+             WHERE kind = 'LATE_FACT' AND shipment_number IS NOT NULL AND cancellation_number IS NULL",
+            (),
+        )
+        .await;
+    for (order, number, name, stage, whereabouts) in parcels {
+        let has_left = ["IN_TRANSIT", "DELIVERED", "LOST", "RETURNING", "RETURNED"].contains(&&*stage);
+        if has_left != whereabouts.is_some() {
+            found.push(format!("goods: {name} is {stage}, and of its units is known {whereabouts:?}"));
+        }
+        let Some(whereabouts) = whereabouts else { continue };
+        let units = |of| -> BTreeSet<Unit> {
+            let ranges = ranges(&whereabouts, of).into_iter();
+            ranges.flat_map(|(line, first, count)| (first..first + count).map(move |unit| (line, unit))).collect()
+        };
+        let (left, home) = (units("left"), units("home"));
+        if !home.is_subset(&left) {
+            found.push(format!("goods: units of {name} are home that never left"));
+        }
+        let accounted = of_parcel.remove(&(order.clone(), number)).unwrap_or_default();
+        let forgotten: Vec<&Unit> = home.difference(&accounted).collect();
+        if !forgotten.is_empty() && !incidents.contains(&(order, number)) {
+            found.push(format!("goods: {forgotten:?} of {name} are home and forgotten"));
+        }
+    }
+    let silenced: Vec<(String,)> = database
+        .rows(
+            "SELECT CONCAT(o.order_id, ':c', p.cancellation_number) FROM cancellation_parts p JOIN orders o USING (order_key)
+             WHERE p.state = 'REFUSED' AND p.refused_reason = 'GATE_TIMED_OUT' AND p.receipt_condition IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.order_key = p.order_key AND i.kind = 'LATE_FACT'
+                 AND i.cancellation_number = p.cancellation_number AND i.shipment_number = p.shipment_number)",
+            (),
+        )
+        .await;
+    found.extend(silenced.into_iter().map(|(of,)| format!("goods: {of} is home, and silence keeps its money")));
+}
+
+/// Line, first unit and count of each range of units in the JSON of what is known of a parcel.
+pub(crate) fn ranges(whereabouts: &str, of: &str) -> Vec<(u32, u32, u32)> {
+    let known: serde_json::Value = serde_json::from_str(whereabouts).expect("JSON");
+    let number =
+        |value: &serde_json::Value| value.as_u64().and_then(|number| u32::try_from(number).ok()).expect("a number");
+    let range = |range: &serde_json::Value| (number(&range["line"]), number(&range["first"]), number(&range["count"]));
+    known[of].as_array().expect("a list").iter().map(range).collect()
+}
+
 async fn lines(database: &Database) -> BTreeMap<LineKey, Line> {
     let rows: Vec<(String, u32, String, u32, i64, i64, i64)> = database
         .rows(
@@ -253,10 +334,7 @@ async fn parts(database: &Database) -> Vec<Part> {
 
 /// S1, from the order's history: what has left is not cancelled in the warehouse any more, and what is wholly cancelled does not
 /// leave, unless an incident says that it did.
-async fn dispatched_and_cancelled(database: &Database, found: &mut Vec<String>) {
-    let rows: Vec<(Vec<u8>,)> =
-        database.rows("SELECT payload FROM events ORDER BY shard_partition, position", ()).await;
-    let events = rows.iter().flat_map(|(payload,)| unpacked(payload));
+async fn dispatched_and_cancelled(database: &Database, events: Vec<pb::Event>, found: &mut Vec<String>) {
     let by_the_carrier: Vec<(String,)> = database
         .rows(
             "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number)

@@ -7,6 +7,7 @@
 pub mod database;
 pub mod documents;
 pub mod expect;
+mod history;
 pub mod instance;
 pub mod invariants;
 pub mod manual;

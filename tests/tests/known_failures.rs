@@ -4,6 +4,7 @@
 mod amounts;
 mod expiry;
 mod goods;
+mod homecomings;
 mod late_money;
 mod list;
 mod repeats;

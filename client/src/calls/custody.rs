@@ -147,11 +147,12 @@ impl Store {
         AnswerIntercept(Call::new(&self.belay, request, faults))
     }
 
-    /// Records that goods of a shipment are back at the warehouse: everything that somebody waits for, or the whole
-    /// shipment where nobody does, unless [`quantities`](ReceiveParcel::quantities) says otherwise. A parcel that is back
-    /// already is fine.
+    /// Records that goods of a shipment are back at the warehouse: everything that a waiting cancellation expects back,
+    /// or all that is out where none does, unless [`quantities`](ReceiveParcel::quantities) says otherwise. Where boxes
+    /// come one by one, [`receipt_id`](ReceiveParcel::receipt_id) tells a box that is told twice from another one. A
+    /// parcel that is back already is fine.
     ///
-    /// Fails with `ShipmentNotFound`, `QuantityUnavailable`, `StageMismatch`.
+    /// Fails with `ShipmentNotFound`, `QuantityUnavailable`, `StageMismatch`, `LimitReached`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -225,6 +226,13 @@ impl ReceiveParcel {
     /// What was in it, by line: at most 200 lines, none twice.
     pub fn quantities(mut self, quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>) -> Self {
         self.0.request.quantities = line_quantities(&mut self.0.faults, "quantities", quantities);
+        self
+    }
+
+    /// The warehouse's id of this receipt, such as that of the box: 1 to 128 printable ASCII characters without spaces. A
+    /// receipt counts once; without an id, two receipts are two boxes.
+    pub fn receipt_id(mut self, receipt_id: impl Into<String>) -> Self {
+        self.0.request.receipt_id = receipt_id.into();
         self
     }
 

@@ -207,6 +207,10 @@ pub enum EventDetail {
         condition: GoodsCondition,
         /// The units.
         contents: Vec<LineQuantity>,
+        /// The warehouse's id of the receipt, where it gave one.
+        receipt_id: Option<String>,
+        /// When, by the warehouse's account.
+        receive_time: Option<Timestamp>,
     },
     /// A preparation that had not begun in time.
     #[non_exhaustive]
@@ -387,6 +391,8 @@ fn parcel_received(message: pb::ParcelReceived) -> Result<EventDetail, Malformed
         shipment_id: ShipmentId::unchecked(message.shipment_id),
         condition: GoodsCondition::from_wire(message.condition),
         contents: read_all(message.contents)?,
+        receipt_id: text_if_set(message.receipt_id),
+        receive_time: time_if_set(message.receive_time, "parcel_received.receive_time")?,
     })
 }
 

@@ -39,6 +39,9 @@ pub struct Gate {
     pub remind_time: Option<Timestamp>,
     /// When it closed.
     pub close_time: Option<Timestamp>,
+    /// Of a review by support: the gate in whose place support is asked. It passes by itself if what that gate awaited comes
+    /// to pass. `None` for all other gates.
+    pub instead_of: Option<GateKind>,
 }
 
 /// What closed a gate.
@@ -206,6 +209,7 @@ impl FromWire for Gate {
             answer: read_if_set(message.answer)?,
             remind_time: time_if_set(message.remind_time, "gate.remind_time")?,
             close_time: time_if_set(message.close_time, "gate.close_time")?,
+            instead_of: open_if_set(message.instead_of),
         })
     }
 }

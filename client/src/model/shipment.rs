@@ -34,7 +34,7 @@ pub struct Shipment {
     pub create_time: Timestamp,
     /// When it left the warehouse.
     pub dispatch_time: Option<Timestamp>,
-    /// When it was delivered.
+    /// When it was delivered, by the carrier's account.
     pub deliver_time: Option<Timestamp>,
     /// When it last changed.
     pub update_time: Timestamp,
@@ -121,6 +121,10 @@ pub struct ShipmentContent {
     pub quantity: i32,
     /// How many of them are cancelled. What is to be packed is `quantity - cancelled_quantity`.
     pub cancelled_quantity: i32,
+    /// How many have left the warehouse.
+    pub dispatched_quantity: i32,
+    /// How many of those are home again.
+    pub received_quantity: i32,
 }
 
 open_enum! {
@@ -274,6 +278,8 @@ impl FromWire for ShipmentContent {
             sku: message.sku,
             quantity: message.quantity,
             cancelled_quantity: message.cancelled_quantity,
+            dispatched_quantity: message.dispatched_quantity,
+            received_quantity: message.received_quantity,
         })
     }
 }

@@ -144,12 +144,12 @@ async fn answers_of_warehouse_and_carrier_are_sent_as_given() {
 
     let Sent { message, .. } = sent::<pb::ReceiveParcelRequest, _>(async |store| {
         let received = store.receive_parcel("A-1:s1", GoodsCondition::Damaged).quantities([("A-1:l1", 1)]);
-        received.receive_time(instant("2026-03-01T09:00:00Z")).note("wet").await
+        received.receipt_id("box-1").receive_time(instant("2026-03-01T09:00:00Z")).note("wet").await
     })
     .await;
     assert_eq!((message.condition(), &*message.note), (pb::GoodsCondition::Damaged, "wet"));
     assert_eq!(message.quantities, [quantity("A-1:l1", 1)]);
-    assert!(message.receive_time.is_some());
+    assert_eq!((message.receive_time.is_some(), &*message.receipt_id), (true, "box-1"));
 }
 
 #[tokio::test]

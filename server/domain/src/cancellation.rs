@@ -112,6 +112,8 @@ named_enum! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     pub spec: GateSpec,
+    /// Of a review by support: the gate in whose place support is asked. `None` where the policy itself asks for consent.
+    pub instead_of: Option<GateKind>,
     pub state: GateState,
     pub open_time: Option<Timestamp>,
     pub respond_by: Option<Timestamp>,
@@ -120,6 +122,17 @@ pub struct Gate {
     pub close_time: Option<Timestamp>,
     /// `None` while nobody has answered, and where the part ended otherwise.
     pub answer: Option<GateAnswer>,
+}
+
+impl Gate {
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, GateState::Queued | GateState::Open)
+    }
+
+    /// The kind of gate that decides what its answer means: of a review in place of another gate, the kind of that one.
+    pub fn effective_kind(&self) -> GateKind {
+        self.instead_of.unwrap_or(self.spec.kind)
+    }
 }
 
 /// Who closed a gate, and what they said.
@@ -221,11 +234,16 @@ impl Part {
 
     /// It was cancelled because the parcel was to come back, or was lost, and nobody has seen the goods since.
     pub fn trusts_the_carrier(&self) -> bool {
+        self.relies_on_the_carrier() && self.receipt.is_none()
+    }
+
+    /// It was cancelled because the parcel was to come back, or was lost.
+    pub fn relies_on_the_carrier(&self) -> bool {
         let relies_on_return = |gate: &Gate| match gate.spec.kind {
             GateKind::CarrierIntercept | GateKind::ParcelReceipt | GateKind::LossConfirmation => true,
             GateKind::SellerConsent | GateKind::SupportReview | GateKind::WarehouseStop => false,
         };
-        self.state == PartState::Cancelled && self.receipt.is_none() && self.gates.iter().any(relies_on_return)
+        self.state == PartState::Cancelled && self.gates.iter().any(relies_on_return)
     }
 
     pub fn has_passed(&self, kind: GateKind) -> bool {

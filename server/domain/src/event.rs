@@ -193,6 +193,9 @@ pub enum EventDetail {
         shipment: u32,
         condition: GoodsCondition,
         units: UnitSet,
+        receipt_id: Option<ExternalId>,
+        /// By the warehouse's account.
+        receive_time: Timestamp,
     },
     PreparationOverdue {
         shipment: u32,

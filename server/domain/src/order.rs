@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::cancellation::{Cancellation, GateState, Part, PartState};
+use crate::actor::Role;
+use crate::cancellation::{Cancellation, GateState, Part, PartState, Path};
 use crate::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::money::{Amounts, Currency, Money, share_of_units};
@@ -11,16 +12,22 @@ use crate::names::named_enum;
 use crate::payment::Payment;
 use crate::refund::Refund;
 use crate::rejection::Rejection;
-use crate::shipment::{Shipment, Stage};
+use crate::shipment::{Shipment, Stage, Whereabouts};
 use crate::units::{UnitRange, UnitSet};
 
 pub const LINES_MAX: usize = 200;
 pub const LINE_QUANTITY_MAX: u32 = 1_000_000;
 pub const SHIPMENTS_MAX: usize = 50;
+/// Cancellations that callers may ask for. What Belay itself opens, for goods that come home or an order that closes unpaid, is
+/// not counted and not stopped by it.
 pub const CANCELLATIONS_MAX: usize = 100;
+/// All cancellations of an order, before goods that come home are for people to look at: an incident says so.
+pub const CANCELLATIONS_OF_BELAY_MAX: usize = 1_000;
 pub const PAYMENTS_MAX: usize = 20;
 /// Facts that one payment, or one shipment, may receive.
 pub const FACTS_MAX: usize = 100;
+/// Facts that move a shipment may be so many more: that it is lost, comes home or was delivered is never one scan too many.
+pub const FACTS_ROOM: usize = 20;
 
 /// The reason under which an order that was not paid in time closes.
 pub const PAYMENT_EXPIRED: &str = "PAYMENT_EXPIRED";
@@ -239,6 +246,42 @@ impl Order {
         let took = self.cancellations.iter().filter(took_units);
         self.is_wholly_cancelled()
             .then(|| took.max_by_key(|cancellation| (cancellation.close_time, cancellation.number)))?
+    }
+
+    /// Fills in what has left and what is home where that was not kept when it came to pass: as far as stages, receipts and
+    /// incidents still show it. Units that were cancelled inside before the shipment left stayed behind.
+    pub fn presume_whereabouts(&mut self) {
+        for at in 0..self.shipments.len() {
+            let shipment = &self.shipments[at];
+            if !shipment.stage.is_dispatched() || !shipment.whereabouts.left.is_empty() {
+                continue;
+            }
+            let (mut stayed, mut home) = (UnitSet::default(), UnitSet::default());
+            let left = shipment.dispatch_time.or(shipment.deliver_time);
+            for of in &self.cancellations {
+                for part in of.parts.iter().filter(|part| part.shipment == shipment.number) {
+                    let was_inside = of.close_time.zip(left).is_none_or(|(closed, left)| closed <= left);
+                    let is_of_stock = part.path == Path::Cancel && !part.relies_on_the_carrier();
+                    match part.receipt {
+                        Some(_) => home = home.union(&part.units),
+                        None if part.state == PartState::Cancelled && is_of_stock && was_inside => {
+                            stayed = stayed.union(&part.units);
+                        }
+                        None => {}
+                    }
+                }
+            }
+            let live = shipment.units.minus(&stayed.minus(&home));
+            let left = if live.is_empty() { shipment.units.clone() } else { live };
+            let home = left.intersection(&home);
+            self.shipments[at].whereabouts = Whereabouts { left, home, receipt_ids: Vec::new() };
+        }
+    }
+
+    /// What callers have asked for, in the sense of [`CANCELLATIONS_MAX`].
+    pub fn asked_cancellations(&self) -> usize {
+        let is_of_belay = |of: &&Cancellation| matches!(of.requester.role, Role::Carrier | Role::System);
+        self.cancellations.iter().filter(|of| !is_of_belay(of)).count()
     }
 
     pub fn has_waiting_part_on(&self, shipment: u32) -> bool {

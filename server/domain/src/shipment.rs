@@ -107,6 +107,26 @@ pub struct CustomsFlag {
     pub units_max: u32,
 }
 
+/// Where the units of a shipment are that have left the warehouse: out, which is with the carrier, with the buyer or lost, or
+/// home again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// The units that left: those that were not cancelled when the shipment left, or all of a shipment that left although it
+    /// was cancelled. Empty until then, and never changed afterwards.
+    pub left: UnitSet,
+    /// Of those, the units that the warehouse has received. Grows only.
+    pub home: UnitSet,
+    /// The warehouse's ids of the receipts that were counted, so that none counts twice.
+    pub receipt_ids: Vec<ExternalId>,
+}
+
+impl Whereabouts {
+    /// What has left and is not home.
+    pub fn out(&self) -> UnitSet {
+        self.left.minus(&self.home)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shipment {
     pub number: u32,
@@ -120,7 +140,10 @@ pub struct Shipment {
     pub shipping: i64,
     pub shipping_tax: i64,
     pub tracking_number: Option<ExternalId>,
+    pub whereabouts: Whereabouts,
+    /// When it left, by whoever says so: the dispatch, or the first scan outside.
     pub dispatch_time: Option<Timestamp>,
+    /// When it was delivered, by the carrier's account: never before it left, never in the future.
     pub deliver_time: Option<Timestamp>,
     pub update_time: Timestamp,
     /// The latest `occurred_time` of a tracking fact: an older one never moves the stage back.

@@ -95,7 +95,7 @@ async fn assemble(conn: &mut Conn, rows: Vec<OrderRow>) -> Result<HashMap<OrderK
             row.incident_count,
         ];
         let currency = row.currency.0;
-        let order = Order {
+        let mut order = Order {
             lines: taken(&mut lines, &key, LineRow::into_line),
             payments: taken(&mut payments, &key, |payment| payment.into_payment(currency)),
             shipments: taken(&mut shipments, &key, |(_, shipment)| shipment),
@@ -104,6 +104,7 @@ async fn assemble(conn: &mut Conn, rows: Vec<OrderRow>) -> Result<HashMap<OrderK
             incidents: taken(&mut incidents, &key, IncidentRow::into_incident).into_iter().collect::<Result<_, _>>()?,
             ..row.into_order()?
         };
+        order.presume_whereabouts();
         let found = [
             order.lines.len(),
             order.payments.len(),

@@ -45,6 +45,8 @@ pub(super) struct GateRow {
     create_time: Option<At>,
     /// The party that the gate waits for while it is open.
     awaiting: Option<Name<Role>>,
+    /// In whose place support is asked.
+    instead_of: Option<Name<GateKind>>,
 }
 
 impl statement::Row for GateRow {
@@ -87,6 +89,7 @@ impl GateRow {
             carrier_id: Some(Name(parcel.shipment.carrier.clone())),
             create_time: Some(At(parcel.cancellation.create_time)),
             awaiting: (gate.state == GateState::Open).then(|| Name(gate.spec.kind.party())),
+            instead_of: gate.instead_of.map(Name),
         })
     }
 
@@ -101,6 +104,7 @@ impl GateRow {
                 on_dispatch: self.on_dispatch.0,
                 on_lost: self.on_lost.0,
             },
+            instead_of: self.instead_of.map(|kind| kind.0),
             state: self.state.0,
             open_time: self.open_time.map(|time| time.0),
             respond_by: self.respond_by.map(|time| time.0),
@@ -134,7 +138,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[GateRow]) -> Result<(), DbErr
             escalate_within,
             remind_at,
             answer,
-            awaiting
+            awaiting,
+            instead_of
         ]
     );
     Ok(())

@@ -100,6 +100,7 @@ diesel::table! {
         intercept_update_time -> Nullable<Datetime>,
         customs_flag -> Nullable<Text>,
         split_from -> Nullable<Unsigned<Integer>>,
+        whereabouts -> Nullable<Text>,
     }
 }
 
@@ -207,6 +208,7 @@ diesel::table! {
         carrier_id -> Nullable<Text>,
         create_time -> Nullable<Datetime>,
         awaiting -> Nullable<Text>,
+        instead_of -> Nullable<Text>,
     }
 }
 

@@ -5,7 +5,7 @@ use std::iter;
 use belay_domain::ids::{CarrierId, ExternalId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
 use belay_domain::scope::Scope;
-use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage};
+use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage, Whereabouts};
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -46,12 +46,19 @@ pub(super) struct ShipmentRow {
     intercept_update_time: Option<At>,
     customs_flag: Option<Json<CustomsFlag>>,
     split_from: Option<u32>,
+    /// `None` where nothing has left, and where it was not kept when it came to pass.
+    whereabouts: Option<Json<Whereabouts>>,
 }
 
 impl statement::Row for ShipmentRow {
     fn bytes(&self) -> usize {
         let note = self.hold.as_ref().and_then(|hold| hold.0.note.as_ref());
-        1_536 + self.carrier_event_ids.0.len() * 132 + note.map_or(0, |note| note.len() * 2)
+        let whereabouts = self.whereabouts.as_ref().map_or(0, |Json(kept)| {
+            let ranges = kept.left.ranges().len() + kept.home.ranges().len();
+            64 + ranges * 64 + kept.receipt_ids.len() * 132
+        });
+        let note = note.map_or(0, |note| note.len() * 2);
+        1_536 + self.carrier_event_ids.0.len() * 132 + note + whereabouts
     }
 }
 
@@ -83,6 +90,7 @@ impl ShipmentRow {
             intercept_update_time: shipment.intercept.map(|intercept| At(intercept.update_time)),
             customs_flag: shipment.customs_flag.clone().map(Json),
             split_from: shipment.split_from,
+            whereabouts: (!shipment.whereabouts.left.is_empty()).then(|| Json(shipment.whereabouts.clone())),
         }
     }
 
@@ -112,6 +120,7 @@ impl ShipmentRow {
             intercept,
             customs_flag: self.customs_flag.map(|flag| flag.0),
             split_from: self.split_from,
+            whereabouts: self.whereabouts.map(|whereabouts| whereabouts.0).unwrap_or_default(),
         })
     }
 }
@@ -145,7 +154,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[ShipmentRow]) -> Result<(), D
             intercept_request_time,
             intercept_update_time,
             customs_flag,
-            split_from
+            split_from,
+            whereabouts
         ]
     );
     Ok(())

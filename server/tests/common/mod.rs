@@ -16,7 +16,7 @@ use belay_domain::policy::{
 };
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::rejection::LineQuantity;
-use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage};
+use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage, Whereabouts};
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::pool::{self, Pool, PoolSettings};
 use belay_server::db::{Conn, migrate};
@@ -114,7 +114,7 @@ pub(crate) fn store() -> StoreId {
     StoreId::parse("demo").unwrap()
 }
 
-fn units(ranges: &[(u32, u32, u32)]) -> UnitSet {
+pub(crate) fn units(ranges: &[(u32, u32, u32)]) -> UnitSet {
     UnitSet::new(ranges.iter().map(|(line, first, count)| UnitRange { line: *line, first: *first, count: *count }))
 }
 
@@ -170,6 +170,7 @@ pub(crate) fn shipment(number: u32, ranges: &[(u32, u32, u32)]) -> Shipment {
         shipping: 499,
         shipping_tax: 95,
         tracking_number: None,
+        whereabouts: Whereabouts::default(),
         dispatch_time: None,
         deliver_time: None,
         update_time: time("2026-03-01T10:00:00.123456Z"),
@@ -254,6 +255,11 @@ pub(crate) fn eventful(id: &str) -> Order {
     first.stage = Stage::Delivered;
     first.fence = 4;
     first.tracking_number = Some(ExternalId::parse("TRACK-1").unwrap());
+    first.whereabouts = Whereabouts {
+        left: units(&[(1, 0, 3), (2, 0, 1)]),
+        home: units(&[(1, 1, 2)]),
+        receipt_ids: vec![ExternalId::parse(r#"box_"\'1"#).unwrap()],
+    };
     first.dispatch_time = Some(at);
     first.deliver_time = Some(at);
     first.last_tracking_time = Some(at);
@@ -331,6 +337,7 @@ pub(crate) fn gate(kind: GateKind) -> Gate {
             on_dispatch: OnDispatch::Bar,
             on_lost: OnLost::Pass,
         },
+        instead_of: None,
         state: GateState::Open,
         open_time: Some(at),
         respond_by: Some(at + SignedDuration::from_hours(48)),
@@ -369,6 +376,12 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
         respond_by: None,
         remind_at: None,
         ..gate(GateKind::ParcelReceipt)
+    };
+    let review = Gate {
+        instead_of: Some(GateKind::ParcelReceipt),
+        state: GateState::Closed,
+        close_time: Some(at),
+        ..gate(GateKind::SupportReview)
     };
     let endless = Gate { spec: GateSpec { respond_within: None, ..queued.spec.clone() }, ..queued.clone() };
     let over = Part {
@@ -418,7 +431,7 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
         label: None,
         receipt: None,
         effects: Vec::new(),
-        gates: vec![stopped, gate(GateKind::SellerConsent), queued, endless],
+        gates: vec![stopped, gate(GateKind::SellerConsent), queued, endless, review],
     };
     Cancellation {
         number,

@@ -33,11 +33,9 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &AnswerIntercept) -> Result
         InterceptAnswer::Confirmed if waiting.is_empty() && intercept.is_none() => {
             return Err(Rejection::GateNotOpen { gate: GateKind::CarrierIntercept });
         }
-        InterceptAnswer::Confirmed if waiting.is_empty() => late(draft, number),
         InterceptAnswer::Confirmed => {
-            for (cancellation, index) in waiting {
-                parts::close_gate(draft, cancellation, index, GateState::Passed, given.clone());
-                parts::advance(draft, cancellation);
+            if !intercepts::answered(draft, number, &given) {
+                late(draft, number);
             }
         }
         InterceptAnswer::CannotIntercept { .. } if waiting.is_empty() && intercept.is_none() => {
@@ -75,8 +73,7 @@ fn refuse(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     parts::close_if_over(draft, cancellation);
 }
 
-/// Nobody waits any more. The parcel comes all the same; whose wish was refused by then, or is with support, somebody must
-/// look at.
+/// Nobody waits any more. The parcel comes all the same; whose wish was refused by then, somebody must look at.
 fn late(draft: &mut Draft<'_>, number: u32) {
     intercepts::confirm(draft, number);
     for (cancellation, index) in parts::asked_before(draft, number, None, GateKind::CarrierIntercept) {

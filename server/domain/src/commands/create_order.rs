@@ -9,7 +9,7 @@ use crate::ids::{CarrierId, OrderId, SellerId, Sku, WarehouseId};
 use crate::money::{Amounts, Currency, split_by_weight};
 use crate::order::{Buyer, Destination, Line, Order, OrderState};
 use crate::rejection::{FieldViolation, Rejection};
-use crate::shipment::{Shipment, Stage};
+use crate::shipment::{Shipment, Stage, Whereabouts};
 use crate::units::{UnitRange, UnitSet};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,7 @@ pub(super) fn decide(
             shipping: shipping[index],
             shipping_tax: shipping_tax[index],
             tracking_number: None,
+            whereabouts: Whereabouts::default(),
             dispatch_time: None,
             deliver_time: None,
             update_time: context.now,

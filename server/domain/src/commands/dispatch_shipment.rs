@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, parts, start_preparation};
+use super::{Answer, Draft, departure, parts, start_preparation};
 use crate::ids::ExternalId;
 use crate::rejection::Rejection;
 use crate::shipment::Stage;
@@ -38,7 +38,8 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &DispatchShipment) -> Resul
 
     let shipment = draft.shipment_mut(command.shipment);
     shipment.tracking_number = command.tracking_number.clone().or(shipment.tracking_number.take());
-    draft.move_shipment(command.shipment, Stage::InTransit);
+    let now = draft.now;
+    departure::depart(draft, command.shipment, Stage::InTransit, now);
     parts::let_go(draft, command.shipment);
     Ok(Answer::Shipment(command.shipment))
 }

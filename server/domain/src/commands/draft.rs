@@ -173,19 +173,6 @@ impl<'a> Draft<'a> {
         }
         shipment.stage = to;
         shipment.update_time = now;
-        match to {
-            Stage::InTransit => shipment.dispatch_time = shipment.dispatch_time.or(Some(now)),
-            Stage::Delivered => shipment.deliver_time = Some(now),
-            Stage::Unreleased
-            | Stage::Planned
-            | Stage::Preparing
-            | Stage::Ready
-            | Stage::Cancelled
-            | Stage::Lost
-            | Stage::Returning
-            | Stage::Returned
-            | Stage::Split => {}
-        }
         let fence = shipment.fence;
         self.emit(EventDetail::ShipmentStageChanged { shipment: number, from, to, fence });
     }
@@ -296,6 +283,14 @@ impl<'a> Draft<'a> {
     pub(super) fn open_incident_once(&mut self, kind: IncidentKind, about: About) {
         let is_known = |incident: &Incident| incident.kind == kind && About::of(incident) == about;
         if !self.order.incidents.iter().any(is_known) {
+            self.open_incident(kind, about);
+        }
+    }
+
+    /// Each time something new comes to pass that somebody must settle: it joins an incident that is still open, and opens
+    /// one where the last was settled without it.
+    pub(super) fn open_incident_anew(&mut self, kind: IncidentKind, about: About) {
+        if self.open_incident_about(kind, about).is_none() {
             self.open_incident(kind, about);
         }
     }

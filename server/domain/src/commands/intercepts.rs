@@ -1,7 +1,7 @@
 //! The order to a carrier to bring a parcel back, as it goes with gates, scans and receipts.
 
-use super::Draft;
-use crate::cancellation::{GateKind, GateState};
+use super::{Draft, parts};
+use crate::cancellation::{GateAnswer, GateKind, GateState};
 use crate::event::EventDetail;
 use crate::shipment::{Intercept, InterceptState, Stage};
 
@@ -14,8 +14,9 @@ pub(super) fn request(draft: &mut Draft<'_>, shipment: u32) {
 }
 
 pub(super) fn gate_opened(draft: &mut Draft<'_>, shipment: u32, gate: GateKind) {
-    // A second wish for the same parcel does not ask the carrier a second time.
-    if gate == GateKind::CarrierIntercept && !is_under_way(draft, shipment) {
+    // A second wish for the same parcel does not ask the carrier a second time, and what comes back already asks nobody.
+    let comes_back = is_under_way(draft, shipment) || is_confirmed(draft, shipment);
+    if gate == GateKind::CarrierIntercept && !comes_back {
         request(draft, shipment);
     }
 }
@@ -28,7 +29,7 @@ pub(super) fn gate_closed(draft: &mut Draft<'_>, shipment: u32, gate: GateKind, 
         GateState::Passed => advance(draft, shipment, InterceptState::Confirmed),
         // The carrier may still be at it for somebody else.
         GateState::Refused | GateState::Closed => {
-            let waits = super::parts::waiting_for(draft, shipment, None, GateKind::CarrierIntercept);
+            let waits = parts::waiting_for(draft, shipment, None, GateKind::CarrierIntercept);
             if waits.is_empty() {
                 fail(draft, shipment);
             }
@@ -53,10 +54,27 @@ pub(super) fn confirm(draft: &mut Draft<'_>, shipment: u32) {
     }
 }
 
+/// The carrier has turned the parcel round, as it says itself or as its scan shows: whoever waits for that goes on, and support
+/// that is asked in the carrier's place need not answer. Gives whether somebody waited.
+pub(super) fn answered(draft: &mut Draft<'_>, shipment: u32, given: &GateAnswer) -> bool {
+    let waiting = parts::waiting_for_fact(draft, shipment, GateKind::CarrierIntercept);
+    if !waiting.is_empty() {
+        confirm(draft, shipment);
+    }
+    for (cancellation, index) in &waiting {
+        parts::close_gate(draft, *cancellation, *index, GateState::Passed, given.clone());
+        parts::advance(draft, *cancellation);
+    }
+    !waiting.is_empty()
+}
+
 /// The parcel is known to come back, or is back.
 pub(super) fn is_confirmed(draft: &Draft<'_>, shipment: u32) -> bool {
     let Some(shipment) = draft.order.shipment(shipment) else { return false };
-    let is_coming_back = matches!(shipment.stage, Stage::InTransit | Stage::Returning | Stage::Returned);
+    if matches!(shipment.stage, Stage::Returning | Stage::Returned) {
+        return true;
+    }
+    let is_coming_back = shipment.stage == Stage::InTransit;
     let is_confirmed = |intercept: Intercept| match intercept.state {
         InterceptState::Confirmed | InterceptState::Returning | InterceptState::Received => true,
         InterceptState::Requested | InterceptState::Failed => false,

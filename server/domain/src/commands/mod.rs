@@ -8,6 +8,7 @@ mod answer_stop;
 mod approve_cancellation;
 mod create_order;
 mod customs;
+mod departure;
 mod dispatch_shipment;
 mod draft;
 mod hold_shipment;

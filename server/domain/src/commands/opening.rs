@@ -1,6 +1,6 @@
 //! How a cancellation comes onto an order, whoever wishes it.
 
-use super::{Draft, draft};
+use super::{Draft, draft, parts};
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, Fault, PartState};
 use crate::event::EventDetail;
@@ -41,7 +41,13 @@ pub(super) fn open(draft: &mut Draft<'_>, cancellation: Cancellation) -> u32 {
     let shipments: Vec<u32> = will_wait.map(|part| part.shipment).collect();
     draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: cancellation.reason.clone() });
     let opened = Cancellation { number, create_time: draft.now, close_time: None, ..cancellation };
+    let refused: Vec<usize> =
+        (0..).zip(&opened.parts).filter(|(_, part)| part.state == PartState::Refused).map(|(index, _)| index).collect();
     draft.order.cancellations.push(opened);
+    // What is left out has ended before it began.
+    for index in refused {
+        parts::part_ended(draft, number, index);
+    }
     for shipment in shipments {
         draft.raise_fence(shipment);
     }

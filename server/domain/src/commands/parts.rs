@@ -39,7 +39,10 @@ fn step(draft: &mut Draft<'_>, cancellation: u32, index: usize) -> bool {
     let part = cancellation_mut(draft, cancellation).parts[index].clone();
     match next_gate(&part) {
         _ if part.state != PartState::Waiting => {}
-        Some(gate) if !part.gates[gate].spec.kind.is_consent() && is_lost(draft, part.shipment) => {
+        // What is home is not lost.
+        Some(gate)
+            if !part.gates[gate].spec.kind.is_consent() && part.receipt.is_none() && is_lost(draft, part.shipment) =>
+        {
             lose(draft, cancellation, index);
         }
         Some(gate) => open_gate(draft, cancellation, index, gate),
@@ -52,6 +55,7 @@ fn step(draft: &mut Draft<'_>, cancellation: u32, index: usize) -> bool {
 pub(super) fn queued(spec: GateSpec) -> Gate {
     Gate {
         spec,
+        instead_of: None,
         state: GateState::Queued,
         open_time: None,
         respond_by: None,
@@ -130,36 +134,43 @@ pub(super) fn let_go(draft: &mut Draft<'_>, shipment: u32) {
 /// The carrier has lost what these parts wait for.
 pub(super) fn lose_on(draft: &mut Draft<'_>, shipment: u32) {
     for (cancellation, index) in waiting_on(draft, shipment) {
-        let open = cancellation_mut(draft, cancellation).parts[index].open_gate();
-        // Whose consent is asked goes on being asked.
-        if open.is_some_and(|gate| !gate.spec.kind.is_consent()) {
+        let part = &cancellation_mut(draft, cancellation).parts[index];
+        // Whose consent is asked goes on being asked, and what is home is not lost.
+        let awaits_a_fact = part.open_gate().is_some_and(|gate| !gate.effective_kind().is_consent());
+        if awaits_a_fact && part.receipt.is_none() {
             lose(draft, cancellation, index);
             advance(draft, cancellation);
         }
     }
 }
 
-/// Nothing that a warehouse or a carrier was to do will happen any more. Their gates pass if all of them say so; else support
-/// decides instead of them all.
+/// Nothing that a warehouse or a carrier was to do will happen any more. Their gates pass if all of them say so, and with them
+/// support that is asked in place of one; else support decides instead of them all.
 fn lose(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     let (now, by) = (draft.now, draft.actor().clone());
     decided_as(draft, cancellation, index);
     let part = &mut cancellation_mut(draft, cancellation).parts[index];
-    let awaits_a_fact =
-        |gate: &Gate| !gate.spec.kind.is_consent() && matches!(gate.state, GateState::Queued | GateState::Open);
-    let escalating = part.gates.iter().find(|gate| awaits_a_fact(gate) && gate.spec.on_lost == OnLost::Escalate);
-    let review = escalating.map(|gate| review_instead_of(&gate.spec));
+    let awaits_a_fact = |gate: &&Gate| gate.is_pending() && !gate.effective_kind().is_consent();
+    let awaited: Vec<&Gate> = part.gates.iter().filter(awaits_a_fact).collect();
+    let escalating = awaited.iter().find(|gate| gate.spec.on_lost == OnLost::Escalate);
+    // Of all that will not happen, the parcel's coming home is what would say most.
+    let mut facts = [GateKind::ParcelReceipt, GateKind::LossConfirmation, GateKind::CarrierIntercept].into_iter();
+    let awaits = |fact: &GateKind| awaited.iter().any(|gate| gate.effective_kind() == *fact);
+    let review =
+        escalating.map(|gate| review_instead_of(&gate.spec, facts.find(awaits).unwrap_or(gate.effective_kind())));
+    let is_asked = awaited.iter().any(|gate| gate.instead_of.is_some());
     let state = if review.is_some() { GateState::Closed } else { GateState::Passed };
+    let ends = |gate: &Gate| gate.instead_of.is_none() || state == GateState::Passed;
     let shipment = part.shipment;
     let mut closed = Vec::new();
-    for gate in part.gates.iter_mut().filter(|gate| awaits_a_fact(gate)) {
+    for gate in part.gates.iter_mut().filter(|gate| awaits_a_fact(&&**gate) && ends(gate)) {
         gate.state = state;
         gate.close_time = Some(now);
         gate.remind_at = None;
         gate.answer = Some(GateAnswer::by(by.clone()));
         closed.push(gate.spec.kind);
     }
-    part.gates.extend(review);
+    part.gates.extend(review.filter(|_| !is_asked));
     for gate in closed {
         draft.emit(EventDetail::GateClosed { cancellation, shipment, gate, state });
     }
@@ -167,14 +178,15 @@ fn lose(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
 
 /// Support is asked instead of a party that kept silent or lost the parcel. Support's own silence refuses: it has nobody to
 /// escalate to.
-pub(super) fn review_instead_of(spec: &GateSpec) -> Gate {
-    queued(GateSpec {
+pub(super) fn review_instead_of(spec: &GateSpec, kind: GateKind) -> Gate {
+    let review = queued(GateSpec {
         kind: GateKind::SupportReview,
         respond_within: spec.escalate_within.or(spec.respond_within),
         on_timeout: OnTimeout::Refuse,
         escalate_within: None,
         ..spec.clone()
-    })
+    });
+    Gate { instead_of: Some(kind), ..review }
 }
 
 /// What is told next, is told by the rule that decided this part.
@@ -203,8 +215,8 @@ fn open_gate(draft: &mut Draft<'_>, cancellation: u32, part: usize, gate: usize)
         draft.raise_fence(shipment);
     }
     intercepts::gate_opened(draft, shipment, spec.kind);
-    // There is one parcel: a carrier that brings it back for one wish brings it back for all. What is home already is not
-    // waited for.
+    // There is one parcel: a carrier that brings it back for one wish brings it back for all, and one that is on its way back
+    // need not be asked to turn it round. What is home already is not waited for.
     let is_home = cancellation_mut(draft, cancellation).parts[part].receipt.is_some();
     let has_happened = match spec.kind {
         GateKind::CarrierIntercept => is_home || intercepts::is_confirmed(draft, shipment),
@@ -331,7 +343,7 @@ fn end_part(draft: &mut Draft<'_>, cancellation: u32, index: usize, state: PartS
     }
 }
 
-fn part_ended(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
+pub(super) fn part_ended(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     let of = cancellation_mut(draft, cancellation);
     let part = &of.parts[index];
     let detail = EventDetail::PartEnded {
@@ -399,7 +411,7 @@ pub(super) fn split_part(draft: &mut Draft<'_>, cancellation: u32, index: usize,
 }
 
 /// Reckons anew what a waiting part is expected to give back.
-fn expect_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
+pub(super) fn expect_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     let of = cancellation_mut(draft, cancellation).clone();
     let part = &of.parts[index];
     let Some(shipment) = draft.order.shipment(part.shipment) else { return };
@@ -473,6 +485,16 @@ pub(super) fn waiting_for(
     waiting.retain(|(number, index)| {
         let part = draft.order.cancellation(*number).map(|of| &of.parts[*index]);
         cancellation.is_none_or(|named| named == *number) && part.is_some_and(|part| part.waits_for(kind))
+    });
+    waiting
+}
+
+/// The parts on a shipment that wait for this fact, or for support that is asked in its place, as (cancellation, index).
+pub(super) fn waiting_for_fact(draft: &Draft<'_>, shipment: u32, kind: GateKind) -> Vec<(u32, usize)> {
+    let mut waiting = waiting_on(draft, shipment);
+    waiting.retain(|(number, index)| {
+        let part = draft.order.cancellation(*number).map(|of| &of.parts[*index]);
+        part.and_then(Part::open_gate).is_some_and(|gate| gate.effective_kind() == kind)
     });
     waiting
 }

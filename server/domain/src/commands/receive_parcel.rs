@@ -1,13 +1,26 @@
 //! ReceiveParcel: goods are back at the warehouse. A fact: it is recorded whoever waits for it, and if nobody does.
+//!
+//! A warehouse counts pieces; it does not know which unit of a line each of them is. So a receipt is taken for units that have
+//! left and are not home, in this order, and of each kind the highest unit first:
+//! 1. units that a waiting part expects back,
+//! 2. units that are cancelled, or that another waiting part has claimed,
+//! 3. units whose return was asked and came to nothing, the last one first,
+//! 4. all others.
+//!
+//! Every unit that is home is cancelled and refunded, or waits for somebody's consent, or was refused by the policy, which is on
+//! record, or is under an incident.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::draft::About;
 use super::{Answer, Draft, answer_stop, homecoming, intercepts, parts, resolve_incident, start_preparation};
-use crate::cancellation::{Gate, GateAnswer, GateKind, GateState, PartState, Path, Receipt};
+use crate::actor::Role;
+use crate::cancellation::{Cancellation, Gate, GateAnswer, GateKind, GateState, Part, PartState, Receipt};
 use crate::event::EventDetail;
+use crate::ids::ExternalId;
 use crate::incident::{Incident, IncidentKind, IncidentState};
+use crate::order::FACTS_MAX;
 use crate::policy::GoodsCondition;
 use crate::rejection::{LineQuantity, Rejection};
 use crate::shipment::{InterceptState, Shipment, Stage};
@@ -17,8 +30,11 @@ use crate::units::UnitSet;
 pub struct ReceiveParcel {
     pub shipment: u32,
     pub condition: GoodsCondition,
-    /// What was in it; empty is everything that somebody waits for, or the whole shipment where nobody does.
+    /// What was in it; empty is everything that a waiting part expects back, or all that is out where none does.
     pub quantities: Vec<LineQuantity>,
+    /// The warehouse's id of this receipt: it counts once. Without one, two receipts are two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt_id: Option<ExternalId>,
     /// By the warehouse's clock; none is now.
     pub receive_time: Option<Timestamp>,
     pub note: Option<String>,
@@ -27,10 +43,12 @@ pub struct ReceiveParcel {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &ReceiveParcel) -> Result<Answer, Rejection> {
     let number = command.shipment;
     let shipment = start_preparation::find(draft, number, None)?;
-    let (stage, held) = (shipment.stage, shipment.units.clone());
-    let awaiting = awaiting(draft, number);
-    let received = received(draft, command, &held, &awaiting)?;
-    match stage {
+    let counted = &shipment.whereabouts.receipt_ids;
+    if command.receipt_id.as_ref().is_some_and(|id| counted.contains(id)) {
+        return Ok(Answer::Shipment(number));
+    }
+    let received = received(draft, shipment, command)?;
+    match shipment.stage {
         Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning | Stage::Returned => {}
         stage @ (Stage::Unreleased
         | Stage::Planned
@@ -39,105 +57,157 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ReceiveParcel) -> Result<A
         | Stage::Cancelled
         | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
     }
-    let was_returned = stage == Stage::Returned;
-    let before = draft.clone();
-    let (condition, units) = (command.condition, received.clone());
-    draft.emit(EventDetail::ParcelReceived { shipment: number, condition, units });
-
-    let cancelled = held.intersection(&draft.order.cancelled_units());
-    let contested = contested(draft, number);
-    note_on_cancelled(draft, command, contested.is_some(), &received);
-    // Money goes once everything is home that it goes back for.
-    let settled = contested.filter(|_| cancelled.minus(&received).is_empty());
-    settled.into_iter().for_each(|incident| resolve_incident::settle_by_fact(draft, incident));
-    let unasked = received.minus(&units_of(draft, &awaiting)).minus(&cancelled);
-    pass(draft, command, awaiting, &received);
-    if !unasked.is_empty() {
-        receive_unasked(draft, command, &unasked);
+    // The receipt after which nothing is out is never one too many.
+    let is_last = shipment.whereabouts.out() == received;
+    if command.receipt_id.is_some() && counted.len() >= FACTS_MAX && !is_last {
+        return Err(Rejection::LimitReached { limit: "receipts of a shipment".to_owned(), max: FACTS_MAX });
     }
-    let is_home = |shipment: &Shipment| received == held || draft.order.live_units(shipment).is_empty();
-    if !was_returned && draft.order.shipment(number).is_some_and(is_home) {
-        draft.move_shipment(number, Stage::Returned);
-        intercepts::advance(draft, number, InterceptState::Received);
-        parts::ask_again_on(draft, number);
-    }
-    if draft.order == before.order {
-        *draft = before;
-        // The same parcel again changes nothing. Goods of which nothing is known otherwise, somebody must look at.
-        if !was_returned && !unasked.is_empty() {
-            draft.open_incident_once(IncidentKind::LateFact, About::shipment(number));
-        }
+    // A whole parcel that is home already was told before.
+    if !received.is_empty() {
+        take_in(draft, command, &received);
     }
     Ok(Answer::Shipment(number))
 }
 
-fn receipt(draft: &Draft<'_>, command: &ReceiveParcel) -> Receipt {
-    // No parcel comes from the future.
-    let receive_time = command.receive_time.unwrap_or(draft.now).min(draft.now);
-    Receipt { condition: command.condition, receive_time }
-}
-
-/// What was cancelled while it was outside is home as well.
-fn note_on_cancelled(draft: &mut Draft<'_>, command: &ReceiveParcel, is_contested: bool, received: &UnitSet) {
-    let receipt = receipt(draft, command);
-    for part in draft.order.cancellations.iter_mut().flat_map(|cancellation| &mut cancellation.parts) {
-        let was_outside = is_contested || part.path != Path::Cancel || part.trusts_the_carrier();
-        let is_back = part.shipment == command.shipment && !part.units.intersection(received).is_empty();
-        if part.state == PartState::Cancelled && part.receipt.is_none() && was_outside && is_back {
-            part.receipt = Some(receipt);
-        }
-    }
-}
-
-/// What was in the parcel. Goods that somebody waits for are taken for those.
-fn received(
-    draft: &Draft<'_>,
-    command: &ReceiveParcel,
-    held: &UnitSet,
-    awaiting: &[(u32, usize)],
-) -> Result<UnitSet, Rejection> {
-    let awaited = units_of(draft, awaiting);
+/// What was in it, in the order that the module names.
+fn received(draft: &Draft<'_>, shipment: &Shipment, command: &ReceiveParcel) -> Result<UnitSet, Rejection> {
+    // Of what never left, the stage is what is wrong, not the quantity.
+    let could = if shipment.stage.is_dispatched() { shipment.whereabouts.out() } else { shipment.units.clone() };
+    let expected = expected(draft, shipment.number).intersection(&could);
     if command.quantities.is_empty() {
-        return Ok(if awaited.is_empty() { held.clone() } else { awaited });
+        let line = shipment.units.lines().next().filter(|_| could.is_empty() && command.receipt_id.is_some());
+        // Another parcel than those that are home already, and nothing that could be in it.
+        if let Some(line) = line {
+            return Err(Rejection::QuantityUnavailable { line, requested: 1, available: 0 });
+        }
+        return Ok(if expected.is_empty() { could } else { expected });
     }
-    answer_stop::take(held, &command.quantities)?;
+    answer_stop::take(&could, &command.quantities)?;
+    let taken = draft.order.cancelled_units().union(&draft.order.claimed_units());
+    let mut kinds = vec![expected, taken];
+    kinds.extend(
+        too_late(draft, shipment.number).into_iter().map(|(cancellation, index)| units(draft, cancellation, index)),
+    );
+    kinds.push(could.clone());
     let mut received = UnitSet::default();
     for LineQuantity { line, quantity } in command.quantities.iter().copied() {
-        let first = awaited.take_highest(line, quantity);
-        let then = held.minus(&awaited).take_highest(line, quantity - first.count());
-        received = received.union(&first).union(&then);
+        let mut missing = quantity;
+        for kind in &kinds {
+            let found = kind.intersection(&could).minus(&received).take_highest(line, missing);
+            missing -= found.count();
+            received = received.union(&found);
+        }
     }
     Ok(received)
 }
 
-/// The parts on a shipment that the parcel's return would take on, as (cancellation, index).
-fn awaiting(draft: &Draft<'_>, shipment: u32) -> Vec<(u32, usize)> {
-    let mut waiting = parts::waiting_on(draft, shipment);
-    waiting.retain(|(cancellation, index)| {
-        let part = draft.order.cancellation(*cancellation).map(|of| &of.parts[*index]);
-        part.is_some_and(|part| part.gates.iter().any(is_met))
-    });
-    waiting
+/// The units on a shipment that waiting parts expect back.
+fn expected(draft: &Draft<'_>, shipment: u32) -> UnitSet {
+    let parts = draft.order.cancellations.iter().flat_map(|of| &of.parts);
+    let waiting = parts.filter(|part| part.state == PartState::Waiting && part.shipment == shipment);
+    let expecting = waiting.filter(|part| part.gates.iter().any(is_met));
+    expecting.flat_map(|part| part.units.ranges().iter().copied()).collect()
 }
 
-/// A gate that a parcel at the warehouse settles, whether it was its turn or not. What is home will not arrive: as much as a loss
-/// would have confirmed.
+/// A gate that a parcel at the warehouse settles, whether it was its turn or not, and support that is asked in its place. What is
+/// home will not arrive: as much as a loss would have confirmed.
 fn is_met(gate: &Gate) -> bool {
-    matches!(gate.spec.kind, GateKind::CarrierIntercept | GateKind::ParcelReceipt | GateKind::LossConfirmation)
-        && matches!(gate.state, GateState::Open | GateState::Queued)
+    matches!(gate.effective_kind(), GateKind::CarrierIntercept | GateKind::ParcelReceipt | GateKind::LossConfirmation)
+        && gate.is_pending()
 }
 
-fn units_of(draft: &Draft<'_>, parts: &[(u32, usize)]) -> UnitSet {
-    let part = |(number, index): &(u32, usize)| Some(&draft.order.cancellation(*number)?.parts[*index]);
-    parts.iter().filter_map(part).flat_map(|part| part.units.ranges().iter().copied()).collect()
+/// The parts on a shipment whose goods were to come back and did not in time, as (cancellation, index). The last terms that were
+/// promised are those that stand, so they come first.
+fn too_late(draft: &Draft<'_>, shipment: u32) -> Vec<(u32, usize)> {
+    let mut asked = parts::asked_before(draft, shipment, None, GateKind::ParcelReceipt);
+    asked.retain(|(cancellation, index)| part(draft, *cancellation, *index).state == PartState::Refused);
+    asked.reverse();
+    asked
 }
 
-/// Takes these parts on for the units that are back. The others of a part go on waiting.
-fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, awaiting: Vec<(u32, usize)>, received: &UnitSet) {
-    let (now, receipt) = (draft.now, receipt(draft, command));
+fn part<'d>(draft: &'d Draft<'_>, cancellation: u32, index: usize) -> &'d Part {
+    let of = draft.order.cancellation(cancellation);
+    &of.unwrap_or_else(|| panic!("cancellation {cancellation} was looked up before")).parts[index]
+}
+
+fn units(draft: &Draft<'_>, cancellation: u32, index: usize) -> UnitSet {
+    part(draft, cancellation, index).units.clone()
+}
+
+/// These units are home. What each of them was waited for, or was not, is decided here.
+fn take_in(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet) {
+    let number = command.shipment;
+    let receipt = receipt(draft, command);
+    let now = draft.now;
+    let shipment = draft.shipment_mut(number);
+    shipment.whereabouts.home = shipment.whereabouts.home.union(received);
+    shipment.whereabouts.receipt_ids.extend(command.receipt_id.clone());
+    shipment.update_time = now;
+    draft.emit(EventDetail::ParcelReceived {
+        shipment: number,
+        condition: command.condition,
+        units: received.clone(),
+        receipt_id: command.receipt_id.clone(),
+        receive_time: receipt.receive_time,
+    });
+    let unasked = received.minus(&draft.order.cancelled_units()).minus(&draft.order.claimed_units());
+    note_on_cancelled(draft, number, received, receipt);
+    settle_contested(draft, number);
+    pass(draft, command, received, receipt);
+    let unannounced = receive_too_late(draft, number, unasked, receipt);
+    homecoming::open(draft, number, unannounced, Some(receipt));
+    if is_all_home(draft, number) {
+        // The parcel may have been scanned in before.
+        let is_news = draft.order.shipment(number).is_some_and(|shipment| shipment.stage != Stage::Returned);
+        draft.move_shipment(number, Stage::Returned);
+        intercepts::advance(draft, number, InterceptState::Received);
+        if is_news {
+            parts::ask_again_on(draft, number);
+        }
+    }
+}
+
+/// No parcel comes from the future, and none comes home before it left.
+fn receipt(draft: &Draft<'_>, command: &ReceiveParcel) -> Receipt {
+    let told = command.receive_time.unwrap_or(draft.now);
+    let left = draft.order.shipment(command.shipment).and_then(|shipment| shipment.dispatch_time);
+    let receive_time = left.map_or(told, |left| told.max(left)).min(draft.now);
+    Receipt { condition: command.condition, receive_time }
+}
+
+/// What was cancelled while it was outside is home as well.
+fn note_on_cancelled(draft: &mut Draft<'_>, number: u32, received: &UnitSet, receipt: Receipt) {
+    for part in draft.order.cancellations.iter_mut().flat_map(|cancellation| &mut cancellation.parts) {
+        let is_back = part.shipment == number && !part.units.intersection(received).is_empty();
+        if part.state == PartState::Cancelled && is_back {
+            part.receipt = part.receipt.or(Some(receipt));
+        }
+    }
+}
+
+/// Money goes once everything is home that it goes back for.
+fn settle_contested(draft: &mut Draft<'_>, number: u32) {
+    let is_contested = |incident: &&Incident| is_contested(incident, number);
+    let contested = draft.order.incidents.iter().find(is_contested).map(|incident| incident.number);
+    let out = draft.order.shipment(number).map(|shipment| shipment.whereabouts.out()).unwrap_or_default();
+    if out.intersection(&draft.order.cancelled_units()).is_empty() {
+        contested.into_iter().for_each(|incident| resolve_incident::settle_by_fact(draft, incident));
+    }
+}
+
+fn is_contested(incident: &Incident, shipment: u32) -> bool {
+    incident.kind == IncidentKind::CancelledYetShipped
+        && incident.state == IncidentState::Open
+        && incident.shipment == Some(shipment)
+}
+
+/// Takes the waiting parts on for the units that are back; the others of a part go on waiting. Whose consent is asked goes on
+/// being asked, and knows from now on that the goods are home.
+fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet, receipt: Receipt) {
+    let now = draft.now;
     let given = GateAnswer { note: command.note.clone(), ..GateAnswer::by(draft.caller.clone()) };
-    for (cancellation, index) in awaiting {
-        let back = received.intersection(&units_of(draft, &[(cancellation, index)]));
+    for (cancellation, index) in parts::waiting_on(draft, command.shipment) {
+        let back = units(draft, cancellation, index).intersection(received);
         if back.is_empty() {
             continue;
         }
@@ -151,48 +221,56 @@ fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, awaiting: Vec<(u32, usiz
             gate.close_time = Some(now);
             gate.answer = Some(given.clone());
         }
-        if is_open {
-            parts::close_gate(draft, cancellation, index, GateState::Passed, given.clone());
+        match is_open {
+            true => parts::close_gate(draft, cancellation, index, GateState::Passed, given.clone()),
+            // What comes back may be worth less than what was promised to come back.
+            false => parts::expect_again(draft, cancellation, index),
         }
         parts::advance(draft, cancellation);
     }
 }
 
-/// Nobody waits for these goods: somebody did until it was too late, or they come home by themselves.
-fn receive_unasked(draft: &mut Draft<'_>, command: &ReceiveParcel, units: &UnitSet) {
-    let number = command.shipment;
-    let receipt = receipt(draft, command);
-    let asked = parts::asked_before(draft, number, None, GateKind::ParcelReceipt);
-    // The last terms that were promised are those that stand.
-    let too_late = asked.into_iter().rev().find(|(cancellation, index)| {
-        let part = draft.order.cancellation(*cancellation).map(|of| &of.parts[*index]);
-        part.is_some_and(|part| part.state == PartState::Refused && !part.units.intersection(units).is_empty())
-    });
-    match too_late {
-        Some((cancellation, index)) => {
-            let part = &parts::cancellation_mut(draft, cancellation).parts[index];
-            if part.receipt.is_none() {
-                let back = part.units.intersection(units);
-                parts::split_part(draft, cancellation, index, &back);
-                parts::cancellation_mut(draft, cancellation).parts[index].receipt = Some(receipt);
-            }
-            draft.open_incident_once(IncidentKind::LateFact, About::gate(cancellation, number));
+/// Goods that were to come home and come after their time was up: support decides. Gives the units that nobody announced.
+fn receive_too_late(draft: &mut Draft<'_>, number: u32, mut received: UnitSet, receipt: Receipt) -> UnitSet {
+    for (cancellation, index) in too_late(draft, number) {
+        let late = units(draft, cancellation, index).intersection(&received);
+        if late.is_empty() {
+            continue;
         }
-        None => {
-            let units = units.minus(&draft.order.claimed_units());
-            homecoming::open(draft, number, units.clone(), Some(receipt));
-            let awaiting = awaiting(draft, number);
-            pass(draft, command, awaiting, &units);
-        }
+        received = received.minus(&late);
+        note_on_refused(draft, cancellation, index, &late, receipt);
+        draft.open_incident_anew(IncidentKind::LateFact, About::gate(cancellation, number));
     }
+    received
 }
 
-/// The incident that money waits for until the goods are back.
-fn contested(draft: &Draft<'_>, shipment: u32) -> Option<u32> {
-    let is_contested = |incident: &&Incident| {
-        incident.kind == IncidentKind::CancelledYetShipped
-            && incident.state == IncidentState::Open
-            && incident.shipment == Some(shipment)
+/// Notes on a part that was refused that these of its units are home.
+pub(super) fn note_on_refused(
+    draft: &mut Draft<'_>,
+    cancellation: u32,
+    index: usize,
+    back: &UnitSet,
+    receipt: Receipt,
+) {
+    parts::split_part(draft, cancellation, index, back);
+    let part = &mut parts::cancellation_mut(draft, cancellation).parts[index];
+    part.receipt = part.receipt.or(Some(receipt));
+}
+
+/// Nothing is out any more that is still sold, or that was cancelled because it comes back or must come back. What the policy gave
+/// away outside, the buyer may keep.
+fn is_all_home(draft: &Draft<'_>, number: u32) -> bool {
+    let Some(shipment) = draft.order.shipment(number) else { return false };
+    let must_come_back = draft.order.incidents.iter().any(|incident| is_contested(incident, number));
+    let comes_back = |of: &Cancellation, part: &Part| {
+        must_come_back || of.requester.role == Role::Carrier || part.relies_on_the_carrier()
     };
-    draft.order.incidents.iter().find(is_contested).map(|incident| incident.number)
+    let mut awaited = draft.order.live_units(shipment);
+    for of in &draft.order.cancellations {
+        let cancelled = of.parts.iter().filter(|part| part.state == PartState::Cancelled && part.shipment == number);
+        for part in cancelled.filter(|part| comes_back(of, part)) {
+            awaited = awaited.union(&part.units);
+        }
+    }
+    shipment.whereabouts.out().intersection(&awaited).is_empty()
 }

@@ -18,16 +18,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::draft::About;
-use super::{Answer, Draft, homecoming, intercepts, parts, start_preparation};
+use super::{Answer, Draft, departure, homecoming, intercepts, parts, start_preparation};
 use crate::actor::Role;
-use crate::cancellation::{Cancellation, Part, PartState};
+use crate::cancellation::{Cancellation, GateAnswer, Part, PartState};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
-use crate::order::FACTS_MAX;
+use crate::order::{FACTS_MAX, FACTS_ROOM};
 use crate::refund::RefundState;
 use crate::rejection::Rejection;
-use crate::shipment::{InterceptState, Stage, TrackingFact};
+use crate::shipment::{InterceptState, Shipment, Stage, TrackingFact};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordTracking {
@@ -54,32 +54,39 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     if shipment.carrier_event_ids.contains(&command.carrier_event_id) {
         return Ok(Answer::Shipment(number));
     }
-    if shipment.carrier_event_ids.len() >= FACTS_MAX {
-        return Err(Rejection::LimitReached { limit: "facts of a shipment".to_owned(), max: FACTS_MAX });
-    }
     // No scan is of the future: a carrier's clock that is ahead must not hide the scans that follow.
     let occurred_time = command.occurred_time.unwrap_or(draft.now).min(draft.now);
     let is_older = shipment.last_tracking_time.is_some_and(|latest| occurred_time < latest);
     let effect = if is_older { Effect::RecordOnly } else { effect(shipment.stage, command.fact) };
+    let max = match effect {
+        Effect::RecordOnly => FACTS_MAX,
+        Effect::Move(_) | Effect::Contradiction(_) => FACTS_MAX + FACTS_ROOM,
+    };
+    if shipment.carrier_event_ids.len() >= max {
+        return Err(Rejection::LimitReached { limit: "facts of a shipment".to_owned(), max });
+    }
 
     let shipment = draft.shipment_mut(number);
     shipment.carrier_event_ids.push(command.carrier_event_id.clone());
     shipment.last_tracking_time = shipment.last_tracking_time.max(Some(occurred_time));
     draft.emit(EventDetail::TrackingRecorded { shipment: number, fact: command.fact, occurred_time });
     match effect {
+        Effect::RecordOnly if command.fact == TrackingFact::Delivered && is_older => {
+            departure::note_delivery(draft, number, occurred_time);
+        }
         Effect::RecordOnly => {}
         Effect::Move(to) => {
             let was_given_up = is_given_up(draft, number);
             let was_inside = draft.order.shipment(number).is_some_and(|shipment| shipment.stage.is_before_dispatch());
             draft.end_hold(number);
-            draft.move_shipment(number, to);
+            go(draft, number, to, occurred_time);
             follow(draft, number, to, was_inside);
             if to == Stage::Delivered && was_given_up {
                 contest(draft, number);
             }
         }
         Effect::Contradiction(to) => {
-            draft.move_shipment(number, to);
+            departure::depart(draft, number, to, occurred_time);
             contest(draft, number);
             let carrier = draft.order.shipment(number).and_then(|shipment| draft.store.carriers.get(&shipment.carrier));
             if to == Stage::InTransit && carrier.is_some_and(|carrier| carrier.in_transit_cancel) {
@@ -125,16 +132,36 @@ fn effect(stage: Stage, fact: TrackingFact) -> Effect {
     }
 }
 
+fn go(draft: &mut Draft<'_>, number: u32, to: Stage, occurred_time: Timestamp) {
+    match to {
+        Stage::InTransit | Stage::Delivered => departure::depart(draft, number, to, occurred_time),
+        Stage::Unreleased
+        | Stage::Planned
+        | Stage::Preparing
+        | Stage::Ready
+        | Stage::Cancelled
+        | Stage::Lost
+        | Stage::Returning
+        | Stage::Returned
+        | Stage::Split => draft.move_shipment(number, to),
+    }
+}
+
 /// What waits for the shipment, where it stands now.
 fn follow(draft: &mut Draft<'_>, number: u32, to: Stage, was_inside: bool) {
     match to {
         Stage::Lost => parts::lose_on(draft, number),
         Stage::Returning | Stage::Returned => {
+            // It was to be turned round, and was.
+            let by_scan = GateAnswer::by(draft.caller.clone());
+            intercepts::answered(draft, number, &by_scan);
             intercepts::advance(draft, number, InterceptState::Returning);
             parts::ask_again_on(draft, number);
             // Who waits for some of it waits for the parcel; what else is in it, its receipt will show.
             if !draft.order.has_waiting_part_on(number) {
-                let units = draft.order.shipment(number).map(|shipment| draft.order.live_units(shipment));
+                let comes =
+                    |shipment: &Shipment| draft.order.live_units(shipment).intersection(&shipment.whereabouts.out());
+                let units = draft.order.shipment(number).map(comes);
                 homecoming::open(draft, number, units.unwrap_or_default(), None);
             }
         }
@@ -158,11 +185,13 @@ fn follow(draft: &mut Draft<'_>, number: u32, to: Stage, was_inside: bool) {
 /// up on them.
 fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
     let Some(shipment) = draft.order.shipment(number) else { return false };
-    let is_taken_as_lost = shipment.stage == Stage::Lost && draft.order.live_units(shipment).is_empty();
+    let out = shipment.whereabouts.out();
+    let live = draft.order.live_units(shipment);
+    let is_taken_as_lost = shipment.stage == Stage::Lost && live.is_empty() && !out.is_empty();
     let given_up = |of: &Cancellation| {
-        let is_cancelled = |part: &&Part| part.state == PartState::Cancelled && part.receipt.is_none();
-        let mut here = of.parts.iter().filter(|part| part.shipment == number).filter(is_cancelled);
-        here.any(|part| of.requester.role == Role::Carrier || part.trusts_the_carrier())
+        let is_gone = |part: &&Part| part.state == PartState::Cancelled && !part.units.intersection(&out).is_empty();
+        let mut here = of.parts.iter().filter(|part| part.shipment == number).filter(is_gone);
+        here.any(|part| of.requester.role == Role::Carrier || part.relies_on_the_carrier())
     };
     is_taken_as_lost || draft.order.cancellations.iter().any(given_up)
 }

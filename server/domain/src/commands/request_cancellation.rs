@@ -181,7 +181,7 @@ fn check_proof(reason: Option<&Reason>, request: &RequestCancellation) -> Result
 }
 
 fn check_room(order: &Order) -> Result<(), Rejection> {
-    match order.cancellations.len() >= CANCELLATIONS_MAX {
+    match order.asked_cancellations() >= CANCELLATIONS_MAX {
         true => Err(Rejection::LimitReached { limit: "cancellations".to_owned(), max: CANCELLATIONS_MAX }),
         false => Ok(()),
     }

@@ -10,7 +10,7 @@ use crate::event::EventDetail;
 use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use crate::ledger;
 use crate::money::Amounts;
-use crate::order::{CANCELLATIONS_MAX, Order};
+use crate::order::Order;
 use crate::payment::PaymentFact;
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
@@ -35,10 +35,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ResolveIncident) -> Result
     if !allowed.contains(&command.resolution) {
         return Err(Rejection::ResolutionNotAllowed { allowed });
     }
-    let late_part = late_parcel(&draft.order, &incident).map(|(of, part)| (of.clone(), part.clone()));
-    if late_part.is_some() && draft.order.cancellations.len() >= CANCELLATIONS_MAX {
-        return Err(Rejection::LimitReached { limit: "cancellations".to_owned(), max: CANCELLATIONS_MAX });
-    }
+    let late_parts = late_parcel(&draft.order, &incident);
     close(draft, number, Some(command));
     match command.resolution {
         Resolution::RefundAnyway => {
@@ -46,9 +43,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ResolveIncident) -> Result
             if incident.kind == IncidentKind::CaptureMismatch {
                 confirm_captures(draft, incident.payment);
             }
-            if let Some((of, part)) = late_part {
-                pay_for_late_parcel(draft, of, part);
-            }
+            pay_for_late_parcel(draft, incident.cancellation, late_parts);
         }
         Resolution::DropRefund => {
             for refund in held_back(&draft.order, &incident) {
@@ -103,7 +98,7 @@ pub fn allowed(order: &Order, incident: &Incident) -> Vec<Resolution> {
     let refund = incident.refund.and_then(|number| order.refund(number));
     match incident.kind {
         IncidentKind::CancelledYetShipped => vec![Resolution::RefundAnyway, Resolution::DropRefund],
-        IncidentKind::LateFact if late_parcel(order, incident).is_some() => {
+        IncidentKind::LateFact if !late_parcel(order, incident).is_empty() => {
             vec![Resolution::RefundAnyway, Resolution::Accept]
         }
         IncidentKind::LateFact => vec![Resolution::Accept],
@@ -244,25 +239,31 @@ fn retry(draft: &mut Draft<'_>, refund: Option<u32>) {
     });
 }
 
-/// The part whose goods came back after its time was up, while its units are still sold.
-fn late_parcel<'o>(order: &'o Order, incident: &Incident) -> Option<(&'o Cancellation, &'o Part)> {
-    if incident.kind != IncidentKind::LateFact {
-        return None;
+/// The parts whose goods are home and were refused, because they came after their time was up or somebody kept silent; of their
+/// units those that are still sold.
+fn late_parcel(order: &Order, incident: &Incident) -> Vec<Part> {
+    let of = incident.cancellation.and_then(|number| order.cancellation(number));
+    let Some(of) = of.filter(|_| incident.kind == IncidentKind::LateFact) else { return Vec::new() };
+    let mut taken = order.cancelled_units().union(&order.claimed_units());
+    let mut late = Vec::new();
+    for part in of.parts.iter().filter(|part| Some(part.shipment) == incident.shipment) {
+        let units = part.units.minus(&taken);
+        if part.state == PartState::Refused && part.receipt.is_some() && !units.is_empty() {
+            taken = taken.union(&units);
+            late.push(Part { units, ..part.clone() });
+        }
     }
-    let of = order.cancellation(incident.cancellation?)?;
-    let taken = order.cancelled_units().union(&order.claimed_units());
-    let came_back = |part: &&Part| {
-        Some(part.shipment) == incident.shipment
-            && part.state == PartState::Refused
-            && part.receipt.is_some()
-            && part.units.intersection(&taken).is_empty()
-    };
-    of.parts.iter().find(came_back).map(|part| (of, part))
+    late
 }
 
-/// What ended stays ended: support cancels anew what came back, on the terms that were promised.
-fn pay_for_late_parcel(draft: &mut Draft<'_>, of: Cancellation, part: Part) {
-    let part = Part {
+/// What ended stays ended: support cancels anew what came back, on the terms that were promised. No limit of callers keeps that
+/// money.
+fn pay_for_late_parcel(draft: &mut Draft<'_>, cancellation: Option<u32>, late: Vec<Part>) {
+    let Some(of) = cancellation.and_then(|number| draft.order.cancellation(number)).cloned() else { return };
+    if late.is_empty() {
+        return;
+    }
+    let again = |part: Part| Part {
         state: PartState::Waiting,
         refused_reason: None,
         next_actions: Vec::new(),
@@ -270,9 +271,10 @@ fn pay_for_late_parcel(draft: &mut Draft<'_>, of: Cancellation, part: Part) {
         gates: Vec::new(),
         ..part
     };
-    draft.decided_by(of.policy_version, part.rule.clone());
+    let parts: Vec<Part> = late.into_iter().map(again).collect();
+    draft.decided_by(of.policy_version, parts[0].rule.clone());
     let support = Actor::new(Role::Support, draft.caller.id.clone());
     let submitted_by = draft.caller.clone();
-    let number = opening::open(draft, Cancellation { requester: support, submitted_by, parts: vec![part], ..of });
+    let number = opening::open(draft, Cancellation { requester: support, submitted_by, parts, ..of });
     parts::advance(draft, number);
 }

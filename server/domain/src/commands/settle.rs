@@ -100,6 +100,13 @@ fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
             OnTimeout::Refuse => {
                 parts::close_gate(draft, cancellation, index, GateState::Refused, silence);
                 parts::refuse_part(draft, cancellation, index, "GATE_TIMED_OUT");
+                // The goods are home, or the carrier says so, and silence keeps their money: that is for somebody to decide.
+                let part = &parts::cancellation_mut(draft, cancellation).parts[index];
+                let (is_received, shipment) = (part.receipt.is_some(), part.shipment);
+                let is_returned = draft.order.shipment(shipment).is_some_and(|of| of.stage == Stage::Returned);
+                if is_received || is_returned {
+                    draft.open_incident_anew(IncidentKind::LateFact, About::gate(cancellation, shipment));
+                }
             }
             OnTimeout::Escalate => escalate(draft, cancellation, index, silence),
         }
@@ -111,7 +118,7 @@ fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
 fn escalate(draft: &mut Draft<'_>, cancellation: u32, index: usize, silence: GateAnswer) {
     let gates = &parts::cancellation_mut(draft, cancellation).parts[index].gates;
     let Some(silent) = gates.iter().position(|gate| gate.state == GateState::Open) else { return };
-    let review = parts::review_instead_of(&gates[silent].spec);
+    let review = parts::review_instead_of(&gates[silent].spec, gates[silent].spec.kind);
     parts::close_gate(draft, cancellation, index, GateState::Closed, silence);
     parts::cancellation_mut(draft, cancellation).parts[index].gates.insert(silent + 1, review);
 }

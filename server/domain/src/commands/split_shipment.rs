@@ -59,6 +59,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
             shipping_tax: shipping_tax[index],
             tracking_number: None,
             update_time: draft.now,
+            // What carriers said was said of the parcel that is no more.
+            last_tracking_time: None,
+            carrier_event_ids: Vec::new(),
+            intercept: None,
             split_from: Some(number),
             ..shipment.clone()
         };
@@ -69,14 +73,22 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
             draft.prepare_anew(into[index]);
         }
     }
+    draft.emit(EventDetail::ShipmentSplit { shipment: number, into: into.clone() });
+    // Whoever rebuilds the shipments from their events learns where the new ones stand, and that the hold has passed to them.
+    for parcel in into.iter().copied() {
+        draft.emit(EventDetail::ShipmentStageChanged { shipment: parcel, from: shipment.stage, to: stage, fence: 1 });
+        if let Some(until) = shipment.hold_ends() {
+            draft.emit(EventDetail::ShipmentHeld { shipment: parcel, until });
+        }
+    }
     // What is cancelled already stays behind.
     let cancelled = draft.order.cancelled_units();
     let left = draft.shipment_mut(number);
     left.units = left.units.intersection(&cancelled);
     (left.shipping, left.shipping_tax) = (0, 0);
-    (left.hold, left.prepare_by) = (None, None);
+    left.prepare_by = None;
     draft.raise_fence(number);
-    draft.emit(EventDetail::ShipmentSplit { shipment: number, into: into.clone() });
+    draft.end_hold(number);
     draft.move_shipment(number, Stage::Split);
     for shipment in into.into_iter().chain([number]) {
         customs::flag_again(draft, shipment);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, parts};
+use super::{Answer, Draft, homecoming, parts};
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, CancellationState, GateKind, GateState, Part, PartState};
 use crate::rejection::Rejection;
@@ -33,10 +33,17 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &WithdrawCancellation) -> R
         let gate = acted_on.first().and_then(|(_, part)| acted_at(part));
         return Err(Rejection::TooLateToWithdraw { gate });
     }
-    for index in free {
-        parts::withdraw_part(draft, number, index);
+    for index in &free {
+        parts::withdraw_part(draft, number, *index);
     }
     parts::close_if_over(draft, number);
+    // Whoever keeps what came home meanwhile no longer has it: nobody asks for it now, so it came home by itself.
+    for index in free {
+        let part = parts::cancellation_mut(draft, number).parts[index].clone();
+        if part.receipt.is_some() {
+            homecoming::open(draft, part.shipment, part.units, part.receipt);
+        }
+    }
     Ok(Answer::Cancellation(number))
 }
 

@@ -6,6 +6,7 @@ use belay_domain::commands::{
     Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, HoldShipment, InterceptAnswer, ReceiveParcel,
     RejectCancellation, ReleaseHold, ResolveIncident, SplitShipment, StopAnswer, WithdrawCancellation,
 };
+use belay_domain::ids::ExternalId;
 use belay_domain::incident::Resolution;
 use belay_domain::policy::{GoodsCondition, Policy};
 use belay_domain::rejection::{LineQuantity, Rejection};
@@ -80,8 +81,19 @@ impl Case {
     }
 
     pub(crate) fn receive_some(&mut self, shipment: u32, condition: GoodsCondition, lines: &[(u32, u32)]) -> Done {
-        let quantities = quantities(lines);
-        let command = ReceiveParcel { shipment, condition, quantities, receive_time: None, note: None };
+        self.receive_box(shipment, condition, lines, "")
+    }
+
+    /// Under the warehouse's id of the receipt; empty is none.
+    pub(crate) fn receive_box(
+        &mut self,
+        shipment: u32,
+        condition: GoodsCondition,
+        lines: &[(u32, u32)],
+        id: &str,
+    ) -> Done {
+        let (quantities, receipt_id) = (quantities(lines), ExternalId::parse(id).ok());
+        let command = ReceiveParcel { shipment, condition, quantities, receipt_id, receive_time: None, note: None };
         self.run(Role::Warehouse, None, Command::ReceiveParcel(command))
     }
 

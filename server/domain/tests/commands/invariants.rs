@@ -19,6 +19,7 @@ pub(crate) fn check(order: &Order, now: Timestamp) {
     check_unit_money(order);
     check_units(order);
     check_shipments(order);
+    check_goods(order);
     check_cancellations(order);
     check_deadlines(order, now);
 }
@@ -225,6 +226,52 @@ fn check_shipments(order: &Order) {
     }
 }
 
+/// Every unit that left is out, home or lost; every unit that is home is refunded, waits for somebody's consent, was refused, which
+/// is on record with the receipt, or is under an incident.
+fn check_goods(order: &Order) {
+    for shipment in &order.shipments {
+        let (left, home) = (&shipment.whereabouts.left, &shipment.whereabouts.home);
+        assert!(left.minus(&shipment.units).is_empty() && home.minus(left).is_empty(), "{shipment:?}");
+        assert_eq!(left.is_empty(), !shipment.stage.is_dispatched(), "{shipment:?} has left or has not");
+        assert_eq!(shipment.stage.is_dispatched(), shipment.dispatch_time.is_some(), "{shipment:?}");
+        assert!(shipment.deliver_time.is_none_or(|delivered| Some(delivered) >= shipment.dispatch_time));
+        let mut unaccounted = home.clone();
+        for part in all_parts(order).filter(|part| part.shipment == shipment.number) {
+            match (part.state, part.receipt) {
+                (PartState::Cancelled, _) | (PartState::Waiting | PartState::Refused, Some(_)) => {
+                    unaccounted = unaccounted.minus(&part.units)
+                }
+                (PartState::Waiting | PartState::Refused, None) | (PartState::Withdrawn, _) => {}
+            }
+            let is_home = part.receipt.is_some() && part.state == PartState::Waiting;
+            assert!(!is_home || part.units.minus(home).is_empty(), "{part:?} is home");
+            let waits_in_vain = part.open_gate().is_some_and(|gate| {
+                matches!(
+                    gate.effective_kind(),
+                    GateKind::ParcelReceipt | GateKind::CarrierIntercept | GateKind::LossConfirmation
+                )
+            });
+            assert!(!(is_home && waits_in_vain), "{part:?} waits for what has happened");
+        }
+        let is_under_incident = order.incidents.iter().any(|incident| {
+            incident.kind == IncidentKind::LateFact
+                && incident.shipment == Some(shipment.number)
+                && incident.cancellation.is_none()
+        });
+        assert!(unaccounted.is_empty() || is_under_incident, "{unaccounted:?} of {shipment:?} are home and forgotten");
+    }
+    for of in &order.cancellations {
+        let silenced = of.parts.iter().filter(|part| part.state == PartState::Refused && part.receipt.is_some());
+        for part in silenced.filter(|part| part.refused_reason.as_deref() == Some("GATE_TIMED_OUT")) {
+            let is_told = order.incidents.iter().any(|incident| {
+                (incident.kind, incident.cancellation) == (IncidentKind::LateFact, Some(of.number))
+                    && incident.shipment == Some(part.shipment)
+            });
+            assert!(is_told, "{part:?} is home, and silence keeps its money");
+        }
+    }
+}
+
 /// S1. A shipment of which nothing is left is outside without an incident only where it had left before its last unit was
 /// cancelled; then the policy knew, or the carrier's word stood for it.
 fn check_dispatched_or_cancelled(order: &Order, shipment: &Shipment) {
@@ -364,6 +411,9 @@ fn check_shipment_step(before: &Order, after: &Order, was: &Shipment, is: &Shipm
     let is_held_otherwise = was.hold.is_some() != is.hold.is_some();
     assert!(!is_held_otherwise || is.fence > was.fence, "a hold on shipment {} moves its fence", was.number);
 
+    let (then, now) = (&was.whereabouts, &is.whereabouts);
+    assert!(then.left.is_empty() || then.left == now.left, "what has left, has left");
+    assert!(then.home.minus(&now.home).is_empty(), "what is home stays home");
     let is_final = matches!(was.stage, Stage::Returned | Stage::Split);
     assert!(!is_final || is.stage == was.stage, "{} became {}", was.stage, is.stage);
     let is_out = is.stage.is_dispatched();
@@ -381,7 +431,9 @@ fn check_shipment_step(before: &Order, after: &Order, was: &Shipment, is: &Shipm
     let is_contested = has_left_contested(after, is.number);
     let leaves = !was.stage.is_dispatched() && is_out;
     assert!(!leaves || is_contested || !before.live_units(was).is_empty(), "shipment {} leaves empty", is.number);
-    let given_up = |part: &Part| part.shipment == was.number && part.trusts_the_carrier();
+    // What was cancelled inside stayed there when the others left.
+    let has_left = |part: &Part| !part.units.intersection(&is.whereabouts.left).is_empty();
+    let given_up = |part: &Part| part.shipment == was.number && part.trusts_the_carrier() && has_left(part);
     let arrives = was.stage != Stage::Delivered && is.stage == Stage::Delivered;
     assert!(!arrives || is_contested || !all_parts(before).any(given_up), "shipment {} arrives", is.number);
     let closes_unpaid = before.state != OrderState::ClosedUnpaid && after.state == OrderState::ClosedUnpaid;

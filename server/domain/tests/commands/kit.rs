@@ -152,7 +152,8 @@ impl Cart {
     pub(crate) fn place_in(&self, store: StoreFacts) -> Case {
         let caller = Actor::new(Role::Storefront, "shop");
         let decision = self.decide(&store, &caller).unwrap_or_else(|refused| panic!("refused: {refused:?}"));
-        Case { order: decision.order.clone(), store, now: PLACED, caller, last: decision, counter: 0 }
+        let history = decision.events.clone();
+        Case { order: decision.order.clone(), store, now: PLACED, caller, last: decision, history, counter: 0 }
     }
 
     pub(crate) fn decide(&self, store: &StoreFacts, caller: &Actor) -> Result<Decision, Rejection> {
@@ -262,6 +263,8 @@ pub(crate) struct Case {
     pub(crate) store: StoreFacts,
     pub(crate) now: Timestamp,
     pub(crate) last: Decision,
+    /// All events, from the first.
+    pub(crate) history: Vec<Event>,
     caller: Actor,
     counter: u32,
 }
@@ -283,6 +286,7 @@ impl Case {
         assert_eq!(after.state, after.derive_state());
         assert!(after.next_due().is_none_or(|due| due > self.now), "{command:?}: due at {:?}", after.next_due());
         self.order = after.clone();
+        self.history.extend(decision.events.iter().cloned());
         self.last = decision;
         self.last.result.clone()
     }

@@ -22,6 +22,7 @@ impl Attempt {
             shipment: self.shipment,
             condition: GoodsCondition::Unopened,
             quantities: quantities(self.lines),
+            receipt_id: None,
             receive_time: None,
             note: None,
         };

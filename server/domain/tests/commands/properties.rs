@@ -19,6 +19,7 @@ use belay_domain::units::UnitSet;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::history;
 use crate::invariants;
 use crate::kit::{Cart, Case, PLACED, Wish};
 use crate::random::{self, Random, Step};
@@ -83,6 +84,7 @@ fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
         let before = case.order.clone();
         let (name, answer) = take(&mut case, step, random);
         invariants::check(&case.order, case.now);
+        history::check(&case.history, &case.order);
         // What was due and what was asked are two steps, though they are one command.
         let was_due = commands::settled(&before, &case.context());
         invariants::check_step(&before, &was_due);
@@ -286,7 +288,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("WithdrawCancellation", &["OK", "NOT_THE_REQUESTER", "TOO_LATE_TO_WITHDRAW"]),
     ("AnswerStop", &["OK", "GATE_NOT_OPEN", "QUANTITY_UNAVAILABLE"]),
     ("AnswerIntercept", &["OK"]),
-    ("ReceiveParcel", &["OK", "STAGE_MISMATCH"]),
+    ("ReceiveParcel", &["OK", "STAGE_MISMATCH", "QUANTITY_UNAVAILABLE"]),
     ("HoldShipment", &["OK", "INVALID_FIELD", "STAGE_MISMATCH"]),
     ("ReleaseHold", &["OK"]),
     ("SplitShipment", &["OK", "INVALID_FIELD", "SHIPMENT_BARRED", "SPLIT_NOT_ALLOWED"]),

@@ -482,7 +482,7 @@ fn fulfil(random: &mut Random, order: &Order, now: Timestamp) -> (Role, Command)
                 shipment: number,
                 carrier_event_id: event_id(random),
                 fact: random.pick(TrackingFact::ALL),
-                occurred_time: random.pick(&[None, None, Some(now), Some(order.create_time)]),
+                occurred_time: occurred(random, order, now),
             };
             (Role::Carrier, Command::RecordTracking(command))
         }
@@ -498,6 +498,20 @@ fn fulfil(random: &mut Random, order: &Order, now: Timestamp) -> (Role, Command)
         }
         _ => (Role::Warehouse, receive(random, order, number)),
     }
+}
+
+/// Mostly in the order in which it is told; now and then before what is known, before the order, or in the future.
+fn occurred(random: &mut Random, order: &Order, now: Timestamp) -> Option<Timestamp> {
+    let placed = order.create_time;
+    random.pick(&[
+        None,
+        None,
+        Some(now),
+        Some(placed),
+        Some(now - hours(30)),
+        Some(placed - hours(1)),
+        Some(now + hours(1)),
+    ])
 }
 
 /// Mostly every unit in one of two parcels.
@@ -516,13 +530,21 @@ fn parcels(random: &mut Random, live: &UnitSet) -> Vec<Vec<LineQuantity>> {
 }
 
 fn receive(random: &mut Random, order: &Order, shipment: u32) -> Command {
-    let units = order.shipment(shipment).map(|shipment| shipment.units.clone()).unwrap_or_default();
-    let quantities = random.maybe(40, |random| some_lines(random, &units, 70)).unwrap_or_default();
+    let found = order.shipment(shipment);
+    let held = found.map(|shipment| shipment.units.clone()).unwrap_or_default();
+    let out = found.map(|shipment| shipment.whereabouts.out()).unwrap_or_default();
+    let units = if out.is_empty() || random.chance(10) { held } else { out };
+    let quantities = random.maybe(60, |random| some_lines(random, &units, 70)).unwrap_or_default();
+    // The same box is told again now and then.
+    let receipt_id = random.maybe(50, |random| ExternalId::parse(format!("box-{}", random.below(6))).unwrap());
+    let placed = order.create_time;
+    let receive_time = random.pick(&[None, None, Some(placed - hours(1)), Some(order.update_time)]);
     Command::ReceiveParcel(ReceiveParcel {
         shipment,
         condition: random.pick(GoodsCondition::ALL),
         quantities,
-        receive_time: None,
+        receipt_id,
+        receive_time,
         note: None,
     })
 }
@@ -549,7 +571,10 @@ fn answer(random: &mut Random, cancellation: u32, part: &Part, order: &Order) ->
         let by = random.pick(&[Role::Storefront, Role::Seller, Role::Support]);
         return (by, Command::WithdrawCancellation(WithdrawCancellation { cancellation }));
     }
-    let gate = part.open_gate().map(|gate| (gate.spec.kind, part.shipment));
+    // What support is asked in place of comes to pass all the same, now and then.
+    let is_late = random.chance(40);
+    let gate = part.open_gate();
+    let gate = gate.map(|gate| (if is_late { gate.effective_kind() } else { gate.spec.kind }, part.shipment));
     answer_kind(random, cancellation, gate, order)
 }
 
@@ -581,6 +606,12 @@ fn answer_kind(
             };
             let cancellation = random.maybe(40, |_| cancellation);
             (Role::Warehouse, Command::AnswerStop(AnswerStop { shipment, cancellation, answer, note: None }))
+        }
+        GateKind::CarrierIntercept if random.chance(25) => {
+            let fact = random.pick(&[TrackingFact::Returning, TrackingFact::Returned]);
+            let carrier_event_id = event_id(random);
+            let command = RecordTracking { shipment, carrier_event_id, fact, occurred_time: None };
+            (Role::Carrier, Command::RecordTracking(command))
         }
         GateKind::CarrierIntercept => {
             let answer = match random.chance(65) {

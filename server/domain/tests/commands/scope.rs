@@ -96,6 +96,7 @@ fn commands(shipment: u32) -> Vec<Command> {
             shipment,
             condition: GoodsCondition::Unopened,
             quantities: Vec::new(),
+            receipt_id: None,
             receive_time: None,
             note: None,
         }),

@@ -162,7 +162,14 @@ impl Journey {
     }
 
     fn receive(&mut self, condition: GoodsCondition) {
-        let command = ReceiveParcel { shipment: 1, condition, quantities: Vec::new(), receive_time: None, note: None };
+        let command = ReceiveParcel {
+            shipment: 1,
+            condition,
+            quantities: Vec::new(),
+            receipt_id: None,
+            receive_time: None,
+            note: None,
+        };
         self.run(Role::Warehouse, Command::ReceiveParcel(command)).unwrap();
     }
 

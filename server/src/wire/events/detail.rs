@@ -7,10 +7,8 @@ use belay_domain::incident::{IncidentState, Resolution};
 use belay_domain::ledger::Promise;
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
-use belay_domain::policy::GoodsCondition;
 use belay_domain::refund::RefundState;
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
-use belay_domain::units::UnitSet;
 use belay_proto::v1 as pb;
 use belay_proto::v1::event::Detail;
 use jiff::Timestamp;
@@ -92,8 +90,14 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
         }
         EventDetail::ShipmentSplit { shipment, into } => shipment_split(order, *shipment, into),
         EventDetail::InterceptChanged { shipment, state } => intercept_changed(order, *shipment, *state),
-        EventDetail::ParcelReceived { shipment, condition, units } => {
-            parcel_received(order, *shipment, *condition, units)
+        EventDetail::ParcelReceived { shipment, condition, units, receipt_id, receive_time } => {
+            Detail::ParcelReceived(pb::ParcelReceived {
+                shipment_id: shipment_id(order, *shipment),
+                condition: condition.number(),
+                contents: line_quantities(&order.id, units),
+                receipt_id: receipt_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+                receive_time: Some(time(*receive_time)),
+            })
         }
         EventDetail::PreparationOverdue { shipment, prepare_by } => preparation_overdue(order, *shipment, *prepare_by),
     })
@@ -218,14 +222,6 @@ fn shipment_split(order: &Order, shipment: u32, into: &[u32]) -> Detail {
 
 fn intercept_changed(order: &Order, shipment: u32, state: InterceptState) -> Detail {
     Detail::InterceptChanged(pb::InterceptChanged { shipment_id: shipment_id(order, shipment), state: state.number() })
-}
-
-fn parcel_received(order: &Order, shipment: u32, condition: GoodsCondition, units: &UnitSet) -> Detail {
-    Detail::ParcelReceived(pb::ParcelReceived {
-        shipment_id: shipment_id(order, shipment),
-        condition: condition.number(),
-        contents: line_quantities(&order.id, units),
-    })
 }
 
 fn preparation_overdue(order: &Order, shipment: u32, prepare_by: Timestamp) -> Detail {

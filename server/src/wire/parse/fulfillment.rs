@@ -134,12 +134,14 @@ pub(crate) fn receive_parcel(
 ) -> Option<ReceiveParcel> {
     let condition = specified(v, "condition", request.condition);
     let quantities = line_quantities(v, "quantities", &request.quantities, 0, order);
+    let receipt_id = optional_id(v, "receipt_id", request.receipt_id, ExternalId::parse);
     let receive_time = time(v, "receive_time", request.receive_time);
     let note = note(v, request.note);
     Some(ReceiveParcel {
         shipment: shipment?,
         condition: condition?,
         quantities: quantities?,
+        receipt_id: receipt_id?,
         receive_time: receive_time?,
         note: note?,
     })

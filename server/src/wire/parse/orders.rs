@@ -10,8 +10,8 @@ use belay_proto::v1 as pb;
 
 use super::bounds::{EMAIL_CHARS_MAX, PLACE_CHARS_MAX, TITLE_CHARS_MAX, USERNAME_CHARS_MAX};
 use super::{
-    Violations, all, amount, amount_or_zero, child_of, code, country, distinct, id, optional_id, positive, specified, text,
-    time, told_money,
+    Violations, all, amount, amount_or_zero, child_of, code, country, distinct, id, optional_id, positive, specified,
+    text, time, told_money,
 };
 use crate::wire::identity;
 

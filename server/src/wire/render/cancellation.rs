@@ -132,6 +132,7 @@ fn gate(order: &OrderId, gate: &Gate) -> pb::Gate {
         answer: gate.answer.as_ref().map(|answer| gate_answer(order, answer)),
         remind_time: gate.remind_at.map(time),
         close_time: gate.close_time.map(time),
+        instead_of: gate.instead_of.map_or(0, Wire::number),
     }
 }
 

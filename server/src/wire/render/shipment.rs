@@ -20,6 +20,8 @@ pub(crate) fn shipment(order: &Order, store: &StoreFacts, shipment: &Shipment) -
             sku: line.sku.to_string(),
             quantity: count(shipment.units.count_of(number)),
             cancelled_quantity: count(cancelled.count_of(number)),
+            dispatched_quantity: count(shipment.whereabouts.left.count_of(number)),
+            received_quantity: count(shipment.whereabouts.home.count_of(number)),
         })
     };
     pb::Shipment {

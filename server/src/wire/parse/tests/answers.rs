@@ -81,14 +81,15 @@ fn every_violation_of_an_answer_to_an_intercept_is_told() {
 
 #[test]
 fn every_violation_of_a_receipt_and_of_a_hold_is_told() {
-    let receive = |condition, quantities, seconds, note: usize| {
+    let receive = |condition, quantities, seconds, size: usize| {
         let receive_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
-        let note = "n".repeat(note);
-        let request = pb::ReceiveParcelRequest { condition, quantities, receive_time, note, ..Default::default() };
+        let (note, receipt_id) = ("n".repeat(size), "b".repeat(size.saturating_sub(1_872)));
+        let request =
+            pb::ReceiveParcelRequest { condition, quantities, receive_time, note, receipt_id, ..Default::default() };
         refused(|v, order| fulfillment::receive_parcel(v, request, order, Some(1)))
     };
     assert_eq!(receive(1, lines(200), 5, 2_000), [""; 0]);
-    assert_eq!(receive(0, lines(201), -1, 2_001), ["condition", "quantities", "receive_time", "note"]);
+    assert_eq!(receive(0, lines(201), -1, 2_001), ["condition", "quantities", "receipt_id", "receive_time", "note"]);
 
     let hold = |fence, until: Option<i64>, note: usize| {
         let hold_until = until.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 });

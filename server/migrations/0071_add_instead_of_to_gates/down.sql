@@ -1,0 +1,1 @@
+ALTER TABLE gates DROP COLUMN instead_of
