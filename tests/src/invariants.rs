@@ -1,4 +1,4 @@
-//! What must hold of every order in the database, whatever a test did: the invariants M1 to M3, S1 to S3 and F1 of the domain,
+//! What must hold of every order in the database, whatever a test did: the invariants M1 to M5, S1 to S3 and F1 of the domain,
 //! that goods which left are accounted for, and that history tells how everything stands.
 //!
 //! They are found out again here, from the rows alone and without the domain's code, so that a mistake in it cannot hide itself.
@@ -31,11 +31,69 @@ pub async fn violations(database: &Database) -> Vec<String> {
 /// Each finds the rows that break something.
 const QUERIES: &[(&str, &str)] = &[
     (
-        "M1: refunds of a payment exceed what was captured",
+        "M1: refunds of a payment exceed what was captured, and nobody was told",
         "SELECT CONCAT(o.order_id, ':p', p.number) FROM payments p JOIN orders o USING (order_key)
-         JOIN (SELECT order_key, payment_number, SUM(goods + tax + shipping + excess) total FROM refunds
-               WHERE kind = 'REFUND' AND state NOT IN ('FAILED', 'DROPPED') GROUP BY order_key, payment_number) r
-         ON r.order_key = p.order_key AND r.payment_number = p.number WHERE r.total > p.captured",
+         JOIN (SELECT order_key, payment_number, SUM(CASE
+                   WHEN settled_amount IS NOT NULL THEN settled_amount
+                   WHEN state IN ('DUE', 'BLOCKED', 'SUBMITTED', 'UNKNOWN') THEN goods + tax + shipping + excess
+                   ELSE 0 END) total FROM refunds
+               WHERE kind = 'REFUND' GROUP BY order_key, payment_number) r
+         ON r.order_key = p.order_key AND r.payment_number = p.number
+         WHERE r.total > p.captured AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.order_key = p.order_key
+               AND (i.payment_number = p.number OR i.kind = 'REFUND_MISMATCH'))",
+    ),
+    (
+        "M1: more went back of a payment than it brought, and nobody was told",
+        "SELECT CONCAT(o.order_id, ':p', p.number) FROM payments p JOIN orders o USING (order_key)
+         LEFT JOIN (SELECT order_key, payment_number, SUM(settled_amount) total FROM refunds
+                    WHERE kind = 'REFUND' GROUP BY order_key, payment_number) r
+         ON r.order_key = p.order_key AND r.payment_number = p.number
+         WHERE p.returned_outside + p.disputed + COALESCE(r.total, 0) > p.captured AND NOT EXISTS
+             (SELECT 1 FROM incidents i WHERE i.order_key = p.order_key AND i.kind = 'OVER_REFUNDED'
+              AND i.payment_number = p.number)",
+    ),
+    (
+        "M1: a refund names a payment or a cancellation that is not there",
+        "SELECT CONCAT(o.order_id, ':r', r.number) FROM refunds r JOIN orders o USING (order_key)
+         LEFT JOIN payments p ON p.order_key = r.order_key AND p.number = r.payment_number
+         LEFT JOIN cancellations c ON c.order_key = r.order_key AND c.number = r.cancellation_number
+         WHERE p.number IS NULL OR (r.cancellation_number IS NOT NULL AND c.number IS NULL)",
+    ),
+    (
+        "M4: what may leave is not paid",
+        "SELECT CONCAT(due.order_id, ': ', due.due, ' due, ', COALESCE(secured, 0), ' secured') FROM (
+             SELECT o.order_key, o.order_id, l.total + o.shipping + o.shipping_tax - COALESCE(c.credited, 0) due
+             FROM orders o
+             JOIN (SELECT order_key, SUM(goods - discount + tax) total FROM order_lines GROUP BY order_key) l
+             USING (order_key)
+             LEFT JOIN (SELECT order_key, SUM(refund_goods + refund_tax + refund_shipping) credited
+                        FROM cancellation_parts WHERE state = 'CANCELLED' GROUP BY order_key) c USING (order_key)
+             WHERE EXISTS (SELECT 1 FROM shipments s WHERE s.order_key = o.order_key
+                           AND s.stage IN ('PLANNED', 'PREPARING', 'READY'))) due
+         LEFT JOIN (SELECT order_key, SUM(captured + held) secured FROM payments GROUP BY order_key) p USING (order_key)
+         WHERE COALESCE(secured, 0) < due",
+    ),
+    (
+        "M5: an authorisation is neither needed nor released",
+        "SELECT CONCAT(h.order_id, ':p', h.number) FROM (
+             SELECT o.order_key, o.order_id, p.number, p.held,
+                    SUM(p.held) OVER (PARTITION BY o.order_key ORDER BY p.number) - p.held before_it,
+                    (CASE WHEN o.state = 'CLOSED_UNPAID' THEN 0
+                          ELSE l.total + o.shipping + o.shipping_tax - COALESCE(c.credited, 0) END)
+                    - SUM(p.captured - p.returned_outside - p.disputed) OVER (PARTITION BY o.order_key)
+                    + COALESCE(r.back, 0) to_collect
+             FROM orders o JOIN payments p USING (order_key)
+             JOIN (SELECT order_key, SUM(goods - discount + tax) total FROM order_lines GROUP BY order_key) l
+             USING (order_key)
+             LEFT JOIN (SELECT order_key, SUM(refund_goods + refund_tax + refund_shipping) credited
+                        FROM cancellation_parts WHERE state = 'CANCELLED' GROUP BY order_key) c USING (order_key)
+             LEFT JOIN (SELECT order_key, SUM(CASE
+                            WHEN settled_amount IS NOT NULL THEN settled_amount
+                            WHEN state IN ('DUE', 'BLOCKED', 'SUBMITTED', 'UNKNOWN') THEN goods + tax + shipping + excess
+                            ELSE 0 END) back FROM refunds WHERE kind = 'REFUND' GROUP BY order_key) r USING (order_key)) h
+         WHERE h.held > 0 AND h.before_it >= GREATEST(h.to_collect, 0) AND NOT EXISTS
+             (SELECT 1 FROM refunds v WHERE v.order_key = h.order_key AND v.payment_number = h.number AND v.kind = 'VOID'
+              AND v.state NOT IN ('SETTLED', 'CANCELLED'))",
     ),
     (
         "M1: a void exceeds what was authorised",
@@ -49,7 +107,10 @@ const QUERIES: &[(&str, &str)] = &[
          JOIN (SELECT order_key, SUM(goods - discount) goods, SUM(tax) tax FROM order_lines GROUP BY order_key) l
          USING (order_key)
          JOIN (SELECT order_key, SUM(goods) goods, SUM(tax) tax, SUM(shipping) shipping FROM refunds
-               WHERE kind = 'REFUND' AND state NOT IN ('FAILED', 'DROPPED') GROUP BY order_key) r USING (order_key)
+               WHERE kind = 'REFUND' AND state NOT IN ('FAILED', 'DROPPED', 'CANCELLED')
+               AND COALESCE(settled_amount, 0) <= goods + tax + shipping + excess
+               AND NOT (state = 'SETTLED' AND settled_amount < goods + tax + shipping + excess)
+               GROUP BY order_key) r USING (order_key)
          WHERE r.goods > l.goods OR r.tax > l.tax + o.shipping_tax OR r.shipping > o.shipping",
     ),
     (
@@ -73,9 +134,9 @@ const QUERIES: &[(&str, &str)] = &[
     (
         "S3: a closed unpaid order keeps money",
         "SELECT o.order_id FROM orders o
-         JOIN (SELECT order_key, SUM(captured - returned_outside) kept FROM payments GROUP BY order_key) p USING (order_key)
-         LEFT JOIN (SELECT order_key, SUM(goods + tax + shipping + excess) total FROM refunds
-                    WHERE kind = 'REFUND' GROUP BY order_key) r USING (order_key)
+         JOIN (SELECT order_key, SUM(captured - returned_outside - disputed) kept FROM payments GROUP BY order_key) p USING (order_key)
+         LEFT JOIN (SELECT order_key, SUM(COALESCE(settled_amount, goods + tax + shipping + excess)) total FROM refunds
+                    WHERE kind = 'REFUND' AND state <> 'CANCELLED' GROUP BY order_key) r USING (order_key)
          WHERE o.state = 'CLOSED_UNPAID' AND p.kept > COALESCE(r.total, 0)",
     ),
     (

@@ -7,4 +7,5 @@ mod goods;
 mod homecomings;
 mod late_money;
 mod list;
+mod money;
 mod repeats;

@@ -118,6 +118,8 @@ fn another_amount_than_was_asked_is_an_incident() {
         assert_eq!(short.await.unwrap().state, RefundState::Settled);
         let incident = t.order("A-1").await.incidents.remove(0);
         assert_eq!((incident.kind, &*incident.subject_id), (IncidentKind::RefundMismatch, "A-1:r1"));
+        let rest = t.claim("worker-1").await.unwrap();
+        assert_eq!((rest.refund_id.as_str(), rest.amount.total), ("A-1:r2", eur(1)));
 
         refund_due(t, "A-2").await;
         t.claim("worker-1").await.unwrap();

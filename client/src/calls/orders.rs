@@ -116,7 +116,7 @@ impl Store {
     ///
     /// Both ids are the provider's, 1 to 128 printable ASCII characters without spaces: of the payment, which the first
     /// fact opens, and of this event, which counts once for the payment. Fails with `OrderNotFound`, `RefundNotFound`,
-    /// `RequestIdReused`, `CurrencyMismatch`, and `LimitReached` for the 21st payment.
+    /// `RequestIdReused`, `CurrencyMismatch`, and `LimitReached` for the 21st payment that nothing came of.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {

@@ -7,7 +7,8 @@ use super::Money;
 use crate::ids::PaymentId;
 use crate::wire::{FromWire, Malformed, Open, open_enum, read, time};
 
-/// One payment towards an order, as the payment provider tells it. An order has at most 20.
+/// One payment towards an order, as the payment provider tells it. An order has at most 20 that nothing
+/// came of, at most 40 in all.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {

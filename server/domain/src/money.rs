@@ -95,6 +95,21 @@ impl Amounts {
     }
 }
 
+impl Amounts {
+    /// Takes what `share` asks for of each component, as far as it is there, and what is short of it out of the excess.
+    pub fn take_share(&mut self, share: Amounts) -> Amounts {
+        let mut taken = Amounts {
+            goods: self.goods.min(share.goods),
+            tax: self.tax.min(share.tax),
+            shipping: self.shipping.min(share.shipping),
+            excess: 0,
+        };
+        taken.excess = self.excess.min(share.total() - taken.total());
+        *self = *self - taken;
+        taken
+    }
+}
+
 impl std::ops::Add for Amounts {
     type Output = Amounts;
 

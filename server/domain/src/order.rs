@@ -23,11 +23,16 @@ pub const SHIPMENTS_MAX: usize = 50;
 pub const CANCELLATIONS_MAX: usize = 100;
 /// All cancellations of an order, before goods that come home are for people to look at: an incident says so.
 pub const CANCELLATIONS_OF_BELAY_MAX: usize = 1_000;
+/// Payments that nothing came of.
 pub const PAYMENTS_MAX: usize = 20;
+/// Payments that money moved on may be so many more: no attempt that failed keeps money from being heard of.
+pub const PAYMENTS_ROOM: usize = 20;
 /// Facts that one payment, or one shipment, may receive.
 pub const FACTS_MAX: usize = 100;
 /// Facts that move a shipment may be so many more: that it is lost, comes home or was delivered is never one scan too many.
 pub const FACTS_ROOM: usize = 20;
+/// Facts about the money of a payment may be so many more, for the same reason.
+pub const MONEY_FACTS_ROOM: usize = 100;
 
 /// The reason under which an order that was not paid in time closes.
 pub const PAYMENT_EXPIRED: &str = "PAYMENT_EXPIRED";

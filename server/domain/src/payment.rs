@@ -41,6 +41,19 @@ named_enum! {
 }
 
 impl PaymentFact {
+    /// Tells of money, and not only of an attempt to pay.
+    pub fn is_about_money(self) -> bool {
+        match self {
+            PaymentFact::Authorized
+            | PaymentFact::Captured
+            | PaymentFact::Voided
+            | PaymentFact::RefundedOutside
+            | PaymentFact::Chargeback
+            | PaymentFact::ChargebackReversed => true,
+            PaymentFact::Attempted | PaymentFact::Declined => false,
+        }
+    }
+
     /// May be told in the currency of the buyer's card, where nobody knows it in the order's.
     pub fn may_be_foreign(self) -> bool {
         match self {
@@ -54,6 +67,28 @@ impl PaymentFact {
     }
 }
 
+/// An amount as a message names it: in minor units of the order's currency, which may be withdrawn later, or of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Told {
+    Own(i64),
+    Foreign(Money),
+}
+
+impl Told {
+    pub fn of(money: Money, order: Currency) -> Self {
+        if money.currency == order { Told::Own(money.minor_units) } else { Told::Foreign(money) }
+    }
+
+    /// In the order's currency, where it was told so.
+    pub fn own(self) -> Option<i64> {
+        match self {
+            Told::Own(amount) => Some(amount),
+            Told::Foreign(_) => None,
+        }
+    }
+}
+
 /// One message about a payment. Two messages of one movement count once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedFact {
@@ -63,7 +98,7 @@ pub struct RecordedFact {
     pub fact: PaymentFact,
     /// None for facts that carry no money, and for a release or a reversal of all there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amount: Option<Money>,
+    pub amount: Option<Told>,
     /// The provider's id of the capture, refund or dispute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub movement: Option<ExternalId>,
@@ -78,6 +113,11 @@ pub struct RecordedFact {
 }
 
 impl RecordedFact {
+    /// Money moved, and nobody has said how much of the order's that was.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.amount.is_some_and(|told| told.own().is_none())
+    }
+
     /// A refund row of Belay's has released the authorisation.
     pub(crate) fn released(refund: u32, time: Timestamp) -> Self {
         Self {
@@ -156,14 +196,14 @@ impl Payment {
     }
 
     /// Folds the facts anew. `refunds` are the order's: they tell which messages are about Belay's own.
-    pub fn weigh(&mut self, currency: Currency, refunds: &[Refund]) {
-        self.balance = balance(self, currency, refunds);
+    pub fn weigh(&mut self, refunds: &[Refund]) {
+        self.balance = balance(self, refunds);
     }
 }
 
-fn balance(payment: &Payment, currency: Currency, refunds: &[Refund]) -> Balance {
+fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
     let own: Vec<&Refund> = refunds.iter().filter(|refund| refund.payment == payment.number).collect();
-    let mut facts: Vec<&RecordedFact> = counted(payment, currency);
+    let mut facts: Vec<&RecordedFact> = counted(payment);
     facts.retain(|fact| match fact.fact {
         // A release that Belay asked for stands as long as its row is settled.
         PaymentFact::Voided => fact.refund.is_none_or(|number| {
@@ -183,18 +223,17 @@ fn balance(payment: &Payment, currency: Currency, refunds: &[Refund]) -> Balance
     // Captured before its authorisation was told.
     let mut ahead = 0;
     for fact in &facts {
-        let amount = fact.amount.filter(|money| money.currency == currency).map(|money| money.minor_units);
-        apply(&mut balance, &mut ahead, fact, amount);
+        apply(&mut balance, &mut ahead, fact);
     }
     balance.unconfirmed = unconfirmed(&facts, balance.authorized);
     balance.captured -= balance.unconfirmed;
     let settled: i64 = own.iter().filter(|refund| refund.kind == RefundKind::Refund).map(|refund| refund.paid()).sum();
-    let disputes = Disputes::of(&facts, currency);
+    let disputes = Disputes::of(&facts);
     balance.disputed = disputes.amount;
     // How much of the order's money moved in another currency, nobody has said. Until somebody does, it is taken for all that
     // the payment still had, so that nothing is promised of it.
     let left = |balance: &Balance| (balance.captured - balance.returned_outside - balance.disputed - settled).max(0);
-    let is_foreign = |fact: &&&RecordedFact| fact.amount.is_some_and(|money| money.currency != currency);
+    let is_foreign = |fact: &&&RecordedFact| fact.is_foreign();
     if facts.iter().filter(is_foreign).any(|fact| fact.fact == PaymentFact::RefundedOutside) {
         balance.returned_outside += left(&balance);
     }
@@ -213,9 +252,8 @@ struct Disputes {
 }
 
 impl Disputes {
-    fn of(facts: &[&RecordedFact], currency: Currency) -> Self {
-        let exact =
-            |fact: &RecordedFact| fact.amount.filter(|money| money.currency == currency).map(|money| money.minor_units);
+    fn of(facts: &[&RecordedFact]) -> Self {
+        let exact = |fact: &RecordedFact| fact.amount.and_then(Told::own);
         let of = |kind: PaymentFact| facts.iter().filter(move |fact| fact.fact == kind);
         let mut open: Vec<&RecordedFact> = of(PaymentFact::Chargeback).copied().collect();
         let mut won = 0;
@@ -237,10 +275,9 @@ impl Disputes {
 
 /// The facts without those that tell of a movement once more. What names the amount in the order's currency says more than
 /// what does not.
-fn counted(payment: &Payment, currency: Currency) -> Vec<&RecordedFact> {
-    let is_exact = |fact: &RecordedFact| fact.amount.is_none_or(|money| money.currency == currency);
+fn counted(payment: &Payment) -> Vec<&RecordedFact> {
     let mut seen = BTreeSet::new();
-    let (exact, foreign): (Vec<_>, Vec<_>) = payment.facts.iter().partition(|fact| is_exact(fact));
+    let (exact, foreign): (Vec<_>, Vec<_>) = payment.facts.iter().partition(|fact| !fact.is_foreign());
     let in_turn = exact.into_iter().chain(foreign);
     let first = in_turn.filter(|fact| match &fact.movement {
         Some(movement) => seen.insert((fact.fact, movement)),
@@ -256,8 +293,9 @@ fn is_own(fact: &RecordedFact, own: &[&Refund]) -> bool {
 }
 
 /// One total table, state × fact. Money always counts; a state never forgets captured money.
-fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, amount: Option<i64>) {
+fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact) {
     use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
+    let amount = fact.amount.and_then(Told::own);
     let told = amount.unwrap_or(0);
     match fact.fact {
         PaymentFact::Attempted => {
@@ -310,7 +348,7 @@ fn unconfirmed(facts: &[&RecordedFact], authorized: i64) -> i64 {
     let captures = || facts.iter().filter(|fact| fact.fact == PaymentFact::Captured);
     let sum = |sure: bool| -> i64 {
         let of = captures().filter(|fact| (fact.movement.is_some() || fact.confirmed) == sure);
-        of.filter_map(|fact| fact.amount).map(|money| money.minor_units).sum()
+        of.filter_map(|fact| fact.amount.and_then(Told::own)).sum()
     };
     let unsure = sum(false);
     (sum(true) + unsure - authorized).clamp(0, unsure)

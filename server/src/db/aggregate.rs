@@ -94,10 +94,9 @@ async fn assemble(conn: &mut Conn, rows: Vec<OrderRow>) -> Result<HashMap<OrderK
             row.refund_count,
             row.incident_count,
         ];
-        let currency = row.currency.0;
         let mut order = Order {
             lines: taken(&mut lines, &key, LineRow::into_line),
-            payments: taken(&mut payments, &key, |payment| payment.into_payment(currency)),
+            payments: taken(&mut payments, &key, PaymentRow::into_payment),
             shipments: taken(&mut shipments, &key, |(_, shipment)| shipment),
             cancellations: taken(&mut cancellations, &key, |(_, cancellation)| cancellation),
             refunds: taken(&mut refunds, &key, RefundRow::into_refund),

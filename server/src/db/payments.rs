@@ -1,8 +1,7 @@
 //! Payments. Read with their order; written by `aggregate` alone.
 
 use belay_domain::ids::{ExternalId, OrderKey};
-use belay_domain::money::{Currency, Money};
-use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact};
+use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -64,10 +63,10 @@ impl PaymentRow {
         }
     }
 
-    pub(super) fn into_payment(self, currency: Currency) -> Payment {
+    pub(super) fn into_payment(self) -> Payment {
         let facts = self.facts.as_ref().map(|facts| facts.0.clone());
         let is_of_before = facts.is_none();
-        let facts = facts.unwrap_or_else(|| self.facts_of_before(currency));
+        let facts = facts.unwrap_or_else(|| self.facts_of_before());
         Payment {
             number: self.number,
             provider_payment_id: self.provider_payment_id.0,
@@ -93,11 +92,11 @@ impl PaymentRow {
 
     /// A row of the time before facts were kept, as if each of its amounts had been told by one: what was captured then stays
     /// believed. The messages it knew count for nothing once more.
-    fn facts_of_before(&self, currency: Currency) -> Vec<RecordedFact> {
+    fn facts_of_before(&self) -> Vec<RecordedFact> {
         let fact = |fact: PaymentFact, amount: i64, time: At| RecordedFact {
             provider_event_id: None,
             fact,
-            amount: (amount > 0).then_some(Money { currency, minor_units: amount }),
+            amount: (amount > 0).then_some(Told::Own(amount)),
             movement: None,
             refund: None,
             time: time.0,

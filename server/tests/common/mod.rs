@@ -10,7 +10,7 @@ use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, 
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Line, Order, OrderState};
-use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact};
+use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
 use belay_domain::policy::{
     Effect, GateSpec, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Payer, RefundPlan, RefundShare, Wait,
 };
@@ -189,7 +189,7 @@ fn fact(event: &str, fact: PaymentFact, amount: i64, time: Timestamp) -> Recorde
     RecordedFact {
         provider_event_id: Some(ExternalId::parse(event).unwrap()),
         fact,
-        amount: Some(Money { currency: Currency::parse("EUR").unwrap(), minor_units: amount }),
+        amount: Some(Told::Own(amount)),
         movement: None,
         refund: None,
         time,
@@ -224,6 +224,7 @@ pub(crate) fn refund(number: u32, state: RefundState, due_by: Timestamp) -> Refu
 pub(crate) fn eventful(id: &str) -> Order {
     let at = time("2026-03-02T10:00:00.000001Z");
     let before = order(id, 3);
+    let dollars = Money { currency: Currency::parse("USD").unwrap(), minor_units: 7 };
     let payment = Payment {
         number: 1,
         provider_payment_id: ExternalId::parse("pay_1").unwrap(),
@@ -239,6 +240,7 @@ pub(crate) fn eventful(id: &str) -> Order {
                 ..fact(r#"evt_"\'2"#, PaymentFact::Captured, 4_161, at)
             },
             RecordedFact { provider_event_id: None, amount: None, ..fact("-", PaymentFact::Voided, 0, at) },
+            RecordedFact { amount: Some(Told::Foreign(dollars)), ..fact("evt_3", PaymentFact::Chargeback, 0, at) },
         ],
         balance: Balance {
             state: PaymentState::Captured,

@@ -44,7 +44,7 @@ fn each_filter_of_a_list_is_checked() {
     let refunds: Vec<Row<pb::ListRefundsRequest>> = vec![
         ("page_size", |r| r.page_size = -1),
         ("order_id", |r| r.order_id = "A:1".to_owned()),
-        ("state", |r| r.state = 8),
+        ("state", |r| r.state = 9),
         ("seller_id", |r| r.seller_id = "a b".to_owned()),
     ];
     let history: Vec<Row<pb::ListOrderHistoryRequest>> =

@@ -175,8 +175,10 @@ fn of_an_order_that_was_paid_in_part_that_part_comes_back() {
             t.cancel(&order_id).await;
             let order = t.order(&order_id).await;
             assert_eq!((order.state, &order.totals.due), (OrderState::Cancelled, &eur(0)));
-            assert_eq!(sum(&order.refunds, RefundKind::Refund), captured);
-            assert_eq!(sum(&order.refunds, RefundKind::Void), 0, "what was captured is not released as well");
+            // More than was authorised, by a message that names no movement, is doubted.
+            assert_eq!(sum(&order.refunds, RefundKind::Refund), captured.min(TOTAL));
+            let rest = (TOTAL - captured).max(0);
+            assert_eq!(sum(&order.refunds, RefundKind::Void), rest, "what was captured is not released as well");
         }
     });
 }

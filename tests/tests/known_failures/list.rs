@@ -77,12 +77,12 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     (
         12,
         "one order that cannot be closed keeps all others from closing",
-        Shown(&["engine::a_due_order_that_always_fails_blocks_nobody_and_is_left_alone_longer_and_longer"]),
+        Shown(&["engine::a_due_order_that_always_fails_blocks_nobody"]),
     ),
     (
         13,
         "an order that cannot be closed is tried again without end",
-        Shown(&["engine::a_due_order_that_always_fails_blocks_nobody_and_is_left_alone_longer_and_longer"]),
+        Shown(&["engine::a_due_order_that_always_fails_blocks_nobody"]),
     ),
     (
         14,
@@ -514,6 +514,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
             "commands::money::what_takes_back_a_payment_takes_back_the_release_at_whatever_stage",
             "commands::money::a_lapse_is_told_and_ends_where_the_order_is_paid_again",
             "commands::money::a_lapse_that_nobody_mends_closes_the_order_as_an_unpaid_one",
+            "known_failures::money::a_lapse_keeps_the_goods_in_until_the_order_is_paid_again_or_closes",
         ]),
     ),
     (
@@ -527,7 +528,10 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     (
         100,
         "support is alarmed by the release of an authorisation that has lapsed by itself",
-        Shown(&["commands::money::an_authorisation_that_lapsed_by_itself_sends_nobody_and_alarms_nobody"]),
+        Shown(&[
+            "commands::money::an_authorisation_that_lapsed_by_itself_sends_nobody_and_alarms_nobody",
+            "known_failures::money::what_nothing_is_due_for_is_released_and_what_has_lapsed_is_not",
+        ]),
     ),
     (
         101,
@@ -563,13 +567,17 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     (
         106,
         "the provider's message about our own refund is booked as a second one",
-        Shown(&["commands::money::the_providers_message_about_our_refund_settles_it_and_counts_once"]),
+        Shown(&[
+            "commands::money::the_providers_message_about_our_refund_settles_it_and_counts_once",
+            "known_failures::money::the_provider_tells_of_our_refund_before_the_worker_does",
+        ]),
     ),
     (
         107,
         "two messages tell of one capture, and half of both goes back",
         Shown(&[
             "commands::money::two_messages_of_one_movement_count_once",
+            "known_failures::money::one_movement_is_one_movement_however_many_messages_tell_of_it",
             "commands::money::one_capture_told_twice_without_a_movement_is_doubted_and_not_refunded",
         ]),
     ),
@@ -578,6 +586,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         "paid twice, the second sent back by hand, and the first is sent back too",
         Shown(&[
             "commands::money::what_is_paid_twice_goes_back_on_the_second_payment",
+            "known_failures::money::what_went_back_by_hand_is_not_sent_again",
             "commands::money::what_went_back_outside_on_any_payment_is_not_sent_again",
             "commands::money::what_went_back_outside_in_part_leaves_the_rest_to_be_sent",
         ]),
@@ -595,7 +604,10 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     (
         111,
         "the provider paid less than asked, and the books say all was paid",
-        Shown(&["commands::money::what_was_paid_short_is_due_under_a_key_of_its_own"]),
+        Shown(&[
+            "commands::money::what_was_paid_short_is_due_under_a_key_of_its_own",
+            "known_failures::money::what_was_paid_short_goes_out_again_for_the_rest_alone",
+        ]),
     ),
     (
         112,
@@ -607,6 +619,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         "who paid nothing is shown money that goes back",
         Shown(&[
             "commands::money::nothing_paid_nothing_promised",
+            "known_failures::money::nothing_is_promised_that_is_not_there",
             "commands::money::an_authorisation_is_promised_as_a_release",
         ]),
     ),
@@ -626,6 +639,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         "the quote of one order is taken with another, by another role, or past its time",
         Shown(&[
             "commands::money::a_quote_is_for_one_order_and_one_role",
+            "known_failures::money::a_quote_is_good_for_its_order_its_requester_and_its_time",
             "commands::money::a_quote_does_not_outlive_the_money_it_promised",
         ]),
     ),

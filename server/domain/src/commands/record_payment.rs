@@ -7,8 +7,8 @@ use super::{Answer, Draft, draft, record_refund_result, refunds, settle};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::money::Money;
-use crate::order::{FACTS_MAX, Order, OrderState, PAYMENTS_MAX};
-use crate::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact};
+use crate::order::{FACTS_MAX, MONEY_FACTS_ROOM, Order, OrderState, PAYMENTS_MAX, PAYMENTS_ROOM};
+use crate::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::{FieldViolation, Rejection};
 
@@ -45,26 +45,19 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
     if known.is_some_and(|index| is_told(&draft.order, &draft.order.payments[index], command)) {
         return Ok(Answer::Order);
     }
-    let index = match known {
-        Some(index) if draft.order.payments[index].facts.len() >= FACTS_MAX => {
-            return Err(Rejection::LimitReached { limit: "facts of a payment".to_owned(), max: FACTS_MAX });
-        }
-        Some(index) => index,
-        None if draft.order.payments.len() >= PAYMENTS_MAX => {
-            return Err(Rejection::LimitReached { limit: "payments".to_owned(), max: PAYMENTS_MAX });
-        }
-        None => add_payment(draft, command, method),
-    };
+    check_room(&draft.order, command.fact, known)?;
+    let index = known.unwrap_or_else(|| add_payment(draft, command, method));
 
     let now = draft.now;
     // No message is of the future: a provider's clock that is ahead must not hide what follows.
     let time = command.occurred_time.unwrap_or(now).min(now);
+    let amount = command.amount.map(|money| Told::of(money, draft.order.currency));
     let payment = &mut draft.order.payments[index];
     payment.update_time = now;
     payment.facts.push(RecordedFact {
         provider_event_id: Some(command.provider_event_id.clone()),
         fact: command.fact,
-        amount: command.amount,
+        amount,
         movement: command.movement.clone(),
         refund: own,
         time,
@@ -129,16 +122,31 @@ fn own_refund(order: &Order, command: &RecordPayment, payment: Option<usize>) ->
 
 /// The message is known, or tells of a movement that is known, or of a refund whose result is.
 fn is_told(order: &Order, payment: &Payment, command: &RecordPayment) -> bool {
-    let is_exact = |amount: Option<Money>| amount.is_none_or(|money| money.currency == order.currency);
+    let is_exact = command.amount.is_none_or(|money| money.currency == order.currency);
     let same_movement = |fact: &RecordedFact| {
         command.movement.is_some() && fact.movement == command.movement && fact.fact == command.fact
     };
-    let adds_nothing = |fact: &&RecordedFact| is_exact(fact.amount) || !is_exact(command.amount);
+    let adds_nothing = |fact: &&RecordedFact| !fact.is_foreign() || !is_exact;
     let settled = own_refund(order, command, order.payments.iter().position(|of| of.number == payment.number));
     let is_settled = settled.ok().flatten().and_then(|number| order.refund(number));
     payment.knows(&command.provider_event_id)
         || payment.facts.iter().filter(|fact| same_movement(fact)).any(|fact| adds_nothing(&fact))
         || is_settled.is_some_and(|refund| refund.state == RefundState::Settled)
+}
+
+/// Limits are for attempts: money that has moved, and a decline that takes some back, have room above them.
+fn check_room(order: &Order, fact: PaymentFact, known: Option<usize>) -> Result<(), Rejection> {
+    let payment = known.map(|index| &order.payments[index]);
+    let counts = fact.is_about_money() || payment.is_some_and(|payment| payment.balance.held > 0);
+    let (limit, found, max, room) = match payment {
+        Some(payment) => ("facts of a payment", payment.facts.len(), FACTS_MAX, MONEY_FACTS_ROOM),
+        None => ("payments", order.payments.len(), PAYMENTS_MAX, PAYMENTS_ROOM),
+    };
+    let max = if counts { max + room } else { max };
+    match found < max {
+        true => Ok(()),
+        false => Err(Rejection::LimitReached { limit: limit.to_owned(), max }),
+    }
 }
 
 fn method_missing() -> Rejection {

@@ -25,8 +25,8 @@ pub(super) fn reconcile(draft: &mut Draft<'_>, cancellation: Option<u32>) {
 
 /// The provider's messages once more, with what is known of Belay's own refunds by now.
 pub(super) fn weigh(draft: &mut Draft<'_>) {
-    let Order { payments, refunds, currency, .. } = &mut draft.order;
-    payments.iter_mut().for_each(|payment| payment.weigh(*currency, refunds));
+    let Order { payments, refunds, .. } = &mut draft.order;
+    payments.iter_mut().for_each(|payment| payment.weigh(refunds));
 }
 
 /// Money that was above what was due and went back outside meanwhile is nobody's decision: its row ends. What may still go back

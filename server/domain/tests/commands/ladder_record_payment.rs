@@ -4,7 +4,7 @@ use belay_domain::actor::Role;
 use belay_domain::commands::{Command, RecordPayment};
 use belay_domain::ids::ExternalId;
 use belay_domain::money::{Currency, Money};
-use belay_domain::order::{FACTS_MAX, PAYMENTS_MAX};
+use belay_domain::order::{FACTS_MAX, MONEY_FACTS_ROOM, PAYMENTS_MAX, PAYMENTS_ROOM};
 use belay_domain::payment::PaymentFact;
 use belay_domain::rejection::Rejection;
 
@@ -44,6 +44,17 @@ fn each_rung_shows_once_those_before_it_are_mended() {
     for _ in 1..FACTS_MAX {
         case.fact("p2", PaymentFact::Attempted, 0).unwrap();
     }
+    // Attempts have used up their room, and money has its own.
+    let limit = |refused: Result<_, Rejection>| refused.unwrap_err().reason();
+    assert_eq!(limit(case.fact("one-too-many", PaymentFact::Declined, 0)), "LIMIT_REACHED");
+    assert_eq!(limit(case.fact("p2", PaymentFact::Attempted, 0)), "LIMIT_REACHED");
+    for payment in 1..=PAYMENTS_ROOM {
+        case.authorize(&format!("q{payment}"), 1);
+    }
+    for _ in 0..MONEY_FACTS_ROOM {
+        case.authorize("p2", 1);
+    }
+    case.fact("q1", PaymentFact::Declined, 0).unwrap();
     let yen = Currency::parse("JPY").unwrap();
     let mut attempt = Attempt {
         case,

@@ -396,7 +396,7 @@ fn pay(random: &mut Random, order: &Order, now: Timestamp, in_full: bool) -> (Ro
         provider_payment_id: ExternalId::parse(format!("pay-{payment}")).unwrap(),
         provider_event_id: event_id(random),
         fact,
-        amount: is_money(fact).then(|| Money { currency, minor_units: amount }),
+        amount: is_money(fact).then_some(Money { currency, minor_units: amount }),
         // A provider may name the movement, and tell of the same one twice.
         movement: random.maybe(40, |random| ExternalId::parse(format!("move-{}", random.below(4))).unwrap()),
         refund: order

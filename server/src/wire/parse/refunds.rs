@@ -59,10 +59,11 @@ pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResul
         },
         None => Some(None),
     };
-    if result.is_some_and(|result| result != pb::RefundResult::Failed) && !request.failure_code.is_empty() {
+    let code = ascii_text(v, "failure_code", request.failure_code, FAILURE_CODE_CHARS_MAX);
+    let is_given = code.as_ref().is_some_and(|code| !code.is_empty());
+    if is_given && result.is_some_and(|result| result != pb::RefundResult::Failed) {
         v.add("failure_code", "must be given for FAILED only");
     }
-    let code = ascii_text(v, "failure_code", request.failure_code, FAILURE_CODE_CHARS_MAX);
     let provider_refund_id = optional_id(v, "provider_refund_id", request.provider_refund_id, ExternalId::parse);
     let occurred_time = time(v, "occurred_time", request.occurred_time);
     let (amount, code, provider_refund_id, occurred_time) = (amount?, code?, provider_refund_id?, occurred_time?);

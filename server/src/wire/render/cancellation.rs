@@ -79,7 +79,7 @@ fn part(order: &Order, store: &StoreFacts, of: &Cancellation, part: &Part, refun
         refused_reason: part.refused_reason.clone().unwrap_or_default(),
         contents: line_quantities(&order.id, &part.units),
         gates: part.gates.iter().map(|each| gate(&order.id, each)).collect(),
-        expected_refund: Some(refund_amount(order.currency, refund_left.take(part.refund.total()))),
+        expected_refund: Some(refund_amount(order.currency, refund_left.take_share(part.refund))),
         credit: Some(refund_amount(order.currency, part.refund)),
         next_actions: numbers(&part.next_actions),
         deductions: Some(deductions(order.currency, part.deductions)),
