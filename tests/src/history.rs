@@ -50,12 +50,13 @@ impl Folded {
         }
         match &event.detail {
             Some(Detail::ShipmentStageChanged(change)) => {
-                let key = format!("{store} {} stage", change.shipment_id);
-                match change.to_stage() {
+                let (key, stage) = (format!("{store} {} stage", change.shipment_id), change.to_stage());
+                if stage == pb::ShipmentStage::Unreleased {
                     // Where all begin.
-                    pb::ShipmentStage::Unreleased => self.facts.remove(&key),
-                    stage => self.facts.insert(key, short(stage.as_str_name(), "SHIPMENT_STAGE_")),
-                };
+                    self.facts.remove(&key);
+                } else {
+                    self.facts.insert(key, short(stage.as_str_name(), "SHIPMENT_STAGE_"));
+                }
             }
             Some(Detail::PaymentLapsed(_)) => {
                 self.facts.remove(&format!("{store} {} paid", event.order_id));
