@@ -345,10 +345,16 @@ impl Order {
     /// What the buyer owes in all, in minor units. Nothing once the order has closed unpaid, whatever a policy kept of units
     /// that were cancelled while it was still paid.
     pub fn amount_due(&self) -> i64 {
-        match self.closing_cancellation() {
-            Some(closing) if closing.reason == PAYMENT_EXPIRED => 0,
-            Some(_) | None => self.total().total() - self.credited().total(),
+        match self.has_closed_unpaid() {
+            true => 0,
+            false => self.total().total() - self.credited().total(),
         }
+    }
+
+    fn has_closed_unpaid(&self) -> bool {
+        // Asked first, for it is cheap and seldom so.
+        let has_expired = self.cancellations.iter().any(|of| of.reason == PAYMENT_EXPIRED);
+        has_expired && self.closing_cancellation().is_some_and(|closing| closing.reason == PAYMENT_EXPIRED)
     }
 
     pub fn is_paid(&self) -> bool {

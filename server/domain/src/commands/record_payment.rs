@@ -109,15 +109,7 @@ fn own_refund(order: &Order, command: &RecordPayment, payment: Option<usize>) ->
             refunds.find(|refund| is_meant && refund.provider_refund_id == command.movement)
         }
     };
-    let may_be_paid = |refund: &&Refund| match refund.state {
-        RefundState::Due
-        | RefundState::Blocked
-        | RefundState::Submitted
-        | RefundState::Settled
-        | RefundState::Unknown => true,
-        RefundState::Failed | RefundState::Dropped | RefundState::Cancelled => false,
-    };
-    Ok(named.filter(may_be_paid).map(|refund| refund.number))
+    Ok(named.filter(|refund| refund.state.counts()).map(|refund| refund.number))
 }
 
 /// The message is known, or tells of a movement that is known, or of a refund whose result is.

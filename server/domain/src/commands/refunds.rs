@@ -16,7 +16,7 @@ use crate::refund::{Refund, RefundKind, RefundState};
 pub(super) fn reconcile(draft: &mut Draft<'_>, cancellation: Option<u32>) {
     take_back_excess(draft);
     hold_back(draft);
-    let_go(draft);
+    resume(draft);
     give_back(draft, cancellation);
     keep_needed_authorisations(draft);
     release_others(draft, cancellation);
@@ -36,10 +36,9 @@ fn take_back_excess(draft: &mut Draft<'_>) {
         let is_unsent = matches!(refund.state, RefundState::Due | RefundState::Blocked);
         refund.kind == RefundKind::Refund && refund.cancellation.is_none() && is_unsent
     };
-    for (number, amount) in in_turn(&draft.order, is_kept) {
-        let payment = draft.order.refund(number).and_then(|refund| draft.order.payment(refund.payment));
-        let is_short = payment.is_some_and(|payment| draft.order.shortage_of(payment) > 0);
-        if is_short || draft.order.unreturned() < 0 && amount > 0 && !is_decided(&draft.order, number) {
+    for number in in_turn(&draft.order, is_kept) {
+        let exceeds = draft.order.unreturned() < 0 && !is_decided(&draft.order, number);
+        if exceeds || is_short(&draft.order, number) {
             draft.move_refund(number, RefundState::Cancelled);
         }
     }
@@ -49,11 +48,10 @@ fn take_back_excess(draft: &mut Draft<'_>) {
 /// becomes of it.
 fn hold_back(draft: &mut Draft<'_>) {
     let is_due = |refund: &&Refund| refund.kind == RefundKind::Refund && refund.state == RefundState::Due;
-    for (number, _) in in_turn(&draft.order, is_due) {
-        let payment = draft.order.refund(number).and_then(|refund| draft.order.payment(refund.payment));
-        let is_short = payment.is_some_and(|payment| draft.order.shortage_of(payment) > 0);
-        let exceeds = draft.order.going_back() > draft.order.returnable();
-        if is_short || exceeds && !is_decided(&draft.order, number) {
+    for number in in_turn(&draft.order, is_due) {
+        let order = &draft.order;
+        let exceeds = order.going_back() > order.returnable() && !is_decided(order, number);
+        if exceeds || is_short(order, number) {
             draft.move_refund(number, RefundState::Blocked);
             draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
         }
@@ -61,12 +59,16 @@ fn hold_back(draft: &mut Draft<'_>) {
 }
 
 /// Rows of payments that fall short come first, then the newest.
-fn in_turn(order: &Order, is_meant: impl Fn(&&Refund) -> bool) -> Vec<(u32, i64)> {
-    let mut refunds: Vec<&Refund> = order.refunds.iter().filter(is_meant).collect();
-    let is_covered =
-        |refund: &Refund| order.payment(refund.payment).is_none_or(|payment| order.shortage_of(payment) == 0);
-    refunds.sort_by_key(|refund| (is_covered(refund), std::cmp::Reverse(refund.number)));
-    refunds.into_iter().map(|refund| (refund.number, refund.amounts.total())).collect()
+fn in_turn(order: &Order, is_meant: impl Fn(&&Refund) -> bool) -> Vec<u32> {
+    let mut numbers: Vec<u32> = order.refunds.iter().filter(is_meant).map(|refund| refund.number).collect();
+    numbers.sort_by_key(|number| (!is_short(order, *number), std::cmp::Reverse(*number)));
+    numbers
+}
+
+/// The payment of this row has not all that went back of it and is about to.
+fn is_short(order: &Order, refund: u32) -> bool {
+    let payment = order.refund(refund).and_then(|refund| order.payment(refund.payment));
+    payment.is_some_and(|payment| order.shortage_of(payment) > 0)
 }
 
 /// Support has said that this refund is to be made although money went back outside.
@@ -80,7 +82,7 @@ fn is_decided(order: &Order, refund: u32) -> bool {
 
 /// What was held back because money had gone is due again once the money is there: a dispute was won, or what had gone was this
 /// very refund.
-fn let_go(draft: &mut Draft<'_>) {
+fn resume(draft: &mut Draft<'_>) {
     let is_of_blocked = |incident: &&Incident| {
         let refund = incident.refund.and_then(|number| draft.order.refund(number));
         incident.kind == IncidentKind::RefundMismatch
@@ -214,8 +216,8 @@ fn release_others(draft: &mut Draft<'_>, cancellation: Option<u32>) {
     let given: Amounts = rows.map(|refund| Amounts { excess: 0, ..refund.amounts }).sum();
     let mut credit = draft.order.credited() - given;
     let unneeded = draft.order.unneeded_authorisations(draft.order.to_collect());
-    let unneeded: Vec<Payment> = unneeded.into_iter().cloned().collect();
-    for payment in unneeded.into_iter().filter(|payment| !draft.order.is_being_released(payment)).collect::<Vec<_>>() {
+    let released = unneeded.into_iter().filter(|payment| !draft.order.is_being_released(payment));
+    for payment in released.cloned().collect::<Vec<Payment>>() {
         let mut amounts = credit.take(payment.balance.held);
         amounts.excess += payment.balance.held - amounts.total();
         create(draft, payment.number, RefundKind::Void, amounts, cancellation);
