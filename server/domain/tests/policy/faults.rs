@@ -72,7 +72,7 @@ fn a_document_without_reasons_says_so_once() {
 #[test]
 fn unknown_keys_are_named_with_the_known_ones() {
     check("/nmae", json!(1), "nmae", "keys are name, source, unpaid");
-    check("/unpaid/expires", json!("1h"), "unpaid.expires", "expire_after, in_flight_grace");
+    check("/unpaid/expires", json!("1h"), "unpaid.expires", "expire_after, in_flight_grace, pay_again_within");
     check("/reasons/0/label", json!("x"), "reasons[0].label", "code, actors");
     check("/rules/0/then", json!({}), "rules[0].then", "id, when, allow, deny");
     check("/rules/0/when/stages", json!("PLANNED"), "rules[0].when.stages", "actor, stage, path");
@@ -181,6 +181,7 @@ fn durations_are_of_days_hours_minutes_and_seconds() {
 fn waits_are_longer_than_nothing_where_nothing_would_be_no_wait() {
     check("/verification", json!({"methods": ["CARD"], "wait": "0h"}), "verification.wait", "longer than nothing");
     check("/preparation", json!({"within": "0h"}), "preparation.within", "longer than nothing");
+    check("/unpaid/pay_again_within", json!("0s"), "unpaid.pay_again_within", "longer than nothing");
     let within = "/rules/1/allow/gates/0/respond_within";
     check(within, json!("0h"), "rules[1].allow.gates[0].respond_within", "longer than nothing");
     let mut document = document();

@@ -73,6 +73,7 @@ fn full_document() -> Value {
     for (pointer, value) in [
         ("/source", json!("a page")),
         ("/unpaid/in_flight_grace", json!("15m")),
+        ("/unpaid/pay_again_within", json!("2h")),
         ("/verification", json!({"methods": ["CARD"], "wait": "24h"})),
         ("/preparation", json!({"within": "12h"})),
         ("/notify", json!(["ORDER_PAID"])),

@@ -121,6 +121,7 @@ fn what_is_written_is_read() {
     for (pointer, value) in [
         ("/source", json!("a page\nof two lines")),
         ("/unpaid/in_flight_grace", json!("15m")),
+        ("/unpaid/pay_again_within", json!("2h")),
         ("/verification", json!({"methods": ["CARD", "TRANSFER"], "wait": "1d"})),
         ("/preparation", json!({"within": "12h"})),
         ("/notify", json!(["REFUND_SETTLED", "ORDER_PAID"])),
@@ -133,6 +134,7 @@ fn what_is_written_is_read() {
     let policy = policy(&document);
     assert_eq!(policy.source, "a page\nof two lines");
     assert_eq!(policy.unpaid.in_flight_grace, SignedDuration::from_mins(15));
+    assert_eq!(policy.unpaid.pay_again_within, SignedDuration::from_hours(2));
     let methods = vec!["CARD".to_owned(), "TRANSFER".to_owned()];
     assert_eq!(policy.verification, Some(Verification { methods, wait: hours(24) }));
     assert_eq!(policy.preparation_within, Some(hours(12)));
