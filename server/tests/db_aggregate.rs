@@ -3,8 +3,9 @@
 mod common;
 
 use belay_domain::cancellation::{GateKind, GateState, Part, PartState, Path};
-use belay_domain::ids::OrderKey;
+use belay_domain::ids::{ExternalId, OrderKey};
 use belay_domain::order::{Order, OrderState};
+use belay_domain::payment::PaymentState;
 use belay_domain::shipment::{Stage, Whereabouts};
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::orders::{self, Wait};
@@ -373,4 +374,42 @@ async fn what_was_not_kept_of_parcels_is_presumed() {
     assert_eq!(presumed.left, units(&[(1, 0, 2), (2, 0, 1)]));
     assert_eq!((&presumed.home, presumed.receipt_ids.len()), (&units(&[(2, 0, 1)]), 0));
     assert_eq!(found.shipments[1].whereabouts, Whereabouts::default(), "it has not left");
+}
+
+/// Rows of the time before a payment kept its facts: its amounts are what was told.
+#[tokio::test]
+async fn a_payment_without_facts_is_what_its_amounts_say() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let mut old = eventful("old");
+    let event = ExternalId::parse("evt_1").unwrap();
+    old.refunds.clear();
+    insert(&mut conn, &[old.clone()]).await;
+    for (state, amounts, expected) in [
+        ("AUTHORIZED", (100, 0, 0), (PaymentState::Authorized, 100, 0)),
+        ("CAPTURED", (100, 60, 5), (PaymentState::Captured, 0, 60)),
+        ("CAPTURED", (0, 60, 0), (PaymentState::Captured, 0, 60)),
+        ("DECLINED", (100, 0, 0), (PaymentState::Declined, 0, 0)),
+        ("VOIDED", (100, 0, 0), (PaymentState::Voided, 0, 0)),
+        ("ATTEMPTING", (0, 0, 0), (PaymentState::Attempting, 0, 0)),
+    ] {
+        let (authorized, captured, outside) = amounts;
+        let sql = format!(
+            "UPDATE payments SET facts = NULL, held = 0, unconfirmed = 0, disputed = 0, state = '{state}',
+             authorized = {authorized}, captured = {captured}, returned_outside = {outside},
+             provider_event_ids = '[\"evt_1\"]'"
+        );
+        conn.batch_execute(&sql).await.unwrap();
+        let mut found = read(&mut conn, &old).await.payments.remove(0);
+        let balance = &found.balance;
+        assert_eq!((balance.state, balance.held, balance.captured), expected, "{state}");
+        assert_eq!((balance.authorized, balance.returned_outside), (authorized, outside));
+        assert!(found.knows(&event), "a repeat is still told");
+        // To weigh the facts that stand for the row adds nothing to it but what the provider may yet capture.
+        let read_as = found.balance.clone();
+        found.weigh(&[]);
+        let weighed = &found.balance;
+        assert_eq!((weighed.state, weighed.captured), (read_as.state, read_as.captured), "{state}");
+        assert_eq!(weighed.returned_outside, read_as.returned_outside);
+    }
 }
