@@ -77,12 +77,18 @@ const QUERIES: &[(&str, &str)] = &[
         "M5: an authorisation is neither needed nor released",
         "SELECT CONCAT(h.order_id, ':p', h.number) FROM (
              SELECT o.order_key, o.order_id, p.number, p.held,
-                    SUM(p.held) OVER (PARTITION BY o.order_key ORDER BY p.number) - p.held before_it,
+                    SUM(IF(p.sent, 0, p.held)) OVER (PARTITION BY o.order_key ORDER BY p.number)
+                        - IF(p.sent, 0, p.held) before_it,
+                    (CASE WHEN o.state = 'CLOSED_UNPAID' THEN 0
+                          ELSE l.total + o.shipping + o.shipping_tax - COALESCE(c.credited, 0) END) due,
                     (CASE WHEN o.state = 'CLOSED_UNPAID' THEN 0
                           ELSE l.total + o.shipping + o.shipping_tax - COALESCE(c.credited, 0) END)
                     - SUM(p.captured - p.returned_outside - p.disputed) OVER (PARTITION BY o.order_key)
                     + COALESCE(r.back, 0) to_collect
-             FROM orders o JOIN payments p USING (order_key)
+             FROM orders o
+             JOIN (SELECT a.*, EXISTS (SELECT 1 FROM refunds s WHERE s.order_key = a.order_key
+                       AND s.payment_number = a.number AND s.kind = 'VOID' AND s.state IN ('SUBMITTED', 'UNKNOWN')) sent
+                   FROM payments a) p USING (order_key)
              JOIN (SELECT order_key, SUM(goods - discount + tax) total FROM order_lines GROUP BY order_key) l
              USING (order_key)
              LEFT JOIN (SELECT order_key, SUM(refund_goods + refund_tax + refund_shipping) credited
@@ -91,7 +97,7 @@ const QUERIES: &[(&str, &str)] = &[
                             WHEN settled_amount IS NOT NULL THEN settled_amount
                             WHEN state IN ('DUE', 'BLOCKED', 'SUBMITTED', 'UNKNOWN') THEN goods + tax + shipping + excess
                             ELSE 0 END) back FROM refunds WHERE kind = 'REFUND' GROUP BY order_key) r USING (order_key)) h
-         WHERE h.held > 0 AND h.before_it >= GREATEST(h.to_collect, 0) AND NOT EXISTS
+         WHERE h.held > 0 AND h.before_it >= GREATEST(LEAST(h.to_collect, h.due), 0) AND NOT EXISTS
              (SELECT 1 FROM refunds v WHERE v.order_key = h.order_key AND v.payment_number = h.number AND v.kind = 'VOID'
               AND v.state NOT IN ('SETTLED', 'CANCELLED'))",
     ),

@@ -3,7 +3,7 @@
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use super::{Actor, OrderState};
+use super::{Actor, Money, OrderState};
 use crate::ids::{CancellationId, Etag, IncidentId, OrderId, RequestId};
 use crate::wire::{
     FromWire, Malformed, Open, open_all, open_enum, open_if_set, read_if_set, text_if_set, time, time_if_set,
@@ -37,6 +37,9 @@ pub struct Incident {
     pub note: Option<String>,
     /// How it can be settled as things stand. Empty once it is.
     pub allowed_resolutions: Vec<IncidentResolution>,
+    /// How much money it is about; once somebody has settled it, how much that decision covers. `None` where it is not about
+    /// an amount.
+    pub amount: Option<Money>,
 }
 
 /// What [`resolve_incident`](crate::Store::resolve_incident) answers.
@@ -117,6 +120,7 @@ impl FromWire for Incident {
             resolved_by: read_if_set(message.resolved_by)?,
             note: text_if_set(message.note),
             allowed_resolutions: open_all(message.allowed_resolutions),
+            amount: read_if_set(message.amount)?,
         })
     }
 }

@@ -58,6 +58,9 @@ pub struct Incident {
     pub shipment: Option<u32>,
     pub refund: Option<u32>,
     pub payment: Option<u32>,
+    /// How much money it is about, in minor units, where it is about money: the most it was while it was open. A decision about
+    /// it covers no more.
+    pub amount: Option<i64>,
     /// The cancellation whose gate the fact came too late for.
     pub cancellation: Option<u32>,
     pub create_time: Timestamp,

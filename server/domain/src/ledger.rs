@@ -3,6 +3,7 @@
 //! Everything here is derived from the order as it stands. `commands/refunds.rs` acts on it.
 
 use crate::cancellation::{Cancellation, CancellationState, PartState};
+use crate::incident::{IncidentKind, Resolution};
 use crate::money::Amounts;
 use crate::order::Order;
 use crate::payment::Payment;
@@ -35,9 +36,20 @@ pub(crate) fn standing(order: &Order, refund: &Refund) -> i64 {
             refund.amounts.total()
         }
         RefundState::Failed | RefundState::Dropped if is_retried(order, refund.number) => 0,
-        RefundState::Failed | RefundState::Dropped => refund.amounts.total(),
+        RefundState::Failed | RefundState::Dropped => kept_back(order, refund),
         RefundState::Settled | RefundState::Cancelled => 0,
     }
+}
+
+/// What of a failed or dropped row stays where it is by a decision: as much as was owed when it was made. Money that comes back
+/// later, such as by a dispute that is won, nobody has decided about.
+fn kept_back(order: &Order, refund: &Refund) -> i64 {
+    let decided = order.incidents.iter().filter(|incident| {
+        let is_of_refund = matches!(incident.kind, IncidentKind::RefundMismatch | IncidentKind::RefundFailed);
+        let leaves_it = matches!(incident.resolution, Some(Resolution::DropRefund | Resolution::Accept));
+        is_of_refund && incident.refund == Some(refund.number) && leaves_it
+    });
+    decided.filter_map(|incident| incident.amount).last().unwrap_or_else(|| refund.amounts.total())
 }
 
 /// Paid, sent, or about to be.
@@ -97,7 +109,16 @@ impl Order {
         let stays = |refund: &&Refund| is_going(refund) || refund.state == RefundState::Blocked;
         let back: i64 = rows(self, RefundKind::Refund).filter(stays).map(|refund| standing(self, refund)).sum();
         let net: i64 = self.payments.iter().map(Payment::captured_net).sum();
-        (self.amount_due() - (net - back)).max(0)
+        (self.amount_due() - (net - back)).clamp(0, self.amount_due().max(0))
+    }
+
+    /// What a payment holds for what is still to be captured: nothing where its release is with the provider.
+    pub(crate) fn holds_for(&self, payment: &Payment) -> i64 {
+        let is_sent = rows(self, RefundKind::Void).any(|refund| {
+            let is_out = matches!(refund.state, RefundState::Submitted | RefundState::Unknown);
+            refund.payment == payment.number && is_out
+        });
+        if is_sent { 0 } else { payment.balance.held }
     }
 
     /// The authorisations of which nothing is needed where so much is still to be captured: the first ones are kept.
@@ -105,10 +126,11 @@ impl Order {
         let mut missing = to_collect;
         let mut unneeded = Vec::new();
         for payment in self.payments.iter().filter(|payment| payment.balance.held > 0) {
-            if missing <= 0 {
+            let holds = self.holds_for(payment);
+            if missing <= 0 || holds == 0 {
                 unneeded.push(payment);
             }
-            missing -= payment.balance.held;
+            missing -= holds;
         }
         unneeded
     }
@@ -125,10 +147,7 @@ impl Order {
         let credit = |state: PartState| -> Amounts {
             cancellation.parts.iter().filter(|part| part.state == state).map(|part| part.refund).sum()
         };
-        let made: Amounts = rows(self, RefundKind::Refund)
-            .filter(|refund| refund.cancellation == Some(cancellation.number))
-            .filter_map(|refund| self.made(refund))
-            .sum();
+        let made = self.made_of(cancellation);
         let is_release = |refund: &&Refund| {
             refund.cancellation == Some(cancellation.number)
                 && refund.state.counts()
@@ -153,6 +172,20 @@ impl Order {
         let mut from = credit;
         let refund = from.take(self.to_come(credit.total()).min(credit.total()));
         Promise { refund, release: self.release_of(credit.total()) }
+    }
+
+    /// What the rows of a cancellation have paid, and what they may still pay: no more than the payments have.
+    fn made_of(&self, cancellation: &Cancellation) -> Amounts {
+        let of = |refund: &&Refund| refund.cancellation == Some(cancellation.number);
+        let (paid, open): (Vec<&Refund>, Vec<&Refund>) =
+            rows(self, RefundKind::Refund).filter(of).partition(|refund| refund.settled_amount.is_some());
+        let paid: Amounts = paid.into_iter().filter_map(|refund| self.made(refund)).sum();
+        let mut open: Amounts = open.into_iter().filter_map(|refund| self.made(refund)).sum();
+        let there = self.payments.iter().map(|payment| {
+            let of_payment = self.refunds.iter().filter(|refund| refund.payment == payment.number);
+            (payment.captured_net() - of_payment.map(Refund::paid).sum::<i64>()).max(0)
+        });
+        paid + open.take(there.sum())
     }
 
     /// What a row is worth to whom it was promised.

@@ -361,9 +361,9 @@ impl Order {
         self.secured() >= self.amount_due()
     }
 
-    /// Captured, and still authorised.
+    /// Captured, and still authorised without its release being with the provider.
     pub fn secured(&self) -> i64 {
-        self.payments.iter().map(Payment::secured).sum()
+        self.payments.iter().map(|payment| payment.balance.captured + self.holds_for(payment)).sum()
     }
 
     /// Something that this cancellation took was scanned out all the same and nobody has settled it: no money leaves for it

@@ -3,8 +3,6 @@
 //! A payment keeps its facts. Everything else about it is folded from them in the order in which they happened, so that
 //! messages which arrive in another order come to the same end.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -118,12 +116,12 @@ impl RecordedFact {
         self.amount.is_some_and(|told| told.own().is_none())
     }
 
-    /// A refund row of Belay's has released the authorisation.
-    pub(crate) fn released(refund: u32, time: Timestamp) -> Self {
+    /// A refund row of Belay's has released the authorisation, or so much of it.
+    pub(crate) fn released(refund: u32, amount: Option<i64>, time: Timestamp) -> Self {
         Self {
             provider_event_id: None,
             fact: PaymentFact::Voided,
-            amount: None,
+            amount: amount.map(Told::Own),
             movement: None,
             refund: Some(refund),
             time,
@@ -209,7 +207,7 @@ fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
         PaymentFact::Voided => fact.refund.is_none_or(|number| {
             own.iter().any(|refund| refund.number == number && refund.state == RefundState::Settled)
         }),
-        PaymentFact::RefundedOutside => !is_own(fact, &own),
+        PaymentFact::RefundedOutside => !is_own(payment, fact, &own),
         PaymentFact::Attempted
         | PaymentFact::Authorized
         | PaymentFact::Captured
@@ -258,14 +256,18 @@ impl Disputes {
         let mut open: Vec<&RecordedFact> = of(PaymentFact::Chargeback).copied().collect();
         let mut won = 0;
         for reversal in of(PaymentFact::ChargebackReversed) {
-            let same = |fact: &RecordedFact| reversal.movement.is_some() && fact.movement == reversal.movement;
-            let is_known = open.iter().any(|fact| same(fact));
+            // The dispute that it names; where it names none, or one that is not known, those without a name.
+            let is_meant = |fact: &RecordedFact| match &reversal.movement {
+                Some(_) => fact.movement == reversal.movement,
+                None => true,
+            };
+            let is_known = open.iter().any(|fact| is_meant(fact));
+            let is_nameless = |fact: &RecordedFact| !is_known && reversal.amount.is_some() && fact.movement.is_none();
+            let meant = |fact: &RecordedFact| is_meant(fact) || is_nameless(fact);
+            let disputed: i64 = open.iter().filter(|fact| meant(fact)).filter_map(|fact| exact(fact)).sum();
             match exact(reversal) {
-                Some(amount) if !is_known || open.iter().any(|fact| same(fact) && exact(fact).is_some()) => {
-                    won += amount
-                }
-                // All of the dispute that it names, or of all where it names none that is known.
-                Some(_) | None => open.retain(|fact| is_known && !same(fact)),
+                Some(amount) if disputed > 0 => won += amount.min(disputed),
+                Some(_) | None => open.retain(|fact| !meant(fact)),
             }
         }
         let amount = open.iter().filter_map(|fact| exact(fact)).sum::<i64>() - won;
@@ -274,22 +276,29 @@ impl Disputes {
 }
 
 /// The facts without those that tell of a movement once more. What names the amount in the order's currency says more than
-/// what does not.
+/// what does not, and of two amounts the larger one.
 fn counted(payment: &Payment) -> Vec<&RecordedFact> {
-    let mut seen = BTreeSet::new();
-    let (exact, foreign): (Vec<_>, Vec<_>) = payment.facts.iter().partition(|fact| !fact.is_foreign());
-    let in_turn = exact.into_iter().chain(foreign);
-    let first = in_turn.filter(|fact| match &fact.movement {
-        Some(movement) => seen.insert((fact.fact, movement)),
-        None => true,
-    });
-    first.collect()
+    let mut counted: Vec<&RecordedFact> = Vec::new();
+    for fact in &payment.facts {
+        let is_same = |known: &&mut &RecordedFact| {
+            fact.movement.is_some() && known.movement == fact.movement && known.fact == fact.fact
+        };
+        let own = |fact: &RecordedFact| fact.amount.and_then(Told::own);
+        match counted.iter_mut().find(is_same) {
+            Some(known) if own(fact) > own(known) => *known = fact,
+            Some(_) => {}
+            None => counted.push(fact),
+        }
+    }
+    counted
 }
 
-/// The provider tells of a refund that Belay sent.
-fn is_own(fact: &RecordedFact, own: &[&Refund]) -> bool {
-    let is_of = |refund: &&Refund| fact.movement.is_some() && refund.provider_refund_id == fact.movement;
-    fact.refund.is_some() || own.iter().any(is_of)
+/// The provider tells of a refund that Belay sent: this message names it, or another one of the same movement, or the row does.
+fn is_own(payment: &Payment, fact: &RecordedFact, own: &[&Refund]) -> bool {
+    let is_of = |refund: &&Refund| refund.provider_refund_id == fact.movement;
+    let names =
+        |other: &RecordedFact| other.fact == fact.fact && other.refund.is_some() && other.movement == fact.movement;
+    fact.refund.is_some() || fact.movement.is_some() && (own.iter().any(is_of) || payment.facts.iter().any(names))
 }
 
 /// One total table, state × fact. Money always counts; a state never forgets captured money.
@@ -339,17 +348,18 @@ fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact) {
     }
 }
 
-/// Two messages may tell of one capture. Where neither the movement's id nor support says otherwise, no more is believed than
-/// was authorised, if anything was.
+/// Two messages may tell of one capture. A capture after an authorisation, of which neither the movement's id nor support says
+/// that it is one of its own, is doubted where it exceeds all that was authorised.
 fn unconfirmed(facts: &[&RecordedFact], authorized: i64) -> i64 {
-    if !facts.iter().any(|fact| fact.fact == PaymentFact::Authorized) {
-        return 0;
+    let (mut is_authorized, mut captured, mut doubted) = (false, 0, 0);
+    for fact in facts {
+        is_authorized |= fact.fact == PaymentFact::Authorized;
+        let amount = fact.amount.and_then(Told::own).filter(|_| fact.fact == PaymentFact::Captured).unwrap_or(0);
+        let is_sure = fact.movement.is_some() || fact.confirmed || !is_authorized;
+        match is_sure || captured + amount <= authorized {
+            true => captured += amount,
+            false => doubted += amount,
+        }
     }
-    let captures = || facts.iter().filter(|fact| fact.fact == PaymentFact::Captured);
-    let sum = |sure: bool| -> i64 {
-        let of = captures().filter(|fact| (fact.movement.is_some() || fact.confirmed) == sure);
-        of.filter_map(|fact| fact.amount.and_then(Told::own)).sum()
-    };
-    let unsure = sum(false);
-    (sum(true) + unsure - authorized).clamp(0, unsure)
+    doubted
 }

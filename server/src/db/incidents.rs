@@ -34,6 +34,7 @@ pub(super) struct IncidentRow {
     resolved_by_id: Option<String>,
     note: Option<String>,
     payment_number: Option<u32>,
+    amount: Option<i64>,
 }
 
 impl statement::Row for IncidentRow {
@@ -60,6 +61,7 @@ impl IncidentRow {
             resolved_by_id: incident.resolved_by.as_ref().map(|actor| actor.id.clone()),
             note: incident.note.clone(),
             payment_number: incident.payment,
+            amount: incident.amount,
         }
     }
 
@@ -72,6 +74,7 @@ impl IncidentRow {
             shipment: self.shipment_number,
             refund: self.refund_number,
             payment: self.payment_number,
+            amount: self.amount,
             create_time: self.create_time.0,
             cancellation: self.cancellation_number,
             resolve_time: self.resolve_time.map(|time| time.0),
@@ -102,7 +105,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[IncidentRow]) -> Result<(), D
             resolved_by_role,
             resolved_by_id,
             note,
-            payment_number
+            payment_number,
+            amount
         ]
     );
     Ok(())

@@ -258,6 +258,7 @@ diesel::table! {
         resolved_by_id -> Nullable<Text>,
         note -> Nullable<Text>,
         payment_number -> Nullable<Unsigned<Integer>>,
+        amount -> Nullable<BigInt>,
     }
 }
 

@@ -53,7 +53,7 @@ mod tests {
     use belay_domain::actor::Role;
     use belay_domain::cancellation::{Deductions, Path};
     use belay_domain::commands::{Quote, QuotedPart};
-    use belay_domain::ids::OrderId;
+    use belay_domain::ids::{OrderId, StoreId};
     use belay_domain::money::Amounts;
     use belay_domain::units::{UnitRange, UnitSet};
     use jiff::Timestamp;
@@ -73,6 +73,7 @@ mod tests {
             deductions: Deductions::default(),
         };
         let quote = Quote {
+            store: StoreId::parse("shop").unwrap(),
             order: OrderId::parse("A-1").unwrap(),
             requester: Role::Buyer,
             policy_version: 3,

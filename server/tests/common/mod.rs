@@ -301,6 +301,7 @@ pub(crate) fn eventful(id: &str) -> Order {
         shipment: Some(1),
         refund: Some(1),
         payment: Some(1),
+        amount: Some(17),
         create_time: at,
         cancellation: Some(2),
         resolve_time: Some(at),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Answer, Asked, Decision, Record, parts};
+use super::{Answer, Asked, Decision, Record};
 use crate::actor::Actor;
 use crate::cancellation::PartState;
 use crate::context::{Context, StoreFacts};
@@ -40,7 +40,7 @@ impl About {
         Self { payment: Some(number), ..Self::default() }
     }
 
-    fn of(incident: &Incident) -> Self {
+    pub(super) fn of(incident: &Incident) -> Self {
         let Incident { shipment, refund, cancellation, payment, .. } = *incident;
         Self { shipment, refund, cancellation, payment }
     }
@@ -207,6 +207,10 @@ impl<'a> Draft<'a> {
 
     /// Notes whether what is due is covered, by what is captured and still authorised.
     pub(super) fn follow_payments(&mut self) {
+        if self.order.is_wholly_cancelled() {
+            // Nothing is due, so nothing has lapsed.
+            self.order.lapse_time = None;
+        }
         self.lapse_if_uncovered();
         self.mark_paid_if_covered();
     }
@@ -234,7 +238,6 @@ impl<'a> Draft<'a> {
             // Who has seen it released must look again.
             self.raise_fence(number);
             self.move_shipment(number, Stage::Unreleased);
-            parts::ask_again_on(self, number);
         }
     }
 
@@ -261,6 +264,11 @@ impl<'a> Draft<'a> {
 
     /// Records that a fact contradicts what was decided.
     pub(super) fn open_incident(&mut self, kind: IncidentKind, about: About) {
+        self.open_incident_of(kind, about, None);
+    }
+
+    /// The same, about so much money.
+    pub(super) fn open_incident_of(&mut self, kind: IncidentKind, about: About, amount: Option<i64>) {
         let number = next_number(&self.order.incidents, |incident| incident.number);
         self.order.incidents.push(Incident {
             number,
@@ -270,6 +278,7 @@ impl<'a> Draft<'a> {
             refund: about.refund,
             cancellation: about.cancellation,
             payment: about.payment,
+            amount,
             create_time: self.now,
             resolve_time: None,
             resolution: None,
@@ -291,16 +300,6 @@ impl<'a> Draft<'a> {
     /// one where the last was settled without it.
     pub(super) fn open_incident_anew(&mut self, kind: IncidentKind, about: About) {
         if self.open_incident_about(kind, about).is_none() {
-            self.open_incident(kind, about);
-        }
-    }
-
-    /// A contradiction that a later fact had ended may come again; one that somebody has decided about is settled.
-    pub(super) fn open_incident_unless_decided(&mut self, kind: IncidentKind, about: About) {
-        let is_decided = |incident: &Incident| {
-            incident.kind == kind && About::of(incident) == about && incident.resolution.is_some()
-        };
-        if !self.order.incidents.iter().any(is_decided) {
             self.open_incident(kind, about);
         }
     }

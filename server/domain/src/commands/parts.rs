@@ -86,7 +86,9 @@ pub(super) fn ask_again_on(draft: &mut Draft<'_>, shipment: u32) {
 fn ask_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     let of = cancellation_mut(draft, cancellation).clone();
     let part = &of.parts[index];
-    if is_lost(draft, part.shipment) {
+    // A wish from before a lapse keeps the answer it had: whether the order is paid again is not its requester's doing.
+    let has_lapsed = draft.order.lapse_time.is_some_and(|lapsed| of.create_time < lapsed);
+    if is_lost(draft, part.shipment) || has_lapsed {
         return;
     }
     let (wish, portion) = wish_of(&of, part);

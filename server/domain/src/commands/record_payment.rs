@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Draft, draft, record_refund_result, refunds, settle};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::order::{FACTS_MAX, MONEY_FACTS_ROOM, Order, OrderState, PAYMENTS_MAX, PAYMENTS_ROOM};
 use crate::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
 use crate::refund::{Refund, RefundKind, RefundState};
@@ -39,8 +39,12 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
         None => command.method.clone().ok_or_else(method_missing)?,
     };
     let own = own_refund(&draft.order, command, known)?;
-    if !command.fact.may_be_foreign() {
-        command.amount.map_or(Ok(0), |amount| draft.order.amount_in_its_currency(amount))?;
+    // What moved on the buyer's card may be in its currency, which must be one that there is.
+    let is_foreign = |amount: &Money| amount.currency != draft.order.currency;
+    let may_be_foreign =
+        |amount: &Money| command.fact.may_be_foreign() && Currency::current(amount.currency.code()).is_some();
+    if let Some(amount) = command.amount.filter(|amount| is_foreign(amount) && !may_be_foreign(amount)) {
+        draft.order.amount_in_its_currency(amount)?;
     }
     if known.is_some_and(|index| is_told(&draft.order, &draft.order.payments[index], command)) {
         return Ok(Answer::Order);
@@ -94,10 +98,11 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
 }
 
 /// The refund of Belay's that a message is about: it names the row, or the provider's id that the row's result gave. A row that
-/// ended without being paid is none: what went back then, went back outside.
+/// nobody was to send is none: what went back then, went back outside.
 fn own_refund(order: &Order, command: &RecordPayment, payment: Option<usize>) -> Result<Option<u32>, Rejection> {
     let payment = payment.map(|index| order.payments[index].number);
     let of_payment = |refund: &&Refund| Some(refund.payment) == payment && refund.kind == RefundKind::Refund;
+    let may_be_paid = |refund: &&Refund| refund.state != RefundState::Cancelled;
     let named = match command.refund {
         Some(number) => {
             let refund = order.refund(number).filter(of_payment);
@@ -109,21 +114,22 @@ fn own_refund(order: &Order, command: &RecordPayment, payment: Option<usize>) ->
             refunds.find(|refund| is_meant && refund.provider_refund_id == command.movement)
         }
     };
-    Ok(named.filter(|refund| refund.state.counts()).map(|refund| refund.number))
+    Ok(named.filter(may_be_paid).map(|refund| refund.number))
 }
 
-/// The message is known, or tells of a movement that is known, or of a refund whose result is.
+/// The message is known, or tells of a movement that is known.
 fn is_told(order: &Order, payment: &Payment, command: &RecordPayment) -> bool {
     let is_exact = command.amount.is_none_or(|money| money.currency == order.currency);
     let same_movement = |fact: &RecordedFact| {
         command.movement.is_some() && fact.movement == command.movement && fact.fact == command.fact
     };
-    let adds_nothing = |fact: &&RecordedFact| !fact.is_foreign() || !is_exact;
-    let settled = own_refund(order, command, order.payments.iter().position(|of| of.number == payment.number));
-    let is_settled = settled.ok().flatten().and_then(|number| order.refund(number));
+    // The exact amount, a larger one, or the refund that it is about, is news.
+    let told = command.amount.filter(|_| is_exact).map(|money| money.minor_units);
+    let adds_nothing = |fact: &&RecordedFact| {
+        fact.amount.and_then(Told::own) >= told && (command.refund.is_none() || fact.refund.is_some())
+    };
     payment.knows(&command.provider_event_id)
         || payment.facts.iter().filter(|fact| same_movement(fact)).any(|fact| adds_nothing(&fact))
-        || is_settled.is_some_and(|refund| refund.state == RefundState::Settled)
 }
 
 /// Limits are for attempts: money that has moved, and a decline that takes some back, have room above them.

@@ -8,7 +8,7 @@ use super::{Answer, Draft, RecordPayment, refunds};
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
 use crate::money::Money;
-use crate::payment::RecordedFact;
+use crate::payment::{PaymentFact, RecordedFact};
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
 
@@ -74,20 +74,15 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
             }
         }
         (RefundState::Settled, RefundResult::Settled { amount, .. }) => {
-            let is_another =
-                amount.is_some() && Some(settled) != draft.order.refund(number).and_then(|of| of.settled_amount);
-            if is_another && !has_incident(draft, IncidentKind::RefundMismatch, number) {
-                draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
+            if amount.is_some() {
+                correct(draft, number, settled);
             }
         }
         (RefundState::Failed | RefundState::Dropped, RefundResult::Settled { .. }) => {
-            if !has_incident(draft, IncidentKind::LateFact, number) {
-                draft.open_incident(IncidentKind::LateFact, About::refund(number));
-            }
-            // What was to be paid in its place and is not sent yet waits for support, or the buyer has it twice.
-            let refund = refund_mut(draft, number);
-            refund.settled_amount = refund.settled_amount.or(Some(settled));
-            refunds::weigh(draft);
+            let RefundResult::Settled { provider_refund_id, .. } = &command.result else {
+                return Ok(Answer::Refund(number));
+            };
+            pay_after_all(draft, number, settled, provider_refund_id.clone());
         }
         (RefundState::Settled, RefundResult::Unknown)
         | (RefundState::Failed | RefundState::Dropped, RefundResult::Failed { .. } | RefundResult::Unknown)
@@ -108,8 +103,40 @@ pub(super) fn settle_as_told(draft: &mut Draft<'_>, number: u32, told: &RecordPa
         RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => {
             settle(draft, number, paid, told.movement.clone(), Some(time));
         }
-        RefundState::Settled | RefundState::Failed | RefundState::Dropped | RefundState::Cancelled => {}
+        RefundState::Settled => {
+            let refund = refund_mut(draft, number);
+            refund.provider_refund_id = refund.provider_refund_id.take().or_else(|| told.movement.clone());
+            if told.amount.is_some_and(|amount| amount.currency == draft.order.currency) {
+                correct(draft, number, paid);
+            }
+        }
+        RefundState::Failed | RefundState::Dropped => pay_after_all(draft, number, paid, told.movement.clone()),
+        RefundState::Cancelled => {}
     }
+}
+
+/// The provider tells of another amount than before: that one counts, and somebody has to look at it, once for each amount.
+fn correct(draft: &mut Draft<'_>, number: u32, paid: i64) {
+    let refund = refund_mut(draft, number);
+    if refund.settled_amount == Some(paid) {
+        return;
+    }
+    refund.settled_amount = Some(paid);
+    refunds::weigh(draft);
+    draft.open_incident_of(IncidentKind::RefundMismatch, About::refund(number), Some(paid));
+}
+
+/// The provider had said that it failed, or it was given up, and it has gone all the same. What was to be paid in its place and
+/// is not sent yet waits for support, or the buyer has it twice.
+fn pay_after_all(draft: &mut Draft<'_>, number: u32, paid: i64, provider_refund_id: Option<ExternalId>) {
+    let refund = refund_mut(draft, number);
+    if refund.settled_amount.is_some() {
+        return;
+    }
+    refund.settled_amount = Some(paid);
+    refund.provider_refund_id = refund.provider_refund_id.take().or(provider_refund_id);
+    refunds::weigh(draft);
+    draft.open_incident_once(IncidentKind::LateFact, About::refund(number));
 }
 
 /// What was really paid counts; where that is less than was asked, the rest is due under a row of its own.
@@ -131,20 +158,21 @@ fn settle(
     let (kind, payment) = (refund.kind, refund.payment);
     draft.move_refund(number, RefundState::Settled);
     if kind == RefundKind::Void {
-        let released = draft.order.payments.iter_mut().filter(|of| of.number == payment);
-        released.for_each(|payment| payment.facts.push(RecordedFact::released(number, time)));
+        let released = (paid < asked).then_some(paid);
+        for payment in draft.order.payments.iter_mut().filter(|of| of.number == payment) {
+            // It released what was authorised, whatever the provider's clock says.
+            let authorized = payment.facts.iter().filter(|fact| fact.fact == PaymentFact::Authorized);
+            let time = authorized.map(|fact| fact.time).fold(time, Timestamp::max);
+            payment.facts.push(RecordedFact::released(number, released, time));
+        }
     }
     refunds::weigh(draft);
     if paid != asked {
-        draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
+        draft.open_incident_of(IncidentKind::RefundMismatch, About::refund(number), Some(paid));
     }
 }
 
 fn refund_mut<'d>(draft: &'d mut Draft<'_>, number: u32) -> &'d mut Refund {
     let refund = draft.order.refunds.iter_mut().find(|refund| refund.number == number);
     refund.unwrap_or_else(|| panic!("refund {number} was looked up before"))
-}
-
-fn has_incident(draft: &Draft<'_>, kind: IncidentKind, refund: u32) -> bool {
-    draft.order.incidents.iter().any(|incident| incident.kind == kind && incident.refund == Some(refund))
 }

@@ -23,10 +23,13 @@ pub(super) struct Claim<'a> {
 
 /// What comes back. The shipping charge comes back, or is kept, with the last unit of a shipment.
 ///
-/// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the policy could keep.
+/// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the policy could keep. What left while
+/// it was paid is on the policy's terms, also after a lapse.
 pub(super) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> PartRefund {
     let order = &draft.order;
-    let is_unpaid = order.paid_time.is_none();
+    let was_paid =
+        order.paid_time.is_some() || order.lapse_time.is_some() && !claim.shipment.stage.is_before_dispatch();
+    let is_unpaid = !was_paid;
     let share = if is_unpaid { RefundShare::Full } else { claim.plan.share };
     let carried = order.amounts_of(claim.units);
     let of_units = match share {

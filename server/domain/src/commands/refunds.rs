@@ -81,8 +81,19 @@ fn is_decided(order: &Order, refund: u32) -> bool {
 }
 
 /// What was held back because money had gone is due again once the money is there: a dispute was won, or what had gone was this
-/// very refund.
+/// very refund. A release that failed is nobody's business any more once nothing is left to release.
 fn resume(draft: &mut Draft<'_>) {
+    let is_void_over = |incident: &&Incident| {
+        let refund = incident.refund.and_then(|number| draft.order.refund(number));
+        let payment = refund.filter(|refund| refund.kind == RefundKind::Void);
+        let payment = payment.and_then(|refund| draft.order.payment(refund.payment));
+        incident.kind == IncidentKind::RefundFailed
+            && incident.state == IncidentState::Open
+            && payment.is_some_and(|payment| payment.balance.held == 0)
+    };
+    let over: Vec<u32> = draft.order.incidents.iter().filter(is_void_over).map(|incident| incident.number).collect();
+    over.into_iter().for_each(|number| resolve_incident::settle_by_fact(draft, number));
+
     let is_of_blocked = |incident: &&Incident| {
         let refund = incident.refund.and_then(|number| draft.order.refund(number));
         incident.kind == IncidentKind::RefundMismatch
@@ -189,16 +200,20 @@ fn create(draft: &mut Draft<'_>, payment: u32, kind: RefundKind, amounts: Amount
 
 /// A release that nobody has sent ends where there is nothing to release any more, or where the authorisation is needed after
 /// all.
+///
+/// An unsent release of another amount than is held by now ends as well: one of the right amount takes its place.
 fn keep_needed_authorisations(draft: &mut Draft<'_>) {
     let order = &draft.order;
     let unneeded: Vec<u32> =
         order.unneeded_authorisations(order.to_collect()).iter().map(|payment| payment.number).collect();
     let mut over = Vec::new();
     for refund in order.refunds.iter().filter(|refund| refund.kind == RefundKind::Void) {
-        let holds = order.payment(refund.payment).is_some_and(|payment| payment.balance.held > 0);
+        let held = order.payment(refund.payment).map_or(0, |payment| payment.balance.held);
         let is_over = match refund.state {
-            RefundState::Due | RefundState::Blocked => !holds || !unneeded.contains(&refund.payment),
-            RefundState::Unknown => !holds && refund.lease_until.is_none_or(|until| until <= draft.now),
+            RefundState::Due | RefundState::Blocked => {
+                held != refund.amounts.total() || !unneeded.contains(&refund.payment)
+            }
+            RefundState::Unknown => held == 0 && refund.lease_until.is_none_or(|until| until <= draft.now),
             RefundState::Submitted
             | RefundState::Settled
             | RefundState::Failed
@@ -215,6 +230,8 @@ fn release_others(draft: &mut Draft<'_>, cancellation: Option<u32>) {
     let rows = draft.order.refunds.iter().filter(is_standing).filter(|refund| refund.state != RefundState::Cancelled);
     let given: Amounts = rows.map(|refund| Amounts { excess: 0, ..refund.amounts }).sum();
     let mut credit = draft.order.credited() - given;
+    // What is authorised after an order has ended is released for the cancellation that ended it.
+    let cancellation = cancellation.or_else(|| draft.order.closing_cancellation().map(|closing| closing.number));
     let unneeded = draft.order.unneeded_authorisations(draft.order.to_collect());
     let released = unneeded.into_iter().filter(|payment| !draft.order.is_being_released(payment));
     for payment in released.cloned().collect::<Vec<Payment>>() {
@@ -229,26 +246,43 @@ fn watch(draft: &mut Draft<'_>) {
     let order = &draft.order;
     let mut found = Vec::new();
     for payment in &order.payments {
-        let number = payment.number;
-        let is_over_refunded = order.gone_back(payment) > payment.balance.captured;
-        found.push((IncidentKind::OverRefunded, About::payment(number), is_over_refunded));
-        let is_doubtful = payment.balance.unconfirmed > 0;
-        found.push((IncidentKind::CaptureMismatch, About::payment(number), is_doubtful));
+        let about = About::payment(payment.number);
+        found.push((IncidentKind::OverRefunded, about, order.gone_back(payment) - payment.balance.captured));
+        found.push((IncidentKind::CaptureMismatch, about, payment.balance.unconfirmed));
     }
-    found.push((IncidentKind::PaymentLapsed, About::default(), order.lapse_time.is_some()));
+    let lapsed = order.lapse_time.map_or(0, |_| order.amount_due() - order.secured());
+    found.push((IncidentKind::PaymentLapsed, About::default(), lapsed));
     found.push((IncidentKind::GoodsUnpaid, About::default(), leaves_unpaid(order)));
-    for (kind, about, is_so) in found {
-        match (is_so, draft.open_incident_about(kind, about)) {
-            (true, None) => draft.open_incident_unless_decided(kind, about),
-            (false, Some(number)) => resolve_incident::settle_by_fact(draft, number),
-            (true, Some(_)) | (false, None) => {}
+    for (kind, about, amount) in found {
+        match draft.open_incident_about(kind, about) {
+            Some(number) if amount <= 0 => resolve_incident::settle_by_fact(draft, number),
+            Some(number) => {
+                let known = draft.order.incidents.iter_mut().find(|incident| incident.number == number);
+                known.into_iter().for_each(|incident| incident.amount = incident.amount.max(Some(amount)));
+            }
+            None if amount > 0 && !is_accepted(&draft.order, kind, about, amount) => {
+                draft.open_incident_of(kind, about, Some(amount));
+            }
+            None => {}
         }
     }
 }
 
-/// Goods are inside and paid by what was secured, and so much of that went back that it does not cover what is due.
-fn leaves_unpaid(order: &Order) -> bool {
+/// Somebody has decided about so much of this, or about this lapse. What a later fact had ended may come again.
+fn is_accepted(order: &Order, kind: IncidentKind, about: About, amount: i64) -> bool {
+    order.incidents.iter().any(|incident| {
+        let is_of_now = order.lapse_time.is_none_or(|lapsed| incident.create_time >= lapsed);
+        let covers = match kind == IncidentKind::PaymentLapsed {
+            true => is_of_now,
+            false => incident.amount >= Some(amount),
+        };
+        incident.kind == kind && About::of(incident) == about && incident.resolution.is_some() && covers
+    })
+}
+
+/// How much is missing for goods that are inside and paid by what was secured, after so much of that went back.
+fn leaves_unpaid(order: &Order) -> i64 {
     let is_inside = order.shipments.iter().any(|shipment| shipment.stage.is_before_dispatch());
-    let held: i64 = order.payments.iter().map(|payment| payment.balance.held).sum();
-    is_inside && order.paid_time.is_some() && order.to_collect() > held
+    let held: i64 = order.payments.iter().map(|payment| order.holds_for(payment)).sum();
+    if is_inside && order.paid_time.is_some() { order.to_collect() - held } else { 0 }
 }

@@ -80,8 +80,13 @@ pub(super) fn settle_by_fact(draft: &mut Draft<'_>, number: u32) {
 
 fn close(draft: &mut Draft<'_>, number: u32, command: Option<&ResolveIncident>) {
     let (now, caller) = (draft.now, draft.caller.clone());
+    // What is decided about a refund that is not paid covers what is owed under it now.
+    let refund = draft.order.incident(number).and_then(|incident| draft.order.refund(incident.refund?));
+    let is_unpaid = |refund: &&Refund| matches!(refund.state, RefundState::Blocked | RefundState::Failed);
+    let owed = refund.filter(is_unpaid).map(|refund| owed(&draft.order, refund)).filter(|_| command.is_some());
     let Some(incident) = draft.order.incidents.iter_mut().find(|incident| incident.number == number) else { return };
     incident.state = IncidentState::Resolved;
+    incident.amount = owed.or(incident.amount);
     incident.resolve_time = Some(now);
     incident.resolved_by = Some(caller);
     incident.resolution = command.map(|command| command.resolution);

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::draft::About;
-use super::{Draft, opening, parts};
+use super::{Draft, opening, parts, refunds};
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, Deductions, Fault, Gate, GateAnswer, GateState, Part, PartState, Path};
 use crate::event::EventDetail;
@@ -69,7 +69,16 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     let is_gone = |stage: Stage| stage.is_dispatched() && stage != Stage::Returned;
     let was_sold = |shipment: &&Shipment| is_gone(shipment.stage) && !draft.order.live_units(shipment).is_empty();
     let gone: Vec<u32> = draft.order.shipments.iter().filter(was_sold).map(|shipment| shipment.number).collect();
-    let parts: Vec<Part> = draft.order.shipments.iter().filter_map(part).collect();
+    // What a lapse leaves paid for stays: only what has not left is cancelled, where that is enough.
+    let inside = |shipment: &&Shipment| shipment.stage.is_before_dispatch();
+    let of_inside = draft.order.shipments.iter().filter(inside);
+    let price =
+        |shipment: &Shipment| draft.order.amounts_of(&draft.order.live_units(shipment)) + shipment.shipping_amounts();
+    let left = draft.order.amount_due() - of_inside.map(|shipment| price(shipment).total()).sum::<i64>();
+    let is_enough = draft.order.lapse_time.is_some() && !gone.is_empty() && left <= draft.order.secured();
+    let parts: Vec<Part> =
+        draft.order.shipments.iter().filter(|shipment| !is_enough || inside(shipment)).filter_map(part).collect();
+    let gone = if is_enough { Vec::new() } else { gone };
     draft.decided_by(policy_version, Some("unpaid".to_owned()));
     draft.order.lapse_time = None;
     let cancellation = Cancellation {
@@ -184,7 +193,10 @@ fn end_leases(draft: &mut Draft<'_>, due: Timestamp) {
     let ended = draft.order.refunds.iter().filter(|refund| {
         refund.state == RefundState::Submitted && refund.lease_until.is_some_and(|until| until <= due)
     });
-    for number in ended.map(|refund| refund.number).collect::<Vec<_>>() {
-        draft.move_refund(number, RefundState::Unknown);
-    }
+    let ended: Vec<u32> = ended.map(|refund| refund.number).collect();
+    let Some(last) = ended.last().copied() else { return };
+    ended.into_iter().for_each(|number| draft.move_refund(number, RefundState::Unknown));
+    // A release whose authorisation is over meanwhile is not asked for again.
+    let cancellation = draft.order.refund(last).and_then(|refund| refund.cancellation);
+    refunds::reconcile(draft, cancellation);
 }

@@ -229,8 +229,8 @@ fn a_failed_release_of_money_that_was_captured_since_is_not_tried_again() {
     case.result(1, failed()).unwrap();
     case.capture("p1", 100);
     assert_eq!(case.refunds(), [(1, 100, Failed), (1, 100, Due)]);
-    assert_eq!(case.resolve(1, RetryRefund).unwrap_err().reason(), "RESOLUTION_NOT_ALLOWED");
-    case.resolve(1, Accept).unwrap();
+    assert_eq!(case.incidents(), [], "nothing is left to release");
+    assert_eq!(case.resolve(1, RetryRefund).unwrap_err().reason(), "INCIDENT_RESOLVED");
 }
 
 #[test]

@@ -178,6 +178,7 @@ pub(crate) fn incident(order: &Order, incident: &Incident) -> pb::Incident {
         resolved_by: incident.resolved_by.as_ref().map(actor),
         note: incident.note.clone().unwrap_or_default(),
         allowed_resolutions: numbers(&commands::allowed_resolutions(order, incident)),
+        amount: incident.amount.map(|amount| money(order.currency, amount)),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::judge::Judgement;
 use crate::actor::Role;
 use crate::cancellation::{Deductions, Path};
-use crate::ids::OrderId;
+use crate::ids::{OrderId, StoreId};
 use crate::money::Amounts;
 use crate::order::Order;
 use crate::policy::{Effect, GateSpec, Reason};
@@ -22,6 +22,7 @@ pub const QUOTE_VALIDITY: SignedDuration = SignedDuration::from_mins(15);
 /// The names and fields are a format that callers keep for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
+    pub store: StoreId,
     pub order: OrderId,
     /// Whose cancellation it is: another's may come to the same, and is not what was quoted.
     pub requester: Role,
@@ -79,6 +80,7 @@ impl Quote {
             })
         };
         Self {
+            store: order.store.clone(),
             order: order.id.clone(),
             requester,
             policy_version,

@@ -1,0 +1,2 @@
+-- How much money an incident is about, in minor units.
+ALTER TABLE incidents ADD COLUMN amount BIGINT NULL
