@@ -279,7 +279,7 @@ impl Order {
             let live = shipment.units.minus(&stayed.minus(&home));
             let left = if live.is_empty() { shipment.units.clone() } else { live };
             let home = left.intersection(&home);
-            self.shipments[at].whereabouts = Whereabouts { left, home, receipt_ids: Vec::new() };
+            self.shipments[at].whereabouts = Whereabouts { left, home, ..Whereabouts::default() };
         }
     }
 

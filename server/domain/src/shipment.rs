@@ -107,6 +107,13 @@ pub struct CustomsFlag {
     pub units_max: u32,
 }
 
+/// What a carrier has told of a shipment, and when it was, by the carrier's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
+    pub fact: TrackingFact,
+    pub time: Timestamp,
+}
+
 /// Where the units of a shipment are that have left the warehouse: out, which is with the carrier, with the buyer or lost, or
 /// home again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +125,13 @@ pub struct Whereabouts {
     pub home: UnitSet,
     /// The warehouse's ids of the receipts that were counted, so that none counts twice.
     pub receipt_ids: Vec<ExternalId>,
+    /// The carrier's facts, as they were told. Where the shipment stands is folded from them in the order in which they
+    /// happened. Empty, too, where they were not kept when they were told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scans: Vec<Scan>,
+    /// Nobody dispatched it: its scans alone say when it left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_unseen: bool,
 }
 
 impl Whereabouts {
@@ -146,7 +160,7 @@ pub struct Shipment {
     /// When it was delivered, by the carrier's account: never before it left, never in the future.
     pub deliver_time: Option<Timestamp>,
     pub update_time: Timestamp,
-    /// The latest `occurred_time` of a tracking fact: an older one never moves the stage back.
+    /// The latest `occurred_time` of a tracking fact: what is known of the way where the facts themselves were not kept.
     pub last_tracking_time: Option<Timestamp>,
     /// The carrier's event ids that were counted, so that none counts twice.
     pub carrier_event_ids: Vec<ExternalId>,

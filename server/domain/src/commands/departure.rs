@@ -3,12 +3,10 @@
 use jiff::Timestamp;
 
 use super::Draft;
-use crate::shipment::Stage;
 
-/// Moves a shipment outside, to where a dispatch or a scan of this instant puts it. Facts count from when they happened: nothing
-/// leaves before its order was placed, and nothing is delivered before it left. Whoever tells of a delivery first tells of the
-/// departure as well.
-pub(super) fn depart(draft: &mut Draft<'_>, number: u32, to: Stage, occurred_time: Timestamp) {
+/// Notes that a shipment has left, at the instant of a dispatch or a scan. Facts count from when they happened: nothing leaves
+/// before its order was placed.
+pub(super) fn depart(draft: &mut Draft<'_>, number: u32, occurred_time: Timestamp) {
     let placed = draft.order.create_time;
     let live = draft.order.shipment(number).map(|shipment| draft.order.live_units(shipment)).unwrap_or_default();
     let shipment = draft.shipment_mut(number);
@@ -16,17 +14,21 @@ pub(super) fn depart(draft: &mut Draft<'_>, number: u32, to: Stage, occurred_tim
         // What was cancelled stays behind, unless all was: then it is what was cancelled that has left.
         shipment.whereabouts.left = if live.is_empty() { shipment.units.clone() } else { live };
     }
-    let dispatched = *shipment.dispatch_time.get_or_insert(occurred_time.max(placed));
-    if to == Stage::Delivered {
-        shipment.deliver_time = Some(occurred_time.max(dispatched));
-    }
-    draft.move_shipment(number, to);
+    shipment.dispatch_time.get_or_insert(occurred_time.max(placed));
 }
 
-/// A delivery that is told after what came of it: where the shipment is now is known already, when it was delivered is not.
-pub(super) fn note_delivery(draft: &mut Draft<'_>, number: u32, occurred_time: Timestamp) {
+/// Takes the times of a shipment from its scans, in whatever order they were told: it was delivered never before it left, and
+/// one that nobody dispatched left when it was first seen outside.
+pub(super) fn follow_scans(draft: &mut Draft<'_>, number: u32, delivered: Option<Timestamp>) {
+    let (now, placed) = (draft.now, draft.order.create_time);
     let shipment = draft.shipment_mut(number);
-    if let (None, Some(dispatched)) = (shipment.deliver_time, shipment.dispatch_time) {
-        shipment.deliver_time = Some(occurred_time.max(dispatched));
+    let times = (shipment.dispatch_time, shipment.deliver_time);
+    let first_seen = shipment.whereabouts.scans.iter().map(|scan| scan.time).min();
+    if let (true, Some(first_seen)) = (shipment.whereabouts.left_unseen, first_seen) {
+        shipment.dispatch_time = Some(first_seen.max(placed));
+    }
+    shipment.deliver_time = delivered.zip(shipment.dispatch_time).map(|(delivered, left)| delivered.max(left));
+    if times != (shipment.dispatch_time, shipment.deliver_time) {
+        shipment.update_time = now;
     }
 }

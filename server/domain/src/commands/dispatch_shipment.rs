@@ -39,7 +39,8 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &DispatchShipment) -> Resul
     let shipment = draft.shipment_mut(command.shipment);
     shipment.tracking_number = command.tracking_number.clone().or(shipment.tracking_number.take());
     let now = draft.now;
-    departure::depart(draft, command.shipment, Stage::InTransit, now);
+    departure::depart(draft, command.shipment, now);
+    draft.move_shipment(command.shipment, Stage::InTransit);
     parts::let_go(draft, command.shipment);
     Ok(Answer::Shipment(command.shipment))
 }

@@ -90,6 +90,19 @@ pub(super) fn fail(draft: &mut Draft<'_>, shipment: u32) {
     }
 }
 
+/// The parcel has arrived after all: the carrier did not bring it back, whatever it had said. One that is still asked may.
+pub(super) fn arrived(draft: &mut Draft<'_>, shipment: u32) {
+    let present = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
+    let is_going = |present: Intercept| match present.state {
+        InterceptState::Requested | InterceptState::Confirmed | InterceptState::Returning => true,
+        InterceptState::Received | InterceptState::Failed => false,
+    };
+    let is_asked = !parts::waiting_for(draft, shipment, None, GateKind::CarrierIntercept).is_empty();
+    if present.is_some_and(is_going) && !is_asked {
+        set(draft, shipment, InterceptState::Failed);
+    }
+}
+
 fn is_under_way(draft: &Draft<'_>, shipment: u32) -> bool {
     let intercept = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
     intercept.is_some_and(|intercept| intercept.state != InterceptState::Failed)

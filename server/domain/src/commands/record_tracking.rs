@@ -1,5 +1,8 @@
-//! RecordTracking: a carrier reports where a shipment is. Facts are recorded, never refused; each counts once, and one that
-//! is older than what is known never moves the shipment back.
+//! RecordTracking: a carrier reports where a shipment is. Facts are recorded, never refused; each counts once.
+//!
+//! Where a shipment stands is folded from its facts in the order in which they happened, so that it ends the same in whatever
+//! order they are told. A scan on the way says least: it never takes back a delivery or that the parcel was turned round. So
+//! an older fact never moves a shipment back, and moves it on where nothing later says otherwise.
 //!
 //! Here is decided whether a unit may be dispatched and cancelled both. It may, and contradicts nothing, where it was cancelled
 //! while it was outside, because
@@ -27,7 +30,7 @@ use crate::incident::IncidentKind;
 use crate::order::{FACTS_MAX, FACTS_ROOM};
 use crate::refund::RefundState;
 use crate::rejection::Rejection;
-use crate::shipment::{InterceptState, Shipment, Stage, TrackingFact};
+use crate::shipment::{InterceptState, Scan, Shipment, Stage, TrackingFact};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordTracking {
@@ -56,8 +59,11 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     }
     // No scan is of the future: a carrier's clock that is ahead must not hide the scans that follow.
     let occurred_time = command.occurred_time.unwrap_or(draft.now).min(draft.now);
-    let is_older = shipment.last_tracking_time.is_some_and(|latest| occurred_time < latest);
-    let effect = if is_older { Effect::RecordOnly } else { effect(shipment.stage, command.fact) };
+    let mut scans = known_scans(shipment);
+    let before = Account::of(&scans);
+    scans.push(Scan { fact: command.fact, time: occurred_time });
+    let account = Account::of(&scans);
+    let effect = effect_now(shipment.stage, command.fact, account);
     let max = match effect {
         Effect::RecordOnly => FACTS_MAX,
         Effect::Move(_) | Effect::Contradiction(_) => FACTS_MAX + FACTS_ROOM,
@@ -66,27 +72,39 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         return Err(Rejection::LimitReached { limit: "facts of a shipment".to_owned(), max });
     }
 
+    let was_given_up = is_given_up(draft, number);
+    let was_dispatched = shipment.stage.is_dispatched();
     let shipment = draft.shipment_mut(number);
     shipment.carrier_event_ids.push(command.carrier_event_id.clone());
     shipment.last_tracking_time = shipment.last_tracking_time.max(Some(occurred_time));
     draft.emit(EventDetail::TrackingRecorded { shipment: number, fact: command.fact, occurred_time });
     match effect {
-        Effect::RecordOnly if command.fact == TrackingFact::Delivered && is_older => {
-            departure::note_delivery(draft, number, occurred_time);
-        }
-        Effect::RecordOnly => {}
+        Effect::RecordOnly if !was_dispatched => {}
+        Effect::RecordOnly => keep(draft, number, scans, account),
         Effect::Move(to) => {
-            let was_given_up = is_given_up(draft, number);
-            let was_inside = draft.order.shipment(number).is_some_and(|shipment| shipment.stage.is_before_dispatch());
             draft.end_hold(number);
-            go(draft, number, to, occurred_time);
-            follow(draft, number, to, was_inside);
+            if !was_dispatched {
+                leave(draft, number, occurred_time);
+            }
+            keep(draft, number, scans, account);
+            if !was_dispatched {
+                let first = way_out(to);
+                draft.move_shipment(number, first);
+                parts::let_go(draft, number);
+                follow(draft, number, first);
+            }
+            if draft.order.shipment(number).is_some_and(|shipment| shipment.stage != to) {
+                draft.move_shipment(number, to);
+                follow(draft, number, to);
+            }
             if to == Stage::Delivered && was_given_up {
                 contest(draft, number);
             }
         }
         Effect::Contradiction(to) => {
-            departure::depart(draft, number, to, occurred_time);
+            leave(draft, number, occurred_time);
+            keep(draft, number, scans, account);
+            draft.move_shipment(number, to);
             contest(draft, number);
             let carrier = draft.order.shipment(number).and_then(|shipment| draft.store.carriers.get(&shipment.carrier));
             if to == Stage::InTransit && carrier.is_some_and(|carrier| carrier.in_transit_cancel) {
@@ -94,7 +112,114 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
             }
         }
     }
+    // It had been turned round before it was lost: as much is told now.
+    let is_lost = draft.order.shipment(number).is_some_and(|shipment| shipment.stage == Stage::Lost);
+    if is_lost && was_dispatched && account.turned_round && !before.turned_round {
+        turned_round(draft, number);
+    }
     Ok(Answer::Shipment(number))
+}
+
+/// Nobody dispatched it, and it is seen outside.
+fn leave(draft: &mut Draft<'_>, number: u32, occurred_time: Timestamp) {
+    departure::depart(draft, number, occurred_time);
+    draft.shipment_mut(number).whereabouts.left_unseen = true;
+}
+
+/// Keeps what was told of a shipment that is outside. What is home was not delivered afterwards.
+fn keep(draft: &mut Draft<'_>, number: u32, scans: Vec<Scan>, account: Account) {
+    let parts = draft.order.cancellations.iter().flat_map(|of| &of.parts).filter(|part| part.shipment == number);
+    let home = parts.filter_map(|part| part.receipt.map(|receipt| receipt.receive_time)).min();
+    let shipment = draft.shipment_mut(number);
+    shipment.whereabouts.scans = scans;
+    let is_home = shipment.stage == Stage::Returned;
+    let is_late = |delivered| is_home && home.is_some_and(|home| delivered > home);
+    let delivered =
+        if account.deliver_time.is_some_and(is_late) { shipment.deliver_time } else { account.deliver_time };
+    departure::follow_scans(draft, number, delivered);
+}
+
+/// The facts of a shipment. Of one whose facts were not kept when they were told, what its stage and times still show of them.
+fn known_scans(shipment: &Shipment) -> Vec<Scan> {
+    let kept = &shipment.whereabouts.scans;
+    let Some(latest) = shipment.last_tracking_time.filter(|_| kept.is_empty() && shipment.stage.is_dispatched()) else {
+        return kept.clone();
+    };
+    let delivery = shipment.deliver_time.map(|time| Scan { fact: TrackingFact::Delivered, time });
+    let last = match shipment.stage {
+        Stage::Lost => Some(TrackingFact::Lost),
+        Stage::Returning => Some(TrackingFact::Returning),
+        Stage::Returned => Some(TrackingFact::Returned),
+        Stage::InTransit => Some(TrackingFact::InTransit),
+        Stage::Delivered
+        | Stage::Unreleased
+        | Stage::Planned
+        | Stage::Preparing
+        | Stage::Ready
+        | Stage::Cancelled
+        | Stage::Split => None,
+    };
+    delivery.into_iter().chain(last.map(|fact| Scan { fact, time: latest })).collect()
+}
+
+/// What the facts about a parcel outside come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Account {
+    stage: Stage,
+    /// It is on its way back, or was when it was lost.
+    turned_round: bool,
+    /// Of the delivery that counts: the first since it was last on its way.
+    deliver_time: Option<Timestamp>,
+}
+
+impl Account {
+    /// Takes the facts in the order in which they happened, and those of one instant as they were told.
+    fn of(scans: &[Scan]) -> Self {
+        let mut scans = scans.to_vec();
+        scans.sort_by_key(|scan| scan.time);
+        let mut account = Self { stage: Stage::InTransit, turned_round: false, deliver_time: None };
+        for scan in scans {
+            if let Effect::Move(to) = effect(account.stage, scan.fact) {
+                account.go(to, scan.time);
+            }
+        }
+        account
+    }
+
+    fn go(&mut self, to: Stage, time: Timestamp) {
+        match to {
+            // What was lost on its way back and is found goes on back.
+            Stage::InTransit if self.turned_round => self.stage = Stage::Returning,
+            Stage::Delivered => *self = Self { stage: to, turned_round: false, deliver_time: Some(time) },
+            Stage::Returning | Stage::Returned => *self = Self { stage: to, turned_round: true, ..*self },
+            Stage::Unreleased
+            | Stage::Planned
+            | Stage::Preparing
+            | Stage::Ready
+            | Stage::InTransit
+            | Stage::Cancelled
+            | Stage::Lost
+            | Stage::Split => self.stage = to,
+        }
+    }
+}
+
+/// What a fact does to a shipment that stands here, with all that was told of it so far. Any fact finds outside what was
+/// thought inside; where a parcel outside stands, all facts say together; what is back stays back.
+fn effect_now(stage: Stage, fact: TrackingFact, account: Account) -> Effect {
+    match stage {
+        Stage::Unreleased
+        | Stage::Planned
+        | Stage::Preparing
+        | Stage::Ready
+        | Stage::Cancelled
+        | Stage::Returned
+        | Stage::Split => effect(stage, fact),
+        Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning if account.stage == stage => {
+            Effect::RecordOnly
+        }
+        Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning => Effect::Move(account.stage),
+    }
 }
 
 /// One total table, stage × fact.
@@ -115,56 +240,28 @@ fn effect(stage: Stage, fact: TrackingFact) -> Effect {
         }
         (TrackingFact::Delivered, Cancelled) => Effect::Contradiction(Delivered),
         (TrackingFact::Delivered, Delivered | Returned | Split) => Effect::RecordOnly,
-        (TrackingFact::Lost, InTransit | Returning) => Effect::Move(Lost),
-        (
-            TrackingFact::Lost,
-            Unreleased | Planned | Preparing | Ready | Delivered | Cancelled | Lost | Returned | Split,
-        ) => Effect::RecordOnly,
-        (TrackingFact::Returning, InTransit | Delivered | Lost) => Effect::Move(Returning),
-        (
-            TrackingFact::Returning,
-            Unreleased | Planned | Preparing | Ready | Cancelled | Returning | Returned | Split,
-        ) => Effect::RecordOnly,
-        (TrackingFact::Returned, InTransit | Delivered | Lost | Returning) => Effect::Move(Returned),
-        (TrackingFact::Returned, Unreleased | Planned | Preparing | Ready | Cancelled | Returned | Split) => {
-            Effect::RecordOnly
+        (TrackingFact::Lost, Unreleased | Planned | Preparing | Ready | InTransit | Returning) => Effect::Move(Lost),
+        (TrackingFact::Lost, Cancelled) => Effect::Contradiction(Lost),
+        (TrackingFact::Lost, Delivered | Lost | Returned | Split) => Effect::RecordOnly,
+        (TrackingFact::Returning, Unreleased | Planned | Preparing | Ready | InTransit | Delivered | Lost) => {
+            Effect::Move(Returning)
         }
+        (TrackingFact::Returning, Cancelled) => Effect::Contradiction(Returning),
+        (TrackingFact::Returning, Returning | Returned | Split) => Effect::RecordOnly,
+        (
+            TrackingFact::Returned,
+            Unreleased | Planned | Preparing | Ready | InTransit | Delivered | Lost | Returning,
+        ) => Effect::Move(Returned),
+        (TrackingFact::Returned, Cancelled) => Effect::Contradiction(Returned),
+        (TrackingFact::Returned, Returned | Split) => Effect::RecordOnly,
     }
 }
 
-fn go(draft: &mut Draft<'_>, number: u32, to: Stage, occurred_time: Timestamp) {
+/// Where a shipment that is found outside is put first. Whoever tells that it is lost or comes back tells that it was on its way;
+/// who waited for it inside is asked what that means, as by any scan out.
+fn way_out(to: Stage) -> Stage {
     match to {
-        Stage::InTransit | Stage::Delivered => departure::depart(draft, number, to, occurred_time),
-        Stage::Unreleased
-        | Stage::Planned
-        | Stage::Preparing
-        | Stage::Ready
-        | Stage::Cancelled
-        | Stage::Lost
-        | Stage::Returning
-        | Stage::Returned
-        | Stage::Split => draft.move_shipment(number, to),
-    }
-}
-
-/// What waits for the shipment, where it stands now.
-fn follow(draft: &mut Draft<'_>, number: u32, to: Stage, was_inside: bool) {
-    match to {
-        Stage::Lost => parts::lose_on(draft, number),
-        Stage::Returning | Stage::Returned => {
-            // It was to be turned round, and was.
-            let by_scan = GateAnswer::by(draft.caller.clone());
-            intercepts::answered(draft, number, &by_scan);
-            intercepts::advance(draft, number, InterceptState::Returning);
-            parts::ask_again_on(draft, number);
-            // Who waits for some of it waits for the parcel; what else is in it, its receipt will show.
-            if !draft.order.has_waiting_part_on(number) {
-                let comes =
-                    |shipment: &Shipment| draft.order.live_units(shipment).intersection(&shipment.whereabouts.out());
-                let units = draft.order.shipment(number).map(comes);
-                homecoming::open(draft, number, units.unwrap_or_default(), None);
-            }
-        }
+        Stage::Lost | Stage::Returning | Stage::Returned => Stage::InTransit,
         Stage::Unreleased
         | Stage::Planned
         | Stage::Preparing
@@ -172,11 +269,52 @@ fn follow(draft: &mut Draft<'_>, number: u32, to: Stage, was_inside: bool) {
         | Stage::InTransit
         | Stage::Delivered
         | Stage::Cancelled
-        | Stage::Split => {
-            if was_inside {
-                parts::let_go(draft, number);
-            }
+        | Stage::Split => to,
+    }
+}
+
+/// What waits for the shipment, where it stands now.
+fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
+    match to {
+        Stage::Lost => parts::lose_on(draft, number),
+        Stage::Returning | Stage::Returned => turned_round(draft, number),
+        Stage::Delivered => {
+            take_back(draft, number);
             parts::ask_again_on(draft, number);
+            intercepts::arrived(draft, number);
+        }
+        Stage::Unreleased
+        | Stage::Planned
+        | Stage::Preparing
+        | Stage::Ready
+        | Stage::InTransit
+        | Stage::Cancelled
+        | Stage::Split => parts::ask_again_on(draft, number),
+    }
+}
+
+/// It was to be turned round, and was; or the carrier has given up on it.
+fn turned_round(draft: &mut Draft<'_>, number: u32) {
+    let by_scan = GateAnswer::by(draft.caller.clone());
+    intercepts::answered(draft, number, &by_scan);
+    intercepts::advance(draft, number, InterceptState::Returning);
+    parts::ask_again_on(draft, number);
+    // Who waits for some of it waits for the parcel; what else is in it, its receipt will show.
+    if !draft.order.has_waiting_part_on(number) {
+        let comes = |shipment: &Shipment| draft.order.live_units(shipment).intersection(&shipment.whereabouts.out());
+        let units = draft.order.shipment(number).map(comes);
+        homecoming::open(draft, number, units.unwrap_or_default(), None);
+    }
+}
+
+/// The carrier had given up on the parcel and has delivered it after all: it takes back its own cancellation of what is not
+/// home, so that the buyer has the parcel and may do with it what the policy allows.
+fn take_back(draft: &mut Draft<'_>, number: u32) {
+    for (cancellation, index) in parts::waiting_on(draft, number) {
+        let of = parts::cancellation_mut(draft, cancellation);
+        if of.requester.role == Role::Carrier && of.parts[index].receipt.is_none() {
+            parts::withdraw_part(draft, cancellation, index);
+            parts::close_if_over(draft, cancellation);
         }
     }
 }
@@ -220,9 +358,15 @@ mod tests {
             (TrackingFact::PickedUp, "IN IN IN IN . . !IN IN . . ."),
             (TrackingFact::InTransit, "IN IN IN IN . . !IN IN . . ."),
             (TrackingFact::Delivered, "DE DE DE DE DE . !DE DE DE . ."),
-            (TrackingFact::Lost, ". . . . LO . . . LO . ."),
-            (TrackingFact::Returning, ". . . . RETURNING RETURNING . RETURNING . . ."),
-            (TrackingFact::Returned, ". . . . RETURNED RETURNED . RETURNED RETURNED . ."),
+            (TrackingFact::Lost, "LO LO LO LO LO . !LO . LO . ."),
+            (
+                TrackingFact::Returning,
+                "RETURNING RETURNING RETURNING RETURNING RETURNING RETURNING !RETURNING RETURNING . . .",
+            ),
+            (
+                TrackingFact::Returned,
+                "RETURNED RETURNED RETURNED RETURNED RETURNED RETURNED !RETURNED RETURNED RETURNED . .",
+            ),
         ];
         assert_eq!(table.map(|(fact, _)| fact).as_slice(), TrackingFact::ALL);
         for (fact, row) in table {
@@ -236,6 +380,70 @@ mod tests {
                     Effect::Contradiction(to) => cell.strip_prefix('!').is_some_and(|cell| to.name().starts_with(cell)),
                 };
                 assert!(as_expected, "{stage} × {fact}: {found:?}, the table says {cell}");
+            }
+        }
+    }
+
+    /// The same, told of an instant before that of the fact that brought the shipment where it stands. Nothing moves back.
+    #[test]
+    fn every_stage_takes_every_older_fact_as_the_table_says() {
+        let table = [
+            // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED SPLIT
+            (TrackingFact::PickedUp, "IN IN IN IN . . !IN . . . ."),
+            (TrackingFact::InTransit, "IN IN IN IN . . !IN . . . ."),
+            (TrackingFact::Delivered, "DE DE DE DE DE . !DE DE . . ."),
+            (TrackingFact::Lost, "LO LO LO LO . . !LO . . . ."),
+            (TrackingFact::Returning, "RETURNING RETURNING RETURNING RETURNING RETURNING . !RETURNING . . . ."),
+            (
+                TrackingFact::Returned,
+                "RETURNED RETURNED RETURNED RETURNED RETURNED RETURNED !RETURNED RETURNED RETURNED . .",
+            ),
+        ];
+        assert_eq!(table.map(|(fact, _)| fact).as_slice(), TrackingFact::ALL);
+        for (fact, row) in table {
+            let cells: Vec<&str> = row.split(' ').collect();
+            assert_eq!(cells.len(), Stage::ALL.len());
+            for (stage, cell) in Stage::ALL.iter().zip(cells) {
+                let brought = match stage {
+                    Stage::InTransit => Some(TrackingFact::InTransit),
+                    Stage::Delivered => Some(TrackingFact::Delivered),
+                    Stage::Lost => Some(TrackingFact::Lost),
+                    Stage::Returning => Some(TrackingFact::Returning),
+                    Stage::Returned => Some(TrackingFact::Returned),
+                    Stage::Unreleased
+                    | Stage::Planned
+                    | Stage::Preparing
+                    | Stage::Ready
+                    | Stage::Cancelled
+                    | Stage::Split => None,
+                };
+                let at = Timestamp::UNIX_EPOCH;
+                let later = at + jiff::SignedDuration::from_secs(1);
+                let mut scans: Vec<Scan> = brought.map(|fact| Scan { fact, time: later }).into_iter().collect();
+                scans.push(Scan { fact, time: at });
+                let found = effect_now(*stage, fact, Account::of(&scans));
+                let as_expected = match found {
+                    Effect::RecordOnly => cell == ".",
+                    Effect::Move(to) => !cell.starts_with('!') && to.name().starts_with(cell),
+                    Effect::Contradiction(to) => cell.strip_prefix('!').is_some_and(|cell| to.name().starts_with(cell)),
+                };
+                assert!(as_expected, "{stage} × older {fact}: {found:?}, the table says {cell}");
+            }
+        }
+    }
+
+    /// A scan on the way that happened before the last fact says nothing that the facts after it do not.
+    #[test]
+    fn a_scan_on_the_way_that_is_told_late_moves_nothing_outside() {
+        let time = |at: usize| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(i64::try_from(at).unwrap());
+        let facts = TrackingFact::ALL;
+        for way in 0..facts.len().pow(3) {
+            let fact = |at: usize| facts[way / facts.len().pow(u32::try_from(at).unwrap()) % facts.len()];
+            let told: Vec<Scan> = (0..3).map(|at| Scan { fact: fact(at), time: time(at * 2 + 1) }).collect();
+            for at in 0..3 {
+                let late = Scan { fact: TrackingFact::InTransit, time: time(at * 2) };
+                let stage = Account::of(&[&told[..], &[late]].concat()).stage;
+                assert_eq!(stage, Account::of(&told).stage, "{told:?} and {late:?}");
             }
         }
     }

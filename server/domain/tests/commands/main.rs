@@ -42,6 +42,7 @@ mod random;
 mod refunds;
 mod rejections;
 mod returns;
+mod scans;
 mod scope;
 mod settling;
 mod shipments;

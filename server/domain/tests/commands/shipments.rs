@@ -255,14 +255,21 @@ fn a_cancelled_shipment_that_is_scanned_out_opens_an_incident_and_blocks_what_wa
     }
 }
 
+/// A parcel that is lost, comes back or is back has left as much as one that is on its way.
 #[test]
-fn what_only_says_where_a_cancelled_shipment_is_not_contradicts_nothing() {
-    for fact in [TrackingFact::Lost, TrackingFact::Returning, TrackingFact::Returned] {
+fn whatever_finds_a_cancelled_shipment_outside_contradicts() {
+    for (fact, stage) in [
+        (TrackingFact::Lost, Stage::Lost),
+        (TrackingFact::Returning, Stage::Returning),
+        (TrackingFact::Returned, Stage::Returned),
+    ] {
         let mut case = Cart::of(&[(1, 100)]).paid();
         case.cancel(Wish::all()).unwrap();
         case.scan(1, fact).unwrap();
-        assert_eq!((case.stage(1), case.incidents()), (Stage::Cancelled, vec![]), "{fact}");
-        assert_eq!(case.refunds(), [(1, 100, Due)]);
+        assert_eq!((case.stage(1), case.incidents()), (stage, vec![IncidentKind::CancelledYetShipped]), "{fact}");
+        assert_eq!(case.refunds(), [(1, 100, Blocked)]);
+        case.receive(1, GoodsCondition::Unopened).unwrap();
+        assert_eq!((case.stage(1), case.incidents(), case.refunds()), (Stage::Returned, vec![], vec![(1, 100, Due)]));
     }
 }
 
