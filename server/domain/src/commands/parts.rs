@@ -161,7 +161,6 @@ fn lose(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     let is_asked = awaited.iter().any(|gate| gate.instead_of.is_some());
     let state = if review.is_some() { GateState::Closed } else { GateState::Passed };
     let ends = |gate: &Gate| gate.instead_of.is_none() || state == GateState::Passed;
-    let shipment = part.shipment;
     let mut closed = Vec::new();
     for gate in part.gates.iter_mut().filter(|gate| awaits_a_fact(&&**gate) && ends(gate)) {
         gate.state = state;
@@ -171,7 +170,19 @@ fn lose(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
         closed.push(gate.spec.kind);
     }
     part.gates.extend(review.filter(|_| !is_asked));
-    for gate in closed {
+    tell_closed(draft, (cancellation, index), &closed, state);
+}
+
+/// Tells of gates that a fact has closed, whether their turn had come or not.
+pub(super) fn tell_closed(
+    draft: &mut Draft<'_>,
+    (cancellation, index): (u32, usize),
+    gates: &[GateKind],
+    state: GateState,
+) {
+    decided_as(draft, cancellation, index);
+    let shipment = cancellation_mut(draft, cancellation).parts[index].shipment;
+    for gate in gates.iter().copied() {
         draft.emit(EventDetail::GateClosed { cancellation, shipment, gate, state });
     }
 }
