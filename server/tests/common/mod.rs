@@ -16,7 +16,7 @@ use belay_domain::policy::{
 };
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::rejection::LineQuantity;
-use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage, Whereabouts};
+use belay_domain::shipment::{Accepted, CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage, Whereabouts};
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::pool::{self, Pool, PoolSettings};
 use belay_server::db::{Conn, migrate};
@@ -261,6 +261,7 @@ pub(crate) fn eventful(id: &str) -> Order {
         left: units(&[(1, 0, 3), (2, 0, 1)]),
         home: units(&[(1, 1, 2)]),
         receipt_ids: vec![ExternalId::parse(r#"box_"\'1"#).unwrap()],
+        accepted: vec![Accepted { cancellation: Some(1), units: units(&[(1, 2, 1)]) }],
     };
     first.dispatch_time = Some(at);
     first.deliver_time = Some(at);

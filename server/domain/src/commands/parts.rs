@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use super::draft::{self, Draft};
 use super::refund_of::{Claim, refund_of};
 use super::request_cancellation::{Portion, Wish, judge};
-use super::{customs, intercepts, refunds};
+use super::{customs, intercepts, refunds, resolve_incident};
 use crate::cancellation::{
     Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateKind, GateState, LabelState, Part, PartRefund,
     PartState, Path,
 };
 use crate::event::EventDetail;
 use crate::money::Amounts;
-use crate::order::PAYMENT_EXPIRED;
+use crate::order::{Home, PAYMENT_EXPIRED};
 use crate::policy::{Effect, GateSpec, OnDispatch, OnLost, OnTimeout, Policy, Wait};
 use crate::shipment::{Shipment, Stage};
 use crate::units::UnitSet;
@@ -110,7 +110,8 @@ pub(super) fn wish_of<'a>(of: &'a Cancellation, part: &'a Part) -> (Wish<'a>, Po
     // A label that was promised is not taken back.
     let has_label = part.label.map(|label| label == LabelState::Issued);
     let wish = Wish { requester: of.requester.role, reason, paths, asked_at: of.create_time, has_label };
-    (wish, Portion { shipment: part.shipment, units: part.units.clone() })
+    let home = part.receipt.map(|receipt| Home { receipt, label: part.label });
+    (wish, Portion { home, ..Portion::out(part.shipment, part.units.clone()) })
 }
 
 /// Whether a part ends where its shipment leaves, instead of keeping it in.
@@ -277,6 +278,7 @@ fn cancel_part(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     part.effects = effects;
     draft.raise_fence(number);
     part_ended(draft, cancellation, index);
+    resolve_incident::settle_paid_late(draft, number);
     customs::flag_again(draft, number);
     if empties_shipment {
         draft.end_hold(number);
@@ -290,6 +292,7 @@ fn refund_of_part(draft: &Draft<'_>, of: &Cancellation, part: &Part, shipment: &
     let claim = Claim {
         shipment,
         units: &part.units,
+        before: &UnitSet::default(),
         path: part.path,
         reason: &of.reason,
         plan: part.plan,
