@@ -15,7 +15,7 @@ use crate::invariants::ranges;
 struct Folded {
     facts: BTreeMap<String, String>,
     units: BTreeMap<String, u32>,
-    /// Gates that were opened, and in which state some of their kind were closed.
+    /// Gates that were opened or answered, and in which state some of their kind were closed.
     gates: BTreeSet<String>,
 }
 
@@ -198,7 +198,7 @@ async fn stands(database: &Database) -> Folded {
                            ' ', g.kind, ' ', g.state)
              FROM gates g JOIN orders o USING (order_key)
              JOIN cancellation_parts p USING (order_key, cancellation_number, part_number)
-             WHERE g.open_time IS NOT NULL",
+             WHERE g.open_time IS NOT NULL OR g.state IN ('PASSED', 'REFUSED')",
             (),
         )
         .await;

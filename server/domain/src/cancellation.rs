@@ -1,4 +1,4 @@
-//! Cancellations: the record of one wish to cancel, its parts (one a shipment) and what each part waits for.
+//! Cancellations: the record of one wish to cancel, its parts (one or more a shipment) and what each part waits for.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -189,7 +189,7 @@ pub struct PartRefund {
     pub deductions: Deductions,
 }
 
-/// The portion of a cancellation inside one shipment.
+/// A portion of a cancellation inside one shipment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     pub shipment: u32,

@@ -70,3 +70,10 @@ pub struct Incident {
     pub resolved_by: Option<Actor>,
     pub note: Option<String>,
 }
+
+impl Incident {
+    /// Goods of this shipment came home, and there was no room for a cancellation of theirs.
+    pub fn is_of_late_shipment(&self, shipment: u32) -> bool {
+        self.kind == IncidentKind::LateFact && self.shipment == Some(shipment) && self.cancellation.is_none()
+    }
+}

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Role;
-use crate::cancellation::{Cancellation, GateState, Part, PartState, Path};
+use crate::cancellation::{Cancellation, GateState, LabelState, Part, PartState, Path, Receipt};
 use crate::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::money::{Amounts, Currency, Money, share_of_units};
 use crate::names::named_enum;
 use crate::payment::Payment;
+use crate::policy::GoodsCondition;
 use crate::refund::Refund;
 use crate::rejection::Rejection;
 use crate::shipment::{Shipment, Stage, Whereabouts};
@@ -21,7 +22,8 @@ pub const SHIPMENTS_MAX: usize = 50;
 /// Cancellations that callers may ask for. What Belay itself opens, for goods that come home or an order that closes unpaid, is
 /// not counted and not stopped by it.
 pub const CANCELLATIONS_MAX: usize = 100;
-/// All cancellations of an order, before goods that come home are for people to look at: an incident says so.
+/// All cancellations of an order, before goods that come home are for support to pay, all of them by one cancellation: receipts
+/// without an id have no limit but the units, and an order is loaded whole.
 pub const CANCELLATIONS_OF_BELAY_MAX: usize = 1_000;
 /// Payments that nothing came of.
 pub const PAYMENTS_MAX: usize = 20;
@@ -140,6 +142,14 @@ impl Line {
     }
 }
 
+/// What is known of goods that are home and still sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    pub receipt: Receipt,
+    /// The label that they came with, where nobody has paid for it yet.
+    pub label: Option<LabelState>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub store: StoreId,
@@ -238,6 +248,53 @@ impl Order {
     /// Units of a shipment that are not cancelled.
     pub fn live_units(&self, shipment: &Shipment) -> UnitSet {
         shipment.units.minus(&self.cancelled_units())
+    }
+
+    /// The units of a shipment that are home and not cancelled, by what is known of them: the parts that they came home for, or
+    /// too late for, keep it.
+    pub fn received(&self, shipment: &Shipment) -> Vec<(UnitSet, Home)> {
+        let mut left = self.live_units(shipment).intersection(&shipment.whereabouts.home);
+        let mut received: Vec<(UnitSet, Home)> = Vec::new();
+        for part in self.parts_on(shipment.number) {
+            let units = part.units.intersection(&left);
+            let Some(receipt) = part.receipt.filter(|_| !units.is_empty()) else { continue };
+            left = left.minus(&units);
+            let home = Home { receipt, label: self.unpaid_label(part) };
+            match received.iter_mut().find(|(_, known)| *known == home) {
+                Some((known, _)) => *known = known.union(&units),
+                None => received.push((units, home)),
+            }
+        }
+        if !left.is_empty() {
+            // Only where an order had no room for their cancellation is the condition not on record: they count as unopened.
+            let told = self.incidents.iter().rev().find(|incident| incident.is_of_late_shipment(shipment.number));
+            let receive_time = told.map_or(shipment.update_time, |incident| incident.create_time);
+            let receipt = Receipt { condition: GoodsCondition::Unopened, receive_time };
+            received.push((left, Home { receipt, label: None }));
+        }
+        received
+    }
+
+    /// The units of a shipment that are home and not cancelled, and that no part knows of: there was no room for one.
+    pub fn unaccounted_units(&self, shipment: &Shipment) -> UnitSet {
+        let known = self.parts_on(shipment.number).filter(|part| part.receipt.is_some());
+        let known: UnitSet = known.flat_map(|part| part.units.ranges().iter().copied()).collect();
+        let home = self.live_units(shipment).intersection(&shipment.whereabouts.home);
+        home.minus(&known).minus(&self.claimed_units())
+    }
+
+    /// The label of a part that has ended, unless another part that wants the same goods paid for bears its price already.
+    pub fn unpaid_label(&self, part: &Part) -> Option<LabelState> {
+        let bears = |other: &Part| {
+            let goes_on = matches!(other.state, PartState::Waiting | PartState::Cancelled);
+            goes_on && other.label.is_some() && !other.units.intersection(&part.units).is_empty()
+        };
+        part.label.filter(|_| !self.parts_on(part.shipment).any(bears))
+    }
+
+    fn parts_on(&self, shipment: u32) -> impl Iterator<Item = &Part> {
+        let parts = self.cancellations.iter().flat_map(|cancellation| &cancellation.parts);
+        parts.filter(move |part| part.shipment == shipment)
     }
 
     pub fn is_wholly_cancelled(&self) -> bool {

@@ -132,9 +132,26 @@ pub struct Whereabouts {
     /// Nobody dispatched it: its scans alone say when it left.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_unseen: bool,
+    /// Units that came home too late and that support has left as they are. What comes after them is another matter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Accepted>,
+}
+
+/// Of the units that are home, those whose incident was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The cancellation that they came too late for; none where they came for none.
+    pub cancellation: Option<u32>,
+    pub units: UnitSet,
 }
 
 impl Whereabouts {
+    /// What support has accepted of what came too late for this cancellation, or for none.
+    pub fn accepted_of(&self, cancellation: Option<u32>) -> UnitSet {
+        let accepted = self.accepted.iter().filter(|accepted| accepted.cancellation == cancellation);
+        accepted.flat_map(|accepted| accepted.units.ranges().iter().copied()).collect()
+    }
+
     /// What has left and is not home.
     pub fn out(&self) -> UnitSet {
         self.left.minus(&self.home)

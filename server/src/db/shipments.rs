@@ -55,7 +55,9 @@ impl statement::Row for ShipmentRow {
         let note = self.hold.as_ref().and_then(|hold| hold.0.note.as_ref());
         let whereabouts = self.whereabouts.as_ref().map_or(0, |Json(kept)| {
             let ranges = kept.left.ranges().len() + kept.home.ranges().len();
-            64 + ranges * 64 + kept.receipt_ids.len() * 132 + kept.scans.len() * 80
+            let accepted = kept.accepted.iter().map(|accepted| 64 + accepted.units.ranges().len() * 64);
+            let ids = kept.receipt_ids.len() * 132 + kept.scans.len() * 80;
+            64 + ranges * 64 + ids + accepted.sum::<usize>()
         });
         let note = note.map_or(0, |note| note.len() * 2);
         1_536 + self.carrier_event_ids.0.len() * 132 + note + whereabouts

@@ -17,7 +17,7 @@ use belay_domain::policy::{
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::rejection::LineQuantity;
 use belay_domain::shipment::{
-    CustomsFlag, Hold, Intercept, InterceptState, Scan, Shipment, Stage, TrackingFact, Whereabouts,
+    Accepted, CustomsFlag, Hold, Intercept, InterceptState, Scan, Shipment, Stage, TrackingFact, Whereabouts,
 };
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::pool::{self, Pool, PoolSettings};
@@ -265,6 +265,7 @@ pub(crate) fn eventful(id: &str) -> Order {
         receipt_ids: vec![ExternalId::parse(r#"box_"\'1"#).unwrap()],
         scans: vec![Scan { fact: TrackingFact::Delivered, time: at }],
         left_unseen: true,
+        accepted: vec![Accepted { cancellation: Some(1), units: units(&[(1, 2, 1)]) }],
     };
     first.dispatch_time = Some(at);
     first.deliver_time = Some(at);

@@ -169,6 +169,7 @@ pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, c
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
     let settled = draft.clone();
+    let awaited = homecoming::awaited(&draft);
     // What was due is a change that the caller has not seen.
     let present = order.version + u64::from(draft.order != *order);
     let result = match command {
@@ -198,7 +199,10 @@ pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, c
         _ if expected_version.is_some_and(|expected| expected != present) => {
             settled.refuse(order, Rejection::EtagMismatch { present })
         }
-        Ok(answer) => draft.accept(order, answer),
+        Ok(answer) => {
+            homecoming::open_for_the_rest(&mut draft, awaited);
+            draft.accept(order, answer)
+        }
         Err(rejection) => {
             let refused = settled.with_record(draft.record);
             refused.refuse(order, rejection)

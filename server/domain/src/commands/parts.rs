@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use super::draft::{self, Draft};
 use super::refund_of::{Claim, refund_of};
 use super::request_cancellation::{Portion, Wish, judge};
-use super::{customs, intercepts, refunds};
+use super::{customs, intercepts, refunds, resolve_incident};
 use crate::cancellation::{
     Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateKind, GateState, LabelState, Part, PartRefund,
     PartState, Path,
 };
 use crate::event::EventDetail;
 use crate::money::Amounts;
-use crate::order::PAYMENT_EXPIRED;
+use crate::order::{Home, PAYMENT_EXPIRED};
 use crate::policy::{Effect, GateSpec, OnDispatch, OnLost, OnTimeout, Policy, Wait};
 use crate::shipment::{Shipment, Stage};
 use crate::units::UnitSet;
@@ -112,7 +112,8 @@ pub(super) fn wish_of<'a>(of: &'a Cancellation, part: &'a Part) -> (Wish<'a>, Po
     // A label that was promised is not taken back.
     let has_label = part.label.map(|label| label == LabelState::Issued);
     let wish = Wish { requester: of.requester.role, reason, paths, asked_at: of.create_time, has_label };
-    (wish, Portion { shipment: part.shipment, units: part.units.clone() })
+    let home = part.receipt.map(|receipt| Home { receipt, label: part.label });
+    (wish, Portion { home, ..Portion::out(part.shipment, part.units.clone()) })
 }
 
 /// Whether a part ends where its shipment leaves, instead of keeping it in.
@@ -163,7 +164,6 @@ fn lose(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     let is_asked = awaited.iter().any(|gate| gate.instead_of.is_some());
     let state = if review.is_some() { GateState::Closed } else { GateState::Passed };
     let ends = |gate: &Gate| gate.instead_of.is_none() || state == GateState::Passed;
-    let shipment = part.shipment;
     let mut closed = Vec::new();
     for gate in part.gates.iter_mut().filter(|gate| awaits_a_fact(&&**gate) && ends(gate)) {
         gate.state = state;
@@ -173,7 +173,19 @@ fn lose(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
         closed.push(gate.spec.kind);
     }
     part.gates.extend(review.filter(|_| !is_asked));
-    for gate in closed {
+    tell_closed(draft, (cancellation, index), &closed, state);
+}
+
+/// Tells of gates that a fact has closed, whether their turn had come or not.
+pub(super) fn tell_closed(
+    draft: &mut Draft<'_>,
+    (cancellation, index): (u32, usize),
+    gates: &[GateKind],
+    state: GateState,
+) {
+    decided_as(draft, cancellation, index);
+    let shipment = cancellation_mut(draft, cancellation).parts[index].shipment;
+    for gate in gates.iter().copied() {
         draft.emit(EventDetail::GateClosed { cancellation, shipment, gate, state });
     }
 }
@@ -268,6 +280,7 @@ fn cancel_part(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     part.effects = effects;
     draft.raise_fence(number);
     part_ended(draft, cancellation, index);
+    resolve_incident::settle_paid_late(draft, number);
     customs::flag_again(draft, number);
     if empties_shipment {
         draft.end_hold(number);
@@ -281,6 +294,7 @@ fn refund_of_part(draft: &Draft<'_>, of: &Cancellation, part: &Part, shipment: &
     let claim = Claim {
         shipment,
         units: &part.units,
+        before: &UnitSet::default(),
         path: part.path,
         reason: &of.reason,
         plan: part.plan,

@@ -216,11 +216,14 @@ fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet, rece
         part.receipt = part.receipt.or(Some(receipt));
         // One at a time: a gate that is open is closed, one whose turn would come is passed before it does.
         let is_open = part.open_gate().is_some_and(is_met);
+        let mut passed = Vec::new();
         for gate in part.gates.iter_mut().filter(|gate| gate.state == GateState::Queued && is_met(gate)) {
             gate.state = GateState::Passed;
             gate.close_time = Some(now);
             gate.answer = Some(given.clone());
+            passed.push(gate.spec.kind);
         }
+        parts::tell_closed(draft, (cancellation, index), &passed, GateState::Passed);
         match is_open {
             true => parts::close_gate(draft, cancellation, index, GateState::Passed, given.clone()),
             // What comes back may be worth less than what was promised to come back.

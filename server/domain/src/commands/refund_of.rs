@@ -12,6 +12,8 @@ use crate::units::UnitSet;
 pub(super) struct Claim<'a> {
     pub(super) shipment: &'a Shipment,
     pub(super) units: &'a UnitSet,
+    /// Units of the shipment that the same wish takes before these.
+    pub(super) before: &'a UnitSet,
     pub(super) path: Path,
     pub(super) reason: &'a str,
     pub(super) plan: RefundPlan,
@@ -44,7 +46,7 @@ pub(super) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -
         (ShippingRefund::WhenShipmentWhollyCancelled, _) => true,
         (ShippingRefund::Never, _) => false,
     };
-    let takes_the_last_unit = order.live_units(claim.shipment).minus(claim.units).is_empty();
+    let takes_the_last_unit = order.live_units(claim.shipment).minus(claim.before).minus(claim.units).is_empty();
     let shipping = if takes_the_last_unit { claim.shipment.shipping_amounts() } else { Amounts::ZERO };
     let mut amounts = of_units + if returns_shipping { shipping } else { Amounts::ZERO };
     let charged = amounts.take(if is_unpaid { 0 } else { return_charge(draft, claim) });

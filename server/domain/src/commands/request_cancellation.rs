@@ -25,6 +25,7 @@ pub use preview::{
 };
 pub use quote::{BoundQuote, QUOTE_VALIDITY, Quote, QuotedPart};
 use select::Spread;
+pub(super) use select::by_receipt;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestCancellation {
@@ -203,7 +204,7 @@ pub(super) fn part(judgement: Judgement) -> Part {
             refund: allowed.refund.amounts,
             deductions: allowed.refund.deductions,
             label: allowed.label,
-            receipt: None,
+            receipt: portion.home.map(|home| home.receipt),
             effects: Vec::new(),
             gates: allowed.gates.into_iter().map(parts::queued).collect(),
         },
@@ -236,7 +237,7 @@ fn left_out(portion: Portion, path: Path, refused_reason: &str) -> Part {
         refund: Amounts::ZERO,
         deductions: Deductions::default(),
         label: None,
-        receipt: None,
+        receipt: portion.home.map(|home| home.receipt),
         effects: Vec::new(),
         gates: Vec::new(),
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::draft::{About, NewRefund};
-use super::{Answer, Draft, opening, parts, refunds};
+use super::{Answer, Draft, homecoming, opening, parts, refunds};
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, Part, PartState};
 use crate::event::EventDetail;
@@ -14,6 +14,8 @@ use crate::order::Order;
 use crate::payment::PaymentFact;
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
+use crate::shipment::Accepted;
+use crate::units::UnitSet;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolveIncident {
@@ -36,6 +38,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ResolveIncident) -> Result
         return Err(Rejection::ResolutionNotAllowed { allowed });
     }
     let late_parts = late_parcel(&draft.order, &incident);
+    let unaccounted = unaccounted(&draft.order, &incident);
     close(draft, number, Some(command));
     match command.resolution {
         Resolution::RefundAnyway => {
@@ -44,6 +47,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ResolveIncident) -> Result
                 confirm_captures(draft, incident.payment);
             }
             pay_for_late_parcel(draft, incident.cancellation, late_parts);
+            pay_for_unaccounted(draft, &incident, unaccounted);
         }
         Resolution::DropRefund => {
             for refund in held_back(&draft.order, &incident) {
@@ -51,7 +55,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ResolveIncident) -> Result
             }
         }
         Resolution::RetryRefund => retry(draft, incident.refund),
-        Resolution::Accept => {}
+        Resolution::Accept => accept_late(draft, &incident),
     }
     refunds::reconcile(draft, None);
     Ok(Answer::Incident(number))
@@ -103,7 +107,9 @@ pub fn allowed(order: &Order, incident: &Incident) -> Vec<Resolution> {
     let refund = incident.refund.and_then(|number| order.refund(number));
     match incident.kind {
         IncidentKind::CancelledYetShipped => vec![Resolution::RefundAnyway, Resolution::DropRefund],
-        IncidentKind::LateFact if !late_parcel(order, incident).is_empty() => {
+        IncidentKind::LateFact
+            if !late_parcel(order, incident).is_empty() || !unaccounted(order, incident).is_empty() =>
+        {
             vec![Resolution::RefundAnyway, Resolution::Accept]
         }
         IncidentKind::LateFact => vec![Resolution::Accept],
@@ -244,21 +250,77 @@ fn retry(draft: &mut Draft<'_>, refund: Option<u32>) {
     });
 }
 
-/// The parts whose goods are home and were refused, because they came after their time was up or somebody kept silent; of their
-/// units those that are still sold.
-fn late_parcel(order: &Order, incident: &Incident) -> Vec<Part> {
+/// The goods that an incident is about: those that came too late for its cancellation since the last such incident was accepted,
+/// cancelled since or not.
+fn late_goods(order: &Order, incident: &Incident) -> Vec<Part> {
     let of = incident.cancellation.and_then(|number| order.cancellation(number));
     let Some(of) = of.filter(|_| incident.kind == IncidentKind::LateFact) else { return Vec::new() };
-    let mut taken = order.cancelled_units().union(&order.claimed_units());
+    let shipment = incident.shipment.and_then(|number| order.shipment(number));
+    let Some(shipment) = shipment else { return Vec::new() };
+    let mut taken = shipment.whereabouts.accepted_of(incident.cancellation);
     let mut late = Vec::new();
-    for part in of.parts.iter().filter(|part| Some(part.shipment) == incident.shipment) {
+    for part in of.parts.iter().filter(|part| part.shipment == shipment.number) {
         let units = part.units.minus(&taken);
         if part.state == PartState::Refused && part.receipt.is_some() && !units.is_empty() {
             taken = taken.union(&units);
-            late.push(Part { units, ..part.clone() });
+            late.push(Part { units, label: order.unpaid_label(part), ..part.clone() });
         }
     }
     late
+}
+
+/// Of those goods, what is still sold and nobody else waits for.
+fn late_parcel(order: &Order, incident: &Incident) -> Vec<Part> {
+    let taken = order.cancelled_units().union(&order.claimed_units());
+    let left = |part: Part| Part { units: part.units.minus(&taken), ..part };
+    late_goods(order, incident).into_iter().map(left).filter(|part| !part.units.is_empty()).collect()
+}
+
+/// Goods that are home without a part that knows of them, because the order had no room for another cancellation.
+fn unaccounted(order: &Order, incident: &Incident) -> UnitSet {
+    let shipment = incident.shipment.and_then(|number| order.shipment(number));
+    match shipment.filter(|shipment| incident.is_of_late_shipment(shipment.number)) {
+        Some(shipment) => order.unaccounted_units(shipment).minus(&shipment.whereabouts.accepted_of(None)),
+        None => UnitSet::default(),
+    }
+}
+
+/// Support leaves what came too late as it is. What comes later opens another incident, about that alone.
+fn accept_late(draft: &mut Draft<'_>, incident: &Incident) {
+    let late = late_goods(&draft.order, incident);
+    let units: UnitSet = late.iter().flat_map(|part| part.units.ranges().iter().copied()).collect();
+    let units = units.union(&unaccounted(&draft.order, incident));
+    if let Some(shipment) = incident.shipment.filter(|_| !units.is_empty()) {
+        draft.shipment_mut(shipment).whereabouts.accepted.push(Accepted { cancellation: incident.cancellation, units });
+    }
+}
+
+/// Goods that came too late were cancelled all the same, by a wish of their own: nothing is left for support to decide.
+pub(super) fn settle_paid_late(draft: &mut Draft<'_>, shipment: u32) {
+    let is_open = |incident: &&Incident| {
+        let is_here = incident.kind == IncidentKind::LateFact && incident.shipment == Some(shipment);
+        is_here && incident.state == IncidentState::Open
+    };
+    if !draft.order.incidents.iter().any(|incident| is_open(&incident)) {
+        return;
+    }
+    let cancelled = draft.order.cancelled_units();
+    let is_paid = |incident: &&Incident| {
+        let late = late_goods(&draft.order, incident);
+        !late.is_empty() && late.iter().all(|part| part.units.minus(&cancelled).is_empty())
+    };
+    let is_accounted = |incident: &&Incident| {
+        let units = draft.order.shipment(shipment).map(|shipment| {
+            let home = draft.order.live_units(shipment).intersection(&shipment.whereabouts.home);
+            home.minus(&shipment.whereabouts.accepted_of(None))
+        });
+        incident.is_of_late_shipment(shipment) && units.is_none_or(|units| units.is_empty())
+    };
+    let open = draft.order.incidents.iter().filter(is_open);
+    let settled = open.filter(|incident| is_paid(incident) || is_accounted(incident));
+    for number in settled.map(|incident| incident.number).collect::<Vec<_>>() {
+        close(draft, number, None);
+    }
 }
 
 /// What ended stays ended: support cancels anew what came back, on the terms that were promised. No limit of callers keeps that
@@ -282,4 +344,12 @@ fn pay_for_late_parcel(draft: &mut Draft<'_>, cancellation: Option<u32>, late: V
     let submitted_by = draft.caller.clone();
     let number = opening::open(draft, Cancellation { requester: support, submitted_by, parts, ..of });
     parts::advance(draft, number);
+}
+
+/// The same for goods that no part knows of: for as much as the policy gives for a parcel that comes home, and for all of it where
+/// the policy says nothing.
+fn pay_for_unaccounted(draft: &mut Draft<'_>, incident: &Incident, units: UnitSet) {
+    let Some(shipment) = incident.shipment.filter(|_| !units.is_empty()) else { return };
+    let support = Actor::new(Role::Support, draft.caller.id.clone());
+    homecoming::pay(draft, shipment, &units, support);
 }

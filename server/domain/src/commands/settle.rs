@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::draft::About;
-use super::{Draft, opening, parts, refunds};
+use super::{Draft, homecoming, opening, parts, refunds};
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, Deductions, Fault, Gate, GateAnswer, GateState, Part, PartState, Path};
 use crate::event::EventDetail;
@@ -22,12 +22,14 @@ pub(super) fn apply_due(draft: &mut Draft<'_>) {
         draft.order.state = draft.order.derive_state();
         let Some(due) = draft.order.next_due().filter(|due| *due <= draft.now) else { return };
         draft.as_system(due, |draft| {
+            let awaited = homecoming::awaited(draft);
             if draft.order.state == OrderState::AwaitingPayment && draft.order.pay_by <= due {
                 close_unpaid(draft);
             }
             end_verification(draft, due);
             remind_of_gates(draft, due);
             time_out_gates(draft, due);
+            homecoming::open_for_the_rest(draft, awaited);
             end_holds(draft, due);
             call_preparation_overdue(draft, due);
             end_leases(draft, due);

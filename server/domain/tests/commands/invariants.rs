@@ -3,6 +3,7 @@
 //! Like `random` this knows nothing of the tests around it, so that a test of a running server may hold its orders against the
 //! same rules. The names M1 to L1 are those of the design.
 
+use belay_domain::actor::Role;
 use belay_domain::cancellation::{Cancellation, GateKind, GateState, Part, PartState};
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Amounts;
@@ -268,6 +269,19 @@ fn check_goods(order: &Order) {
                 && incident.cancellation.is_none()
         });
         assert!(unaccounted.is_empty() || is_under_incident, "{unaccounted:?} of {shipment:?} are home and forgotten");
+        // Of a parcel that comes back, everything is waited for or on record.
+        if matches!(shipment.stage, Stage::Returning | Stage::Returned) {
+            // Who takes the carrier's cancellation back has decided about those goods.
+            let known = order.cancellations.iter().flat_map(|of| of.parts.iter().map(move |part| (of, part)));
+            let known = known.filter(|(of, part)| {
+                let is_on_record = part.state != PartState::Withdrawn || of.requester.role == Role::Carrier;
+                part.shipment == shipment.number && is_on_record
+            });
+            let known: UnitSet = known.flat_map(|(_, part)| part.units.ranges().iter().copied()).collect();
+            let is_awaited = order.has_waiting_part_on(shipment.number);
+            let forgotten = shipment.whereabouts.out().minus(&known);
+            assert!(is_awaited || forgotten.is_empty(), "{forgotten:?} of {shipment:?} come back and are forgotten");
+        }
     }
     for of in &order.cancellations {
         let silenced = of.parts.iter().filter(|part| part.state == PartState::Refused && part.receipt.is_some());

@@ -82,6 +82,10 @@ pub(crate) fn independent_site() -> Policy {
     parse(include_str!("../../../presets/independent-site.yaml"))
 }
 
+pub(crate) fn cross_border() -> Policy {
+    parse(include_str!("../../../presets/cross-border-declaration.yaml"))
+}
+
 fn parse(document: &str) -> Policy {
     policy::parse(document).unwrap_or_else(|faults| panic!("{document} has faults: {faults:#?}"))
 }

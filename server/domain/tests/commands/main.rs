@@ -10,6 +10,7 @@ mod deadlines;
 mod ends;
 mod goods;
 mod history;
+mod home;
 mod incidents;
 mod invariants;
 mod kit;

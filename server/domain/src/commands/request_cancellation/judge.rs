@@ -7,6 +7,7 @@ use super::super::{Asked, Draft};
 use super::IneligibleUnits;
 use crate::actor::Role;
 use crate::cancellation::{LabelState, PartRefund, Path};
+use crate::order::Home;
 use crate::payment::Payment;
 use crate::policy::{CarrierFacts, DenyCode, GateSpec, Policy, Question, RefundPlan, Verdict};
 use crate::rejection::{Ineligibility, LineQuantity, Rejection};
@@ -25,11 +26,22 @@ pub(in super::super) struct Wish<'a> {
     pub(in super::super) has_label: Option<bool>,
 }
 
-/// The units of a wish that are in one shipment.
+/// The units of a wish that are in one shipment and came home by one receipt, or are not home.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Portion {
     pub(in super::super) shipment: u32,
     pub(in super::super) units: UnitSet,
+    /// What is known of goods that are home.
+    pub(in super::super) home: Option<Home>,
+    /// Units of the same shipment that the same wish takes before these.
+    pub(in super::super) before: UnitSet,
+}
+
+impl Portion {
+    /// All that a wish takes of a shipment, and none of it is home.
+    pub(in super::super) fn out(shipment: u32, units: UnitSet) -> Self {
+        Self { shipment, units, home: None, before: UnitSet::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -63,8 +75,11 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
         match answer.verdict.clone() {
             Verdict::Allow { gates, refund: plan } => {
                 let (units, reason) = (&judgement.portion.units, wish.reason.unwrap_or_default());
-                let label = label(draft, shipment, *path);
-                let claim = Claim { shipment, units, path: *path, reason, plan, label, receipt: None };
+                let home = judgement.portion.home;
+                // What is home needs no label any more; the one that it came with may still have to be paid for.
+                let label = label(draft, shipment, *path).and_then(|label| home.map_or(Some(label), |home| home.label));
+                let (receipt, before) = (home.map(|home| home.receipt), &judgement.portion.before);
+                let claim = Claim { shipment, units, before, path: *path, reason, plan, label, receipt };
                 let refund = refund_of(draft, policy, &claim);
                 judgement.allowed = Some(Allowed { path: *path, rule, gates, plan, refund, label });
             }

@@ -156,7 +156,7 @@ fn all_paths(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_>, portion: &Port
                 (denied.rule.clone(), PreviewedVerdict::Denied(denied))
             }
         };
-        let Portion { shipment, units } = portion.clone();
+        let Portion { shipment, units, .. } = portion.clone();
         Some(PreviewedPath { shipment, units, path: *path, rule, verdict })
     };
     Path::ALL.iter().filter_map(one_path).collect()
@@ -208,13 +208,7 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
     } else if !claimed.is_empty() {
         return DirectCancellation::Refused("UNITS_CLAIMED");
     }
-    let portions = draft
-        .order
-        .shipments
-        .iter()
-        .map(|shipment| Portion { shipment: shipment.number, units: shipment.units.intersection(&left) })
-        .filter(|portion| !portion.units.is_empty());
-    let portions: Vec<Portion> = portions.collect();
+    let portions = select::by_receipt(&draft.order, &left);
 
     let mut on_request = false;
     let mut first_refusal = None;

@@ -12,7 +12,7 @@ use crate::units::UnitSet;
 /// A wish, spread over the shipments.
 #[derive(Debug)]
 pub(super) struct Spread {
-    /// One for each shipment that is to give units.
+    /// One for each shipment that is to give units and, of what is home, for each receipt.
     pub(super) portions: Vec<Portion>,
     /// Units that were asked for and left out, because another cancellation waits for them.
     pub(super) claimed: Vec<Portion>,
@@ -62,12 +62,38 @@ pub(super) fn spread(
         chosen = chosen.union(&take(draft, policy, wish, &free, line, takes));
         left_out = left_out.union(&claimed.take_highest(line, quantity - takes));
     }
-    Ok(Spread { portions: by_shipment(order, &chosen), claimed: by_shipment(order, &left_out) })
+    Ok(Spread { portions: by_receipt(order, &chosen), claimed: by_shipment(order, &left_out) })
 }
 
 fn by_shipment(order: &Order, units: &UnitSet) -> Vec<Portion> {
-    let within = |shipment: &Shipment| Portion { shipment: shipment.number, units: shipment.units.intersection(units) };
+    let within = |shipment: &Shipment| Portion::out(shipment.number, shipment.units.intersection(units));
     order.shipments.iter().map(within).filter(|portion| !portion.units.is_empty()).collect()
+}
+
+/// What is home has its receipt, and what is not waits for one of its own: they are portions apart, what is home first.
+pub(in super::super) fn by_receipt(order: &Order, units: &UnitSet) -> Vec<Portion> {
+    let mut portions = Vec::new();
+    for Portion { shipment: number, units, .. } in by_shipment(order, units) {
+        let Some(shipment) = order.shipment(number) else { continue };
+        let mut before = UnitSet::default();
+        for (received, home) in order.received(shipment) {
+            let units = received.intersection(&units);
+            if !units.is_empty() {
+                portions.push(Portion {
+                    shipment: number,
+                    units: units.clone(),
+                    home: Some(home),
+                    before: before.clone(),
+                });
+                before = before.union(&units);
+            }
+        }
+        let units = units.minus(&before);
+        if !units.is_empty() {
+            portions.push(Portion { shipment: number, units, home: None, before });
+        }
+    }
+    portions
 }
 
 fn wanted_quantities(live: &UnitSet, selection: &Selection) -> Vec<LineQuantity> {
@@ -124,25 +150,29 @@ fn pending_for_the_same(order: &Order, selection: &Selection, wanted: &[LineQuan
     same.next().map(|cancellation| cancellation.number)
 }
 
-/// Units of a line are taken from the shipment that asks for the fewest gates, then the lowest number; a shipment that the
-/// policy would refuse comes last.
+/// Units of a line are taken first of what is not home, then from the shipment that asks for the fewest gates, then the lowest
+/// number; a shipment that the policy would refuse comes last. Whoever holds one of two and names one means the one they hold.
 fn take(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_>, free: &UnitSet, line: u32, quantity: u32) -> UnitSet {
     if free.count_of(line) == quantity {
         return free.take_highest(line, quantity);
     }
-    let mut sources: Vec<(usize, u32, UnitSet)> = Vec::new();
+    let mut sources: Vec<((bool, bool, usize, u32), UnitSet)> = Vec::new();
     for shipment in &draft.order.shipments {
-        let units = shipment.units.intersection(free).take_highest(line, quantity);
-        if !units.is_empty() {
-            let judgement =
-                judge::judge(draft, policy, wish, Portion { shipment: shipment.number, units: units.clone() });
-            let gates = judgement.allowed.map_or(usize::MAX, |allowed| allowed.gates.len());
-            sources.push((gates, shipment.number, units));
+        let (here, home) = (shipment.units.intersection(free), &shipment.whereabouts.home);
+        for (is_home, units) in [(false, here.minus(home)), (true, here.intersection(home))] {
+            let units = units.take_highest(line, quantity);
+            if units.is_empty() {
+                continue;
+            }
+            let judgement = judge::judge(draft, policy, wish, Portion::out(shipment.number, units.clone()));
+            let gates = judgement.allowed.map(|allowed| allowed.gates.len());
+            let rank = (gates.is_none(), is_home, gates.unwrap_or_default(), shipment.number);
+            sources.push((rank, units));
         }
     }
-    sources.sort_by_key(|(gates, number, _)| (*gates, *number));
+    sources.sort_by_key(|(rank, _)| *rank);
     let mut taken = UnitSet::default();
-    for (_, _, units) in sources {
+    for (_, units) in sources {
         let missing = quantity - taken.count();
         taken = taken.union(&units.take_highest(line, missing));
     }
