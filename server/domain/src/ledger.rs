@@ -49,7 +49,7 @@ fn kept_back(order: &Order, refund: &Refund) -> i64 {
         let leaves_it = matches!(incident.resolution, Some(Resolution::DropRefund | Resolution::Accept));
         is_of_refund && incident.refund == Some(refund.number) && leaves_it
     });
-    decided.filter_map(|incident| incident.amount).last().unwrap_or_else(|| refund.amounts.total())
+    decided.filter_map(|incident| incident.amount).next_back().unwrap_or_else(|| refund.amounts.total())
 }
 
 /// Paid, sent, or about to be.

@@ -220,11 +220,11 @@ fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
     let mut balance = Balance::NOTHING;
     // Captured before its authorisation was told.
     let mut ahead = 0;
-    for fact in &facts {
-        apply(&mut balance, &mut ahead, fact);
+    let doubts = doubts(&facts);
+    for (fact, doubt) in facts.iter().zip(&doubts) {
+        apply(&mut balance, &mut ahead, fact, *doubt);
     }
-    balance.unconfirmed = unconfirmed(&facts, balance.authorized);
-    balance.captured -= balance.unconfirmed;
+    balance.unconfirmed = doubts.iter().sum();
     let settled: i64 = own.iter().filter(|refund| refund.kind == RefundKind::Refund).map(|refund| refund.paid()).sum();
     let disputes = Disputes::of(&facts);
     balance.disputed = disputes.amount;
@@ -301,11 +301,11 @@ fn is_own(payment: &Payment, fact: &RecordedFact, own: &[&Refund]) -> bool {
     fact.refund.is_some() || fact.movement.is_some() && (own.iter().any(is_of) || payment.facts.iter().any(names))
 }
 
-/// One total table, state × fact. Money always counts; a state never forgets captured money.
-fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact) {
+/// One total table, state × fact. Money always counts, but for what is doubted; a state never forgets captured money.
+fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, doubt: i64) {
     use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
     let amount = fact.amount.and_then(Told::own);
-    let told = amount.unwrap_or(0);
+    let told = amount.unwrap_or(0) - doubt;
     match fact.fact {
         PaymentFact::Attempted => {
             if matches!(balance.state, Declined | Voided) {
@@ -321,6 +321,7 @@ fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact) {
                 balance.state = Authorized;
             }
         }
+        PaymentFact::Captured if told == 0 => {}
         PaymentFact::Captured => {
             balance.captured += told;
             let held = told.min(balance.held);
@@ -348,18 +349,27 @@ fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact) {
     }
 }
 
-/// Two messages may tell of one capture. A capture after an authorisation, of which neither the movement's id nor support says
-/// that it is one of its own, is doubted where it exceeds all that was authorised.
-fn unconfirmed(facts: &[&RecordedFact], authorized: i64) -> i64 {
-    let (mut is_authorized, mut captured, mut doubted) = (false, 0, 0);
-    for fact in facts {
+/// How much of each fact is doubted, since two messages may tell of one capture. A capture after an authorisation, of which
+/// neither the movement's id nor support says that it is one of its own, is doubted where it exceeds all that was
+/// authorised: whole after another capture, and alone by what it exceeds.
+fn doubts(facts: &[&RecordedFact]) -> Vec<i64> {
+    let own = |fact: &RecordedFact| fact.amount.and_then(Told::own).unwrap_or(0);
+    let authorized: i64 = facts.iter().filter(|fact| fact.fact == PaymentFact::Authorized).map(|fact| own(fact)).sum();
+    let (mut is_authorized, mut captured) = (false, 0);
+    let doubt = |fact: &&RecordedFact| {
         is_authorized |= fact.fact == PaymentFact::Authorized;
-        let amount = fact.amount.and_then(Told::own).filter(|_| fact.fact == PaymentFact::Captured).unwrap_or(0);
-        let is_sure = fact.movement.is_some() || fact.confirmed || !is_authorized;
-        match is_sure || captured + amount <= authorized {
-            true => captured += amount,
-            false => doubted += amount,
+        if fact.fact != PaymentFact::Captured {
+            return 0;
         }
-    }
-    doubted
+        let is_sure = fact.movement.is_some() || fact.confirmed || !is_authorized;
+        let beyond = captured + own(fact) - authorized;
+        let doubt = match () {
+            () if is_sure || beyond <= 0 => 0,
+            () if captured > 0 => own(fact),
+            () => beyond,
+        };
+        captured += own(fact) - doubt;
+        doubt
+    };
+    facts.iter().map(doubt).collect()
 }

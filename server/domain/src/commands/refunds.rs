@@ -268,7 +268,7 @@ fn watch(draft: &mut Draft<'_>) {
     }
 }
 
-/// Somebody has decided about so much of this, or about this lapse. What a later fact had ended may come again.
+/// Somebody has accepted so much of this, or decided about this lapse. What a later fact had ended may come again.
 fn is_accepted(order: &Order, kind: IncidentKind, about: About, amount: i64) -> bool {
     order.incidents.iter().any(|incident| {
         let is_of_now = order.lapse_time.is_none_or(|lapsed| incident.create_time >= lapsed);
@@ -276,7 +276,8 @@ fn is_accepted(order: &Order, kind: IncidentKind, about: About, amount: i64) -> 
             true => is_of_now,
             false => incident.amount >= Some(amount),
         };
-        incident.kind == kind && About::of(incident) == about && incident.resolution.is_some() && covers
+        let is_accepted = incident.resolution == Some(Resolution::Accept);
+        incident.kind == kind && About::of(incident) == about && is_accepted && covers
     })
 }
 

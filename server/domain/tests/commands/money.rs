@@ -666,3 +666,303 @@ fn a_message_counts_at_its_own_time_and_the_decision_at_ours() {
     assert_eq!(closed.state(), OrderState::ClosedUnpaid, "whether money is in time, our own clock says");
     assert_eq!(rows(&closed), [(Refund, 1, 50, Due)]);
 }
+
+// A decision covers what it was about.
+
+#[test]
+fn a_decided_incident_covers_no_more_than_it_was_about() {
+    // Another lapse.
+    let mut case = fifty();
+    case.authorize("p1", 50).fact("p1", Voided, 0).unwrap();
+    case.resolve(1, Accept).unwrap();
+    case.wait(HOUR).authorize("p2", 50).wait(HOUR).fact("p2", Voided, 0).unwrap();
+    assert_eq!(case.incidents(), [PaymentLapsed]);
+
+    // A third capture.
+    for resolution in [RefundAnyway, Accept] {
+        let mut case = fifty();
+        case.authorize("p1", 50).capture("p1", 50).capture("p1", 50);
+        case.resolve(1, resolution).unwrap();
+        case.capture("p1", 50);
+        assert_eq!(case.incidents(), [CaptureMismatch], "{resolution}");
+    }
+
+    // All of the money, where a little was accepted.
+    let mut case = fifty();
+    case.capture("p1", 50).fact("p1", RefundedOutside, 1).unwrap();
+    case.resolve(1, Accept).unwrap();
+    case.fact("p1", Chargeback, 49).unwrap();
+    assert_eq!(case.incidents(), [GoodsUnpaid]);
+
+    // Much more than was paid too far.
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.result(1, settled(51)).unwrap();
+    for incident in [1, 2] {
+        case.resolve(incident, Accept).unwrap();
+    }
+    case.fact("p1", Chargeback, 50).unwrap();
+    assert_eq!(case.incidents(), [OverRefunded]);
+}
+
+#[test]
+fn the_providers_last_word_on_an_amount_counts_and_is_told() {
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.result(1, settled(30)).unwrap();
+    case.resolve(1, Accept).unwrap();
+    case.result(1, settled(50)).unwrap();
+    assert_eq!(rows(&case), [(Refund, 1, 50, Settled), (Refund, 1, 20, Blocked)], "the buyer has it all");
+    assert_eq!(case.incidents(), [RefundMismatch, RefundMismatch]);
+
+    // The worker said that it went; the provider says how much.
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.result(1, RefundResult::Settled { amount: None, provider_refund_id: None, occurred_time: None }).unwrap();
+    case.told(RefundedOutside, 40, |command| command.refund = Some(1)).unwrap();
+    assert_eq!(rows(&case), [(Refund, 1, 50, Settled), (Refund, 1, 10, Due)]);
+    assert_eq!(case.order.gone_back(&case.order.payments[0]), 40);
+}
+
+#[test]
+fn a_refund_that_was_paid_after_all_counts_once_whoever_tells() {
+    let failed = || {
+        let mut case = fifty();
+        case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+        case.result(1, RefundResult::Failed { code: "ACCOUNT_CLOSED".to_owned() }).unwrap();
+        case
+    };
+    let late = || RefundResult::Settled { amount: None, provider_refund_id: id("re_1"), occurred_time: None };
+    let by_movement = |case: &mut Case| case.told(RefundedOutside, 50, |command| command.movement = id("re_1"));
+    let by_name = |case: &mut Case| case.told(RefundedOutside, 50, |command| command.refund = Some(1));
+    let mut cases = [failed(), failed(), failed()];
+    cases[0].result(1, late()).unwrap();
+    by_movement(&mut cases[0]).unwrap();
+    cases[1].result(1, late()).unwrap();
+    by_name(&mut cases[1]).unwrap();
+    by_name(&mut cases[2]).unwrap();
+    cases[2].result(1, late()).unwrap();
+    for case in &cases {
+        assert_eq!(case.order.gone_back(&case.order.payments[0]), 50);
+        assert!(!case.incidents().contains(&OverRefunded));
+    }
+}
+
+#[test]
+fn a_movement_that_is_found_to_be_our_refund_is_not_one_of_its_own() {
+    // The worker gives no id; the provider names the row once, and the movement once more.
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.result(1, settled(50)).unwrap();
+    case.told(RefundedOutside, 50, |command| (command.refund, command.movement) = (Some(1), id("re_1"))).unwrap();
+    case.told(RefundedOutside, 50, |command| command.movement = id("re_1")).unwrap();
+    assert_eq!((case.order.gone_back(&case.order.payments[0]), case.incidents()), (50, vec![]));
+
+    // The movement comes first, and is named afterwards.
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.told(RefundedOutside, 50, |command| command.movement = id("re_1")).unwrap();
+    case.told(RefundedOutside, 50, |command| (command.refund, command.movement) = (Some(1), id("re_1"))).unwrap();
+    assert_eq!((rows(&case), case.incidents()), (vec![(Refund, 1, 50, Settled)], vec![]));
+}
+
+#[test]
+fn a_reversal_wins_the_dispute_that_it_names_and_no_other() {
+    for currency in ["EUR", "USD"] {
+        let money = Money { currency: Currency::parse(currency).unwrap(), minor_units: 50 };
+        let mut case = fifty();
+        case.capture("p1", 50).cancelled(Wish::all());
+        case.told(Chargeback, 0, |command| (command.amount, command.movement) = (Some(money), id("dp_1"))).unwrap();
+        case.told(ChargebackReversed, 0, |command| command.movement = id("dp_2")).unwrap();
+        assert_eq!((case.order.payments[0].balance.disputed, rows(&case)[0].3), (50, Blocked), "{currency}");
+        case.told(ChargebackReversed, 0, |command| command.movement = id("dp_1")).unwrap();
+        assert_eq!((case.order.payments[0].balance.disputed, rows(&case)[0].3), (0, Due), "{currency}");
+    }
+}
+
+#[test]
+fn what_a_dispute_forced_somebody_to_drop_is_owed_again_once_it_is_won() {
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all());
+    case.fact("p1", Chargeback, 50).unwrap();
+    case.resolve(1, belay_domain::incident::Resolution::DropRefund).unwrap();
+    case.fact("p1", ChargebackReversed, 50).unwrap();
+    assert_eq!(rows(&case), [(Refund, 1, 50, RefundState::Dropped), (Refund, 1, 50, Due)]);
+    assert_eq!(case.promise(1).refund.total(), 50);
+
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.result(1, RefundResult::Failed { code: "ACCOUNT_CLOSED".to_owned() }).unwrap();
+    case.fact("p1", Chargeback, 50).unwrap();
+    case.resolve(1, Accept).unwrap();
+    case.fact("p1", ChargebackReversed, 50).unwrap();
+    assert_eq!(rows(&case), [(Refund, 1, 50, Failed), (Refund, 1, 50, Due)]);
+}
+
+#[test]
+fn what_went_back_too_far_keeps_no_authorisation_of_a_cancelled_order() {
+    let mut case = fifty();
+    case.capture("gift", 20).authorize("card", 30);
+    case.fact("gift", RefundedOutside, 20).unwrap();
+    case.fact("gift", Chargeback, 20).unwrap();
+    case.cancel(Wish::all()).unwrap();
+    assert_eq!(rows(&case), [(Void, 2, 30, Due)]);
+    assert_eq!(case.promise(1).release, 30);
+}
+
+#[test]
+fn a_lapse_ends_with_the_order() {
+    let mut case = fifty();
+    case.authorize("p1", 50).fact("p1", Voided, 0).unwrap();
+    case.cancel(Wish::all()).unwrap();
+    assert_eq!((case.state(), case.order.lapse_time, case.incidents()), (OrderState::Cancelled, None, vec![]));
+}
+
+#[test]
+fn what_is_being_released_secures_nothing() {
+    let mut case = fifty();
+    case.authorize("p1", 50).authorize("p2", 50).lease(&[1]);
+    case.fact("p1", Voided, 0).unwrap();
+    assert_eq!((case.state(), case.stage(1)), (OrderState::AwaitingPayment, Stage::Unreleased));
+    assert!(matches!(case.dispatch(1), Err(Rejection::PaymentLapsed { .. })));
+    // It could not be released, so it holds.
+    case.result(1, RefundResult::Failed { code: "BUSY".to_owned() }).unwrap();
+    assert_eq!(case.state(), OrderState::ToShip);
+}
+
+#[test]
+fn a_release_follows_what_is_held() {
+    // So much of it has lapsed meanwhile.
+    let mut case = fifty();
+    case.authorize("p1", 50).authorize("p2", 50).fact("p2", Voided, 10).unwrap();
+    assert_eq!(rows(&case), [(Void, 2, 50, Cancelled), (Void, 2, 40, Due)]);
+
+    // The provider released a part.
+    case.lease(&[2]);
+    case.result(2, settled(30)).unwrap();
+    assert_eq!(rows(&case)[2], (Void, 2, 10, Due));
+
+    // The provider's clock is behind: it released what was authorised all the same.
+    let mut case = fifty();
+    case.wait(HOUR).authorize("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    let early = RefundResult::Settled { amount: None, provider_refund_id: None, occurred_time: Some(PLACED) };
+    case.result(1, early).unwrap();
+    assert_eq!((case.order.payments[0].balance.held, rows(&case)), (0, vec![(Void, 1, 50, Settled)]));
+
+    // It failed, and then nothing was left to release.
+    for fact in [Voided, Captured] {
+        let mut case = fifty();
+        case.authorize("p1", 50).cancelled(Wish::all()).lease(&[1]);
+        case.result(1, RefundResult::Failed { code: "BUSY".to_owned() }).unwrap();
+        assert_eq!(case.incidents(), [RefundFailed]);
+        case.fact("p1", fact, if fact == Captured { 50 } else { 0 }).unwrap();
+        assert_eq!(case.incidents(), [], "{fact}");
+    }
+
+    // The lease ends of a release that nobody needs any more.
+    let mut case = fifty();
+    case.authorize("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.fact("p1", Voided, 0).unwrap();
+    case.wait(crate::kit::LEASE).settle();
+    assert_eq!(rows(&case), [(Void, 1, 50, Cancelled)]);
+
+    // What is authorised after the end is released for the cancellation that was the end.
+    let mut case = fifty();
+    case.wait(EXPIRE_AFTER).authorize("p1", 50);
+    assert_eq!((case.order.refunds[0].cancellation, case.promise(1).release), (Some(1), 50));
+}
+
+#[test]
+fn no_more_is_promised_than_is_there() {
+    // Paid after it had failed, with a retry held back.
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.result(1, RefundResult::Failed { code: "ACCOUNT_CLOSED".to_owned() }).unwrap();
+    case.resolve(1, belay_domain::incident::Resolution::RetryRefund).unwrap();
+    case.result(1, settled(50)).unwrap();
+    assert_eq!(case.promise(1).refund.total(), 50);
+
+    // Paid short, the rest with a worker, and then sent back.
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.result(1, settled(30)).unwrap();
+    case.lease(&[2]);
+    case.result(1, RefundResult::Failed { code: "ACCOUNT_CLOSED".to_owned() }).unwrap();
+    assert_eq!(case.promise(1).refund.total(), 50);
+
+    // The bank has it.
+    let mut case = fifty();
+    case.capture("p1", 50).cancelled(Wish::all()).fact("p1", Chargeback, 50).unwrap();
+    assert_eq!(case.promise(1).refund.total(), 0);
+}
+
+#[test]
+fn a_doubtful_capture_is_doubted_whole_and_a_sale_is_none() {
+    let mut case = sixty_and_forty();
+    case.authorize("p1", 100).capture("p1", 60).capture("p1", 60);
+    assert_eq!(case.order.payments[0].balance.captured, 60);
+    case.resolve(1, Accept).unwrap();
+    case.cancel(Wish::all()).unwrap();
+    assert_eq!(rows(&case), [(Refund, 1, 60, Due), (Void, 1, 40, Due)]);
+
+    let mut case = fifty();
+    case.capture("p1", 50).authorize("p1", 1);
+    assert_eq!((case.state(), case.incidents()), (OrderState::ToShip, vec![]));
+}
+
+#[test]
+fn what_left_before_a_lapse_stays_on_the_policys_terms() {
+    let keeps = PLAIN.replace(
+        "stage: DELIVERED, path: CANCEL}, deny: {code: DELIVERED}",
+        "stage: DELIVERED, path: CANCEL}, allow: {refund: NONE}",
+    );
+    let mut case = Cart::of(&[(1, 60), (1, 40)]).place_under(crate::kit::policy(&keeps));
+    case.capture("p1", 99).authorize("p2", 1).bring_to(1, Stage::Delivered);
+    case.fact("p2", Voided, 0).unwrap();
+    case.cancel(Wish::all()).unwrap();
+    assert_eq!(to_send(&case), 0, "the policy keeps the price of what was delivered");
+}
+
+#[test]
+fn only_what_has_not_left_is_closed_where_the_rest_is_paid_for() {
+    let mut case = Cart::of(&[(1, 60), (1, 40)]).split(&[&[(1, 1)], &[(2, 1)]]).place();
+    case.authorize("p1", 100).bring_to(1, Stage::Delivered);
+    case.capture("p1", 60).fact("p1", Voided, 0).unwrap();
+    assert_eq!(case.state(), OrderState::AwaitingPayment);
+    case.wait(EXPIRE_AFTER).settle();
+    assert_eq!((case.state(), case.stages()), (OrderState::Delivered, vec![Stage::Delivered, Stage::Cancelled]));
+    assert_eq!((case.incidents(), rows(&case), case.order.lapse_time), (vec![], vec![], None));
+}
+
+#[test]
+fn a_wish_from_before_a_lapse_waits_on() {
+    let stop = crate::kit::gate("WAREHOUSE_STOP", "REFUSE", "BAR");
+    let rules = format!(
+        "\n  - {{id: packed, when: {{stage: READY, path: CANCEL, paid: true}}, allow: {{gates: [{stop}], refund: FULL}}}}\n{PLAIN}"
+    );
+    let mut case = Cart::of(&[(1, 50)]).place_under(crate::kit::policy(&rules));
+    case.authorize("p1", 50).bring_to(1, Stage::Ready).cancel(Wish::all()).unwrap();
+    case.wait(HOUR).fact("p1", Voided, 0).unwrap();
+    case.authorize("p2", 50);
+    assert_eq!(case.parts(1), [(belay_domain::cancellation::PartState::Waiting, "")]);
+    case.stop(1).unwrap();
+    assert_eq!(case.parts(1), [(belay_domain::cancellation::PartState::Cancelled, "")]);
+}
+
+#[test]
+fn of_two_amounts_for_one_movement_the_larger_counts_in_either_order() {
+    for amounts in [[30, 50], [50, 30]] {
+        let mut case = fifty();
+        for amount in amounts {
+            case.told(Captured, amount, |command| command.movement = id("ch_1")).unwrap();
+        }
+        assert_eq!((case.state(), case.order.payments[0].balance.captured), (OrderState::ToShip, 50));
+    }
+}
+
+#[test]
+fn money_of_a_currency_that_there_is_not_is_refused() {
+    let odd = Money { currency: Currency::parse("XXQ").unwrap(), minor_units: 50 };
+    let told = fifty().told(Chargeback, 0, |command| command.amount = Some(odd));
+    assert!(matches!(told, Err(Rejection::CurrencyMismatch { .. })));
+}
