@@ -442,6 +442,9 @@ async fn dispatched_and_cancelled(database: &Database, events: Vec<pb::Event>, f
                     }
                 } else if has_left {
                     left.insert(shipment);
+                } else if change.to_stage() == pb::ShipmentStage::Returned {
+                    // It is back: who never paid for it does not have it either.
+                    left.remove(&shipment);
                 }
             }
             Some(pb::event::Detail::PartEnded(end)) if end.state() == pb::PartState::Cancelled => {
