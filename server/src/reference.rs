@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::db::error::{Class, DbError};
+use crate::db::error::DbError;
 use crate::db::pool::Pool;
 use crate::db::warehouses::{self, Warehouse};
 use crate::db::{carriers, policies, stores, transaction};
@@ -154,20 +154,11 @@ impl Stores {
     }
 
     fn note_failure(&self, store: &StoreId, error: &DbError) {
-        match error.class() {
+        if error.class().is_transient() {
+            self.0.pool.notes().note("a read of reference data", error);
+        } else {
             // A defect of this one store: it is told by name, each time.
-            Class::Corrupt | Class::Statement | Class::Duplicate => {
-                tracing::warn!(store.id = %store, %error, "reference data cannot be read");
-            }
-            Class::Deadlock
-            | Class::LockWait
-            | Class::RowBusy
-            | Class::VersionConflict
-            | Class::ConnectionLost
-            | Class::ReadOnly
-            | Class::Denied
-            | Class::TooManyConnections
-            | Class::Unavailable => self.0.pool.notes().note("a read of reference data", error),
+            tracing::warn!(store.id = %store, %error, "reference data cannot be read");
         }
     }
 }

@@ -416,7 +416,17 @@ async fn dispatched_and_cancelled(database: &Database, events: Vec<pb::Event>, f
         .await;
     // Who brings goods back, or gives them up, may cancel what has left.
     let by_the_carrier: BTreeSet<String> = by_the_carrier.into_iter().map(|(part,)| part).collect();
-    let mut lost = BTreeSet::new();
+    let unpaid: Vec<(String,)> = database
+        .rows(
+            "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number)
+             FROM cancellation_parts p JOIN orders o USING (order_key)
+             JOIN cancellations c ON c.order_key = p.order_key AND c.number = p.cancellation_number
+             WHERE c.reason = 'PAYMENT_EXPIRED' AND c.requester_role = 'SYSTEM'",
+            (),
+        )
+        .await;
+    let unpaid: BTreeSet<String> = unpaid.into_iter().map(|(part,)| part).collect();
+    let (mut lost, mut returned) = (BTreeSet::new(), BTreeSet::new());
     let mut left = BTreeSet::new();
     let mut cancelled = BTreeSet::new();
     let mut contradicted = BTreeMap::new();
@@ -426,6 +436,9 @@ async fn dispatched_and_cancelled(database: &Database, events: Vec<pb::Event>, f
         match event.detail {
             Some(pb::event::Detail::ShipmentStageChanged(change)) => {
                 let shipment = (store, change.shipment_id.clone());
+                if change.to_stage() == pb::ShipmentStage::Returned {
+                    returned.insert(shipment.clone());
+                }
                 if change.to_stage() == pb::ShipmentStage::Lost {
                     lost.insert(shipment.clone());
                 } else {
@@ -442,15 +455,14 @@ async fn dispatched_and_cancelled(database: &Database, events: Vec<pb::Event>, f
                     }
                 } else if has_left {
                     left.insert(shipment);
-                } else if change.to_stage() == pb::ShipmentStage::Returned {
-                    // It is back: who never paid for it does not have it either.
-                    left.remove(&shipment);
                 }
             }
             Some(pb::event::Detail::PartEnded(end)) if end.state() == pb::PartState::Cancelled => {
                 let part = format!("{store}/{}/{}", end.cancellation_id, end.shipment_id);
                 let shipment = (store, end.shipment_id);
-                let is_given_up = by_the_carrier.contains(&part) || lost.contains(&shipment);
+                // What is back is not with whoever never paid for it.
+                let is_back = unpaid.contains(&part) && returned.contains(&shipment);
+                let is_given_up = by_the_carrier.contains(&part) || lost.contains(&shipment) || is_back;
                 // One that was sent and never paid is such an incident too.
                 if left.contains(&shipment) && !is_given_up && !explained.contains(&shipment) {
                     contradicted.insert(shipment, "was cancelled after it had left");

@@ -18,9 +18,14 @@ pub struct Promise {
     pub release: i64,
 }
 
-/// The rows that stand for money: one that was tried again stands for what it paid after all, its retry for the rest.
 fn rows(order: &Order, kind: RefundKind) -> impl Iterator<Item = &Refund> {
     order.refunds.iter().filter(move |refund| refund.kind == kind)
+}
+
+/// The refunds of one payment, without its releases.
+fn refunds_of<'a>(order: &'a Order, payment: &Payment) -> impl Iterator<Item = &'a Refund> + use<'a> {
+    let payment = payment.number;
+    rows(order, RefundKind::Refund).filter(move |refund| refund.payment == payment)
 }
 
 pub(crate) fn is_retried(order: &Order, number: u32) -> bool {
@@ -83,24 +88,23 @@ impl Order {
     /// What failed or dropped rows of a payment stand for, as far as the payment still has it: only a person's decision makes
     /// money go back that once did not.
     fn parked(&self, payment: &Payment) -> i64 {
-        let of_payment = || rows(self, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
         let is_parked =
             |refund: &&Refund| matches!(refund.state, RefundState::Failed | RefundState::Dropped) && !is_going(refund);
-        let parked: i64 = of_payment().filter(is_parked).map(|refund| standing(self, refund)).sum();
-        let others: i64 = of_payment().filter(|refund| !is_parked(refund)).map(|refund| standing(self, refund)).sum();
+        let parked: i64 = refunds_of(self, payment).filter(is_parked).map(|refund| standing(self, refund)).sum();
+        let others: i64 =
+            refunds_of(self, payment).filter(|refund| !is_parked(refund)).map(|refund| standing(self, refund)).sum();
         parked.min(payment.captured_net() - others).max(0)
     }
 
     /// What is left of a payment that no row stands for.
     pub(crate) fn left_of(&self, payment: &Payment) -> i64 {
-        let of_payment = rows(self, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
-        (payment.captured_net() - of_payment.map(|refund| standing(self, refund)).sum::<i64>()).max(0)
+        (payment.captured_net() - refunds_of(self, payment).map(|refund| standing(self, refund)).sum::<i64>()).max(0)
     }
 
     /// How far a payment falls short of what has gone back of it and is about to.
     pub(crate) fn shortage_of(&self, payment: &Payment) -> i64 {
-        let of_payment = rows(self, RefundKind::Refund).filter(|refund| refund.payment == payment.number);
-        let going: i64 = of_payment.filter(|refund| is_going(refund)).map(|refund| standing(self, refund)).sum();
+        let going: i64 =
+            refunds_of(self, payment).filter(|refund| is_going(refund)).map(|refund| standing(self, refund)).sum();
         (going - payment.captured_net()).max(0)
     }
 

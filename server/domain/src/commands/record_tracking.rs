@@ -349,6 +349,14 @@ fn contest(draft: &mut Draft<'_>, number: u32) {
 mod tests {
     use super::*;
 
+    fn is_as_told(found: Effect, cell: &str) -> bool {
+        match found {
+            Effect::RecordOnly => cell == ".",
+            Effect::Move(to) => !cell.starts_with('!') && to.name().starts_with(cell),
+            Effect::Contradiction(to) => cell.strip_prefix('!').is_some_and(|cell| to.name().starts_with(cell)),
+        }
+    }
+
     /// Rows are stages in the order of `Stage::ALL`; letters say what the fact does: the first letters of the stage it
     /// moves to, `.` only recorded, `!` a contradiction.
     #[test]
@@ -374,12 +382,7 @@ mod tests {
             assert_eq!(cells.len(), Stage::ALL.len());
             for (stage, cell) in Stage::ALL.iter().zip(cells) {
                 let found = effect(*stage, fact);
-                let as_expected = match found {
-                    Effect::RecordOnly => cell == ".",
-                    Effect::Move(to) => !cell.starts_with('!') && to.name().starts_with(cell),
-                    Effect::Contradiction(to) => cell.strip_prefix('!').is_some_and(|cell| to.name().starts_with(cell)),
-                };
-                assert!(as_expected, "{stage} × {fact}: {found:?}, the table says {cell}");
+                assert!(is_as_told(found, cell), "{stage} × {fact}: {found:?}, the table says {cell}");
             }
         }
     }
@@ -422,12 +425,7 @@ mod tests {
                 let mut scans: Vec<Scan> = brought.map(|fact| Scan { fact, time: later }).into_iter().collect();
                 scans.push(Scan { fact, time: at });
                 let found = effect_now(*stage, fact, Account::of(&scans));
-                let as_expected = match found {
-                    Effect::RecordOnly => cell == ".",
-                    Effect::Move(to) => !cell.starts_with('!') && to.name().starts_with(cell),
-                    Effect::Contradiction(to) => cell.strip_prefix('!').is_some_and(|cell| to.name().starts_with(cell)),
-                };
-                assert!(as_expected, "{stage} × older {fact}: {found:?}, the table says {cell}");
+                assert!(is_as_told(found, cell), "{stage} × older {fact}: {found:?}, the table says {cell}");
             }
         }
     }
