@@ -1,5 +1,5 @@
-//! A day in the warehouse: a parcel that leaves, one that is stopped, and one that is called back and comes home. Against the
-//! server of `make run`, in a store of its own.
+//! A day in the warehouse: a parcel that leaves, one that is stopped, and one that is called back
+//! and comes home. Against the server of `make run`, in a store of its own.
 //!
 //! ```sh
 //! cargo run -p belay-client --example warehouse
@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use belay_client::calls::{FirstPolicy, InterceptAnswer, NewBuyer, NewLine, Stopped};
 use belay_client::model::{
-    CancellationPath, Destination, GateKind, GateState, GoodsCondition, Order, PaymentFact, Shipment,
+    CancellationPath, Destination, GateKind, GateState, GoodsCondition, Order, PaymentFact,
+    Shipment,
 };
 use belay_client::{Belay, Error, ErrorReason, Money, RequestId, Role, Store, Units, reason};
 use jiff::SignedDuration;
@@ -40,12 +41,26 @@ struct Day {
 
 async fn run() -> Result<(), Error> {
     let address = env::var("BELAY_ADDRESS").unwrap_or_else(|_| "http://127.0.0.1:50051".to_owned());
-    let belay = Belay::builder(&address).role(Role::Operator, "ops").build()?;
-    // A policy that asks the warehouse before it cancels what is being packed; and a carrier that turns parcels round.
-    belay.create_store("demo-warehouse", FirstPolicy::preset("cross-border-declaration")).await?;
+    let belay = Belay::builder(&address)
+        .role(Role::Operator, "ops")
+        .build()?;
+    // A policy that asks the warehouse before it cancels what is being packed; and a carrier that
+    // turns parcels round.
+    belay
+        .create_store(
+            "demo-warehouse",
+            FirstPolicy::preset("cross-border-declaration"),
+        )
+        .await?;
     let store = belay.store("demo-warehouse");
-    store.put_carrier("standard", "Standard").in_transit_cancel().await?;
-    println!("Belay at {address}, store {}\n", store.get_store().await?.display_name);
+    store
+        .put_carrier("standard", "Standard")
+        .in_transit_cancel()
+        .await?;
+    println!(
+        "Belay at {address}, store {}\n",
+        store.get_store().await?.display_name
+    );
 
     let day = Day {
         storefront: store.with_role(Role::Storefront, "web")?,
@@ -65,7 +80,9 @@ impl Day {
     async fn sell(&self) -> Result<Order, Error> {
         // A shop would number its orders; an example that runs often takes something random.
         let order_id = format!("web-{:.8}", RequestId::mint().to_string());
-        let mugs = NewLine::new("MUG-BLUE", 2, eur(2_400)).title("Mug, blue").tax(eur(456));
+        let mugs = NewLine::new("MUG-BLUE", 2, eur(2_400))
+            .title("Mug, blue")
+            .tax(eur(456));
         let sale = self.storefront.create_order(
             order_id,
             NewBuyer::new("b-7"),
@@ -86,18 +103,24 @@ impl Day {
         Ok(paid.value)
     }
 
-    /// Packs a shipment. The seller holds it meanwhile, so that its fence grows and the parcel stays until somebody has
-    /// looked again.
+    /// Packs a shipment. The seller holds it meanwhile, so that its fence grows and the parcel
+    /// stays until somebody has looked again.
     async fn dispatch(&self, shipment: &Shipment) -> Result<(), Error> {
         let id = &shipment.shipment_id;
         let packing = self.warehouse.start_preparation(id).await?;
         println!("  {id} is {} at fence {}", packing.stage, packing.fence);
         // By Belay's clock, not by ours.
         let in_an_hour = packing.update_time + SignedDuration::from_hours(1);
-        self.seller.hold_shipment(id, in_an_hour).note("address in doubt").await?;
+        self.seller
+            .hold_shipment(id, in_an_hour)
+            .note("address in doubt")
+            .await?;
         let ready = self.warehouse.mark_ready(id).await?;
         if let Some(hold) = &ready.hold {
-            println!("  packed, but {} keeps it in until {}", hold.placed_by.role, hold.hold_until);
+            println!(
+                "  packed, but {} keeps it in until {}",
+                hold.placed_by.role, hold.hold_until
+            );
         }
         self.seller.release_hold(id).await?;
 
@@ -113,30 +136,62 @@ impl Day {
             println!("  every unit was cancelled meanwhile: put them back");
             return Ok(());
         }
-        let gone = self.warehouse.dispatch_shipment(id, now.fence).tracking_number("JD0146000").await?;
-        println!("  {id} is {} with {}", gone.stage, gone.tracking_number.as_deref().unwrap_or("no number"));
+        let gone = self
+            .warehouse
+            .dispatch_shipment(id, now.fence)
+            .tracking_number("JD0146000")
+            .await?;
+        println!(
+            "  {id} is {} with {}",
+            gone.stage,
+            gone.tracking_number.as_deref().unwrap_or("no number")
+        );
         Ok(())
     }
 
-    /// The buyer wants a parcel back that is on its way: by a quote, so that what was shown is what happens.
+    /// The buyer wants a parcel back that is on its way: by a quote, so that what was shown is what
+    /// happens.
     async fn call_back(&self, order: &Order) -> Result<(), Error> {
         let (id, shipment) = (&order.order_id, &order.shipments[0].shipment_id);
         let intercept = [CancellationPath::Intercept];
         let reason = reason::NO_LONGER_WANTED;
-        let preview = self.storefront.preview_cancellation(id, Units::all()).reason(reason).paths(intercept).await?;
-        let mut wish = self.storefront.request_cancellation(id, Units::all()).reason(reason).paths(intercept);
+        let preview = self
+            .storefront
+            .preview_cancellation(id, Units::all())
+            .reason(reason)
+            .paths(intercept)
+            .await?;
+        let mut wish = self
+            .storefront
+            .request_cancellation(id, Units::all())
+            .reason(reason)
+            .paths(intercept);
         if let Some(quote) = preview.quote {
-            println!("\nThe buyer is shown what would come back, and that holds until {}", quote.valid_until);
+            println!(
+                "\nThe buyer is shown what would come back, and that holds until {}",
+                quote.valid_until
+            );
             wish = wish.quote(quote);
         }
         let cancellation = wish.await?.cancellation;
-        println!("  {} is {}", cancellation.cancellation_id, cancellation.state);
+        println!(
+            "  {} is {}",
+            cancellation.cancellation_id, cancellation.state
+        );
 
-        let turned = self.carrier.answer_intercept(shipment, InterceptAnswer::Confirmed).note("at the hub").await?;
+        let turned = self
+            .carrier
+            .answer_intercept(shipment, InterceptAnswer::Confirmed)
+            .note("at the hub")
+            .await?;
         if let Some(intercept) = turned.intercept {
             println!("  the carrier: {}", intercept.state);
         }
-        let home = self.warehouse.receive_parcel(shipment, GoodsCondition::Unopened).note("seal intact").await?;
+        let home = self
+            .warehouse
+            .receive_parcel(shipment, GoodsCondition::Unopened)
+            .note("seal intact")
+            .await?;
         println!("  {shipment} is {}", home.stage);
         self.show(&cancellation.cancellation_id).await
     }
@@ -145,9 +200,15 @@ impl Day {
     async fn stop(&self, order: &Order) -> Result<(), Error> {
         let (id, shipment) = (&order.order_id, &order.shipments[0].shipment_id);
         let packing = self.warehouse.start_preparation(shipment).await?;
-        let wish = self.storefront.request_cancellation(id, Units::all()).reason(reason::NO_LONGER_WANTED);
+        let wish = self
+            .storefront
+            .request_cancellation(id, Units::all())
+            .reason(reason::NO_LONGER_WANTED);
         let cancellation = wish.await?.cancellation;
-        println!("  {} is {}", cancellation.cancellation_id, cancellation.state);
+        println!(
+            "  {} is {}",
+            cancellation.cancellation_id, cancellation.state
+        );
 
         let is_stop = |kind, state| kind == GateKind::WarehouseStop && state == GateState::Open;
         let mut gates = cancellation.parts.iter().flat_map(|part| &part.gates);
@@ -158,13 +219,19 @@ impl Day {
         let mugs = (&order.lines[0].line_id, order.lines[0].quantity);
         let stopped = Stopped::all().stage_seen(packing.stage).put_back([mugs]);
         let stayed = self.warehouse.answer_stop(shipment, stopped).await?;
-        println!("  {shipment} is {}, not to be handed over: {}", stayed.stage, stayed.do_not_hand_over);
+        println!(
+            "  {shipment} is {}, not to be handed over: {}",
+            stayed.stage, stayed.do_not_hand_over
+        );
         self.show(&cancellation.cancellation_id).await
     }
 
     async fn show(&self, id: &belay_client::CancellationId) -> Result<(), Error> {
         let cancellation = self.storefront.get_cancellation(id).await?.cancellation;
-        println!("  {id} is {}: {} goes back\n", cancellation.state, cancellation.expected_refund.total);
+        println!(
+            "  {id} is {}: {} goes back\n",
+            cancellation.state, cancellation.expected_refund.total
+        );
         Ok(())
     }
 }

@@ -23,7 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of one Belay server. Cheap to clone; clones share the connection and the budget of retries.
+/// A client of one Belay server. Cheap to clone; clones share the connection and the budget of
+/// retries.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), belay_client::Error> {
@@ -51,7 +52,10 @@ pub(crate) struct Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("timeout", &self.timeout).field("retry", &self.retry).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("timeout", &self.timeout)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,8 +80,8 @@ impl Belay {
         Store::new(self.clone(), store_id.into_id())
     }
 
-    /// The same connection for another caller, such as for a payment worker beside a storefront: see
-    /// [`BelayBuilder::role`]. It has no [`Scope`] and no token of this one.
+    /// The same connection for another caller, such as for a payment worker beside a storefront:
+    /// see [`BelayBuilder::role`]. It has no [`Scope`] and no token of this one.
     ///
     /// # Errors
     /// As [`BelayBuilder::build`], about the role.
@@ -111,7 +115,10 @@ impl Belay {
     }
 
     fn with_caller(&self, caller: Caller) -> Self {
-        Self { link: Arc::clone(&self.link), caller }
+        Self {
+            link: Arc::clone(&self.link),
+            caller,
+        }
     }
 
     pub(crate) fn link(&self) -> &Link {
@@ -139,33 +146,41 @@ pub struct BelayBuilder {
 impl fmt::Debug for BelayBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let builder = &mut f.debug_struct("BelayBuilder");
-        let builder = builder.field("address", &self.address).field("role", &self.role).field("scope", &self.scope);
-        builder.field("timeout", &self.timeout).field("retry", &self.retry).finish_non_exhaustive()
+        let builder = builder
+            .field("address", &self.address)
+            .field("role", &self.role)
+            .field("scope", &self.scope);
+        builder
+            .field("timeout", &self.timeout)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
     }
 }
 
 impl BelayBuilder {
-    /// In which role to call, and under which name: the id of the seller, warehouse or carrier, or the name of the
-    /// calling system. `[A-Za-z0-9._-]{1,64}`, like all ids.
+    /// In which role to call, and under which name: the id of the seller, warehouse or carrier, or
+    /// the name of the calling system. `[A-Za-z0-9._-]{1,64}`, like all ids.
     ///
-    /// It is sent in the headers `belay-role` and `belay-actor`, which a server believes only where it was told to, as
-    /// on a developer's machine or behind a proxy that checks them. Without a role a development server takes the caller
-    /// for an operator. A seller, a warehouse or a carrier sees what is its own by its name, unless a
-    /// [`scope`](Self::scope) names others.
+    /// It is sent in the headers `belay-role` and `belay-actor`, which a server believes only where
+    /// it was told to, as on a developer's machine or behind a proxy that checks them. Without a
+    /// role a development server takes the caller for an operator. A seller, a warehouse or a
+    /// carrier sees what is its own by its name, unless a [`scope`](Self::scope) names others.
     pub fn role(mut self, role: Role, actor: impl Into<String>) -> Self {
         self.role = Some((role, actor.into()));
         self
     }
 
-    /// What to see of all that the role may see, where the server believes the [`role`](Self::role).
+    /// What to see of all that the role may see, where the server believes the
+    /// [`role`](Self::role).
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
         self
     }
 
-    /// The secret by which the server knows the caller, its role and its scope: one whose hash stands in the server's
-    /// callers file. It is sent in the header `authorization`, as it is: this client speaks no TLS, so between it and the
-    /// server must be nobody who listens. One that the server does not know fails every call with
+    /// The secret by which the server knows the caller, its role and its scope: one whose hash
+    /// stands in the server's callers file. It is sent in the header `authorization`, as it is:
+    /// this client speaks no TLS, so between it and the server must be nobody who listens. One that
+    /// the server does not know fails every call with
     /// [`Kind::Unauthenticated`](crate::Kind::Unauthenticated).
     ///
     /// ```no_run
@@ -181,8 +196,8 @@ impl BelayBuilder {
         self
     }
 
-    /// How long each call may take, its repeats included: 10 seconds unless set, at most a day. It is sent along, so
-    /// that the server does not work on what nobody waits for.
+    /// How long each call may take, its repeats included: 10 seconds unless set, at most a day. It
+    /// is sent along, so that the server does not work on what nobody waits for.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -194,18 +209,21 @@ impl BelayBuilder {
         self
     }
 
-    /// Makes the client. It connects with the first call, and again by itself whenever the connection is gone.
+    /// Makes the client. It connects with the first call, and again by itself whenever the
+    /// connection is gone.
     ///
     /// # Errors
-    /// [`Kind::Setup`](crate::Kind::Setup) for what is no `http://` address, for a role that nobody can call in, for a
-    /// name, a scope or a token with odd characters, for a scope with an empty list, for a token beside a role or a scope,
-    /// and outside of a tokio runtime.
+    /// [`Kind::Setup`](crate::Kind::Setup) for what is no `http://` address, for a role that nobody
+    /// can call in, for a name, a scope or a token with odd characters, for a scope with an empty
+    /// list, for a token beside a role or a scope, and outside of a tokio runtime.
     pub fn build(self) -> Result<Belay, Error> {
         let caller = match (self.role, self.token) {
             (None, None) => Caller::default(),
             (Some((role, actor)), None) => Caller::in_role(role, &actor)?,
             (None, Some(token)) => Caller::with_token(&token)?,
-            (Some(_), Some(_)) => return Err(Error::setup("a caller has a role or a token, not both")),
+            (Some(_), Some(_)) => {
+                return Err(Error::setup("a caller has a role or a token, not both"));
+            }
         };
         let caller = match self.scope {
             None => caller,
@@ -226,8 +244,16 @@ impl BelayBuilder {
             .keep_alive_while_idle(true)
             .connect_lazy();
         let budget = self.retry.budget();
-        let link = Link { channel, timeout: self.timeout, retry: self.retry, budget };
-        Ok(Belay { link: Arc::new(link), caller })
+        let link = Link {
+            channel,
+            timeout: self.timeout,
+            retry: self.retry,
+            budget,
+        };
+        Ok(Belay {
+            link: Arc::new(link),
+            caller,
+        })
     }
 }
 
@@ -238,29 +264,72 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_set_up_is_told_before_the_first_call() {
-        for address in ["", "127.0.0.1:50051", "https://127.0.0.1:50051", "http://", "ftp://x"] {
-            assert_eq!(Belay::builder(address).build().unwrap_err().kind(), Kind::Setup, "{address:?}");
+        for address in [
+            "",
+            "127.0.0.1:50051",
+            "https://127.0.0.1:50051",
+            "http://",
+            "ftp://x",
+        ] {
+            assert_eq!(
+                Belay::builder(address).build().unwrap_err().kind(),
+                Kind::Setup,
+                "{address:?}"
+            );
         }
         let belay = Belay::builder("http://127.0.0.1:50051").build().unwrap();
-        assert_eq!(belay.with_role(Role::System, "x").unwrap_err().kind(), Kind::Setup);
-        assert_eq!(belay.with_role(Role::Seller, "a\nb").unwrap_err().kind(), Kind::Setup);
+        assert_eq!(
+            belay.with_role(Role::System, "x").unwrap_err().kind(),
+            Kind::Setup
+        );
+        assert_eq!(
+            belay.with_role(Role::Seller, "a\nb").unwrap_err().kind(),
+            Kind::Setup
+        );
         for token in ["", "a b", "a\nb", "é"] {
-            assert_eq!(belay.with_token(token).unwrap_err().kind(), Kind::Setup, "{token:?}");
+            assert_eq!(
+                belay.with_token(token).unwrap_err().kind(),
+                Kind::Setup,
+                "{token:?}"
+            );
         }
-        let empty = Scope::default().stores(["demo"]).sellers(Vec::<String>::new());
-        for scope in [empty, Scope::default().carriers(["a,b"]), Scope::default().warehouses([""])] {
+        let empty = Scope::default()
+            .stores(["demo"])
+            .sellers(Vec::<String>::new());
+        for scope in [
+            empty,
+            Scope::default().carriers(["a,b"]),
+            Scope::default().warehouses([""]),
+        ] {
             assert_eq!(belay.with_scope(scope).unwrap_err().kind(), Kind::Setup);
         }
         let (scope, token) = (Scope::default().stores(["demo"]), "hunter2hunter2");
-        assert_eq!(belay.with_token(token).unwrap().with_scope(scope).unwrap_err().kind(), Kind::Setup);
+        assert_eq!(
+            belay
+                .with_token(token)
+                .unwrap()
+                .with_scope(scope)
+                .unwrap_err()
+                .kind(),
+            Kind::Setup
+        );
         let builder = Belay::builder("http://127.0.0.1:50051").token(token);
         assert!(!format!("{builder:?} {:?}", builder.clone().build()).contains(token));
-        assert_eq!(builder.role(Role::Seller, "acme").build().unwrap_err().kind(), Kind::Setup);
+        assert_eq!(
+            builder
+                .role(Role::Seller, "acme")
+                .build()
+                .unwrap_err()
+                .kind(),
+            Kind::Setup
+        );
     }
 
     #[test]
     fn outside_of_a_runtime_it_says_so() {
-        let error = Belay::builder("http://127.0.0.1:50051").build().unwrap_err();
+        let error = Belay::builder("http://127.0.0.1:50051")
+            .build()
+            .unwrap_err();
         assert!(error.message().contains("runtime"), "{error}");
     }
 }

@@ -34,11 +34,18 @@ pub(crate) struct Faults(pub(crate) Vec<FieldViolation>);
 
 impl Faults {
     /// The text of a checked id. The text of what is none is never sent.
-    pub(crate) fn id<T: Into<String>>(&mut self, field: &str, checked: Result<T, IdError>) -> String {
+    pub(crate) fn id<T: Into<String>>(
+        &mut self,
+        field: &str,
+        checked: Result<T, IdError>,
+    ) -> String {
         match checked {
             Ok(id) => id.into(),
             Err(error) => {
-                self.0.push(FieldViolation { field: field.to_owned(), description: error.to_string() });
+                self.0.push(FieldViolation {
+                    field: field.to_owned(),
+                    description: error.to_string(),
+                });
                 String::new()
             }
         }
@@ -47,18 +54,31 @@ impl Faults {
     /// Adds the faults of what stands in a field.
     pub(crate) fn within(&mut self, field: &str, inner: Faults) {
         let inner = inner.0.into_iter();
-        self.0.extend(inner.map(|fault| FieldViolation { field: format!("{field}.{}", fault.field), ..fault }));
+        self.0.extend(inner.map(|fault| FieldViolation {
+            field: format!("{field}.{}", fault.field),
+            ..fault
+        }));
     }
 }
 
 impl<R: Rpc> Call<R> {
-    /// A write to an order gets its key now, before the first attempt, so that all attempts are one wish.
+    /// A write to an order gets its key now, before the first attempt, so that all attempts are one
+    /// wish.
     pub(crate) fn new(belay: &Belay, request: R, faults: Faults) -> Self {
         let request_id = (R::REPEAT == Repeat::Keyed).then(RequestId::mint);
-        Self { belay: belay.clone(), request, faults, request_id, timeout: belay.link().timeout }
+        Self {
+            belay: belay.clone(),
+            request,
+            faults,
+            request_id,
+            timeout: belay.link().timeout,
+        }
     }
 
-    pub(crate) async fn send<T>(mut self, read: impl FnOnce(R::Response) -> Result<T, Malformed>) -> Result<T, Error> {
+    pub(crate) async fn send<T>(
+        mut self,
+        read: impl FnOnce(R::Response) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
         let request_id = self.request_id;
         if let Some(request_id) = request_id {
             self.request.set_request_id(request_id.to_string());
@@ -72,7 +92,8 @@ impl<R: Rpc> Call<R> {
             .map_err(|error| error.with_request_id(request_id))
     }
 
-    /// Attempts until there is an answer that another attempt would not better, within deadline, attempts and budget.
+    /// Attempts until there is an answer that another attempt would not better, within deadline,
+    /// attempts and budget.
     async fn repeat(self) -> Result<R::Response, Error> {
         let link = self.belay.link();
         let deadline = Instant::now() + self.timeout.min(TIMEOUT_MAX);
@@ -86,7 +107,9 @@ impl<R: Rpc> Call<R> {
             if error.kind() != Kind::Unavailable || R::REPEAT == Repeat::Never {
                 return Err(error);
             }
-            let Some(delay) = delays.next() else { return Err(error) };
+            let Some(delay) = delays.next() else {
+                return Err(error);
+            };
             let left = deadline.saturating_duration_since(Instant::now());
             match delay_within(left, delay, error.retry_after()) {
                 Some(delay) if link.budget.withdraw() => sleep(delay).await,
@@ -99,7 +122,12 @@ impl<R: Rpc> Call<R> {
         let mut request = Request::new(self.request.clone());
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
         self.belay.caller().write(request.metadata_mut());
-        match timeout_at(deadline, R::call(self.belay.link().channel.clone(), request)).await {
+        match timeout_at(
+            deadline,
+            R::call(self.belay.link().channel.clone(), request),
+        )
+        .await
+        {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(Error::from_status(status)),
             Err(_) => Err(Error::deadline_exceeded()),
@@ -107,8 +135,8 @@ impl<R: Rpc> Call<R> {
     }
 }
 
-/// How long to wait before a repeat; none that would come too late. The server's delay is the least. Ours on top keeps those
-/// who were told the same from coming back together.
+/// How long to wait before a repeat; none that would come too late. The server's delay is the
+/// least. Ours on top keeps those who were told the same from coming back together.
 fn delay_within(left: Duration, ours: Duration, servers: Option<Duration>) -> Option<Duration> {
     let delay = ours.saturating_add(servers.unwrap_or_default());
     (delay < left).then_some(delay)
@@ -118,7 +146,8 @@ fn delay_within(left: Duration, ours: Duration, servers: Option<Duration>) -> Op
 impl<R: Rpc> fmt::Debug for Call<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", R::SERVICE, R::NAME)?;
-        self.request_id.map_or(Ok(()), |request_id| write!(f, " {request_id}"))
+        self.request_id
+            .map_or(Ok(()), |request_id| write!(f, " {request_id}"))
     }
 }
 
@@ -131,7 +160,8 @@ macro_rules! call {
         pub struct $name($crate::call::Call<belay_proto::v1::$request>);
 
         impl $name {
-            /// How long this call may take, its repeats included, instead of the client's time-out. At most a day.
+            /// How long this call may take, its repeats included, instead of the client's time-out.
+            /// At most a day.
             pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
                 self.0.timeout = timeout;
                 self
@@ -140,7 +170,8 @@ macro_rules! call {
             /// Sends it and waits for the answer. To await the call does the same.
             ///
             /// # Errors
-            /// [`Error`](crate::Error) says what went wrong; the method that made the call says what can.
+            /// [`Error`](crate::Error) says what went wrong; the method that made the call says
+            /// what can.
             pub async fn send(self) -> Result<$output, $crate::Error> {
                 self.0.send(|$answer| $read).await
             }
@@ -180,7 +211,8 @@ macro_rules! paged {
                 self
             }
 
-            /// The `next_page_token` of the page before, with the same filters. A stream begins there.
+            /// The `next_page_token` of the page before, with the same filters. A stream begins
+            /// there.
             pub fn page_token(mut self, page_token: impl Into<String>) -> Self {
                 self.0.request.page_token = page_token.into();
                 self
@@ -193,8 +225,8 @@ macro_rules! paged {
                 $crate::Pages::new(first, Box::new(ask))
             }
 
-            /// The entries of this page and of all that follow. The next page is asked for when the one before is used
-            /// up.
+            /// The entries of this page and of all that follow. The next page is asked for when the
+            /// one before is used up.
             pub fn stream(self) -> $crate::Items<$item> {
                 $crate::Items::new(self.pages())
             }
@@ -206,8 +238,8 @@ macro_rules! paged {
 macro_rules! noted {
     ($($name:ident),+) => {$(
         impl $name {
-            /// Free text by the person who does it: at most 2,000 characters. Some reasons require it of a request to
-            /// cancel.
+            /// Free text by the person who does it: at most 2,000 characters. Some reasons require
+            /// it of a request to cancel.
             pub fn note(mut self, note: impl Into<String>) -> Self {
                 self.0.request.note = note.into();
                 self
@@ -220,7 +252,8 @@ macro_rules! noted {
 macro_rules! guarded {
     ($($name:ident),+) => {$(
         impl $name {
-            /// The order's etag that was decided on: the call fails with `EtagMismatch` if the order has changed since.
+            /// The order's etag that was decided on: the call fails with `EtagMismatch` if the
+            /// order has changed since.
             pub fn etag(mut self, etag: impl Into<$crate::Etag>) -> Self {
                 self.0.request.etag = etag.into().into();
                 self
@@ -247,8 +280,15 @@ mod tests {
     #[test]
     fn a_repeat_that_would_come_too_late_is_not_waited_for() {
         let [one, two, three] = [1, 2, 3].map(Duration::from_secs);
-        assert_eq!(delay_within(three, one, Some(two)), None, "at the deadline it is too late");
-        assert_eq!(delay_within(three + Duration::from_nanos(1), one, Some(two)), Some(three));
+        assert_eq!(
+            delay_within(three, one, Some(two)),
+            None,
+            "at the deadline it is too late"
+        );
+        assert_eq!(
+            delay_within(three + Duration::from_nanos(1), one, Some(two)),
+            Some(three)
+        );
         assert_eq!(delay_within(Duration::ZERO, Duration::ZERO, None), None);
         assert_eq!(delay_within(three, one, Some(Duration::MAX)), None);
     }

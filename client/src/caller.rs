@@ -10,11 +10,12 @@ const ROLE: &str = "belay-role";
 const ACTOR: &str = "belay-actor";
 const AUTHORIZATION: &str = "authorization";
 
-/// A limit to what a caller sees: what lies outside is answered as if it did not exist. What no list narrows is not limited.
+/// A limit to what a caller sees: what lies outside is answered as if it did not exist. What no
+/// list narrows is not limited.
 ///
-/// It is sent in the headers `belay-stores`, `belay-sellers`, `belay-warehouses` and `belay-carriers`, which a server
-/// believes only where it believes the role. A seller, a warehouse or a carrier without a list of its own kind sees what
-/// is its own by its name.
+/// It is sent in the headers `belay-stores`, `belay-sellers`, `belay-warehouses` and
+/// `belay-carriers`, which a server believes only where it believes the role. A seller, a warehouse
+/// or a carrier without a list of its own kind sees what is its own by its name.
 ///
 /// ```
 /// use belay_client::Scope;
@@ -40,8 +41,13 @@ impl Scope {
     }
 
     /// Only shipments from these warehouses, and orders that have one; at least one.
-    pub fn warehouses<I: IntoId<WarehouseId>>(self, warehouses: impl IntoIterator<Item = I>) -> Self {
-        let warehouses = warehouses.into_iter().map(|id| Ok(id.into_id()?.to_string()));
+    pub fn warehouses<I: IntoId<WarehouseId>>(
+        self,
+        warehouses: impl IntoIterator<Item = I>,
+    ) -> Self {
+        let warehouses = warehouses
+            .into_iter()
+            .map(|id| Ok(id.into_id()?.to_string()));
         self.narrowed("belay-warehouses", warehouses.collect())
     }
 
@@ -81,9 +87,16 @@ impl Caller {
             }
         };
         // A name is an id like those of workers, and what is one is a header's value too.
-        let actor = WorkerId::parse(actor).map_err(|error| Error::setup(format!("the caller's name {error}")))?;
-        let actor = actor.as_str().parse().map_err(|_| Error::setup("the caller's name is no header's value"))?;
-        Ok(Self { identity: vec![(ROLE, MetadataValue::from_static(role)), (ACTOR, actor)], scope: Vec::new() })
+        let actor = WorkerId::parse(actor)
+            .map_err(|error| Error::setup(format!("the caller's name {error}")))?;
+        let actor = actor
+            .as_str()
+            .parse()
+            .map_err(|_| Error::setup("the caller's name is no header's value"))?;
+        Ok(Self {
+            identity: vec![(ROLE, MetadataValue::from_static(role)), (ACTOR, actor)],
+            scope: Vec::new(),
+        })
     }
 
     pub(crate) fn with_token(token: &str) -> Result<Self, Error> {
@@ -94,13 +107,22 @@ impl Caller {
         let mut value = value.map_err(|_| Error::setup("the token is no header's value"))?;
         // Never shown, and not kept in the connection's table of headers.
         value.set_sensitive(true);
-        Ok(Self { identity: vec![(AUTHORIZATION, value)], scope: Vec::new() })
+        Ok(Self {
+            identity: vec![(AUTHORIZATION, value)],
+            scope: Vec::new(),
+        })
     }
 
     /// The same caller, who sees only this.
     pub(crate) fn within(self, scope: Scope) -> Result<Self, Error> {
-        if self.identity.iter().any(|(header, _)| *header == AUTHORIZATION) {
-            return Err(Error::setup("what the holder of a token sees is known to the server"));
+        if self
+            .identity
+            .iter()
+            .any(|(header, _)| *header == AUTHORIZATION)
+        {
+            return Err(Error::setup(
+                "what the holder of a token sees is known to the server",
+            ));
         }
         let mut headers = Vec::with_capacity(scope.lists.len());
         for (header, ids) in scope.lists {
@@ -108,10 +130,16 @@ impl Caller {
             if ids.is_empty() {
                 return Err(Error::setup(format!("{header} must name at least one id")));
             }
-            let ids = ids.join(",").parse().map_err(|_| Error::setup(format!("{header} is no header's value")))?;
+            let ids = ids
+                .join(",")
+                .parse()
+                .map_err(|_| Error::setup(format!("{header} is no header's value")))?;
             headers.push((header, ids));
         }
-        Ok(Self { identity: self.identity, scope: headers })
+        Ok(Self {
+            identity: self.identity,
+            scope: headers,
+        })
     }
 
     pub(crate) fn write(&self, metadata: &mut MetadataMap) {

@@ -1,4 +1,5 @@
-//! What went wrong with a call: for programs a [`Kind`] and an [`ErrorReason`], for people a message.
+//! What went wrong with a call: for programs a [`Kind`] and an [`ErrorReason`], for people a
+//! message.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -13,7 +14,8 @@ use crate::ids::RequestId;
 use crate::model::{Denial, Refusal};
 use crate::wire::Malformed;
 
-/// The status by which tonic, on either side, tells that a deadline has passed: the code CANCELLED and this text.
+/// The status by which tonic, on either side, tells that a deadline has passed: the code CANCELLED
+/// and this text.
 const TIMEOUT_MESSAGE: &str = "Timeout expired";
 
 /// What kind of failure it is, which says what a caller can do.
@@ -30,21 +32,23 @@ pub enum Kind {
     PermissionDenied,
     /// The caller is not known.
     Unauthenticated,
-    /// State or policy says no (FAILED_PRECONDITION). [`refusals`](Error::refusals) says everything that stands against
-    /// it.
+    /// State or policy says no (FAILED_PRECONDITION). [`refusals`](Error::refusals) says everything
+    /// that stands against it.
     Refused,
-    /// The etag, fence or quote is out of date. Read again, decide again; never repeated by the client, because the caller's
-    /// decision may be another now.
+    /// The etag, fence or quote is out of date. Read again, decide again; never repeated by the
+    /// client, because the caller's decision may be another now.
     Aborted,
     /// A position is out of range.
     OutOfRange,
-    /// The server takes no more at the moment, or the message is too large (RESOURCE_EXHAUSTED). Nothing was done.
+    /// The server takes no more at the moment, or the message is too large (RESOURCE_EXHAUSTED).
+    /// Nothing was done.
     Overloaded,
-    /// The server or its database cannot be reached, or the connection broke. The call may have had its effect or not:
-    /// to repeat it with the same request id is safe. The client has repeated it already as far as its
-    /// [`RetryPolicy`](crate::RetryPolicy) lets it.
+    /// The server or its database cannot be reached, or the connection broke. The call may have had
+    /// its effect or not: to repeat it with the same request id is safe. The client has repeated it
+    /// already as far as its [`RetryPolicy`](crate::RetryPolicy) lets it.
     Unavailable,
-    /// The call's time has passed. It may have had its effect or not: to repeat it with the same request id is safe.
+    /// The call's time has passed. It may have had its effect or not: to repeat it with the same
+    /// request id is safe.
     DeadlineExceeded,
     /// Somebody on the way gave the call up.
     Cancelled,
@@ -101,8 +105,8 @@ impl Error {
         self.0.kind
     }
 
-    /// Why, as a word to branch on. `None` where the answer does not come from Belay, such as that of a broken
-    /// connection.
+    /// Why, as a word to branch on. `None` where the answer does not come from Belay, such as that
+    /// of a broken connection.
     pub fn reason(&self) -> Option<&ErrorReason> {
         self.0.reason.as_ref()
     }
@@ -112,14 +116,14 @@ impl Error {
         &self.0.metadata
     }
 
-    /// Every field that is wrong, with [`Kind::InvalidArgument`]. The server cuts the list at 4 KiB; a last entry
-    /// without a field then says how many there are beyond.
+    /// Every field that is wrong, with [`Kind::InvalidArgument`]. The server cuts the list at 4
+    /// KiB; a last entry without a field then says how many there are beyond.
     pub fn field_violations(&self) -> &[FieldViolation] {
         &self.0.field_violations
     }
 
-    /// Everything that stands against the call, in order of precedence, with [`Kind::Refused`]. The server cuts the
-    /// list at 4 KiB.
+    /// Everything that stands against the call, in order of precedence, with [`Kind::Refused`]. The
+    /// server cuts the list at 4 KiB.
     pub fn refusals(&self) -> &[Refusal] {
         &self.0.refusals
     }
@@ -152,8 +156,8 @@ impl Error {
         &self.0.message
     }
 
-    /// The key under which the write was sent. To send the very same write under it again is safe. `None` for what is
-    /// no write to an order.
+    /// The key under which the write was sent. To send the very same write under it again is safe.
+    /// `None` for what is no write to an order.
     pub fn request_id(&self) -> Option<RequestId> {
         self.0.request_id
     }
@@ -179,18 +183,29 @@ impl Error {
 
     /// What the caller gave makes no sense, so nothing was sent.
     pub(crate) fn invalid(field_violations: Vec<FieldViolation>) -> Self {
-        let mut error =
-            Self::new(Kind::InvalidArgument, Some(ErrorReason::InvalidField), "the request has invalid fields");
+        let mut error = Self::new(
+            Kind::InvalidArgument,
+            Some(ErrorReason::InvalidField),
+            "the request has invalid fields",
+        );
         error.0.field_violations = field_violations;
         error
     }
 
     pub(crate) fn deadline_exceeded() -> Self {
-        Self::new(Kind::DeadlineExceeded, Some(ErrorReason::DeadlineExceeded), "the call's deadline has passed")
+        Self::new(
+            Kind::DeadlineExceeded,
+            Some(ErrorReason::DeadlineExceeded),
+            "the call's deadline has passed",
+        )
     }
 
     pub(crate) fn malformed(malformed: &Malformed) -> Self {
-        Self::new(Kind::Internal, None, format!("the server's answer lacks a valid `{}`", malformed.0))
+        Self::new(
+            Kind::Internal,
+            None,
+            format!("the server's answer lacks a valid `{}`", malformed.0),
+        )
     }
 
     pub(crate) fn setup(message: impl Into<String>) -> Self {
@@ -211,7 +226,10 @@ impl Error {
         if let Some(bad_request) = details.bad_request() {
             let violations = bad_request.field_violations.iter();
             inner.field_violations = violations
-                .map(|one| FieldViolation { field: one.field.clone(), description: one.description.clone() })
+                .map(|one| FieldViolation {
+                    field: one.field.clone(),
+                    description: one.description.clone(),
+                })
                 .collect();
         }
         if let Some(failure) = details.precondition_failure() {
@@ -251,16 +269,18 @@ fn kind(status: &Status) -> Kind {
         Code::ResourceExhausted => Kind::Overloaded,
         Code::Unavailable => Kind::Unavailable,
         Code::DeadlineExceeded => Kind::DeadlineExceeded,
-        Code::Cancelled | Code::Unknown | Code::Internal if is_broken_connection(status) => Kind::Unavailable,
+        Code::Cancelled | Code::Unknown | Code::Internal if is_broken_connection(status) => {
+            Kind::Unavailable
+        }
         Code::Cancelled => Kind::Cancelled,
         Code::Unimplemented => Kind::Unimplemented,
         Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => Kind::Internal,
     }
 }
 
-/// Whether the connection could not be made or broke under the call. What the server sends has no source; what tonic
-/// makes of the transport's errors has, and is UNKNOWN, CANCELLED or INTERNAL by the moment of the break, where gRPC
-/// means UNAVAILABLE.
+/// Whether the connection could not be made or broke under the call. What the server sends has no
+/// source; what tonic makes of the transport's errors has, and is UNKNOWN, CANCELLED or INTERNAL by
+/// the moment of the break, where gRPC means UNAVAILABLE.
 fn is_broken_connection(status: &Status) -> bool {
     status.source().is_some()
 }
@@ -286,7 +306,9 @@ impl fmt::Display for Error {
             None => write!(f, "{:?}: {}", self.0.kind, self.0.message),
         }?;
         let violations = self.0.field_violations.iter();
-        violations.into_iter().try_for_each(|one| write!(f, "; {}: {}", one.field, one.description))
+        violations
+            .into_iter()
+            .try_for_each(|one| write!(f, "; {}: {}", one.field, one.description))
     }
 }
 

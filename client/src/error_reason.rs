@@ -6,11 +6,12 @@ use belay_proto::v1 as pb;
 
 macro_rules! error_reasons {
     ($($(#[$doc:meta])* $variant:ident,)+) => {
-        /// Why a call was refused or failed, in order of precedence: where several apply, a call fails with the first.
+        /// Why a call was refused or failed, in order of precedence: where several apply, a call
+        /// fails with the first.
         ///
-        /// Branch on this and on [`Kind`](crate::Kind), never on the text of a message. The metadata named here is in
-        /// [`Error::metadata`](crate::Error::metadata), all of it text: integers in decimal, times in RFC 3339, lists
-        /// comma-separated.
+        /// Branch on this and on [`Kind`](crate::Kind), never on the text of a message. The
+        /// metadata named here is in [`Error::metadata`](crate::Error::metadata), all of it text:
+        /// integers in decimal, times in RFC 3339, lists comma-separated.
         #[non_exhaustive]
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub enum ErrorReason {
@@ -47,24 +48,27 @@ error_reasons! {
     MethodUnknown,
     /// The message is compressed with something else than gzip. This client does not compress.
     EncodingUnsupported,
-    /// The health service or the reflection service knows no such name. No call of this client asks them.
+    /// The health service or the reflection service knows no such name. No call of this client asks
+    /// them.
     NameUnknown,
     /// A field is missing, malformed, out of its range or unspecified.
     /// [`field_violations`](crate::Error::field_violations) lists every one.
     InvalidField,
-    /// The page token is not one that this list, with these filters, gave out. Begin again without one.
+    /// The page token is not one that this list, with these filters, gave out. Begin again without
+    /// one.
     PageTokenInvalid,
     /// The request is larger than the server takes. Metadata: `limit_bytes`.
     MessageTooLarge,
-    /// The call's deadline passed. A write has happened whole or not at all: repeat it with the same request id to
-    /// learn which.
+    /// The call's deadline passed. A write has happened whole or not at all: repeat it with the
+    /// same request id to learn which.
     DeadlineExceeded,
-    /// The call brings no token, or none that the server knows: see [`token`](crate::BelayBuilder::token).
+    /// The call brings no token, or none that the server knows: see
+    /// [`token`](crate::BelayBuilder::token).
     CallerUnknown,
     /// The caller's role may not make this call, or not with these fields. Metadata: `role`.
     RoleNotAllowed,
-    /// The server has more work than it takes in; nothing was done. Wait for [`retry_after`](crate::Error::retry_after)
-    /// and repeat.
+    /// The server has more work than it takes in; nothing was done. Wait for
+    /// [`retry_after`](crate::Error::retry_after) and repeat.
     Overloaded,
     /// There is no such store, or it is not the caller's. Metadata: `store_id`.
     StoreNotFound,
@@ -72,12 +76,12 @@ error_reasons! {
     PresetNotFound,
     /// The store has no such policy version. Metadata: `version`.
     PolicyNotFound,
-    /// There is no such order, or it is not the caller's, or the buyer on whose behalf support asks is not its buyer.
-    /// Metadata: `order_id`.
+    /// There is no such order, or it is not the caller's, or the buyer on whose behalf support asks
+    /// is not its buyer. Metadata: `order_id`.
     OrderNotFound,
-    /// The write would reach beyond what the caller sees: it places or changes what is another's, or cancels units wherever
-    /// they are on an order of which some shipments are another's (name one of your own). Metadata: `order_id`, where it is
-    /// about an order.
+    /// The write would reach beyond what the caller sees: it places or changes what is another's,
+    /// or cancels units wherever they are on an order of which some shipments are another's (name
+    /// one of your own). Metadata: `order_id`, where it is about an order.
     OutOfScope,
     /// The order has no such line. Metadata: `line_id`.
     LineNotFound,
@@ -89,23 +93,26 @@ error_reasons! {
     RefundNotFound,
     /// There is no such incident, or it is not the caller's. Metadata: `incident_id`.
     IncidentNotFound,
-    /// The request id was used on this order for another content. A new wish needs a new one. Metadata: `request_id`.
+    /// The request id was used on this order for another content. A new wish needs a new one.
+    /// Metadata: `request_id`.
     RequestIdReused,
     /// The store has an order with this id and another content. Metadata: `order_id`.
     OrderAlreadyExists,
     /// There is a store with this id and other settings. Metadata: `store_id`.
     StoreAlreadyExists,
-    /// The object has changed since the etag was read. Read again, decide again. Metadata: `etag`, the present one.
+    /// The object has changed since the etag was read. Read again, decide again. Metadata: `etag`,
+    /// the present one.
     EtagMismatch,
-    /// Something opened or ended on the shipment since the fence was read. Metadata: `shipment_id`, `fence` and
-    /// `stage` (the present ones), `cancellation_ids` (which have cancelled units of it or wait for some).
+    /// Something opened or ended on the shipment since the fence was read. Metadata: `shipment_id`,
+    /// `fence` and `stage` (the present ones), `cancellation_ids` (which have cancelled units of it
+    /// or wait for some).
     FenceStale,
     /// The store has no such warehouse. Metadata: `warehouse_id`.
     UnknownWarehouse,
     /// The store has no such carrier. Metadata: `carrier_id`.
     UnknownCarrier,
-    /// The policy requires a reason of this requester, and none was given. Metadata: `reasons`, those that may be
-    /// given.
+    /// The policy requires a reason of this requester, and none was given. Metadata: `reasons`,
+    /// those that may be given.
     ReasonRequired,
     /// The policy declares no such reason. Metadata: `reason`, `reasons`.
     ReasonUnknown,
@@ -113,28 +120,33 @@ error_reasons! {
     ReasonNotAllowed,
     /// The reason needs a note. Metadata: `reason`.
     NoteRequired,
-    /// The reason needs evidence, or other evidence. Metadata: `reason`, `channels` (where it may come from, empty where
-    /// any will do; each piece is then written `<channel>:<reference>`).
+    /// The reason needs evidence, or other evidence. Metadata: `reason`, `channels` (where it may
+    /// come from, empty where any will do; each piece is then written `<channel>:<reference>`).
     EvidenceRequired,
-    /// The order is closed unpaid or cancelled and takes no such write any more. Ends a part; never an error.
+    /// The order is closed unpaid or cancelled and takes no such write any more. Ends a part; never
+    /// an error.
     OrderClosed,
     /// Another cancellation waits for the very same units. Metadata: `cancellation_id`.
     AlreadyPending,
-    /// Waiting cancellations have claimed some of the asked units. Metadata: `line_id`, `requested`,
-    /// `available`.
+    /// Waiting cancellations have claimed some of the asked units. Metadata: `line_id`,
+    /// `requested`, `available`.
     UnitsClaimed,
-    /// More units are asked than are left uncancelled. Metadata: `line_id`, `requested`, `available`.
+    /// More units are asked than are left uncancelled. Metadata: `line_id`, `requested`,
+    /// `available`.
     QuantityUnavailable,
-    /// What is named is wholly cancelled already, other units of the order are not. Metadata: `order_id`.
+    /// What is named is wholly cancelled already, other units of the order are not. Metadata:
+    /// `order_id`.
     NothingToCancel,
     /// The quote was given for a time that is over. Preview again. Metadata: `quote_valid_until`.
     QuoteExpired,
-    /// What would come of the request now is not what was quoted. Preview again, show the difference, ask anew.
-    /// Metadata: `quoted` and `present`, each as JSON and cut after 1,024 bytes.
+    /// What would come of the request now is not what was quoted. Preview again, show the
+    /// difference, ask anew. Metadata: `quoted` and `present`, each as JSON and cut after 1,024
+    /// bytes.
     QuoteMismatch,
-    /// No rule of the policy allows it. Metadata, here and down to `LabelUnavailableInRegion`: `shipment_id`, `path`,
-    /// `rule`, `next_actions`, and where other units of the request could be cancelled `acceptable`, the largest
-    /// selection that could, as `<line_id>=<quantity>`. [`Error::denial`](crate::Error::denial) reads it.
+    /// No rule of the policy allows it. Metadata, here and down to `LabelUnavailableInRegion`:
+    /// `shipment_id`, `path`, `rule`, `next_actions`, and where other units of the request could be
+    /// cancelled `acceptable`, the largest selection that could, as `<line_id>=<quantity>`.
+    /// [`Error::denial`](crate::Error::denial) reads it.
     NotAllowed,
     /// The shipment has left the warehouse.
     Shipped,
@@ -155,55 +167,62 @@ error_reasons! {
     CarrierRefused,
     /// The warehouse was asked and could not stop the shipment. Ends a part.
     WarehouseCannotStop,
-    /// There are no return labels for the buyer's region. Further metadata: `label_instructions` (what the buyer is to do
-    /// without one, in the words of the policy, cut after 1,024 bytes).
+    /// There are no return labels for the buyer's region. Further metadata: `label_instructions`
+    /// (what the buyer is to do without one, in the words of the policy, cut after 1,024 bytes).
     LabelUnavailableInRegion,
     /// The seller shipped without agreeing. Ends a part.
     NoAgreement,
     /// Who was asked for their consent did not agree. Never the reason of an error: ends a part.
     ConsentRefused,
-    /// Nobody waits for this answer, and nobody did. Metadata: `cancellation_id` or `shipment_id`, `gate`.
+    /// Nobody waits for this answer, and nobody did. Metadata: `cancellation_id` or `shipment_id`,
+    /// `gate`.
     GateNotOpen,
-    /// The answer was awaited until `respond_by`, and the policy has taken silence for one. Metadata: `cancellation_id`,
-    /// `respond_by`.
+    /// The answer was awaited until `respond_by`, and the policy has taken silence for one.
+    /// Metadata: `cancellation_id`, `respond_by`.
     GateTimedOut,
     /// Only who asked for a cancellation may take it back. Metadata: `cancellation_id`.
     NotTheRequester,
-    /// A warehouse or a carrier has acted on the cancellation, or it is over. Metadata: `cancellation_id`, `gate` (empty
-    /// where it is over).
+    /// A warehouse or a carrier has acted on the cancellation, or it is over. Metadata:
+    /// `cancellation_id`, `gate` (empty where it is over).
     TooLateToWithdraw,
-    /// The order was paid, and what it was paid with has lapsed, was released or declined: nothing of it may leave.
-    /// Metadata: `shipment_id`, `pay_by`.
+    /// The order was paid, and what it was paid with has lapsed, was released or declined: nothing
+    /// of it may leave. Metadata: `shipment_id`, `pay_by`.
     PaymentLapsed,
-    /// The shipment is not released yet: the order is not paid, or a cancellation waits. Metadata: `shipment_id`.
+    /// The shipment is not released yet: the order is not paid, or a cancellation waits. Metadata:
+    /// `shipment_id`.
     NotReleased,
-    /// The shipment is at a stage from which this step does not lead on. Metadata: `shipment_id`, `stage`.
+    /// The shipment is at a stage from which this step does not lead on. Metadata: `shipment_id`,
+    /// `stage`.
     StageMismatch,
     /// Somebody holds the shipment. Metadata: `shipment_id`, `hold_until`.
     ShipmentHeld,
     /// A waiting cancellation bars the step. Metadata: `shipment_id`, `cancellation_id`.
     ShipmentBarred,
-    /// Customs may stop the shipment, and splitting it is no remedy that the policy offers. Metadata: `shipment_id`,
-    /// `next_actions`.
+    /// Customs may stop the shipment, and splitting it is no remedy that the policy offers.
+    /// Metadata: `shipment_id`, `next_actions`.
     SplitNotAllowed,
-    /// The request mixes currencies, or names another than the order's. Metadata: `currency_code`, the expected one.
+    /// The request mixes currencies, or names another than the order's. Metadata: `currency_code`,
+    /// the expected one.
     CurrencyMismatch,
     /// A result was reported for a refund that no worker has claimed. Metadata: `refund_id`.
     RefundNotClaimed,
-    /// The incident was settled otherwise. Metadata: `incident_id`, `resolution` (empty where a later fact settled it).
+    /// The incident was settled otherwise. Metadata: `incident_id`, `resolution` (empty where a
+    /// later fact settled it).
     IncidentResolved,
-    /// That makes no sense for the incident as things stand. Metadata: `incident_id`, `resolutions`.
+    /// That makes no sense for the incident as things stand. Metadata: `incident_id`,
+    /// `resolutions`.
     ResolutionNotAllowed,
     /// The order has as many of something as it may have. Metadata: `limit` (what), `limit_max`.
     LimitReached,
-    /// The policy document has faults. [`field_violations`](crate::Error::field_violations) lists every one with its
-    /// path.
+    /// The policy document has faults. [`field_violations`](crate::Error::field_violations) lists
+    /// every one with its path.
     PolicyInvalid,
     /// The database cannot be reached; nothing was done. Wait and repeat.
     DatabaseUnavailable,
     /// Too many wrote to the same order at once; nothing was done. Wait and repeat.
     Contention,
-    /// The write may have happened or not. Repeat it with the same request id to learn which. Metadata: `request_id`.
+    /// The write may have happened or not. Repeat it with the same request id to learn which.
+    /// Metadata: `request_id`.
     OutcomeUnknown,
     /// A defect of Belay; the call has changed nothing. Metadata: `trace_id`.
     Internal,
@@ -244,14 +263,19 @@ mod tests {
     fn every_reason_of_the_manual_has_a_variant() {
         let mut known = 0;
         for number in 1..=1_000 {
-            let Ok(reason) = pb::ErrorReason::try_from(number) else { continue };
+            let Ok(reason) = pb::ErrorReason::try_from(number) else {
+                continue;
+            };
             let name = short(reason);
             let read = ErrorReason::from_name(name.to_owned()).unwrap();
             assert!(!matches!(read, ErrorReason::Unrecognized(_)), "{name}");
             assert_eq!(read.as_str(), name);
             known += 1;
         }
-        assert!(known > 50, "the manual has more than fifty reasons, found {known}");
+        assert!(
+            known > 50,
+            "the manual has more than fifty reasons, found {known}"
+        );
     }
 
     #[test]

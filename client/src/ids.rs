@@ -31,8 +31,8 @@ pub enum IdError {
     /// It is not the id of something that belongs to an order.
     #[error("must look like <order_id>:{letter}<number>")]
     Child {
-        /// The letter that marks the kind: `l` line, `p` payment, `s` shipment, `c` cancellation, `r` refund, `i`
-        /// incident.
+        /// The letter that marks the kind: `l` line, `p` payment, `s` shipment, `c` cancellation,
+        /// `r` refund, `i` incident.
         letter: char,
     },
     /// It is not a UUID.
@@ -46,10 +46,11 @@ impl From<Infallible> for IdError {
     }
 }
 
-/// What a call takes for an id: the id itself or a reference to it, or a text that is checked before anything is sent.
+/// What a call takes for an id: the id itself or a reference to it, or a text that is checked
+/// before anything is sent.
 ///
-/// A text that is no id makes the call fail with [`Kind::InvalidArgument`](crate::Kind::InvalidArgument), as the server
-/// would.
+/// A text that is no id makes the call fail with
+/// [`Kind::InvalidArgument`](crate::Kind::InvalidArgument), as the server would.
 pub trait IntoId<T> {
     /// The id, or why it is none.
     fn into_id(self) -> Result<T, IdError>;
@@ -73,15 +74,21 @@ fn check_chosen(text: &str) -> Result<(), IdError> {
         return Err(IdError::TooLong { length: text.len() });
     }
     let odd = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
-    text.chars().find(odd).map_or(Ok(()), |found| Err(IdError::Character { found }))
+    text.chars()
+        .find(odd)
+        .map_or(Ok(()), |found| Err(IdError::Character { found }))
 }
 
 fn check_child(text: &str, letter: char) -> Result<(), IdError> {
     // `:` cannot occur in an order id, so the split is certain.
     let (order, child) = text.split_once(':').ok_or(IdError::Child { letter })?;
-    let number = child.strip_prefix(letter).ok_or(IdError::Child { letter })?;
+    let number = child
+        .strip_prefix(letter)
+        .ok_or(IdError::Child { letter })?;
     match number.as_bytes() {
-        [b'1'..=b'9', rest @ ..] if rest.len() < 9 && rest.iter().all(u8::is_ascii_digit) => check_chosen(order),
+        [b'1'..=b'9', rest @ ..] if rest.len() < 9 && rest.iter().all(u8::is_ascii_digit) => {
+            check_chosen(order)
+        }
         _ => Err(IdError::Child { letter }),
     }
 }
@@ -104,7 +111,8 @@ macro_rules! text_id {
                 Ok(Self(text))
             }
 
-            /// Takes the text as it is, for ids that were checked elsewhere. The server checks every id again.
+            /// Takes the text as it is, for ids that were checked elsewhere. The server checks
+            /// every id again.
             pub fn unchecked(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
@@ -246,10 +254,12 @@ child_ids! {
     IncidentId: 'i';
 }
 
-/// The idempotency key of one wish, a UUID: however often it is sent, it has one effect, and each time the same answer.
+/// The idempotency key of one wish, a UUID: however often it is sent, it has one effect, and each
+/// time the same answer.
 ///
-/// Every write has one from the start, minted unless the caller sets it, and keeps it over its repeats. Set it where
-/// the wish must survive the process that had it: keep it with the wish, and send the same again.
+/// Every write has one from the start, minted unless the caller sets it, and keeps it over its
+/// repeats. Set it where the wish must survive the process that had it: keep it with the wish, and
+/// send the same again.
 ///
 /// ```
 /// use belay_client::RequestId;
@@ -263,7 +273,10 @@ pub struct RequestId(Uuid);
 
 impl RequestId {
     /// A new key, random (UUID version 4).
-    #[expect(clippy::disallowed_methods, reason = "the one place where the client mints")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the client mints"
+    )]
     pub fn mint() -> Self {
         Self(Uuid::new_v4())
     }
@@ -297,8 +310,8 @@ impl FromStr for RequestId {
     }
 }
 
-/// The state of an order, store, carrier or warehouse as somebody saw it. Opaque: keep it, compare it, give it back to
-/// say "only if nothing has changed since".
+/// The state of an order, store, carrier or warehouse as somebody saw it. Opaque: keep it, compare
+/// it, give it back to say "only if nothing has changed since".
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Etag(String);
 
@@ -348,16 +361,35 @@ mod tests {
         assert!(OrderId::parse("A-1_b.c").is_ok());
         assert!(OrderId::parse("x".repeat(64)).is_ok());
         assert_eq!(OrderId::parse(""), Err(IdError::Empty));
-        assert_eq!(OrderId::parse("x".repeat(65)), Err(IdError::TooLong { length: 65 }));
+        assert_eq!(
+            OrderId::parse("x".repeat(65)),
+            Err(IdError::TooLong { length: 65 })
+        );
         for odd in ["a b", "a:b", "a/b", "é", "a\0", "a\n", "'; --"] {
-            assert!(matches!(OrderId::parse(odd), Err(IdError::Character { .. })), "{odd:?}");
+            assert!(
+                matches!(OrderId::parse(odd), Err(IdError::Character { .. })),
+                "{odd:?}"
+            );
         }
     }
 
     #[test]
     fn a_child_id_names_its_order() {
-        assert_eq!(ShipmentId::parse("A-1:s12").unwrap().order_id(), OrderId::parse("A-1").unwrap());
-        for odd in ["A-1", "A-1:c1", "A-1:s", "A-1:s0", "A-1:s01", "A-1:s-1", "A-1:s1x", ":s1", "A-1:s9999999999"] {
+        assert_eq!(
+            ShipmentId::parse("A-1:s12").unwrap().order_id(),
+            OrderId::parse("A-1").unwrap()
+        );
+        for odd in [
+            "A-1",
+            "A-1:c1",
+            "A-1:s",
+            "A-1:s0",
+            "A-1:s01",
+            "A-1:s-1",
+            "A-1:s1x",
+            ":s1",
+            "A-1:s9999999999",
+        ] {
             assert!(ShipmentId::parse(odd).is_err(), "{odd:?}");
         }
     }

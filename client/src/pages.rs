@@ -17,9 +17,10 @@ type Ask<T> = Box<dyn Fn(String) -> Asked<T> + Send + Sync>;
 
 /// The pages of a list, one after the other. Made by `pages` of a list's call.
 ///
-/// It is a [`Stream`], and [`try_next`](Self::try_next) goes without. One page at a time is asked for, when it is wanted
-/// and not before. Each is a call of its own, with the time-out and the repeats of any call. An error comes once and ends
-/// the stream; [`resume_token`](Self::resume_token) says where to go on.
+/// It is a [`Stream`], and [`try_next`](Self::try_next) goes without. One page at a time is asked
+/// for, when it is wanted and not before. Each is a call of its own, with the time-out and the
+/// repeats of any call. An error comes once and ends the stream;
+/// [`resume_token`](Self::resume_token) says where to go on.
 ///
 /// ```no_run
 /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -41,20 +42,27 @@ pub struct Pages<T> {
 
 impl<T> Pages<T> {
     pub(crate) fn new(first: String, ask: Ask<T>) -> Self {
-        Self { ask, token: Some(first), under_way: None, has_failed: false }
+        Self {
+            ask,
+            token: Some(first),
+            under_way: None,
+            has_failed: false,
+        }
     }
 
-    /// The next page; `None` after the last one, and after an error. If the future is dropped, the next call waits for
-    /// the same page.
+    /// The next page; `None` after the last one, and after an error. If the future is dropped, the
+    /// next call waits for the same page.
     ///
     /// # Errors
     /// As the call of one page.
     pub async fn try_next(&mut self) -> Result<Option<Page<T>>, Error> {
-        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await.transpose()
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
+            .await
+            .transpose()
     }
 
-    /// What `page_token` of the same call takes to go on with the page that comes next: after an error, the one that
-    /// failed. Empty: the first page. `None`: there is no next page.
+    /// What `page_token` of the same call takes to go on with the page that comes next: after an
+    /// error, the one that failed. Empty: the first page. `None`: there is no next page.
     pub fn resume_token(&self) -> Option<&str> {
         self.token.as_deref()
     }
@@ -65,8 +73,12 @@ impl<T> Stream for Pages<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let Some(token) = this.token.as_ref().filter(|_| !this.has_failed) else { return Poll::Ready(None) };
-        let under_way = this.under_way.get_or_insert_with(|| (this.ask)(token.clone()));
+        let Some(token) = this.token.as_ref().filter(|_| !this.has_failed) else {
+            return Poll::Ready(None);
+        };
+        let under_way = this
+            .under_way
+            .get_or_insert_with(|| (this.ask)(token.clone()));
         let answer = ready!(under_way.as_mut().poll(cx));
         this.under_way = None;
         match &answer {
@@ -79,15 +91,17 @@ impl<T> Stream for Pages<T> {
 
 impl<T> fmt::Debug for Pages<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages").field("resume_token", &self.token).finish_non_exhaustive()
+        f.debug_struct("Pages")
+            .field("resume_token", &self.token)
+            .finish_non_exhaustive()
     }
 }
 
 /// The entries of a list, one after the other. Made by `stream` of a list's call.
 ///
-/// It is a [`Stream`], and [`try_next`](Self::try_next) goes without. A page is asked for when the one before is used up:
-/// whoever is slow to take entries holds one page and no more. An error comes once and ends the stream;
-/// [`resume_token`](Self::resume_token) says where to go on.
+/// It is a [`Stream`], and [`try_next`](Self::try_next) goes without. A page is asked for when the
+/// one before is used up: whoever is slow to take entries holds one page and no more. An error
+/// comes once and ends the stream; [`resume_token`](Self::resume_token) says where to go on.
 ///
 /// ```no_run
 /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -110,11 +124,15 @@ pub struct Items<T> {
 
 impl<T> Items<T> {
     pub(crate) fn new(pages: Pages<T>) -> Self {
-        Self { pages, token: String::new(), entries: Vec::new().into_iter() }
+        Self {
+            pages,
+            token: String::new(),
+            entries: Vec::new().into_iter(),
+        }
     }
 
-    /// The next entry; `None` after the last one, and after an error. If the future is dropped, the next call waits for
-    /// the same entry.
+    /// The next entry; `None` after the last one, and after an error. If the future is dropped, the
+    /// next call waits for the same entry.
     ///
     /// # Errors
     /// As the call of one page.
@@ -122,11 +140,14 @@ impl<T> Items<T> {
     where
         T: Unpin,
     {
-        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await.transpose()
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
+            .await
+            .transpose()
     }
 
-    /// What `page_token` of the same call takes to go on with the page that the next entry is on. Entries of that page
-    /// that came already come again. Empty: the first page. `None`: there is no next entry.
+    /// What `page_token` of the same call takes to go on with the page that the next entry is on.
+    /// Entries of that page that came already come again. Empty: the first page. `None`: there is
+    /// no next entry.
     pub fn resume_token(&self) -> Option<&str> {
         match self.entries.len() {
             0 => self.pages.resume_token(),
@@ -157,6 +178,8 @@ impl<T: Unpin> Stream for Items<T> {
 
 impl<T> fmt::Debug for Items<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Items").field("resume_token", &self.resume_token()).finish_non_exhaustive()
+        f.debug_struct("Items")
+            .field("resume_token", &self.resume_token())
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
-//! Reasons for a cancellation, as the presets declare them. A reason is an open word: a store's own policy may declare
-//! others, and those are given as text. (Why a call was refused is an [`ErrorReason`](crate::ErrorReason).)
+//! Reasons for a cancellation, as the presets declare them. A reason is an open word: a store's own
+//! policy may declare others, and those are given as text. (Why a call was refused is an
+//! [`ErrorReason`](crate::ErrorReason).)
 
 /// `independent-site`: the buyer does not want it any more.
 pub const NO_LONGER_WANTED: &str = "NO_LONGER_WANTED";

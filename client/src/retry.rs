@@ -10,10 +10,11 @@ const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 
 /// When and how often the client repeats a call by itself.
 ///
-/// Only what is safe and worth it is repeated: a call that failed with [`Kind::Unavailable`](crate::Kind::Unavailable),
-/// with the same request id. Delays grow exponentially, with jitter; a delay that the server names comes on top, as the
-/// least; and no repeat is begun that would start after the call's deadline. All calls of one [`Belay`](crate::Belay)
-/// share a budget, so that an outage is not answered with a storm.
+/// Only what is safe and worth it is repeated: a call that failed with
+/// [`Kind::Unavailable`](crate::Kind::Unavailable), with the same request id. Delays grow
+/// exponentially, with jitter; a delay that the server names comes on top, as the least; and no
+/// repeat is begun that would start after the call's deadline. All calls of one
+/// [`Belay`](crate::Belay) share a budget, so that an outage is not answered with a storm.
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,8 +61,8 @@ impl RetryPolicy {
         self
     }
 
-    /// The delay before the first repeat, which doubles with each further one up to the greatest. To each, up to as
-    /// much again is added at random.
+    /// The delay before the first repeat, which doubles with each further one up to the greatest.
+    /// To each, up to as much again is added at random.
     #[must_use]
     pub fn with_delays(mut self, delay_first: Duration, delay_max: Duration) -> Self {
         self.delay_first = delay_first;
@@ -69,8 +70,8 @@ impl RetryPolicy {
         self
     }
 
-    /// How many repeats all calls together may cause: so many for a hundred calls (0 to 100, more is taken as 100), and
-    /// so many a second in any case (at most 1,000,000).
+    /// How many repeats all calls together may cause: so many for a hundred calls (0 to 100, more
+    /// is taken as 100), and so many a second in any case (at most 1,000,000).
     #[must_use]
     pub fn with_budget(mut self, percent: u8, floor_per_second: u32) -> Self {
         self.budget_percent = percent.min(100);
@@ -79,12 +80,17 @@ impl RetryPolicy {
     }
 
     pub(crate) fn budget(&self) -> TpsBudget {
-        TpsBudget::new(BUDGET_WINDOW, self.budget_floor_per_second, f32::from(self.budget_percent) / 100.0)
+        TpsBudget::new(
+            BUDGET_WINDOW,
+            self.budget_floor_per_second,
+            f32::from(self.budget_percent) / 100.0,
+        )
     }
 
     /// The delay before each repeat; when they end, so do the repeats.
     pub(crate) fn delays(&self) -> impl Iterator<Item = Duration> + Send + use<> {
-        let repeats_max = usize::try_from(self.attempts_max.saturating_sub(1)).unwrap_or(usize::MAX);
+        let repeats_max =
+            usize::try_from(self.attempts_max.saturating_sub(1)).unwrap_or(usize::MAX);
         ExponentialBuilder::default()
             .with_factor(2.0)
             .with_min_delay(self.delay_first)
@@ -107,7 +113,10 @@ mod tests {
         let least = [50, 100, 200, 400, 800, 1_000, 1_000].map(Duration::from_millis);
         assert_eq!(delays.len(), least.len());
         for (delay, least) in delays.into_iter().zip(least) {
-            assert!((least..=least * 2).contains(&delay), "{delay:?} of {least:?}");
+            assert!(
+                (least..=least * 2).contains(&delay),
+                "{delay:?} of {least:?}"
+            );
         }
     }
 
@@ -121,6 +130,9 @@ mod tests {
     #[test]
     fn never_is_never() {
         assert_eq!(RetryPolicy::never().delays().count(), 0);
-        assert_eq!(RetryPolicy::default().with_attempts_max(0).delays().count(), 0);
+        assert_eq!(
+            RetryPolicy::default().with_attempts_max(0).delays().count(),
+            0
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Every RPC of `belay.v1`: its messages, the generated stub that sends it, and whether it may be sent again.
+//! Every RPC of `belay.v1`: its messages, the generated stub that sends it, and whether it may be
+//! sent again.
 
 use belay_proto::v1 as pb;
 use tonic::transport::Channel;
@@ -108,8 +109,8 @@ rpcs! {
     RefundService via refund_service_client::RefundServiceClient {
         GetRefund = get_refund(GetRefundRequest) -> GetRefundResponse, Safe;
         ListRefunds = list_refunds(ListRefundsRequest) -> ListRefundsResponse, Safe;
-        // Each call claims other refunds: a repeat would leave those of the lost answer with a worker that knows
-        // nothing of them until their lease ends.
+        // Each call claims other refunds: a repeat would leave those of the lost answer with a
+        // worker that knows nothing of them until their lease ends.
         ClaimRefunds = claim_refunds(ClaimRefundsRequest) -> ClaimRefundsResponse, Never;
         RecordRefundResult = record_refund_result(RecordRefundResultRequest) -> RecordRefundResultResponse, Keyed;
     }
@@ -142,19 +143,35 @@ mod tests {
 
     /// Service, RPC, and whether the manual lets it be repeated.
     fn manual() -> Vec<(String, String, Repeat)> {
-        let mut files = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap().file;
+        let mut files = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET)
+            .unwrap()
+            .file;
         files.retain(|file| file.package() == "belay.v1");
         let keyed: Vec<String> = files
             .iter()
             .flat_map(|file| &file.message_type)
-            .filter(|message| message.field.iter().any(|field| field.name() == "request_id"))
+            .filter(|message| {
+                message
+                    .field
+                    .iter()
+                    .any(|field| field.name() == "request_id")
+            })
             .map(|message| format!(".belay.v1.{}", message.name()))
             .collect();
         let mut rpcs = Vec::new();
         for service in files.iter().flat_map(|file| &file.service) {
             for method in &service.method {
-                let repeat = match method.options.clone().unwrap_or_default().idempotency_level() {
-                    IdempotencyLevel::Idempotent if keyed.iter().any(|key| key == method.input_type()) => Repeat::Keyed,
+                let repeat = match method
+                    .options
+                    .clone()
+                    .unwrap_or_default()
+                    .idempotency_level()
+                {
+                    IdempotencyLevel::Idempotent
+                        if keyed.iter().any(|key| key == method.input_type()) =>
+                    {
+                        Repeat::Keyed
+                    }
                     IdempotencyLevel::NoSideEffects | IdempotencyLevel::Idempotent => Repeat::Safe,
                     IdempotencyLevel::IdempotencyUnknown => Repeat::Never,
                 };
@@ -167,8 +184,10 @@ mod tests {
 
     #[test]
     fn every_rpc_of_the_manual_is_here_and_repeated_as_it_says() {
-        let mut here: Vec<_> =
-            ALL.iter().map(|(service, name, _, repeat)| (service.to_string(), name.to_string(), *repeat)).collect();
+        let mut here: Vec<_> = ALL
+            .iter()
+            .map(|(service, name, _, repeat)| (service.to_string(), name.to_string(), *repeat))
+            .collect();
         here.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         assert_eq!(here, manual());
     }
@@ -186,7 +205,8 @@ mod tests {
             include_str!("calls/policies.rs"),
         );
         for (_, name, method, _) in ALL {
-            let declared = calls.contains(&format!("pub fn {method}(")) && calls.contains(&format!(" {name}(pb::"));
+            let declared = calls.contains(&format!("pub fn {method}("))
+                && calls.contains(&format!(" {name}(pb::"));
             assert!(declared, "{name} has no method `{method}`");
         }
     }

@@ -6,12 +6,13 @@ use crate::ids::{IdError, StoreId};
 
 /// The calls to one store. Cheap to clone.
 ///
-/// Each method is one call of the manual and bears its name. What a call needs are the method's arguments, what it may
-/// have are setters of the call, and `.await` sends it. Ids are given as ids or as text.
+/// Each method is one call of the manual and bears its name. What a call needs are the method's
+/// arguments, what it may have are setters of the call, and `.await` sends it. Ids are given as ids
+/// or as text.
 ///
-/// The methods stand by audience: orders and payments (storefronts, payment systems) · cancellations (storefronts,
-/// sellers, support) · fulfilment (warehouses, carriers) · refunds (payment workers) · settings and policies
-/// (operators).
+/// The methods stand by audience: orders and payments (storefronts, payment systems) ·
+/// cancellations (storefronts, sellers, support) · fulfilment (warehouses, carriers) · refunds
+/// (payment workers) · settings and policies (operators).
 ///
 /// ```no_run
 /// # async fn example(belay: belay_client::Belay) -> Result<(), belay_client::Error> {
@@ -39,7 +40,10 @@ impl Store {
     /// # Errors
     /// As [`Belay::with_role`].
     pub fn with_role(&self, role: crate::Role, actor: &str) -> Result<Self, crate::Error> {
-        Ok(Self { belay: self.belay.with_role(role, actor)?, id: self.id.clone() })
+        Ok(Self {
+            belay: self.belay.with_role(role, actor)?,
+            id: self.id.clone(),
+        })
     }
 
     /// The same store for a caller that sees only this: see [`Belay::with_scope`].
@@ -47,7 +51,10 @@ impl Store {
     /// # Errors
     /// As [`Belay::with_scope`].
     pub fn with_scope(&self, scope: crate::Scope) -> Result<Self, crate::Error> {
-        Ok(Self { belay: self.belay.with_scope(scope)?, id: self.id.clone() })
+        Ok(Self {
+            belay: self.belay.with_scope(scope)?,
+            id: self.id.clone(),
+        })
     }
 
     /// What every request begins with: the store's id, and what is wrong with it.

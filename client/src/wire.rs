@@ -1,5 +1,5 @@
-//! From the wire to plain data and back. Knows messages and nothing of calls; what a message lacks that the manual
-//! promises is a defect and is named, never made up.
+//! From the wire to plain data and back. Knows messages and nothing of calls; what a message lacks
+//! that the manual promises is a defect and is named, never made up.
 
 use std::time::Duration;
 
@@ -22,12 +22,17 @@ pub(crate) trait Open: Sized {
 }
 
 /// A message that the manual promises.
-pub(crate) fn read<T: FromWire>(message: Option<T::Message>, field: &'static str) -> Result<T, Malformed> {
+pub(crate) fn read<T: FromWire>(
+    message: Option<T::Message>,
+    field: &'static str,
+) -> Result<T, Malformed> {
     T::from_wire(message.ok_or(Malformed(field))?)
 }
 
 /// A message that may be unset.
-pub(crate) fn read_if_set<T: FromWire>(message: Option<T::Message>) -> Result<Option<T>, Malformed> {
+pub(crate) fn read_if_set<T: FromWire>(
+    message: Option<T::Message>,
+) -> Result<Option<T>, Malformed> {
     message.map(T::from_wire).transpose()
 }
 
@@ -49,7 +54,10 @@ pub(crate) fn text_if_set(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-pub(crate) fn time(message: Option<prost_types::Timestamp>, field: &'static str) -> Result<Timestamp, Malformed> {
+pub(crate) fn time(
+    message: Option<prost_types::Timestamp>,
+    field: &'static str,
+) -> Result<Timestamp, Malformed> {
     time_if_set(message, field)?.ok_or(Malformed(field))
 }
 
@@ -57,34 +65,45 @@ pub(crate) fn time_if_set(
     message: Option<prost_types::Timestamp>,
     field: &'static str,
 ) -> Result<Option<Timestamp>, Malformed> {
-    message.map(|time| Timestamp::new(time.seconds, time.nanos).map_err(|_| Malformed(field))).transpose()
+    message
+        .map(|time| Timestamp::new(time.seconds, time.nanos).map_err(|_| Malformed(field)))
+        .transpose()
 }
 
 pub(crate) fn duration_if_set(
     message: Option<prost_types::Duration>,
     field: &'static str,
 ) -> Result<Option<Duration>, Malformed> {
-    message.map(|duration| Duration::try_from(duration).map_err(|_| Malformed(field))).transpose()
+    message
+        .map(|duration| Duration::try_from(duration).map_err(|_| Malformed(field)))
+        .transpose()
 }
 
 pub(crate) fn time_to_wire(time: Timestamp) -> prost_types::Timestamp {
     // jiff counts both parts from zero, the wire counts nanoseconds forward from the second.
     let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
     match nanos {
-        ..0 => prost_types::Timestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 },
+        ..0 => prost_types::Timestamp {
+            seconds: seconds - 1,
+            nanos: nanos + 1_000_000_000,
+        },
         0.. => prost_types::Timestamp { seconds, nanos },
     }
 }
 
-/// Longer than any limit of the server: what does not fit the wire is sent as this and refused there.
-const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
+/// Longer than any limit of the server: what does not fit the wire is sent as this and refused
+/// there.
+const DURATION_MAX: prost_types::Duration = prost_types::Duration {
+    seconds: 315_576_000_000,
+    nanos: 0,
+};
 
 pub(crate) fn duration_to_wire(duration: Duration) -> prost_types::Duration {
     prost_types::Duration::try_from(duration).unwrap_or(DURATION_MAX)
 }
 
-/// An enum of `belay.v1` as an open enum of the same name and values. The match over the generated enum is exhaustive,
-/// so a value that the proto gains and this list lacks does not compile.
+/// An enum of `belay.v1` as an open enum of the same name and values. The match over the generated
+/// enum is exhaustive, so a value that the proto gains and this list lacks does not compile.
 macro_rules! open_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)+ }) => {
         $(#[$doc])*
@@ -149,8 +168,8 @@ mod tests {
     use crate::calls::OnIneligibleUnits;
     use crate::model::*;
 
-    /// What the client makes of a number of one enum: its name, the number that it goes back to, and the one that is read
-    /// from the name.
+    /// What the client makes of a number of one enum: its name, the number that it goes back to,
+    /// and the one that is read from the name.
     struct Row {
         name: &'static str,
         read: fn(i32) -> (String, i32, Option<i32>),
@@ -210,7 +229,9 @@ mod tests {
         let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");
         // Reasons go by their names alone.
-        let enums = files.flat_map(|file| &file.enum_type).filter(|found| found.name() != "ErrorReason");
+        let enums = files
+            .flat_map(|file| &file.enum_type)
+            .filter(|found| found.name() != "ErrorReason");
         let enums: Vec<_> = enums.collect();
         assert_eq!(enums.len(), rows.len());
         for found in enums {
@@ -219,17 +240,34 @@ mod tests {
             };
             let (unspecified, values) = found.value.split_first().unwrap();
             let prefix = unspecified.name().strip_suffix("UNSPECIFIED").unwrap();
-            assert_eq!((row.read)(0), ("UNRECOGNIZED(0)".to_owned(), 0, None), "{}", row.name);
+            assert_eq!(
+                (row.read)(0),
+                ("UNRECOGNIZED(0)".to_owned(), 0, None),
+                "{}",
+                row.name
+            );
             for value in values {
-                let (short, number) = (value.name().strip_prefix(prefix).unwrap().to_owned(), value.number());
-                assert_eq!((row.read)(number), (short, number, Some(number)), "{}", value.name());
+                let (short, number) = (
+                    value.name().strip_prefix(prefix).unwrap().to_owned(),
+                    value.number(),
+                );
+                assert_eq!(
+                    (row.read)(number),
+                    (short, number, Some(number)),
+                    "{}",
+                    value.name()
+                );
             }
         }
     }
 
     #[test]
     fn a_time_survives_the_wire_also_before_1970() {
-        for text in ["2026-03-01T09:00:00.000001Z", "1969-12-31T23:59:59.25Z", "1970-01-01T00:00:00Z"] {
+        for text in [
+            "2026-03-01T09:00:00.000001Z",
+            "1969-12-31T23:59:59.25Z",
+            "1970-01-01T00:00:00Z",
+        ] {
             let instant: Timestamp = text.parse().unwrap();
             let message = time_to_wire(instant);
             assert!(message.nanos >= 0);
@@ -239,7 +277,10 @@ mod tests {
 
     #[test]
     fn a_missing_time_is_named() {
-        assert_eq!(time(None, "order.create_time"), Err(Malformed("order.create_time")));
+        assert_eq!(
+            time(None, "order.create_time"),
+            Err(Malformed("order.create_time"))
+        );
         assert_eq!(time_if_set(None, "order.pay_by"), Ok(None));
     }
 
@@ -255,7 +296,16 @@ mod tests {
     fn an_enum_reads_like_the_manual() {
         assert_eq!(OrderState::AwaitingPayment.to_string(), "AWAITING_PAYMENT");
         assert_eq!(OrderState::Unrecognized(7).to_string(), "UNRECOGNIZED(7)");
-        assert_eq!(OrderState::from_name("AWAITING_PAYMENT"), Some(OrderState::AwaitingPayment));
-        assert_eq!((OrderState::from_name("UNSPECIFIED"), OrderState::from_name("ON_FIRE")), (None, None));
+        assert_eq!(
+            OrderState::from_name("AWAITING_PAYMENT"),
+            Some(OrderState::AwaitingPayment)
+        );
+        assert_eq!(
+            (
+                OrderState::from_name("UNSPECIFIED"),
+                OrderState::from_name("ON_FIRE")
+            ),
+            (None, None)
+        );
     }
 }

@@ -12,8 +12,20 @@ fn the_public_api_names_no_type_of_the_wire() {
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
         for declaration in public_declarations(code) {
             declarations += 1;
-            for word in ["pb::", "tonic", "prost", "Status", "belay_proto", "tower::", "backon::"] {
-                assert!(!declaration.contains(word), "{}: `{declaration}` names `{word}`", path.display());
+            for word in [
+                "pb::",
+                "tonic",
+                "prost",
+                "Status",
+                "belay_proto",
+                "tower::",
+                "backon::",
+            ] {
+                assert!(
+                    !declaration.contains(word),
+                    "{}: `{declaration}` names `{word}`",
+                    path.display()
+                );
             }
         }
     }
@@ -21,14 +33,28 @@ fn the_public_api_names_no_type_of_the_wire() {
 }
 
 fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                sources(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
-/// What stands between `pub`, or the beginning of a trait's implementation, and the body or the end.
+/// What stands between `pub`, or the beginning of a trait's implementation, and the body or the
+/// end.
 fn public_declarations(code: &str) -> Vec<String> {
     let mut declarations = Vec::new();
-    let mut rest = code.lines().map(str::trim_start).skip_while(|line| line.is_empty());
+    let mut rest = code
+        .lines()
+        .map(str::trim_start)
+        .skip_while(|line| line.is_empty());
     while let Some(line) = rest.next() {
         let is_public = line.starts_with("pub ") && !line.starts_with("pub struct $name(");
         let is_conversion = line.starts_with("impl From<") || line.starts_with("impl TryFrom<");
@@ -42,7 +68,9 @@ fn public_declarations(code: &str) -> Vec<String> {
         let mut declaration = line.to_owned();
         // A field ends with a comma, but not every comma ends a field.
         let is_open = |text: &str| text.matches('(').count() > text.matches(')').count();
-        while !declaration.contains(['{', ';']) && (!declaration.ends_with(',') || is_open(&declaration)) {
+        while !declaration.contains(['{', ';'])
+            && (!declaration.ends_with(',') || is_open(&declaration))
+        {
             let Some(line) = rest.next() else { break };
             declaration.push(' ');
             declaration.push_str(line);
@@ -54,7 +82,8 @@ fn public_declarations(code: &str) -> Vec<String> {
 
 #[test]
 fn a_type_of_the_wire_would_be_found() {
-    let found =
-        public_declarations("impl Error {\n    pub fn from(\n        status: tonic::Status,\n    ) -> Self {\n");
+    let found = public_declarations(
+        "impl Error {\n    pub fn from(\n        status: tonic::Status,\n    ) -> Self {\n",
+    );
     assert_eq!(found, ["pub fn from( status: tonic::Status, ) -> Self {"]);
 }

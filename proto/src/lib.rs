@@ -1,7 +1,9 @@
-//! The protocol of Belay: the packages `belay.v1` and `belay.testing.v1` and the code generated from them.
+//! The protocol of Belay: the packages `belay.v1` and `belay.testing.v1` and the code generated
+//! from them.
 //!
-//! The protos under `proto/belay` are the manual; this crate adds nothing to them. It knows neither the server nor the client. The
-//! features `server` and `client` switch the generated service traits and stubs on; the messages are always there.
+//! The protos under `proto/belay` are the manual; this crate adds nothing to them. It knows neither
+//! the server nor the client. The features `server` and `client` switch the generated service
+//! traits and stubs on; the messages are always there.
 
 /// The package `belay.v1`.
 #[allow(
@@ -32,9 +34,11 @@ pub mod testing {
     }
 
     /// The same as [`FILE_DESCRIPTOR_SET`](crate::FILE_DESCRIPTOR_SET), of `belay.testing.v1`.
-    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/belay_testing.binpb"));
+    pub const FILE_DESCRIPTOR_SET: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/belay_testing.binpb"));
 }
 
-/// Everything the server speaks of in `belay.v1`, with comments, the well-known types it imports, and the error details of `google.rpc`: an
-/// encoded `google.protobuf.FileDescriptorSet`, for reflection and for tests that go over the whole contract.
+/// Everything the server speaks of in `belay.v1`, with comments, the well-known types it imports,
+/// and the error details of `google.rpc`: an encoded `google.protobuf.FileDescriptorSet`, for
+/// reflection and for tests that go over the whole contract.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/belay.binpb"));

@@ -20,14 +20,19 @@ pub const ATTEMPTS_MAX: u32 = 20;
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
 
-/// Makes the store, as anybody would. A second time changes nothing, nor does another start at the same time.
+/// Makes the store, as anybody would. A second time changes nothing, nor does another start at the
+/// same time.
 pub async fn prepare(address: SocketAddr) -> anyhow::Result<()> {
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let channel = Endpoint::from_shared(format!("http://{address}"))?
+        .connect()
+        .await?;
     let request = v1::CreateStoreRequest {
         store_id: STORE.to_owned(),
         display_name: "Demo".to_owned(),
         time_zone: "Europe/Berlin".to_owned(),
-        policy: Some(v1::create_store_request::Policy::Preset("independent-site".to_owned())),
+        policy: Some(v1::create_store_request::Policy::Preset(
+            "independent-site".to_owned(),
+        )),
         ..v1::CreateStoreRequest::default()
     };
     let stores = StoreServiceClient::new(channel);
@@ -40,13 +45,17 @@ pub async fn prepare(address: SocketAddr) -> anyhow::Result<()> {
         in_transit_cancel: true,
         ..v1::Carrier::default()
     };
-    let request = v1::PutCarrierRequest { store_id: STORE.to_owned(), carrier: Some(express) };
+    let request = v1::PutCarrierRequest {
+        store_id: STORE.to_owned(),
+        carrier: Some(express),
+    };
     let put = insist(async || stores.clone().put_carrier(request.clone()).await).await;
     put.context("the demo store's carrier cannot be made")?;
     Ok(())
 }
 
-/// Repeats a call while that is safe and may help: another start on this database is under way, say.
+/// Repeats a call while that is safe and may help: another start on this database is under way,
+/// say.
 async fn insist<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
     let mut delay = RETRY_DELAY;
     for _ in 1..ATTEMPTS_MAX {
@@ -65,10 +74,17 @@ async fn insist<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Statu
 /// How to place an order, pay it and cancel it: three lines for a shell.
 pub fn lines(grpcurl: &str, address: SocketAddr, order: &str) -> [String; 3] {
     let call = |role: &str, method: &str, body: &str| {
-        format!("{grpcurl} -plaintext -H 'belay-role: {role}' -d '{body}' {address} belay.v1.{method}")
+        format!(
+            "{grpcurl} -plaintext -H 'belay-role: {role}' -d '{body}' {address} belay.v1.{method}"
+        )
     };
-    let euro = |minor_units: u32| format!(r#"{{"currency_code":"EUR","minor_units":{minor_units}}}"#);
-    let mug = format!(r#"{{"sku":"mug","title":"Mug","quantity":2,"goods":{},"tax":{}}}"#, euro(1998), euro(380));
+    let euro =
+        |minor_units: u32| format!(r#"{{"currency_code":"EUR","minor_units":{minor_units}}}"#);
+    let mug = format!(
+        r#"{{"sku":"mug","title":"Mug","quantity":2,"goods":{},"tax":{}}}"#,
+        euro(1998),
+        euro(380)
+    );
     let place = format!(
         r#"{{"store_id":"{STORE}","order_id":"{order}","buyer":{{"id":"ann","email":"ann@example.com"}},"seller_id":"acme","destination":{{"country_code":"DE","city":"Berlin"}},"lines":[{mug}],"shipping":{{"amount":{}}}}}"#,
         euro(490)
@@ -77,18 +93,27 @@ pub fn lines(grpcurl: &str, address: SocketAddr, order: &str) -> [String; 3] {
         r#"{{"store_id":"{STORE}","order_id":"{order}","provider_payment_id":"pay-{order}","provider_event_id":"event-1","fact":"PAYMENT_FACT_CAPTURED","method":"CREDIT_CARD","amount":{}}}"#,
         euro(2868)
     );
-    let cancel = format!(r#"{{"store_id":"{STORE}","order_id":"{order}","all":{{}},"reason":"NO_LONGER_WANTED"}}"#);
+    let cancel = format!(
+        r#"{{"store_id":"{STORE}","order_id":"{order}","all":{{}},"reason":"NO_LONGER_WANTED"}}"#
+    );
     [
         call("storefront", "OrderService/CreateOrder", &place),
         call("payments", "OrderService/RecordPayment", &pay),
-        call("storefront", "CancellationService/RequestCancellation", &cancel),
+        call(
+            "storefront",
+            "CancellationService/RequestCancellation",
+            &cancel,
+        ),
     ]
 }
 
 /// Prints the lines, about an order of a new name.
 pub fn greet(grpcurl: &str, address: SocketAddr) {
     let order = format!("demo-{}", fastrand::u32(100_000..1_000_000));
-    #[expect(clippy::print_stdout, reason = "these lines are for the person at the terminal")]
+    #[expect(
+        clippy::print_stdout,
+        reason = "these lines are for the person at the terminal"
+    )]
     {
         println!("\nBelay serves the store `{STORE}` on {address}.");
         println!("Place an order, pay it, cancel it and see the refund:\n");

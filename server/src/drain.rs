@@ -1,8 +1,9 @@
 //! How a server lets go of its callers: open calls are waited for, idle connections are not.
 //!
-//! tonic waits for every connection, also for one that never said a word, and cannot cut any. So each connection is accepted
-//! through here and can be closed from here; and each call is counted, so that what a stop waits for, and says that it waits
-//! for, are calls. Health and reflection are not counted: their streams have no end of their own, and end with the server.
+//! tonic waits for every connection, also for one that never said a word, and cannot cut any. So
+//! each connection is accepted through here and can be closed from here; and each call is counted,
+//! so that what a stop waits for, and says that it waits for, are calls. Health and reflection are
+//! not counted: their streams have no end of their own, and end with the server.
 
 use std::future::Future;
 use std::io;
@@ -21,8 +22,8 @@ use tonic::body::Body;
 use tonic::transport::server::{Connected, TcpConnectInfo, TcpIncoming};
 use tower::{Layer, Service};
 
-/// What a connection without open calls has for its goodbye: a client that listens needs one round trip. Calls that crossed
-/// the goodbye are still served.
+/// What a connection without open calls has for its goodbye: a client that listens needs one round
+/// trip. Calls that crossed the goodbye are still served.
 const GOODBYE_MAX: Duration = Duration::from_millis(500);
 /// Paths of the services whose streams end with the server.
 const ENDLESS_PATHS: &str = "/grpc.";
@@ -36,7 +37,8 @@ pub struct Drain(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     calls: watch::Sender<usize>,
-    /// No connection is taken any more, endless streams end, and who has not spoken yet need not begin.
+    /// No connection is taken any more, endless streams end, and who has not spoken yet need not
+    /// begin.
     close: CancellationToken,
     /// What is still connected is cut.
     cut: CancellationToken,
@@ -50,19 +52,31 @@ pub struct Drained {
 }
 
 impl Drain {
-    #[expect(clippy::new_without_default, reason = "it belongs to one server, which makes it")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "it belongs to one server, which makes it"
+    )]
     pub fn new() -> Self {
         let (close, cut) = (CancellationToken::new(), CancellationToken::new());
-        Self(Arc::new(Inner { calls: watch::Sender::new(0), close, cut }))
+        Self(Arc::new(Inner {
+            calls: watch::Sender::new(0),
+            close,
+            cut,
+        }))
     }
 
     /// Counts the calls.
     pub fn layer(&self) -> DrainLayer {
-        DrainLayer { drain: self.clone() }
+        DrainLayer {
+            drain: self.clone(),
+        }
     }
 
     /// The connections that come in, each of which can be closed from here.
-    pub fn connections(&self, incoming: TcpIncoming) -> impl Stream<Item = io::Result<Connection>> + use<> {
+    pub fn connections(
+        &self,
+        incoming: TcpIncoming,
+    ) -> impl Stream<Item = io::Result<Connection>> + use<> {
         let drain = self.clone();
         incoming.map(move |stream| stream.map(|stream| Connection::new(stream, &drain)))
     }
@@ -72,8 +86,8 @@ impl Drain {
         self.0.close.clone().cancelled_owned()
     }
 
-    /// Takes no connection and waits until open calls have ended, no longer than `calls_max`; then closes what is left.
-    /// `served` ends when the last connection has.
+    /// Takes no connection and waits until open calls have ended, no longer than `calls_max`; then
+    /// closes what is left. `served` ends when the last connection has.
     pub async fn finish(&self, served: impl Future<Output = ()>, calls_max: Duration) -> Drained {
         self.0.close.cancel();
         let mut served = std::pin::pin!(served);
@@ -97,7 +111,11 @@ impl Drain {
             }
             Err(_) => {
                 let calls = *self.0.calls.borrow();
-                tracing::warn!(calls, waited_ms = calls_max.as_millis(), "open calls did not end in time and are cut");
+                tracing::warn!(
+                    calls,
+                    waited_ms = calls_max.as_millis(),
+                    "open calls did not end in time and are cut"
+                );
                 calls
             }
         };
@@ -108,7 +126,9 @@ impl Drain {
 
     fn begin_call(&self) -> OpenCall {
         self.0.calls.send_modify(|open| *open += 1);
-        OpenCall { drain: self.clone() }
+        OpenCall {
+            drain: self.clone(),
+        }
     }
 }
 
@@ -133,7 +153,10 @@ impl<S> Layer<S> for DrainLayer {
     type Service = DrainService<S>;
 
     fn layer(&self, service: S) -> DrainService<S> {
-        DrainService { service, drain: self.drain.clone() }
+        DrainService {
+            service,
+            drain: self.drain.clone(),
+        }
     }
 }
 
@@ -159,10 +182,20 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let until = match request.uri().path().starts_with(ENDLESS_PATHS) {
             true => Until::Closed(Box::pin(self.drain.0.close.clone().cancelled_owned())),
-            false => Until::Answered { _call: self.drain.begin_call() },
+            false => Until::Answered {
+                _call: self.drain.begin_call(),
+            },
         };
         let answer = self.service.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Answer { body, until, is_over: false }))) })
+        Box::pin(async move {
+            Ok(answer.await?.map(|body| {
+                Body::new(Answer {
+                    body,
+                    until,
+                    is_over: false,
+                })
+            }))
+        })
     }
 }
 
@@ -217,7 +250,8 @@ impl http_body::Body for Answer {
     }
 }
 
-/// A connection that reads its end once it is to be closed: at once where nothing was ever said on it, else when all are cut.
+/// A connection that reads its end once it is to be closed: at once where nothing was ever said on
+/// it, else when all are cut.
 pub struct Connection {
     stream: TcpStream,
     /// Gone once something was read.
@@ -227,14 +261,20 @@ pub struct Connection {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("stream", &self.stream).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
     }
 }
 
 impl Connection {
     fn new(stream: TcpStream, drain: &Drain) -> Self {
         let when = |token: &CancellationToken| Box::pin(token.clone().cancelled_owned());
-        Self { stream, close: Some(when(&drain.0.close)), cut: when(&drain.0.cut) }
+        Self {
+            stream,
+            close: Some(when(&drain.0.close)),
+            cut: when(&drain.0.cut),
+        }
     }
 }
 
@@ -247,7 +287,11 @@ impl Connected for Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
@@ -267,7 +311,11 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

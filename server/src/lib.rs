@@ -1,7 +1,8 @@
 //! The Belay server: gRPC in front, MySQL behind, one door between.
 //!
-//! `rpc` parses and renders, `engine` decides and commits, `db` holds the SQL, `workers` send what nobody asks for. The rules
-//! themselves are in the crate `belay_domain`. `ARCHITECTURE.md` draws it.
+//! `rpc` parses and renders, `engine` decides and commits, `db` holds the SQL, `workers` send what
+//! nobody asks for. The rules themselves are in the crate `belay_domain`. `ARCHITECTURE.md` draws
+//! it.
 
 // tonic's Status is large by design and travels in every Err of an RPC.
 #![allow(clippy::result_large_err)]
@@ -37,7 +38,8 @@ pub struct App {
     pub reads: Reads,
     pub pool: Pool,
     pub stores: Stores,
-    /// Key of the hashes of e-mail addresses and user names; made with the database, never leaves it.
+    /// Key of the hashes of e-mail addresses and user names; made with the database, never leaves
+    /// it.
     pub identity_key: [u8; 32],
     /// Partitions of the feed, fixed when the database was made.
     pub partitions: u16,
@@ -48,6 +50,10 @@ pub struct App {
 impl App {
     /// The time as the engine would see it: the database's, or that of the manual clock.
     pub async fn now(&self, conn: &mut Conn) -> Result<Timestamp, DbError> {
-        if self.manual_clock { clock::manual(conn).await } else { clock::now(conn).await }
+        if self.manual_clock {
+            clock::manual(conn).await
+        } else {
+            clock::now(conn).await
+        }
     }
 }

@@ -24,7 +24,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 struct Cli {
     #[command(subcommand)]
     command: Subcommands,
-    #[arg(long, env = "BELAY_LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    #[arg(
+        long,
+        env = "BELAY_LOG_FORMAT",
+        value_enum,
+        default_value = "text",
+        global = true
+    )]
     log_format: LogFormat,
 }
 
@@ -34,9 +40,11 @@ enum Subcommands {
     Serve(Serve),
     /// Bring the database's schema to this version.
     Migrate(Database),
-    /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own role.
+    /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own
+    /// role.
     Dev(Dev),
-    /// Read a secret from the standard input and print the line that stands for it in a callers file.
+    /// Read a secret from the standard input and print the line that stands for it in a callers
+    /// file.
     HashSecret,
     /// Ask a running server whether it serves; exit code 1 where it does not.
     Health(Health),
@@ -70,15 +78,17 @@ struct Serve {
     database: Database,
     #[command(flatten)]
     listen: Listen,
-    /// Believe the headers `belay-role`, `belay-actor`, `belay-stores`, `belay-sellers`, `belay-warehouses` and
-    /// `belay-carriers`. Only behind a proxy that sets them, and takes out those that a caller sends.
+    /// Believe the headers `belay-role`, `belay-actor`, `belay-stores`, `belay-sellers`,
+    /// `belay-warehouses` and `belay-carriers`. Only behind a proxy that sets them, and takes out
+    /// those that a caller sends.
     #[arg(long, env = "BELAY_TRUST_ROLE_HEADER")]
     trust_role_header: bool,
-    /// Know callers by the secrets in this file. A change of it is taken over while the server runs.
+    /// Know callers by the secrets in this file. A change of it is taken over while the server
+    /// runs.
     #[arg(long, env = "BELAY_CALLERS_FILE", value_name = "FILE")]
     callers_file: Option<PathBuf>,
-    /// How long a server that is told to stop goes on serving after its health says NOT_SERVING, so that balancers notice:
-    /// such as 3s or 500ms, at most 10m.
+    /// How long a server that is told to stop goes on serving after its health says NOT_SERVING, so
+    /// that balancers notice: such as 3s or 500ms, at most 10m.
     #[arg(long, env = "BELAY_STOP_NOTICE", default_value = "3s", value_parser = stop_notice, value_name = "DURATION")]
     stop_notice: Duration,
 }
@@ -90,7 +100,11 @@ fn stop_notice(text: &str) -> Result<Duration, String> {
     let malformed = "must be a duration such as 3s or 500ms, at most 10m";
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| malformed)?;
     let notice = Duration::try_from(parsed).map_err(|_| malformed)?;
-    if notice <= STOP_NOTICE_MAX { Ok(notice) } else { Err(malformed.to_owned()) }
+    if notice <= STOP_NOTICE_MAX {
+        Ok(notice)
+    } else {
+        Err(malformed.to_owned())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -122,15 +136,17 @@ async fn main() -> ExitCode {
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "what a person asked for on the command line is answered there")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "what a person asked for on the command line is answered there"
+            )]
             {
                 eprintln!("belay: {error:#}");
             }
             match error.downcast_ref() {
                 Some(MigrateError::Newer { .. }) => ExitCode::from(EXIT_SCHEMA_NEWER),
-                Some(MigrateError::Database(_) | MigrateError::Busy | MigrateError::Failed(_)) | None => {
-                    ExitCode::FAILURE
-                }
+                Some(MigrateError::Database(_) | MigrateError::Busy | MigrateError::Failed(_))
+                | None => ExitCode::FAILURE,
             }
         }
     }
@@ -162,7 +178,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             // No balancer is in front of it, and a person waits.
             settings.stop_notice = Duration::ZERO;
             let mut stop = StopSignal::listen()?;
-            let Some(server) = start(settings, dev.listen.grpc_address, &mut stop).await? else { return Ok(()) };
+            let Some(server) = start(settings, dev.listen.grpc_address, &mut stop).await? else {
+                return Ok(());
+            };
             demo::prepare(server.address()).await?;
             demo::greet(&dev.grpcurl, server.address());
             serve_until_stopped(server, stop).await
@@ -189,13 +207,16 @@ fn authentication(serve: &Serve) -> anyhow::Result<Authentication> {
              secrets, --trust-role-header believes the role that a proxy names"
         ),
         (true, Some(_)) => {
-            anyhow::bail!("--callers-file and --trust-role-header are two authentication methods; give one")
+            anyhow::bail!(
+                "--callers-file and --trust-role-header are two authentication methods; give one"
+            )
         }
     }
 }
 
 fn print_hash() -> anyhow::Result<()> {
-    let secret = std::io::read_to_string(std::io::stdin().lock()).context("the secret cannot be read")?;
+    let secret =
+        std::io::read_to_string(std::io::stdin().lock()).context("the secret cannot be read")?;
     let secret = SecretString::from(secret.trim_end_matches(['\n', '\r']));
     let line = callers::hash_secret(secret.expose_secret()).map_err(anyhow::Error::msg)?;
     #[expect(clippy::print_stdout, reason = "the line is what was asked for")]
@@ -211,7 +232,11 @@ async fn migrate(database_url: &SecretString) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settings(database: &Database, listen: &Listen, authentication: Authentication) -> ServerSettings {
+fn settings(
+    database: &Database,
+    listen: &Listen,
+    authentication: Authentication,
+) -> ServerSettings {
     let mut settings = ServerSettings::new(database.database_url.clone(), authentication);
     settings.lanes = listen.lanes;
     settings.connections = listen.database_connections;
@@ -219,8 +244,14 @@ fn settings(database: &Database, listen: &Listen, authentication: Authentication
 }
 
 /// None where it is told to stop before it serves.
-async fn start(settings: ServerSettings, address: SocketAddr, stop: &mut StopSignal) -> anyhow::Result<Option<Server>> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+async fn start(
+    settings: ServerSettings,
+    address: SocketAddr,
+    stop: &mut StopSignal,
+) -> anyhow::Result<Option<Server>> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
     let server = tokio::select! {
         server = Server::start(settings, listener) => server?,
         () = stop.received() => return Ok(None),
@@ -236,8 +267,8 @@ async fn serve_until_stopped(server: Server, mut stop: StopSignal) -> anyhow::Re
     Ok(())
 }
 
-/// Ctrl-C or the signal that service managers send. Listened to before anybody is told that this serves: a server that is stopped
-/// at once stops in order too.
+/// Ctrl-C or the signal that service managers send. Listened to before anybody is told that this
+/// serves: a server that is stopped at once stops in order too.
 struct StopSignal {
     interrupt: Signal,
     terminate: Signal,
@@ -245,7 +276,10 @@ struct StopSignal {
 
 impl StopSignal {
     fn listen() -> anyhow::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn received(&mut self) {
@@ -266,8 +300,18 @@ async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {
         .connect()
         .await
         .with_context(|| format!("{address} does not answer"))?;
-    let request = tonic_health::pb::HealthCheckRequest { service: String::new() };
-    let status = HealthClient::new(channel).check(request).await?.into_inner().status();
-    anyhow::ensure!(status == ServingStatus::Serving, "{address} says {}", status.as_str_name());
+    let request = tonic_health::pb::HealthCheckRequest {
+        service: String::new(),
+    };
+    let status = HealthClient::new(channel)
+        .check(request)
+        .await?
+        .into_inner()
+        .status();
+    anyhow::ensure!(
+        status == ServingStatus::Serving,
+        "{address} says {}",
+        status.as_str_name()
+    );
     Ok(())
 }

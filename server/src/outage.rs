@@ -1,7 +1,9 @@
-//! What the log says while the database is out: one line when it begins, one a minute while it lasts, one when it ends.
+//! What the log says while the database is out: one line when it begins, one a minute while it
+//! lasts, one when it ends.
 //!
-//! Every part of the server notices an outage by itself and many times a second. None of them writes a line: they take a note
-//! ([`Notes`]), and who watches the server's health looks at the notes and decides ([`Reporter`]), with the time as an argument.
+//! Every part of the server notices an outage by itself and many times a second. None of them
+//! writes a line: they take a note ([`Notes`]), and who watches the server's health looks at the
+//! notes and decides ([`Reporter`]), with the time as an argument.
 
 use std::fmt::Display;
 use std::mem;
@@ -25,7 +27,8 @@ pub struct Noted {
 }
 
 impl Notes {
-    /// Notes that `what` failed. It is for the log of the whole outage: whoever asked is told of it in an answer.
+    /// Notes that `what` failed. It is for the log of the whole outage: whoever asked is told of it
+    /// in an answer.
     pub fn note(&self, what: &str, error: &dyn Display) {
         tracing::debug!(%error, "{what} failed, for the database did");
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,18 +77,38 @@ impl Line {
         match self {
             Line::Serving => tracing::info!("the database answers and takes writes: serving"),
             Line::Began { error } => {
-                tracing::error!(error, "the database does not answer or takes no writes: not serving");
+                tracing::error!(
+                    error,
+                    "the database does not answer or takes no writes: not serving"
+                );
             }
-            Line::Lasts { since, failures, error } => {
+            Line::Lasts {
+                since,
+                failures,
+                error,
+            } => {
                 let for_s = since.as_secs();
-                tracing::error!(error, for_s, failures, "the database still does not answer or takes no writes");
+                tracing::error!(
+                    error,
+                    for_s,
+                    failures,
+                    "the database still does not answer or takes no writes"
+                );
             }
             Line::Ended { lasted, failures } => {
                 let after_s = lasted.as_secs();
-                tracing::info!(after_s, failures, "the database answers and takes writes again: serving");
+                tracing::info!(
+                    after_s,
+                    failures,
+                    "the database answers and takes writes again: serving"
+                );
             }
             Line::SomeFailed(Noted { failures, last }) => {
-                tracing::warn!(failures, last, "some work failed for the database's sake, which is well otherwise");
+                tracing::warn!(
+                    failures,
+                    last,
+                    "some work failed for the database's sake, which is well otherwise"
+                );
             }
         }
     }
@@ -95,7 +118,8 @@ impl Line {
 #[derive(Debug, Default)]
 pub struct Reporter {
     state: State,
-    /// Noted at the last look: an outage that has just begun shows in the notes first and in the next look.
+    /// Noted at the last look: an outage that has just begun shows in the notes first and in the
+    /// next look.
     fresh: Noted,
     untold: Noted,
     some_failed_at: Option<Instant>,
@@ -115,7 +139,12 @@ enum State {
 
 impl Reporter {
     /// The line that is due after a look at the database, which went well or failed so.
-    pub fn look(&mut self, now: Instant, outcome: Result<(), String>, noted: Noted) -> Option<Line> {
+    pub fn look(
+        &mut self,
+        now: Instant,
+        outcome: Result<(), String>,
+        noted: Noted,
+    ) -> Option<Line> {
         match (outcome, &mut self.state) {
             (Ok(()), State::Unknown) => {
                 self.state = State::Well;
@@ -124,29 +153,55 @@ impl Reporter {
             }
             (Ok(()), State::Well) => {
                 self.untold.add(mem::replace(&mut self.fresh, noted));
-                let is_due = self.some_failed_at.is_none_or(|told_at| now >= told_at + LINE_INTERVAL);
+                let is_due = self
+                    .some_failed_at
+                    .is_none_or(|told_at| now >= told_at + LINE_INTERVAL);
                 (self.untold.failures > 0 && is_due).then(|| {
                     self.some_failed_at = Some(now);
                     Line::SomeFailed(mem::take(&mut self.untold))
                 })
             }
-            (Ok(()), State::Out { since, failures, .. }) => {
-                let ended = Line::Ended { lasted: now - *since, failures: *failures + noted.failures };
+            (
+                Ok(()),
+                State::Out {
+                    since, failures, ..
+                },
+            ) => {
+                let ended = Line::Ended {
+                    lasted: now - *since,
+                    failures: *failures + noted.failures,
+                };
                 self.state = State::Well;
                 // What fails in the wake of the outage belongs to it.
                 self.some_failed_at = Some(now);
                 Some(ended)
             }
             (Err(error), State::Unknown | State::Well) => {
-                let before = mem::take(&mut self.fresh).failures + mem::take(&mut self.untold).failures;
-                self.state = State::Out { since: now, told_at: now, failures: before + noted.failures };
+                let before =
+                    mem::take(&mut self.fresh).failures + mem::take(&mut self.untold).failures;
+                self.state = State::Out {
+                    since: now,
+                    told_at: now,
+                    failures: before + noted.failures,
+                };
                 Some(Line::Began { error })
             }
-            (Err(error), State::Out { since, told_at, failures }) => {
+            (
+                Err(error),
+                State::Out {
+                    since,
+                    told_at,
+                    failures,
+                },
+            ) => {
                 *failures += noted.failures;
                 (now >= *told_at + LINE_INTERVAL).then(|| {
                     *told_at = now;
-                    Line::Lasts { since: now - *since, failures: *failures, error }
+                    Line::Lasts {
+                        since: now - *since,
+                        failures: *failures,
+                        error,
+                    }
                 })
             }
         }
@@ -160,14 +215,22 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn noted(failures: u64) -> Noted {
-        Noted { failures, last: if failures > 0 { "a read: gone".to_owned() } else { String::new() } }
+        Noted {
+            failures,
+            last: if failures > 0 {
+                "a read: gone".to_owned()
+            } else {
+                String::new()
+            },
+        }
     }
 
     fn gone() -> Result<(), String> {
         Err("gone".to_owned())
     }
 
-    /// One look a second at a database that is out from one second to another; the lines, and the second of each.
+    /// One look a second at a database that is out from one second to another; the lines, and the
+    /// second of each.
     fn lines(out: std::ops::Range<u64>, end: u64, failures: u64) -> Vec<(u64, Line)> {
         let (mut reporter, start) = (Reporter::default(), Instant::now());
         let looks = (0..end).map(|second| {
@@ -182,7 +245,9 @@ mod tests {
                 ),
             )
         });
-        looks.filter_map(|(second, line)| Some((second, line?))).collect()
+        looks
+            .filter_map(|(second, line)| Some((second, line?)))
+            .collect()
     }
 
     #[test]
@@ -191,9 +256,29 @@ mod tests {
         let expected = [
             (0, Line::Serving),
             (10, Line::Began { error: error() }),
-            (70, Line::Lasts { since: 60 * SECOND, failures: 305, error: error() }),
-            (130, Line::Lasts { since: 120 * SECOND, failures: 605, error: error() }),
-            (140, Line::Ended { lasted: 130 * SECOND, failures: 650 }),
+            (
+                70,
+                Line::Lasts {
+                    since: 60 * SECOND,
+                    failures: 305,
+                    error: error(),
+                },
+            ),
+            (
+                130,
+                Line::Lasts {
+                    since: 120 * SECOND,
+                    failures: 605,
+                    error: error(),
+                },
+            ),
+            (
+                140,
+                Line::Ended {
+                    lasted: 130 * SECOND,
+                    failures: 650,
+                },
+            ),
         ];
         assert_eq!(lines(10..140, 400, 5), expected);
     }
@@ -201,14 +286,20 @@ mod tests {
     #[test]
     fn a_short_outage_is_two_lines_however_much_fails() {
         for failures in [0, 1, 100_000] {
-            let told: Vec<u64> = lines(10..31, 60, failures).into_iter().map(|(second, _)| second).collect();
+            let told: Vec<u64> = lines(10..31, 60, failures)
+                .into_iter()
+                .map(|(second, _)| second)
+                .collect();
             assert_eq!(told, [0, 10, 31], "{failures}");
         }
     }
 
     #[test]
     fn a_server_that_starts_in_an_outage_says_so() {
-        let told: Vec<u64> = lines(0..90, 100, 1).into_iter().map(|(second, _)| second).collect();
+        let told: Vec<u64> = lines(0..90, 100, 1)
+            .into_iter()
+            .map(|(second, _)| second)
+            .collect();
         assert_eq!(told, [0, 60, 90]);
     }
 
@@ -218,9 +309,20 @@ mod tests {
         reporter.look(start, Ok(()), noted(0));
         assert_eq!(reporter.look(start + SECOND, Ok(()), noted(7)), None);
         let began = reporter.look(start + 2 * SECOND, gone(), noted(1));
-        assert_eq!(began, Some(Line::Began { error: "gone".to_owned() }));
+        assert_eq!(
+            began,
+            Some(Line::Began {
+                error: "gone".to_owned()
+            })
+        );
         let ended = reporter.look(start + 3 * SECOND, Ok(()), noted(2));
-        assert_eq!(ended, Some(Line::Ended { lasted: SECOND, failures: 10 }));
+        assert_eq!(
+            ended,
+            Some(Line::Ended {
+                lasted: SECOND,
+                failures: 10
+            })
+        );
     }
 
     #[test]
@@ -241,7 +343,13 @@ mod tests {
         let notes = Notes::default();
         notes.note("a read", &"gone");
         notes.note("a write", &"away");
-        assert_eq!(notes.take(), Noted { failures: 2, last: "a write: away".to_owned() });
+        assert_eq!(
+            notes.take(),
+            Noted {
+                failures: 2,
+                last: "a write: away".to_owned()
+            }
+        );
         assert_eq!(notes.take(), Noted::default());
     }
 }

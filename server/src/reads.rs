@@ -1,11 +1,12 @@
 //! Reads of single orders, many a snapshot.
 //!
-//! A read is a dozen round trips, whether of one order or of a hundred. While readers are at work, those who ask gather; when
-//! one is free it takes all who wait, up to a batch, and reads their orders from one moment. An idle service adds no wait, and
-//! there is no linger timer.
+//! A read is a dozen round trips, whether of one order or of a hundred. While readers are at work,
+//! those who ask gather; when one is free it takes all who wait, up to a batch, and reads their
+//! orders from one moment. An idle service adds no wait, and there is no linger timer.
 //!
-//! Nobody joins a read that has begun: a snapshot is taken after the last of its askers came, so whoever was told that a write
-//! landed finds it. What an order means, and who may see it, is for others to know.
+//! Nobody joins a read that has begun: a snapshot is taken after the last of its askers came, so
+//! whoever was told that a write landed finds it. What an order means, and who may see it, is for
+//! others to know.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,13 +22,15 @@ use tokio_util::task::TaskTracker;
 use crate::db::pool::Pool;
 use crate::db::{Class, Conn, DbError, aggregate, clock, transaction};
 
-/// Reads under way at the same time. One would let a page of large orders hold up everybody; many would share nothing.
+/// Reads under way at the same time. One would let a page of large orders hold up everybody; many
+/// would share nothing.
 pub const READERS: usize = 2;
 /// Askers of one read.
 pub const READ_ASKERS_MAX: usize = 128;
 /// Askers that wait; one more is shed with `OVERLOADED`.
 pub const READ_QUEUE_MAX: usize = 4096;
-/// One read, the wait for a connection included. A connection that is silent for longer is given up.
+/// One read, the wait for a connection included. A connection that is silent for longer is given
+/// up.
 const READ_MAX: Duration = Duration::from_secs(10);
 
 /// What stands of an order, if there is one, and the moment of the read.
@@ -56,7 +59,9 @@ impl ReadError {
     fn is_about_an_order(&self) -> bool {
         match self {
             ReadError::Overloaded | ReadError::TimedOut => false,
-            ReadError::Database(error) => matches!(error.class(), Class::Corrupt | Class::Statement),
+            ReadError::Database(error) => {
+                matches!(error.class(), Class::Corrupt | Class::Statement)
+            }
             ReadError::Died => true,
         }
     }
@@ -83,28 +88,40 @@ impl Reads {
         let (asks, waiting) = mpsc::channel(READ_QUEUE_MAX);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         for _ in 0..READERS {
-            let reader = Reader { pool: pool.clone(), manual_clock, tasks: tasks.clone() };
+            let reader = Reader {
+                pool: pool.clone(),
+                manual_clock,
+                tasks: tasks.clone(),
+            };
             tasks.spawn(reader.run(waiting.clone()));
         }
-        Self { asks: Mutex::new(Some(asks)), tasks }
+        Self {
+            asks: Mutex::new(Some(asks)),
+            tasks,
+        }
     }
 
-    /// The order as it stands after this was called. Dropping the future withdraws from a read that has not begun.
+    /// The order as it stands after this was called. Dropping the future withdraws from a read that
+    /// has not begun.
     pub async fn order(&self, key: OrderKey) -> Result<Found, ReadError> {
         let (answer, answered) = oneshot::channel();
         {
             let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
             let asks = asks.as_ref().ok_or(ReadError::Overloaded)?;
-            asks.try_send(Ask { key, answer }).map_err(|error| match error {
-                TrySendError::Full(_) | TrySendError::Closed(_) => ReadError::Overloaded,
-            })?;
+            asks.try_send(Ask { key, answer })
+                .map_err(|error| match error {
+                    TrySendError::Full(_) | TrySendError::Closed(_) => ReadError::Overloaded,
+                })?;
         }
         answered.await.unwrap_or(Err(ReadError::Died))
     }
 
     /// Takes nothing more and waits until those who wait are answered.
     pub async fn stop(&self) {
-        self.asks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.asks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -125,14 +142,21 @@ impl Reader {
         loop {
             let mut asks = Vec::new();
             // Held while nobody waits: the next reader stands behind.
-            if waiting.lock().await.recv_many(&mut asks, READ_ASKERS_MAX).await == 0 {
+            if waiting
+                .lock()
+                .await
+                .recv_many(&mut asks, READ_ASKERS_MAX)
+                .await
+                == 0
+            {
                 return;
             }
             self.answer(asks).await;
         }
     }
 
-    /// Reads for all of them; where that fails for an order's sake, for one half and the other, until the culprit stands alone.
+    /// Reads for all of them; where that fails for an order's sake, for one half and the other,
+    /// until the culprit stands alone.
     async fn answer(&self, asks: Vec<Ask>) {
         let mut batches = vec![asks];
         while let Some(mut batch) = batches.pop() {
@@ -164,10 +188,16 @@ impl Reader {
         }
     }
 
-    /// In a task of its own: a bug in there must not end the reader. A read that is given up closes its connection.
-    async fn read(&self, keys: Vec<OrderKey>) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), ReadError> {
+    /// In a task of its own: a bug in there must not end the reader. A read that is given up closes
+    /// its connection.
+    async fn read(
+        &self,
+        keys: Vec<OrderKey>,
+    ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), ReadError> {
         let reader = self.clone();
-        let read = self.tasks.spawn(tokio::time::timeout(READ_MAX, async move { reader.snapshot(&keys).await }));
+        let read = self.tasks.spawn(tokio::time::timeout(READ_MAX, async move {
+            reader.snapshot(&keys).await
+        }));
         match read.await {
             Ok(Ok(read)) => Ok(read?),
             Ok(Err(_)) => Err(ReadError::TimedOut),
@@ -178,7 +208,10 @@ impl Reader {
         }
     }
 
-    async fn snapshot(&self, keys: &[OrderKey]) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), DbError> {
+    async fn snapshot(
+        &self,
+        keys: &[OrderKey],
+    ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), DbError> {
         let mut conn = self.pool.checkout().await?;
         transaction::begin_snapshot(&mut conn).await?;
         let read = self.orders(&mut conn, keys).await;
@@ -196,8 +229,18 @@ impl Reader {
         conn: &mut Conn,
         keys: &[OrderKey],
     ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), DbError> {
-        let now = if self.manual_clock { clock::manual(conn).await? } else { clock::now(conn).await? };
+        let now = if self.manual_clock {
+            clock::manual(conn).await?
+        } else {
+            clock::now(conn).await?
+        };
         let orders = aggregate::read(conn, keys).await?;
-        Ok((orders.into_iter().map(|(key, order)| (key, Arc::new(order))).collect(), now))
+        Ok((
+            orders
+                .into_iter()
+                .map(|(key, order)| (key, Arc::new(order)))
+                .collect(),
+            now,
+        ))
     }
 }

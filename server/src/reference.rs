@@ -1,9 +1,10 @@
-//! The stores' reference data in memory: policies, carriers, warehouses. Small tables that every decision needs and none
-//! locks.
+//! The stores' reference data in memory: policies, carriers, warehouses. Small tables that every
+//! decision needs and none locks.
 //!
-//! That no replica decides by an old policy rests on three bounds: data older than [`AGE_MAX`] is read again before it is
-//! handed out, an activation lies at least [`ACTIVATION_LEAD`] ahead when it is written, and the engine gives up a
-//! transaction whose reference data has grown older than that lead.
+//! That no replica decides by an old policy rests on three bounds: data older than [`AGE_MAX`] is
+//! read again before it is handed out, an activation lies at least [`ACTIVATION_LEAD`] ahead when
+//! it is written, and the engine gives up a transaction whose reference data has grown older than
+//! that lead.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,9 +29,11 @@ pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 pub const AGE_MAX: Duration = Duration::from_secs(2);
 /// How far ahead an activation must lie at least.
 pub const ACTIVATION_LEAD: Duration = Duration::from_secs(5);
-/// Stores that are read at once because somebody misses them; two that share a turn are read one after the other.
+/// Stores that are read at once because somebody misses them; two that share a turn are read one
+/// after the other.
 const TURNS: usize = 16;
-/// A store that nobody asked about for so long is no longer kept fresh. Longer than any command waits for its decision.
+/// A store that nobody asked about for so long is no longer kept fresh. Longer than any command
+/// waits for its decision.
 const UNUSED_MAX: Duration = Duration::from_secs(180);
 
 #[derive(Debug, Clone)]
@@ -63,7 +66,11 @@ pub enum StoresError {
 
 impl Stores {
     pub fn new(pool: Pool) -> Self {
-        Self(Arc::new(Inner { pool, known: RwLock::default(), turns: Default::default() }))
+        Self(Arc::new(Inner {
+            pool,
+            known: RwLock::default(),
+            turns: Default::default(),
+        }))
     }
 
     /// The store's reference data, no older than [`AGE_MAX`].
@@ -90,17 +97,27 @@ impl Stores {
     /// Writes once in an interval at most: every call comes through here.
     fn note_use(&self, store: &StoreId) {
         let is_old = |known: &Known| known.used_at.elapsed() > REFRESH_INTERVAL;
-        let is_due = self.0.known.read().unwrap_or_else(PoisonError::into_inner).get(store).is_some_and(is_old);
+        let is_due = self
+            .0
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(store)
+            .is_some_and(is_old);
         if is_due {
             let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-            known.entry(store.clone()).and_modify(|known| known.used_at = Instant::now());
+            known
+                .entry(store.clone())
+                .and_modify(|known| known.used_at = Instant::now());
         }
     }
 
     /// What is in memory, and when it was read. Says nothing of a store that nobody has asked for.
     pub fn latest(&self, store: &StoreId) -> Option<(Arc<StoreFacts>, Instant)> {
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(store).map(|known| (known.facts.clone(), known.read_at))
+        known
+            .get(store)
+            .map(|known| (known.facts.clone(), known.read_at))
     }
 
     /// Reads a store again, after an administration write.
@@ -134,19 +151,28 @@ impl Stores {
     async fn read(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoresError> {
         let read_at = Instant::now();
         let previous = self.latest(store).map(|(facts, _)| facts);
-        let loaded = load(&self.0.pool, store, previous.as_deref()).await.map_err(|error| {
-            self.note_failure(store, &error);
-            StoresError::Unavailable
-        })?;
+        let loaded = load(&self.0.pool, store, previous.as_deref())
+            .await
+            .map_err(|error| {
+                self.note_failure(store, &error);
+                StoresError::Unavailable
+            })?;
         let facts = Arc::new(loaded.ok_or(StoresError::NotFound)?);
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = Known { facts: facts.clone(), read_at, used_at: read_at };
+        let entry = Known {
+            facts: facts.clone(),
+            read_at,
+            used_at: read_at,
+        };
         known
             .entry(store.clone())
             // Two readings may end in the other order than they began.
             .and_modify(|present| {
                 if present.read_at < read_at {
-                    *present = Known { used_at: present.used_at, ..entry.clone() };
+                    *present = Known {
+                        used_at: present.used_at,
+                        ..entry.clone()
+                    };
                 }
             })
             .or_insert(entry);
@@ -163,8 +189,13 @@ impl Stores {
     }
 }
 
-/// All of a store in one snapshot. Versions never change, so those that `previous` holds are not parsed again.
-async fn load(pool: &Pool, store: &StoreId, previous: Option<&StoreFacts>) -> Result<Option<StoreFacts>, DbError> {
+/// All of a store in one snapshot. Versions never change, so those that `previous` holds are not
+/// parsed again.
+async fn load(
+    pool: &Pool,
+    store: &StoreId,
+    previous: Option<&StoreFacts>,
+) -> Result<Option<StoreFacts>, DbError> {
     let mut connection = pool.checkout().await?;
     transaction::begin_snapshot(&mut connection).await?;
     let Some(found) = stores::get(&mut connection, store).await? else {
@@ -178,7 +209,11 @@ async fn load(pool: &Pool, store: &StoreId, previous: Option<&StoreFacts>) -> Re
     for version in 1..=newest {
         let policy = match previous.and_then(|previous| previous.policies.version(version)) {
             Some(policy) => policy.clone(),
-            None => parse(store, version, policies::get(&mut connection, store, version).await?)?,
+            None => parse(
+                store,
+                version,
+                policies::get(&mut connection, store, version).await?,
+            )?,
         };
         versions.insert(version, policy);
     }
@@ -187,13 +222,21 @@ async fn load(pool: &Pool, store: &StoreId, previous: Option<&StoreFacts>) -> Re
     transaction::commit(&mut connection).await?;
     connection.finish();
 
-    let activations = activations.into_iter().map(|activation| (activation.effective_time, activation.version));
+    let activations = activations
+        .into_iter()
+        .map(|activation| (activation.effective_time, activation.version));
     Ok(Some(StoreFacts {
         id: store.clone(),
         policies: Policies::new(versions, activations.collect()),
         time_zone: time_zone(store, &found.time_zone)?,
-        carriers: carriers.into_iter().map(|carrier| (carrier.id, carrier.facts)).collect(),
-        warehouses: warehouses.into_iter().map(facts_of).collect::<Result<_, _>>()?,
+        carriers: carriers
+            .into_iter()
+            .map(|carrier| (carrier.id, carrier.facts))
+            .collect(),
+        warehouses: warehouses
+            .into_iter()
+            .map(facts_of)
+            .collect::<Result<_, _>>()?,
         default_route: found.default_warehouse.zip(found.default_carrier),
     }))
 }
@@ -201,22 +244,40 @@ async fn load(pool: &Pool, store: &StoreId, previous: Option<&StoreFacts>) -> Re
 fn facts_of(warehouse: Warehouse) -> Result<(WarehouseId, context::Warehouse), DbError> {
     let zone = time_zone(&warehouse.store, &warehouse.time_zone)?;
     let calendar = Calendar::new(zone, warehouse.weekend, warehouse.holidays).map_err(|error| {
-        DbError::Corrupt(format!("the calendar of warehouse {} of store {}: {error}", warehouse.id, warehouse.store))
+        DbError::Corrupt(format!(
+            "the calendar of warehouse {} of store {}: {error}",
+            warehouse.id, warehouse.store
+        ))
     })?;
-    Ok((warehouse.id, context::Warehouse { country_code: warehouse.country_code, calendar }))
+    Ok((
+        warehouse.id,
+        context::Warehouse {
+            country_code: warehouse.country_code,
+            calendar,
+        },
+    ))
 }
 
-/// A name that was taken once: another server may know other time zones, and then it must not decide.
+/// A name that was taken once: another server may know other time zones, and then it must not
+/// decide.
 fn time_zone(store: &StoreId, name: &str) -> Result<TimeZone, DbError> {
-    TimeZone::get(name).map_err(|error| DbError::Corrupt(format!("time zone {name} of store {store}: {error}")))
+    TimeZone::get(name)
+        .map_err(|error| DbError::Corrupt(format!("time zone {name} of store {store}: {error}")))
 }
 
 /// It was validated when it was written, so a fault now is no caller's.
-fn parse(store: &StoreId, version: u32, stored: Option<policies::StoredPolicy>) -> Result<Arc<Policy>, DbError> {
-    let stored = stored.ok_or_else(|| DbError::Corrupt(format!("policy {version} of store {store} is missing")))?;
+fn parse(
+    store: &StoreId,
+    version: u32,
+    stored: Option<policies::StoredPolicy>,
+) -> Result<Arc<Policy>, DbError> {
+    let stored = stored
+        .ok_or_else(|| DbError::Corrupt(format!("policy {version} of store {store} is missing")))?;
     let policy = policy::parse(&stored.document).map_err(|faults| {
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
-        DbError::Corrupt(format!("policy {version} of store {store} is not what was validated: {first}"))
+        DbError::Corrupt(format!(
+            "policy {version} of store {store} is not what was validated: {first}"
+        ))
     })?;
     Ok(Arc::new(policy))
 }

@@ -34,7 +34,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Resets that a client may have pending before its connection is cut.
 const PENDING_RESETS_MAX: usize = 256;
-/// Between "not serving" and the first closed door, for balancers to notice, where nothing else is said.
+/// Between "not serving" and the first closed door, for balancers to notice, where nothing else is
+/// said.
 pub const STOP_NOTICE_DEFAULT: Duration = Duration::from_secs(3);
 /// How long open calls may take once the doors are closed.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -105,7 +106,9 @@ impl Server {
                 .register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
             match settings.manual_clock {
-                true => builder.register_encoded_file_descriptor_set(belay_proto::testing::FILE_DESCRIPTOR_SET),
+                true => builder.register_encoded_file_descriptor_set(
+                    belay_proto::testing::FILE_DESCRIPTOR_SET,
+                ),
                 false => builder,
             }
         };
@@ -113,7 +116,9 @@ impl Server {
             .add_service(health_service.accept_compressed(rpc::edge::COMPRESSION))
             .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)
             // Older tools ask this one.
-            .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1alpha()?);
+            .add_service(
+                reflection(tonic_reflection::server::Builder::configure()).build_v1alpha()?,
+            );
         let router = tonic::transport::Server::builder()
             .max_concurrent_streams(CONNECTION_STREAMS_MAX)
             .http2_max_header_list_size(HEADERS_BYTES_MAX)
@@ -142,14 +147,34 @@ impl Server {
         let (workers, stop) = (TaskTracker::new(), CancellationToken::new());
         workers.spawn(until(stop.clone(), app.pool.reaper()));
         workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
-        workers.spawn(until(stop.clone(), workers::settle_due_orders::run(app.clone())));
+        workers.spawn(until(
+            stop.clone(),
+            workers::settle_due_orders::run(app.clone()),
+        ));
         workers.spawn(until(stop.clone(), watch_health.run()));
         if let Authentication::CallersFile(callers) = &settings.authentication {
-            workers.spawn(until(stop.clone(), workers::reread_callers::run(callers.clone())));
+            workers.spawn(until(
+                stop.clone(),
+                workers::reread_callers::run(callers.clone()),
+            ));
         }
         workers.close();
-        let ServerSettings { stop_notice, drain_max, .. } = settings;
-        Ok(Self { address, app, health, stop, workers, drain, listener, stop_notice, drain_max })
+        let ServerSettings {
+            stop_notice,
+            drain_max,
+            ..
+        } = settings;
+        Ok(Self {
+            address,
+            app,
+            health,
+            stop,
+            workers,
+            drain,
+            listener,
+            stop_notice,
+            drain_max,
+        })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -160,21 +185,30 @@ impl Server {
         &self.app
     }
 
-    /// Says that it does not serve, goes on serving for the notice, then lets open calls end, commits what was taken, and is
-    /// gone. Calls that take longer than `drain_max` are cut; what they asked lands whole or not at all. Connections without a
-    /// call, and streams of health and reflection, are closed and not waited for.
+    /// Says that it does not serve, goes on serving for the notice, then lets open calls end,
+    /// commits what was taken, and is gone. Calls that take longer than `drain_max` are cut; what
+    /// they asked lands whole or not at all. Connections without a call, and streams of health and
+    /// reflection, are closed and not waited for.
     pub async fn stop(self) -> Drained {
         self.stop.cancel();
         // Nothing says "serving" after this.
         self.workers.wait().await;
         for service in SERVICES.iter().copied().chain([""]) {
-            self.health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
+            self.health
+                .set_service_status(service, tonic_health::ServingStatus::NotServing)
+                .await;
         }
         if !self.stop_notice.is_zero() {
-            tracing::info!(notice_ms = self.stop_notice.as_millis(), "not serving; the doors close after the notice");
+            tracing::info!(
+                notice_ms = self.stop_notice.as_millis(),
+                "not serving; the doors close after the notice"
+            );
             tokio::time::sleep(self.stop_notice).await;
         }
-        let drained = self.drain.finish(self.listener.wait(), self.drain_max).await;
+        let drained = self
+            .drain
+            .finish(self.listener.wait(), self.drain_max)
+            .await;
         self.app.engine.stop().await;
         self.app.reads.stop().await;
         tracing::info!("stopped");
@@ -200,9 +234,13 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-/// One line where a crash of the database's machine may lose what was acknowledged. That is somebody's choice: no failure.
+/// One line where a crash of the database's machine may lose what was acknowledged. That is
+/// somebody's choice: no failure.
 async fn tell_durability(connection: &mut Conn) {
-    match probe::durability(connection).await.map(Durability::reductions) {
+    match probe::durability(connection)
+        .await
+        .map(Durability::reductions)
+    {
         Ok(None) => {}
         Ok(Some(settings)) => tracing::warn!(
             settings,
@@ -214,10 +252,22 @@ async fn tell_durability(connection: &mut Conn) {
 }
 
 async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
-    let ServerSettings { connections, lock_wait_max, .. } = *settings;
-    let pool_settings = PoolSettings { size: connections, lock_wait_max, ..PoolSettings::default() };
-    let pool = Pool::new(&settings.database_url, pool_settings).context("the database's address")?;
-    let mut connection = pool.checkout().await.context("the database cannot be reached")?;
+    let ServerSettings {
+        connections,
+        lock_wait_max,
+        ..
+    } = *settings;
+    let pool_settings = PoolSettings {
+        size: connections,
+        lock_wait_max,
+        ..PoolSettings::default()
+    };
+    let pool =
+        Pool::new(&settings.database_url, pool_settings).context("the database's address")?;
+    let mut connection = pool
+        .checkout()
+        .await
+        .context("the database cannot be reached")?;
     migrate::check(&mut connection).await?;
     let database = settings::read(&mut connection).await?;
     tell_durability(&mut connection).await;
@@ -225,7 +275,9 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         clock::start_manual(&mut connection).await?;
     }
     connection.finish();
-    pool.warm().await.context("the database does not take as many connections as are configured")?;
+    pool.warm()
+        .await
+        .context("the database does not take as many connections as are configured")?;
 
     let stores = Stores::new(pool.clone());
     let engine = Engine::start(

@@ -17,10 +17,22 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 fn belay(arguments: &[&str], input: &str) -> Output {
     let mut belay = Command::new(env!("CARGO_BIN_EXE_belay"));
-    belay.args(arguments).env_clear().env("BELAY_DATABASE_URL", NO_DATABASE);
-    let mut running =
-        belay.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be run");
-    running.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+    belay
+        .args(arguments)
+        .env_clear()
+        .env("BELAY_DATABASE_URL", NO_DATABASE);
+    let mut running = belay
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it can be run");
+    running
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(input.as_bytes())
+        .expect("it reads");
     running.wait_with_output().expect("it ends")
 }
 
@@ -32,7 +44,10 @@ fn refusal(arguments: &[&str]) -> String {
 }
 
 fn callers_file(name: &str, text: &str) -> PathBuf {
-    let file = std::env::temp_dir().join(format!("belay-command-line-{}-{name}.yaml", std::process::id()));
+    let file = std::env::temp_dir().join(format!(
+        "belay-command-line-{}-{name}.yaml",
+        std::process::id()
+    ));
     std::fs::write(&file, text).expect("a file can be written");
     file
 }
@@ -40,40 +55,75 @@ fn callers_file(name: &str, text: &str) -> PathBuf {
 fn hashed(secret: &str) -> String {
     let output = belay(&["hash-secret"], &format!("{secret}\n"));
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim_end()
+        .to_owned()
 }
 
 #[test]
 fn serve_wants_one_authentication_method_and_no_second() {
     assert!(refusal(&["serve"]).contains("no authentication method is given"));
-    let file = callers_file("both", &format!("callers: [{{id: a, role: AUDITOR, secrets: ['{}']}}]", hashed(SECRET)));
+    let file = callers_file(
+        "both",
+        &format!(
+            "callers: [{{id: a, role: AUDITOR, secrets: ['{}']}}]",
+            hashed(SECRET)
+        ),
+    );
     let file = file.to_str().expect("text");
-    assert!(refusal(&["serve", "--trust-role-header", "--callers-file", file]).contains("two authentication methods"));
+    assert!(
+        refusal(&["serve", "--trust-role-header", "--callers-file", file])
+            .contains("two authentication methods")
+    );
     // With one of them it goes on to the database.
     for one in [vec!["--callers-file", file], vec!["--trust-role-header"]] {
         let said = refusal(&[&["serve"], one.as_slice()].concat());
-        assert!(said.contains("the database cannot be reached") && !said.contains("secret"), "{said}");
+        assert!(
+            said.contains("the database cannot be reached") && !said.contains("secret"),
+            "{said}"
+        );
     }
     std::fs::remove_file(file).expect("it was there");
 }
 
 #[test]
 fn serve_lists_every_fault_of_a_callers_file() {
-    let file = callers_file("faults", "callers: [{id: a, role: KING, secrets: [x]}, {id: b, role: SELLER}]");
+    let file = callers_file(
+        "faults",
+        "callers: [{id: a, role: KING, secrets: [x]}, {id: b, role: SELLER}]",
+    );
     let said = refusal(&["serve", "--callers-file", file.to_str().expect("text")]);
-    for path in ["callers[0].role: ", "callers[0].secrets[0]: ", "callers[1].sellers: ", "callers[1].secrets: "] {
-        assert!(said.contains(&format!("\n  {path}")), "{path} is not in {said}");
+    for path in [
+        "callers[0].role: ",
+        "callers[0].secrets[0]: ",
+        "callers[1].sellers: ",
+        "callers[1].secrets: ",
+    ] {
+        assert!(
+            said.contains(&format!("\n  {path}")),
+            "{path} is not in {said}"
+        );
     }
     std::fs::remove_file(&file).expect("it was there");
-    assert!(refusal(&["serve", "--callers-file", file.to_str().expect("text")]).contains("it cannot be opened"));
+    assert!(
+        refusal(&["serve", "--callers-file", file.to_str().expect("text")])
+            .contains("it cannot be opened")
+    );
 }
 
 #[test]
 fn dev_listens_on_loopback_only() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:50051"] {
-        assert!(refusal(&["dev", "--grpc-address", address]).contains("loopback only"), "{address}");
+        assert!(
+            refusal(&["dev", "--grpc-address", address]).contains("loopback only"),
+            "{address}"
+        );
     }
-    assert!(!refusal(&["dev", "--grpc-address", "127.0.0.1:0"]).contains("loopback"), "only the database is missing");
+    assert!(
+        !refusal(&["dev", "--grpc-address", "127.0.0.1:0"]).contains("loopback"),
+        "only the database is missing"
+    );
 }
 
 #[test]
@@ -82,7 +132,12 @@ fn a_secret_is_hashed_without_its_line_end() {
     assert_eq!(line, format!("blake3:{}", blake3::hash(SECRET.as_bytes())));
     let short = belay(&["hash-secret"], "hunter2\n");
     let said = String::from_utf8(short.stderr).expect("text");
-    assert!(!short.status.success() && said.contains("at least 32 characters") && !said.contains("hunter2"), "{said}");
+    assert!(
+        !short.status.success()
+            && said.contains("at least 32 characters")
+            && !said.contains("hunter2"),
+        "{said}"
+    );
 }
 
 /// A process that serves, and what it says. It is killed with the test.
@@ -96,20 +151,39 @@ struct Running {
 impl Running {
     fn start(database: &SecretString, arguments: &[&str]) -> Self {
         let mut belay = Command::new(env!("CARGO_BIN_EXE_belay"));
-        belay.args(arguments).env_clear().env("BELAY_DATABASE_URL", database.expose_secret()).env("RUST_LOG", "info");
-        belay.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        belay
+            .args(arguments)
+            .env_clear()
+            .env("BELAY_DATABASE_URL", database.expose_secret())
+            .env("RUST_LOG", "info");
+        belay
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = belay.spawn().expect("it can be run");
         let said = BufReader::new(child.stderr.take().expect("a pipe"));
         let printed = BufReader::new(child.stdout.take().expect("a pipe"));
-        Self { child, said, printed, lines: Vec::new() }
+        Self {
+            child,
+            said,
+            printed,
+            lines: Vec::new(),
+        }
     }
 
     /// Where it serves, as it says itself.
     fn address(&mut self) -> SocketAddr {
         loop {
             let mut line = String::new();
-            assert!(self.said.read_line(&mut line).expect("text") > 0, "it has ended: {:#?}", self.lines);
-            let address = line.trim_end().split_once("serving address=").map(|(_, address)| address.to_owned());
+            assert!(
+                self.said.read_line(&mut line).expect("text") > 0,
+                "it has ended: {:#?}",
+                self.lines
+            );
+            let address = line
+                .trim_end()
+                .split_once("serving address=")
+                .map(|(_, address)| address.to_owned());
             self.lines.push(line);
             if let Some(address) = address {
                 return address.parse().expect("an address");
@@ -132,7 +206,9 @@ impl Running {
 
     /// Stops it as a service manager does; all that it has said.
     fn stop(mut self) -> (ExitStatus, String) {
-        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let stopped = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
         assert!(stopped.expect("there is kill").success());
         let mut rest = String::new();
         self.said.read_to_string(&mut rest).expect("text");
@@ -149,16 +225,27 @@ impl Drop for Running {
     }
 }
 
-const SERVE: &[&str] = &["serve", "--trust-role-header", "--grpc-address", "127.0.0.1:0"];
+const SERVE: &[&str] = &[
+    "serve",
+    "--trust-role-header",
+    "--grpc-address",
+    "127.0.0.1:0",
+];
 
 #[tokio::test]
 async fn migrate_says_of_a_newer_schema_that_it_is_newer() {
     let database = TestDatabase::migrated().await;
     let run = |arguments: &[&str]| {
         let mut belay = Command::new(env!("CARGO_BIN_EXE_belay"));
-        belay.args(arguments).env_clear().env("BELAY_DATABASE_URL", database.url.expose_secret());
+        belay
+            .args(arguments)
+            .env_clear()
+            .env("BELAY_DATABASE_URL", database.url.expose_secret());
         let output = belay.output().expect("it can be run");
-        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).expect("text"),
+        )
     };
     let (code, said) = run(&["migrate"]);
     assert_eq!(code, Some(0), "{said}");
@@ -167,7 +254,9 @@ async fn migrate_says_of_a_newer_schema_that_it_is_newer() {
     let (code, said) = run(&["migrate"]);
     assert_eq!(code, Some(3), "{said}");
     assert!(
-        said.contains("the schema is newer than this release, which does not know 9999; nothing was changed"),
+        said.contains(
+            "the schema is newer than this release, which does not know 9999; nothing was changed"
+        ),
         "{said}"
     );
     let (code, said) = run(SERVE);
@@ -178,7 +267,10 @@ async fn migrate_says_of_a_newer_schema_that_it_is_newer() {
     database.connect().await.batch_execute(older).await.unwrap();
     let (code, said) = run(SERVE);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("`belay migrate` adds what is missing"), "{said}");
+    assert!(
+        said.contains("`belay migrate` adds what is missing"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -188,12 +280,20 @@ async fn reduced_durability_is_one_line_of_the_start() {
     server.address();
     let (status, said) = server.stop();
     assert!(status.success(), "{said}");
-    let read = belay_server::db::probe::durability(&mut database.connect().await).await.unwrap();
-    let lines: Vec<&str> = said.lines().filter(|line| line.contains("reduced durability")).collect();
+    let read = belay_server::db::probe::durability(&mut database.connect().await)
+        .await
+        .unwrap();
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("reduced durability"))
+        .collect();
     match read.reductions() {
         Some(reductions) => {
             assert_eq!(lines.len(), 1, "{said}");
-            assert!(lines[0].contains("WARN") && lines[0].contains(&reductions), "{said}");
+            assert!(
+                lines[0].contains("WARN") && lines[0].contains(&reductions),
+                "{said}"
+            );
         }
         None => assert_eq!(lines, [""; 0], "{said}"),
     }
@@ -229,11 +329,17 @@ async fn two_first_starts_that_meet_both_serve() {
 fn the_notice_of_a_stop_is_a_duration() {
     for wrong in ["3", "soon", "-1s", "11m"] {
         let said = refusal(&[SERVE, &[&*format!("--stop-notice={wrong}")]].concat());
-        assert!(said.contains("such as 3s or 500ms, at most 10m"), "{wrong}: {said}");
+        assert!(
+            said.contains("such as 3s or 500ms, at most 10m"),
+            "{wrong}: {said}"
+        );
     }
     for right in ["0s", "3s", "500ms", "10m"] {
         let said = refusal(&[SERVE, &[&*format!("--stop-notice={right}")]].concat());
-        assert!(said.contains("the database cannot be reached"), "{right}: {said}");
+        assert!(
+            said.contains("the database cannot be reached"),
+            "{right}: {said}"
+        );
     }
 }
 
@@ -244,10 +350,20 @@ impl Mysqld {
     fn script(&self, command: &str) -> String {
         const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/mysql.sh");
         let mut script = Command::new(SCRIPT);
-        script.arg(command).arg(&self.0).stdin(Stdio::null()).env("BELAY_MYSQL_BUFFER_POOL", "64M");
-        let output = script.env("BELAY_MYSQL_REDO_LOG", "64M").output().expect("the script can be run");
+        script
+            .arg(command)
+            .arg(&self.0)
+            .stdin(Stdio::null())
+            .env("BELAY_MYSQL_BUFFER_POOL", "64M");
+        let output = script
+            .env("BELAY_MYSQL_REDO_LOG", "64M")
+            .output()
+            .expect("the script can be run");
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+        String::from_utf8(output.stdout)
+            .expect("text")
+            .trim()
+            .to_owned()
     }
 }
 
@@ -269,7 +385,11 @@ async fn an_outage_is_one_line_when_it_begins_and_one_when_it_ends() {
     belay_server::db::migrate::run(&url).await.unwrap();
     let mut server = Running::start(&url, &[SERVE, &["--stop-notice=0s"]].concat());
     let address = server.address().to_string();
-    let is_well = || belay(&["health", "--grpc-address", &address], "").status.success();
+    let is_well = || {
+        belay(&["health", "--grpc-address", &address], "")
+            .status
+            .success()
+    };
     assert!(is_well());
     mysqld.script("kill");
     while is_well() {}
@@ -279,7 +399,11 @@ async fn an_outage_is_one_line_when_it_begins_and_one_when_it_ends() {
     assert!(status.success(), "{said}");
     let is_loud = |line: &&str| line.contains(" ERROR ") || line.contains(" WARN ");
     // A reminder comes once a minute, if it takes so long.
-    let loud: Vec<&str> = said.lines().filter(is_loud).filter(|line| !line.contains("still does not")).collect();
+    let loud: Vec<&str> = said
+        .lines()
+        .filter(is_loud)
+        .filter(|line| !line.contains("still does not"))
+        .collect();
     assert!(loud.len() == 1 && loud[0].contains("not serving"), "{said}");
     assert_eq!(said.matches("writes again: serving").count(), 1, "{said}");
 }

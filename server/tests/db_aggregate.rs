@@ -32,7 +32,11 @@ async fn update(conn: &mut Conn, changed: &[(&Order, &Order)]) {
 
 async fn read(conn: &mut Conn, order: &Order) -> Order {
     transaction::begin_snapshot(conn).await.unwrap();
-    let found = aggregate::read(conn, &[order.key()]).await.unwrap().remove(&order.key()).unwrap();
+    let found = aggregate::read(conn, &[order.key()])
+        .await
+        .unwrap()
+        .remove(&order.key())
+        .unwrap();
     transaction::rollback(conn).await.unwrap();
     found
 }
@@ -52,7 +56,9 @@ async fn an_order_comes_back_as_it_went() {
     for order in &orders {
         assert_eq!(read(&mut conn, order).await, *order);
     }
-    let locked = orders::lock(&mut conn, &keys(&orders), Wait::NoWait).await.unwrap();
+    let locked = orders::lock(&mut conn, &keys(&orders), Wait::NoWait)
+        .await
+        .unwrap();
     assert!(locked.iter().all(|locked| locked.partition == PARTITION));
     let mut loaded = aggregate::load_children(&mut conn, locked).await.unwrap();
     assert_eq!(loaded.len(), 3);
@@ -87,15 +93,24 @@ async fn what_became_of_an_order_comes_back_too() {
     later.shipments[0].customs_flag = None;
     later.shipments[1].hold = happened.shipments[0].hold.clone();
     later.shipments[1].stage = Stage::Preparing;
-    later.shipments[1].units = UnitSet::new([UnitRange { line: 2, first: 2, count: 1 }]);
+    later.shipments[1].units = UnitSet::new([UnitRange {
+        line: 2,
+        first: 2,
+        count: 1,
+    }]);
     later.shipments.push(shipment(3, &[(2, 1, 1), (3, 0, 3)]));
     later.cancellations[1].note = None;
     later.cancellations[0].parts[1].state = PartState::Cancelled;
     later.cancellations[0].parts[1].gates[1].state = GateState::Passed;
-    later.cancellations[0].parts[1].gates[1].answer = happened.cancellations[0].parts[1].gates[0].answer.clone();
+    later.cancellations[0].parts[1].gates[1].answer =
+        happened.cancellations[0].parts[1].gates[0].answer.clone();
     later.cancellations[1].parts[2].receipt = None;
     later.cancellations[1].next_actions.clear();
-    later.cancellations[0].parts[1].units = UnitSet::new([UnitRange { line: 3, first: 1, count: 2 }]);
+    later.cancellations[0].parts[1].units = UnitSet::new([UnitRange {
+        line: 3,
+        first: 1,
+        count: 2,
+    }]);
     later.cancellations.push(cancellation(3));
     later.refunds[1].worker = happened.refunds[0].worker.clone();
     later.refunds[1].overdue = true;
@@ -119,8 +134,20 @@ async fn a_gate_between_others_and_a_part_after_others_come_back_in_their_places
     let part = &mut after.cancellations[0].parts[1];
     part.gates.insert(0, gate(GateKind::CarrierIntercept));
     part.gates.insert(3, gate(GateKind::SupportReview));
-    let moved = Part { units: UnitSet::new([UnitRange { line: 3, first: 2, count: 1 }]), shipment: 1, ..part.clone() };
-    part.units = UnitSet::new([UnitRange { line: 3, first: 0, count: 2 }]);
+    let moved = Part {
+        units: UnitSet::new([UnitRange {
+            line: 3,
+            first: 2,
+            count: 1,
+        }]),
+        shipment: 1,
+        ..part.clone()
+    };
+    part.units = UnitSet::new([UnitRange {
+        line: 3,
+        first: 0,
+        count: 2,
+    }]);
     after.cancellations[0].parts.push(moved);
     update(&mut conn, &[(&before, &after)]).await;
     assert_eq!(read(&mut conn, &after).await, after);
@@ -141,10 +168,15 @@ async fn half_of_what_is_written_together_is_refused() {
             "UPDATE cancellation_parts SET receive_time = NULL WHERE part_number = 3",
             "UPDATE cancellation_parts SET receipt_condition = NULL",
         ),
-        ("UPDATE incidents SET resolved_by_id = NULL", "UPDATE incidents SET resolved_by_role = NULL"),
+        (
+            "UPDATE incidents SET resolved_by_id = NULL",
+            "UPDATE incidents SET resolved_by_role = NULL",
+        ),
     ] {
         conn.batch_execute(broken).await.unwrap();
-        let refused = aggregate::read(&mut conn, &[order.key()]).await.unwrap_err();
+        let refused = aggregate::read(&mut conn, &[order.key()])
+            .await
+            .unwrap_err();
         assert_eq!(refused.class(), Class::Corrupt, "{broken}: {refused}");
         conn.batch_execute(mended).await.unwrap();
         aggregate::read(&mut conn, &[order.key()]).await.unwrap();
@@ -155,33 +187,70 @@ async fn half_of_what_is_written_together_is_refused() {
 async fn a_full_batch_of_the_largest_orders_goes_in_and_out() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
-    let orders: Vec<Order> = (0..128).map(|number| order(&format!("o-{number}"), 200)).collect();
+    let orders: Vec<Order> = (0..128)
+        .map(|number| order(&format!("o-{number}"), 200))
+        .collect();
     insert(&mut conn, &orders).await;
-    let later: Vec<Order> =
-        orders.iter().map(|order| Order { version: 2, pay_by_moved: true, ..order.clone() }).collect();
+    let later: Vec<Order> = orders
+        .iter()
+        .map(|order| Order {
+            version: 2,
+            pay_by_moved: true,
+            ..order.clone()
+        })
+        .collect();
     update(&mut conn, &orders.iter().zip(&later).collect::<Vec<_>>()).await;
     let mut found = aggregate::read(&mut conn, &keys(&orders)).await.unwrap();
     assert_eq!(found.len(), 128);
-    assert!(later.iter().all(|order| found.remove(&order.key()).as_ref() == Some(order)));
+    assert!(
+        later
+            .iter()
+            .all(|order| found.remove(&order.key()).as_ref() == Some(order))
+    );
 }
 
 #[tokio::test]
 async fn an_order_that_moved_on_meanwhile_is_not_overwritten() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
-    let orders: Vec<Order> = (0..5).map(|number| order(&format!("o-{number}"), 1)).collect();
+    let orders: Vec<Order> = (0..5)
+        .map(|number| order(&format!("o-{number}"), 1))
+        .collect();
     insert(&mut conn, &orders).await;
-    let stale = |order: &Order| Order { version: 7, ..order.clone() };
+    let stale = |order: &Order| Order {
+        version: 7,
+        ..order.clone()
+    };
     for count in 1..=orders.len() {
         // All but the last are at the version that was loaded.
         let last = count - 1;
-        let before: Vec<Order> =
-            (0..count).map(|i| if i == last { stale(&orders[i]) } else { orders[i].clone() }).collect();
-        let after: Vec<Order> = before.iter().map(|order| Order { version: 8, ..order.clone() }).collect();
+        let before: Vec<Order> = (0..count)
+            .map(|i| {
+                if i == last {
+                    stale(&orders[i])
+                } else {
+                    orders[i].clone()
+                }
+            })
+            .collect();
+        let after: Vec<Order> = before
+            .iter()
+            .map(|order| Order {
+                version: 8,
+                ..order.clone()
+            })
+            .collect();
         transaction::begin_write(&mut conn).await.unwrap();
-        let refused = aggregate::update(&mut conn, &before.iter().zip(&after).collect::<Vec<_>>()).await.unwrap_err();
+        let refused = aggregate::update(&mut conn, &before.iter().zip(&after).collect::<Vec<_>>())
+            .await
+            .unwrap_err();
         assert_eq!(refused.class(), Class::VersionConflict, "{refused}");
-        assert!(refused.to_string().starts_with(&format!("{last} of {count} ")), "{refused}");
+        assert!(
+            refused
+                .to_string()
+                .starts_with(&format!("{last} of {count} ")),
+            "{refused}"
+        );
         transaction::rollback(&mut conn).await.unwrap();
     }
     for order in &orders {
@@ -195,7 +264,14 @@ async fn an_update_that_changes_nothing_still_matches() {
     let mut conn = database.connect().await;
     let orders = [order("a", 1), order("b", 1), order("c", 1)];
     insert(&mut conn, &orders).await;
-    update(&mut conn, &orders.iter().map(|order| (order, order)).collect::<Vec<_>>()).await;
+    update(
+        &mut conn,
+        &orders
+            .iter()
+            .map(|order| (order, order))
+            .collect::<Vec<_>>(),
+    )
+    .await;
     update(&mut conn, &[(&orders[0], &orders[0])]).await;
 }
 
@@ -206,12 +282,20 @@ async fn what_never_changes_is_guarded() {
     let before = eventful("a");
     insert(&mut conn, std::slice::from_ref(&before)).await;
     let other_city = Order {
-        destination: belay_domain::order::Destination { city: "Berlin".into(), ..before.destination.clone() },
+        destination: belay_domain::order::Destination {
+            city: "Berlin".into(),
+            ..before.destination.clone()
+        },
         ..before.clone()
     };
-    let removed_child = Order { refunds: Vec::new(), ..before.clone() };
+    let removed_child = Order {
+        refunds: Vec::new(),
+        ..before.clone()
+    };
     for after in [other_city, removed_child] {
-        let refused = aggregate::update(&mut conn, &[(&before, &after)]).await.unwrap_err();
+        let refused = aggregate::update(&mut conn, &[(&before, &after)])
+            .await
+            .unwrap_err();
         assert_eq!(refused.class(), Class::Corrupt, "{refused}");
     }
 }
@@ -222,14 +306,26 @@ async fn a_row_under_a_key_that_is_not_its_own_is_refused() {
     let mut conn = database.connect().await;
     let order = order("a", 1);
     insert(&mut conn, std::slice::from_ref(&order)).await;
-    conn.batch_execute("UPDATE orders SET order_id = 'b'").await.unwrap();
-    let refused = aggregate::read(&mut conn, &[order.key()]).await.unwrap_err();
+    conn.batch_execute("UPDATE orders SET order_id = 'b'")
+        .await
+        .unwrap();
+    let refused = aggregate::read(&mut conn, &[order.key()])
+        .await
+        .unwrap_err();
     assert_eq!(refused.class(), Class::Corrupt, "{refused}");
-    conn.batch_execute("UPDATE orders SET order_id = 'a', line_count = 2").await.unwrap();
-    let refused = aggregate::read(&mut conn, &[order.key()]).await.unwrap_err();
+    conn.batch_execute("UPDATE orders SET order_id = 'a', line_count = 2")
+        .await
+        .unwrap();
+    let refused = aggregate::read(&mut conn, &[order.key()])
+        .await
+        .unwrap_err();
     assert_eq!(refused.class(), Class::Corrupt, "{refused}");
-    conn.batch_execute("UPDATE orders SET line_count = 1, state = 'LOST'").await.unwrap();
-    let refused = aggregate::read(&mut conn, &[order.key()]).await.unwrap_err();
+    conn.batch_execute("UPDATE orders SET line_count = 1, state = 'LOST'")
+        .await
+        .unwrap();
+    let refused = aggregate::read(&mut conn, &[order.key()])
+        .await
+        .unwrap_err();
     assert_eq!(refused.class(), Class::Corrupt, "{refused}");
 }
 
@@ -240,25 +336,41 @@ async fn the_same_order_twice_is_a_duplicate() {
     let orders = [order("a", 1), order("b", 1)];
     insert(&mut conn, &orders[..1]).await;
     transaction::begin_write(&mut conn).await.unwrap();
-    let refused = aggregate::insert(&mut conn, &[(&orders[1], 0), (&orders[0], 0)]).await.unwrap_err();
+    let refused = aggregate::insert(&mut conn, &[(&orders[1], 0), (&orders[0], 0)])
+        .await
+        .unwrap_err();
     assert_eq!(refused.class(), Class::Duplicate);
     transaction::rollback(&mut conn).await.unwrap();
-    assert_eq!(orders::existing(&mut conn, &keys(&orders)).await.unwrap(), [orders[0].key()]);
+    assert_eq!(
+        orders::existing(&mut conn, &keys(&orders)).await.unwrap(),
+        [orders[0].key()]
+    );
 }
 
 #[tokio::test]
 async fn a_busy_order_is_met_only_by_who_asks_for_it() {
     let database = TestDatabase::migrated().await;
     let (mut a, mut b) = (database.connect().await, database.connect().await);
-    let orders: Vec<Order> = (0..4).map(|number| order(&format!("o-{number}"), 1)).collect();
+    let orders: Vec<Order> = (0..4)
+        .map(|number| order(&format!("o-{number}"), 1))
+        .collect();
     insert(&mut a, &orders).await;
     let keys = keys(&orders);
 
     transaction::begin_write(&mut a).await.unwrap();
-    orders::lock(&mut a, &keys[..1], Wait::NoWait).await.unwrap();
+    orders::lock(&mut a, &keys[..1], Wait::NoWait)
+        .await
+        .unwrap();
     transaction::begin_write(&mut b).await.unwrap();
-    // On a table this small a scan would be cheaper than three look-ups, and would meet the lock of the first order.
-    assert_eq!(orders::lock(&mut b, &keys[1..], Wait::NoWait).await.unwrap().len(), 3);
+    // On a table this small a scan would be cheaper than three look-ups, and would meet the lock of
+    // the first order.
+    assert_eq!(
+        orders::lock(&mut b, &keys[1..], Wait::NoWait)
+            .await
+            .unwrap()
+            .len(),
+        3
+    );
     let busy = orders::lock(&mut b, &keys, Wait::NoWait).await.unwrap_err();
     assert_eq!(busy.class(), Class::RowBusy);
     transaction::rollback(&mut b).await.unwrap();
@@ -267,8 +379,18 @@ async fn a_busy_order_is_met_only_by_who_asks_for_it() {
     assert_eq!(free, keys[1..]);
 
     // An update of three leaves the fourth alone, too.
-    let others: Vec<&Order> = orders.iter().filter(|order| order.key() != keys[0]).collect();
-    update(&mut b, &others.iter().map(|order| (*order, *order)).collect::<Vec<_>>()).await;
+    let others: Vec<&Order> = orders
+        .iter()
+        .filter(|order| order.key() != keys[0])
+        .collect();
+    update(
+        &mut b,
+        &others
+            .iter()
+            .map(|order| (*order, *order))
+            .collect::<Vec<_>>(),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -278,9 +400,13 @@ async fn the_time_of_a_lock_is_not_before_what_it_waited_for() {
     let order = order("a", 1);
     insert(&mut a, std::slice::from_ref(&order)).await;
     transaction::begin_write(&mut a).await.unwrap();
-    orders::lock(&mut a, &[order.key()], Wait::NoWait).await.unwrap();
+    orders::lock(&mut a, &[order.key()], Wait::NoWait)
+        .await
+        .unwrap();
     // However long it takes until somebody looks.
-    b.batch_execute("SET SESSION innodb_lock_wait_timeout = 180").await.unwrap();
+    b.batch_execute("SET SESSION innodb_lock_wait_timeout = 180")
+        .await
+        .unwrap();
     let mut looker = database.connect().await;
     let hold = async {
         while waiting(&mut looker).await == 0 {
@@ -292,7 +418,10 @@ async fn the_time_of_a_lock_is_not_before_what_it_waited_for() {
     };
     let wait = async {
         transaction::begin_write(&mut b).await.unwrap();
-        orders::lock(&mut b, &[order.key()], Wait::Wait).await.unwrap()[0].locked_at
+        orders::lock(&mut b, &[order.key()], Wait::Wait)
+            .await
+            .unwrap()[0]
+            .locked_at
     };
     let (end, locked_at) = tokio::join!(hold, wait);
     assert!(locked_at >= end, "{locked_at} {end}");
@@ -307,7 +436,11 @@ async fn waiting(conn: &mut Conn) -> i64 {
     }
     let query = "SELECT COUNT(*) AS waiting FROM performance_schema.data_locks \
         WHERE lock_status = 'WAITING' AND object_schema = DATABASE()";
-    diesel::sql_query(query).get_result::<Waiting>(conn).await.unwrap().waiting
+    diesel::sql_query(query)
+        .get_result::<Waiting>(conn)
+        .await
+        .unwrap()
+        .waiting
 }
 
 #[derive(QueryableByName, Debug)]
@@ -317,8 +450,10 @@ struct Status {
 }
 
 async fn prepared(conn: &mut Conn) -> u64 {
-    let status: Status =
-        diesel::sql_query("SHOW SESSION STATUS LIKE 'Com_stmt_prepare'").get_result(conn).await.unwrap();
+    let status: Status = diesel::sql_query("SHOW SESSION STATUS LIKE 'Com_stmt_prepare'")
+        .get_result(conn)
+        .await
+        .unwrap();
     status.value.parse().unwrap()
 }
 
@@ -327,14 +462,26 @@ async fn prepared(conn: &mut Conn) -> u64 {
 async fn reading_and_updating_lists_prepares_nothing_anew() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
-    let orders: Vec<Order> = (0..8).map(|number| eventful(&format!("o-{number}"))).collect();
+    let orders: Vec<Order> = (0..8)
+        .map(|number| eventful(&format!("o-{number}")))
+        .collect();
     insert(&mut conn, &orders).await;
     let keys = keys(&orders);
     let mut work = async |count: usize| {
         transaction::begin_write(&mut conn).await.unwrap();
-        let locked = orders::lock(&mut conn, &keys[..count], Wait::NoWait).await.unwrap();
+        let locked = orders::lock(&mut conn, &keys[..count], Wait::NoWait)
+            .await
+            .unwrap();
         let loaded = aggregate::load_children(&mut conn, locked).await.unwrap();
-        aggregate::update(&mut conn, &loaded.values().map(|order| (order, order)).collect::<Vec<_>>()).await.unwrap();
+        aggregate::update(
+            &mut conn,
+            &loaded
+                .values()
+                .map(|order| (order, order))
+                .collect::<Vec<_>>(),
+        )
+        .await
+        .unwrap();
         transaction::commit(&mut conn).await.unwrap();
         prepared(&mut conn).await
     };
@@ -347,7 +494,8 @@ async fn reading_and_updating_lists_prepares_nothing_anew() {
     assert!(own <= 1, "{own}");
 }
 
-/// Rows that were written before it was kept what has left and what is home are read by what else they show.
+/// Rows that were written before it was kept what has left and what is home are read by what else
+/// they show.
 #[tokio::test]
 async fn what_was_not_kept_of_parcels_is_presumed() {
     let database = TestDatabase::migrated().await;
@@ -367,13 +515,22 @@ async fn what_was_not_kept_of_parcels_is_presumed() {
     cancelled.parts = vec![inside];
     old.cancellations.push(cancelled);
     insert(&mut conn, &[old.clone()]).await;
-    conn.batch_execute("UPDATE shipments SET whereabouts = NULL").await.unwrap();
+    conn.batch_execute("UPDATE shipments SET whereabouts = NULL")
+        .await
+        .unwrap();
     let found = read(&mut conn, &old).await;
     let presumed = &found.shipments[0].whereabouts;
     // One was cancelled before the parcel left; what a part has the receipt of is home.
     assert_eq!(presumed.left, units(&[(1, 0, 2), (2, 0, 1)]));
-    assert_eq!((&presumed.home, presumed.receipt_ids.len()), (&units(&[(2, 0, 1)]), 0));
-    assert_eq!(found.shipments[1].whereabouts, Whereabouts::default(), "it has not left");
+    assert_eq!(
+        (&presumed.home, presumed.receipt_ids.len()),
+        (&units(&[(2, 0, 1)]), 0)
+    );
+    assert_eq!(
+        found.shipments[1].whereabouts,
+        Whereabouts::default(),
+        "it has not left"
+    );
 }
 
 /// Rows of the time before a payment kept its facts: its amounts are what was told.
@@ -386,7 +543,11 @@ async fn a_payment_without_facts_is_what_its_amounts_say() {
     old.refunds.clear();
     insert(&mut conn, &[old.clone()]).await;
     for (state, amounts, expected) in [
-        ("AUTHORIZED", (100, 0, 0), (PaymentState::Authorized, 100, 0)),
+        (
+            "AUTHORIZED",
+            (100, 0, 0),
+            (PaymentState::Authorized, 100, 0),
+        ),
         ("CAPTURED", (100, 60, 5), (PaymentState::Captured, 0, 60)),
         ("CAPTURED", (0, 60, 0), (PaymentState::Captured, 0, 60)),
         ("DECLINED", (100, 0, 0), (PaymentState::Declined, 0, 0)),
@@ -402,14 +563,26 @@ async fn a_payment_without_facts_is_what_its_amounts_say() {
         conn.batch_execute(&sql).await.unwrap();
         let mut found = read(&mut conn, &old).await.payments.remove(0);
         let balance = &found.balance;
-        assert_eq!((balance.state, balance.held, balance.captured), expected, "{state}");
-        assert_eq!((balance.authorized, balance.returned_outside), (authorized, outside));
+        assert_eq!(
+            (balance.state, balance.held, balance.captured),
+            expected,
+            "{state}"
+        );
+        assert_eq!(
+            (balance.authorized, balance.returned_outside),
+            (authorized, outside)
+        );
         assert!(found.knows(&event), "a repeat is still told");
-        // To weigh the facts that stand for the row adds nothing to it but what the provider may yet capture.
+        // To weigh the facts that stand for the row adds nothing to it but what the provider may
+        // yet capture.
         let read_as = found.balance.clone();
         found.weigh(&[]);
         let weighed = &found.balance;
-        assert_eq!((weighed.state, weighed.captured), (read_as.state, read_as.captured), "{state}");
+        assert_eq!(
+            (weighed.state, weighed.captured),
+            (read_as.state, read_as.captured),
+            "{state}"
+        );
         assert_eq!(weighed.returned_outside, read_as.returned_outside);
     }
 }

@@ -13,8 +13,14 @@ use secrecy::SecretString;
 
 async fn with_rows() -> TestDatabase {
     let database = TestDatabase::empty().await;
-    let create = "CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL); INSERT INTO t VALUES (1, 0), (2, 0)";
-    database.connect().await.batch_execute(create).await.unwrap();
+    let create =
+        "CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL); INSERT INTO t VALUES (1, 0), (2, 0)";
+    database
+        .connect()
+        .await
+        .batch_execute(create)
+        .await
+        .unwrap();
     database
 }
 
@@ -26,7 +32,9 @@ async fn class_of(conn: &mut Conn, sql: &str) -> Class {
 async fn holder(database: &TestDatabase) -> Conn {
     let mut conn = database.connect().await;
     transaction::begin_write(&mut conn).await.unwrap();
-    conn.batch_execute("UPDATE t SET n = n + 1 WHERE id = 1").await.unwrap();
+    conn.batch_execute("UPDATE t SET n = n + 1 WHERE id = 1")
+        .await
+        .unwrap();
     conn
 }
 
@@ -35,12 +43,18 @@ async fn a_deadlock_is_told_and_leaves_a_connection_that_can_go_on() {
     let database = with_rows().await;
     let (mut a, mut b) = (holder(&database).await, database.connect().await);
     transaction::begin_write(&mut b).await.unwrap();
-    b.batch_execute("UPDATE t SET n = n + 1 WHERE id = 2").await.unwrap();
+    b.batch_execute("UPDATE t SET n = n + 1 WHERE id = 2")
+        .await
+        .unwrap();
     let (in_a, in_b) = tokio::join!(
         a.batch_execute("UPDATE t SET n = n + 1 WHERE id = 2"),
         b.batch_execute("UPDATE t SET n = n + 1 WHERE id = 1"),
     );
-    let (victim, error) = if in_a.is_err() { (&mut a, in_a) } else { (&mut b, in_b) };
+    let (victim, error) = if in_a.is_err() {
+        (&mut a, in_a)
+    } else {
+        (&mut b, in_b)
+    };
     assert_eq!(DbError::from(error.unwrap_err()).class(), Class::Deadlock);
     transaction::rollback(victim).await.unwrap();
     transaction::begin_write(victim).await.unwrap();
@@ -51,8 +65,14 @@ async fn a_deadlock_is_told_and_leaves_a_connection_that_can_go_on() {
 async fn a_lock_that_is_waited_for_too_long_is_told() {
     let database = with_rows().await;
     let (_holder, mut waiter) = (holder(&database).await, database.connect().await);
-    waiter.batch_execute("SET SESSION innodb_lock_wait_timeout = 1").await.unwrap();
-    assert_eq!(class_of(&mut waiter, "UPDATE t SET n = 5 WHERE id = 1").await, Class::LockWait);
+    waiter
+        .batch_execute("SET SESSION innodb_lock_wait_timeout = 1")
+        .await
+        .unwrap();
+    assert_eq!(
+        class_of(&mut waiter, "UPDATE t SET n = 5 WHERE id = 1").await,
+        Class::LockWait
+    );
 }
 
 #[tokio::test]
@@ -66,16 +86,27 @@ async fn a_busy_row_is_told_at_once() {
 #[tokio::test]
 async fn a_second_row_with_the_same_key_is_told() {
     let database = with_rows().await;
-    assert_eq!(class_of(&mut database.connect().await, "INSERT INTO t VALUES (1, 1)").await, Class::Duplicate);
+    assert_eq!(
+        class_of(&mut database.connect().await, "INSERT INTO t VALUES (1, 1)").await,
+        Class::Duplicate
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_statement_is_nobody_elses_fault() {
     let database = with_rows().await;
     let mut conn = database.connect().await;
-    for wrong in ["SELECT nothing FROM t", "INSERT INTO t VALUES (3, NULL)", "SELEKT", "INSERT INTO t VALUES (3, 1e99)"]
-    {
-        assert_eq!(class_of(&mut conn, wrong).await, Class::Statement, "{wrong}");
+    for wrong in [
+        "SELECT nothing FROM t",
+        "INSERT INTO t VALUES (3, NULL)",
+        "SELEKT",
+        "INSERT INTO t VALUES (3, 1e99)",
+    ] {
+        assert_eq!(
+            class_of(&mut conn, wrong).await,
+            Class::Statement,
+            "{wrong}"
+        );
     }
 }
 
@@ -84,11 +115,20 @@ async fn a_transaction_or_a_session_that_only_reads_is_told() {
     let database = with_rows().await;
     let mut conn = database.connect().await;
     transaction::begin_snapshot(&mut conn).await.unwrap();
-    assert_eq!(class_of(&mut conn, "UPDATE t SET n = 1").await, Class::ReadOnly);
+    assert_eq!(
+        class_of(&mut conn, "UPDATE t SET n = 1").await,
+        Class::ReadOnly
+    );
     transaction::rollback(&mut conn).await.unwrap();
     // As with the global variable of this name, which every new session takes over.
-    conn.batch_execute("SET SESSION TRANSACTION READ ONLY").await.unwrap();
-    for write in ["UPDATE t SET n = 1", "INSERT INTO t VALUES (9, 9)", "DELETE FROM t WHERE FALSE"] {
+    conn.batch_execute("SET SESSION TRANSACTION READ ONLY")
+        .await
+        .unwrap();
+    for write in [
+        "UPDATE t SET n = 1",
+        "INSERT INTO t VALUES (9, 9)",
+        "DELETE FROM t WHERE FALSE",
+    ] {
         assert_eq!(class_of(&mut conn, write).await, Class::ReadOnly, "{write}");
     }
 }
@@ -98,7 +138,10 @@ async fn a_grant_that_is_missing_is_told() {
     let database = with_rows().await;
     let user = format!("reader_{:x}", fastrand::u32(..));
     let mut root = root().await;
-    let create = format!("CREATE USER {user}; GRANT SELECT (id), INSERT (id) ON {}.t TO {user}", database.name);
+    let create = format!(
+        "CREATE USER {user}; GRANT SELECT (id), INSERT (id) ON {}.t TO {user}",
+        database.name
+    );
     root.batch_execute(&create).await.unwrap();
     let mut conn = pool::connect(&database.url_as(&user)).await.unwrap();
     for denied in [
@@ -113,7 +156,9 @@ async fn a_grant_that_is_missing_is_told() {
     ] {
         assert_eq!(class_of(&mut conn, denied).await, Class::Denied, "{denied}");
     }
-    root.batch_execute(&format!("DROP USER {user}")).await.unwrap();
+    root.batch_execute(&format!("DROP USER {user}"))
+        .await
+        .unwrap();
 }
 
 #[derive(diesel::QueryableByName)]
@@ -127,39 +172,72 @@ async fn a_killed_connection_is_told_and_not_used_again() {
     let database = with_rows().await;
     let pool = database.pool(1);
     let mut conn = pool.checkout().await.unwrap();
-    let Id { id } = diesel::sql_query("SELECT CONNECTION_ID() AS id").get_result(&mut *conn).await.unwrap();
-    root().await.batch_execute(&format!("KILL {id}")).await.unwrap();
-    let error = conn.batch_execute("DO 0").await.map_err(DbError::from).unwrap_err();
+    let Id { id } = diesel::sql_query("SELECT CONNECTION_ID() AS id")
+        .get_result(&mut *conn)
+        .await
+        .unwrap();
+    root()
+        .await
+        .batch_execute(&format!("KILL {id}"))
+        .await
+        .unwrap();
+    let error = conn
+        .batch_execute("DO 0")
+        .await
+        .map_err(DbError::from)
+        .unwrap_err();
     assert_eq!(error.class(), Class::ConnectionLost, "{error}");
     conn.finish_with::<()>(Err(error)).unwrap_err();
-    pool.checkout().await.unwrap().batch_execute("DO 0").await.unwrap();
+    pool.checkout()
+        .await
+        .unwrap()
+        .batch_execute("DO 0")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_statement_that_is_killed_is_told() {
     let database = with_rows().await;
     let mut conn = database.connect().await;
-    let Id { id } = diesel::sql_query("SELECT CONNECTION_ID() AS id").get_result(&mut conn).await.unwrap();
+    let Id { id } = diesel::sql_query("SELECT CONNECTION_ID() AS id")
+        .get_result(&mut conn)
+        .await
+        .unwrap();
     let kill = async {
         let mut root = root().await;
-        let sleeping =
-            format!("SELECT id FROM information_schema.processlist WHERE id = {id} AND state = 'User sleep'");
-        while diesel::sql_query(&sleeping).load::<Id>(&mut root).await.unwrap().is_empty() {
+        let sleeping = format!(
+            "SELECT id FROM information_schema.processlist WHERE id = {id} AND state = 'User sleep'"
+        );
+        while diesel::sql_query(&sleeping)
+            .load::<Id>(&mut root)
+            .await
+            .unwrap()
+            .is_empty()
+        {
             tokio::task::yield_now().await;
         }
         root.batch_execute(&format!("KILL {id}")).await.unwrap();
     };
-    let (class, ()) = tokio::join!(class_of(&mut conn, "SELECT COUNT(*) FROM t WHERE SLEEP(180) = 0"), kill);
+    let (class, ()) = tokio::join!(
+        class_of(&mut conn, "SELECT COUNT(*) FROM t WHERE SLEEP(180) = 0"),
+        kill
+    );
     assert_eq!(class, Class::ConnectionLost);
 }
 
-/// A server of its own: a read-only one waits for the transactions of all tests beside this one, and they for it.
+/// A server of its own: a read-only one waits for the transactions of all tests beside this one,
+/// and they for it.
 #[tokio::test]
 async fn a_read_only_server_is_told() {
     const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/mysql.sh");
     let folder = std::env::temp_dir().join(format!("belay_read_only_{:x}", fastrand::u32(..)));
     let mysql = |arguments: &[&str]| {
-        let output = Command::new(SCRIPT).args(arguments).env("BELAY_MYSQL_BUFFER_POOL", "32M").output().unwrap();
+        let output = Command::new(SCRIPT)
+            .args(arguments)
+            .env("BELAY_MYSQL_BUFFER_POOL", "32M")
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
@@ -177,11 +255,19 @@ async fn too_many_connections_are_told() {
     let database = with_rows().await;
     let user = format!("single_{:x}", fastrand::u32(..));
     let mut root = root().await;
-    let create = format!("CREATE USER {user} WITH MAX_USER_CONNECTIONS 1; GRANT ALL ON {}.* TO {user}", database.name);
+    let create = format!(
+        "CREATE USER {user} WITH MAX_USER_CONNECTIONS 1; GRANT ALL ON {}.* TO {user}",
+        database.name
+    );
     root.batch_execute(&create).await.unwrap();
     let _first = pool::connect(&database.url_as(&user)).await.unwrap();
-    let second = pool::connect(&database.url_as(&user)).await.map(drop).unwrap_err();
-    root.batch_execute(&format!("DROP USER {user}")).await.unwrap();
+    let second = pool::connect(&database.url_as(&user))
+        .await
+        .map(drop)
+        .unwrap_err();
+    root.batch_execute(&format!("DROP USER {user}"))
+        .await
+        .unwrap();
     assert_eq!(second.class(), Class::TooManyConnections, "{second}");
 }
 
@@ -193,7 +279,10 @@ async fn a_full_table_is_told() {
     let create = "SET SESSION max_heap_table_size = 16384; CREATE TABLE t (a CHAR(255) NOT NULL) ENGINE = MEMORY";
     conn.batch_execute(create).await.unwrap();
     let error = loop {
-        if let Err(error) = conn.batch_execute("INSERT INTO t VALUES (REPEAT('x', 255))").await {
+        if let Err(error) = conn
+            .batch_execute("INSERT INTO t VALUES (REPEAT('x', 255))")
+            .await
+        {
             break DbError::from(error);
         }
     };
@@ -203,8 +292,15 @@ async fn a_full_table_is_told() {
 #[tokio::test]
 async fn a_server_that_is_away_is_told_without_the_password() {
     let url = SecretString::from("mysql://root:hunter2@127.0.0.1:1/x");
-    let settings = PoolSettings { create_max: Duration::from_secs(1), ..PoolSettings::default() };
-    let error = Pool::new(&url, settings).unwrap().checkout().await.unwrap_err();
+    let settings = PoolSettings {
+        create_max: Duration::from_secs(1),
+        ..PoolSettings::default()
+    };
+    let error = Pool::new(&url, settings)
+        .unwrap()
+        .checkout()
+        .await
+        .unwrap_err();
     assert_eq!(error.class(), Class::Unavailable);
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }

@@ -1,4 +1,5 @@
-//! Events that were written when a row held one of them are read on after the migrations that pack rows.
+//! Events that were written when a row held one of them are read on after the migrations that pack
+//! rows.
 
 mod common;
 
@@ -19,14 +20,20 @@ const INSERT: &str = "INSERT INTO events (shard_partition, position, order_key, 
 
 /// Puts the table back to what it was, in a database without events.
 async fn undo(conn: &mut belay_server::db::Conn) {
-    for migration in ["0062_drop_event_type", "0061_pack_events", "0060_count_events"] {
+    for migration in [
+        "0062_drop_event_type",
+        "0061_pack_events",
+        "0060_count_events",
+    ] {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
         let down = std::fs::read_to_string(format!("{folder}/{migration}/down.sql")).unwrap();
         conn.batch_execute(&down).await.unwrap();
     }
-    conn.batch_execute("DELETE FROM __diesel_schema_migrations WHERE version IN ('0060', '0061', '0062')")
-        .await
-        .unwrap();
+    conn.batch_execute(
+        "DELETE FROM __diesel_schema_migrations WHERE version IN ('0060', '0061', '0062')",
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -36,25 +43,46 @@ async fn rows_of_one_event_become_packed_rows() {
     undo(&mut conn).await;
 
     // Around every length at which the number before a message grows by a byte.
-    let lengths = [0, 127, 128, 129, 255, 256, 16_383, 16_384, 16_511, 65_536, 2_097_151, 2_097_152, 3_000_000];
+    let lengths = [
+        0, 127, 128, 129, 255, 256, 16_383, 16_384, 16_511, 65_536, 2_097_151, 2_097_152, 3_000_000,
+    ];
     let event = |length: usize| {
-        let of_rule = |rule: usize| pb::Event { rule: "r".repeat(rule), ..pb::Event::default() };
+        let of_rule = |rule: usize| pb::Event {
+            rule: "r".repeat(rule),
+            ..pb::Event::default()
+        };
         // Beside its text a rule takes at most 5 bytes.
         let events = (length.saturating_sub(5)..=length).map(of_rule);
-        events.into_iter().find(|event| event.encoded_len() == length).unwrap()
+        events
+            .into_iter()
+            .find(|event| event.encoded_len() == length)
+            .unwrap()
     };
     let written: Vec<pb::Event> = lengths.into_iter().map(event).collect();
     for (position, event) in (1_u64..).zip(&written) {
         let insert = diesel::sql_query(INSERT).bind::<Unsigned<BigInt>, _>(position);
-        let insert = insert.bind::<Binary, _>(&KEY.0).bind::<Binary, _>(event.encode_to_vec());
+        let insert = insert
+            .bind::<Binary, _>(&KEY.0)
+            .bind::<Binary, _>(event.encode_to_vec());
         insert.execute(&mut conn).await.unwrap();
     }
-    assert_eq!(migrate::run(&database.url).await.unwrap(), ["0060", "0061", "0062"]);
+    assert_eq!(
+        migrate::run(&database.url).await.unwrap(),
+        ["0060", "0061", "0062"]
+    );
 
     let rows = events::history(&mut conn, KEY, 0, 100).await.unwrap();
     assert_eq!(rows.len(), written.len());
     for ((position, row), event) in (1_i64..).zip(rows).zip(written) {
-        let read = wire::events::read(&row.payload, row.partition, row.last_position, row.count).unwrap();
-        assert_eq!(read, [pb::Event { partition: 3, position, ..event }]);
+        let read =
+            wire::events::read(&row.payload, row.partition, row.last_position, row.count).unwrap();
+        assert_eq!(
+            read,
+            [pb::Event {
+                partition: 3,
+                position,
+                ..event
+            }]
+        );
     }
 }

@@ -8,7 +8,9 @@ use belay_server::db::pool::PoolSettings;
 use belay_server::db::{Class, Conn, Pool, transaction};
 use common::{HANG, TestDatabase};
 use diesel::prelude::*;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool,
+};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use secrecy::ExposeSecret;
 
@@ -17,7 +19,10 @@ diesel::table! { people (id) { id -> BigInt, name -> Text, } }
 #[diesel::declare_sql_function]
 extern "SQL" {
     #[sql_name = "GET_LOCK"]
-    fn get_lock(name: diesel::sql_types::Text, seconds: diesel::sql_types::Integer) -> diesel::sql_types::Integer;
+    fn get_lock(
+        name: diesel::sql_types::Text,
+        seconds: diesel::sql_types::Integer,
+    ) -> diesel::sql_types::Integer;
 }
 
 async fn with_people() -> TestDatabase {
@@ -32,7 +37,9 @@ async fn with_people() -> TestDatabase {
 /// Reads once it has the lock of this name.
 async fn person(conn: &mut Conn, id: i64, lock: &str) -> QueryResult<(i64, String)> {
     let wait_s = i32::try_from(HANG.as_secs()).unwrap();
-    let query = people::table.filter(people::id.eq(id)).filter(get_lock(lock, wait_s).eq(1));
+    let query = people::table
+        .filter(people::id.eq(id))
+        .filter(get_lock(lock, wait_s).eq(1));
     query.select((people::id, people::name)).first(conn).await
 }
 
@@ -45,11 +52,15 @@ struct Locks {
 
 impl Locks {
     async fn of(database: &TestDatabase) -> Self {
-        // Names of its own: a session that was given up may have its lock for a while yet. 64 characters at most.
+        // Names of its own: a session that was given up may have its lock for a while yet. 64
+        // characters at most.
         let name = format!("{}_{:08x}", database.name, fastrand::u32(..));
         let (held, free) = (format!("{name}_held"), format!("{name}_free"));
         let mut holder = database.connect().await;
-        holder.batch_execute(&format!("DO GET_LOCK('{held}', 0)")).await.unwrap();
+        holder
+            .batch_execute(&format!("DO GET_LOCK('{held}', 0)"))
+            .await
+            .unwrap();
         Self { holder, held, free }
     }
 
@@ -65,13 +76,22 @@ impl Locks {
              WHERE object_type = 'USER LEVEL LOCK' AND object_name = '{}' AND lock_status = 'PENDING'",
             self.held
         );
-        while diesel::sql_query(&query).get_result::<Waiting>(&mut self.holder).await.unwrap().waiting == 0 {
+        while diesel::sql_query(&query)
+            .get_result::<Waiting>(&mut self.holder)
+            .await
+            .unwrap()
+            .waiting
+            == 0
+        {
             tokio::task::yield_now().await;
         }
     }
 
     async fn release(&mut self) {
-        self.holder.batch_execute(&format!("DO RELEASE_LOCK('{}')", self.held)).await.unwrap();
+        self.holder
+            .batch_execute(&format!("DO RELEASE_LOCK('{}')", self.held))
+            .await
+            .unwrap();
     }
 }
 
@@ -103,15 +123,23 @@ async fn a_cancelled_read_never_answers_the_next_caller() {
     assert_eq!(right, 10);
 }
 
-/// Without the guard the fault is there. If this test ever fails, the guard may no longer be needed.
+/// Without the guard the fault is there. If this test ever fails, the guard may no longer be
+/// needed.
 #[tokio::test]
 async fn without_the_guard_the_next_caller_gets_the_rows_of_the_cancelled_one() {
     let database = with_people().await;
     let mut config = ManagerConfig::default();
     config.recycling_method = RecyclingMethod::Fast;
-    let manager = AsyncDieselConnectionManager::<Conn>::new_with_config(database.url.expose_secret(), config);
-    let pool = deadpool::Pool::builder(manager).max_size(1).build().unwrap();
-    #[expect(clippy::disallowed_methods, reason = "the unguarded pool is what is tested")]
+    let manager =
+        AsyncDieselConnectionManager::<Conn>::new_with_config(database.url.expose_secret(), config);
+    let pool = deadpool::Pool::builder(manager)
+        .max_size(1)
+        .build()
+        .unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the unguarded pool is what is tested"
+    )]
     let unguarded = async || pool.get().await.unwrap();
     let mut locks = Locks::of(&database).await;
     let (held, free) = (locks.held.clone(), locks.free.clone());
@@ -136,7 +164,9 @@ async fn an_open_transaction_does_not_return_to_the_pool() {
     let pool = database.pool(1);
     let mut conn = pool.checkout().await.unwrap();
     transaction::begin_write(&mut conn).await.unwrap();
-    conn.batch_execute("UPDATE people SET name = 'eve' WHERE id = 2").await.unwrap();
+    conn.batch_execute("UPDATE people SET name = 'eve' WHERE id = 2")
+        .await
+        .unwrap();
     conn.finish();
     assert_eq!(pool.status().idle, 0);
     let mut conn = pool.checkout().await.unwrap();
@@ -148,11 +178,18 @@ async fn an_open_transaction_does_not_return_to_the_pool() {
 #[tokio::test]
 async fn who_waits_too_long_for_a_connection_is_told() {
     let database = TestDatabase::empty().await;
-    let settings = PoolSettings { size: 1, wait_max: Duration::from_millis(20), ..PoolSettings::default() };
+    let settings = PoolSettings {
+        size: 1,
+        wait_max: Duration::from_millis(20),
+        ..PoolSettings::default()
+    };
     let pool = Pool::new(&database.url, settings).unwrap();
     pool.warm().await.unwrap();
     let held = pool.checkout().await.unwrap();
-    assert_eq!(pool.checkout().await.unwrap_err().class(), Class::Unavailable);
+    assert_eq!(
+        pool.checkout().await.unwrap_err().class(),
+        Class::Unavailable
+    );
     held.finish();
     pool.checkout().await.unwrap().finish();
 }
@@ -168,6 +205,9 @@ async fn a_session_is_set_up_whole() {
     let mut conn = database.connect().await;
     let query = "SELECT CONCAT_WS(' ', @@transaction_isolation, @@innodb_lock_wait_timeout, @@time_zone, @@lc_messages, \
         @@sql_mode LIKE '%STRICT_TRANS_TABLES%', @@character_set_connection) AS text";
-    let session: Session = diesel::sql_query(query).get_result(&mut conn).await.unwrap();
+    let session: Session = diesel::sql_query(query)
+        .get_result(&mut conn)
+        .await
+        .unwrap();
     assert_eq!(session.text, "READ-COMMITTED 2 +00:00 en_US 1 utf8mb4");
 }

@@ -49,24 +49,47 @@ fn diesel_type(column: &Column) -> String {
         text if text.starts_with("varchar(") || text.ends_with("text") => "Text",
         other => panic!("{}.{} is a {other}", column.table_name, column.column_name),
     };
-    if column.is_nullable == "YES" { format!("Nullable<{name}>") } else { name.to_owned() }
+    if column.is_nullable == "YES" {
+        format!("Nullable<{name}>")
+    } else {
+        name.to_owned()
+    }
 }
 
 #[tokio::test]
 async fn schema_rs_describes_the_migrated_tables() {
     let database = TestDatabase::migrated().await;
-    let columns: Vec<Column> = diesel::sql_query(COLUMNS).load(&mut database.connect().await).await.unwrap();
+    let columns: Vec<Column> = diesel::sql_query(COLUMNS)
+        .load(&mut database.connect().await)
+        .await
+        .unwrap();
     let mut tables: BTreeMap<&str, Vec<&Column>> = BTreeMap::new();
-    columns.iter().for_each(|column| tables.entry(&column.table_name).or_default().push(column));
+    columns
+        .iter()
+        .for_each(|column| tables.entry(&column.table_name).or_default().push(column));
 
     let described = include_str!("../src/db/schema.rs");
     for (table, columns) in &tables {
-        let keys = columns.iter().filter(|column| column.column_key == "PRI").map(|column| column.column_name.as_str());
+        let keys = columns
+            .iter()
+            .filter(|column| column.column_key == "PRI")
+            .map(|column| column.column_name.as_str());
         let keys = keys.collect::<Vec<_>>().join(", ");
-        let lines =
-            columns.iter().map(|column| format!("        {} -> {},\n", column.column_name, diesel_type(column)));
-        let block = format!("diesel::table! {{\n    {table} ({keys}) {{\n{}    }}\n}}\n", lines.collect::<String>());
-        assert!(described.contains(&block), "server/src/db/schema.rs lacks:\n{block}");
+        let lines = columns.iter().map(|column| {
+            format!(
+                "        {} -> {},\n",
+                column.column_name,
+                diesel_type(column)
+            )
+        });
+        let block = format!(
+            "diesel::table! {{\n    {table} ({keys}) {{\n{}    }}\n}}\n",
+            lines.collect::<String>()
+        );
+        assert!(
+            described.contains(&block),
+            "server/src/db/schema.rs lacks:\n{block}"
+        );
     }
     assert_eq!(
         described.matches("diesel::table!").count(),
@@ -82,7 +105,10 @@ async fn a_second_migration_finds_nothing_to_do_and_keeps_the_settings() {
     let first = settings::read(&mut conn).await.unwrap();
     assert_eq!(first.partitions, settings::PARTITIONS_DEFAULT);
     assert_ne!(first.identity_key, [0; 32]);
-    assert!(!format!("{first:?}").contains("identity_key"), "it is a secret");
+    assert!(
+        !format!("{first:?}").contains("identity_key"),
+        "it is a secret"
+    );
     assert_eq!(migrate::run(&database.url).await.unwrap(), [""; 0]);
     assert_eq!(settings::read(&mut conn).await.unwrap(), first);
 }
@@ -108,9 +134,14 @@ async fn a_database_that_is_not_of_this_release_is_refused() {
 
     migrate::run(&database.url).await.unwrap();
     migrate::check(&mut conn).await.unwrap();
-    conn.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')").await.unwrap();
+    conn.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')")
+        .await
+        .unwrap();
     let unknown = migrate::check(&mut conn).await.unwrap_err();
-    assert!(matches!(&unknown, SchemaError::Mismatch { unknown, .. } if unknown == &["9999"]), "{unknown}");
+    assert!(
+        matches!(&unknown, SchemaError::Mismatch { unknown, .. } if unknown == &["9999"]),
+        "{unknown}"
+    );
 }
 
 #[tokio::test]
@@ -123,17 +154,29 @@ async fn a_newer_schema_is_left_as_it_is() {
     conn.batch_execute(change).await.unwrap();
     for _ in 0..2 {
         let newer = migrate::run(&database.url).await.unwrap_err();
-        assert!(matches!(&newer, MigrateError::Newer { unknown } if unknown == &["9999"]), "{newer}");
-        assert!(newer.to_string().contains("newer than this release"), "{newer}");
+        assert!(
+            matches!(&newer, MigrateError::Newer { unknown } if unknown == &["9999"]),
+            "{newer}"
+        );
+        assert!(
+            newer.to_string().contains("newer than this release"),
+            "{newer}"
+        );
     }
     let still = migrate::check(&mut conn).await.unwrap_err();
-    assert!(matches!(&still, SchemaError::Mismatch { missing, .. } if missing == &["0001_create_orders"]), "{still}");
+    assert!(
+        matches!(&still, SchemaError::Mismatch { missing, .. } if missing == &["0001_create_orders"]),
+        "{still}"
+    );
 }
 
 /// The folders of the migrations, in the order in which they run.
 fn folders() -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
-    let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
     folders.sort_unstable();
     folders
 }
@@ -143,11 +186,13 @@ async fn a_migration_that_was_cut_off_before_its_record_runs_again() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     for folder in folders() {
-        // Whatever follows has not run yet when a migration is cut off; this one needs a column that is dropped then.
+        // Whatever follows has not run yet when a migration is cut off; this one needs a column
+        // that is dropped then.
         let name = folder.file_name().unwrap().to_str().unwrap();
         let (version, what) = name.split_once('_').unwrap();
         if what != "copy_waits_of_gates" {
-            let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'");
+            let forget =
+                format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'");
             conn.batch_execute(&forget).await.unwrap();
             assert_eq!(migrate::run(&database.url).await.unwrap(), [version]);
             migrate::check(&mut conn).await.unwrap();
@@ -172,17 +217,34 @@ async fn a_gate_keeps_its_wait_when_its_column_changes() {
                 respond_within_micros, on_timeout, on_dispatch, on_lost) VALUES ('k', 1, 1, ";
             let rest = "'PASS', 'BAR', 'PASS')";
             for (number, micros) in [(1, "172800000001"), (2, "NULL")] {
-                let insert = format!("{insert}{number}, 'SELLER_CONSENT', 'OPEN', {micros}, {rest}");
+                let insert =
+                    format!("{insert}{number}, 'SELLER_CONSENT', 'OPEN', {micros}, {rest}");
                 conn.batch_execute(&insert).await.unwrap();
             }
         }
-        conn.batch_execute(&std::fs::read_to_string(folder.join("up.sql")).unwrap()).await.unwrap();
+        conn.batch_execute(&std::fs::read_to_string(folder.join("up.sql")).unwrap())
+            .await
+            .unwrap();
     }
     let waits = diesel::sql_query("SELECT respond_within FROM gates ORDER BY gate_number");
     let waits: Vec<Wait> = waits.load(&mut conn).await.unwrap();
-    let waits: Vec<Option<policy::Wait>> =
-        waits.iter().map(|row| row.respond_within.as_ref().map(|json| serde_json::from_str(json).unwrap())).collect();
-    assert_eq!(waits, [Some(policy::Wait::Time(SignedDuration::from_micros(172_800_000_001))), None]);
+    let waits: Vec<Option<policy::Wait>> = waits
+        .iter()
+        .map(|row| {
+            row.respond_within
+                .as_ref()
+                .map(|json| serde_json::from_str(json).unwrap())
+        })
+        .collect();
+    assert_eq!(
+        waits,
+        [
+            Some(policy::Wait::Time(SignedDuration::from_micros(
+                172_800_000_001
+            ))),
+            None
+        ]
+    );
 }
 
 #[tokio::test]
@@ -190,7 +252,9 @@ async fn every_migration_can_be_undone() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     for entry in folders().iter().rev() {
-        conn.batch_execute(&std::fs::read_to_string(entry.join("down.sql")).unwrap()).await.unwrap();
+        conn.batch_execute(&std::fs::read_to_string(entry.join("down.sql")).unwrap())
+            .await
+            .unwrap();
     }
     let left: Vec<Column> = diesel::sql_query(COLUMNS).load(&mut conn).await.unwrap();
     assert!(left.is_empty(), "{}", left[0].table_name);

@@ -27,8 +27,8 @@ use belay_server::db::shipments::ShipmentFilter;
 use belay_server::db::stores::Store;
 use belay_server::db::warehouses::Warehouse;
 use belay_server::db::{
-    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, incidents, orders, policies,
-    refunds, requests, shipments, stores, transaction, warehouses,
+    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, incidents,
+    orders, policies, refunds, requests, shipments, stores, transaction, warehouses,
 };
 use common::{TestDatabase, eventful, order, refund, store, time};
 use jiff::SignedDuration;
@@ -36,7 +36,11 @@ use jiff::civil::date;
 use uuid::Uuid;
 
 fn request(order: u8, id: u128, caller: &str) -> RequestKey {
-    RequestKey { order_key: OrderKey([order; 16]), request_id: Uuid::from_u128(id), caller: caller.to_owned() }
+    RequestKey {
+        order_key: OrderKey([order; 16]),
+        request_id: Uuid::from_u128(id),
+        caller: caller.to_owned(),
+    }
 }
 
 #[tokio::test]
@@ -44,9 +48,17 @@ async fn a_request_is_found_by_order_id_and_caller() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let create_time = time("2026-03-01T10:00:00Z");
-    let new = |key, byte| NewRequest { key, fingerprint: [byte; 32], answer: vec![byte, 0, 255], create_time };
-    let stored =
-        [new(request(1, 7, "STOREFRONT:web"), 1), new(request(1, 7, "SUPPORT:ann"), 2), new(request(2, 7, "a"), 3)];
+    let new = |key, byte| NewRequest {
+        key,
+        fingerprint: [byte; 32],
+        answer: vec![byte, 0, 255],
+        create_time,
+    };
+    let stored = [
+        new(request(1, 7, "STOREFRONT:web"), 1),
+        new(request(1, 7, "SUPPORT:ann"), 2),
+        new(request(2, 7, "a"), 3),
+    ];
     requests::insert(&mut conn, &stored).await.unwrap();
     let asked = [
         request(1, 7, "STOREFRONT:web"),
@@ -71,7 +83,9 @@ async fn a_request_is_found_by_order_id_and_caller() {
         accepted: false,
         record: "[]".to_owned(),
     };
-    decisions::insert(&mut conn, &[decision(&asked[0]), decision(&asked[1])]).await.unwrap();
+    decisions::insert(&mut conn, &[decision(&asked[0]), decision(&asked[1])])
+        .await
+        .unwrap();
 }
 
 fn events_of(partition: u16, order: u8, count: u32, payload: &[u8]) -> NewEvents {
@@ -97,26 +111,50 @@ async fn append(conn: &mut Conn, new: &[NewEvents]) -> BTreeMap<u16, u64> {
 async fn positions_of_a_partition_have_no_gaps() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
-    let first =
-        [events_of(5, 1, 1, b"a"), events_of(9, 2, 3, b"b"), events_of(5, 1, 2, b"c"), events_of(0, 3, 1, b"d")];
-    assert_eq!(append(&mut conn, &first).await, BTreeMap::from([(0, 1), (5, 3), (9, 3)]));
+    let first = [
+        events_of(5, 1, 1, b"a"),
+        events_of(9, 2, 3, b"b"),
+        events_of(5, 1, 2, b"c"),
+        events_of(0, 3, 1, b"d"),
+    ];
+    assert_eq!(
+        append(&mut conn, &first).await,
+        BTreeMap::from([(0, 1), (5, 3), (9, 3)])
+    );
     // What is rolled back takes no position.
     transaction::begin_write(&mut conn).await.unwrap();
     events::append(&mut conn, &first).await.unwrap();
     transaction::rollback(&mut conn).await.unwrap();
     let second = [events_of(5, 1, 4, b"e"), events_of(7, 4, 1, b"f")];
-    assert_eq!(append(&mut conn, &second).await, BTreeMap::from([(5, 7), (7, 1)]));
-    assert_eq!(append(&mut conn, &[events_of(63, 5, 1, b"g")]).await, BTreeMap::from([(63, 1)]));
+    assert_eq!(
+        append(&mut conn, &second).await,
+        BTreeMap::from([(5, 7), (7, 1)])
+    );
+    assert_eq!(
+        append(&mut conn, &[events_of(63, 5, 1, b"g")]).await,
+        BTreeMap::from([(63, 1)])
+    );
     assert!(append(&mut conn, &[]).await.is_empty());
-    let no_partition = events::append(&mut conn, &[events_of(64, 1, 1, b"")]).await.unwrap_err();
+    let no_partition = events::append(&mut conn, &[events_of(64, 1, 1, b"")])
+        .await
+        .unwrap_err();
     assert_eq!(no_partition.class(), Class::Corrupt);
 
     let mut rows_after = async |position: u64| -> Vec<(u64, u32, Vec<u8>)> {
-        let history = events::history(&mut conn, OrderKey([1; 16]), position, 2).await.unwrap();
+        let history = events::history(&mut conn, OrderKey([1; 16]), position, 2)
+            .await
+            .unwrap();
         assert!(history.iter().all(|row| row.partition == 5));
-        history.into_iter().map(|row| (row.last_position, row.count, row.payload)).collect()
+        history
+            .into_iter()
+            .map(|row| (row.last_position, row.count, row.payload))
+            .collect()
     };
-    let rows = [(1, 1, b"a".to_vec()), (3, 2, b"c".to_vec()), (7, 4, b"e".to_vec())];
+    let rows = [
+        (1, 1, b"a".to_vec()),
+        (3, 2, b"c".to_vec()),
+        (7, 4, b"e".to_vec()),
+    ];
     assert_eq!(rows_after(0).await, rows[..2]);
     assert_eq!(rows_after(1).await, rows[1..]);
     // The position is in the middle of a row.
@@ -133,7 +171,11 @@ async fn concurrent_appends_get_positions_of_their_own() {
         async move {
             let mut conn = database.connect().await;
             for _ in 0..10 {
-                append(&mut conn, &[events_of(1, writer, 2, b""), events_of(2, writer, 1, b"")]).await;
+                append(
+                    &mut conn,
+                    &[events_of(1, writer, 2, b""), events_of(2, writer, 1, b"")],
+                )
+                .await;
             }
         }
     });
@@ -141,8 +183,15 @@ async fn concurrent_appends_get_positions_of_their_own() {
     let mut conn = database.connect().await;
     let mut positions = Vec::new();
     for writer in 0..4 {
-        let history = events::history(&mut conn, OrderKey([writer; 16]), 0, 100).await.unwrap();
-        positions.extend(history.iter().filter(|row| row.partition == 1).map(|row| row.last_position));
+        let history = events::history(&mut conn, OrderKey([writer; 16]), 0, 100)
+            .await
+            .unwrap();
+        positions.extend(
+            history
+                .iter()
+                .filter(|row| row.partition == 1)
+                .map(|row| row.last_position),
+        );
     }
     positions.sort_unstable();
     assert_eq!(positions, (1..=40).map(|row| row * 2).collect::<Vec<u64>>());
@@ -154,11 +203,19 @@ async fn ten_orders(conn: &mut Conn) -> Vec<Order> {
         let mut order = eventful(&format!("a-{number}"));
         order.create_time += SignedDuration::from_mins(number.min(8));
         order.buyer.id = BuyerId::parse(format!("b-{}", number % 2)).unwrap();
-        order.refunds.iter_mut().for_each(|refund| refund.create_time += SignedDuration::from_mins(number));
+        order
+            .refunds
+            .iter_mut()
+            .for_each(|refund| refund.create_time += SignedDuration::from_mins(number));
         order
     };
     let orders: Vec<Order> = (0..10).map(placed).collect();
-    aggregate::insert(conn, &orders.iter().map(|order| (order, 0)).collect::<Vec<_>>()).await.unwrap();
+    aggregate::insert(
+        conn,
+        &orders.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
+    )
+    .await
+    .unwrap();
     orders
 }
 
@@ -180,7 +237,9 @@ fn all_orders() -> OrderFilter {
 async fn pages(conn: &mut Conn, filter: &OrderFilter, limit: u16) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
     loop {
-        let page = orders::list(conn, filter, places.last().copied(), limit).await.unwrap();
+        let page = orders::list(conn, filter, places.last().copied(), limit)
+            .await
+            .unwrap();
         let is_last = page.len() < usize::from(limit);
         places.extend(page);
         if is_last {
@@ -199,15 +258,26 @@ async fn pages_of_orders_are_newest_first_and_lose_none() {
     assert!(
         whole
             .windows(2)
-            .all(|pair| (pair[0].create_time, pair[0].order_key) > (pair[1].create_time, pair[1].order_key))
+            .all(|pair| (pair[0].create_time, pair[0].order_key)
+                > (pair[1].create_time, pair[1].order_key))
     );
     for limit in [1, 3, 10] {
-        assert_eq!(pages(&mut conn, &all_orders(), limit).await, whole, "{limit}");
+        assert_eq!(
+            pages(&mut conn, &all_orders(), limit).await,
+            whole,
+            "{limit}"
+        );
     }
     let count = async |conn: &mut Conn, filter: OrderFilter| pages(conn, &filter, 2).await.len();
-    let of_buyer = OrderFilter { buyer: Some(BuyerId::parse("b-1").unwrap()), ..all_orders() };
+    let of_buyer = OrderFilter {
+        buyer: Some(BuyerId::parse("b-1").unwrap()),
+        ..all_orders()
+    };
     assert_eq!(count(&mut conn, of_buyer).await, 5);
-    let other_case = OrderFilter { buyer: Some(BuyerId::parse("B-1").unwrap()), ..all_orders() };
+    let other_case = OrderFilter {
+        buyer: Some(BuyerId::parse("B-1").unwrap()),
+        ..all_orders()
+    };
     assert_eq!(count(&mut conn, other_case).await, 0);
     let between = OrderFilter {
         create_time_from: Some(placed[2].create_time),
@@ -215,11 +285,20 @@ async fn pages_of_orders_are_newest_first_and_lose_none() {
         ..all_orders()
     };
     assert_eq!(count(&mut conn, between).await, 3);
-    let in_state = OrderFilter { state: Some(OrderState::PartlyShipped), ..all_orders() };
+    let in_state = OrderFilter {
+        state: Some(OrderState::PartlyShipped),
+        ..all_orders()
+    };
     assert_eq!(count(&mut conn, in_state).await, 10);
-    let of_nobody = OrderFilter { seller: Some(SellerId::parse("s-2").unwrap()), ..all_orders() };
+    let of_nobody = OrderFilter {
+        seller: Some(SellerId::parse("s-2").unwrap()),
+        ..all_orders()
+    };
     assert_eq!(count(&mut conn, of_nobody).await, 0);
-    let elsewhere = OrderFilter { store: StoreId::parse("other").unwrap(), ..all_orders() };
+    let elsewhere = OrderFilter {
+        store: StoreId::parse("other").unwrap(),
+        ..all_orders()
+    };
     assert_eq!(count(&mut conn, elsewhere).await, 0);
 }
 
@@ -232,7 +311,9 @@ async fn pages_of_children_lose_none() {
         ($module:ident, $filter:expr) => {{
             let (filter, mut places) = ($filter, Vec::<Place>::new());
             loop {
-                let page = $module::list(&mut conn, &filter, places.last().copied(), 3).await.unwrap();
+                let page = $module::list(&mut conn, &filter, places.last().copied(), 3)
+                    .await
+                    .unwrap();
                 if page.is_empty() {
                     break;
                 }
@@ -258,9 +339,36 @@ async fn pages_of_children_lose_none() {
         respond_by_before: None,
     };
     assert_eq!(all!(cancellations, of.clone()), 20);
-    assert_eq!(all!(cancellations, CancellationFilter { order: Some(placed[3].key()), ..of.clone() }), 2);
-    assert_eq!(all!(cancellations, CancellationFilter { state: Some(CancellationState::Completed), ..of.clone() }), 0);
-    assert_eq!(all!(cancellations, CancellationFilter { state: Some(CancellationState::Pending), ..of }), 20);
+    assert_eq!(
+        all!(
+            cancellations,
+            CancellationFilter {
+                order: Some(placed[3].key()),
+                ..of.clone()
+            }
+        ),
+        2
+    );
+    assert_eq!(
+        all!(
+            cancellations,
+            CancellationFilter {
+                state: Some(CancellationState::Completed),
+                ..of.clone()
+            }
+        ),
+        0
+    );
+    assert_eq!(
+        all!(
+            cancellations,
+            CancellationFilter {
+                state: Some(CancellationState::Pending),
+                ..of
+            }
+        ),
+        20
+    );
 
     let of = ShipmentFilter {
         store: store(),
@@ -272,22 +380,115 @@ async fn pages_of_children_lose_none() {
         stage: None,
     };
     assert_eq!(all!(shipments, of.clone()), 20);
-    assert_eq!(all!(shipments, ShipmentFilter { order: Some(placed[3].key()), ..of.clone() }), 2);
+    assert_eq!(
+        all!(
+            shipments,
+            ShipmentFilter {
+                order: Some(placed[3].key()),
+                ..of.clone()
+            }
+        ),
+        2
+    );
     let warehouse = |id| Some(WarehouseId::parse(id).unwrap());
-    assert_eq!(all!(shipments, ShipmentFilter { warehouse: warehouse("w-1"), ..of.clone() }), 20);
-    assert_eq!(all!(shipments, ShipmentFilter { warehouse: warehouse("w-2"), ..of.clone() }), 0);
-    assert_eq!(all!(shipments, ShipmentFilter { stage: Some(Stage::Delivered), ..of }), 10);
+    assert_eq!(
+        all!(
+            shipments,
+            ShipmentFilter {
+                warehouse: warehouse("w-1"),
+                ..of.clone()
+            }
+        ),
+        20
+    );
+    assert_eq!(
+        all!(
+            shipments,
+            ShipmentFilter {
+                warehouse: warehouse("w-2"),
+                ..of.clone()
+            }
+        ),
+        0
+    );
+    assert_eq!(
+        all!(
+            shipments,
+            ShipmentFilter {
+                stage: Some(Stage::Delivered),
+                ..of
+            }
+        ),
+        10
+    );
 
-    let of = IncidentFilter { store: store(), scope: Scope::EVERYTHING, order: None, state: None, kind: None };
+    let of = IncidentFilter {
+        store: store(),
+        scope: Scope::EVERYTHING,
+        order: None,
+        state: None,
+        kind: None,
+    };
     assert_eq!(all!(incidents, of.clone()), 10);
-    assert_eq!(all!(incidents, IncidentFilter { order: Some(placed[3].key()), ..of.clone() }), 1);
-    assert_eq!(all!(incidents, IncidentFilter { state: Some(IncidentState::Open), ..of.clone() }), 0);
-    assert_eq!(all!(incidents, IncidentFilter { state: Some(IncidentState::Resolved), ..of.clone() }), 10);
-    assert_eq!(all!(incidents, IncidentFilter { kind: Some(IncidentKind::LateFact), ..of }), 0);
+    assert_eq!(
+        all!(
+            incidents,
+            IncidentFilter {
+                order: Some(placed[3].key()),
+                ..of.clone()
+            }
+        ),
+        1
+    );
+    assert_eq!(
+        all!(
+            incidents,
+            IncidentFilter {
+                state: Some(IncidentState::Open),
+                ..of.clone()
+            }
+        ),
+        0
+    );
+    assert_eq!(
+        all!(
+            incidents,
+            IncidentFilter {
+                state: Some(IncidentState::Resolved),
+                ..of.clone()
+            }
+        ),
+        10
+    );
+    assert_eq!(
+        all!(
+            incidents,
+            IncidentFilter {
+                kind: Some(IncidentKind::LateFact),
+                ..of
+            }
+        ),
+        0
+    );
 
-    let of = RefundFilter { store: store(), scope: Scope::EVERYTHING, order: None, seller: None, state: None };
+    let of = RefundFilter {
+        store: store(),
+        scope: Scope::EVERYTHING,
+        order: None,
+        seller: None,
+        state: None,
+    };
     assert_eq!(all!(refunds, of.clone()), 20);
-    assert_eq!(all!(refunds, RefundFilter { state: Some(RefundState::Due), ..of }), 10);
+    assert_eq!(
+        all!(
+            refunds,
+            RefundFilter {
+                state: Some(RefundState::Due),
+                ..of
+            }
+        ),
+        10
+    );
 }
 
 #[tokio::test]
@@ -314,15 +515,24 @@ async fn the_most_urgent_refunds_are_claimed_first_and_leases_are_respected() {
     };
     aggregate::insert(&mut conn, &[(&order, 0)]).await.unwrap();
     let mut numbers = async |store: &StoreId, limit| {
-        let found = refunds::claimable(&mut conn, store, &Scope::EVERYTHING, now, limit).await.unwrap();
-        found.iter().map(|refund| refund.number).collect::<Vec<u32>>()
+        let found = refunds::claimable(&mut conn, store, &Scope::EVERYTHING, now, limit)
+            .await
+            .unwrap();
+        found
+            .iter()
+            .map(|refund| refund.number)
+            .collect::<Vec<u32>>()
     };
     assert_eq!(numbers(&store(), 10).await, [3, 1, 7, 4]);
     assert_eq!(numbers(&store(), 2).await, [3, 1]);
     assert_eq!(numbers(&StoreId::parse("other").unwrap(), 10).await, [0; 0]);
     for number in [1, 2, 3, 4, 5, 6, 7] {
         let listed = [3, 1, 7, 4].contains(&number);
-        assert_eq!(order.refund(number).unwrap().is_claimable(now), listed, "{number}");
+        assert_eq!(
+            order.refund(number).unwrap().is_claimable(now),
+            listed,
+            "{number}"
+        );
     }
 }
 
@@ -331,14 +541,29 @@ async fn due_orders_come_page_by_page() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     // Due at pay_by; two in each of five partitions at the same time, and one that is due later.
-    let mut placed: Vec<(Order, u16)> = (0..10).map(|number| (order(&format!("a-{number}"), 1), number % 5)).collect();
-    let later = Order { pay_by: time("2026-03-01T12:00:00Z"), ..order("later", 1) };
+    let mut placed: Vec<(Order, u16)> = (0..10)
+        .map(|number| (order(&format!("a-{number}"), 1), number % 5))
+        .collect();
+    let later = Order {
+        pay_by: time("2026-03-01T12:00:00Z"),
+        ..order("later", 1)
+    };
     placed.push((later, 2));
-    aggregate::insert(&mut conn, &placed.iter().map(|(order, at)| (order, *at)).collect::<Vec<_>>()).await.unwrap();
+    aggregate::insert(
+        &mut conn,
+        &placed
+            .iter()
+            .map(|(order, at)| (order, *at))
+            .collect::<Vec<_>>(),
+    )
+    .await
+    .unwrap();
     let now = time("2026-03-01T11:00:00Z");
     let mut all: Vec<DueOrder> = Vec::new();
     loop {
-        let page = orders::due(&mut conn, 0..64, now, all.last(), 3).await.unwrap();
+        let page = orders::due(&mut conn, 0..64, now, all.last(), 3)
+            .await
+            .unwrap();
         if page.is_empty() {
             break;
         }
@@ -348,25 +573,49 @@ async fn due_orders_come_page_by_page() {
     assert!(all.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])));
     let mut ids: Vec<&OrderId> = all.iter().map(|due| &due.order).collect();
     ids.sort_unstable();
-    assert_eq!(ids, placed[..10].iter().map(|(order, _)| &order.id).collect::<Vec<_>>());
-    assert_eq!(orders::due(&mut conn, 1..3, now, None, 100).await.unwrap().len(), 4);
+    assert_eq!(
+        ids,
+        placed[..10]
+            .iter()
+            .map(|(order, _)| &order.id)
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        orders::due(&mut conn, 1..3, now, None, 100)
+            .await
+            .unwrap()
+            .len(),
+        4
+    );
     let early = now - SignedDuration::from_micros(1);
-    assert_eq!(orders::due(&mut conn, 0..64, early, None, 100).await.unwrap(), []);
+    assert_eq!(
+        orders::due(&mut conn, 0..64, early, None, 100)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 #[tokio::test]
 async fn the_manual_clock_moves_only_by_hand() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
-    assert_eq!(clock::manual(&mut conn).await.unwrap_err().class(), Class::Corrupt);
+    assert_eq!(
+        clock::manual(&mut conn).await.unwrap_err().class(),
+        Class::Corrupt
+    );
     let before = clock::now(&mut conn).await.unwrap();
     clock::start_manual(&mut conn).await.unwrap();
     let started = clock::manual(&mut conn).await.unwrap();
     assert!(before <= started && started <= clock::now(&mut conn).await.unwrap());
     clock::start_manual(&mut conn).await.unwrap();
     assert_eq!(clock::manual(&mut conn).await.unwrap(), started);
-    clock::set_manual(&mut conn, time("2026-03-01T10:00:00.000001Z")).await.unwrap();
-    let later = clock::advance_manual(&mut conn, SignedDuration::from_micros(86_400_000_001)).await.unwrap();
+    clock::set_manual(&mut conn, time("2026-03-01T10:00:00.000001Z"))
+        .await
+        .unwrap();
+    let later = clock::advance_manual(&mut conn, SignedDuration::from_micros(86_400_000_001))
+        .await
+        .unwrap();
     assert_eq!(later, time("2026-03-02T10:00:00.000002Z"));
     assert_eq!(clock::manual(&mut conn).await.unwrap(), later);
 }
@@ -388,15 +637,38 @@ async fn administration_rows_are_guarded_by_their_versions() {
         fingerprint: [3; 32],
     };
     stores::insert(&mut conn, &first).await.unwrap();
-    assert_eq!(stores::insert(&mut conn, &first).await.unwrap_err().class(), Class::Duplicate);
-    let second = Store { display_name: "Demo".into(), default_warehouse: None, version: 2, ..first.clone() };
+    assert_eq!(
+        stores::insert(&mut conn, &first).await.unwrap_err().class(),
+        Class::Duplicate
+    );
+    let second = Store {
+        display_name: "Demo".into(),
+        default_warehouse: None,
+        version: 2,
+        ..first.clone()
+    };
     stores::update(&mut conn, &second, 1).await.unwrap();
-    assert_eq!(stores::update(&mut conn, &second, 1).await.unwrap_err().class(), Class::VersionConflict);
-    assert_eq!(stores::get(&mut conn, &store()).await.unwrap(), Some(second.clone()));
+    assert_eq!(
+        stores::update(&mut conn, &second, 1)
+            .await
+            .unwrap_err()
+            .class(),
+        Class::VersionConflict
+    );
+    assert_eq!(
+        stores::get(&mut conn, &store()).await.unwrap(),
+        Some(second.clone())
+    );
     assert_eq!(stores::list(&mut conn, None, 10).await.unwrap(), [second]);
-    assert_eq!(stores::list(&mut conn, Some(&store()), 10).await.unwrap(), []);
+    assert_eq!(
+        stores::list(&mut conn, Some(&store()), 10).await.unwrap(),
+        []
+    );
 
-    let price = Money { currency: Currency::parse("EUR").unwrap(), minor_units: 499 };
+    let price = Money {
+        currency: Currency::parse("EUR").unwrap(),
+        minor_units: 499,
+    };
     let carrier = Carrier {
         store: store(),
         id: CarrierId::parse("c-1").unwrap(),
@@ -412,13 +684,40 @@ async fn administration_rows_are_guarded_by_their_versions() {
         version: 1,
     };
     carriers::insert(&mut conn, &carrier).await.unwrap();
-    assert_eq!(carriers::get(&mut conn, &store(), &carrier.id).await.unwrap(), Some(carrier.clone()));
-    let facts = context::Carrier { return_labels: BTreeMap::new(), ..carrier.facts.clone() };
-    let renamed = Carrier { display_name: "Post 2".into(), facts, version: 2, ..carrier.clone() };
+    assert_eq!(
+        carriers::get(&mut conn, &store(), &carrier.id)
+            .await
+            .unwrap(),
+        Some(carrier.clone())
+    );
+    let facts = context::Carrier {
+        return_labels: BTreeMap::new(),
+        ..carrier.facts.clone()
+    };
+    let renamed = Carrier {
+        display_name: "Post 2".into(),
+        facts,
+        version: 2,
+        ..carrier.clone()
+    };
     carriers::update(&mut conn, &renamed, 1).await.unwrap();
-    assert_eq!(carriers::update(&mut conn, &renamed, 1).await.unwrap_err().class(), Class::VersionConflict);
-    assert_eq!(carriers::get(&mut conn, &store(), &carrier.id).await.unwrap(), Some(renamed.clone()));
-    assert_eq!(carriers::list(&mut conn, &store(), None, 10).await.unwrap(), [renamed]);
+    assert_eq!(
+        carriers::update(&mut conn, &renamed, 1)
+            .await
+            .unwrap_err()
+            .class(),
+        Class::VersionConflict
+    );
+    assert_eq!(
+        carriers::get(&mut conn, &store(), &carrier.id)
+            .await
+            .unwrap(),
+        Some(renamed.clone())
+    );
+    assert_eq!(
+        carriers::list(&mut conn, &store(), None, 10).await.unwrap(),
+        [renamed]
+    );
 
     let warehouse = Warehouse {
         store: store(),
@@ -431,7 +730,12 @@ async fn administration_rows_are_guarded_by_their_versions() {
         version: 1,
     };
     warehouses::insert(&mut conn, &warehouse).await.unwrap();
-    assert_eq!(warehouses::get(&mut conn, &store(), &warehouse.id).await.unwrap(), Some(warehouse.clone()));
+    assert_eq!(
+        warehouses::get(&mut conn, &store(), &warehouse.id)
+            .await
+            .unwrap(),
+        Some(warehouse.clone())
+    );
     let moved = Warehouse {
         time_zone: "Europe/Paris".into(),
         country_code: None,
@@ -441,9 +745,25 @@ async fn administration_rows_are_guarded_by_their_versions() {
         ..warehouse.clone()
     };
     warehouses::update(&mut conn, &moved, 1).await.unwrap();
-    assert_eq!(warehouses::update(&mut conn, &moved, 1).await.unwrap_err().class(), Class::VersionConflict);
-    assert_eq!(warehouses::get(&mut conn, &store(), &warehouse.id).await.unwrap(), Some(moved.clone()));
-    assert_eq!(warehouses::list(&mut conn, &store(), None, 10).await.unwrap(), [moved]);
+    assert_eq!(
+        warehouses::update(&mut conn, &moved, 1)
+            .await
+            .unwrap_err()
+            .class(),
+        Class::VersionConflict
+    );
+    assert_eq!(
+        warehouses::get(&mut conn, &store(), &warehouse.id)
+            .await
+            .unwrap(),
+        Some(moved.clone())
+    );
+    assert_eq!(
+        warehouses::list(&mut conn, &store(), None, 10)
+            .await
+            .unwrap(),
+        [moved]
+    );
 }
 
 #[tokio::test]
@@ -465,7 +785,12 @@ async fn policy_versions_are_numbered_without_a_gap_and_activated_in_time() {
     stores::insert(&mut conn, &shop).await.unwrap();
     let create = async |document: usize| {
         let document = format!("rules: [{document}]");
-        let new = NewPolicy { store: store(), name: "p".into(), document, create_time: at };
+        let new = NewPolicy {
+            store: store(),
+            name: "p".into(),
+            document,
+            create_time: at,
+        };
         let mut conn = database.connect().await;
         transaction::begin_write(&mut conn).await.unwrap();
         let created = policies::create(&mut conn, new).await.unwrap();
@@ -473,18 +798,37 @@ async fn policy_versions_are_numbered_without_a_gap_and_activated_in_time() {
         created.version
     };
     // The same document eight times at once is one version, four different ones are four.
-    assert_eq!(futures_util::future::join_all((0..8).map(|_| create(0))).await, [1; 8]);
+    assert_eq!(
+        futures_util::future::join_all((0..8).map(|_| create(0))).await,
+        [1; 8]
+    );
     let mut versions = futures_util::future::join_all((1..=4).map(&create)).await;
     versions.sort_unstable();
     assert_eq!(versions, [2, 3, 4, 5]);
     assert_eq!(create(0).await, 6, "only the newest version counts");
 
-    assert_eq!(policies::newest(&mut conn, &store()).await.unwrap().unwrap().version, 6);
-    assert_eq!(policies::get(&mut conn, &store(), 1).await.unwrap().unwrap().document, "rules: [0]");
+    assert_eq!(
+        policies::newest(&mut conn, &store())
+            .await
+            .unwrap()
+            .unwrap()
+            .version,
+        6
+    );
+    assert_eq!(
+        policies::get(&mut conn, &store(), 1)
+            .await
+            .unwrap()
+            .unwrap()
+            .document,
+        "rules: [0]"
+    );
     assert_eq!(policies::get(&mut conn, &store(), 9).await.unwrap(), None);
     let listed = async |conn: &mut Conn, before, limit| {
         let page = policies::list(conn, &store(), before, limit).await.unwrap();
-        page.iter().map(|policy| policy.version).collect::<Vec<u32>>()
+        page.iter()
+            .map(|policy| policy.version)
+            .collect::<Vec<u32>>()
     };
     assert_eq!(listed(&mut conn, None, 2).await, [6, 5]);
     assert_eq!(listed(&mut conn, Some(5), 10).await, [4, 3, 2, 1]);
@@ -492,15 +836,28 @@ async fn policy_versions_are_numbered_without_a_gap_and_activated_in_time() {
 
     let hour = |hour: i64| at + SignedDuration::from_hours(hour);
     let mut activate = async |version, effective: i64, now: i64| {
-        let activation = Activation { effective_time: hour(effective), version };
-        policies::activate(&mut conn, &store(), activation, hour(now)).await.unwrap();
+        let activation = Activation {
+            effective_time: hour(effective),
+            version,
+        };
+        policies::activate(&mut conn, &store(), activation, hour(now))
+            .await
+            .unwrap();
         let all = policies::activations(&mut conn, &store()).await.unwrap();
-        all.iter().map(|activation| (activation.effective_time, activation.version)).collect::<Vec<_>>()
+        all.iter()
+            .map(|activation| (activation.effective_time, activation.version))
+            .collect::<Vec<_>>()
     };
     assert_eq!(activate(1, 1, 0).await, [(hour(1), 1)]);
     assert_eq!(activate(2, 3, 2).await, [(hour(1), 1), (hour(3), 2)]);
     // What was to come is replaced; an old version may decide again.
     assert_eq!(activate(3, 4, 2).await, [(hour(1), 1), (hour(4), 3)]);
-    assert_eq!(activate(1, 6, 5).await, [(hour(1), 1), (hour(4), 3), (hour(6), 1)]);
-    assert_eq!(activate(2, 6, 5).await, [(hour(1), 1), (hour(4), 3), (hour(6), 2)]);
+    assert_eq!(
+        activate(1, 6, 5).await,
+        [(hour(1), 1), (hour(4), 3), (hour(6), 1)]
+    );
+    assert_eq!(
+        activate(2, 6, 5).await,
+        [(hour(1), 1), (hour(4), 3), (hour(6), 2)]
+    );
 }

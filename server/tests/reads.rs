@@ -19,12 +19,24 @@ use tokio::time::timeout;
 /// So many orders, and readers with one connection between them.
 async fn with_orders(count: usize) -> (TestDatabase, Vec<OrderKey>, Pool, Reads) {
     let database = TestDatabase::migrated().await;
-    let orders: Vec<_> = (0..count).map(|number| eventful(&format!("a-{number}"))).collect();
+    let orders: Vec<_> = (0..count)
+        .map(|number| eventful(&format!("a-{number}")))
+        .collect();
     let mut conn = database.connect().await;
-    aggregate::insert(&mut conn, &orders.iter().map(|order| (order, 0)).collect::<Vec<_>>()).await.unwrap();
+    aggregate::insert(
+        &mut conn,
+        &orders.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
+    )
+    .await
+    .unwrap();
     let pool = database.pool(1);
     let reads = Reads::start(pool.clone(), false);
-    (database, orders.iter().map(|order| order.key()).collect(), pool, reads)
+    (
+        database,
+        orders.iter().map(|order| order.key()).collect(),
+        pool,
+        reads,
+    )
 }
 
 /// Transactions that this session has begun.
@@ -34,7 +46,10 @@ async fn begun(conn: &mut Conn) -> u32 {
         #[diesel(sql_type = Text, column_name = "Value")]
         value: String,
     }
-    let status: Status = diesel::sql_query("SHOW SESSION STATUS LIKE 'Com_begin'").get_result(conn).await.unwrap();
+    let status: Status = diesel::sql_query("SHOW SESSION STATUS LIKE 'Com_begin'")
+        .get_result(conn)
+        .await
+        .unwrap();
     status.value.parse().unwrap()
 }
 
@@ -53,21 +68,35 @@ async fn those_who_ask_while_a_read_is_under_way_share_the_next() {
     }
     let mut held = pool.checkout().await.unwrap();
     let snapshots = begun(&mut held).await - before;
-    assert!((1..=3).contains(&snapshots), "{snapshots} snapshots for a hundred asks");
+    assert!(
+        (1..=3).contains(&snapshots),
+        "{snapshots} snapshots for a hundred asks"
+    );
     held.finish();
-    assert_eq!(reads.order(order("nowhere", 1).key()).await.unwrap().0, None);
+    assert_eq!(
+        reads.order(order("nowhere", 1).key()).await.unwrap().0,
+        None
+    );
 }
 
 #[tokio::test]
 async fn an_order_that_cannot_be_read_harms_no_neighbour() {
     let (database, keys, _pool, reads) = with_orders(20).await;
     let corrupt = "UPDATE orders SET line_count = line_count + 1 WHERE order_id = 'a-7'";
-    database.connect().await.batch_execute(corrupt).await.unwrap();
+    database
+        .connect()
+        .await
+        .batch_execute(corrupt)
+        .await
+        .unwrap();
     let found = join_all(keys.iter().map(|key| reads.order(*key))).await;
     for (number, found) in found.into_iter().enumerate() {
         match found {
             Ok((order, _)) => assert!(order.is_some() && number != 7, "{number}"),
-            Err(error) => assert!(matches!(error, ReadError::Database(_)) && number == 7, "{number}: {error:?}"),
+            Err(error) => assert!(
+                matches!(error, ReadError::Database(_)) && number == 7,
+                "{number}: {error:?}"
+            ),
         }
     }
 }
@@ -99,13 +128,20 @@ async fn one_more_than_may_wait_is_shed() {
 async fn who_hangs_up_leaves_nothing_behind() {
     let (_database, keys, pool, reads) = with_orders(3).await;
     let held = pool.checkout().await.unwrap();
-    let hung_up = timeout(Duration::from_millis(20), join_all(keys.iter().map(|key| reads.order(*key)))).await;
+    let hung_up = timeout(
+        Duration::from_millis(20),
+        join_all(keys.iter().map(|key| reads.order(*key))),
+    )
+    .await;
     assert!(hung_up.is_err());
     held.finish();
     for key in &keys {
         assert_eq!(reads.order(*key).await.unwrap().0.unwrap().key(), *key);
     }
     reads.stop().await;
-    assert!(matches!(reads.order(keys[0]).await, Err(ReadError::Overloaded)));
+    assert!(matches!(
+        reads.order(keys[0]).await,
+        Err(ReadError::Overloaded)
+    ));
     assert_eq!(pool.status().used, 0);
 }

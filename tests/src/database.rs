@@ -20,7 +20,8 @@ pub struct Database {
     connection: Mutex<Conn>,
 }
 
-/// What a database holds, table by table: two that are equal say that nothing was written in between.
+/// What a database holds, table by table: two that are equal say that nothing was written in
+/// between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot(BTreeMap<String, Option<u64>>);
 
@@ -28,15 +29,23 @@ impl Snapshot {
     /// Without what operators write.
     #[must_use]
     pub fn without_settings(mut self) -> Self {
-        let settings = ["stores", "policies", "policy_activations", "carriers", "warehouses"];
-        self.0.retain(|table, _| !settings.contains(&table.as_str()));
+        let settings = [
+            "stores",
+            "policies",
+            "policy_activations",
+            "carriers",
+            "warehouses",
+        ];
+        self.0
+            .retain(|table, _| !settings.contains(&table.as_str()));
         self
     }
 
     /// Without what the engine keeps about a decision that was a refusal.
     #[must_use]
     pub fn without_answers(mut self) -> Self {
-        self.0.retain(|table, _| !["requests", "decisions"].contains(&table.as_str()));
+        self.0
+            .retain(|table, _| !["requests", "decisions"].contains(&table.as_str()));
         self
     }
 }
@@ -50,15 +59,32 @@ impl Database {
                  --max-connections=1000` and set {URL_VARIABLE} to the URL that it prints, or run `make test`, which does both"
             )
         };
-        let name = format!("belay_test_{}", RequestId::mint().to_string().replace('-', ""));
-        let options = Opts::from_url(&root).unwrap_or_else(|error| panic!("{URL_VARIABLE}: {error}"));
-        let mut connection =
-            Conn::new(options).await.unwrap_or_else(|error| panic!("MySQL at {URL_VARIABLE} does not answer: {error}"));
-        connection.query_drop(format!("CREATE DATABASE {name}")).await.expect("a database can be created");
-        connection.query_drop(format!("USE {name}")).await.expect("the new database is there");
+        let name = format!(
+            "belay_test_{}",
+            RequestId::mint().to_string().replace('-', "")
+        );
+        let options =
+            Opts::from_url(&root).unwrap_or_else(|error| panic!("{URL_VARIABLE}: {error}"));
+        let mut connection = Conn::new(options)
+            .await
+            .unwrap_or_else(|error| panic!("MySQL at {URL_VARIABLE} does not answer: {error}"));
+        connection
+            .query_drop(format!("CREATE DATABASE {name}"))
+            .await
+            .expect("a database can be created");
+        connection
+            .query_drop(format!("USE {name}"))
+            .await
+            .expect("the new database is there");
         let url = format!("{}/{name}", root.trim_end_matches('/'));
-        migrate::run(&SecretString::from(url.clone())).await.expect("the database can be migrated");
-        Self { url, name, connection: Mutex::new(connection) }
+        migrate::run(&SecretString::from(url.clone()))
+            .await
+            .expect("the database can be migrated");
+        Self {
+            url,
+            name,
+            connection: Mutex::new(connection),
+        }
     }
 
     /// One that is there already, by its URL.
@@ -66,11 +92,19 @@ impl Database {
         let (_, name) = url.rsplit_once('/').expect("a URL with a database");
         let options = Opts::from_url(url).expect("a URL of MySQL");
         let connection = Conn::new(options).await.expect("MySQL answers");
-        Self { url: url.to_owned(), name: name.to_owned(), connection: Mutex::new(connection) }
+        Self {
+            url: url.to_owned(),
+            name: name.to_owned(),
+            connection: Mutex::new(connection),
+        }
     }
 
     pub(crate) async fn drop(&self) -> Result<(), mysql_async::Error> {
-        self.connection.lock().await.query_drop(format!("DROP DATABASE {}", self.name)).await
+        self.connection
+            .lock()
+            .await
+            .query_drop(format!("DROP DATABASE {}", self.name))
+            .await
     }
 
     /// With its name.
@@ -79,14 +113,25 @@ impl Database {
     }
 
     /// All rows of a query.
-    pub async fn rows<T: FromRow + Send + 'static>(&self, sql: &str, params: impl Into<Params> + Send) -> Vec<T> {
+    pub async fn rows<T: FromRow + Send + 'static>(
+        &self,
+        sql: &str,
+        params: impl Into<Params> + Send,
+    ) -> Vec<T> {
         let rows = self.connection.lock().await.exec(sql, params).await;
         rows.unwrap_or_else(|error| panic!("{error} in {sql}"))
     }
 
     /// The first row of a query that has one.
-    pub async fn row<T: FromRow + Send + 'static>(&self, sql: &str, params: impl Into<Params> + Send) -> T {
-        self.rows(sql, params).await.pop().unwrap_or_else(|| panic!("no row: {sql}"))
+    pub async fn row<T: FromRow + Send + 'static>(
+        &self,
+        sql: &str,
+        params: impl Into<Params> + Send,
+    ) -> T {
+        self.rows(sql, params)
+            .await
+            .pop()
+            .unwrap_or_else(|| panic!("no row: {sql}"))
     }
 
     /// Runs a statement; says how many rows it changed.
@@ -102,11 +147,20 @@ impl Database {
         let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
             AND table_type = 'BASE TABLE' AND table_name <> 'manual_clock'";
         let tables: Vec<(String,)> = self.rows(tables, ()).await;
-        let tables: Vec<String> = tables.into_iter().map(|(table,)| format!("`{table}`")).collect();
-        let checksums: Vec<(String, Option<u64>)> =
-            self.rows(&format!("CHECKSUM TABLE {}", tables.join(", ")), ()).await;
+        let tables: Vec<String> = tables
+            .into_iter()
+            .map(|(table,)| format!("`{table}`"))
+            .collect();
+        let checksums: Vec<(String, Option<u64>)> = self
+            .rows(&format!("CHECKSUM TABLE {}", tables.join(", ")), ())
+            .await;
         // Tables are told as database.table.
         let table = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
-        Snapshot(checksums.into_iter().map(|(name, checksum)| (table(&name), checksum)).collect())
+        Snapshot(
+            checksums
+                .into_iter()
+                .map(|(name, checksum)| (table(&name), checksum))
+                .collect(),
+        )
     }
 }

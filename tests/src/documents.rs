@@ -2,11 +2,14 @@
 
 /// The preset of the store that every test starts with, to be changed.
 pub fn independent_site() -> String {
-    belay_server::presets::find("independent-site").expect("the preset ships").to_owned()
+    belay_server::presets::find("independent-site")
+        .expect("the preset ships")
+        .to_owned()
 }
 
-/// Before dispatch a buyer's cancellation waits for the seller, a day long; support and sellers cancel at once. `on_timeout` and
-/// `on_dispatch` are what silence and a dispatch meanwhile do. The reason PROVEN wants evidence.
+/// Before dispatch a buyer's cancellation waits for the seller, a day long; support and sellers
+/// cancel at once. `on_timeout` and `on_dispatch` are what silence and a dispatch meanwhile do. The
+/// reason PROVEN wants evidence.
 pub fn consent(on_timeout: &str, on_dispatch: &str) -> String {
     format!(
         "
@@ -33,8 +36,8 @@ refunds: {{due: IMMEDIATE, shipping: WHEN_SHIPMENT_WHOLLY_CANCELLED}}
     )
 }
 
-/// A reason for each gate: CONSENT asks the seller, STOP the warehouse, and the path INTERCEPT the carrier; DIRECT asks nobody
-/// while the shipment is in.
+/// A reason for each gate: CONSENT asks the seller, STOP the warehouse, and the path INTERCEPT the
+/// carrier; DIRECT asks nobody while the shipment is in.
 pub fn every_gate() -> String {
     "
 name: every-gate

@@ -10,8 +10,8 @@ use tonic::Code;
 
 use crate::manual;
 
-/// What takes longer than this hangs. No test is about it: it only ends a test that would else wait for ever, on a machine
-/// however slow and busy. A server waits for a call no longer than a minute.
+/// What takes longer than this hangs. No test is about it: it only ends a test that would else wait
+/// for ever, on a machine however slow and busy. A server waits for a call no longer than a minute.
 pub const HANG: Duration = Duration::from_secs(180);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -46,7 +46,9 @@ fn code(kind: Kind) -> Code {
         (Kind::DeadlineExceeded, Code::DeadlineExceeded),
     ];
     let found = codes.into_iter().find(|(known, _)| *known == kind);
-    found.unwrap_or_else(|| panic!("Belay refuses nothing with {kind:?}")).1
+    found
+        .unwrap_or_else(|| panic!("Belay refuses nothing with {kind:?}"))
+        .1
 }
 
 /// Looks again and again until `look` finds something, for what a worker does by itself.
@@ -64,11 +66,14 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 /// Pages that a list of a test may have.
 const PAGES_MAX: usize = 100;
 
-/// Follows a list to its end: `ask` sends it for the page of a token. Gives the entries page by page.
+/// Follows a list to its end: `ask` sends it for the page of a token. Gives the entries page by
+/// page.
 pub async fn pages<T>(mut ask: impl AsyncFnMut(String) -> Result<Page<T>, Error>) -> Vec<Vec<T>> {
     let (mut pages, mut page_token) = (Vec::new(), String::new());
     loop {
-        let page = ask(page_token).await.unwrap_or_else(|error| panic!("page {}: {error}", pages.len() + 1));
+        let page = ask(page_token)
+            .await
+            .unwrap_or_else(|error| panic!("page {}: {error}", pages.len() + 1));
         pages.push(page.items);
         match page.next_page_token {
             None => return pages,

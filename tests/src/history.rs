@@ -1,5 +1,6 @@
-//! What the events of all orders tell, folded, against how their rows stand: whoever rebuilds orders from their events has what
-//! a read gives. Found out here from the wire and the rows alone, without the domain's code.
+//! What the events of all orders tell, folded, against how their rows stand: whoever rebuilds
+//! orders from their events has what a read gives. Found out here from the wire and the rows alone,
+//! without the domain's code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,18 +28,36 @@ pub(crate) async fn contradictions(database: &Database, events: &[pb::Event]) ->
     }
     let stands = stands(database).await;
     let keys: BTreeSet<&String> = told.facts.keys().chain(stands.facts.keys()).collect();
-    let differs = keys.into_iter().filter(|key| told.facts.get(*key) != stands.facts.get(*key));
+    let differs = keys
+        .into_iter()
+        .filter(|key| told.facts.get(*key) != stands.facts.get(*key));
     let mut found: Vec<String> = differs
-        .map(|key| format!("history: {key} is {:?}, told was {:?}", stands.facts.get(key), told.facts.get(key)))
+        .map(|key| {
+            format!(
+                "history: {key} is {:?}, told was {:?}",
+                stands.facts.get(key),
+                told.facts.get(key)
+            )
+        })
         .collect();
     let keys: BTreeSet<&String> = told.units.keys().chain(stands.units.keys()).collect();
     for key in keys {
-        let (stands, told) = (stands.units.get(key).unwrap_or(&0), told.units.get(key).unwrap_or(&0));
+        let (stands, told) = (
+            stands.units.get(key).unwrap_or(&0),
+            told.units.get(key).unwrap_or(&0),
+        );
         if stands != told {
-            found.push(format!("history: {key} are {stands} units, told were {told}"));
+            found.push(format!(
+                "history: {key} are {stands} units, told were {told}"
+            ));
         }
     }
-    found.extend(stands.gates.difference(&told.gates).map(|gate| format!("history: {gate} was never told")));
+    found.extend(
+        stands
+            .gates
+            .difference(&told.gates)
+            .map(|gate| format!("history: {gate} was never told")),
+    );
     found
 }
 
@@ -46,68 +65,97 @@ impl Folded {
     fn take(&mut self, event: &pb::Event) {
         let store = &event.store_id;
         if event.event_type() == pb::EventType::OrderPaid {
-            self.facts.insert(format!("{store} {} paid", event.order_id), "yes".to_owned());
+            self.facts
+                .insert(format!("{store} {} paid", event.order_id), "yes".to_owned());
         }
         match &event.detail {
             Some(Detail::ShipmentStageChanged(change)) => {
-                let (key, stage) = (format!("{store} {} stage", change.shipment_id), change.to_stage());
+                let (key, stage) = (
+                    format!("{store} {} stage", change.shipment_id),
+                    change.to_stage(),
+                );
                 if stage == pb::ShipmentStage::Unreleased {
                     // Where all begin.
                     self.facts.remove(&key);
                 } else {
-                    self.facts.insert(key, short(stage.as_str_name(), "SHIPMENT_STAGE_"));
+                    self.facts
+                        .insert(key, short(stage.as_str_name(), "SHIPMENT_STAGE_"));
                 }
             }
             Some(Detail::PaymentLapsed(_)) => {
-                self.facts.remove(&format!("{store} {} paid", event.order_id));
+                self.facts
+                    .remove(&format!("{store} {} paid", event.order_id));
             }
             Some(Detail::ShipmentHeld(held)) => {
                 let until = held.hold_until.map(|time| time.seconds).unwrap_or_default();
-                self.facts.insert(format!("{store} {} hold", held.shipment_id), until.to_string());
+                self.facts.insert(
+                    format!("{store} {} hold", held.shipment_id),
+                    until.to_string(),
+                );
             }
             Some(Detail::HoldEnded(ended)) => {
-                self.facts.remove(&format!("{store} {} hold", ended.shipment_id));
+                self.facts
+                    .remove(&format!("{store} {} hold", ended.shipment_id));
             }
             Some(Detail::InterceptChanged(change)) => {
                 let state = short(change.state().as_str_name(), "INTERCEPT_STATE_");
-                self.facts.insert(format!("{store} {} intercept", change.shipment_id), state);
+                self.facts
+                    .insert(format!("{store} {} intercept", change.shipment_id), state);
             }
             Some(Detail::ParcelReceived(received)) => {
                 for content in &received.contents {
-                    self.add(format!("{store} {} home {}", received.shipment_id, content.line_id), content);
+                    self.add(
+                        format!("{store} {} home {}", received.shipment_id, content.line_id),
+                        content,
+                    );
                 }
             }
             Some(Detail::PartEnded(ended)) => {
                 let state = short(ended.state().as_str_name(), "PART_STATE_");
-                let (cancellation, shipment, reason) =
-                    (&ended.cancellation_id, &ended.shipment_id, &ended.refused_reason);
+                let (cancellation, shipment, reason) = (
+                    &ended.cancellation_id,
+                    &ended.shipment_id,
+                    &ended.refused_reason,
+                );
                 for content in &ended.contents {
                     self.add(
-                        format!("{store} {cancellation} {shipment} {state} {reason} {}", content.line_id),
+                        format!(
+                            "{store} {cancellation} {shipment} {state} {reason} {}",
+                            content.line_id
+                        ),
                         content,
                     );
                 }
             }
             Some(Detail::CancellationChanged(change)) => {
                 let state = short(change.state().as_str_name(), "CANCELLATION_STATE_");
-                self.facts.insert(format!("{store} {} state", change.cancellation_id), state);
+                self.facts
+                    .insert(format!("{store} {} state", change.cancellation_id), state);
             }
             Some(Detail::RefundChanged(change)) => {
                 let state = short(change.to_state().as_str_name(), "REFUND_STATE_");
-                self.facts.insert(format!("{store} {} state", change.refund_id), state);
+                self.facts
+                    .insert(format!("{store} {} state", change.refund_id), state);
                 let of = format!("{} {}", change.payment_id, change.cancellation_id);
-                self.facts.insert(format!("{store} {} of", change.refund_id), of);
+                self.facts
+                    .insert(format!("{store} {} of", change.refund_id), of);
             }
             Some(Detail::IncidentChanged(change)) => {
                 let state = short(change.state().as_str_name(), "INCIDENT_STATE_");
-                let resolution =
-                    short(change.resolution().as_str_name(), "INCIDENT_RESOLUTION_").replace("UNSPECIFIED", "");
-                self.facts.insert(format!("{store} {} state", change.incident_id), format!("{state} {resolution}"));
+                let resolution = short(change.resolution().as_str_name(), "INCIDENT_RESOLUTION_")
+                    .replace("UNSPECIFIED", "");
+                self.facts.insert(
+                    format!("{store} {} state", change.incident_id),
+                    format!("{state} {resolution}"),
+                );
             }
             Some(Detail::GateChanged(change)) => {
                 let (kind, state) = (change.kind().as_str_name(), change.state().as_str_name());
                 let (kind, state) = (short(kind, "GATE_KIND_"), short(state, "GATE_STATE_"));
-                self.gates.insert(format!("{store} {} {} {kind} {state}", change.cancellation_id, change.shipment_id));
+                self.gates.insert(format!(
+                    "{store} {} {} {kind} {state}",
+                    change.cancellation_id, change.shipment_id
+                ));
             }
             Some(
                 Detail::OrderCreated(_)
@@ -164,7 +212,10 @@ async fn stands(database: &Database) -> Folded {
         .await;
     for (key, hold) in held {
         let hold: serde_json::Value = serde_json::from_str(&hold).expect("JSON");
-        let until: Timestamp = hold["until"].as_str().and_then(|until| until.parse().ok()).expect("a time");
+        let until: Timestamp = hold["until"]
+            .as_str()
+            .and_then(|until| until.parse().ok())
+            .expect("a time");
         stands.facts.insert(key, until.as_second().to_string());
     }
     let parcels: Vec<(String, String, String)> = database
@@ -176,7 +227,10 @@ async fn stands(database: &Database) -> Folded {
         .await;
     for (key, order, whereabouts) in parcels {
         for (line, _, count) in ranges(&whereabouts, "home") {
-            *stands.units.entry(format!("{key}{order}:l{line}")).or_default() += count;
+            *stands
+                .units
+                .entry(format!("{key}{order}:l{line}"))
+                .or_default() += count;
         }
     }
     let ended: Vec<(String, u64)> = database
@@ -190,7 +244,9 @@ async fn stands(database: &Database) -> Folded {
             (),
         )
         .await;
-    let ended = ended.into_iter().map(|(about, units)| (about, u32::try_from(units).expect("a quantity")));
+    let ended = ended
+        .into_iter()
+        .map(|(about, units)| (about, u32::try_from(units).expect("a quantity")));
     stands.units.extend(ended.filter(|(_, units)| *units > 0));
     let gates: Vec<(String,)> = database
         .rows(

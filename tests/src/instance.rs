@@ -1,4 +1,5 @@
-//! What a test needs that breaks things: a mysqld of its own, and servers besides the one that the harness starts.
+//! What a test needs that breaks things: a mysqld of its own, and servers besides the one that the
+//! harness starts.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -35,7 +36,8 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/dev/mysql.s
 /// The one database of a mysqld of its own.
 const DATABASE: &str = "belay";
 
-/// A mysqld that belongs to one test, which may kill it. It ends with the test, also with one that fails.
+/// A mysqld that belongs to one test, which may kill it. It ends with the test, also with one that
+/// fails.
 #[derive(Debug)]
 pub struct Instance {
     folder: PathBuf,
@@ -48,11 +50,20 @@ impl Instance {
     pub async fn start(arguments: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("belay-instance-{}", RequestId::mint()));
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        let mut instance = Self { folder, arguments, root: String::new() };
+        let mut instance = Self {
+            folder,
+            arguments,
+            root: String::new(),
+        };
         instance.root = instance.script("start").await;
         let mut connection = session(&SecretString::from(instance.root.clone())).await;
-        connection.query_drop(format!("CREATE DATABASE {DATABASE}")).await.expect("a database can be created");
-        migrate::run(&instance.url()).await.expect("the database can be migrated");
+        connection
+            .query_drop(format!("CREATE DATABASE {DATABASE}"))
+            .await
+            .expect("a database can be created");
+        migrate::run(&instance.url())
+            .await
+            .expect("the database can be migrated");
         instance
     }
 
@@ -84,9 +95,14 @@ impl Instance {
             script.arg("--").args(&self.arguments);
         }
         // A small one, for it lives only some seconds.
-        script.env("BELAY_MYSQL_BUFFER_POOL", "64M").env("BELAY_MYSQL_REDO_LOG", "64M");
+        script
+            .env("BELAY_MYSQL_BUFFER_POOL", "64M")
+            .env("BELAY_MYSQL_REDO_LOG", "64M");
         script.env("BELAY_MYSQL_PERFORMANCE_SCHEMA", "OFF");
-        let done = tokio::process::Command::from(script).output().await.expect("the script can be run");
+        let done = tokio::process::Command::from(script)
+            .output()
+            .await
+            .expect("the script can be run");
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{SCRIPT} {command}: {said}");
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
@@ -116,15 +132,23 @@ impl Service {
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let server = Server::start(settings, listener).await.expect("the server starts");
+        let server = Server::start(settings, listener)
+            .await
+            .expect("the server starts");
         let belay = insistent(server.address());
         Self { server, belay }
     }
 
     /// Creates the store [`SHOP`] on a database that has none.
     pub async fn create_shop(&self) {
-        let operator = self.belay.with_role(Role::Operator, "ops").expect("a role to call in");
-        operator.create_store(SHOP, FirstPolicy::preset("independent-site")).await.expect("a store");
+        let operator = self
+            .belay
+            .with_role(Role::Operator, "ops")
+            .expect("a role to call in");
+        operator
+            .create_store(SHOP, FirstPolicy::preset("independent-site"))
+            .await
+            .expect("a store");
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -169,21 +193,36 @@ pub struct Health {
 impl Health {
     /// Connects when it is first needed.
     pub fn of(address: SocketAddr) -> Self {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI");
-        Self { channel: endpoint.connect_lazy() }
+        let endpoint =
+            Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI");
+        Self {
+            channel: endpoint.connect_lazy(),
+        }
     }
 
     /// What the server says of a service; the empty name is the server as a whole.
     pub async fn is_serving(&mut self, service: &str) -> bool {
-        let request = HealthCheckRequest { service: service.to_owned() };
+        let request = HealthCheckRequest {
+            service: service.to_owned(),
+        };
         let answer = HealthClient::new(self.channel.clone()).check(request).await;
-        answer.unwrap_or_else(|status| panic!("{service}: {status}")).into_inner().status() == ServingStatus::Serving
+        answer
+            .unwrap_or_else(|status| panic!("{service}: {status}"))
+            .into_inner()
+            .status()
+            == ServingStatus::Serving
     }
 
     pub async fn watch(&mut self, service: &str) -> Watch {
-        let request = HealthCheckRequest { service: service.to_owned() };
+        let request = HealthCheckRequest {
+            service: service.to_owned(),
+        };
         let answer = HealthClient::new(self.channel.clone()).watch(request).await;
-        Watch(answer.unwrap_or_else(|status| panic!("{service}: {status}")).into_inner())
+        Watch(
+            answer
+                .unwrap_or_else(|status| panic!("{service}: {status}"))
+                .into_inner(),
+        )
     }
 
     /// A stream of questions about the server that is open, and asks nothing more.
@@ -193,7 +232,9 @@ impl Health {
             message_request: Some(MessageRequest::ListServices(String::new())),
         };
         let open = stream::iter([request]).chain(stream::pending());
-        let answer = ServerReflectionClient::new(self.channel.clone()).server_reflection_info(open).await;
+        let answer = ServerReflectionClient::new(self.channel.clone())
+            .server_reflection_info(open)
+            .await;
         let mut answers = answer.expect("reflection is on").into_inner();
         answers.message().await.expect("an answer");
         answers
@@ -212,9 +253,10 @@ impl Watch {
     }
 }
 
-/// Holds every lane of the servers on a database up right before its COMMIT, for as long as it takes. A lock of a row would be
-/// waited for no longer than the session of a server waits for locks, and that would be a second clock; a lock of the table has no
-/// such bound. The server's own wait for the database must be [`HANG`].
+/// Holds every lane of the servers on a database up right before its COMMIT, for as long as it
+/// takes. A lock of a row would be waited for no longer than the session of a server waits for
+/// locks, and that would be a second clock; a lock of the table has no such bound. The server's own
+/// wait for the database must be [`HANG`].
 #[derive(Debug)]
 pub struct HeldLanes {
     holder: Conn,
@@ -223,7 +265,10 @@ pub struct HeldLanes {
 impl HeldLanes {
     pub async fn hold(database: &SecretString) -> Self {
         let mut holder = session(database).await;
-        holder.query_drop("LOCK TABLES partition_heads WRITE").await.expect("a table can be locked");
+        holder
+            .query_drop("LOCK TABLES partition_heads WRITE")
+            .await
+            .expect("a table can be locked");
         Self { holder }
     }
 
@@ -242,7 +287,10 @@ impl HeldLanes {
     }
 
     pub async fn release(mut self) {
-        self.holder.query_drop("UNLOCK TABLES").await.expect("the lock can be released");
+        self.holder
+            .query_drop("UNLOCK TABLES")
+            .await
+            .expect("the lock can be released");
     }
 }
 
@@ -254,26 +302,41 @@ pub async fn session(database: &SecretString) -> Conn {
 
 /// A client that repeats what may be repeated for as long as it takes.
 pub fn insistent(address: SocketAddr) -> Belay {
-    let retry = RetryPolicy::default().with_attempts_max(u32::MAX).with_budget(100, 1_000_000);
-    let builder = Belay::builder(format!("http://{address}")).timeout(HANG).retry(retry);
+    let retry = RetryPolicy::default()
+        .with_attempts_max(u32::MAX)
+        .with_budget(100, 1_000_000);
+    let builder = Belay::builder(format!("http://{address}"))
+        .timeout(HANG)
+        .retry(retry);
     builder.build().expect("a client")
 }
 
 /// A client that repeats nothing: what it is told is what the server said.
 pub fn literal(address: SocketAddr) -> Belay {
-    let builder = Belay::builder(format!("http://{address}")).timeout(HANG).retry(RetryPolicy::never());
+    let builder = Belay::builder(format!("http://{address}"))
+        .timeout(HANG)
+        .retry(RetryPolicy::never());
     builder.build().expect("a client")
 }
 
 /// The calls that the harness's storefront makes, by another client.
 pub fn storefront(belay: &Belay) -> Store {
-    belay.with_role(Role::Storefront, "web").expect("a role to call in").store(SHOP)
+    belay
+        .with_role(Role::Storefront, "web")
+        .expect("a role to call in")
+        .store(SHOP)
 }
 
 pub fn payments(belay: &Belay) -> Store {
-    belay.with_role(Role::Payments, "psp").expect("a role to call in").store(SHOP)
+    belay
+        .with_role(Role::Payments, "psp")
+        .expect("a role to call in")
+        .store(SHOP)
 }
 
 pub fn warehouse(belay: &Belay) -> Store {
-    belay.with_role(Role::Warehouse, "main").expect("a role to call in").store(SHOP)
+    belay
+        .with_role(Role::Warehouse, "main")
+        .expect("a role to call in")
+        .store(SHOP)
 }

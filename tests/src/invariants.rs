@@ -1,7 +1,9 @@
-//! What must hold of every order in the database, whatever a test did: the invariants M1 to M5, S1 to S3 and F1 of the domain,
-//! that goods which left are accounted for, and that history tells how everything stands.
+//! What must hold of every order in the database, whatever a test did: the invariants M1 to M5, S1
+//! to S3 and F1 of the domain, that goods which left are accounted for, and that history tells how
+//! everything stands.
 //!
-//! They are found out again here, from the rows alone and without the domain's code, so that a mistake in it cannot hide itself.
+//! They are found out again here, from the rows alone and without the domain's code, so that a
+//! mistake in it cannot hide itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +13,8 @@ use prost::Message;
 use crate::database::Database;
 use crate::history;
 
-/// Everything in this database that breaks an invariant, as `M1: what` with the id of what breaks it.
+/// Everything in this database that breaks an invariant, as `M1: what` with the id of what breaks
+/// it.
 pub async fn violations(database: &Database) -> Vec<String> {
     let mut found = Vec::new();
     for (invariant, query) in QUERIES {
@@ -20,9 +23,16 @@ pub async fn violations(database: &Database) -> Vec<String> {
     }
     units_and_their_money(database, &mut found).await;
     goods(database, &mut found).await;
-    let rows: Vec<(Vec<u8>,)> =
-        database.rows("SELECT payload FROM events ORDER BY shard_partition, position", ()).await;
-    let events: Vec<pb::Event> = rows.iter().flat_map(|(payload,)| unpacked(payload)).collect();
+    let rows: Vec<(Vec<u8>,)> = database
+        .rows(
+            "SELECT payload FROM events ORDER BY shard_partition, position",
+            (),
+        )
+        .await;
+    let events: Vec<pb::Event> = rows
+        .iter()
+        .flat_map(|(payload,)| unpacked(payload))
+        .collect();
     found.extend(history::contradictions(database, &events).await);
     dispatched_and_cancelled(database, events, &mut found).await;
     found
@@ -189,7 +199,8 @@ struct Line {
 }
 
 impl Line {
-    /// What a unit carries of an amount of its line: the same, and one more for as many as the remainder.
+    /// What a unit carries of an amount of its line: the same, and one more for as many as the
+    /// remainder.
     fn share(&self, amount: i64, unit: u32) -> i64 {
         let quantity = i64::from(self.quantity);
         amount / quantity + i64::from(i64::from(unit) < amount % quantity)
@@ -213,7 +224,8 @@ struct Part {
     units: Vec<(LineKey, u32)>,
 }
 
-/// M2: what a cancellation gives back is what its units carry. M3: every unit is in one shipment and has one end.
+/// M2: what a cancellation gives back is what its units carry. M3: every unit is in one shipment
+/// and has one end.
 async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
     let lines = lines(database).await;
     let mut in_shipment: BTreeMap<(LineKey, u32), u32> = BTreeMap::new();
@@ -230,9 +242,15 @@ async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
     }
     for (key, line) in &lines {
         let all_of_line = (key.clone(), 0)..=(key.clone(), u32::MAX);
-        let units: BTreeSet<u32> = in_shipment.range(all_of_line).map(|((_, unit), _)| *unit).collect();
+        let units: BTreeSet<u32> = in_shipment
+            .range(all_of_line)
+            .map(|((_, unit), _)| *unit)
+            .collect();
         if units != (0..line.quantity).collect() {
-            found.push(format!("M3: the units of a line are not in shipments: {}", line.name));
+            found.push(format!(
+                "M3: the units of a line are not in shipments: {}",
+                line.name
+            ));
         }
     }
 
@@ -242,33 +260,53 @@ async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
         for unit in &part.units {
             // Units of a part that came to nothing may have been split off since.
             if holds_units && in_shipment.get(unit) != Some(&part.shipment) {
-                found.push(format!("M3: a part takes a unit that is not in its shipment: {}", part.name));
+                found.push(format!(
+                    "M3: a part takes a unit that is not in its shipment: {}",
+                    part.name
+                ));
             }
             if holds_units && let Some(other) = ended.insert(unit.clone(), part.name.clone()) {
-                found.push(format!("M3: a unit is cancelled twice: by {other} and {}", part.name));
+                found.push(format!(
+                    "M3: a unit is cancelled twice: by {other} and {}",
+                    part.name
+                ));
             }
         }
-        let goods: i64 = part.units.iter().map(|(line, unit)| lines[line].goods_of(*unit)).sum();
-        let tax: i64 = part.units.iter().map(|(line, unit)| lines[line].share(lines[line].tax, *unit)).sum();
+        let goods: i64 = part
+            .units
+            .iter()
+            .map(|(line, unit)| lines[line].goods_of(*unit))
+            .sum();
+        let tax: i64 = part
+            .units
+            .iter()
+            .map(|(line, unit)| lines[line].share(lines[line].tax, *unit))
+            .sum();
         let (shipping, shipping_tax) = part.shipment_shares;
         let (whole, with_shipping) = ((goods, tax, 0), (goods, tax + shipping_tax, shipping));
         let is_right = match (part.refund, part.deducted) {
             // A rule may give nothing back.
             ((0, 0, 0), 0) => true,
             (refund, 0) => refund == whole || refund == with_shipping,
-            // Nothing is lost on the way from the price to what goes back, and no component gives more than it has.
+            // Nothing is lost on the way from the price to what goes back, and no component gives
+            // more than it has.
             ((g, t, s), deducted) => {
                 let told = g + t + s + deducted;
-                let adds_up = [whole, with_shipping].iter().any(|(g, t, s)| told == g + t + s);
-                let is_within =
-                    (0..=goods).contains(&g) && (0..=tax + shipping_tax).contains(&t) && [0, shipping].contains(&s);
+                let adds_up = [whole, with_shipping]
+                    .iter()
+                    .any(|(g, t, s)| told == g + t + s);
+                let is_within = (0..=goods).contains(&g)
+                    && (0..=tax + shipping_tax).contains(&t)
+                    && [0, shipping].contains(&s);
                 adds_up && is_within && deducted > 0
             }
         };
         if !is_right {
             let (refund, deducted) = (part.refund, part.deducted);
             let name = &part.name;
-            found.push(format!("M2: {name} gives back {refund:?} less {deducted}, its units carry ({goods}, {tax})"));
+            found.push(format!(
+                "M2: {name} gives back {refund:?} less {deducted}, its units carry ({goods}, {tax})"
+            ));
         }
     }
 }
@@ -276,8 +314,8 @@ async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
 /// A unit of a line.
 type Unit = (u32, u32);
 
-/// Every unit that left is out, home or lost; every unit that is home is refunded, waits for a consent, was refused with its receipt
-/// on record, or is under an incident.
+/// Every unit that left is out, home or lost; every unit that is home is refunded, waits for a
+/// consent, was refused with its receipt on record, or is under an incident.
 async fn goods(database: &Database, found: &mut Vec<String>) {
     let parcels: Vec<(String, u32, String, String, Option<String>)> = database
         .rows(
@@ -297,7 +335,10 @@ async fn goods(database: &Database, found: &mut Vec<String>) {
     let mut of_parcel: BTreeMap<(String, u32), BTreeSet<Unit>> = BTreeMap::new();
     for (order, shipment, _, line, first, count) in accounted {
         let units = (first..first + count).map(|unit| (line, unit));
-        of_parcel.entry((order, shipment)).or_default().extend(units);
+        of_parcel
+            .entry((order, shipment))
+            .or_default()
+            .extend(units);
     }
     let incidents: Vec<(String, u32)> = database
         .rows(
@@ -307,23 +348,36 @@ async fn goods(database: &Database, found: &mut Vec<String>) {
         )
         .await;
     for (order, number, name, stage, whereabouts) in parcels {
-        let has_left = ["IN_TRANSIT", "DELIVERED", "LOST", "RETURNING", "RETURNED"].contains(&&*stage);
+        let has_left =
+            ["IN_TRANSIT", "DELIVERED", "LOST", "RETURNING", "RETURNED"].contains(&&*stage);
         if has_left != whereabouts.is_some() {
-            found.push(format!("goods: {name} is {stage}, and of its units is known {whereabouts:?}"));
+            found.push(format!(
+                "goods: {name} is {stage}, and of its units is known {whereabouts:?}"
+            ));
         }
-        let Some(whereabouts) = whereabouts else { continue };
+        let Some(whereabouts) = whereabouts else {
+            continue;
+        };
         let units = |of| -> BTreeSet<Unit> {
             let ranges = ranges(&whereabouts, of).into_iter();
-            ranges.flat_map(|(line, first, count)| (first..first + count).map(move |unit| (line, unit))).collect()
+            ranges
+                .flat_map(|(line, first, count)| {
+                    (first..first + count).map(move |unit| (line, unit))
+                })
+                .collect()
         };
         let (left, home) = (units("left"), units("home"));
         if !home.is_subset(&left) {
             found.push(format!("goods: units of {name} are home that never left"));
         }
-        let accounted = of_parcel.remove(&(order.clone(), number)).unwrap_or_default();
+        let accounted = of_parcel
+            .remove(&(order.clone(), number))
+            .unwrap_or_default();
         let forgotten: Vec<&Unit> = home.difference(&accounted).collect();
         if !forgotten.is_empty() && !incidents.contains(&(order, number)) {
-            found.push(format!("goods: {forgotten:?} of {name} are home and forgotten"));
+            found.push(format!(
+                "goods: {forgotten:?} of {name} are home and forgotten"
+            ));
         }
     }
     let silenced: Vec<(String,)> = database
@@ -335,16 +389,35 @@ async fn goods(database: &Database, found: &mut Vec<String>) {
             (),
         )
         .await;
-    found.extend(silenced.into_iter().map(|(of,)| format!("goods: {of} is home, and silence keeps its money")));
+    found.extend(
+        silenced
+            .into_iter()
+            .map(|(of,)| format!("goods: {of} is home, and silence keeps its money")),
+    );
 }
 
 /// Line, first unit and count of each range of units in the JSON of what is known of a parcel.
 pub(crate) fn ranges(whereabouts: &str, of: &str) -> Vec<(u32, u32, u32)> {
     let known: serde_json::Value = serde_json::from_str(whereabouts).expect("JSON");
-    let number =
-        |value: &serde_json::Value| value.as_u64().and_then(|number| u32::try_from(number).ok()).expect("a number");
-    let range = |range: &serde_json::Value| (number(&range["line"]), number(&range["first"]), number(&range["count"]));
-    known[of].as_array().expect("a list").iter().map(range).collect()
+    let number = |value: &serde_json::Value| {
+        value
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .expect("a number")
+    };
+    let range = |range: &serde_json::Value| {
+        (
+            number(&range["line"]),
+            number(&range["first"]),
+            number(&range["count"]),
+        )
+    };
+    known[of]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(range)
+        .collect()
 }
 
 async fn lines(database: &Database) -> BTreeMap<LineKey, Line> {
@@ -356,14 +429,36 @@ async fn lines(database: &Database) -> BTreeMap<LineKey, Line> {
         )
         .await;
     let line = |(order, number, name, quantity, goods, discount, tax)| {
-        ((order, number), Line { name, quantity, goods, discount, tax })
+        (
+            (order, number),
+            Line {
+                name,
+                quantity,
+                goods,
+                discount,
+                tax,
+            },
+        )
     };
     rows.into_iter().map(line).collect()
 }
 
-/// Order, cancellation, part; name, shipment, state; goods, tax and shipping of its refund, and what is deducted; its shipment's
-/// shares of the charge and its tax.
-type PartRow = (String, u32, u32, String, u32, String, i64, i64, i64, i64, i64, i64);
+/// Order, cancellation, part; name, shipment, state; goods, tax and shipping of its refund, and
+/// what is deducted; its shipment's shares of the charge and its tax.
+type PartRow = (
+    String,
+    u32,
+    u32,
+    String,
+    u32,
+    String,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+);
 
 async fn parts(database: &Database) -> Vec<Part> {
     let rows: Vec<PartRow> = database
@@ -380,9 +475,31 @@ async fn parts(database: &Database) -> Vec<Part> {
         )
         .await;
     let mut parts = BTreeMap::new();
-    for (order, cancellation, number, name, shipment, state, goods, tax, shipping, deducted, share, tax_share) in rows {
+    for (
+        order,
+        cancellation,
+        number,
+        name,
+        shipment,
+        state,
+        goods,
+        tax,
+        shipping,
+        deducted,
+        share,
+        tax_share,
+    ) in rows
+    {
         let (refund, shipment_shares) = ((goods, tax, shipping), (share, tax_share));
-        let part = Part { name, state, shipment, refund, deducted, shipment_shares, units: Vec::new() };
+        let part = Part {
+            name,
+            state,
+            shipment,
+            refund,
+            deducted,
+            shipment_shares,
+            units: Vec::new(),
+        };
         parts.insert((order, cancellation, number), part);
     }
     let units: Vec<(String, u32, u32, u32, u32, u32)> = database
@@ -394,14 +511,22 @@ async fn parts(database: &Database) -> Vec<Part> {
         .await;
     for (order, cancellation, number, line, first, count) in units {
         let units = (first..first + count).map(|unit| ((order.clone(), line), unit));
-        parts.entry((order.clone(), cancellation, number)).or_default().units.extend(units);
+        parts
+            .entry((order.clone(), cancellation, number))
+            .or_default()
+            .units
+            .extend(units);
     }
     parts.into_values().collect()
 }
 
-/// S1, from the order's history: what has left is not cancelled in the warehouse any more, and what is wholly cancelled does not
-/// leave, unless an incident says that it did.
-async fn dispatched_and_cancelled(database: &Database, events: Vec<pb::Event>, found: &mut Vec<String>) {
+/// S1, from the order's history: what has left is not cancelled in the warehouse any more, and what
+/// is wholly cancelled does not leave, unless an incident says that it did.
+async fn dispatched_and_cancelled(
+    database: &Database,
+    events: Vec<pb::Event>,
+    found: &mut Vec<String>,
+) {
     let by_the_carrier: Vec<(String,)> = database
         .rows(
             "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number)
@@ -444,8 +569,8 @@ async fn dispatched_and_cancelled(database: &Database, events: Vec<pb::Event>, f
                 } else {
                     lost.remove(&shipment);
                 }
-                let has_left =
-                    [pb::ShipmentStage::InTransit, pb::ShipmentStage::Delivered].contains(&change.to_stage());
+                let has_left = [pb::ShipmentStage::InTransit, pb::ShipmentStage::Delivered]
+                    .contains(&change.to_stage());
                 if change.to_stage() == pb::ShipmentStage::Cancelled {
                     cancelled.insert(shipment);
                 } else if has_left && cancelled.contains(&shipment) {
@@ -462,7 +587,8 @@ async fn dispatched_and_cancelled(database: &Database, events: Vec<pb::Event>, f
                 let shipment = (store, end.shipment_id);
                 // What is back is not with whoever never paid for it.
                 let is_back = unpaid.contains(&part) && returned.contains(&shipment);
-                let is_given_up = by_the_carrier.contains(&part) || lost.contains(&shipment) || is_back;
+                let is_given_up =
+                    by_the_carrier.contains(&part) || lost.contains(&shipment) || is_back;
                 // One that was sent and never paid is such an incident too.
                 if left.contains(&shipment) && !is_given_up && !explained.contains(&shipment) {
                     contradicted.insert(shipment, "was cancelled after it had left");
@@ -475,14 +601,20 @@ async fn dispatched_and_cancelled(database: &Database, events: Vec<pb::Event>, f
             _ => {}
         }
     }
-    found.extend(contradicted.into_iter().map(|((_, shipment), what)| format!("S1: {shipment} {what}")));
+    found.extend(
+        contradicted
+            .into_iter()
+            .map(|((_, shipment), what)| format!("S1: {shipment} {what}")),
+    );
 }
 
 /// The events of one row: the messages one after the other, each with its length before it.
 fn unpacked(mut payload: &[u8]) -> Vec<pb::Event> {
     let mut events = Vec::new();
     while !payload.is_empty() {
-        events.push(pb::Event::decode_length_delimited(&mut payload).expect("a row holds proto Events"));
+        events.push(
+            pb::Event::decode_length_delimited(&mut payload).expect("a row holds proto Events"),
+        );
     }
     events
 }

@@ -1,8 +1,10 @@
-//! Belay from outside: a server in this process on a real MySQL, the client in front of it, and checks of the database behind it.
+//! Belay from outside: a server in this process on a real MySQL, the client in front of it, and
+//! checks of the database behind it.
 //!
-//! A test is a function that calls [`run`] or [`run_at`]. It is given a server with a database of its own that holds the store
-//! [`SHOP`] of the preset `independent-site`. When the test has ended, the invariants of the domain are checked on every order
-//! that it made, and the database is dropped; neither can be forgotten, because there is no other way to get a server.
+//! A test is a function that calls [`run`] or [`run_at`]. It is given a server with a database of
+//! its own that holds the store [`SHOP`] of the preset `independent-site`. When the test has ended,
+//! the invariants of the domain are checked on every order that it made, and the database is
+//! dropped; neither can be forgotten, because there is no other way to get a server.
 
 pub mod database;
 pub mod documents;

@@ -43,9 +43,16 @@ impl Enum {
     /// The values without the prefix that all have in common, and without UNSPECIFIED.
     pub fn short_names(&self) -> Vec<&str> {
         let unspecified = &self.values[0].0;
-        let prefix = unspecified.strip_suffix("UNSPECIFIED").expect("the first value is UNSPECIFIED");
-        let short = |(name, _, _): &'_ (String, i32, String)| name.strip_prefix(prefix).map(str::len);
-        self.values.iter().skip(1).map(|value| &value.0[value.0.len() - short(value).expect("one prefix")..]).collect()
+        let prefix = unspecified
+            .strip_suffix("UNSPECIFIED")
+            .expect("the first value is UNSPECIFIED");
+        let short =
+            |(name, _, _): &'_ (String, i32, String)| name.strip_prefix(prefix).map(str::len);
+        self.values
+            .iter()
+            .skip(1)
+            .map(|value| &value.0[value.0.len() - short(value).expect("one prefix")..])
+            .collect()
     }
 }
 
@@ -58,25 +65,42 @@ pub struct Reason {
 }
 
 static FILES: LazyLock<Vec<FileDescriptorProto>> = LazyLock::new(|| {
-    let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).expect("a descriptor set");
-    set.file.into_iter().filter(|file| file.package() == "belay.v1").collect()
+    let set =
+        FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).expect("a descriptor set");
+    set.file
+        .into_iter()
+        .filter(|file| file.package() == "belay.v1")
+        .collect()
 });
 
 /// Every message that a request may hold, by its full name with a dot before it.
 static MESSAGES: LazyLock<BTreeMap<String, DescriptorProto>> = LazyLock::new(|| {
-    let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).expect("a descriptor set");
+    let set =
+        FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).expect("a descriptor set");
     let of_file = |file: FileDescriptorProto| {
         let package = file.package().to_owned();
-        file.message_type.into_iter().map(move |message| (format!(".{package}.{}", message.name()), message))
+        file.message_type
+            .into_iter()
+            .map(move |message| (format!(".{package}.{}", message.name()), message))
     };
     set.file.into_iter().flat_map(of_file).collect()
 });
 
 static REASONS: LazyLock<BTreeMap<String, Reason>> = LazyLock::new(|| {
-    let reasons = enums().into_iter().find(|one| one.name == "ErrorReason").expect("there is an ErrorReason");
+    let reasons = enums()
+        .into_iter()
+        .find(|one| one.name == "ErrorReason")
+        .expect("there is an ErrorReason");
     let reason = |(name, number, comment): (String, i32, String)| {
         let code = comment.split([' ', '.', ',']).next().and_then(code_of);
-        (name.trim_start_matches("ERROR_REASON_").to_owned(), Reason { number, code, comment })
+        (
+            name.trim_start_matches("ERROR_REASON_").to_owned(),
+            Reason {
+                number,
+                code,
+                comment,
+            },
+        )
     };
     reasons.values.into_iter().skip(1).map(reason).collect()
 });
@@ -87,7 +111,10 @@ pub fn rpcs() -> Vec<Rpc> {
     for file in FILES.iter() {
         for (service, at) in file.service.iter().zip(0..) {
             for (method, method_at) in service.method.iter().zip(0..) {
-                let level = method.options.as_ref().and_then(|options| options.idempotency_level);
+                let level = method
+                    .options
+                    .as_ref()
+                    .and_then(|options| options.idempotency_level);
                 rpcs.push(Rpc {
                     service: service.name().to_owned(),
                     name: method.name().to_owned(),
@@ -104,8 +131,17 @@ pub fn rpcs() -> Vec<Rpc> {
 pub fn shared_comments() -> Vec<String> {
     let mut comments = Vec::new();
     for file in FILES.iter() {
-        comments.extend(file.service.iter().zip(0..).map(|(_, at)| comment(file, &[SERVICES, at])));
-        let reasons = file.enum_type.iter().zip(0..).filter(|(found, _)| found.name() == "ErrorReason");
+        comments.extend(
+            file.service
+                .iter()
+                .zip(0..)
+                .map(|(_, at)| comment(file, &[SERVICES, at])),
+        );
+        let reasons = file
+            .enum_type
+            .iter()
+            .zip(0..)
+            .filter(|(found, _)| found.name() == "ErrorReason");
         comments.extend(reasons.map(|(_, at)| comment(file, &[ENUMS, at])));
     }
     comments
@@ -118,24 +154,39 @@ pub fn enums() -> Vec<Enum> {
         for (found, at) in file.enum_type.iter().zip(0..) {
             let values = found.value.iter().zip(0..);
             let value = |(value, value_at): (&prost_types::EnumValueDescriptorProto, i32)| {
-                (value.name().to_owned(), value.number(), comment(file, &[ENUMS, at, VALUES, value_at]))
+                (
+                    value.name().to_owned(),
+                    value.number(),
+                    comment(file, &[ENUMS, at, VALUES, value_at]),
+                )
             };
-            enums.push(Enum { name: found.name().to_owned(), values: values.map(value).collect() });
+            enums.push(Enum {
+                name: found.name().to_owned(),
+                values: values.map(value).collect(),
+            });
         }
     }
     enums
 }
 
-/// Whether a path that a refusal names is one of the request: fields as they are called in the protos, of lists with an index.
-/// Empty is the message as a whole. What stands below a policy's `document` is a path in its YAML, and the headers that say who
-/// calls are named as they are.
+/// Whether a path that a refusal names is one of the request: fields as they are called in the
+/// protos, of lists with an index. Empty is the message as a whole. What stands below a policy's
+/// `document` is a path in its YAML, and the headers that say who calls are named as they are.
 pub fn is_field(method: &str, path: &str) -> bool {
-    if path.is_empty() || path.starts_with("belay-") || path == "document" || path.starts_with("document.") {
+    if path.is_empty()
+        || path.starts_with("belay-")
+        || path == "document"
+        || path.starts_with("document.")
+    {
         return true;
     }
     let (service, name) = method.split_once('/').expect("a service and a method");
-    let services = FILES.iter().flat_map(|file| &file.service).find(|found| found.name() == service);
-    let found = services.and_then(|service| service.method.iter().find(|method| method.name() == name));
+    let services = FILES
+        .iter()
+        .flat_map(|file| &file.service)
+        .find(|found| found.name() == service);
+    let found =
+        services.and_then(|service| service.method.iter().find(|method| method.name() == name));
     let mut message = found.map(|method| method.input_type().to_owned());
     for segment in path.split('.') {
         let (name, index) = match segment.split_once('[') {
@@ -143,7 +194,9 @@ pub fn is_field(method: &str, path: &str) -> bool {
             None => (segment, None),
         };
         let fields = message.as_deref().and_then(|message| MESSAGES.get(message));
-        let Some(field) = fields.and_then(|message| message.field.iter().find(|field| field.name() == name)) else {
+        let Some(field) =
+            fields.and_then(|message| message.field.iter().find(|field| field.name() == name))
+        else {
             return false;
         };
         let is_index = index.is_some_and(|index| index.parse::<u32>().is_ok());
@@ -163,7 +216,15 @@ pub fn reasons() -> &'static BTreeMap<String, Reason> {
 fn comment(file: &FileDescriptorProto, path: &[i32]) -> String {
     let locations = file.source_code_info.iter().flat_map(|info| &info.location);
     let found = locations.into_iter().find(|location| location.path == path);
-    found.map(|location| location.leading_comments().replace('\n', " ").trim().to_owned()).unwrap_or_default()
+    found
+        .map(|location| {
+            location
+                .leading_comments()
+                .replace('\n', " ")
+                .trim()
+                .to_owned()
+        })
+        .unwrap_or_default()
 }
 
 fn code_of(name: &str) -> Option<Code> {
@@ -181,19 +242,32 @@ fn code_of(name: &str) -> Option<Code> {
         ("UNIMPLEMENTED", Code::Unimplemented),
         ("UNAVAILABLE", Code::Unavailable),
     ];
-    codes.into_iter().find(|(known, _)| *known == name).map(|(_, code)| code)
+    codes
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, code)| code)
 }
 
 /// Holds a refusal to the comment of its reason: the code, and no metadata that is not told of.
 #[track_caller]
 pub fn check<'a>(code: Code, reason: &str, metadata: impl Iterator<Item = &'a String>) {
-    let Some(promised) = reasons().get(reason) else { panic!("{reason:?} is not in ErrorReason") };
+    let Some(promised) = reasons().get(reason) else {
+        panic!("{reason:?} is not in ErrorReason")
+    };
     assert_eq!(Some(code), promised.code, "the code of {reason}");
     let shared = &reasons()["NOT_ALLOWED"];
-    let is_denial = (shared.number..=reasons()["LABEL_UNAVAILABLE_IN_REGION"].number).contains(&promised.number);
+    let is_denial = (shared.number..=reasons()["LABEL_UNAVAILABLE_IN_REGION"].number)
+        .contains(&promised.number);
     for key in metadata.map(|key| key.strip_suffix("_left_out").unwrap_or(key)) {
-        let is_told =
-            |reason: &Reason| reason.comment.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == key);
-        assert!(is_told(promised) || (is_denial && is_told(shared)), "{reason} does not tell of the metadata {key}");
+        let is_told = |reason: &Reason| {
+            reason
+                .comment
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|word| word == key)
+        };
+        assert!(
+            is_told(promised) || (is_denial && is_told(shared)),
+            "{reason} does not tell of the metadata {key}"
+        );
     }
 }

@@ -1,13 +1,13 @@
-//! Marketplaces: a store of another preset, with sellers' and partners' carriers and a warehouse abroad, and what happens there
-//! all day, a line each.
+//! Marketplaces: a store of another preset, with sellers' and partners' carriers and a warehouse
+//! abroad, and what happens there all day, a line each.
 //!
-//! Each helper does one thing in the role of who does it and expects it to succeed; a caller is always one who has to do with the
-//! shipment, for nobody else sees it.
+//! Each helper does one thing in the role of who does it and expects it to succeed; a caller is
+//! always one who has to do with the shipment, for nobody else sees it.
 
 use belay_client::calls::{FirstPolicy, NewBuyer, NewLine, NewShipment, RequestCancellation};
 use belay_client::model::{
-    Cancellation, CancellationEffect, Destination, Event, EventDetail, EventType, GateKind, GateState, Order, Part,
-    PartState, PaymentFact, Refund, Shipment, ShipmentStage, TrackingFact,
+    Cancellation, CancellationEffect, Destination, Event, EventDetail, EventType, GateKind,
+    GateState, Order, Part, PartState, PaymentFact, Refund, Shipment, ShipmentStage, TrackingFact,
 };
 use belay_client::{Error, Kind, Role, Store, Units};
 
@@ -17,16 +17,17 @@ use crate::{TestServer, pages, refused};
 /// The id of a [`Market`]'s store.
 pub const MARKET: &str = "market";
 
-/// What the standard order's goods cost with their tax: what comes back when the way out is not paid back.
+/// What the standard order's goods cost with their tax: what comes back when the way out is not
+/// paid back.
 pub const GOODS: i64 = 1_666;
 /// What its way out costs, with its tax.
 pub const WAY_OUT: i64 = 583;
 /// What a return label of the carrier `express` costs.
 pub const LABEL: i64 = 595;
 
-/// A store of a preset. Its warehouse `main` is in Shanghai. Of its carriers, `standard` and `express` are the sellers' own;
-/// `partner` and `china-post` deliver for the marketplace. `express` and `partner` can bring parcels back, and `express` has
-/// return labels for Germany.
+/// A store of a preset. Its warehouse `main` is in Shanghai. Of its carriers, `standard` and
+/// `express` are the sellers' own; `partner` and `china-post` deliver for the marketplace.
+/// `express` and `partner` can bring parcels back, and `express` has return labels for Germany.
 #[derive(Debug)]
 pub struct Market<'t> {
     t: &'t TestServer,
@@ -37,12 +38,27 @@ impl TestServer {
         self.create_shop(MARKET, policy).await;
         let market = Market { t: self };
         let store = market.as_role(Role::Operator, "ops");
-        store.put_warehouse("main", "Main").time_zone("Asia/Shanghai").country_code("CN").await.expect("a warehouse");
-        let express = store.put_carrier("express", "Express").in_transit_cancel().return_label("DE", eur(LABEL));
+        store
+            .put_warehouse("main", "Main")
+            .time_zone("Asia/Shanghai")
+            .country_code("CN")
+            .await
+            .expect("a warehouse");
+        let express = store
+            .put_carrier("express", "Express")
+            .in_transit_cancel()
+            .return_label("DE", eur(LABEL));
         express.await.expect("a carrier");
-        let partner = store.put_carrier("partner", "Partner").partner_delivery().in_transit_cancel();
+        let partner = store
+            .put_carrier("partner", "Partner")
+            .partner_delivery()
+            .in_transit_cancel();
         partner.await.expect("a carrier");
-        store.put_carrier("china-post", "China Post").partner_delivery().await.expect("a carrier");
+        store
+            .put_carrier("china-post", "China Post")
+            .partner_delivery()
+            .await
+            .expect("a carrier");
         market
     }
 }
@@ -65,21 +81,32 @@ impl Market<'_> {
     }
 
     pub async fn warehouse(&self, shipment_id: &str) -> Store {
-        self.as_role(Role::Warehouse, self.shipment(shipment_id).await.warehouse_id.as_str())
+        self.as_role(
+            Role::Warehouse,
+            self.shipment(shipment_id).await.warehouse_id.as_str(),
+        )
     }
 
     pub async fn carrier(&self, shipment_id: &str) -> Store {
-        self.as_role(Role::Carrier, self.shipment(shipment_id).await.carrier_id.as_str())
+        self.as_role(
+            Role::Carrier,
+            self.shipment(shipment_id).await.carrier_id.as_str(),
+        )
     }
 
     /// Places the standard order, to be sent by this carrier from `main`.
     pub async fn place(&self, order_id: &str, carrier_id: &str) -> Order {
         let shipment = NewShipment::new([(1, 3), (2, 1)]).carrier_id(carrier_id);
-        let placed = new_order(&self.storefront(), order_id).shipments([shipment]).await;
-        placed.unwrap_or_else(|error| panic!("order {order_id}: {error}")).value
+        let placed = new_order(&self.storefront(), order_id)
+            .shipments([shipment])
+            .await;
+        placed
+            .unwrap_or_else(|error| panic!("order {order_id}: {error}"))
+            .value
     }
 
-    /// Places an order of one mug for 10.00 to this country, to be sent by this carrier from `main`, and pays it.
+    /// Places an order of one mug for 10.00 to this country, to be sent by this carrier from
+    /// `main`, and pays it.
     pub async fn place_paid_to(&self, country_code: &str, order_id: &str, carrier_id: &str) {
         let destination = Destination::new(country_code);
         let order = self.storefront().create_order(
@@ -90,9 +117,17 @@ impl Market<'_> {
             [NewLine::new("MUG", 1, eur(1_000))],
         );
         let shipment = NewShipment::new([(1, 1)]).carrier_id(carrier_id);
-        order.shipments([shipment]).await.unwrap_or_else(|error| panic!("order {order_id}: {error}"));
+        order
+            .shipments([shipment])
+            .await
+            .unwrap_or_else(|error| panic!("order {order_id}: {error}"));
         let payments = self.as_role(Role::Payments, "psp");
-        let paid = payments.record_payment(order_id, format!("pay-{order_id}"), "paid", PaymentFact::Captured);
+        let paid = payments.record_payment(
+            order_id,
+            format!("pay-{order_id}"),
+            "paid",
+            PaymentFact::Captured,
+        );
         let paid = paid.amount(eur(1_000)).method("PAYPAL").await;
         paid.unwrap_or_else(|error| panic!("payment of {order_id}: {error}"));
     }
@@ -106,8 +141,12 @@ impl Market<'_> {
         self.pay(order_id).await
     }
 
-    /// A paid standard order whose only shipment, by this carrier, has come to this stage the usual way.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "the stages that are reached some other way fail the last line")]
+    /// A paid standard order whose only shipment, by this carrier, has come to this stage the usual
+    /// way.
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the stages that are reached some other way fail the last line"
+    )]
     pub async fn order_at(&self, order_id: &str, carrier_id: &str, stage: ShipmentStage) -> Order {
         self.place_paid(order_id, carrier_id).await;
         let shipment_id = format!("{order_id}:s1");
@@ -133,37 +172,55 @@ impl Market<'_> {
     }
 
     pub async fn prepare(&self, shipment_id: &str) {
-        let prepared = self.warehouse(shipment_id).await.start_preparation(shipment_id).await;
+        let prepared = self
+            .warehouse(shipment_id)
+            .await
+            .start_preparation(shipment_id)
+            .await;
         prepared.unwrap_or_else(|error| panic!("preparation of {shipment_id}: {error}"));
     }
 
     pub async fn mark_ready(&self, shipment_id: &str) {
-        let ready = self.warehouse(shipment_id).await.mark_ready(shipment_id).await;
+        let ready = self
+            .warehouse(shipment_id)
+            .await
+            .mark_ready(shipment_id)
+            .await;
         ready.unwrap_or_else(|error| panic!("{shipment_id} ready: {error}"));
     }
 
     /// Dispatches a shipment with the fence that it has now.
     pub async fn ship(&self, shipment_id: &str) {
         let fence = self.shipment(shipment_id).await.fence;
-        let dispatched = self.warehouse(shipment_id).await.dispatch_shipment(shipment_id, fence).await;
+        let dispatched = self
+            .warehouse(shipment_id)
+            .await
+            .dispatch_shipment(shipment_id, fence)
+            .await;
         dispatched.unwrap_or_else(|error| panic!("dispatch of {shipment_id}: {error}"));
     }
 
     /// Records that the carrier scanned a shipment. The same scan again is the same event.
     pub async fn scan(&self, shipment_id: &str, fact: TrackingFact) {
         let carrier = self.carrier(shipment_id).await;
-        let recorded = carrier.record_tracking(shipment_id, format!("scan-{fact}"), fact).await;
+        let recorded = carrier
+            .record_tracking(shipment_id, format!("scan-{fact}"), fact)
+            .await;
         recorded.unwrap_or_else(|error| panic!("{fact} of {shipment_id}: {error}"));
     }
 
     /// The buyer's wish to cancel all of an order.
     pub fn wish(&self, order_id: &str, reason: &str) -> RequestCancellation {
-        self.storefront().request_cancellation(order_id, Units::all()).reason(reason)
+        self.storefront()
+            .request_cancellation(order_id, Units::all())
+            .reason(reason)
     }
 
     /// The seller's.
     pub fn sellers_wish(&self, order_id: &str, reason: &str) -> RequestCancellation {
-        self.seller().request_cancellation(order_id, Units::all()).reason(reason)
+        self.seller()
+            .request_cancellation(order_id, Units::all())
+            .reason(reason)
     }
 
     /// A wish that is refused by order, policy or state, and leaves nothing behind but its answer.
@@ -175,7 +232,11 @@ impl Market<'_> {
     pub async fn refuses_as(&self, wish: RequestCancellation, kind: Kind, reason: &str) -> Error {
         let before = self.t.database.snapshot().await.without_answers();
         let error = refused(wish.await, kind, reason);
-        assert_eq!(self.t.database.snapshot().await.without_answers(), before, "{error} has left something behind");
+        assert_eq!(
+            self.t.database.snapshot().await.without_answers(),
+            before,
+            "{error} has left something behind"
+        );
         error
     }
 
@@ -195,7 +256,9 @@ impl Market<'_> {
 
     pub async fn cancellation(&self, cancellation_id: &str) -> Cancellation {
         let found = self.storefront().get_cancellation(cancellation_id).await;
-        found.unwrap_or_else(|error| panic!("cancellation {cancellation_id}: {error}")).cancellation
+        found
+            .unwrap_or_else(|error| panic!("cancellation {cancellation_id}: {error}"))
+            .cancellation
     }
 
     /// The only part of a cancellation.
@@ -215,7 +278,8 @@ impl Market<'_> {
     /// All that came to pass with an order, oldest first.
     pub async fn history(&self, order_id: &str) -> Vec<Event> {
         let store = self.storefront();
-        let pages = pages(async |token| store.list_order_history(order_id).page_token(token).await).await;
+        let pages =
+            pages(async |token| store.list_order_history(order_id).page_token(token).await).await;
         pages.into_iter().flatten().collect()
     }
 
@@ -226,14 +290,27 @@ impl Market<'_> {
         events
     }
 
-    /// What ended parts of an order asked of the stock: of which shipment, how many units of which lines, and what.
-    pub async fn stock_effects(&self, order_id: &str) -> Vec<(String, Vec<(String, i32)>, Vec<CancellationEffect>)> {
-        let ended =
-            self.events(order_id, EventType::PartEnded).await.into_iter().filter_map(|event| match event.detail {
+    /// What ended parts of an order asked of the stock: of which shipment, how many units of which
+    /// lines, and what.
+    pub async fn stock_effects(
+        &self,
+        order_id: &str,
+    ) -> Vec<(String, Vec<(String, i32)>, Vec<CancellationEffect>)> {
+        let ended = self
+            .events(order_id, EventType::PartEnded)
+            .await
+            .into_iter()
+            .filter_map(|event| match event.detail {
                 Some(EventDetail::PartEnded {
-                    shipment_id, state: PartState::Cancelled, contents, effects, ..
+                    shipment_id,
+                    state: PartState::Cancelled,
+                    contents,
+                    effects,
+                    ..
                 }) => {
-                    let contents = contents.into_iter().map(|content| (content.line_id.to_string(), content.quantity));
+                    let contents = contents
+                        .into_iter()
+                        .map(|content| (content.line_id.to_string(), content.quantity));
                     Some((shipment_id.to_string(), contents.collect(), effects))
                 }
                 _ => None,
@@ -244,11 +321,16 @@ impl Market<'_> {
 
 /// What a part waits for or waited for, in order.
 pub fn gates(part: &Part) -> Vec<(GateKind, GateState)> {
-    part.gates.iter().map(|gate| (gate.kind, gate.state)).collect()
+    part.gates
+        .iter()
+        .map(|gate| (gate.kind, gate.state))
+        .collect()
 }
 
 /// The document of a preset, to be changed.
 pub fn preset(name: &str) -> String {
     let document = belay_server::presets::find(name);
-    document.unwrap_or_else(|| panic!("the preset {name} ships")).to_owned()
+    document
+        .unwrap_or_else(|| panic!("the preset {name} ships"))
+        .to_owned()
 }

@@ -1,4 +1,5 @@
-//! Calls without the client: for requests that its types cannot express and for answers as they stand on the wire.
+//! Calls without the client: for requests that its types cannot express and for answers as they
+//! stand on the wire.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -46,11 +47,15 @@ pub struct Refused {
 impl Raw {
     /// Connects when it is first needed.
     pub fn to(address: std::net::SocketAddr) -> Self {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI");
-        Self { channel: endpoint.connect_lazy() }
+        let endpoint =
+            Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI");
+        Self {
+            channel: endpoint.connect_lazy(),
+        }
     }
 
-    /// Sends `request` to `method`, such as `OrderService/GetOrder`. `role` is the value of the header; empty sends none.
+    /// Sends `request` to `method`, such as `OrderService/GetOrder`. `role` is the value of the
+    /// header; empty sends none.
     pub async fn send<Q, A>(&self, role: &str, method: &str, request: Q) -> Result<A, Status>
     where
         Q: AnyRequest,
@@ -59,12 +64,20 @@ impl Raw {
         let mut request = Request::new(request);
         request.set_timeout(HANG);
         if !role.is_empty() {
-            request.metadata_mut().insert("belay-role", role.parse().expect("a role is ASCII"));
-            request.metadata_mut().insert("belay-actor", MetadataValue::from_static(actor(role)));
+            request
+                .metadata_mut()
+                .insert("belay-role", role.parse().expect("a role is ASCII"));
+            request
+                .metadata_mut()
+                .insert("belay-actor", MetadataValue::from_static(actor(role)));
         }
-        let path: PathAndQuery = format!("/belay.v1.{method}").parse().expect("a method makes a path");
+        let path: PathAndQuery = format!("/belay.v1.{method}")
+            .parse()
+            .expect("a method makes a path");
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        grpc.ready()
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         let codec: ProstCodec<Q, A> = ProstCodec::default();
         Ok(grpc.unary(request, path, codec).await?.into_inner())
     }
@@ -76,7 +89,10 @@ impl Raw {
             Err(status) => {
                 let refused = Refused::of(&status);
                 for field in &refused.fields {
-                    assert!(manual::is_field(method, field), "{method} has no field {field:?}: {refused:?}");
+                    assert!(
+                        manual::is_field(method, field),
+                        "{method} has no field {field:?}: {refused:?}"
+                    );
                 }
                 refused
             }
@@ -84,7 +100,8 @@ impl Raw {
     }
 }
 
-/// Who has the standard order in this role: what a seller, a warehouse or a carrier sees follows from its name.
+/// Who has the standard order in this role: what a seller, a warehouse or a carrier sees follows
+/// from its name.
 fn actor(role: &str) -> &'static str {
     match role {
         "seller" => "acme",
@@ -102,18 +119,30 @@ impl Refused {
             assert_eq!(info.domain, "belay", "{status:?}");
             manual::check(status.code(), &info.reason, info.metadata.keys());
         }
-        let violations = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations);
-        let violations: Vec<(String, String)> =
-            violations.map(|violation| (violation.field.clone(), violation.description.clone())).collect();
-        let preconditions = details.precondition_failure().into_iter().flat_map(|failure| &failure.violations);
+        let violations = details
+            .bad_request()
+            .into_iter()
+            .flat_map(|bad| &bad.field_violations);
+        let violations: Vec<(String, String)> = violations
+            .map(|violation| (violation.field.clone(), violation.description.clone()))
+            .collect();
+        let preconditions = details
+            .precondition_failure()
+            .into_iter()
+            .flat_map(|failure| &failure.violations);
         Self {
             code: status.code(),
             reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
             message: status.message().to_owned(),
-            metadata: info.into_iter().flat_map(|info| info.metadata.clone()).collect(),
+            metadata: info
+                .into_iter()
+                .flat_map(|info| info.metadata.clone())
+                .collect(),
             fields: violations.iter().map(|(field, _)| field.clone()).collect(),
             violations,
-            preconditions: preconditions.map(|one| (one.r#type.clone(), one.subject.clone())).collect(),
+            preconditions: preconditions
+                .map(|one| (one.r#type.clone(), one.subject.clone()))
+                .collect(),
             details: status.details().to_vec(),
             has_retry_info: details.retry_info().is_some(),
         }

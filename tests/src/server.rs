@@ -18,8 +18,9 @@ use crate::database::Database;
 use crate::invariants;
 use crate::raw::Raw;
 
-/// The store that every test starts with. It has the warehouses `main` (its default) and `east`, and the carriers `standard`
-/// (its default, which cannot bring parcels back) and `express` (which can).
+/// The store that every test starts with. It has the warehouses `main` (its default) and `east`,
+/// and the carriers `standard` (its default, which cannot bring parcels back) and `express` (which
+/// can).
 pub const SHOP: &str = "shop";
 
 /// Connections of one server. Many servers share one MySQL while tests run in parallel.
@@ -39,7 +40,8 @@ pub fn run(test: impl AsyncFnOnce(&TestServer)) {
     block_on(async { TestServer::start(None).await.finish_after(test).await });
 }
 
-/// Runs a test on a server of its own whose clock stands at `now`, such as `2026-03-02T10:00:00Z`, until the test moves it.
+/// Runs a test on a server of its own whose clock stands at `now`, such as `2026-03-02T10:00:00Z`,
+/// until the test moves it.
 pub fn run_at(now: &str, test: impl AsyncFnOnce(&TestServer)) {
     let now: Timestamp = now.parse().expect("an instant");
     block_on(async { TestServer::start(Some(now)).await.finish_after(test).await });
@@ -47,7 +49,10 @@ pub fn run_at(now: &str, test: impl AsyncFnOnce(&TestServer)) {
 
 /// On a runtime with several threads: migrations block one of them.
 fn block_on(work: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     runtime.expect("a runtime").block_on(work);
 }
 
@@ -62,21 +67,40 @@ impl TestServer {
         settings.manual_clock = now.is_some();
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let server = Server::start(settings, listener).await.expect("the server starts");
+        let server = Server::start(settings, listener)
+            .await
+            .expect("the server starts");
         let builder = Belay::builder(format!("http://{}", server.address())).timeout(HANG);
         let belay = builder.build().expect("a client");
-        let started = Self { database, server, belay, has_manual_clock: now.is_some() };
-        started.create_shop(SHOP, FirstPolicy::preset("independent-site")).await;
+        let started = Self {
+            database,
+            server,
+            belay,
+            has_manual_clock: now.is_some(),
+        };
+        started
+            .create_shop(SHOP, FirstPolicy::preset("independent-site"))
+            .await;
         started
     }
 
     /// Creates a store with the warehouses and carriers that [`SHOP`] has.
     pub async fn create_shop(&self, store_id: &str, policy: FirstPolicy) -> Store {
-        let created = self.role(Role::Operator, "ops").create_store(store_id, policy).await;
+        let created = self
+            .role(Role::Operator, "ops")
+            .create_store(store_id, policy)
+            .await;
         created.unwrap_or_else(|error| panic!("store {store_id}: {error}"));
         let store = self.store_as(store_id, Role::Operator, "ops");
-        store.put_warehouse("east", "East").await.expect("a warehouse");
-        store.put_carrier("express", "Express").in_transit_cancel().await.expect("a carrier");
+        store
+            .put_warehouse("east", "East")
+            .await
+            .expect("a warehouse");
+        store
+            .put_carrier("express", "Express")
+            .in_transit_cancel()
+            .await
+            .expect("a carrier");
         store
     }
 
@@ -89,8 +113,14 @@ impl TestServer {
             resume_unwind(panic);
         }
         let violations = invariants::violations(&self.database).await;
-        self.database.drop().await.expect("the database can be dropped");
-        assert!(violations.is_empty(), "the database breaks its invariants: {violations:#?}");
+        self.database
+            .drop()
+            .await
+            .expect("the database can be dropped");
+        assert!(
+            violations.is_empty(),
+            "the database breaks its invariants: {violations:#?}"
+        );
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -99,7 +129,9 @@ impl TestServer {
 
     /// A client in this role.
     pub fn role(&self, role: Role, actor: &str) -> Belay {
-        self.belay.with_role(role, actor).expect("a role to call in")
+        self.belay
+            .with_role(role, actor)
+            .expect("a role to call in")
     }
 
     /// Calls to a store in this role.
@@ -144,28 +176,46 @@ impl TestServer {
 
     /// Moves the clock to this instant.
     pub async fn set_clock(&self, now: Timestamp) {
-        assert!(self.has_manual_clock, "only a server of `run_at` has a clock to set");
+        assert!(
+            self.has_manual_clock,
+            "only a server of `run_at` has a clock to set"
+        );
         set_clock(&self.database, now).await;
     }
 
     /// Moves the clock on.
     pub async fn advance(&self, by: SignedDuration) {
-        assert!(self.has_manual_clock, "only a server of `run_at` has a clock to move");
-        let mut connection = pool::connect(&self.database.url()).await.expect("MySQL answers");
-        clock::advance_manual(&mut connection, by).await.expect("the clock can be moved");
+        assert!(
+            self.has_manual_clock,
+            "only a server of `run_at` has a clock to move"
+        );
+        let mut connection = pool::connect(&self.database.url())
+            .await
+            .expect("MySQL answers");
+        clock::advance_manual(&mut connection, by)
+            .await
+            .expect("the clock can be moved");
     }
 
     /// What the clock shows: the manual one, or the database's.
     pub async fn now(&self) -> Timestamp {
-        let mut connection = pool::connect(&self.database.url()).await.expect("MySQL answers");
+        let mut connection = pool::connect(&self.database.url())
+            .await
+            .expect("MySQL answers");
         match self.has_manual_clock {
-            true => clock::manual(&mut connection).await.expect("the clock was set"),
-            false => clock::now(&mut connection).await.expect("the clock can be read"),
+            true => clock::manual(&mut connection)
+                .await
+                .expect("the clock was set"),
+            false => clock::now(&mut connection)
+                .await
+                .expect("the clock can be read"),
         }
     }
 }
 
 async fn set_clock(database: &Database, now: Timestamp) {
     let mut connection = pool::connect(&database.url()).await.expect("MySQL answers");
-    clock::set_manual(&mut connection, now).await.expect("the clock can be set");
+    clock::set_manual(&mut connection, now)
+        .await
+        .expect("the clock can be set");
 }

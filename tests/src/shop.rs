@@ -4,21 +4,24 @@
 
 use belay_client::calls::{CreateOrder, NewBuyer, NewLine, NewShipment};
 use belay_client::model::{
-    Destination, Event, EventType, Order, PaymentFact, Refund, RequestedCancellation, Shipment, TrackingFact,
+    Destination, Event, EventType, Order, PaymentFact, Refund, RequestedCancellation, Shipment,
+    TrackingFact,
 };
 use belay_client::{Money, Role, Store, Units, reason};
 
 use crate::{SHOP, TestServer, pages};
 
-/// What the standard order costs, in cents: three mugs (10.00 less nothing, tax 1.90), a pen (5.00 less 1.00, tax 0.76), and
-/// shipping (4.90, tax 0.93). Ten euros over three mugs leave a remainder, on purpose.
+/// What the standard order costs, in cents: three mugs (10.00 less nothing, tax 1.90), a pen (5.00
+/// less 1.00, tax 0.76), and shipping (4.90, tax 0.93). Ten euros over three mugs leave a
+/// remainder, on purpose.
 pub const TOTAL: i64 = 2_249;
 
 pub fn eur(minor_units: i64) -> Money {
     Money::new("EUR", minor_units)
 }
 
-/// The standard order of a store, ready to be sent or changed: ann buys three mugs and a pen of acme.
+/// The standard order of a store, ready to be sent or changed: ann buys three mugs and a pen of
+/// acme.
 pub fn new_order(store: &Store, order_id: &str) -> CreateOrder {
     new_order_of(store, order_id, "ann")
 }
@@ -26,44 +29,77 @@ pub fn new_order(store: &Store, order_id: &str) -> CreateOrder {
 /// The standard order of another buyer, whose e-mail address and user name follow from the id.
 pub fn new_order_of(store: &Store, order_id: &str, buyer: &str) -> CreateOrder {
     let lines = [
-        NewLine::new("MUG", 3, eur(1_000)).tax(eur(190)).title("Mug, blue"),
-        NewLine::new("PEN", 1, eur(500)).discount(eur(100)).tax(eur(76)),
+        NewLine::new("MUG", 3, eur(1_000))
+            .tax(eur(190))
+            .title("Mug, blue"),
+        NewLine::new("PEN", 1, eur(500))
+            .discount(eur(100))
+            .tax(eur(76)),
     ];
-    let identity = NewBuyer::new(buyer).email(format!("{buyer}@example.org")).username(format!("{buyer}-1"));
-    let order = store.create_order(order_id, identity, "acme", Destination::new("DE").city("Berlin"), lines);
+    let identity = NewBuyer::new(buyer)
+        .email(format!("{buyer}@example.org"))
+        .username(format!("{buyer}-1"));
+    let order = store.create_order(
+        order_id,
+        identity,
+        "acme",
+        Destination::new("DE").city("Berlin"),
+        lines,
+    );
     order.shipping(eur(490)).shipping_tax(eur(93))
 }
 
 /// Records that the whole of a standard order was captured, in one payment.
 pub async fn pay(store: &Store, order_id: &str) -> Order {
     let paid = store
-        .record_payment(order_id, format!("pay-{order_id}"), format!("evt-{order_id}"), PaymentFact::Captured)
+        .record_payment(
+            order_id,
+            format!("pay-{order_id}"),
+            format!("evt-{order_id}"),
+            PaymentFact::Captured,
+        )
         .amount(eur(TOTAL))
         .method("CREDIT_CARD");
-    paid.await.unwrap_or_else(|error| panic!("payment of {order_id}: {error}")).value
+    paid.await
+        .unwrap_or_else(|error| panic!("payment of {order_id}: {error}"))
+        .value
 }
 
 impl TestServer {
     /// Places the standard order.
     pub async fn place(&self, order_id: &str) -> Order {
         let placed = new_order(&self.storefront(), order_id).await;
-        placed.unwrap_or_else(|error| panic!("order {order_id}: {error}")).value
+        placed
+            .unwrap_or_else(|error| panic!("order {order_id}: {error}"))
+            .value
     }
 
-    /// Places the standard order in two shipments: two mugs from `main`; a mug and the pen from `east`, by the carrier that can
-    /// bring parcels back.
+    /// Places the standard order in two shipments: two mugs from `main`; a mug and the pen from
+    /// `east`, by the carrier that can bring parcels back.
     pub async fn place_split(&self, order_id: &str) -> Order {
-        let shipments =
-            [NewShipment::new([(1, 2)]), NewShipment::new([(1, 1), (2, 1)]).warehouse_id("east").carrier_id("express")];
-        let placed = new_order(&self.storefront(), order_id).shipments(shipments).await;
-        placed.unwrap_or_else(|error| panic!("order {order_id}: {error}")).value
+        let shipments = [
+            NewShipment::new([(1, 2)]),
+            NewShipment::new([(1, 1), (2, 1)])
+                .warehouse_id("east")
+                .carrier_id("express"),
+        ];
+        let placed = new_order(&self.storefront(), order_id)
+            .shipments(shipments)
+            .await;
+        placed
+            .unwrap_or_else(|error| panic!("order {order_id}: {error}"))
+            .value
     }
 
     /// Places the standard order with the carrier that can bring parcels back.
     pub async fn place_interceptable(&self, order_id: &str) -> Order {
         let shipment = NewShipment::new([(1, 3), (2, 1)]).carrier_id("express");
-        let placed = new_order(&self.storefront(), order_id).shipments([shipment]).await;
-        placed.unwrap_or_else(|error| panic!("order {order_id}: {error}")).value
+        let placed = new_order(&self.storefront(), order_id)
+            .shipments([shipment])
+            .await;
+        placed
+            .unwrap_or_else(|error| panic!("order {order_id}: {error}"))
+            .value
     }
 
     pub async fn pay(&self, order_id: &str) -> Order {
@@ -103,27 +139,50 @@ impl TestServer {
     }
 
     pub async fn prepare(&self, shipment_id: &str) -> Shipment {
-        let prepared = self.warehouse_of(shipment_id).await.start_preparation(shipment_id).await;
-        prepared.unwrap_or_else(|error| panic!("preparation of {shipment_id}: {error}")).value
+        let prepared = self
+            .warehouse_of(shipment_id)
+            .await
+            .start_preparation(shipment_id)
+            .await;
+        prepared
+            .unwrap_or_else(|error| panic!("preparation of {shipment_id}: {error}"))
+            .value
     }
 
     pub async fn mark_ready(&self, shipment_id: &str) -> Shipment {
-        let ready = self.warehouse_of(shipment_id).await.mark_ready(shipment_id).await;
-        ready.unwrap_or_else(|error| panic!("{shipment_id} ready: {error}")).value
+        let ready = self
+            .warehouse_of(shipment_id)
+            .await
+            .mark_ready(shipment_id)
+            .await;
+        ready
+            .unwrap_or_else(|error| panic!("{shipment_id} ready: {error}"))
+            .value
     }
 
     /// Dispatches a shipment with the fence that it has now.
     pub async fn ship(&self, shipment_id: &str) -> Shipment {
         let fence = self.shipment(shipment_id).await.fence;
-        let dispatched = self.warehouse_of(shipment_id).await.dispatch_shipment(shipment_id, fence).await;
-        dispatched.unwrap_or_else(|error| panic!("dispatch of {shipment_id}: {error}")).value
+        let dispatched = self
+            .warehouse_of(shipment_id)
+            .await
+            .dispatch_shipment(shipment_id, fence)
+            .await;
+        dispatched
+            .unwrap_or_else(|error| panic!("dispatch of {shipment_id}: {error}"))
+            .value
     }
 
-    /// Records that a carrier scanned a shipment. The event's id follows from the fact: the same scan again is the same event.
+    /// Records that a carrier scanned a shipment. The event's id follows from the fact: the same
+    /// scan again is the same event.
     pub async fn scan(&self, shipment_id: &str, fact: TrackingFact) -> Shipment {
         let carrier = self.carrier_of(shipment_id).await;
-        let recorded = carrier.record_tracking(shipment_id, format!("scan-{fact}"), fact).await;
-        recorded.unwrap_or_else(|error| panic!("{fact} of {shipment_id}: {error}")).value
+        let recorded = carrier
+            .record_tracking(shipment_id, format!("scan-{fact}"), fact)
+            .await;
+        recorded
+            .unwrap_or_else(|error| panic!("{fact} of {shipment_id}: {error}"))
+            .value
     }
 
     /// A paid standard order whose only shipment has left.
@@ -140,20 +199,31 @@ impl TestServer {
 
     /// Cancels some units, as the buyer through the storefront.
     pub async fn cancel_units(&self, order_id: &str, units: Units) -> RequestedCancellation {
-        let wish = self.storefront().request_cancellation(order_id, units).reason(reason::NO_LONGER_WANTED);
-        wish.await.unwrap_or_else(|error| panic!("cancellation of {order_id}: {error}"))
+        let wish = self
+            .storefront()
+            .request_cancellation(order_id, units)
+            .reason(reason::NO_LONGER_WANTED);
+        wish.await
+            .unwrap_or_else(|error| panic!("cancellation of {order_id}: {error}"))
     }
 
     /// Claims one refund at most.
     pub async fn claim(&self, worker_id: &str) -> Option<Refund> {
-        let claimed = self.payments().claim_refunds(worker_id).max_refunds(1).await;
-        claimed.unwrap_or_else(|error| panic!("claim by {worker_id}: {error}")).pop()
+        let claimed = self
+            .payments()
+            .claim_refunds(worker_id)
+            .max_refunds(1)
+            .await;
+        claimed
+            .unwrap_or_else(|error| panic!("claim by {worker_id}: {error}"))
+            .pop()
     }
 
     /// All that came to pass with an order, oldest first.
     pub async fn history(&self, order_id: &str) -> Vec<Event> {
         let store = self.storefront();
-        let pages = pages(async |token| store.list_order_history(order_id).page_token(token).await).await;
+        let pages =
+            pages(async |token| store.list_order_history(order_id).page_token(token).await).await;
         pages.into_iter().flatten().collect()
     }
 

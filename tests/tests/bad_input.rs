@@ -1,7 +1,8 @@
-//! What no client should send: refused with the documented code and reason, every violated field named, nothing written.
+//! What no client should send: refused with the documented code and reason, every violated field
+//! named, nothing written.
 //!
-//! These requests go past the client, whose types cannot express most of them. Each table starts from a request that is right
-//! and breaks one thing of it a row.
+//! These requests go past the client, whose types cannot express most of them. Each table starts
+//! from a request that is right and breaks one thing of it a row.
 
 mod cancellations;
 mod lists;
@@ -20,9 +21,15 @@ use tonic::Code;
 /// One thing that is wrong with a request, and the field that is to be named for it.
 type Row<Q> = (&'static str, fn(&mut Q));
 
-/// Sends the right request with one thing wrong at a time; each must be refused with just the field of its row, and nothing may
-/// be written.
-async fn each_is_an_invalid_field<Q: AnyRequest>(t: &TestServer, role: &str, method: &str, right: &Q, rows: &[Row<Q>]) {
+/// Sends the right request with one thing wrong at a time; each must be refused with just the field
+/// of its row, and nothing may be written.
+async fn each_is_an_invalid_field<Q: AnyRequest>(
+    t: &TestServer,
+    role: &str,
+    method: &str,
+    right: &Q,
+    rows: &[Row<Q>],
+) {
     let raw = t.raw();
     let before = t.database.snapshot().await;
     for (field, break_it) in rows {
@@ -30,50 +37,131 @@ async fn each_is_an_invalid_field<Q: AnyRequest>(t: &TestServer, role: &str, met
         break_it(&mut request);
         let refused = raw.refused(role, method, request.clone()).await;
         let told = format!("{method} with {field} wrong: {refused:?} for {request:?}");
-        assert_eq!(refused.what(), (Code::InvalidArgument, "INVALID_FIELD"), "{told}");
+        assert_eq!(
+            refused.what(),
+            (Code::InvalidArgument, "INVALID_FIELD"),
+            "{told}"
+        );
         assert_eq!(refused.fields, [*field], "{told}");
     }
-    assert_eq!(t.database.snapshot().await, before, "{method} wrote something");
+    assert_eq!(
+        t.database.snapshot().await,
+        before,
+        "{method} wrote something"
+    );
 }
 
 /// What an empty message lacks, by RPC: each is told at once, the store first.
 const LACKING: &[(&str, &[&str])] = &[
     (
         "OrderService/CreateOrder",
-        &["store_id", "order_id", "buyer.id", "seller_id", "destination.country_code", "lines"],
+        &[
+            "store_id",
+            "order_id",
+            "buyer.id",
+            "seller_id",
+            "destination.country_code",
+            "lines",
+        ],
     ),
     ("OrderService/GetOrder", &["store_id", "order_id"]),
     ("OrderService/ListOrders", &["store_id"]),
     ("OrderService/SummarizeOrders", &["store_id"]),
-    ("OrderService/RecordPayment", &["store_id", "order_id", "provider_payment_id", "provider_event_id", "fact"]),
+    (
+        "OrderService/RecordPayment",
+        &[
+            "store_id",
+            "order_id",
+            "provider_payment_id",
+            "provider_event_id",
+            "fact",
+        ],
+    ),
     ("OrderService/ListOrderHistory", &["store_id", "order_id"]),
-    ("CancellationService/PreviewCancellation", &["store_id", "order_id", "all"]),
-    ("CancellationService/RequestCancellation", &["store_id", "order_id", "all"]),
-    ("CancellationService/GetCancellation", &["store_id", "cancellation_id"]),
+    (
+        "CancellationService/PreviewCancellation",
+        &["store_id", "order_id", "all"],
+    ),
+    (
+        "CancellationService/RequestCancellation",
+        &["store_id", "order_id", "all"],
+    ),
+    (
+        "CancellationService/GetCancellation",
+        &["store_id", "cancellation_id"],
+    ),
     ("CancellationService/ListCancellations", &["store_id"]),
-    ("CancellationService/ApproveCancellation", &["store_id", "cancellation_id"]),
-    ("CancellationService/RejectCancellation", &["store_id", "cancellation_id", "code"]),
-    ("CancellationService/WithdrawCancellation", &["store_id", "cancellation_id"]),
+    (
+        "CancellationService/ApproveCancellation",
+        &["store_id", "cancellation_id"],
+    ),
+    (
+        "CancellationService/RejectCancellation",
+        &["store_id", "cancellation_id", "code"],
+    ),
+    (
+        "CancellationService/WithdrawCancellation",
+        &["store_id", "cancellation_id"],
+    ),
     ("CancellationService/ListIncidents", &["store_id"]),
-    ("CancellationService/ResolveIncident", &["store_id", "incident_id", "resolution"]),
+    (
+        "CancellationService/ResolveIncident",
+        &["store_id", "incident_id", "resolution"],
+    ),
     ("CancellationService/SummarizeActions", &["store_id"]),
-    ("FulfillmentService/GetShipment", &["store_id", "shipment_id"]),
+    (
+        "FulfillmentService/GetShipment",
+        &["store_id", "shipment_id"],
+    ),
     ("FulfillmentService/ListShipments", &["store_id"]),
-    ("FulfillmentService/StartPreparation", &["store_id", "shipment_id"]),
+    (
+        "FulfillmentService/StartPreparation",
+        &["store_id", "shipment_id"],
+    ),
     ("FulfillmentService/MarkReady", &["store_id", "shipment_id"]),
-    ("FulfillmentService/DispatchShipment", &["store_id", "shipment_id", "fence"]),
-    ("FulfillmentService/RecordTracking", &["store_id", "shipment_id", "carrier_event_id", "fact"]),
-    ("FulfillmentService/HoldShipment", &["store_id", "shipment_id", "hold_until"]),
-    ("FulfillmentService/ReleaseHold", &["store_id", "shipment_id"]),
-    ("FulfillmentService/SplitShipment", &["store_id", "shipment_id", "parcels"]),
-    ("FulfillmentService/AnswerStop", &["store_id", "shipment_id", "stopped"]),
-    ("FulfillmentService/AnswerIntercept", &["store_id", "shipment_id", "confirmed"]),
-    ("FulfillmentService/ReceiveParcel", &["store_id", "shipment_id", "condition"]),
+    (
+        "FulfillmentService/DispatchShipment",
+        &["store_id", "shipment_id", "fence"],
+    ),
+    (
+        "FulfillmentService/RecordTracking",
+        &["store_id", "shipment_id", "carrier_event_id", "fact"],
+    ),
+    (
+        "FulfillmentService/HoldShipment",
+        &["store_id", "shipment_id", "hold_until"],
+    ),
+    (
+        "FulfillmentService/ReleaseHold",
+        &["store_id", "shipment_id"],
+    ),
+    (
+        "FulfillmentService/SplitShipment",
+        &["store_id", "shipment_id", "parcels"],
+    ),
+    (
+        "FulfillmentService/AnswerStop",
+        &["store_id", "shipment_id", "stopped"],
+    ),
+    (
+        "FulfillmentService/AnswerIntercept",
+        &["store_id", "shipment_id", "confirmed"],
+    ),
+    (
+        "FulfillmentService/ReceiveParcel",
+        &["store_id", "shipment_id", "condition"],
+    ),
     ("RefundService/GetRefund", &["store_id", "refund_id"]),
     ("RefundService/ListRefunds", &["store_id"]),
     ("RefundService/ClaimRefunds", &["store_id", "worker_id"]),
-    ("RefundService/RecordRefundResult", &["store_id", "refund_id", "result"]),
-    ("StoreService/CreateStore", &["store_id", "display_name", "preset"]),
+    (
+        "RefundService/RecordRefundResult",
+        &["store_id", "refund_id", "result"],
+    ),
+    (
+        "StoreService/CreateStore",
+        &["store_id", "display_name", "preset"],
+    ),
     ("StoreService/GetStore", &["store_id"]),
     ("StoreService/ListStores", &[]),
     ("StoreService/UpdateStore", &["store_id"]),
@@ -91,10 +179,24 @@ const LACKING: &[(&str, &[&str])] = &[
 #[test]
 fn an_empty_message_is_told_everything_that_it_lacks() {
     let rpcs: BTreeSet<String> = manual::rpcs().iter().map(manual::Rpc::path).collect();
-    assert_eq!(rpcs, LACKING.iter().map(|(method, _)| (*method).to_owned()).collect());
+    assert_eq!(
+        rpcs,
+        LACKING
+            .iter()
+            .map(|(method, _)| (*method).to_owned())
+            .collect()
+    );
     run(async |t| {
         for (method, lacking) in LACKING.iter().filter(|(_, lacking)| !lacking.is_empty()) {
-            let refused = is_refused(t, "operator", method, (), Code::InvalidArgument, "INVALID_FIELD").await;
+            let refused = is_refused(
+                t,
+                "operator",
+                method,
+                (),
+                Code::InvalidArgument,
+                "INVALID_FIELD",
+            )
+            .await;
             assert_eq!(refused.fields, *lacking, "{method}");
         }
     });
@@ -106,11 +208,26 @@ fn a_request_of_an_unknown_store_is_first_told_what_is_wrong_with_it() {
         let mut request = create_order("a b");
         request.store_id = "nowhere".to_owned();
         let method = "OrderService/CreateOrder";
-        let refused =
-            is_refused(t, "storefront", method, request.clone(), Code::InvalidArgument, "INVALID_FIELD").await;
+        let refused = is_refused(
+            t,
+            "storefront",
+            method,
+            request.clone(),
+            Code::InvalidArgument,
+            "INVALID_FIELD",
+        )
+        .await;
         assert_eq!(refused.fields, ["order_id"]);
         request.order_id = "A-1".to_owned();
-        is_refused(t, "storefront", method, request, Code::NotFound, "STORE_NOT_FOUND").await;
+        is_refused(
+            t,
+            "storefront",
+            method,
+            request,
+            Code::NotFound,
+            "STORE_NOT_FOUND",
+        )
+        .await;
     });
 }
 
@@ -126,7 +243,11 @@ async fn is_refused<Q: AnyRequest>(
     let before = t.database.snapshot().await.without_answers();
     let refused = t.raw().refused(role, method, request).await;
     assert_eq!(refused.what(), (code, reason), "{refused:?}");
-    assert_eq!(t.database.snapshot().await.without_answers(), before, "{method} wrote something");
+    assert_eq!(
+        t.database.snapshot().await.without_answers(),
+        before,
+        "{method} wrote something"
+    );
     refused
 }
 
@@ -141,7 +262,10 @@ where
 }
 
 fn eur(minor_units: i64) -> Option<pb::Money> {
-    Some(pb::Money { currency_code: "EUR".to_owned(), minor_units })
+    Some(pb::Money {
+        currency_code: "EUR".to_owned(),
+        minor_units,
+    })
 }
 
 /// An order that is right in every field.
@@ -149,12 +273,28 @@ fn create_order(order_id: &str) -> pb::CreateOrderRequest {
     pb::CreateOrderRequest {
         store_id: SHOP.to_owned(),
         order_id: order_id.to_owned(),
-        buyer: Some(pb::Buyer { id: "ann".to_owned(), ..Default::default() }),
+        buyer: Some(pb::Buyer {
+            id: "ann".to_owned(),
+            ..Default::default()
+        }),
         seller_id: "acme".to_owned(),
-        destination: Some(pb::Destination { country_code: "DE".to_owned(), ..Default::default() }),
+        destination: Some(pb::Destination {
+            country_code: "DE".to_owned(),
+            ..Default::default()
+        }),
         lines: vec![
-            pb::NewLine { sku: "MUG".to_owned(), quantity: 3, goods: eur(1_000), ..Default::default() },
-            pb::NewLine { sku: "PEN".to_owned(), quantity: 1, goods: eur(500), ..Default::default() },
+            pb::NewLine {
+                sku: "MUG".to_owned(),
+                quantity: 3,
+                goods: eur(1_000),
+                ..Default::default()
+            },
+            pb::NewLine {
+                sku: "PEN".to_owned(),
+                quantity: 1,
+                goods: eur(500),
+                ..Default::default()
+            },
         ],
         ..Default::default()
     }

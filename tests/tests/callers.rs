@@ -1,9 +1,12 @@
-//! Who sees what: every RPC, tried by callers of every kind on what is not theirs. It must look as if it were not there.
+//! Who sees what: every RPC, tried by callers of every kind on what is not theirs. It must look as
+//! if it were not there.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use belay_client::calls::{FirstPolicy, InterceptAnswer, NewBuyer, NewLine, NewShipment, Parcel, Stopped};
+use belay_client::calls::{
+    FirstPolicy, InterceptAnswer, NewBuyer, NewLine, NewShipment, Parcel, Stopped,
+};
 use belay_client::model::{
     Count, Destination, GoodsCondition, IncidentResolution, PaymentFact, RefundResult, TrackingFact,
 };
@@ -90,68 +93,126 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
         "OrderService/GetOrder" => store.get_order(order_id).await.map(|_| 1),
         "OrderService/ListOrders" => store.list_orders().await.map(|page| page.items.len()),
         "OrderService/RecordPayment" => {
-            let paid = store.record_payment(order_id, "pay-2", "evt-2", PaymentFact::Captured).amount(eur(1));
+            let paid = store
+                .record_payment(order_id, "pay-2", "evt-2", PaymentFact::Captured)
+                .amount(eur(1));
             paid.method("CREDIT_CARD").await.map(|_| 1)
         }
-        "OrderService/ListOrderHistory" => store.list_order_history(order_id).await.map(|page| page.items.len()),
-        "CancellationService/PreviewCancellation" => {
-            store.preview_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED).await.map(|_| 1)
+        "OrderService/ListOrderHistory" => store
+            .list_order_history(order_id)
+            .await
+            .map(|page| page.items.len()),
+        "CancellationService/PreviewCancellation" => store
+            .preview_cancellation(order_id, Units::all())
+            .reason(reason::NO_LONGER_WANTED)
+            .await
+            .map(|_| 1),
+        "CancellationService/RequestCancellation" => store
+            .request_cancellation(order_id, Units::all())
+            .reason(reason::NO_LONGER_WANTED)
+            .await
+            .map(|_| 1),
+        "CancellationService/GetCancellation" => {
+            store.get_cancellation(child('c')).await.map(|_| 1)
         }
-        "CancellationService/RequestCancellation" => {
-            store.request_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED).await.map(|_| 1)
-        }
-        "CancellationService/GetCancellation" => store.get_cancellation(child('c')).await.map(|_| 1),
-        "CancellationService/ListCancellations" => store.list_cancellations().await.map(|page| page.items.len()),
+        "CancellationService/ListCancellations" => store
+            .list_cancellations()
+            .await
+            .map(|page| page.items.len()),
         "FulfillmentService/GetShipment" => store.get_shipment(child('s')).await.map(|_| 1),
-        "FulfillmentService/ListShipments" => store.list_shipments().await.map(|page| page.items.len()),
-        "FulfillmentService/StartPreparation" => store.start_preparation(child('s')).await.map(|_| 1),
+        "FulfillmentService/ListShipments" => {
+            store.list_shipments().await.map(|page| page.items.len())
+        }
+        "FulfillmentService/StartPreparation" => {
+            store.start_preparation(child('s')).await.map(|_| 1)
+        }
         "FulfillmentService/MarkReady" => store.mark_ready(child('s')).await.map(|_| 1),
-        "FulfillmentService/DispatchShipment" => store.dispatch_shipment(child('s'), 2).await.map(|_| 1),
-        "FulfillmentService/RecordTracking" => {
-            store.record_tracking(child('s'), "scan", TrackingFact::PickedUp).await.map(|_| 1)
+        "FulfillmentService/DispatchShipment" => {
+            store.dispatch_shipment(child('s'), 2).await.map(|_| 1)
         }
-        "CancellationService/ApproveCancellation" => store.approve_cancellation(child('c')).await.map(|_| 1),
-        "CancellationService/RejectCancellation" => store.reject_cancellation(child('c'), "NO").await.map(|_| 1),
-        "CancellationService/WithdrawCancellation" => store.withdraw_cancellation(child('c')).await.map(|_| 1),
-        "CancellationService/SummarizeActions" => store.summarize_actions().await.map(|badge| size(badge.total)),
-        "CancellationService/ListIncidents" => store.list_incidents().await.map(|page| page.items.len()),
-        "CancellationService/ResolveIncident" => {
-            store.resolve_incident(child('i'), IncidentResolution::Accept).await.map(|_| 1)
+        "FulfillmentService/RecordTracking" => store
+            .record_tracking(child('s'), "scan", TrackingFact::PickedUp)
+            .await
+            .map(|_| 1),
+        "CancellationService/ApproveCancellation" => {
+            store.approve_cancellation(child('c')).await.map(|_| 1)
         }
-        "OrderService/SummarizeOrders" => store.summarize_orders().await.map(|tabs| size(tabs.total)),
+        "CancellationService/RejectCancellation" => {
+            store.reject_cancellation(child('c'), "NO").await.map(|_| 1)
+        }
+        "CancellationService/WithdrawCancellation" => {
+            store.withdraw_cancellation(child('c')).await.map(|_| 1)
+        }
+        "CancellationService/SummarizeActions" => store
+            .summarize_actions()
+            .await
+            .map(|badge| size(badge.total)),
+        "CancellationService/ListIncidents" => {
+            store.list_incidents().await.map(|page| page.items.len())
+        }
+        "CancellationService/ResolveIncident" => store
+            .resolve_incident(child('i'), IncidentResolution::Accept)
+            .await
+            .map(|_| 1),
+        "OrderService/SummarizeOrders" => {
+            store.summarize_orders().await.map(|tabs| size(tabs.total))
+        }
         "FulfillmentService/HoldShipment" => {
-            let until = "2100-01-01T00:00:00Z".parse::<Timestamp>().expect("an instant");
+            let until = "2100-01-01T00:00:00Z"
+                .parse::<Timestamp>()
+                .expect("an instant");
             store.hold_shipment(child('s'), until).await.map(|_| 1)
         }
         "FulfillmentService/ReleaseHold" => store.release_hold(child('s')).await.map(|_| 1),
         "FulfillmentService/SplitShipment" => {
             let half = || Parcel::of(child('l'), 1);
-            store.split_shipment(child('s'), [half(), half()]).await.map(|_| 1)
+            store
+                .split_shipment(child('s'), [half(), half()])
+                .await
+                .map(|_| 1)
         }
-        "FulfillmentService/AnswerStop" => store.answer_stop(child('s'), Stopped::all()).await.map(|_| 1),
-        "FulfillmentService/AnswerIntercept" => {
-            store.answer_intercept(child('s'), InterceptAnswer::Confirmed).await.map(|_| 1)
-        }
-        "FulfillmentService/ReceiveParcel" => {
-            store.receive_parcel(child('s'), GoodsCondition::Unopened).await.map(|_| 1)
-        }
+        "FulfillmentService/AnswerStop" => store
+            .answer_stop(child('s'), Stopped::all())
+            .await
+            .map(|_| 1),
+        "FulfillmentService/AnswerIntercept" => store
+            .answer_intercept(child('s'), InterceptAnswer::Confirmed)
+            .await
+            .map(|_| 1),
+        "FulfillmentService/ReceiveParcel" => store
+            .receive_parcel(child('s'), GoodsCondition::Unopened)
+            .await
+            .map(|_| 1),
         "StoreService/ListStores" => belay.list_stores().await.map(|page| page.items.len()),
         "StoreService/UpdateStore" => store.update_store().display_name("Shop").await.map(|_| 1),
-        "StoreService/ListCarriers" => store.list_carriers().await.map(|page| page.items.len().max(1)),
-        "StoreService/ListWarehouses" => store.list_warehouses().await.map(|page| page.items.len().max(1)),
+        "StoreService/ListCarriers" => store
+            .list_carriers()
+            .await
+            .map(|page| page.items.len().max(1)),
+        "StoreService/ListWarehouses" => store
+            .list_warehouses()
+            .await
+            .map(|page| page.items.len().max(1)),
         "PolicyService/ListPolicies" => store.list_policies().await.map(|page| page.items.len()),
         "RefundService/GetRefund" => store.get_refund(child('r')).await.map(|_| 1),
         "RefundService/ListRefunds" => store.list_refunds().await.map(|page| page.items.len()),
-        "RefundService/ClaimRefunds" => store.claim_refunds("w-1").await.map(|refunds| refunds.len()),
-        "RefundService/RecordRefundResult" => {
-            store.record_refund_result(child('r'), RefundResult::Unknown).await.map(|_| 1)
-        }
+        "RefundService/ClaimRefunds" => store
+            .claim_refunds("w-1")
+            .await
+            .map(|refunds| refunds.len()),
+        "RefundService/RecordRefundResult" => store
+            .record_refund_result(child('r'), RefundResult::Unknown)
+            .await
+            .map(|_| 1),
         "StoreService/CreateStore" => belay.create_store(store_id, preset()).await.map(|_| 1),
         "StoreService/GetStore" => store.get_store().await.map(|_| 1),
         "StoreService/PutCarrier" => store.put_carrier("standard", "Standard").await.map(|_| 1),
         "StoreService/PutWarehouse" => store.put_warehouse("main", "Main").await.map(|_| 1),
         "PolicyService/ListPresets" => belay.list_presets().await.map(|presets| presets.len()),
-        "PolicyService/CreatePolicy" => store.create_policy(documents::independent_site()).await.map(|_| 1),
+        "PolicyService/CreatePolicy" => store
+            .create_policy(documents::independent_site())
+            .await
+            .map(|_| 1),
         "PolicyService/GetPolicy" => store.get_policy().await.map(|_| 1),
         "PolicyService/ActivatePolicy" => store.activate_policy(1).await.map(|_| 1),
         other => panic!("{other} has no call"),
@@ -186,14 +247,21 @@ fn reason_of(error: &Error) -> &str {
 }
 
 /// What an order in this state refuses, and only to who sees it.
-const STANDS_OTHERWISE: &[&str] =
-    &["REFUND_NOT_CLAIMED", "FENCE_STALE", "GATE_NOT_OPEN", "TOO_LATE_TO_WITHDRAW", "INVALID_FIELD", "STAGE_MISMATCH"];
+const STANDS_OTHERWISE: &[&str] = &[
+    "REFUND_NOT_CLAIMED",
+    "FENCE_STALE",
+    "GATE_NOT_OPEN",
+    "TOO_LATE_TO_WITHDRAW",
+    "INVALID_FIELD",
+    "STAGE_MISMATCH",
+];
 
 fn within(t: &TestServer, role: Role, scope: Scope) -> Belay {
     t.role(role, "somebody").with_scope(scope).expect("a scope")
 }
 
-/// acme's order A-1 goes from `main` with `standard`; its pen is cancelled, so that it has a refund too.
+/// acme's order A-1 goes from `main` with `standard`; its pen is cancelled, so that it has a refund
+/// too.
 async fn place_one_with_a_refund(t: &TestServer) {
     place_with_a_refund(t, "A-1").await;
 }
@@ -201,13 +269,22 @@ async fn place_one_with_a_refund(t: &TestServer) {
 /// The refund of the pen could not be paid, which is an incident; the one of a mug is due.
 async fn place_with_a_refund(t: &TestServer, order_id: &str) {
     t.place_paid(order_id).await;
-    t.cancel_units(order_id, Units::line(format!("{order_id}:l2"), 1)).await;
+    t.cancel_units(order_id, Units::line(format!("{order_id}:l2"), 1))
+        .await;
     // Whatever else is due is leased with it.
-    t.payments().claim_refunds("w-0").max_refunds(100).await.expect("a refund is due");
+    t.payments()
+        .claim_refunds("w-0")
+        .max_refunds(100)
+        .await
+        .expect("a refund is due");
     let pen = format!("{order_id}:r1");
-    let failed = t.payments().record_refund_result(pen, RefundResult::Failed).failure_code("CLOSED");
+    let failed = t
+        .payments()
+        .record_refund_result(pen, RefundResult::Failed)
+        .failure_code("CLOSED");
     failed.await.expect("the provider's word is taken");
-    t.cancel_units(order_id, Units::line(format!("{order_id}:l1"), 1)).await;
+    t.cancel_units(order_id, Units::line(format!("{order_id}:l1"), 1))
+        .await;
 }
 
 #[test]
@@ -227,10 +304,18 @@ fn an_order_of_others_looks_like_one_that_is_not_there() {
         let everywhere = t.role(Role::Operator, "ops");
         let strangers = [
             within(t, Role::Operator, Scope::default().sellers(["zenith"])),
-            within(t, Role::Operator, Scope::default().warehouses(["east", "west"])),
+            within(
+                t,
+                Role::Operator,
+                Scope::default().warehouses(["east", "west"]),
+            ),
             within(t, Role::Operator, Scope::default().carriers(["express"])),
             // Each is right, but not on one shipment.
-            within(t, Role::Operator, Scope::default().warehouses(["main"]).carriers(["express"])),
+            within(
+                t,
+                Role::Operator,
+                Scope::default().warehouses(["main"]).carriers(["express"]),
+            ),
             // These see what is theirs by their name.
             t.role(Role::Seller, "zenith"),
             t.role(Role::Warehouse, "east"),
@@ -239,7 +324,10 @@ fn an_order_of_others_looks_like_one_that_is_not_there() {
         for (path, about) in RPCS {
             for stranger in &strangers {
                 let found = send(path, stranger, SHOP, "A-1").await;
-                if found.as_ref().is_err_and(|error| reason_of(error) == "ROLE_NOT_ALLOWED") {
+                if found
+                    .as_ref()
+                    .is_err_and(|error| reason_of(error) == "ROLE_NOT_ALLOWED")
+                {
                     continue;
                 }
                 match about {
@@ -252,24 +340,37 @@ fn an_order_of_others_looks_like_one_that_is_not_there() {
                         );
                         for asker in [stranger, &everywhere] {
                             let absent = send(path, asker, SHOP, "B-1").await.expect_err(path);
-                            assert_eq!(told(&foreign, "A-1", "B-1"), told(&absent, "", ""), "{path}");
+                            assert_eq!(
+                                told(&foreign, "A-1", "B-1"),
+                                told(&absent, "", ""),
+                                "{path}"
+                            );
                         }
                     }
                     About::List => assert_eq!(found.expect(path), 0, "{path} for {stranger:?}"),
                     About::NewOrder => {
                         // Whether the id is taken makes no difference.
                         let taken = refused(found, Kind::PermissionDenied, "OUT_OF_SCOPE");
-                        let free =
-                            refused(send(path, stranger, SHOP, "B-1").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+                        let free = refused(
+                            send(path, stranger, SHOP, "B-1").await,
+                            Kind::PermissionDenied,
+                            "OUT_OF_SCOPE",
+                        );
                         assert_eq!(told(&taken, "A-1", "B-1"), told(&free, "", ""));
                     }
                     About::Everybody | About::Stores | About::Store | About::NewStore => {}
                 }
             }
         }
-        assert_eq!(t.database.snapshot().await.without_settings(), before.without_settings());
+        assert_eq!(
+            t.database.snapshot().await.without_settings(),
+            before.without_settings()
+        );
         for (path, _) in RPCS.iter().filter(|(_, about)| *about == About::List) {
-            assert!(send(path, &everywhere, SHOP, "A-1").await.unwrap() > 0, "{path}: there is something to be seen");
+            assert!(
+                send(path, &everywhere, SHOP, "A-1").await.unwrap() > 0,
+                "{path}: there is something to be seen"
+            );
         }
     });
 }
@@ -279,11 +380,18 @@ fn what_is_not_seen_is_refused_byte_by_byte_like_what_is_not_there() {
     run(async |t| {
         // From `east` alone; who asks is the warehouse `main`.
         let shipment = NewShipment::new([(1, 3), (2, 1)]).warehouse_id("east");
-        new_order(&t.storefront(), "A-1").shipments([shipment]).await.unwrap();
+        new_order(&t.storefront(), "A-1")
+            .shipments([shipment])
+            .await
+            .unwrap();
         let raw = t.raw();
         let ask = async |order_id: &str| {
-            let request = pb::GetOrderRequest { store_id: SHOP.to_owned(), order_id: order_id.to_owned() };
-            raw.refused("warehouse", "OrderService/GetOrder", request).await
+            let request = pb::GetOrderRequest {
+                store_id: SHOP.to_owned(),
+                order_id: order_id.to_owned(),
+            };
+            raw.refused("warehouse", "OrderService/GetOrder", request)
+                .await
         };
         let (foreign, absent) = (ask("A-1").await, ask("B-1").await);
         let mut details = foreign.details;
@@ -312,8 +420,14 @@ fn a_store_of_others_looks_like_one_that_is_not_there() {
                 }
                 About::Store | About::List | About::Order | About::NewOrder => {
                     let foreign = refused(found, Kind::NotFound, "STORE_NOT_FOUND");
-                    let absent = send(path, &everywhere, "gone", "A-1").await.expect_err(path);
-                    assert_eq!(told(&foreign, SHOP, "gone"), told(&absent, "", ""), "{path}");
+                    let absent = send(path, &everywhere, "gone", "A-1")
+                        .await
+                        .expect_err(path);
+                    assert_eq!(
+                        told(&foreign, SHOP, "gone"),
+                        told(&absent, "", ""),
+                        "{path}"
+                    );
                 }
             }
         }
@@ -324,20 +438,31 @@ fn a_store_of_others_looks_like_one_that_is_not_there() {
 #[test]
 fn who_sees_an_order_is_answered_like_everybody() {
     run(async |t| {
-        let scope =
-            Scope::default().stores([SHOP]).sellers(["acme", "zenith"]).warehouses(["main"]).carriers(["standard"]);
+        let scope = Scope::default()
+            .stores([SHOP])
+            .sellers(["acme", "zenith"])
+            .warehouses(["main"])
+            .carriers(["standard"]);
         let own = within(t, Role::Operator, scope);
         for (number, (path, about)) in RPCS.iter().enumerate() {
             let order_id = format!("A-{number}");
             if *about != About::NewOrder {
                 place_with_a_refund(t, &order_id).await;
             }
-            let store_id = if *about == About::NewStore { "elsewhere" } else { SHOP };
+            let store_id = if *about == About::NewStore {
+                "elsewhere"
+            } else {
+                SHOP
+            };
             match send(path, &own, store_id, &order_id).await {
                 Ok(found) => assert!(found > 0 && *about != About::NewStore, "{path}"),
                 // How the order stands is known to who sees it only.
                 Err(error) if STANDS_OTHERWISE.contains(&reason_of(&error)) => {}
-                Err(error) => assert_eq!((*about, reason_of(&error)), (About::NewStore, "STORE_NOT_FOUND"), "{path}"),
+                Err(error) => assert_eq!(
+                    (*about, reason_of(&error)),
+                    (About::NewStore, "STORE_NOT_FOUND"),
+                    "{path}"
+                ),
             }
         }
     });
@@ -351,30 +476,73 @@ fn a_warehouse_sees_its_own_shipments_of_an_order_and_the_order_whole() {
         }
         t.place_paid("A-4").await;
         let east = t.store_as(SHOP, Role::Warehouse, "east");
-        let paged = pages(async |token| east.list_shipments().page_size(2).page_token(token).await).await;
-        let paged: Vec<Vec<&str>> =
-            paged.iter().map(|page| page.iter().map(|shipment| shipment.shipment_id.as_str()).collect()).collect();
-        assert_eq!(paged, [vec!["A-3:s2", "A-2:s2"], vec!["A-1:s2"]], "pages are full of what is seen");
+        let paged =
+            pages(async |token| east.list_shipments().page_size(2).page_token(token).await).await;
+        let paged: Vec<Vec<&str>> = paged
+            .iter()
+            .map(|page| {
+                page.iter()
+                    .map(|shipment| shipment.shipment_id.as_str())
+                    .collect()
+            })
+            .collect();
+        assert_eq!(
+            paged,
+            [vec!["A-3:s2", "A-2:s2"], vec!["A-1:s2"]],
+            "pages are full of what is seen"
+        );
         assert_eq!(east.get_order("A-1").await.unwrap().shipments.len(), 2);
-        refused(east.get_order("A-4").await, Kind::NotFound, "ORDER_NOT_FOUND");
+        refused(
+            east.get_order("A-4").await,
+            Kind::NotFound,
+            "ORDER_NOT_FOUND",
+        );
 
-        let foreign = refused(east.get_shipment("A-1:s1").await, Kind::NotFound, "SHIPMENT_NOT_FOUND");
-        let absent = refused(east.get_shipment("A-1:s9").await, Kind::NotFound, "SHIPMENT_NOT_FOUND");
+        let foreign = refused(
+            east.get_shipment("A-1:s1").await,
+            Kind::NotFound,
+            "SHIPMENT_NOT_FOUND",
+        );
+        let absent = refused(
+            east.get_shipment("A-1:s9").await,
+            Kind::NotFound,
+            "SHIPMENT_NOT_FOUND",
+        );
         assert_eq!(told(&foreign, "A-1:s1", "A-1:s9"), told(&absent, "", ""));
-        let foreign = refused(east.dispatch_shipment("A-1:s1", 1).await, Kind::NotFound, "SHIPMENT_NOT_FOUND");
-        let absent = refused(east.dispatch_shipment("A-1:s9", 1).await, Kind::NotFound, "SHIPMENT_NOT_FOUND");
+        let foreign = refused(
+            east.dispatch_shipment("A-1:s1", 1).await,
+            Kind::NotFound,
+            "SHIPMENT_NOT_FOUND",
+        );
+        let absent = refused(
+            east.dispatch_shipment("A-1:s9", 1).await,
+            Kind::NotFound,
+            "SHIPMENT_NOT_FOUND",
+        );
         assert_eq!(told(&foreign, "A-1:s1", "A-1:s9"), told(&absent, "", ""));
         east.dispatch_shipment("A-1:s2", 1).await.unwrap();
 
         // Units wherever they are would be another warehouse's too.
         let support = within(t, Role::Support, Scope::default().warehouses(["east"])).store(SHOP);
         for units in [Units::all(), Units::line("A-2:l1", 1)] {
-            refused(support.preview_cancellation("A-2", units.clone()).await, Kind::PermissionDenied, "OUT_OF_SCOPE");
-            refused(support.request_cancellation("A-2", units).await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+            refused(
+                support.preview_cancellation("A-2", units.clone()).await,
+                Kind::PermissionDenied,
+                "OUT_OF_SCOPE",
+            );
+            refused(
+                support.request_cancellation("A-2", units).await,
+                Kind::PermissionDenied,
+                "OUT_OF_SCOPE",
+            );
         }
-        let foreign = support.request_cancellation("A-2", Units::shipment("A-2:s1")).await;
+        let foreign = support
+            .request_cancellation("A-2", Units::shipment("A-2:s1"))
+            .await;
         refused(foreign, Kind::NotFound, "SHIPMENT_NOT_FOUND");
-        let own = support.request_cancellation("A-2", Units::shipment("A-2:s2")).reason(reason::NO_LONGER_WANTED);
+        let own = support
+            .request_cancellation("A-2", Units::shipment("A-2:s2"))
+            .reason(reason::NO_LONGER_WANTED);
         own.await.unwrap();
     });
 }
@@ -385,13 +553,22 @@ fn an_answer_is_not_repeated_to_who_does_not_see_the_order() {
         t.place_paid("A-1").await;
         let somebody = t.role(Role::Support, "somebody");
         let wish = |belay: &Belay, request_id| {
-            let wish = belay.store(SHOP).request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+            let wish = belay
+                .store(SHOP)
+                .request_cancellation("A-1", Units::all())
+                .reason(reason::NO_LONGER_WANTED);
             wish.request_id(request_id)
         };
         let request_id = RequestId::mint();
         let answer = wish(&somebody, request_id).await.unwrap();
-        let narrowed = somebody.with_scope(Scope::default().sellers(["zenith"])).unwrap();
-        refused(wish(&narrowed, request_id).await, Kind::NotFound, "ORDER_NOT_FOUND");
+        let narrowed = somebody
+            .with_scope(Scope::default().sellers(["zenith"]))
+            .unwrap();
+        refused(
+            wish(&narrowed, request_id).await,
+            Kind::NotFound,
+            "ORDER_NOT_FOUND",
+        );
         assert_eq!(wish(&somebody, request_id).await.unwrap(), answer);
     });
 }
@@ -403,11 +580,25 @@ fn nobody_takes_the_id_or_the_route_of_others() {
         let zenith = within(t, Role::Storefront, Scope::default().sellers(["zenith"])).store(SHOP);
         let place = |store: &Store, order_id: &str, seller: &str| {
             let line = NewLine::new("MUG", 1, eur(1_000));
-            store.create_order(order_id, NewBuyer::new("ann"), seller, Destination::new("DE"), [line])
+            store.create_order(
+                order_id,
+                NewBuyer::new("ann"),
+                seller,
+                Destination::new("DE"),
+                [line],
+            )
         };
         // A seller of their own, but the id is taken by an order that they do not see.
-        let taken = refused(place(&zenith, "A-1", "zenith").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
-        let foreign = refused(place(&zenith, "B-1", "acme").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+        let taken = refused(
+            place(&zenith, "A-1", "zenith").await,
+            Kind::PermissionDenied,
+            "OUT_OF_SCOPE",
+        );
+        let foreign = refused(
+            place(&zenith, "B-1", "acme").await,
+            Kind::PermissionDenied,
+            "OUT_OF_SCOPE",
+        );
         assert_eq!(told(&taken, "A-1", "B-1"), told(&foreign, "", ""));
         place(&zenith, "B-1", "zenith").await.unwrap();
         // Their own may be told apart.
@@ -415,9 +606,16 @@ fn nobody_takes_the_id_or_the_route_of_others() {
         refused(other.await, Kind::AlreadyExists, "ORDER_ALREADY_EXISTS");
 
         let east = within(t, Role::Storefront, Scope::default().warehouses(["east"])).store(SHOP);
-        refused(place(&east, "C-1", "acme").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
+        refused(
+            place(&east, "C-1", "acme").await,
+            Kind::PermissionDenied,
+            "OUT_OF_SCOPE",
+        );
         let by_east = NewShipment::new([(1, 1)]).warehouse_id("east");
-        place(&east, "C-1", "acme").shipments([by_east]).await.unwrap();
+        place(&east, "C-1", "acme")
+            .shipments([by_east])
+            .await
+            .unwrap();
     });
 }
 
@@ -426,9 +624,18 @@ fn an_operator_changes_its_own_carriers_and_warehouses_only() {
     run(async |t| {
         let scope = Scope::default().warehouses(["east"]).carriers(["express"]);
         let operator = within(t, Role::Operator, scope).store(SHOP);
-        refused(operator.put_warehouse("main", "Mine").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
-        refused(operator.put_carrier("standard", "Mine").await, Kind::PermissionDenied, "OUT_OF_SCOPE");
-        let new = within(t, Role::Operator, Scope::default().warehouses(["east"])).create_store("new", preset());
+        refused(
+            operator.put_warehouse("main", "Mine").await,
+            Kind::PermissionDenied,
+            "OUT_OF_SCOPE",
+        );
+        refused(
+            operator.put_carrier("standard", "Mine").await,
+            Kind::PermissionDenied,
+            "OUT_OF_SCOPE",
+        );
+        let new = within(t, Role::Operator, Scope::default().warehouses(["east"]))
+            .create_store("new", preset());
         refused(new.clone().await, Kind::PermissionDenied, "OUT_OF_SCOPE");
         new.default_warehouse_id("east").await.unwrap();
         operator.put_warehouse("east", "East").await.unwrap();
@@ -446,16 +653,40 @@ fn a_worker_claims_refunds_of_its_own_sellers_only() {
         }
         let line = NewLine::new("MUG", 1, eur(1_000));
         let store = t.storefront();
-        store.create_order("Z-1", NewBuyer::new("bob"), "zenith", Destination::new("DE"), [line]).await.unwrap();
-        let paid = t.payments().record_payment("Z-1", "pay-z", "evt-z", PaymentFact::Captured).amount(eur(1_000));
+        store
+            .create_order(
+                "Z-1",
+                NewBuyer::new("bob"),
+                "zenith",
+                Destination::new("DE"),
+                [line],
+            )
+            .await
+            .unwrap();
+        let paid = t
+            .payments()
+            .record_payment("Z-1", "pay-z", "evt-z", PaymentFact::Captured)
+            .amount(eur(1_000));
         paid.method("CREDIT_CARD").await.unwrap();
         t.cancel("Z-1").await;
 
         let worker = within(t, Role::Payments, Scope::default().sellers(["zenith"])).store(SHOP);
         let claimed = worker.claim_refunds("w-1").max_refunds(1).await.unwrap();
-        assert_eq!(claimed.iter().map(|refund| refund.order_id.as_str()).collect::<Vec<_>>(), ["Z-1"]);
+        assert_eq!(
+            claimed
+                .iter()
+                .map(|refund| refund.order_id.as_str())
+                .collect::<Vec<_>>(),
+            ["Z-1"]
+        );
         assert!(worker.claim_refunds("w-1").await.unwrap().is_empty());
-        refused(worker.record_refund_result("A-1:r1", RefundResult::Unknown).await, Kind::NotFound, "ORDER_NOT_FOUND");
+        refused(
+            worker
+                .record_refund_result("A-1:r1", RefundResult::Unknown)
+                .await,
+            Kind::NotFound,
+            "ORDER_NOT_FOUND",
+        );
         assert_eq!(t.payments().claim_refunds("w-2").await.unwrap().len(), 2);
     });
 }
@@ -474,7 +705,10 @@ impl CallersFile {
 
     /// A storefront of the shop with these secrets, and the seller acme.
     fn write(&self, web: &[&str]) {
-        let web: Vec<String> = web.iter().map(|secret| hash_secret(secret).unwrap()).collect();
+        let web: Vec<String> = web
+            .iter()
+            .map(|secret| hash_secret(secret).unwrap())
+            .collect();
         let acme = hash_secret(ACME).unwrap();
         let text = format!(
             "callers:\n  - {{id: web, role: STOREFRONT, stores: [{SHOP}], secrets: [{}]}}\n  \
@@ -505,28 +739,63 @@ fn a_caller_is_known_by_its_token_and_by_nothing_else() {
         let holder = |token: &str| nobody.with_token(token).unwrap();
         let believed = nobody.with_role(Role::Operator, "ops").unwrap();
         for (path, _) in RPCS {
-            for stranger in [&nobody, &believed, &holder(NEXT), &holder(&hash_secret(WEB).unwrap())] {
-                refused(send(path, stranger, SHOP, "A-1").await, Kind::Unauthenticated, "CALLER_UNKNOWN");
+            for stranger in [
+                &nobody,
+                &believed,
+                &holder(NEXT),
+                &holder(&hash_secret(WEB).unwrap()),
+            ] {
+                refused(
+                    send(path, stranger, SHOP, "A-1").await,
+                    Kind::Unauthenticated,
+                    "CALLER_UNKNOWN",
+                );
             }
         }
 
         let (web, acme) = (holder(WEB).store(SHOP), holder(ACME).store(SHOP));
         new_order(&web, "A-1").await.unwrap();
         let line = NewLine::new("MUG", 1, eur(1_000));
-        web.create_order("Z-1", NewBuyer::new("bob"), "zenith", Destination::new("DE"), [line]).await.unwrap();
-        refused(holder(WEB).store("other").get_store().await, Kind::NotFound, "STORE_NOT_FOUND");
+        web.create_order(
+            "Z-1",
+            NewBuyer::new("bob"),
+            "zenith",
+            Destination::new("DE"),
+            [line],
+        )
+        .await
+        .unwrap();
+        refused(
+            holder(WEB).store("other").get_store().await,
+            Kind::NotFound,
+            "STORE_NOT_FOUND",
+        );
         assert_eq!(web.list_orders().await.unwrap().items.len(), 2);
         assert_eq!(acme.list_orders().await.unwrap().items.len(), 1);
-        refused(acme.get_order("Z-1").await, Kind::NotFound, "ORDER_NOT_FOUND");
-        refused(new_order(&acme, "A-2").await, Kind::PermissionDenied, "ROLE_NOT_ALLOWED");
+        refused(
+            acme.get_order("Z-1").await,
+            Kind::NotFound,
+            "ORDER_NOT_FOUND",
+        );
+        refused(
+            new_order(&acme, "A-2").await,
+            Kind::PermissionDenied,
+            "ROLE_NOT_ALLOWED",
+        );
 
         // Both are known while the new secret is handed out; then the old one is gone.
         file.write(&[WEB, NEXT]);
-        until("the next secret is known", async || holder(NEXT).store(SHOP).get_order("Z-1").await.ok()).await;
+        until("the next secret is known", async || {
+            holder(NEXT).store(SHOP).get_order("Z-1").await.ok()
+        })
+        .await;
         web.get_order("Z-1").await.unwrap();
         file.write(&[NEXT]);
         until("the old secret is gone", async || {
-            web.get_order("Z-1").await.err().filter(|error| reason_of(error) == "CALLER_UNKNOWN")
+            web.get_order("Z-1")
+                .await
+                .err()
+                .filter(|error| reason_of(error) == "CALLER_UNKNOWN")
         })
         .await;
         service.stop().await;

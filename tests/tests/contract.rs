@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use belay_domain::{actor, cancellation, event, incident, order, payment, policy, refund, shipment};
+use belay_domain::{
+    actor, cancellation, event, incident, order, payment, policy, refund, shipment,
+};
 use belay_tests::manual::{self, Rpc};
 use belay_tests::run;
 use prost_types::method_options::IdempotencyLevel;
@@ -12,8 +14,16 @@ use crate::tidy::{read_to_string, rust_files};
 
 #[test]
 fn every_rpc_says_whether_it_may_be_repeated() {
-    for Rpc { service, name, idempotency, .. } in manual::rpcs() {
-        let is_read = ["Get", "List", "Preview", "Summarize"].iter().any(|verb| name.starts_with(verb));
+    for Rpc {
+        service,
+        name,
+        idempotency,
+        ..
+    } in manual::rpcs()
+    {
+        let is_read = ["Get", "List", "Preview", "Summarize"]
+            .iter()
+            .any(|verb| name.starts_with(verb));
         let expected = match (is_read, &*name) {
             (true, _) => IdempotencyLevel::NoSideEffects,
             // Each call claims other refunds.
@@ -40,13 +50,20 @@ fn every_rpc_and_every_value_has_a_comment() {
 fn every_reason_that_an_rpc_names_exists() {
     let words = |comment: &str| -> BTreeSet<String> {
         let words = comment.split(|c: char| !c.is_ascii_uppercase() && c != '_');
-        words.filter(|word| word.contains('_') && word.len() > 5).map(str::to_owned).collect()
+        words
+            .filter(|word| word.contains('_') && word.len() > 5)
+            .map(str::to_owned)
+            .collect()
     };
     let enums = manual::enums();
     let values: BTreeSet<&str> = enums.iter().flat_map(|found| found.short_names()).collect();
     for rpc in manual::rpcs() {
         for word in words(&rpc.comment) {
-            assert!(values.contains(&*word), "{} speaks of {word}, which is nothing", rpc.path());
+            assert!(
+                values.contains(&*word),
+                "{} speaks of {word}, which is nothing",
+                rpc.path()
+            );
         }
     }
 }
@@ -61,7 +78,9 @@ fn refusals_of(rpc: &Rpc) -> &str {
 
 fn reasons_in(comment: &str) -> BTreeSet<&str> {
     let words = comment.split(|c: char| !c.is_ascii_uppercase() && c != '_');
-    words.filter(|word| manual::reasons().contains_key(*word)).collect()
+    words
+        .filter(|word| manual::reasons().contains_key(*word))
+        .collect()
 }
 
 #[test]
@@ -72,9 +91,14 @@ fn every_rpc_names_the_reasons_it_refuses_with() {
         if said.starts_with("Refuses nothing beyond what is said of every RPC.") {
             continue;
         }
-        let like = said.strip_prefix("Refuses as ").and_then(|rest| rest.split_whitespace().next());
+        let like = said
+            .strip_prefix("Refuses as ")
+            .and_then(|rest| rest.split_whitespace().next());
         let said = match like {
-            Some(name) => match rpcs.iter().find(|other| other.service == rpc.service && other.name == name) {
+            Some(name) => match rpcs
+                .iter()
+                .find(|other| other.service == rpc.service && other.name == name)
+            {
                 Some(other) => refusals_of(other),
                 None => panic!("{} refuses as {name}, which is nothing", rpc.path()),
             },
@@ -92,15 +116,26 @@ fn every_error_reason_is_named_where_it_can_come_from() {
     let named: BTreeSet<&str> = comments.flat_map(|comment| reasons_in(comment)).collect();
     for (name, reason) in manual::reasons() {
         // Some are never the reason of an error, but of the end of a part.
-        let ends_a_part = ["Ends a part", "ends a part"].iter().any(|text| reason.comment.contains(text));
-        assert!(ends_a_part || named.contains(&**name), "{name} is named by no RPC and no service");
+        let ends_a_part = ["Ends a part", "ends a part"]
+            .iter()
+            .any(|text| reason.comment.contains(text));
+        assert!(
+            ends_a_part || named.contains(&**name),
+            "{name} is named by no RPC and no service"
+        );
     }
 }
 
 #[test]
 fn every_rpc_is_called_by_a_test_through_the_client() {
-    let tests: String = rust_files("tests/tests").iter().map(|file| read_to_string(file)).collect();
-    let helpers: String = rust_files("tests/src").iter().map(|file| read_to_string(file)).collect();
+    let tests: String = rust_files("tests/tests")
+        .iter()
+        .map(|file| read_to_string(file))
+        .collect();
+    let helpers: String = rust_files("tests/src")
+        .iter()
+        .map(|file| read_to_string(file))
+        .collect();
     for rpc in manual::rpcs() {
         let mut method = String::new();
         for letter in rpc.name.chars() {
@@ -110,52 +145,113 @@ fn every_rpc_is_called_by_a_test_through_the_client() {
             method.push(letter.to_ascii_lowercase());
         }
         let call = format!(".{method}(");
-        assert!(tests.contains(&call) || helpers.contains(&call), "nothing calls {}", rpc.path());
+        assert!(
+            tests.contains(&call) || helpers.contains(&call),
+            "nothing calls {}",
+            rpc.path()
+        );
     }
 }
 
 /// Who may call what. The operator may call everything, so only the others are named.
 const ROLES: &[(&str, &str)] = &[
     ("OrderService/CreateOrder", "storefront"),
-    ("OrderService/GetOrder", "storefront seller warehouse carrier payments support auditor"),
-    ("OrderService/ListOrders", "storefront seller support auditor"),
-    ("OrderService/SummarizeOrders", "storefront seller support auditor"),
+    (
+        "OrderService/GetOrder",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
+    (
+        "OrderService/ListOrders",
+        "storefront seller support auditor",
+    ),
+    (
+        "OrderService/SummarizeOrders",
+        "storefront seller support auditor",
+    ),
     ("OrderService/RecordPayment", "storefront payments"),
-    ("OrderService/ListOrderHistory", "storefront seller warehouse carrier payments support auditor"),
-    ("CancellationService/PreviewCancellation", "storefront seller warehouse carrier support"),
-    ("CancellationService/RequestCancellation", "storefront seller warehouse carrier support"),
-    ("CancellationService/GetCancellation", "storefront seller warehouse carrier payments support auditor"),
-    ("CancellationService/ListCancellations", "storefront seller warehouse carrier payments support auditor"),
-    ("CancellationService/SummarizeActions", "storefront seller warehouse carrier payments support auditor"),
+    (
+        "OrderService/ListOrderHistory",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
+    (
+        "CancellationService/PreviewCancellation",
+        "storefront seller warehouse carrier support",
+    ),
+    (
+        "CancellationService/RequestCancellation",
+        "storefront seller warehouse carrier support",
+    ),
+    (
+        "CancellationService/GetCancellation",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
+    (
+        "CancellationService/ListCancellations",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
+    (
+        "CancellationService/SummarizeActions",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
     ("CancellationService/ApproveCancellation", "seller support"),
     ("CancellationService/RejectCancellation", "seller support"),
-    ("CancellationService/WithdrawCancellation", "storefront seller warehouse carrier support"),
-    ("CancellationService/ListIncidents", "warehouse payments support auditor"),
+    (
+        "CancellationService/WithdrawCancellation",
+        "storefront seller warehouse carrier support",
+    ),
+    (
+        "CancellationService/ListIncidents",
+        "warehouse payments support auditor",
+    ),
     ("CancellationService/ResolveIncident", "support"),
-    ("FulfillmentService/GetShipment", "storefront seller warehouse carrier payments support auditor"),
-    ("FulfillmentService/ListShipments", "storefront seller warehouse carrier payments support auditor"),
+    (
+        "FulfillmentService/GetShipment",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
+    (
+        "FulfillmentService/ListShipments",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
     ("FulfillmentService/StartPreparation", "seller warehouse"),
     ("FulfillmentService/MarkReady", "seller warehouse"),
     ("FulfillmentService/DispatchShipment", "seller warehouse"),
-    ("FulfillmentService/RecordTracking", "seller warehouse carrier"),
+    (
+        "FulfillmentService/RecordTracking",
+        "seller warehouse carrier",
+    ),
     ("FulfillmentService/HoldShipment", "seller support"),
     ("FulfillmentService/ReleaseHold", "seller support"),
     ("FulfillmentService/SplitShipment", "seller warehouse"),
     ("FulfillmentService/AnswerStop", "seller warehouse"),
     ("FulfillmentService/AnswerIntercept", "warehouse carrier"),
     ("FulfillmentService/ReceiveParcel", "seller warehouse"),
-    ("RefundService/GetRefund", "storefront seller payments support auditor"),
-    ("RefundService/ListRefunds", "storefront seller payments support auditor"),
+    (
+        "RefundService/GetRefund",
+        "storefront seller payments support auditor",
+    ),
+    (
+        "RefundService/ListRefunds",
+        "storefront seller payments support auditor",
+    ),
     ("RefundService/ClaimRefunds", "payments"),
     ("RefundService/RecordRefundResult", "payments"),
     ("StoreService/CreateStore", ""),
-    ("StoreService/GetStore", "storefront seller warehouse carrier payments support auditor"),
+    (
+        "StoreService/GetStore",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
     ("StoreService/ListStores", "auditor"),
     ("StoreService/UpdateStore", ""),
     ("StoreService/PutCarrier", ""),
-    ("StoreService/ListCarriers", "storefront seller warehouse carrier payments support auditor"),
+    (
+        "StoreService/ListCarriers",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
     ("StoreService/PutWarehouse", ""),
-    ("StoreService/ListWarehouses", "storefront seller warehouse carrier payments support auditor"),
+    (
+        "StoreService/ListWarehouses",
+        "storefront seller warehouse carrier payments support auditor",
+    ),
     ("PolicyService/ListPresets", "auditor"),
     ("PolicyService/CreatePolicy", ""),
     ("PolicyService/GetPolicy", "support auditor"),
@@ -183,36 +279,56 @@ fn every_rpc_is_open_to_its_roles_and_to_no_other() {
                 "buyer",
                 "system",
             ] {
-                // An empty message is refused for its fields by whoever may call, and for the role before that.
+                // An empty message is refused for its fields by whoever may call, and for the role
+                // before that.
                 let answer = raw.send::<(), ()>(role, path, ()).await;
                 let is_open = !answer.is_err_and(|status| status.code() == Code::PermissionDenied);
-                let expected = role == "operator" || roles.split(' ').any(|allowed| allowed == role);
+                let expected =
+                    role == "operator" || roles.split(' ').any(|allowed| allowed == role);
                 assert_eq!(is_open, expected, "{path} for {role}");
             }
         }
-        let unknown = raw.send::<(), ()>("operator", "OrderService/DropAll", ()).await.unwrap_err();
+        let unknown = raw
+            .send::<(), ()>("operator", "OrderService/DropAll", ())
+            .await
+            .unwrap_err();
         assert_ne!(unknown.code(), Code::Ok);
     });
 }
 
 #[test]
 fn every_error_reason_names_its_code_and_they_stand_in_order() {
-    let found = manual::enums().into_iter().find(|found| found.name == "ErrorReason").unwrap();
+    let found = manual::enums()
+        .into_iter()
+        .find(|found| found.name == "ErrorReason")
+        .unwrap();
     let numbers: Vec<i32> = found.values.iter().map(|(_, number, _)| *number).collect();
-    assert!(numbers.is_sorted(), "the precedence is the order of the numbers");
+    assert!(
+        numbers.is_sorted(),
+        "the precedence is the order of the numbers"
+    );
     for (name, reason) in manual::reasons() {
-        assert!(reason.code.is_some(), "{name}: {:?} does not begin with a code", reason.comment);
+        assert!(
+            reason.code.is_some(),
+            "{name}: {:?} does not begin with a code",
+            reason.comment
+        );
     }
 }
 
-/// Every reason with its number, its code and what it says first. A change of it shows as a change of this file.
+/// Every reason with its number, its code and what it says first. A change of it shows as a change
+/// of this file.
 #[test]
 fn the_catalogue_of_error_reasons_is_as_committed() {
     let mut catalogue = String::new();
     let mut reasons: Vec<_> = manual::reasons().iter().collect();
     reasons.sort_by_key(|(_, reason)| reason.number);
     for (name, reason) in reasons {
-        let comment = reason.comment.split_whitespace().collect::<Vec<_>>().join(" ");
+        let comment = reason
+            .comment
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         let first = comment.split_inclusive(". ").take(2).collect::<String>();
         catalogue.push_str(&format!("{} {name}: {}\n", reason.number, first.trim()));
     }
@@ -221,19 +337,27 @@ fn the_catalogue_of_error_reasons_is_as_committed() {
         // What it should be is easier taken over than typed.
         let found = std::env::temp_dir().join("belay_error_reasons.txt");
         std::fs::write(&found, &catalogue).expect("a temporary file can be written");
-        panic!("{file} is no longer what the protos say; that is in {}", found.display());
+        panic!(
+            "{file} is no longer what the protos say; that is in {}",
+            found.display()
+        );
     }
 }
 
-/// A caller is told OUTCOME_UNKNOWN only where a COMMIT is lost and the caller's time ends before the database is back: the
-/// server's own tests hold it.
+/// A caller is told OUTCOME_UNKNOWN only where a COMMIT is lost and the caller's time ends before
+/// the database is back: the server's own tests hold it.
 const NOT_MET: &[&str] = &["OUTCOME_UNKNOWN"];
 
 #[test]
 fn every_error_reason_is_met_by_a_test() {
-    let files = rust_files("tests/tests").into_iter().filter(|file| file != "tests/tests/contract.rs");
+    let files = rust_files("tests/tests")
+        .into_iter()
+        .filter(|file| file != "tests/tests/contract.rs");
     let tests: String = files.map(|file| read_to_string(&file)).collect();
-    let denials: BTreeSet<&str> = policy::DenyCode::ALL.iter().map(|code| code.name()).collect();
+    let denials: BTreeSet<&str> = policy::DenyCode::ALL
+        .iter()
+        .map(|code| code.name())
+        .collect();
     for name in manual::reasons().keys() {
         // The denials are met one and all by a test that goes over them.
         let is_met = tests.contains(&format!("\"{name}\"")) || denials.contains(&**name);
@@ -257,8 +381,14 @@ fn every_refusal_of_the_domain_is_a_documented_reason_in_the_order_of_precedence
         None => panic!("{name} is not in ErrorReason"),
     };
     let numbers: Vec<i32> = names.iter().map(|name| number(name)).collect();
-    assert!(numbers.is_sorted(), "{names:?} stand in another order than in ErrorReason");
-    let denials: Vec<i32> = policy::DenyCode::ALL.iter().map(|code| number(code.name())).collect();
+    assert!(
+        numbers.is_sorted(),
+        "{names:?} stand in another order than in ErrorReason"
+    );
+    let denials: Vec<i32> = policy::DenyCode::ALL
+        .iter()
+        .map(|code| number(code.name()))
+        .collect();
     assert!(denials.is_sorted());
 }
 
@@ -267,7 +397,9 @@ fn every_reason_that_the_server_writes_is_documented() {
     let written = |file: &str| -> Vec<String> {
         let source = read_to_string(file);
         let literals = source.split('"').skip(1).step_by(2);
-        let is_name = |text: &&str| text.len() > 5 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        let is_name = |text: &&str| {
+            text.len() > 5 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        };
         literals.filter(is_name).map(str::to_owned).collect()
     };
     // Reasons stand as text where a part ends and where a call fails before the domain is asked.
@@ -280,8 +412,14 @@ fn every_reason_that_the_server_writes_is_documented() {
         "server/domain/src/commands/answer_stop.rs",
         "server/domain/src/commands/answer_intercept.rs",
     ] {
-        for name in written(file).iter().filter(|name| !no_reasons.contains(&name.as_str())) {
-            assert!(manual::reasons().contains_key(name), "{file} writes {name}, which is not in ErrorReason");
+        for name in written(file)
+            .iter()
+            .filter(|name| !no_reasons.contains(&name.as_str()))
+        {
+            assert!(
+                manual::reasons().contains_key(name),
+                "{file} writes {name}, which is not in ErrorReason"
+            );
         }
     }
 }
@@ -325,7 +463,13 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
     ];
     let enums = manual::enums();
     let values = |name: &str| -> BTreeSet<&str> {
-        enums.iter().find(|found| found.name == name).unwrap().short_names().into_iter().collect()
+        enums
+            .iter()
+            .find(|found| found.name == name)
+            .unwrap()
+            .short_names()
+            .into_iter()
+            .collect()
     };
     for (twin, names) in &domain {
         assert_eq!(*names, values(twin), "{twin}");
@@ -333,16 +477,32 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
 
     // What has no twin of that name is counted, so that a new enum is looked at here.
     let with_twin: BTreeSet<&str> = domain.iter().map(|(twin, _)| *twin).collect();
-    let others: BTreeSet<&str> =
-        enums.iter().map(|found| &*found.name).filter(|name| !with_twin.contains(name)).collect();
-    let known = ["ErrorReason", "OnIneligibleUnits", "Party", "PolicyState", "RefundResult", "ReturnState"];
+    let others: BTreeSet<&str> = enums
+        .iter()
+        .map(|found| &*found.name)
+        .filter(|name| !with_twin.contains(name))
+        .collect();
+    let known = [
+        "ErrorReason",
+        "OnIneligibleUnits",
+        "Party",
+        "PolicyState",
+        "RefundResult",
+        "ReturnState",
+    ];
     assert_eq!(others, known.into());
 }
 
 #[test]
 fn every_value_of_an_enum_reads_in_the_client_as_in_the_manual() {
-    let model: String = rust_files("client/src").iter().map(|file| read_to_string(file)).collect();
-    for found in manual::enums().iter().filter(|found| found.name != "ErrorReason") {
+    let model: String = rust_files("client/src")
+        .iter()
+        .map(|file| read_to_string(file))
+        .collect();
+    for found in manual::enums()
+        .iter()
+        .filter(|found| found.name != "ErrorReason")
+    {
         let Some((_, body)) = model.split_once(&format!("    {} {{\n", found.name)) else {
             panic!("the client has no {}", found.name)
         };

@@ -1,4 +1,5 @@
-//! What the engine promises to those who share its queues and transactions: nobody suffers for another's sake.
+//! What the engine promises to those who share its queues and transactions: nobody suffers for
+//! another's sake.
 
 use std::panic;
 use std::sync::Arc;
@@ -14,7 +15,9 @@ use belay_domain::ids::{OrderId, StoreId};
 use belay_domain::scope::Caller;
 use belay_server::engine::{Class, EngineError, LANE_QUEUE_MAX, Submission, Work};
 use belay_server::server::ServerSettings;
-use belay_tests::instance::{HeldLanes, Service, insistent, literal, payments, session, storefront};
+use belay_tests::instance::{
+    HeldLanes, Service, insistent, literal, payments, session, storefront,
+};
 use belay_tests::shop::{TOTAL, eur, new_order, new_order_of, pay};
 use belay_tests::{HANG, SHOP, TestServer, run, run_at, until};
 use futures_util::StreamExt;
@@ -32,36 +35,60 @@ const LOOKS: usize = 10;
 
 /// Runs so many at the same time.
 async fn all<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    futures_util::stream::iter(calls).buffer_unordered(AT_ONCE).collect().await
+    futures_util::stream::iter(calls)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await
 }
 
 async fn cancel(belay: &Belay, order_id: &str) -> Result<OrderState, Error> {
-    let wish = storefront(belay).request_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED);
+    let wish = storefront(belay)
+        .request_cancellation(order_id, Units::all())
+        .reason(reason::NO_LONGER_WANTED);
     Ok(wish.await?.order_state)
 }
 
-/// Takes the policy of a store away: once the servers have read it again, every decision about its orders panics.
+/// Takes the policy of a store away: once the servers have read it again, every decision about its
+/// orders panics.
 async fn break_store(t: &TestServer, store_id: &str) {
-    t.database.execute("DELETE FROM policies WHERE store_id = ?", (store_id,)).await;
+    t.database
+        .execute("DELETE FROM policies WHERE store_id = ?", (store_id,))
+        .await;
 }
 
 #[test]
 fn a_panic_in_a_decision_is_that_callers_alone() {
     run(async |t| {
-        t.create_shop("broken", FirstPolicy::preset("independent-site")).await;
+        t.create_shop("broken", FirstPolicy::preset("independent-site"))
+            .await;
         let service = Service::start(t.database.url(), |settings| settings.lanes = 1).await;
         let belay = literal(service.address());
-        let broken = belay.with_role(belay_client::Role::Storefront, "web").unwrap().store("broken");
+        let broken = belay
+            .with_role(belay_client::Role::Storefront, "web")
+            .unwrap()
+            .store("broken");
         let healthy: Vec<String> = (0..400).map(|number| format!("H-{number}")).collect();
         let doomed: Vec<String> = (0..8).map(|number| format!("B-{number}")).collect();
         all(healthy.iter().map(|id| t.place_paid(id))).await;
-        all(doomed.iter().map(async |id| new_order(&broken, id).await.expect("an order"))).await;
-        let wish = |id: &str| broken.request_cancellation(id, Units::all()).reason(reason::NO_LONGER_WANTED);
+        all(doomed
+            .iter()
+            .map(async |id| new_order(&broken, id).await.expect("an order")))
+        .await;
+        let wish = |id: &str| {
+            broken
+                .request_cancellation(id, Units::all())
+                .reason(reason::NO_LONGER_WANTED)
+        };
         // This one may still be decided before the server has noticed.
         new_order(&broken, "PROBE").await.expect("an order");
         break_store(t, "broken").await;
-        until("decisions panic", async || wish("PROBE").await.err().filter(|error| error.kind() == Kind::Internal))
-            .await;
+        until("decisions panic", async || {
+            wish("PROBE")
+                .await
+                .err()
+                .filter(|error| error.kind() == Kind::Internal)
+        })
+        .await;
 
         // They share one lane, and so batches, for as long as there are healthy ones.
         let (is_over, told) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -72,7 +99,10 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
                     (error.kind(), error.reason().map(|reason| reason.as_str())),
                     (Kind::Internal, Some("INTERNAL"))
                 );
-                assert_eq!(error.message(), "an internal error; its trace id is in the details");
+                assert_eq!(
+                    error.message(),
+                    "an internal error; its trace id is in the details"
+                );
                 assert!(error.metadata().contains_key("trace_id"));
                 told.fetch_add(1, Ordering::Relaxed);
             }
@@ -83,9 +113,15 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
             cancelled
         };
         let (_, cancelled) = join!(panicking, cancelling);
-        eprintln!("{told:?} decisions panicked beside {} that did not", cancelled.len());
+        eprintln!(
+            "{told:?} decisions panicked beside {} that did not",
+            cancelled.len()
+        );
         for state in cancelled {
-            assert_eq!(state.expect("no business of another store"), OrderState::Cancelled);
+            assert_eq!(
+                state.expect("no business of another store"),
+                OrderState::Cancelled
+            );
         }
         let sql = "SELECT order_id FROM orders WHERE store_id = 'broken' AND version > 1 AND order_id <> 'PROBE'";
         let changed: Vec<(String,)> = t.database.rows(sql, ()).await;
@@ -101,13 +137,18 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
         let belay = literal(service.address());
         let held = HeldLanes::hold(&t.database.url()).await;
 
-        // The first is in flight and waits; behind it the queue is filled to its end, with commands that cost little.
+        // The first is in flight and waits; behind it the queue is filled to its end, with commands
+        // that cost little.
         let shop = storefront(&belay);
         let first = new_order(&shop, "FIRST").send();
         let app = service.app().clone();
         let filling = async {
             HeldLanes::until_held(&t.database, 1).await;
-            let facts = app.stores.facts(&StoreId::parse(SHOP).unwrap()).await.expect("the store");
+            let facts = app
+                .stores
+                .facts(&StoreId::parse(SHOP).unwrap())
+                .await
+                .expect("the store");
             let queued = (0..LANE_QUEUE_MAX + 256).map(|number| {
                 let submission = Submission {
                     store: facts.clone(),
@@ -126,23 +167,38 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
         };
         let shed = async {
             // The first, and as many as the queue holds.
-            until("the queue is full", async || (app.engine.callers() > LANE_QUEUE_MAX).then_some(())).await;
-            let error = new_order(&shop, "SHED").await.expect_err("there is no room");
+            until("the queue is full", async || {
+                (app.engine.callers() > LANE_QUEUE_MAX).then_some(())
+            })
+            .await;
+            let error = new_order(&shop, "SHED")
+                .await
+                .expect_err("there is no room");
             assert!(is_shed(&error), "{error}");
             assert!(error.retry_after().is_some_and(|delay| !delay.is_zero()));
             held.release().await;
         };
         let (first, filled, ()) = join!(first, filling, shed);
         first.expect("it was taken and is done");
-        let overloaded = filled.iter().filter(|outcome| **outcome == Err(EngineError::Overloaded)).count();
+        let overloaded = filled
+            .iter()
+            .filter(|outcome| **outcome == Err(EngineError::Overloaded))
+            .count();
         assert_eq!(overloaded, 256, "as many as there were too many");
-        assert!(filled.iter().all(|outcome| matches!(outcome, Ok(_) | Err(EngineError::Overloaded))));
+        assert!(
+            filled
+                .iter()
+                .all(|outcome| matches!(outcome, Ok(_) | Err(EngineError::Overloaded)))
+        );
         service.stop().await;
     });
 }
 
 fn is_shed(error: &Error) -> bool {
-    error.kind() == Kind::Overloaded && error.reason().is_some_and(|reason| reason.as_str() == "OVERLOADED")
+    error.kind() == Kind::Overloaded
+        && error
+            .reason()
+            .is_some_and(|reason| reason.as_str() == "OVERLOADED")
 }
 
 /// A server whose one lane waits for the database for as long as the test holds it.
@@ -164,10 +220,18 @@ fn a_command_past_its_deadline_is_never_begun() {
             // Once the first is in flight, whatever comes waits for it.
             HeldLanes::until_held(&t.database, 1).await;
             let patience = Duration::from_millis(300);
-            let placing = (0..40).map(|number| new_order(&shop, &format!("LATE-{number}")).timeout(patience).send());
-            let wish = shop.request_cancellation("PAID", Units::all()).reason(reason::NO_LONGER_WANTED);
+            let placing = (0..40).map(|number| {
+                new_order(&shop, &format!("LATE-{number}"))
+                    .timeout(patience)
+                    .send()
+            });
+            let wish = shop
+                .request_cancellation("PAID", Units::all())
+                .reason(reason::NO_LONGER_WANTED);
             let (placed, cancelled) = join!(join_all(placing), wish.timeout(patience).send());
-            let errors = placed.into_iter().map(|placed| placed.expect_err("it was too late"));
+            let errors = placed
+                .into_iter()
+                .map(|placed| placed.expect_err("it was too late"));
             for error in errors.chain([cancelled.expect_err("it was too late")]) {
                 assert_eq!(error.kind(), Kind::DeadlineExceeded, "{error}");
             }
@@ -192,8 +256,12 @@ fn a_command_whose_caller_has_gone_is_never_begun() {
         let gone = async {
             HeldLanes::until_held(&t.database, 1).await;
             // Each has minutes left when its caller hangs up.
-            let placing = join_all((0..40).map(|number| new_order(&shop, &format!("GONE-{number}")).send()));
-            let wish = shop.request_cancellation("PAID", Units::all()).reason(reason::NO_LONGER_WANTED).send();
+            let placing =
+                join_all((0..40).map(|number| new_order(&shop, &format!("GONE-{number}")).send()));
+            let wish = shop
+                .request_cancellation("PAID", Units::all())
+                .reason(reason::NO_LONGER_WANTED)
+                .send();
             tokio::select! {
                 outcomes = async { join!(placing, wish) } => panic!("the lane is held: {outcomes:?}"),
                 () = until("all of them wait", async || (service.app().engine.callers() == 42).then_some(())) => {}
@@ -220,24 +288,39 @@ fn a_command_whose_caller_goes_while_it_is_in_flight_lands() {
             outcome = placing.clone().send() => panic!("the lane is held: {outcome:?}"),
             () = HeldLanes::until_held(&t.database, 1) => {}
         }
-        until("the caller is gone", async || (service.app().engine.callers() == 0).then_some(())).await;
+        until("the caller is gone", async || {
+            (service.app().engine.callers() == 0).then_some(())
+        })
+        .await;
         held.release().await;
-        until("the order is there", async || shop.get_order("A-1").await.ok()).await;
+        until("the order is there", async || {
+            shop.get_order("A-1").await.ok()
+        })
+        .await;
         let found_out = placing.await.expect("the same request id finds out").value;
-        assert_eq!((found_out.etag.as_str(), found_out.totals.total), ("\"1\"", eur(TOTAL)));
+        assert_eq!(
+            (found_out.etag.as_str(), found_out.totals.total),
+            ("\"1\"", eur(TOTAL))
+        );
         service.stop().await;
     });
 }
 
 /// Whoever else called has gone, and the server knows it.
 async fn only_the_first_waits(service: &Service) {
-    until("the others have gone", async || (service.app().engine.callers() == 1).then_some(())).await;
+    until("the others have gone", async || {
+        (service.app().engine.callers() == 1).then_some(())
+    })
+    .await;
 }
 
 async fn nothing_else_was_begun(t: &TestServer, shop: &Store) {
     // The queue is in order: what was before this one is over.
     new_order(shop, "LAST").await.expect("an order");
-    let orders: Vec<(String,)> = t.database.rows("SELECT order_id FROM orders ORDER BY 1", ()).await;
+    let orders: Vec<(String,)> = t
+        .database
+        .rows("SELECT order_id FROM orders ORDER BY 1", ())
+        .await;
     assert_eq!(orders.concat_ids(), "FIRST LAST PAID");
     assert_eq!(t.order("PAID").await.state, OrderState::ToShip);
 }
@@ -248,7 +331,10 @@ trait ConcatIds {
 
 impl ConcatIds for Vec<(String,)> {
     fn concat_ids(&self) -> String {
-        self.iter().map(|(id,)| id.as_str()).collect::<Vec<_>>().join(" ")
+        self.iter()
+            .map(|(id,)| id.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
@@ -265,9 +351,14 @@ fn positions_have_no_gaps_at_any_moment_though_two_servers_write() {
                     0 => [one.belay(), other.belay()],
                     _ => [other.belay(), one.belay()],
                 };
-                new_order(&storefront(left), &order_id).await.expect("an order");
+                new_order(&storefront(left), &order_id)
+                    .await
+                    .expect("an order");
                 pay(&payments(right), &order_id).await;
-                assert_eq!(cancel(left, &order_id).await.expect("nothing has left"), OrderState::Cancelled);
+                assert_eq!(
+                    cancel(left, &order_id).await.expect("nothing has left"),
+                    OrderState::Cancelled
+                );
             };
             all((0..300).map(write)).await;
             // As many looks as make it a test, however slow they are beside the writers.
@@ -297,7 +388,8 @@ fn positions_have_no_gaps_at_any_moment_though_two_servers_write() {
 
 #[test]
 fn a_due_order_that_always_fails_blocks_nobody() {
-    // A decision about the broken store panics; the messages count the tries. How seldom they come is a table in the worker.
+    // A decision about the broken store panics; the messages count the tries. How seldom they come
+    // is a table in the worker.
     let tries = Arc::new(AtomicUsize::new(0));
     let previous = panic::take_hook();
     panic::set_hook({
@@ -310,14 +402,19 @@ fn a_due_order_that_always_fails_blocks_nobody() {
         })
     });
     run_at("2026-03-02T10:00:00Z", async |t| {
-        let dead_end = t.create_shop("dead-end", FirstPolicy::preset("independent-site")).await;
+        let dead_end = t
+            .create_shop("dead-end", FirstPolicy::preset("independent-site"))
+            .await;
         // It is due before all others.
         new_order(&dead_end, "STUCK").await.expect("an order");
         t.advance(SignedDuration::from_secs(1)).await;
         let waiting: Vec<String> = (0..100).map(|number| format!("A-{number}")).collect();
         all(waiting.iter().map(|id| t.place(id))).await;
         break_store(t, "dead-end").await;
-        until("the store is broken", async || dead_end.get_order("STUCK").await.err()).await;
+        until("the store is broken", async || {
+            dead_end.get_order("STUCK").await.err()
+        })
+        .await;
         tries.store(0, Ordering::Relaxed);
         t.advance(SignedDuration::from_hours(25)).await;
 
@@ -331,11 +428,15 @@ fn a_due_order_that_always_fails_blocks_nobody() {
             closed(t, waiting.len() + round + 1).await;
         }
         let before = tries.load(Ordering::Relaxed);
-        until("the stuck order is tried again", async || (tries.load(Ordering::Relaxed) > before).then_some(())).await;
+        until("the stuck order is tried again", async || {
+            (tries.load(Ordering::Relaxed) > before).then_some(())
+        })
+        .await;
     });
 }
 
-/// Waits until the worker has closed so many unpaid orders of the shop, for as long as there are more and more of them.
+/// Waits until the worker has closed so many unpaid orders of the shop, for as long as there are
+/// more and more of them.
 async fn closed(t: &TestServer, orders: usize) {
     let mut closed = closed_now(t).await;
     while closed < orders {
@@ -361,9 +462,18 @@ fn a_due_order_that_somebody_has_locked_delays_no_other() {
         let waiting: Vec<String> = (0..OTHERS).map(|number| format!("A-{number}")).collect();
         all(waiting.iter().map(|id| t.place(id))).await;
         let mut somebody = session(&t.database.url()).await;
-        let (key,): (Vec<u8>,) = t.database.row("SELECT order_key FROM orders WHERE order_id = 'HELD'", ()).await;
+        let (key,): (Vec<u8>,) = t
+            .database
+            .row("SELECT order_key FROM orders WHERE order_id = 'HELD'", ())
+            .await;
         somebody.query_drop("BEGIN").await.unwrap();
-        somebody.exec_drop("SELECT version FROM orders WHERE order_key = ? FOR UPDATE", (key,)).await.unwrap();
+        somebody
+            .exec_drop(
+                "SELECT version FROM orders WHERE order_key = ? FOR UPDATE",
+                (key,),
+            )
+            .await
+            .unwrap();
 
         t.advance(SignedDuration::from_hours(25)).await;
         // While the one is held.
@@ -381,21 +491,35 @@ fn many_due_orders_drain_while_callers_are_served() {
         let belay = insistent(t.address());
         let shop = storefront(&belay);
         let place = async |number: usize| {
-            new_order_of(&shop, &format!("DUE-{number}"), "ann").await.expect("an order");
+            new_order_of(&shop, &format!("DUE-{number}"), "ann")
+                .await
+                .expect("an order");
         };
-        futures_util::stream::iter((0..DUE).map(place)).buffer_unordered(128).collect::<()>().await;
+        futures_util::stream::iter((0..DUE).map(place))
+            .buffer_unordered(128)
+            .collect::<()>()
+            .await;
         t.advance(SignedDuration::from_hours(25)).await;
-        // An ordinary call waits for the batch in flight, not for all that is due: each of these is answered while some are.
+        // An ordinary call waits for the batch in flight, not for all that is due: each of these is
+        // answered while some are.
         let mut left = Vec::new();
         loop {
-            new_order(&shop, &format!("NOW-{}", left.len())).await.expect("an order");
+            new_order(&shop, &format!("NOW-{}", left.len()))
+                .await
+                .expect("an order");
             match DUE - closed_now(t).await {
                 0 => break,
                 due => left.push(due),
             }
         }
-        eprintln!("{} calls were answered while of {DUE} due orders some were left", left.len());
-        assert!(left.len() >= 3, "calls had to wait until {left:?} were left");
+        eprintln!(
+            "{} calls were answered while of {DUE} due orders some were left",
+            left.len()
+        );
+        assert!(
+            left.len() >= 3,
+            "calls had to wait until {left:?} were left"
+        );
     });
 }
 
@@ -406,19 +530,33 @@ fn a_server_that_stops_loses_nothing_that_it_took() {
         let there = insistent(t.address());
         let mut placed = 0;
         for round in 0..ROUNDS {
-            let service = Service::start(t.database.url(), |settings| settings.connections = 8).await;
+            let service =
+                Service::start(t.database.url(), |settings| settings.connections = 8).await;
             let belay = literal(service.address());
             let taken = AtomicUsize::new(0);
             // Every caller goes on until it is turned away.
             let caller = async |caller: usize| {
                 for number in 0.. {
-                    let (order_id, request_id) = (format!("R{round}-{caller}-{number}"), RequestId::mint());
-                    match new_order(&storefront(&belay), &order_id).request_id(request_id).await {
-                        Ok(order) => assert_eq!(t.order(&order_id).await, order.value, "what is acknowledged is there"),
+                    let (order_id, request_id) =
+                        (format!("R{round}-{caller}-{number}"), RequestId::mint());
+                    match new_order(&storefront(&belay), &order_id)
+                        .request_id(request_id)
+                        .await
+                    {
+                        Ok(order) => assert_eq!(
+                            t.order(&order_id).await,
+                            order.value,
+                            "what is acknowledged is there"
+                        ),
                         Err(error) => {
                             assert_eq!(error.kind(), Kind::Unavailable, "{error}");
-                            let elsewhere = new_order(&storefront(&there), &order_id).request_id(request_id).await;
-                            assert_eq!(elsewhere.expect("another server goes on").totals.total, eur(TOTAL));
+                            let elsewhere = new_order(&storefront(&there), &order_id)
+                                .request_id(request_id)
+                                .await;
+                            assert_eq!(
+                                elsewhere.expect("another server goes on").totals.total,
+                                eur(TOTAL)
+                            );
                             return number + 1;
                         }
                     }
@@ -427,7 +565,10 @@ fn a_server_that_stops_loses_nothing_that_it_took() {
                 unreachable!("a server that stops turns callers away")
             };
             let stopping = async {
-                until("some were taken", async || (taken.load(Ordering::Relaxed) >= AT_ONCE).then_some(())).await;
+                until("some were taken", async || {
+                    (taken.load(Ordering::Relaxed) >= AT_ONCE).then_some(())
+                })
+                .await;
                 // It cuts no call, and waits for none that has not begun: else this would not end.
                 service.stop().await;
             };
@@ -435,7 +576,10 @@ fn a_server_that_stops_loses_nothing_that_it_took() {
             placed += answers.iter().sum::<usize>();
             eprintln!("round {round}: {placed} orders so far");
         }
-        let (orders,): (usize,) = t.database.row("SELECT COUNT(*) FROM orders WHERE version = 1", ()).await;
+        let (orders,): (usize,) = t
+            .database
+            .row("SELECT COUNT(*) FROM orders WHERE version = 1", ())
+            .await;
         assert_eq!(orders, placed);
     });
 }

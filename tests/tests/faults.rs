@@ -1,5 +1,6 @@
-//! What breaks: the database, the server, the connection between them, the caller's patience. Whatever it is, what was
-//! acknowledged stays, nothing happens twice, and the same request id finds out what became of a call.
+//! What breaks: the database, the server, the connection between them, the caller's patience.
+//! Whatever it is, what was acknowledged stays, nothing happens twice, and the same request id
+//! finds out what became of a call.
 
 mod callers_gone;
 mod database_killed;

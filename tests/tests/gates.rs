@@ -1,9 +1,10 @@
-//! Cancellations that wait: for whom, until when, and what happens to their units and their shipment meanwhile.
+//! Cancellations that wait: for whom, until when, and what happens to their units and their
+//! shipment meanwhile.
 
 use belay_client::calls::{FirstPolicy, OnIneligibleUnits};
 use belay_client::model::{
-    Cancellation, CancellationPath, CancellationState, EventType, GateKind, GateState, OnTimeout, OrderState,
-    PartState, Party, ShipmentStage, TrackingFact,
+    Cancellation, CancellationPath, CancellationState, EventType, GateKind, GateState, OnTimeout,
+    OrderState, PartState, Party, ShipmentStage, TrackingFact,
 };
 use belay_client::{Kind, RequestId, Role, Store, Units, reason};
 use belay_tests::shop::{TOTAL, eur, new_order, pay};
@@ -12,16 +13,28 @@ use jiff::SignedDuration;
 
 const MONDAY: &str = "2026-03-02T10:00:00Z";
 
-/// A paid order under way with the carrier that can bring it back, and the buyer's wish that it does.
+/// A paid order under way with the carrier that can bring it back, and the buyer's wish that it
+/// does.
 async fn intercepted(t: &TestServer, order_id: &str) -> Cancellation {
     t.place_interceptable(order_id).await;
     t.pay(order_id).await;
     t.ship(&format!("{order_id}:s1")).await;
-    intercept(t, order_id, Units::all()).await.await.unwrap().cancellation
+    intercept(t, order_id, Units::all())
+        .await
+        .await
+        .unwrap()
+        .cancellation
 }
 
-async fn intercept(t: &TestServer, order_id: &str, units: Units) -> belay_client::calls::RequestCancellation {
-    let wish = t.storefront().request_cancellation(order_id, units).reason(reason::NO_LONGER_WANTED);
+async fn intercept(
+    t: &TestServer,
+    order_id: &str,
+    units: Units,
+) -> belay_client::calls::RequestCancellation {
+    let wish = t
+        .storefront()
+        .request_cancellation(order_id, units)
+        .reason(reason::NO_LONGER_WANTED);
     wish.paths([CancellationPath::Cancel, CancellationPath::Intercept])
 }
 
@@ -31,12 +44,23 @@ fn an_intercept_waits_for_the_carrier_and_pays_nothing_back_yet() {
         let cancellation = intercepted(t, "A-1").await;
         let now = t.now().await;
         assert_eq!(
-            (cancellation.state, cancellation.outcome, cancellation.close_time),
+            (
+                cancellation.state,
+                cancellation.outcome,
+                cancellation.close_time
+            ),
             (CancellationState::Pending, None, None)
         );
         let part = &cancellation.parts[0];
-        assert_eq!((part.path, part.state), (CancellationPath::Intercept, PartState::Waiting));
-        let gates: Vec<_> = part.gates.iter().map(|gate| (gate.kind, gate.party, gate.state)).collect();
+        assert_eq!(
+            (part.path, part.state),
+            (CancellationPath::Intercept, PartState::Waiting)
+        );
+        let gates: Vec<_> = part
+            .gates
+            .iter()
+            .map(|gate| (gate.kind, gate.party, gate.state))
+            .collect();
         assert_eq!(
             gates,
             [
@@ -44,18 +68,39 @@ fn an_intercept_waits_for_the_carrier_and_pays_nothing_back_yet() {
                 (GateKind::ParcelReceipt, Party::Warehouse, GateState::Queued),
             ]
         );
-        assert_eq!(part.gates[0].respond_by, Some(now + SignedDuration::from_hours(48)));
+        assert_eq!(
+            part.gates[0].respond_by,
+            Some(now + SignedDuration::from_hours(48))
+        );
         assert_eq!(part.gates[0].on_timeout, Some(OnTimeout::Refuse));
-        assert_eq!((part.gates[1].open_time, part.gates[1].respond_by), (None, None));
-        // No money before the parcel is back; what is expected is on the record. Shipping is not given back for what has left.
+        assert_eq!(
+            (part.gates[1].open_time, part.gates[1].respond_by),
+            (None, None)
+        );
+        // No money before the parcel is back; what is expected is on the record. Shipping is not
+        // given back for what has left.
         assert_eq!(cancellation.expected_refund.total, eur(TOTAL - 490 - 93));
-        assert_eq!((cancellation.refund_ids.len(), cancellation.refund_due_by), (0, None));
+        assert_eq!(
+            (cancellation.refund_ids.len(), cancellation.refund_due_by),
+            (0, None)
+        );
 
         let order = t.order("A-1").await;
         assert_eq!((order.state, order.refunds.len()), (OrderState::Shipped, 0));
-        assert_eq!((order.lines[0].pending_quantity, order.lines[0].cancelled_quantity), (3, 0));
+        assert_eq!(
+            (
+                order.lines[0].pending_quantity,
+                order.lines[0].cancelled_quantity
+            ),
+            (3, 0)
+        );
         assert_eq!(t.events("A-1", EventType::GateOpened).await.len(), 1);
-        let pending = t.support().list_cancellations().state(CancellationState::Pending).await.unwrap();
+        let pending = t
+            .support()
+            .list_cancellations()
+            .state(CancellationState::Pending)
+            .await
+            .unwrap();
         assert_eq!(pending.items, [cancellation]);
     });
 }
@@ -63,20 +108,34 @@ fn an_intercept_waits_for_the_carrier_and_pays_nothing_back_yet() {
 #[test]
 fn silence_until_the_deadline_ends_the_part_without_any_caller() {
     run_at(MONDAY, async |t| {
-        let deadline = intercepted(t, "A-1").await.parts[0].gates[0].respond_by.unwrap();
+        let deadline = intercepted(t, "A-1").await.parts[0].gates[0]
+            .respond_by
+            .unwrap();
         t.set_clock(deadline).await;
         let cancellation = until("the part ends", async || {
-            let found = t.support().get_cancellation("A-1:c1").await.unwrap().cancellation;
+            let found = t
+                .support()
+                .get_cancellation("A-1:c1")
+                .await
+                .unwrap()
+                .cancellation;
             Some(found).filter(|cancellation| cancellation.state != CancellationState::Pending)
         })
         .await;
         assert_eq!(cancellation.state, CancellationState::Rejected);
         assert_eq!(cancellation.close_reason.as_deref(), Some("GATE_TIMED_OUT"));
-        let gates: Vec<_> = cancellation.parts[0].gates.iter().map(|gate| gate.state).collect();
+        let gates: Vec<_> = cancellation.parts[0]
+            .gates
+            .iter()
+            .map(|gate| gate.state)
+            .collect();
         assert_eq!(gates, [GateState::Refused, GateState::Closed]);
         assert_eq!(t.order("A-1").await.lines[0].pending_quantity, 0);
         let event = &t.events("A-1", EventType::CancellationRejected).await[0];
-        assert_eq!((event.actor.role, &*event.cause, event.event_time), (Role::System, "deadline", deadline));
+        assert_eq!(
+            (event.actor.role, &*event.cause, event.event_time),
+            (Role::System, "deadline", deadline)
+        );
     });
 }
 
@@ -86,24 +145,48 @@ fn units_that_a_waiting_part_has_claimed_cannot_be_had_twice() {
         t.place_interceptable("A-1").await;
         t.pay("A-1").await;
         t.ship("A-1:s1").await;
-        let waiting = intercept(t, "A-1", Units::line("A-1:l1", 2)).await.await.unwrap().cancellation;
+        let waiting = intercept(t, "A-1", Units::line("A-1:l1", 2))
+            .await
+            .await
+            .unwrap()
+            .cancellation;
 
         let same = intercept(t, "A-1", Units::line("A-1:l1", 2)).await.await;
         let error = refused(same, Kind::Refused, "ALREADY_PENDING");
-        assert_eq!(error.metadata()["cancellation_id"], waiting.cancellation_id.as_str());
+        assert_eq!(
+            error.metadata()["cancellation_id"],
+            waiting.cancellation_id.as_str()
+        );
         let more = intercept(t, "A-1", Units::line("A-1:l1", 3)).await.await;
         let error = refused(more, Kind::Refused, "UNITS_CLAIMED");
-        assert_eq!((&*error.metadata()["line_id"], &*error.metadata()["available"]), ("A-1:l1", "1"));
-        let error = refused(intercept(t, "A-1", Units::all()).await.await, Kind::Refused, "UNITS_CLAIMED");
+        assert_eq!(
+            (
+                &*error.metadata()["line_id"],
+                &*error.metadata()["available"]
+            ),
+            ("A-1:l1", "1")
+        );
+        let error = refused(
+            intercept(t, "A-1", Units::all()).await.await,
+            Kind::Refused,
+            "UNITS_CLAIMED",
+        );
         assert_eq!(error.metadata()["line_id"], "A-1:l1");
         // Of two refusals the first in the order of precedence is told.
         let too_many = intercept(t, "A-1", Units::line("A-1:l1", 4)).await.await;
         refused(too_many, Kind::Refused, "UNITS_CLAIMED");
 
         // The rest may be asked for.
-        let rest =
-            intercept(t, "A-1", Units::all()).await.on_ineligible_units(OnIneligibleUnits::LeaveOut).await.unwrap();
-        let quantities: Vec<i32> = rest.cancellation.parts[0].contents.iter().map(|content| content.quantity).collect();
+        let rest = intercept(t, "A-1", Units::all())
+            .await
+            .on_ineligible_units(OnIneligibleUnits::LeaveOut)
+            .await
+            .unwrap();
+        let quantities: Vec<i32> = rest.cancellation.parts[0]
+            .contents
+            .iter()
+            .map(|content| content.quantity)
+            .collect();
         assert_eq!(quantities, [1, 1]);
     });
 }
@@ -119,7 +202,9 @@ async fn consent_store(t: &TestServer, on_timeout: &str, on_dispatch: &str) -> S
 }
 
 async fn ask(store: &Store) -> Cancellation {
-    let wish = store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+    let wish = store
+        .request_cancellation("A-1", Units::all())
+        .reason(reason::NO_LONGER_WANTED);
     wish.await.unwrap().cancellation
 }
 
@@ -129,16 +214,36 @@ fn a_waiting_consent_bars_the_dispatch_where_the_policy_says_so() {
         let store = consent_store(t, "REFUSE", "BAR").await;
         let order = store.get_order("A-1").await.unwrap();
         // Somebody has to agree first: not directly, and yet no reason against it.
-        assert_eq!((order.cancellable_now, order.cancellable_explanation), (false, None));
+        assert_eq!(
+            (order.cancellable_now, order.cancellable_explanation),
+            (false, None)
+        );
         ask(&store).await;
         let warehouse = t.store_as("b2b", Role::Warehouse, "main");
         let seen = warehouse.get_shipment("A-1:s1").await.unwrap();
         assert_eq!((seen.stage, seen.fence), (ShipmentStage::Planned, 2));
 
-        let error = refused(warehouse.dispatch_shipment("A-1:s1", 2).await, Kind::Refused, "SHIPMENT_BARRED");
-        assert_eq!((&*error.metadata()["shipment_id"], &*error.metadata()["cancellation_id"]), ("A-1:s1", "A-1:c1"));
-        let error = refused(warehouse.dispatch_shipment("A-1:s1", 1).await, Kind::Aborted, "FENCE_STALE");
-        assert_eq!((&*error.metadata()["fence"], &*error.metadata()["stage"]), ("2", "PLANNED"));
+        let error = refused(
+            warehouse.dispatch_shipment("A-1:s1", 2).await,
+            Kind::Refused,
+            "SHIPMENT_BARRED",
+        );
+        assert_eq!(
+            (
+                &*error.metadata()["shipment_id"],
+                &*error.metadata()["cancellation_id"]
+            ),
+            ("A-1:s1", "A-1:c1")
+        );
+        let error = refused(
+            warehouse.dispatch_shipment("A-1:s1", 1).await,
+            Kind::Aborted,
+            "FENCE_STALE",
+        );
+        assert_eq!(
+            (&*error.metadata()["fence"], &*error.metadata()["stage"]),
+            ("2", "PLANNED")
+        );
         assert_eq!(error.metadata()["cancellation_ids"], "A-1:c1");
     });
 }
@@ -150,7 +255,10 @@ fn a_dispatch_ends_a_waiting_part_where_the_policy_says_so() {
         ask(&store).await;
         let warehouse = t.store_as("b2b", Role::Warehouse, "main");
         let dispatched = warehouse.dispatch_shipment("A-1:s1", 2).await.unwrap();
-        assert_eq!((dispatched.stage, dispatched.fence), (ShipmentStage::InTransit, 3));
+        assert_eq!(
+            (dispatched.stage, dispatched.fence),
+            (ShipmentStage::InTransit, 3)
+        );
         let cancellation = store.get_cancellation("A-1:c1").await.unwrap().cancellation;
         assert_eq!(cancellation.state, CancellationState::Rejected);
         assert_eq!(cancellation.close_reason.as_deref(), Some("NO_AGREEMENT"));
@@ -164,11 +272,17 @@ fn a_pickup_scan_ends_a_waiting_part_although_it_was_barred() {
         let store = consent_store(t, "REFUSE", "BAR").await;
         ask(&store).await;
         let carrier = t.store_as("b2b", Role::Carrier, "standard");
-        carrier.record_tracking("A-1:s1", "scan-1", TrackingFact::PickedUp).await.unwrap();
+        carrier
+            .record_tracking("A-1:s1", "scan-1", TrackingFact::PickedUp)
+            .await
+            .unwrap();
         let order = store.get_order("A-1").await.unwrap();
         assert_eq!(order.state, OrderState::Shipped);
         assert_eq!(order.cancellations[0].state, CancellationState::Rejected);
-        assert_eq!(order.cancellations[0].close_reason.as_deref(), Some("SHIPPED"));
+        assert_eq!(
+            order.cancellations[0].close_reason.as_deref(),
+            Some("SHIPPED")
+        );
     });
 }
 
@@ -183,7 +297,10 @@ fn silence_is_consent_where_the_policy_says_so() {
             Some(order).filter(|order| order.state == OrderState::Cancelled)
         })
         .await;
-        assert_eq!(order.cancellations[0].parts[0].gates[0].state, GateState::Passed);
+        assert_eq!(
+            order.cancellations[0].parts[0].gates[0].state,
+            GateState::Passed
+        );
         assert_eq!(order.refunds[0].amount.total, eur(TOTAL));
         assert_eq!(order.refunds[0].due_by, deadline);
     });
@@ -196,19 +313,33 @@ fn silence_goes_to_support_where_the_policy_says_so_and_ends_there() {
         let deadline = ask(&store).await.parts[0].gates[0].respond_by.unwrap();
         t.set_clock(deadline).await;
         let review = until("support is asked", async || {
-            let part = store.get_cancellation("A-1:c1").await.unwrap().cancellation.parts.remove(0);
-            part.gates.into_iter().find(|gate| gate.kind == GateKind::SupportReview && gate.state == GateState::Open)
+            let part = store
+                .get_cancellation("A-1:c1")
+                .await
+                .unwrap()
+                .cancellation
+                .parts
+                .remove(0);
+            part.gates
+                .into_iter()
+                .find(|gate| gate.kind == GateKind::SupportReview && gate.state == GateState::Open)
         })
         .await;
         assert_eq!(review.party, Party::Support);
-        assert_eq!(review.respond_by, Some(deadline + SignedDuration::from_hours(24)));
+        assert_eq!(
+            review.respond_by,
+            Some(deadline + SignedDuration::from_hours(24))
+        );
         t.set_clock(review.respond_by.unwrap()).await;
         let order = until("support's time is over", async || {
             let order = store.get_order("A-1").await.unwrap();
             Some(order).filter(|order| order.cancellations[0].state == CancellationState::Rejected)
         })
         .await;
-        assert_eq!(order.cancellations[0].close_reason.as_deref(), Some("GATE_TIMED_OUT"));
+        assert_eq!(
+            order.cancellations[0].close_reason.as_deref(),
+            Some("GATE_TIMED_OUT")
+        );
         assert_eq!(order.state, OrderState::ToShip);
     });
 }
@@ -219,9 +350,21 @@ fn deadlines_that_passed_are_applied_before_a_command_is_decided() {
         intercepted(t, "A-1").await;
         t.advance(SignedDuration::from_hours(48)).await;
         // Whether or not the worker came first: the claim of the first wish is gone.
-        let second = intercept(t, "A-1", Units::all()).await.await.unwrap().cancellation;
-        assert_eq!((second.cancellation_id.as_str(), second.state), ("A-1:c2", CancellationState::Pending));
-        let first = t.support().get_cancellation("A-1:c1").await.unwrap().cancellation;
+        let second = intercept(t, "A-1", Units::all())
+            .await
+            .await
+            .unwrap()
+            .cancellation;
+        assert_eq!(
+            (second.cancellation_id.as_str(), second.state),
+            ("A-1:c2", CancellationState::Pending)
+        );
+        let first = t
+            .support()
+            .get_cancellation("A-1:c1")
+            .await
+            .unwrap()
+            .cancellation;
         assert_eq!(first.close_reason.as_deref(), Some("GATE_TIMED_OUT"));
     });
 }
@@ -231,10 +374,22 @@ fn evidence_is_asked_where_the_reason_needs_it() {
     run(async |t| {
         consent_store(t, "REFUSE", "BAR").await;
         let support = t.store_as("b2b", Role::Support, "sam");
-        let wish = support.request_cancellation("A-1", Units::all()).reason("PROVEN").request_id(RequestId::mint());
+        let wish = support
+            .request_cancellation("A-1", Units::all())
+            .reason("PROVEN")
+            .request_id(RequestId::mint());
         let error = refused(wish.await, Kind::InvalidArgument, "EVIDENCE_REQUIRED");
-        assert_eq!((&*error.metadata()["reason"], &*error.field_violations()[0].field), ("PROVEN", "evidence"));
-        let wish = support.request_cancellation("A-1", Units::all()).reason("PROVEN").evidence(["photo-1", "photo-2"]);
+        assert_eq!(
+            (
+                &*error.metadata()["reason"],
+                &*error.field_violations()[0].field
+            ),
+            ("PROVEN", "evidence")
+        );
+        let wish = support
+            .request_cancellation("A-1", Units::all())
+            .reason("PROVEN")
+            .evidence(["photo-1", "photo-2"]);
         let cancellation = wish.await.unwrap().cancellation;
         assert_eq!(cancellation.evidence, ["photo-1", "photo-2"]);
         assert!(cancellation.counted);

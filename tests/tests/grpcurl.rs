@@ -23,13 +23,22 @@ fn grpcurl() -> String {
 }
 
 async fn shell(line: &str) -> Output {
-    Command::new("sh").arg("-c").arg(line).output().await.expect("there is a shell")
+    Command::new("sh")
+        .arg("-c")
+        .arg(line)
+        .output()
+        .await
+        .expect("there is a shell")
 }
 
 /// The lines that grpcurl prints to a question about the server.
 async fn ask(address: SocketAddr, question: &str) -> String {
     let output = shell(&format!("{} -plaintext {address} {question}", grpcurl())).await;
-    assert!(output.status.success(), "{question}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{question}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
@@ -37,12 +46,26 @@ async fn ask(address: SocketAddr, question: &str) -> String {
 fn grpcurl_lists_and_describes_everything_without_the_protos() {
     run(async |t| {
         let listed = ask(t.address(), "list").await;
-        for service in ["grpc.health.v1.Health", "belay.v1.OrderService", "belay.v1.PolicyService"] {
-            assert!(listed.lines().any(|line| line == service), "{service} in {listed}");
+        for service in [
+            "grpc.health.v1.Health",
+            "belay.v1.OrderService",
+            "belay.v1.PolicyService",
+        ] {
+            assert!(
+                listed.lines().any(|line| line == service),
+                "{service} in {listed}"
+            );
         }
         for rpc in manual::rpcs() {
-            let described = ask(t.address(), &format!("describe belay.v1.{}.{}", rpc.service, rpc.name)).await;
-            assert!(described.contains(&format!("rpc {} (", rpc.name)), "{described}");
+            let described = ask(
+                t.address(),
+                &format!("describe belay.v1.{}.{}", rpc.service, rpc.name),
+            )
+            .await;
+            assert!(
+                described.contains(&format!("rpc {} (", rpc.name)),
+                "{described}"
+            );
         }
         // Comments are the manual, also here.
         let described = ask(t.address(), "describe belay.v1.OrderService.GetOrder").await;
@@ -50,7 +73,10 @@ fn grpcurl_lists_and_describes_everything_without_the_protos() {
         let message = ask(t.address(), "describe belay.v1.RequestCancellationRequest").await;
         assert!(message.contains("on_ineligible_units"), "{message}");
         let health = ask(t.address(), "grpc.health.v1.Health/Check").await;
-        assert!(health.contains("SERVING") && !health.contains("NOT_SERVING"), "{health}");
+        assert!(
+            health.contains("SERVING") && !health.contains("NOT_SERVING"),
+            "{health}"
+        );
     });
 }
 
@@ -58,14 +84,22 @@ fn grpcurl_lists_and_describes_everything_without_the_protos() {
 fn the_printed_lines_place_an_order_pay_it_and_cancel_it() {
     run(async |t| {
         demo::prepare(t.address()).await.unwrap();
-        demo::prepare(t.address()).await.expect("a second time changes nothing");
+        demo::prepare(t.address())
+            .await
+            .expect("a second time changes nothing");
         let mut answers = Vec::new();
         for line in demo::lines(&grpcurl(), t.address(), "demo-1") {
             let output = shell(&line).await;
-            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{line}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             answers.push(serde_json::from_slice::<Value>(&output.stdout).expect("JSON"));
         }
-        let [placed, paid, cancelled] = answers.as_slice() else { panic!("three lines") };
+        let [placed, paid, cancelled] = answers.as_slice() else {
+            panic!("three lines")
+        };
         assert_eq!(placed["order"]["state"], "ORDER_STATE_AWAITING_PAYMENT");
         assert_eq!(placed["order"]["totals"]["due"]["minorUnits"], "2868");
         assert_eq!(paid["order"]["displayState"], "Paid, to be shipped");
@@ -73,16 +107,32 @@ fn the_printed_lines_place_an_order_pay_it_and_cancel_it() {
         assert_eq!(cancelled["orderState"], "ORDER_STATE_CANCELLED");
         let cancellation = &cancelled["cancellation"];
         assert_eq!(cancellation["state"], "CANCELLATION_STATE_COMPLETED");
-        assert_eq!(cancellation["expectedRefund"]["total"]["minorUnits"], "2868");
+        assert_eq!(
+            cancellation["expectedRefund"]["total"]["minorUnits"],
+            "2868"
+        );
         assert_eq!(cancellation["refundIds"], serde_json::json!(["demo-1:r1"]));
 
-        let order = t.store_as(demo::STORE, Role::Storefront, "web").get_order("demo-1").await.unwrap();
-        assert_eq!((order.state, order.refunds[0].state), (OrderState::Cancelled, RefundState::Due));
+        let order = t
+            .store_as(demo::STORE, Role::Storefront, "web")
+            .get_order("demo-1")
+            .await
+            .unwrap();
+        assert_eq!(
+            (order.state, order.refunds[0].state),
+            (OrderState::Cancelled, RefundState::Due)
+        );
         // Pasted again they do no harm: each answers as before.
         for line in demo::lines(&grpcurl(), t.address(), "demo-1") {
             assert!(shell(&line).await.status.success(), "{line}");
         }
-        assert_eq!(t.store_as(demo::STORE, Role::Storefront, "web").get_order("demo-1").await.unwrap(), order);
+        assert_eq!(
+            t.store_as(demo::STORE, Role::Storefront, "web")
+                .get_order("demo-1")
+                .await
+                .unwrap(),
+            order
+        );
     });
 }
 
@@ -97,7 +147,10 @@ fn an_error_is_printed_with_its_details() {
                 t.address()
             )
         };
-        let output = shell(&call(r#"{"store_id":"shop","order_id":"A-1","all":{},"reason":"NO_LONGER_WANTED"}"#)).await;
+        let output = shell(&call(
+            r#"{"store_id":"shop","order_id":"A-1","all":{},"reason":"NO_LONGER_WANTED"}"#,
+        ))
+        .await;
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
         for part in [
@@ -112,7 +165,12 @@ fn an_error_is_printed_with_its_details() {
         }
         let output = shell(&call(r#"{"store_id":"shop","order_id":"A 1"}"#)).await;
         let told = String::from_utf8_lossy(&output.stderr);
-        for part in ["InvalidArgument", "google.rpc.BadRequest", r#""field":"order_id""#, r#""field":"all""#] {
+        for part in [
+            "InvalidArgument",
+            "google.rpc.BadRequest",
+            r#""field":"order_id""#,
+            r#""field":"all""#,
+        ] {
             assert!(told.contains(part), "{part} in {told}");
         }
     });

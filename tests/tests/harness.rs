@@ -7,21 +7,61 @@ use prost::Message;
 
 /// A row changed behind Belay's back, and the invariant that is then broken.
 const CORRUPTIONS: &[(&str, &str, &str)] = &[
-    ("UPDATE refunds SET goods = goods + 1", "UPDATE refunds SET goods = goods - 1", "M1"),
-    ("UPDATE payments SET captured = 1", "UPDATE payments SET captured = 2249", "M1"),
-    ("UPDATE refunds SET kind = 'VOID'", "UPDATE refunds SET kind = 'REFUND'", "M1"),
-    ("UPDATE refunds SET goods = -goods", "UPDATE refunds SET goods = -goods", "M1"),
-    ("UPDATE shipments SET shipping = shipping + 1", "UPDATE shipments SET shipping = shipping - 1", "M2"),
-    ("UPDATE cancellation_parts SET refund_tax = 9", "UPDATE cancellation_parts SET refund_tax = 359", "M2"),
+    (
+        "UPDATE refunds SET goods = goods + 1",
+        "UPDATE refunds SET goods = goods - 1",
+        "M1",
+    ),
+    (
+        "UPDATE payments SET captured = 1",
+        "UPDATE payments SET captured = 2249",
+        "M1",
+    ),
+    (
+        "UPDATE refunds SET kind = 'VOID'",
+        "UPDATE refunds SET kind = 'REFUND'",
+        "M1",
+    ),
+    (
+        "UPDATE refunds SET goods = -goods",
+        "UPDATE refunds SET goods = -goods",
+        "M1",
+    ),
+    (
+        "UPDATE shipments SET shipping = shipping + 1",
+        "UPDATE shipments SET shipping = shipping - 1",
+        "M2",
+    ),
+    (
+        "UPDATE cancellation_parts SET refund_tax = 9",
+        "UPDATE cancellation_parts SET refund_tax = 359",
+        "M2",
+    ),
     (
         "UPDATE shipment_units SET unit_count = unit_count + 1",
         "UPDATE shipment_units SET unit_count = unit_count - 1",
         "M3",
     ),
-    ("UPDATE shipment_units SET shipment_number = 9", "UPDATE shipment_units SET shipment_number = 1", "M3"),
-    ("UPDATE orders SET version = version + 1", "UPDATE orders SET version = version - 1", "S2"),
-    ("UPDATE partition_heads SET head = head + 1", "UPDATE partition_heads SET head = head - 1", "F1"),
-    ("UPDATE orders SET refund_count = 0", "UPDATE orders SET refund_count = 1", "an order's counts"),
+    (
+        "UPDATE shipment_units SET shipment_number = 9",
+        "UPDATE shipment_units SET shipment_number = 1",
+        "M3",
+    ),
+    (
+        "UPDATE orders SET version = version + 1",
+        "UPDATE orders SET version = version - 1",
+        "S2",
+    ),
+    (
+        "UPDATE partition_heads SET head = head + 1",
+        "UPDATE partition_heads SET head = head - 1",
+        "F1",
+    ),
+    (
+        "UPDATE orders SET refund_count = 0",
+        "UPDATE orders SET refund_count = 1",
+        "an order's counts",
+    ),
 ];
 
 #[test]
@@ -33,7 +73,10 @@ fn each_invariant_is_found_broken_where_it_is() {
         for (corrupt, mend, invariant) in CORRUPTIONS {
             t.database.execute(corrupt, ()).await;
             let violations = invariants::violations(&t.database).await;
-            assert!(violations.iter().any(|found| found.starts_with(invariant)), "{corrupt}: {violations:#?}");
+            assert!(
+                violations.iter().any(|found| found.starts_with(invariant)),
+                "{corrupt}: {violations:#?}"
+            );
             t.database.execute(mend, ()).await;
             assert_eq!(invariants::violations(&t.database).await, [""; 0], "{mend}");
         }
@@ -44,10 +87,17 @@ fn each_invariant_is_found_broken_where_it_is() {
 fn a_closed_unpaid_order_with_money_is_found() {
     run(async |t| {
         t.place_paid("A-1").await;
-        t.database.execute("UPDATE orders SET state = 'CLOSED_UNPAID'", ()).await;
+        t.database
+            .execute("UPDATE orders SET state = 'CLOSED_UNPAID'", ())
+            .await;
         let violations = invariants::violations(&t.database).await;
-        assert!(violations.iter().any(|found| found.starts_with("S3")), "{violations:#?}");
-        t.database.execute("UPDATE orders SET state = 'TO_SHIP'", ()).await;
+        assert!(
+            violations.iter().any(|found| found.starts_with("S3")),
+            "{violations:#?}"
+        );
+        t.database
+            .execute("UPDATE orders SET state = 'TO_SHIP'", ())
+            .await;
     });
 }
 
@@ -70,17 +120,26 @@ fn what_left_after_it_was_cancelled_is_found_unless_an_incident_says_so() {
         t.cancel("A-1").await;
         t.scan("A-1:s1", TrackingFact::PickedUp).await;
         assert_eq!(invariants::violations(&t.database).await, [""; 0]);
-        let kept: Vec<(u16, u64, Vec<u8>)> =
-            t.database.rows("SELECT shard_partition, position, payload FROM events", ()).await;
+        let kept: Vec<(u16, u64, Vec<u8>)> = t
+            .database
+            .rows("SELECT shard_partition, position, payload FROM events", ())
+            .await;
         for (partition, position, payload) in &kept {
             let silent = "UPDATE events SET payload = ? WHERE shard_partition = ? AND position = ?";
-            t.database.execute(silent, (without_incidents(payload), partition, position)).await;
+            t.database
+                .execute(silent, (without_incidents(payload), partition, position))
+                .await;
         }
         let violations = invariants::violations(&t.database).await;
-        assert!(violations.iter().any(|found| found.starts_with("S1")), "{violations:#?}");
+        assert!(
+            violations.iter().any(|found| found.starts_with("S1")),
+            "{violations:#?}"
+        );
         for (partition, position, payload) in kept {
             let mend = "UPDATE events SET payload = ? WHERE shard_partition = ? AND position = ?";
-            t.database.execute(mend, (payload, partition, position)).await;
+            t.database
+                .execute(mend, (payload, partition, position))
+                .await;
         }
     });
 }

@@ -24,19 +24,37 @@ struct Reader {
 
 impl Reader {
     async fn create(t: &TestServer) -> Self {
-        let name = format!("reader_{}", &RequestId::mint().to_string().replace('-', "")[..16]);
-        let url = SecretString::from(t.database.url().expose_secret().replacen("root@", &format!("{name}@"), 1));
+        let name = format!(
+            "reader_{}",
+            &RequestId::mint().to_string().replace('-', "")[..16]
+        );
+        let url = SecretString::from(t.database.url().expose_secret().replacen(
+            "root@",
+            &format!("{name}@"),
+            1,
+        ));
         let reader = Self { name, url };
         reader.administrate(t, "CREATE USER USER_").await;
-        reader.administrate(t, "GRANT SELECT ON DATABASE_.* TO USER_").await;
+        reader
+            .administrate(t, "GRANT SELECT ON DATABASE_.* TO USER_")
+            .await;
         reader
     }
 
     async fn administrate(&self, t: &TestServer, sql: &str) {
         let url = t.database.url();
-        let (_, database) = url.expose_secret().rsplit_once('/').expect("a URL with a database");
-        let sql = sql.replace("USER_", &self.name).replace("DATABASE_", database);
-        session(&url).await.query_drop(sql).await.expect("root may administrate");
+        let (_, database) = url
+            .expose_secret()
+            .rsplit_once('/')
+            .expect("a URL with a database");
+        let sql = sql
+            .replace("USER_", &self.name)
+            .replace("DATABASE_", database);
+        session(&url)
+            .await
+            .query_drop(sql)
+            .await
+            .expect("root may administrate");
     }
 }
 
@@ -53,35 +71,67 @@ fn an_account_that_may_not_write_is_not_serving_and_no_defect() {
             assert!(!health.is_serving(name).await, "{name:?} serves");
         }
         every_write_is_unavailable(&literal(service.address())).await;
-        storefront(service.belay()).get_order("A-1").await.expect("reads go on");
+        storefront(service.belay())
+            .get_order("A-1")
+            .await
+            .expect("reads go on");
 
-        reader.administrate(t, "GRANT INSERT, UPDATE, DELETE ON DATABASE_.* TO USER_").await;
-        until("the server serves", async || health.is_serving("").await.then_some(())).await;
+        reader
+            .administrate(t, "GRANT INSERT, UPDATE, DELETE ON DATABASE_.* TO USER_")
+            .await;
+        until("the server serves", async || {
+            health.is_serving("").await.then_some(())
+        })
+        .await;
         assert!(health.is_serving("belay.v1.OrderService").await);
-        new_order(&service.storefront(), "A-2").await.expect("an order");
+        new_order(&service.storefront(), "A-2")
+            .await
+            .expect("an order");
 
         // One grant of many is enough to be missed.
-        reader.administrate(t, "REVOKE DELETE ON DATABASE_.* FROM USER_").await;
-        until("the server does not serve", async || (!health.is_serving("").await).then_some(())).await;
+        reader
+            .administrate(t, "REVOKE DELETE ON DATABASE_.* FROM USER_")
+            .await;
+        until("the server does not serve", async || {
+            (!health.is_serving("").await).then_some(())
+        })
+        .await;
         service.stop().await;
         reader.administrate(t, "DROP USER USER_").await;
     });
 }
 
 async fn every_write_is_unavailable(belay: &Belay) {
-    let unavailable = |outcome: Result<(), _>| refused(outcome, Kind::Unavailable, "DATABASE_UNAVAILABLE");
+    let unavailable =
+        |outcome: Result<(), _>| refused(outcome, Kind::Unavailable, "DATABASE_UNAVAILABLE");
     let shop = storefront(belay);
-    let operator = belay.with_role(Role::Operator, "ops").expect("a role to call in");
+    let operator = belay
+        .with_role(Role::Operator, "ops")
+        .expect("a role to call in");
     let store = operator.store(SHOP);
-    let paid = payments(belay).record_payment("UNPAID", "pay", "evt", PaymentFact::Captured).amount(eur(TOTAL));
-    let wish = shop.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+    let paid = payments(belay)
+        .record_payment("UNPAID", "pay", "evt", PaymentFact::Captured)
+        .amount(eur(TOTAL));
+    let wish = shop
+        .request_cancellation("A-1", Units::all())
+        .reason(reason::NO_LONGER_WANTED);
     unavailable(new_order(&shop, "NEW").await.map(drop));
     unavailable(paid.method("CREDIT_CARD").await.map(drop));
     unavailable(wish.await.map(drop));
-    unavailable(operator.create_store("other", FirstPolicy::preset("independent-site")).await.map(drop));
+    unavailable(
+        operator
+            .create_store("other", FirstPolicy::preset("independent-site"))
+            .await
+            .map(drop),
+    );
     unavailable(store.put_carrier("new", "New").await.map(drop));
     unavailable(store.put_warehouse("new", "New").await.map(drop));
-    unavailable(store.create_policy(documents::consent("REFUSE", "BAR")).await.map(drop));
+    unavailable(
+        store
+            .create_policy(documents::consent("REFUSE", "BAR"))
+            .await
+            .map(drop),
+    );
     unavailable(store.update_store().display_name("Other").await.map(drop));
 }
 
@@ -91,14 +141,24 @@ async fn a_database_that_takes_no_writes_is_not_serving() {
     let service = Service::start(mysqld.url(), |_| {}).await;
     service.create_shop().await;
     let (belay, mut health) = (literal(service.address()), Health::of(service.address()));
-    new_order(&storefront(&belay), "UNPAID").await.expect("an order");
-    new_order(&storefront(&belay), "A-1").await.expect("an order");
+    new_order(&storefront(&belay), "UNPAID")
+        .await
+        .expect("an order");
+    new_order(&storefront(&belay), "A-1")
+        .await
+        .expect("an order");
     assert!(health.is_serving("").await);
     let mut somebody = session(&mysqld.url()).await;
     for (no_writes, writes) in [
-        ("SET GLOBAL super_read_only = ON", "SET GLOBAL read_only = OFF"),
+        (
+            "SET GLOBAL super_read_only = ON",
+            "SET GLOBAL read_only = OFF",
+        ),
         // Of new sessions: those that are there go on writing until they end.
-        ("SET GLOBAL transaction_read_only = ON", "SET GLOBAL transaction_read_only = OFF"),
+        (
+            "SET GLOBAL transaction_read_only = ON",
+            "SET GLOBAL transaction_read_only = OFF",
+        ),
     ] {
         somebody.query_drop(no_writes).await.unwrap();
         until("the server does not serve", async || {
@@ -112,9 +172,16 @@ async fn a_database_that_takes_no_writes_is_not_serving() {
         .await;
         every_write_is_unavailable(&belay).await;
         somebody.query_drop(writes).await.unwrap();
-        until("the server serves", async || health.is_serving("").await.then_some(())).await;
+        until("the server serves", async || {
+            health.is_serving("").await.then_some(())
+        })
+        .await;
         // The connections that were refused are closed one by one.
-        let placed = async || new_order(&storefront(&belay), &format!("AFTER-{}", no_writes.len())).await.ok();
+        let placed = async || {
+            new_order(&storefront(&belay), &format!("AFTER-{}", no_writes.len()))
+                .await
+                .ok()
+        };
         until("it writes again", placed).await;
     }
     service.stop().await;
@@ -127,11 +194,21 @@ fn a_crowded_pool_is_no_ill_health() {
         let reporter = HealthReporter::new();
         let told = HealthService::from_health_reporter(reporter.clone());
         let mut watch = WatchHealth::new(service.app().clone(), reporter, &[]);
-        let held = [service.app().pool.checkout().await.unwrap(), service.app().pool.checkout().await.unwrap()];
+        let held = [
+            service.app().pool.checkout().await.unwrap(),
+            service.app().pool.checkout().await.unwrap(),
+        ];
         for _ in 0..2 {
             watch.look().await;
-            let answer = told.check(Request::new(HealthCheckRequest::default())).await.expect("an answer");
-            assert_eq!(answer.into_inner().status(), ServingStatus::Serving, "only the pool has no connection left");
+            let answer = told
+                .check(Request::new(HealthCheckRequest::default()))
+                .await
+                .expect("an answer");
+            assert_eq!(
+                answer.into_inner().status(),
+                ServingStatus::Serving,
+                "only the pool has no connection left"
+            );
         }
         drop(held);
         service.stop().await;
@@ -150,7 +227,9 @@ fn what_fails_for_the_databases_sake_is_noted_and_not_logged() {
         // The health worker may have taken it by now.
         let noted = async || Some(notes.take()).filter(|noted| *noted != Noted::default());
         let again = async || {
-            new_order(&storefront(&literal(service.address())), "NEW").await.expect_err("it may not write");
+            new_order(&storefront(&literal(service.address())), "NEW")
+                .await
+                .expect_err("it may not write");
             noted().await
         };
         let noted = until("a failure is noted", again).await;

@@ -1,6 +1,10 @@
-//! Everything that Belay promises, tried through the client on a real database. One binary, so that it links once.
+//! Everything that Belay promises, tried through the client on a real database. One binary, so that
+//! it links once.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect is a failure, whatever it is")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "what a test does not expect is a failure, whatever it is"
+)]
 
 mod answers;
 mod bad_input;

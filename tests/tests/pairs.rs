@@ -1,7 +1,8 @@
-//! Every two commands that can meet on one order, at the same time. What comes of them must be what would have come of one after
-//! the other: the same answers, the same order, the same money. Which pairs leave exactly one winner, the rules say; here the
-//! server itself is asked first, with nobody else about, once for each of the two orders. The same command twice under one
-//! request_id, a double click, is a pair too.
+//! Every two commands that can meet on one order, at the same time. What comes of them must be what
+//! would have come of one after the other: the same answers, the same order, the same money. Which
+//! pairs leave exactly one winner, the rules say; here the server itself is asked first, with
+//! nobody else about, once for each of the two orders. The same command twice under one request_id,
+//! a double click, is a pair too.
 
 mod steps;
 
@@ -122,13 +123,20 @@ impl Scene {
         }
     }
 
-    /// Every two steps, also one with itself: as two callers would send it, and as one that clicks twice.
+    /// Every two steps, also one with itself: as two callers would send it, and as one that clicks
+    /// twice.
     fn pairs(self) -> Vec<Pair> {
         let steps = self.steps();
         let mut pairs = Vec::new();
         for (at, step) in steps.iter().enumerate() {
-            pairs.extend(steps[at..].iter().map(|other| Pair { steps: [*step, *other], is_double_click: false }));
-            pairs.push(Pair { steps: [*step, *step], is_double_click: true });
+            pairs.extend(steps[at..].iter().map(|other| Pair {
+                steps: [*step, *other],
+                is_double_click: false,
+            }));
+            pairs.push(Pair {
+                steps: [*step, *step],
+                is_double_click: true,
+            });
         }
         pairs
     }
@@ -148,14 +156,20 @@ impl Pair {
             (id, true) => [id, id],
             (id, false) => [id, RequestId::mint()],
         };
-        [0, 1].map(|at| Click { step: self.steps[at], order: order.to_owned(), fence, id: ids[at] })
+        [0, 1].map(|at| Click {
+            step: self.steps[at],
+            order: order.to_owned(),
+            fence,
+            id: ids[at],
+        })
     }
 }
 
 /// How two callers were answered, in the order of the pair, and what became of their order.
 type Outcome = ([String; 2], String);
 
-/// All that may come of a pair: of the first step before the second, and of the second before the first.
+/// All that may come of a pair: of the first step before the second, and of the second before the
+/// first.
 type Serial = [Outcome; 2];
 
 /// How often a pair came out as each of the two orders, where they differ.
@@ -165,32 +179,90 @@ type Wins = [usize; 2];
 fn digest(order: &pb::Order) -> String {
     let money = |money: &Option<pb::Money>| money.as_ref().map_or(0, |money| money.minor_units);
     let totals = order.totals.as_ref().expect("an order has totals");
-    let mut text = format!("{:?} {}-{}", order.state(), money(&totals.captured), money(&totals.refunded));
+    let mut text = format!(
+        "{:?} {}-{}",
+        order.state(),
+        money(&totals.captured),
+        money(&totals.refunded)
+    );
     for line in &order.lines {
-        write!(text, " l{}-{}-{}", line.quantity, line.pending_quantity, line.cancelled_quantity).expect("text");
+        write!(
+            text,
+            " l{}-{}-{}",
+            line.quantity, line.pending_quantity, line.cancelled_quantity
+        )
+        .expect("text");
     }
     for payment in &order.payments {
-        write!(text, " m:{:?}:{}", payment.state(), money(&payment.captured)).expect("text");
+        write!(
+            text,
+            " m:{:?}:{}",
+            payment.state(),
+            money(&payment.captured)
+        )
+        .expect("text");
     }
     for shipment in &order.shipments {
-        let units: Vec<i32> = shipment.contents.iter().map(|content| content.quantity).collect();
+        let units: Vec<i32> = shipment
+            .contents
+            .iter()
+            .map(|content| content.quantity)
+            .collect();
         let intercept = shipment.intercept.as_ref().map(pb::Intercept::state);
-        write!(text, " s:{:?}:{units:?}:{}:{intercept:?}", shipment.stage(), shipment.hold.is_some()).expect("text");
+        write!(
+            text,
+            " s:{:?}:{units:?}:{}:{intercept:?}",
+            shipment.stage(),
+            shipment.hold.is_some()
+        )
+        .expect("text");
     }
     for cancellation in &order.cancellations {
-        write!(text, " c:{:?}:{}", cancellation.state(), cancellation.close_reason).expect("text");
+        write!(
+            text,
+            " c:{:?}:{}",
+            cancellation.state(),
+            cancellation.close_reason
+        )
+        .expect("text");
         for part in &cancellation.parts {
-            let units: Vec<i32> = part.contents.iter().map(|content| content.quantity).collect();
+            let units: Vec<i32> = part
+                .contents
+                .iter()
+                .map(|content| content.quantity)
+                .collect();
             let gates: Vec<_> = part.gates.iter().map(pb::Gate::state).collect();
-            write!(text, " p:{:?}:{}:{units:?}:{gates:?}", part.state(), part.refused_reason).expect("text");
+            write!(
+                text,
+                " p:{:?}:{}:{units:?}:{gates:?}",
+                part.state(),
+                part.refused_reason
+            )
+            .expect("text");
         }
     }
     for refund in &order.refunds {
-        let total = refund.amount.as_ref().map_or(0, |amount| money(&amount.total));
-        write!(text, " r:{:?}:{total}:{}", refund.state(), refund.worker_id.is_empty()).expect("text");
+        let total = refund
+            .amount
+            .as_ref()
+            .map_or(0, |amount| money(&amount.total));
+        write!(
+            text,
+            " r:{:?}:{total}:{}",
+            refund.state(),
+            refund.worker_id.is_empty()
+        )
+        .expect("text");
     }
     for incident in &order.incidents {
-        write!(text, " i:{:?}:{:?}:{:?}", incident.kind(), incident.state(), incident.resolution()).expect("text");
+        write!(
+            text,
+            " i:{:?}:{:?}:{:?}",
+            incident.kind(),
+            incident.state(),
+            incident.resolution()
+        )
+        .expect("text");
     }
     text
 }
@@ -208,30 +280,55 @@ impl Arena<'_> {
     /// An order that has come as far as the scene.
     async fn prepare(&self, order: &str) {
         let shipment = NewShipment::new([(1, 3), (2, 1)]).carrier_id("express");
-        new_order(self.store, order).shipments([shipment]).await.expect("an order");
+        new_order(self.store, order)
+            .shipments([shipment])
+            .await
+            .expect("an order");
         if self.scene != Scene::Unpaid {
             pay(self.store, order).await;
         }
         for step in self.scene.way() {
-            let click = Click { step: *step, order: order.to_owned(), fence: 0, id: RequestId::mint() };
+            let click = Click {
+                step: *step,
+                order: order.to_owned(),
+                fence: 0,
+                id: RequestId::mint(),
+            };
             let (word, _) = self.left.take(&click).await;
-            assert!(word.starts_with("ok"), "{:?}: {step:?} is answered {word}", self.scene);
+            assert!(
+                word.starts_with("ok"),
+                "{:?}: {step:?} is answered {word}",
+                self.scene
+            );
         }
     }
 
-    /// One after the other, in both orders. Gives also the fence that every caller of the scene sees.
+    /// One after the other, in both orders. Gives also the fence that every caller of the scene
+    /// sees.
     async fn one_after_the_other(&self, at: usize, pair: Pair) -> (i64, Serial) {
         let name = |which: &str| format!("{:?}-{at}-{which}", self.scene);
         let (ab, ba) = (name("AB"), name("BA"));
         join!(self.prepare(&ab), self.prepare(&ba));
         let fence = self.left.order(&ab).await.shipments[0].fence;
         let [first, second] = pair.clicks(&ab, fence);
-        let answers = [self.left.take(&first).await.0, self.left.take(&second).await.0];
+        let answers = [
+            self.left.take(&first).await.0,
+            self.left.take(&second).await.0,
+        ];
         let forth = (answers, digest(&self.left.order(&ab).await));
         let [first, second] = pair.clicks(&ba, fence);
-        let last_first = [self.left.take(&second).await.0, self.left.take(&first).await.0];
+        let last_first = [
+            self.left.take(&second).await.0,
+            self.left.take(&first).await.0,
+        ];
         let [later, earlier] = last_first;
-        (fence, [forth, ([earlier, later], digest(&self.left.order(&ba).await))])
+        (
+            fence,
+            [
+                forth,
+                ([earlier, later], digest(&self.left.order(&ba).await)),
+            ],
+        )
     }
 
     async fn at_once(&self, pair: Pair, order: String, fence: i64, trial: usize) -> Outcome {
@@ -247,20 +344,35 @@ impl Arena<'_> {
             }
         };
         if pair.is_double_click {
-            assert_eq!(left, right, "{:?}: whoever clicks twice is answered twice the same", pair.steps);
+            assert_eq!(
+                left, right,
+                "{:?}: whoever clicks twice is answered twice the same",
+                pair.steps
+            );
         }
         ([left.0, right.0], digest(&self.left.order(&order).await))
     }
 
-    /// Lets every pair meet and gives how often each side was first: on one server and on two, pair by pair.
+    /// Lets every pair meet and gives how often each side was first: on one server and on two, pair
+    /// by pair.
     async fn meet(&self, trials: usize) -> [BTreeMap<String, Wins>; 2] {
         let pairs = self.scene.pairs();
-        let serials = pairs.iter().enumerate().map(|(at, pair)| self.one_after_the_other(at, *pair));
-        let serials: Vec<(i64, Serial)> = futures_util::stream::iter(serials).buffered(AT_ONCE).collect().await;
+        let serials = pairs
+            .iter()
+            .enumerate()
+            .map(|(at, pair)| self.one_after_the_other(at, *pair));
+        let serials: Vec<(i64, Serial)> = futures_util::stream::iter(serials)
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
         let meetings = (0..trials).flat_map(|trial| (0..pairs.len()).map(move |at| (at, trial)));
         let meetings = meetings.map(async |(at, trial)| {
             let order = format!("{:?}-{at}-{trial}", self.scene);
-            (at, trial, self.at_once(pairs[at], order, serials[at].0, trial).await)
+            (
+                at,
+                trial,
+                self.at_once(pairs[at], order, serials[at].0, trial).await,
+            )
         });
         let mut outcomes = futures_util::stream::iter(meetings).buffer_unordered(AT_ONCE);
         let mut wins: [BTreeMap<String, Wins>; 2] = [BTreeMap::new(), BTreeMap::new()];
@@ -274,7 +386,9 @@ impl Arena<'_> {
                 )
             });
             if serial[0] != serial[1] {
-                wins[trial % 2].entry(format!("{:?}", pair.steps)).or_default()[found] += 1;
+                wins[trial % 2]
+                    .entry(format!("{:?}", pair.steps))
+                    .or_default()[found] += 1;
             }
         }
         wins
@@ -283,21 +397,38 @@ impl Arena<'_> {
 
 /// Lets every pair of a scene meet, on one server and on two.
 fn meet(scene: Scene) {
-    let trials = std::env::var("BELAY_PAIR_TRIALS").ok().and_then(|trials| trials.parse().ok()).unwrap_or(TRIALS);
+    let trials = std::env::var("BELAY_PAIR_TRIALS")
+        .ok()
+        .and_then(|trials| trials.parse().ok())
+        .unwrap_or(TRIALS);
     run(async |t: &TestServer| {
-        let store = &t.create_shop(STORE, FirstPolicy::document(documents::every_gate())).await;
+        let store = &t
+            .create_shop(STORE, FirstPolicy::document(documents::every_gate()))
+            .await;
         let connections = |settings: &mut ServerSettings| settings.connections = CONNECTIONS;
-        let (one, other) =
-            (Service::start(t.database.url(), connections).await, Service::start(t.database.url(), connections).await);
+        let (one, other) = (
+            Service::start(t.database.url(), connections).await,
+            Service::start(t.database.url(), connections).await,
+        );
         let week = t.now().await.as_second() + 7 * 24 * 3600;
-        let hold_until = prost_types::Timestamp { seconds: week, nanos: 0 };
+        let hold_until = prost_types::Timestamp {
+            seconds: week,
+            nanos: 0,
+        };
         let sides = [&one, &one, &other].map(|service| Side::of(service, hold_until));
         let right = [("the same", &sides[1]), ("another", &sides[2])];
-        let arena = Arena { scene, left: &sides[0], right, store };
+        let arena = Arena {
+            scene,
+            left: &sides[0],
+            right,
+            store,
+        };
         let wins = arena.meet(trials).await;
         let mut first = [0, 0];
         for ((servers, _), wins) in right.iter().zip(&wins) {
-            let sum = wins.values().fold([0, 0], |sum, wins| [sum[0] + wins[0], sum[1] + wins[1]]);
+            let sum = wins
+                .values()
+                .fold([0, 0], |sum, wins| [sum[0] + wins[0], sum[1] + wins[1]]);
             let one_sided = wins.values().filter(|wins| wins.contains(&0)).count();
             eprintln!(
                 "{scene:?} on {servers} server, {} trials of each of {} pairs: the order shows in {}, first {sum:?}, \
@@ -308,7 +439,10 @@ fn meet(scene: Scene) {
             );
             first = [first[0] + sum[0], first[1] + sum[1]];
         }
-        assert!(first[0] > 0 && first[1] > 0, "{scene:?} is no race: one side was always first: {first:?}");
+        assert!(
+            first[0] > 0 && first[1] > 0,
+            "{scene:?} is no race: one side was always first: {first:?}"
+        );
         one.stop().await;
         other.stop().await;
     });

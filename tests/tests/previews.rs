@@ -18,19 +18,45 @@ fn a_preview_changes_nothing_and_tells_what_the_request_then_does() {
         let order = t.place_split_paid("A-1").await;
         let rows = t.database.snapshot().await;
         let units = || Units::lines([("A-1:l1", 2), ("A-1:l2", 1)]);
-        let preview = t.storefront().preview_cancellation("A-1", units()).reason(reason::FOUND_BETTER).await.unwrap();
+        let preview = t
+            .storefront()
+            .preview_cancellation("A-1", units())
+            .reason(reason::FOUND_BETTER)
+            .await
+            .unwrap();
         assert_eq!(t.database.snapshot().await, rows);
-        assert_eq!((preview.policy_version, preview.decide_time), (1, t.now().await));
-        assert_eq!((preview.note_required, preview.evidence_required, preview.counted), (false, false, false));
+        assert_eq!(
+            (preview.policy_version, preview.decide_time),
+            (1, t.now().await)
+        );
+        assert_eq!(
+            (
+                preview.note_required,
+                preview.evidence_required,
+                preview.counted
+            ),
+            (false, false, false)
+        );
 
-        let wish = t.storefront().request_cancellation("A-1", units()).reason(reason::FOUND_BETTER).etag(&order.etag);
+        let wish = t
+            .storefront()
+            .request_cancellation("A-1", units())
+            .reason(reason::FOUND_BETTER)
+            .etag(&order.etag);
         let cancellation = wish.await.unwrap().cancellation;
         assert_eq!(preview.expected_refund, Some(cancellation.expected_refund));
         assert_eq!(preview.effects, cancellation.effects);
-        let chosen: Vec<_> = preview.options.iter().filter(|option| option.chosen).collect();
+        let chosen: Vec<_> = preview
+            .options
+            .iter()
+            .filter(|option| option.chosen)
+            .collect();
         assert_eq!(chosen.len(), cancellation.parts.len());
         for (option, part) in chosen.iter().zip(&cancellation.parts) {
-            assert_eq!((&option.shipment_id, option.path, &option.rule), (&part.shipment_id, part.path, &part.rule));
+            assert_eq!(
+                (&option.shipment_id, option.path, &option.rule),
+                (&part.shipment_id, part.path, &part.rule)
+            );
             assert_eq!(
                 (&option.contents, option.expected_refund.as_ref()),
                 (&part.contents, Some(&part.expected_refund))
@@ -44,34 +70,73 @@ fn a_preview_shows_every_path_of_every_shipment() {
     run(async |t| {
         t.place_split_paid("A-1").await;
         t.ship("A-1:s2").await;
-        let preview =
-            t.storefront().preview_cancellation("A-1", Units::all()).reason(reason::FOUND_BETTER).await.unwrap();
+        let preview = t
+            .storefront()
+            .preview_cancellation("A-1", Units::all())
+            .reason(reason::FOUND_BETTER)
+            .await
+            .unwrap();
         let mut shown = Vec::new();
         for option in &preview.options {
-            let refused = option.refused_reason.as_ref().map_or("", |reason| reason.as_str());
+            let refused = option
+                .refused_reason
+                .as_ref()
+                .map_or("", |reason| reason.as_str());
             shown.push((option.shipment_id.as_str(), option.path, refused));
         }
         let path = |at: usize| {
-            use CancellationPath::{Cancel, Intercept, RefuseDelivery, ReturnOpened, ReturnUnopened};
-            [Cancel, Intercept, RefuseDelivery, ReturnUnopened, ReturnOpened][at]
+            use CancellationPath::{
+                Cancel, Intercept, RefuseDelivery, ReturnOpened, ReturnUnopened,
+            };
+            [
+                Cancel,
+                Intercept,
+                RefuseDelivery,
+                ReturnUnopened,
+                ReturnOpened,
+            ][at]
         };
         for (shipment, reasons) in [
-            ("A-1:s1", ["", "NOT_ALLOWED", "NOT_ALLOWED", "NOT_ALLOWED", "NOT_ALLOWED"]),
-            ("A-1:s2", ["SHIPPED", "", "NOT_ALLOWED", "NOT_ALLOWED", "NOT_ALLOWED"]),
+            (
+                "A-1:s1",
+                [
+                    "",
+                    "NOT_ALLOWED",
+                    "NOT_ALLOWED",
+                    "NOT_ALLOWED",
+                    "NOT_ALLOWED",
+                ],
+            ),
+            (
+                "A-1:s2",
+                ["SHIPPED", "", "NOT_ALLOWED", "NOT_ALLOWED", "NOT_ALLOWED"],
+            ),
         ] {
             for (at, reason) in reasons.into_iter().enumerate() {
-                assert!(shown.contains(&(shipment, path(at), reason)), "{shipment} {} {reason}: {shown:?}", path(at));
+                assert!(
+                    shown.contains(&(shipment, path(at), reason)),
+                    "{shipment} {} {reason}: {shown:?}",
+                    path(at)
+                );
             }
         }
         assert_eq!(shown.len(), 10);
         // Only what was asked is chosen: CANCEL, which s2 refuses.
-        let chosen: Vec<_> =
-            preview.options.iter().filter(|option| option.chosen).map(|o| o.shipment_id.as_str()).collect();
+        let chosen: Vec<_> = preview
+            .options
+            .iter()
+            .filter(|option| option.chosen)
+            .map(|o| o.shipment_id.as_str())
+            .collect();
         assert_eq!(chosen, ["A-1:s1"]);
         assert!(!preview.allowed);
         assert_eq!(preview.refusals[0].metadata["acceptable"], "A-1:l1=2");
 
-        let intercept = preview.options.iter().find(|option| option.rule.as_deref() == Some("intercept")).unwrap();
+        let intercept = preview
+            .options
+            .iter()
+            .find(|option| option.rule.as_deref() == Some("intercept"))
+            .unwrap();
         assert_eq!(intercept.gates[0].kind, GateKind::CarrierIntercept);
         let two_days = RespondWithin::Duration(Duration::from_secs(48 * 3600));
         assert_eq!(intercept.gates[0].respond_within, Some(two_days));
@@ -85,13 +150,28 @@ fn a_preview_with_paths_and_what_is_left_out_says_what_the_request_would_be_told
     run(async |t| {
         t.place_split_paid("A-1").await;
         t.ship("A-1:s1").await;
-        let preview = t.storefront().preview_cancellation("A-1", Units::all()).reason(reason::FOUND_BETTER);
+        let preview = t
+            .storefront()
+            .preview_cancellation("A-1", Units::all())
+            .reason(reason::FOUND_BETTER);
         assert!(!preview.clone().await.unwrap().allowed);
-        let lenient = preview.on_ineligible_units(OnIneligibleUnits::LeaveOut).await.unwrap();
+        let lenient = preview
+            .on_ineligible_units(OnIneligibleUnits::LeaveOut)
+            .await
+            .unwrap();
         assert!(lenient.allowed, "{:?}", lenient.refusals);
-        let wish = t.storefront().request_cancellation("A-1", Units::all()).reason(reason::FOUND_BETTER);
-        let done = wish.on_ineligible_units(OnIneligibleUnits::LeaveOut).await.unwrap();
-        assert_eq!(lenient.expected_refund, Some(done.cancellation.expected_refund));
+        let wish = t
+            .storefront()
+            .request_cancellation("A-1", Units::all())
+            .reason(reason::FOUND_BETTER);
+        let done = wish
+            .on_ineligible_units(OnIneligibleUnits::LeaveOut)
+            .await
+            .unwrap();
+        assert_eq!(
+            lenient.expected_refund,
+            Some(done.cancellation.expected_refund)
+        );
     });
 }
 
@@ -99,21 +179,42 @@ fn a_preview_with_paths_and_what_is_left_out_says_what_the_request_would_be_told
 fn a_preview_lists_all_that_stands_against_the_request_the_first_first() {
     run(async |t| {
         t.place_shipped("A-1").await;
-        let preview = t.storefront().preview_cancellation("A-1", Units::all()).await.unwrap();
-        let reasons: Vec<&str> = preview.refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
+        let preview = t
+            .storefront()
+            .preview_cancellation("A-1", Units::all())
+            .await
+            .unwrap();
+        let reasons: Vec<&str> = preview
+            .refusals
+            .iter()
+            .map(|refusal| refusal.reason.as_str())
+            .collect();
         assert_eq!(reasons, ["REASON_REQUIRED", "SHIPPED"]);
-        assert_eq!((preview.allowed, preview.expected_refund, preview.refund_due), (false, None, None));
+        assert_eq!(
+            (preview.allowed, preview.expected_refund, preview.refund_due),
+            (false, None, None)
+        );
         refused(
-            t.storefront().preview_cancellation("A-1", Units::line("A-1:l9", 1)).await,
+            t.storefront()
+                .preview_cancellation("A-1", Units::line("A-1:l9", 1))
+                .await,
             Kind::NotFound,
             "LINE_NOT_FOUND",
         );
         refused(
-            t.storefront().preview_cancellation("A-1", Units::shipment("A-1:s9")).await,
+            t.storefront()
+                .preview_cancellation("A-1", Units::shipment("A-1:s9"))
+                .await,
             Kind::NotFound,
             "SHIPMENT_NOT_FOUND",
         );
-        refused(t.storefront().preview_cancellation("A-9", Units::all()).await, Kind::NotFound, "ORDER_NOT_FOUND");
+        refused(
+            t.storefront()
+                .preview_cancellation("A-9", Units::all())
+                .await,
+            Kind::NotFound,
+            "ORDER_NOT_FOUND",
+        );
     });
 }
 
@@ -123,33 +224,60 @@ fn a_preview_for_a_later_time_knows_the_deadlines_until_then() {
         t.place_interceptable("A-1").await;
         t.pay("A-1").await;
         t.ship("A-1:s1").await;
-        let wish = t.storefront().request_cancellation("A-1", Units::all()).reason(reason::FOUND_BETTER);
-        let deadline =
-            wish.paths([CancellationPath::Intercept]).await.unwrap().cancellation.parts[0].gates[0].respond_by;
+        let wish = t
+            .storefront()
+            .request_cancellation("A-1", Units::all())
+            .reason(reason::FOUND_BETTER);
+        let deadline = wish
+            .paths([CancellationPath::Intercept])
+            .await
+            .unwrap()
+            .cancellation
+            .parts[0]
+            .gates[0]
+            .respond_by;
         let deadline = deadline.unwrap();
 
-        let preview = t.storefront().preview_cancellation("A-1", Units::all()).reason(reason::FOUND_BETTER);
+        let preview = t
+            .storefront()
+            .preview_cancellation("A-1", Units::all())
+            .reason(reason::FOUND_BETTER);
         let preview = preview.paths([CancellationPath::Intercept]);
         let now = preview.clone().await.unwrap();
         assert_eq!(now.refusals[0].reason.as_str(), "ALREADY_PENDING");
-        let before = preview.clone().at_time(deadline - SignedDuration::from_micros(1)).await.unwrap();
+        let before = preview
+            .clone()
+            .at_time(deadline - SignedDuration::from_micros(1))
+            .await
+            .unwrap();
         assert_eq!(before.refusals[0].reason.as_str(), "ALREADY_PENDING");
         let after = preview.at_time(deadline).await.unwrap();
         assert!(after.allowed, "{:?}", after.refusals);
         assert_eq!(after.decide_time, deadline);
-        assert_eq!(t.order("A-1").await.cancellations[0].state, CancellationState::Pending);
+        assert_eq!(
+            t.order("A-1").await.cancellations[0].state,
+            CancellationState::Pending
+        );
     });
 }
 
-/// The decisions about cancellations of an order, oldest first: whether accepted, by which policy version, and what was asked.
+/// The decisions about cancellations of an order, oldest first: whether accepted, by which policy
+/// version, and what was asked.
 async fn decisions(t: &TestServer) -> Vec<(bool, u32, Vec<Value>)> {
-    let rows: Vec<(bool, u32, String)> =
-        t.database.rows("SELECT accepted, policy_version, record FROM decisions ORDER BY decision_time", ()).await;
+    let rows: Vec<(bool, u32, String)> = t
+        .database
+        .rows(
+            "SELECT accepted, policy_version, record FROM decisions ORDER BY decision_time",
+            (),
+        )
+        .await;
     let asked = |record: &str| -> Vec<Value> {
         let mut record: Value = serde_json::from_str(record).unwrap();
         serde_json::from_value(record["asked"].take()).unwrap()
     };
-    rows.into_iter().map(|(accepted, version, record)| (accepted, version, asked(&record))).collect()
+    rows.into_iter()
+        .map(|(accepted, version, record)| (accepted, version, asked(&record)))
+        .collect()
 }
 
 #[test]
@@ -158,7 +286,10 @@ fn the_question_and_its_answer_are_kept_of_every_decision_refusals_included() {
         t.place_split_paid("A-1").await;
         t.advance(SignedDuration::from_hours(2)).await;
         t.ship("A-1:s1").await;
-        let wish = t.storefront().request_cancellation("A-1", Units::all()).reason(reason::FOUND_BETTER);
+        let wish = t
+            .storefront()
+            .request_cancellation("A-1", Units::all())
+            .reason(reason::FOUND_BETTER);
         let wish = wish.request_id(RequestId::mint());
         refused(wish.clone().await, Kind::Refused, "SHIPPED");
         refused(wish.await, Kind::Refused, "SHIPPED");
@@ -173,41 +304,86 @@ fn the_question_and_its_answer_are_kept_of_every_decision_refusals_included() {
         assert_eq!((refused.len(), accepted.len()), (2, 1));
         let question = &refused[0]["question"];
         assert_eq!(
-            [&question["actor"], &question["stage"], &question["path"], &question["reason"]],
+            [
+                &question["actor"],
+                &question["stage"],
+                &question["path"],
+                &question["reason"]
+            ],
             ["BUYER", "IN_TRANSIT", "CANCEL", "FOUND_BETTER"]
         );
-        assert_eq!([&question["destination_country"], &question["currency"]], ["DE", "EUR"]);
-        assert_eq!(question["payment_methods"], serde_json::json!(["CREDIT_CARD"]));
-        assert_eq!((&question["paid"], &question["value"]), (&Value::Bool(true), &Value::from(667 + 127)));
+        assert_eq!(
+            [&question["destination_country"], &question["currency"]],
+            ["DE", "EUR"]
+        );
+        assert_eq!(
+            question["payment_methods"],
+            serde_json::json!(["CREDIT_CARD"])
+        );
+        assert_eq!(
+            (&question["paid"], &question["value"]),
+            (&Value::Bool(true), &Value::from(667 + 127))
+        );
         assert_eq!(question["carrier"]["in_transit_cancel"], false);
-        assert_eq!(duration(&question["since_placed"]), SignedDuration::from_hours(2));
-        assert_eq!((&refused[0]["rule"], &refused[0]["shipment"]), (&Value::from("shipped"), &Value::from(1)));
-        assert_eq!([&refused[0]["answer"]["verdict"], &refused[0]["answer"]["code"]], ["DENY", "SHIPPED"]);
+        assert_eq!(
+            duration(&question["since_placed"]),
+            SignedDuration::from_hours(2)
+        );
+        assert_eq!(
+            (&refused[0]["rule"], &refused[0]["shipment"]),
+            (&Value::from("shipped"), &Value::from(1))
+        );
+        assert_eq!(
+            [
+                &refused[0]["answer"]["verdict"],
+                &refused[0]["answer"]["code"]
+            ],
+            ["DENY", "SHIPPED"]
+        );
         // What would have been allowed is kept beside it.
         assert_eq!(
             (&refused[1]["rule"], &refused[1]["answer"]["verdict"]),
             (&"before-dispatch".into(), &"ALLOW".into())
         );
-        assert_eq!(duration(&accepted[0]["question"]["since_paid"]), SignedDuration::from_hours(3));
+        assert_eq!(
+            duration(&accepted[0]["question"]["since_paid"]),
+            SignedDuration::from_hours(3)
+        );
     });
 }
 
 fn duration(value: &Value) -> SignedDuration {
-    value.as_str().expect("a duration is a text").parse().expect("a duration")
+    value
+        .as_str()
+        .expect("a duration is a text")
+        .parse()
+        .expect("a duration")
 }
 
 #[test]
 fn no_decision_is_kept_of_a_preview_and_of_what_never_reached_the_policy() {
     run(async |t| {
         t.place_paid("A-1").await;
-        t.storefront().preview_cancellation("A-1", Units::all()).reason(reason::FOUND_BETTER).await.unwrap();
+        t.storefront()
+            .preview_cancellation("A-1", Units::all())
+            .reason(reason::FOUND_BETTER)
+            .await
+            .unwrap();
         refused(
-            t.storefront().request_cancellation("A-1", Units::all()).await,
+            t.storefront()
+                .request_cancellation("A-1", Units::all())
+                .await,
             Kind::InvalidArgument,
             "REASON_REQUIRED",
         );
         assert_eq!(decisions(t).await, []);
-        let preview = t.storefront().preview_cancellation("A-1", Units::all()).reason(reason::FOUND_BETTER);
-        assert_eq!(preview.await.unwrap().expected_refund.unwrap().total, eur(TOTAL));
+        let preview = t
+            .storefront()
+            .preview_cancellation("A-1", Units::all())
+            .reason(reason::FOUND_BETTER);
+        assert_eq!(
+            preview.await.unwrap().expected_refund.unwrap().total,
+            eur(TOTAL)
+        );
     });
 }

@@ -1,5 +1,5 @@
-//! Two callers want what only one of them can have. Every race is run on one server, where a lane puts the two in order, and
-//! on two servers, where only the database can.
+//! Two callers want what only one of them can have. Every race is run on one server, where a lane
+//! puts the two in order, and on two servers, where only the database can.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -46,26 +46,47 @@ async fn on_one_and_on_two(t: &TestServer, manual_clock: bool, race: impl AsyncF
         Service::start(t.database.url(), change).await
     };
     let (one, other) = (start().await, start().await);
-    race(&Sides { left: one.belay().clone(), right: insistent(one.address()), name: "ONE" }).await;
-    race(&Sides { left: one.belay().clone(), right: other.belay().clone(), name: "TWO" }).await;
+    race(&Sides {
+        left: one.belay().clone(),
+        right: insistent(one.address()),
+        name: "ONE",
+    })
+    .await;
+    race(&Sides {
+        left: one.belay().clone(),
+        right: other.belay().clone(),
+        name: "TWO",
+    })
+    .await;
     one.stop().await;
     other.stop().await;
 }
 
 impl Sides {
-    /// Runs a trial on each of so many orders, many at the same time. It is given the order's id, and by how much to hold
-    /// back each side.
-    async fn trials<T>(&self, trials: usize, trial: impl AsyncFn(String, [Duration; 2]) -> T) -> Vec<T> {
+    /// Runs a trial on each of so many orders, many at the same time. It is given the order's id,
+    /// and by how much to hold back each side.
+    async fn trials<T>(
+        &self,
+        trials: usize,
+        trial: impl AsyncFn(String, [Duration; 2]) -> T,
+    ) -> Vec<T> {
         let one = |number: usize| {
             let lead = u64::try_from(number % 9).expect("a small number");
-            let held_back = [lead.saturating_sub(4), 4_u64.saturating_sub(lead)].map(Duration::from_millis);
+            let held_back =
+                [lead.saturating_sub(4), 4_u64.saturating_sub(lead)].map(Duration::from_millis);
             trial(format!("{}-{number}", self.name), held_back)
         };
-        futures_util::stream::iter((0..trials).map(one)).buffer_unordered(AT_ONCE).collect().await
+        futures_util::stream::iter((0..trials).map(one))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await
     }
 
     async fn place(&self, order_id: &str) -> Order {
-        new_order(&storefront(&self.left), order_id).await.expect("an order").value
+        new_order(&storefront(&self.left), order_id)
+            .await
+            .expect("an order")
+            .value
     }
 
     async fn place_paid(&self, order_id: &str) -> Order {
@@ -87,8 +108,18 @@ fn reason_of(error: &Error) -> &str {
 }
 
 fn money_back(order: &Order) -> i64 {
-    assert!(order.refunds.iter().all(|refund| refund.kind == RefundKind::Refund), "{order:?}");
-    order.refunds.iter().map(|refund| refund.amount.total.minor_units).sum()
+    assert!(
+        order
+            .refunds
+            .iter()
+            .all(|refund| refund.kind == RefundKind::Refund),
+        "{order:?}"
+    );
+    order
+        .refunds
+        .iter()
+        .map(|refund| refund.amount.total.minor_units)
+        .sum()
 }
 
 /// The one that won and the one that did not.
@@ -109,32 +140,55 @@ fn of_a_cancellation_and_a_dispatch_exactly_one_wins() {
                 let order = sides.place_paid(&order_id).await;
                 let shipment = &order.shipments[0];
                 let (left, right) = (storefront(&sides.left), warehouse(&sides.right));
-                let cancel = left.request_cancellation(&*order_id, Units::all()).reason(reason::NO_LONGER_WANTED);
+                let cancel = left
+                    .request_cancellation(&*order_id, Units::all())
+                    .reason(reason::NO_LONGER_WANTED);
                 let dispatch = right.dispatch_shipment(&shipment.shipment_id, shipment.fence);
-                let (cancelled, dispatched) = join!(after(held_back[0], cancel), after(held_back[1], dispatch));
+                let (cancelled, dispatched) =
+                    join!(after(held_back[0], cancel), after(held_back[1], dispatch));
                 let order = left.get_order(&*order_id).await.expect("the order");
                 match (cancelled, dispatched) {
                     (Ok(_), Err(refused)) => {
-                        assert_eq!((refused.kind(), reason_of(&refused)), (Kind::Aborted, "FENCE_STALE"), "{refused}");
-                        assert_eq!((order.state, money_back(&order)), (OrderState::Cancelled, TOTAL));
+                        assert_eq!(
+                            (refused.kind(), reason_of(&refused)),
+                            (Kind::Aborted, "FENCE_STALE"),
+                            "{refused}"
+                        );
+                        assert_eq!(
+                            (order.state, money_back(&order)),
+                            (OrderState::Cancelled, TOTAL)
+                        );
                         cancellations_won.fetch_add(1, Ordering::Relaxed);
                     }
                     (Err(refused), Ok(_)) => {
-                        assert_eq!((refused.kind(), reason_of(&refused)), (Kind::Refused, "SHIPPED"), "{refused}");
-                        assert_eq!((order.state, order.cancellations.len()), (OrderState::Shipped, 0));
+                        assert_eq!(
+                            (refused.kind(), reason_of(&refused)),
+                            (Kind::Refused, "SHIPPED"),
+                            "{refused}"
+                        );
+                        assert_eq!(
+                            (order.state, order.cancellations.len()),
+                            (OrderState::Shipped, 0)
+                        );
                         assert_eq!(money_back(&order), 0);
                     }
                     both => panic!("{order_id}: exactly one may win: {both:?}"),
                 }
             };
-            // A race that one side always wins is none; on a machine that favours one it takes more trials.
+            // A race that one side always wins is none; on a machine that favours one it takes more
+            // trials.
             loop {
                 sides
-                    .trials(TRIALS, async |order_id, held_back| trial(format!("{order_id}-{trials}"), held_back).await)
+                    .trials(TRIALS, async |order_id, held_back| {
+                        trial(format!("{order_id}-{trials}"), held_back).await
+                    })
                     .await;
                 trials += TRIALS;
                 let won = cancellations_won.load(Ordering::Relaxed);
-                eprintln!("{}: of {trials} trials the cancellation won {won}", sides.name);
+                eprintln!(
+                    "{}: of {trials} trials the cancellation won {won}",
+                    sides.name
+                );
                 if won.min(trials - won) >= TRIALS / 20 {
                     break;
                 }
@@ -155,13 +209,18 @@ fn of_two_cancellations_of_the_same_units_one_has_an_effect() {
                         let wish = storefront(side).request_cancellation(&*order_id, Units::all());
                         wish.reason(reason::NO_LONGER_WANTED)
                     };
-                    let (left, right) =
-                        join!(after(held_back[0], wish(&sides.left)), after(held_back[1], wish(&sides.right)));
+                    let (left, right) = join!(
+                        after(held_back[0], wish(&sides.left)),
+                        after(held_back[1], wish(&sides.right))
+                    );
                     // Whoever comes second is told which cancellation took the last unit.
                     let (left, right) = (left.expect("an answer"), right.expect("an answer"));
                     assert_eq!(left.cancellation, right.cancellation);
                     assert_ne!(left.request_id, right.request_id);
-                    let order = storefront(&sides.right).get_order(&*order_id).await.expect("the order");
+                    let order = storefront(&sides.right)
+                        .get_order(&*order_id)
+                        .await
+                        .expect("the order");
                     assert_eq!((order.cancellations.len(), money_back(&order)), (1, TOTAL));
                 })
                 .await;
@@ -179,15 +238,25 @@ fn a_request_that_is_sent_twice_at_once_is_one() {
                     sides.place_paid(&order_id).await;
                     let request_id = RequestId::mint();
                     let wish = |side: &Belay| {
-                        let wish =
-                            storefront(side).request_cancellation(&*order_id, Units::line(format!("{order_id}:l1"), 1));
+                        let wish = storefront(side).request_cancellation(
+                            &*order_id,
+                            Units::line(format!("{order_id}:l1"), 1),
+                        );
                         wish.reason(reason::NO_LONGER_WANTED).request_id(request_id)
                     };
-                    let (left, right) =
-                        join!(after(held_back[0], wish(&sides.left)), after(held_back[1], wish(&sides.right)));
+                    let (left, right) = join!(
+                        after(held_back[0], wish(&sides.left)),
+                        after(held_back[1], wish(&sides.right))
+                    );
                     assert_eq!(left.expect("an answer"), right.expect("an answer"));
-                    let order = storefront(&sides.left).get_order(&*order_id).await.expect("the order");
-                    assert_eq!((order.cancellations.len(), order.lines[0].cancelled_quantity), (1, 1));
+                    let order = storefront(&sides.left)
+                        .get_order(&*order_id)
+                        .await
+                        .expect("the order");
+                    assert_eq!(
+                        (order.cancellations.len(), order.lines[0].cancelled_quantity),
+                        (1, 1)
+                    );
                 })
                 .await;
         })
@@ -203,19 +272,36 @@ fn money_that_arrives_while_its_order_is_cancelled_goes_back() {
             sides
                 .trials(FEWER_TRIALS, async |order_id, held_back| {
                     sides.place(&order_id).await;
-                    let wish = storefront(&sides.left).request_cancellation(&*order_id, Units::all());
+                    let wish =
+                        storefront(&sides.left).request_cancellation(&*order_id, Units::all());
                     let wish = wish.reason(reason::NO_LONGER_WANTED);
                     let money = payments(&sides.right);
-                    let (cancelled, paid) =
-                        join!(after(held_back[0], wish), after(held_back[1], pay(&money, &order_id)));
+                    let (cancelled, paid) = join!(
+                        after(held_back[0], wish),
+                        after(held_back[1], pay(&money, &order_id))
+                    );
                     cancelled.expect("nothing has left");
-                    paid_first.fetch_add(usize::from(paid.cancellations.is_empty()), Ordering::Relaxed);
-                    let order = storefront(&sides.left).get_order(&*order_id).await.expect("the order");
+                    paid_first.fetch_add(
+                        usize::from(paid.cancellations.is_empty()),
+                        Ordering::Relaxed,
+                    );
+                    let order = storefront(&sides.left)
+                        .get_order(&*order_id)
+                        .await
+                        .expect("the order");
                     assert_eq!(order.totals.captured, eur(TOTAL));
-                    assert_eq!((money_back(&order), order.cancellations.len()), (TOTAL, 1), "{order:?}");
+                    assert_eq!(
+                        (money_back(&order), order.cancellations.len()),
+                        (TOTAL, 1),
+                        "{order:?}"
+                    );
                 })
                 .await;
-            eprintln!("{}: of {FEWER_TRIALS} trials the payment came first in {}", sides.name, paid_first.into_inner());
+            eprintln!(
+                "{}: of {FEWER_TRIALS} trials the payment came first in {}",
+                sides.name,
+                paid_first.into_inner()
+            );
         })
         .await;
     });
@@ -230,12 +316,16 @@ fn two_cancellations_never_take_more_units_than_were_ordered() {
                     sides.place_paid(&order_id).await;
                     // Two of three mugs, twice.
                     let wish = |side: &Belay| {
-                        let wish =
-                            storefront(side).request_cancellation(&*order_id, Units::line(format!("{order_id}:l1"), 2));
+                        let wish = storefront(side).request_cancellation(
+                            &*order_id,
+                            Units::line(format!("{order_id}:l1"), 2),
+                        );
                         wish.reason(reason::NO_LONGER_WANTED)
                     };
-                    let (left, right) =
-                        join!(after(held_back[0], wish(&sides.left)), after(held_back[1], wish(&sides.right)));
+                    let (left, right) = join!(
+                        after(held_back[0], wish(&sides.left)),
+                        after(held_back[1], wish(&sides.right))
+                    );
                     let (_, refused) = one_of(&order_id, [left, right]);
                     assert_eq!(
                         (refused.kind(), reason_of(&refused)),
@@ -243,8 +333,14 @@ fn two_cancellations_never_take_more_units_than_were_ordered() {
                         "{refused}"
                     );
                     assert_eq!(refused.metadata()["available"], "1");
-                    let order = storefront(&sides.right).get_order(&*order_id).await.expect("the order");
-                    assert_eq!((order.lines[0].cancelled_quantity, order.cancellations.len()), (2, 1));
+                    let order = storefront(&sides.right)
+                        .get_order(&*order_id)
+                        .await
+                        .expect("the order");
+                    assert_eq!(
+                        (order.lines[0].cancelled_quantity, order.cancellations.len()),
+                        (2, 1)
+                    );
                 })
                 .await;
         })
@@ -262,13 +358,22 @@ fn an_order_that_is_placed_twice_at_once_is_one() {
                     let same = [new_order(&left, &order_id), new_order(&right, &order_id)];
                     let [one, other] = same;
                     let (one, other) = join!(after(held_back[0], one), after(held_back[1], other));
-                    assert_eq!(one.expect("an answer").value, other.expect("an answer").value);
+                    assert_eq!(
+                        one.expect("an answer").value,
+                        other.expect("an answer").value
+                    );
 
                     let order_id = format!("{order_id}-X");
-                    let (one, other) = (new_order(&left, &order_id), new_order_of(&right, &order_id, "bob"));
+                    let (one, other) = (
+                        new_order(&left, &order_id),
+                        new_order_of(&right, &order_id, "bob"),
+                    );
                     let (one, other) = join!(after(held_back[0], one), after(held_back[1], other));
                     let (placed, refused) = one_of(&order_id, [one, other]);
-                    assert_eq!((refused.kind(), reason_of(&refused)), (Kind::AlreadyExists, "ORDER_ALREADY_EXISTS"));
+                    assert_eq!(
+                        (refused.kind(), reason_of(&refused)),
+                        (Kind::AlreadyExists, "ORDER_ALREADY_EXISTS")
+                    );
                     let order = right.get_order(&*order_id).await.expect("the order");
                     assert_eq!(order, placed.value);
                 })
@@ -282,11 +387,20 @@ fn an_order_that_is_placed_twice_at_once_is_one() {
 fn a_payment_at_the_last_moment_pays_or_goes_back() {
     run_at("2026-03-02T10:00:00Z", async |t| {
         on_one_and_on_two(t, true, async |sides| {
-            let orders = sides.trials(FEWER_TRIALS, async |order_id, _| sides.place(&order_id).await).await;
-            let pay_by: Timestamp = orders.iter().filter_map(|order| order.pay_by).min().expect("all must be paid");
+            let orders = sides
+                .trials(FEWER_TRIALS, async |order_id, _| {
+                    sides.place(&order_id).await
+                })
+                .await;
+            let pay_by: Timestamp = orders
+                .iter()
+                .filter_map(|order| order.pay_by)
+                .min()
+                .expect("all must be paid");
             t.set_clock(pay_by - SignedDuration::from_secs(1)).await;
 
-            // A third in good time, a third while the clock moves, and a third while the workers close what they find.
+            // A third in good time, a third while the clock moves, and a third while the workers
+            // close what they find.
             let money = payments(&sides.left);
             let pay_all = async |orders: &[Order]| {
                 let paying = orders.iter().zip(0_u32..).map(|(order, number)| {
@@ -302,10 +416,15 @@ fn a_payment_at_the_last_moment_pays_or_goes_back() {
 
             let mut closed = 0;
             for order in &orders {
-                let order = storefront(&sides.right).get_order(&order.order_id).await.expect("the order");
+                let order = storefront(&sides.right)
+                    .get_order(&order.order_id)
+                    .await
+                    .expect("the order");
                 assert_eq!(order.totals.captured, eur(TOTAL));
                 match order.state {
-                    OrderState::ToShip => assert!(order.refunds.is_empty() && order.cancellations.is_empty()),
+                    OrderState::ToShip => {
+                        assert!(order.refunds.is_empty() && order.cancellations.is_empty())
+                    }
                     OrderState::ClosedUnpaid => {
                         assert_eq!((money_back(&order), order.cancellations.len()), (TOTAL, 1));
                         closed += 1;
@@ -314,7 +433,10 @@ fn a_payment_at_the_last_moment_pays_or_goes_back() {
                 }
             }
             eprintln!("{}: {closed} of {} were closed", sides.name, orders.len());
-            assert!((orders.len() - 2 * third..=orders.len() - third).contains(&closed), "{closed} were closed");
+            assert!(
+                (orders.len() - 2 * third..=orders.len() - third).contains(&closed),
+                "{closed} were closed"
+            );
         })
         .await;
     });
@@ -327,14 +449,23 @@ fn a_refund_is_leased_to_one_worker() {
             let trial = async |order_id: String, _| {
                 sides.place_paid(&order_id).await;
                 let wish = storefront(&sides.left).request_cancellation(&*order_id, Units::all());
-                wish.reason(reason::NO_LONGER_WANTED).await.expect("nothing has left").cancellation.refund_ids
+                wish.reason(reason::NO_LONGER_WANTED)
+                    .await
+                    .expect("nothing has left")
+                    .cancellation
+                    .refund_ids
             };
-            let due: BTreeSet<String> =
-                sides.trials(FEWER_TRIALS, trial).await.into_iter().flatten().map(String::from).collect();
+            let due: BTreeSet<String> = sides
+                .trials(FEWER_TRIALS, trial)
+                .await
+                .into_iter()
+                .flatten()
+                .map(String::from)
+                .collect();
             assert_eq!(due.len(), FEWER_TRIALS);
 
-            // Each claims until nothing is left. Who lost all of a claim to the other comes away with nothing, or is told to
-            // come again.
+            // Each claims until nothing is left. Who lost all of a claim to the other comes away
+            // with nothing, or is told to come again.
             let left_over = AtomicUsize::new(due.len());
             let claim_all = async |side: &Belay, worker: &str| {
                 let (mut claimed, give_up) = (Vec::<Refund>::new(), Instant::now() + HANG);
@@ -350,12 +481,33 @@ fn a_refund_is_leased_to_one_worker() {
                 }
                 claimed
             };
-            let (left, right) = join!(claim_all(&sides.left, "w-1"), claim_all(&sides.right, "w-2"));
+            let (left, right) = join!(
+                claim_all(&sides.left, "w-1"),
+                claim_all(&sides.right, "w-2")
+            );
             let shares = (left.len(), right.len());
-            assert!(left.iter().all(|refund| refund.worker_id.as_ref().is_some_and(|worker| worker == "w-1")));
-            assert!(right.iter().all(|refund| refund.worker_id.as_ref().is_some_and(|worker| worker == "w-2")));
-            let leased: Vec<String> = left.into_iter().chain(right).map(|refund| refund.refund_id.into()).collect();
-            assert_eq!(leased.len(), due.len(), "a refund was leased twice or never");
+            assert!(left.iter().all(|refund| {
+                refund
+                    .worker_id
+                    .as_ref()
+                    .is_some_and(|worker| worker == "w-1")
+            }));
+            assert!(right.iter().all(|refund| {
+                refund
+                    .worker_id
+                    .as_ref()
+                    .is_some_and(|worker| worker == "w-2")
+            }));
+            let leased: Vec<String> = left
+                .into_iter()
+                .chain(right)
+                .map(|refund| refund.refund_id.into())
+                .collect();
+            assert_eq!(
+                leased.len(),
+                due.len(),
+                "a refund was leased twice or never"
+            );
             assert_eq!(leased.into_iter().collect::<BTreeSet<_>>(), due);
             eprintln!("{}: leases {shares:?}", sides.name);
         })
@@ -370,17 +522,37 @@ fn facts_of_one_payment_from_two_sides_count_once() {
             sides
                 .trials(FEWER_TRIALS, async |order_id, held_back| {
                     sides.place(&order_id).await;
-                    // The same event of the provider, reported under two request ids: a webhook and a poll.
+                    // The same event of the provider, reported under two request ids: a webhook and
+                    // a poll.
                     let report = |side: &Belay| {
-                        let money = side.with_role(Role::Payments, "psp").expect("a role to call in").store(SHOP);
-                        let fact = money.record_payment(&*order_id, "pay-1", "evt-1", PaymentFact::Captured);
+                        let money = side
+                            .with_role(Role::Payments, "psp")
+                            .expect("a role to call in")
+                            .store(SHOP);
+                        let fact = money.record_payment(
+                            &*order_id,
+                            "pay-1",
+                            "evt-1",
+                            PaymentFact::Captured,
+                        );
                         fact.amount(eur(TOTAL)).method("CREDIT_CARD")
                     };
-                    let (left, right) =
-                        join!(after(held_back[0], report(&sides.left)), after(held_back[1], report(&sides.right)));
-                    assert_eq!(left.expect("a fact").totals.captured, right.expect("a fact").totals.captured);
-                    let order = storefront(&sides.left).get_order(&*order_id).await.expect("the order");
-                    assert_eq!((order.totals.captured, order.payments.len()), (eur(TOTAL), 1));
+                    let (left, right) = join!(
+                        after(held_back[0], report(&sides.left)),
+                        after(held_back[1], report(&sides.right))
+                    );
+                    assert_eq!(
+                        left.expect("a fact").totals.captured,
+                        right.expect("a fact").totals.captured
+                    );
+                    let order = storefront(&sides.left)
+                        .get_order(&*order_id)
+                        .await
+                        .expect("the order");
+                    assert_eq!(
+                        (order.totals.captured, order.payments.len()),
+                        (eur(TOTAL), 1)
+                    );
                 })
                 .await;
         })
@@ -391,36 +563,54 @@ fn facts_of_one_payment_from_two_sides_count_once() {
 #[test]
 fn whoever_was_told_of_a_write_reads_it() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| settings.connections = AT_ONCE).await;
+        let service =
+            Service::start(t.database.url(), |settings| settings.connections = AT_ONCE).await;
         let (store, till) = (storefront(service.belay()), payments(service.belay()));
-        let order_ids: Vec<String> = (0..READ_TRIALS).map(|number| format!("READ-{number}")).collect();
-        // Others read the same orders all the time, so that there is always a read under way to be wrongly joined.
+        let order_ids: Vec<String> = (0..READ_TRIALS)
+            .map(|number| format!("READ-{number}"))
+            .collect();
+        // Others read the same orders all the time, so that there is always a read under way to be
+        // wrongly joined.
         let curious = async {
             loop {
-                join_all(order_ids.iter().take(AT_ONCE).map(|order_id| store.get_order(&**order_id).into_future()))
-                    .await;
+                join_all(
+                    order_ids
+                        .iter()
+                        .take(AT_ONCE)
+                        .map(|order_id| store.get_order(&**order_id).into_future()),
+                )
+                .await;
             }
         };
-        let trials = futures_util::stream::iter(&order_ids).for_each_concurrent(AT_ONCE, async |order_id| {
-            let placed = new_order(&store, order_id).await.expect("an order").value;
-            assert_eq!(store.get_order(&**order_id).await.expect("the order"), placed);
-            let paid = pay(&till, order_id).await;
-            let read = join!(
-                store.get_order(&**order_id).into_future(),
-                store.get_shipment(&placed.shipments[0].shipment_id).into_future()
-            );
-            assert_eq!(read.0.expect("the order"), paid);
-            assert_eq!(read.1.expect("the shipment"), paid.shipments[0]);
-            let asked = store.request_cancellation(&**order_id, Units::all()).reason(reason::NO_LONGER_WANTED).await;
-            let asked = asked.expect("a cancellation").cancellation;
-            let refund_id = &asked.refund_ids[0];
-            let read = join!(
-                store.get_cancellation(&asked.cancellation_id).into_future(),
-                store.get_refund(refund_id).into_future()
-            );
-            assert_eq!(read.0.expect("the cancellation").cancellation, asked);
-            assert_eq!(read.1.expect("the refund").refund_id, *refund_id);
-        });
+        let trials =
+            futures_util::stream::iter(&order_ids).for_each_concurrent(AT_ONCE, async |order_id| {
+                let placed = new_order(&store, order_id).await.expect("an order").value;
+                assert_eq!(
+                    store.get_order(&**order_id).await.expect("the order"),
+                    placed
+                );
+                let paid = pay(&till, order_id).await;
+                let read = join!(
+                    store.get_order(&**order_id).into_future(),
+                    store
+                        .get_shipment(&placed.shipments[0].shipment_id)
+                        .into_future()
+                );
+                assert_eq!(read.0.expect("the order"), paid);
+                assert_eq!(read.1.expect("the shipment"), paid.shipments[0]);
+                let asked = store
+                    .request_cancellation(&**order_id, Units::all())
+                    .reason(reason::NO_LONGER_WANTED)
+                    .await;
+                let asked = asked.expect("a cancellation").cancellation;
+                let refund_id = &asked.refund_ids[0];
+                let read = join!(
+                    store.get_cancellation(&asked.cancellation_id).into_future(),
+                    store.get_refund(refund_id).into_future()
+                );
+                assert_eq!(read.0.expect("the cancellation").cancellation, asked);
+                assert_eq!(read.1.expect("the refund").refund_id, *refund_id);
+            });
         tokio::select! {
             () = trials => {}
             () = curious => {}

@@ -1,5 +1,5 @@
-//! The README can be followed: every command in it is run, in its order, against a server like the one of `make run`, and what
-//! comes is what is shown there.
+//! The README can be followed: every command in it is run, in its order, against a server like the
+//! one of `make run`, and what comes is what is shown there.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -26,8 +26,8 @@ struct Shown {
     output: String,
 }
 
-/// The commands of all blocks that are for a shell. What follows a command up to the next is its output; in `sh` blocks there is
-/// none, and every line is a command.
+/// The commands of all blocks that are for a shell. What follows a command up to the next is its
+/// output; in `sh` blocks there is none, and every line is a command.
 fn commands(readme: &str) -> Vec<Shown> {
     let mut commands: Vec<Shown> = Vec::new();
     let mut language = None;
@@ -35,7 +35,11 @@ fn commands(readme: &str) -> Vec<Shown> {
     for line in readme.lines().map(str::trim_end) {
         let text = line.trim_start();
         if let Some(fence) = text.strip_prefix("```") {
-            language = if language.is_some() { None } else { Some(fence.to_owned()) };
+            language = if language.is_some() {
+                None
+            } else {
+                Some(fence.to_owned())
+            };
             is_open = false;
             continue;
         }
@@ -45,7 +49,10 @@ fn commands(readme: &str) -> Vec<Shown> {
             Some(_) | None => continue,
         };
         match (starts, commands.last_mut()) {
-            (Some(command), _) => commands.push(Shown { command: command.to_owned(), output: String::new() }),
+            (Some(command), _) => commands.push(Shown {
+                command: command.to_owned(),
+                output: String::new(),
+            }),
             (None, Some(shown)) if is_open => shown.command.push_str(&format!("\n{line}")),
             (None, Some(shown)) => shown.output.push_str(&format!("{line}\n")),
             (None, None) => panic!("output before any command: {line}"),
@@ -60,14 +67,22 @@ fn commands(readme: &str) -> Vec<Shown> {
 
 /// A program that is built together with this test.
 fn built(name: &str) -> PathBuf {
-    let folder = std::env::current_exe().expect("a path").parent().and_then(|deps| deps.parent()).map(PathBuf::from);
+    let folder = std::env::current_exe()
+        .expect("a path")
+        .parent()
+        .and_then(|deps| deps.parent())
+        .map(PathBuf::from);
     let path = folder.expect("target/debug/deps").join(name);
-    assert!(path.exists(), "{} is not there: run `cargo build --workspace --bins --examples` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build --workspace --bins --examples` first",
+        path.display()
+    );
     path
 }
 
-/// The words of a JSON text, however it is laid out: `key:"value"` for what has a plain value, `key:` for what holds more, and
-/// `"value"` for what stands in a list.
+/// The words of a JSON text, however it is laid out: `key:"value"` for what has a plain value,
+/// `key:` for what holds more, and `"value"` for what stands in a list.
 fn facts(text: &str) -> BTreeSet<String> {
     let mut facts = BTreeSet::new();
     let mut rest = text;
@@ -84,7 +99,10 @@ fn facts(text: &str) -> BTreeSet<String> {
             facts.insert(format!("{key}: {}", shape(&value)));
             rest = after;
         } else {
-            let word: String = after.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let word: String = after
+                .chars()
+                .take_while(char::is_ascii_alphanumeric)
+                .collect();
             facts.insert(format!("{key}: {word}"));
             rest = &after[word.len()..];
         }
@@ -122,7 +140,9 @@ fn shape(value: &str) -> String {
 fn plain(text: &str) -> String {
     let mut words = Vec::new();
     for word in text.split_whitespace() {
-        let (begin, end) = word.split_once("web-").map_or((word, None), |(begin, end)| (begin, Some(end)));
+        let (begin, end) = word
+            .split_once("web-")
+            .map_or((word, None), |(begin, end)| (begin, Some(end)));
         let end = end.map(|end| end.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
         words.push(end.map_or_else(|| begin.to_owned(), |end| format!("{begin}web-#{end}")));
     }
@@ -131,14 +151,24 @@ fn plain(text: &str) -> String {
 
 /// Everything that the README shows of an output is in it, in the same words.
 fn check(shown: &Shown, output: &str) {
-    let told = format!("$ {}\nshows\n{}\nand is\n{output}", shown.command, shown.output);
+    let told = format!(
+        "$ {}\nshows\n{}\nand is\n{output}",
+        shown.command, shown.output
+    );
     if shown.output.contains('{') {
-        let missing: Vec<String> = facts(&shown.output).difference(&facts(output)).cloned().collect();
+        let missing: Vec<String> = facts(&shown.output)
+            .difference(&facts(output))
+            .cloned()
+            .collect();
         assert!(missing.is_empty(), "missing: {missing:?}\n{told}");
     }
     // An ellipsis stands for what was left out.
     let output = plain(output);
-    for line in shown.output.lines().filter(|line| !line.contains(['{', '}', '[', ']', '"'])) {
+    for line in shown
+        .output
+        .lines()
+        .filter(|line| !line.contains(['{', '}', '[', ']', '"']))
+    {
         for part in line.split('…').map(plain).filter(|part| !part.is_empty()) {
             assert!(output.contains(&part), "missing: {part:?}\n{told}");
         }
@@ -148,9 +178,16 @@ fn check(shown: &Shown, output: &str) {
 #[test]
 fn every_command_of_the_readme_does_what_is_shown() {
     let commands = commands(&read_to_string("README.md"));
-    assert!(commands.len() > 12, "only {} commands were found", commands.len());
+    assert!(
+        commands.len() > 12,
+        "only {} commands were found",
+        commands.len()
+    );
     for (not_run, _) in NOT_RUN {
-        assert!(commands.iter().any(|shown| shown.command == *not_run), "{not_run:?} is in the README no more");
+        assert!(
+            commands.iter().any(|shown| shown.command == *not_run),
+            "{not_run:?} is in the README no more"
+        );
     }
     let grpcurl = std::env::var("GRPCURL").unwrap_or_else(|_| {
         panic!(
@@ -161,26 +198,49 @@ fn every_command_of_the_readme_does_what_is_shown() {
     run(async |t| {
         demo::prepare(t.address()).await.unwrap();
         let folder = tempfile();
-        for shown in commands.iter().filter(|shown| !NOT_RUN.iter().any(|(command, _)| shown.command == *command)) {
-            assert!(!shown.command.contains('…'), "a command is written out whole: {}", shown.command);
-            let example = shown.command.strip_prefix("cargo run -p belay-client --example ");
+        for shown in commands
+            .iter()
+            .filter(|shown| !NOT_RUN.iter().any(|(command, _)| shown.command == *command))
+        {
+            assert!(
+                !shown.command.contains('…'),
+                "a command is written out whole: {}",
+                shown.command
+            );
+            let example = shown
+                .command
+                .strip_prefix("cargo run -p belay-client --example ");
             let command = match example {
                 Some(example) => built(&format!("examples/{example}")).display().to_string(),
                 None => shown.command.replace(ADDRESS, &t.address().to_string()),
             };
-            let command = command.strip_prefix("grpcurl ").map_or(command.clone(), |rest| format!("{grpcurl} {rest}"));
+            let command = command
+                .strip_prefix("grpcurl ")
+                .map_or(command.clone(), |rest| format!("{grpcurl} {rest}"));
             let mut shell = Command::new("sh");
-            shell.arg("-c").arg(command).current_dir(&folder).env("BELAY_ADDRESS", format!("http://{}", t.address()));
+            shell
+                .arg("-c")
+                .arg(command)
+                .current_dir(&folder)
+                .env("BELAY_ADDRESS", format!("http://{}", t.address()));
             if shown.command.contains("| belay ") {
                 let path = std::env::var("PATH").unwrap_or_default();
-                let programs = built("belay").parent().map(PathBuf::from).expect("a folder");
+                let programs = built("belay")
+                    .parent()
+                    .map(PathBuf::from)
+                    .expect("a folder");
                 shell.env("PATH", format!("{}:{path}", programs.display()));
             }
             let done = shell.output().await.expect("there is a shell");
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let output = format!("{}{}", text(&done.stdout), text(&done.stderr));
             let is_refused = shown.output.starts_with("ERROR:");
-            assert_eq!(done.status.success(), !is_refused, "$ {}\n{output}", shown.command);
+            assert_eq!(
+                done.status.success(),
+                !is_refused,
+                "$ {}\n{output}",
+                shown.command
+            );
             check(shown, &output);
         }
         std::fs::remove_dir_all(&folder).expect("the folder was made here");
@@ -189,19 +249,36 @@ fn every_command_of_the_readme_does_what_is_shown() {
 
 /// A folder of its own for what commands write.
 fn tempfile() -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("belay-readme-{}", belay_client::RequestId::mint()));
+    let folder =
+        std::env::temp_dir().join(format!("belay-readme-{}", belay_client::RequestId::mint()));
     std::fs::create_dir(&folder).expect("a new folder");
     folder
 }
 
 #[test]
 fn commands_and_their_outputs_are_told_apart() {
-    let readme =
-        "text\n```console\n$ a 'b\n c' \\\n  d\nout\n  more\n\n$ e\n```\n```sh\nf\ng\n```\n```rust\nlet h;\n```\n";
+    let readme = "text\n```console\n$ a 'b\n c' \\\n  d\nout\n  more\n\n$ e\n```\n```sh\nf\ng\n```\n```rust\nlet h;\n```\n";
     let found = commands(readme);
-    let found: Vec<(&str, &str)> = found.iter().map(|shown| (&*shown.command, shown.output.trim_end())).collect();
-    assert_eq!(found, [("a 'b\n c' \\\n  d", "out\n  more"), ("e", ""), ("f", ""), ("g", "")]);
-    let told = facts(r#"{ "a": "b", …, "c": [ "d", … ], "e": { "f": true } "g":"2026-01-01T00:00:00Z" }"#);
-    assert_eq!(told, ["a: b", "c: ", "d", "e: ", "f: true", "g: an instant"].map(str::to_owned).into());
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|shown| (&*shown.command, shown.output.trim_end()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("a 'b\n c' \\\n  d", "out\n  more"),
+            ("e", ""),
+            ("f", ""),
+            ("g", "")
+        ]
+    );
+    let told =
+        facts(r#"{ "a": "b", …, "c": [ "d", … ], "e": { "f": true } "g":"2026-01-01T00:00:00Z" }"#);
+    assert_eq!(
+        told,
+        ["a: b", "c: ", "d", "e: ", "f: true", "g: an instant"]
+            .map(str::to_owned)
+            .into()
+    );
     assert_eq!(plain("Placed web-8029287c:l1  now"), "Placed web-#:l1 now");
 }

@@ -1,9 +1,12 @@
-//! The engine against the pure core: random sequences of commands, decided by the core alone in memory and by a server on a real
-//! database. What is written and read back between two commands must not show: the answers and the orders are the same, field by
-//! field.
+//! The engine against the pure core: random sequences of commands, decided by the core alone in
+//! memory and by a server on a real database. What is written and read back between two commands
+//! must not show: the answers and the orders are the same, field by field.
 
 #[path = "../../server/domain/tests/commands/random.rs"]
-#[allow(dead_code, reason = "its random stores and policies are for the core alone: here policies are documents")]
+#[allow(
+    dead_code,
+    reason = "its random stores and policies are for the core alone: here policies are documents"
+)]
 mod random;
 
 use std::fmt::Write as _;
@@ -56,32 +59,82 @@ impl Replay {
         let mut random = Random::from_seed(seed);
         let mut create = random::create_order(&mut random);
         create.id = OrderId::parse(format!("R-{seed}")).expect("an id");
-        let (caller, number) = (Actor::new(belay_domain::actor::Role::Storefront, "someone"), u128::from(seed));
-        let context =
-            Context { now, caller: &caller, scope: &Scope::EVERYTHING, request_id: Uuid::nil(), store: &store };
-        let mut order = commands::create(&create, [0; 32], &context).expect("an order can be placed").order;
+        let (caller, number) = (
+            Actor::new(belay_domain::actor::Role::Storefront, "someone"),
+            u128::from(seed),
+        );
+        let context = Context {
+            now,
+            caller: &caller,
+            scope: &Scope::EVERYTHING,
+            request_id: Uuid::nil(),
+            store: &store,
+        };
+        let mut order = commands::create(&create, [0; 32], &context)
+            .expect("an order can be placed")
+            .order;
         let work = Work::Create(create);
-        let answer =
-            submit(app, Submitted { store: &store, order: &order, caller, id: number << 64, version: None, work })
-                .await;
+        let answer = submit(
+            app,
+            Submitted {
+                store: &store,
+                order: &order,
+                caller,
+                id: number << 64,
+                version: None,
+                work,
+            },
+        )
+        .await;
         assert_eq!(answer, Ok(()), "seed {seed}");
         // A hash of the command in the engine's own encoding: the core only keeps it.
         order.create_fingerprint = read(app, &order).await.create_fingerprint;
-        Self { random, store, order, number }
+        Self {
+            random,
+            store,
+            order,
+            number,
+        }
     }
 
-    /// Applies what has come to be due, on both sides. The server's worker may have been faster, with the same outcome.
+    /// Applies what has come to be due, on both sides. The server's worker may have been faster,
+    /// with the same outcome.
     async fn settle(&mut self, app: &App, now: Timestamp) {
         if self.order.next_due().is_some_and(|due| due <= now) {
-            let answers = self.decide(app, now, u128::from(u64::MAX), Actor::system(), None, Command::Settle).await;
+            let answers = self
+                .decide(
+                    app,
+                    now,
+                    u128::from(u64::MAX),
+                    Actor::system(),
+                    None,
+                    Command::Settle,
+                )
+                .await;
             assert_eq!(answers, [Ok(()), Ok(())]);
         }
     }
 
     async fn take(&mut self, app: &App, now: Timestamp, at: u128, step: Step) {
-        let Step::Do { by, expected_version, command } = step else { return };
+        let Step::Do {
+            by,
+            expected_version,
+            command,
+        } = step
+        else {
+            return;
+        };
         let said = format!("seed {}, step {at}: {command:?}", self.number);
-        let [pure, real] = self.decide(app, now, at, Actor::new(by, "someone"), expected_version, *command).await;
+        let [pure, real] = self
+            .decide(
+                app,
+                now,
+                at,
+                Actor::new(by, "someone"),
+                expected_version,
+                *command,
+            )
+            .await;
         assert_eq!(real, pure, "{said}");
         assert_eq!(read(app, &self.order).await, self.order, "{said}");
     }
@@ -97,12 +150,29 @@ impl Replay {
         command: Command,
     ) -> [Answer; 2] {
         let scope = &Scope::EVERYTHING;
-        let context = Context { now, caller: &caller, scope, request_id: Uuid::nil(), store: &self.store };
+        let context = Context {
+            now,
+            caller: &caller,
+            scope,
+            request_id: Uuid::nil(),
+            store: &self.store,
+        };
         let decision = commands::decide(&self.order, &command, version, &context);
         self.order = decision.order;
         let id = (self.number << 64) + (u128::from(now.as_second().unsigned_abs()) << 8) + at + 1;
         let work = Work::Decide(command);
-        let real = submit(app, Submitted { store: &self.store, order: &self.order, caller, id, version, work }).await;
+        let real = submit(
+            app,
+            Submitted {
+                store: &self.store,
+                order: &self.order,
+                caller,
+                id,
+                version,
+                work,
+            },
+        )
+        .await;
         [decision.result.map(|_| ()), real]
     }
 }
@@ -119,7 +189,11 @@ struct Submitted<'a> {
 
 async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
     let submission = Submission {
-        store: app.stores.facts(&submitted.store.id).await.expect("the store"),
+        store: app
+            .stores
+            .facts(&submitted.store.id)
+            .await
+            .expect("the store"),
         caller: Caller::everywhere(submitted.caller),
         order: submitted.order.id.clone(),
         request_id: Uuid::from_u128(submitted.id),
@@ -132,7 +206,8 @@ async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
         match app.engine.submit(submission.clone()).await {
             Ok(Reply::Answer(_)) => return Ok(()),
             Ok(Reply::Refused(rejection)) => return Err(rejection),
-            // A worker settles what is due at the same time. The same request_id is the same command.
+            // A worker settles what is due at the same time. The same request_id is the same
+            // command.
             Err(EngineError::Contention) => yield_now().await,
             Err(error) => panic!("the engine does not decide: {error}"),
         }
@@ -142,7 +217,9 @@ async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
 /// The order as the database has it.
 async fn read(app: &App, order: &Order) -> Order {
     let mut connection = app.pool.checkout().await.expect("a connection");
-    let found = aggregate::read(&mut connection, &[order.key()]).await.expect("it can be read");
+    let found = aggregate::read(&mut connection, &[order.key()])
+        .await
+        .expect("it can be read");
     connection.finish();
     found.into_values().next().expect("the order is there")
 }
@@ -150,10 +227,16 @@ async fn read(app: &App, order: &Order) -> Order {
 /// A document with the reasons that the random commands give; some have one of them already.
 fn with_reasons(document: &str) -> String {
     let mut reasons = "reasons:\n".to_owned();
-    for (code, actors) in [("CHANGED_MIND", "[BUYER, SUPPORT]"), ("OUT_OF_STOCK", "[SELLER]")] {
+    for (code, actors) in [
+        ("CHANGED_MIND", "[BUYER, SUPPORT]"),
+        ("OUT_OF_STOCK", "[SELLER]"),
+    ] {
         if !document.contains(&format!("code: {code}")) {
-            writeln!(reasons, "  - {{code: {code}, actors: {actors}, fault: BUYER, effects: [RESTOCK]}}")
-                .expect("text");
+            writeln!(
+                reasons,
+                "  - {{code: {code}, actors: {actors}, fault: BUYER, effects: [RESTOCK]}}"
+            )
+            .expect("text");
         }
     }
     assert!(document.contains("\nreasons:\n"));
@@ -162,10 +245,24 @@ fn with_reasons(document: &str) -> String {
 
 /// A store with the warehouses and carriers that the random orders name.
 async fn store(t: &TestServer, app: &App, name: &str, document: &str) -> Arc<StoreFacts> {
-    let store = t.create_shop(name, FirstPolicy::document(with_reasons(document))).await;
-    store.put_warehouse("main", "Main").country_code("DE").await.expect("a warehouse");
-    store.put_warehouse("far", "Far").country_code("CN").await.expect("a warehouse");
-    store.put_carrier("post", "Post").in_transit_cancel().await.expect("a carrier");
+    let store = t
+        .create_shop(name, FirstPolicy::document(with_reasons(document)))
+        .await;
+    store
+        .put_warehouse("main", "Main")
+        .country_code("DE")
+        .await
+        .expect("a warehouse");
+    store
+        .put_warehouse("far", "Far")
+        .country_code("CN")
+        .await
+        .expect("a warehouse");
+    store
+        .put_carrier("post", "Post")
+        .in_transit_cancel()
+        .await
+        .expect("a carrier");
     store.put_carrier("rail", "Rail").await.expect("a carrier");
     let store = StoreId::parse(name).expect("an id");
     app.stores.refresh(&store).await.expect("it can be read");
@@ -174,12 +271,17 @@ async fn store(t: &TestServer, app: &App, name: &str, document: &str) -> Arc<Sto
 
 /// Runs so many at the same time.
 async fn all<T>(work: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    futures_util::stream::iter(work).buffer_unordered(AT_ONCE).collect().await
+    futures_util::stream::iter(work)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await
 }
 
 #[test]
 fn random_commands_come_to_the_same_through_the_database_as_in_memory() {
-    let sequences = std::env::var("BELAY_REPLAY_SEQUENCES").ok().and_then(|sequences| sequences.parse().ok());
+    let sequences = std::env::var("BELAY_REPLAY_SEQUENCES")
+        .ok()
+        .and_then(|sequences| sequences.parse().ok());
     let sequences: u64 = sequences.unwrap_or(SEQUENCES);
     run_at("2026-03-02T10:00:00Z", async |t| {
         let change = |settings: &mut belay_server::server::ServerSettings| {
@@ -189,26 +291,35 @@ fn random_commands_come_to_the_same_through_the_database_as_in_memory() {
         let service = Service::start(t.database.url(), change).await;
         let app = &**service.app();
         let every_gate = documents::every_gate();
-        let policies = presets::ALL.iter().copied().chain([("every-gate", &*every_gate)]);
+        let policies = presets::ALL
+            .iter()
+            .copied()
+            .chain([("every-gate", &*every_gate)]);
         let mut replays = Vec::new();
         let mut now = t.now().await;
         for (at, (name, document)) in policies.enumerate() {
             let store = store(t, app, &format!("replay-{name}"), document).await;
             let first = u64::try_from(at).expect("a small number") * 1_000_000;
             let seeds = first..first + sequences;
-            replays.extend(all(seeds.map(|seed| Replay::begin(app, store.clone(), seed, now))).await);
+            replays
+                .extend(all(seeds.map(|seed| Replay::begin(app, store.clone(), seed, now))).await);
         }
         for at in 0..STEPS {
             let mut steps: Vec<Step> = Vec::with_capacity(replays.len());
             for replay in &mut replays {
                 steps.push(random::step(&mut replay.random, &replay.order, now));
             }
-            // All have one clock: it goes on by what one of them waits for, and that may be much to others.
+            // All have one clock: it goes on by what one of them waits for, and that may be much to
+            // others.
             let mut waits = steps.iter().filter_map(|step| match step {
                 Step::Wait(time) => Some(*time),
                 Step::Do { .. } => None,
             });
-            all(replays.iter_mut().zip(steps.clone()).map(|(replay, step)| replay.take(app, now, at, step))).await;
+            all(replays
+                .iter_mut()
+                .zip(steps.clone())
+                .map(|(replay, step)| replay.take(app, now, at, step)))
+            .await;
             if let Some(time) = waits.next() {
                 t.advance(time).await;
                 now += time;
@@ -216,8 +327,15 @@ fn random_commands_come_to_the_same_through_the_database_as_in_memory() {
             }
         }
         let changes: u64 = replays.iter().map(|replay| replay.order.version - 1).sum();
-        eprintln!("{} orders, {} steps of each, {changes} changes", replays.len(), STEPS);
-        assert!(changes > 4 * sequences, "hardly anything was accepted: {changes}");
+        eprintln!(
+            "{} orders, {} steps of each, {changes} changes",
+            replays.len(),
+            STEPS
+        );
+        assert!(
+            changes > 4 * sequences,
+            "hardly anything was accepted: {changes}"
+        );
         service.stop().await;
     });
 }

@@ -1,5 +1,5 @@
-//! The acceptance cases of the policy `cross-border-declaration`: the "Declaration on Canceling Orders" of a platform that ships
-//! from warehouses in several regions.
+//! The acceptance cases of the policy `cross-border-declaration`: the "Declaration on Canceling
+//! Orders" of a platform that ships from warehouses in several regions.
 
 mod paid;
 mod shipped;
@@ -14,7 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 const MONDAY: &str = "2026-03-02T10:00:00Z";
 
 async fn open(t: &TestServer) -> Market<'_> {
-    t.open_market(FirstPolicy::preset("cross-border-declaration")).await
+    t.open_market(FirstPolicy::preset("cross-border-declaration"))
+        .await
 }
 
 fn at(instant: &str) -> Timestamp {
@@ -34,8 +35,13 @@ fn every_case_has_a_test() {
         include_str!("s001_cross_border_declaration/paid.rs"),
         include_str!("s001_cross_border_declaration/shipped.rs"),
     ];
-    let tests = sources.iter().flat_map(|source| source.lines()).filter_map(|line| line.strip_prefix("fn s001_"));
-    let mut proved: Vec<u32> = tests.filter_map(|test| test.get(..2)?.parse().ok()).collect();
+    let tests = sources
+        .iter()
+        .flat_map(|source| source.lines())
+        .filter_map(|line| line.strip_prefix("fn s001_"));
+    let mut proved: Vec<u32> = tests
+        .filter_map(|test| test.get(..2)?.parse().ok())
+        .collect();
     proved.sort_unstable();
     assert_eq!(proved, (1..=16).collect::<Vec<_>>());
 }

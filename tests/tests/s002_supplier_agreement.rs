@@ -1,5 +1,5 @@
-//! The acceptance cases of the policy `supplier-agreement`: the help page "How can I cancel my order?" of a platform on which
-//! companies order from suppliers.
+//! The acceptance cases of the policy `supplier-agreement`: the help page "How can I cancel my
+//! order?" of a platform on which companies order from suppliers.
 
 mod agreement;
 mod payment;
@@ -17,7 +17,8 @@ const MONDAY: &str = "2026-03-02T10:00:00Z";
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 async fn open(t: &TestServer) -> Market<'_> {
-    t.open_market(FirstPolicy::preset("supplier-agreement")).await
+    t.open_market(FirstPolicy::preset("supplier-agreement"))
+        .await
 }
 
 fn hours(hours: i64) -> SignedDuration {
@@ -31,9 +32,15 @@ fn days(days: i64) -> SignedDuration {
 /// Pays the whole of a standard order by this method.
 async fn pay_by(market: &Market<'_>, order_id: &str, method: &str) -> Order {
     let payments = market.as_role(Role::Payments, "psp");
-    let paid = payments.record_payment(order_id, format!("pay-{order_id}"), "paid", PaymentFact::Captured);
+    let paid = payments.record_payment(
+        order_id,
+        format!("pay-{order_id}"),
+        "paid",
+        PaymentFact::Captured,
+    );
     let paid = paid.amount(eur(TOTAL)).method(method).await;
-    paid.unwrap_or_else(|error| panic!("payment of {order_id}: {error}")).value
+    paid.unwrap_or_else(|error| panic!("payment of {order_id}: {error}"))
+        .value
 }
 
 /// A standard order that is paid by a transfer between banks: nothing has to be verified.

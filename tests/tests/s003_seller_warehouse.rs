@@ -1,5 +1,5 @@
-//! The acceptance cases of the policy `seller-warehouse`: the page "Cancellation by seller" of a marketplace, for orders that
-//! leave from sellers' own warehouses.
+//! The acceptance cases of the policy `seller-warehouse`: the page "Cancellation by seller" of a
+//! marketplace, for orders that leave from sellers' own warehouses.
 
 mod customs;
 mod in_transit;
@@ -32,8 +32,13 @@ fn every_case_has_a_test() {
         include_str!("s003_seller_warehouse/customs.rs"),
         include_str!("s003_seller_warehouse/later.rs"),
     ];
-    let tests = sources.iter().flat_map(|source| source.lines()).filter_map(|line| line.strip_prefix("fn s003_"));
-    let mut proved: Vec<u32> = tests.filter_map(|test| test.get(..2)?.parse().ok()).collect();
+    let tests = sources
+        .iter()
+        .flat_map(|source| source.lines())
+        .filter_map(|line| line.strip_prefix("fn s003_"));
+    let mut proved: Vec<u32> = tests
+        .filter_map(|test| test.get(..2)?.parse().ok())
+        .collect();
     proved.sort_unstable();
     assert_eq!(proved, (1..=19).collect::<Vec<_>>());
 }

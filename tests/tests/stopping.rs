@@ -1,5 +1,5 @@
-//! How a server stops: it says so first, waits for calls, and for nothing else. Whatever it may not wait for is there for ever, so
-//! that a stop that waits for it never ends.
+//! How a server stops: it says so first, waits for calls, and for nothing else. Whatever it may not
+//! wait for is there for ever, so that a stop that waits for it never ends.
 
 use std::time::Duration;
 
@@ -37,7 +37,9 @@ fn connections_without_a_call_delay_no_stop() {
         idle.read_exact(&mut [0; 9]).await.unwrap();
         // And clients as they should be, which have called and go on living.
         let belay = literal(address);
-        new_order(&storefront(&belay), "A-1").await.expect("an order");
+        new_order(&storefront(&belay), "A-1")
+            .await
+            .expect("an order");
         let mut health = Health::of(address);
         assert!(health.is_serving("").await);
 
@@ -46,7 +48,9 @@ fn connections_without_a_call_delay_no_stop() {
             // Closed, in order or not.
             let _ = connection.read_to_end(&mut Vec::new()).await;
         }
-        let error = new_order(&storefront(&belay), "A-2").await.expect_err("nobody is there");
+        let error = new_order(&storefront(&belay), "A-2")
+            .await
+            .expect_err("nobody is there");
         assert_eq!(error.kind(), Kind::Unavailable);
     });
 }
@@ -56,7 +60,10 @@ fn an_open_watch_is_told_and_ends_with_the_server() {
     run(async |t| {
         let service = Service::start(t.database.url(), patient).await;
         let mut health = Health::of(service.address());
-        let mut watches = [health.watch("").await, health.watch("belay.v1.OrderService").await];
+        let mut watches = [
+            health.watch("").await,
+            health.watch("belay.v1.OrderService").await,
+        ];
         for watch in &mut watches {
             assert_eq!(watch.next().await, Some(true));
         }
@@ -66,7 +73,12 @@ fn an_open_watch_is_told_and_ends_with_the_server() {
             assert_eq!(watch.next().await, Some(false), "it is told first");
             assert_eq!(watch.next().await, None, "and then it ends");
         }
-        assert!(reflection.message().await.is_ok_and(|answer| answer.is_none()));
+        assert!(
+            reflection
+                .message()
+                .await
+                .is_ok_and(|answer| answer.is_none())
+        );
     });
 }
 
@@ -74,19 +86,28 @@ fn an_open_watch_is_told_and_ends_with_the_server() {
 fn a_server_that_is_about_to_stop_says_so_and_serves_through_its_notice() {
     run(async |t| {
         // A notice that ends only with the test.
-        let notice = |settings: &mut belay_server::server::ServerSettings| settings.stop_notice = FOR_EVER;
+        let notice =
+            |settings: &mut belay_server::server::ServerSettings| settings.stop_notice = FOR_EVER;
         let service = Service::start(t.database.url(), notice).await;
         let address = service.address();
         let mut health = Health::of(address);
         assert!(health.is_serving("").await);
         let noticing = async {
-            until("it says so", async || (!health.is_serving("").await).then_some(())).await;
+            until("it says so", async || {
+                (!health.is_serving("").await).then_some(())
+            })
+            .await;
             // Who is connected is served, and who comes now.
             for number in 0..3 {
                 let shop = storefront(&literal(address));
-                new_order(&shop, &format!("NOTICE-{number}")).await.expect("an order");
+                new_order(&shop, &format!("NOTICE-{number}"))
+                    .await
+                    .expect("an order");
             }
-            assert!(!health.is_serving("").await, "nothing says that it serves after all");
+            assert!(
+                !health.is_serving("").await,
+                "nothing says that it serves after all"
+            );
         };
         tokio::select! {
             () = service.stop() => panic!("the notice is not over"),
@@ -131,7 +152,9 @@ fn a_call_that_does_not_end_is_cut_and_counted_and_lands_all_the_same() {
         let address = service.address();
         let held = HeldLanes::hold(&t.database.url()).await;
         let placing = async {
-            let error = new_order(&storefront(&literal(address)), "A-1").await.expect_err("it is cut");
+            let error = new_order(&storefront(&literal(address)), "A-1")
+                .await
+                .expect_err("it is cut");
             assert_eq!(error.kind(), Kind::Unavailable, "{error}");
             held.release().await;
         };

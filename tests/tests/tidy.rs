@@ -1,10 +1,13 @@
-//! The rules of dependency that Cargo cannot hold, and other habits: what `ARCHITECTURE.md` says of who may know whom.
+//! The rules of dependency that Cargo cannot hold, and other habits: what `ARCHITECTURE.md` says of
+//! who may know whom.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate is in the workspace")
 }
 
 /// The text of a file, by its path in the workspace.
@@ -17,13 +20,19 @@ pub(crate) fn rust_files(folder: &str) -> Vec<String> {
     let mut files = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let entries =
+            fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         for entry in entries {
             let path: PathBuf = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path.strip_prefix(root()).expect("in the workspace").display().to_string());
+                files.push(
+                    path.strip_prefix(root())
+                        .expect("in the workspace")
+                        .display()
+                        .to_string(),
+                );
             }
         }
     }
@@ -36,7 +45,10 @@ pub(crate) fn rust_files(folder: &str) -> Vec<String> {
 fn code(file: &str) -> String {
     let text = read_to_string(file);
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Expects none of these words in the code of these files.
@@ -52,8 +64,11 @@ fn nowhere(files: impl IntoIterator<Item = String>, words: &[&str]) {
 
 /// Whether a line holds this word, and not as the end of a longer one.
 fn names(line: &str, word: &str) -> bool {
-    let is_longer = |before: &str| before.ends_with(char::is_alphanumeric) && word.starts_with(char::is_alphanumeric);
-    line.match_indices(word).any(|(at, _)| !is_longer(&line[..at]))
+    let is_longer = |before: &str| {
+        before.ends_with(char::is_alphanumeric) && word.starts_with(char::is_alphanumeric)
+    };
+    line.match_indices(word)
+        .any(|(at, _)| !is_longer(&line[..at]))
 }
 
 /// The names under `[dependencies]` of a crate, and of its other tables of dependencies if `all`.
@@ -76,9 +91,21 @@ fn dependencies(manifest: &str, all: bool) -> Vec<String> {
 #[test]
 fn the_domain_is_pure() {
     // A list of what it may have: who adds something has to come here and say why it does no I/O.
-    let pure = ["blake3", "iso_currency", "jiff", "serde", "serde_json", "serde-saphyr", "thiserror", "uuid"];
+    let pure = [
+        "blake3",
+        "iso_currency",
+        "jiff",
+        "serde",
+        "serde_json",
+        "serde-saphyr",
+        "thiserror",
+        "uuid",
+    ];
     for dependency in dependencies("server/domain/Cargo.toml", false) {
-        assert!(pure.contains(&&*dependency), "belay-domain depends on {dependency}");
+        assert!(
+            pure.contains(&&*dependency),
+            "belay-domain depends on {dependency}"
+        );
     }
     nowhere(
         rust_files("server/domain/src"),
@@ -105,47 +132,92 @@ fn the_domain_is_pure() {
 fn the_database_knows_nothing_of_the_wire() {
     nowhere(
         rust_files("server/src/db"),
-        &["belay_proto", "tonic", "prost", "crate::wire", "crate::rpc", "crate::engine"],
+        &[
+            "belay_proto",
+            "tonic",
+            "prost",
+            "crate::wire",
+            "crate::rpc",
+            "crate::engine",
+        ],
     );
 }
 
 #[test]
 fn the_services_know_nothing_of_sql() {
-    nowhere(rust_files("server/src/rpc"), &["diesel", "mysql", "SELECT ", "INSERT "]);
+    nowhere(
+        rust_files("server/src/rpc"),
+        &["diesel", "mysql", "SELECT ", "INSERT "],
+    );
 }
 
 #[test]
 fn one_file_knows_the_codes_of_grpc() {
-    let others = rust_files("server/src").into_iter().filter(|file| !file.starts_with("server/src/rpc/status"));
+    let others = rust_files("server/src")
+        .into_iter()
+        .filter(|file| !file.starts_with("server/src/rpc/status"));
     nowhere(others, &["tonic::Code", "Code::", "Code,", "Code}"]);
 }
 
 #[test]
 fn the_protos_are_known_at_the_border_only() {
-    // The composition root names the services that it starts; `belay dev` is a caller like any other.
-    let border =
-        ["server/src/rpc/", "server/src/feed/", "server/src/wire/", "server/src/server.rs", "server/src/demo.rs"];
-    let inside = rust_files("server/src").into_iter().filter(|file| !border.iter().any(|part| file.starts_with(part)));
+    // The composition root names the services that it starts; `belay dev` is a caller like any
+    // other.
+    let border = [
+        "server/src/rpc/",
+        "server/src/feed/",
+        "server/src/wire/",
+        "server/src/server.rs",
+        "server/src/demo.rs",
+    ];
+    let inside = rust_files("server/src")
+        .into_iter()
+        .filter(|file| !border.iter().any(|part| file.starts_with(part)));
     nowhere(inside, &["belay_proto"]);
 }
 
 #[test]
 fn orders_are_written_by_the_engine_alone() {
     let others = rust_files("server/src").into_iter();
-    let others = others.filter(|file| !file.starts_with("server/src/engine/") && !file.starts_with("server/src/db/"));
-    nowhere(others, &["aggregate::insert", "aggregate::update", "orders::lock", "requests::insert", "events::append"]);
+    let others = others.filter(|file| {
+        !file.starts_with("server/src/engine/") && !file.starts_with("server/src/db/")
+    });
+    nowhere(
+        others,
+        &[
+            "aggregate::insert",
+            "aggregate::update",
+            "orders::lock",
+            "requests::insert",
+            "events::append",
+        ],
+    );
 }
 
 #[test]
 fn client_and_server_do_not_know_each_other_and_the_protos_know_neither() {
     let never = |manifest: &str, names: &[&str]| {
         for dependency in dependencies(manifest, true) {
-            assert!(!names.contains(&&*dependency), "{manifest} depends on {dependency}");
+            assert!(
+                !names.contains(&&*dependency),
+                "{manifest} depends on {dependency}"
+            );
         }
     };
     never("server/Cargo.toml", &["belay-client", "belay-tests"]);
-    never("server/domain/Cargo.toml", &["belay-client", "belay-server", "belay-proto", "belay-tests"]);
-    never("proto/Cargo.toml", &["belay-client", "belay-server", "belay-domain", "belay-tests"]);
+    never(
+        "server/domain/Cargo.toml",
+        &["belay-client", "belay-server", "belay-proto", "belay-tests"],
+    );
+    never(
+        "proto/Cargo.toml",
+        &[
+            "belay-client",
+            "belay-server",
+            "belay-domain",
+            "belay-tests",
+        ],
+    );
     never("client/Cargo.toml", &["belay-server", "belay-tests"]);
     // The rules themselves only for a server in the caller's own process, behind a feature.
     let manifest = read_to_string("client/Cargo.toml");
@@ -157,10 +229,16 @@ fn client_and_server_do_not_know_each_other_and_the_protos_know_neither() {
 fn what_the_client_shows_is_free_of_its_transport() {
     for file in rust_files("client/src") {
         let code = code(&file);
-        for line in code.lines().filter(|line| line.trim_start().starts_with("pub ") && !line.contains("pub(crate)")) {
+        for line in code
+            .lines()
+            .filter(|line| line.trim_start().starts_with("pub ") && !line.contains("pub(crate)"))
+        {
             for word in ["tonic", "prost", "backon", "pb::"] {
                 let is_hidden = line.contains("pub struct") && line.contains("(pb::");
-                assert!(is_hidden || !line.contains(word), "{file} shows {word}: {line}");
+                assert!(
+                    is_hidden || !line.contains(word),
+                    "{file} shows {word}: {line}"
+                );
             }
         }
     }
@@ -169,23 +247,50 @@ fn what_the_client_shows_is_free_of_its_transport() {
 #[test]
 fn every_test_file_is_part_of_the_binary() {
     for module in ["tests/tests", "tests/tests/bad_input"] {
-        let parent = if module.ends_with("bad_input") { "tests/tests/bad_input.rs" } else { "tests/tests/main.rs" };
+        let parent = if module.ends_with("bad_input") {
+            "tests/tests/bad_input.rs"
+        } else {
+            "tests/tests/main.rs"
+        };
         let declared = read_to_string(parent);
         for file in rust_files(module) {
-            let Some(name) = file.strip_prefix(&format!("{module}/")).and_then(|name| name.strip_suffix(".rs")) else {
+            let Some(name) = file
+                .strip_prefix(&format!("{module}/"))
+                .and_then(|name| name.strip_suffix(".rs"))
+            else {
                 continue;
             };
             let is_child = name.contains('/') || name == "main";
-            assert!(is_child || declared.contains(&format!("mod {name};")), "{parent} lacks `mod {name};`");
+            assert!(
+                is_child || declared.contains(&format!("mod {name};")),
+                "{parent} lacks `mod {name};`"
+            );
         }
     }
 }
 
 #[test]
 fn tests_do_not_sleep() {
-    // Here waiting is bounded polling, or it makes a race or a fault; nowhere may it stand for "by now it will have happened".
-    let waits =
-        ["src/expect.rs", "src/instance.rs", "src/bin/", "tests/pairs", "tests/faults", "tests/races", "tests/tidy.rs"];
-    let files = rust_files("tests/tests").into_iter().chain(rust_files("tests/src"));
-    nowhere(files.filter(|file| !waits.iter().any(|part| file.starts_with(&format!("tests/{part}")))), &["sleep("]);
+    // Here waiting is bounded polling, or it makes a race or a fault; nowhere may it stand for "by
+    // now it will have happened".
+    let waits = [
+        "src/expect.rs",
+        "src/instance.rs",
+        "src/bin/",
+        "tests/pairs",
+        "tests/faults",
+        "tests/races",
+        "tests/tidy.rs",
+    ];
+    let files = rust_files("tests/tests")
+        .into_iter()
+        .chain(rust_files("tests/src"));
+    nowhere(
+        files.filter(|file| {
+            !waits
+                .iter()
+                .any(|part| file.starts_with(&format!("tests/{part}")))
+        }),
+        &["sleep("],
+    );
 }

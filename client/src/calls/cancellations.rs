@@ -6,19 +6,23 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use crate::call::{Call, Faults, call, guarded, keyed, noted, paged};
-use crate::ids::{CancellationId, CarrierId, Etag, IntoId, LineId, OrderId, SellerId, ShipmentId, WarehouseId};
+use crate::ids::{
+    CancellationId, CarrierId, Etag, IntoId, LineId, OrderId, SellerId, ShipmentId, WarehouseId,
+};
 use crate::model::{
-    ActionsSummary, Cancellation, CancellationPath, CancellationPreview, CancellationState, FoundCancellation,
-    OrderState, Page, Party, Quote, RequestedCancellation, read_page, read_request_id,
+    ActionsSummary, Cancellation, CancellationPath, CancellationPreview, CancellationState,
+    FoundCancellation, OrderState, Page, Party, Quote, RequestedCancellation, read_page,
+    read_request_id,
 };
 use crate::store::Store;
 use crate::wire::{FromWire, Open, open_enum, read, time_to_wire};
 
 /// # Cancellations
 impl Store {
-    /// Tells what [`request_cancellation`](Self::request_cancellation) would do, and changes nothing: for each shipment
-    /// every path with its rule, gates, refund and alternatives, and everything that stands against the request. Fails
-    /// only with `OrderNotFound`, `LineNotFound`, `ShipmentNotFound`.
+    /// Tells what [`request_cancellation`](Self::request_cancellation) would do, and changes
+    /// nothing: for each shipment every path with its rule, gates, refund and alternatives, and
+    /// everything that stands against the request. Fails only with `OrderNotFound`, `LineNotFound`,
+    /// `ShipmentNotFound`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -33,7 +37,11 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn preview_cancellation(&self, order_id: impl IntoId<OrderId>, units: Units) -> PreviewCancellation {
+    pub fn preview_cancellation(
+        &self,
+        order_id: impl IntoId<OrderId>,
+        units: Units,
+    ) -> PreviewCancellation {
         use pb::preview_cancellation_request::Selection as Wire;
 
         let (store_id, mut faults) = self.begin();
@@ -44,16 +52,21 @@ impl Store {
             Selection::Lines(lines) => Wire::Lines(pb::LineSelection { lines }),
             Selection::Shipment(shipment_id) => Wire::ShipmentId(shipment_id),
         });
-        let request = pb::PreviewCancellationRequest { store_id, order_id, selection, ..Default::default() };
+        let request = pb::PreviewCancellationRequest {
+            store_id,
+            order_id,
+            selection,
+            ..Default::default()
+        };
         PreviewCancellation(Call::new(&self.belay, request, faults))
     }
 
-    /// Asks to cancel units. Units that need nobody's consent are cancelled and their refund is created in the same
-    /// step; for the others a part waits.
+    /// Asks to cancel units. Units that need nobody's consent are cancelled and their refund is
+    /// created in the same step; for the others a part waits.
     ///
-    /// What a storefront asks is the buyer's wish. Idempotent by request id, refusals included. Fails with what the
-    /// manual lists, among it `OutOfScope`, `ReasonRequired`, `UnitsClaimed`, `QuantityUnavailable`, `NotAllowed`,
-    /// `Shipped`.
+    /// What a storefront asks is the buyer's wish. Idempotent by request id, refusals included.
+    /// Fails with what the manual lists, among it `OutOfScope`, `ReasonRequired`, `UnitsClaimed`,
+    /// `QuantityUnavailable`, `NotAllowed`, `Shipped`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -64,7 +77,11 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn request_cancellation(&self, order_id: impl IntoId<OrderId>, units: Units) -> RequestCancellation {
+    pub fn request_cancellation(
+        &self,
+        order_id: impl IntoId<OrderId>,
+        units: Units,
+    ) -> RequestCancellation {
         use pb::request_cancellation_request::Selection as Wire;
 
         let (store_id, mut faults) = self.begin();
@@ -75,14 +92,21 @@ impl Store {
             Selection::Lines(lines) => Wire::Lines(pb::LineSelection { lines }),
             Selection::Shipment(shipment_id) => Wire::ShipmentId(shipment_id),
         });
-        let request = pb::RequestCancellationRequest { store_id, order_id, selection, ..Default::default() };
+        let request = pb::RequestCancellationRequest {
+            store_id,
+            order_id,
+            selection,
+            ..Default::default()
+        };
         RequestCancellation(Call::new(&self.belay, request, faults))
     }
 
-    /// Agrees to a cancellation: passes what of it awaits the caller's consent. A seller answers for the seller, support
-    /// and operators for customer service. Who has agreed already is answered `Ok`.
+    /// Agrees to a cancellation: passes what of it awaits the caller's consent. A seller answers
+    /// for the seller, support and operators for customer service. Who has agreed already is
+    /// answered `Ok`.
     ///
-    /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `GateNotOpen`, `GateTimedOut`.
+    /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `GateNotOpen`,
+    /// `GateTimedOut`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -91,15 +115,23 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn approve_cancellation(&self, cancellation_id: impl IntoId<CancellationId>) -> ApproveCancellation {
+    pub fn approve_cancellation(
+        &self,
+        cancellation_id: impl IntoId<CancellationId>,
+    ) -> ApproveCancellation {
         let (store_id, mut faults) = self.begin();
         let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
-        let request = pb::ApproveCancellationRequest { store_id, cancellation_id, ..Default::default() };
+        let request = pb::ApproveCancellationRequest {
+            store_id,
+            cancellation_id,
+            ..Default::default()
+        };
         ApproveCancellation(Call::new(&self.belay, request, faults))
     }
 
-    /// Says no to a cancellation: what of it awaits the caller's consent ends with `ConsentRefused`, and its units stay
-    /// as they were. Why is a word of the caller's own, `[A-Z][A-Z0-9_]{0,62}`. Who has said no already is answered `Ok`.
+    /// Says no to a cancellation: what of it awaits the caller's consent ends with
+    /// `ConsentRefused`, and its units stay as they were. Why is a word of the caller's own,
+    /// `[A-Z][A-Z0-9_]{0,62}`. Who has said no already is answered `Ok`.
     ///
     /// Fails as [`approve_cancellation`](Self::approve_cancellation) does.
     ///
@@ -117,15 +149,20 @@ impl Store {
     ) -> RejectCancellation {
         let (store_id, mut faults) = self.begin();
         let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
-        let request =
-            pb::RejectCancellationRequest { store_id, cancellation_id, code: code.into(), ..Default::default() };
+        let request = pb::RejectCancellationRequest {
+            store_id,
+            cancellation_id,
+            code: code.into(),
+            ..Default::default()
+        };
         RejectCancellation(Call::new(&self.belay, request, faults))
     }
 
-    /// Takes a cancellation back, for who asked: the parts on which no warehouse and no carrier has acted yet are
-    /// withdrawn. One that is withdrawn already is answered `Ok`.
+    /// Takes a cancellation back, for who asked: the parts on which no warehouse and no carrier has
+    /// acted yet are withdrawn. One that is withdrawn already is answered `Ok`.
     ///
-    /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `NotTheRequester`, `TooLateToWithdraw`.
+    /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `NotTheRequester`,
+    /// `TooLateToWithdraw`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -134,10 +171,17 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn withdraw_cancellation(&self, cancellation_id: impl IntoId<CancellationId>) -> WithdrawCancellation {
+    pub fn withdraw_cancellation(
+        &self,
+        cancellation_id: impl IntoId<CancellationId>,
+    ) -> WithdrawCancellation {
         let (store_id, mut faults) = self.begin();
         let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
-        let request = pb::WithdrawCancellationRequest { store_id, cancellation_id, ..Default::default() };
+        let request = pb::WithdrawCancellationRequest {
+            store_id,
+            cancellation_id,
+            ..Default::default()
+        };
         WithdrawCancellation(Call::new(&self.belay, request, faults))
     }
 
@@ -150,13 +194,24 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn get_cancellation(&self, cancellation_id: impl IntoId<CancellationId>) -> GetCancellation {
+    pub fn get_cancellation(
+        &self,
+        cancellation_id: impl IntoId<CancellationId>,
+    ) -> GetCancellation {
         let (store_id, mut faults) = self.begin();
         let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
-        GetCancellation(Call::new(&self.belay, pb::GetCancellationRequest { store_id, cancellation_id }, faults))
+        GetCancellation(Call::new(
+            &self.belay,
+            pb::GetCancellationRequest {
+                store_id,
+                cancellation_id,
+            },
+            faults,
+        ))
     }
 
-    /// Lists cancellations, newest first. All given filters must match. Fails with `PageTokenInvalid`.
+    /// Lists cancellations, newest first. All given filters must match. Fails with
+    /// `PageTokenInvalid`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -169,13 +224,16 @@ impl Store {
     /// ```
     pub fn list_cancellations(&self) -> ListCancellations {
         let (store_id, faults) = self.begin();
-        let request = pb::ListCancellationsRequest { store_id, ..Default::default() };
+        let request = pb::ListCancellationsRequest {
+            store_id,
+            ..Default::default()
+        };
         ListCancellations(Call::new(&self.belay, request, faults))
     }
 
-    /// Counts what a party should look at: the "action needed" of a seller centre, with its badge and the nearest
-    /// deadline. Each count is exact up to 10,000. The seller's unless another [`party`](SummarizeActions::party) is
-    /// named.
+    /// Counts what a party should look at: the "action needed" of a seller centre, with its badge
+    /// and the nearest deadline. Each count is exact up to 10,000. The seller's unless another
+    /// [`party`](SummarizeActions::party) is named.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -186,7 +244,14 @@ impl Store {
     /// ```
     pub fn summarize_actions(&self) -> SummarizeActions {
         let (store_id, faults) = self.begin();
-        SummarizeActions(Call::new(&self.belay, pb::SummarizeActionsRequest { store_id, ..Default::default() }, faults))
+        SummarizeActions(Call::new(
+            &self.belay,
+            pb::SummarizeActionsRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 }
 
@@ -245,9 +310,19 @@ call! {
     SummarizeActions(pb::SummarizeActionsRequest) -> ActionsSummary,
     |answer| ActionsSummary::from_wire(answer)
 }
-keyed!(RequestCancellation, ApproveCancellation, RejectCancellation, WithdrawCancellation);
+keyed!(
+    RequestCancellation,
+    ApproveCancellation,
+    RejectCancellation,
+    WithdrawCancellation
+);
 noted!(RequestCancellation, ApproveCancellation, RejectCancellation);
-guarded!(RequestCancellation, ApproveCancellation, RejectCancellation, WithdrawCancellation);
+guarded!(
+    RequestCancellation,
+    ApproveCancellation,
+    RejectCancellation,
+    WithdrawCancellation
+);
 paged!(ListCancellations -> Cancellation);
 
 /// What a preview and a request have in common: a preview is asked exactly as the request would be.
@@ -261,13 +336,15 @@ macro_rules! wish {
                 self
             }
 
-            /// The paths to take, best first, none twice. [`CancellationPath::Cancel`] alone unless set.
+            /// The paths to take, best first, none twice. [`CancellationPath::Cancel`] alone unless
+            /// set.
             pub fn paths(mut self, paths: impl IntoIterator<Item = CancellationPath>) -> Self {
                 self.0.request.paths = paths.into_iter().map(CancellationPath::to_wire).collect();
                 self
             }
 
-            /// What to do with units that cannot be cancelled. [`OnIneligibleUnits::Refuse`] unless set.
+            /// What to do with units that cannot be cancelled. [`OnIneligibleUnits::Refuse`] unless
+            /// set.
             pub fn on_ineligible_units(mut self, on_ineligible_units: OnIneligibleUnits) -> Self {
                 self.0.request.on_ineligible_units = on_ineligible_units.to_wire();
                 self
@@ -284,8 +361,8 @@ macro_rules! wish {
 wish!(PreviewCancellation, RequestCancellation);
 
 impl PreviewCancellation {
-    /// Ask for this instant instead of now: as if nothing happened until then but deadlines passing. What is past is
-    /// taken as now.
+    /// Ask for this instant instead of now: as if nothing happened until then but deadlines
+    /// passing. What is past is taken as now.
     pub fn at_time(mut self, instant: Timestamp) -> Self {
         self.0.request.at_time = Some(time_to_wire(instant));
         self
@@ -295,8 +372,8 @@ impl PreviewCancellation {
 macro_rules! proven {
     ($($name:ident),+) => {$(
         impl $name {
-            /// References to proof, such as links or document ids: at most 10, each of 1 to 512 characters. Some reasons
-            /// require it of a request.
+            /// References to proof, such as links or document ids: at most 10, each of 1 to 512
+            /// characters. Some reasons require it of a request.
             pub fn evidence(mut self, evidence: impl IntoIterator<Item = impl Into<String>>) -> Self {
                 self.0.request.evidence = evidence.into_iter().map(Into::into).collect();
                 self
@@ -307,8 +384,9 @@ macro_rules! proven {
 proven!(RequestCancellation, RejectCancellation);
 
 impl RequestCancellation {
-    /// What a preview with the same arguments quoted: the cancellation comes about on those terms or not at all. Fails
-    /// with `QuoteExpired`, or with `QuoteMismatch` where what would come now is something else.
+    /// What a preview with the same arguments quoted: the cancellation comes about on those terms
+    /// or not at all. Fails with `QuoteExpired`, or with `QuoteMismatch` where what would come now
+    /// is something else.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -397,8 +475,8 @@ impl SummarizeActions {
         self
     }
 
-    /// Since when what was approved without asking the seller counts: at most 31 days ago, for 7 days unless set. For
-    /// the party [`Party::Seller`] only.
+    /// Since when what was approved without asking the seller counts: at most 31 days ago, for 7
+    /// days unless set. For the party [`Party::Seller`] only.
     pub fn auto_approved_since(mut self, instant: Timestamp) -> Self {
         self.0.request.auto_approved_since = Some(time_to_wire(instant));
         self
@@ -408,9 +486,11 @@ impl SummarizeActions {
 open_enum! {
     /// What to do with asked units that cannot be cancelled.
     OnIneligibleUnits {
-        /// Refuse the whole request and record nothing. The error lists everything that stands against it.
+        /// Refuse the whole request and record nothing. The error lists everything that stands
+        /// against it.
         Refuse,
-        /// Leave these units out and go on with the others. If none is left, the request is refused all the same.
+        /// Leave these units out and go on with the others. If none is left, the request is refused
+        /// all the same.
         LeaveOut,
     }
 }
@@ -441,7 +521,10 @@ enum Selection {
 impl Units {
     /// Every unit that is not cancelled yet.
     pub fn all() -> Self {
-        Self { selection: Selection::All, faults: Faults::default() }
+        Self {
+            selection: Selection::All,
+            faults: Faults::default(),
+        }
     }
 
     /// A number of units of one line: 1 to 1,000,000.
@@ -449,14 +532,18 @@ impl Units {
         Self::lines([(line_id, quantity)])
     }
 
-    /// Numbers of units by line: 1 to 200 lines, none twice. Which ones of a line's units are taken is Belay's choice:
-    /// those that can be cancelled with the least ado.
+    /// Numbers of units by line: 1 to 200 lines, none twice. Which ones of a line's units are taken
+    /// is Belay's choice: those that can be cancelled with the least ado.
     pub fn lines(lines: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>) -> Self {
         let mut faults = Faults::default();
-        let lines = lines.into_iter().enumerate().map(|(index, (line_id, quantity))| {
-            let line_id = faults.id(&format!("lines.lines[{index}].line_id"), line_id.into_id());
-            pb::LineQuantity { line_id, quantity }
-        });
+        let lines = lines
+            .into_iter()
+            .enumerate()
+            .map(|(index, (line_id, quantity))| {
+                let line_id =
+                    faults.id(&format!("lines.lines[{index}].line_id"), line_id.into_id());
+                pb::LineQuantity { line_id, quantity }
+            });
         let selection = Selection::Lines(lines.collect());
         Self { selection, faults }
     }
@@ -469,20 +556,24 @@ impl Units {
     }
 }
 
-/// For which buyer somebody asks, by what the buyer registered with the order. Compared without regard to case and
-/// surrounding space; a mismatch is `OrderNotFound`.
+/// For which buyer somebody asks, by what the buyer registered with the order. Compared without
+/// regard to case and surrounding space; a mismatch is `OrderNotFound`.
 #[derive(Clone)]
 pub struct OnBehalfOf(pb::OnBehalfOf);
 
 impl OnBehalfOf {
     /// By the registered e-mail address, at most 254 characters.
     pub fn email(email: impl Into<String>) -> Self {
-        Self(pb::OnBehalfOf { buyer: Some(pb::on_behalf_of::Buyer::BuyerEmail(email.into())) })
+        Self(pb::OnBehalfOf {
+            buyer: Some(pb::on_behalf_of::Buyer::BuyerEmail(email.into())),
+        })
     }
 
     /// By the registered user name, at most 128 characters.
     pub fn username(username: impl Into<String>) -> Self {
-        Self(pb::OnBehalfOf { buyer: Some(pb::on_behalf_of::Buyer::BuyerUsername(username.into())) })
+        Self(pb::OnBehalfOf {
+            buyer: Some(pb::on_behalf_of::Buyer::BuyerUsername(username.into())),
+        })
     }
 }
 

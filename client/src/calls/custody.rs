@@ -1,4 +1,5 @@
-//! What keeps a shipment in, takes it apart or brings it back: for warehouses, carriers and sellers.
+//! What keeps a shipment in, takes it apart or brings it back: for warehouses, carriers and
+//! sellers.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -6,14 +7,17 @@ use jiff::Timestamp;
 use super::fulfillment::fenced;
 use crate::call::{Call, Faults, call, guarded, keyed, noted};
 use crate::ids::{CancellationId, IntoId, LineId, ShipmentId};
-use crate::model::{GoodsCondition, Shipment, ShipmentStage, SplitOff, Written, read_request_id, read_written};
+use crate::model::{
+    GoodsCondition, Shipment, ShipmentStage, SplitOff, Written, read_request_id, read_written,
+};
 use crate::store::Store;
 use crate::wire::{read, read_all, time_to_wire};
 
 /// # Custody
 impl Store {
-    /// Keeps a shipment in while somebody thinks or talks: until then, at most 30 days from now, it is not dispatched. It
-    /// may be packed meanwhile. A shipment that is held already is held until the new time.
+    /// Keeps a shipment in while somebody thinks or talks: until then, at most 30 days from now, it
+    /// is not dispatched. It may be packed meanwhile. A shipment that is held already is held until
+    /// the new time.
     ///
     /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `StageMismatch`.
     ///
@@ -25,7 +29,11 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn hold_shipment(&self, shipment_id: impl IntoId<ShipmentId>, hold_until: Timestamp) -> HoldShipment {
+    pub fn hold_shipment(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        hold_until: Timestamp,
+    ) -> HoldShipment {
         let (store_id, mut faults) = self.begin();
         let request = pb::HoldShipmentRequest {
             store_id,
@@ -36,8 +44,8 @@ impl Store {
         HoldShipment(Call::new(&self.belay, request, faults))
     }
 
-    /// Ends a hold before its time. A shipment that nobody holds is fine. Fails with `ShipmentNotFound`, `EtagMismatch`,
-    /// `FenceStale`.
+    /// Ends a hold before its time. A shipment that nobody holds is fine. Fails with
+    /// `ShipmentNotFound`, `EtagMismatch`, `FenceStale`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -49,15 +57,19 @@ impl Store {
     pub fn release_hold(&self, shipment_id: impl IntoId<ShipmentId>) -> ReleaseHold {
         let (store_id, mut faults) = self.begin();
         let shipment_id = faults.id("shipment_id", shipment_id.into_id());
-        let request = pb::ReleaseHoldRequest { store_id, shipment_id, ..Default::default() };
+        let request = pb::ReleaseHoldRequest {
+            store_id,
+            shipment_id,
+            ..Default::default()
+        };
         ReleaseHold(Call::new(&self.belay, request, faults))
     }
 
-    /// Lets what was to go as one shipment go as several, 2 to 50, which together hold every unit of it that is not
-    /// cancelled. Money and units stay what they are.
+    /// Lets what was to go as one shipment go as several, 2 to 50, which together hold every unit
+    /// of it that is not cancelled. Money and units stay what they are.
     ///
-    /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `QuantityUnavailable`, `StageMismatch`,
-    /// `ShipmentBarred`, `SplitNotAllowed`, `LimitReached`.
+    /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `QuantityUnavailable`,
+    /// `StageMismatch`, `ShipmentBarred`, `SplitNotAllowed`, `LimitReached`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -79,15 +91,22 @@ impl Store {
         let shipment_id = faults.id("shipment_id", shipment_id.into_id());
         let parcels = parcels.into_iter().enumerate().map(|(index, parcel)| {
             faults.within(&format!("parcels[{index}]"), parcel.faults);
-            pb::Parcel { contents: parcel.contents }
+            pb::Parcel {
+                contents: parcel.contents,
+            }
         });
         let parcels = parcels.collect();
-        let request = pb::SplitShipmentRequest { store_id, shipment_id, parcels, ..Default::default() };
+        let request = pb::SplitShipmentRequest {
+            store_id,
+            shipment_id,
+            parcels,
+            ..Default::default()
+        };
         SplitShipment(Call::new(&self.belay, request, faults))
     }
 
-    /// Says what became of the stops that are open on a shipment: it was stopped, or some of it, or it cannot be. It is a
-    /// fact, and recorded however late it comes.
+    /// Says what became of the stops that are open on a shipment: it was stopped, or some of it, or
+    /// it cannot be. It is a fact, and recorded however late it comes.
     ///
     /// Fails with `ShipmentNotFound`, `CancellationNotFound`, `QuantityUnavailable`, `GateNotOpen`.
     ///
@@ -102,7 +121,11 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn answer_stop(&self, shipment_id: impl IntoId<ShipmentId>, answer: impl Into<StopAnswer>) -> AnswerStop {
+    pub fn answer_stop(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        answer: impl Into<StopAnswer>,
+    ) -> AnswerStop {
         use pb::answer_stop_request::Answer;
 
         let (store_id, mut faults) = self.begin();
@@ -112,14 +135,21 @@ impl Store {
                 faults.within("stopped", stopped.faults);
                 Answer::Stopped(stopped.message)
             }
-            StopAnswer::CannotStop { code } => Answer::CannotStop(pb::CannotStop { code: code.unwrap_or_default() }),
+            StopAnswer::CannotStop { code } => Answer::CannotStop(pb::CannotStop {
+                code: code.unwrap_or_default(),
+            }),
         });
-        let request = pb::AnswerStopRequest { store_id, shipment_id, answer, ..Default::default() };
+        let request = pb::AnswerStopRequest {
+            store_id,
+            shipment_id,
+            answer,
+            ..Default::default()
+        };
         AnswerStop(Call::new(&self.belay, request, faults))
     }
 
-    /// Says what became of the order to bring a parcel back: the carrier does, or cannot. It is a fact, and recorded
-    /// however late it comes.
+    /// Says what became of the order to bring a parcel back: the carrier does, or cannot. It is a
+    /// fact, and recorded however late it comes.
     ///
     /// Fails with `ShipmentNotFound`, `GateNotOpen`.
     ///
@@ -132,7 +162,11 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn answer_intercept(&self, shipment_id: impl IntoId<ShipmentId>, answer: InterceptAnswer) -> AnswerIntercept {
+    pub fn answer_intercept(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        answer: InterceptAnswer,
+    ) -> AnswerIntercept {
         use pb::answer_intercept_request::Answer;
 
         let (store_id, mut faults) = self.begin();
@@ -140,16 +174,24 @@ impl Store {
         let answer = Some(match answer {
             InterceptAnswer::Confirmed => Answer::Confirmed(pb::InterceptConfirmed {}),
             InterceptAnswer::CannotIntercept { code } => {
-                Answer::CannotIntercept(pb::CannotIntercept { code: code.unwrap_or_default() })
+                Answer::CannotIntercept(pb::CannotIntercept {
+                    code: code.unwrap_or_default(),
+                })
             }
         });
-        let request = pb::AnswerInterceptRequest { store_id, shipment_id, answer, ..Default::default() };
+        let request = pb::AnswerInterceptRequest {
+            store_id,
+            shipment_id,
+            answer,
+            ..Default::default()
+        };
         AnswerIntercept(Call::new(&self.belay, request, faults))
     }
 
-    /// Records that goods of a shipment are back at the warehouse: everything that a waiting cancellation expects back,
-    /// or all that is out where none does, unless [`quantities`](ReceiveParcel::quantities) says otherwise. Where boxes
-    /// come one by one, [`receipt_id`](ReceiveParcel::receipt_id) tells a box that is told twice from another one. A
+    /// Records that goods of a shipment are back at the warehouse: everything that a waiting
+    /// cancellation expects back, or all that is out where none does, unless
+    /// [`quantities`](ReceiveParcel::quantities) says otherwise. Where boxes come one by one,
+    /// [`receipt_id`](ReceiveParcel::receipt_id) tells a box that is told twice from another one. A
     /// parcel that is back already is fine.
     ///
     /// Fails with `ShipmentNotFound`, `QuantityUnavailable`, `StageMismatch`, `LimitReached`.
@@ -163,7 +205,11 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn receive_parcel(&self, shipment_id: impl IntoId<ShipmentId>, condition: GoodsCondition) -> ReceiveParcel {
+    pub fn receive_parcel(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        condition: GoodsCondition,
+    ) -> ReceiveParcel {
         let (store_id, mut faults) = self.begin();
         let request = pb::ReceiveParcelRequest {
             store_id,
@@ -209,7 +255,14 @@ call! {
     ReceiveParcel(pb::ReceiveParcelRequest) -> Written<Shipment>,
     |answer| read_written(answer.shipment, "shipment", &answer.request_id)
 }
-keyed!(HoldShipment, ReleaseHold, SplitShipment, AnswerStop, AnswerIntercept, ReceiveParcel);
+keyed!(
+    HoldShipment,
+    ReleaseHold,
+    SplitShipment,
+    AnswerStop,
+    AnswerIntercept,
+    ReceiveParcel
+);
 guarded!(HoldShipment, ReleaseHold, SplitShipment);
 fenced!(HoldShipment, ReleaseHold, SplitShipment);
 noted!(HoldShipment, AnswerStop, AnswerIntercept, ReceiveParcel);
@@ -217,20 +270,26 @@ noted!(HoldShipment, AnswerStop, AnswerIntercept, ReceiveParcel);
 impl AnswerStop {
     /// Whose stop it is about. Every stop that is open on the shipment unless set.
     pub fn cancellation_id(mut self, cancellation_id: impl IntoId<CancellationId>) -> Self {
-        self.0.request.cancellation_id = self.0.faults.id("cancellation_id", cancellation_id.into_id());
+        self.0.request.cancellation_id = self
+            .0
+            .faults
+            .id("cancellation_id", cancellation_id.into_id());
         self
     }
 }
 
 impl ReceiveParcel {
     /// What was in it, by line: at most 200 lines, none twice.
-    pub fn quantities(mut self, quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>) -> Self {
+    pub fn quantities(
+        mut self,
+        quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>,
+    ) -> Self {
         self.0.request.quantities = line_quantities(&mut self.0.faults, "quantities", quantities);
         self
     }
 
-    /// The warehouse's id of this receipt, such as that of the box: 1 to 128 printable ASCII characters without spaces. A
-    /// receipt counts once; without an id, two receipts are two boxes.
+    /// The warehouse's id of this receipt, such as that of the box: 1 to 128 printable ASCII
+    /// characters without spaces. A receipt counts once; without an id, two receipts are two boxes.
     pub fn receipt_id(mut self, receipt_id: impl Into<String>) -> Self {
         self.0.request.receipt_id = receipt_id.into();
         self
@@ -248,10 +307,13 @@ fn line_quantities(
     field: &str,
     quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>,
 ) -> Vec<pb::LineQuantity> {
-    let quantities = quantities.into_iter().enumerate().map(|(index, (line_id, quantity))| {
-        let line_id = faults.id(&format!("{field}[{index}].line_id"), line_id.into_id());
-        pb::LineQuantity { line_id, quantity }
-    });
+    let quantities = quantities
+        .into_iter()
+        .enumerate()
+        .map(|(index, (line_id, quantity))| {
+            let line_id = faults.id(&format!("{field}[{index}].line_id"), line_id.into_id());
+            pb::LineQuantity { line_id, quantity }
+        });
     quantities.collect()
 }
 
@@ -290,9 +352,12 @@ pub enum StopAnswer {
 }
 
 impl StopAnswer {
-    /// It cannot be stopped, for this reason: a word of the warehouse's own, `[A-Z][A-Z0-9_]{0,62}`.
+    /// It cannot be stopped, for this reason: a word of the warehouse's own,
+    /// `[A-Z][A-Z0-9_]{0,62}`.
     pub fn cannot_stop(code: impl Into<String>) -> Self {
-        Self::CannotStop { code: Some(code.into()) }
+        Self::CannotStop {
+            code: Some(code.into()),
+        }
     }
 }
 
@@ -321,10 +386,14 @@ pub struct Stopped {
 impl Stopped {
     /// Everything that was asked.
     pub fn all() -> Self {
-        Self { message: pb::Stopped::default(), faults: Faults::default() }
+        Self {
+            message: pb::Stopped::default(),
+            faults: Faults::default(),
+        }
     }
 
-    /// So much of what was asked, by line: at most 200 lines, none twice. The rest cannot be stopped.
+    /// So much of what was asked, by line: at most 200 lines, none twice. The rest cannot be
+    /// stopped.
     pub fn of(quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>) -> Self {
         let mut stopped = Self::all();
         stopped.message.quantities = line_quantities(&mut stopped.faults, "quantities", quantities);
@@ -340,7 +409,10 @@ impl Stopped {
 
     /// What goes back on the shelves, by line: at most 200 lines, none twice.
     #[must_use]
-    pub fn put_back(mut self, quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>) -> Self {
+    pub fn put_back(
+        mut self,
+        quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>,
+    ) -> Self {
         self.message.put_back = line_quantities(&mut self.faults, "put_back", quantities);
         self
     }
@@ -362,6 +434,8 @@ pub enum InterceptAnswer {
 impl InterceptAnswer {
     /// The carrier cannot, for this reason: a word of its own, `[A-Z][A-Z0-9_]{0,62}`.
     pub fn cannot_intercept(code: impl Into<String>) -> Self {
-        Self::CannotIntercept { code: Some(code.into()) }
+        Self::CannotIntercept {
+            code: Some(code.into()),
+        }
     }
 }

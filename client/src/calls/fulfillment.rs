@@ -23,7 +23,14 @@ impl Store {
     pub fn get_shipment(&self, shipment_id: impl IntoId<ShipmentId>) -> GetShipment {
         let (store_id, mut faults) = self.begin();
         let shipment_id = faults.id("shipment_id", shipment_id.into_id());
-        GetShipment(Call::new(&self.belay, pb::GetShipmentRequest { store_id, shipment_id }, faults))
+        GetShipment(Call::new(
+            &self.belay,
+            pb::GetShipmentRequest {
+                store_id,
+                shipment_id,
+            },
+            faults,
+        ))
     }
 
     /// Lists shipments, newest first. All given filters must match. Fails with `PageTokenInvalid`.
@@ -39,11 +46,19 @@ impl Store {
     /// ```
     pub fn list_shipments(&self) -> ListShipments {
         let (store_id, faults) = self.begin();
-        ListShipments(Call::new(&self.belay, pb::ListShipmentsRequest { store_id, ..Default::default() }, faults))
+        ListShipments(Call::new(
+            &self.belay,
+            pb::ListShipmentsRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 
-    /// Says that the warehouse begins to pack. A shipment that is being prepared already is fine. Fails with
-    /// `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `PaymentLapsed`, `NotReleased`, `StageMismatch`.
+    /// Says that the warehouse begins to pack. A shipment that is being prepared already is fine.
+    /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `PaymentLapsed`, `NotReleased`,
+    /// `StageMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -55,7 +70,11 @@ impl Store {
     pub fn start_preparation(&self, shipment_id: impl IntoId<ShipmentId>) -> StartPreparation {
         let (store_id, mut faults) = self.begin();
         let shipment_id = faults.id("shipment_id", shipment_id.into_id());
-        let request = pb::StartPreparationRequest { store_id, shipment_id, ..Default::default() };
+        let request = pb::StartPreparationRequest {
+            store_id,
+            shipment_id,
+            ..Default::default()
+        };
         StartPreparation(Call::new(&self.belay, request, faults))
     }
 
@@ -72,12 +91,17 @@ impl Store {
     pub fn mark_ready(&self, shipment_id: impl IntoId<ShipmentId>) -> MarkReady {
         let (store_id, mut faults) = self.begin();
         let shipment_id = faults.id("shipment_id", shipment_id.into_id());
-        let request = pb::MarkReadyRequest { store_id, shipment_id, ..Default::default() };
+        let request = pb::MarkReadyRequest {
+            store_id,
+            shipment_id,
+            ..Default::default()
+        };
         MarkReady(Call::new(&self.belay, request, faults))
     }
 
-    /// Asks to hand the shipment to the carrier, naming the fence that the warehouse last saw. Only after an `Ok` may
-    /// the parcel leave: of a cancellation and a dispatch that meet, exactly one succeeds.
+    /// Asks to hand the shipment to the carrier, naming the fence that the warehouse last saw. Only
+    /// after an `Ok` may the parcel leave: of a cancellation and a dispatch that meet, exactly one
+    /// succeeds.
     ///
     /// Fails with `FenceStale` when something opened or ended on the shipment meanwhile, and with
     /// `PaymentLapsed`, `NotReleased`, `StageMismatch`, `ShipmentHeld`, `ShipmentBarred`.
@@ -90,18 +114,27 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn dispatch_shipment(&self, shipment_id: impl IntoId<ShipmentId>, fence: i64) -> DispatchShipment {
+    pub fn dispatch_shipment(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        fence: i64,
+    ) -> DispatchShipment {
         let (store_id, mut faults) = self.begin();
         let shipment_id = faults.id("shipment_id", shipment_id.into_id());
-        let request = pb::DispatchShipmentRequest { store_id, shipment_id, fence, ..Default::default() };
+        let request = pb::DispatchShipmentRequest {
+            store_id,
+            shipment_id,
+            fence,
+            ..Default::default()
+        };
         DispatchShipment(Call::new(&self.belay, request, faults))
     }
 
-    /// Records what a carrier or warehouse scanned. It is a fact: it is recorded whatever the stage, and the stage
-    /// follows where it can.
+    /// Records what a carrier or warehouse scanned. It is a fact: it is recorded whatever the
+    /// stage, and the stage follows where it can.
     ///
-    /// The carrier's id of the event, 1 to 128 printable ASCII characters without spaces, counts once for the shipment.
-    /// Fails with `ShipmentNotFound`, `RequestIdReused`.
+    /// The carrier's id of the event, 1 to 128 printable ASCII characters without spaces, counts
+    /// once for the shipment. Fails with `ShipmentNotFound`, `RequestIdReused`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -160,7 +193,12 @@ call! {
     RecordTracking(pb::RecordTrackingRequest) -> Written<Shipment>,
     |answer| read_written(answer.shipment, "shipment", &answer.request_id)
 }
-keyed!(StartPreparation, MarkReady, DispatchShipment, RecordTracking);
+keyed!(
+    StartPreparation,
+    MarkReady,
+    DispatchShipment,
+    RecordTracking
+);
 paged!(ListShipments -> Shipment);
 
 impl ListShipments {
@@ -198,8 +236,8 @@ impl ListShipments {
 macro_rules! fenced {
     ($($name:ident),+) => {$(
         impl $name {
-            /// The fence that the caller last saw, 1 or greater: the step fails with `FenceStale` if it has grown since.
-            /// Not compared unless set.
+            /// The fence that the caller last saw, 1 or greater: the step fails with `FenceStale`
+            /// if it has grown since. Not compared unless set.
             pub fn fence(mut self, fence: i64) -> Self {
                 self.0.request.fence = fence;
                 self

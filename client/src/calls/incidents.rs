@@ -5,8 +5,8 @@ use belay_proto::v1 as pb;
 use crate::call::{Call, call, guarded, keyed, noted, paged};
 use crate::ids::{Etag, IncidentId, IntoId, OrderId};
 use crate::model::{
-    Incident, IncidentKind, IncidentResolution, IncidentState, OrderState, Page, ResolvedIncident, read_page,
-    read_request_id,
+    Incident, IncidentKind, IncidentResolution, IncidentState, OrderState, Page, ResolvedIncident,
+    read_page, read_request_id,
 };
 use crate::store::Store;
 use crate::wire::{Open, read};
@@ -27,12 +27,20 @@ impl Store {
     /// ```
     pub fn list_incidents(&self) -> ListIncidents {
         let (store_id, faults) = self.begin();
-        ListIncidents(Call::new(&self.belay, pb::ListIncidentsRequest { store_id, ..Default::default() }, faults))
+        ListIncidents(Call::new(
+            &self.belay,
+            pb::ListIncidentsRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 
     /// Settles an incident, by one of its `allowed_resolutions`. The same again is answered `Ok`.
     ///
-    /// Fails with `OrderNotFound`, `IncidentNotFound`, `EtagMismatch`, `IncidentResolved`, `ResolutionNotAllowed`.
+    /// Fails with `OrderNotFound`, `IncidentNotFound`, `EtagMismatch`, `IncidentResolved`,
+    /// `ResolutionNotAllowed`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {

@@ -8,19 +8,20 @@ use jiff::Timestamp;
 use crate::call::{Call, Faults, call, keyed, paged};
 use crate::ids::{BuyerId, CarrierId, IntoId, OrderId, RefundId, SellerId, WarehouseId};
 use crate::model::{
-    Destination, Event, Money, Order, OrderState, OrdersSummary, Page, PaymentFact, Written, read_page, read_written,
+    Destination, Event, Money, Order, OrderState, OrdersSummary, Page, PaymentFact, Written,
+    read_page, read_written,
 };
 use crate::store::Store;
 use crate::wire::{FromWire, time_to_wire};
 
 /// # Orders and payments
 impl Store {
-    /// Creates an order, as the storefront has taken it: awaiting payment, its shipments planned, its money shared out
-    /// over units.
+    /// Creates an order, as the storefront has taken it: awaiting payment, its shipments planned,
+    /// its money shared out over units.
     ///
-    /// All money of the order has one currency. Idempotent by order id: the same content again answers with the order
-    /// as it stands now. Fails with `InvalidField`, `CurrencyMismatch`, `UnknownWarehouse`, `UnknownCarrier`,
-    /// `OrderAlreadyExists`, `OutOfScope`.
+    /// All money of the order has one currency. Idempotent by order id: the same content again
+    /// answers with the order as it stands now. Fails with `InvalidField`, `CurrencyMismatch`,
+    /// `UnknownWarehouse`, `UnknownCarrier`, `OrderAlreadyExists`, `OutOfScope`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -71,12 +72,17 @@ impl Store {
     pub fn get_order(&self, order_id: impl IntoId<OrderId>) -> GetOrder {
         let (store_id, mut faults) = self.begin();
         let order_id = faults.id("order_id", order_id.into_id());
-        GetOrder(Call::new(&self.belay, pb::GetOrderRequest { store_id, order_id }, faults))
+        GetOrder(Call::new(
+            &self.belay,
+            pb::GetOrderRequest { store_id, order_id },
+            faults,
+        ))
     }
 
     /// Lists orders, newest first. All given filters must match. Fails with `PageTokenInvalid`.
     ///
-    /// Awaited it is one page; [`pages`](ListOrders::pages) and [`stream`](ListOrders::stream) go on to the end.
+    /// Awaited it is one page; [`pages`](ListOrders::pages) and [`stream`](ListOrders::stream) go
+    /// on to the end.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -91,11 +97,18 @@ impl Store {
     /// ```
     pub fn list_orders(&self) -> ListOrders {
         let (store_id, faults) = self.begin();
-        ListOrders(Call::new(&self.belay, pb::ListOrdersRequest { store_id, ..Default::default() }, faults))
+        ListOrders(Call::new(
+            &self.belay,
+            pb::ListOrdersRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 
-    /// Counts orders by state, for the tabs of a list. All given filters must match; with none, the store's orders.
-    /// Each count is exact up to 10,000.
+    /// Counts orders by state, for the tabs of a list. All given filters must match; with none, the
+    /// store's orders. Each count is exact up to 10,000.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -108,15 +121,23 @@ impl Store {
     /// ```
     pub fn summarize_orders(&self) -> SummarizeOrders {
         let (store_id, faults) = self.begin();
-        SummarizeOrders(Call::new(&self.belay, pb::SummarizeOrdersRequest { store_id, ..Default::default() }, faults))
+        SummarizeOrders(Call::new(
+            &self.belay,
+            pb::SummarizeOrdersRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 
-    /// Records what happened to a payment. It is a fact: it is recorded whatever the order's state, and the order
-    /// follows.
+    /// Records what happened to a payment. It is a fact: it is recorded whatever the order's state,
+    /// and the order follows.
     ///
-    /// Both ids are the provider's, 1 to 128 printable ASCII characters without spaces: of the payment, which the first
-    /// fact opens, and of this event, which counts once for the payment. Fails with `OrderNotFound`, `RefundNotFound`,
-    /// `RequestIdReused`, `CurrencyMismatch`, and `LimitReached` for the 21st payment that nothing came of.
+    /// Both ids are the provider's, 1 to 128 printable ASCII characters without spaces: of the
+    /// payment, which the first fact opens, and of this event, which counts once for the payment.
+    /// Fails with `OrderNotFound`, `RefundNotFound`, `RequestIdReused`, `CurrencyMismatch`, and
+    /// `LimitReached` for the 21st payment that nothing came of.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -150,7 +171,8 @@ impl Store {
         RecordPayment(Call::new(&self.belay, request, faults))
     }
 
-    /// Lists what came to pass with an order, oldest first. Fails with `OrderNotFound`, `PageTokenInvalid`.
+    /// Lists what came to pass with an order, oldest first. Fails with `OrderNotFound`,
+    /// `PageTokenInvalid`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -163,7 +185,11 @@ impl Store {
     pub fn list_order_history(&self, order_id: impl IntoId<OrderId>) -> ListOrderHistory {
         let (store_id, mut faults) = self.begin();
         let order_id = faults.id("order_id", order_id.into_id());
-        let request = pb::ListOrderHistoryRequest { store_id, order_id, ..Default::default() };
+        let request = pb::ListOrderHistoryRequest {
+            store_id,
+            order_id,
+            ..Default::default()
+        };
         ListOrderHistory(Call::new(&self.belay, request, faults))
     }
 }
@@ -214,12 +240,15 @@ impl CreateOrder {
         self
     }
 
-    /// How the units are spread over shipments, at most 50; every unit must be in exactly one. Unless set: one shipment
-    /// with every unit, from the store's default warehouse with its default carrier.
+    /// How the units are spread over shipments, at most 50; every unit must be in exactly one.
+    /// Unless set: one shipment with every unit, from the store's default warehouse with its
+    /// default carrier.
     pub fn shipments(mut self, shipments: impl IntoIterator<Item = NewShipment>) -> Self {
         self.0.request.shipments.clear();
         for (index, shipment) in shipments.into_iter().enumerate() {
-            self.0.faults.within(&format!("shipments[{index}]"), shipment.faults);
+            self.0
+                .faults
+                .within(&format!("shipments[{index}]"), shipment.faults);
             self.0.request.shipments.push(shipment.message);
         }
         self
@@ -291,36 +320,38 @@ impl SummarizeOrders {
 }
 
 impl RecordPayment {
-    /// The amount of this fact alone, greater than zero; amounts add up. Required for authorised, captured, refunded
-    /// outside and chargeback; optional for voided and a reversed chargeback, which are about all there is without it;
-    /// otherwise not to be set. What went back or was disputed may be in another currency than the order's.
+    /// The amount of this fact alone, greater than zero; amounts add up. Required for authorised,
+    /// captured, refunded outside and chargeback; optional for voided and a reversed chargeback,
+    /// which are about all there is without it; otherwise not to be set. What went back or was
+    /// disputed may be in another currency than the order's.
     pub fn amount(mut self, amount: Money) -> Self {
         self.0.request.amount = Some(amount.to_wire());
         self
     }
 
-    /// How it was paid: `[A-Z][A-Z0-9_]{0,62}`, such as `CREDIT_CARD`. Required with the first fact of a payment, later
-    /// ignored.
+    /// How it was paid: `[A-Z][A-Z0-9_]{0,62}`, such as `CREDIT_CARD`. Required with the first fact
+    /// of a payment, later ignored.
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.0.request.method = method.into();
         self
     }
 
-    /// The provider's id of the movement: of the capture, the refund or the dispute. Two messages with the same fact and
-    /// movement count once, whatever their event ids.
+    /// The provider's id of the movement: of the capture, the refund or the dispute. Two messages
+    /// with the same fact and movement count once, whatever their event ids.
     pub fn movement_id(mut self, movement_id: impl Into<String>) -> Self {
         self.0.request.movement_id = movement_id.into();
         self
     }
 
-    /// For money refunded outside alone: the refund of Belay's that the provider's message is about, which it settles.
+    /// For money refunded outside alone: the refund of Belay's that the provider's message is
+    /// about, which it settles.
     pub fn refund_id(mut self, refund_id: impl IntoId<RefundId>) -> Self {
         self.0.request.refund_id = self.0.faults.id("refund_id", refund_id.into_id());
         self
     }
 
-    /// When it happened, by the provider's account. Now unless set. Whether a payment is in time depends on when Belay
-    /// receives the fact.
+    /// When it happened, by the provider's account. Now unless set. Whether a payment is in time
+    /// depends on when Belay receives the fact.
     pub fn occurred_time(mut self, instant: Timestamp) -> Self {
         self.0.request.occurred_time = Some(time_to_wire(instant));
         self
@@ -338,20 +369,23 @@ impl NewBuyer {
     /// A buyer, by the storefront's id.
     pub fn new(id: impl IntoId<BuyerId>) -> Self {
         let mut faults = Faults::default();
-        let message = pb::Buyer { id: faults.id("id", id.into_id()), ..Default::default() };
+        let message = pb::Buyer {
+            id: faults.id("id", id.into_id()),
+            ..Default::default()
+        };
         Self { message, faults }
     }
 
-    /// The registered e-mail address, at most 254 characters. Kept as a keyed hash and never returned: it lets support
-    /// prove for whom they act.
+    /// The registered e-mail address, at most 254 characters. Kept as a keyed hash and never
+    /// returned: it lets support prove for whom they act.
     #[must_use]
     pub fn email(mut self, email: impl Into<String>) -> Self {
         self.message.email = email.into();
         self
     }
 
-    /// The registered user name, at most 128 characters. Kept as a keyed hash and never returned, like the e-mail
-    /// address.
+    /// The registered user name, at most 128 characters. Kept as a keyed hash and never returned,
+    /// like the e-mail address.
     #[must_use]
     pub fn username(mut self, username: impl Into<String>) -> Self {
         self.message.username = username.into();
@@ -362,7 +396,9 @@ impl NewBuyer {
 /// The id alone: e-mail address and user name belong in no log.
 impl fmt::Debug for NewBuyer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewBuyer").field("id", &self.message.id).finish_non_exhaustive()
+        f.debug_struct("NewBuyer")
+            .field("id", &self.message.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -371,10 +407,15 @@ impl fmt::Debug for NewBuyer {
 pub struct NewLine(pb::NewLine);
 
 impl NewLine {
-    /// `quantity` units (1 to 1,000,000) of a SKU (1 to 128 printable ASCII characters without spaces), which together
-    /// cost `goods` before discount.
+    /// `quantity` units (1 to 1,000,000) of a SKU (1 to 128 printable ASCII characters without
+    /// spaces), which together cost `goods` before discount.
     pub fn new(sku: impl Into<String>, quantity: i32, goods: Money) -> Self {
-        Self(pb::NewLine { sku: sku.into(), quantity, goods: Some(goods.to_wire()), ..Default::default() })
+        Self(pb::NewLine {
+            sku: sku.into(),
+            quantity,
+            goods: Some(goods.to_wire()),
+            ..Default::default()
+        })
     }
 
     /// What the buyer sees: at most 256 characters.
@@ -407,12 +448,22 @@ pub struct NewShipment {
 }
 
 impl NewShipment {
-    /// What goes into it: 1 to 200 pairs of a line of the request, counted from 1, and how many of its units.
+    /// What goes into it: 1 to 200 pairs of a line of the request, counted from 1, and how many of
+    /// its units.
     pub fn new(contents: impl IntoIterator<Item = (i32, i32)>) -> Self {
         let contents = contents.into_iter();
-        let contents = contents.map(|(line_number, quantity)| pb::NewShipmentContent { line_number, quantity });
-        let message = pb::NewShipment { contents: contents.collect(), ..Default::default() };
-        Self { message, faults: Faults::default() }
+        let contents = contents.map(|(line_number, quantity)| pb::NewShipmentContent {
+            line_number,
+            quantity,
+        });
+        let message = pb::NewShipment {
+            contents: contents.collect(),
+            ..Default::default()
+        };
+        Self {
+            message,
+            faults: Faults::default(),
+        }
     }
 
     /// One of the store's warehouses; its default one unless set.

@@ -22,17 +22,21 @@ impl Belay {
     /// # }
     /// ```
     pub fn list_presets(&self) -> ListPresets {
-        ListPresets(Call::new(self, pb::ListPresetsRequest {}, Faults::default()))
+        ListPresets(Call::new(
+            self,
+            pb::ListPresetsRequest {},
+            Faults::default(),
+        ))
     }
 }
 
 /// # Policies
 impl Store {
-    /// Creates the store's next policy version from a document, YAML or JSON, at most 256 KiB. It decides nothing until
-    /// it is activated.
+    /// Creates the store's next policy version from a document, YAML or JSON, at most 256 KiB. It
+    /// decides nothing until it is activated.
     ///
-    /// Idempotent: the very document of the newest version answers with that version. Fails with `PolicyInvalid`, whose
-    /// field violations list every fault with its path in the document.
+    /// Idempotent: the very document of the newest version answers with that version. Fails with
+    /// `PolicyInvalid`, whose field violations list every fault with its path in the document.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store, document: String) -> Result<(), belay_client::Error> {
@@ -43,7 +47,11 @@ impl Store {
     /// ```
     pub fn create_policy(&self, document: impl Into<String>) -> CreatePolicy {
         let (store_id, faults) = self.begin();
-        let request = pb::CreatePolicyRequest { store_id, document: document.into(), ..Default::default() };
+        let request = pb::CreatePolicyRequest {
+            store_id,
+            document: document.into(),
+            ..Default::default()
+        };
         CreatePolicy(Call::new(&self.belay, request, faults))
     }
 
@@ -57,10 +65,18 @@ impl Store {
     /// ```
     pub fn get_policy(&self) -> GetPolicy {
         let (store_id, faults) = self.begin();
-        GetPolicy(Call::new(&self.belay, pb::GetPolicyRequest { store_id, ..Default::default() }, faults))
+        GetPolicy(Call::new(
+            &self.belay,
+            pb::GetPolicyRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 
-    /// Lists the store's policy versions, newest first, each with its activations and without its document.
+    /// Lists the store's policy versions, newest first, each with its activations and without its
+    /// document.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -72,12 +88,19 @@ impl Store {
     /// ```
     pub fn list_policies(&self) -> ListPolicies {
         let (store_id, faults) = self.begin();
-        ListPolicies(Call::new(&self.belay, pb::ListPoliciesRequest { store_id, ..Default::default() }, faults))
+        ListPolicies(Call::new(
+            &self.belay,
+            pb::ListPoliciesRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 
-    /// Lets a version, 1 or greater, decide from an instant on, in place of the one before. Cancellations that are
-    /// under way go on under the version they were asked under. Fails with `PolicyNotFound`, and with `InvalidField`
-    /// for an instant that is too near.
+    /// Lets a version, 1 or greater, decide from an instant on, in place of the one before.
+    /// Cancellations that are under way go on under the version they were asked under. Fails with
+    /// `PolicyNotFound`, and with `InvalidField` for an instant that is too near.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -88,7 +111,11 @@ impl Store {
     /// ```
     pub fn activate_policy(&self, version: i32) -> ActivatePolicy {
         let (store_id, faults) = self.begin();
-        let request = pb::ActivatePolicyRequest { store_id, version, ..Default::default() };
+        let request = pb::ActivatePolicyRequest {
+            store_id,
+            version,
+            ..Default::default()
+        };
         ActivatePolicy(Call::new(&self.belay, request, faults))
     }
 }

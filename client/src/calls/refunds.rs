@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use crate::call::{Call, call, keyed, paged};
 use crate::ids::{IntoId, OrderId, RefundId, SellerId, WorkerId};
-use crate::model::{Money, Page, Refund, RefundResult, RefundState, Written, read_page, read_written};
+use crate::model::{
+    Money, Page, Refund, RefundResult, RefundState, Written, read_page, read_written,
+};
 use crate::store::Store;
 use crate::wire::{duration_to_wire, read, read_all, time_to_wire};
 
@@ -25,7 +27,14 @@ impl Store {
     pub fn get_refund(&self, refund_id: impl IntoId<RefundId>) -> GetRefund {
         let (store_id, mut faults) = self.begin();
         let refund_id = faults.id("refund_id", refund_id.into_id());
-        GetRefund(Call::new(&self.belay, pb::GetRefundRequest { store_id, refund_id }, faults))
+        GetRefund(Call::new(
+            &self.belay,
+            pb::GetRefundRequest {
+                store_id,
+                refund_id,
+            },
+            faults,
+        ))
     }
 
     /// Lists refunds, newest first. All given filters must match. Fails with `PageTokenInvalid`.
@@ -41,16 +50,23 @@ impl Store {
     /// ```
     pub fn list_refunds(&self) -> ListRefunds {
         let (store_id, faults) = self.begin();
-        ListRefunds(Call::new(&self.belay, pb::ListRefundsRequest { store_id, ..Default::default() }, faults))
+        ListRefunds(Call::new(
+            &self.belay,
+            pb::ListRefundsRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 
-    /// Hands out refunds that are due or unknown, the most urgent first, to one worker for a time. An empty answer
-    /// means that nothing is due.
+    /// Hands out refunds that are due or unknown, the most urgent first, to one worker for a time.
+    /// An empty answer means that nothing is due.
     ///
-    /// It is the one call that the client never repeats by itself: each call claims other refunds, so a repeat after a
-    /// lost answer would claim a second batch while nobody works on the first. A lost answer is mended by the end of
-    /// the lease, when its refunds are handed out again with `ask_provider_first`. A worker that gets an error simply
-    /// runs again.
+    /// It is the one call that the client never repeats by itself: each call claims other refunds,
+    /// so a repeat after a lost answer would claim a second batch while nobody works on the first.
+    /// A lost answer is mended by the end of the lease, when its refunds are handed out again with
+    /// `ask_provider_first`. A worker that gets an error simply runs again.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -63,14 +79,20 @@ impl Store {
     pub fn claim_refunds(&self, worker_id: impl IntoId<WorkerId>) -> ClaimRefunds {
         let (store_id, mut faults) = self.begin();
         let worker_id = faults.id("worker_id", worker_id.into_id());
-        let request = pb::ClaimRefundsRequest { store_id, worker_id, ..Default::default() };
+        let request = pb::ClaimRefundsRequest {
+            store_id,
+            worker_id,
+            ..Default::default()
+        };
         ClaimRefunds(Call::new(&self.belay, request, faults))
     }
 
-    /// Records what the provider answered for one refund. It is a fact, and counts also when the lease has ended.
+    /// Records what the provider answered for one refund. It is a fact, and counts also when the
+    /// lease has ended.
     ///
-    /// Settled again changes nothing, but with another amount it opens an incident. Fails with `RefundNotFound`,
-    /// `RequestIdReused`, `CurrencyMismatch`, and `RefundNotClaimed` for a refund that was never handed out.
+    /// Settled again changes nothing, but with another amount it opens an incident. Fails with
+    /// `RefundNotFound`, `RequestIdReused`, `CurrencyMismatch`, and `RefundNotClaimed` for a refund
+    /// that was never handed out.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -81,11 +103,19 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn record_refund_result(&self, refund_id: impl IntoId<RefundId>, result: RefundResult) -> RecordRefundResult {
+    pub fn record_refund_result(
+        &self,
+        refund_id: impl IntoId<RefundId>,
+        result: RefundResult,
+    ) -> RecordRefundResult {
         let (store_id, mut faults) = self.begin();
         let refund_id = faults.id("refund_id", refund_id.into_id());
-        let request =
-            pb::RecordRefundResultRequest { store_id, refund_id, result: result.to_wire(), ..Default::default() };
+        let request = pb::RecordRefundResultRequest {
+            store_id,
+            refund_id,
+            result: result.to_wire(),
+            ..Default::default()
+        };
         RecordRefundResult(Call::new(&self.belay, request, faults))
     }
 }
@@ -140,8 +170,8 @@ impl ClaimRefunds {
         self
     }
 
-    /// How long the worker has before a refund without a result is unknown: 10 seconds to 15 minutes; 60 seconds unless
-    /// set.
+    /// How long the worker has before a refund without a result is unknown: 10 seconds to 15
+    /// minutes; 60 seconds unless set.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.0.request.lease = Some(duration_to_wire(lease));
         self

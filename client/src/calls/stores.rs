@@ -13,11 +13,11 @@ use crate::wire::read;
 
 /// # Stores
 impl Belay {
-    /// Creates a store with its first policy, active at once, and with its default warehouse and carrier, so that it
-    /// can take orders without further ado.
+    /// Creates a store with its first policy, active at once, and with its default warehouse and
+    /// carrier, so that it can take orders without further ado.
     ///
-    /// Idempotent by store id: the same fields again answer with the store as it stands. Fails with `PresetNotFound`,
-    /// `OutOfScope`, `PolicyInvalid`, `StoreAlreadyExists`.
+    /// Idempotent by store id: the same fields again answer with the store as it stands. Fails with
+    /// `PresetNotFound`, `OutOfScope`, `PolicyInvalid`, `StoreAlreadyExists`.
     ///
     /// ```no_run
     /// # async fn example(belay: belay_client::Belay) -> Result<(), belay_client::Error> {
@@ -32,7 +32,11 @@ impl Belay {
     pub fn create_store(&self, store_id: impl IntoId<StoreId>, policy: FirstPolicy) -> CreateStore {
         let mut faults = Faults::default();
         let store_id = faults.id("store_id", store_id.into_id());
-        let request = pb::CreateStoreRequest { store_id, policy: Some(policy.0), ..Default::default() };
+        let request = pb::CreateStoreRequest {
+            store_id,
+            policy: Some(policy.0),
+            ..Default::default()
+        };
         CreateStore(Call::new(self, request, faults))
     }
 
@@ -47,7 +51,11 @@ impl Belay {
     /// # }
     /// ```
     pub fn list_stores(&self) -> ListStores {
-        ListStores(Call::new(self, pb::ListStoresRequest::default(), Faults::default()))
+        ListStores(Call::new(
+            self,
+            pb::ListStoresRequest::default(),
+            Faults::default(),
+        ))
     }
 }
 
@@ -63,11 +71,15 @@ impl Store {
     /// ```
     pub fn get_store(&self) -> GetStore {
         let (store_id, faults) = self.begin();
-        GetStore(Call::new(&self.belay, pb::GetStoreRequest { store_id }, faults))
+        GetStore(Call::new(
+            &self.belay,
+            pb::GetStoreRequest { store_id },
+            faults,
+        ))
     }
 
-    /// Changes the store's own settings: what is set; the rest stays. Fails with `EtagMismatch`, and with `InvalidField`
-    /// for a default warehouse or carrier that the store does not have.
+    /// Changes the store's own settings: what is set; the rest stays. Fails with `EtagMismatch`,
+    /// and with `InvalidField` for a default warehouse or carrier that the store does not have.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -79,11 +91,18 @@ impl Store {
     /// ```
     pub fn update_store(&self) -> UpdateStore {
         let (store_id, faults) = self.begin();
-        UpdateStore(Call::new(&self.belay, pb::UpdateStoreRequest { store_id, ..Default::default() }, faults))
+        UpdateStore(Call::new(
+            &self.belay,
+            pb::UpdateStoreRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 
-    /// Creates a carrier of the store, or replaces all that is known of it. Its name is 1 to 128 characters, for
-    /// people. Fails with `OutOfScope`, `EtagMismatch`.
+    /// Creates a carrier of the store, or replaces all that is known of it. Its name is 1 to 128
+    /// characters, for people. Fails with `OutOfScope`, `EtagMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -92,11 +111,22 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn put_carrier(&self, carrier_id: impl IntoId<CarrierId>, display_name: impl Into<String>) -> PutCarrier {
+    pub fn put_carrier(
+        &self,
+        carrier_id: impl IntoId<CarrierId>,
+        display_name: impl Into<String>,
+    ) -> PutCarrier {
         let (store_id, mut faults) = self.begin();
         let carrier_id = faults.id("carrier.carrier_id", carrier_id.into_id());
-        let carrier = pb::Carrier { carrier_id, display_name: display_name.into(), ..Default::default() };
-        let request = pb::PutCarrierRequest { store_id, carrier: Some(carrier) };
+        let carrier = pb::Carrier {
+            carrier_id,
+            display_name: display_name.into(),
+            ..Default::default()
+        };
+        let request = pb::PutCarrierRequest {
+            store_id,
+            carrier: Some(carrier),
+        };
         PutCarrier(Call::new(&self.belay, request, faults))
     }
 
@@ -112,11 +142,18 @@ impl Store {
     /// ```
     pub fn list_carriers(&self) -> ListCarriers {
         let (store_id, faults) = self.begin();
-        ListCarriers(Call::new(&self.belay, pb::ListCarriersRequest { store_id, ..Default::default() }, faults))
+        ListCarriers(Call::new(
+            &self.belay,
+            pb::ListCarriersRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 
-    /// Creates a warehouse of the store, or replaces all that is known of it. Its name is 1 to 128 characters, for
-    /// people. Fails with `OutOfScope`, `EtagMismatch`.
+    /// Creates a warehouse of the store, or replaces all that is known of it. Its name is 1 to 128
+    /// characters, for people. Fails with `OutOfScope`, `EtagMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -132,8 +169,15 @@ impl Store {
     ) -> PutWarehouse {
         let (store_id, mut faults) = self.begin();
         let warehouse_id = faults.id("warehouse.warehouse_id", warehouse_id.into_id());
-        let warehouse = pb::Warehouse { warehouse_id, display_name: display_name.into(), ..Default::default() };
-        let request = pb::PutWarehouseRequest { store_id, warehouse: Some(warehouse) };
+        let warehouse = pb::Warehouse {
+            warehouse_id,
+            display_name: display_name.into(),
+            ..Default::default()
+        };
+        let request = pb::PutWarehouseRequest {
+            store_id,
+            warehouse: Some(warehouse),
+        };
         PutWarehouse(Call::new(&self.belay, request, faults))
     }
 
@@ -149,7 +193,14 @@ impl Store {
     /// ```
     pub fn list_warehouses(&self) -> ListWarehouses {
         let (store_id, faults) = self.begin();
-        ListWarehouses(Call::new(&self.belay, pb::ListWarehousesRequest { store_id, ..Default::default() }, faults))
+        ListWarehouses(Call::new(
+            &self.belay,
+            pb::ListWarehousesRequest {
+                store_id,
+                ..Default::default()
+            },
+            faults,
+        ))
     }
 }
 
@@ -226,13 +277,17 @@ impl CreateStore {
 
     /// The id of the default warehouse. `main` unless set.
     pub fn default_warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.0.request.default_warehouse_id = self.0.faults.id("default_warehouse_id", warehouse_id.into_id());
+        self.0.request.default_warehouse_id = self
+            .0
+            .faults
+            .id("default_warehouse_id", warehouse_id.into_id());
         self
     }
 
     /// The id of the default carrier. `standard` unless set.
     pub fn default_carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.0.request.default_carrier_id = self.0.faults.id("default_carrier_id", carrier_id.into_id());
+        self.0.request.default_carrier_id =
+            self.0.faults.id("default_carrier_id", carrier_id.into_id());
         self
     }
 }
@@ -252,17 +307,22 @@ impl UpdateStore {
 
     /// The warehouse of orders that name no shipments; one of the store's.
     pub fn default_warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.0.request.default_warehouse_id = self.0.faults.id("default_warehouse_id", warehouse_id.into_id());
+        self.0.request.default_warehouse_id = self
+            .0
+            .faults
+            .id("default_warehouse_id", warehouse_id.into_id());
         self
     }
 
     /// The carrier of orders that name no shipments; one of the store's.
     pub fn default_carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.0.request.default_carrier_id = self.0.faults.id("default_carrier_id", carrier_id.into_id());
+        self.0.request.default_carrier_id =
+            self.0.faults.id("default_carrier_id", carrier_id.into_id());
         self
     }
 
-    /// The store's etag that was decided on: the write fails with `EtagMismatch` if the store has changed since.
+    /// The store's etag that was decided on: the write fails with `EtagMismatch` if the store has
+    /// changed since.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.0.request.etag = etag.into().into();
         self
@@ -282,22 +342,29 @@ impl PutCarrier {
         self
     }
 
-    /// It has a prepaid label for parcels that come back from this country, an ISO 3166-1 alpha-2 code such as `DE`. A
-    /// buyer who bears the way back is charged the price. At most 300 countries, none of them twice.
+    /// It has a prepaid label for parcels that come back from this country, an ISO 3166-1 alpha-2
+    /// code such as `DE`. A buyer who bears the way back is charged the price. At most 300
+    /// countries, none of them twice.
     pub fn return_label(mut self, country_code: impl Into<String>, price: Money) -> Self {
-        let label = pb::ReturnLabel { country_code: country_code.into(), price: Some(price.to_wire()) };
+        let label = pb::ReturnLabel {
+            country_code: country_code.into(),
+            price: Some(price.to_wire()),
+        };
         self.carrier().return_labels.push(label);
         self
     }
 
     /// The same with a label that costs nobody anything.
     pub fn free_return_label(mut self, country_code: impl Into<String>) -> Self {
-        self.carrier().return_labels.push(pb::ReturnLabel { country_code: country_code.into(), price: None });
+        self.carrier().return_labels.push(pb::ReturnLabel {
+            country_code: country_code.into(),
+            price: None,
+        });
         self
     }
 
-    /// The carrier's etag that was decided on: the write fails with `EtagMismatch` if the carrier has changed since, or
-    /// does not exist.
+    /// The carrier's etag that was decided on: the write fails with `EtagMismatch` if the carrier
+    /// has changed since, or does not exist.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.carrier().etag = etag.into().into();
         self
@@ -315,15 +382,15 @@ impl PutWarehouse {
         self
     }
 
-    /// The country it stands in: an ISO 3166-1 alpha-2 code such as `CN`. Unless set it is not known, and no shipment
-    /// from it is taken to cross a border.
+    /// The country it stands in: an ISO 3166-1 alpha-2 code such as `CN`. Unless set it is not
+    /// known, and no shipment from it is taken to cross a border.
     pub fn country_code(mut self, country_code: impl Into<String>) -> Self {
         self.warehouse().country_code = country_code.into();
         self
     }
 
-    /// The days of the week on which nobody works, at most 6; none: it works on all seven. Saturday and Sunday unless
-    /// set.
+    /// The days of the week on which nobody works, at most 6; none: it works on all seven. Saturday
+    /// and Sunday unless set.
     pub fn weekend(mut self, weekend: impl IntoIterator<Item = Weekday>) -> Self {
         self.calendar().weekend = weekend.into_iter().map(Weekday::to_wire).collect();
         self
@@ -335,8 +402,8 @@ impl PutWarehouse {
         self
     }
 
-    /// The warehouse's etag that was decided on: the write fails with `EtagMismatch` if the warehouse has changed
-    /// since, or does not exist.
+    /// The warehouse's etag that was decided on: the write fails with `EtagMismatch` if the
+    /// warehouse has changed since, or does not exist.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.warehouse().etag = etag.into().into();
         self
@@ -344,7 +411,9 @@ impl PutWarehouse {
 
     fn calendar(&mut self) -> &mut pb::WarehouseCalendar {
         let usual = || pb::WarehouseCalendar {
-            weekend: [Weekday::Saturday, Weekday::Sunday].map(Weekday::to_wire).to_vec(),
+            weekend: [Weekday::Saturday, Weekday::Sunday]
+                .map(Weekday::to_wire)
+                .to_vec(),
             holidays: Vec::new(),
         };
         self.warehouse().calendar.get_or_insert_with(usual)

@@ -5,11 +5,13 @@ use belay_proto::v1 as pb;
 use crate::wire::{FromWire, Malformed, Open, open_enum, text_if_set};
 
 open_enum! {
-    /// The role in which somebody acts. `Buyer` and `System` are only ever recorded; callers act as one of the others.
+    /// The role in which somebody acts. `Buyer` and `System` are only ever recorded; callers act as
+    /// one of the others.
     Role {
         /// The buyer, for whom the storefront or support acted.
         Buyer,
-        /// The sales channel itself: its web shop or app. What it cancels, it cancels for the buyer.
+        /// The sales channel itself: its web shop or app. What it cancels, it cancels for the
+        /// buyer.
         Storefront,
         /// Who sells and ships.
         Seller,
@@ -66,8 +68,8 @@ open_enum! {
 pub struct Actor {
     /// In which role.
     pub role: Role,
-    /// Their id within that role, such as the buyer's id or the name of the calling system. `None` for Belay itself and
-    /// where the caller's credentials name no person.
+    /// Their id within that role, such as the buyer's id or the name of the calling system. `None`
+    /// for Belay itself and where the caller's credentials name no person.
     pub id: Option<String>,
 }
 
@@ -75,6 +77,9 @@ impl FromWire for Actor {
     type Message = pb::Actor;
 
     fn from_wire(message: pb::Actor) -> Result<Self, Malformed> {
-        Ok(Self { role: Role::from_wire(message.role), id: text_if_set(message.id) })
+        Ok(Self {
+            role: Role::from_wire(message.role),
+            id: text_if_set(message.id),
+        })
     }
 }

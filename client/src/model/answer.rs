@@ -29,7 +29,10 @@ pub(crate) fn read_written<T: FromWire>(
     field: &'static str,
     request_id: &str,
 ) -> Result<Written<T>, Malformed> {
-    Ok(Written { value: read(message, field)?, request_id: read_request_id(request_id)? })
+    Ok(Written {
+        value: read(message, field)?,
+        request_id: read_request_id(request_id)?,
+    })
 }
 
 pub(crate) fn read_request_id(text: &str) -> Result<RequestId, Malformed> {
@@ -41,12 +44,19 @@ pub(crate) fn read_request_id(text: &str) -> Result<RequestId, Malformed> {
 pub struct Page<T> {
     /// The entries. There may be fewer than were asked for, even where more follow.
     pub items: Vec<T>,
-    /// What to give to `page_token` for the next page, with the same filters. `None`: this was the last.
+    /// What to give to `page_token` for the next page, with the same filters. `None`: this was the
+    /// last.
     pub next_page_token: Option<String>,
 }
 
-pub(crate) fn read_page<T: FromWire>(messages: Vec<T::Message>, next_page_token: String) -> Result<Page<T>, Malformed> {
-    Ok(Page { items: read_all(messages)?, next_page_token: text_if_set(next_page_token) })
+pub(crate) fn read_page<T: FromWire>(
+    messages: Vec<T::Message>,
+    next_page_token: String,
+) -> Result<Page<T>, Malformed> {
+    Ok(Page {
+        items: read_all(messages)?,
+        next_page_token: text_if_set(next_page_token),
+    })
 }
 
 impl<T> IntoIterator for Page<T> {

@@ -7,12 +7,12 @@ use super::{Actor, Fault, Gate, GoodsCondition, Money, NextAction, OrderState, R
 use crate::error_reason::ErrorReason;
 use crate::ids::{CancellationId, Etag, LineId, OrderId, RefundId, RequestId, ShipmentId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_all, open_enum, open_if_set, read, read_all, read_if_set, text_if_set, time,
-    time_if_set,
+    FromWire, Malformed, Open, open_all, open_enum, open_if_set, read, read_all, read_if_set,
+    text_if_set, time, time_if_set,
 };
 
-/// The record of one wish to cancel: who, why, which units, with which outcome. It spreads over the shipments that hold
-/// the units, one part for each.
+/// The record of one wish to cancel: who, why, which units, with which outcome. It spreads over the
+/// shipments that hold the units, one part for each.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancellation {
@@ -24,8 +24,9 @@ pub struct Cancellation {
     pub state: CancellationState,
     /// Whether all or some of the asked units were cancelled. `None` until it is completed.
     pub outcome: Option<CancellationOutcome>,
-    /// Why it closed as it did: the name of an [`ErrorReason`] such as `SHIPPED` for what was refused, or
-    /// `PAYMENT_EXPIRED` for an unpaid order that closed by itself. `None` for a plain success and while pending.
+    /// Why it closed as it did: the name of an [`ErrorReason`] such as `SHIPPED` for what was
+    /// refused, or `PAYMENT_EXPIRED` for an unpaid order that closed by itself. `None` for a plain
+    /// success and while pending.
     pub close_reason: Option<String>,
     /// Why it was asked: a word declared by the store's policy, such as
     /// [`NO_LONGER_WANTED`](crate::reason::NO_LONGER_WANTED).
@@ -46,8 +47,8 @@ pub struct Cancellation {
     pub submitted_by: Actor,
     /// The parts, one for each shipment, by shipment number.
     pub parts: Vec<Part>,
-    /// What goes back to the buyer if every part that is not closed otherwise succeeds: of what was captured and is still
-    /// there. Nothing for an order that nobody paid.
+    /// What goes back to the buyer if every part that is not closed otherwise succeeds: of what was
+    /// captured and is still there. Nothing for an order that nobody paid.
     pub expected_refund: RefundAmount,
     /// What is released of authorisations instead: money that was never taken.
     pub expected_release: Money,
@@ -63,7 +64,8 @@ pub struct Cancellation {
     pub close_time: Option<Timestamp>,
     /// What whoever gave the reason had better do afterwards, by the reason, best first.
     pub next_actions: Vec<NextAction>,
-    /// Whether the policy alone granted the buyer's wish and nobody's consent was asked: whoever ships has to be told.
+    /// Whether the policy alone granted the buyer's wish and nobody's consent was asked: whoever
+    /// ships has to be told.
     pub auto_approved: bool,
 }
 
@@ -71,7 +73,8 @@ pub struct Cancellation {
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestedCancellation {
-    /// The cancellation as it stands after the write: completed where nobody has to be asked any more, else pending.
+    /// The cancellation as it stands after the write: completed where nobody has to be asked any
+    /// more, else pending.
     pub cancellation: Cancellation,
     /// The order's state after it.
     pub order_state: OrderState,
@@ -92,8 +95,8 @@ pub struct FoundCancellation {
 }
 
 open_enum! {
-    /// Where a cancellation stands: pending while any part waits; then completed if any part was cancelled, withdrawn
-    /// if all were withdrawn, else rejected.
+    /// Where a cancellation stands: pending while any part waits; then completed if any part was
+    /// cancelled, withdrawn if all were withdrawn, else rejected.
     CancellationState {
         /// At least one part waits for somebody.
         Pending,
@@ -172,11 +175,13 @@ pub struct Part {
     pub gates: Vec<Gate>,
     /// What of the cancellation's `expected_refund` is for this part.
     pub expected_refund: RefundAmount,
-    /// What the policy takes off the price for these units: expected while the part waits, exact once it is cancelled.
+    /// What the policy takes off the price for these units: expected while the part waits, exact
+    /// once it is cancelled.
     pub credit: RefundAmount,
     /// What else the requester can do for these units, best first.
     pub next_actions: Vec<NextAction>,
-    /// What is kept of the money for these units because the buyer bears it. `expected_refund` is without it already.
+    /// What is kept of the money for these units because the buyer bears it. `expected_refund` is
+    /// without it already.
     pub deductions: Deductions,
     /// Whether the buyer gets a label for the way back. `None` for a path without a way back.
     pub label: Option<LabelState>,
@@ -184,15 +189,16 @@ pub struct Part {
     pub label_instructions: Option<String>,
     /// The goods as they came back.
     pub receipt: Option<Receipt>,
-    /// What the cancelled units ask of the warehouse's stock. Empty until they are cancelled, and for goods that cannot
-    /// be sold again.
+    /// What the cancelled units ask of the warehouse's stock. Empty until they are cancelled, and
+    /// for goods that cannot be sold again.
     pub effects: Vec<CancellationEffect>,
-    /// How far the goods are on their way back. `None` where nothing is to come back, and while somebody's consent is
-    /// awaited.
+    /// How far the goods are on their way back. `None` where nothing is to come back, and while
+    /// somebody's consent is awaited.
     pub return_state: Option<ReturnState>,
 }
 
-/// What is kept of the money for some units because the buyer bears it, all in the order's currency.
+/// What is kept of the money for some units because the buyer bears it, all in the order's
+/// currency.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deductions {
@@ -271,7 +277,11 @@ impl FromWire for Cancellation {
             parts: read_all(message.parts)?,
             expected_refund: read(message.expected_refund, "cancellation.expected_refund")?,
             expected_release: read(message.expected_release, "cancellation.expected_release")?,
-            refund_ids: message.refund_ids.into_iter().map(RefundId::unchecked).collect(),
+            refund_ids: message
+                .refund_ids
+                .into_iter()
+                .map(RefundId::unchecked)
+                .collect(),
             refund_due_by: time_if_set(message.refund_due_by, "cancellation.refund_due_by")?,
             policy_version: message.policy_version,
             create_time: time(message.create_time, "cancellation.create_time")?,
@@ -286,7 +296,10 @@ impl FromWire for LineQuantity {
     type Message = pb::LineQuantity;
 
     fn from_wire(message: pb::LineQuantity) -> Result<Self, Malformed> {
-        Ok(Self { line_id: LineId::unchecked(message.line_id), quantity: message.quantity })
+        Ok(Self {
+            line_id: LineId::unchecked(message.line_id),
+            quantity: message.quantity,
+        })
     }
 }
 

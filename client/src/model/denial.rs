@@ -18,10 +18,11 @@ pub struct Denial {
     pub shipment_id: ShipmentId,
     /// The path. `None` where this version of the client does not know it.
     pub path: Option<CancellationPath>,
-    /// The policy's rule that decided, by its name. `None` where no rule matched and where the state refused before any
-    /// rule.
+    /// The policy's rule that decided, by its name. `None` where no rule matched and where the
+    /// state refused before any rule.
     pub rule: Option<String>,
-    /// What else can be done for these units, best first. What this version of the client does not know is left out.
+    /// What else can be done for these units, best first. What this version of the client does not
+    /// know is left out.
     pub next_actions: Vec<NextAction>,
     /// The largest selection of the asked units that could be cancelled. Empty where none could.
     pub acceptable: Vec<LineQuantity>,
@@ -37,7 +38,12 @@ impl Denial {
     /// From the metadata of a refusal, by the documentation of [`ErrorReason::NotAllowed`].
     pub(crate) fn of(reason: &ErrorReason, metadata: &BTreeMap<String, String>) -> Option<Self> {
         let text = |key: &str| metadata.get(key).map_or("", String::as_str);
-        let entries = |key: &str| metadata.get(key).into_iter().flat_map(|list| list.split(','));
+        let entries = |key: &str| {
+            metadata
+                .get(key)
+                .into_iter()
+                .flat_map(|list| list.split(','))
+        };
         // Only a policy speaks of paths.
         metadata.get("path")?;
         Some(Self {
@@ -45,11 +51,17 @@ impl Denial {
             shipment_id: ShipmentId::unchecked(text("shipment_id")),
             path: CancellationPath::from_name(text("path")),
             rule: Some(text("rule").to_owned()).filter(|rule| !rule.is_empty()),
-            next_actions: entries("next_actions").filter_map(NextAction::from_name).collect(),
+            next_actions: entries("next_actions")
+                .filter_map(NextAction::from_name)
+                .collect(),
             acceptable: entries("acceptable").filter_map(acceptable).collect(),
-            available_from: metadata.get("available_from").and_then(|instant| instant.parse().ok()),
+            available_from: metadata
+                .get("available_from")
+                .and_then(|instant| instant.parse().ok()),
             label_instructions: metadata.get("label_instructions").cloned(),
-            pay_by: metadata.get("pay_by").and_then(|instant| instant.parse().ok()),
+            pay_by: metadata
+                .get("pay_by")
+                .and_then(|instant| instant.parse().ok()),
         })
     }
 }
@@ -57,7 +69,10 @@ impl Denial {
 /// Reads `<line_id>=<quantity>`.
 fn acceptable(entry: &str) -> Option<LineQuantity> {
     let (line_id, quantity) = entry.split_once('=')?;
-    Some(LineQuantity { line_id: LineId::unchecked(line_id), quantity: quantity.parse().ok()? })
+    Some(LineQuantity {
+        line_id: LineId::unchecked(line_id),
+        quantity: quantity.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -73,20 +88,40 @@ mod tests {
             ("next_actions", "INTERCEPT,CONTACT_MOON,WAIT"),
             ("acceptable", "A-1:l1=2,A-1:l3=1"),
             ("available_from", "2026-03-02T09:00:00Z"),
-            ("label_instructions", "Send it with whom you like, but tell us"),
+            (
+                "label_instructions",
+                "Send it with whom you like, but tell us",
+            ),
             ("pay_by", "2026-03-03T09:00:00Z"),
         ];
-        let metadata: BTreeMap<String, String> =
-            metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let metadata: BTreeMap<String, String> = metadata
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         let denial = Denial::of(&ErrorReason::Shipped, &metadata).unwrap();
-        assert_eq!((denial.shipment_id.as_str(), denial.path), ("A-1:s1", Some(CancellationPath::Cancel)));
+        assert_eq!(
+            (denial.shipment_id.as_str(), denial.path),
+            ("A-1:s1", Some(CancellationPath::Cancel))
+        );
         assert_eq!(denial.rule.as_deref(), Some("too-late"));
-        assert_eq!(denial.next_actions, [NextAction::Intercept, NextAction::Wait]);
-        let acceptable: Vec<(&str, i32)> =
-            denial.acceptable.iter().map(|one| (one.line_id.as_str(), one.quantity)).collect();
+        assert_eq!(
+            denial.next_actions,
+            [NextAction::Intercept, NextAction::Wait]
+        );
+        let acceptable: Vec<(&str, i32)> = denial
+            .acceptable
+            .iter()
+            .map(|one| (one.line_id.as_str(), one.quantity))
+            .collect();
         assert_eq!(acceptable, [("A-1:l1", 2), ("A-1:l3", 1)]);
-        assert_eq!(denial.available_from.unwrap().to_string(), "2026-03-02T09:00:00Z");
-        assert_eq!(denial.label_instructions.as_deref(), Some("Send it with whom you like, but tell us"));
+        assert_eq!(
+            denial.available_from.unwrap().to_string(),
+            "2026-03-02T09:00:00Z"
+        );
+        assert_eq!(
+            denial.label_instructions.as_deref(),
+            Some("Send it with whom you like, but tell us")
+        );
         assert_eq!(denial.pay_by.unwrap().to_string(), "2026-03-03T09:00:00Z");
     }
 

@@ -7,8 +7,8 @@ use super::{Actor, EventDetail};
 use crate::ids::{OrderId, StoreId};
 use crate::wire::{FromWire, Malformed, Open, open_enum, read, read_if_set, text_if_set, time};
 
-/// One thing that came to pass with an order. Events are written in the same transaction as what they tell, and never
-/// change.
+/// One thing that came to pass with an order. Events are written in the same transaction as what
+/// they tell, and never change.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -38,8 +38,8 @@ pub struct Event {
     pub cause: String,
     /// Whether the store's policy wants the buyer to be told of it.
     pub notify_buyer: bool,
-    /// What there is to tell beyond the type. `None` for types without a detail, and for details that this version of
-    /// the client does not know.
+    /// What there is to tell beyond the type. `None` for types without a detail, and for details
+    /// that this version of the client does not know.
     pub detail: Option<EventDetail>,
 }
 
@@ -96,7 +96,8 @@ open_enum! {
         PreparationOverdue,
         /// A refund was not settled in time.
         RefundOverdue,
-        /// The verification of the payment is over: from now on the buyer may cancel as anybody may.
+        /// The verification of the payment is over: from now on the buyer may cancel as anybody
+        /// may.
         PaymentVerified,
         /// The order was paid and is so no more: what has not left must stay.
         PaymentLapsed,

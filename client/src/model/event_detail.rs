@@ -4,14 +4,16 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::{
-    CancellationEffect, CancellationOutcome, CancellationState, Fault, GateKind, GateState, GoodsCondition,
-    IncidentKind, IncidentResolution, IncidentState, InterceptState, LineQuantity, Money, PartState, Party,
-    PaymentFact, PaymentState, RefundAmount, RefundKind, RefundState, ShipmentStage, TrackingFact,
+    CancellationEffect, CancellationOutcome, CancellationState, Fault, GateKind, GateState,
+    GoodsCondition, IncidentKind, IncidentResolution, IncidentState, InterceptState, LineQuantity,
+    Money, PartState, Party, PaymentFact, PaymentState, RefundAmount, RefundKind, RefundState,
+    ShipmentStage, TrackingFact,
 };
 use crate::error_reason::ErrorReason;
 use crate::ids::{CancellationId, IncidentId, PaymentId, RefundId, SellerId, ShipmentId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_all, open_if_set, read, read_all, read_if_set, text_if_set, time, time_if_set,
+    FromWire, Malformed, Open, open_all, open_if_set, read, read_all, read_if_set, text_if_set,
+    time, time_if_set,
 };
 
 /// What there is to tell of an event beyond its type.
@@ -279,7 +281,9 @@ fn payment_recorded(message: pb::PaymentRecorded) -> Result<EventDetail, Malform
 }
 
 fn payment_lapsed(message: pb::PaymentLapsed) -> Result<EventDetail, Malformed> {
-    Ok(EventDetail::PaymentLapsed { pay_by: time(message.pay_by, "payment_lapsed.pay_by")? })
+    Ok(EventDetail::PaymentLapsed {
+        pay_by: time(message.pay_by, "payment_lapsed.pay_by")?,
+    })
 }
 
 fn shipment_stage_changed(message: pb::ShipmentStageChanged) -> Result<EventDetail, Malformed> {
@@ -369,13 +373,19 @@ fn shipment_held(message: pb::ShipmentHeld) -> Result<EventDetail, Malformed> {
 }
 
 fn hold_ended(message: pb::HoldEnded) -> Result<EventDetail, Malformed> {
-    Ok(EventDetail::HoldEnded { shipment_id: ShipmentId::unchecked(message.shipment_id) })
+    Ok(EventDetail::HoldEnded {
+        shipment_id: ShipmentId::unchecked(message.shipment_id),
+    })
 }
 
 fn shipment_split(message: pb::ShipmentSplit) -> Result<EventDetail, Malformed> {
     Ok(EventDetail::ShipmentSplit {
         shipment_id: ShipmentId::unchecked(message.shipment_id),
-        into_shipment_ids: message.into_shipment_ids.into_iter().map(ShipmentId::unchecked).collect(),
+        into_shipment_ids: message
+            .into_shipment_ids
+            .into_iter()
+            .map(ShipmentId::unchecked)
+            .collect(),
     })
 }
 

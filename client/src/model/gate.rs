@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use super::{Actor, LineQuantity, Party, ShipmentStage};
 use crate::wire::{
-    FromWire, Malformed, Open, duration_if_set, open_enum, open_if_set, read, read_all, read_if_set, text_if_set,
-    time_if_set,
+    FromWire, Malformed, Open, duration_if_set, open_enum, open_if_set, read, read_all,
+    read_if_set, text_if_set, time_if_set,
 };
 
-/// What a part waits for: one party, one deadline, one default. Gates of a part run in order; the first refusal ends
-/// the part.
+/// What a part waits for: one party, one deadline, one default. Gates of a part run in order; the
+/// first refusal ends the part.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
@@ -24,23 +24,26 @@ pub struct Gate {
     pub state: GateState,
     /// When it opened. `None` while queued.
     pub open_time: Option<Timestamp>,
-    /// The answer counts before this instant; at it `on_timeout` applies. `None` while queued, and for a gate without a
-    /// deadline.
+    /// The answer counts before this instant; at it `on_timeout` applies. `None` while queued, and
+    /// for a gate without a deadline.
     pub respond_by: Option<Timestamp>,
     /// What silence means. `None` for a gate without a deadline.
     pub on_timeout: Option<OnTimeout>,
-    /// What happens when the warehouse asks to dispatch meanwhile. `None` where dispatch is no concern.
+    /// What happens when the warehouse asks to dispatch meanwhile. `None` where dispatch is no
+    /// concern.
     pub on_dispatch: Option<OnDispatch>,
-    /// What happens when the carrier loses the parcel meanwhile. `None` where parcels under way are no concern.
+    /// What happens when the carrier loses the parcel meanwhile. `None` where parcels under way are
+    /// no concern.
     pub on_lost: Option<OnLost>,
-    /// Who closed it, and what they said. `None` while it is queued or open, and where the part ended otherwise.
+    /// Who closed it, and what they said. `None` while it is queued or open, and where the part
+    /// ended otherwise.
     pub answer: Option<GateAnswer>,
     /// When its party is reminded. `None` once it was, and where the policy reminds nobody.
     pub remind_time: Option<Timestamp>,
     /// When it closed.
     pub close_time: Option<Timestamp>,
-    /// Of a review by support: the gate in whose place support is asked. It passes by itself if what that gate awaited comes
-    /// to pass. `None` for all other gates.
+    /// Of a review by support: the gate in whose place support is asked. It passes by itself if
+    /// what that gate awaited comes to pass. `None` for all other gates.
     pub instead_of: Option<GateKind>,
 }
 
@@ -72,8 +75,8 @@ pub struct GatePreview {
     pub party: Party,
     /// How long they would have. `None` for a gate without a deadline.
     pub respond_within: Option<RespondWithin>,
-    /// By when, if it opened at the moment of the preview. `None` for a gate without a deadline. For a gate after the
-    /// first, the clock starts only when the one before it has passed.
+    /// By when, if it opened at the moment of the preview. `None` for a gate without a deadline.
+    /// For a gate after the first, the clock starts only when the one before it has passed.
     pub respond_by: Option<Timestamp>,
     /// What silence would mean.
     pub on_timeout: Option<OnTimeout>,
@@ -89,14 +92,16 @@ pub struct GatePreview {
 pub enum RespondWithin {
     /// So much time on any clock.
     Duration(Duration),
-    /// Until the same local time so many days later, in the time zone of the warehouse or the store.
+    /// Until the same local time so many days later, in the time zone of the warehouse or the
+    /// store.
     CalendarDays(i32),
     /// Until the so manieth working day after is over, by the policy's calendar.
     WorkingDays(i32),
 }
 
 open_enum! {
-    /// What a gate awaits. A consent is somebody's decision; a fact is something that has or has not happened.
+    /// What a gate awaits. A consent is somebody's decision; a fact is something that has or has
+    /// not happened.
     GateKind {
         /// Consent of the seller.
         SellerConsent,
@@ -146,7 +151,8 @@ open_enum! {
     OnDispatch {
         /// The dispatch is refused with [`ShipmentBarred`](crate::ErrorReason::ShipmentBarred).
         Bar,
-        /// The dispatch goes ahead and ends the part with [`NoAgreement`](crate::ErrorReason::NoAgreement).
+        /// The dispatch goes ahead and ends the part with
+        /// [`NoAgreement`](crate::ErrorReason::NoAgreement).
         RefusePart,
     }
 }

@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use super::{Actor, Money, OrderState};
 use crate::ids::{CancellationId, Etag, IncidentId, OrderId, RequestId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_all, open_enum, open_if_set, read_if_set, text_if_set, time, time_if_set,
+    FromWire, Malformed, Open, open_all, open_enum, open_if_set, read_if_set, text_if_set, time,
+    time_if_set,
 };
 
-/// A fact that contradicts what was decided. The fact is on record; somebody must settle what follows from it.
+/// A fact that contradicts what was decided. The fact is on record; somebody must settle what
+/// follows from it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
@@ -37,8 +39,8 @@ pub struct Incident {
     pub note: Option<String>,
     /// How it can be settled as things stand. Empty once it is.
     pub allowed_resolutions: Vec<IncidentResolution>,
-    /// How much money it is about; once somebody has settled it, how much that decision covers. `None` where it is not about
-    /// an amount.
+    /// How much money it is about; once somebody has settled it, how much that decision covers.
+    /// `None` where it is not about an amount.
     pub amount: Option<Money>,
 }
 
@@ -69,7 +71,8 @@ open_enum! {
         RefundFailed,
         /// The order was paid and is no more: an authorisation lapsed, was released or declined.
         PaymentLapsed,
-        /// Money went back of an order whose goods have not left, and what is left does not cover what is due.
+        /// Money went back of an order whose goods have not left, and what is left does not cover
+        /// what is due.
         GoodsUnpaid,
         /// More went back of a payment than it brought.
         OverRefunded,
@@ -81,12 +84,13 @@ open_enum! {
 open_enum! {
     /// How an incident is settled.
     IncidentResolution {
-        /// Refunds that it keeps back become due; goods that came home too late are paid for all the same; captures that
-        /// were doubted happened.
+        /// Refunds that it keeps back become due; goods that came home too late are paid for all
+        /// the same; captures that were doubted happened.
         RefundAnyway,
         /// Refunds that it keeps back are dropped for good.
         DropRefund,
-        /// A new refund, with a provider key of its own, stands for the one that failed or is kept back.
+        /// A new refund, with a provider key of its own, stands for the one that failed or is kept
+        /// back.
         RetryRefund,
         /// Things stay as they are.
         Accept,

@@ -1,7 +1,8 @@
-//! What Belay tells: orders and what belongs to them, stores and what belongs to them, as plain data.
+//! What Belay tells: orders and what belongs to them, stores and what belongs to them, as plain
+//! data.
 //!
-//! Structs and enums may gain fields and values. An enum's value that this version does not know is `Unrecognized`; it
-//! is never an error. Instants are exact to the microsecond.
+//! Structs and enums may gain fields and values. An enum's value that this version does not know is
+//! `Unrecognized`; it is never an error. Instants are exact to the microsecond.
 
 mod actor;
 mod answer;
@@ -23,14 +24,16 @@ mod summary;
 pub use actor::{Actor, Fault, Party, Role};
 pub use answer::{Page, Written};
 pub use cancellation::{
-    Cancellation, CancellationEffect, CancellationOutcome, CancellationPath, CancellationState, Deductions,
-    FoundCancellation, LabelState, LineQuantity, Part, PartState, Receipt, RequestedCancellation, ReturnState,
+    Cancellation, CancellationEffect, CancellationOutcome, CancellationPath, CancellationState,
+    Deductions, FoundCancellation, LabelState, LineQuantity, Part, PartState, Receipt,
+    RequestedCancellation, ReturnState,
 };
 pub use denial::Denial;
 pub use event::{Event, EventType};
 pub use event_detail::EventDetail;
 pub use gate::{
-    Gate, GateAnswer, GateKind, GatePreview, GateState, NextAction, OnDispatch, OnLost, OnTimeout, RespondWithin,
+    Gate, GateAnswer, GateKind, GatePreview, GateState, NextAction, OnDispatch, OnLost, OnTimeout,
+    RespondWithin,
 };
 pub use incident::{Incident, IncidentKind, IncidentResolution, IncidentState, ResolvedIncident};
 pub use money::Money;
@@ -39,10 +42,12 @@ pub use payment::{Payment, PaymentFact, PaymentState};
 pub use preview::{CancellationPreview, PathOption, Quote, Refusal};
 pub use refund::{Refund, RefundAmount, RefundDue, RefundKind, RefundResult, RefundState};
 pub use shipment::{
-    CustomsFlag, GoodsCondition, Hold, Intercept, InterceptState, Shipment, ShipmentContent, ShipmentStage, SplitOff,
-    TrackingFact,
+    CustomsFlag, GoodsCondition, Hold, Intercept, InterceptState, Shipment, ShipmentContent,
+    ShipmentStage, SplitOff, TrackingFact,
 };
-pub use store::{Carrier, Policy, PolicyActivation, PolicyState, Preset, ReturnLabel, Store, Warehouse, Weekday};
+pub use store::{
+    Carrier, Policy, PolicyActivation, PolicyState, Preset, ReturnLabel, Store, Warehouse, Weekday,
+};
 pub use summary::{ActionsSummary, Count, OrderStateCount, OrdersSummary};
 
 pub(crate) use answer::{read_page, read_request_id, read_written};

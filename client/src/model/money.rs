@@ -17,8 +17,8 @@ use crate::wire::{FromWire, Malformed};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Money {
-    /// The currency, an ISO 4217 code of three capital letters, such as `EUR` or `JPY`. All money of one order has one
-    /// currency.
+    /// The currency, an ISO 4217 code of three capital letters, such as `EUR` or `JPY`. All money
+    /// of one order has one currency.
     pub currency_code: String,
     /// The amount in the currency's minor unit: cents for EUR, yen for JPY. On input 0 to 10^12.
     pub minor_units: i64,
@@ -27,16 +27,22 @@ pub struct Money {
 impl Money {
     /// An amount in minor units. The server checks currency and range.
     pub fn new(currency_code: impl Into<String>, minor_units: i64) -> Self {
-        Self { currency_code: currency_code.into(), minor_units }
+        Self {
+            currency_code: currency_code.into(),
+            minor_units,
+        }
     }
 
     pub(crate) fn to_wire(&self) -> pb::Money {
-        pb::Money { currency_code: self.currency_code.clone(), minor_units: self.minor_units }
+        pb::Money {
+            currency_code: self.currency_code.clone(),
+            minor_units: self.minor_units,
+        }
     }
 }
 
-/// The amount in the currency's major unit, with as many decimals as the currency has. In a currency without a known
-/// number of decimals, the minor units, marked as such.
+/// The amount in the currency's major unit, with as many decimals as the currency has. In a
+/// currency without a known number of decimals, the minor units, marked as such.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = &self.currency_code;
@@ -45,7 +51,10 @@ impl fmt::Display for Money {
         };
         let scale = 10_u64.pow(u32::from(decimals));
         let sign = if self.minor_units < 0 { "-" } else { "" };
-        let (major, minor) = (self.minor_units.unsigned_abs() / scale, self.minor_units.unsigned_abs() % scale);
+        let (major, minor) = (
+            self.minor_units.unsigned_abs() / scale,
+            self.minor_units.unsigned_abs() % scale,
+        );
         match usize::from(decimals) {
             0 => write!(f, "{sign}{major} {code}"),
             width => write!(f, "{sign}{major}.{minor:0width$} {code}"),
@@ -57,7 +66,10 @@ impl FromWire for Money {
     type Message = pb::Money;
 
     fn from_wire(message: pb::Money) -> Result<Self, Malformed> {
-        Ok(Self { currency_code: message.currency_code, minor_units: message.minor_units })
+        Ok(Self {
+            currency_code: message.currency_code,
+            minor_units: message.minor_units,
+        })
     }
 }
 

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use super::{Cancellation, Incident, Money, Payment, Refund, Shipment};
 use crate::error_reason::ErrorReason;
 use crate::ids::{BuyerId, Etag, LineId, OrderId, SellerId, StoreId};
-use crate::wire::{FromWire, Malformed, Open, open_enum, read, read_all, text_if_set, time, time_if_set};
+use crate::wire::{
+    FromWire, Malformed, Open, open_enum, read, read_all, text_if_set, time, time_if_set,
+};
 
 /// One order with everything that belongs to it, read whole and from one moment.
 ///
@@ -22,12 +24,15 @@ pub struct Order {
     pub etag: Etag,
     /// Where the order stands. Follows from payments, shipments and cancellations.
     pub state: OrderState,
-    /// What to call the state in front of people: the label of the store's policy, such as "Paid, to be shipped".
+    /// What to call the state in front of people: the label of the store's policy, such as "Paid,
+    /// to be shipped".
     pub display_state: String,
-    /// Whether the buyer may cancel the whole of what is left directly, without anybody having to agree first. True at
-    /// the moment of the read; [`preview_cancellation`](crate::Store::preview_cancellation) tells more.
+    /// Whether the buyer may cancel the whole of what is left directly, without anybody having to
+    /// agree first. True at the moment of the read;
+    /// [`preview_cancellation`](crate::Store::preview_cancellation) tells more.
     pub cancellable_now: bool,
-    /// Why not. `None` when it may be cancelled directly, and when somebody only has to agree first.
+    /// Why not. `None` when it may be cancelled directly, and when somebody only has to agree
+    /// first.
     pub cancellable_explanation: Option<ErrorReason>,
     /// Who bought.
     pub buyer_id: BuyerId,
@@ -57,16 +62,16 @@ pub struct Order {
     pub create_time: Timestamp,
     /// When anything of the order last changed.
     pub update_time: Timestamp,
-    /// Until when the order can be paid; at this instant an unpaid order closes by itself. `None` where unpaid orders
-    /// wait for ever.
+    /// Until when the order can be paid; at this instant an unpaid order closes by itself. `None`
+    /// where unpaid orders wait for ever.
     pub pay_by: Option<Timestamp>,
     /// When the order became paid.
     pub paid_time: Option<Timestamp>,
-    /// While the payment is verified: until this instant the buyer cannot cancel. `None` where nothing is verified, and
-    /// once it is.
+    /// While the payment is verified: until this instant the buyer cannot cancel. `None` where
+    /// nothing is verified, and once it is.
     pub verifying_until: Option<Timestamp>,
-    /// Since when the order, which was paid, is so no more. Until `pay_by` it can be paid again; nothing of it may leave
-    /// meanwhile. `None` while it is paid, and where it never was.
+    /// Since when the order, which was paid, is so no more. Until `pay_by` it can be paid again;
+    /// nothing of it may leave meanwhile. `None` while it is paid, and where it never was.
     pub payment_lapse_time: Option<Timestamp>,
 }
 
@@ -107,7 +112,11 @@ pub struct Destination {
 impl Destination {
     /// A country, by its two capital letters.
     pub fn new(country_code: impl Into<String>) -> Self {
-        Self { country_code: country_code.into(), region: None, city: None }
+        Self {
+            country_code: country_code.into(),
+            region: None,
+            city: None,
+        }
     }
 
     /// State, province or the like; at most 128 characters.
@@ -153,7 +162,8 @@ pub struct Line {
     pub tax: Money,
     /// Units that are cancelled for good.
     pub cancelled_quantity: i32,
-    /// Units that waiting cancellations have claimed. They are not cancelled yet, and nobody else can claim them.
+    /// Units that waiting cancellations have claimed. They are not cancelled yet, and nobody else
+    /// can claim them.
     pub pending_quantity: i32,
     /// Units whose shipment has left the warehouse, wherever it is now.
     pub shipped_quantity: i32,
@@ -220,7 +230,10 @@ impl FromWire for Order {
             pay_by: time_if_set(message.pay_by, "order.pay_by")?,
             paid_time: time_if_set(message.paid_time, "order.paid_time")?,
             verifying_until: time_if_set(message.verifying_until, "order.verifying_until")?,
-            payment_lapse_time: time_if_set(message.payment_lapse_time, "order.payment_lapse_time")?,
+            payment_lapse_time: time_if_set(
+                message.payment_lapse_time,
+                "order.payment_lapse_time",
+            )?,
         })
     }
 }
@@ -260,7 +273,10 @@ impl FromWire for ShippingCharge {
     type Message = pb::ShippingCharge;
 
     fn from_wire(message: pb::ShippingCharge) -> Result<Self, Malformed> {
-        Ok(Self { amount: read(message.amount, "shipping.amount")?, tax: read(message.tax, "shipping.tax")? })
+        Ok(Self {
+            amount: read(message.amount, "shipping.amount")?,
+            tax: read(message.tax, "shipping.tax")?,
+        })
     }
 }
 

@@ -7,8 +7,8 @@ use super::Money;
 use crate::ids::PaymentId;
 use crate::wire::{FromWire, Malformed, Open, open_enum, read, time};
 
-/// One payment towards an order, as the payment provider tells it. An order has at most 20 that nothing
-/// came of, at most 40 in all.
+/// One payment towards an order, as the payment provider tells it. An order has at most 20 that
+/// nothing came of, at most 40 in all.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
@@ -32,8 +32,8 @@ pub struct Payment {
     pub update_time: Timestamp,
     /// What is still authorised: neither captured nor released, lapsed or declined.
     pub still_authorized: Money,
-    /// What was told as captured above all authorisations, by messages without a movement's id: perhaps one capture told
-    /// twice. It is not part of `captured`.
+    /// What was told as captured above all authorisations, by messages without a movement's id:
+    /// perhaps one capture told twice. It is not part of `captured`.
     pub unconfirmed: Money,
     /// What of `refunded` was refunded without Belay.
     pub refunded_outside: Money,
@@ -58,22 +58,24 @@ open_enum! {
 }
 
 open_enum! {
-    /// What happened to a payment. Facts have happened already: they are recorded, never refused for the state they
-    /// meet.
+    /// What happened to a payment. Facts have happened already: they are recorded, never refused
+    /// for the state they meet.
     PaymentFact {
-        /// The buyer began to pay. Received before the order's `pay_by`, it moves that instant once by the policy's
-        /// grace.
+        /// The buyer began to pay. Received before the order's `pay_by`, it moves that instant once
+        /// by the policy's grace.
         Attempted,
         /// An amount was authorised. Counts as paid.
         Authorized,
-        /// An amount was captured. Counts as paid. What exceeds the amount due becomes a refund at once; what exceeds all
-        /// that was authorised, without a movement's id, is doubted.
+        /// An amount was captured. Counts as paid. What exceeds the amount due becomes a refund at
+        /// once; what exceeds all that was authorised, without a movement's id, is doubted.
         Captured,
-        /// The provider declined, to authorise or to capture: what was authorised before holds no more. After the original `pay_by` it closes the unpaid order at once.
+        /// The provider declined, to authorise or to capture: what was authorised before holds no
+        /// more. After the original `pay_by` it closes the unpaid order at once.
         Declined,
         /// The authorisation was released or has lapsed: whole, or by the amount given.
         Voided,
-        /// Money was given back without Belay. Lowers what is still to go back, unless it tells of a refund of Belay's.
+        /// Money was given back without Belay. Lowers what is still to go back, unless it tells of
+        /// a refund of Belay's.
         RefundedOutside,
         /// The buyer's bank took money back. Lowers what is still to go back.
         Chargeback,

@@ -6,29 +6,33 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::{
-    CancellationEffect, CancellationPath, Deductions, Denial, GatePreview, LabelState, LineQuantity, Money, NextAction,
-    RefundAmount, RefundDue,
+    CancellationEffect, CancellationPath, Deductions, Denial, GatePreview, LabelState,
+    LineQuantity, Money, NextAction, RefundAmount, RefundDue,
 };
 use crate::error_reason::ErrorReason;
 use crate::ids::{Etag, ShipmentId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_all, open_if_set, read_all, read_if_set, text_if_set, time, time_if_set,
+    FromWire, Malformed, Open, open_all, open_if_set, read_all, read_if_set, text_if_set, time,
+    time_if_set,
 };
 
-/// What [`request_cancellation`](crate::Store::request_cancellation) with the same arguments would do.
+/// What [`request_cancellation`](crate::Store::request_cancellation) with the same arguments would
+/// do.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancellationPreview {
     /// Whether it would be accepted, with a note and evidence where they are required.
     pub allowed: bool,
-    /// Everything that stands against it, in order of precedence: the first is what the request would fail with.
+    /// Everything that stands against it, in order of precedence: the first is what the request
+    /// would fail with.
     pub refusals: Vec<Refusal>,
     /// For each shipment that holds asked units, by number, every path.
     pub options: Vec<PathOption>,
-    /// What would go back to the buyer over all chosen paths: of what was captured and is still there. `None` when not
-    /// allowed.
+    /// What would go back to the buyer over all chosen paths: of what was captured and is still
+    /// there. `None` when not allowed.
     pub expected_refund: Option<RefundAmount>,
-    /// What would be released of authorisations instead: money that was never taken. `None` when not allowed.
+    /// What would be released of authorisations instead: money that was never taken. `None` when
+    /// not allowed.
     pub expected_release: Option<Money>,
     /// When the last of it would be due. `None` when not allowed.
     pub refund_due: Option<RefundDue>,
@@ -48,9 +52,10 @@ pub struct CancellationPreview {
     pub decide_time: Timestamp,
     /// What whoever gives this reason had better do afterwards, best first.
     pub next_actions: Vec<NextAction>,
-    /// The answer as something that binds: given to the [`quote`](crate::calls::RequestCancellation::quote) of a request
-    /// with the same arguments, it cancels on these terms or not at all. `None` when not allowed, and where nothing is
-    /// left to cancel.
+    /// The answer as something that binds: given to the
+    /// [`quote`](crate::calls::RequestCancellation::quote) of a request with the same arguments, it
+    /// cancels on these terms or not at all. `None` when not allowed, and where nothing is left to
+    /// cancel.
     pub quote: Option<Quote>,
 }
 
@@ -75,8 +80,8 @@ pub struct Refusal {
     pub subject: String,
     /// For people. Its wording is no contract.
     pub message: String,
-    /// What the documentation of the reason promises, such as `available`. Empty on the refusals of an
-    /// [`Error`](crate::Error), whose own metadata is that of its first reason.
+    /// What the documentation of the reason promises, such as `available`. Empty on the refusals of
+    /// an [`Error`](crate::Error), whose own metadata is that of its first reason.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -97,10 +102,11 @@ pub struct PathOption {
     pub path: CancellationPath,
     /// Whether the path is open. True with gates means: somebody must act first.
     pub allowed: bool,
-    /// Whether the request would take this path for this shipment: the first allowed one of the asked paths.
+    /// Whether the request would take this path for this shipment: the first allowed one of the
+    /// asked paths.
     pub chosen: bool,
-    /// The policy's rule that decided, by its name. `None` where no rule matched and where the state refused before any
-    /// rule.
+    /// The policy's rule that decided, by its name. `None` where no rule matched and where the
+    /// state refused before any rule.
     pub rule: Option<String>,
     /// Why not. `None` when allowed.
     pub refused_reason: Option<ErrorReason>,
@@ -116,15 +122,16 @@ pub struct PathOption {
     pub refund_due: Option<RefundDue>,
     /// What else can be done for these units, best first.
     pub next_actions: Vec<NextAction>,
-    /// From when the path will be open, as far as time alone decides. `None` when it is open or time does not open it.
+    /// From when the path will be open, as far as time alone decides. `None` when it is open or
+    /// time does not open it.
     pub available_from: Option<Timestamp>,
-    /// Until when the path stays open, as far as time alone decides: at this instant it is closed. `None` when it is not
-    /// open or time does not close it.
+    /// Until when the path stays open, as far as time alone decides: at this instant it is closed.
+    /// `None` when it is not open or time does not close it.
     pub available_until: Option<Timestamp>,
     /// What would be kept of the money because the buyer bears it. `None` when not allowed.
     pub deductions: Option<Deductions>,
-    /// Whether the buyer would get a label for the way back. `None` for a path without a way back, and when not allowed
-    /// for another reason than the missing label.
+    /// Whether the buyer would get a label for the way back. `None` for a path without a way back,
+    /// and when not allowed for another reason than the missing label.
     pub label: Option<LabelState>,
     /// What the buyer would have to do without a label, in the words of the policy.
     pub label_instructions: Option<String>,

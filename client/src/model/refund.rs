@@ -5,9 +5,12 @@ use jiff::Timestamp;
 
 use super::Money;
 use crate::ids::{CancellationId, OrderId, PaymentId, RefundId, WorkerId};
-use crate::wire::{FromWire, Malformed, Open, open_enum, read, read_if_set, text_if_set, time, time_if_set};
+use crate::wire::{
+    FromWire, Malformed, Open, open_enum, read, read_if_set, text_if_set, time, time_if_set,
+};
 
-/// Money that goes back to the buyer, always to the payment it came from. One refund has one provider key for life.
+/// Money that goes back to the buyer, always to the payment it came from. One refund has one
+/// provider key for life.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
@@ -25,9 +28,11 @@ pub struct Refund {
     pub state: RefundState,
     /// How much, by component.
     pub amount: RefundAmount,
-    /// The idempotency key to give to the provider with every attempt at this refund. Never changes.
+    /// The idempotency key to give to the provider with every attempt at this refund. Never
+    /// changes.
     pub provider_key: String,
-    /// The cancellation it is for, also of what was captured after it. `None` for money that was never due.
+    /// The cancellation it is for, also of what was captured after it. `None` for money that was
+    /// never due.
     pub cancellation_id: Option<CancellationId>,
     /// By when it must be settled. Now or in the past for "at once".
     pub due_by: Timestamp,
@@ -41,18 +46,19 @@ pub struct Refund {
     pub failure_code: Option<String>,
     /// The worker that last claimed it.
     pub worker_id: Option<WorkerId>,
-    /// Until when that claim lasts. Past it, without a result, the refund is [`RefundState::Unknown`] and can be
-    /// claimed again.
+    /// Until when that claim lasts. Past it, without a result, the refund is
+    /// [`RefundState::Unknown`] and can be claimed again.
     pub lease_until: Option<Timestamp>,
-    /// Whether an earlier attempt may have reached the provider. Then first ask the provider what became of
-    /// `provider_key`; only if it never heard of it, ask for the refund, with the same key.
+    /// Whether an earlier attempt may have reached the provider. Then first ask the provider what
+    /// became of `provider_key`; only if it never heard of it, ask for the refund, with the same
+    /// key.
     pub ask_provider_first: bool,
     /// Whether it was still not settled some time after `due_by`; how long after, the policy says.
     pub overdue: bool,
     /// The refund that failed, or was kept back, and that this one stands for.
     pub retry_of_id: Option<RefundId>,
-    /// What the provider really paid. `None` until that is known. Where it is less than the amount, the rest is due under
-    /// a refund of its own.
+    /// What the provider really paid. `None` until that is known. Where it is less than the amount,
+    /// the rest is due under a refund of its own.
     pub settled_amount: Option<Money>,
 }
 
@@ -78,8 +84,8 @@ pub struct RefundAmount {
 pub struct RefundDue {
     /// Whether the policy gives money back at once.
     pub immediate: bool,
-    /// The latest instant by which the policy promises it. `None` when the clock only starts later, such as with the
-    /// receipt of the parcel.
+    /// The latest instant by which the policy promises it. `None` when the clock only starts later,
+    /// such as with the receipt of the parcel.
     pub due_by: Option<Timestamp>,
 }
 
@@ -88,15 +94,15 @@ open_enum! {
     RefundKind {
         /// To give captured money back.
         Refund,
-        /// To give up what is left of an authorisation, because nothing is due for it. A provider that has nothing to
-        /// release has settled it.
+        /// To give up what is left of an authorisation, because nothing is due for it. A provider
+        /// that has nothing to release has settled it.
         Void,
     }
 }
 
 open_enum! {
-    /// Where a refund stands. Settled, failed, dropped and cancelled are ends; a settled one may still become failed when the
-    /// money comes back.
+    /// Where a refund stands. Settled, failed, dropped and cancelled are ends; a settled one may
+    /// still become failed when the money comes back.
     RefundState {
         /// To be claimed and sent.
         Due,
@@ -108,7 +114,8 @@ open_enum! {
         Settled,
         /// The provider refused, or the money came back.
         Failed,
-        /// The provider may or may not have heard of it. It is handed out again as "ask the provider, same key".
+        /// The provider may or may not have heard of it. It is handed out again as "ask the
+        /// provider, same key".
         Unknown,
         /// Given up by the settlement of an incident.
         Dropped,
@@ -176,6 +183,9 @@ impl FromWire for RefundDue {
     type Message = pb::RefundDue;
 
     fn from_wire(message: pb::RefundDue) -> Result<Self, Malformed> {
-        Ok(Self { immediate: message.immediate, due_by: time_if_set(message.due_by, "refund_due.due_by")? })
+        Ok(Self {
+            immediate: message.immediate,
+            due_by: time_if_set(message.due_by, "refund_due.due_by")?,
+        })
     }
 }

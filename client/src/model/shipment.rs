@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use super::{Actor, NextAction};
 use crate::ids::{CarrierId, Etag, LineId, OrderId, RequestId, ShipmentId, WarehouseId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_all, open_enum, read, read_all, read_if_set, text_if_set, time, time_if_set,
+    FromWire, Malformed, Open, open_all, open_enum, read, read_all, read_if_set, text_if_set, time,
+    time_if_set,
 };
 
 /// Some units of an order that go together: from one warehouse, with one carrier.
@@ -23,8 +24,8 @@ pub struct Shipment {
     pub carrier_id: CarrierId,
     /// Where it stands on its way out.
     pub stage: ShipmentStage,
-    /// Begins at 1 and grows whenever a stop, a hold or a cancellation on this shipment opens or ends. A warehouse
-    /// reads it when it begins to pack and names it when it dispatches.
+    /// Begins at 1 and grows whenever a stop, a hold or a cancellation on this shipment opens or
+    /// ends. A warehouse reads it when it begins to pack and names it when it dispatches.
     pub fence: i64,
     /// The carrier's tracking number. `None` until dispatch.
     pub tracking_number: Option<String>,
@@ -40,8 +41,8 @@ pub struct Shipment {
     pub update_time: Timestamp,
     /// The etag of the order as of this answer.
     pub order_etag: Etag,
-    /// The preparation must have begun before this instant. `None` while the order is unpaid and where the policy sets
-    /// no such time.
+    /// The preparation must have begun before this instant. `None` while the order is unpaid and
+    /// where the policy sets no such time.
     pub prepare_by: Option<Timestamp>,
     /// Whether that instant passed and the preparation had not begun.
     pub preparation_overdue: bool,
@@ -49,11 +50,13 @@ pub struct Shipment {
     pub hold: Option<Hold>,
     /// The order to the carrier to bring the parcel back. `None` when there never was one.
     pub intercept: Option<Intercept>,
-    /// Set when the shipment crosses a border with more identical units than customs take for a private purchase.
+    /// Set when the shipment crosses a border with more identical units than customs take for a
+    /// private purchase.
     pub customs_flag: Option<CustomsFlag>,
     /// The shipment that this one was split from.
     pub split_from_id: Option<ShipmentId>,
-    /// Whether every unit was cancelled before it left: then nothing of it may be handed to the carrier.
+    /// Whether every unit was cancelled before it left: then nothing of it may be handed to the
+    /// carrier.
     pub do_not_hand_over: bool,
 }
 
@@ -130,7 +133,8 @@ pub struct ShipmentContent {
 open_enum! {
     /// Where a shipment stands: the first six in this sequence, or one of the other ends.
     ShipmentStage {
-        /// The warehouse may not begin: the order is not paid, or a waiting cancellation keeps it back.
+        /// The warehouse may not begin: the order is not paid, or a waiting cancellation keeps it
+        /// back.
         Unreleased,
         /// Released, awaiting packaging.
         Planned,
@@ -184,8 +188,8 @@ open_enum! {
 }
 
 open_enum! {
-    /// What a carrier or warehouse scanned. Facts have happened already: they are recorded, never refused for the stage
-    /// they meet.
+    /// What a carrier or warehouse scanned. Facts have happened already: they are recorded, never
+    /// refused for the stage they meet.
     TrackingFact {
         /// Scanned out of the warehouse.
         PickedUp,

@@ -7,7 +7,8 @@ use jiff::civil::Date;
 use super::Money;
 use crate::ids::{CarrierId, Etag, StoreId, WarehouseId};
 use crate::wire::{
-    FromWire, Malformed, open_all, open_enum, open_if_set, read_all, read_if_set, text_if_set, time, time_if_set,
+    FromWire, Malformed, open_all, open_enum, open_if_set, read_all, read_if_set, text_if_set,
+    time, time_if_set,
 };
 
 /// A sales channel: an independent site, a marketplace, a B2B platform.
@@ -20,7 +21,8 @@ pub struct Store {
     pub display_name: String,
     /// Changes with every write to the store's own settings.
     pub etag: Etag,
-    /// The IANA name of its time zone, such as `Europe/Berlin`, in which the policy's calendar days count.
+    /// The IANA name of its time zone, such as `Europe/Berlin`, in which the policy's calendar days
+    /// count.
     pub time_zone: String,
     /// The version of the policy that decides now.
     pub active_policy_version: i32,
@@ -70,8 +72,8 @@ pub struct Warehouse {
     pub warehouse_id: WarehouseId,
     /// For people.
     pub display_name: String,
-    /// The IANA name of its time zone, such as `Asia/Shanghai`, in which its calendar and deadlines of its stops
-    /// count.
+    /// The IANA name of its time zone, such as `Asia/Shanghai`, in which its calendar and deadlines
+    /// of its stops count.
     pub time_zone: String,
     /// Changes with every write.
     pub etag: Etag,
@@ -103,7 +105,8 @@ open_enum! {
     }
 }
 
-/// One version of a store's policy: the document that decides who may cancel what, when, and on which terms.
+/// One version of a store's policy: the document that decides who may cancel what, when, and on
+/// which terms.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -198,7 +201,10 @@ impl FromWire for ReturnLabel {
     type Message = pb::ReturnLabel;
 
     fn from_wire(message: pb::ReturnLabel) -> Result<Self, Malformed> {
-        Ok(Self { country_code: message.country_code, price: read_if_set(message.price)? })
+        Ok(Self {
+            country_code: message.country_code,
+            price: read_if_set(message.price)?,
+        })
     }
 }
 
@@ -207,7 +213,10 @@ impl FromWire for Warehouse {
 
     fn from_wire(message: pb::Warehouse) -> Result<Self, Malformed> {
         let calendar = message.calendar.ok_or(Malformed("warehouse.calendar"))?;
-        let date = |text: &String| text.parse().map_err(|_| Malformed("warehouse.calendar.holidays"));
+        let date = |text: &String| {
+            text.parse()
+                .map_err(|_| Malformed("warehouse.calendar.holidays"))
+        };
         Ok(Self {
             warehouse_id: WarehouseId::unchecked(message.warehouse_id),
             display_name: message.display_name,
@@ -215,7 +224,11 @@ impl FromWire for Warehouse {
             etag: Etag::from(message.etag),
             country_code: text_if_set(message.country_code),
             weekend: open_all(calendar.weekend),
-            holidays: calendar.holidays.iter().map(date).collect::<Result<_, _>>()?,
+            holidays: calendar
+                .holidays
+                .iter()
+                .map(date)
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -252,6 +265,10 @@ impl FromWire for Preset {
     type Message = pb::Preset;
 
     fn from_wire(message: pb::Preset) -> Result<Self, Malformed> {
-        Ok(Self { preset: message.preset, description: message.description, document: message.document })
+        Ok(Self {
+            preset: message.preset,
+            description: message.description,
+            document: message.document,
+        })
     }
 }

@@ -21,7 +21,11 @@ pub struct Count {
 /// `17`, or `10000+` where there are more.
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}{}", self.value, if self.at_least { "+" } else { "" }))
+        f.pad(&format!(
+            "{}{}",
+            self.value,
+            if self.at_least { "+" } else { "" }
+        ))
     }
 }
 
@@ -57,7 +61,8 @@ pub struct OrderStateCount {
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionsSummary {
-    /// What buyers got cancelled without the seller being asked; those units must not be handed over.
+    /// What buyers got cancelled without the seller being asked; those units must not be handed
+    /// over.
     pub auto_approved: Count,
     /// Cancellations that wait for the party.
     pub requested: Count,
@@ -71,7 +76,10 @@ impl FromWire for Count {
     type Message = pb::Count;
 
     fn from_wire(message: pb::Count) -> Result<Self, Malformed> {
-        Ok(Self { value: message.value, at_least: message.at_least })
+        Ok(Self {
+            value: message.value,
+            at_least: message.at_least,
+        })
     }
 }
 
@@ -79,7 +87,10 @@ impl FromWire for OrderStateCount {
     type Message = pb::OrderStateCount;
 
     fn from_wire(message: pb::OrderStateCount) -> Result<Self, Malformed> {
-        Ok(Self { state: OrderState::from_wire(message.state), count: read(message.count, "states.count")? })
+        Ok(Self {
+            state: OrderState::from_wire(message.state),
+            count: read(message.count, "states.count")?,
+        })
     }
 }
 
@@ -87,7 +98,10 @@ impl FromWire for OrdersSummary {
     type Message = pb::SummarizeOrdersResponse;
 
     fn from_wire(message: pb::SummarizeOrdersResponse) -> Result<Self, Malformed> {
-        Ok(Self { states: read_all(message.states)?, total: read(message.total, "total")? })
+        Ok(Self {
+            states: read_all(message.states)?,
+            total: read(message.total, "total")?,
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! What happens between a call and its answer: repeats, deadlines, budget, keys and errors, against a server that does
-//! as it is told.
+//! What happens between a call and its answer: repeats, deadlines, budget, keys and errors, against
+//! a server that does as it is told.
 
 use std::time::Duration;
 
@@ -17,27 +17,54 @@ async fn what_is_unavailable_is_repeated_under_the_same_request_id() {
     let fake = Fake::start([
         unavailable(Duration::from_millis(1)),
         unavailable(Duration::from_millis(1)),
-        Step::Fail(refusal(Code::FailedPrecondition, "SHIPPED", ErrorDetails::new())),
+        Step::Fail(refusal(
+            Code::FailedPrecondition,
+            "SHIPPED",
+            ErrorDetails::new(),
+        )),
     ])
     .await;
 
-    let error = fake.store().request_cancellation("A-1", Units::all()).await.unwrap_err();
+    let error = fake
+        .store()
+        .request_cancellation("A-1", Units::all())
+        .await
+        .unwrap_err();
 
-    assert_eq!((error.kind(), error.reason()), (Kind::Refused, Some(&ErrorReason::Shipped)));
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (Kind::Refused, Some(&ErrorReason::Shipped))
+    );
     let seen = fake.script.seen();
     assert_eq!(seen.len(), 3);
     let request_id = error.request_id().unwrap().to_string();
-    assert!(seen.iter().all(|call| call.request_id == request_id), "{seen:?}");
+    assert!(
+        seen.iter().all(|call| call.request_id == request_id),
+        "{seen:?}"
+    );
 }
 
 #[tokio::test]
 async fn the_callers_request_id_is_sent_and_named_by_the_error() {
-    let fake = Fake::start([Step::Fail(refusal(Code::NotFound, "ORDER_NOT_FOUND", ErrorDetails::new()))]).await;
+    let fake = Fake::start([Step::Fail(refusal(
+        Code::NotFound,
+        "ORDER_NOT_FOUND",
+        ErrorDetails::new(),
+    ))])
+    .await;
     let request_id = RequestId::mint();
 
-    let error = fake.store().request_cancellation("A-1", Units::all()).request_id(request_id).await.unwrap_err();
+    let error = fake
+        .store()
+        .request_cancellation("A-1", Units::all())
+        .request_id(request_id)
+        .await
+        .unwrap_err();
 
-    assert_eq!((error.kind(), error.request_id()), (Kind::NotFound, Some(request_id)));
+    assert_eq!(
+        (error.kind(), error.request_id()),
+        (Kind::NotFound, Some(request_id))
+    );
     assert_eq!(error.metadata()["order_id"], "A-1");
     assert_eq!(fake.script.seen()[0].request_id, request_id.to_string());
 }
@@ -47,7 +74,11 @@ async fn two_calls_have_two_request_ids_and_clones_have_one() {
     let fake = Fake::start([Step::Fail(Status::not_found("no"))]).await;
     let call = fake.store().request_cancellation("A-1", Units::all());
     let (first, again) = (call.clone().await.unwrap_err(), call.await.unwrap_err());
-    let other = fake.store().request_cancellation("A-1", Units::all()).await.unwrap_err();
+    let other = fake
+        .store()
+        .request_cancellation("A-1", Units::all())
+        .await
+        .unwrap_err();
 
     assert_eq!(first.request_id(), again.request_id());
     assert_ne!(first.request_id(), other.request_id());
@@ -55,22 +86,43 @@ async fn two_calls_have_two_request_ids_and_clones_have_one() {
 
 #[tokio::test]
 async fn what_is_aborted_is_not_repeated() {
-    let fake = Fake::start([Step::Fail(refusal(Code::Aborted, "ETAG_MISMATCH", ErrorDetails::new()))]).await;
+    let fake = Fake::start([Step::Fail(refusal(
+        Code::Aborted,
+        "ETAG_MISMATCH",
+        ErrorDetails::new(),
+    ))])
+    .await;
 
-    let error = fake.store().request_cancellation("A-1", Units::all()).etag("7").await.unwrap_err();
+    let error = fake
+        .store()
+        .request_cancellation("A-1", Units::all())
+        .etag("7")
+        .await
+        .unwrap_err();
 
-    assert_eq!((error.kind(), error.reason()), (Kind::Aborted, Some(&ErrorReason::EtagMismatch)));
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (Kind::Aborted, Some(&ErrorReason::EtagMismatch))
+    );
     assert_eq!(fake.script.seen().len(), 1);
 }
 
 #[tokio::test]
 async fn a_full_server_is_not_pressed_further() {
     let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(2)));
-    let fake = Fake::start([Step::Fail(refusal(Code::ResourceExhausted, "OVERLOADED", details))]).await;
+    let fake = Fake::start([Step::Fail(refusal(
+        Code::ResourceExhausted,
+        "OVERLOADED",
+        details,
+    ))])
+    .await;
 
     let error = fake.store().list_cancellations().await.unwrap_err();
 
-    assert_eq!((error.kind(), error.retry_after()), (Kind::Overloaded, Some(Duration::from_secs(2))));
+    assert_eq!(
+        (error.kind(), error.retry_after()),
+        (Kind::Overloaded, Some(Duration::from_secs(2)))
+    );
     assert_eq!(fake.script.seen().len(), 1);
 }
 
@@ -111,9 +163,17 @@ async fn a_repeat_that_would_come_too_late_is_not_waited_for() {
     let hour = Duration::from_secs(3600);
     let fake = Fake::start([unavailable(hour)]).await;
 
-    let error = fake.store().list_cancellations().timeout(hour).await.unwrap_err();
+    let error = fake
+        .store()
+        .list_cancellations()
+        .timeout(hour)
+        .await
+        .unwrap_err();
 
-    assert_eq!((error.kind(), error.retry_after()), (Kind::Unavailable, Some(hour)));
+    assert_eq!(
+        (error.kind(), error.retry_after()),
+        (Kind::Unavailable, Some(hour))
+    );
     assert_eq!(fake.script.seen().len(), 1);
 }
 
@@ -132,11 +192,20 @@ async fn a_call_ends_at_its_deadline() {
             continue;
         }
         // Nothing but its deadline ends the second.
-        assert_eq!((error.kind(), error.reason()), (Kind::DeadlineExceeded, Some(&ErrorReason::DeadlineExceeded)));
+        assert_eq!(
+            (error.kind(), error.reason()),
+            (Kind::DeadlineExceeded, Some(&ErrorReason::DeadlineExceeded))
+        );
         assert!(error.request_id().is_some());
         // Each attempt told the server what was left.
-        let left: Vec<u64> = seen.iter().map(|call| microseconds(&call.headers)).collect();
-        assert!(left.len() == 2 && left[1] < left[0] && u128::from(left[0]) <= patience.as_micros(), "{left:?}");
+        let left: Vec<u64> = seen
+            .iter()
+            .map(|call| microseconds(&call.headers))
+            .collect();
+        assert!(
+            left.len() == 2 && left[1] < left[0] && u128::from(left[0]) <= patience.as_micros(),
+            "{left:?}"
+        );
         return;
     }
 }
@@ -170,14 +239,17 @@ async fn a_deadline_told_as_cancelled_is_a_deadline() {
 async fn an_outage_is_not_answered_with_a_storm() {
     let fake = Fake::start([unavailable(Duration::ZERO)]).await;
     let millisecond = Duration::from_millis(1);
-    let retry = RetryPolicy::default().with_delays(millisecond, millisecond).with_budget(10, 0);
+    let retry = RetryPolicy::default()
+        .with_delays(millisecond, millisecond)
+        .with_budget(10, 0);
     let store = fake.builder().retry(retry).build().unwrap().store("demo");
 
     for _ in 0..200 {
         store.list_cancellations().await.unwrap_err();
     }
 
-    // A tenth of the calls, or less where they take longer than the budget looks back; without a budget it would be 800.
+    // A tenth of the calls, or less where they take longer than the budget looks back; without a
+    // budget it would be 800.
     let repeats = fake.script.seen().len() - 200;
     assert!((1..=20).contains(&repeats), "{repeats}");
 }
@@ -206,7 +278,11 @@ async fn a_connection_that_breaks_under_a_call_is_unavailable() {
         }
     });
     let retry = RetryPolicy::default().with_attempts_max(3);
-    let store = Belay::builder(address).retry(retry).build().unwrap().store("demo");
+    let store = Belay::builder(address)
+        .retry(retry)
+        .build()
+        .unwrap()
+        .store("demo");
 
     let error = store.list_cancellations().await.unwrap_err();
 
@@ -227,7 +303,9 @@ async fn hang_up_on_a_request(listener: &TcpListener) -> std::io::Result<()> {
         let mut head = [0; 9];
         connection.read_exact(&mut head).await?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        connection.read_exact(&mut vec![0; length.try_into().unwrap()]).await?;
+        connection
+            .read_exact(&mut vec![0; length.try_into().unwrap()])
+            .await?;
         if head[3] == DATA {
             return Ok(());
         }
@@ -237,13 +315,28 @@ async fn hang_up_on_a_request(listener: &TcpListener) -> std::io::Result<()> {
 #[tokio::test]
 async fn role_and_name_are_in_the_headers() {
     let fake = Fake::start([Step::Answer]).await;
-    let belay = fake.builder().role(Role::Storefront, "web").build().unwrap();
+    let belay = fake
+        .builder()
+        .role(Role::Storefront, "web")
+        .build()
+        .unwrap();
     belay.store("demo").list_cancellations().await.unwrap();
-    belay.store("demo").with_role(Role::Payments, "worker-1").unwrap().claim_refunds("worker-1").await.unwrap();
+    belay
+        .store("demo")
+        .with_role(Role::Payments, "worker-1")
+        .unwrap()
+        .claim_refunds("worker-1")
+        .await
+        .unwrap();
     fake.store().list_cancellations().await.unwrap();
 
     let seen = fake.script.seen();
-    let header = |call: usize, name: &str| seen[call].headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let header = |call: usize, name: &str| {
+        seen[call]
+            .headers
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
     assert_eq!(header(0, "belay-role").as_deref(), Some("storefront"));
     assert_eq!(header(0, "belay-actor").as_deref(), Some("web"));
     assert_eq!(header(1, "belay-role").as_deref(), Some("payments"));
@@ -254,23 +347,70 @@ async fn role_and_name_are_in_the_headers() {
 #[tokio::test]
 async fn scope_and_token_are_in_the_headers() {
     let fake = Fake::start([Step::Answer]).await;
-    let scope = Scope::default().stores(["demo"]).sellers(["acme", "emca"]).warehouses(["main"]).carriers(["dove"]);
-    let narrow = fake.builder().role(Role::Support, "sam").scope(scope).build().unwrap();
-    let narrower = narrow.with_scope(Scope::default().sellers(["acme"])).unwrap();
+    let scope = Scope::default()
+        .stores(["demo"])
+        .sellers(["acme", "emca"])
+        .warehouses(["main"])
+        .carriers(["dove"]);
+    let narrow = fake
+        .builder()
+        .role(Role::Support, "sam")
+        .scope(scope)
+        .build()
+        .unwrap();
+    let narrower = narrow
+        .with_scope(Scope::default().sellers(["acme"]))
+        .unwrap();
     let other = narrow.with_role(Role::Auditor, "ann").unwrap();
-    let token = fake.builder().token("0123456789abcdef0123456789abcdef").build().unwrap();
-    for belay in [&narrow, &narrower, &other, &token, &narrow.with_token("abc").unwrap()] {
+    let token = fake
+        .builder()
+        .token("0123456789abcdef0123456789abcdef")
+        .build()
+        .unwrap();
+    for belay in [
+        &narrow,
+        &narrower,
+        &other,
+        &token,
+        &narrow.with_token("abc").unwrap(),
+    ] {
         belay.store("demo").list_cancellations().await.unwrap();
     }
 
-    let names = ["belay-role", "belay-stores", "belay-sellers", "belay-warehouses", "belay-carriers", "authorization"];
+    let names = [
+        "belay-role",
+        "belay-stores",
+        "belay-sellers",
+        "belay-warehouses",
+        "belay-carriers",
+        "authorization",
+    ];
     let seen = fake.script.seen();
-    let headers =
-        |call: usize| names.map(|name| seen[call].headers.get(name).map_or("", |value| value.to_str().unwrap()));
-    assert_eq!(headers(0), ["support", "demo", "acme,emca", "main", "dove", ""]);
+    let headers = |call: usize| {
+        names.map(|name| {
+            seen[call]
+                .headers
+                .get(name)
+                .map_or("", |value| value.to_str().unwrap())
+        })
+    };
+    assert_eq!(
+        headers(0),
+        ["support", "demo", "acme,emca", "main", "dove", ""]
+    );
     assert_eq!(headers(1), ["support", "", "acme", "", "", ""]);
     assert_eq!(headers(2), ["auditor", "", "", "", "", ""]);
-    assert_eq!(headers(3), ["", "", "", "", "", "Bearer 0123456789abcdef0123456789abcdef"]);
+    assert_eq!(
+        headers(3),
+        [
+            "",
+            "",
+            "",
+            "",
+            "",
+            "Bearer 0123456789abcdef0123456789abcdef"
+        ]
+    );
     assert_eq!(headers(4), ["", "", "", "", "", "Bearer abc"]);
 }
 
@@ -282,8 +422,15 @@ async fn what_is_no_id_is_not_sent() {
     let units = Units::lines([("A-1:l1", 1), ("A-1:x2", 1)]);
     let error = store.request_cancellation("", units).await.unwrap_err();
 
-    assert_eq!((error.kind(), error.reason()), (Kind::InvalidArgument, Some(&ErrorReason::InvalidField)));
-    let fields: Vec<&str> = error.field_violations().iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (Kind::InvalidArgument, Some(&ErrorReason::InvalidField))
+    );
+    let fields: Vec<&str> = error
+        .field_violations()
+        .iter()
+        .map(|one| one.field.as_str())
+        .collect();
     assert_eq!(fields, ["store_id", "order_id", "lines.lines[1].line_id"]);
     assert!(fake.script.seen().is_empty());
 }
@@ -292,9 +439,18 @@ async fn what_is_no_id_is_not_sent() {
 async fn an_unchecked_id_is_left_to_the_server() {
     let mut details = ErrorDetails::new();
     details.add_bad_request_violation("order_id", "must not be empty");
-    let fake = Fake::start([Step::Fail(refusal(Code::InvalidArgument, "INVALID_FIELD", details))]).await;
+    let fake = Fake::start([Step::Fail(refusal(
+        Code::InvalidArgument,
+        "INVALID_FIELD",
+        details,
+    ))])
+    .await;
 
-    let error = fake.store().request_cancellation(OrderId::unchecked(""), Units::all()).await.unwrap_err();
+    let error = fake
+        .store()
+        .request_cancellation(OrderId::unchecked(""), Units::all())
+        .await
+        .unwrap_err();
 
     assert_eq!(fake.script.seen().len(), 1);
     assert_eq!(error.field_violations()[0].field, "order_id");
@@ -305,13 +461,28 @@ async fn a_refusal_lists_everything_that_stands_against_it() {
     let mut details = ErrorDetails::new();
     details.add_precondition_failure_violation("UNITS_CLAIMED", "A-1:l1", "claimed");
     details.add_precondition_failure_violation("MOON_PHASE", "A-1:s1", "not today");
-    let fake = Fake::start([Step::Fail(refusal(Code::FailedPrecondition, "UNITS_CLAIMED", details))]).await;
+    let fake = Fake::start([Step::Fail(refusal(
+        Code::FailedPrecondition,
+        "UNITS_CLAIMED",
+        details,
+    ))])
+    .await;
 
-    let error = fake.store().request_cancellation("A-1", Units::all()).await.unwrap_err();
+    let error = fake
+        .store()
+        .request_cancellation("A-1", Units::all())
+        .await
+        .unwrap_err();
 
-    let refusals: Vec<(&str, &str)> =
-        error.refusals().iter().map(|one| (one.reason.as_str(), one.subject.as_str())).collect();
-    assert_eq!(refusals, [("UNITS_CLAIMED", "A-1:l1"), ("MOON_PHASE", "A-1:s1")]);
+    let refusals: Vec<(&str, &str)> = error
+        .refusals()
+        .iter()
+        .map(|one| (one.reason.as_str(), one.subject.as_str()))
+        .collect();
+    assert_eq!(
+        refusals,
+        [("UNITS_CLAIMED", "A-1:l1"), ("MOON_PHASE", "A-1:s1")]
+    );
     assert_eq!(error.message(), "wording");
 }
 
@@ -319,7 +490,11 @@ async fn a_refusal_lists_everything_that_stands_against_it() {
 async fn an_answer_that_lacks_what_the_manual_promises_is_told() {
     let fake = Fake::start([Step::Answer]).await;
 
-    let error = fake.store().request_cancellation("A-1", Units::all()).await.unwrap_err();
+    let error = fake
+        .store()
+        .request_cancellation("A-1", Units::all())
+        .await
+        .unwrap_err();
 
     assert_eq!(error.kind(), Kind::Internal);
     assert!(error.message().contains("`cancellation`"), "{error}");
@@ -330,10 +505,17 @@ async fn no_personal_data_is_in_debug() {
     use belay_client::calls::{NewBuyer, OnBehalfOf};
 
     let fake = Fake::start([]).await;
-    let call =
-        fake.store().request_cancellation("A-1", Units::all()).on_behalf_of(OnBehalfOf::email("ada@example.org"));
-    let buyer = NewBuyer::new("b-7").email("ada@example.org").username("ada");
+    let call = fake
+        .store()
+        .request_cancellation("A-1", Units::all())
+        .on_behalf_of(OnBehalfOf::email("ada@example.org"));
+    let buyer = NewBuyer::new("b-7")
+        .email("ada@example.org")
+        .username("ada");
     let shown = format!("{call:?} {buyer:?} {:?}", OnBehalfOf::username("ada"));
     assert!(!shown.contains("ada"), "{shown}");
-    assert!(shown.contains("CancellationService/RequestCancellation"), "{shown}");
+    assert!(
+        shown.contains("CancellationService/RequestCancellation"),
+        "{shown}"
+    );
 }

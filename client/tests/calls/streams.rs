@@ -1,4 +1,5 @@
-//! Lists followed to their end: when a page is asked for, and what an error in the middle leaves behind.
+//! Lists followed to their end: when a page is asked for, and what an error in the middle leaves
+//! behind.
 
 use std::sync::Arc;
 
@@ -13,7 +14,11 @@ use crate::support::{Fake, Step, refusal};
 
 /// Three pages: two entries, none, one.
 fn three_pages() -> [Step; 3] {
-    [Step::Refunds(&["A:r1", "A:r2"], "2"), Step::Refunds(&[], "3"), Step::Refunds(&["B:r1"], "")]
+    [
+        Step::Refunds(&["A:r1", "A:r2"], "2"),
+        Step::Refunds(&[], "3"),
+        Step::Refunds(&["B:r1"], ""),
+    ]
 }
 
 fn aborted() -> Step {
@@ -21,11 +26,18 @@ fn aborted() -> Step {
 }
 
 fn ids(entries: &[Result<Refund, Error>]) -> Vec<&str> {
-    entries.iter().map(|entry| entry.as_ref().unwrap().refund_id.as_str()).collect()
+    entries
+        .iter()
+        .map(|entry| entry.as_ref().unwrap().refund_id.as_str())
+        .collect()
 }
 
 fn asked(fake: &Fake) -> Vec<String> {
-    fake.script.seen().into_iter().map(|seen| seen.page_token).collect()
+    fake.script
+        .seen()
+        .into_iter()
+        .map(|seen| seen.page_token)
+        .collect()
 }
 
 #[tokio::test]
@@ -36,7 +48,13 @@ async fn a_stream_goes_on_to_the_last_entry_over_empty_pages() {
     assert_eq!(asked(&fake), ["", "2", "3"]);
 
     let fake = Fake::start(three_pages()).await;
-    let sizes: Vec<usize> = fake.store().list_refunds().pages().map(|page| page.unwrap().items.len()).collect().await;
+    let sizes: Vec<usize> = fake
+        .store()
+        .list_refunds()
+        .pages()
+        .map(|page| page.unwrap().items.len())
+        .collect()
+        .await;
     assert_eq!(sizes, [2, 0, 1]);
 }
 
@@ -46,7 +64,11 @@ async fn a_page_is_asked_for_when_it_is_wanted() {
     let mut entries = fake.store().list_refunds().stream();
     assert_eq!((asked(&fake).len(), entries.resume_token()), (0, Some("")));
     entries.try_next().await.unwrap().unwrap();
-    assert_eq!(entries.resume_token(), Some(""), "the second is still to come");
+    assert_eq!(
+        entries.resume_token(),
+        Some(""),
+        "the second is still to come"
+    );
     entries.try_next().await.unwrap().unwrap();
     assert_eq!((asked(&fake).len(), entries.resume_token()), (1, Some("2")));
     entries.try_next().await.unwrap().unwrap();
@@ -63,13 +85,22 @@ async fn an_error_in_the_middle_comes_once_and_the_stream_is_taken_up_by_its_tok
     let before: Vec<_> = entries.by_ref().take(2).collect().await;
     assert_eq!(ids(&before), ["A:r1", "A:r2"]);
     let error = entries.try_next().await.unwrap_err();
-    assert_eq!((error.kind(), error.reason()), (Kind::Aborted, Some(&ErrorReason::Contention)));
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (Kind::Aborted, Some(&ErrorReason::Contention))
+    );
     assert!(entries.try_next().await.unwrap().is_none());
     assert!(entries.next().await.is_none());
     assert_eq!(asked(&fake), ["", "2", "3"]);
 
     let token = entries.resume_token().unwrap();
-    let rest: Vec<_> = fake.store().list_refunds().page_token(token).stream().collect().await;
+    let rest: Vec<_> = fake
+        .store()
+        .list_refunds()
+        .page_token(token)
+        .stream()
+        .collect()
+        .await;
     assert_eq!(ids(&rest), ["B:r1"]);
     assert_eq!(asked(&fake), ["", "2", "3", "3"]);
 }
@@ -92,7 +123,10 @@ async fn a_wait_that_is_given_up_loses_no_page() {
 async fn what_is_no_id_is_an_error_of_the_stream_and_not_sent() {
     let fake = Fake::start([Step::Answer]).await;
     let mut entries = fake.store().list_refunds().order_id("no order").stream();
-    assert_eq!(entries.try_next().await.unwrap_err().kind(), Kind::InvalidArgument);
+    assert_eq!(
+        entries.try_next().await.unwrap_err().kind(),
+        Kind::InvalidArgument
+    );
     assert!(entries.try_next().await.unwrap().is_none());
     assert!(asked(&fake).is_empty());
 }
@@ -103,6 +137,8 @@ async fn a_stream_may_move_to_another_task() {
     let fake = Fake::start(three_pages()).await;
     let entries = fake.store().list_refunds().stream();
     is_send(&entries);
-    let collected = tokio::task::JoinSet::from_iter([entries.collect::<Vec<_>>()]).join_all().await;
+    let collected = tokio::task::JoinSet::from_iter([entries.collect::<Vec<_>>()])
+        .join_all()
+        .await;
     assert_eq!(collected[0].len(), 3);
 }

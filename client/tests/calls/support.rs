@@ -1,11 +1,14 @@
-//! A server in the test's own process, which answers what the test tells it to and remembers what it was asked.
+//! A server in the test's own process, which answers what the test tells it to and remembers what
+//! it was asked.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use belay_client::{Belay, BelayBuilder, RetryPolicy, Store};
-use belay_proto::v1::cancellation_service_server::{CancellationService, CancellationServiceServer};
+use belay_proto::v1::cancellation_service_server::{
+    CancellationService, CancellationServiceServer,
+};
 use belay_proto::v1::fulfillment_service_server::{FulfillmentService, FulfillmentServiceServer};
 use belay_proto::v1::refund_service_server::{RefundService, RefundServiceServer};
 use belay_proto::v1::*;
@@ -86,7 +89,12 @@ impl Script {
     }
 
     /// The last step is done for ever.
-    fn next_step(&self, request_id: &str, page_token: &str, request: &Request<impl Message>) -> Option<Step> {
+    fn next_step(
+        &self,
+        request_id: &str,
+        page_token: &str,
+        request: &Request<impl Message>,
+    ) -> Option<Step> {
         let mut state = self.state();
         state.seen.push(Seen {
             request_id: request_id.to_owned(),
@@ -103,14 +111,34 @@ impl Script {
 
 /// A refund with all that the manual promises.
 fn refund(id: &str) -> Refund {
-    let money = || Some(Money { currency_code: "EUR".to_owned(), minor_units: 1 });
-    let amount = RefundAmount { goods: money(), tax: money(), shipping: money(), excess: money(), total: money() };
-    let time = Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 });
-    Refund { refund_id: id.to_owned(), amount: Some(amount), due_by: time, create_time: time, ..Default::default() }
+    let money = || {
+        Some(Money {
+            currency_code: "EUR".to_owned(),
+            minor_units: 1,
+        })
+    };
+    let amount = RefundAmount {
+        goods: money(),
+        tax: money(),
+        shipping: money(),
+        excess: money(),
+        total: money(),
+    };
+    let time = Some(prost_types::Timestamp {
+        seconds: 1_800_000_000,
+        nanos: 0,
+    });
+    Refund {
+        refund_id: id.to_owned(),
+        amount: Some(amount),
+        due_by: time,
+        create_time: time,
+        ..Default::default()
+    }
 }
 
-/// A service that does as the script says, and then answers that there is nothing: with the key of a write, and with more
-/// pages to a list.
+/// A service that does as the script says, and then answers that there is nothing: with the key of
+/// a write, and with more pages to a list.
 macro_rules! service {
     (@key keyed, $request:ident) => {
         $request.get_ref().request_id.clone()
@@ -173,7 +201,10 @@ service! {
 
 #[tonic::async_trait]
 impl RefundService for Script {
-    async fn get_refund(&self, request: Request<GetRefundRequest>) -> Result<Response<GetRefundResponse>, Status> {
+    async fn get_refund(
+        &self,
+        request: Request<GetRefundRequest>,
+    ) -> Result<Response<GetRefundResponse>, Status> {
         self.step("", &request).await?;
         Ok(Response::new(GetRefundResponse::default()))
     }
@@ -182,19 +213,25 @@ impl RefundService for Script {
         &self,
         request: Request<ListRefundsRequest>,
     ) -> Result<Response<ListRefundsResponse>, Status> {
-        let (ids, next_page_token) = match self.next_step("", &request.get_ref().page_token, &request) {
-            Some(Step::Refunds(ids, next)) => (ids, next.to_owned()),
-            Some(Step::Held(ids, let_go)) => {
-                let_go.notified().await;
-                (ids, String::new())
-            }
-            Some(Step::Fail(status)) => return Err(status),
-            // Nothing, and more pages.
-            Some(Step::Answer) => (&[][..], "more".to_owned()),
-            other @ (Some(Step::Hang) | None) => return Err(Status::internal(format!("no step of a list: {other:?}"))),
-        };
+        let (ids, next_page_token) =
+            match self.next_step("", &request.get_ref().page_token, &request) {
+                Some(Step::Refunds(ids, next)) => (ids, next.to_owned()),
+                Some(Step::Held(ids, let_go)) => {
+                    let_go.notified().await;
+                    (ids, String::new())
+                }
+                Some(Step::Fail(status)) => return Err(status),
+                // Nothing, and more pages.
+                Some(Step::Answer) => (&[][..], "more".to_owned()),
+                other @ (Some(Step::Hang) | None) => {
+                    return Err(Status::internal(format!("no step of a list: {other:?}")));
+                }
+            };
         let refunds = ids.iter().map(|id| refund(id)).collect();
-        Ok(Response::new(ListRefundsResponse { refunds, next_page_token }))
+        Ok(Response::new(ListRefundsResponse {
+            refunds,
+            next_page_token,
+        }))
     }
 
     async fn claim_refunds(
@@ -211,7 +248,10 @@ impl RefundService for Script {
     ) -> Result<Response<RecordRefundResultResponse>, Status> {
         let request_id = request.get_ref().request_id.clone();
         self.step(&request_id, &request).await?;
-        Ok(Response::new(RecordRefundResultResponse { request_id, ..Default::default() }))
+        Ok(Response::new(RecordRefundResultResponse {
+            request_id,
+            ..Default::default()
+        }))
     }
 }
 
@@ -235,13 +275,18 @@ impl Fake {
             .serve_with_incoming(TcpListenerStream::new(listener));
         let mut server = JoinSet::new();
         server.spawn(async { serve.await.unwrap() });
-        Self { script, address, server }
+        Self {
+            script,
+            address,
+            server,
+        }
     }
 
     /// A client that loses no time between attempts.
     pub(crate) fn builder(&self) -> BelayBuilder {
         let millisecond = Duration::from_millis(1);
-        Belay::builder(&self.address).retry(RetryPolicy::default().with_delays(millisecond, millisecond))
+        Belay::builder(&self.address)
+            .retry(RetryPolicy::default().with_delays(millisecond, millisecond))
     }
 
     pub(crate) fn store(&self) -> Store {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::names::named_enum;
 
 named_enum! {
-    /// What somebody is towards an order. Callers of the API have one of the first eight; BUYER is whom a storefront or support
-    /// speaks for, SYSTEM is Belay itself when a deadline passes.
+    /// What somebody is towards an order. Callers of the API have one of the first eight; BUYER is
+    /// whom a storefront or support speaks for, SYSTEM is Belay itself when a deadline passes.
     pub enum Role {
         Storefront = "STOREFRONT",
         Seller = "SELLER",
@@ -30,7 +30,10 @@ pub struct Actor {
 
 impl Actor {
     pub fn new(role: Role, id: impl Into<String>) -> Self {
-        Self { role, id: id.into() }
+        Self {
+            role,
+            id: id.into(),
+        }
     }
 
     /// Belay itself, when a deadline passes.

@@ -1,4 +1,5 @@
-//! Cancellations: the record of one wish to cancel, its parts (one or more a shipment) and what each part waits for.
+//! Cancellations: the record of one wish to cancel, its parts (one or more a shipment) and what
+//! each part waits for.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -84,7 +85,8 @@ impl GateKind {
         }
     }
 
-    /// A consent is somebody's will; a fact is something that happened, and nobody's silence makes it happen.
+    /// A consent is somebody's will; a fact is something that happened, and nobody's silence makes
+    /// it happen.
     pub fn is_consent(self) -> bool {
         match self {
             GateKind::SellerConsent | GateKind::SupportReview => true,
@@ -112,7 +114,8 @@ named_enum! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     pub spec: GateSpec,
-    /// Of a review by support: the gate in whose place support is asked. `None` where the policy itself asks for consent.
+    /// Of a review by support: the gate in whose place support is asked. `None` where the policy
+    /// itself asks for consent.
     pub instead_of: Option<GateKind>,
     pub state: GateState,
     pub open_time: Option<Timestamp>,
@@ -129,7 +132,8 @@ impl Gate {
         matches!(self.state, GateState::Queued | GateState::Open)
     }
 
-    /// The kind of gate that decides what its answer means: of a review in place of another gate, the kind of that one.
+    /// The kind of gate that decides what its answer means: of a review in place of another gate,
+    /// the kind of that one.
     pub fn effective_kind(&self) -> GateKind {
         self.instead_of.unwrap_or(self.spec.kind)
     }
@@ -152,7 +156,14 @@ pub struct GateAnswer {
 
 impl GateAnswer {
     pub fn by(actor: Actor) -> Self {
-        Self { by: actor, code: None, note: None, evidence: Vec::new(), stage_seen: None, put_back: Vec::new() }
+        Self {
+            by: actor,
+            code: None,
+            note: None,
+            evidence: Vec::new(),
+            stage_seen: None,
+            put_back: Vec::new(),
+        }
     }
 }
 
@@ -220,19 +231,23 @@ impl Part {
     }
 
     pub fn waits_for(&self, kind: GateKind) -> bool {
-        self.state == PartState::Waiting && self.open_gate().is_some_and(|gate| gate.spec.kind == kind)
+        self.state == PartState::Waiting
+            && self.open_gate().is_some_and(|gate| gate.spec.kind == kind)
     }
 
-    /// Its gate of this kind ended without the fact that it waited for, and the part was refused or went on without it.
+    /// Its gate of this kind ended without the fact that it waited for, and the part was refused or
+    /// went on without it.
     pub fn missed(&self, kind: GateKind) -> bool {
         let is_missed = |gate: &Gate| {
             let has_ended = matches!(gate.state, GateState::Refused | GateState::Closed);
             gate.spec.kind == kind && has_ended && gate.open_time.is_some()
         };
-        matches!(self.state, PartState::Refused | PartState::Waiting) && self.gates.iter().any(is_missed)
+        matches!(self.state, PartState::Refused | PartState::Waiting)
+            && self.gates.iter().any(is_missed)
     }
 
-    /// It was cancelled because the parcel was to come back, or was lost, and nobody has seen the goods since.
+    /// It was cancelled because the parcel was to come back, or was lost, and nobody has seen the
+    /// goods since.
     pub fn trusts_the_carrier(&self) -> bool {
         self.relies_on_the_carrier() && self.receipt.is_none()
     }
@@ -240,14 +255,18 @@ impl Part {
     /// It was cancelled because the parcel was to come back, or was lost.
     pub fn relies_on_the_carrier(&self) -> bool {
         let relies_on_return = |gate: &Gate| match gate.spec.kind {
-            GateKind::CarrierIntercept | GateKind::ParcelReceipt | GateKind::LossConfirmation => true,
+            GateKind::CarrierIntercept | GateKind::ParcelReceipt | GateKind::LossConfirmation => {
+                true
+            }
             GateKind::SellerConsent | GateKind::SupportReview | GateKind::WarehouseStop => false,
         };
         self.state == PartState::Cancelled && self.gates.iter().any(relies_on_return)
     }
 
     pub fn has_passed(&self, kind: GateKind) -> bool {
-        self.gates.iter().any(|gate| gate.spec.kind == kind && gate.state == GateState::Passed)
+        self.gates
+            .iter()
+            .any(|gate| gate.spec.kind == kind && gate.state == GateState::Passed)
     }
 }
 
@@ -274,7 +293,8 @@ pub struct Cancellation {
 }
 
 impl Cancellation {
-    /// Granted to the buyer by the policy alone, without anybody's consent: whoever ships must be told.
+    /// Granted to the buyer by the policy alone, without anybody's consent: whoever ships must be
+    /// told.
     pub fn is_auto_approved(&self) -> bool {
         let asks_consent = |part: &Part| part.gates.iter().any(|gate| gate.spec.kind.is_consent());
         self.requester.role == Role::Buyer
@@ -288,7 +308,11 @@ impl Cancellation {
             CancellationState::Pending
         } else if any(PartState::Cancelled) {
             CancellationState::Completed
-        } else if self.parts.iter().all(|part| part.state == PartState::Withdrawn) {
+        } else if self
+            .parts
+            .iter()
+            .all(|part| part.state == PartState::Withdrawn)
+        {
             CancellationState::Withdrawn
         } else {
             CancellationState::Rejected
@@ -298,14 +322,23 @@ impl Cancellation {
     /// Known once nothing waits and something was cancelled.
     pub fn outcome(&self) -> Option<Outcome> {
         (self.state() == CancellationState::Completed).then(|| {
-            let full = self.parts.iter().all(|part| part.state == PartState::Cancelled);
-            if full { Outcome::Full } else { Outcome::Partial }
+            let full = self
+                .parts
+                .iter()
+                .all(|part| part.state == PartState::Cancelled);
+            if full {
+                Outcome::Full
+            } else {
+                Outcome::Partial
+            }
         })
     }
 
     /// Why nothing, or not all, was cancelled: the first refusal.
     pub fn close_reason(&self) -> Option<&str> {
         self.close_time?;
-        self.parts.iter().find_map(|part| part.refused_reason.as_deref())
+        self.parts
+            .iter()
+            .find_map(|part| part.refused_reason.as_deref())
     }
 }

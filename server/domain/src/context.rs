@@ -39,7 +39,8 @@ pub struct Carrier {
 /// A prepaid label for the way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReturnLabel {
-    /// What a buyer is charged who bears the way back; none costs nothing. Orders in another currency have no label.
+    /// What a buyer is charged who bears the way back; none costs nothing. Orders in another
+    /// currency have no label.
     pub price: Option<Money>,
 }
 

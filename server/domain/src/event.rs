@@ -1,5 +1,5 @@
-//! What an accepted command tells the world. Events of a command are written in its transaction; together they are the
-//! order's history.
+//! What an accepted command tells the world. Events of a command are written in its transaction;
+//! together they are the order's history.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -251,13 +251,22 @@ impl EventDetail {
             EventDetail::OrderCreated { .. } => Some(Notification::OrderPlaced),
             EventDetail::OrderPaid => Some(Notification::OrderPaid),
             EventDetail::OrderClosedUnpaid { .. } => Some(Notification::OrderClosedUnpaid),
-            EventDetail::ShipmentStageChanged { to: Stage::InTransit, .. } => Some(Notification::ShipmentDispatched),
-            EventDetail::ShipmentStageChanged { to: Stage::Delivered, .. } => Some(Notification::ShipmentDelivered),
+            EventDetail::ShipmentStageChanged {
+                to: Stage::InTransit,
+                ..
+            } => Some(Notification::ShipmentDispatched),
+            EventDetail::ShipmentStageChanged {
+                to: Stage::Delivered,
+                ..
+            } => Some(Notification::ShipmentDelivered),
             EventDetail::CancellationRequested { .. } => Some(Notification::CancellationRequested),
             EventDetail::CancellationCompleted { .. } => Some(Notification::CancellationCompleted),
             EventDetail::CancellationRejected { .. } => Some(Notification::CancellationRejected),
             EventDetail::RefundCreated { .. } => Some(Notification::RefundCreated),
-            EventDetail::RefundStateChanged { to: RefundState::Settled, .. } => Some(Notification::RefundSettled),
+            EventDetail::RefundStateChanged {
+                to: RefundState::Settled,
+                ..
+            } => Some(Notification::RefundSettled),
             EventDetail::CancellationWithdrawn { .. } => Some(Notification::CancellationWithdrawn),
             EventDetail::ParcelReceived { .. } => Some(Notification::ParcelReceived),
             EventDetail::ShipmentStageChanged { .. }

@@ -22,12 +22,20 @@ pub enum IdError {
     Child { letter: char },
 }
 
-fn check(text: &str, max: usize, allowed: &'static str, is_allowed: impl Fn(char) -> bool) -> Result<(), IdError> {
+fn check(
+    text: &str,
+    max: usize,
+    allowed: &'static str,
+    is_allowed: impl Fn(char) -> bool,
+) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
     if text.len() > max {
-        return Err(IdError::TooLong { max, length: text.len() });
+        return Err(IdError::TooLong {
+            max,
+            length: text.len(),
+        });
     }
     match text.chars().find(|c| !is_allowed(*c)) {
         Some(found) => Err(IdError::Character { allowed, found }),
@@ -114,19 +122,23 @@ impl ChildKind {
 
     /// Takes an id of this kind apart. `:` cannot occur in an order id, so the split is certain.
     pub fn parse(self, text: &str) -> Result<(OrderId, u32), IdError> {
-        let malformed = || IdError::Child { letter: self.letter() };
+        let malformed = || IdError::Child {
+            letter: self.letter(),
+        };
         let (order, child) = text.split_once(':').ok_or_else(malformed)?;
         let number = child.strip_prefix(self.letter()).ok_or_else(malformed)?;
         let number: u32 = match number.as_bytes() {
-            [b'1'..=b'9', rest @ ..] if rest.len() < 9 => number.parse().map_err(|_| malformed())?,
+            [b'1'..=b'9', rest @ ..] if rest.len() < 9 => {
+                number.parse().map_err(|_| malformed())?
+            }
             _ => return Err(malformed()),
         };
         Ok((OrderId::parse(order)?, number))
     }
 }
 
-/// Where an order lives: a hash of its store and id. It leads the primary key of every table that an order owns, so that
-/// whatever is done to one order touches one place of a sharded database.
+/// Where an order lives: a hash of its store and id. It leads the primary key of every table that
+/// an order owns, so that whatever is done to one order touches one place of a sharded database.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderKey(pub [u8; 16]);
 
@@ -160,9 +172,18 @@ mod tests {
         assert!(OrderId::parse("A-1_b.c").is_ok());
         assert_eq!(OrderId::parse(""), Err(IdError::Empty));
         assert!(OrderId::parse("x".repeat(64)).is_ok());
-        assert_eq!(OrderId::parse("x".repeat(65)), Err(IdError::TooLong { max: 64, length: 65 }));
+        assert_eq!(
+            OrderId::parse("x".repeat(65)),
+            Err(IdError::TooLong {
+                max: 64,
+                length: 65
+            })
+        );
         for odd in ["a b", "a:b", "a/b", "é", "a\0", "a\n", "'; --"] {
-            assert!(matches!(OrderId::parse(odd), Err(IdError::Character { .. })), "{odd:?}");
+            assert!(
+                matches!(OrderId::parse(odd), Err(IdError::Character { .. })),
+                "{odd:?}"
+            );
         }
     }
 
@@ -172,7 +193,17 @@ mod tests {
         let id = ChildKind::Shipment.id(&order, 12);
         assert_eq!(id, "A-1:s12");
         assert_eq!(ChildKind::Shipment.parse(&id), Ok((order, 12)));
-        for odd in ["A-1", "A-1:c1", "A-1:s", "A-1:s0", "A-1:s01", "A-1:s-1", "A-1:s1x", ":s1", "A-1:s9999999999"] {
+        for odd in [
+            "A-1",
+            "A-1:c1",
+            "A-1:s",
+            "A-1:s0",
+            "A-1:s01",
+            "A-1:s-1",
+            "A-1:s1x",
+            ":s1",
+            "A-1:s9999999999",
+        ] {
             assert!(ChildKind::Shipment.parse(odd).is_err(), "{odd:?}");
         }
     }

@@ -16,10 +16,11 @@ named_enum! {
         RefundMismatch = "REFUND_MISMATCH",
         /// The provider could not pay back, or the money came back.
         RefundFailed = "REFUND_FAILED",
-        /// An authorisation that the order was paid with has lapsed, was released or declined, and what is left does not cover
-        /// what is due.
+        /// An authorisation that the order was paid with has lapsed, was released or declined, and
+        /// what is left does not cover what is due.
         PaymentLapsed = "PAYMENT_LAPSED",
-        /// Money went back of an order whose goods have not left, and what is left of it does not cover what is due.
+        /// Money went back of an order whose goods have not left, and what is left of it does not
+        /// cover what is due.
         GoodsUnpaid = "GOODS_UNPAID",
         /// More went back of a payment than it brought.
         OverRefunded = "OVER_REFUNDED",
@@ -31,12 +32,14 @@ named_enum! {
 named_enum! {
     /// What support decides about an incident.
     pub enum Resolution {
-        /// Refunds that it holds back become due; goods that came home too late are paid for all the same; captures above
-        /// what was authorised happened, and what nobody owes of them goes back.
+        /// Refunds that it holds back become due; goods that came home too late are paid for all
+        /// the same; captures above what was authorised happened, and what nobody owes of them goes
+        /// back.
         RefundAnyway = "REFUND_ANYWAY",
         /// Refunds that it holds back are dropped for good.
         DropRefund = "DROP_REFUND",
-        /// A new row stands for the refund that failed or is held back, for as much as may still be refunded.
+        /// A new row stands for the refund that failed or is held back, for as much as may still be
+        /// refunded.
         RetryRefund = "RETRY_REFUND",
         /// Things stay as they are.
         Accept = "ACCEPT",
@@ -58,8 +61,8 @@ pub struct Incident {
     pub shipment: Option<u32>,
     pub refund: Option<u32>,
     pub payment: Option<u32>,
-    /// How much money it is about, in minor units, where it is about money: the most it was while it was open. A decision about
-    /// it covers no more.
+    /// How much money it is about, in minor units, where it is about money: the most it was while
+    /// it was open. A decision about it covers no more.
     pub amount: Option<i64>,
     /// The cancellation whose gate the fact came too late for.
     pub cancellation: Option<u32>,
@@ -74,6 +77,8 @@ pub struct Incident {
 impl Incident {
     /// Goods of this shipment came home, and there was no room for a cancellation of theirs.
     pub fn is_of_late_shipment(&self, shipment: u32) -> bool {
-        self.kind == IncidentKind::LateFact && self.shipment == Some(shipment) && self.cancellation.is_none()
+        self.kind == IncidentKind::LateFact
+            && self.shipment == Some(shipment)
+            && self.cancellation.is_none()
     }
 }

@@ -1,4 +1,5 @@
-//! What an order's money comes to: what may go back, what is on its way, and what that means for whoever was promised some.
+//! What an order's money comes to: what may go back, what is on its way, and what that means for
+//! whoever was promised some.
 //!
 //! Everything here is derived from the order as it stands. `commands/refunds.rs` acts on it.
 
@@ -9,31 +10,43 @@ use crate::order::Order;
 use crate::payment::Payment;
 use crate::refund::{Refund, RefundKind, RefundState};
 
-/// What a cancellation gives back: what has been made of it, and what is to come where its waiting parts are cancelled.
+/// What a cancellation gives back: what has been made of it, and what is to come where its waiting
+/// parts are cancelled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Promise {
     /// Captured money that goes back to the buyer.
     pub refund: Amounts,
-    /// What is released of authorisations, in minor units: money that the buyer's bank keeps free again.
+    /// What is released of authorisations, in minor units: money that the buyer's bank keeps free
+    /// again.
     pub release: i64,
 }
 
 fn rows(order: &Order, kind: RefundKind) -> impl Iterator<Item = &Refund> {
-    order.refunds.iter().filter(move |refund| refund.kind == kind)
+    order
+        .refunds
+        .iter()
+        .filter(move |refund| refund.kind == kind)
 }
 
 /// The refunds of one payment, without its releases.
-fn refunds_of<'a>(order: &'a Order, payment: &Payment) -> impl Iterator<Item = &'a Refund> + use<'a> {
+fn refunds_of<'a>(
+    order: &'a Order,
+    payment: &Payment,
+) -> impl Iterator<Item = &'a Refund> + use<'a> {
     let payment = payment.number;
     rows(order, RefundKind::Refund).filter(move |refund| refund.payment == payment)
 }
 
 pub(crate) fn is_retried(order: &Order, number: u32) -> bool {
-    order.refunds.iter().any(|refund| refund.retry_of == Some(number))
+    order
+        .refunds
+        .iter()
+        .any(|refund| refund.retry_of == Some(number))
 }
 
-/// What a row stands for of captured money, in minor units: what it paid, or what it is to pay. One that failed or was dropped
-/// stands for its amount until somebody decides otherwise; one that is tried again, for nothing more.
+/// What a row stands for of captured money, in minor units: what it paid, or what it is to pay. One
+/// that failed or was dropped stands for its amount until somebody decides otherwise; one that is
+/// tried again, for nothing more.
 pub(crate) fn standing(order: &Order, refund: &Refund) -> i64 {
     match refund.state {
         _ if refund.settled_amount.is_some() => refund.paid(),
@@ -46,77 +59,119 @@ pub(crate) fn standing(order: &Order, refund: &Refund) -> i64 {
     }
 }
 
-/// What of a failed or dropped row stays where it is by a decision: as much as was owed when it was made. Money that comes back
-/// later, such as by a dispute that is won, nobody has decided about.
+/// What of a failed or dropped row stays where it is by a decision: as much as was owed when it was
+/// made. Money that comes back later, such as by a dispute that is won, nobody has decided about.
 fn kept_back(order: &Order, refund: &Refund) -> i64 {
     let decided = order.incidents.iter().filter(|incident| {
-        let is_of_refund = matches!(incident.kind, IncidentKind::RefundMismatch | IncidentKind::RefundFailed);
-        let leaves_it = matches!(incident.resolution, Some(Resolution::DropRefund | Resolution::Accept));
+        let is_of_refund = matches!(
+            incident.kind,
+            IncidentKind::RefundMismatch | IncidentKind::RefundFailed
+        );
+        let leaves_it = matches!(
+            incident.resolution,
+            Some(Resolution::DropRefund | Resolution::Accept)
+        );
         is_of_refund && incident.refund == Some(refund.number) && leaves_it
     });
-    decided.filter_map(|incident| incident.amount).next_back().unwrap_or_else(|| refund.amounts.total())
+    decided
+        .filter_map(|incident| incident.amount)
+        .next_back()
+        .unwrap_or_else(|| refund.amounts.total())
 }
 
 /// Paid, sent, or about to be.
 pub(crate) fn is_going(refund: &Refund) -> bool {
     match refund.state {
-        RefundState::Due | RefundState::Submitted | RefundState::Unknown | RefundState::Settled => true,
-        RefundState::Blocked | RefundState::Failed | RefundState::Dropped | RefundState::Cancelled => refund.paid() > 0,
+        RefundState::Due | RefundState::Submitted | RefundState::Unknown | RefundState::Settled => {
+            true
+        }
+        RefundState::Blocked
+        | RefundState::Failed
+        | RefundState::Dropped
+        | RefundState::Cancelled => refund.paid() > 0,
     }
 }
 
 impl Order {
-    /// What may go back of the captured money in all, in minor units, rows that stand for it included: what is captured and
-    /// has not gone back outside of Belay, above what is due. Negative where less is there than is due.
+    /// What may go back of the captured money in all, in minor units, rows that stand for it
+    /// included: what is captured and has not gone back outside of Belay, above what is due.
+    /// Negative where less is there than is due.
     pub(crate) fn returnable(&self) -> i64 {
         self.payments.iter().map(Payment::captured_net).sum::<i64>() - self.amount_due()
     }
 
     /// What rows have paid or are about to pay.
     pub(crate) fn going_back(&self) -> i64 {
-        rows(self, RefundKind::Refund).filter(|refund| is_going(refund)).map(|refund| standing(self, refund)).sum()
+        rows(self, RefundKind::Refund)
+            .filter(|refund| is_going(refund))
+            .map(|refund| standing(self, refund))
+            .sum()
     }
 
-    /// What is to go back and no row stands for. Negative where less is there than is due or on its way.
+    /// What is to go back and no row stands for. Negative where less is there than is due or on its
+    /// way.
     pub(crate) fn unreturned(&self) -> i64 {
         let kept = |refund: &&Refund| refund.state == RefundState::Blocked;
-        let blocked: i64 = rows(self, RefundKind::Refund).filter(kept).map(|refund| standing(self, refund)).sum();
-        let parked: i64 = self.payments.iter().map(|payment| self.parked(payment)).sum();
+        let blocked: i64 = rows(self, RefundKind::Refund)
+            .filter(kept)
+            .map(|refund| standing(self, refund))
+            .sum();
+        let parked: i64 = self
+            .payments
+            .iter()
+            .map(|payment| self.parked(payment))
+            .sum();
         self.returnable() - self.going_back() - blocked - parked
     }
 
-    /// What failed or dropped rows of a payment stand for, as far as the payment still has it: only a person's decision makes
-    /// money go back that once did not.
+    /// What failed or dropped rows of a payment stand for, as far as the payment still has it: only
+    /// a person's decision makes money go back that once did not.
     fn parked(&self, payment: &Payment) -> i64 {
-        let is_parked =
-            |refund: &&Refund| matches!(refund.state, RefundState::Failed | RefundState::Dropped) && !is_going(refund);
-        let parked: i64 = refunds_of(self, payment).filter(is_parked).map(|refund| standing(self, refund)).sum();
-        let others: i64 =
-            refunds_of(self, payment).filter(|refund| !is_parked(refund)).map(|refund| standing(self, refund)).sum();
+        let is_parked = |refund: &&Refund| {
+            matches!(refund.state, RefundState::Failed | RefundState::Dropped) && !is_going(refund)
+        };
+        let parked: i64 = refunds_of(self, payment)
+            .filter(is_parked)
+            .map(|refund| standing(self, refund))
+            .sum();
+        let others: i64 = refunds_of(self, payment)
+            .filter(|refund| !is_parked(refund))
+            .map(|refund| standing(self, refund))
+            .sum();
         parked.min(payment.captured_net() - others).max(0)
     }
 
     /// What is left of a payment that no row stands for.
     pub(crate) fn left_of(&self, payment: &Payment) -> i64 {
-        (payment.captured_net() - refunds_of(self, payment).map(|refund| standing(self, refund)).sum::<i64>()).max(0)
+        (payment.captured_net()
+            - refunds_of(self, payment)
+                .map(|refund| standing(self, refund))
+                .sum::<i64>())
+        .max(0)
     }
 
     /// How far a payment falls short of what has gone back of it and is about to.
     pub(crate) fn shortage_of(&self, payment: &Payment) -> i64 {
-        let going: i64 =
-            refunds_of(self, payment).filter(|refund| is_going(refund)).map(|refund| standing(self, refund)).sum();
+        let going: i64 = refunds_of(self, payment)
+            .filter(|refund| is_going(refund))
+            .map(|refund| standing(self, refund))
+            .sum();
         (going - payment.captured_net()).max(0)
     }
 
     /// What is still to be captured, in minor units: what is due less what is captured and stays.
     pub(crate) fn to_collect(&self) -> i64 {
         let stays = |refund: &&Refund| is_going(refund) || refund.state == RefundState::Blocked;
-        let back: i64 = rows(self, RefundKind::Refund).filter(stays).map(|refund| standing(self, refund)).sum();
+        let back: i64 = rows(self, RefundKind::Refund)
+            .filter(stays)
+            .map(|refund| standing(self, refund))
+            .sum();
         let net: i64 = self.payments.iter().map(Payment::captured_net).sum();
         (self.amount_due() - (net - back)).clamp(0, self.amount_due().max(0))
     }
 
-    /// What a payment holds for what is still to be captured: nothing where its release is with the provider.
+    /// What a payment holds for what is still to be captured: nothing where its release is with the
+    /// provider.
     pub(crate) fn holds_for(&self, payment: &Payment) -> i64 {
         let is_sent = rows(self, RefundKind::Void).any(|refund| {
             let is_out = matches!(refund.state, RefundState::Submitted | RefundState::Unknown);
@@ -125,11 +180,16 @@ impl Order {
         if is_sent { 0 } else { payment.balance.held }
     }
 
-    /// The authorisations of which nothing is needed where so much is still to be captured: the first ones are kept.
+    /// The authorisations of which nothing is needed where so much is still to be captured: the
+    /// first ones are kept.
     pub(crate) fn unneeded_authorisations(&self, to_collect: i64) -> Vec<&Payment> {
         let mut missing = to_collect;
         let mut unneeded = Vec::new();
-        for payment in self.payments.iter().filter(|payment| payment.balance.held > 0) {
+        for payment in self
+            .payments
+            .iter()
+            .filter(|payment| payment.balance.held > 0)
+        {
             let holds = self.holds_for(payment);
             if missing <= 0 || holds == 0 {
                 unneeded.push(payment);
@@ -139,9 +199,13 @@ impl Order {
         unneeded
     }
 
-    /// What has gone to the buyer, in minor units: settled refunds, and what was refunded or charged back outside of Belay.
+    /// What has gone to the buyer, in minor units: settled refunds, and what was refunded or
+    /// charged back outside of Belay.
     pub fn gone_back(&self, payment: &Payment) -> i64 {
-        let of_payment = self.refunds.iter().filter(|refund| refund.payment == payment.number);
+        let of_payment = self
+            .refunds
+            .iter()
+            .filter(|refund| refund.payment == payment.number);
         let paid: i64 = of_payment.map(Refund::paid).sum();
         payment.balance.returned_outside + payment.balance.disputed + paid
     }
@@ -149,7 +213,12 @@ impl Order {
     /// What a cancellation is to give back in all.
     pub fn promise(&self, cancellation: &Cancellation) -> Promise {
         let credit = |state: PartState| -> Amounts {
-            cancellation.parts.iter().filter(|part| part.state == state).map(|part| part.refund).sum()
+            cancellation
+                .parts
+                .iter()
+                .filter(|part| part.state == state)
+                .map(|part| part.refund)
+                .sum()
         };
         let made = self.made_of(cancellation);
         let is_release = |refund: &&Refund| {
@@ -157,36 +226,59 @@ impl Order {
                 && refund.state.counts()
                 && !is_retried(self, refund.number)
         };
-        let released: i64 = rows(self, RefundKind::Void).filter(is_release).map(|refund| refund.amounts.total()).sum();
+        let released: i64 = rows(self, RefundKind::Void)
+            .filter(is_release)
+            .map(|refund| refund.amounts.total())
+            .sum();
         let (waiting, taken) = (credit(PartState::Waiting), credit(PartState::Cancelled));
         let unmade = (taken.total() - made.total()).max(0);
-        // What was cancelled and not captured comes back where it is captured, and nothing says that it is.
+        // What was cancelled and not captured comes back where it is captured, and nothing says
+        // that it is.
         let open = match cancellation.state() {
             CancellationState::Pending => unmade + waiting.total(),
-            CancellationState::Completed | CancellationState::Rejected | CancellationState::Withdrawn => unmade,
+            CancellationState::Completed
+            | CancellationState::Rejected
+            | CancellationState::Withdrawn => unmade,
         };
         let to_come = self.to_come(waiting.total()).min(open);
         let mut from = waiting + taken - Amounts { excess: 0, ..made };
         let promise = self.release_of(waiting.total());
-        Promise { refund: made + from.take(to_come), release: released + promise }
+        Promise {
+            refund: made + from.take(to_come),
+            release: released + promise,
+        }
     }
 
     /// What cancelling units would give back that take so much off the price.
     pub fn promise_of(&self, credit: Amounts) -> Promise {
         let mut from = credit;
         let refund = from.take(self.to_come(credit.total()).min(credit.total()));
-        Promise { refund, release: self.release_of(credit.total()) }
+        Promise {
+            refund,
+            release: self.release_of(credit.total()),
+        }
     }
 
-    /// What the rows of a cancellation have paid, and what they may still pay: no more than the payments have.
+    /// What the rows of a cancellation have paid, and what they may still pay: no more than the
+    /// payments have.
     fn made_of(&self, cancellation: &Cancellation) -> Amounts {
         let of = |refund: &&Refund| refund.cancellation == Some(cancellation.number);
-        let (paid, open): (Vec<&Refund>, Vec<&Refund>) =
-            rows(self, RefundKind::Refund).filter(of).partition(|refund| refund.settled_amount.is_some());
-        let paid: Amounts = paid.into_iter().filter_map(|refund| self.made(refund)).sum();
-        let mut open: Amounts = open.into_iter().filter_map(|refund| self.made(refund)).sum();
+        let (paid, open): (Vec<&Refund>, Vec<&Refund>) = rows(self, RefundKind::Refund)
+            .filter(of)
+            .partition(|refund| refund.settled_amount.is_some());
+        let paid: Amounts = paid
+            .into_iter()
+            .filter_map(|refund| self.made(refund))
+            .sum();
+        let mut open: Amounts = open
+            .into_iter()
+            .filter_map(|refund| self.made(refund))
+            .sum();
         let there = self.payments.iter().map(|payment| {
-            let of_payment = self.refunds.iter().filter(|refund| refund.payment == payment.number);
+            let of_payment = self
+                .refunds
+                .iter()
+                .filter(|refund| refund.payment == payment.number);
             (payment.captured_net() - of_payment.map(Refund::paid).sum::<i64>()).max(0)
         });
         paid + open.take(there.sum())
@@ -202,9 +294,10 @@ impl Order {
                 paid.excess += refund.paid() - paid.total();
                 Some(paid)
             }
-            RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => {
-                Some(refund.amounts)
-            }
+            RefundState::Due
+            | RefundState::Blocked
+            | RefundState::Submitted
+            | RefundState::Unknown => Some(refund.amounts),
             // Somebody has to decide what becomes of it.
             RefundState::Failed => (!is_retried(self, refund.number)).then_some(refund.amounts),
             RefundState::Settled | RefundState::Dropped | RefundState::Cancelled => None,
@@ -213,7 +306,11 @@ impl Order {
 
     /// What would go back, beyond what rows stand for, if so much more came off the price.
     fn to_come(&self, credit: i64) -> i64 {
-        let left: i64 = self.payments.iter().map(|payment| self.left_of(payment)).sum();
+        let left: i64 = self
+            .payments
+            .iter()
+            .map(|payment| self.left_of(payment))
+            .sum();
         (self.unreturned() + credit).min(left).max(0)
     }
 
@@ -224,10 +321,14 @@ impl Order {
         }
         let to_collect = self.to_collect() - credit;
         let unneeded = self.unneeded_authorisations(to_collect).into_iter();
-        unneeded.filter(|payment| !self.is_being_released(payment)).map(|payment| payment.balance.held).sum()
+        unneeded
+            .filter(|payment| !self.is_being_released(payment))
+            .map(|payment| payment.balance.held)
+            .sum()
     }
 
-    /// A release that is not over stands for all that the payment holds; one that failed or was dropped, until a person decides.
+    /// A release that is not over stands for all that the payment holds; one that failed or was
+    /// dropped, until a person decides.
     pub(crate) fn is_being_released(&self, payment: &Payment) -> bool {
         rows(self, RefundKind::Void).any(|refund| {
             let is_over = matches!(refund.state, RefundState::Settled | RefundState::Cancelled);

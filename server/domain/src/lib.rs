@@ -1,8 +1,9 @@
 //! The rules of Belay, as pure functions of plain data.
 //!
-//! A command is decided from the whole order: [`commands::decide`] takes an [`order::Order`], a [`commands::Command`] and a
-//! [`context::Context`] and says what the order becomes, what the world is told and what the caller is answered. There is no
-//! clock, no randomness and no I/O in this crate, and its `Cargo.toml` keeps it so.
+//! A command is decided from the whole order: [`commands::decide`] takes an [`order::Order`], a
+//! [`commands::Command`] and a [`context::Context`] and says what the order becomes, what the world
+//! is told and what the caller is answered. There is no clock, no randomness and no I/O in this
+//! crate, and its `Cargo.toml` keeps it so.
 
 pub mod actor;
 pub mod cancellation;

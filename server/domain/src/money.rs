@@ -1,17 +1,20 @@
-//! Money in whole minor units. All amounts of one order are in one currency, named once on the order.
+//! Money in whole minor units. All amounts of one order are in one currency, named once on the
+//! order.
 //!
-//! Money is fixed when the order is placed: each unit of a line carries its own share, so that partial refunds in any
-//! order and split add up to exactly what was paid.
+//! Money is fixed when the order is placed: each unit of a line carries its own share, so that
+//! partial refunds in any order and split add up to exactly what was paid.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Largest amount taken from a caller, in minor units (ten billion euros). Two hundred such lines still fit an `i64`.
+/// Largest amount taken from a caller, in minor units (ten billion euros). Two hundred such lines
+/// still fit an `i64`.
 pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000;
 
-/// A currency by its code of three capital letters. Codes come and go with the revisions of ISO 4217, and an order keeps the
-/// one it was placed in: what is stored is only read, and what comes in new is held to the standard as it is today.
+/// A currency by its code of three capital letters. Codes come and go with the revisions of ISO
+/// 4217, and an order keeps the one it was placed in: what is stored is only read, and what comes
+/// in new is held to the standard as it is today.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency([u8; 3]);
@@ -25,11 +28,14 @@ impl Currency {
     /// Any code, also one that was withdrawn since: for what is stored, and for what is said of it.
     pub fn parse(code: &str) -> Option<Self> {
         let code: [u8; 3] = code.as_bytes().try_into().ok()?;
-        code.iter().all(u8::is_ascii_uppercase).then_some(Self(code))
+        code.iter()
+            .all(u8::is_ascii_uppercase)
+            .then_some(Self(code))
     }
 
     pub fn code(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_else(|error| panic!("capital letters are UTF-8: {error}"))
+        std::str::from_utf8(&self.0)
+            .unwrap_or_else(|error| panic!("capital letters are UTF-8: {error}"))
     }
 }
 
@@ -60,8 +66,8 @@ pub struct Money {
     pub minor_units: i64,
 }
 
-/// Money by what it was paid for, in minor units. `tax` holds the tax on goods and on shipping; `excess` is money above
-/// what the order cost (paid twice, paid late).
+/// Money by what it was paid for, in minor units. `tax` holds the tax on goods and on shipping;
+/// `excess` is money above what the order cost (paid twice, paid late).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Amounts {
     pub goods: i64,
@@ -71,7 +77,12 @@ pub struct Amounts {
 }
 
 impl Amounts {
-    pub const ZERO: Amounts = Amounts { goods: 0, tax: 0, shipping: 0, excess: 0 };
+    pub const ZERO: Amounts = Amounts {
+        goods: 0,
+        tax: 0,
+        shipping: 0,
+        excess: 0,
+    };
 
     pub fn total(self) -> i64 {
         self.goods + self.tax + self.shipping + self.excess
@@ -96,7 +107,8 @@ impl Amounts {
 }
 
 impl Amounts {
-    /// Takes what `share` asks for of each component, as far as it is there, and what is short of it out of the excess.
+    /// Takes what `share` asks for of each component, as far as it is there, and what is short of
+    /// it out of the excess.
     pub fn take_share(&mut self, share: Amounts) -> Amounts {
         let mut taken = Amounts {
             goods: self.goods.min(share.goods),
@@ -142,8 +154,8 @@ impl std::iter::Sum for Amounts {
     }
 }
 
-/// What units `first .. first + count` of a line of `quantity` units carry of `total`: unit i carries the base share and one
-/// minor unit more if i < remainder.
+/// What units `first .. first + count` of a line of `quantity` units carry of `total`: unit i
+/// carries the base share and one minor unit more if i < remainder.
 pub fn share_of_units(total: i64, quantity: u32, first: u32, count: u32) -> i64 {
     let (quantity, first, count) = (i64::from(quantity), i64::from(first), i64::from(count));
     let (base, remainder) = (total / quantity, total % quantity);
@@ -151,18 +163,28 @@ pub fn share_of_units(total: i64, quantity: u32, first: u32, count: u32) -> i64 
     base * count + with_one_more
 }
 
-/// Splits `total` by `weights` without losing a minor unit: largest remainder, ties to the lower index. All weights zero
-/// split evenly.
+/// Splits `total` by `weights` without losing a minor unit: largest remainder, ties to the lower
+/// index. All weights zero split evenly.
 pub fn split_by_weight(total: i64, weights: &[i64]) -> Vec<i64> {
     let even = vec![1; weights.len()];
-    let weights = if weights.iter().all(|w| *w == 0) { &even } else { weights };
+    let weights = if weights.iter().all(|w| *w == 0) {
+        &even
+    } else {
+        weights
+    };
     let sum: i128 = weights.iter().map(|w| i128::from(*w)).sum();
     let exact = |weight: i64| i128::from(total) * i128::from(weight);
-    let mut shares: Vec<i64> = weights.iter().map(|w| i64::try_from(exact(*w) / sum).unwrap_or(i64::MAX)).collect();
+    let mut shares: Vec<i64> = weights
+        .iter()
+        .map(|w| i64::try_from(exact(*w) / sum).unwrap_or(i64::MAX))
+        .collect();
     let mut by_remainder: Vec<usize> = (0..weights.len()).collect();
     by_remainder.sort_by_key(|i| std::cmp::Reverse(exact(weights[*i]) % sum));
     let left = total - shares.iter().sum::<i64>();
-    for i in by_remainder.into_iter().take(usize::try_from(left).unwrap_or(0)) {
+    for i in by_remainder
+        .into_iter()
+        .take(usize::try_from(left).unwrap_or(0))
+    {
         shares[i] += 1;
     }
     shares
@@ -184,7 +206,11 @@ mod tests {
         assert_eq!(serde_json::to_string(&dinar).unwrap(), r#""YUN""#);
         assert_eq!(serde_json::from_str::<Currency>(r#""YUN""#).unwrap(), dinar);
         for odd in ["", "EU", "EURO", "eur", "EuR", "E1R", "É1"] {
-            assert_eq!((Currency::parse(odd), Currency::current(odd)), (None, None), "{odd:?}");
+            assert_eq!(
+                (Currency::parse(odd), Currency::current(odd)),
+                (None, None),
+                "{odd:?}"
+            );
             assert!(serde_json::from_str::<Currency>(&format!("{odd:?}")).is_err());
         }
     }
@@ -192,7 +218,10 @@ mod tests {
     #[test]
     fn the_first_units_carry_the_remainder() {
         // 10.00 over three units: 3.34, 3.33, 3.33.
-        assert_eq!([0, 1, 2].map(|i| share_of_units(1000, 3, i, 1)), [334, 333, 333]);
+        assert_eq!(
+            [0, 1, 2].map(|i| share_of_units(1000, 3, i, 1)),
+            [334, 333, 333]
+        );
         assert_eq!(share_of_units(1000, 3, 0, 3), 1000);
     }
 
@@ -205,9 +234,30 @@ mod tests {
 
     #[test]
     fn taking_empties_goods_before_tax_before_shipping() {
-        let mut from = Amounts { goods: 5, tax: 2, shipping: 3, excess: 0 };
-        assert_eq!(from.take(6), Amounts { goods: 5, tax: 1, shipping: 0, excess: 0 });
-        assert_eq!(from.take(100), Amounts { goods: 0, tax: 1, shipping: 3, excess: 0 });
+        let mut from = Amounts {
+            goods: 5,
+            tax: 2,
+            shipping: 3,
+            excess: 0,
+        };
+        assert_eq!(
+            from.take(6),
+            Amounts {
+                goods: 5,
+                tax: 1,
+                shipping: 0,
+                excess: 0
+            }
+        );
+        assert_eq!(
+            from.take(100),
+            Amounts {
+                goods: 0,
+                tax: 1,
+                shipping: 3,
+                excess: 0
+            }
+        );
         assert_eq!(from, Amounts::ZERO);
     }
 

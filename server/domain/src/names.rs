@@ -1,4 +1,5 @@
-//! Enums that have names. The name is what the wire, the database, a policy document and a log line call the value.
+//! Enums that have names. The name is what the wire, the database, a policy document and a log line
+//! call the value.
 
 /// Declares a closed enum with `ALL`, `name`, `parse` and serde by name.
 macro_rules! named_enum {

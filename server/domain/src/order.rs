@@ -19,19 +19,22 @@ use crate::units::{UnitRange, UnitSet};
 pub const LINES_MAX: usize = 200;
 pub const LINE_QUANTITY_MAX: u32 = 1_000_000;
 pub const SHIPMENTS_MAX: usize = 50;
-/// Cancellations that callers may ask for. What Belay itself opens, for goods that come home or an order that closes unpaid, is
-/// not counted and not stopped by it.
+/// Cancellations that callers may ask for. What Belay itself opens, for goods that come home or an
+/// order that closes unpaid, is not counted and not stopped by it.
 pub const CANCELLATIONS_MAX: usize = 100;
-/// All cancellations of an order, before goods that come home are for support to pay, all of them by one cancellation: receipts
-/// without an id have no limit but the units, and an order is loaded whole.
+/// All cancellations of an order, before goods that come home are for support to pay, all of them
+/// by one cancellation: receipts without an id have no limit but the units, and an order is loaded
+/// whole.
 pub const CANCELLATIONS_OF_BELAY_MAX: usize = 1_000;
 /// Payments that nothing came of.
 pub const PAYMENTS_MAX: usize = 20;
-/// Payments that money moved on may be so many more: no attempt that failed keeps money from being heard of.
+/// Payments that money moved on may be so many more: no attempt that failed keeps money from being
+/// heard of.
 pub const PAYMENTS_ROOM: usize = 20;
 /// Facts that one payment, or one shipment, may receive.
 pub const FACTS_MAX: usize = 100;
-/// Facts that move a shipment may be so many more: that it is lost, comes home or was delivered is never one scan too many.
+/// Facts that move a shipment may be so many more: that it is lost, comes home or was delivered is
+/// never one scan too many.
 pub const FACTS_ROOM: usize = 20;
 /// Facts about the money of a payment may be so many more, for the same reason.
 pub const MONEY_FACTS_ROOM: usize = 100;
@@ -87,14 +90,19 @@ pub struct Line {
 impl Line {
     /// What units of this line carry of its goods and discount, and of its tax.
     fn carried(&self, first: u32, count: u32) -> Amounts {
-        self.amounts(UnitRange { line: self.number, first, count })
+        self.amounts(UnitRange {
+            line: self.number,
+            first,
+            count,
+        })
     }
 
     /// So much of a hundred of what these units carry.
     ///
-    /// The percentage is taken of the line, goods and tax together, and shared over its units: one running total goes over
-    /// the units in turn, goods before tax, and each is worth what the rounded total grows by. So any split of the line, in
-    /// any order, adds up to the percentage of the whole, and nothing is worth more than it carries.
+    /// The percentage is taken of the line, goods and tax together, and shared over its units: one
+    /// running total goes over the units in turn, goods before tax, and each is worth what the
+    /// rounded total grows by. So any split of the line, in any order, adds up to the percentage of
+    /// the whole, and nothing is worth more than it carries.
     fn percentage(&self, range: UnitRange, percent: u32) -> Amounts {
         let percent = i128::from(percent);
         let before = self.carried(0, range.first);
@@ -111,16 +119,26 @@ impl Line {
         while unit < end {
             let alike = self.alike(unit).min(end - unit);
             let carried = self.carried(unit, 1);
-            // A hundred units that carry the same come to a whole number, so the hundreds after the first repeat it.
+            // A hundred units that carry the same come to a whole number, so the hundreds after the
+            // first repeat it.
             let hundreds = alike / 100;
             let mut of = |count: u32| {
-                let one = |_| Amounts { goods: grow(carried.goods), tax: grow(carried.tax), ..Amounts::ZERO };
+                let one = |_| Amounts {
+                    goods: grow(carried.goods),
+                    tax: grow(carried.tax),
+                    ..Amounts::ZERO
+                };
                 (0..count).map(one).sum::<Amounts>()
             };
             if hundreds > 0 {
                 let hundred = of(100);
                 let times = |amount: i64| amount * i64::from(hundreds);
-                sum = sum + Amounts { goods: times(hundred.goods), tax: times(hundred.tax), ..Amounts::ZERO };
+                sum = sum
+                    + Amounts {
+                        goods: times(hundred.goods),
+                        tax: times(hundred.tax),
+                        ..Amounts::ZERO
+                    };
             }
             sum = sum + of(alike % 100);
             unit += alike;
@@ -131,14 +149,27 @@ impl Line {
     /// How many units from this one on carry the same.
     fn alike(&self, unit: u32) -> u32 {
         let remainder = |total: i64| u32::try_from(total % i64::from(self.quantity)).unwrap_or(0);
-        let changes = [remainder(self.goods), remainder(self.discount), remainder(self.tax), self.quantity];
-        changes.into_iter().filter(|at| *at > unit).min().map_or(1, |at| at - unit)
+        let changes = [
+            remainder(self.goods),
+            remainder(self.discount),
+            remainder(self.tax),
+            self.quantity,
+        ];
+        changes
+            .into_iter()
+            .filter(|at| *at > unit)
+            .min()
+            .map_or(1, |at| at - unit)
     }
 
     /// What units of this line carry.
     fn amounts(&self, range: UnitRange) -> Amounts {
         let share = |total| share_of_units(total, self.quantity, range.first, range.count);
-        Amounts { goods: share(self.goods) - share(self.discount), tax: share(self.tax), ..Amounts::ZERO }
+        Amounts {
+            goods: share(self.goods) - share(self.discount),
+            tax: share(self.tax),
+            ..Amounts::ZERO
+        }
     }
 }
 
@@ -173,11 +204,13 @@ pub struct Order {
     /// An attempt begun in time has moved `pay_by` already.
     pub pay_by_moved: bool,
     pub paid_time: Option<Timestamp>,
-    /// Since when what it was paid with covers what is due no more; none while it is paid, and where it never was.
+    /// Since when what it was paid with covers what is due no more; none while it is paid, and
+    /// where it never was.
     pub lapse_time: Option<Timestamp>,
     /// While the payment is verified: until then the buyer cannot cancel.
     pub verified_at: Option<Timestamp>,
-    /// Hash of the command that made it, so that a repeated CreateOrder is told from another one with the same id.
+    /// Hash of the command that made it, so that a repeated CreateOrder is told from another one
+    /// with the same id.
     pub create_fingerprint: [u8; 32],
     pub lines: Vec<Line>,
     pub payments: Vec<Payment>,
@@ -197,19 +230,27 @@ impl Order {
     }
 
     pub fn shipment(&self, number: u32) -> Option<&Shipment> {
-        self.shipments.iter().find(|shipment| shipment.number == number)
+        self.shipments
+            .iter()
+            .find(|shipment| shipment.number == number)
     }
 
     pub fn payment(&self, number: u32) -> Option<&Payment> {
-        self.payments.iter().find(|payment| payment.number == number)
+        self.payments
+            .iter()
+            .find(|payment| payment.number == number)
     }
 
     pub fn cancellation(&self, number: u32) -> Option<&Cancellation> {
-        self.cancellations.iter().find(|cancellation| cancellation.number == number)
+        self.cancellations
+            .iter()
+            .find(|cancellation| cancellation.number == number)
     }
 
     pub fn incident(&self, number: u32) -> Option<&Incident> {
-        self.incidents.iter().find(|incident| incident.number == number)
+        self.incidents
+            .iter()
+            .find(|incident| incident.number == number)
     }
 
     pub fn refund(&self, number: u32) -> Option<&Refund> {
@@ -218,16 +259,28 @@ impl Order {
 
     /// Every unit that was ordered.
     pub fn units(&self) -> UnitSet {
-        self.lines.iter().map(|line| UnitRange { line: line.number, first: 0, count: line.quantity }).collect()
+        self.lines
+            .iter()
+            .map(|line| UnitRange {
+                line: line.number,
+                first: 0,
+                count: line.quantity,
+            })
+            .collect()
     }
 
     fn parts(&self, state: PartState) -> impl Iterator<Item = &Part> {
-        let parts = self.cancellations.iter().flat_map(|cancellation| &cancellation.parts);
+        let parts = self
+            .cancellations
+            .iter()
+            .flat_map(|cancellation| &cancellation.parts);
         parts.filter(move |part| part.state == state)
     }
 
     fn units_of_parts(&self, state: PartState) -> UnitSet {
-        self.parts(state).flat_map(|part| part.units.ranges().iter().copied()).collect()
+        self.parts(state)
+            .flat_map(|part| part.units.ranges().iter().copied())
+            .collect()
     }
 
     pub fn cancelled_units(&self) -> UnitSet {
@@ -240,8 +293,13 @@ impl Order {
     }
 
     pub fn shipped_units(&self) -> UnitSet {
-        let shipped = self.shipments.iter().filter(|shipment| shipment.stage.is_dispatched());
-        let units: UnitSet = shipped.flat_map(|shipment| shipment.units.ranges().iter().copied()).collect();
+        let shipped = self
+            .shipments
+            .iter()
+            .filter(|shipment| shipment.stage.is_dispatched());
+        let units: UnitSet = shipped
+            .flat_map(|shipment| shipment.units.ranges().iter().copied())
+            .collect();
         units.minus(&self.cancelled_units())
     }
 
@@ -250,50 +308,83 @@ impl Order {
         shipment.units.minus(&self.cancelled_units())
     }
 
-    /// The units of a shipment that are home and not cancelled, by what is known of them: the parts that they came home for, or
-    /// too late for, keep it.
+    /// The units of a shipment that are home and not cancelled, by what is known of them: the parts
+    /// that they came home for, or too late for, keep it.
     pub fn received(&self, shipment: &Shipment) -> Vec<(UnitSet, Home)> {
-        let mut left = self.live_units(shipment).intersection(&shipment.whereabouts.home);
+        let mut left = self
+            .live_units(shipment)
+            .intersection(&shipment.whereabouts.home);
         let mut received: Vec<(UnitSet, Home)> = Vec::new();
         for part in self.parts_on(shipment.number) {
             let units = part.units.intersection(&left);
-            let Some(receipt) = part.receipt.filter(|_| !units.is_empty()) else { continue };
+            let Some(receipt) = part.receipt.filter(|_| !units.is_empty()) else {
+                continue;
+            };
             left = left.minus(&units);
-            let home = Home { receipt, label: self.unpaid_label(part) };
+            let home = Home {
+                receipt,
+                label: self.unpaid_label(part),
+            };
             match received.iter_mut().find(|(_, known)| *known == home) {
                 Some((known, _)) => *known = known.union(&units),
                 None => received.push((units, home)),
             }
         }
         if !left.is_empty() {
-            // Only where an order had no room for their cancellation is the condition not on record: they count as unopened.
-            let told = self.incidents.iter().rev().find(|incident| incident.is_of_late_shipment(shipment.number));
+            // Only where an order had no room for their cancellation is the condition not on
+            // record: they count as unopened.
+            let told = self
+                .incidents
+                .iter()
+                .rev()
+                .find(|incident| incident.is_of_late_shipment(shipment.number));
             let receive_time = told.map_or(shipment.update_time, |incident| incident.create_time);
-            let receipt = Receipt { condition: GoodsCondition::Unopened, receive_time };
-            received.push((left, Home { receipt, label: None }));
+            let receipt = Receipt {
+                condition: GoodsCondition::Unopened,
+                receive_time,
+            };
+            received.push((
+                left,
+                Home {
+                    receipt,
+                    label: None,
+                },
+            ));
         }
         received
     }
 
-    /// The units of a shipment that are home and not cancelled, and that no part knows of: there was no room for one.
+    /// The units of a shipment that are home and not cancelled, and that no part knows of: there
+    /// was no room for one.
     pub fn unaccounted_units(&self, shipment: &Shipment) -> UnitSet {
-        let known = self.parts_on(shipment.number).filter(|part| part.receipt.is_some());
-        let known: UnitSet = known.flat_map(|part| part.units.ranges().iter().copied()).collect();
-        let home = self.live_units(shipment).intersection(&shipment.whereabouts.home);
+        let known = self
+            .parts_on(shipment.number)
+            .filter(|part| part.receipt.is_some());
+        let known: UnitSet = known
+            .flat_map(|part| part.units.ranges().iter().copied())
+            .collect();
+        let home = self
+            .live_units(shipment)
+            .intersection(&shipment.whereabouts.home);
         home.minus(&known).minus(&self.claimed_units())
     }
 
-    /// The label of a part that has ended, unless another part that wants the same goods paid for bears its price already.
+    /// The label of a part that has ended, unless another part that wants the same goods paid for
+    /// bears its price already.
     pub fn unpaid_label(&self, part: &Part) -> Option<LabelState> {
         let bears = |other: &Part| {
             let goes_on = matches!(other.state, PartState::Waiting | PartState::Cancelled);
             goes_on && other.label.is_some() && !other.units.intersection(&part.units).is_empty()
         };
-        part.label.filter(|_| !self.parts_on(part.shipment).any(bears))
+        part.label
+            .filter(|_| !self.parts_on(part.shipment).any(bears))
     }
 
     fn parts_on(&self, shipment: u32) -> impl Iterator<Item = &Part> {
-        let parts = self.cancellations.iter().flat_map(|cancellation| &cancellation.parts);
+        let parts = self
+            .cancellations
+            .iter()
+            .flat_map(|cancellation| &cancellation.parts);
         parts.filter(move |part| part.shipment == shipment)
     }
 
@@ -303,15 +394,21 @@ impl Order {
 
     /// The cancellation that took the last unit, once nothing is left.
     pub fn closing_cancellation(&self) -> Option<&Cancellation> {
-        let took_units =
-            |cancellation: &&Cancellation| cancellation.parts.iter().any(|part| part.state == PartState::Cancelled);
+        let took_units = |cancellation: &&Cancellation| {
+            cancellation
+                .parts
+                .iter()
+                .any(|part| part.state == PartState::Cancelled)
+        };
         let took = self.cancellations.iter().filter(took_units);
-        self.is_wholly_cancelled()
-            .then(|| took.max_by_key(|cancellation| (cancellation.close_time, cancellation.number)))?
+        self.is_wholly_cancelled().then(|| {
+            took.max_by_key(|cancellation| (cancellation.close_time, cancellation.number))
+        })?
     }
 
-    /// Fills in what has left and what is home where that was not kept when it came to pass: as far as stages, receipts and
-    /// incidents still show it. Units that were cancelled inside before the shipment left stayed behind.
+    /// Fills in what has left and what is home where that was not kept when it came to pass: as far
+    /// as stages, receipts and incidents still show it. Units that were cancelled inside before the
+    /// shipment left stayed behind.
     pub fn presume_whereabouts(&mut self) {
         for at in 0..self.shipments.len() {
             let shipment = &self.shipments[at];
@@ -321,8 +418,15 @@ impl Order {
             let (mut stayed, mut home) = (UnitSet::default(), UnitSet::default());
             let left = shipment.dispatch_time.or(shipment.deliver_time);
             for of in &self.cancellations {
-                for part in of.parts.iter().filter(|part| part.shipment == shipment.number) {
-                    let was_inside = of.close_time.zip(left).is_none_or(|(closed, left)| closed <= left);
+                for part in of
+                    .parts
+                    .iter()
+                    .filter(|part| part.shipment == shipment.number)
+                {
+                    let was_inside = of
+                        .close_time
+                        .zip(left)
+                        .is_none_or(|(closed, left)| closed <= left);
                     let is_of_stock = part.path == Path::Cancel && !part.relies_on_the_carrier();
                     match part.receipt {
                         Some(_) => home = home.union(&part.units),
@@ -334,34 +438,55 @@ impl Order {
                 }
             }
             let live = shipment.units.minus(&stayed.minus(&home));
-            let left = if live.is_empty() { shipment.units.clone() } else { live };
+            let left = if live.is_empty() {
+                shipment.units.clone()
+            } else {
+                live
+            };
             let home = left.intersection(&home);
-            self.shipments[at].whereabouts = Whereabouts { left, home, ..Whereabouts::default() };
+            self.shipments[at].whereabouts = Whereabouts {
+                left,
+                home,
+                ..Whereabouts::default()
+            };
         }
     }
 
     /// What callers have asked for, in the sense of [`CANCELLATIONS_MAX`].
     pub fn asked_cancellations(&self) -> usize {
-        let is_of_belay = |of: &&Cancellation| matches!(of.requester.role, Role::Carrier | Role::System);
-        self.cancellations.iter().filter(|of| !is_of_belay(of)).count()
+        let is_of_belay =
+            |of: &&Cancellation| matches!(of.requester.role, Role::Carrier | Role::System);
+        self.cancellations
+            .iter()
+            .filter(|of| !is_of_belay(of))
+            .count()
     }
 
     pub fn has_waiting_part_on(&self, shipment: u32) -> bool {
-        self.parts(PartState::Waiting).any(|part| part.shipment == shipment)
+        self.parts(PartState::Waiting)
+            .any(|part| part.shipment == shipment)
     }
 
     /// A part of this cancellation waits on this shipment.
     pub fn waits_on(&self, cancellation: u32, shipment: u32) -> bool {
         let waits = |part: &Part| part.state == PartState::Waiting && part.shipment == shipment;
-        self.cancellation(cancellation).is_some_and(|cancellation| cancellation.parts.iter().any(waits))
+        self.cancellation(cancellation)
+            .is_some_and(|cancellation| cancellation.parts.iter().any(waits))
     }
 
     /// The cancellations that have taken units of a shipment or wait for some.
     pub fn cancellations_on(&self, shipment: u32) -> Vec<u32> {
-        let is_on =
-            |part: &Part| part.shipment == shipment && matches!(part.state, PartState::Waiting | PartState::Cancelled);
-        let cancellations = self.cancellations.iter().filter(|cancellation| cancellation.parts.iter().any(is_on));
-        cancellations.map(|cancellation| cancellation.number).collect()
+        let is_on = |part: &Part| {
+            part.shipment == shipment
+                && matches!(part.state, PartState::Waiting | PartState::Cancelled)
+        };
+        let cancellations = self
+            .cancellations
+            .iter()
+            .filter(|cancellation| cancellation.parts.iter().any(is_on));
+        cancellations
+            .map(|cancellation| cancellation.number)
+            .collect()
     }
 
     pub fn has_waiting_parts(&self) -> bool {
@@ -385,22 +510,31 @@ impl Order {
         if money.currency == self.currency {
             Ok(money.minor_units)
         } else {
-            Err(Rejection::CurrencyMismatch { expected: self.currency })
+            Err(Rejection::CurrencyMismatch {
+                expected: self.currency,
+            })
         }
     }
 
     /// What the order cost when it was placed.
     pub fn total(&self) -> Amounts {
-        self.amounts_of(&self.units()) + Amounts { shipping: self.shipping, tax: self.shipping_tax, ..Amounts::ZERO }
+        self.amounts_of(&self.units())
+            + Amounts {
+                shipping: self.shipping,
+                tax: self.shipping_tax,
+                ..Amounts::ZERO
+            }
     }
 
     /// What was taken off the price by cancelling.
     pub fn credited(&self) -> Amounts {
-        self.parts(PartState::Cancelled).map(|part| part.refund).sum()
+        self.parts(PartState::Cancelled)
+            .map(|part| part.refund)
+            .sum()
     }
 
-    /// What the buyer owes in all, in minor units. Nothing once the order has closed unpaid, whatever a policy kept of units
-    /// that were cancelled while it was still paid.
+    /// What the buyer owes in all, in minor units. Nothing once the order has closed unpaid,
+    /// whatever a policy kept of units that were cancelled while it was still paid.
     pub fn amount_due(&self) -> i64 {
         match self.has_closed_unpaid() {
             true => 0,
@@ -410,8 +544,14 @@ impl Order {
 
     fn has_closed_unpaid(&self) -> bool {
         // Asked first, for it is cheap and seldom so.
-        let has_expired = self.cancellations.iter().any(|of| of.reason == PAYMENT_EXPIRED);
-        has_expired && self.closing_cancellation().is_some_and(|closing| closing.reason == PAYMENT_EXPIRED)
+        let has_expired = self
+            .cancellations
+            .iter()
+            .any(|of| of.reason == PAYMENT_EXPIRED);
+        has_expired
+            && self
+                .closing_cancellation()
+                .is_some_and(|closing| closing.reason == PAYMENT_EXPIRED)
     }
 
     pub fn is_paid(&self) -> bool {
@@ -420,17 +560,23 @@ impl Order {
 
     /// Captured, and still authorised without its release being with the provider.
     pub fn secured(&self) -> i64 {
-        self.payments.iter().map(|payment| payment.balance.captured + self.holds_for(payment)).sum()
+        self.payments
+            .iter()
+            .map(|payment| payment.balance.captured + self.holds_for(payment))
+            .sum()
     }
 
-    /// Something that this cancellation took was scanned out all the same and nobody has settled it: no money leaves for it
-    /// until then. Money that came too late or twice is for no cancellation and waits for every such shipment.
+    /// Something that this cancellation took was scanned out all the same and nobody has settled
+    /// it: no money leaves for it until then. Money that came too late or twice is for no
+    /// cancellation and waits for every such shipment.
     pub fn is_contested(&self, cancellation: Option<u32>) -> bool {
         let open = self.incidents.iter().filter(|incident| {
-            incident.kind == IncidentKind::CancelledYetShipped && incident.state == IncidentState::Open
+            incident.kind == IncidentKind::CancelledYetShipped
+                && incident.state == IncidentState::Open
         });
         let contested: Vec<u32> = open.filter_map(|incident| incident.shipment).collect();
-        let takes_of = |part: &Part| part.state == PartState::Cancelled && contested.contains(&part.shipment);
+        let takes_of =
+            |part: &Part| part.state == PartState::Cancelled && contested.contains(&part.shipment);
         match cancellation.and_then(|number| self.cancellation(number)) {
             Some(cancellation) => cancellation.parts.iter().any(takes_of),
             None => !contested.is_empty(),
@@ -441,7 +587,11 @@ impl Order {
     pub fn derive_state(&self) -> OrderState {
         if let Some(closing) = self.closing_cancellation() {
             let is_unpaid = closing.reason == PAYMENT_EXPIRED;
-            return if is_unpaid { OrderState::ClosedUnpaid } else { OrderState::Cancelled };
+            return if is_unpaid {
+                OrderState::ClosedUnpaid
+            } else {
+                OrderState::Cancelled
+            };
         }
         if self.paid_time.is_none() {
             return OrderState::AwaitingPayment;
@@ -460,7 +610,10 @@ impl Order {
             OrderState::Shipped
         } else if dispatched > 0 {
             OrderState::PartlyShipped
-        } else if live.iter().any(|stage| matches!(stage, Stage::Preparing | Stage::Ready)) {
+        } else if live
+            .iter()
+            .any(|stage| matches!(stage, Stage::Preparing | Stage::Ready))
+        {
             OrderState::Processing
         } else {
             OrderState::ToShip
@@ -472,9 +625,22 @@ impl Order {
         let pay_by = (self.state == OrderState::AwaitingPayment).then_some(self.pay_by);
         let gates = self.parts(PartState::Waiting).flat_map(|part| &part.gates);
         let gates = gates.filter(|gate| gate.state == GateState::Open);
-        let gates = gates.flat_map(|gate| [gate.respond_by, gate.remind_at]).flatten();
-        let shipments = self.shipments.iter().flat_map(|shipment| [shipment.hold_ends(), shipment.overdue_from()]);
-        let refunds = self.refunds.iter().flat_map(|refund| [refund.lease_ends(), refund.overdue_from()]);
-        pay_by.into_iter().chain(self.verified_at).chain(gates).chain(shipments.chain(refunds).flatten()).min()
+        let gates = gates
+            .flat_map(|gate| [gate.respond_by, gate.remind_at])
+            .flatten();
+        let shipments = self
+            .shipments
+            .iter()
+            .flat_map(|shipment| [shipment.hold_ends(), shipment.overdue_from()]);
+        let refunds = self
+            .refunds
+            .iter()
+            .flat_map(|refund| [refund.lease_ends(), refund.overdue_from()]);
+        pay_by
+            .into_iter()
+            .chain(self.verified_at)
+            .chain(gates)
+            .chain(shipments.chain(refunds).flatten())
+            .min()
     }
 }

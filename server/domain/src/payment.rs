@@ -1,7 +1,7 @@
 //! Payments: what the provider reported, and what it adds up to.
 //!
-//! A payment keeps its facts. Everything else about it is folded from them in the order in which they happened, so that
-//! messages which arrive in another order come to the same end.
+//! A payment keeps its facts. Everything else about it is folded from them in the order in which
+//! they happened, so that messages which arrive in another order come to the same end.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,9 @@ impl PaymentFact {
     /// May be told in the currency of the buyer's card, where nobody knows it in the order's.
     pub fn may_be_foreign(self) -> bool {
         match self {
-            PaymentFact::RefundedOutside | PaymentFact::Chargeback | PaymentFact::ChargebackReversed => true,
+            PaymentFact::RefundedOutside
+            | PaymentFact::Chargeback
+            | PaymentFact::ChargebackReversed => true,
             PaymentFact::Attempted
             | PaymentFact::Authorized
             | PaymentFact::Captured
@@ -65,7 +67,8 @@ impl PaymentFact {
     }
 }
 
-/// An amount as a message names it: in minor units of the order's currency, which may be withdrawn later, or of another.
+/// An amount as a message names it: in minor units of the order's currency, which may be withdrawn
+/// later, or of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Told {
@@ -75,7 +78,11 @@ pub enum Told {
 
 impl Told {
     pub fn of(money: Money, order: Currency) -> Self {
-        if money.currency == order { Told::Own(money.minor_units) } else { Told::Foreign(money) }
+        if money.currency == order {
+            Told::Own(money.minor_units)
+        } else {
+            Told::Foreign(money)
+        }
     }
 
     /// In the order's currency, where it was told so.
@@ -90,7 +97,8 @@ impl Told {
 /// One message about a payment. Two messages of one movement count once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedFact {
-    /// The provider's id of the message; none for a release that Belay's own refund row brought about.
+    /// The provider's id of the message; none for a release that Belay's own refund row brought
+    /// about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_event_id: Option<ExternalId>,
     pub fact: PaymentFact,
@@ -153,8 +161,8 @@ pub struct Balance {
     /// Still authorised: neither captured nor released, lapsed or declined.
     pub held: i64,
     pub captured: i64,
-    /// Told as captured above all authorisations, by messages that name no movement: perhaps one capture told twice. It
-    /// counts for nothing until support has said that it happened.
+    /// Told as captured above all authorisations, by messages that name no movement: perhaps one
+    /// capture told twice. It counts for nothing until support has said that it happened.
     pub unconfirmed: i64,
     /// Refunded without Belay.
     pub returned_outside: i64,
@@ -180,7 +188,9 @@ impl Balance {
 
 impl Payment {
     pub fn knows(&self, event: &ExternalId) -> bool {
-        self.facts.iter().any(|fact| fact.provider_event_id.as_ref() == Some(event))
+        self.facts
+            .iter()
+            .any(|fact| fact.provider_event_id.as_ref() == Some(event))
     }
 
     /// What this payment brings towards the amount due.
@@ -193,19 +203,24 @@ impl Payment {
         self.balance.captured - self.balance.returned_outside - self.balance.disputed
     }
 
-    /// Folds the facts anew. `refunds` are the order's: they tell which messages are about Belay's own.
+    /// Folds the facts anew. `refunds` are the order's: they tell which messages are about Belay's
+    /// own.
     pub fn weigh(&mut self, refunds: &[Refund]) {
         self.balance = balance(self, refunds);
     }
 }
 
 fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
-    let own: Vec<&Refund> = refunds.iter().filter(|refund| refund.payment == payment.number).collect();
+    let own: Vec<&Refund> = refunds
+        .iter()
+        .filter(|refund| refund.payment == payment.number)
+        .collect();
     let mut facts: Vec<&RecordedFact> = counted(payment);
     facts.retain(|fact| match fact.fact {
         // A release that Belay asked for stands as long as its row is settled.
         PaymentFact::Voided => fact.refund.is_none_or(|number| {
-            own.iter().any(|refund| refund.number == number && refund.state == RefundState::Settled)
+            own.iter()
+                .any(|refund| refund.number == number && refund.state == RefundState::Settled)
         }),
         PaymentFact::RefundedOutside => !is_own(payment, fact, &own),
         PaymentFact::Attempted
@@ -225,14 +240,24 @@ fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
         apply(&mut balance, &mut ahead, fact, *doubt);
     }
     balance.unconfirmed = doubts.iter().sum();
-    let settled: i64 = own.iter().filter(|refund| refund.kind == RefundKind::Refund).map(|refund| refund.paid()).sum();
+    let settled: i64 = own
+        .iter()
+        .filter(|refund| refund.kind == RefundKind::Refund)
+        .map(|refund| refund.paid())
+        .sum();
     let disputes = Disputes::of(&facts);
     balance.disputed = disputes.amount;
-    // How much of the order's money moved in another currency, nobody has said. Until somebody does, it is taken for all that
-    // the payment still had, so that nothing is promised of it.
-    let left = |balance: &Balance| (balance.captured - balance.returned_outside - balance.disputed - settled).max(0);
+    // How much of the order's money moved in another currency, nobody has said. Until somebody
+    // does, it is taken for all that the payment still had, so that nothing is promised of it.
+    let left = |balance: &Balance| {
+        (balance.captured - balance.returned_outside - balance.disputed - settled).max(0)
+    };
     let is_foreign = |fact: &&&RecordedFact| fact.is_foreign();
-    if facts.iter().filter(is_foreign).any(|fact| fact.fact == PaymentFact::RefundedOutside) {
+    if facts
+        .iter()
+        .filter(is_foreign)
+        .any(|fact| fact.fact == PaymentFact::RefundedOutside)
+    {
         balance.returned_outside += left(&balance);
     }
     if disputes.is_foreign {
@@ -256,27 +281,37 @@ impl Disputes {
         let mut open: Vec<&RecordedFact> = of(PaymentFact::Chargeback).copied().collect();
         let mut won = 0;
         for reversal in of(PaymentFact::ChargebackReversed) {
-            // The dispute that it names; where it names none, or one that is not known, those without a name.
+            // The dispute that it names; where it names none, or one that is not known, those
+            // without a name.
             let is_meant = |fact: &RecordedFact| match &reversal.movement {
                 Some(_) => fact.movement == reversal.movement,
                 None => true,
             };
             let is_known = open.iter().any(|fact| is_meant(fact));
-            let is_nameless = |fact: &RecordedFact| !is_known && reversal.amount.is_some() && fact.movement.is_none();
+            let is_nameless = |fact: &RecordedFact| {
+                !is_known && reversal.amount.is_some() && fact.movement.is_none()
+            };
             let meant = |fact: &RecordedFact| is_meant(fact) || is_nameless(fact);
-            let disputed: i64 = open.iter().filter(|fact| meant(fact)).filter_map(|fact| exact(fact)).sum();
+            let disputed: i64 = open
+                .iter()
+                .filter(|fact| meant(fact))
+                .filter_map(|fact| exact(fact))
+                .sum();
             match exact(reversal) {
                 Some(amount) if disputed > 0 => won += amount.min(disputed),
                 Some(_) | None => open.retain(|fact| !meant(fact)),
             }
         }
         let amount = open.iter().filter_map(|fact| exact(fact)).sum::<i64>() - won;
-        Self { amount: amount.max(0), is_foreign: open.iter().any(|fact| exact(fact).is_none()) }
+        Self {
+            amount: amount.max(0),
+            is_foreign: open.iter().any(|fact| exact(fact).is_none()),
+        }
     }
 }
 
-/// The facts without those that tell of a movement once more. What names the amount in the order's currency says more than
-/// what does not, and of two amounts the larger one.
+/// The facts without those that tell of a movement once more. What names the amount in the order's
+/// currency says more than what does not, and of two amounts the larger one.
 fn counted(payment: &Payment) -> Vec<&RecordedFact> {
     let mut counted: Vec<&RecordedFact> = Vec::new();
     for fact in &payment.facts {
@@ -293,15 +328,19 @@ fn counted(payment: &Payment) -> Vec<&RecordedFact> {
     counted
 }
 
-/// The provider tells of a refund that Belay sent: this message names it, or another one of the same movement, or the row does.
+/// The provider tells of a refund that Belay sent: this message names it, or another one of the
+/// same movement, or the row does.
 fn is_own(payment: &Payment, fact: &RecordedFact, own: &[&Refund]) -> bool {
     let is_of = |refund: &&Refund| refund.provider_refund_id == fact.movement;
-    let names =
-        |other: &RecordedFact| other.fact == fact.fact && other.refund.is_some() && other.movement == fact.movement;
-    fact.refund.is_some() || fact.movement.is_some() && (own.iter().any(is_of) || payment.facts.iter().any(names))
+    let names = |other: &RecordedFact| {
+        other.fact == fact.fact && other.refund.is_some() && other.movement == fact.movement
+    };
+    fact.refund.is_some()
+        || fact.movement.is_some() && (own.iter().any(is_of) || payment.facts.iter().any(names))
 }
 
-/// One total table, state × fact. Money always counts, but for what is doubted; a state never forgets captured money.
+/// One total table, state × fact. Money always counts, but for what is doubted; a state never
+/// forgets captured money.
 fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, doubt: i64) {
     use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
     let amount = fact.amount.and_then(Told::own);
@@ -349,12 +388,17 @@ fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, doubt: i64
     }
 }
 
-/// How much of each fact is doubted, since two messages may tell of one capture. A capture after an authorisation, of which
-/// neither the movement's id nor support says that it is one of its own, is doubted where it exceeds all that was
-/// authorised: whole after another capture, and alone by what it exceeds.
+/// How much of each fact is doubted, since two messages may tell of one capture. A capture after an
+/// authorisation, of which neither the movement's id nor support says that it is one of its own, is
+/// doubted where it exceeds all that was authorised: whole after another capture, and alone by what
+/// it exceeds.
 fn doubts(facts: &[&RecordedFact]) -> Vec<i64> {
     let own = |fact: &RecordedFact| fact.amount.and_then(Told::own).unwrap_or(0);
-    let authorized: i64 = facts.iter().filter(|fact| fact.fact == PaymentFact::Authorized).map(|fact| own(fact)).sum();
+    let authorized: i64 = facts
+        .iter()
+        .filter(|fact| fact.fact == PaymentFact::Authorized)
+        .map(|fact| own(fact))
+        .sum();
     let (mut is_authorized, mut captured) = (false, 0);
     let doubt = |fact: &&RecordedFact| {
         is_authorized |= fact.fact == PaymentFact::Authorized;

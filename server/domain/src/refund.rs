@@ -62,7 +62,8 @@ pub struct Refund {
     pub worker: Option<WorkerId>,
     pub lease_until: Option<Timestamp>,
     pub provider_refund_id: Option<ExternalId>,
-    /// What the provider really paid, in minor units; known once it is settled, or was paid after it had failed.
+    /// What the provider really paid, in minor units; known once it is settled, or was paid after
+    /// it had failed.
     pub settled_amount: Option<i64>,
     pub failure_code: Option<String>,
     pub create_time: Timestamp,
@@ -77,21 +78,29 @@ pub struct Refund {
 }
 
 impl Refund {
-    /// The idempotency key towards the provider: the same for every try of this row, never used by another.
+    /// The idempotency key towards the provider: the same for every try of this row, never used by
+    /// another.
     pub fn provider_key(store: &StoreId, order: &OrderId, number: u32) -> String {
         format!("{store}/{order}:r{number}")
     }
 
     /// When the lease of a worker ends that has said nothing yet.
     pub fn lease_ends(&self) -> Option<Timestamp> {
-        self.lease_until.filter(|_| self.state == RefundState::Submitted)
+        self.lease_until
+            .filter(|_| self.state == RefundState::Submitted)
     }
 
     /// When it becomes overdue that has neither settled nor ended otherwise.
     pub fn overdue_from(&self) -> Option<Timestamp> {
         let is_awaited = match self.state {
-            RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => !self.overdue,
-            RefundState::Settled | RefundState::Failed | RefundState::Dropped | RefundState::Cancelled => false,
+            RefundState::Due
+            | RefundState::Blocked
+            | RefundState::Submitted
+            | RefundState::Unknown => !self.overdue,
+            RefundState::Settled
+            | RefundState::Failed
+            | RefundState::Dropped
+            | RefundState::Cancelled => false,
         };
         is_awaited.then_some(self.overdue_at)
     }
@@ -110,8 +119,8 @@ impl Refund {
         }
     }
 
-    /// What has gone to the buyer under this row, in minor units: also where the provider had said before that it failed. A
-    /// release moves no money.
+    /// What has gone to the buyer under this row, in minor units: also where the provider had said
+    /// before that it failed. A release moves no money.
     pub fn paid(&self) -> i64 {
         match self.kind {
             RefundKind::Refund => self.settled_amount.unwrap_or(0),

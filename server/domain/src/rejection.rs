@@ -1,5 +1,6 @@
-//! How a command is refused. Variants stand in order of precedence: of all that apply, a write fails with the first, and the
-//! checks, the protos' `ErrorReason` and the ladder tests keep this order.
+//! How a command is refused. Variants stand in order of precedence: of all that apply, a write
+//! fails with the first, and the checks, the protos' `ErrorReason` and the ladder tests keep this
+//! order.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,8 @@ pub enum Rejection {
     EtagMismatch {
         present: u64,
     },
-    /// `stage` is what stands now; `cancellations` have cancelled units of the shipment or wait for some.
+    /// `stage` is what stands now; `cancellations` have cancelled units of the shipment or wait for
+    /// some.
     FenceStale {
         present: u32,
         stage: Stage,
@@ -139,7 +141,8 @@ pub enum Rejection {
     },
     /// Only who asked may take it back.
     NotTheRequester,
-    /// A warehouse or a carrier has acted on it already, at this gate; or it is over, where none is named.
+    /// A warehouse or a carrier has acted on it already, at this gate; or it is over, where none is
+    /// named.
     TooLateToWithdraw {
         gate: Option<GateKind>,
     },
@@ -212,9 +215,10 @@ impl Rejection {
             Rejection::NothingToCancel => "NOTHING_TO_CANCEL",
             Rejection::QuoteExpired { .. } => "QUOTE_EXPIRED",
             Rejection::QuoteMismatch { .. } => "QUOTE_MISMATCH",
-            Rejection::Ineligible { violations, .. } => {
-                violations.first().map_or(DenyCode::NotAllowed, |first| first.code).name()
-            }
+            Rejection::Ineligible { violations, .. } => violations
+                .first()
+                .map_or(DenyCode::NotAllowed, |first| first.code)
+                .name(),
             Rejection::GateNotOpen { .. } => "GATE_NOT_OPEN",
             Rejection::GateTimedOut { .. } => "GATE_TIMED_OUT",
             Rejection::NotTheRequester => "NOT_THE_REQUESTER",
@@ -233,8 +237,9 @@ impl Rejection {
         }
     }
 
-    /// Whether the refusal is a decision about an existing order, to be stored and repeated to the same request_id. What
-    /// depends only on the request, or on what the caller last saw, is decided afresh each time.
+    /// Whether the refusal is a decision about an existing order, to be stored and repeated to the
+    /// same request_id. What depends only on the request, or on what the caller last saw, is
+    /// decided afresh each time.
     pub fn is_stored(&self) -> bool {
         match self {
             Rejection::InvalidField(_)

@@ -1,7 +1,8 @@
-//! What a caller may see: which stores, and within them the business of which sellers, warehouses and carriers.
+//! What a caller may see: which stores, and within them the business of which sellers, warehouses
+//! and carriers.
 //!
-//! What lies outside is not there for the caller: it is answered as if it did not exist. Whether a role may do something at all
-//! is not asked here.
+//! What lies outside is not there for the caller: it is answered as if it did not exist. Whether a
+//! role may do something at all is not asked here.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,10 @@ pub struct Caller {
 impl Caller {
     /// One that sees everything.
     pub fn everywhere(actor: Actor) -> Self {
-        Self { actor, scope: Scope::EVERYTHING }
+        Self {
+            actor,
+            scope: Scope::EVERYTHING,
+        }
     }
 }
 
@@ -62,8 +66,12 @@ pub struct Scope {
 }
 
 impl Scope {
-    pub const EVERYTHING: Scope =
-        Scope { stores: Within::All, sellers: Within::All, warehouses: Within::All, carriers: Within::All };
+    pub const EVERYTHING: Scope = Scope {
+        stores: Within::All,
+        sellers: Within::All,
+        warehouses: Within::All,
+        carriers: Within::All,
+    };
 
     pub fn sees_store(&self, store: &StoreId) -> bool {
         self.stores.holds(store)
@@ -73,7 +81,11 @@ impl Scope {
     pub fn sees_order(&self, order: &Order) -> bool {
         self.sees_store(&order.store)
             && self.sellers.holds(&order.seller)
-            && (self.sees_every_route() || order.shipments.iter().any(|shipment| self.sees_shipment(shipment)))
+            && (self.sees_every_route()
+                || order
+                    .shipments
+                    .iter()
+                    .any(|shipment| self.sees_shipment(shipment)))
     }
 
     /// Of an order that is seen: whether the shipment is the caller's too.

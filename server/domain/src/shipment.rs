@@ -48,10 +48,17 @@ impl Stage {
     /// Has left the building at some time.
     pub fn is_dispatched(self) -> bool {
         match self {
-            Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning | Stage::Returned => true,
-            Stage::Unreleased | Stage::Planned | Stage::Preparing | Stage::Ready | Stage::Cancelled | Stage::Split => {
-                false
-            }
+            Stage::InTransit
+            | Stage::Delivered
+            | Stage::Lost
+            | Stage::Returning
+            | Stage::Returned => true,
+            Stage::Unreleased
+            | Stage::Planned
+            | Stage::Preparing
+            | Stage::Ready
+            | Stage::Cancelled
+            | Stage::Split => false,
         }
     }
 }
@@ -79,8 +86,8 @@ named_enum! {
     }
 }
 
-/// The order to a carrier to bring a parcel back. A shipment has at most one at a time; a new one takes the place of one that
-/// failed.
+/// The order to a carrier to bring a parcel back. A shipment has at most one at a time; a new one
+/// takes the place of one that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intercept {
     pub state: InterceptState,
@@ -114,25 +121,27 @@ pub struct Scan {
     pub time: Timestamp,
 }
 
-/// Where the units of a shipment are that have left the warehouse: out, which is with the carrier, with the buyer or lost, or
-/// home again.
+/// Where the units of a shipment are that have left the warehouse: out, which is with the carrier,
+/// with the buyer or lost, or home again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whereabouts {
-    /// The units that left: those that were not cancelled when the shipment left, or all of a shipment that left although it
-    /// was cancelled. Empty until then, and never changed afterwards.
+    /// The units that left: those that were not cancelled when the shipment left, or all of a
+    /// shipment that left although it was cancelled. Empty until then, and never changed
+    /// afterwards.
     pub left: UnitSet,
     /// Of those, the units that the warehouse has received. Grows only.
     pub home: UnitSet,
     /// The warehouse's ids of the receipts that were counted, so that none counts twice.
     pub receipt_ids: Vec<ExternalId>,
-    /// The carrier's facts, as they were told. Where the shipment stands is folded from them in the order in which they
-    /// happened. Empty, too, where they were not kept when they were told.
+    /// The carrier's facts, as they were told. Where the shipment stands is folded from them in the
+    /// order in which they happened. Empty, too, where they were not kept when they were told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scans: Vec<Scan>,
     /// Nobody dispatched it: its scans alone say when it left.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_unseen: bool,
-    /// Units that came home too late and that support has left as they are. What comes after them is another matter.
+    /// Units that came home too late and that support has left as they are. What comes after them
+    /// is another matter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<Accepted>,
 }
@@ -148,8 +157,13 @@ pub struct Accepted {
 impl Whereabouts {
     /// What support has accepted of what came too late for this cancellation, or for none.
     pub fn accepted_of(&self, cancellation: Option<u32>) -> UnitSet {
-        let accepted = self.accepted.iter().filter(|accepted| accepted.cancellation == cancellation);
-        accepted.flat_map(|accepted| accepted.units.ranges().iter().copied()).collect()
+        let accepted = self
+            .accepted
+            .iter()
+            .filter(|accepted| accepted.cancellation == cancellation);
+        accepted
+            .flat_map(|accepted| accepted.units.ranges().iter().copied())
+            .collect()
     }
 
     /// What has left and is not home.
@@ -177,11 +191,13 @@ pub struct Shipment {
     /// When it was delivered, by the carrier's account: never before it left, never in the future.
     pub deliver_time: Option<Timestamp>,
     pub update_time: Timestamp,
-    /// The latest `occurred_time` of a tracking fact: what is known of the way where the facts themselves were not kept.
+    /// The latest `occurred_time` of a tracking fact: what is known of the way where the facts
+    /// themselves were not kept.
     pub last_tracking_time: Option<Timestamp>,
     /// The carrier's event ids that were counted, so that none counts twice.
     pub carrier_event_ids: Vec<ExternalId>,
-    /// Preparation must have begun before this instant; known once the order is paid, where the policy says so.
+    /// Preparation must have begun before this instant; known once the order is paid, where the
+    /// policy says so.
     pub prepare_by: Option<Timestamp>,
     /// It had not.
     pub preparation_overdue: bool,
@@ -199,11 +215,16 @@ impl Shipment {
 
     /// When its preparation becomes overdue that has not begun.
     pub fn overdue_from(&self) -> Option<Timestamp> {
-        let awaits_preparation = matches!(self.stage, Stage::Unreleased | Stage::Planned) && !self.preparation_overdue;
+        let awaits_preparation =
+            matches!(self.stage, Stage::Unreleased | Stage::Planned) && !self.preparation_overdue;
         self.prepare_by.filter(|_| awaits_preparation)
     }
 
     pub fn shipping_amounts(&self) -> Amounts {
-        Amounts { shipping: self.shipping, tax: self.shipping_tax, ..Amounts::ZERO }
+        Amounts {
+            shipping: self.shipping,
+            tax: self.shipping_tax,
+            ..Amounts::ZERO
+        }
     }
 }

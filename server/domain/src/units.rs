@@ -1,5 +1,5 @@
-//! Which units of an order something is about. A unit is one piece of a line, by index; units are kept as ranges because a
-//! line may hold a million of them.
+//! Which units of an order something is about. A unit is one piece of a line, by index; units are
+//! kept as ranges because a line may hold a million of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,8 @@ pub struct UnitSet(Vec<UnitRange>);
 
 impl UnitSet {
     pub fn new(ranges: impl IntoIterator<Item = UnitRange>) -> Self {
-        let mut sorted: Vec<UnitRange> = ranges.into_iter().filter(|range| range.count > 0).collect();
+        let mut sorted: Vec<UnitRange> =
+            ranges.into_iter().filter(|range| range.count > 0).collect();
         sorted.sort_unstable();
         let mut merged: Vec<UnitRange> = Vec::with_capacity(sorted.len());
         for range in sorted {
@@ -51,13 +52,20 @@ impl UnitSet {
     }
 
     pub fn count_of(&self, line: u32) -> u32 {
-        self.0.iter().filter(|range| range.line == line).map(|range| range.count).sum()
+        self.0
+            .iter()
+            .filter(|range| range.line == line)
+            .map(|range| range.count)
+            .sum()
     }
 
     /// The lines that these units are of, each once, in order.
     pub fn lines(&self) -> impl Iterator<Item = u32> + '_ {
         let mut last = None;
-        self.0.iter().map(|range| range.line).filter(move |line| last.replace(*line) != Some(*line))
+        self.0
+            .iter()
+            .map(|range| range.line)
+            .filter(move |line| last.replace(*line) != Some(*line))
     }
 
     #[must_use]
@@ -75,12 +83,20 @@ impl UnitSet {
                     continue;
                 }
                 if taken.first > from {
-                    left.push(UnitRange { line: range.line, first: from, count: taken.first - from });
+                    left.push(UnitRange {
+                        line: range.line,
+                        first: from,
+                        count: taken.first - from,
+                    });
                 }
                 from = taken.end();
             }
             if from < range.end() {
-                left.push(UnitRange { line: range.line, first: from, count: range.end() - from });
+                left.push(UnitRange {
+                    line: range.line,
+                    first: from,
+                    count: range.end() - from,
+                });
             }
         }
         UnitSet(left)
@@ -101,7 +117,11 @@ impl UnitSet {
             if part == 0 {
                 break;
             }
-            taken.push(UnitRange { line, first: range.end() - part, count: part });
+            taken.push(UnitRange {
+                line,
+                first: range.end() - part,
+                count: part,
+            });
             left -= part;
         }
         UnitSet::new(taken)
@@ -123,21 +143,33 @@ mod tests {
     use super::*;
 
     fn set(ranges: &[(u32, u32, u32)]) -> UnitSet {
-        ranges.iter().map(|&(line, first, count)| UnitRange { line, first, count }).collect()
+        ranges
+            .iter()
+            .map(|&(line, first, count)| UnitRange { line, first, count })
+            .collect()
     }
 
     fn units(set: &UnitSet) -> BTreeSet<(u32, u32)> {
-        set.ranges().iter().flat_map(|r| (r.first..r.first + r.count).map(|unit| (r.line, unit))).collect()
+        set.ranges()
+            .iter()
+            .flat_map(|r| (r.first..r.first + r.count).map(|unit| (r.line, unit)))
+            .collect()
     }
 
     #[test]
     fn ranges_that_touch_become_one() {
-        assert_eq!(set(&[(1, 2, 2), (1, 0, 2), (2, 0, 1), (1, 9, 0)]), set(&[(1, 0, 4), (2, 0, 1)]));
+        assert_eq!(
+            set(&[(1, 2, 2), (1, 0, 2), (2, 0, 1), (1, 9, 0)]),
+            set(&[(1, 0, 4), (2, 0, 1)])
+        );
     }
 
     #[test]
     fn the_highest_units_are_taken_first() {
-        assert_eq!(set(&[(1, 0, 2), (1, 5, 2)]).take_highest(1, 3), set(&[(1, 1, 1), (1, 5, 2)]));
+        assert_eq!(
+            set(&[(1, 0, 2), (1, 5, 2)]).take_highest(1, 3),
+            set(&[(1, 1, 1), (1, 5, 2)])
+        );
         assert_eq!(set(&[(1, 0, 2)]).take_highest(2, 3), UnitSet::default());
         assert_eq!(set(&[(1, 0, 2)]).take_highest(1, 9), set(&[(1, 0, 2)]));
     }

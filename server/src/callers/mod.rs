@@ -1,7 +1,8 @@
 //! The callers file: who may call with which secret, in which role, and how far they see.
 //!
-//! The file holds hashes and no secrets. It is read when the server starts, which fails on any fault, and again every
-//! [`REREAD_INTERVAL`]; a file with faults then changes nothing, so that a slip of the pen locks nobody out.
+//! The file holds hashes and no secrets. It is read when the server starts, which fails on any
+//! fault, and again every [`REREAD_INTERVAL`]; a file with faults then changes nothing, so that a
+//! slip of the pen locks nobody out.
 
 mod document;
 
@@ -25,7 +26,8 @@ pub const CALLERS_MAX: usize = 1_000;
 pub const SECRETS_MAX: usize = 4;
 /// Ids in one dimension of a scope, in the file and in a header alike.
 pub const SCOPE_IDS_MAX: usize = 200;
-/// Fewest characters of a secret. It is hashed without salt or stretching, which suits what a machine made up and no password.
+/// Fewest characters of a secret. It is hashed without salt or stretching, which suits what a
+/// machine made up and no password.
 pub const SECRET_CHARS_MIN: usize = 32;
 
 /// What a hash begins with in the file, for there may be others one day.
@@ -66,7 +68,9 @@ pub struct CallersError {
 impl fmt::Display for CallersError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the callers file {} is not taken:", self.path.display())?;
-        self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+        self.faults
+            .iter()
+            .try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }
 
@@ -76,7 +80,10 @@ impl std::error::Error for CallersError {}
 impl fmt::Debug for Callers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let callers = self.list().len();
-        f.debug_struct("Callers").field("path", &self.path).field("callers", &callers).finish_non_exhaustive()
+        f.debug_struct("Callers")
+            .field("path", &self.path)
+            .field("callers", &callers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +95,11 @@ impl Callers {
         let text = read(&path)?;
         let known = parse(&path, &text)?;
         let last_seen = Mutex::new(Some(blake3::hash(&text)));
-        Ok(Self { path, known: RwLock::new(Arc::new(known)), last_seen })
+        Ok(Self {
+            path,
+            known: RwLock::new(Arc::new(known)),
+            last_seen,
+        })
     }
 
     /// Whose secret this is.
@@ -96,7 +107,8 @@ impl Callers {
         let hash = blake3::hash(token.as_bytes());
         let mut found = None;
         let list = self.list();
-        // All of them, each in constant time: how long it takes tells nothing of how near a guess was.
+        // All of them, each in constant time: how long it takes tells nothing of how near a guess
+        // was.
         for known in list.iter() {
             for secret in &known.secrets {
                 if *secret == hash {
@@ -110,7 +122,10 @@ impl Callers {
     /// Looks at the file again.
     pub fn reread(&self) -> Reread {
         let text = read(&self.path);
-        let mut last_seen = self.last_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last_seen = self
+            .last_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let seen = text.as_ref().ok().map(|text| blake3::hash(text));
         if *last_seen == seen {
             return Reread::Unchanged;
@@ -127,7 +142,10 @@ impl Callers {
     }
 
     fn list(&self) -> Arc<Vec<Known>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -138,7 +156,9 @@ impl Callers {
 pub fn hash_secret(secret: &str) -> Result<String, String> {
     let chars = secret.chars().count();
     if chars < SECRET_CHARS_MIN {
-        return Err(format!("a secret must have at least {SECRET_CHARS_MIN} characters, this one has {chars}"));
+        return Err(format!(
+            "a secret must have at least {SECRET_CHARS_MIN} characters, this one has {chars}"
+        ));
     }
     if !secret.chars().all(|c| c.is_ascii_graphic()) {
         return Err("a secret may hold only printable ASCII without spaces".to_owned());
@@ -149,13 +169,18 @@ pub fn hash_secret(secret: &str) -> Result<String, String> {
 fn read(path: &Path) -> Result<Vec<u8>, CallersError> {
     let fault = |description: String| CallersError {
         path: path.to_owned(),
-        faults: vec![DocumentFault { path: String::new(), description }],
+        faults: vec![DocumentFault {
+            path: String::new(),
+            description,
+        }],
     };
     let file = File::open(path).map_err(|error| fault(format!("it cannot be opened: {error}")))?;
     let mut text = Vec::new();
     let bytes_max = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
     let mut bounded = file.take(bytes_max.saturating_add(1));
-    bounded.read_to_end(&mut text).map_err(|error| fault(format!("it cannot be read: {error}")))?;
+    bounded
+        .read_to_end(&mut text)
+        .map_err(|error| fault(format!("it cannot be read: {error}")))?;
     match text.len() <= FILE_BYTES_MAX {
         true => Ok(text),
         false => Err(fault(format!("may have at most {FILE_BYTES_MAX} bytes"))),
@@ -163,7 +188,10 @@ fn read(path: &Path) -> Result<Vec<u8>, CallersError> {
 }
 
 fn parse(path: &Path, text: &[u8]) -> Result<Vec<Known>, CallersError> {
-    document::parse(text).map_err(|faults| CallersError { path: path.to_owned(), faults })
+    document::parse(text).map_err(|faults| CallersError {
+        path: path.to_owned(),
+        faults,
+    })
 }
 
 #[cfg(test)]

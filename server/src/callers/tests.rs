@@ -62,11 +62,23 @@ fn a_caller_is_known_by_each_of_its_secrets() {
     let web = callers.find(OLD).unwrap();
     let demo = BTreeSet::from([StoreId::parse("demo").unwrap()]);
     assert_eq!(web.actor, Actor::new(Role::Storefront, "web"));
-    assert_eq!(web.scope, Scope { stores: Within::Only(demo), ..Scope::EVERYTHING });
+    assert_eq!(
+        web.scope,
+        Scope {
+            stores: Within::Only(demo),
+            ..Scope::EVERYTHING
+        }
+    );
     assert_eq!(callers.find(NEW), Some(web));
     let sellers = ["acme", "emca"].map(|id| SellerId::parse(id).unwrap());
     let desk = callers.find(OTHER).unwrap();
-    assert_eq!(desk.scope, Scope { sellers: Within::Only(BTreeSet::from(sellers)), ..Scope::EVERYTHING });
+    assert_eq!(
+        desk.scope,
+        Scope {
+            sellers: Within::Only(BTreeSet::from(sellers)),
+            ..Scope::EVERYTHING
+        }
+    );
     for unknown in ["", "0", &OLD[1..], &line(OLD), &OLD.to_uppercase()] {
         assert_eq!(callers.find(unknown), None, "{unknown:?}");
     }
@@ -86,8 +98,15 @@ fn a_changed_file_is_taken_and_a_faulty_one_changes_nothing() {
     assert!(callers.find(OLD).is_some() && callers.find(NEW).is_some());
 
     file.write("callers: []");
-    let Reread::Faulty(error) = callers.reread() else { panic!("a fault") };
-    assert!(error.to_string().ends_with("\n  callers: must have at least one entry"), "{error}");
+    let Reread::Faulty(error) = callers.reread() else {
+        panic!("a fault")
+    };
+    assert!(
+        error
+            .to_string()
+            .ends_with("\n  callers: must have at least one entry"),
+        "{error}"
+    );
     assert_eq!(callers.reread(), Reread::Unchanged, "a fault is told once");
     assert!(callers.find(OLD).is_some());
     fs::remove_file(&file.0).unwrap();
@@ -127,7 +146,8 @@ owner: me
         "callers[1].secrets: must have at least one entry".to_owned(),
         "callers[1].sellers: is required of the role SELLER: what it sees is its own".to_owned(),
         "callers[2].secrets[0]: is the same secret as callers[0].secrets[0]".to_owned(),
-        "callers[2].warehouses: is required of the role WAREHOUSE: what it sees is its own".to_owned(),
+        "callers[2].warehouses: is required of the role WAREHOUSE: what it sees is its own"
+            .to_owned(),
         format!("callers[3].color: is not a key here; the keys are {keys}"),
         "callers[3].stores[1]: a stands here twice".to_owned(),
         format!("callers[3].stores[2]: {allowed}; found '/'"),
@@ -135,7 +155,8 @@ owner: me
         "callers[3].secrets[0]: must be a line that `belay hash-secret` prints".to_owned(),
         "callers[3].carriers: is required of the role CARRIER: what it sees is its own".to_owned(),
         "callers[4].carriers: must be a list, is nothing".to_owned(),
-        "callers[4]: is the same role and id as callers[3]; one caller may have several secrets".to_owned(),
+        "callers[4]: is the same role and id as callers[3]; one caller may have several secrets"
+            .to_owned(),
         format!("callers[5].role: must be one of {roles}; found \"BUYER\""),
         "callers[5].secrets: is required".to_owned(),
         "callers[6]: must be a mapping, is a text".to_owned(),
@@ -153,39 +174,84 @@ fn what_is_no_list_of_callers_is_refused() {
         ("a: 1\na: 2", "is no YAML"),
     ] {
         let found = faults(document);
-        assert!(found.len() == 1 && found[0].starts_with(fault), "{document:?}: {found:?}");
+        assert!(
+            found.len() == 1 && found[0].starts_with(fault),
+            "{document:?}: {found:?}"
+        );
     }
-    assert_eq!(parse(Path::new("x"), &[0xff]).map(|_| ()).unwrap_err().faults[0].description, "is no UTF-8");
+    assert_eq!(
+        parse(Path::new("x"), &[0xff])
+            .map(|_| ())
+            .unwrap_err()
+            .faults[0]
+            .description,
+        "is no UTF-8"
+    );
 }
 
 #[test]
 fn the_bounds_hold_on_both_sides() {
     let secret = |number: usize| line(&format!("{number:0>32}"));
-    let caller = |number: usize| format!("  - {{id: c{number}, role: AUDITOR, secrets: [{}]}}\n", secret(number));
+    let caller = |number: usize| {
+        format!(
+            "  - {{id: c{number}, role: AUDITOR, secrets: [{}]}}\n",
+            secret(number)
+        )
+    };
     let callers = |count| (0..count).map(caller).collect::<String>();
-    assert_eq!(faults(&format!("callers:\n{}", callers(CALLERS_MAX))), [""; 0]);
+    assert_eq!(
+        faults(&format!("callers:\n{}", callers(CALLERS_MAX))),
+        [""; 0]
+    );
     let found = faults(&format!("callers:\n{}", callers(CALLERS_MAX + 1)));
-    assert_eq!(found, [format!("callers: may have at most {CALLERS_MAX} entries, has {}", CALLERS_MAX + 1)]);
+    assert_eq!(
+        found,
+        [format!(
+            "callers: may have at most {CALLERS_MAX} entries, has {}",
+            CALLERS_MAX + 1
+        )]
+    );
 
     let with = |stores: usize, secrets: usize| {
         let stores: Vec<String> = (0..stores).map(|number| format!("s{number}")).collect();
         let secrets: Vec<String> = (0..secrets).map(secret).collect();
         let (stores, secrets) = (stores.join(", "), secrets.join(", "));
-        faults(&format!("callers: [{{id: a, role: SUPPORT, stores: [{stores}], secrets: [{secrets}]}}]"))
+        faults(&format!(
+            "callers: [{{id: a, role: SUPPORT, stores: [{stores}], secrets: [{secrets}]}}]"
+        ))
     };
     assert_eq!(with(SCOPE_IDS_MAX, SECRETS_MAX), [""; 0]);
     assert_eq!(with(SCOPE_IDS_MAX + 1, SECRETS_MAX).len(), 1);
     assert_eq!(with(1, SECRETS_MAX + 1).len(), 1);
 
-    let file = Scratch::holding(&format!("{}#{}", two_callers(&[OLD]), "x".repeat(FILE_BYTES_MAX)));
-    assert!(Callers::open(&file.0).unwrap_err().to_string().contains("may have at most 1048576 bytes"));
+    let file = Scratch::holding(&format!(
+        "{}#{}",
+        two_callers(&[OLD]),
+        "x".repeat(FILE_BYTES_MAX)
+    ));
+    assert!(
+        Callers::open(&file.0)
+            .unwrap_err()
+            .to_string()
+            .contains("may have at most 1048576 bytes")
+    );
 }
 
 #[test]
 fn a_secret_is_long_and_fits_a_header() {
-    assert_eq!(line(OLD), format!("blake3:{}", blake3::hash(OLD.as_bytes())));
-    assert!(hash_secret(&OLD[1..]).unwrap_err().contains("at least 32 characters, this one has 31"));
-    for odd in ["0123456789abcdef 0123456789abcdef", "é123456789abcdef0123456789abcdef"] {
+    assert_eq!(
+        line(OLD),
+        format!("blake3:{}", blake3::hash(OLD.as_bytes()))
+    );
+    assert!(
+        hash_secret(&OLD[1..])
+            .unwrap_err()
+            .contains("at least 32 characters, this one has 31")
+    );
+    for odd in [
+        "0123456789abcdef 0123456789abcdef",
+        "é123456789abcdef0123456789abcdef",
+    ] {
         assert!(hash_secret(odd).unwrap_err().contains("printable ASCII"));
     }
 }

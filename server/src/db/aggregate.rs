@@ -1,7 +1,8 @@
 //! Whole orders: put together from their tables, and what changed of them written back.
 //!
-//! `load_children`, `insert` and `update` run inside the engine's transaction and under the lock of the orders' rows. `read`
-//! runs inside a snapshot: the tables of an order are read one after the other and must all be of one moment.
+//! `load_children`, `insert` and `update` run inside the engine's transaction and under the lock of
+//! the orders' rows. `read` runs inside a snapshot: the tables of an order are read one after the
+//! other and must all be of one moment.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -27,7 +28,10 @@ use super::shipment_units::{self, ShipmentUnitsRow};
 use super::shipments::{self, ShipmentRow};
 
 /// The orders whose rows are locked, whole.
-pub async fn load_children(conn: &mut Conn, locked: Vec<LockedOrder>) -> Result<HashMap<OrderKey, Order>, DbError> {
+pub async fn load_children(
+    conn: &mut Conn,
+    locked: Vec<LockedOrder>,
+) -> Result<HashMap<OrderKey, Order>, DbError> {
     assemble(conn, locked.into_iter().map(|order| order.row).collect()).await
 }
 
@@ -37,11 +41,13 @@ pub async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<HashMap<OrderKey
     assemble(conn, rows).await
 }
 
-/// Writes new orders into these partitions. An order that exists already makes it fail with class `Duplicate`; nothing tells
-/// which one it was.
+/// Writes new orders into these partitions. An order that exists already makes it fail with class
+/// `Duplicate`; nothing tells which one it was.
 pub async fn insert(conn: &mut Conn, new: &[(&Order, u16)]) -> Result<(), DbError> {
-    let rows: Result<Vec<OrderRow>, DbError> =
-        new.iter().map(|(order, partition)| OrderRow::of(order, *partition)).collect();
+    let rows: Result<Vec<OrderRow>, DbError> = new
+        .iter()
+        .map(|(order, partition)| OrderRow::of(order, *partition))
+        .collect();
     let mut changes = Changes::default();
     for (order, _) in new {
         changes.add(None, order)?;
@@ -50,8 +56,9 @@ pub async fn insert(conn: &mut Conn, new: &[(&Order, u16)]) -> Result<(), DbErro
     changes.write(conn).await
 }
 
-/// Writes what differs between `before`, as it was loaded, and `after`. An order that is no longer at the version of `before`
-/// makes it fail with class `VersionConflict`, and the transaction must be rolled back.
+/// Writes what differs between `before`, as it was loaded, and `after`. An order that is no longer
+/// at the version of `before` makes it fail with class `VersionConflict`, and the transaction must
+/// be rolled back.
 pub async fn update(conn: &mut Conn, changed: &[(&Order, &Order)]) -> Result<(), DbError> {
     // The partition is not among what may change.
     const ANY: u16 = 0;
@@ -65,10 +72,17 @@ pub async fn update(conn: &mut Conn, changed: &[(&Order, &Order)]) -> Result<(),
     changes.write(conn).await
 }
 
-/// Reads only the tables that hold something for one of these orders, and there only for those orders.
-async fn assemble(conn: &mut Conn, rows: Vec<OrderRow>) -> Result<HashMap<OrderKey, Order>, DbError> {
+/// Reads only the tables that hold something for one of these orders, and there only for those
+/// orders.
+async fn assemble(
+    conn: &mut Conn,
+    rows: Vec<OrderRow>,
+) -> Result<HashMap<OrderKey, Order>, DbError> {
     let with = |count: fn(&OrderRow) -> u32| -> Vec<OrderKey> {
-        rows.iter().filter(|row| count(row) > 0).map(OrderRow::key).collect()
+        rows.iter()
+            .filter(|row| count(row) > 0)
+            .map(OrderRow::key)
+            .collect()
     };
     let lines = order_lines::read(conn, &with(|row| row.line_count)).await?;
     let payments = payments::read(conn, &with(|row| row.payment_count)).await?;
@@ -100,7 +114,9 @@ async fn assemble(conn: &mut Conn, rows: Vec<OrderRow>) -> Result<HashMap<OrderK
             shipments: taken(&mut shipments, &key, |(_, shipment)| shipment),
             cancellations: taken(&mut cancellations, &key, |(_, cancellation)| cancellation),
             refunds: taken(&mut refunds, &key, RefundRow::into_refund),
-            incidents: taken(&mut incidents, &key, IncidentRow::into_incident).into_iter().collect::<Result<_, _>>()?,
+            incidents: taken(&mut incidents, &key, IncidentRow::into_incident)
+                .into_iter()
+                .collect::<Result<_, _>>()?,
             ..row.into_order()?
         };
         order.presume_whereabouts();
@@ -135,7 +151,12 @@ fn grouped<K: Eq + Hash, R>(rows: Vec<R>, key: impl Fn(&R) -> K) -> Grouped<K, R
 }
 
 fn taken<K: Eq + Hash, R, T>(groups: &mut Grouped<K, R>, key: &K, into: impl Fn(R) -> T) -> Vec<T> {
-    groups.remove(key).unwrap_or_default().into_iter().map(into).collect()
+    groups
+        .remove(key)
+        .unwrap_or_default()
+        .into_iter()
+        .map(into)
+        .collect()
 }
 
 type OfOrder<T> = (Bytes<16>, T);
@@ -156,14 +177,21 @@ async fn read_shipments(
     rows.into_iter().map(shipment).collect()
 }
 
-async fn read_cancellations(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OfOrder<Cancellation>>, DbError> {
+async fn read_cancellations(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+) -> Result<Vec<OfOrder<Cancellation>>, DbError> {
     let rows = cancellations::read(conn, keys).await?;
     let parts = cancellation_parts::read(conn, keys).await?;
     let units = cancellation_units::read(conn, keys).await?;
     let gates = gates::read(conn, keys).await?;
     let mut parts = grouped(parts, |row| (row.order_key, row.cancellation_number));
-    let mut units = grouped(units, |row| (row.order_key, row.cancellation_number, row.part_number));
-    let mut gates = grouped(gates, |row| (row.order_key, row.cancellation_number, row.part_number));
+    let mut units = grouped(units, |row| {
+        (row.order_key, row.cancellation_number, row.part_number)
+    });
+    let mut gates = grouped(gates, |row| {
+        (row.order_key, row.cancellation_number, row.part_number)
+    });
     let mut part = |row: PartRow| -> Result<Part, DbError> {
         let key = (row.order_key, row.cancellation_number, row.part_number);
         let units = UnitSet::new(taken(&mut units, &key, |row| row.range()));
@@ -204,13 +232,24 @@ impl Changes {
         for (_, payment) in changed(before.map(|order| &order.payments), &after.payments, key)? {
             self.payments.push(PaymentRow::of(key, payment));
         }
-        for (old, shipment) in changed(before.map(|order| &order.shipments), &after.shipments, key)? {
+        for (old, shipment) in changed(before.map(|order| &order.shipments), &after.shipments, key)?
+        {
             self.shipments.push(ShipmentRow::of(key, after, shipment));
             let old = old.map_or(&nothing, |old| &old.units);
-            self.shipment_units.extend(ShipmentUnitsRow::changes(key, shipment.number, old, &shipment.units));
+            self.shipment_units.extend(ShipmentUnitsRow::changes(
+                key,
+                shipment.number,
+                old,
+                &shipment.units,
+            ));
         }
-        for (old, cancellation) in changed(before.map(|order| &order.cancellations), &after.cancellations, key)? {
-            self.cancellations.push(CancellationRow::of(key, after, cancellation));
+        for (old, cancellation) in changed(
+            before.map(|order| &order.cancellations),
+            &after.cancellations,
+            key,
+        )? {
+            self.cancellations
+                .push(CancellationRow::of(key, after, cancellation));
             self.add_parts(key, after, old, cancellation)?;
         }
         for (_, refund) in changed(before.map(|order| &order.refunds), &after.refunds, key)? {
@@ -232,16 +271,31 @@ impl Changes {
         let nothing = UnitSet::default();
         let numbered_parts = (1_u32..).zip(&after.parts);
         let old_parts = before.map(|cancellation| &cancellation.parts);
-        for (old, (number, part)) in changed_numbered(old_parts, numbered_parts, after.parts.len(), key)? {
+        for (old, (number, part)) in
+            changed_numbered(old_parts, numbered_parts, after.parts.len(), key)?
+        {
             let shipment = order.shipment(part.shipment);
-            let shipment = shipment.ok_or_else(|| DbError::Corrupt(format!("{key:?}: a part of no shipment")))?;
-            let parcel = Parcel { order, cancellation: after, shipment };
+            let shipment = shipment
+                .ok_or_else(|| DbError::Corrupt(format!("{key:?}: a part of no shipment")))?;
+            let parcel = Parcel {
+                order,
+                cancellation: after,
+                shipment,
+            };
             self.parts.push(PartRow::of(key, parcel, number, part));
             let id = (after.number, number);
             let old_units = old.map_or(&nothing, |old| &old.units);
-            self.cancellation_units.extend(CancellationUnitsRow::changes(key, id, old_units, &part.units));
+            self.cancellation_units
+                .extend(CancellationUnitsRow::changes(
+                    key,
+                    id,
+                    old_units,
+                    &part.units,
+                ));
             let old_gates = old.map(|part| &part.gates);
-            for (_, (at, gate)) in changed_numbered(old_gates, (1_u32..).zip(&part.gates), part.gates.len(), key)? {
+            for (_, (at, gate)) in
+                changed_numbered(old_gates, (1_u32..).zip(&part.gates), part.gates.len(), key)?
+            {
                 self.gates.push(GateRow::of(key, parcel, number, at, gate)?);
             }
         }
@@ -262,7 +316,8 @@ impl Changes {
     }
 }
 
-/// The children that are new or differ, each with what it was. Children stay where they are in their list for ever.
+/// The children that are new or differ, each with what it was. Children stay where they are in
+/// their list for ever.
 fn changed<'a, T: PartialEq>(
     before: Option<&'a Vec<T>>,
     after: &'a [T],
@@ -280,8 +335,12 @@ fn changed_numbered<'a, T: PartialEq>(
 ) -> Result<impl Iterator<Item = (Option<&'a T>, (u32, &'a T))>, DbError> {
     let before: &[T] = before.map_or(&[], Vec::as_slice);
     if before.len() > after_count {
-        return Err(DbError::Corrupt(format!("{key:?}: something that belongs to the order was removed")));
+        return Err(DbError::Corrupt(format!(
+            "{key:?}: something that belongs to the order was removed"
+        )));
     }
     let before = before.iter().map(Some).chain(std::iter::repeat(None));
-    Ok(before.zip(after).filter(|(old, (_, new))| *old != Some(*new)))
+    Ok(before
+        .zip(after)
+        .filter(|(old, (_, new))| *old != Some(*new)))
 }

@@ -1,6 +1,8 @@
 //! The parts of cancellations. Read with their order; written by `aggregate` alone.
 
-use belay_domain::cancellation::{Cancellation, Deductions, Gate, LabelState, Part, PartState, Path, Receipt};
+use belay_domain::cancellation::{
+    Cancellation, Deductions, Gate, LabelState, Part, PartState, Path, Receipt,
+};
 use belay_domain::ids::{CarrierId, OrderKey, StoreId, WarehouseId};
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
@@ -125,7 +127,10 @@ impl PartRow {
                 by_schedule: self.deducted_by_schedule,
             },
             label: self.label.map(|label| label.0),
-            receipt: receipt.map(|(condition, time)| Receipt { condition: condition.0, receive_time: time.0 }),
+            receipt: receipt.map(|(condition, time)| Receipt {
+                condition: condition.0,
+                receive_time: time.0,
+            }),
             effects: self.effects.0,
             gates,
         })

@@ -1,5 +1,5 @@
-//! Which units each part of a cancellation is about. Read with their order; written by `aggregate` alone. Ranges that are no
-//! more stay with a count of 0, as in `shipment_units`.
+//! Which units each part of a cancellation is about. Read with their order; written by `aggregate`
+//! alone. Ranges that are no more stay with a count of 0, as in `shipment_units`.
 
 use belay_domain::ids::OrderKey;
 use belay_domain::units::{UnitRange, UnitSet};
@@ -50,12 +50,24 @@ impl CancellationUnitsRow {
     }
 
     pub(super) fn range(&self) -> UnitRange {
-        UnitRange { line: self.line_number, first: self.first_unit, count: self.unit_count }
+        UnitRange {
+            line: self.line_number,
+            first: self.first_unit,
+            count: self.unit_count,
+        }
     }
 }
 
-pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<CancellationUnitsRow>, DbError> {
-    Ok(rows_of_orders!(conn, cancellation_units, CancellationUnitsRow, keys))
+pub(super) async fn read(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+) -> Result<Vec<CancellationUnitsRow>, DbError> {
+    Ok(rows_of_orders!(
+        conn,
+        cancellation_units,
+        CancellationUnitsRow,
+        keys
+    ))
 }
 
 pub(super) async fn write(conn: &mut Conn, rows: &[CancellationUnitsRow]) -> Result<(), DbError> {

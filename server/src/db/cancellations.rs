@@ -1,7 +1,9 @@
 //! Cancellations. Read with their order; written by `aggregate` alone. The list may run anywhere.
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{Cancellation, CancellationState, Fault, GateState, Outcome, Part};
+use belay_domain::cancellation::{
+    Cancellation, CancellationState, Fault, GateState, Outcome, Part,
+};
 use belay_domain::ids::{CarrierId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
 use belay_domain::policy::{Effect, NextAction};
@@ -18,7 +20,8 @@ use super::schema::cancellations;
 use super::statement::{self, rows_of_orders, upsert_rows};
 use super::{Conn, Place};
 
-/// `state`, `outcome` and `close_reason` are what the parts say; they are written for the lists and not read back.
+/// `state`, `outcome` and `close_reason` are what the parts say; they are written for the lists and
+/// not read back.
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = cancellations, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct CancellationRow {
@@ -47,7 +50,12 @@ pub(super) struct CancellationRow {
 
 impl statement::Row for CancellationRow {
     fn bytes(&self) -> usize {
-        let evidence: usize = self.evidence.0.iter().map(|entry| entry.len() * 2 + 4).sum();
+        let evidence: usize = self
+            .evidence
+            .0
+            .iter()
+            .map(|entry| entry.len() * 2 + 4)
+            .sum();
         1_024 + self.note.as_ref().map_or(0, String::len) + evidence
     }
 }
@@ -89,8 +97,14 @@ impl CancellationRow {
             counted: self.counted,
             effects: self.effects.0,
             next_actions: self.next_actions.0,
-            requester: Actor { role: self.requester_role.0, id: self.requester_id },
-            submitted_by: Actor { role: self.submitted_by_role.0, id: self.submitted_by_id },
+            requester: Actor {
+                role: self.requester_role.0,
+                id: self.requester_id,
+            },
+            submitted_by: Actor {
+                role: self.submitted_by_role.0,
+                id: self.submitted_by_id,
+            },
             policy_version: self.policy_version,
             parts,
             create_time: self.create_time.0,
@@ -99,7 +113,10 @@ impl CancellationRow {
     }
 }
 
-pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<CancellationRow>, DbError> {
+pub(super) async fn read(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+) -> Result<Vec<CancellationRow>, DbError> {
     Ok(rows_of_orders!(conn, cancellations, CancellationRow, keys))
 }
 
@@ -130,7 +147,8 @@ pub(super) async fn write(conn: &mut Conn, rows: &[CancellationRow]) -> Result<(
     Ok(())
 }
 
-/// Which cancellations to list. All given fields must match; those from `warehouse` on must match for one of the parts.
+/// Which cancellations to list. All given fields must match; those from `warehouse` on must match
+/// for one of the parts.
 #[derive(Debug, Clone)]
 pub struct CancellationFilter {
     pub store: StoreId,
@@ -148,8 +166,9 @@ pub struct CancellationFilter {
 }
 
 impl CancellationFilter {
-    /// The order, or else who is awaited (with the seller, the warehouse or the carrier), or else the warehouse or the
-    /// carrier leads to the page; and else the seller and the state. The others filter.
+    /// The order, or else who is awaited (with the seller, the warehouse or the carrier), or else
+    /// the warehouse or the carrier leads to the page; and else the seller and the state. The
+    /// others filter.
     pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let page = match (self.order, self.awaiting) {
             (Some(order), _) => {
@@ -158,7 +177,9 @@ impl CancellationFilter {
             }
             (None, Some(_)) => self.page_of_gates(),
             (None, None) if self.respond_by_before.is_some() => self.page_of_pending(),
-            (None, None) if self.warehouse.is_some() || self.carrier.is_some() => self.page_of_parts(),
+            (None, None) if self.warehouse.is_some() || self.carrier.is_some() => {
+                self.page_of_parts()
+            }
             (None, None) => {
                 let index = match (&self.seller, self.state) {
                     (Some(_), None) => "cancellations_by_seller",
@@ -181,26 +202,54 @@ impl CancellationFilter {
         };
         let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
         filters.extend(self.of_the_gate());
-        filters.extend(self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())));
+        filters.extend(
+            self.seller
+                .as_ref()
+                .map(|seller| Filter::eq("seller_id", seller.as_str())),
+        );
         filters.extend(self.state.map(|state| self.state_of("gates", state)));
-        PageQuery::by_index(Listed::Mentions { table: "gates", number: Some("cancellation_number") }, index, filters)
+        PageQuery::by_index(
+            Listed::Mentions {
+                table: "gates",
+                number: Some("cancellation_number"),
+            },
+            index,
+            filters,
+        )
     }
 
     fn page_of_parts(&self) -> PageQuery {
-        let index = if self.warehouse.is_some() { "parts_by_warehouse" } else { "parts_by_carrier" };
+        let index = if self.warehouse.is_some() {
+            "parts_by_warehouse"
+        } else {
+            "parts_by_carrier"
+        };
         let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
         filters.extend(self.of_the_parcel());
         filters.extend(self.seller.as_ref().map(|seller| {
-            Filter::any(&of_mention("cancellation_parts"), vec![Filter::eq("seller_id", seller.as_str())])
+            Filter::any(
+                &of_mention("cancellation_parts"),
+                vec![Filter::eq("seller_id", seller.as_str())],
+            )
         }));
-        filters.extend(self.state.map(|state| self.state_of("cancellation_parts", state)));
-        let parts = Listed::Mentions { table: "cancellation_parts", number: Some("cancellation_number") };
+        filters.extend(
+            self.state
+                .map(|state| self.state_of("cancellation_parts", state)),
+        );
+        let parts = Listed::Mentions {
+            table: "cancellation_parts",
+            number: Some("cancellation_number"),
+        };
         PageQuery::by_index(parts, index, filters)
     }
 
     /// What waits for anybody is pending.
     fn page_of_pending(&self) -> PageQuery {
-        let index = if self.seller.is_some() { "cancellations_by_seller_state" } else { "cancellations_by_state" };
+        let index = if self.seller.is_some() {
+            "cancellations_by_seller_state"
+        } else {
+            "cancellations_by_state"
+        };
         let mut filters = [self.columns(), self.of_a_part()].concat();
         filters.push(Filter::eq("state", CancellationState::Pending.name()));
         PageQuery::by_index(Listed::Children("cancellations"), index, filters)
@@ -210,7 +259,9 @@ impl CancellationFilter {
     fn columns(&self) -> Vec<Filter> {
         let columns = [
             Some(Filter::eq("store_id", self.store.as_str())),
-            self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())),
+            self.seller
+                .as_ref()
+                .map(|seller| Filter::eq("seller_id", seller.as_str())),
             self.state.map(|state| Filter::eq("state", state.name())),
         ];
         columns.into_iter().flatten().collect()
@@ -228,7 +279,11 @@ impl CancellationFilter {
             return vec![Filter::any(&of_this("gates"), self.of_the_gate())];
         }
         let parcel = self.of_the_parcel();
-        if parcel.is_empty() { Vec::new() } else { vec![Filter::any(&of_this("cancellation_parts"), parcel)] }
+        if parcel.is_empty() {
+            Vec::new()
+        } else {
+            vec![Filter::any(&of_this("cancellation_parts"), parcel)]
+        }
     }
 
     /// What columns of an open gate must be.
@@ -238,14 +293,21 @@ impl CancellationFilter {
             None => vec![Filter::eq("state", GateState::Open.name())],
         };
         filters.extend(self.of_the_parcel());
-        filters.extend(self.respond_by_before.map(|before| Filter::new("`respond_by` < ?", before)));
+        filters.extend(
+            self.respond_by_before
+                .map(|before| Filter::new("`respond_by` < ?", before)),
+        );
         filters
     }
 
     fn of_the_parcel(&self) -> Vec<Filter> {
         let columns = [
-            self.warehouse.as_ref().map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
-            self.carrier.as_ref().map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
+            self.warehouse
+                .as_ref()
+                .map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
+            self.carrier
+                .as_ref()
+                .map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
         ];
         columns.into_iter().flatten().collect()
     }
@@ -270,5 +332,9 @@ pub async fn list(
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    filter.page(after, limit).within(&filter.scope).load(conn).await
+    filter
+        .page(after, limit)
+        .within(&filter.scope)
+        .load(conn)
+        .await
 }

@@ -39,7 +39,13 @@ struct CarrierRow {
 type Labels = BTreeMap<String, Option<Money>>;
 
 fn labels_of(facts: &context::Carrier) -> Json<Labels> {
-    Json(facts.return_labels.iter().map(|(country, label)| (country.clone(), label.price)).collect())
+    Json(
+        facts
+            .return_labels
+            .iter()
+            .map(|(country, label)| (country.clone(), label.price))
+            .collect(),
+    )
 }
 
 impl From<&Carrier> for CarrierRow {
@@ -58,7 +64,11 @@ impl From<&Carrier> for CarrierRow {
 
 impl From<CarrierRow> for Carrier {
     fn from(row: CarrierRow) -> Self {
-        let labels = row.return_labels.0.into_iter().map(|(country, price)| (country, ReturnLabel { price }));
+        let labels = row
+            .return_labels
+            .0
+            .into_iter()
+            .map(|(country, price)| (country, ReturnLabel { price }));
         Self {
             store: row.store_id.0,
             id: row.carrier_id.0,
@@ -73,8 +83,14 @@ impl From<CarrierRow> for Carrier {
     }
 }
 
-pub async fn get(conn: &mut Conn, store: &StoreId, carrier: &CarrierId) -> Result<Option<Carrier>, DbError> {
-    let query = carriers::table.find((store.as_str(), carrier.as_str())).select(CarrierRow::as_select());
+pub async fn get(
+    conn: &mut Conn,
+    store: &StoreId,
+    carrier: &CarrierId,
+) -> Result<Option<Carrier>, DbError> {
+    let query = carriers::table
+        .find((store.as_str(), carrier.as_str()))
+        .select(CarrierRow::as_select());
     Ok(query.first(conn).await.optional()?.map(Carrier::from))
 }
 
@@ -87,18 +103,34 @@ pub async fn list(
 ) -> Result<Vec<Carrier>, DbError> {
     let query = carriers::table.filter(carriers::store_id.eq(store.as_str()));
     let query = query.filter(carriers::carrier_id.gt(after.map_or("", CarrierId::as_str)));
-    let query = query.order(carriers::carrier_id).limit(limit.into()).select(CarrierRow::as_select());
-    Ok(query.load(conn).await?.into_iter().map(Carrier::from).collect())
+    let query = query
+        .order(carriers::carrier_id)
+        .limit(limit.into())
+        .select(CarrierRow::as_select());
+    Ok(query
+        .load(conn)
+        .await?
+        .into_iter()
+        .map(Carrier::from)
+        .collect())
 }
 
 /// Fails with class `Duplicate` if the store has a carrier of this id.
 pub async fn insert(conn: &mut Conn, carrier: &Carrier) -> Result<(), DbError> {
-    diesel::insert_into(carriers::table).values(CarrierRow::from(carrier)).execute(conn).await?;
+    diesel::insert_into(carriers::table)
+        .values(CarrierRow::from(carrier))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
-/// Writes a carrier over the one that was loaded at this version, or fails with class `VersionConflict`.
-pub async fn update(conn: &mut Conn, carrier: &Carrier, loaded_version: u64) -> Result<(), DbError> {
+/// Writes a carrier over the one that was loaded at this version, or fails with class
+/// `VersionConflict`.
+pub async fn update(
+    conn: &mut Conn,
+    carrier: &Carrier,
+    loaded_version: u64,
+) -> Result<(), DbError> {
     let stored = carriers::table.find((carrier.store.as_str(), carrier.id.as_str()));
     let matched = diesel::update(stored.filter(carriers::version.eq(loaded_version)))
         .set((

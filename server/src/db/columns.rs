@@ -1,13 +1,16 @@
-//! How values of the domain are written into columns and read back. What a column holds and the domain does not know is an
-//! error of the read, never a default.
+//! How values of the domain are written into columns and read back. What a column holds and the
+//! domain does not know is an error of the read, never a default.
 
 use std::fmt::Debug;
 use std::io::Write;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path};
+use belay_domain::cancellation::{
+    CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path,
+};
 use belay_domain::ids::{
-    BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId, WorkerId,
+    BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId,
+    WorkerId,
 };
 use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Currency;
@@ -75,16 +78,22 @@ impl From<Bytes<16>> for Uuid {
 }
 
 /// Two columns that are written together.
-pub(crate) fn both<A, B>(what: &str, a: Option<A>, b: Option<B>) -> Result<Option<(A, B)>, DbError> {
+pub(crate) fn both<A, B>(
+    what: &str,
+    a: Option<A>,
+    b: Option<B>,
+) -> Result<Option<(A, B)>, DbError> {
     match (a, b) {
         (Some(a), Some(b)) => Ok(Some((a, b))),
         (None, None) => Ok(None),
-        (Some(_), None) | (None, Some(_)) => Err(DbError::Corrupt(format!("half of {what} is missing"))),
+        (Some(_), None) | (None, Some(_)) => {
+            Err(DbError::Corrupt(format!("half of {what} is missing")))
+        }
     }
 }
 
-/// An instant: `DATETIME(6)` in UTC. MySQL rounds what is finer than a microsecond, so that an instant could come back later
-/// than it went; here it is cut off before it is written.
+/// An instant: `DATETIME(6)` in UTC. MySQL rounds what is finer than a microsecond, so that an
+/// instant could come back later than it went; here it is cut off before it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Datetime)]
 pub(crate) struct At(pub(crate) Timestamp);
@@ -195,7 +204,9 @@ impl<T: Named + Debug> FromSql<Text, Mysql> for Name<T> {
     fn from_sql(value: MysqlValue<'_>) -> deserialize::Result<Self> {
         let name = std::str::from_utf8(value.as_bytes())?;
         let known = T::parse(name);
-        known.map(Self).ok_or_else(|| format!("{name:?} is no {}", std::any::type_name::<T>()).into())
+        known
+            .map(Self)
+            .ok_or_else(|| format!("{name:?} is no {}", std::any::type_name::<T>()).into())
     }
 }
 

@@ -1,4 +1,5 @@
-//! What policies were asked and what they said. Written inside the engine's transaction, with the decision itself.
+//! What policies were asked and what they said. Written inside the engine's transaction, with the
+//! decision itself.
 
 use belay_domain::ids::StoreId;
 use diesel::prelude::*;
@@ -45,7 +46,14 @@ impl statement::Row for DecisionRow {
 
 pub async fn insert(conn: &mut Conn, new: &[NewDecision]) -> Result<(), DbError> {
     let row = |new| {
-        let NewDecision { key, store, decision_time, policy_version, accepted, record }: &NewDecision = new;
+        let NewDecision {
+            key,
+            store,
+            decision_time,
+            policy_version,
+            accepted,
+            record,
+        }: &NewDecision = new;
         DecisionRow {
             order_key: key.order_key.into(),
             request_id: key.request_id.into(),

@@ -1,8 +1,9 @@
 //! What can go wrong with the database, told apart in one place.
 //!
-//! diesel-async passes on the server's text but not its error number: deadlocks, lock waits, busy rows, read-only servers and
-//! lost connections all arrive as `DatabaseErrorKind::Unknown`. So this module, and no other, reads texts; each connection
-//! sets `lc_messages` so that the texts are these, and a test provokes each of them on a real server.
+//! diesel-async passes on the server's text but not its error number: deadlocks, lock waits, busy
+//! rows, read-only servers and lost connections all arrive as `DatabaseErrorKind::Unknown`. So this
+//! module, and no other, reads texts; each connection sets `lc_messages` so that the texts are
+//! these, and a test provokes each of them on a real server.
 
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 
@@ -11,24 +12,28 @@ use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 pub enum Class {
     /// The server rolled the transaction back for another's sake. Repeat the whole unit.
     Deadlock,
-    /// A row was locked for longer than `innodb_lock_wait_timeout`. Only the statement was undone: ROLLBACK, then repeat the
-    /// whole unit.
+    /// A row was locked for longer than `innodb_lock_wait_timeout`. Only the statement was undone:
+    /// ROLLBACK, then repeat the whole unit.
     LockWait,
-    /// A row is locked and the statement was told not to wait. Rows locked before stay locked until ROLLBACK.
+    /// A row is locked and the statement was told not to wait. Rows locked before stay locked until
+    /// ROLLBACK.
     RowBusy,
     /// A row with this key is there already.
     Duplicate,
     /// A row was not at the version that was loaded. ROLLBACK, then repeat the whole unit.
     VersionConflict,
-    /// The connection is gone, with it the transaction; a COMMIT that was on its way may have landed or not.
+    /// The connection is gone, with it the transaction; a COMMIT that was on its way may have
+    /// landed or not.
     ConnectionLost,
     /// The server takes no writes: a replica, or a primary that gives way to another.
     ReadOnly,
-    /// This account lacks a grant. Nothing is wrong with the statement: it succeeds once the grant is given.
+    /// This account lacks a grant. Nothing is wrong with the statement: it succeeds once the grant
+    /// is given.
     Denied,
     /// The server, or this account, has as many connections as it may.
     TooManyConnections,
-    /// No connection could be had in time, or the server cannot serve now: it has no quorum, or no room left.
+    /// No connection could be had in time, or the server cannot serve now: it has no quorum, or no
+    /// room left.
     Unavailable,
     /// A row breaks what the tables promise.
     Corrupt,
@@ -143,15 +148,23 @@ impl DbError {
         self.class().is_transient()
     }
 
-    /// For an UPDATE that is guarded by versions. Connections count the rows that matched, not those that changed.
+    /// For an UPDATE that is guarded by versions. Connections count the rows that matched, not
+    /// those that changed.
     pub(super) fn unless_all_matched(matched: usize, expected: usize) -> Result<(), DbError> {
-        if matched == expected { Ok(()) } else { Err(DbError::VersionConflict { expected, matched }) }
+        if matched == expected {
+            Ok(())
+        } else {
+            Err(DbError::VersionConflict { expected, matched })
+        }
     }
 }
 
 impl From<DieselError> for DbError {
     fn from(source: DieselError) -> Self {
-        DbError::Database { class: class_of(&source), source }
+        DbError::Database {
+            class: class_of(&source),
+            source,
+        }
     }
 }
 
@@ -159,11 +172,18 @@ impl From<ConnectionError> for DbError {
     #[expect(clippy::wildcard_enum_match_arm, reason = "diesel may add kinds")]
     fn from(error: ConnectionError) -> Self {
         match error {
-            ConnectionError::CouldntSetupConfiguration(source) => {
-                DbError::Connect { class: class_of(&source), message: source.to_string() }
-            }
-            ConnectionError::InvalidConnectionUrl(message) => DbError::Connect { class: Class::Statement, message },
-            other => DbError::Connect { class: Class::Unavailable, message: other.to_string() },
+            ConnectionError::CouldntSetupConfiguration(source) => DbError::Connect {
+                class: class_of(&source),
+                message: source.to_string(),
+            },
+            ConnectionError::InvalidConnectionUrl(message) => DbError::Connect {
+                class: Class::Statement,
+                message,
+            },
+            other => DbError::Connect {
+                class: Class::Unavailable,
+                message: other.to_string(),
+            },
         }
     }
 }
@@ -186,38 +206,69 @@ fn class_of(error: &DieselError) -> Class {
 /// How the texts begin, in English, with the number that each has on the server.
 const TEXTS: &[(&str, Class)] = &[
     ("Deadlock found when trying to get lock", Class::Deadlock), // 1213
-    ("Plugin instructed the server to rollback the current transaction", Class::Deadlock), // 3101: group replication
-    ("Got error 149 ", Class::Deadlock),                         // 1180: group replication with several primaries
-    ("Lock wait timeout exceeded", Class::LockWait),             // 1205; MariaDB's NOWAIT too
-    ("Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set", Class::RowBusy), // 3572
-    ("Input/output error: ", Class::ConnectionLost),             // the driver's own
-    ("Driver error: ", Class::ConnectionLost),                   // the driver's own
-    ("Server shutdown in progress", Class::ConnectionLost),      // 1053
-    ("Connection was killed", Class::ConnectionLost),            // MariaDB 1927
-    ("The client was disconnected by the server", Class::ConnectionLost), // 4031
-    ("Query execution was interrupted", Class::ConnectionLost),  // 1317: by KILL, as a rule of the whole connection
-    // 1290: --read-only, --super-read-only, and what managed servers put there when their disk is full.
+    (
+        "Plugin instructed the server to rollback the current transaction",
+        Class::Deadlock,
+    ), // 3101: group replication
+    ("Got error 149 ", Class::Deadlock), // 1180: group replication with several primaries
+    ("Lock wait timeout exceeded", Class::LockWait), // 1205; MariaDB's NOWAIT too
+    (
+        "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set",
+        Class::RowBusy,
+    ), // 3572
+    ("Input/output error: ", Class::ConnectionLost), // the driver's own
+    ("Driver error: ", Class::ConnectionLost), // the driver's own
+    ("Server shutdown in progress", Class::ConnectionLost), // 1053
+    ("Connection was killed", Class::ConnectionLost), // MariaDB 1927
+    (
+        "The client was disconnected by the server",
+        Class::ConnectionLost,
+    ), // 4031
+    ("Query execution was interrupted", Class::ConnectionLost), // 1317: by KILL, as a rule of the whole connection
+    // 1290: --read-only, --super-read-only, and what managed servers put there when their disk is
+    // full.
     ("The MySQL server is running with the ", Class::ReadOnly),
     ("The MariaDB server is running with the ", Class::ReadOnly), // 1290
-    ("Cannot execute statement in a READ ONLY transaction", Class::ReadOnly), // 1792: transaction_read_only
+    (
+        "Cannot execute statement in a READ ONLY transaction",
+        Class::ReadOnly,
+    ), // 1792: transaction_read_only
     ("Running in read-only mode", Class::ReadOnly),               // 1836
     ("Operation not allowed when innodb_force", Class::ReadOnly), // 1881
-    ("All queries have been blocked while function", Class::ReadOnly), // 4094: a primary is being elected
-    ("Held statement ", Class::ReadOnly),                         // group replication: the same, both texts
-    ("Timeout exceeded for held statement", Class::ReadOnly),     // group replication: the same
-    ("Access denied", Class::Denied),                             // 1044, 1045, 1227
-    ("You must reset your password", Class::Denied),              // 1820
-    ("Too many connections", Class::TooManyConnections),          // 1040
-    ("Can't create more than max_prepared_stmt_count statements", Class::Unavailable), // 1461
-    ("Disk full (", Class::Unavailable),                          // 1021
-    ("Error writing file ", Class::Unavailable),                  // 1026
-    ("Got error 28 ", Class::Unavailable),                        // 1030: no space left
-    ("Binary logging not possible", Class::Unavailable),          // 1598
-    ("The server is currently in offline mode", Class::Unavailable), // 3032
-    ("The Group Replication plugin is stopping", Class::Unavailable),
-    ("Error while waiting for group transactions commit", Class::Unavailable), // group_replication_consistency
-    ("WSREP has not yet prepared node", Class::Unavailable),                   // 1047: Galera
-    ("Error on observer while running replication hook", Class::Unavailable),  // 3100: no quorum
+    (
+        "All queries have been blocked while function",
+        Class::ReadOnly,
+    ), // 4094: a primary is being elected
+    ("Held statement ", Class::ReadOnly), // group replication: the same, both texts
+    ("Timeout exceeded for held statement", Class::ReadOnly), // group replication: the same
+    ("Access denied", Class::Denied),     // 1044, 1045, 1227
+    ("You must reset your password", Class::Denied), // 1820
+    ("Too many connections", Class::TooManyConnections), // 1040
+    (
+        "Can't create more than max_prepared_stmt_count statements",
+        Class::Unavailable,
+    ), // 1461
+    ("Disk full (", Class::Unavailable),  // 1021
+    ("Error writing file ", Class::Unavailable), // 1026
+    ("Got error 28 ", Class::Unavailable), // 1030: no space left
+    ("Binary logging not possible", Class::Unavailable), // 1598
+    (
+        "The server is currently in offline mode",
+        Class::Unavailable,
+    ), // 3032
+    (
+        "The Group Replication plugin is stopping",
+        Class::Unavailable,
+    ),
+    (
+        "Error while waiting for group transactions commit",
+        Class::Unavailable,
+    ), // group_replication_consistency
+    ("WSREP has not yet prepared node", Class::Unavailable), // 1047: Galera
+    (
+        "Error on observer while running replication hook",
+        Class::Unavailable,
+    ), // 3100: no quorum
 ];
 
 fn class_of_text(text: &str) -> Class {
@@ -233,14 +284,18 @@ fn class_of_text(text: &str) -> Class {
         return Class::Denied;
     }
     // 1036 and 1114 name the table in between.
-    match text.strip_prefix("Table '").or_else(|| text.strip_prefix("The table '")) {
+    match text
+        .strip_prefix("Table '")
+        .or_else(|| text.strip_prefix("The table '"))
+    {
         Some(rest) if rest.ends_with("' is read only") => Class::ReadOnly,
         Some(rest) if rest.ends_with("' is full") => Class::Unavailable,
         Some(_) | None => Class::Statement,
     }
 }
 
-/// How the server says that what an ALTER TABLE adds is there already, or that what it drops is not.
+/// How the server says that what an ALTER TABLE adds is there already, or that what it drops is
+/// not.
 const ALTERED_TEXTS: &[&str] = &[
     "Duplicate column name", // 1060
     "Duplicate key name",    // 1061
@@ -258,7 +313,11 @@ mod tests {
 
     #[test]
     fn only_what_may_succeed_later_is_transient() {
-        let transient: Vec<&str> = Class::ALL.iter().filter(|class| class.is_transient()).map(|c| c.name()).collect();
+        let transient: Vec<&str> = Class::ALL
+            .iter()
+            .filter(|class| class.is_transient())
+            .map(|c| c.name())
+            .collect();
         let expected = [
             "deadlock",
             "lock_wait",

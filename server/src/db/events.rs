@@ -1,7 +1,9 @@
-//! The feed's log. `append` is the last thing that the engine does before it commits; `history` may run anywhere.
+//! The feed's log. `append` is the last thing that the engine does before it commits; `history` may
+//! run anywhere.
 //!
-//! A row holds all events of one command on one order, because a row costs the database far more than its bytes do. Positions
-//! are still those of single events: the row stands at its last one and says how many end there.
+//! A row holds all events of one command on one order, because a row costs the database far more
+//! than its bytes do. Positions are still those of single events: the row stands at its last one
+//! and says how many end there.
 
 use std::collections::BTreeMap;
 
@@ -59,8 +61,9 @@ impl statement::Row for EventsRow {
     }
 }
 
-/// Appends events, each partition's in the order given, and returns the last position of each partition touched. Positions
-/// are 1, 2, 3 … without gaps: they are taken under the lock of the partition's head, which is held until the commit.
+/// Appends events, each partition's in the order given, and returns the last position of each
+/// partition touched. Positions are 1, 2, 3 … without gaps: they are taken under the lock of the
+/// partition's head, which is held until the commit.
 pub async fn append(conn: &mut Conn, new: &[NewEvents]) -> Result<BTreeMap<u16, u64>, DbError> {
     let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
     for events in new {
@@ -74,8 +77,9 @@ pub async fn append(conn: &mut Conn, new: &[NewEvents]) -> Result<BTreeMap<u16, 
     let mut rows = Vec::with_capacity(new.len());
     for events in new {
         let position = last.get_mut(&events.partition);
-        let position =
-            position.ok_or_else(|| DbError::Corrupt(format!("partition {} has no head", events.partition)))?;
+        let position = position.ok_or_else(|| {
+            DbError::Corrupt(format!("partition {} has no head", events.partition))
+        })?;
         *position += u64::from(events.count);
         rows.push(EventsRow {
             shard_partition: events.partition,
@@ -92,16 +96,34 @@ pub async fn append(conn: &mut Conn, new: &[NewEvents]) -> Result<BTreeMap<u16, 
     Ok(heads)
 }
 
-/// What came to pass with an order, oldest first: so many rows that hold events after this position (0: from the beginning).
-/// The first may hold earlier ones too. All events of an order are in one partition, so that their positions are in order.
-pub async fn history(conn: &mut Conn, key: OrderKey, after: u64, limit: u16) -> Result<Vec<StoredEvents>, DbError> {
-    let query = events::table.filter(events::order_key.eq(Bytes::from(key))).filter(events::position.gt(after));
+/// What came to pass with an order, oldest first: so many rows that hold events after this position
+/// (0: from the beginning). The first may hold earlier ones too. All events of an order are in one
+/// partition, so that their positions are in order.
+pub async fn history(
+    conn: &mut Conn,
+    key: OrderKey,
+    after: u64,
+    limit: u16,
+) -> Result<Vec<StoredEvents>, DbError> {
+    let query = events::table
+        .filter(events::order_key.eq(Bytes::from(key)))
+        .filter(events::position.gt(after));
     let rows: Vec<(u16, u64, u32, Vec<u8>)> = query
         .order((events::shard_partition, events::position))
         .limit(limit.into())
-        .select((events::shard_partition, events::position, events::event_count, events::payload))
+        .select((
+            events::shard_partition,
+            events::position,
+            events::event_count,
+            events::payload,
+        ))
         .load(conn)
         .await?;
-    let stored = |(partition, last_position, count, payload)| StoredEvents { partition, last_position, count, payload };
+    let stored = |(partition, last_position, count, payload)| StoredEvents {
+        partition,
+        last_position,
+        count,
+        payload,
+    };
     Ok(rows.into_iter().map(stored).collect())
 }

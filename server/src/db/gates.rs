@@ -52,7 +52,12 @@ pub(super) struct GateRow {
 impl statement::Row for GateRow {
     fn bytes(&self) -> usize {
         let answer = |answer: &Json<GateAnswer>| {
-            let texts = answer.0.note.iter().chain(&answer.0.evidence).map(|text| text.len() * 2 + 4);
+            let texts = answer
+                .0
+                .note
+                .iter()
+                .chain(&answer.0.evidence)
+                .map(|text| text.len() * 2 + 4);
             1_024 + texts.sum::<usize>() + answer.0.put_back.len() * 40
         };
         512 + self.answer.as_ref().map_or(0, answer)
@@ -60,7 +65,13 @@ impl statement::Row for GateRow {
 }
 
 impl GateRow {
-    pub(super) fn of(key: OrderKey, parcel: Parcel<'_>, part: u32, number: u32, gate: &Gate) -> Result<Self, DbError> {
+    pub(super) fn of(
+        key: OrderKey,
+        parcel: Parcel<'_>,
+        part: u32,
+        number: u32,
+        gate: &Gate,
+    ) -> Result<Self, DbError> {
         let micros = |duration: SignedDuration| {
             i64::try_from(duration.as_micros())
                 .map_err(|_| DbError::Corrupt(format!("{key:?}: a reminder {duration} before")))

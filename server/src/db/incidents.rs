@@ -66,7 +66,11 @@ impl IncidentRow {
     }
 
     pub(super) fn into_incident(self) -> Result<Incident, DbError> {
-        let resolved_by = both("who resolved an incident", self.resolved_by_role, self.resolved_by_id)?;
+        let resolved_by = both(
+            "who resolved an incident",
+            self.resolved_by_role,
+            self.resolved_by_id,
+        )?;
         Ok(Incident {
             number: self.number,
             kind: self.kind.0,
@@ -122,8 +126,8 @@ pub struct IncidentFilter {
     pub kind: Option<IncidentKind>,
 }
 
-/// One page of incidents, newest first, after the last one of the page before. State and kind filter within the store's
-/// incidents by time.
+/// One page of incidents, newest first, after the last one of the page before. State and kind
+/// filter within the store's incidents by time.
 pub async fn list(
     conn: &mut Conn,
     filter: &IncidentFilter,
@@ -143,7 +147,9 @@ impl IncidentFilter {
         let filters = columns.into_iter().flatten().collect();
         let page = match self.order {
             Some(order) => PageQuery::of_order("incidents", order, filters),
-            None => PageQuery::by_index(Listed::Children("incidents"), "incidents_by_time", filters),
+            None => {
+                PageQuery::by_index(Listed::Children("incidents"), "incidents_by_time", filters)
+            }
         };
         page.within(&self.scope).after(after, limit)
     }

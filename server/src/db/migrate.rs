@@ -1,4 +1,5 @@
-//! Migrations: what `belay migrate` runs, and whether a database is the one that this release knows.
+//! Migrations: what `belay migrate` runs, and whether a database is the one that this release
+//! knows.
 
 use std::collections::BTreeSet;
 
@@ -44,8 +45,14 @@ pub enum MigrateError {
 pub enum SchemaError {
     #[error(transparent)]
     Database(#[from] DbError),
-    #[error("the database's schema is not this release's: {}", describe(missing, unknown))]
-    Mismatch { missing: Vec<String>, unknown: Vec<String> },
+    #[error(
+        "the database's schema is not this release's: {}",
+        describe(missing, unknown)
+    )]
+    Mismatch {
+        missing: Vec<String>,
+        unknown: Vec<String>,
+    },
 }
 
 fn describe(missing: &[String], unknown: &[String]) -> String {
@@ -57,7 +64,11 @@ fn describe(missing: &[String], unknown: &[String]) -> String {
         (_, []) => Some("`belay migrate` adds what is missing".to_owned()),
         _ => Some("the schema is newer than this release, which must not write to it".to_owned()),
     };
-    let lists = [list("it lacks", missing), list("it has, and this release does not know,", unknown), advice];
+    let lists = [
+        list("it lacks", missing),
+        list("it has, and this release does not know,", unknown),
+        advice,
+    ];
     lists.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -67,13 +78,17 @@ impl From<diesel::result::Error> for MigrateError {
     }
 }
 
-/// Runs what has not run yet, one process at a time, and returns the versions that ran. A new database gets its settings. A
-/// schema with a migration that this release does not know is left as it is.
+/// Runs what has not run yet, one process at a time, and returns the versions that ran. A new
+/// database gets its settings. A schema with a migration that this release does not know is left as
+/// it is.
 pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
     let mut lock = pool::connect(url).await?;
     hold_lock(&mut lock).await?;
     let mut conn = pool::connect(url).await?;
-    conn.batch_execute(&format!("SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}")).await?;
+    conn.batch_execute(&format!(
+        "SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}"
+    ))
+    .await?;
     let before = applied(&mut conn).await?;
     let known: BTreeSet<String> = known()?.into_iter().map(|(version, _)| version).collect();
     let unknown: Vec<String> = before.difference(&known).cloned().collect();
@@ -86,8 +101,8 @@ pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
         (conn, outcome) = run_pending(conn).await?;
         match outcome {
             Ok(()) => break,
-            // MySQL's ALTER TABLE knows no IF NOT EXISTS. Where a migration was cut off after its statement and before its
-            // record, only the record is missing.
+            // MySQL's ALTER TABLE knows no IF NOT EXISTS. Where a migration was cut off after its
+            // statement and before its record, only the record is missing.
             Err(error) if error::says_it_is_altered(&error) => record_next(&mut conn).await?,
             Err(error) => return Err(MigrateError::Failed(error)),
         }
@@ -103,10 +118,15 @@ async fn run_pending(conn: Conn) -> Result<(Conn, Result<(), String>), MigrateEr
     // diesel's migrations are synchronous underneath.
     let migrated = tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(conn);
-        let outcome = harness.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(|error| error.to_string());
+        let outcome = harness
+            .run_pending_migrations(MIGRATIONS)
+            .map(|_| ())
+            .map_err(|error| error.to_string());
         (harness.into_inner(), outcome)
     });
-    migrated.await.map_err(|error| MigrateError::Failed(error.to_string()))
+    migrated
+        .await
+        .map_err(|error| MigrateError::Failed(error.to_string()))
 }
 
 /// Records the first migration that is not.
@@ -115,7 +135,10 @@ async fn record_next(conn: &mut Conn) -> Result<(), MigrateError> {
     let versions = known()?.into_iter().map(|(version, _)| version);
     if let Some(next) = versions.filter(|version| !applied.contains(version)).min() {
         let insert = diesel::insert_into(__diesel_schema_migrations::table);
-        insert.values(__diesel_schema_migrations::version.eq(next)).execute(conn).await?;
+        insert
+            .values(__diesel_schema_migrations::version.eq(next))
+            .execute(conn)
+            .await?;
     }
     Ok(())
 }
@@ -123,25 +146,36 @@ async fn record_next(conn: &mut Conn) -> Result<(), MigrateError> {
 /// Creates the database that the URL names, unless it is there: for a machine of one's own.
 pub async fn create_database(url: &SecretString) -> Result<(), MigrateError> {
     let url = url.expose_secret();
-    let (server, name) = match url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) {
+    let (server, name) = match url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('/'))
+    {
         Some((authority, path)) => {
-            let (name, query) =
-                path.split_once('?').map_or((path, String::new()), |(name, query)| (name, format!("?{query}")));
+            let (name, query) = path
+                .split_once('?')
+                .map_or((path, String::new()), |(name, query)| {
+                    (name, format!("?{query}"))
+                });
             (format!("mysql://{authority}/{query}"), name)
         }
         None => (String::new(), ""),
     };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || !name.chars().all(is_plain) {
-        return Err(MigrateError::Failed("the URL must name a database by letters, digits and _".to_owned()));
+        return Err(MigrateError::Failed(
+            "the URL must name a database by letters, digits and _".to_owned(),
+        ));
     }
     let mut conn = pool::connect(&SecretString::from(server)).await?;
-    conn.batch_execute(&format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4")).await?;
+    conn.batch_execute(&format!(
+        "CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4"
+    ))
+    .await?;
     Ok(())
 }
 
-/// A row lock on a connection of its own, for each DDL statement commits on the connection it runs on. If this process dies,
-/// the lock goes with the connection.
+/// A row lock on a connection of its own, for each DDL statement commits on the connection it runs
+/// on. If this process dies, the lock goes with the connection.
 async fn hold_lock(lock: &mut Conn) -> Result<(), MigrateError> {
     let prepare = format!(
         "SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}, lock_wait_timeout = {LOCK_WAIT_S}; \
@@ -151,11 +185,16 @@ async fn hold_lock(lock: &mut Conn) -> Result<(), MigrateError> {
     let held = async {
         lock.batch_execute(&prepare).await?;
         transaction::begin_write(lock).await?;
-        lock.batch_execute("SELECT id FROM migration_lock WHERE id = 1 FOR UPDATE").await?;
+        lock.batch_execute("SELECT id FROM migration_lock WHERE id = 1 FOR UPDATE")
+            .await?;
         Ok(())
     };
     held.await.map_err(|error: DbError| {
-        if error.class() == Class::LockWait { MigrateError::Busy } else { MigrateError::Database(error) }
+        if error.class() == Class::LockWait {
+            MigrateError::Busy
+        } else {
+            MigrateError::Database(error)
+        }
     })
 }
 
@@ -163,21 +202,36 @@ async fn hold_lock(lock: &mut Conn) -> Result<(), MigrateError> {
 pub async fn check(conn: &mut Conn) -> Result<(), SchemaError> {
     let known = known()?;
     let applied = applied(conn).await?;
-    let missing = known.iter().filter(|(version, _)| !applied.contains(version));
+    let missing = known
+        .iter()
+        .filter(|(version, _)| !applied.contains(version));
     let missing: Vec<String> = missing.map(|(_, name)| name.clone()).collect();
     let known: BTreeSet<String> = known.into_iter().map(|(version, _)| version).collect();
     let unknown: Vec<String> = applied.difference(&known).cloned().collect();
-    if missing.is_empty() && unknown.is_empty() { Ok(()) } else { Err(SchemaError::Mismatch { missing, unknown }) }
+    if missing.is_empty() && unknown.is_empty() {
+        Ok(())
+    } else {
+        Err(SchemaError::Mismatch { missing, unknown })
+    }
 }
 
 /// The migrations of this release, by version and name.
 fn known() -> Result<Vec<(String, String)>, DbError> {
-    let known: Vec<Box<dyn Migration<Mysql>>> = MIGRATIONS
-        .migrations()
-        .map_err(|error| DbError::Corrupt(format!("the migrations inside this program cannot be read: {error}")))?;
-    let name =
-        |migration: &dyn Migration<Mysql>| (migration.name().version().to_string(), migration.name().to_string());
-    Ok(known.iter().map(|migration| name(migration.as_ref())).collect())
+    let known: Vec<Box<dyn Migration<Mysql>>> = MIGRATIONS.migrations().map_err(|error| {
+        DbError::Corrupt(format!(
+            "the migrations inside this program cannot be read: {error}"
+        ))
+    })?;
+    let name = |migration: &dyn Migration<Mysql>| {
+        (
+            migration.name().version().to_string(),
+            migration.name().to_string(),
+        )
+    };
+    Ok(known
+        .iter()
+        .map(|migration| name(migration.as_ref()))
+        .collect())
 }
 
 async fn applied(conn: &mut Conn) -> Result<BTreeSet<String>, DbError> {
@@ -200,11 +254,14 @@ async fn applied(conn: &mut Conn) -> Result<BTreeSet<String>, DbError> {
 mod tests {
     use super::*;
 
-    /// The folder is read when this file is compiled, and cargo does not notice a new one inside it.
+    /// The folder is read when this file is compiled, and cargo does not notice a new one inside
+    /// it.
     #[test]
     fn every_migration_of_the_folder_is_in_the_program() {
         let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
-        let folders = folder.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+        let folders = folder
+            .filter(|entry| entry.as_ref().unwrap().path().is_dir())
+            .count();
         let embedded: Vec<Box<dyn Migration<Mysql>>> = MIGRATIONS.migrations().unwrap();
         assert_eq!(embedded.len(), folders, "touch server/src/db/migrate.rs");
     }

@@ -1,12 +1,14 @@
 //! The database: what stands in which table, and nothing of what it means.
 //!
-//! There is one file per table. Each says in its first paragraph what may run where: what reads or writes an order's rows for
-//! a command runs inside the engine's transaction, under the lock of the order's own row; lists and administration run
-//! anywhere. `aggregate` puts whole orders together from their tables and writes back what changed.
+//! There is one file per table. Each says in its first paragraph what may run where: what reads or
+//! writes an order's rows for a command runs inside the engine's transaction, under the lock of the
+//! order's own row; lists and administration run anywhere. `aggregate` puts whole orders together
+//! from their tables and writes back what changed.
 //!
-//! Statements are diesel's typed ones. Where one is needed that diesel cannot say (a forced index, an UPDATE of many rows, an
-//! upsert), it is a fragment of its own in the file of its table, with typed parameters. This module knows the domain and never
-//! the wire: events and stored answers are bytes here.
+//! Statements are diesel's typed ones. Where one is needed that diesel cannot say (a forced index,
+//! an UPDATE of many rows, an upsert), it is a fragment of its own in the file of its table, with
+//! typed parameters. This module knows the domain and never the wire: events and stored answers are
+//! bytes here.
 
 mod cancellation_parts;
 mod cancellation_units;
@@ -68,11 +70,16 @@ mod key_bytes {
     use belay_domain::ids::OrderKey;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(key: &OrderKey, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        key: &OrderKey,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         key.0.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OrderKey, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<OrderKey, D::Error> {
         <[u8; 16]>::deserialize(deserializer).map(OrderKey)
     }
 }

@@ -68,6 +68,11 @@ pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<LineR
 }
 
 pub(super) async fn write(conn: &mut Conn, rows: &[LineRow]) -> Result<(), DbError> {
-    upsert_rows!(conn, order_lines, rows, [sku, title, quantity, goods, discount, tax]);
+    upsert_rows!(
+        conn,
+        order_lines,
+        rows,
+        [sku, title, quantity, goods, discount, tax]
+    );
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The orders' own rows: the lock of each aggregate, its version, and where the lists begin.
 //!
-//! `lock` and `free_of` belong into the engine's writing transaction; the rest may run anywhere. Rows are written by
-//! `aggregate` alone.
+//! `lock` and `free_of` belong into the engine's writing transaction; the rest may run anywhere.
+//! Rows are written by `aggregate` alone.
 
 use std::ops::Range;
 
@@ -73,7 +73,8 @@ impl statement::Row for OrderRow {
 impl OrderRow {
     pub(super) fn of(order: &Order, partition: u16) -> Result<Self, DbError> {
         let count = |children: usize| {
-            u32::try_from(children).map_err(|_| DbError::Corrupt(format!("{:?}: {children} children", order.key())))
+            u32::try_from(children)
+                .map_err(|_| DbError::Corrupt(format!("{:?}: {children} children", order.key())))
         };
         Ok(Self {
             order_key: order.key().into(),
@@ -128,7 +129,11 @@ impl OrderRow {
                 username_hash: self.buyer_username_hash.map(|hash| hash.0),
             },
             seller: self.seller_id.0,
-            destination: Destination { country_code: self.country_code, region: self.region, city: self.city },
+            destination: Destination {
+                country_code: self.country_code,
+                region: self.region,
+                city: self.city,
+            },
             currency: self.currency.0,
             shipping: self.shipping,
             shipping_tax: self.shipping_tax,
@@ -188,8 +193,8 @@ impl OrderRow {
 pub struct LockedOrder {
     pub order_key: OrderKey,
     pub partition: u16,
-    /// The database's time right after the row was locked: not before the commit of whoever held it. It needs no further
-    /// round trip.
+    /// The database's time right after the row was locked: not before the commit of whoever held
+    /// it. It needs no further round trip.
     pub locked_at: Timestamp,
     pub(super) row: OrderRow,
 }
@@ -197,15 +202,20 @@ pub struct LockedOrder {
 /// What to do about a row that another transaction has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Fail the statement with class `RowBusy`. Rows that it locked before stay locked until ROLLBACK.
+    /// Fail the statement with class `RowBusy`. Rows that it locked before stay locked until
+    /// ROLLBACK.
     NoWait,
     /// Wait for as long as the session waits for locks, then fail with class `LockWait`.
     Wait,
 }
 
-/// Locks these orders in the order of their keys, which must be sorted: all who lock several take them in one order. What
-/// does not exist is left out.
-pub async fn lock(conn: &mut Conn, keys: &[OrderKey], wait: Wait) -> Result<Vec<LockedOrder>, DbError> {
+/// Locks these orders in the order of their keys, which must be sorted: all who lock several take
+/// them in one order. What does not exist is left out.
+pub async fn lock(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+    wait: Wait,
+) -> Result<Vec<LockedOrder>, DbError> {
     debug_assert!(keys.is_sorted(), "locks are taken in one order");
     let mut locked = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_MAX) {
@@ -220,8 +230,8 @@ pub async fn lock(conn: &mut Conn, keys: &[OrderKey], wait: Wait) -> Result<Vec<
     Ok(locked)
 }
 
-/// `SELECT … FOR UPDATE` by primary key. The index is forced: on a small table the optimizer would rather scan it all and so
-/// meet the locks of orders that it was not asked for.
+/// `SELECT … FOR UPDATE` by primary key. The index is forced: on a small table the optimizer would
+/// rather scan it all and so meet the locks of orders that it was not asked for.
 #[derive(Debug, Clone, Copy)]
 struct LockOrders<'a> {
     keys: &'a [OrderKey],
@@ -253,12 +263,14 @@ impl QueryFragment<Mysql> for LockOrders<'_> {
     }
 }
 
-/// Which of these orders nobody has locked at this moment: advice, to be asked after the ROLLBACK of a batch that met a busy
-/// row. Inside a transaction the orders found free are locked.
+/// Which of these orders nobody has locked at this moment: advice, to be asked after the ROLLBACK
+/// of a batch that met a busy row. Inside a transaction the orders found free are locked.
 pub async fn free_of(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey>, DbError> {
     let mut free: Vec<OrderKey> = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_MAX) {
-        let query = orders::table.filter(one_of(orders::order_key, keys)).select(orders::order_key);
+        let query = orders::table
+            .filter(one_of(orders::order_key, keys))
+            .select(orders::order_key);
         let rows: Vec<Bytes<16>> = query.for_update().skip_locked().load(conn).await?;
         free.extend(rows.into_iter().map(OrderKey::from));
     }
@@ -269,7 +281,9 @@ pub async fn free_of(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey>
 pub async fn existing(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey>, DbError> {
     let mut found: Vec<OrderKey> = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_MAX) {
-        let query = orders::table.filter(one_of(orders::order_key, keys)).select(orders::order_key);
+        let query = orders::table
+            .filter(one_of(orders::order_key, keys))
+            .select(orders::order_key);
         let rows: Vec<Bytes<16>> = query.load(conn).await?;
         found.extend(rows.into_iter().map(OrderKey::from));
     }
@@ -286,10 +300,20 @@ pub(super) async fn insert(conn: &mut Conn, rows: &[OrderRow]) -> Result<(), DbE
     Ok(())
 }
 
-/// Writes what may change of these orders, each only if it is still at the version it was loaded with.
-pub(super) async fn update(conn: &mut Conn, changes: &[(OrderRow, OrderRow)]) -> Result<(), DbError> {
-    if let Some((before, _)) = changes.iter().find(|(before, after)| !before.may_become(after)) {
-        return Err(DbError::Corrupt(format!("{:?}: what never changes about an order has changed", before.key())));
+/// Writes what may change of these orders, each only if it is still at the version it was loaded
+/// with.
+pub(super) async fn update(
+    conn: &mut Conn,
+    changes: &[(OrderRow, OrderRow)],
+) -> Result<(), DbError> {
+    if let Some((before, _)) = changes
+        .iter()
+        .find(|(before, after)| !before.may_become(after))
+    {
+        return Err(DbError::Corrupt(format!(
+            "{:?}: what never changes about an order has changed",
+            before.key()
+        )));
     }
     for changes in changes.chunks(CHANGES_MAX) {
         let matched = UpdateOrders { changes }.execute(conn).await?;
@@ -300,8 +324,9 @@ pub(super) async fn update(conn: &mut Conn, changes: &[(OrderRow, OrderRow)]) ->
 
 /// One UPDATE for many orders: a join with the list of changes.
 ///
-/// The list comes first and the primary key is forced, so that no more rows are locked than are changed. It is filled up to
-/// a power of two with changes of version 0, which no order has, so that the statement stays prepared.
+/// The list comes first and the primary key is forced, so that no more rows are locked than are
+/// changed. It is filled up to a power of two with changes of version 0, which no order has, so
+/// that the statement stays prepared.
 #[derive(Debug, Clone, Copy)]
 struct UpdateOrders<'a> {
     changes: &'a [(OrderRow, OrderRow)],
@@ -312,7 +337,8 @@ impl QueryId for UpdateOrders<'_> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-/// The columns that may change, and what a list's row must be cast to: in a UNION the server would else guess.
+/// The columns that may change, and what a list's row must be cast to: in a UNION the server would
+/// else guess.
 const CHANGING: [(&str, &str); 15] = [
     ("version", "UNSIGNED"),
     ("state", "CHAR(32) CHARACTER SET ascii"),
@@ -332,7 +358,11 @@ const CHANGING: [(&str, &str); 15] = [
 ];
 
 /// The value of `CHANGING[column]`.
-fn push_changing<'b>(out: &mut AstPass<'_, 'b, Mysql>, column: usize, row: &'b OrderRow) -> QueryResult<()> {
+fn push_changing<'b>(
+    out: &mut AstPass<'_, 'b, Mysql>,
+    column: usize,
+    row: &'b OrderRow,
+) -> QueryResult<()> {
     match column {
         0 => out.push_bind_param::<Unsigned<BigInt>, _>(&row.version),
         1 => out.push_bind_param::<Text, _>(&row.state),
@@ -356,7 +386,11 @@ fn push_changing<'b>(out: &mut AstPass<'_, 'b, Mysql>, column: usize, row: &'b O
 const NO_VERSION: u64 = 0;
 
 impl UpdateOrders<'_> {
-    fn walk_one<'b>(before: &'b OrderRow, after: &'b OrderRow, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+    fn walk_one<'b>(
+        before: &'b OrderRow,
+        after: &'b OrderRow,
+        mut out: AstPass<'_, 'b, Mysql>,
+    ) -> QueryResult<()> {
         out.push_sql("UPDATE `orders` SET ");
         for (column, (name, _)) in CHANGING.iter().enumerate() {
             out.push_sql(if column == 0 { "" } else { ", " });
@@ -379,10 +413,18 @@ impl QueryFragment<Mysql> for UpdateOrders<'_> {
         for index in 0..self.changes.len().next_power_of_two() {
             let filling = index >= self.changes.len();
             let (before, after) = &self.changes[index.min(self.changes.len() - 1)];
-            out.push_sql(if index == 0 { "UPDATE (SELECT CAST(" } else { " UNION ALL SELECT CAST(" });
+            out.push_sql(if index == 0 {
+                "UPDATE (SELECT CAST("
+            } else {
+                " UNION ALL SELECT CAST("
+            });
             out.push_bind_param::<Binary, _>(&before.order_key)?;
             out.push_sql(" AS BINARY(16)) AS `order_key`, CAST(");
-            out.push_bind_param::<Unsigned<BigInt>, _>(if filling { &NO_VERSION } else { &before.version })?;
+            out.push_bind_param::<Unsigned<BigInt>, _>(if filling {
+                &NO_VERSION
+            } else {
+                &before.version
+            })?;
             out.push_sql(" AS UNSIGNED) AS `loaded_version`");
             for (column, (name, sql_type)) in CHANGING.iter().enumerate() {
                 out.push_sql(", CAST(");
@@ -398,7 +440,11 @@ impl QueryFragment<Mysql> for UpdateOrders<'_> {
              ON `orders`.`order_key` = `changes`.`order_key` AND `orders`.`version` = `changes`.`loaded_version` SET ",
         );
         for (column, (name, _)) in CHANGING.iter().enumerate() {
-            out.push_sql(if column == 0 { "`orders`." } else { ", `orders`." });
+            out.push_sql(if column == 0 {
+                "`orders`."
+            } else {
+                ", `orders`."
+            });
             out.push_identifier(name)?;
             out.push_sql(" = `changes`.");
             out.push_identifier(name)?;
@@ -417,8 +463,8 @@ pub struct DueOrder {
     pub order: OrderId,
 }
 
-/// The orders of these partitions with a deadline at or before `now`, by partition and deadline; after the last one of the
-/// page before. A plain read: it takes no lock and promises nothing.
+/// The orders of these partitions with a deadline at or before `now`, by partition and deadline;
+/// after the last one of the page before. A plain read: it takes no lock and promises nothing.
 pub async fn due(
     conn: &mut Conn,
     partitions: Range<u16>,
@@ -427,8 +473,8 @@ pub async fn due(
     limit: u16,
 ) -> Result<Vec<DueOrder>, DbError> {
     type Found = (u16, Option<At>, Bytes<16>, Name<StoreId>, Name<OrderId>);
-    // Partitions are listed, not compared: only so does each give a range of its own in the index, and orders whose deadline
-    // is far off are not looked at.
+    // Partitions are listed, not compared: only so does each give a range of its own in the index,
+    // and orders whose deadline is far off are not looked at.
     let of_partitions = |partitions: Range<u16>| {
         let listed = orders::shard_partition.eq_any(partitions.collect::<Vec<u16>>());
         listed.and(orders::next_due.le(At(now)).assume_not_null())
@@ -437,8 +483,12 @@ pub async fn due(
     let query = match after {
         None => query.filter(of_partitions(partitions)),
         Some(last) => {
-            let not_before = orders::next_due.ge(At(last.next_due)).and(orders::next_due.le(At(now)));
-            let same = orders::shard_partition.eq(last.partition).and(not_before.assume_not_null());
+            let not_before = orders::next_due
+                .ge(At(last.next_due))
+                .and(orders::next_due.le(At(now)));
+            let same = orders::shard_partition
+                .eq(last.partition)
+                .and(not_before.assume_not_null());
             let later = orders::next_due.gt(At(last.next_due)).assume_not_null();
             let later = later.or(orders::order_key.gt(Bytes::from(last.order_key)));
             let rest = of_partitions(last.partition.saturating_add(1)..partitions.end);
@@ -448,12 +498,26 @@ pub async fn due(
     let rows: Vec<Found> = query
         .order((orders::shard_partition, orders::next_due, orders::order_key))
         .limit(limit.into())
-        .select((orders::shard_partition, orders::next_due, orders::order_key, orders::store_id, orders::order_id))
+        .select((
+            orders::shard_partition,
+            orders::next_due,
+            orders::order_key,
+            orders::store_id,
+            orders::order_id,
+        ))
         .load(conn)
         .await?;
-    let due = rows.into_iter().filter_map(|(partition, next_due, key, store, order)| {
-        Some(DueOrder { partition, next_due: next_due?.0, order_key: key.into(), store: store.0, order: order.0 })
-    });
+    let due = rows
+        .into_iter()
+        .filter_map(|(partition, next_due, key, store, order)| {
+            Some(DueOrder {
+                partition,
+                next_due: next_due?.0,
+                order_key: key.into(),
+                store: store.0,
+                order: order.0,
+            })
+        });
     Ok(due.collect())
 }
 
@@ -478,23 +542,36 @@ pub struct OrderFilter {
 }
 
 impl OrderFilter {
-    /// A buyer, a SKU, a seller, a destination: the first of these that is given leads to the page, with the state where
-    /// there is an index for both, and the others filter. A time range cuts out of any of them.
+    /// A buyer, a SKU, a seller, a destination: the first of these that is given leads to the page,
+    /// with the state where there is an index for both, and the others filter. A time range cuts
+    /// out of any of them.
     pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
         // Not behind what was created at this instant with the least key.
-        let before =
-            self.create_time_before.map(|time| Place { create_time: time, order_key: OrderKey([0; 16]), number: 0 });
+        let before = self.create_time_before.map(|time| Place {
+            create_time: time,
+            order_key: OrderKey([0; 16]),
+            number: 0,
+        });
         let position = |place: &Place| (place.create_time, place.order_key);
         let after = before.into_iter().chain(after).min_by_key(position);
-        filters.extend(self.create_time_from.map(|from| Filter::new("`create_time` >= ?", from)));
+        filters.extend(
+            self.create_time_from
+                .map(|from| Filter::new("`create_time` >= ?", from)),
+        );
         if let (None, Some(sku)) = (&self.buyer, &self.sku) {
             filters.push(Filter::eq("sku", sku.as_str()));
             let rest = self.columns();
             if !rest.is_empty() {
-                filters.push(Filter::any("`orders` WHERE `orders`.`order_key` = `order_lines`.`order_key`", rest));
+                filters.push(Filter::any(
+                    "`orders` WHERE `orders`.`order_key` = `order_lines`.`order_key`",
+                    rest,
+                ));
             }
-            let lines = Listed::Mentions { table: "order_lines", number: None };
+            let lines = Listed::Mentions {
+                table: "order_lines",
+                number: None,
+            };
             return PageQuery::by_index(lines, "order_lines_by_sku", filters).after(after, limit);
         }
         filters.extend(self.columns());
@@ -508,11 +585,19 @@ impl OrderFilter {
     /// What columns of the order itself must be.
     fn columns(&self) -> Vec<Filter> {
         let columns = [
-            self.buyer.as_ref().map(|buyer| Filter::eq("buyer_id", buyer.as_str())),
-            self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())),
+            self.buyer
+                .as_ref()
+                .map(|buyer| Filter::eq("buyer_id", buyer.as_str())),
+            self.seller
+                .as_ref()
+                .map(|seller| Filter::eq("seller_id", seller.as_str())),
             self.state.map(|state| Filter::eq("state", state.name())),
-            self.country.as_ref().map(|country| Filter::eq("country_code", country.as_str())),
-            self.city.as_ref().map(|city| Filter::eq("city", city.as_str())),
+            self.country
+                .as_ref()
+                .map(|country| Filter::eq("country_code", country.as_str())),
+            self.city
+                .as_ref()
+                .map(|city| Filter::eq("city", city.as_str())),
         ];
         columns.into_iter().flatten().collect()
     }
@@ -538,7 +623,11 @@ pub async fn list(
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    filter.page(after, limit).within(&filter.scope).load(conn).await
+    filter
+        .page(after, limit)
+        .within(&filter.scope)
+        .load(conn)
+        .await
 }
 
 #[cfg(test)]
@@ -558,10 +647,19 @@ mod tests {
     #[test]
     fn a_lock_names_its_index_and_says_how_to_wait() {
         let keys = [OrderKey([1; 16]), OrderKey([2; 16]), OrderKey([3; 16])];
-        let lock = sql(&LockOrders { keys: &keys, wait: Wait::NoWait });
+        let lock = sql(&LockOrders {
+            keys: &keys,
+            wait: Wait::NoWait,
+        });
         let end = "FROM `orders` FORCE INDEX (PRIMARY) WHERE `orders`.`order_key` IN (?, ?, ?, ?) FOR UPDATE NOWAIT";
         assert!(lock.ends_with(end), "{lock}");
-        let lock = sql(&LockOrders { keys: &keys[..1], wait: Wait::Wait });
-        assert!(lock.ends_with("WHERE `orders`.`order_key` = ? FOR UPDATE"), "{lock}");
+        let lock = sql(&LockOrders {
+            keys: &keys[..1],
+            wait: Wait::Wait,
+        });
+        assert!(
+            lock.ends_with("WHERE `orders`.`order_key` = ? FOR UPDATE"),
+            "{lock}"
+        );
     }
 }

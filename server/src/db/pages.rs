@@ -1,9 +1,10 @@
 //! Pages of lists, from new to old: statements that find where the entries of a page are.
 //!
-//! A list orders its entries by (create_time, order_key, number), each descending. Which index leads to a page is decided by the
-//! list for the filters that are given, and forced: the optimizer would now and then rather walk the store's newest rows and
-//! hope to meet some that match. What the index does not lead to only filters what it leads to. A page begins right behind the
-//! last entry of the page before (a keyset), so that the hundredth page costs what the first does.
+//! A list orders its entries by (create_time, order_key, number), each descending. Which index
+//! leads to a page is decided by the list for the filters that are given, and forced: the optimizer
+//! would now and then rather walk the store's newest rows and hope to meet some that match. What
+//! the index does not lead to only filters what it leads to. A page begins right behind the last
+//! entry of the page before (a keyset), so that the hundredth page costs what the first does.
 
 use belay_domain::ids::OrderKey;
 use belay_domain::scope::Scope;
@@ -20,7 +21,11 @@ use super::scope::walk_in_scope;
 use super::{Conn, Place};
 
 /// Where a list begins: after every entry there could be.
-const NEWEST: Place = Place { create_time: Timestamp::MAX, order_key: OrderKey([u8::MAX; 16]), number: u32::MAX };
+const NEWEST: Place = Place {
+    create_time: Timestamp::MAX,
+    order_key: OrderKey([u8::MAX; 16]),
+    number: u32::MAX,
+};
 
 /// A table that holds what is listed, or tells of it.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +34,12 @@ pub(super) enum Listed {
     Orders,
     /// Children of orders: a row each, numbered in `number`.
     Children(&'static str),
-    /// Rows of this table tell of an entry that is numbered in this column (orders have no number), and several of them may
-    /// tell of the same one.
-    Mentions { table: &'static str, number: Option<&'static str> },
+    /// Rows of this table tell of an entry that is numbered in this column (orders have no number),
+    /// and several of them may tell of the same one.
+    Mentions {
+        table: &'static str,
+        number: Option<&'static str>,
+    },
 }
 
 impl Listed {
@@ -95,12 +103,18 @@ impl From<Timestamp> for Value {
 impl Filter {
     /// `sql` has one question mark.
     pub(super) fn new(sql: &str, value: impl Into<Value>) -> Self {
-        Self { sql: sql.to_owned(), values: vec![value.into()] }
+        Self {
+            sql: sql.to_owned(),
+            values: vec![value.into()],
+        }
     }
 
     /// `sql` has as many question marks.
     pub(super) fn with(sql: &str, values: Vec<Value>) -> Self {
-        Self { sql: sql.to_owned(), values }
+        Self {
+            sql: sql.to_owned(),
+            values,
+        }
     }
 
     /// `column = value`.
@@ -108,14 +122,24 @@ impl Filter {
         Self::new(&format!("`{column}` = ?"), value)
     }
 
-    /// Whether a row of another table that belongs to this one, as `source` says, meets all of these.
+    /// Whether a row of another table that belongs to this one, as `source` says, meets all of
+    /// these.
     ///
-    /// It counts, and does not ask whether one EXISTS: the optimizer turns that into a join, and then sorts. What belongs to one
-    /// order is few.
+    /// It counts, and does not ask whether one EXISTS: the optimizer turns that into a join, and
+    /// then sorts. What belongs to one order is few.
     pub(super) fn any(source: &str, filters: Vec<Filter>) -> Self {
-        let sql: String = filters.iter().map(|filter| format!(" AND {}", filter.sql)).collect();
-        let values = filters.into_iter().flat_map(|filter| filter.values).collect();
-        Self { sql: format!("(SELECT COUNT(*) FROM {source}{sql}) > 0"), values }
+        let sql: String = filters
+            .iter()
+            .map(|filter| format!(" AND {}", filter.sql))
+            .collect();
+        let values = filters
+            .into_iter()
+            .flat_map(|filter| filter.values)
+            .collect();
+        Self {
+            sql: format!("(SELECT COUNT(*) FROM {source}{sql}) > 0"),
+            values,
+        }
     }
 
     pub(super) fn walk<'b>(&'b self, out: &mut AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
@@ -161,7 +185,14 @@ impl PageQuery {
     }
 
     fn new(listed: Listed, lead: Lead, filters: Vec<Filter>) -> Self {
-        Self { listed, lead, filters, scope: Scope::EVERYTHING, before: place_columns(NEWEST), limit: 0 }
+        Self {
+            listed,
+            lead,
+            filters,
+            scope: Scope::EVERYTHING,
+            before: place_columns(NEWEST),
+            limit: 0,
+        }
     }
 
     /// After the last entry of the page before, so many.
@@ -175,18 +206,25 @@ impl PageQuery {
     /// Only what a caller of this scope sees.
     #[must_use]
     pub(super) fn within(self, scope: &Scope) -> Self {
-        Self { scope: scope.clone(), ..self }
+        Self {
+            scope: scope.clone(),
+            ..self
+        }
     }
 
     pub(super) async fn load(self, conn: &mut Conn) -> Result<Vec<Place>, DbError> {
         let rows: Vec<(At, Bytes<16>, u32)> = RunQueryDsl::load(self, conn).await?;
-        let place =
-            |(time, key, number): (At, Bytes<16>, u32)| Place { create_time: time.0, order_key: key.into(), number };
+        let place = |(time, key, number): (At, Bytes<16>, u32)| Place {
+            create_time: time.0,
+            order_key: key.into(),
+            number,
+        };
         Ok(rows.into_iter().map(place).collect())
     }
 
-    /// Only what comes after the page before. Each alternative is a range of the index of its own; a comparison of
-    /// `(create_time, order_key, number)` would be none, and MySQL would read the index from its end.
+    /// Only what comes after the page before. Each alternative is a range of the index of its own;
+    /// a comparison of `(create_time, order_key, number)` would be none, and MySQL would read the
+    /// index from its end.
     fn walk_before<'b>(&'b self, out: &mut AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
         let (time, key, last_number) = &self.before;
         let number = self.listed.number();

@@ -1,5 +1,5 @@
-//! The last position taken in each partition of the feed. A row's lock makes the commits of its partition serial, across all
-//! servers: it is taken last, inside the engine's transaction.
+//! The last position taken in each partition of the feed. A row's lock makes the commits of its
+//! partition serial, across all servers: it is taken last, inside the engine's transaction.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +16,35 @@ use super::schema::partition_heads;
 use super::statement::padded;
 
 /// Takes so many positions in each of these partitions; returns the last one taken in each.
-pub(super) async fn advance(conn: &mut Conn, counts: &BTreeMap<u16, u64>) -> Result<BTreeMap<u16, u64>, DbError> {
-    let taken: Vec<(u16, u64)> = counts.iter().map(|(partition, count)| (*partition, *count)).collect();
+pub(super) async fn advance(
+    conn: &mut Conn,
+    counts: &BTreeMap<u16, u64>,
+) -> Result<BTreeMap<u16, u64>, DbError> {
+    let taken: Vec<(u16, u64)> = counts
+        .iter()
+        .map(|(partition, count)| (*partition, *count))
+        .collect();
     let ([(first, _), ..], [.., (last, _)]) = (taken.as_slice(), taken.as_slice()) else {
         return Ok(BTreeMap::new());
     };
     let matched = AdvanceHeads { taken: &taken }.execute(conn).await?;
     if matched != taken.len() {
-        return Err(DbError::Corrupt(format!("{matched} of {} partitions have a head", taken.len())));
+        return Err(DbError::Corrupt(format!(
+            "{matched} of {} partitions have a head",
+            taken.len()
+        )));
     }
     // The rows between are few, and a range keeps the statement prepared.
-    let heads = partition_heads::table.filter(partition_heads::shard_partition.between(*first, *last));
-    let heads: Vec<(u16, u64)> =
-        heads.select((partition_heads::shard_partition, partition_heads::head)).load(conn).await?;
-    Ok(heads.into_iter().filter(|(partition, _)| counts.contains_key(partition)).collect())
+    let heads =
+        partition_heads::table.filter(partition_heads::shard_partition.between(*first, *last));
+    let heads: Vec<(u16, u64)> = heads
+        .select((partition_heads::shard_partition, partition_heads::head))
+        .load(conn)
+        .await?;
+    Ok(heads
+        .into_iter()
+        .filter(|(partition, _)| counts.contains_key(partition))
+        .collect())
 }
 
 /// One UPDATE for several partitions, which locks them in their order.

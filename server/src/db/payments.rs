@@ -55,7 +55,13 @@ impl PaymentRow {
             create_time: At(payment.create_time),
             update_time: At(payment.update_time),
             capture_time: payment.balance.capture_time.map(At),
-            provider_event_ids: Json(payment.facts.iter().filter_map(|fact| fact.provider_event_id.clone()).collect()),
+            provider_event_ids: Json(
+                payment
+                    .facts
+                    .iter()
+                    .filter_map(|fact| fact.provider_event_id.clone())
+                    .collect(),
+            ),
             held: payment.balance.held,
             unconfirmed: payment.balance.unconfirmed,
             disputed: payment.balance.disputed,
@@ -90,8 +96,8 @@ impl PaymentRow {
         }
     }
 
-    /// A row of the time before facts were kept, as if each of its amounts had been told by one: what was captured then stays
-    /// believed. The messages it knew count for nothing once more.
+    /// A row of the time before facts were kept, as if each of its amounts had been told by one:
+    /// what was captured then stays believed. The messages it knew count for nothing once more.
     fn facts_of_before(&self) -> Vec<RecordedFact> {
         let fact = |fact: PaymentFact, amount: i64, time: At| RecordedFact {
             provider_event_id: None,
@@ -105,7 +111,11 @@ impl PaymentRow {
         let (begun, latest) = (self.create_time, self.update_time);
         let amounts = [
             (PaymentFact::Authorized, self.authorized, begun),
-            (PaymentFact::Captured, self.captured, self.capture_time.unwrap_or(begun)),
+            (
+                PaymentFact::Captured,
+                self.captured,
+                self.capture_time.unwrap_or(begun),
+            ),
             (PaymentFact::RefundedOutside, self.returned_outside, latest),
         ];
         let amounts = amounts.into_iter().filter(|(_, amount, _)| *amount > 0);
@@ -114,13 +124,15 @@ impl PaymentRow {
             PaymentState::Voided => Some(PaymentFact::Voided),
             PaymentState::Attempting | PaymentState::Authorized | PaymentState::Captured => None,
         };
-        let known = self
-            .provider_event_ids
-            .0
-            .iter()
-            .map(|id| RecordedFact { provider_event_id: Some(id.clone()), ..fact(PaymentFact::Attempted, 0, begun) });
+        let known = self.provider_event_ids.0.iter().map(|id| RecordedFact {
+            provider_event_id: Some(id.clone()),
+            ..fact(PaymentFact::Attempted, 0, begun)
+        });
         let amounts = amounts.map(|(kind, amount, time)| fact(kind, amount, time));
-        known.chain(amounts).chain(ended.map(|kind| fact(kind, 0, latest))).collect()
+        known
+            .chain(amounts)
+            .chain(ended.map(|kind| fact(kind, 0, latest)))
+            .collect()
     }
 }
 

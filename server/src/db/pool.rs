@@ -1,9 +1,10 @@
 //! Connections, and the guard that keeps a half-read one from being used again.
 //!
-//! A connection whose statement was dropped before its end still has that statement's rows on the way: whoever uses it next
-//! gets *the other caller's rows*. Futures are dropped all the time, whenever a caller hangs up. So a connection that was
-//! taken out returns to the pool only when its user says that the work has ended ([`Checkout::finish`]); in all other cases
-//! it is closed. `tests/db_pool.rs` shows both the fault and the cure.
+//! A connection whose statement was dropped before its end still has that statement's rows on the
+//! way: whoever uses it next gets *the other caller's rows*. Futures are dropped all the time,
+//! whenever a caller hangs up. So a connection that was taken out returns to the pool only when its
+//! user says that the work has ended ([`Checkout::finish`]); in all other cases it is closed.
+//! `tests/db_pool.rs` shows both the fault and the cure.
 
 use std::fmt;
 use std::future::Future;
@@ -29,10 +30,11 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 /// How often the pool is searched for connections to close.
 const REAP_EVERY: Duration = Duration::from_secs(30);
 
-/// One statement list, sent at once, because a list of init statements would be run in reverse order.
+/// One statement list, sent at once, because a list of init statements would be run in reverse
+/// order.
 ///
-/// A dropped transaction that waits for a lock keeps the locks it has until that wait ends: hence the short wait. Errors are
-/// told apart by their English texts: hence the messages.
+/// A dropped transaction that waits for a lock keeps the locks it has until that wait ends: hence
+/// the short wait. Errors are told apart by their English texts: hence the messages.
 const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
     SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
     time_zone = '+00:00', lc_messages = 'en_US'";
@@ -51,7 +53,8 @@ pub struct PoolSettings {
     pub create_max: Duration,
     /// How long an idle connection may take to say that it is alive.
     pub recycle_max: Duration,
-    /// A connection older than this is closed when it is idle, so that connections find their way to a new primary.
+    /// A connection older than this is closed when it is idle, so that connections find their way
+    /// to a new primary.
     pub age_max: Duration,
     /// How long a statement waits for a lock, in whole seconds; more only for tests.
     pub lock_wait_max: Duration,
@@ -77,17 +80,22 @@ pub async fn connect(url: &SecretString) -> Result<Conn, DbError> {
 
 async fn establish(url: &SecretString, lock_wait_max: Duration) -> Result<Conn, DbError> {
     let mut conn = AsyncMysqlConnection::establish(over_tcp(url).expose_secret()).await?;
-    let session = format!("{SESSION}, innodb_lock_wait_timeout = {}", lock_wait_max.as_secs());
+    let session = format!(
+        "{SESSION}, innodb_lock_wait_timeout = {}",
+        lock_wait_max.as_secs()
+    );
     conn.batch_execute(&session).await?;
     Ok(conn)
 }
 
-/// The URL with `prefer_socket=false`: the driver would else leave the address it was given and reconnect through the socket
-/// file that the server names, past any proxy, or to the wrong server.
+/// The URL with `prefer_socket=false`: the driver would else leave the address it was given and
+/// reconnect through the socket file that the server names, past any proxy, or to the wrong server.
 fn over_tcp(url: &SecretString) -> SecretString {
     let url = url.expose_secret();
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("prefer_socket="));
+    let kept = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("prefer_socket="));
     let query: Vec<&str> = kept.chain(["prefer_socket=false"]).collect();
     SecretString::from(format!("{base}?{}", query.join("&")))
 }
@@ -128,7 +136,9 @@ pub struct Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("status", &self.status()).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,26 +151,50 @@ pub struct PoolStatus {
 }
 
 impl Pool {
-    /// A pool for `mysql://user:password@host:port/database`. Connects to nothing yet; see [`Pool::warm`].
+    /// A pool for `mysql://user:password@host:port/database`. Connects to nothing yet; see
+    /// [`Pool::warm`].
     pub fn new(url: &SecretString, settings: PoolSettings) -> Result<Self, DbError> {
-        let refused = |message: String| DbError::Connect { class: Class::Statement, message };
+        let refused = |message: String| DbError::Connect {
+            class: Class::Statement,
+            message,
+        };
         if !url.expose_secret().starts_with("mysql://") {
-            return Err(refused("the URL must look like mysql://user:password@host:port/database".to_owned()));
+            return Err(refused(
+                "the URL must look like mysql://user:password@host:port/database".to_owned(),
+            ));
         }
-        let builder = managed::Pool::builder(Manager { url: url.clone(), lock_wait_max: settings.lock_wait_max })
-            .max_size(settings.size)
-            .wait_timeout(Some(settings.wait_max))
-            .create_timeout(Some(settings.create_max))
-            .recycle_timeout(Some(settings.recycle_max))
-            // The connection that was used last is the likeliest to be alive, and has its statements prepared.
-            .queue_mode(QueueMode::Lifo)
-            .runtime(Runtime::Tokio1);
-        let inner = builder.build().map_err(|error| refused(error.to_string()))?;
-        let PoolSettings { wait_max, create_max, age_max, .. } = settings;
-        Ok(Self { inner, notes: Arc::default(), wait_max, create_max, age_max })
+        let builder = managed::Pool::builder(Manager {
+            url: url.clone(),
+            lock_wait_max: settings.lock_wait_max,
+        })
+        .max_size(settings.size)
+        .wait_timeout(Some(settings.wait_max))
+        .create_timeout(Some(settings.create_max))
+        .recycle_timeout(Some(settings.recycle_max))
+        // The connection that was used last is the likeliest to be alive, and has its statements
+        // prepared.
+        .queue_mode(QueueMode::Lifo)
+        .runtime(Runtime::Tokio1);
+        let inner = builder
+            .build()
+            .map_err(|error| refused(error.to_string()))?;
+        let PoolSettings {
+            wait_max,
+            create_max,
+            age_max,
+            ..
+        } = settings;
+        Ok(Self {
+            inner,
+            notes: Arc::default(),
+            wait_max,
+            create_max,
+            age_max,
+        })
     }
 
-    /// Opens all connections, so that the first callers don't wait for them and a wrong URL shows at once.
+    /// Opens all connections, so that the first callers don't wait for them and a wrong URL shows
+    /// at once.
     pub async fn warm(&self) -> Result<(), DbError> {
         let size = self.inner.status().max_size;
         let all = try_join_all((0..size).map(|_| self.checkout())).await?;
@@ -172,21 +206,35 @@ impl Pool {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub async fn checkout(&self) -> Result<Checkout, DbError> {
         let error = match self.inner.get().await {
-            Ok(object) => return Ok(Checkout { object: Some(object), notes: self.notes.clone() }),
-            Err(PoolError::Backend(error)) => error,
-            Err(PoolError::Timeout(TimeoutType::Wait)) => {
-                DbError::PoolExhausted { waited_ms: self.wait_max.as_millis() }
+            Ok(object) => {
+                return Ok(Checkout {
+                    object: Some(object),
+                    notes: self.notes.clone(),
+                });
             }
-            Err(other) => DbError::Connect { class: Class::Unavailable, message: other.to_string() },
+            Err(PoolError::Backend(error)) => error,
+            Err(PoolError::Timeout(TimeoutType::Wait)) => DbError::PoolExhausted {
+                waited_ms: self.wait_max.as_millis(),
+            },
+            Err(other) => DbError::Connect {
+                class: Class::Unavailable,
+                message: other.to_string(),
+            },
         };
         self.notes.note("a connection", &error);
         Err(error)
     }
 
-    /// A connection that is not the pool's, for what must not wait for others: the look at the database's health.
+    /// A connection that is not the pool's, for what must not wait for others: the look at the
+    /// database's health.
     pub async fn connect_beside(&self) -> Result<Conn, DbError> {
-        let connected = tokio::time::timeout(self.create_max, connect(&self.inner.manager().url)).await;
-        connected.unwrap_or_else(|_| Err(DbError::TimedOut { waited_ms: self.create_max.as_millis() }))
+        let connected =
+            tokio::time::timeout(self.create_max, connect(&self.inner.manager().url)).await;
+        connected.unwrap_or_else(|_| {
+            Err(DbError::TimedOut {
+                waited_ms: self.create_max.as_millis(),
+            })
+        })
     }
 
     /// What fails because the database does is noted here.
@@ -203,14 +251,16 @@ impl Pool {
         }
     }
 
-    /// Closes idle and old connections now and then, for as long as the pool is used. To be spawned.
+    /// Closes idle and old connections now and then, for as long as the pool is used. To be
+    /// spawned.
     pub fn reaper(&self) -> impl Future<Output = ()> + Send + 'static {
         let (pool, age_max) = (self.inner.weak(), self.age_max);
         async move {
             loop {
                 tokio::time::sleep(REAP_EVERY).await;
                 let Some(pool) = pool.upgrade() else { return };
-                let _ = pool.retain(|_, metrics| metrics.age() < age_max && metrics.last_used() < IDLE_MAX);
+                let _ = pool
+                    .retain(|_, metrics| metrics.age() < age_max && metrics.last_used() < IDLE_MAX);
             }
         }
     }
@@ -224,8 +274,8 @@ pub struct Checkout {
 }
 
 impl Checkout {
-    /// The work has ended: every future on this connection was driven to its end. With a transaction still open it is closed
-    /// all the same.
+    /// The work has ended: every future on this connection was driven to its end. With a
+    /// transaction still open it is closed all the same.
     pub fn finish(mut self) {
         if !self.is_broken()
             && let Some(object) = self.object.take()
@@ -237,7 +287,9 @@ impl Checkout {
     /// The work has ended with this result; an error that ends the connection closes it.
     pub fn finish_with<T>(self, result: Result<T, DbError>) -> Result<T, DbError> {
         match &result {
-            Err(error) if error.class().ends_connection() => self.notes.note("work on a connection", error),
+            Err(error) if error.class().ends_connection() => {
+                self.notes.note("work on a connection", error)
+            }
             Ok(_) | Err(_) => self.finish(),
         }
         result
@@ -278,16 +330,33 @@ mod tests {
 
     #[test]
     fn the_socket_is_never_preferred() {
-        let over_tcp = |url: &str| over_tcp(&SecretString::from(url)).expose_secret().to_owned();
-        assert_eq!(over_tcp("mysql://u@h/d"), "mysql://u@h/d?prefer_socket=false");
-        assert_eq!(over_tcp("mysql://u@h/d?prefer_socket=true&a=1"), "mysql://u@h/d?a=1&prefer_socket=false");
+        let over_tcp = |url: &str| {
+            over_tcp(&SecretString::from(url))
+                .expose_secret()
+                .to_owned()
+        };
+        assert_eq!(
+            over_tcp("mysql://u@h/d"),
+            "mysql://u@h/d?prefer_socket=false"
+        );
+        assert_eq!(
+            over_tcp("mysql://u@h/d?prefer_socket=true&a=1"),
+            "mysql://u@h/d?a=1&prefer_socket=false"
+        );
     }
 
     #[test]
     fn the_password_is_not_shown() {
-        let pool = Pool::new(&SecretString::from("mysql://u:hunter2@h/d"), PoolSettings::default());
+        let pool = Pool::new(
+            &SecretString::from("mysql://u:hunter2@h/d"),
+            PoolSettings::default(),
+        );
         assert!(!format!("{pool:?}").contains("hunter2"));
-        let refused = Pool::new(&SecretString::from("postgres://u:hunter2@h/d"), PoolSettings::default()).unwrap_err();
+        let refused = Pool::new(
+            &SecretString::from("postgres://u:hunter2@h/d"),
+            PoolSettings::default(),
+        )
+        .unwrap_err();
         assert!(!format!("{refused:?} {refused}").contains("hunter2"));
     }
 }

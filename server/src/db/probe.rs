@@ -1,5 +1,5 @@
-//! What health follows: whether this account can write to this database now, tried without writing anything. And what the
-//! database's settings say of the durability of a commit. May run anywhere.
+//! What health follows: whether this account can write to this database now, tried without writing
+//! anything. And what the database's settings say of the durability of a commit. May run anywhere.
 
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
@@ -54,12 +54,18 @@ const UPDATED: &[(&str, &str)] = &[
 /// The tables from which rows are taken.
 const DELETED: &[&str] = &["policy_activations"];
 
-/// Fails as a write would: for a server that takes none, or an account that lacks a grant. The statements are checked in full
-/// and find no row, so nothing is written, locked or logged.
+/// Fails as a write would: for a server that takes none, or an account that lacks a grant. The
+/// statements are checked in full and find no row, so nothing is written, locked or logged.
 pub async fn check_writable(conn: &mut Conn) -> Result<(), DbError> {
-    let inserts = INSERTED.iter().map(|table| format!("INSERT INTO `{table}` SELECT * FROM `{table}` WHERE FALSE"));
-    let updates = UPDATED.iter().map(|(table, key)| format!("UPDATE `{table}` SET `{key}` = `{key}` WHERE FALSE"));
-    let deletes = DELETED.iter().map(|table| format!("DELETE FROM `{table}` WHERE FALSE"));
+    let inserts = INSERTED
+        .iter()
+        .map(|table| format!("INSERT INTO `{table}` SELECT * FROM `{table}` WHERE FALSE"));
+    let updates = UPDATED
+        .iter()
+        .map(|(table, key)| format!("UPDATE `{table}` SET `{key}` = `{key}` WHERE FALSE"));
+    let deletes = DELETED
+        .iter()
+        .map(|table| format!("DELETE FROM `{table}` WHERE FALSE"));
     let statements: Vec<String> = inserts.chain(updates).chain(deletes).collect();
     Ok(conn.batch_execute(&statements.join("; ")).await?)
 }
@@ -85,10 +91,13 @@ pub async fn durability(conn: &mut Conn) -> Result<Durability, DbError> {
 }
 
 impl Durability {
-    /// The settings by which a crash of the database's machine may lose an acknowledged commit; none where it may not.
+    /// The settings by which a crash of the database's machine may lose an acknowledged commit;
+    /// none where it may not.
     pub fn reductions(self) -> Option<String> {
-        let flush = (self.flush_log != 1).then(|| format!("innodb_flush_log_at_trx_commit={}", self.flush_log));
-        let sync = (self.binary_log != 0 && self.sync_binlog != 1).then(|| format!("sync_binlog={}", self.sync_binlog));
+        let flush = (self.flush_log != 1)
+            .then(|| format!("innodb_flush_log_at_trx_commit={}", self.flush_log));
+        let sync = (self.binary_log != 0 && self.sync_binlog != 1)
+            .then(|| format!("sync_binlog={}", self.sync_binlog));
         let reductions: Vec<String> = flush.into_iter().chain(sync).collect();
         (!reductions.is_empty()).then(|| reductions.join(", "))
     }
@@ -101,13 +110,22 @@ mod tests {
     #[test]
     fn only_settings_that_can_lose_a_commit_are_named() {
         let named = |flush_log, binary_log, sync_binlog| {
-            Durability { flush_log, binary_log, sync_binlog }.reductions().unwrap_or_default()
+            Durability {
+                flush_log,
+                binary_log,
+                sync_binlog,
+            }
+            .reductions()
+            .unwrap_or_default()
         };
         assert_eq!(named(1, 1, 1), "");
         assert_eq!(named(1, 0, 0), "", "there is no binary log to lose");
         assert_eq!(named(1, 1, 0), "sync_binlog=0");
         assert_eq!(named(1, 1, 100), "sync_binlog=100");
         assert_eq!(named(0, 0, 0), "innodb_flush_log_at_trx_commit=0");
-        assert_eq!(named(2, 1, 0), "innodb_flush_log_at_trx_commit=2, sync_binlog=0");
+        assert_eq!(
+            named(2, 1, 0),
+            "innodb_flush_log_at_trx_commit=2, sync_binlog=0"
+        );
     }
 }

@@ -86,7 +86,12 @@ impl RefundRow {
     }
 
     pub(super) fn into_refund(self) -> Refund {
-        let amounts = Amounts { goods: self.goods, tax: self.tax, shipping: self.shipping, excess: self.excess };
+        let amounts = Amounts {
+            goods: self.goods,
+            tax: self.tax,
+            shipping: self.shipping,
+            excess: self.excess,
+        };
         // A row of the time before its amount was kept paid what was asked.
         let as_asked = (self.state.0 == RefundState::Settled).then(|| amounts.total());
         Refund {
@@ -161,11 +166,15 @@ impl RefundFilter {
     /// The order, or the seller, or neither leads to the page, with the state.
     pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let columns = [
-            self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())),
+            self.seller
+                .as_ref()
+                .map(|seller| Filter::eq("seller_id", seller.as_str())),
             self.state.map(|state| Filter::eq("state", state.name())),
         ];
         let store = Filter::eq("store_id", self.store.as_str());
-        let filters = iter::once(store).chain(columns.into_iter().flatten()).collect();
+        let filters = iter::once(store)
+            .chain(columns.into_iter().flatten())
+            .collect();
         let page = match self.order {
             Some(order) => PageQuery::of_order("refunds", order, filters),
             None => PageQuery::by_index(Listed::Children("refunds"), self.index(), filters),
@@ -190,7 +199,11 @@ pub async fn list(
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    filter.page(after, limit).within(&filter.scope).load(conn).await
+    filter
+        .page(after, limit)
+        .within(&filter.scope)
+        .load(conn)
+        .await
 }
 
 /// A refund that a payment worker may have.
@@ -201,8 +214,9 @@ pub struct ClaimableRefund {
     pub number: u32,
 }
 
-/// The store's refunds in this scope that [`Refund::is_claimable`] at `now`, the most urgent first. A plain read, because
-/// claiming by UPDATE deadlocks with whoever writes the orders: the claim itself is a command to each order.
+/// The store's refunds in this scope that [`Refund::is_claimable`] at `now`, the most urgent first.
+/// A plain read, because claiming by UPDATE deadlocks with whoever writes the orders: the claim
+/// itself is a command to each order.
 pub async fn claimable(
     conn: &mut Conn,
     store: &StoreId,
@@ -213,10 +227,16 @@ pub async fn claimable(
     let mut found: Vec<ClaimableRefund> = Vec::new();
     // One statement for each state: together they would have to sort all that is due.
     for state in [RefundState::Due, RefundState::Unknown] {
-        let query = refunds::table.filter(refunds::store_id.eq(store.as_str())).filter(refunds::state.eq(state.name()));
+        let query = refunds::table
+            .filter(refunds::store_id.eq(store.as_str()))
+            .filter(refunds::state.eq(state.name()));
         let mut query = query.filter(in_scope("refunds", scope)).into_boxed();
         if state == RefundState::Unknown {
-            query = query.filter(refunds::lease_until.is_null().or(refunds::lease_until.le(At(now))));
+            query = query.filter(
+                refunds::lease_until
+                    .is_null()
+                    .or(refunds::lease_until.le(At(now))),
+            );
         }
         let rows: Vec<(At, Bytes<16>, u32)> = query
             .order((refunds::due_by, refunds::order_key, refunds::number))
@@ -224,11 +244,14 @@ pub async fn claimable(
             .select((refunds::due_by, refunds::order_key, refunds::number))
             .load(conn)
             .await?;
-        found.extend(rows.into_iter().map(|(due_by, key, number)| ClaimableRefund {
-            due_by: due_by.0,
-            order_key: key.into(),
-            number,
-        }));
+        found.extend(
+            rows.into_iter()
+                .map(|(due_by, key, number)| ClaimableRefund {
+                    due_by: due_by.0,
+                    order_key: key.into(),
+                    number,
+                }),
+        );
     }
     found.sort_unstable_by_key(|refund| (refund.due_by, refund.order_key, refund.number));
     found.truncate(limit.into());

@@ -1,7 +1,8 @@
 //! Which commands were decided, and what their callers were answered.
 //!
-//! Both functions run inside the engine's transaction and under the orders' locks. Only under the lock does finding no row
-//! prove that the command was not decided: whoever could have written it held the same lock.
+//! Both functions run inside the engine's transaction and under the orders' locks. Only under the
+//! lock does finding no row prove that the command was not decided: whoever could have written it
+//! held the same lock.
 
 use std::collections::HashMap;
 
@@ -67,22 +68,43 @@ impl statement::Row for RequestRow {
 }
 
 /// Those of these commands that were decided.
-pub async fn find(conn: &mut Conn, keys: &[RequestKey]) -> Result<HashMap<RequestKey, KnownRequest>, DbError> {
+pub async fn find(
+    conn: &mut Conn,
+    keys: &[RequestKey],
+) -> Result<HashMap<RequestKey, KnownRequest>, DbError> {
     type Found = (Bytes<16>, Bytes<16>, String, Bytes<32>, Vec<u8>);
     let mut found = HashMap::new();
     for keys in keys.chunks(KEYS_MAX) {
         let rows: Vec<Found> = FindRequests { keys }.load(conn).await?;
-        found.extend(rows.into_iter().map(|(order, request_id, caller, fingerprint, answer)| {
-            let key = RequestKey { order_key: order.into(), request_id: request_id.into(), caller };
-            (key, KnownRequest { fingerprint: fingerprint.0, answer })
-        }));
+        found.extend(
+            rows.into_iter()
+                .map(|(order, request_id, caller, fingerprint, answer)| {
+                    let key = RequestKey {
+                        order_key: order.into(),
+                        request_id: request_id.into(),
+                        caller,
+                    };
+                    (
+                        key,
+                        KnownRequest {
+                            fingerprint: fingerprint.0,
+                            answer,
+                        },
+                    )
+                }),
+        );
     }
     Ok(found)
 }
 
 pub async fn insert(conn: &mut Conn, new: &[NewRequest]) -> Result<(), DbError> {
     let row = |new| {
-        let NewRequest { key, fingerprint, answer, create_time }: &NewRequest = new;
+        let NewRequest {
+            key,
+            fingerprint,
+            answer,
+            create_time,
+        }: &NewRequest = new;
         RequestRow {
             order_key: key.order_key.into(),
             request_id: key.request_id.into(),
@@ -97,7 +119,8 @@ pub async fn insert(conn: &mut Conn, new: &[NewRequest]) -> Result<(), DbError> 
     Ok(())
 }
 
-/// `SELECT` by a list of whole primary keys, as OR of ANDs: MariaDB makes no ranges of a list of tuples.
+/// `SELECT` by a list of whole primary keys, as OR of ANDs: MariaDB makes no ranges of a list of
+/// tuples.
 #[derive(Debug, Clone, Copy)]
 struct FindRequests<'a> {
     keys: &'a [RequestKey],
@@ -114,7 +137,9 @@ impl QueryId for FindRequests<'_> {
 
 impl QueryFragment<Mysql> for FindRequests<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
-        out.push_sql("SELECT `order_key`, `request_id`, `caller`, `fingerprint`, `answer` FROM `requests`");
+        out.push_sql(
+            "SELECT `order_key`, `request_id`, `caller`, `fingerprint`, `answer` FROM `requests`",
+        );
         let mut separator = " WHERE ";
         for key in padded(self.keys) {
             out.push_sql(separator);

@@ -1,4 +1,5 @@
-//! The tables, as diesel knows them. Kept by hand beside the migrations; a test compares it with a migrated database.
+//! The tables, as diesel knows them. Kept by hand beside the migrations; a test compares it with a
+//! migrated database.
 
 diesel::table! {
     orders (order_key) {

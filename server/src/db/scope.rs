@@ -1,4 +1,5 @@
-//! What a caller sees, as a condition on the rows of a list: so that pages are full and nothing outside is counted.
+//! What a caller sees, as a condition on the rows of a list: so that pages are full and nothing
+//! outside is counted.
 
 use belay_domain::ids::{CarrierId, SellerId, WarehouseId};
 use belay_domain::scope::{Scope, Within};
@@ -13,8 +14,8 @@ use super::statement::padded;
 /// Tables whose rows name the order's seller.
 const WITH_SELLER: &[&str] = &["orders", "shipments", "cancellations", "refunds", "gates"];
 
-/// Whether a row of this table is in the scope. The store is the list's own condition: whoever does not see the store is not
-/// listed anything.
+/// Whether a row of this table is in the scope. The store is the list's own condition: whoever does
+/// not see the store is not listed anything.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InScope<'a> {
     table: &'static str,
@@ -48,7 +49,11 @@ impl QueryFragment<Mysql> for InScope<'_> {
 }
 
 /// The condition, for statements that are put together by hand.
-pub(super) fn walk_in_scope<'b>(table: &str, scope: &'b Scope, out: &mut AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+pub(super) fn walk_in_scope<'b>(
+    table: &str,
+    scope: &'b Scope,
+    out: &mut AstPass<'_, 'b, Mysql>,
+) -> QueryResult<()> {
     out.push_sql("(TRUE");
     if WITH_SELLER.contains(&table) {
         push_within(out, table, "seller_id", &scope.sellers, SellerId::as_str)?;
@@ -68,8 +73,8 @@ pub(super) fn walk_in_scope<'b>(table: &str, scope: &'b Scope, out: &mut AstPass
     Ok(())
 }
 
-/// Begins to count the rows of `other` that belong to the same order. It counts, and does not ask whether one EXISTS: the
-/// optimizer turns that into a join, and then sorts.
+/// Begins to count the rows of `other` that belong to the same order. It counts, and does not ask
+/// whether one EXISTS: the optimizer turns that into a join, and then sorts.
 fn push_any(out: &mut AstPass<'_, '_, Mysql>, other: &str, table: &str) -> QueryResult<()> {
     out.push_sql(" AND (SELECT COUNT(*) FROM ");
     out.push_identifier(other)?;
@@ -82,8 +87,20 @@ fn push_any(out: &mut AstPass<'_, '_, Mysql>, other: &str, table: &str) -> Query
 }
 
 fn push_route<'b>(out: &mut AstPass<'_, 'b, Mysql>, scope: &'b Scope) -> QueryResult<()> {
-    push_within(out, "shipments", "warehouse_id", &scope.warehouses, WarehouseId::as_str)?;
-    push_within(out, "shipments", "carrier_id", &scope.carriers, CarrierId::as_str)
+    push_within(
+        out,
+        "shipments",
+        "warehouse_id",
+        &scope.warehouses,
+        WarehouseId::as_str,
+    )?;
+    push_within(
+        out,
+        "shipments",
+        "carrier_id",
+        &scope.carriers,
+        CarrierId::as_str,
+    )
 }
 
 /// ` AND table.column IN (?, …)`, where not all are in.
@@ -94,7 +111,9 @@ fn push_within<'b, T>(
     within: &'b Within<T>,
     text: fn(&T) -> &str,
 ) -> QueryResult<()> {
-    let Within::Only(ids) = within else { return Ok(()) };
+    let Within::Only(ids) = within else {
+        return Ok(());
+    };
     let ids: Vec<&'b str> = ids.iter().map(text).collect();
     if ids.is_empty() {
         out.push_sql(" AND FALSE");
@@ -132,12 +151,24 @@ mod tests {
     #[test]
     fn a_scope_names_only_what_it_narrows() {
         let sellers = ["a", "b", "c"].map(|id| SellerId::parse(id).unwrap());
-        let of_sellers = Scope { sellers: Within::Only(BTreeSet::from(sellers)), ..Scope::EVERYTHING };
-        let of_nobody = Scope { carriers: Within::Only(BTreeSet::new()), ..Scope::EVERYTHING };
+        let of_sellers = Scope {
+            sellers: Within::Only(BTreeSet::from(sellers)),
+            ..Scope::EVERYTHING
+        };
+        let of_nobody = Scope {
+            carriers: Within::Only(BTreeSet::new()),
+            ..Scope::EVERYTHING
+        };
         let warehouse = BTreeSet::from([WarehouseId::parse("main").unwrap()]);
-        let of_warehouse = Scope { warehouses: Within::Only(warehouse), ..Scope::EVERYTHING };
+        let of_warehouse = Scope {
+            warehouses: Within::Only(warehouse),
+            ..Scope::EVERYTHING
+        };
         assert_eq!(sql("refunds", &Scope::EVERYTHING), "(TRUE)");
-        assert_eq!(sql("orders", &of_sellers), "(TRUE AND `orders`.`seller_id` IN (?, ?, ?, ?))");
+        assert_eq!(
+            sql("orders", &of_sellers),
+            "(TRUE AND `orders`.`seller_id` IN (?, ?, ?, ?))"
+        );
         assert_eq!(sql("shipments", &of_nobody), "(TRUE AND FALSE)");
         assert_eq!(
             sql("incidents", &of_sellers),

@@ -31,7 +31,9 @@ pub struct Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("partitions", &self.partitions).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("partitions", &self.partitions)
+            .finish_non_exhaustive()
     }
 }
 
@@ -43,14 +45,22 @@ pub async fn read(conn: &mut Conn) -> Result<Settings, DbError> {
     }
     let query = "SELECT CAST(@@max_allowed_packet AS UNSIGNED) AS max_allowed_packet";
     let server: Server = diesel::sql_query(query).get_result(conn).await?;
-    let rows: Vec<(String, String)> = settings::table.select((settings::name, settings::value)).load(conn).await?;
+    let rows: Vec<(String, String)> = settings::table
+        .select((settings::name, settings::value))
+        .load(conn)
+        .await?;
     let value = |name: &str| {
         let found = rows.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str()).ok_or_else(|| DbError::Corrupt(format!("setting {name} is missing")))
+        found
+            .map(|(_, value)| value.as_str())
+            .ok_or_else(|| DbError::Corrupt(format!("setting {name} is missing")))
     };
     let malformed = |name: &str| DbError::Corrupt(format!("setting {name} is malformed"));
-    let partitions: NonZeroU16 = value(PARTITIONS)?.parse().map_err(|_| malformed(PARTITIONS))?;
-    let identity_key = blake3::Hash::from_hex(value(IDENTITY_KEY)?).map_err(|_| malformed(IDENTITY_KEY))?;
+    let partitions: NonZeroU16 = value(PARTITIONS)?
+        .parse()
+        .map_err(|_| malformed(PARTITIONS))?;
+    let identity_key =
+        blake3::Hash::from_hex(value(IDENTITY_KEY)?).map_err(|_| malformed(IDENTITY_KEY))?;
     Ok(Settings {
         partitions: partitions.get(),
         identity_key: identity_key.into(),
@@ -68,9 +78,17 @@ pub(super) async fn seed(conn: &mut Conn) -> Result<(), DbError> {
     conn.batch_execute(&insert).await?;
     let partitions: Vec<u16> = (0..read(conn).await?.partitions).collect();
     for partitions in partitions.chunks(KEYS_MAX) {
-        let head = |partition: &u16| (partition_heads::shard_partition.eq(*partition), partition_heads::head.eq(0_u64));
+        let head = |partition: &u16| {
+            (
+                partition_heads::shard_partition.eq(*partition),
+                partition_heads::head.eq(0_u64),
+            )
+        };
         let heads: Vec<_> = partitions.iter().map(head).collect();
-        diesel::insert_or_ignore_into(partition_heads::table).values(&heads).execute(conn).await?;
+        diesel::insert_or_ignore_into(partition_heads::table)
+            .values(&heads)
+            .execute(conn)
+            .await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Which units each shipment holds. Read with its order; written by `aggregate` alone.
 //!
-//! A range that is no more keeps its row with a count of 0: a DELETE by a part of the key may scan, and lock, more than it
-//! deletes.
+//! A range that is no more keeps its row with a count of 0: a DELETE by a part of the key may scan,
+//! and lock, more than it deletes.
 
 use belay_domain::ids::OrderKey;
 use belay_domain::units::{UnitRange, UnitSet};
@@ -49,22 +49,49 @@ impl ShipmentUnitsRow {
     }
 
     pub(super) fn range(&self) -> UnitRange {
-        UnitRange { line: self.line_number, first: self.first_unit, count: self.unit_count }
+        UnitRange {
+            line: self.line_number,
+            first: self.first_unit,
+            count: self.unit_count,
+        }
     }
 }
 
-/// Ranges of `after` that are new or of another length, and those that began where none begins any more, with count 0.
-pub(super) fn changed_ranges<'a>(before: &'a UnitSet, after: &'a UnitSet) -> impl Iterator<Item = UnitRange> + 'a {
+/// Ranges of `after` that are new or of another length, and those that began where none begins any
+/// more, with count 0.
+pub(super) fn changed_ranges<'a>(
+    before: &'a UnitSet,
+    after: &'a UnitSet,
+) -> impl Iterator<Item = UnitRange> + 'a {
     let begins = |units: &UnitSet, at: &UnitRange| {
-        units.ranges().iter().any(|range| (range.line, range.first) == (at.line, at.first))
+        units
+            .ranges()
+            .iter()
+            .any(|range| (range.line, range.first) == (at.line, at.first))
     };
-    let gone = before.ranges().iter().filter(move |range| !begins(after, range));
+    let gone = before
+        .ranges()
+        .iter()
+        .filter(move |range| !begins(after, range));
     let gone = gone.map(|range| UnitRange { count: 0, ..*range });
-    after.ranges().iter().filter(|range| !before.ranges().contains(range)).copied().chain(gone)
+    after
+        .ranges()
+        .iter()
+        .filter(|range| !before.ranges().contains(range))
+        .copied()
+        .chain(gone)
 }
 
-pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<ShipmentUnitsRow>, DbError> {
-    Ok(rows_of_orders!(conn, shipment_units, ShipmentUnitsRow, keys))
+pub(super) async fn read(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+) -> Result<Vec<ShipmentUnitsRow>, DbError> {
+    Ok(rows_of_orders!(
+        conn,
+        shipment_units,
+        ShipmentUnitsRow,
+        keys
+    ))
 }
 
 pub(super) async fn write(conn: &mut Conn, rows: &[ShipmentUnitsRow]) -> Result<(), DbError> {
@@ -77,12 +104,22 @@ mod tests {
     use super::*;
 
     fn units(ranges: &[(u32, u32, u32)]) -> UnitSet {
-        ranges.iter().map(|(line, first, count)| UnitRange { line: *line, first: *first, count: *count }).collect()
+        ranges
+            .iter()
+            .map(|(line, first, count)| UnitRange {
+                line: *line,
+                first: *first,
+                count: *count,
+            })
+            .collect()
     }
 
     #[test]
     fn a_range_that_moved_leaves_a_zero_behind() {
-        let (before, after) = (units(&[(1, 0, 5), (2, 0, 1)]), units(&[(1, 2, 3), (2, 0, 1), (3, 0, 1)]));
+        let (before, after) = (
+            units(&[(1, 0, 5), (2, 0, 1)]),
+            units(&[(1, 2, 3), (2, 0, 1), (3, 0, 1)]),
+        );
         let changed: Vec<UnitRange> = changed_ranges(&before, &after).collect();
         let range = |line, first, count| UnitRange { line, first, count };
         assert_eq!(changed, [range(1, 2, 3), range(3, 0, 1), range(1, 0, 0)]);

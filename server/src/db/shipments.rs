@@ -5,7 +5,9 @@ use std::iter;
 use belay_domain::ids::{CarrierId, ExternalId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
 use belay_domain::scope::Scope;
-use belay_domain::shipment::{CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage, Whereabouts};
+use belay_domain::shipment::{
+    CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage, Whereabouts,
+};
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -55,7 +57,10 @@ impl statement::Row for ShipmentRow {
         let note = self.hold.as_ref().and_then(|hold| hold.0.note.as_ref());
         let whereabouts = self.whereabouts.as_ref().map_or(0, |Json(kept)| {
             let ranges = kept.left.ranges().len() + kept.home.ranges().len();
-            let accepted = kept.accepted.iter().map(|accepted| 64 + accepted.units.ranges().len() * 64);
+            let accepted = kept
+                .accepted
+                .iter()
+                .map(|accepted| 64 + accepted.units.ranges().len() * 64);
             let ids = kept.receipt_ids.len() * 132 + kept.scans.len() * 80;
             64 + ranges * 64 + ids + accepted.sum::<usize>()
         });
@@ -88,19 +93,33 @@ impl ShipmentRow {
             preparation_overdue: shipment.preparation_overdue,
             hold: shipment.hold.clone().map(Json),
             intercept_state: shipment.intercept.map(|intercept| Name(intercept.state)),
-            intercept_request_time: shipment.intercept.map(|intercept| At(intercept.request_time)),
-            intercept_update_time: shipment.intercept.map(|intercept| At(intercept.update_time)),
+            intercept_request_time: shipment
+                .intercept
+                .map(|intercept| At(intercept.request_time)),
+            intercept_update_time: shipment
+                .intercept
+                .map(|intercept| At(intercept.update_time)),
             customs_flag: shipment.customs_flag.clone().map(Json),
             split_from: shipment.split_from,
-            whereabouts: (!shipment.whereabouts.left.is_empty()).then(|| Json(shipment.whereabouts.clone())),
+            whereabouts: (!shipment.whereabouts.left.is_empty())
+                .then(|| Json(shipment.whereabouts.clone())),
         }
     }
 
     pub(super) fn into_shipment(self, units: UnitSet) -> Result<Shipment, DbError> {
-        let times = both("an intercept", self.intercept_request_time, self.intercept_update_time)?;
-        let intercept = both("an intercept", self.intercept_state, times)?.map(|(state, (request, update))| {
-            Intercept { state: state.0, request_time: request.0, update_time: update.0 }
-        });
+        let times = both(
+            "an intercept",
+            self.intercept_request_time,
+            self.intercept_update_time,
+        )?;
+        let intercept =
+            both("an intercept", self.intercept_state, times)?.map(|(state, (request, update))| {
+                Intercept {
+                    state: state.0,
+                    request_time: request.0,
+                    update_time: update.0,
+                }
+            });
         Ok(Shipment {
             number: self.number,
             warehouse: self.warehouse_id.0,
@@ -122,7 +141,10 @@ impl ShipmentRow {
             intercept,
             customs_flag: self.customs_flag.map(|flag| flag.0),
             split_from: self.split_from,
-            whereabouts: self.whereabouts.map(|whereabouts| whereabouts.0).unwrap_or_default(),
+            whereabouts: self
+                .whereabouts
+                .map(|whereabouts| whereabouts.0)
+                .unwrap_or_default(),
         })
     }
 }
@@ -177,17 +199,25 @@ pub struct ShipmentFilter {
 }
 
 impl ShipmentFilter {
-    /// An order, a warehouse, a carrier, a seller: the first of these that is given leads to the page, with the stage, and the
-    /// others filter.
+    /// An order, a warehouse, a carrier, a seller: the first of these that is given leads to the
+    /// page, with the stage, and the others filter.
     pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let columns = [
-            self.warehouse.as_ref().map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
-            self.carrier.as_ref().map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
-            self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())),
+            self.warehouse
+                .as_ref()
+                .map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
+            self.carrier
+                .as_ref()
+                .map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
+            self.seller
+                .as_ref()
+                .map(|seller| Filter::eq("seller_id", seller.as_str())),
             self.stage.map(|stage| Filter::eq("stage", stage.name())),
         ];
         let store = Filter::eq("store_id", self.store.as_str());
-        let filters = iter::once(store).chain(columns.into_iter().flatten()).collect();
+        let filters = iter::once(store)
+            .chain(columns.into_iter().flatten())
+            .collect();
         let page = match self.order {
             Some(order) => PageQuery::of_order("shipments", order, filters),
             None => PageQuery::by_index(Listed::Children("shipments"), self.index(), filters),
@@ -209,13 +239,18 @@ impl ShipmentFilter {
     }
 }
 
-/// One page of shipments, those of the newest orders first, after the last one of the page before. `create_time` is the
-/// order's: by `update_time` a shipment that changes between two pages could be missed.
+/// One page of shipments, those of the newest orders first, after the last one of the page before.
+/// `create_time` is the order's: by `update_time` a shipment that changes between two pages could
+/// be missed.
 pub async fn list(
     conn: &mut Conn,
     filter: &ShipmentFilter,
     after: Option<Place>,
     limit: u16,
 ) -> Result<Vec<Place>, DbError> {
-    filter.page(after, limit).within(&filter.scope).load(conn).await
+    filter
+        .page(after, limit)
+        .within(&filter.scope)
+        .load(conn)
+        .await
 }

@@ -1,20 +1,23 @@
 //! What the statements of all tables have in common: bounds, lists of keys, upserts.
 //!
-//! diesel prepares, executes and closes anything that holds a list of any length, once for every use. The fragments here
-//! avoid that where it is cheap: a list of keys is filled up to a power of two by repeating its last key, so that a few
-//! statements serve all lengths and stay prepared.
+//! diesel prepares, executes and closes anything that holds a list of any length, once for every
+//! use. The fragments here avoid that where it is cheap: a list of keys is filled up to a power of
+//! two by repeating its last key, so that a few statements serve all lengths and stay prepared.
 
 use belay_domain::ids::OrderKey;
-use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Binary, Bool, Datetime};
 
-/// Most rows that one statement writes. No table has more than 32 columns, so the placeholders stay below MySQL's 65,535.
+/// Most rows that one statement writes. No table has more than 32 columns, so the placeholders stay
+/// below MySQL's 65,535.
 pub(crate) const ROWS_MAX: usize = 2_000;
-/// Most bytes of rows that one statement writes, unless a single row is longer: a quarter of the smallest default of
-/// `max_allowed_packet`, which is MariaDB's 16 MiB.
+/// Most bytes of rows that one statement writes, unless a single row is longer: a quarter of the
+/// smallest default of `max_allowed_packet`, which is MariaDB's 16 MiB.
 pub(crate) const ROWS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most keys that one statement names.
 pub(crate) const KEYS_MAX: usize = 1_024;
@@ -78,7 +81,10 @@ impl<C: QueryFragment<Mysql>> QueryFragment<Mysql> for OneOf<'_, C> {
 }
 
 /// ` = ?` or ` IN (?, …)`.
-pub(crate) fn push_keys<'b>(out: &mut AstPass<'_, 'b, Mysql>, keys: &'b [OrderKey]) -> QueryResult<()> {
+pub(crate) fn push_keys<'b>(
+    out: &mut AstPass<'_, 'b, Mysql>,
+    keys: &'b [OrderKey],
+) -> QueryResult<()> {
     if let [key] = keys {
         out.push_sql(" = ");
         return out.push_bind_param::<Binary, _>(&key.0);
@@ -96,11 +102,13 @@ pub(crate) fn push_keys<'b>(out: &mut AstPass<'_, 'b, Mysql>, keys: &'b [OrderKe
 /// Repeats the last one up to a power of two.
 pub(crate) fn padded<T>(items: &[T]) -> impl Iterator<Item = &T> {
     let missing = items.len().next_power_of_two() - items.len();
-    items.iter().chain(items.last().into_iter().cycle().take(missing))
+    items
+        .iter()
+        .chain(items.last().into_iter().cycle().take(missing))
 }
 
-/// `SYSDATE(6)`: the time at which a row is read. `NOW(6)` is the time at which its statement began, and after a wait for a
-/// lock that lies before the commit which was waited for.
+/// `SYSDATE(6)`: the time at which a row is read. `NOW(6)` is the time at which its statement
+/// began, and after a wait for a lock that lies before the commit which was waited for.
 #[derive(Debug, Clone, Copy, QueryId)]
 pub(crate) struct SysDate;
 
@@ -151,9 +159,10 @@ impl<I: QueryFragment<Mysql>> QueryFragment<Mysql> for Upsert<I> {
     }
 }
 
-/// Does `$each` with rows in arrays of 128, 64, … 2, 1. diesel takes a list to be another statement each time and prepares it
-/// anew, which costs more than it does: a description of every placeholder goes over the wire. An array's length is part of its
-/// type, so these few statements stay prepared.
+/// Does `$each` with rows in arrays of 128, 64, … 2, 1. diesel takes a list to be another statement
+/// each time and prepares it anew, which costs more than it does: a description of every
+/// placeholder goes over the wire. An array's length is part of its type, so these few statements
+/// stay prepared.
 macro_rules! in_arrays {
     ($rows:expr, |$array:ident| $each:expr) => {
         for mut rest in $crate::db::statement::chunks($rows) {
@@ -172,12 +181,16 @@ macro_rules! in_arrays {
 macro_rules! insert_rows {
     ($conn:expr, $table:ident, $rows:expr) => {
         $crate::db::statement::in_arrays!($rows, |rows| {
-            diesel::insert_into($table::table).values(rows).execute($conn).await?
+            diesel::insert_into($table::table)
+                .values(rows)
+                .execute($conn)
+                .await?
         })
     };
 }
 
-/// Inserts rows, many with a statement; overwrites the columns named of those whose key is there already.
+/// Inserts rows, many with a statement; overwrites the columns named of those whose key is there
+/// already.
 macro_rules! upsert_rows {
     ($conn:expr, $table:ident, $rows:expr, [$($column:ident),+ $(,)?]) => {{
         const COLUMNS: &[&str] = &[$(<$table::$column as diesel::Column>::NAME),+];
@@ -193,9 +206,17 @@ macro_rules! rows_of_orders {
     ($conn:expr, $table:ident, $Row:ty, $keys:expr) => {{
         let mut rows: Vec<$Row> = Vec::new();
         for keys in $keys.chunks($crate::db::statement::KEYS_MAX) {
-            let of_orders = $table::table.filter($crate::db::statement::one_of($table::order_key, keys));
-            let of_orders = of_orders.order(<$table::table as diesel::Table>::primary_key(&$table::table));
-            rows.extend(of_orders.select(<$Row>::as_select()).load::<$Row>($conn).await?);
+            let of_orders =
+                $table::table.filter($crate::db::statement::one_of($table::order_key, keys));
+            let of_orders = of_orders.order(<$table::table as diesel::Table>::primary_key(
+                &$table::table,
+            ));
+            rows.extend(
+                of_orders
+                    .select(<$Row>::as_select())
+                    .load::<$Row>($conn)
+                    .await?,
+            );
         }
         rows
     }};

@@ -73,34 +73,55 @@ impl From<StoreRow> for Store {
 }
 
 pub async fn get(conn: &mut Conn, store: &StoreId) -> Result<Option<Store>, DbError> {
-    let query = stores::table.find(store.as_str()).select(StoreRow::as_select());
+    let query = stores::table
+        .find(store.as_str())
+        .select(StoreRow::as_select());
     Ok(query.first(conn).await.optional()?.map(Store::from))
 }
 
 /// By id, after this one.
-pub async fn list(conn: &mut Conn, after: Option<&StoreId>, limit: u16) -> Result<Vec<Store>, DbError> {
+pub async fn list(
+    conn: &mut Conn,
+    after: Option<&StoreId>,
+    limit: u16,
+) -> Result<Vec<Store>, DbError> {
     let query = stores::table.filter(stores::store_id.gt(after.map_or("", StoreId::as_str)));
-    let rows = query.order(stores::store_id).limit(limit.into()).select(StoreRow::as_select()).load(conn).await?;
+    let rows = query
+        .order(stores::store_id)
+        .limit(limit.into())
+        .select(StoreRow::as_select())
+        .load(conn)
+        .await?;
     Ok(rows.into_iter().map(Store::from).collect())
 }
 
-/// Locks a store's own row until the transaction ends: whoever numbers something of the store does so one at a time.
+/// Locks a store's own row until the transaction ends: whoever numbers something of the store does
+/// so one at a time.
 pub async fn lock(conn: &mut Conn, store: &StoreId) -> Result<(), DbError> {
-    let row = stores::table.find(store.as_str()).select(stores::version).for_update();
+    let row = stores::table
+        .find(store.as_str())
+        .select(stores::version)
+        .for_update();
     let _: Option<u64> = row.first(conn).await.optional()?;
     Ok(())
 }
 
 /// Fails with class `Duplicate` if there is a store of this id.
 pub async fn insert(conn: &mut Conn, store: &Store) -> Result<(), DbError> {
-    diesel::insert_into(stores::table).values(StoreRow::from(store)).execute(conn).await?;
+    diesel::insert_into(stores::table)
+        .values(StoreRow::from(store))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
-/// Writes a store over the one that was loaded at this version, or fails with class `VersionConflict`.
+/// Writes a store over the one that was loaded at this version, or fails with class
+/// `VersionConflict`.
 pub async fn update(conn: &mut Conn, store: &Store, loaded_version: u64) -> Result<(), DbError> {
     let row = StoreRow::from(store);
-    let stored = stores::table.find(store.id.as_str()).filter(stores::version.eq(loaded_version));
+    let stored = stores::table
+        .find(store.id.as_str())
+        .filter(stores::version.eq(loaded_version));
     let matched = diesel::update(stored)
         .set((
             stores::display_name.eq(row.display_name),

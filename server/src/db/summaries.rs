@@ -1,5 +1,5 @@
-//! Counts for tabs and badges. They walk an index and stop at a bound: an exact count of everything would cost the more the
-//! longer a store has been at it. They may run anywhere.
+//! Counts for tabs and badges. They walk an index and stop at a bound: an exact count of everything
+//! would cost the more the longer a store has been at it. They may run anywhere.
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{CancellationState, GateKind, GateState};
@@ -31,8 +31,12 @@ pub struct Counted {
 
 impl Counted {
     fn of(found: i64) -> Result<Self, DbError> {
-        let found = u32::try_from(found).map_err(|_| DbError::Corrupt(format!("a count of {found}")))?;
-        Ok(Self { value: found.min(COUNT_MAX), at_least: found > COUNT_MAX })
+        let found =
+            u32::try_from(found).map_err(|_| DbError::Corrupt(format!("a count of {found}")))?;
+        Ok(Self {
+            value: found.min(COUNT_MAX),
+            at_least: found > COUNT_MAX,
+        })
     }
 
     /// Of a few; it goes on beyond `COUNT_MAX`.
@@ -62,8 +66,16 @@ impl OrdersSummary {
             (None, None) => "orders_by_state",
         };
         let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
-        filters.extend(self.buyer.as_ref().map(|buyer| Filter::eq("buyer_id", buyer.as_str())));
-        filters.extend(self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())));
+        filters.extend(
+            self.buyer
+                .as_ref()
+                .map(|buyer| Filter::eq("buyer_id", buyer.as_str())),
+        );
+        filters.extend(
+            self.seller
+                .as_ref()
+                .map(|seller| Filter::eq("seller_id", seller.as_str())),
+        );
         filters.push(Filter::eq("state", state.name()));
         CountQuery {
             entry: None,
@@ -78,7 +90,10 @@ impl OrdersSummary {
 }
 
 /// How many orders are in each state, all states in their order.
-pub async fn orders(conn: &mut Conn, summary: &OrdersSummary) -> Result<Vec<(OrderState, Counted)>, DbError> {
+pub async fn orders(
+    conn: &mut Conn,
+    summary: &OrdersSummary,
+) -> Result<Vec<(OrderState, Counted)>, DbError> {
     let mut counts = Vec::with_capacity(OrderState::ALL.len());
     for state in OrderState::ALL {
         counts.push((*state, summary.count(*state).load(conn).await?.0));
@@ -97,8 +112,8 @@ pub struct ActionsSummary {
 }
 
 impl ActionsSummary {
-    /// Cancellations with an open gate that waits for this party. The parts of one cancellation stand together in the index
-    /// and count once.
+    /// Cancellations with an open gate that waits for this party. The parts of one cancellation
+    /// stand together in the index and count once.
     pub fn awaiting(&self, party: Role) -> CountQuery {
         let index = match (&self.seller, &self.warehouse, &self.carrier) {
             (Some(_), _, _) => "gates_by_seller",
@@ -109,9 +124,15 @@ impl ActionsSummary {
         let columns = [
             Some(Filter::eq("store_id", self.store.as_str())),
             Some(Filter::eq("awaiting", party.name())),
-            self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())),
-            self.warehouse.as_ref().map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
-            self.carrier.as_ref().map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
+            self.seller
+                .as_ref()
+                .map(|seller| Filter::eq("seller_id", seller.as_str())),
+            self.warehouse
+                .as_ref()
+                .map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
+            self.carrier
+                .as_ref()
+                .map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
         ];
         CountQuery {
             entry: Some("`create_time`, `order_key`, `cancellation_number`"),
@@ -130,16 +151,25 @@ impl ActionsSummary {
             WHERE `gates`.`order_key` = `cancellations`.`order_key` \
             AND `gates`.`cancellation_number` = `cancellations`.`number` \
             AND `kind` = ? AND `gates`.`state` = ?) = 0";
-        let index = if self.seller.is_some() { "cancellations_by_seller_state" } else { "cancellations_by_state" };
+        let index = if self.seller.is_some() {
+            "cancellations_by_seller_state"
+        } else {
+            "cancellations_by_state"
+        };
         let columns = [
             Some(Filter::eq("store_id", self.store.as_str())),
-            self.seller.as_ref().map(|seller| Filter::eq("seller_id", seller.as_str())),
+            self.seller
+                .as_ref()
+                .map(|seller| Filter::eq("seller_id", seller.as_str())),
             Some(Filter::eq("state", CancellationState::Completed.name())),
             Some(Filter::new("`create_time` >= ?", since)),
             Some(Filter::eq("requester_role", Role::Buyer.name())),
             Some(Filter::with(
                 SELLER_ASKED,
-                vec![GateKind::SellerConsent.name().into(), GateState::Passed.name().into()],
+                vec![
+                    GateKind::SellerConsent.name().into(),
+                    GateState::Passed.name().into(),
+                ],
             )),
         ];
         let filters = columns.into_iter().flatten().collect();
@@ -161,7 +191,8 @@ const LIMIT: i64 = COUNT_MAX as i64 + 1;
 /// The statement that counts up to a bound, and finds the earliest of some times.
 #[derive(Debug, Clone)]
 pub struct CountQuery {
-    /// Rows that agree in these columns, with which the index goes on, are one entry. None: each row is one.
+    /// Rows that agree in these columns, with which the index goes on, are one entry. None: each
+    /// row is one.
     entry: Option<&'static str>,
     /// The time of an entry.
     time: &'static str,
@@ -229,6 +260,9 @@ mod tests {
         assert_eq!(Counted::of(10_000).unwrap(), counted(10_000, false));
         assert_eq!(Counted::of(10_001).unwrap(), counted(10_000, true));
         assert!(Counted::of(-1).is_err());
-        assert_eq!(Counted::sum([counted(3, false), counted(10_000, true)]), counted(10_003, true));
+        assert_eq!(
+            Counted::sum([counted(3, false), counted(10_000, true)]),
+            counted(10_003, true)
+        );
     }
 }

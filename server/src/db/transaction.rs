@@ -1,8 +1,9 @@
-//! Transactions. Only the engine opens one that writes orders; reads of an aggregate use a snapshot. There is no nesting:
-//! inside a savepoint a deadlock would pass unseen and leave the rest in autocommit.
+//! Transactions. Only the engine opens one that writes orders; reads of an aggregate use a
+//! snapshot. There is no nesting: inside a savepoint a deadlock would pass unseen and leave the
+//! rest in autocommit.
 //!
-//! These helpers go through diesel's own bookkeeping, so that a connection with an open transaction never returns to the
-//! pool.
+//! These helpers go through diesel's own bookkeeping, so that a connection with an open transaction
+//! never returns to the pool.
 
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 
@@ -14,8 +15,9 @@ pub async fn begin_write(conn: &mut Conn) -> Result<(), DbError> {
     Ok(AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN").await?)
 }
 
-/// Begins a transaction in which all statements see the database as it is now. At READ COMMITTED each statement sees a
-/// moment of its own, and an order read by two of them may be two halves of different versions.
+/// Begins a transaction in which all statements see the database as it is now. At READ COMMITTED
+/// each statement sees a moment of its own, and an order read by two of them may be two halves of
+/// different versions.
 pub async fn begin_snapshot(conn: &mut Conn) -> Result<(), DbError> {
     const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";

@@ -72,8 +72,14 @@ impl From<WarehouseRow> for Warehouse {
     }
 }
 
-pub async fn get(conn: &mut Conn, store: &StoreId, warehouse: &WarehouseId) -> Result<Option<Warehouse>, DbError> {
-    let query = warehouses::table.find((store.as_str(), warehouse.as_str())).select(WarehouseRow::as_select());
+pub async fn get(
+    conn: &mut Conn,
+    store: &StoreId,
+    warehouse: &WarehouseId,
+) -> Result<Option<Warehouse>, DbError> {
+    let query = warehouses::table
+        .find((store.as_str(), warehouse.as_str()))
+        .select(WarehouseRow::as_select());
     Ok(query.first(conn).await.optional()?.map(Warehouse::from))
 }
 
@@ -86,18 +92,34 @@ pub async fn list(
 ) -> Result<Vec<Warehouse>, DbError> {
     let query = warehouses::table.filter(warehouses::store_id.eq(store.as_str()));
     let query = query.filter(warehouses::warehouse_id.gt(after.map_or("", WarehouseId::as_str)));
-    let query = query.order(warehouses::warehouse_id).limit(limit.into()).select(WarehouseRow::as_select());
-    Ok(query.load(conn).await?.into_iter().map(Warehouse::from).collect())
+    let query = query
+        .order(warehouses::warehouse_id)
+        .limit(limit.into())
+        .select(WarehouseRow::as_select());
+    Ok(query
+        .load(conn)
+        .await?
+        .into_iter()
+        .map(Warehouse::from)
+        .collect())
 }
 
 /// Fails with class `Duplicate` if the store has a warehouse of this id.
 pub async fn insert(conn: &mut Conn, warehouse: &Warehouse) -> Result<(), DbError> {
-    diesel::insert_into(warehouses::table).values(WarehouseRow::from(warehouse)).execute(conn).await?;
+    diesel::insert_into(warehouses::table)
+        .values(WarehouseRow::from(warehouse))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
-/// Writes a warehouse over the one that was loaded at this version, or fails with class `VersionConflict`.
-pub async fn update(conn: &mut Conn, warehouse: &Warehouse, loaded_version: u64) -> Result<(), DbError> {
+/// Writes a warehouse over the one that was loaded at this version, or fails with class
+/// `VersionConflict`.
+pub async fn update(
+    conn: &mut Conn,
+    warehouse: &Warehouse,
+    loaded_version: u64,
+) -> Result<(), DbError> {
     let stored = warehouses::table.find((warehouse.store.as_str(), warehouse.id.as_str()));
     let matched = diesel::update(stored.filter(warehouses::version.eq(loaded_version)))
         .set((

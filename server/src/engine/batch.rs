@@ -1,4 +1,5 @@
-//! What happens inside one transaction: load, decide one command after the other, write what changed.
+//! What happens inside one transaction: load, decide one command after the other, write what
+//! changed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -35,7 +36,8 @@ pub(super) struct Terms<'a> {
     pub(super) manual_clock: bool,
 }
 
-/// Decides these commands in their order and writes all that came of them. Outcomes stand in the order of the jobs.
+/// Decides these commands in their order and writes all that came of them. Outcomes stand in the
+/// order of the jobs.
 pub(super) async fn decide_and_write(
     connection: &mut AsyncMysqlConnection,
     jobs: &[Job],
@@ -78,7 +80,8 @@ impl Job {
                 | Command::MarkReady(_)
                 | Command::DispatchShipment(_)
                 | Command::RecordTracking(_)
-                // Its id is made here and never comes again; but a lost commit must not hide the leases from their worker.
+                // Its id is made here and never comes again; but a lost commit must not hide the
+                // leases from their worker.
                 | Command::LeaseRefunds(_)
                 | Command::RecordRefundResult(_)
                 | Command::ApproveCancellation(_)
@@ -95,7 +98,8 @@ impl Job {
         }
     }
 
-    /// Where the questions put to a policy are kept, whatever the command: those of a deadline that passed too.
+    /// Where the questions put to a policy are kept, whatever the command: those of a deadline that
+    /// passed too.
     fn decision_key(&self) -> RequestKey {
         let caller = &self.submission.caller.actor;
         RequestKey {
@@ -141,9 +145,15 @@ impl<'a> Batch<'a> {
         now: Timestamp,
         terms: Terms<'a>,
     ) -> Self {
-        let change = |order: Order| Change { before: Some(order.clone()), after: order };
+        let change = |order: Order| Change {
+            before: Some(order.clone()),
+            after: order,
+        };
         Self {
-            orders: loaded.into_iter().map(|(key, order)| (key, change(order))).collect(),
+            orders: loaded
+                .into_iter()
+                .map(|(key, order)| (key, change(order)))
+                .collect(),
             known,
             now,
             terms,
@@ -157,7 +167,8 @@ impl<'a> Batch<'a> {
         // Nor is an answer repeated to who does not see the order any more.
         if let Work::Decide(command) = &job.submission.work
             && let Some(Change { after, .. }) = self.orders.get(&job.key)
-            && let Err(rejection) = commands::check_scope(after, command, &job.submission.caller.scope)
+            && let Err(rejection) =
+                commands::check_scope(after, command, &job.submission.caller.scope)
         {
             return Ok(Reply::Refused(rejection));
         }
@@ -197,7 +208,14 @@ impl<'a> Batch<'a> {
         let submission = &job.submission;
         let render = |order: &Order| {
             let (work, store) = (&submission.work, self.store_of(job));
-            Reply::Answer(wire::answers::render(work, &Answer::Order, order, store, self.now, submission.request_id))
+            Reply::Answer(wire::answers::render(
+                work,
+                &Answer::Order,
+                order,
+                store,
+                self.now,
+                submission.request_id,
+            ))
         };
         if let Some(Change { after, .. }) = self.orders.get(&job.key) {
             let context = self.context(job, self.now);
@@ -205,36 +223,71 @@ impl<'a> Batch<'a> {
                 Ok(()) => render(after),
                 Err(rejection) => Reply::Refused(rejection),
             };
-            return Decided { reply, decision: None };
+            return Decided {
+                reply,
+                decision: None,
+            };
         }
         match commands::create(command, job.fingerprint, &self.context(job, self.now)) {
-            Ok(decision) => Decided { reply: render(&decision.order), decision: Some(decision) },
-            Err(rejection) => Decided { reply: Reply::Refused(rejection), decision: None },
+            Ok(decision) => Decided {
+                reply: render(&decision.order),
+                decision: Some(decision),
+            },
+            Err(rejection) => Decided {
+                reply: Reply::Refused(rejection),
+                decision: None,
+            },
         }
     }
 
     fn decide_command(&self, job: &Job, command: &Command) -> Decided {
         let submission = &job.submission;
         let Some(Change { after: order, .. }) = self.orders.get(&job.key) else {
-            return Decided { reply: Reply::Refused(Rejection::OrderNotFound), decision: None };
+            return Decided {
+                reply: Reply::Refused(Rejection::OrderNotFound),
+                decision: None,
+            };
         };
         let now = self.now.max(order.update_time);
-        let decision = commands::decide(order, command, submission.expected_version, &self.context(job, now));
+        let decision = commands::decide(
+            order,
+            command,
+            submission.expected_version,
+            &self.context(job, now),
+        );
         let reply = match &decision.result {
             Ok(answer) => {
                 let (work, store) = (&submission.work, self.store_of(job));
                 let id = submission.request_id;
-                Reply::Answer(wire::answers::render(work, answer, &decision.order, store, now, id))
+                Reply::Answer(wire::answers::render(
+                    work,
+                    answer,
+                    &decision.order,
+                    store,
+                    now,
+                    id,
+                ))
             }
             Err(rejection) => Reply::Refused(rejection.clone()),
         };
-        Decided { reply, decision: Some(decision) }
+        Decided {
+            reply,
+            decision: Some(decision),
+        }
     }
 
     fn context<'j>(&'j self, job: &'j Job, now: Timestamp) -> Context<'j> {
-        let Submission { caller, request_id, .. } = &job.submission;
+        let Submission {
+            caller, request_id, ..
+        } = &job.submission;
         let Caller { actor, scope } = caller;
-        Context { now, caller: actor, scope, request_id: *request_id, store: self.store_of(job) }
+        Context {
+            now,
+            caller: actor,
+            scope,
+            request_id: *request_id,
+            store: self.store_of(job),
+        }
     }
 
     fn store_of<'j>(&'j self, job: &'j Job) -> &'j StoreFacts {
@@ -243,8 +296,19 @@ impl<'a> Batch<'a> {
     }
 
     /// All rows that a decision puts into the database.
-    fn landing(&self, job: &Job, request_key: Option<RequestKey>, reply: &Reply, decision: Decision) -> Landing {
-        let Decision { order, events, result, record } = decision;
+    fn landing(
+        &self,
+        job: &Job,
+        request_key: Option<RequestKey>,
+        reply: &Reply,
+        decision: Decision,
+    ) -> Landing {
+        let Decision {
+            order,
+            events,
+            result,
+            record,
+        } = decision;
         let now = self.now.max(order.update_time);
         let partition = job.key.partition(self.terms.partitions);
         let events = events.last().map(|last| NewEvents {
@@ -253,7 +317,8 @@ impl<'a> Batch<'a> {
             store: order.store.clone(),
             order_version: order.version,
             event_time: last.time,
-            count: u32::try_from(events.len()).unwrap_or_else(|_| panic!("{} events of one command", events.len())),
+            count: u32::try_from(events.len())
+                .unwrap_or_else(|_| panic!("{} events of one command", events.len())),
             payload: wire::events::render(&order, &events, partition),
         });
         let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
@@ -263,7 +328,8 @@ impl<'a> Batch<'a> {
             decision_time: now,
             policy_version: record.policy_version,
             accepted: result.is_ok(),
-            record: serde_json::to_string(&record).unwrap_or_else(|error| panic!("a record is plain data: {error}")),
+            record: serde_json::to_string(&record)
+                .unwrap_or_else(|error| panic!("a record is plain data: {error}")),
         });
         let request = request_key.filter(|_| is_stored).map(|key| NewRequest {
             key,
@@ -271,7 +337,12 @@ impl<'a> Batch<'a> {
             answer: encode(reply),
             create_time: now,
         });
-        Landing { order, events, record, request }
+        Landing {
+            order,
+            events,
+            record,
+            request,
+        }
     }
 
     /// Makes a decision part of the batch: the next command on this order is decided on top of it.
@@ -279,20 +350,26 @@ impl<'a> Batch<'a> {
         self.new_events.extend(landing.events);
         self.new_decisions.extend(landing.record);
         if let Some(request) = landing.request {
-            let known = KnownRequest { fingerprint: request.fingerprint, answer: request.answer.clone() };
+            let known = KnownRequest {
+                fingerprint: request.fingerprint,
+                answer: request.answer.clone(),
+            };
             self.known.insert(request.key.clone(), known);
             self.new_requests.push(request);
         }
         match self.orders.entry(key) {
             Entry::Occupied(mut entry) => entry.get_mut().after = landing.order,
             Entry::Vacant(entry) => {
-                entry.insert(Change { before: None, after: landing.order });
+                entry.insert(Change {
+                    before: None,
+                    after: landing.order,
+                });
             }
         }
     }
 
-    /// Writes what changed, many rows a statement. The heads of the partitions are locked last, for they are what batches of
-    /// other servers wait for.
+    /// Writes what changed, many rows a statement. The heads of the partitions are locked last, for
+    /// they are what batches of other servers wait for.
     async fn write(&self, connection: &mut AsyncMysqlConnection) -> Result<(), DbError> {
         let (mut created, mut changed) = (Vec::new(), Vec::new());
         let partitions = self.terms.partitions;
@@ -324,7 +401,8 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// A reply, and what is to be written for it; nothing where it repeats or refuses without a decision.
+/// A reply, and what is to be written for it; nothing where it repeats or refuses without a
+/// decision.
 struct Decided {
     reply: Reply,
     decision: Option<Decision>,
@@ -343,7 +421,8 @@ fn encode(reply: &Reply) -> Vec<u8> {
         Reply::Answer(answer) => [&[STORED_ANSWER], answer.as_slice()].concat(),
         Reply::Refused(rejection) => {
             let refusal = serde_json::to_vec(&StoredRefusal::Refused(rejection.clone()));
-            let refusal = refusal.unwrap_or_else(|error| panic!("a rejection is plain data: {error}"));
+            let refusal =
+                refusal.unwrap_or_else(|error| panic!("a rejection is plain data: {error}"));
             [&[STORED_REFUSAL], refusal.as_slice()].concat()
         }
     }

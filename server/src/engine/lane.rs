@@ -25,14 +25,25 @@ impl Lane {
     pub(super) fn start(unit: Arc<UnitOfWork>, units: &TaskTracker) -> Self {
         let (interactive, waiting_interactive) = mpsc::channel(LANE_QUEUE_MAX);
         let (background, waiting_background) = mpsc::channel(LANE_QUEUE_MAX);
-        let queues = Queues { interactive: waiting_interactive, background: waiting_background, held_back: None };
+        let queues = Queues {
+            interactive: waiting_interactive,
+            background: waiting_background,
+            held_back: None,
+        };
         units.spawn(run(queues, unit, units.clone()));
-        Self { senders: Mutex::new(Some(Senders { interactive, background })) }
+        Self {
+            senders: Mutex::new(Some(Senders {
+                interactive,
+                background,
+            })),
+        }
     }
 
     pub(super) fn push(&self, job: Job) -> Result<(), EngineError> {
         let senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(senders) = senders.as_ref() else { return Err(EngineError::Overloaded) };
+        let Some(senders) = senders.as_ref() else {
+            return Err(EngineError::Overloaded);
+        };
         let queue = match job.submission.class {
             Class::Interactive => &senders.interactive,
             Class::Background => &senders.background,
@@ -43,7 +54,10 @@ impl Lane {
     }
 
     pub(super) fn close(&self) {
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.senders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
@@ -78,14 +92,30 @@ impl Queues {
                 else => return None,
             },
         };
-        let mut batch = Batch { bytes: first.bytes, jobs: vec![first] };
-        let background_max = if self.interactive.is_empty() { BATCH_COMMANDS_MAX } else { BATCH_COMMANDS_MAX / 4 };
-        self.fill(&mut batch, background_max, |queues| queues.background.try_recv().ok());
-        self.fill(&mut batch, BATCH_COMMANDS_MAX, |queues| queues.interactive.try_recv().ok());
+        let mut batch = Batch {
+            bytes: first.bytes,
+            jobs: vec![first],
+        };
+        let background_max = if self.interactive.is_empty() {
+            BATCH_COMMANDS_MAX
+        } else {
+            BATCH_COMMANDS_MAX / 4
+        };
+        self.fill(&mut batch, background_max, |queues| {
+            queues.background.try_recv().ok()
+        });
+        self.fill(&mut batch, BATCH_COMMANDS_MAX, |queues| {
+            queues.interactive.try_recv().ok()
+        });
         Some(batch.jobs)
     }
 
-    fn fill(&mut self, batch: &mut Batch, commands_max: usize, mut next: impl FnMut(&mut Self) -> Option<Job>) {
+    fn fill(
+        &mut self,
+        batch: &mut Batch,
+        commands_max: usize,
+        mut next: impl FnMut(&mut Self) -> Option<Job>,
+    ) {
         while self.held_back.is_none() && batch.jobs.len() < commands_max {
             let Some(job) = next(self) else { return };
             if batch.bytes + job.bytes > BATCH_BYTES_MAX {

@@ -1,11 +1,12 @@
 //! The engine: the one door through which orders are written.
 //!
-//! Commands wait in the queue of a lane. A lane takes what waits, up to a batch, and commits it as one transaction; while one
-//! batch commits the next gathers. So an idle service adds no wait and a busy one shares the cost of a transaction among many
-//! callers. There is no linger timer and no least batch.
+//! Commands wait in the queue of a lane. A lane takes what waits, up to a batch, and commits it as
+//! one transaction; while one batch commits the next gathers. So an idle service adds no wait and a
+//! busy one shares the cost of a transaction among many callers. There is no linger timer and no
+//! least batch.
 //!
-//! The engine knows nothing of RPCs or of what a command means: `belay_domain` decides, `db` reads and writes, `wire` puts the
-//! answer into bytes.
+//! The engine knows nothing of RPCs or of what a command means: `belay_domain` decides, `db` reads
+//! and writes, `wire` puts the answer into bytes.
 
 mod batch;
 mod lane;
@@ -39,8 +40,8 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 pub const LANE_QUEUE_MAX: usize = 4096;
 /// Tries of one unit of work before its callers are told to come back.
 pub const ATTEMPTS_MAX: u32 = 3;
-/// How long the database may take over one transaction up to its COMMIT, and as long again over the COMMIT: longer than any
-/// number of short lock waits that a caller would wait for.
+/// How long the database may take over one transaction up to its COMMIT, and as long again over the
+/// COMMIT: longer than any number of short lock waits that a caller would wait for.
 pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// Orders that somebody else has locked and that are waited for, each off its lane.
 pub const BUSY_ORDERS_MAX: usize = 64;
@@ -54,7 +55,8 @@ pub struct EngineSettings {
     pub partitions: u16,
     /// Time is a row of the database that tests move.
     pub manual_clock: bool,
-    /// How long the database may take over a transaction up to its COMMIT, and again over the COMMIT.
+    /// How long the database may take over a transaction up to its COMMIT, and again over the
+    /// COMMIT.
     pub database_wait_max: Duration,
 }
 
@@ -142,7 +144,8 @@ impl Job {
         let _ = self.reply.send(outcome);
     }
 
-    /// Nobody waits for the answer any more: the deadline has passed, or the caller has gone before it.
+    /// Nobody waits for the answer any more: the deadline has passed, or the caller has gone before
+    /// it.
     fn is_unwanted(&self) -> bool {
         self.submission.deadline <= Instant::now() || self.reply.is_closed()
     }
@@ -153,14 +156,21 @@ impl Engine {
     pub fn start(pool: Pool, stores: Stores, settings: &EngineSettings) -> Self {
         let units = TaskTracker::new();
         let unit = Arc::new(UnitOfWork::new(pool, stores, settings));
-        let lanes = (0..settings.lanes.max(1)).map(|_| Lane::start(unit.clone(), &units)).collect();
-        Self(Arc::new(Inner { lanes, partitions: settings.partitions, units, callers: AtomicUsize::new(0) }))
+        let lanes = (0..settings.lanes.max(1))
+            .map(|_| Lane::start(unit.clone(), &units))
+            .collect();
+        Self(Arc::new(Inner {
+            lanes,
+            partitions: settings.partitions,
+            units,
+            callers: AtomicUsize::new(0),
+        }))
     }
 
     /// Decides a command and makes the decision durable.
     ///
-    /// Dropping the future withdraws a command that still waits in its queue. One that was taken from it lands whole or not at
-    /// all, and the same `request_id` finds out which.
+    /// Dropping the future withdraws a command that still waits in its queue. One that was taken
+    /// from it lands whole or not at all, and the same `request_id` finds out which.
     pub async fn submit(&self, submission: Submission) -> Result<Reply, EngineError> {
         let deadline = submission.deadline;
         let _waits = Waits::begin(&self.0.callers);
@@ -209,7 +219,8 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// Version of what is hashed into a fingerprint; a change of the commands' fields that changes their meaning raises it.
+/// Version of what is hashed into a fingerprint; a change of the commands' fields that changes
+/// their meaning raises it.
 const FINGERPRINT_VERSION: u8 = 1;
 
 type Answered = oneshot::Receiver<Result<Reply, EngineError>>;

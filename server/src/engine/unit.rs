@@ -44,7 +44,8 @@ pub(super) struct UnitOfWork {
     partitions: u16,
     manual_clock: bool,
     database_wait_max: Duration,
-    /// Orders that somebody else has locked. Each has one task that waits for it, and here what has come for it since.
+    /// Orders that somebody else has locked. Each has one task that waits for it, and here what has
+    /// come for it since.
     busy_orders: Mutex<HashMap<OrderKey, Vec<Job>>>,
     /// Connections that may wait for busy orders: not all, for lanes and reads need some.
     waiting: Semaphore,
@@ -95,7 +96,8 @@ impl UnitOfWork {
                         jobs = self.set_aside(jobs, &busy, &units);
                         continue;
                     }
-                    // Free again by now; or about to be created by somebody: such a row is locked and cannot be seen.
+                    // Free again by now; or about to be created by somebody: such a row is locked
+                    // and cannot be seen.
                     Ok(_) if !is_puzzled => {
                         is_puzzled = true;
                         continue;
@@ -114,7 +116,9 @@ impl UnitOfWork {
             attempt += 1;
             match failure {
                 Failure::Unknown(error) => {
-                    self.pool.notes().note("a commit, whose outcome is being looked into", &error);
+                    self.pool
+                        .notes()
+                        .note("a commit, whose outcome is being looked into", &error);
                     units.spawn(self.clone().resolve(jobs));
                     return;
                 }
@@ -136,11 +140,13 @@ impl UnitOfWork {
         }
     }
 
-    /// One transaction for all these commands. A connection that is half-open would hold its lane for as long as nobody tells
-    /// us that the other end is gone; so each half of the work has its time. What is given up is dropped with its connection.
+    /// One transaction for all these commands. A connection that is half-open would hold its lane
+    /// for as long as nobody tells us that the other end is gone; so each half of the work has its
+    /// time. What is given up is dropped with its connection.
     async fn attempt(&self, jobs: &[Job], wait: Wait) -> Result<Vec<Outcome>, Failure> {
         let decided = timeout(self.database_wait_max, self.decide_and_write(jobs, wait)).await;
-        let (mut connection, outcomes) = decided.unwrap_or_else(|_| Err(Failure::Transient(self.timed_out())))?;
+        let (mut connection, outcomes) =
+            decided.unwrap_or_else(|_| Err(Failure::Transient(self.timed_out())))?;
         match timeout(self.database_wait_max, transaction::commit(&mut connection)).await {
             Ok(Ok(())) => {
                 connection.finish();
@@ -152,23 +158,40 @@ impl UnitOfWork {
     }
 
     fn timed_out(&self) -> DbError {
-        DbError::TimedOut { waited_ms: self.database_wait_max.as_millis() }
+        DbError::TimedOut {
+            waited_ms: self.database_wait_max.as_millis(),
+        }
     }
 
     /// All of a transaction but its COMMIT.
-    async fn decide_and_write(&self, jobs: &[Job], wait: Wait) -> Result<(Checkout, Vec<Outcome>), Failure> {
+    async fn decide_and_write(
+        &self,
+        jobs: &[Job],
+        wait: Wait,
+    ) -> Result<(Checkout, Vec<Outcome>), Failure> {
         let (facts, read_at) = self.latest_facts(jobs);
         let mut connection = self.pool.checkout().await.map_err(Failure::Transient)?;
-        transaction::begin_write(&mut connection).await.map_err(Failure::Transient)?;
-        let terms = Terms { facts: &facts, partitions: self.partitions, manual_clock: self.manual_clock };
+        transaction::begin_write(&mut connection)
+            .await
+            .map_err(Failure::Transient)?;
+        let terms = Terms {
+            facts: &facts,
+            partitions: self.partitions,
+            manual_clock: self.manual_clock,
+        };
         match batch::decide_and_write(&mut connection, jobs, wait, terms).await {
             // A policy may have begun that these decisions know nothing of.
-            Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => Err(Failure::Stale),
+            Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => {
+                Err(Failure::Stale)
+            }
             Ok(outcomes) => Ok((connection, outcomes)),
             Err(error) => {
-                // A connection that cannot even roll back is dropped with its transaction. So is one to a server that takes
-                // no writes: behind the same address there may be another by now.
-                if transaction::rollback(&mut connection).await.is_ok() && !error.class().ends_connection() {
+                // A connection that cannot even roll back is dropped with its transaction. So is
+                // one to a server that takes no writes: behind the same address there may be
+                // another by now.
+                if transaction::rollback(&mut connection).await.is_ok()
+                    && !error.class().ends_connection()
+                {
                     connection.finish();
                 }
                 Err(Failure::of(error))
@@ -183,9 +206,12 @@ impl UnitOfWork {
         for job in jobs {
             let store = &job.submission.store;
             if !facts.contains_key(&store.id) {
-                // Only a store that nobody used for long is not there; its command has brought what it read.
-                let (latest, read_at) =
-                    self.stores.latest(&store.id).unwrap_or_else(|| (store.clone(), Instant::now()));
+                // Only a store that nobody used for long is not there; its command has brought what
+                // it read.
+                let (latest, read_at) = self
+                    .stores
+                    .latest(&store.id)
+                    .unwrap_or_else(|| (store.clone(), Instant::now()));
                 oldest = Some(oldest.map_or(read_at, |oldest| oldest.min(read_at)));
                 facts.insert(store.id.clone(), latest);
             }
@@ -193,9 +219,14 @@ impl UnitOfWork {
         (facts, oldest)
     }
 
-    /// Hands what is asked of these orders, and of all that are known to be busy, to the tasks that wait for them; returns the
-    /// rest.
-    fn set_aside(self: &Arc<Self>, jobs: Vec<Job>, busy: &HashSet<OrderKey>, units: &TaskTracker) -> Vec<Job> {
+    /// Hands what is asked of these orders, and of all that are known to be busy, to the tasks that
+    /// wait for them; returns the rest.
+    fn set_aside(
+        self: &Arc<Self>,
+        jobs: Vec<Job>,
+        busy: &HashSet<OrderKey>,
+        units: &TaskTracker,
+    ) -> Vec<Job> {
         let mut waiting = self.busy_orders();
         let mut rest = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -206,7 +237,9 @@ impl UnitOfWork {
                 }
                 Entry::Occupied(mut entry) => entry.get_mut().push(job),
                 Entry::Vacant(_) if !busy.contains(&job.key) => rest.push(job),
-                Entry::Vacant(_) if known >= BUSY_ORDERS_MAX => job.answer(Err(EngineError::Contention)),
+                Entry::Vacant(_) if known >= BUSY_ORDERS_MAX => {
+                    job.answer(Err(EngineError::Contention))
+                }
                 Entry::Vacant(entry) => {
                     units.spawn(self.clone().wait_for(job.key, units.clone()));
                     entry.insert(vec![job]);
@@ -216,8 +249,8 @@ impl UnitOfWork {
         rest
     }
 
-    /// Which of these orders somebody else has locked. That is advice, no more: an order judged wrongly only takes the other
-    /// way.
+    /// Which of these orders somebody else has locked. That is advice, no more: an order judged
+    /// wrongly only takes the other way.
     async fn busy_keys(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
         let found = timeout(self.database_wait_max, self.find_busy(keys)).await;
         found.unwrap_or_else(|_| Err(self.timed_out()))
@@ -231,7 +264,10 @@ impl UnitOfWork {
         transaction::rollback(&mut connection).await?;
         connection.finish();
         let free: HashSet<OrderKey> = free.into_iter().collect();
-        Ok(existing.into_iter().filter(|key| !free.contains(key)).collect())
+        Ok(existing
+            .into_iter()
+            .filter(|key| !free.contains(key))
+            .collect())
     }
 
     /// Runs what is asked of a busy order, until nothing has come for it meanwhile.
@@ -248,7 +284,10 @@ impl UnitOfWork {
                 Entry::Vacant(_) => return,
             };
             // In a task of its own: a bug in there must not leave the order busy for ever.
-            if let Err(error) = units.spawn(self.clone().run_waiting(jobs, units.clone())).await {
+            if let Err(error) = units
+                .spawn(self.clone().run_waiting(jobs, units.clone()))
+                .await
+            {
                 tracing::error!(%error, "a unit of work died");
             }
         }
@@ -257,7 +296,8 @@ impl UnitOfWork {
     /// Waits for the order's lock, as long as the session's lock wait allows.
     async fn run_waiting(self: Arc<Self>, mut jobs: Vec<Job>, units: TaskTracker) {
         for attempt in 1..=ATTEMPTS_MAX {
-            let (unwanted, wanted): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
+            let (unwanted, wanted): (Vec<Job>, Vec<Job>) =
+                jobs.into_iter().partition(Job::is_unwanted);
             answer_all(unwanted, EngineError::DeadlineExceeded);
             jobs = wanted;
             if jobs.is_empty() {
@@ -266,14 +306,18 @@ impl UnitOfWork {
             match self.attempt(&jobs, Wait::Wait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(Failure::Unknown(error)) => {
-                    self.pool.notes().note("a commit, whose outcome is being looked into", &error);
+                    self.pool
+                        .notes()
+                        .note("a commit, whose outcome is being looked into", &error);
                     units.spawn(self.clone().resolve(jobs));
                     return;
                 }
                 Err(Failure::Poison(error)) if jobs.len() == 1 => return poisoned(jobs, &error),
                 Err(Failure::Poison(_)) => return self.wait_for_each(jobs, units).await,
                 Err(Failure::Transient(error)) if attempt == ATTEMPTS_MAX => {
-                    self.pool.notes().note("a unit of work about a locked order", &error);
+                    self.pool
+                        .notes()
+                        .note("a unit of work about a locked order", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
                 Err(Failure::Busy | Failure::Stale | Failure::Transient(_)) => {
@@ -285,7 +329,11 @@ impl UnitOfWork {
     }
 
     /// [`Self::run_waiting`] one after the other, to find the one that is refused.
-    fn wait_for_each(self: Arc<Self>, jobs: Vec<Job>, units: TaskTracker) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn wait_for_each(
+        self: Arc<Self>,
+        jobs: Vec<Job>,
+        units: TaskTracker,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             for job in jobs {
                 self.clone().run_waiting(vec![job], units.clone()).await;
@@ -294,16 +342,21 @@ impl UnitOfWork {
     }
 
     fn busy_orders(&self) -> MutexGuard<'_, HashMap<OrderKey, Vec<Job>>> {
-        self.busy_orders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.busy_orders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns what became of a lost commit: the same commands are run again under their orders' locks. Whoever could have
-    /// written a request row held that lock, so a row that is not there was never written.
+    /// Learns what became of a lost commit: the same commands are run again under their orders'
+    /// locks. Whoever could have written a request row held that lock, so a row that is not there
+    /// was never written.
     async fn resolve(self: Arc<Self>, mut jobs: Vec<Job>) {
-        jobs.iter().for_each(|job| job.is_unknown.store(true, Ordering::Relaxed));
+        jobs.iter()
+            .for_each(|job| job.is_unknown.store(true, Ordering::Relaxed));
         let mut delay = RETRY_DELAY;
         loop {
-            let (unwanted, wanted): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
+            let (unwanted, wanted): (Vec<Job>, Vec<Job>) =
+                jobs.into_iter().partition(Job::is_unwanted);
             answer_all(unwanted, EngineError::OutcomeUnknown);
             jobs = wanted;
             if jobs.is_empty() {
@@ -315,7 +368,9 @@ impl UnitOfWork {
                     return answer_each(jobs, outcomes);
                 }
                 Err(Failure::Poison(error)) => return poisoned(jobs, &error),
-                Err(Failure::Busy | Failure::Stale | Failure::Transient(_) | Failure::Unknown(_)) => {
+                Err(
+                    Failure::Busy | Failure::Stale | Failure::Transient(_) | Failure::Unknown(_),
+                ) => {
                     tokio::time::sleep(jittered(delay)).await;
                     delay = (delay * 2).min(RESOLVE_DELAY_MAX);
                 }
@@ -324,7 +379,11 @@ impl UnitOfWork {
     }
 
     /// Narrows a failure down to the command that caused it; its neighbours go through.
-    fn halve(self: Arc<Self>, mut jobs: Vec<Job>, units: TaskTracker) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn halve(
+        self: Arc<Self>,
+        mut jobs: Vec<Job>,
+        units: TaskTracker,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let second_half = jobs.split_off(jobs.len() / 2);
             self.clone().run(jobs, units.clone()).await;

@@ -22,11 +22,15 @@ pub enum Authentication {
 }
 
 /// In which roles somebody can call. Buyers and the system are only ever recorded.
-pub(crate) const ROLES_OF_CALLERS: &[Role] =
-    &[Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor];
+pub(crate) const ROLES_OF_CALLERS: &[Role] = &[
+    Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor,
+];
 
 /// Who calls, and how far they see.
-pub(super) fn authenticate(authentication: &Authentication, headers: &HeaderMap) -> Result<Caller, Failure> {
+pub(super) fn authenticate(
+    authentication: &Authentication,
+    headers: &HeaderMap,
+) -> Result<Caller, Failure> {
     match authentication {
         Authentication::Dev => caller_headers::named(headers, SetBy::Anybody),
         Authentication::TrustedHeaders => caller_headers::named(headers, SetBy::Proxy),
@@ -37,8 +41,8 @@ pub(super) fn authenticate(authentication: &Authentication, headers: &HeaderMap)
     }
 }
 
-/// Which roles may call the method of this path. What has no row is closed to all, and is no method: a test keeps rows and
-/// methods the same.
+/// Which roles may call the method of this path. What has no row is closed to all, and is no
+/// method: a test keeps rows and methods the same.
 pub(super) fn roles(path: &str) -> Result<&'static [Role], Failure> {
     let row = ROLES.iter().find(|(method, _)| *method == path);
     row.map(|(_, roles)| *roles).ok_or(Failure::MethodUnknown)
@@ -48,7 +52,9 @@ pub(super) fn roles(path: &str) -> Result<&'static [Role], Failure> {
 pub(super) fn authorize(roles: &[Role], caller: Caller) -> Result<Caller, Failure> {
     match roles.contains(&caller.actor.role) {
         true => Ok(caller),
-        false => Err(Failure::RoleNotAllowed { role: caller.actor.role.to_string() }),
+        false => Err(Failure::RoleNotAllowed {
+            role: caller.actor.role.to_string(),
+        }),
     }
 }
 
@@ -60,44 +66,115 @@ pub(super) fn may_speak_for_buyers(role: Role) -> bool {
 use Role::{Auditor, Carrier, Operator, Payments, Seller, Storefront, Support, Warehouse};
 
 /// Everyone who has to do with orders.
-const READERS: &[Role] = &[Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor];
+const READERS: &[Role] = &[
+    Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor,
+];
 /// Those whose wishes a policy can be about.
 const WISHERS: &[Role] = &[Storefront, Seller, Warehouse, Carrier, Support, Operator];
 
 /// Who may call what, by the path of the call.
 const ROLES: &[(&str, &[Role])] = &[
-    ("/belay.v1.OrderService/CreateOrder", &[Storefront, Operator]),
+    (
+        "/belay.v1.OrderService/CreateOrder",
+        &[Storefront, Operator],
+    ),
     ("/belay.v1.OrderService/GetOrder", READERS),
-    ("/belay.v1.OrderService/ListOrders", &[Storefront, Seller, Support, Operator, Auditor]),
-    ("/belay.v1.OrderService/SummarizeOrders", &[Storefront, Seller, Support, Operator, Auditor]),
-    ("/belay.v1.OrderService/RecordPayment", &[Storefront, Payments, Operator]),
+    (
+        "/belay.v1.OrderService/ListOrders",
+        &[Storefront, Seller, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.OrderService/SummarizeOrders",
+        &[Storefront, Seller, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.OrderService/RecordPayment",
+        &[Storefront, Payments, Operator],
+    ),
     ("/belay.v1.OrderService/ListOrderHistory", READERS),
     ("/belay.v1.CancellationService/PreviewCancellation", WISHERS),
     ("/belay.v1.CancellationService/RequestCancellation", WISHERS),
     ("/belay.v1.CancellationService/GetCancellation", READERS),
     ("/belay.v1.CancellationService/ListCancellations", READERS),
-    ("/belay.v1.CancellationService/ApproveCancellation", &[Seller, Support, Operator]),
-    ("/belay.v1.CancellationService/RejectCancellation", &[Seller, Support, Operator]),
-    ("/belay.v1.CancellationService/WithdrawCancellation", WISHERS),
-    ("/belay.v1.CancellationService/ListIncidents", &[Warehouse, Payments, Support, Operator, Auditor]),
-    ("/belay.v1.CancellationService/ResolveIncident", &[Support, Operator]),
+    (
+        "/belay.v1.CancellationService/ApproveCancellation",
+        &[Seller, Support, Operator],
+    ),
+    (
+        "/belay.v1.CancellationService/RejectCancellation",
+        &[Seller, Support, Operator],
+    ),
+    (
+        "/belay.v1.CancellationService/WithdrawCancellation",
+        WISHERS,
+    ),
+    (
+        "/belay.v1.CancellationService/ListIncidents",
+        &[Warehouse, Payments, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.CancellationService/ResolveIncident",
+        &[Support, Operator],
+    ),
     ("/belay.v1.CancellationService/SummarizeActions", READERS),
     ("/belay.v1.FulfillmentService/GetShipment", READERS),
     ("/belay.v1.FulfillmentService/ListShipments", READERS),
-    ("/belay.v1.FulfillmentService/StartPreparation", &[Seller, Warehouse, Operator]),
-    ("/belay.v1.FulfillmentService/MarkReady", &[Seller, Warehouse, Operator]),
-    ("/belay.v1.FulfillmentService/DispatchShipment", &[Seller, Warehouse, Operator]),
-    ("/belay.v1.FulfillmentService/RecordTracking", &[Seller, Warehouse, Carrier, Operator]),
-    ("/belay.v1.FulfillmentService/HoldShipment", &[Seller, Support, Operator]),
-    ("/belay.v1.FulfillmentService/ReleaseHold", &[Seller, Support, Operator]),
-    ("/belay.v1.FulfillmentService/SplitShipment", &[Seller, Warehouse, Operator]),
-    ("/belay.v1.FulfillmentService/AnswerStop", &[Seller, Warehouse, Operator]),
-    ("/belay.v1.FulfillmentService/AnswerIntercept", &[Warehouse, Carrier, Operator]),
-    ("/belay.v1.FulfillmentService/ReceiveParcel", &[Seller, Warehouse, Operator]),
-    ("/belay.v1.RefundService/GetRefund", &[Storefront, Seller, Payments, Support, Operator, Auditor]),
-    ("/belay.v1.RefundService/ListRefunds", &[Storefront, Seller, Payments, Support, Operator, Auditor]),
-    ("/belay.v1.RefundService/ClaimRefunds", &[Payments, Operator]),
-    ("/belay.v1.RefundService/RecordRefundResult", &[Payments, Operator]),
+    (
+        "/belay.v1.FulfillmentService/StartPreparation",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/MarkReady",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/DispatchShipment",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/RecordTracking",
+        &[Seller, Warehouse, Carrier, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/HoldShipment",
+        &[Seller, Support, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/ReleaseHold",
+        &[Seller, Support, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/SplitShipment",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/AnswerStop",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/AnswerIntercept",
+        &[Warehouse, Carrier, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/ReceiveParcel",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.RefundService/GetRefund",
+        &[Storefront, Seller, Payments, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.RefundService/ListRefunds",
+        &[Storefront, Seller, Payments, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.RefundService/ClaimRefunds",
+        &[Payments, Operator],
+    ),
+    (
+        "/belay.v1.RefundService/RecordRefundResult",
+        &[Payments, Operator],
+    ),
     ("/belay.v1.StoreService/CreateStore", &[Operator]),
     ("/belay.v1.StoreService/GetStore", READERS),
     ("/belay.v1.StoreService/ListStores", &[Operator, Auditor]),
@@ -108,8 +185,14 @@ const ROLES: &[(&str, &[Role])] = &[
     ("/belay.v1.StoreService/ListWarehouses", READERS),
     ("/belay.v1.PolicyService/ListPresets", &[Operator, Auditor]),
     ("/belay.v1.PolicyService/CreatePolicy", &[Operator]),
-    ("/belay.v1.PolicyService/GetPolicy", &[Support, Operator, Auditor]),
-    ("/belay.v1.PolicyService/ListPolicies", &[Support, Operator, Auditor]),
+    (
+        "/belay.v1.PolicyService/GetPolicy",
+        &[Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.PolicyService/ListPolicies",
+        &[Support, Operator, Auditor],
+    ),
     ("/belay.v1.PolicyService/ActivatePolicy", &[Operator]),
     ("/belay.testing.v1.ClockService/GetTime", &[Operator]),
     ("/belay.testing.v1.ClockService/AdvanceTime", &[Operator]),
@@ -127,15 +210,22 @@ mod tests {
     #[test]
     fn every_rpc_has_a_row_and_every_row_an_rpc() {
         let mut rpcs = BTreeSet::new();
-        for set in [belay_proto::FILE_DESCRIPTOR_SET, belay_proto::testing::FILE_DESCRIPTOR_SET] {
+        for set in [
+            belay_proto::FILE_DESCRIPTOR_SET,
+            belay_proto::testing::FILE_DESCRIPTOR_SET,
+        ] {
             for file in prost_types::FileDescriptorSet::decode(set).unwrap().file {
                 for service in &file.service {
-                    let path = |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
+                    let path =
+                        |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
                     rpcs.extend(service.method.iter().map(|method| path(method.name())));
                 }
             }
         }
-        let rows: BTreeSet<String> = ROLES.iter().map(|(method, _)| (*method).to_owned()).collect();
+        let rows: BTreeSet<String> = ROLES
+            .iter()
+            .map(|(method, _)| (*method).to_owned())
+            .collect();
         assert!(!rpcs.is_empty());
         assert_eq!(rpcs, rows);
         assert_eq!(ROLES.len(), rows.len(), "a row is there twice");
@@ -145,7 +235,9 @@ mod tests {
     fn an_auditor_changes_nothing() {
         for (method, roles) in ROLES {
             let rpc = method.rsplit('/').next().unwrap();
-            let is_read = ["Get", "List", "Summarize"].iter().any(|verb| rpc.starts_with(verb));
+            let is_read = ["Get", "List", "Summarize"]
+                .iter()
+                .any(|verb| rpc.starts_with(verb));
             assert!(!roles.contains(&Auditor) || is_read, "{method}");
         }
     }
@@ -153,24 +245,44 @@ mod tests {
     #[test]
     fn a_caller_is_whom_the_headers_name_where_they_are_believed() {
         let headers = |entries: &[(&'static str, &'static str)]| -> HeaderMap {
-            entries.iter().map(|(name, value)| ((*name).parse().unwrap(), (*value).parse().unwrap())).collect()
+            entries
+                .iter()
+                .map(|(name, value)| ((*name).parse().unwrap(), (*value).parse().unwrap()))
+                .collect()
         };
-        let (nobody, ann) = (headers(&[]), headers(&[("belay-role", "SUPPORT"), ("belay-actor", "ann")]));
+        let (nobody, ann) = (
+            headers(&[]),
+            headers(&[("belay-role", "SUPPORT"), ("belay-actor", "ann")]),
+        );
         let of_dev = |headers: &HeaderMap| authenticate(&Authentication::Dev, headers).unwrap();
-        assert_eq!(of_dev(&nobody), Caller::everywhere(Actor::new(Operator, "dev")));
+        assert_eq!(
+            of_dev(&nobody),
+            Caller::everywhere(Actor::new(Operator, "dev"))
+        );
         assert_eq!(of_dev(&ann), Caller::everywhere(Actor::new(Support, "ann")));
-        assert_eq!(of_dev(&headers(&[("belay-role", "seller")])), Caller::everywhere(Actor::new(Seller, "")));
+        assert_eq!(
+            of_dev(&headers(&[("belay-role", "seller")])),
+            Caller::everywhere(Actor::new(Seller, ""))
+        );
         let of_proxy = |headers: &HeaderMap| authenticate(&Authentication::TrustedHeaders, headers);
-        assert!(matches!(of_proxy(&nobody), Err(Failure::RoleNotAllowed { .. })));
+        assert!(matches!(
+            of_proxy(&nobody),
+            Err(Failure::RoleNotAllowed { .. })
+        ));
         assert_eq!(of_proxy(&ann).unwrap(), of_dev(&ann));
     }
 
     #[test]
     fn what_has_no_row_is_closed() {
-        let may = |path, role| roles(path).and_then(|roles| authorize(roles, Caller::everywhere(Actor::new(role, ""))));
+        let may = |path, role| {
+            roles(path).and_then(|roles| authorize(roles, Caller::everywhere(Actor::new(role, ""))))
+        };
         assert!(may("/belay.v1.OrderService/GetOrder", Auditor).is_ok());
         let create_order = may("/belay.v1.OrderService/CreateOrder", Auditor);
         assert!(matches!(create_order, Err(Failure::RoleNotAllowed { .. })));
-        assert!(matches!(may("/belay.v1.OrderService/DropAll", Operator), Err(Failure::MethodUnknown)));
+        assert!(matches!(
+            may("/belay.v1.OrderService/DropAll", Operator),
+            Err(Failure::MethodUnknown)
+        ));
     }
 }

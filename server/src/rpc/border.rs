@@ -17,8 +17,8 @@ use super::call::Call;
 use super::deadline::Deadline;
 use super::status::Failure;
 
-/// Lets a call through to `service` once its caller is known, its role may call the method, and as long as its deadline has
-/// not passed.
+/// Lets a call through to `service` once its caller is known, its role may call the method, and as
+/// long as its deadline has not passed.
 #[derive(Debug, Clone)]
 pub(super) struct Border<S> {
     service: S,
@@ -27,7 +27,10 @@ pub(super) struct Border<S> {
 
 impl<S> Border<S> {
     pub(super) fn new(service: S, authentication: Authentication) -> Self {
-        Self { service, authentication }
+        Self {
+            service,
+            authentication,
+        }
     }
 }
 
@@ -53,17 +56,26 @@ where
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let deadline = Deadline::of(request.headers(), Instant::now());
         let caller = auth::roles(request.uri().path())
-            .and_then(|roles| Ok((roles, auth::authenticate(&self.authentication, request.headers())?)))
+            .and_then(|roles| {
+                Ok((
+                    roles,
+                    auth::authenticate(&self.authentication, request.headers())?,
+                ))
+            })
             .and_then(|(roles, caller)| auth::authorize(roles, caller));
         let caller = match caller {
             Ok(caller) => caller,
             Err(failure) => return Box::pin(std::future::ready(Ok(refuse(failure)))),
         };
         let path = request.uri().path().to_owned();
-        request.extensions_mut().insert(Call { caller, deadline: deadline.decide_by });
+        request.extensions_mut().insert(Call {
+            caller,
+            deadline: deadline.decide_by,
+        });
         let answer = self.service.call(request);
         Box::pin(async move {
-            // What a method left half-done when it panicked is closed with it: its connection does not return to the pool.
+            // What a method left half-done when it panicked is closed with it: its connection does
+            // not return to the pool.
             let answer = AssertUnwindSafe(answer).catch_unwind();
             match tokio::time::timeout_at(deadline.answer_by, answer).await {
                 Ok(Ok(Ok(answer))) if is_undecodable(&answer) => Ok(refuse(undecodable())),
@@ -75,12 +87,14 @@ where
     }
 }
 
-/// Every failure of ours has details. INTERNAL without them is tonic's word for a request that it could not decode, which is
-/// no bug of the server.
+/// Every failure of ours has details. INTERNAL without them is tonic's word for a request that it
+/// could not decode, which is no bug of the server.
 fn is_undecodable(answer: &Response) -> bool {
     const INTERNAL: &str = "13";
     let headers = answer.headers();
-    headers.get("grpc-status").is_some_and(|status| status == INTERNAL)
+    headers
+        .get("grpc-status")
+        .is_some_and(|status| status == INTERNAL)
         && !headers.contains_key("grpc-status-details-bin")
 }
 
@@ -104,13 +118,22 @@ mod tests {
     /// The reason with which the border answers a call to a method that never does.
     async fn reason(path: &str, headers: &[(&str, &str)]) -> String {
         let never = service_fn(|request: http::Request<Body>| {
-            assert!(request.extensions().get::<Call>().is_some(), "methods find their caller on the request");
+            assert!(
+                request.extensions().get::<Call>().is_some(),
+                "methods find their caller on the request"
+            );
             std::future::pending::<Result<Response, Infallible>>()
         });
-        let request =
-            headers.iter().fold(http::Request::post(path), |request, (name, value)| request.header(*name, *value));
+        let request = headers
+            .iter()
+            .fold(http::Request::post(path), |request, (name, value)| {
+                request.header(*name, *value)
+            });
         let request = request.body(Body::empty()).unwrap();
-        let response = Border::new(never, Authentication::Dev).oneshot(request).await.unwrap();
+        let response = Border::new(never, Authentication::Dev)
+            .oneshot(request)
+            .await
+            .unwrap();
         let status = tonic::Status::from_header_map(response.headers()).unwrap();
         status.get_details_error_info().unwrap().reason
     }
@@ -118,8 +141,14 @@ mod tests {
     #[tokio::test]
     async fn a_call_ends_with_its_deadline() {
         let get_order = "/belay.v1.OrderService/GetOrder";
-        assert_eq!(reason(get_order, &[("grpc-timeout", "1n")]).await, "DEADLINE_EXCEEDED");
-        assert_eq!(reason(get_order, &[("grpc-timeout", "30m")]).await, "DEADLINE_EXCEEDED");
+        assert_eq!(
+            reason(get_order, &[("grpc-timeout", "1n")]).await,
+            "DEADLINE_EXCEEDED"
+        );
+        assert_eq!(
+            reason(get_order, &[("grpc-timeout", "30m")]).await,
+            "DEADLINE_EXCEEDED"
+        );
     }
 
     #[tokio::test]
@@ -127,10 +156,18 @@ mod tests {
         let undecoded = service_fn(|_: http::Request<Body>| async {
             Ok::<_, Infallible>(tonic::Status::internal("invalid wire type").into_http::<Body>())
         });
-        let request = http::Request::post("/belay.v1.OrderService/GetOrder").body(Body::empty()).unwrap();
-        let response = Border::new(undecoded, Authentication::Dev).oneshot(request).await.unwrap();
+        let request = http::Request::post("/belay.v1.OrderService/GetOrder")
+            .body(Body::empty())
+            .unwrap();
+        let response = Border::new(undecoded, Authentication::Dev)
+            .oneshot(request)
+            .await
+            .unwrap();
         let status = tonic::Status::from_header_map(response.headers()).unwrap();
-        assert_eq!(status.get_details_error_info().unwrap().reason, "INVALID_FIELD");
+        assert_eq!(
+            status.get_details_error_info().unwrap().reason,
+            "INVALID_FIELD"
+        );
     }
 
     #[tokio::test]
@@ -142,8 +179,13 @@ mod tests {
             }
             Ok::<Response, Infallible>(Response::default())
         });
-        let request = http::Request::post("/belay.v1.OrderService/GetOrder").body(Body::empty()).unwrap();
-        let response = Border::new(panics, Authentication::Dev).oneshot(request).await.unwrap();
+        let request = http::Request::post("/belay.v1.OrderService/GetOrder")
+            .body(Body::empty())
+            .unwrap();
+        let response = Border::new(panics, Authentication::Dev)
+            .oneshot(request)
+            .await
+            .unwrap();
         let status = tonic::Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.get_details_error_info().unwrap().reason, "INTERNAL");
         assert!(!status.message().contains("hunter2"));
@@ -152,15 +194,35 @@ mod tests {
     #[tokio::test]
     async fn who_may_not_call_does_not_come_through() {
         let create_order = "/belay.v1.OrderService/CreateOrder";
-        assert_eq!(reason(create_order, &[("belay-role", "AUDITOR")]).await, "ROLE_NOT_ALLOWED");
-        assert_eq!(reason(create_order, &[("belay-role", "KING")]).await, "ROLE_NOT_ALLOWED");
-        assert_eq!(reason(create_order, &[("belay-actor", "a b"), ("belay-role", "SELLER")]).await, "INVALID_FIELD");
+        assert_eq!(
+            reason(create_order, &[("belay-role", "AUDITOR")]).await,
+            "ROLE_NOT_ALLOWED"
+        );
+        assert_eq!(
+            reason(create_order, &[("belay-role", "KING")]).await,
+            "ROLE_NOT_ALLOWED"
+        );
+        assert_eq!(
+            reason(
+                create_order,
+                &[("belay-actor", "a b"), ("belay-role", "SELLER")]
+            )
+            .await,
+            "INVALID_FIELD"
+        );
     }
 
     #[tokio::test]
     async fn a_method_that_is_not_there_is_so_for_every_caller() {
-        for caller in [&[][..], &[("belay-role", "AUDITOR")], &[("belay-role", "KING")]] {
-            assert_eq!(reason("/belay.v1.OrderService/DeleteAll", caller).await, "METHOD_UNKNOWN");
+        for caller in [
+            &[][..],
+            &[("belay-role", "AUDITOR")],
+            &[("belay-role", "KING")],
+        ] {
+            assert_eq!(
+                reason("/belay.v1.OrderService/DeleteAll", caller).await,
+                "METHOD_UNKNOWN"
+            );
         }
     }
 }

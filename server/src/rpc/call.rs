@@ -29,13 +29,14 @@ impl Call {
     pub(super) fn of<T>(request: tonic::Request<T>) -> Result<(Call, T), Failure> {
         let (_, mut extensions, message) = request.into_parts();
         let call = extensions.remove::<Call>();
-        let call = call.ok_or_else(|| Failure::Internal("a call came past the border".to_owned()))?;
+        let call =
+            call.ok_or_else(|| Failure::Internal("a call came past the border".to_owned()))?;
         Ok((call, message))
     }
 }
 
-/// The store that every request but a few names. It is read together with the request's other fields, so that all that is
-/// wrong is told at once, and looked up when all of them are right.
+/// The store that every request but a few names. It is read together with the request's other
+/// fields, so that all that is wrong is told at once, and looked up when all of them are right.
 pub(super) fn store_id(v: &mut Violations, text: &str) -> Option<StoreId> {
     parse::id(v, "store_id", text.to_owned(), StoreId::parse)
 }
@@ -51,10 +52,16 @@ pub(super) fn store_and_page_size(store: &str, page_size: i32) -> Result<(StoreI
 }
 
 /// The reference data of a store that the caller sees.
-pub(super) async fn facts(app: &App, call: &Call, store: &StoreId) -> Result<Arc<StoreFacts>, Failure> {
+pub(super) async fn facts(
+    app: &App,
+    call: &Call,
+    store: &StoreId,
+) -> Result<Arc<StoreFacts>, Failure> {
     check_store(call, store)?;
     app.stores.facts(store).await.map_err(|error| match error {
-        StoresError::NotFound => Failure::StoreNotFound { store: store.to_string() },
+        StoresError::NotFound => Failure::StoreNotFound {
+            store: store.to_string(),
+        },
         StoresError::Unavailable => Failure::DatabaseUnavailable,
     })
 }
@@ -63,7 +70,9 @@ pub(super) async fn facts(app: &App, call: &Call, store: &StoreId) -> Result<Arc
 pub(super) fn check_store(call: &Call, store: &StoreId) -> Result<(), Failure> {
     match call.caller.scope.sees_store(store) {
         true => Ok(()),
-        false => Err(Failure::StoreNotFound { store: store.to_string() }),
+        false => Err(Failure::StoreNotFound {
+            store: store.to_string(),
+        }),
     }
 }
 
@@ -79,15 +88,26 @@ pub(super) struct Frame {
 
 impl Frame {
     /// `order` is `None` where it was refused.
-    pub(super) fn parse(v: &mut Violations, order: Option<OrderId>, request_id: &str, etag: &str) -> Option<Frame> {
+    pub(super) fn parse(
+        v: &mut Violations,
+        order: Option<OrderId>,
+        request_id: &str,
+        etag: &str,
+    ) -> Option<Frame> {
         let request_id = parse::request_id(v, request_id);
         let expected_version = parse::etag(v, "etag", etag);
         let request_id = request_id?.unwrap_or_else(entropy::request_id);
-        Some(Frame { order: order?, request_id, expected_version: expected_version?, child: None })
+        Some(Frame {
+            order: order?,
+            request_id,
+            expected_version: expected_version?,
+            child: None,
+        })
     }
 }
 
-/// The frame of a command about something that belongs to an order. Each is `None` where it was refused.
+/// The frame of a command about something that belongs to an order. Each is `None` where it was
+/// refused.
 pub(super) struct ChildFrame {
     pub(super) frame: Option<Frame>,
     pub(super) order: Option<OrderId>,
@@ -105,7 +125,11 @@ impl ChildFrame {
         let (order, number) = parse::child(v, field, id, kind).unzip();
         let frame = Frame::parse(v, order.clone(), request_id, etag);
         let child = number.map(|number| (kind, number));
-        Self { frame: frame.map(|frame| Frame { child, ..frame }), order, number }
+        Self {
+            frame: frame.map(|frame| Frame { child, ..frame }),
+            order,
+            number,
+        }
     }
 }
 
@@ -117,7 +141,11 @@ pub(super) async fn submit<Response: Message + Default>(
     frame: Frame,
     work: Work,
 ) -> Result<Response, Failure> {
-    let about = About { order: frame.order.clone(), child: frame.child, request_id: Some(frame.request_id) };
+    let about = About {
+        order: frame.order.clone(),
+        child: frame.child,
+        request_id: Some(frame.request_id),
+    };
     let submission = Submission {
         store,
         caller: call.caller,

@@ -29,7 +29,12 @@ pub(super) struct Cancellations {
 
 /// The frame of a command about a cancellation.
 fn frame_of(v: &mut Violations, cancellation_id: &str, request_id: &str, etag: &str) -> ChildFrame {
-    ChildFrame::parse(v, (ChildKind::Cancellation, "cancellation_id", cancellation_id), request_id, etag)
+    ChildFrame::parse(
+        v,
+        (ChildKind::Cancellation, "cancellation_id", cancellation_id),
+        request_id,
+        etag,
+    )
 }
 
 #[tonic::async_trait]
@@ -44,7 +49,12 @@ impl CancellationService for Cancellations {
             let store = store_id(v, &request.store_id);
             let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let at_time = parse::time(v, "at_time", request.at_time);
-            let wish = parse_cancellations::preview_cancellation(v, request, id.as_ref(), &self.app.identity_key);
+            let wish = parse_cancellations::preview_cancellation(
+                v,
+                request,
+                id.as_ref(),
+                &self.app.identity_key,
+            );
             Some((store?, id?, at_time?, wish?))
         })
         .map_err(Failure::from)?;
@@ -59,8 +69,16 @@ impl CancellationService for Cancellations {
             request_id: entropy::request_id(),
             store: &facts,
         };
-        let preview = commands::preview(&order, &wish, &context).map_err(|rejection| read::rejected(rejection, &id))?;
-        Ok(Response::new(render::preview::preview(&order, &wish, &preview, &facts, now, &self.app.identity_key)))
+        let preview = commands::preview(&order, &wish, &context)
+            .map_err(|rejection| read::rejected(rejection, &id))?;
+        Ok(Response::new(render::preview::preview(
+            &order,
+            &wish,
+            &preview,
+            &facts,
+            now,
+            &self.app.identity_key,
+        )))
     }
 
     async fn request_cancellation(
@@ -73,12 +91,26 @@ impl CancellationService for Cancellations {
             let store = store_id(v, &request.store_id);
             let id = parse::id(v, "order_id", request.order_id.clone(), OrderId::parse);
             let frame = Frame::parse(v, id.clone(), &request.request_id, &request.etag);
-            let command = parse_cancellations::request_cancellation(v, request, id.as_ref(), &self.app.identity_key);
+            let command = parse_cancellations::request_cancellation(
+                v,
+                request,
+                id.as_ref(),
+                &self.app.identity_key,
+            );
             Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::RequestCancellation(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::RequestCancellation(command),
+            )
+            .await?,
+        ))
     }
 
     async fn get_cancellation(
@@ -88,14 +120,25 @@ impl CancellationService for Cancellations {
         let (call, request) = Call::of(request)?;
         let (store, (order_id, number)) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let cancellation = parse::child(v, "cancellation_id", &request.cancellation_id, ChildKind::Cancellation);
+            let cancellation = parse::child(
+                v,
+                "cancellation_id",
+                &request.cancellation_id,
+                ChildKind::Cancellation,
+            );
             Some((store?, cancellation?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
         let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
         let Some(cancellation) = order.cancellation(number) else {
-            return Err(read::rejected(Rejection::CancellationNotFound { cancellation: number }, &order_id).into());
+            return Err(read::rejected(
+                Rejection::CancellationNotFound {
+                    cancellation: number,
+                },
+                &order_id,
+            )
+            .into());
         };
         Ok(Response::new(pb::GetCancellationResponse {
             cancellation: Some(render::cancellation(&order, &facts, cancellation)),
@@ -108,7 +151,10 @@ impl CancellationService for Cancellations {
         request: Request<pb::ListCancellationsRequest>,
     ) -> Result<Response<pb::ListCancellationsResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            std::mem::take(&mut request.page_size),
+            std::mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListCancellations", &request);
         let (store, filter, page_size) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
@@ -116,7 +162,8 @@ impl CancellationService for Cancellations {
             let order = lists::order_filter(v, request.order_id);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let state = lists::cancellation_state_filter(v, request.state);
-            let warehouse = parse::optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
+            let warehouse =
+                parse::optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
             let carrier = parse::optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
             let awaiting = lists::party_filter(v, "awaiting", request.awaiting);
             let respond_by_before = parse::time(v, "respond_by_before", request.respond_by_before);
@@ -141,10 +188,16 @@ impl CancellationService for Cancellations {
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
         let places = cancellations::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
-        let (cancellations, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
-            order.cancellation(number).map(|cancellation| render::cancellation(order, &facts, cancellation))
-        });
-        Ok(Response::new(pb::ListCancellationsResponse { cancellations, next_page_token }))
+        let (cancellations, next_page_token) =
+            pages::cut(&scope, &page, page_size, |order, number| {
+                order
+                    .cancellation(number)
+                    .map(|cancellation| render::cancellation(order, &facts, cancellation))
+            });
+        Ok(Response::new(pb::ListCancellationsResponse {
+            cancellations,
+            next_page_token,
+        }))
     }
     async fn approve_cancellation(
         &self,
@@ -153,14 +206,27 @@ impl CancellationService for Cancellations {
         let (call, request) = Call::of(request)?;
         let (store, frame, command) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let ChildFrame { frame, number, .. } =
-                frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, number, .. } = frame_of(
+                v,
+                &request.cancellation_id,
+                &request.request_id,
+                &request.etag,
+            );
             let command = parse_cancellations::approve_cancellation(v, request, number);
             Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::ApproveCancellation(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::ApproveCancellation(command),
+            )
+            .await?,
+        ))
     }
 
     async fn reject_cancellation(
@@ -170,14 +236,27 @@ impl CancellationService for Cancellations {
         let (call, request) = Call::of(request)?;
         let (store, frame, command) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let ChildFrame { frame, number, .. } =
-                frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
+            let ChildFrame { frame, number, .. } = frame_of(
+                v,
+                &request.cancellation_id,
+                &request.request_id,
+                &request.etag,
+            );
             let command = parse_cancellations::reject_cancellation(v, request, number);
             Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::RejectCancellation(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::RejectCancellation(command),
+            )
+            .await?,
+        ))
     }
 
     async fn withdraw_cancellation(
@@ -187,13 +266,32 @@ impl CancellationService for Cancellations {
         let (call, request) = Call::of(request)?;
         let (store, frame, command) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let ChildFrame { frame, number, .. } =
-                frame_of(v, &request.cancellation_id, &request.request_id, &request.etag);
-            Some((store?, frame?, WithdrawCancellation { cancellation: number? }))
+            let ChildFrame { frame, number, .. } = frame_of(
+                v,
+                &request.cancellation_id,
+                &request.request_id,
+                &request.etag,
+            );
+            Some((
+                store?,
+                frame?,
+                WithdrawCancellation {
+                    cancellation: number?,
+                },
+            ))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::WithdrawCancellation(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::WithdrawCancellation(command),
+            )
+            .await?,
+        ))
     }
 
     async fn list_incidents(
@@ -201,7 +299,10 @@ impl CancellationService for Cancellations {
         request: Request<pb::ListIncidentsRequest>,
     ) -> Result<Response<pb::ListIncidentsResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            std::mem::take(&mut request.page_size),
+            std::mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListIncidents", &request);
         let (store, filter, page_size) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
@@ -227,9 +328,14 @@ impl CancellationService for Cancellations {
         let places = incidents::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (incidents, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
-            order.incident(number).map(|incident| render::incident(order, incident))
+            order
+                .incident(number)
+                .map(|incident| render::incident(order, incident))
         });
-        Ok(Response::new(pb::ListIncidentsResponse { incidents, next_page_token }))
+        Ok(Response::new(pb::ListIncidentsResponse {
+            incidents,
+            next_page_token,
+        }))
     }
 
     async fn resolve_incident(
@@ -240,13 +346,23 @@ impl CancellationService for Cancellations {
         let (store, frame, command) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
             let named = (ChildKind::Incident, "incident_id", &*request.incident_id);
-            let ChildFrame { frame, number, .. } = ChildFrame::parse(v, named, &request.request_id, &request.etag);
+            let ChildFrame { frame, number, .. } =
+                ChildFrame::parse(v, named, &request.request_id, &request.etag);
             let command = parse_cancellations::resolve_incident(v, request, number);
             Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::ResolveIncident(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::ResolveIncident(command),
+            )
+            .await?,
+        ))
     }
 
     async fn summarize_actions(
@@ -265,7 +381,10 @@ impl CancellationService for Cancellations {
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
         let read = async {
             let summary = &actions.summary;
-            let (requested, nearest_deadline) = summary.awaiting(actions.party).load(snapshot.conn()).await?;
+            let (requested, nearest_deadline) = summary
+                .awaiting(actions.party)
+                .load(snapshot.conn())
+                .await?;
             let auto_approved = if actions.party == Role::Seller {
                 let since = actions.since(read::now(&self.app, snapshot.conn()).await?);
                 summary.auto_approved(since).load(snapshot.conn()).await?.0
@@ -276,16 +395,23 @@ impl CancellationService for Cancellations {
         }
         .await;
         let (auto_approved, requested, nearest_deadline) = snapshot.end(read).await?;
-        Ok(Response::new(render::actions_summary(auto_approved, requested, nearest_deadline)))
+        Ok(Response::new(render::actions_summary(
+            auto_approved,
+            requested,
+            nearest_deadline,
+        )))
     }
 }
 
 /// Only support may speak for a buyer; for others the field is not theirs to use.
-fn check_on_behalf_of(caller: &Actor, on_behalf_of: Option<&pb::OnBehalfOf>) -> Result<(), Failure> {
+fn check_on_behalf_of(
+    caller: &Actor,
+    on_behalf_of: Option<&pb::OnBehalfOf>,
+) -> Result<(), Failure> {
     match on_behalf_of {
-        Some(_) if !auth::may_speak_for_buyers(caller.role) => {
-            Err(Failure::RoleNotAllowed { role: caller.role.to_string() })
-        }
+        Some(_) if !auth::may_speak_for_buyers(caller.role) => Err(Failure::RoleNotAllowed {
+            role: caller.role.to_string(),
+        }),
         Some(_) | None => Ok(()),
     }
 }

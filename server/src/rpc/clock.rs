@@ -21,12 +21,17 @@ pub(super) struct Clock {
 
 #[tonic::async_trait]
 impl ClockService for Clock {
-    async fn get_time(&self, request: Request<pb::GetTimeRequest>) -> Result<Response<pb::GetTimeResponse>, Status> {
+    async fn get_time(
+        &self,
+        request: Request<pb::GetTimeRequest>,
+    ) -> Result<Response<pb::GetTimeResponse>, Status> {
         let (_, pb::GetTimeRequest {}) = Call::of(request)?;
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
         let read = clock::manual(&mut conn).await;
         let now = conn.finish_with(read).map_err(Failure::from)?;
-        Ok(Response::new(pb::GetTimeResponse { time: Some(time(now)) }))
+        Ok(Response::new(pb::GetTimeResponse {
+            time: Some(time(now)),
+        }))
     }
 
     async fn advance_time(
@@ -38,6 +43,8 @@ impl ClockService for Clock {
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
         let write = clock::advance_manual(&mut conn, by).await;
         let now = conn.finish_with(write).map_err(written)?;
-        Ok(Response::new(pb::AdvanceTimeResponse { time: Some(time(now)) }))
+        Ok(Response::new(pb::AdvanceTimeResponse {
+            time: Some(time(now)),
+        }))
     }
 }

@@ -9,20 +9,25 @@ use tokio::time::Instant;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// However long a caller would wait.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
-/// What an answer needs on its way back. It also keeps us ahead of tonic's own timer, which answers CANCELLED.
+/// What an answer needs on its way back. It also keeps us ahead of tonic's own timer, which answers
+/// CANCELLED.
 const ANSWER_MARGIN: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     /// Commands that are not begun by then are dropped.
     pub(super) decide_by: Instant,
-    /// A little later, so that what the engine knows of a command at its deadline can still be told.
+    /// A little later, so that what the engine knows of a command at its deadline can still be
+    /// told.
     pub(super) answer_by: Instant,
 }
 
 impl Deadline {
     pub(super) fn of(headers: &HeaderMap, now: Instant) -> Self {
-        let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse);
+        let asked = headers
+            .get("grpc-timeout")
+            .and_then(|value| value.to_str().ok())
+            .and_then(parse);
         let timeout = asked.unwrap_or(TIMEOUT_DEFAULT).min(TIMEOUT_MAX);
         Self {
             decide_by: now + timeout.saturating_sub(ANSWER_MARGIN),
@@ -58,7 +63,10 @@ mod tests {
     fn a_timeout_is_digits_and_a_unit() {
         assert_eq!(parse("2S"), Some(Duration::from_secs(2)));
         assert_eq!(parse("1500m"), Some(Duration::from_millis(1500)));
-        assert_eq!(parse("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        assert_eq!(
+            parse("99999999H"),
+            Some(Duration::from_secs(99_999_999 * 3600))
+        );
         for odd in ["", "S", "2", "2s", "-2S", "2.5S", "123456789S", "2é", "2 S"] {
             assert_eq!(parse(odd), None, "{odd:?}");
         }

@@ -1,5 +1,6 @@
-//! What every call of every service passes first, the standard ones included: it must be gRPC, its message must be of a size that
-//! is taken, and its answer, if it is an error, says why in the way that all do.
+//! What every call of every service passes first, the standard ones included: it must be gRPC, its
+//! message must be of a size that is taken, and its answer, if it is an error, says why in the way
+//! that all do.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -66,16 +67,23 @@ where
         if let Some(refused) = refused(&request) {
             return Box::pin(std::future::ready(Ok(refused)));
         }
-        // An answer is compressed for those who compress what they send. Most clients say of themselves that they could read
-        // gzip, and few want it: small answers would only cost both sides time.
+        // An answer is compressed for those who compress what they send. Most clients say of
+        // themselves that they could read gzip, and few want it: small answers would only cost both
+        // sides time.
         let headers = request.headers_mut();
         if !is_gzip(headers) {
             headers.remove(GRPC_ACCEPT_ENCODING);
         }
         // All our methods take one message; reflection takes any number.
         let is_ours = request.uri().path().starts_with("/belay.");
-        let expected = if is_ours { Expected::One } else { Expected::Any };
-        let answer = self.service.call(request.map(|body| limits::measured(body, expected)));
+        let expected = if is_ours {
+            Expected::One
+        } else {
+            Expected::Any
+        };
+        let answer = self
+            .service
+            .call(request.map(|body| limits::measured(body, expected)));
         Box::pin(async move { answer.await.map(explained) })
     }
 }
@@ -92,32 +100,45 @@ fn refused(request: &http::Request<Body>) -> Option<Response> {
     }
     if request.method() != Method::POST {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
         return Some(response);
     }
     let encoding = request.headers().get(GRPC_ENCODING);
     if encoding.is_some_and(|encoding| encoding != IDENTITY && encoding != GZIP) {
         let mut response = Status::from(Failure::EncodingUnsupported).into_http();
-        response.headers_mut().insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity,gzip"));
+        response.headers_mut().insert(
+            GRPC_ACCEPT_ENCODING,
+            HeaderValue::from_static("identity,gzip"),
+        );
         return Some(response);
     }
     None
 }
 
-/// gRPC with protobuf, which is also meant where no encoding is named. gRPC-Web begins with the same letters and is something
-/// else: its callers would not understand the answer to what was done for them.
+/// gRPC with protobuf, which is also meant where no encoding is named. gRPC-Web begins with the
+/// same letters and is something else: its callers would not understand the answer to what was done
+/// for them.
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let named = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = named.split(';').next().unwrap_or_default().trim();
-    ["application/grpc", "application/grpc+proto"].iter().any(|known| essence.eq_ignore_ascii_case(known))
+    ["application/grpc", "application/grpc+proto"]
+        .iter()
+        .any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 fn is_gzip(headers: &HeaderMap) -> bool {
-    headers.get(GRPC_ENCODING).is_some_and(|encoding| encoding == GZIP)
+    headers
+        .get(GRPC_ENCODING)
+        .is_some_and(|encoding| encoding == GZIP)
 }
 
-/// Gives a reason to the errors that tonic and the standard services make. They come in the headers, or after a stream in the
-/// trailers.
+/// Gives a reason to the errors that tonic and the standard services make. They come in the
+/// headers, or after a stream in the trailers.
 fn explained(response: Response) -> Response {
     if !response.headers().contains_key(GRPC_STATUS) {
         return response.map(|body| Body::new(Explained { body }));
@@ -132,7 +153,11 @@ fn explain(headers: &mut HeaderMap) {
         return;
     }
     // What has no details was made by the libraries that we serve with.
-    let Some(failure) = Status::from_header_map(headers).and_then(|status| Failure::of_others(&status)) else { return };
+    let Some(failure) =
+        Status::from_header_map(headers).and_then(|status| Failure::of_others(&status))
+    else {
+        return;
+    };
     if let Err(error) = Status::from(failure).add_header(headers) {
         tracing::error!(%error, "an error could not be explained");
     }
@@ -147,7 +172,10 @@ impl http_body::Body for Explained {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
@@ -179,7 +207,9 @@ mod tests {
     /// What comes of a call with these headers to a service that answers so.
     async fn answer(headers: &[(&str, &str)], answered: Option<Status>) -> Response {
         let service = service_fn(move |request: http::Request<Body>| {
-            let answered = answered.clone().expect("a call that is refused does not come so far");
+            let answered = answered
+                .clone()
+                .expect("a call that is refused does not come so far");
             let mut response = answered.into_http::<Body>();
             if let Some(asked) = request.headers().get(GRPC_ACCEPT_ENCODING) {
                 response.headers_mut().insert("asked", asked.clone());
@@ -187,8 +217,14 @@ mod tests {
             std::future::ready(Ok::<_, Infallible>(response))
         });
         let request = http::Request::post("/belay.v1.OrderService/GetOrder");
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        layer().layer(service).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        layer()
+            .layer(service)
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap()
     }
 
     const GRPC: (&str, &str) = ("content-type", "application/grpc");
@@ -206,12 +242,22 @@ mod tests {
             "text/html",
         ] {
             let response = answer(&[("content-type", odd)], None).await;
-            assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{odd:?}");
+            assert_eq!(
+                response.status(),
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "{odd:?}"
+            );
         }
-        assert_eq!(answer(&[], None).await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
-        for known in
-            ["application/grpc", "application/grpc+proto", "Application/gRPC", "application/grpc; charset=utf-8"]
-        {
+        assert_eq!(
+            answer(&[], None).await.status(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE
+        );
+        for known in [
+            "application/grpc",
+            "application/grpc+proto",
+            "Application/gRPC",
+            "application/grpc; charset=utf-8",
+        ] {
             let response = answer(&[("content-type", known)], Some(Status::ok(""))).await;
             assert_eq!(response.status(), StatusCode::OK, "{known:?}");
         }
@@ -222,7 +268,10 @@ mod tests {
         let response = answer(&[GRPC, (GRPC_ENCODING, "snappy")], None).await;
         let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), Code::Unimplemented);
-        assert_eq!(status.get_details_error_info().unwrap().reason, "ENCODING_UNSUPPORTED");
+        assert_eq!(
+            status.get_details_error_info().unwrap().reason,
+            "ENCODING_UNSUPPORTED"
+        );
         assert_eq!(response.headers()[GRPC_ACCEPT_ENCODING], "identity,gzip");
     }
 
@@ -230,8 +279,16 @@ mod tests {
     async fn who_does_not_compress_gets_no_compressed_answer() {
         let accepts = (GRPC_ACCEPT_ENCODING, "identity, deflate, gzip");
         let asked = |response: &Response| response.headers().contains_key("asked");
-        assert!(!asked(&answer(&[GRPC, accepts], Some(Status::ok(""))).await));
-        assert!(asked(&answer(&[GRPC, accepts, (GRPC_ENCODING, "gzip")], Some(Status::ok(""))).await));
+        assert!(!asked(
+            &answer(&[GRPC, accepts], Some(Status::ok(""))).await
+        ));
+        assert!(asked(
+            &answer(
+                &[GRPC, accepts, (GRPC_ENCODING, "gzip")],
+                Some(Status::ok(""))
+            )
+            .await
+        ));
     }
 
     #[tokio::test]
@@ -240,7 +297,11 @@ mod tests {
             let response = answer(&[GRPC], Some(Status::new(code, "somebody's error"))).await;
             let status = Status::from_header_map(response.headers()).unwrap();
             let info = status.get_details_error_info().unwrap();
-            assert_eq!((info.domain.as_str(), info.reason.is_empty()), ("belay", false), "{code:?}");
+            assert_eq!(
+                (info.domain.as_str(), info.reason.is_empty()),
+                ("belay", false),
+                "{code:?}"
+            );
         }
         let ok = answer(&[GRPC], Some(Status::ok(""))).await;
         assert!(!ok.headers().contains_key(GRPC_DETAILS));

@@ -25,7 +25,12 @@ pub(super) struct Fulfillment {
 
 /// The frame of a command about a shipment.
 fn frame_of(v: &mut Violations, shipment_id: &str, request_id: &str, etag: &str) -> ChildFrame {
-    ChildFrame::parse(v, (ChildKind::Shipment, "shipment_id", shipment_id), request_id, etag)
+    ChildFrame::parse(
+        v,
+        (ChildKind::Shipment, "shipment_id", shipment_id),
+        request_id,
+        etag,
+    )
 }
 
 #[tonic::async_trait]
@@ -37,17 +42,26 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let (store, (order_id, number)) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let shipment = parse::child(v, "shipment_id", &request.shipment_id, ChildKind::Shipment);
+            let shipment =
+                parse::child(v, "shipment_id", &request.shipment_id, ChildKind::Shipment);
             Some((store?, shipment?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
         let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
-        let shipment = order.shipment(number).filter(|shipment| call.caller.scope.sees_shipment(shipment));
+        let shipment = order
+            .shipment(number)
+            .filter(|shipment| call.caller.scope.sees_shipment(shipment));
         let Some(shipment) = shipment else {
-            return Err(read::rejected(Rejection::ShipmentNotFound { shipment: number }, &order_id).into());
+            return Err(read::rejected(
+                Rejection::ShipmentNotFound { shipment: number },
+                &order_id,
+            )
+            .into());
         };
-        Ok(Response::new(pb::GetShipmentResponse { shipment: Some(render::shipment(&order, &facts, shipment)) }))
+        Ok(Response::new(pb::GetShipmentResponse {
+            shipment: Some(render::shipment(&order, &facts, shipment)),
+        }))
     }
 
     async fn list_shipments(
@@ -55,13 +69,17 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::ListShipmentsRequest>,
     ) -> Result<Response<pb::ListShipmentsResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            std::mem::take(&mut request.page_size),
+            std::mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListShipments", &request);
         let (store, filter, page_size) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
             let page_size = lists::page_size(v, page_size);
             let order = lists::order_filter(v, request.order_id);
-            let warehouse = parse::optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
+            let warehouse =
+                parse::optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
             let carrier = parse::optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let stage = lists::stage_filter(v, request.stage);
@@ -85,9 +103,14 @@ impl FulfillmentService for Fulfillment {
         let places = shipments::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (shipments, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
-            order.shipment(number).map(|shipment| render::shipment(order, &facts, shipment))
+            order
+                .shipment(number)
+                .map(|shipment| render::shipment(order, &facts, shipment))
         });
-        Ok(Response::new(pb::ListShipmentsResponse { shipments, next_page_token }))
+        Ok(Response::new(pb::ListShipmentsResponse {
+            shipments,
+            next_page_token,
+        }))
     }
 
     async fn start_preparation(
@@ -100,11 +123,27 @@ impl FulfillmentService for Fulfillment {
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
-            Some((store?, frame?, StartPreparation { shipment: number?, fence: fence? }))
+            Some((
+                store?,
+                frame?,
+                StartPreparation {
+                    shipment: number?,
+                    fence: fence?,
+                },
+            ))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::StartPreparation(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::StartPreparation(command),
+            )
+            .await?,
+        ))
     }
 
     async fn mark_ready(
@@ -117,11 +156,20 @@ impl FulfillmentService for Fulfillment {
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
-            Some((store?, frame?, MarkReady { shipment: number?, fence: fence? }))
+            Some((
+                store?,
+                frame?,
+                MarkReady {
+                    shipment: number?,
+                    fence: fence?,
+                },
+            ))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::MarkReady(command)).await?))
+        Ok(Response::new(
+            decide(&self.app, call, facts, frame, Command::MarkReady(command)).await?,
+        ))
     }
 
     async fn dispatch_shipment(
@@ -138,7 +186,16 @@ impl FulfillmentService for Fulfillment {
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::DispatchShipment(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::DispatchShipment(command),
+            )
+            .await?,
+        ))
     }
 
     async fn record_tracking(
@@ -148,13 +205,23 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let (store, frame, command) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, "");
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::record_tracking(v, request, number);
             Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::RecordTracking(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::RecordTracking(command),
+            )
+            .await?,
+        ))
     }
     async fn hold_shipment(
         &self,
@@ -170,7 +237,16 @@ impl FulfillmentService for Fulfillment {
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::HoldShipment(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::HoldShipment(command),
+            )
+            .await?,
+        ))
     }
 
     async fn release_hold(
@@ -183,11 +259,20 @@ impl FulfillmentService for Fulfillment {
             let ChildFrame { frame, number, .. } =
                 frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let fence = fulfillment::optional_fence(v, request.fence);
-            Some((store?, frame?, ReleaseHold { shipment: number?, fence: fence? }))
+            Some((
+                store?,
+                frame?,
+                ReleaseHold {
+                    shipment: number?,
+                    fence: fence?,
+                },
+            ))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::ReleaseHold(command)).await?))
+        Ok(Response::new(
+            decide(&self.app, call, facts, frame, Command::ReleaseHold(command)).await?,
+        ))
     }
 
     async fn split_shipment(
@@ -197,14 +282,26 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let (store, frame, command) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let ChildFrame { frame, order, number } =
-                frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
+            let ChildFrame {
+                frame,
+                order,
+                number,
+            } = frame_of(v, &request.shipment_id, &request.request_id, &request.etag);
             let command = fulfillment::split_shipment(v, request, order.as_ref(), number);
             Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::SplitShipment(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::SplitShipment(command),
+            )
+            .await?,
+        ))
     }
 
     async fn answer_stop(
@@ -214,13 +311,19 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let (store, frame, command) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, "");
+            let ChildFrame {
+                frame,
+                order,
+                number,
+            } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::answer_stop(v, request, order.as_ref(), number);
             Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::AnswerStop(command)).await?))
+        Ok(Response::new(
+            decide(&self.app, call, facts, frame, Command::AnswerStop(command)).await?,
+        ))
     }
 
     async fn answer_intercept(
@@ -230,13 +333,23 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let (store, frame, command) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let ChildFrame { frame, number, .. } = frame_of(v, &request.shipment_id, &request.request_id, "");
+            let ChildFrame { frame, number, .. } =
+                frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::answer_intercept(v, request, number);
             Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::AnswerIntercept(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::AnswerIntercept(command),
+            )
+            .await?,
+        ))
     }
 
     async fn receive_parcel(
@@ -246,12 +359,25 @@ impl FulfillmentService for Fulfillment {
         let (call, request) = Call::of(request)?;
         let (store, frame, command) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let ChildFrame { frame, order, number } = frame_of(v, &request.shipment_id, &request.request_id, "");
+            let ChildFrame {
+                frame,
+                order,
+                number,
+            } = frame_of(v, &request.shipment_id, &request.request_id, "");
             let command = fulfillment::receive_parcel(v, request, order.as_ref(), number);
             Some((store?, frame?, command?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::ReceiveParcel(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::ReceiveParcel(command),
+            )
+            .await?,
+        ))
     }
 }

@@ -1,5 +1,6 @@
-//! How large a message may be. tonic has a limit of its own, but answers it without a reason; so ours cuts the request before
-//! tonic sees its end. What tonic alone can measure is a message that was compressed.
+//! How large a message may be. tonic has a limit of its own, but answers it without a reason; so
+//! ours cuts the request before tonic sees its end. What tonic alone can measure is a message that
+//! was compressed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -23,7 +24,8 @@ pub(super) enum Expected {
     Any,
 }
 
-/// A body that refuses messages that are too large, as soon as their length is announced, and says what is missing at its end.
+/// A body that refuses messages that are too large, as soon as their length is announced, and says
+/// what is missing at its end.
 pub(super) fn measured(body: Body, expected: Expected) -> Body {
     Body::new(Measured {
         body,
@@ -78,12 +80,15 @@ impl Measured {
     /// Whether what has come may be all.
     fn end(&self) -> Result<(), Status> {
         if self.left > 0 || !self.header.is_empty() {
-            return Err(Failure::undecodable("the request ends in the middle of its message").into());
+            return Err(
+                Failure::undecodable("the request ends in the middle of its message").into(),
+            );
         }
         if self.messages == 0 && self.expected == Expected::One {
-            return Err(
-                Failure::undecodable("the request has no message; one without fields is still to be sent").into()
-            );
+            return Err(Failure::undecodable(
+                "the request has no message; one without fields is still to be sent",
+            )
+            .into());
         }
         Ok(())
     }
@@ -93,7 +98,10 @@ impl http_body::Body for Measured {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(data) = frame.data_ref()
@@ -142,30 +150,46 @@ mod tests {
         type Data = Bytes;
         type Error = Status;
 
-        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
             Poll::Ready(self.0.next().map(|piece| Ok(Frame::data(piece))))
         }
     }
 
     /// Sends a message of about this many bytes to a real service and returns how the call ended.
     async fn check(service_name_bytes: usize) -> Status {
-        let message = HealthCheckRequest { service: "x".repeat(service_name_bytes) }.encode_to_vec();
+        let message = HealthCheckRequest {
+            service: "x".repeat(service_name_bytes),
+        }
+        .encode_to_vec();
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
         let body = [&[0], length.as_slice(), message.as_slice()].concat();
-        let pieces: Vec<Bytes> = [&body[..2], &body[2..7], &body[7..]].map(Bytes::copy_from_slice).into();
+        let pieces: Vec<Bytes> = [&body[..2], &body[2..7], &body[7..]]
+            .map(Bytes::copy_from_slice)
+            .into();
         let (_, service) = tonic_health::server::health_reporter();
         let request = http::Request::post("/grpc.health.v1.Health/Check")
             .header("content-type", "application/grpc")
             .body(Body::new(Pieces(pieces.into_iter())))
             .unwrap();
-        let response = edge::layer().layer(tonic::service::Routes::new(service)).oneshot(request).await.unwrap();
+        let response = edge::layer()
+            .layer(tonic::service::Routes::new(service))
+            .oneshot(request)
+            .await
+            .unwrap();
         Status::from_header_map(response.headers()).unwrap()
     }
 
     #[tokio::test]
     async fn a_message_over_the_limit_is_refused_with_its_reason() {
         let fits = check(MESSAGE_BYTES_MAX - 16).await;
-        assert_eq!(fits.get_details_error_info().unwrap().reason, "NAME_UNKNOWN", "the service itself answers");
+        assert_eq!(
+            fits.get_details_error_info().unwrap().reason,
+            "NAME_UNKNOWN",
+            "the service itself answers"
+        );
         for bytes in [MESSAGE_BYTES_MAX + 1, 3 * MESSAGE_BYTES_MAX] {
             let refused = check(bytes).await;
             let info = refused.get_details_error_info().unwrap();
@@ -177,10 +201,17 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_is_missing_or_breaks_off_is_told_so() {
         let end = async |pieces: &[&'static [u8]], expected| {
-            let pieces: Vec<Bytes> = pieces.iter().map(|piece| Bytes::from_static(piece)).collect();
+            let pieces: Vec<Bytes> = pieces
+                .iter()
+                .map(|piece| Bytes::from_static(piece))
+                .collect();
             let mut body = measured(Body::new(Pieces(pieces.into_iter())), expected);
             loop {
-                match std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx)).await {
+                match std::future::poll_fn(|cx| {
+                    http_body::Body::poll_frame(Pin::new(&mut body), cx)
+                })
+                .await
+                {
                     Some(Ok(_)) => {}
                     Some(Err(status)) => return status.message().to_owned(),
                     None => return String::new(),
@@ -188,13 +219,23 @@ mod tests {
             }
         };
         assert_eq!(end(&[b"\0\0\0\0\x02", b"ab"], Expected::One).await, "");
-        assert_eq!(end(&[b"\0\0\0\0\0"], Expected::One).await, "", "a message without fields is a message");
+        assert_eq!(
+            end(&[b"\0\0\0\0\0"], Expected::One).await,
+            "",
+            "a message without fields is a message"
+        );
         assert!(end(&[], Expected::One).await.contains("no message"));
         assert_eq!(end(&[], Expected::Any).await, "");
         for broken in [&b"\0\0"[..], b"\0\0\0\0\x02a"] {
-            assert!(end(&[broken], Expected::Any).await.contains("middle"), "{broken:?}");
+            assert!(
+                end(&[broken], Expected::Any).await.contains("middle"),
+                "{broken:?}"
+            );
         }
         let empty = measured(Body::empty(), Expected::One);
-        assert!(!http_body::Body::is_end_stream(&empty), "or nobody would look");
+        assert!(
+            !http_body::Body::is_end_stream(&empty),
+            "or nobody would look"
+        );
     }
 }

@@ -1,6 +1,9 @@
-//! The gRPC services: each method parses, asks the engine or reads, and renders. What is decided is decided elsewhere.
+//! The gRPC services: each method parses, asks the engine or reads, and renders. What is decided is
+//! decided elsewhere.
 //!
-//! Every call passes the `edge` first: is it gRPC, and of a size that is taken? Those of our own services pass the `border` next: who calls, whether that role may, and until when the answer counts.
+//! Every call passes the `edge` first: is it gRPC, and of a size that is taken? Those of our own
+//! services pass the `border` next: who calls, whether that role may, and until when the answer
+//! counts.
 
 pub mod auth;
 mod border;
@@ -37,7 +40,8 @@ use crate::App;
 
 pub(crate) use self::status::may_be_repeated;
 
-/// All services of `belay.v1`, each behind the border; and the manual clock, where time is moved by hand.
+/// All services of `belay.v1`, each behind the border; and the manual clock, where time is moved by
+/// hand.
 pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     macro_rules! bordered {
         ($Server:ident, $service:expr) => {
@@ -51,12 +55,30 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
             )
         };
     }
-    let routes = Routes::new(bordered!(OrderServiceServer, orders::Orders { app: app.clone() }))
-        .add_service(bordered!(CancellationServiceServer, cancellations::Cancellations { app: app.clone() }))
-        .add_service(bordered!(FulfillmentServiceServer, fulfillment::Fulfillment { app: app.clone() }))
-        .add_service(bordered!(RefundServiceServer, refunds::Refunds { app: app.clone() }))
-        .add_service(bordered!(StoreServiceServer, stores::Stores { app: app.clone() }))
-        .add_service(bordered!(PolicyServiceServer, policies::Policies { app: app.clone() }));
+    let routes = Routes::new(bordered!(
+        OrderServiceServer,
+        orders::Orders { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        CancellationServiceServer,
+        cancellations::Cancellations { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        FulfillmentServiceServer,
+        fulfillment::Fulfillment { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        RefundServiceServer,
+        refunds::Refunds { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        StoreServiceServer,
+        stores::Stores { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        PolicyServiceServer,
+        policies::Policies { app: app.clone() }
+    ));
     match app.manual_clock {
         true => routes.add_service(bordered!(ClockServiceServer, clock::Clock { app })),
         false => routes,

@@ -31,8 +31,9 @@ impl OrderService for Orders {
         request: Request<pb::CreateOrderRequest>,
     ) -> Result<Response<pb::CreateOrderResponse>, Status> {
         let (call, request) = Call::of(request)?;
-        // Only the store tells whether shipments must name their warehouse and carrier. It is looked up first, so that this is
-        // told together with all else; that there is no such store comes after what is wrong with the request.
+        // Only the store tells whether shipments must name their warehouse and carrier. It is
+        // looked up first, so that this is told together with all else; that there is no such store
+        // comes after what is wrong with the request.
         let known = match StoreId::parse(request.store_id.as_str()) {
             Ok(store) => facts(&self.app, &call, &store).await.ok(),
             Err(_) => None,
@@ -40,7 +41,8 @@ impl OrderService for Orders {
         let (store, command, request_id) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
             let request_id = parse::request_id(v, &request.request_id);
-            let command = parse_orders::create_order(v, request, known.as_deref(), &self.app.identity_key);
+            let command =
+                parse_orders::create_order(v, request, known.as_deref(), &self.app.identity_key);
             Some((store?, command?, request_id?))
         })
         .map_err(Failure::from)?;
@@ -51,10 +53,15 @@ impl OrderService for Orders {
             expected_version: None,
             child: None,
         };
-        Ok(Response::new(submit(&self.app, call, facts, frame, Work::Create(command)).await?))
+        Ok(Response::new(
+            submit(&self.app, call, facts, frame, Work::Create(command)).await?,
+        ))
     }
 
-    async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Result<Response<pb::GetOrderResponse>, Status> {
+    async fn get_order(
+        &self,
+        request: Request<pb::GetOrderRequest>,
+    ) -> Result<Response<pb::GetOrderResponse>, Status> {
         let (call, request) = Call::of(request)?;
         let (store, id) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
@@ -64,7 +71,9 @@ impl OrderService for Orders {
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
         let (order, now) = read::order(&self.app, &call, &facts.id, &id).await?;
-        Ok(Response::new(pb::GetOrderResponse { order: Some(render::order(&order, &facts, now)) }))
+        Ok(Response::new(pb::GetOrderResponse {
+            order: Some(render::order(&order, &facts, now)),
+        }))
     }
 
     async fn list_orders(
@@ -72,7 +81,10 @@ impl OrderService for Orders {
         request: Request<pb::ListOrdersRequest>,
     ) -> Result<Response<pb::ListOrdersResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            std::mem::take(&mut request.page_size),
+            std::mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListOrders", &request);
         let (store, filter, page_size) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
@@ -81,9 +93,11 @@ impl OrderService for Orders {
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let state = lists::order_state_filter(v, request.state);
             let create_time_from = parse::time(v, "create_time_from", request.create_time_from);
-            let create_time_before = parse::time(v, "create_time_before", request.create_time_before);
+            let create_time_before =
+                parse::time(v, "create_time_before", request.create_time_before);
             let sku = parse::optional_id(v, "sku", request.sku, Sku::parse);
-            let destination = lists::destination_filter(v, request.destination_country, request.destination_city);
+            let destination =
+                lists::destination_filter(v, request.destination_country, request.destination_city);
             let (country, city) = destination.unzip();
             let store = store?;
             let filter = orders::OrderFilter {
@@ -107,9 +121,13 @@ impl OrderService for Orders {
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
         let places = orders::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
-        let (orders, next_page_token) =
-            pages::cut(&scope, &page, page_size, |order, _| Some(render::order(order, &facts, page.now)));
-        Ok(Response::new(pb::ListOrdersResponse { orders, next_page_token }))
+        let (orders, next_page_token) = pages::cut(&scope, &page, page_size, |order, _| {
+            Some(render::order(order, &facts, page.now))
+        });
+        Ok(Response::new(pb::ListOrdersResponse {
+            orders,
+            next_page_token,
+        }))
     }
 
     async fn summarize_orders(
@@ -123,7 +141,12 @@ impl OrderService for Orders {
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let scope = call.caller.scope.clone();
             let seller = scope.sellers.narrow(seller?);
-            Some(summaries::OrdersSummary { store: store?, scope, buyer: buyer?, seller })
+            Some(summaries::OrdersSummary {
+                store: store?,
+                scope,
+                buyer: buyer?,
+                seller,
+            })
         })
         .map_err(Failure::from)?;
         facts(&self.app, &call, &summary.store).await?;
@@ -147,7 +170,16 @@ impl OrderService for Orders {
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
-        Ok(Response::new(decide(&self.app, call, facts, frame, Command::RecordPayment(command)).await?))
+        Ok(Response::new(
+            decide(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::RecordPayment(command),
+            )
+            .await?,
+        ))
     }
 
     async fn list_order_history(
@@ -155,7 +187,10 @@ impl OrderService for Orders {
         request: Request<pb::ListOrderHistoryRequest>,
     ) -> Result<Response<pb::ListOrderHistoryResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            std::mem::take(&mut request.page_size),
+            std::mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListOrderHistory", &request);
         let (store, id, page_size) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
@@ -179,18 +214,26 @@ impl OrderService for Orders {
         if rows.is_empty() && after.is_none() {
             return Err(read::rejected(Rejection::OrderNotFound, &id).into());
         }
-        let events =
-            rows.iter().map(|row| wire_events::read(&row.payload, row.partition, row.last_position, row.count));
+        let events = rows.iter().map(|row| {
+            wire_events::read(&row.payload, row.partition, row.last_position, row.count)
+        });
         let events = events
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Failure::Internal(format!("stored events cannot be read: {error}")))?;
         // A page may begin, or end, in the middle of a row.
-        let is_after = |event: &pb::Event| after.is_none_or(|after| event.position.unsigned_abs() > after);
+        let is_after =
+            |event: &pb::Event| after.is_none_or(|after| event.position.unsigned_abs() > after);
         let mut events: Vec<pb::Event> = events.into_iter().flatten().filter(is_after).collect();
         let has_more = events.len() > usize::from(page_size);
         events.truncate(page_size.into());
         let last = events.last().map(|event| event.position.unsigned_abs());
-        let next_page_token = last.filter(|_| has_more).map(|last| scope.seal(&last)).unwrap_or_default();
-        Ok(Response::new(pb::ListOrderHistoryResponse { events, next_page_token }))
+        let next_page_token = last
+            .filter(|_| has_more)
+            .map(|last| scope.seal(&last))
+            .unwrap_or_default();
+        Ok(Response::new(pb::ListOrderHistoryResponse {
+            events,
+            next_page_token,
+        }))
     }
 }

@@ -37,11 +37,21 @@ impl PolicyService for Policies {
         _: Request<pb::ListPresetsRequest>,
     ) -> Result<Response<pb::ListPresetsResponse>, Status> {
         let preset = |(name, document): &(&str, &str)| {
-            let policy = policy::parse(document)
-                .map_err(|_| Failure::Internal(format!("the preset {name} has faults: a test keeps it from that")))?;
-            Ok(pb::Preset { preset: (*name).to_owned(), description: policy.source, document: (*document).to_owned() })
+            let policy = policy::parse(document).map_err(|_| {
+                Failure::Internal(format!(
+                    "the preset {name} has faults: a test keeps it from that"
+                ))
+            })?;
+            Ok(pb::Preset {
+                preset: (*name).to_owned(),
+                description: policy.source,
+                document: (*document).to_owned(),
+            })
         };
-        let mut presets = presets::ALL.iter().map(preset).collect::<Result<Vec<_>, Failure>>()?;
+        let mut presets = presets::ALL
+            .iter()
+            .map(preset)
+            .collect::<Result<Vec<_>, Failure>>()?;
         presets.sort_by(|a, b| a.preset.cmp(&b.preset));
         Ok(Response::new(pb::ListPresetsResponse { presets }))
     }
@@ -54,15 +64,28 @@ impl PolicyService for Policies {
         let store = parse::parse(|v| store_id(v, &request.store_id)).map_err(Failure::from)?;
         facts(&self.app, &call, &store).await?;
         let document = request.document;
-        let policy = policy::parse(&document).map_err(|faults| Failure::PolicyInvalid { field: "document", faults })?;
+        let policy = policy::parse(&document).map_err(|faults| Failure::PolicyInvalid {
+            field: "document",
+            faults,
+        })?;
         if request.validate_only {
-            let validated =
-                pb::Policy { store_id: store.to_string(), name: policy.name, document, ..pb::Policy::default() };
-            return Ok(Response::new(pb::CreatePolicyResponse { policy: Some(validated) }));
+            let validated = pb::Policy {
+                store_id: store.to_string(),
+                name: policy.name,
+                document,
+                ..pb::Policy::default()
+            };
+            return Ok(Response::new(pb::CreatePolicyResponse {
+                policy: Some(validated),
+            }));
         }
 
         let created = self.create(&store, policy.name, document).await?;
-        let Standing { activations, now, policy: _ } = self.standing(&store, Some(created.version)).await?;
+        let Standing {
+            activations,
+            now,
+            policy: _,
+        } = self.standing(&store, Some(created.version)).await?;
         refresh(&self.app, &store).await;
         let policy = Some(render::policy(&created, &activations, now));
         Ok(Response::new(pb::CreatePolicyResponse { policy }))
@@ -81,11 +104,20 @@ impl PolicyService for Policies {
         .map_err(Failure::from)?;
         facts(&self.app, &call, &store).await?;
 
-        let Standing { activations, now, policy } = self.standing(&store, asked).await?;
+        let Standing {
+            activations,
+            now,
+            policy,
+        } = self.standing(&store, asked).await?;
         let Some(policy) = policy else {
-            return Err(Failure::PolicyNotFound { version: asked.unwrap_or(0) }.into());
+            return Err(Failure::PolicyNotFound {
+                version: asked.unwrap_or(0),
+            }
+            .into());
         };
-        Ok(Response::new(pb::GetPolicyResponse { policy: Some(render::policy(&policy, &activations, now)) }))
+        Ok(Response::new(pb::GetPolicyResponse {
+            policy: Some(render::policy(&policy, &activations, now)),
+        }))
     }
 
     async fn list_policies(
@@ -93,7 +125,10 @@ impl PolicyService for Policies {
         request: Request<pb::ListPoliciesRequest>,
     ) -> Result<Response<pb::ListPoliciesResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            mem::take(&mut request.page_size),
+            mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListPolicies", &request);
         let (store, page_size) = store_and_page_size(&request.store_id, page_size)?;
         facts(&self.app, &call, &store).await?;
@@ -103,14 +138,24 @@ impl PolicyService for Policies {
         let read = async {
             let now = read::now(&self.app, snapshot.conn()).await?;
             let activations = policies::activations(snapshot.conn(), &store).await?;
-            Ok((policies::list(snapshot.conn(), &store, before, page_size + 1).await?, activations, now))
+            Ok((
+                policies::list(snapshot.conn(), &store, before, page_size + 1).await?,
+                activations,
+                now,
+            ))
         }
         .await;
         let (versions, activations, now) = snapshot.end(read).await?;
-        let rendered = |version: &PolicyHead| Some(render::policy_head(&store, version, &activations, now));
+        let rendered =
+            |version: &PolicyHead| Some(render::policy_head(&store, version, &activations, now));
         let (policies, next_page_token) =
-            pages::cut_by_key(&scope, &versions, page_size, rendered, |version| version.version);
-        Ok(Response::new(pb::ListPoliciesResponse { policies, next_page_token }))
+            pages::cut_by_key(&scope, &versions, page_size, rendered, |version| {
+                version.version
+            });
+        Ok(Response::new(pb::ListPoliciesResponse {
+            policies,
+            next_page_token,
+        }))
     }
 
     async fn activate_policy(
@@ -120,15 +165,26 @@ impl PolicyService for Policies {
         let (call, request) = Call::of(request)?;
         let (store, version, asked_time) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
-            let version = parse::positive(v, "version", request.version.into(), i32::MAX.unsigned_abs());
+            let version = parse::positive(
+                v,
+                "version",
+                request.version.into(),
+                i32::MAX.unsigned_abs(),
+            );
             let effective_time = parse::time(v, "effective_time", request.effective_time);
             Some((store?, version?, effective_time?))
         })
         .map_err(Failure::from)?;
         facts(&self.app, &call, &store).await?;
 
-        let Standing { activations, now, policy } = self.standing(&store, Some(version)).await?;
-        let Some(policy) = policy else { return Err(Failure::PolicyNotFound { version }.into()) };
+        let Standing {
+            activations,
+            now,
+            policy,
+        } = self.standing(&store, Some(version)).await?;
+        let Some(policy) = policy else {
+            return Err(Failure::PolicyNotFound { version }.into());
+        };
         let earliest = self.app.stores.earliest_activation(now);
         if stands(&activations, version, asked_time, now, earliest) {
             let policy = Some(render::policy(&policy, &activations, now));
@@ -136,11 +192,24 @@ impl PolicyService for Policies {
         }
         let effective_time = asked_time.unwrap_or(earliest);
         if effective_time < earliest {
-            let description = format!("must not be before {earliest}: every server must know of it in time");
-            let violation = FieldViolation { field: "effective_time".to_owned(), description };
+            let description =
+                format!("must not be before {earliest}: every server must know of it in time");
+            let violation = FieldViolation {
+                field: "effective_time".to_owned(),
+                description,
+            };
             return Err(Failure::invalid_fields(vec![violation]).into());
         }
-        let activations = self.activate(&store, Activation { effective_time, version }, earliest).await?;
+        let activations = self
+            .activate(
+                &store,
+                Activation {
+                    effective_time,
+                    version,
+                },
+                earliest,
+            )
+            .await?;
         refresh(&self.app, &store).await;
         let policy = Some(render::policy(&policy, &activations, now));
         Ok(Response::new(pb::ActivatePolicyResponse { policy }))
@@ -165,19 +234,37 @@ impl Policies {
                 Some(version) => policies::get(snapshot.conn(), store, version).await?,
                 None => None,
             };
-            Ok(Standing { activations, now, policy })
+            Ok(Standing {
+                activations,
+                now,
+                policy,
+            })
         }
         .await;
         snapshot.end(read).await
     }
 
-    async fn create(&self, store: &StoreId, name: String, document: String) -> Result<StoredPolicy, Failure> {
+    async fn create(
+        &self,
+        store: &StoreId,
+        name: String,
+        document: String,
+    ) -> Result<StoredPolicy, Failure> {
         let mut conn = self.app.pool.checkout().await?;
         let write = async {
             transaction::begin_write(&mut conn).await?;
             let created = async {
                 let create_time = read::now(&self.app, &mut conn).await?;
-                policies::create(&mut conn, NewPolicy { store: store.clone(), name, document, create_time }).await
+                policies::create(
+                    &mut conn,
+                    NewPolicy {
+                        store: store.clone(),
+                        name,
+                        document,
+                        create_time,
+                    },
+                )
+                .await
             }
             .await;
             ended(&mut conn, created).await
@@ -186,7 +273,8 @@ impl Policies {
         conn.finish_with(write).map_err(written)
     }
 
-    /// Replaces what is to come after `earliest`; what is nearer stays, because some server may already count on it.
+    /// Replaces what is to come after `earliest`; what is nearer stays, because some server may
+    /// already count on it.
     async fn activate(
         &self,
         store: &StoreId,
@@ -218,8 +306,8 @@ async fn ended<T>(conn: &mut Conn, written: Result<T, DbError>) -> Result<T, DbE
     written
 }
 
-/// Whether what an activation asks for is so already: in force or to come at that instant, or, where no instant is named, as
-/// soon as it could be had now.
+/// Whether what an activation asks for is so already: in force or to come at that instant, or,
+/// where no instant is named, as soon as it could be had now.
 fn stands(
     activations: &[Activation],
     version: u32,
@@ -229,15 +317,20 @@ fn stands(
 ) -> bool {
     let active = active(activations, now);
     let in_force_or_coming = || {
-        activations
-            .iter()
-            .filter(|activation| active.is_none_or(|active| activation.effective_time >= active.effective_time))
+        activations.iter().filter(|activation| {
+            active.is_none_or(|active| activation.effective_time >= active.effective_time)
+        })
     };
     match asked_time {
-        Some(asked) => in_force_or_coming().any(|each| each.version == version && each.effective_time == asked),
-        None => in_force_or_coming().rfind(|activation| activation.effective_time <= earliest).is_some_and(|last| {
-            last.version == version && in_force_or_coming().all(|each| each.effective_time <= earliest)
-        }),
+        Some(asked) => {
+            in_force_or_coming().any(|each| each.version == version && each.effective_time == asked)
+        }
+        None => in_force_or_coming()
+            .rfind(|activation| activation.effective_time <= earliest)
+            .is_some_and(|last| {
+                last.version == version
+                    && in_force_or_coming().all(|each| each.effective_time <= earliest)
+            }),
     }
 }
 
@@ -248,16 +341,26 @@ mod tests {
     #[test]
     fn an_activation_that_stands_is_not_written_again() {
         let at = |second| Timestamp::new(second, 0).unwrap();
-        let activations =
-            [(10, 1), (20, 2), (50, 3)].map(|(second, version)| Activation { effective_time: at(second), version });
-        let stands_at = |version, asked: Option<i64>| stands(&activations, version, asked.map(at), at(30), at(35));
+        let activations = [(10, 1), (20, 2), (50, 3)].map(|(second, version)| Activation {
+            effective_time: at(second),
+            version,
+        });
+        let stands_at = |version, asked: Option<i64>| {
+            stands(&activations, version, asked.map(at), at(30), at(35))
+        };
         assert!(stands_at(2, Some(20)), "in force since then");
         assert!(stands_at(3, Some(50)), "to come at that instant");
         assert!(!stands_at(1, Some(10)), "superseded");
         assert!(!stands_at(3, Some(60)));
         assert!(!stands_at(2, None), "in force, but another is to come");
         assert!(!stands_at(3, None), "to come later than could be had");
-        assert!(stands(&activations, 3, None, at(46), at(51)), "to come as soon as could be had");
-        assert!(stands(&activations, 3, None, at(60), at(65)), "in force with none to come");
+        assert!(
+            stands(&activations, 3, None, at(46), at(51)),
+            "to come as soon as could be had"
+        );
+        assert!(
+            stands(&activations, 3, None, at(60), at(65)),
+            "in force with none to come"
+        );
     }
 }

@@ -16,7 +16,8 @@ use crate::db::pool::Checkout;
 use crate::db::{Conn, Place, aggregate, clock, transaction};
 use crate::wire::refusals::About;
 
-/// A connection on which all statements see the same moment. If it is dropped before its end, the connection is closed.
+/// A connection on which all statements see the same moment. If it is dropped before its end, the
+/// connection is closed.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     conn: Checkout,
@@ -47,11 +48,15 @@ impl Snapshot {
 
 /// The time by which decisions are made: the database's, or the row that tests move.
 pub(super) async fn now(app: &App, conn: &mut Conn) -> Result<Timestamp, DbError> {
-    if app.manual_clock { clock::manual(conn).await } else { clock::now(conn).await }
+    if app.manual_clock {
+        clock::manual(conn).await
+    } else {
+        clock::now(conn).await
+    }
 }
 
-/// One order and the moment of the read, which is never before the order's last change. It is read together with those that
-/// others ask for. One that the caller does not see is not there.
+/// One order and the moment of the read, which is never before the order's last change. It is read
+/// together with those that others ask for. One that the caller does not see is not there.
 pub(super) async fn order(
     app: &App,
     call: &Call,
@@ -69,7 +74,11 @@ pub(super) async fn order(
 
 /// A refusal that the order itself, or its absence, gives to a read.
 pub(super) fn rejected(rejection: Rejection, order: &OrderId) -> Failure {
-    let about = About { order: order.clone(), child: None, request_id: None };
+    let about = About {
+        order: order.clone(),
+        child: None,
+        request_id: None,
+    };
     Failure::rejected(rejection, about)
 }
 
@@ -97,7 +106,11 @@ pub(super) async fn page(
             true => HashMap::new(),
             false => aggregate::read(snapshot.conn(), &keys).await?,
         };
-        Ok(Page { places, orders, now })
+        Ok(Page {
+            places,
+            orders,
+            now,
+        })
     }
     .await;
     snapshot.end(read).await

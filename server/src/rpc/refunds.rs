@@ -44,9 +44,13 @@ impl RefundService for Refunds {
         let facts = facts(&self.app, &call, &store).await?;
         let (order, _) = read::order(&self.app, &call, &facts.id, &order_id).await?;
         let Some(refund) = order.refund(number) else {
-            return Err(read::rejected(Rejection::RefundNotFound { refund: number }, &order_id).into());
+            return Err(
+                read::rejected(Rejection::RefundNotFound { refund: number }, &order_id).into(),
+            );
         };
-        Ok(Response::new(pb::GetRefundResponse { refund: Some(render::refund(&order, refund)) }))
+        Ok(Response::new(pb::GetRefundResponse {
+            refund: Some(render::refund(&order, refund)),
+        }))
     }
 
     async fn list_refunds(
@@ -54,7 +58,10 @@ impl RefundService for Refunds {
         request: Request<pb::ListRefundsRequest>,
     ) -> Result<Response<pb::ListRefundsResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            std::mem::take(&mut request.page_size),
+            std::mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListRefunds", &request);
         let (store, filter, page_size) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
@@ -81,12 +88,18 @@ impl RefundService for Refunds {
         let places = refunds::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (refunds, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
-            order.refund(number).map(|refund| render::refund(order, refund))
+            order
+                .refund(number)
+                .map(|refund| render::refund(order, refund))
         });
-        Ok(Response::new(pb::ListRefundsResponse { refunds, next_page_token }))
+        Ok(Response::new(pb::ListRefundsResponse {
+            refunds,
+            next_page_token,
+        }))
     }
 
-    /// Finds what may be claimed, then asks each order for it: another worker may be faster, so fewer may come back.
+    /// Finds what may be claimed, then asks each order for it: another worker may be faster, so
+    /// fewer may come back.
     async fn claim_refunds(
         &self,
         request: Request<pb::ClaimRefundsRequest>,
@@ -102,10 +115,25 @@ impl RefundService for Refunds {
         let claimable = self.claimable(&call, &facts, &claim).await?;
 
         let leases = claimable.into_iter().map(|(order, refunds)| {
-            let frame = Frame { order, request_id: entropy::request_id(), expected_version: None, child: None };
-            let lease = LeaseRefunds { refunds, worker: claim.worker.clone(), lease: claim.lease };
+            let frame = Frame {
+                order,
+                request_id: entropy::request_id(),
+                expected_version: None,
+                child: None,
+            };
+            let lease = LeaseRefunds {
+                refunds,
+                worker: claim.worker.clone(),
+                lease: claim.lease,
+            };
             let (call, facts) = (call.clone(), facts.clone());
-            decide::<pb::ClaimRefundsResponse>(&self.app, call, facts, frame, Command::LeaseRefunds(lease))
+            decide::<pb::ClaimRefundsResponse>(
+                &self.app,
+                call,
+                facts,
+                frame,
+                Command::LeaseRefunds(lease),
+            )
         });
         let mut refunds = Vec::new();
         let mut failure = None;
@@ -131,14 +159,17 @@ impl RefundService for Refunds {
         let (store, frame, refund, result) = parse::parse(|v| {
             let store = store_id(v, &request.store_id);
             let named = (ChildKind::Refund, "refund_id", &*request.refund_id);
-            let ChildFrame { frame, number, .. } = ChildFrame::parse(v, named, &request.request_id, "");
+            let ChildFrame { frame, number, .. } =
+                ChildFrame::parse(v, named, &request.request_id, "");
             let result = parse_refunds::provider_result(v, request);
             Some((store?, frame?, number?, result?))
         })
         .map_err(Failure::from)?;
         let facts = facts(&self.app, &call, &store).await?;
         let command = Command::RecordRefundResult(RecordRefundResult { refund, result });
-        Ok(Response::new(decide(&self.app, call, facts, frame, command).await?))
+        Ok(Response::new(
+            decide(&self.app, call, facts, frame, command).await?,
+        ))
     }
 }
 
@@ -154,10 +185,14 @@ impl Refunds {
         let read = async {
             let now = read::now(&self.app, snapshot.conn()).await?;
             let scope = &call.caller.scope;
-            let found = refunds::claimable(snapshot.conn(), &facts.id, scope, now, claim.count_max).await?;
+            let found =
+                refunds::claimable(snapshot.conn(), &facts.id, scope, now, claim.count_max).await?;
             let mut by_order: BTreeMap<OrderKey, Vec<u32>> = BTreeMap::new();
             for refund in found {
-                by_order.entry(refund.order_key).or_default().push(refund.number);
+                by_order
+                    .entry(refund.order_key)
+                    .or_default()
+                    .push(refund.number);
             }
             let keys: Vec<OrderKey> = by_order.keys().copied().collect();
             let orders = match keys.is_empty() {

@@ -1,5 +1,5 @@
-//! Failures as statuses. The only file that names `tonic::Code`: which reason has which code is one table here, kept equal to
-//! the comments of `ErrorReason` by a test.
+//! Failures as statuses. The only file that names `tonic::Code`: which reason has which code is one
+//! table here, kept equal to the comments of `ErrorReason` by a test.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -106,16 +106,24 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) const MESSAGE_TOO_LARGE: Self = Failure::MessageTooLarge { limit_bytes: MESSAGE_BYTES_MAX };
+    pub(super) const MESSAGE_TOO_LARGE: Self = Failure::MessageTooLarge {
+        limit_bytes: MESSAGE_BYTES_MAX,
+    };
 
     /// Of a request of which nothing else is wrong.
     pub(super) fn invalid_fields(violations: Vec<FieldViolation>) -> Self {
-        Failure::InvalidFields { violations, left_out: 0 }
+        Failure::InvalidFields {
+            violations,
+            left_out: 0,
+        }
     }
 
     /// Of a message as a whole.
     pub(super) fn undecodable(description: &str) -> Self {
-        let violation = FieldViolation { field: String::new(), description: description.to_owned() };
+        let violation = FieldViolation {
+            field: String::new(),
+            description: description.to_owned(),
+        };
         Failure::invalid_fields(vec![violation])
     }
 
@@ -123,7 +131,10 @@ impl Failure {
         if let Rejection::InvalidField(violations) = rejection {
             return Failure::invalid_fields(violations);
         }
-        Failure::Rejected { rejection: Box::new(rejection), about }
+        Failure::Rejected {
+            rejection: Box::new(rejection),
+            about,
+        }
     }
 
     pub(super) fn of_engine(error: EngineError, request_id: Uuid) -> Self {
@@ -132,8 +143,12 @@ impl Failure {
             EngineError::DeadlineExceeded => Failure::DeadlineExceeded,
             EngineError::DatabaseUnavailable => Failure::DatabaseUnavailable,
             EngineError::Contention => Failure::Contention,
-            EngineError::OutcomeUnknown => Failure::OutcomeUnknown { request_id: Some(request_id) },
-            EngineError::Internal => Failure::Internal(format!("the engine failed on request {request_id}")),
+            EngineError::OutcomeUnknown => Failure::OutcomeUnknown {
+                request_id: Some(request_id),
+            },
+            EngineError::Internal => {
+                Failure::Internal(format!("the engine failed on request {request_id}"))
+            }
         }
     }
 }
@@ -141,8 +156,16 @@ impl Failure {
 impl From<Malformed> for Failure {
     fn from(malformed: Malformed) -> Self {
         match malformed {
-            Malformed::Fields { violations, left_out } => Failure::InvalidFields { violations, left_out },
-            Malformed::MixedCurrencies { expected, field } => Failure::CurrencyMismatch { expected, field },
+            Malformed::Fields {
+                violations,
+                left_out,
+            } => Failure::InvalidFields {
+                violations,
+                left_out,
+            },
+            Malformed::MixedCurrencies { expected, field } => {
+                Failure::CurrencyMismatch { expected, field }
+            }
         }
     }
 }
@@ -170,7 +193,9 @@ impl Failure {
         Some(match status.code() {
             Code::Ok => return None,
             Code::Unimplemented => Failure::MethodUnknown,
-            Code::NotFound => Failure::NameUnknown { message: status.message().to_owned() },
+            Code::NotFound => Failure::NameUnknown {
+                message: status.message().to_owned(),
+            },
             Code::InvalidArgument => Failure::undecodable(status.message()),
             // Decompressed, the message is too large: its length as sent is measured before.
             Code::ResourceExhausted | Code::OutOfRange => Failure::MESSAGE_TOO_LARGE,
@@ -183,7 +208,9 @@ impl Failure {
             | Code::Internal
             | Code::Unavailable
             | Code::DataLoss
-            | Code::Unauthenticated => Failure::Internal(format!("{:?}: {}", status.code(), status.message())),
+            | Code::Unauthenticated => {
+                Failure::Internal(format!("{:?}: {}", status.code(), status.message()))
+            }
         })
     }
 
@@ -192,14 +219,18 @@ impl Failure {
             return Failure::Overloaded;
         }
         match error.class() {
-            Class::Deadlock | Class::LockWait | Class::RowBusy | Class::VersionConflict => Failure::Contention,
+            Class::Deadlock | Class::LockWait | Class::RowBusy | Class::VersionConflict => {
+                Failure::Contention
+            }
             // The log has it from the pool.
             Class::ConnectionLost
             | Class::ReadOnly
             | Class::Denied
             | Class::TooManyConnections
             | Class::Unavailable => Failure::DatabaseUnavailable,
-            Class::Duplicate | Class::Corrupt | Class::Statement => Failure::Internal(error.to_string()),
+            Class::Duplicate | Class::Corrupt | Class::Statement => {
+                Failure::Internal(error.to_string())
+            }
         }
     }
 }
@@ -209,61 +240,111 @@ impl From<Failure> for Status {
         let plain = |reason: &'static str, message: &str| (reason, message.to_owned(), None);
         let (reason, message, metadata): (&str, String, Option<(&str, String)>) = match failure {
             Failure::MethodUnknown => plain("METHOD_UNKNOWN", "the server has no such method"),
-            Failure::EncodingUnsupported => {
-                plain("ENCODING_UNSUPPORTED", "a message may be compressed with gzip or not at all")
-            }
+            Failure::EncodingUnsupported => plain(
+                "ENCODING_UNSUPPORTED",
+                "a message may be compressed with gzip or not at all",
+            ),
             Failure::NameUnknown { message } => ("NAME_UNKNOWN", message, None),
-            Failure::InvalidFields { violations, left_out } => return invalid_fields(&violations, left_out),
+            Failure::InvalidFields {
+                violations,
+                left_out,
+            } => return invalid_fields(&violations, left_out),
             Failure::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
-            Failure::Rejected { rejection, about } => return status_of(&refusals(&rejection, &about)),
-            Failure::Internal(cause) => return internal(&cause),
-            Failure::PageTokenInvalid => {
-                plain("PAGE_TOKEN_INVALID", "this list, with these filters, gave out no such page_token")
+            Failure::Rejected { rejection, about } => {
+                return status_of(&refusals(&rejection, &about));
             }
+            Failure::Internal(cause) => return internal(&cause),
+            Failure::PageTokenInvalid => plain(
+                "PAGE_TOKEN_INVALID",
+                "this list, with these filters, gave out no such page_token",
+            ),
             Failure::MessageTooLarge { limit_bytes: limit } => {
                 let message = format!("a message may have at most {limit} bytes");
-                ("MESSAGE_TOO_LARGE", message, Some(("limit_bytes", limit.to_string())))
+                (
+                    "MESSAGE_TOO_LARGE",
+                    message,
+                    Some(("limit_bytes", limit.to_string())),
+                )
             }
-            Failure::DeadlineExceeded => {
-                plain("DEADLINE_EXCEEDED", "the deadline passed; repeat a write to learn whether it has happened")
-            }
-            Failure::CallerUnknown => plain("CALLER_UNKNOWN", "the call brings no token that is known here"),
-            Failure::RoleNotAllowed { role } => {
-                ("ROLE_NOT_ALLOWED", format!("the role {role:?} may not do this"), Some(("role", role)))
-            }
-            Failure::Overloaded => plain("OVERLOADED", "the server has more work than it takes in; nothing was done"),
-            Failure::StoreNotFound { store } => {
-                ("STORE_NOT_FOUND", format!("there is no store {store}"), Some(("store_id", store)))
-            }
-            Failure::PresetNotFound { preset } => {
-                ("PRESET_NOT_FOUND", format!("there is no preset {preset}"), Some(("preset", preset)))
-            }
+            Failure::DeadlineExceeded => plain(
+                "DEADLINE_EXCEEDED",
+                "the deadline passed; repeat a write to learn whether it has happened",
+            ),
+            Failure::CallerUnknown => plain(
+                "CALLER_UNKNOWN",
+                "the call brings no token that is known here",
+            ),
+            Failure::RoleNotAllowed { role } => (
+                "ROLE_NOT_ALLOWED",
+                format!("the role {role:?} may not do this"),
+                Some(("role", role)),
+            ),
+            Failure::Overloaded => plain(
+                "OVERLOADED",
+                "the server has more work than it takes in; nothing was done",
+            ),
+            Failure::StoreNotFound { store } => (
+                "STORE_NOT_FOUND",
+                format!("there is no store {store}"),
+                Some(("store_id", store)),
+            ),
+            Failure::PresetNotFound { preset } => (
+                "PRESET_NOT_FOUND",
+                format!("there is no preset {preset}"),
+                Some(("preset", preset)),
+            ),
             Failure::PolicyNotFound { version } => {
                 let message = format!("the store has no policy version {version}");
-                ("POLICY_NOT_FOUND", message, Some(("version", version.to_string())))
+                (
+                    "POLICY_NOT_FOUND",
+                    message,
+                    Some(("version", version.to_string())),
+                )
             }
-            Failure::OutOfScope => plain("OUT_OF_SCOPE", "this reaches beyond what the caller sees"),
+            Failure::OutOfScope => {
+                plain("OUT_OF_SCOPE", "this reaches beyond what the caller sees")
+            }
             Failure::StoreAlreadyExists { store } => {
                 let message = format!("there is a store {store} with other settings");
                 ("STORE_ALREADY_EXISTS", message, Some(("store_id", store)))
             }
-            Failure::EtagMismatch { present } => {
-                ("ETAG_MISMATCH", "it has changed since the etag was read".to_owned(), Some(("etag", present)))
+            Failure::EtagMismatch { present } => (
+                "ETAG_MISMATCH",
+                "it has changed since the etag was read".to_owned(),
+                Some(("etag", present)),
+            ),
+            Failure::CurrencyMismatch { expected, field } => {
+                return mixed_currencies(expected, field);
             }
-            Failure::CurrencyMismatch { expected, field } => return mixed_currencies(expected, field),
-            Failure::DatabaseUnavailable => {
-                plain("DATABASE_UNAVAILABLE", "the database cannot be reached or takes no writes; nothing was done")
-            }
-            Failure::Contention => {
-                plain("CONTENTION", "too many wrote to the same order or record at once; nothing was done")
-            }
+            Failure::DatabaseUnavailable => plain(
+                "DATABASE_UNAVAILABLE",
+                "the database cannot be reached or takes no writes; nothing was done",
+            ),
+            Failure::Contention => plain(
+                "CONTENTION",
+                "too many wrote to the same order or record at once; nothing was done",
+            ),
             Failure::OutcomeUnknown { request_id } => {
-                let message = "the write has happened or not; repeat it to learn which, it happens once".to_owned();
-                ("OUTCOME_UNKNOWN", message, request_id.map(|id| ("request_id", id.to_string())))
+                let message =
+                    "the write has happened or not; repeat it to learn which, it happens once"
+                        .to_owned();
+                (
+                    "OUTCOME_UNKNOWN",
+                    message,
+                    request_id.map(|id| ("request_id", id.to_string())),
+                )
             }
         };
-        let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        status_of(&[pb::Refusal { reason: reason.to_owned(), subject: String::new(), message, metadata }])
+        let metadata = metadata
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        status_of(&[pb::Refusal {
+            reason: reason.to_owned(),
+            subject: String::new(),
+            message,
+            metadata,
+        }])
     }
 }
 
@@ -274,15 +355,24 @@ pub(crate) fn may_be_repeated(status: &Status) -> bool {
 
 /// The status of what stands against a call, the decisive one first.
 fn status_of(refusals: &[pb::Refusal]) -> Status {
-    let Some(first) = refusals.first() else { return internal(&"a call was refused without a reason") };
-    let Some(reason) = ErrorReason::from_str_name(&format!("{REASON_PREFIX}{}", first.reason)) else {
+    let Some(first) = refusals.first() else {
+        return internal(&"a call was refused without a reason");
+    };
+    let Some(reason) = ErrorReason::from_str_name(&format!("{REASON_PREFIX}{}", first.reason))
+    else {
         return internal(&format_args!("{} is not in ErrorReason", first.reason));
     };
     let code = code(reason);
     let violations = if code == Code::InvalidArgument {
         Violations::BadRequest(vec![(field(reason).to_owned(), first.message.clone())], 0)
     } else if code == Code::FailedPrecondition {
-        let entry = |refusal: &pb::Refusal| [refusal.reason.clone(), refusal.subject.clone(), refusal.message.clone()];
+        let entry = |refusal: &pb::Refusal| {
+            [
+                refusal.reason.clone(),
+                refusal.subject.clone(),
+                refusal.message.clone(),
+            ]
+        };
         Violations::Preconditions(refusals.iter().map(entry).collect())
     } else {
         Violations::None
@@ -299,8 +389,15 @@ fn status_of(refusals: &[pb::Refusal]) -> Status {
 }
 
 fn invalid_fields(violations: &[FieldViolation], left_out: usize) -> Status {
-    let entries = violations.iter().map(|violation| (violation.field.clone(), violation.description.clone()));
-    bad_request(ErrorReason::InvalidField, "INVALID_FIELD", entries.collect(), left_out)
+    let entries = violations
+        .iter()
+        .map(|violation| (violation.field.clone(), violation.description.clone()));
+    bad_request(
+        ErrorReason::InvalidField,
+        "INVALID_FIELD",
+        entries.collect(),
+        left_out,
+    )
 }
 
 fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
@@ -308,12 +405,22 @@ fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
         "" => field.to_owned(),
         path => format!("{field}.{path}"),
     };
-    let entries = faults.iter().map(|fault| (path(fault), fault.description.clone()));
-    bad_request(ErrorReason::PolicyInvalid, "POLICY_INVALID", entries.collect(), 0)
+    let entries = faults
+        .iter()
+        .map(|fault| (path(fault), fault.description.clone()));
+    bad_request(
+        ErrorReason::PolicyInvalid,
+        "POLICY_INVALID",
+        entries.collect(),
+        0,
+    )
 }
 
 fn mixed_currencies(expected: Currency, field: String) -> Status {
-    let message = format!("all money of an order is in one currency, here {}", expected.code());
+    let message = format!(
+        "all money of an order is in one currency, here {}",
+        expected.code()
+    );
     Draft {
         code: code(ErrorReason::CurrencyMismatch),
         reason: "CURRENCY_MISMATCH".to_owned(),
@@ -325,7 +432,12 @@ fn mixed_currencies(expected: Currency, field: String) -> Status {
     .fit()
 }
 
-fn bad_request(reason: ErrorReason, name: &str, entries: Vec<(String, String)>, left_out: usize) -> Status {
+fn bad_request(
+    reason: ErrorReason,
+    name: &str,
+    entries: Vec<(String, String)>,
+    left_out: usize,
+) -> Status {
     let message = match entries.first() {
         Some((field, description)) if field.is_empty() => description.clone(),
         Some((field, description)) => format!("{field}: {description}"),
@@ -353,7 +465,11 @@ fn internal(cause: &dyn Display) -> Status {
     tracing::error!(trace.id = trace_id, cause = %cause, "a call failed by a defect of Belay");
     let metadata = HashMap::from([("trace_id".to_owned(), trace_id)]);
     let details = ErrorDetails::with_error_info("INTERNAL", DOMAIN, metadata);
-    Status::with_error_details(Code::Internal, "an internal error; its trace id is in the details", details)
+    Status::with_error_details(
+        Code::Internal,
+        "an internal error; its trace id is in the details",
+        details,
+    )
 }
 
 /// The canonical code of each reason; the comments of `ErrorReason` say the same.
@@ -374,7 +490,9 @@ fn code(reason: ErrorReason) -> Code {
         ErrorReason::MessageTooLarge | ErrorReason::Overloaded => Code::ResourceExhausted,
         ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
         ErrorReason::CallerUnknown => Code::Unauthenticated,
-        ErrorReason::RoleNotAllowed | ErrorReason::OutOfScope | ErrorReason::NotTheRequester => Code::PermissionDenied,
+        ErrorReason::RoleNotAllowed | ErrorReason::OutOfScope | ErrorReason::NotTheRequester => {
+            Code::PermissionDenied
+        }
         ErrorReason::NameUnknown
         | ErrorReason::StoreNotFound
         | ErrorReason::PresetNotFound
@@ -385,9 +503,9 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::CancellationNotFound
         | ErrorReason::RefundNotFound
         | ErrorReason::IncidentNotFound => Code::NotFound,
-        ErrorReason::RequestIdReused | ErrorReason::OrderAlreadyExists | ErrorReason::StoreAlreadyExists => {
-            Code::AlreadyExists
-        }
+        ErrorReason::RequestIdReused
+        | ErrorReason::OrderAlreadyExists
+        | ErrorReason::StoreAlreadyExists => Code::AlreadyExists,
         ErrorReason::EtagMismatch
         | ErrorReason::FenceStale
         | ErrorReason::QuoteExpired
@@ -423,7 +541,9 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::IncidentResolved
         | ErrorReason::ResolutionNotAllowed
         | ErrorReason::LimitReached => Code::FailedPrecondition,
-        ErrorReason::DatabaseUnavailable | ErrorReason::Contention | ErrorReason::OutcomeUnknown => Code::Unavailable,
+        ErrorReason::DatabaseUnavailable
+        | ErrorReason::Contention
+        | ErrorReason::OutcomeUnknown => Code::Unavailable,
         ErrorReason::Internal | ErrorReason::Unspecified => Code::Internal,
     }
 }
@@ -436,7 +556,10 @@ fn field(reason: ErrorReason) -> &'static str {
         "note"
     } else if matches!(reason, ErrorReason::EvidenceRequired) {
         "evidence"
-    } else if matches!(reason, ErrorReason::UnknownWarehouse | ErrorReason::UnknownCarrier) {
+    } else if matches!(
+        reason,
+        ErrorReason::UnknownWarehouse | ErrorReason::UnknownCarrier
+    ) {
         "shipments"
     } else if matches!(reason, ErrorReason::CurrencyMismatch) {
         // Of what somebody outside says of an order that is there.

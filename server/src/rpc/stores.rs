@@ -27,7 +27,9 @@ use crate::db::policies::{self, Activation};
 use crate::db::stores::{self, Store};
 use crate::db::warehouses::{self, Warehouse};
 use crate::presets;
-use crate::wire::parse::stores::{StoreChanges, create_store, put_carrier, put_warehouse, update_store};
+use crate::wire::parse::stores::{
+    StoreChanges, create_store, put_carrier, put_warehouse, update_store,
+};
 use crate::wire::parse::{self, lists};
 use crate::wire::render::administration as render;
 use crate::wire::values::etag;
@@ -49,12 +51,20 @@ impl StoreService for Stores {
         check_route(call.caller.scope.sees_route(&new.warehouse, &new.carrier))?;
         let document = match &new.policy {
             PolicyChoice::Preset(name) => {
-                presets::find(name).ok_or_else(|| Failure::PresetNotFound { preset: name.clone() })?
+                presets::find(name).ok_or_else(|| Failure::PresetNotFound {
+                    preset: name.clone(),
+                })?
             }
             PolicyChoice::Document(document) => document,
         };
-        let policy = policy::parse(document).map_err(|faults| Failure::PolicyInvalid { field: "document", faults })?;
-        let first_policy = FirstPolicy { name: &policy.name, document };
+        let policy = policy::parse(document).map_err(|faults| Failure::PolicyInvalid {
+            field: "document",
+            faults,
+        })?;
+        let first_policy = FirstPolicy {
+            name: &policy.name,
+            document,
+        };
 
         let store = match self.create(&new, &first_policy).await? {
             Some(store) => store,
@@ -62,20 +72,30 @@ impl StoreService for Stores {
             None => {
                 let store = self.store(&call, &new.id).await?;
                 if store.0.fingerprint != fingerprint(&new) {
-                    return Err(Failure::StoreAlreadyExists { store: new.id.to_string() }.into());
+                    return Err(Failure::StoreAlreadyExists {
+                        store: new.id.to_string(),
+                    }
+                    .into());
                 }
                 render::store(&store.0, &store.1, store.2)
             }
         };
         refresh(&self.app, &new.id).await;
-        Ok(Response::new(pb::CreateStoreResponse { store: Some(store) }))
+        Ok(Response::new(pb::CreateStoreResponse {
+            store: Some(store),
+        }))
     }
 
-    async fn get_store(&self, request: Request<pb::GetStoreRequest>) -> Result<Response<pb::GetStoreResponse>, Status> {
+    async fn get_store(
+        &self,
+        request: Request<pb::GetStoreRequest>,
+    ) -> Result<Response<pb::GetStoreResponse>, Status> {
         let (call, request) = Call::of(request)?;
         let store = parse::parse(|v| store_id(v, &request.store_id)).map_err(Failure::from)?;
         let (store, activations, now) = self.store(&call, &store).await?;
-        Ok(Response::new(pb::GetStoreResponse { store: Some(render::store(&store, &activations, now)) }))
+        Ok(Response::new(pb::GetStoreResponse {
+            store: Some(render::store(&store, &activations, now)),
+        }))
     }
 
     async fn list_stores(
@@ -83,7 +103,10 @@ impl StoreService for Stores {
         request: Request<pb::ListStoresRequest>,
     ) -> Result<Response<pb::ListStoresResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            mem::take(&mut request.page_size),
+            mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListStores", &request);
         let page_size = parse::parse(|v| lists::page_size(v, page_size)).map_err(Failure::from)?;
         let after: Option<StoreId> = scope.open(&page_token)?;
@@ -97,14 +120,23 @@ impl StoreService for Stores {
             Ok((stores, activations, now))
         }
         .await;
-        let (stores, activations, now): (Vec<Store>, HashMap<StoreId, Vec<Activation>>, _) = snapshot.end(read).await?;
+        let (stores, activations, now): (Vec<Store>, HashMap<StoreId, Vec<Activation>>, _) =
+            snapshot.end(read).await?;
         let rendered = |store: &Store| {
             let activations = activations.get(&store.id).map_or(&[][..], Vec::as_slice);
-            call.caller.scope.sees_store(&store.id).then(|| render::store(store, activations, now))
+            call.caller
+                .scope
+                .sees_store(&store.id)
+                .then(|| render::store(store, activations, now))
         };
         let (stores, next_page_token) =
-            pages::cut_by_key(&scope, &stores, page_size, rendered, |store| store.id.clone());
-        Ok(Response::new(pb::ListStoresResponse { stores, next_page_token }))
+            pages::cut_by_key(&scope, &stores, page_size, rendered, |store| {
+                store.id.clone()
+            });
+        Ok(Response::new(pb::ListStoresResponse {
+            stores,
+            next_page_token,
+        }))
     }
 
     async fn update_store(
@@ -125,10 +157,20 @@ impl StoreService for Stores {
             return Ok(Response::new(pb::UpdateStoreResponse { store }));
         }
         self.check_defaults(&present, &wanted).await?;
-        if changes.expected_version.is_some_and(|expected| expected != present.version) {
-            return Err(Failure::EtagMismatch { present: etag(present.version) }.into());
+        if changes
+            .expected_version
+            .is_some_and(|expected| expected != present.version)
+        {
+            return Err(Failure::EtagMismatch {
+                present: etag(present.version),
+            }
+            .into());
         }
-        let stored = Store { version: present.version + 1, update_time: now.max(present.update_time), ..wanted };
+        let stored = Store {
+            version: present.version + 1,
+            update_time: now.max(present.update_time),
+            ..wanted
+        };
         let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
         let write = stores::update(&mut conn, &stored, present.version).await;
         conn.finish_with(write).map_err(written)?;
@@ -164,9 +206,12 @@ impl StoreService for Stores {
             };
             Ok(match present {
                 Some(present) if present == carrier(present.version) => Put::Stands(present),
-                _ if wanted.expected_version.is_some() && wanted.expected_version != version => Put::Stale(version),
+                _ if wanted.expected_version.is_some() && wanted.expected_version != version => {
+                    Put::Stale(version)
+                }
                 Some(present) => {
-                    carriers::update(&mut conn, &carrier(present.version + 1), present.version).await?;
+                    carriers::update(&mut conn, &carrier(present.version + 1), present.version)
+                        .await?;
                     Put::Stands(carrier(present.version + 1))
                 }
                 None => {
@@ -178,7 +223,9 @@ impl StoreService for Stores {
         .await;
         let carrier = conn.finish_with(write).map_err(written)?.into_result()?;
         refresh(&self.app, &store.id).await;
-        Ok(Response::new(pb::PutCarrierResponse { carrier: Some(render::carrier(&carrier)) }))
+        Ok(Response::new(pb::PutCarrierResponse {
+            carrier: Some(render::carrier(&carrier)),
+        }))
     }
 
     async fn list_carriers(
@@ -186,7 +233,10 @@ impl StoreService for Stores {
         request: Request<pb::ListCarriersRequest>,
     ) -> Result<Response<pb::ListCarriersResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            mem::take(&mut request.page_size),
+            mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListCarriers", &request);
         let (store, page_size) = store_and_page_size(&request.store_id, page_size)?;
         let store = self.store(&call, &store).await?.0;
@@ -198,8 +248,12 @@ impl StoreService for Stores {
         let key = |carrier: &Carrier| carrier.id.clone();
         let is_seen = |carrier: &Carrier| call.caller.scope.carriers.holds(&carrier.id);
         let rendered = |carrier: &Carrier| is_seen(carrier).then(|| render::carrier(carrier));
-        let (carriers, next_page_token) = pages::cut_by_key(&scope, &carriers, page_size, rendered, key);
-        Ok(Response::new(pb::ListCarriersResponse { carriers, next_page_token }))
+        let (carriers, next_page_token) =
+            pages::cut_by_key(&scope, &carriers, page_size, rendered, key);
+        Ok(Response::new(pb::ListCarriersResponse {
+            carriers,
+            next_page_token,
+        }))
     }
 
     async fn put_warehouse(
@@ -233,9 +287,12 @@ impl StoreService for Stores {
             };
             Ok(match present {
                 Some(present) if present == warehouse(present.version) => Put::Stands(present),
-                _ if wanted.expected_version.is_some() && wanted.expected_version != version => Put::Stale(version),
+                _ if wanted.expected_version.is_some() && wanted.expected_version != version => {
+                    Put::Stale(version)
+                }
                 Some(present) => {
-                    warehouses::update(&mut conn, &warehouse(present.version + 1), present.version).await?;
+                    warehouses::update(&mut conn, &warehouse(present.version + 1), present.version)
+                        .await?;
                     Put::Stands(warehouse(present.version + 1))
                 }
                 None => {
@@ -247,7 +304,9 @@ impl StoreService for Stores {
         .await;
         let warehouse = conn.finish_with(write).map_err(written)?.into_result()?;
         refresh(&self.app, &store.id).await;
-        Ok(Response::new(pb::PutWarehouseResponse { warehouse: Some(render::warehouse(&warehouse)) }))
+        Ok(Response::new(pb::PutWarehouseResponse {
+            warehouse: Some(render::warehouse(&warehouse)),
+        }))
     }
 
     async fn list_warehouses(
@@ -255,7 +314,10 @@ impl StoreService for Stores {
         request: Request<pb::ListWarehousesRequest>,
     ) -> Result<Response<pb::ListWarehousesResponse>, Status> {
         let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (mem::take(&mut request.page_size), mem::take(&mut request.page_token));
+        let (page_size, page_token) = (
+            mem::take(&mut request.page_size),
+            mem::take(&mut request.page_token),
+        );
         let scope = Scope::new(&self.app, "ListWarehouses", &request);
         let (store, page_size) = store_and_page_size(&request.store_id, page_size)?;
         let store = self.store(&call, &store).await?.0;
@@ -266,14 +328,23 @@ impl StoreService for Stores {
         let warehouses = conn.finish_with(read).map_err(Failure::from)?;
         let key = |warehouse: &Warehouse| warehouse.id.clone();
         let is_seen = |warehouse: &Warehouse| call.caller.scope.warehouses.holds(&warehouse.id);
-        let rendered = |warehouse: &Warehouse| is_seen(warehouse).then(|| render::warehouse(warehouse));
-        let (warehouses, next_page_token) = pages::cut_by_key(&scope, &warehouses, page_size, rendered, key);
-        Ok(Response::new(pb::ListWarehousesResponse { warehouses, next_page_token }))
+        let rendered =
+            |warehouse: &Warehouse| is_seen(warehouse).then(|| render::warehouse(warehouse));
+        let (warehouses, next_page_token) =
+            pages::cut_by_key(&scope, &warehouses, page_size, rendered, key);
+        Ok(Response::new(pb::ListWarehousesResponse {
+            warehouses,
+            next_page_token,
+        }))
     }
 }
 
 impl Stores {
-    async fn store(&self, call: &Call, id: &StoreId) -> Result<(Store, Vec<Activation>, Timestamp), Failure> {
+    async fn store(
+        &self,
+        call: &Call,
+        id: &StoreId,
+    ) -> Result<(Store, Vec<Activation>, Timestamp), Failure> {
         check_store(call, id)?;
         let mut snapshot = Snapshot::begin(&self.app).await?;
         let read = async {
@@ -284,28 +355,45 @@ impl Stores {
         .await;
         match snapshot.end(read).await? {
             (Some(store), activations, now) => Ok((store, activations, now)),
-            (None, ..) => Err(Failure::StoreNotFound { store: id.to_string() }),
+            (None, ..) => Err(Failure::StoreNotFound {
+                store: id.to_string(),
+            }),
         }
     }
 
-    /// Orders that name no shipments go by these, so the store must have them. Nothing ever takes them away again.
+    /// Orders that name no shipments go by these, so the store must have them. Nothing ever takes
+    /// them away again.
     async fn check_defaults(&self, present: &Store, wanted: &Store) -> Result<(), Failure> {
         let mut conn = self.app.pool.checkout().await?;
         let read = async {
             let mut unknown: Vec<FieldViolation> = Vec::new();
             let mut missing = |field: &str, description: String| {
-                unknown.push(FieldViolation { field: field.to_owned(), description });
+                unknown.push(FieldViolation {
+                    field: field.to_owned(),
+                    description,
+                });
             };
-            if let Some(id) =
-                wanted.default_warehouse.as_ref().filter(|id| present.default_warehouse.as_ref() != Some(*id))
+            if let Some(id) = wanted
+                .default_warehouse
+                .as_ref()
+                .filter(|id| present.default_warehouse.as_ref() != Some(*id))
                 && warehouses::get(&mut conn, &wanted.id, id).await?.is_none()
             {
-                missing("default_warehouse_id", format!("the store has no warehouse {id}"));
+                missing(
+                    "default_warehouse_id",
+                    format!("the store has no warehouse {id}"),
+                );
             }
-            if let Some(id) = wanted.default_carrier.as_ref().filter(|id| present.default_carrier.as_ref() != Some(*id))
+            if let Some(id) = wanted
+                .default_carrier
+                .as_ref()
+                .filter(|id| present.default_carrier.as_ref() != Some(*id))
                 && carriers::get(&mut conn, &wanted.id, id).await?.is_none()
             {
-                missing("default_carrier_id", format!("the store has no carrier {id}"));
+                missing(
+                    "default_carrier_id",
+                    format!("the store has no carrier {id}"),
+                );
             }
             Ok(unknown)
         }
@@ -318,7 +406,13 @@ impl Stores {
 }
 
 fn changed(present: &Store, changes: &StoreChanges) -> Store {
-    let StoreChanges { display_name, time_zone, warehouse, carrier, expected_version: _ } = changes.clone();
+    let StoreChanges {
+        display_name,
+        time_zone,
+        warehouse,
+        carrier,
+        expected_version: _,
+    } = changes.clone();
     Store {
         display_name: display_name.unwrap_or_else(|| present.display_name.clone()),
         time_zone: time_zone.unwrap_or_else(|| present.time_zone.clone()),
@@ -330,7 +424,11 @@ fn changed(present: &Store, changes: &StoreChanges) -> Store {
 
 /// A carrier or warehouse is changed by those who see it.
 fn check_route(is_seen: bool) -> Result<(), Failure> {
-    if is_seen { Ok(()) } else { Err(Failure::OutOfScope) }
+    if is_seen {
+        Ok(())
+    } else {
+        Err(Failure::OutOfScope)
+    }
 }
 
 /// What came of a put.
@@ -343,7 +441,9 @@ impl<T> Put<T> {
     fn into_result(self) -> Result<T, Failure> {
         match self {
             Put::Stands(record) => Ok(record),
-            Put::Stale(present) => Err(Failure::EtagMismatch { present: present.map(etag).unwrap_or_default() }),
+            Put::Stale(present) => Err(Failure::EtagMismatch {
+                present: present.map(etag).unwrap_or_default(),
+            }),
         }
     }
 }
@@ -367,7 +467,8 @@ pub(super) fn written(error: DbError) -> Failure {
     }
 }
 
-/// Lets this server decide by what was just written. Where it fails, it happens with the next round of reading.
+/// Lets this server decide by what was just written. Where it fails, it happens with the next round
+/// of reading.
 pub(super) async fn refresh(app: &App, store: &StoreId) {
     if let Err(error) = app.stores.refresh(store).await {
         tracing::debug!(store.id = %store, %error, "reference data could not be read again after a write");

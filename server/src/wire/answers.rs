@@ -1,4 +1,5 @@
-//! The response of a command, as the bytes that the caller gets now and again whenever it repeats the request.
+//! The response of a command, as the bytes that the caller gets now and again whenever it repeats
+//! the request.
 
 use belay_domain::commands::{Answer, Command};
 use belay_domain::context::StoreFacts;
@@ -12,10 +13,12 @@ use super::values::etag;
 use super::{Wire, render};
 use crate::engine::Work;
 
-/// The encoded response message of the RPC that `work` came from; nothing for work that no RPC waits for.
+/// The encoded response message of the RPC that `work` came from; nothing for work that no RPC
+/// waits for.
 ///
 /// # Panics
-/// If the answer is not one that this command gives, or names something that the order does not have: a bug.
+/// If the answer is not one that this command gives, or names something that the order does not
+/// have: a bug.
 pub fn render(
     work: &Work,
     answer: &Answer,
@@ -32,7 +35,11 @@ pub fn render(
         }
         Work::Decide(command) => command,
     };
-    let shown = Shown { order, store, answer };
+    let shown = Shown {
+        order,
+        store,
+        answer,
+    };
     let shipment = || Some(shown.shipment());
     match command {
         Command::RecordPayment(_) => {
@@ -43,24 +50,64 @@ pub fn render(
         | Command::ApproveCancellation(_)
         | Command::RejectCancellation(_)
         | Command::WithdrawCancellation(_) => shown.cancellation_response(request_id),
-        Command::StartPreparation(_) => {
-            pb::StartPreparationResponse { shipment: shipment(), request_id }.encode_to_vec()
+        Command::StartPreparation(_) => pb::StartPreparationResponse {
+            shipment: shipment(),
+            request_id,
         }
-        Command::MarkReady(_) => pb::MarkReadyResponse { shipment: shipment(), request_id }.encode_to_vec(),
-        Command::DispatchShipment(_) => {
-            pb::DispatchShipmentResponse { shipment: shipment(), request_id }.encode_to_vec()
+        .encode_to_vec(),
+        Command::MarkReady(_) => pb::MarkReadyResponse {
+            shipment: shipment(),
+            request_id,
         }
-        Command::RecordTracking(_) => pb::RecordTrackingResponse { shipment: shipment(), request_id }.encode_to_vec(),
-        Command::HoldShipment(_) => pb::HoldShipmentResponse { shipment: shipment(), request_id }.encode_to_vec(),
-        Command::ReleaseHold(_) => pb::ReleaseHoldResponse { shipment: shipment(), request_id }.encode_to_vec(),
+        .encode_to_vec(),
+        Command::DispatchShipment(_) => pb::DispatchShipmentResponse {
+            shipment: shipment(),
+            request_id,
+        }
+        .encode_to_vec(),
+        Command::RecordTracking(_) => pb::RecordTrackingResponse {
+            shipment: shipment(),
+            request_id,
+        }
+        .encode_to_vec(),
+        Command::HoldShipment(_) => pb::HoldShipmentResponse {
+            shipment: shipment(),
+            request_id,
+        }
+        .encode_to_vec(),
+        Command::ReleaseHold(_) => pb::ReleaseHoldResponse {
+            shipment: shipment(),
+            request_id,
+        }
+        .encode_to_vec(),
         Command::SplitShipment(_) => {
             let into_shipments = shown.split_off();
-            pb::SplitShipmentResponse { shipment: shipment(), request_id, into_shipments }.encode_to_vec()
+            pb::SplitShipmentResponse {
+                shipment: shipment(),
+                request_id,
+                into_shipments,
+            }
+            .encode_to_vec()
         }
-        Command::AnswerStop(_) => pb::AnswerStopResponse { shipment: shipment(), request_id }.encode_to_vec(),
-        Command::AnswerIntercept(_) => pb::AnswerInterceptResponse { shipment: shipment(), request_id }.encode_to_vec(),
-        Command::ReceiveParcel(_) => pb::ReceiveParcelResponse { shipment: shipment(), request_id }.encode_to_vec(),
-        Command::LeaseRefunds(_) => pb::ClaimRefundsResponse { refunds: shown.refunds() }.encode_to_vec(),
+        Command::AnswerStop(_) => pb::AnswerStopResponse {
+            shipment: shipment(),
+            request_id,
+        }
+        .encode_to_vec(),
+        Command::AnswerIntercept(_) => pb::AnswerInterceptResponse {
+            shipment: shipment(),
+            request_id,
+        }
+        .encode_to_vec(),
+        Command::ReceiveParcel(_) => pb::ReceiveParcelResponse {
+            shipment: shipment(),
+            request_id,
+        }
+        .encode_to_vec(),
+        Command::LeaseRefunds(_) => pb::ClaimRefundsResponse {
+            refunds: shown.refunds(),
+        }
+        .encode_to_vec(),
         Command::RecordRefundResult(_) => {
             let refund = shown.refunds().pop();
             pb::RecordRefundResultResponse { refund, request_id }.encode_to_vec()
@@ -115,9 +162,17 @@ impl Shown<'_> {
 
     /// The shipments that hold what was in the answered one. A shipment is split once at most.
     fn split_off(&self) -> Vec<pb::Shipment> {
-        let is_of = |split_from: Option<u32>| split_from.is_some_and(|from| *self.answer == Answer::Shipment(from));
-        let split_off = self.order.shipments.iter().filter(|shipment| is_of(shipment.split_from));
-        split_off.map(|shipment| render::shipment(self.order, self.store, shipment)).collect()
+        let is_of = |split_from: Option<u32>| {
+            split_from.is_some_and(|from| *self.answer == Answer::Shipment(from))
+        };
+        let split_off = self
+            .order
+            .shipments
+            .iter()
+            .filter(|shipment| is_of(shipment.split_from));
+        split_off
+            .map(|shipment| render::shipment(self.order, self.store, shipment))
+            .collect()
     }
 
     fn cancellation(&self) -> pb::Cancellation {
@@ -152,15 +207,24 @@ impl Shown<'_> {
         let numbers = match self.answer {
             Answer::Refund(number) => std::slice::from_ref(number),
             Answer::Refunds(numbers) => numbers,
-            Answer::Order | Answer::Cancellation(_) | Answer::Shipment(_) | Answer::Incident(_) | Answer::Nothing => {
-                self.lacks("refund")
-            }
+            Answer::Order
+            | Answer::Cancellation(_)
+            | Answer::Shipment(_)
+            | Answer::Incident(_)
+            | Answer::Nothing => self.lacks("refund"),
         };
-        let refunds = numbers.iter().filter_map(|number| self.order.refund(*number));
-        refunds.map(|refund| render::refund(self.order, refund)).collect()
+        let refunds = numbers
+            .iter()
+            .filter_map(|number| self.order.refund(*number));
+        refunds
+            .map(|refund| render::refund(self.order, refund))
+            .collect()
     }
 
     fn lacks(&self, what: &str) -> ! {
-        panic!("{:?} shows no {what} of order {}", self.answer, self.order.id)
+        panic!(
+            "{:?} shows no {what} of order {}",
+            self.answer, self.order.id
+        )
     }
 }

@@ -1,13 +1,17 @@
-//! Closed enums of the domain and their open twins on the wire. Both sides are matched in full: a value that one side gains does
-//! not compile until the other knows it.
+//! Closed enums of the domain and their open twins on the wire. Both sides are matched in full: a
+//! value that one side gains does not compile until the other knows it.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path};
+use belay_domain::cancellation::{
+    CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path,
+};
 use belay_domain::event::EventType;
 use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::order::OrderState;
 use belay_domain::payment::{PaymentFact, PaymentState};
-use belay_domain::policy::{Effect, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Weekday};
+use belay_domain::policy::{
+    Effect, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Weekday,
+};
 use belay_domain::refund::{RefundKind, RefundState};
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
 use belay_proto::v1 as pb;
@@ -109,7 +113,8 @@ mod tests {
         count: usize,
         /// The value that a number stands for: its name and the number that it goes back to.
         read: fn(i32) -> Option<(&'static str, i32)>,
-        /// The number of the value that is stored under a name, in a column by itself or within JSON.
+        /// The number of the value that is stored under a name, in a column by itself or within
+        /// JSON.
         stored: fn(&str) -> [Option<i32>; 2],
     }
 
@@ -129,9 +134,16 @@ mod tests {
         };
     }
 
-    /// Enums of the wire that the domain has no closed enum for: they are put together from something else.
-    const WITHOUT_TWIN: &[&str] =
-        &["ErrorReason", "OnIneligibleUnits", "Party", "PolicyState", "RefundResult", "ReturnState"];
+    /// Enums of the wire that the domain has no closed enum for: they are put together from
+    /// something else.
+    const WITHOUT_TWIN: &[&str] = &[
+        "ErrorReason",
+        "OnIneligibleUnits",
+        "Party",
+        "PolicyState",
+        "RefundResult",
+        "ReturnState",
+    ];
 
     #[test]
     fn every_value_goes_from_the_wire_to_the_domain_to_the_database_and_back() {
@@ -169,18 +181,36 @@ mod tests {
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");
         let enums: Vec<_> = files.flat_map(|file| &file.enum_type).collect();
         assert_eq!(enums.len(), rows.len() + WITHOUT_TWIN.len());
-        for found in enums.iter().filter(|found| !WITHOUT_TWIN.contains(&found.name())) {
+        for found in enums
+            .iter()
+            .filter(|found| !WITHOUT_TWIN.contains(&found.name()))
+        {
             let Some(row) = rows.iter().find(|row| row.twin == found.name()) else {
                 panic!("{} is new: give it a twin and a row", found.name())
             };
             let (unspecified, values) = found.value.split_first().unwrap();
             let prefix = unspecified.name().strip_suffix("UNSPECIFIED").unwrap();
-            assert_eq!((row.read)(unspecified.number()), None, "{}", unspecified.name());
+            assert_eq!(
+                (row.read)(unspecified.number()),
+                None,
+                "{}",
+                unspecified.name()
+            );
             assert_eq!(row.count, values.len(), "{}", row.twin);
             for value in values {
                 let short = value.name().strip_prefix(prefix).unwrap();
-                assert_eq!((row.read)(value.number()), Some((short, value.number())), "{}", value.name());
-                assert_eq!((row.stored)(short), [Some(value.number()); 2], "{}", value.name());
+                assert_eq!(
+                    (row.read)(value.number()),
+                    Some((short, value.number())),
+                    "{}",
+                    value.name()
+                );
+                assert_eq!(
+                    (row.stored)(short),
+                    [Some(value.number()); 2],
+                    "{}",
+                    value.name()
+                );
             }
         }
     }

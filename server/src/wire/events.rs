@@ -1,5 +1,6 @@
-//! Events as they are stored and read: messages `belay.v1.Event`, those of one command one after the other and each with its
-//! length before it. Their positions are given when they are written, so they are not in the bytes but in the row.
+//! Events as they are stored and read: messages `belay.v1.Event`, those of one command one after
+//! the other and each with its length before it. Their positions are given when they are written,
+//! so they are not in the bytes but in the row.
 
 mod detail;
 
@@ -22,23 +23,43 @@ pub enum ReadError {
     #[error(transparent)]
     Decode(#[from] prost::DecodeError),
     #[error("the row at position {last_position} holds {found} events and not {count}")]
-    Count { last_position: u64, found: usize, count: u32 },
+    Count {
+        last_position: u64,
+        found: usize,
+        count: u32,
+    },
 }
 
-/// The stored bytes of a command's events. `order` is as it stands after the command, which is what the details show.
+/// The stored bytes of a command's events. `order` is as it stands after the command, which is what
+/// the details show.
 pub fn render(order: &Order, events: &[Event], partition: u16) -> Vec<u8> {
-    let messages: Vec<pb::Event> = events.iter().map(|event| message(order, event, partition)).collect();
-    messages.iter().flat_map(Message::encode_length_delimited_to_vec).collect()
+    let messages: Vec<pb::Event> = events
+        .iter()
+        .map(|event| message(order, event, partition))
+        .collect();
+    messages
+        .iter()
+        .flat_map(Message::encode_length_delimited_to_vec)
+        .collect()
 }
 
 /// The stored events of a row, each with its place in the feed.
-pub fn read(mut payload: &[u8], partition: u16, last_position: u64, count: u32) -> Result<Vec<pb::Event>, ReadError> {
+pub fn read(
+    mut payload: &[u8],
+    partition: u16,
+    last_position: u64,
+    count: u32,
+) -> Result<Vec<pb::Event>, ReadError> {
     let mut events = Vec::new();
     while !payload.is_empty() {
         events.push(pb::Event::decode_length_delimited(&mut payload)?);
     }
     if u32::try_from(events.len()) != Ok(count) {
-        return Err(ReadError::Count { last_position, found: events.len(), count });
+        return Err(ReadError::Count {
+            last_position,
+            found: events.len(),
+            count,
+        });
     }
     let first = (last_position + 1).saturating_sub(count.into());
     for (event, position) in events.iter_mut().zip(first..) {

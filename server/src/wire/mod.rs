@@ -1,5 +1,6 @@
-//! Between the protos and the domain: `parse` checks what comes in, `render` shows what stands, `answers` and `events` make the
-//! bytes that are stored, `refusals` puts a rejection into the words of the protos.
+//! Between the protos and the domain: `parse` checks what comes in, `render` shows what stands,
+//! `answers` and `events` make the bytes that are stored, `refusals` puts a rejection into the
+//! words of the protos.
 //!
 //! Nothing here knows of calls, connections or SQL.
 

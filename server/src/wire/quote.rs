@@ -1,5 +1,6 @@
-//! A quote as a word that callers keep for a while and give back: a version, a seal, and the bargain itself. What is asked with it
-//! is decided afresh and compared; the seal keeps its validity from being moved.
+//! A quote as a word that callers keep for a while and give back: a version, a seal, and the
+//! bargain itself. What is asked with it is decided afresh and compared; the seal keeps its
+//! validity from being moved.
 
 use belay_domain::commands::BoundQuote;
 
@@ -16,13 +17,24 @@ fn seal(json: &[u8], identity_key: &[u8; 32]) -> blake3::Hash {
 }
 
 pub(crate) fn write(quote: &BoundQuote, identity_key: &[u8; 32]) -> String {
-    let json = serde_json::to_vec(quote).unwrap_or_else(|error| panic!("a quote is plain data: {error}"));
-    let bytes = [&[VERSION], seal(&json, identity_key).as_bytes().as_slice(), json.as_slice()].concat();
+    let json =
+        serde_json::to_vec(quote).unwrap_or_else(|error| panic!("a quote is plain data: {error}"));
+    let bytes = [
+        &[VERSION],
+        seal(&json, identity_key).as_bytes().as_slice(),
+        json.as_slice(),
+    ]
+    .concat();
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        let bits = three
+            .iter()
+            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
+            << (8 * (3 - three.len()));
         for place in 0..=three.len() {
-            text.push(char::from(DIGITS[usize::try_from(bits >> (18 - 6 * place) & 63).unwrap_or_default()]));
+            text.push(char::from(
+                DIGITS[usize::try_from(bits >> (18 - 6 * place) & 63).unwrap_or_default()],
+            ));
         }
     }
     text
@@ -30,12 +42,17 @@ pub(crate) fn write(quote: &BoundQuote, identity_key: &[u8; 32]) -> String {
 
 /// `None` for what is none of ours, or was changed.
 pub(crate) fn read(text: &str, identity_key: &[u8; 32]) -> Option<BoundQuote> {
-    let digits = text.bytes().map(|digit| DIGITS.iter().position(|known| *known == digit));
+    let digits = text
+        .bytes()
+        .map(|digit| DIGITS.iter().position(|known| *known == digit));
     let digits: Vec<usize> = digits.collect::<Option<_>>()?;
     let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
     for four in digits.chunks(4) {
         let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));
-        bytes.extend((1..four.len()).map(|place| u8::try_from(bits >> (24 - 8 * place) & 255).unwrap_or_default()));
+        bytes.extend(
+            (1..four.len())
+                .map(|place| u8::try_from(bits >> (24 - 8 * place) & 255).unwrap_or_default()),
+        );
     }
     match bytes.split_first()? {
         (&VERSION, sealed) => {
@@ -65,7 +82,11 @@ mod tests {
     fn quote(rule: &str) -> BoundQuote {
         let part = QuotedPart {
             shipment: 1,
-            units: UnitSet::new([UnitRange { line: 1, first: 0, count: 2 }]),
+            units: UnitSet::new([UnitRange {
+                line: 1,
+                first: 0,
+                count: 2,
+            }]),
             path: Path::Cancel,
             rule: Some(rule.to_owned()),
             gates: vec![],
@@ -84,7 +105,10 @@ mod tests {
             refund: Amounts::ZERO,
             release: 0,
         };
-        BoundQuote { quote, valid_until: Timestamp::UNIX_EPOCH }
+        BoundQuote {
+            quote,
+            valid_until: Timestamp::UNIX_EPOCH,
+        }
     }
 
     #[test]
@@ -92,7 +116,11 @@ mod tests {
         // Every remainder of three bytes.
         for rule in ["a", "ab", "abc", "äöü"] {
             let text = write(&quote(rule), KEY);
-            assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
+            assert!(
+                text.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+                "{text}"
+            );
             assert_eq!(read(&text, KEY), Some(quote(rule)));
         }
     }
@@ -101,7 +129,10 @@ mod tests {
     fn a_quote_with_another_validity_is_none_of_ours() {
         let text = write(&quote("a"), KEY);
         assert_eq!(read(&text, &[8; 32]), None, "another database sealed it");
-        let later = BoundQuote { valid_until: Timestamp::MAX, ..quote("a") };
+        let later = BoundQuote {
+            valid_until: Timestamp::MAX,
+            ..quote("a")
+        };
         let forged = write(&later, &[8; 32]);
         assert_eq!(read(&forged, KEY), None);
     }
@@ -110,7 +141,16 @@ mod tests {
     fn what_is_none_of_ours_is_refused() {
         let text = write(&quote("a"), KEY);
         let other_version = format!("C{}", &text[1..]);
-        for odd in ["A", "AQ", "quote", "A===", "é", &text[1..], &text[..text.len() - 3], &other_version] {
+        for odd in [
+            "A",
+            "AQ",
+            "quote",
+            "A===",
+            "é",
+            &text[1..],
+            &text[..text.len() - 3],
+            &other_version,
+        ] {
             assert_eq!(read(odd, KEY), None, "{odd:?}");
         }
     }

@@ -12,17 +12,26 @@ pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
     // jiff's nanoseconds are negative before 1970, the wire's never are.
     let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
     match nanos < 0 {
-        true => prost_types::Timestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 },
+        true => prost_types::Timestamp {
+            seconds: seconds - 1,
+            nanos: nanos + 1_000_000_000,
+        },
         false => prost_types::Timestamp { seconds, nanos },
     }
 }
 
 pub(crate) fn duration(length: SignedDuration) -> prost_types::Duration {
-    prost_types::Duration { seconds: length.as_secs(), nanos: length.subsec_nanos() }
+    prost_types::Duration {
+        seconds: length.as_secs(),
+        nanos: length.subsec_nanos(),
+    }
 }
 
 pub(crate) fn money(currency: Currency, minor_units: i64) -> pb::Money {
-    pb::Money { currency_code: currency.code().to_owned(), minor_units }
+    pb::Money {
+        currency_code: currency.code().to_owned(),
+        minor_units,
+    }
 }
 
 pub(crate) fn refund_amount(currency: Currency, amounts: Amounts) -> pb::RefundAmount {
@@ -50,11 +59,28 @@ pub(crate) fn etag(version: u64) -> String {
 
 /// How many of which lines.
 pub(crate) fn line_quantities(order: &OrderId, units: &UnitSet) -> Vec<pb::LineQuantity> {
-    units.lines().map(|line| line_quantity(order, LineQuantity { line, quantity: units.count_of(line) })).collect()
+    units
+        .lines()
+        .map(|line| {
+            line_quantity(
+                order,
+                LineQuantity {
+                    line,
+                    quantity: units.count_of(line),
+                },
+            )
+        })
+        .collect()
 }
 
-pub(crate) fn line_quantity(order: &OrderId, LineQuantity { line, quantity }: LineQuantity) -> pb::LineQuantity {
-    pb::LineQuantity { line_id: ChildKind::Line.id(order, line), quantity: count(quantity) }
+pub(crate) fn line_quantity(
+    order: &OrderId,
+    LineQuantity { line, quantity }: LineQuantity,
+) -> pb::LineQuantity {
+    pb::LineQuantity {
+        line_id: ChildKind::Line.id(order, line),
+        quantity: count(quantity),
+    }
 }
 
 /// A count or version in the wire's signed integers. The domain's bounds lie far below.
@@ -69,6 +95,12 @@ mod tests {
     #[test]
     fn an_instant_before_1970_has_positive_nanoseconds() {
         let at = Timestamp::new(-1, -500_000_000).unwrap();
-        assert_eq!(time(at), prost_types::Timestamp { seconds: -2, nanos: 500_000_000 });
+        assert_eq!(
+            time(at),
+            prost_types::Timestamp {
+                seconds: -2,
+                nanos: 500_000_000
+            }
+        );
     }
 }

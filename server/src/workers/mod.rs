@@ -1,5 +1,5 @@
-//! Workers find what is due, send ordinary commands, and report. They hold no lease and keep nothing: one that dies loses
-//! nothing, two at once do no harm.
+//! Workers find what is due, send ordinary commands, and report. They hold no lease and keep
+//! nothing: one that dies loses nothing, two at once do no harm.
 
 pub mod reread_callers;
 pub mod settle_due_orders;

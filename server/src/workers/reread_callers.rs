@@ -1,4 +1,5 @@
-//! Takes over changes of the callers file, so that a secret is given or withdrawn without a restart.
+//! Takes over changes of the callers file, so that a secret is given or withdrawn without a
+//! restart.
 
 use std::sync::Arc;
 
@@ -12,8 +13,12 @@ pub async fn run(callers: Arc<Callers>) {
         // A file may be on a slow disk.
         match tokio::task::spawn_blocking(move || callers.reread()).await {
             Ok(Reread::Unchanged) => {}
-            Ok(Reread::Taken(callers)) => tracing::info!(callers, "the callers file has changed and is taken"),
-            Ok(Reread::Faulty(error)) => tracing::error!(%error, "the callers stay those from before"),
+            Ok(Reread::Taken(callers)) => {
+                tracing::info!(callers, "the callers file has changed and is taken")
+            }
+            Ok(Reread::Faulty(error)) => {
+                tracing::error!(%error, "the callers stay those from before")
+            }
             Err(error) => tracing::error!(%error, "the callers file could not be read again"),
         }
     }

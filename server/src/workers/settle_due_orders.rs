@@ -1,4 +1,5 @@
-//! Sends `Settle` to orders with a deadline that has passed, so that it is applied although nobody asks.
+//! Sends `Settle` to orders with a deadline that has passed, so that it is applied although nobody
+//! asks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,20 +23,26 @@ use crate::reference::StoresError;
 const IDLE: Duration = Duration::from_millis(200);
 /// Orders read at once.
 const PAGE: u16 = 256;
-/// Orders that are being settled at once. One that is slow, because somebody has it locked, takes one of these places and delays
-/// nobody.
+/// Orders that are being settled at once. One that is slow, because somebody has it locked, takes
+/// one of these places and delays nobody.
 const IN_FLIGHT_MAX: usize = 512;
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// An order that could not be settled is left alone for so long, doubled with each failure, up to the second.
+/// An order that could not be settled is left alone for so long, doubled with each failure, up to
+/// the second.
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
 
-/// Runs for as long as it is polled. What is in flight when it is dropped lands or not, and is due again if not.
+/// Runs for as long as it is polled. What is in flight when it is dropped lands or not, and is due
+/// again if not.
 pub async fn run(app: Arc<App>) {
-    let mut worker = Worker { app, failures: Failures::default(), in_flight: HashSet::new() };
-    // Tasks, and not futures of this one: while it waits for a connection to read the next page, they must be able to use and
-    // give back theirs.
+    let mut worker = Worker {
+        app,
+        failures: Failures::default(),
+        in_flight: HashSet::new(),
+    };
+    // Tasks, and not futures of this one: while it waits for a connection to read the next page,
+    // they must be able to use and give back theirs.
     let mut sent = JoinSet::new();
     let mut after = None;
     loop {
@@ -54,7 +61,8 @@ pub async fn run(app: Arc<App>) {
         tokio::select! {
             Some(ended) = sent.join_next() => {
                 worker.note(ended);
-                // A batch ends for all of its commands together: one look at the database is enough for them.
+                // A batch ends for all of its commands together: one look at the database is enough
+                // for them.
                 while let Some(ended) = sent.try_join_next() {
                     worker.note(ended);
                 }
@@ -72,15 +80,18 @@ struct Worker {
 }
 
 impl Worker {
-    /// The orders of the next page that may be sent; `after` is where it begins, and then where the one after it does. None is
-    /// the beginning, to which the last page leads back.
+    /// The orders of the next page that may be sent; `after` is where it begins, and then where the
+    /// one after it does. None is the beginning, to which the last page leads back.
     async fn next_page(&mut self, after: &mut Option<DueOrder>) -> Result<Vec<DueOrder>, DbError> {
         let now = Instant::now();
         if after.is_none() {
             self.failures.forget_old(now);
         }
         let mut page = self.due(after.as_ref()).await?;
-        *after = page.last().filter(|_| page.len() == usize::from(PAGE)).cloned();
+        *after = page
+            .last()
+            .filter(|_| page.len() == usize::from(PAGE))
+            .cloned();
         let is_left_alone = |due: &DueOrder| self.failures.is_left_alone(due.order_key, now);
         page.retain(|due| !is_left_alone(due) && !self.in_flight.contains(&due.order_key));
         self.in_flight.extend(page.iter().map(|due| due.order_key));
@@ -90,7 +101,8 @@ impl Worker {
     fn note(&mut self, ended: Result<(DueOrder, Result<(), Unsettled>), JoinError>) {
         let (due, outcome) = match ended {
             Ok(ended) => ended,
-            // Which one it was is not known: its order keeps its place until the server is started again.
+            // Which one it was is not known: its order keeps its place until the server is started
+            // again.
             Err(error) => return tracing::error!(%error, "settling a due order died"),
         };
         self.in_flight.remove(&due.order_key);
@@ -113,9 +125,15 @@ impl Worker {
     fn note_failure(&mut self, due: &DueOrder, error: &Unsettled) {
         let failures = self.failures.note(due.order_key, Instant::now());
         match error {
-            Unsettled::Unavailable(error) => self.app.pool.notes().note("the settling of a due order", error),
-            Unsettled::Refused(error) => tracing::warn!(store.id = %due.store, order.id = %due.order, error, failures,
-                "a due order could not be settled"),
+            Unsettled::Unavailable(error) => self
+                .app
+                .pool
+                .notes()
+                .note("the settling of a due order", error),
+            Unsettled::Refused(error) => {
+                tracing::warn!(store.id = %due.store, order.id = %due.order, error, failures,
+                "a due order could not be settled")
+            }
         }
     }
 }
@@ -125,10 +143,17 @@ impl Worker {
 struct Failures(HashMap<OrderKey, (u32, Instant)>);
 
 impl Failures {
-    /// How often the order has failed by now. It is left alone for [`BACKOFF`], doubled with each failure up to [`BACKOFF_MAX`].
+    /// How often the order has failed by now. It is left alone for [`BACKOFF`], doubled with each
+    /// failure up to [`BACKOFF_MAX`].
     fn note(&mut self, order: OrderKey, now: Instant) -> u32 {
-        let failures = self.0.get(&order).map_or(0, |(failures, _)| *failures).saturating_add(1);
-        let wait = BACKOFF.saturating_mul(2u32.saturating_pow(failures - 1)).min(BACKOFF_MAX);
+        let failures = self
+            .0
+            .get(&order)
+            .map_or(0, |(failures, _)| *failures)
+            .saturating_add(1);
+        let wait = BACKOFF
+            .saturating_mul(2u32.saturating_pow(failures - 1))
+            .min(BACKOFF_MAX);
         self.0.insert(order, (failures, now + wait));
         failures
     }
@@ -171,7 +196,9 @@ impl From<EngineError> for Unsettled {
             | EngineError::DeadlineExceeded
             | EngineError::DatabaseUnavailable
             | EngineError::OutcomeUnknown => Unsettled::Unavailable(error.to_string()),
-            EngineError::Contention | EngineError::Internal => Unsettled::Refused(error.to_string()),
+            EngineError::Contention | EngineError::Internal => {
+                Unsettled::Refused(error.to_string())
+            }
         }
     }
 }
@@ -205,10 +232,15 @@ mod tests {
         let (order, other) = (OrderKey([1; 16]), OrderKey([2; 16]));
         let (mut failures, start) = (Failures::default(), Instant::now());
         // One look after the other for twenty minutes, by a clock of the test's own.
-        let looks = (0_u32..).map(|look| IDLE * look).take_while(|at| *at < Duration::from_secs(1200));
+        let looks = (0_u32..)
+            .map(|look| IDLE * look)
+            .take_while(|at| *at < Duration::from_secs(1200));
         let mut tried_at = Vec::new();
         for at in looks {
-            assert!(!failures.is_left_alone(other, start + at), "only who fails is left alone");
+            assert!(
+                !failures.is_left_alone(other, start + at),
+                "only who fails is left alone"
+            );
             if !failures.is_left_alone(order, start + at) {
                 tried_at.push(at.as_secs());
                 assert_eq!(failures.note(order, start + at) as usize, tried_at.len());

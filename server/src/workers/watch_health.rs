@@ -1,6 +1,8 @@
-//! Ties the health service to the database: a server that cannot write says so, and the log has the reason.
+//! Ties the health service to the database: a server that cannot write says so, and the log has the
+//! reason.
 //!
-//! The look has a connection of its own, so that a crowded pool is not taken for a database that is away.
+//! The look has a connection of its own, so that a crowded pool is not taken for a database that is
+//! away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,8 @@ use crate::outage::Reporter;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// An account's grants on a database are read when a connection begins: so the look begins a new one now and then.
+/// An account's grants on a database are read when a connection begins: so the look begins a new
+/// one now and then.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5);
 /// How long one look may take, its connection included.
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -47,7 +50,14 @@ impl std::fmt::Debug for OwnConnection {
 impl WatchHealth {
     pub fn new(app: Arc<App>, health: HealthReporter, services: &[&'static str]) -> Self {
         let services = services.iter().copied().chain([""]).collect();
-        Self { app, health, services, told: None, connection: None, reporter: Reporter::default() }
+        Self {
+            app,
+            health,
+            services,
+            told: None,
+            connection: None,
+            reporter: Reporter::default(),
+        }
     }
 
     /// Looks again and again, for as long as it is polled.
@@ -58,15 +68,22 @@ impl WatchHealth {
         }
     }
 
-    /// One look. The first one is before anybody is served: until then the health service does not know.
+    /// One look. The first one is before anybody is served: until then the health service does not
+    /// know.
     pub async fn look(&mut self) {
         let looked = timeout(LOOK_MAX, probe(&self.app, &mut self.connection)).await;
         let outcome = looked.unwrap_or_else(|_| {
             // Its answer may still be on the way.
             self.connection = None;
-            Err(DbError::TimedOut { waited_ms: LOOK_MAX.as_millis() })
+            Err(DbError::TimedOut {
+                waited_ms: LOOK_MAX.as_millis(),
+            })
         });
-        let status = if outcome.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status = if outcome.is_ok() {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
         // Whoever watches is told of changes alone.
         if self.told != Some(status) {
             for service in &self.services {
@@ -75,14 +92,17 @@ impl WatchHealth {
             self.told = Some(status);
         }
         let outcome = outcome.map_err(|error| error.to_string());
-        let line = self.reporter.look(Instant::now(), outcome, self.app.pool.notes().take());
+        let line = self
+            .reporter
+            .look(Instant::now(), outcome, self.app.pool.notes().take());
         if let Some(line) = line {
             line.write();
         }
     }
 }
 
-/// A connection that was there before may be to a server that has gone or has given way to another; then a new one decides.
+/// A connection that was there before may be to a server that has gone or has given way to another;
+/// then a new one decides.
 async fn probe(app: &App, connection: &mut Option<OwnConnection>) -> Result<(), DbError> {
     if let Some(mut known) = connection.take()
         && known.begun_at.elapsed() < CONNECTION_AGE_MAX

@@ -4,20 +4,25 @@
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{
-    Cancellation, Deductions, Fault, Gate, GateAnswer, GateKind, GateState, LabelState, Part, PartState, Path, Receipt,
+    Cancellation, Deductions, Fault, Gate, GateAnswer, GateKind, GateState, LabelState, Part,
+    PartState, Path, Receipt,
 };
-use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId};
+use belay_domain::ids::{
+    BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
+};
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Line, Order, OrderState};
 use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
 use belay_domain::policy::{
-    Effect, GateSpec, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Payer, RefundPlan, RefundShare, Wait,
+    Effect, GateSpec, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Payer, RefundPlan,
+    RefundShare, Wait,
 };
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::rejection::LineQuantity;
 use belay_domain::shipment::{
-    Accepted, CustomsFlag, Hold, Intercept, InterceptState, Scan, Shipment, Stage, TrackingFact, Whereabouts,
+    Accepted, CustomsFlag, Hold, Intercept, InterceptState, Scan, Shipment, Stage, TrackingFact,
+    Whereabouts,
 };
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::pool::{self, Pool, PoolSettings};
@@ -48,7 +53,11 @@ impl TestDatabase {
 
     pub(crate) async fn empty() -> Self {
         let name = format!("belay_test_{:016x}", fastrand::u64(..));
-        root().await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+        root()
+            .await
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
         let url = SecretString::from(format!("{}/{name}", root_url()));
         Self { name, url }
     }
@@ -59,12 +68,24 @@ impl TestDatabase {
 
     /// The URL for another account.
     pub(crate) fn url_as(&self, user: &str) -> SecretString {
-        SecretString::from(self.url.expose_secret().replace("://root@", &format!("://{user}@")))
+        SecretString::from(
+            self.url
+                .expose_secret()
+                .replace("://root@", &format!("://{user}@")),
+        )
     }
 
     pub(crate) fn pool(&self, size: usize) -> Pool {
         // However slow the machine is, a wait for a connection that comes is no failure.
-        Pool::new(&self.url, PoolSettings { size, wait_max: HANG, ..PoolSettings::default() }).unwrap()
+        Pool::new(
+            &self.url,
+            PoolSettings {
+                size,
+                wait_max: HANG,
+                ..PoolSettings::default()
+            },
+        )
+        .unwrap()
     }
 }
 
@@ -73,7 +94,10 @@ impl Drop for TestDatabase {
         let name = self.name.clone();
         // Also while a failed test unwinds, when its own runtime can run nothing more.
         let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(drop_database(&name))
         });
         let _ = dropped.join();
@@ -88,24 +112,30 @@ async fn drop_database(name: &str) {
         id: u64,
     }
     let mut root = root().await;
-    let connected =
-        format!("SELECT processlist_id AS id FROM performance_schema.threads WHERE processlist_db = '{name}'");
+    let connected = format!(
+        "SELECT processlist_id AS id FROM performance_schema.threads WHERE processlist_db = '{name}'"
+    );
     let connected: Vec<Connected> = diesel::sql_query(connected).load(&mut root).await.unwrap();
     for Connected { id } in connected {
         let _ = root.batch_execute(&format!("KILL {id}")).await;
     }
-    root.batch_execute(&format!("DROP DATABASE {name}")).await.unwrap();
+    root.batch_execute(&format!("DROP DATABASE {name}"))
+        .await
+        .unwrap();
 }
 
 fn root_url() -> String {
     let url = std::env::var("BELAY_TEST_DATABASE_URL");
-    let url = url.expect("BELAY_TEST_DATABASE_URL names a MySQL to test on; `make test` starts one");
+    let url =
+        url.expect("BELAY_TEST_DATABASE_URL names a MySQL to test on; `make test` starts one");
     url.trim_end_matches('/').to_owned()
 }
 
 /// A connection to the server, to no database.
 pub(crate) async fn root() -> Conn {
-    pool::connect(&SecretString::from(root_url())).await.unwrap()
+    pool::connect(&SecretString::from(root_url()))
+        .await
+        .unwrap()
 }
 
 pub(crate) fn time(text: &str) -> Timestamp {
@@ -117,7 +147,11 @@ pub(crate) fn store() -> StoreId {
 }
 
 pub(crate) fn units(ranges: &[(u32, u32, u32)]) -> UnitSet {
-    UnitSet::new(ranges.iter().map(|(line, first, count)| UnitRange { line: *line, first: *first, count: *count }))
+    UnitSet::new(ranges.iter().map(|(line, first, count)| UnitRange {
+        line: *line,
+        first: *first,
+        count: *count,
+    }))
 }
 
 /// An unpaid order of so many lines in one shipment.
@@ -137,9 +171,17 @@ pub(crate) fn order(id: &str, lines: u32) -> Order {
         id: OrderId::parse(id).unwrap(),
         version: 1,
         state: OrderState::AwaitingPayment,
-        buyer: Buyer { id: BuyerId::parse("b-1").unwrap(), email_hash: Some([7; 32]), username_hash: None },
+        buyer: Buyer {
+            id: BuyerId::parse("b-1").unwrap(),
+            email_hash: Some([7; 32]),
+            username_hash: None,
+        },
         seller: SellerId::parse("s-1").unwrap(),
-        destination: Destination { country_code: "DE".into(), region: "Bayern".into(), city: "München".into() },
+        destination: Destination {
+            country_code: "DE".into(),
+            region: "Bayern".into(),
+            city: "München".into(),
+        },
         currency: Currency::parse("EUR").unwrap(),
         shipping: 499,
         shipping_tax: 95,
@@ -154,7 +196,13 @@ pub(crate) fn order(id: &str, lines: u32) -> Order {
         create_fingerprint: [9; 32],
         lines: (1..=lines).map(line).collect(),
         payments: Vec::new(),
-        shipments: vec![shipment(1, (1..=lines).map(|line| (line, 0, 3)).collect::<Vec<_>>().as_slice())],
+        shipments: vec![shipment(
+            1,
+            (1..=lines)
+                .map(|line| (line, 0, 3))
+                .collect::<Vec<_>>()
+                .as_slice(),
+        )],
         cancellations: Vec::new(),
         refunds: Vec::new(),
         incidents: Vec::new(),
@@ -206,7 +254,12 @@ pub(crate) fn refund(number: u32, state: RefundState, due_by: Timestamp) -> Refu
         cancellation: Some(1),
         kind: RefundKind::Refund,
         state,
-        amounts: Amounts { goods: 333, tax: 63, shipping: 0, excess: 1 },
+        amounts: Amounts {
+            goods: 333,
+            tax: 63,
+            shipping: 0,
+            excess: 1,
+        },
         due_by,
         worker: None,
         lease_until: None,
@@ -226,7 +279,10 @@ pub(crate) fn refund(number: u32, state: RefundState, due_by: Timestamp) -> Refu
 pub(crate) fn eventful(id: &str) -> Order {
     let at = time("2026-03-02T10:00:00.000001Z");
     let before = order(id, 3);
-    let dollars = Money { currency: Currency::parse("USD").unwrap(), minor_units: 7 };
+    let dollars = Money {
+        currency: Currency::parse("USD").unwrap(),
+        minor_units: 7,
+    };
     let payment = Payment {
         number: 1,
         provider_payment_id: ExternalId::parse("pay_1").unwrap(),
@@ -241,8 +297,15 @@ pub(crate) fn eventful(id: &str) -> Order {
                 confirmed: true,
                 ..fact(r#"evt_"\'2"#, PaymentFact::Captured, 4_161, at)
             },
-            RecordedFact { provider_event_id: None, amount: None, ..fact("-", PaymentFact::Voided, 0, at) },
-            RecordedFact { amount: Some(Told::Foreign(dollars)), ..fact("evt_3", PaymentFact::Chargeback, 0, at) },
+            RecordedFact {
+                provider_event_id: None,
+                amount: None,
+                ..fact("-", PaymentFact::Voided, 0, at)
+            },
+            RecordedFact {
+                amount: Some(Told::Foreign(dollars)),
+                ..fact("evt_3", PaymentFact::Chargeback, 0, at)
+            },
         ],
         balance: Balance {
             state: PaymentState::Captured,
@@ -263,9 +326,15 @@ pub(crate) fn eventful(id: &str) -> Order {
         left: units(&[(1, 0, 3), (2, 0, 1)]),
         home: units(&[(1, 1, 2)]),
         receipt_ids: vec![ExternalId::parse(r#"box_"\'1"#).unwrap()],
-        scans: vec![Scan { fact: TrackingFact::Delivered, time: at }],
+        scans: vec![Scan {
+            fact: TrackingFact::Delivered,
+            time: at,
+        }],
         left_unseen: true,
-        accepted: vec![Accepted { cancellation: Some(1), units: units(&[(1, 2, 1)]) }],
+        accepted: vec![Accepted {
+            cancellation: Some(1),
+            units: units(&[(1, 2, 1)]),
+        }],
     };
     first.dispatch_time = Some(at);
     first.deliver_time = Some(at);
@@ -284,7 +353,11 @@ pub(crate) fn eventful(id: &str) -> Order {
         request_time: at,
         update_time: at + SignedDuration::from_secs(1),
     });
-    first.customs_flag = Some(CustomsFlag { sku: Sku::parse("SKU-1").unwrap(), quantity: 3, units_max: 2 });
+    first.customs_flag = Some(CustomsFlag {
+        sku: Sku::parse("SKU-1").unwrap(),
+        quantity: 3,
+        units_max: 2,
+    });
     let mut second = shipment(2, &[(2, 1, 2), (3, 0, 3)]);
     second.split_from = Some(1);
     let settled = Refund {
@@ -298,7 +371,10 @@ pub(crate) fn eventful(id: &str) -> Order {
         overdue: true,
         ..refund(1, RefundState::Failed, at)
     };
-    let retry = Refund { retry_of: Some(1), ..refund(2, RefundState::Due, at) };
+    let retry = Refund {
+        retry_of: Some(1),
+        ..refund(2, RefundState::Due, at)
+    };
     let incident = Incident {
         number: 1,
         kind: IncidentKind::RefundMismatch,
@@ -367,7 +443,10 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
             note: Some("im \"Regal\"\n🥄".into()),
             evidence: vec!["CHAT:1".into()],
             stage_seen: Some(Stage::Ready),
-            put_back: vec![LineQuantity { line: 3, quantity: 2 }],
+            put_back: vec![LineQuantity {
+                line: 3,
+                quantity: 2,
+            }],
             ..GateAnswer::by(Actor::new(Role::Warehouse, "w-1"))
         }),
         ..gate(GateKind::WarehouseStop)
@@ -391,7 +470,13 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
         close_time: Some(at),
         ..gate(GateKind::SupportReview)
     };
-    let endless = Gate { spec: GateSpec { respond_within: None, ..queued.spec.clone() }, ..queued.clone() };
+    let endless = Gate {
+        spec: GateSpec {
+            respond_within: None,
+            ..queued.spec.clone()
+        },
+        ..queued.clone()
+    };
     let over = Part {
         shipment: 1,
         units: units(&[(1, 0, 1), (1, 2, 1)]),
@@ -419,9 +504,16 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
         },
         refused_reason: None,
         next_actions: Vec::new(),
-        deductions: Deductions { outbound_shipping: 499, return_shipping: 350, by_schedule: 33 },
+        deductions: Deductions {
+            outbound_shipping: 499,
+            return_shipping: 350,
+            by_schedule: 33,
+        },
         label: Some(LabelState::Issued),
-        receipt: Some(Receipt { condition: GoodsCondition::Opened, receive_time: at }),
+        receipt: Some(Receipt {
+            condition: GoodsCondition::Opened,
+            receive_time: at,
+        }),
         effects: vec![Effect::Restock, Effect::ZeroStock],
         ..over.clone()
     };
@@ -434,12 +526,23 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
         plan: RefundPlan::FULL,
         refused_reason: None,
         next_actions: Vec::new(),
-        refund: Amounts { goods: 999, tax: 190, shipping: 249, excess: 0 },
+        refund: Amounts {
+            goods: 999,
+            tax: 190,
+            shipping: 249,
+            excess: 0,
+        },
         deductions: Deductions::default(),
         label: None,
         receipt: None,
         effects: Vec::new(),
-        gates: vec![stopped, gate(GateKind::SellerConsent), queued, endless, review],
+        gates: vec![
+            stopped,
+            gate(GateKind::SellerConsent),
+            queued,
+            endless,
+            review,
+        ],
     };
     Cancellation {
         number,

@@ -10,7 +10,8 @@ pub(crate) const BIG: u32 = 100_000;
 /// Orders with lines, shipments, cancellations, parts, gates and refunds.
 pub(crate) const EVENTFUL: u32 = 10_000;
 
-/// Of store `demo`; ten orders an instant, an instant a second. Half of the eventful orders' cancellations wait for somebody.
+/// Of store `demo`; ten orders an instant, an instant a second. Half of the eventful orders'
+/// cancellations wait for somebody.
 pub(crate) async fn fill(conn: &mut Conn) {
     let key = "UNHEX(LEFT(SHA2(i, 256), 32))";
     let time = "'2026-01-01' + INTERVAL (i DIV 10) SECOND";
@@ -79,11 +80,23 @@ pub(crate) async fn fill(conn: &mut Conn) {
              (SELECT 0 UNION ALL SELECT i + 1 FROM crowd WHERE i + 1 < {BIG} + 10000) SELECT i FROM crowd; \
          CREATE TEMPORARY TABLE few AS SELECT i FROM crowd WHERE i < {EVENTFUL}"
     );
-    for statement in [numbers, orders, lines, shipments, cancellations, parts, gates, refunds] {
+    for statement in [
+        numbers,
+        orders,
+        lines,
+        shipments,
+        cancellations,
+        parts,
+        gates,
+        refunds,
+    ] {
         conn.batch_execute(&statement).await.unwrap();
     }
-    let tables = "orders, order_lines, shipments, cancellations, cancellation_parts, gates, refunds";
-    conn.batch_execute(&format!("ANALYZE TABLE {tables}")).await.unwrap();
+    let tables =
+        "orders, order_lines, shipments, cancellations, cancellation_parts, gates, refunds";
+    conn.batch_execute(&format!("ANALYZE TABLE {tables}"))
+        .await
+        .unwrap();
 }
 
 /// How many rows and index entries this session has looked at so far.
@@ -97,5 +110,7 @@ pub(crate) async fn looked_at(conn: &mut Conn) -> u64 {
         WHERE variable_name IN ('Handler_read_key', 'Handler_read_next', 'Handler_read_prev', 'Handler_read_first', \
             'Handler_read_last', 'Handler_read_rnd', 'Handler_read_rnd_next')";
     let rows: Vec<Status> = diesel::sql_query(status).load(conn).await.unwrap();
-    rows.iter().map(|row| row.value.parse::<u64>().unwrap()).sum()
+    rows.iter()
+        .map(|row| row.value.parse::<u64>().unwrap())
+        .sum()
 }

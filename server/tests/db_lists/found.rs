@@ -1,8 +1,10 @@
-//! What lists find, compared with what a plain loop over the same orders finds, for every combination of filters and in pages
-//! that end in awkward places.
+//! What lists find, compared with what a plain loop over the same orders finds, for every
+//! combination of filters and in pages that end in awkward places.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{Cancellation, CancellationState, GateKind, GateState, Part, PartState};
+use belay_domain::cancellation::{
+    Cancellation, CancellationState, GateKind, GateState, Part, PartState,
+};
 use belay_domain::ids::{BuyerId, CarrierId, SellerId, Sku, WarehouseId};
 use belay_domain::order::{Order, OrderState};
 use belay_domain::refund::RefundState;
@@ -53,8 +55,15 @@ fn orders_of_all_sorts() -> Vec<Order> {
 
 /// Some wait in both parts, some in one, some for nobody.
 fn vary(cancellation: &mut Cancellation, number: usize) {
-    let kinds = [GateKind::SellerConsent, GateKind::SupportReview, GateKind::WarehouseStop, GateKind::CarrierIntercept];
-    let [over, waiting, ..] = cancellation.parts.as_mut_slice() else { panic!("two parts at least") };
+    let kinds = [
+        GateKind::SellerConsent,
+        GateKind::SupportReview,
+        GateKind::WarehouseStop,
+        GateKind::CarrierIntercept,
+    ];
+    let [over, waiting, ..] = cancellation.parts.as_mut_slice() else {
+        panic!("two parts at least")
+    };
     waiting.gates[1].spec.kind = kinds[number % 4];
     let respond_by = waiting.gates[1].respond_by.as_mut().unwrap();
     *respond_by += SignedDuration::from_hours(i64::try_from(number % 4).unwrap());
@@ -77,7 +86,9 @@ macro_rules! pages {
     ($module:ident, $conn:expr, $filter:expr) => {{
         let mut places = Vec::<Place>::new();
         loop {
-            let page = $module::list($conn, $filter, places.last().copied(), 7).await.unwrap();
+            let page = $module::list($conn, $filter, places.last().copied(), 7)
+                .await
+                .unwrap();
             let is_last = page.len() < 7;
             places.extend(page);
             if is_last {
@@ -89,7 +100,9 @@ macro_rules! pages {
 
 fn sorted(places: impl Iterator<Item = Place>) -> Vec<Place> {
     let mut places: Vec<Place> = places.collect();
-    places.sort_unstable_by_key(|place| std::cmp::Reverse((place.create_time, place.order_key, place.number)));
+    places.sort_unstable_by_key(|place| {
+        std::cmp::Reverse((place.create_time, place.order_key, place.number))
+    });
     places
 }
 
@@ -102,7 +115,12 @@ async fn orders_are_found_by_any_combination_of_filters() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let all = orders_of_all_sorts();
-    aggregate::insert(&mut conn, &all.iter().map(|order| (order, 0)).collect::<Vec<_>>()).await.unwrap();
+    aggregate::insert(
+        &mut conn,
+        &all.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
+    )
+    .await
+    .unwrap();
     for [buyer, seller, state, sku, country, city, from, before] in combinations() {
         let filter = OrderFilter {
             scope: Scope::EVERYTHING,
@@ -120,13 +138,24 @@ async fn orders_are_found_by_any_combination_of_filters() {
             is(&filter.buyer, &order.buyer.id)
                 && is(&filter.seller, &order.seller)
                 && is(&filter.state, &order.state)
-                && filter.sku.as_ref().is_none_or(|sku| order.lines.iter().any(|line| line.sku == *sku))
+                && filter
+                    .sku
+                    .as_ref()
+                    .is_none_or(|sku| order.lines.iter().any(|line| line.sku == *sku))
                 && is(&filter.country, &order.destination.country_code)
                 && is(&filter.city, &order.destination.city)
-                && filter.create_time_from.is_none_or(|from| from <= order.create_time)
-                && filter.create_time_before.is_none_or(|before| order.create_time < before)
+                && filter
+                    .create_time_from
+                    .is_none_or(|from| from <= order.create_time)
+                && filter
+                    .create_time_before
+                    .is_none_or(|before| order.create_time < before)
         };
-        let place = |order: &Order| Place { create_time: order.create_time, order_key: order.key(), number: 0 };
+        let place = |order: &Order| Place {
+            create_time: order.create_time,
+            order_key: order.key(),
+            number: 0,
+        };
         let expected = sorted(all.iter().filter(matches).map(place));
         assert_eq!(pages!(orders, &mut conn, &filter), expected, "{filter:?}");
     }
@@ -137,7 +166,12 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let all = orders_of_all_sorts();
-    aggregate::insert(&mut conn, &all.iter().map(|order| (order, 0)).collect::<Vec<_>>()).await.unwrap();
+    aggregate::insert(
+        &mut conn,
+        &all.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
+    )
+    .await
+    .unwrap();
     for [order, warehouse, carrier, seller, stage] in combinations() {
         let filter = ShipmentFilter {
             scope: Scope::EVERYTHING,
@@ -148,17 +182,30 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
             seller: seller.then(|| SellerId::parse("s-1").unwrap()),
             stage: stage.then_some(Stage::Ready),
         };
-        let of = all.iter().flat_map(|order| order.shipments.iter().map(move |shipment| (order, shipment)));
+        let of = all.iter().flat_map(|order| {
+            order
+                .shipments
+                .iter()
+                .map(move |shipment| (order, shipment))
+        });
         let expected = sorted(of.filter_map(|(order, shipment)| {
             let matches = is(&filter.order, &order.key())
                 && is(&filter.warehouse, &shipment.warehouse)
                 && is(&filter.carrier, &shipment.carrier)
                 && is(&filter.seller, &order.seller)
                 && is(&filter.stage, &shipment.stage);
-            let place = Place { create_time: order.create_time, order_key: order.key(), number: shipment.number };
+            let place = Place {
+                create_time: order.create_time,
+                order_key: order.key(),
+                number: shipment.number,
+            };
             matches.then_some(place)
         }));
-        assert_eq!(pages!(shipments, &mut conn, &filter), expected, "{filter:?}");
+        assert_eq!(
+            pages!(shipments, &mut conn, &filter),
+            expected,
+            "{filter:?}"
+        );
     }
     for [order, seller, state] in combinations() {
         let filter = RefundFilter {
@@ -168,12 +215,18 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
             seller: seller.then(|| SellerId::parse("s-1").unwrap()),
             state: state.then_some(RefundState::Due),
         };
-        let of = all.iter().flat_map(|order| order.refunds.iter().map(move |refund| (order, refund)));
+        let of = all
+            .iter()
+            .flat_map(|order| order.refunds.iter().map(move |refund| (order, refund)));
         let expected = sorted(of.filter_map(|(order, refund)| {
             let matches = is(&filter.order, &order.key())
                 && is(&filter.seller, &order.seller)
                 && is(&filter.state, &refund.state);
-            let place = Place { create_time: refund.create_time, order_key: order.key(), number: refund.number };
+            let place = Place {
+                create_time: refund.create_time,
+                order_key: order.key(),
+                number: refund.number,
+            };
             matches.then_some(place)
         }));
         assert_eq!(pages!(refunds, &mut conn, &filter), expected, "{filter:?}");
@@ -185,11 +238,28 @@ async fn cancellations_are_found_by_any_combination_of_filters() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let all = orders_of_all_sorts();
-    aggregate::insert(&mut conn, &all.iter().map(|order| (order, 0)).collect::<Vec<_>>()).await.unwrap();
-    let deadline = all[0].cancellations[0].parts[1].gates[0].respond_by.unwrap() + SignedDuration::from_mins(90);
+    aggregate::insert(
+        &mut conn,
+        &all.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
+    )
+    .await
+    .unwrap();
+    let deadline = all[0].cancellations[0].parts[1].gates[0]
+        .respond_by
+        .unwrap()
+        + SignedDuration::from_mins(90);
     let mut found = 0;
     for party in [Role::Seller, Role::Support, Role::Warehouse, Role::Carrier] {
-        for [order, seller, state, warehouse, carrier, awaiting, respond_by] in combinations() {
+        for [
+            order,
+            seller,
+            state,
+            warehouse,
+            carrier,
+            awaiting,
+            respond_by,
+        ] in combinations()
+        {
             let filter = CancellationFilter {
                 scope: Scope::EVERYTHING,
                 order: order.then(|| all[5].key()),
@@ -201,9 +271,14 @@ async fn cancellations_are_found_by_any_combination_of_filters() {
                 respond_by_before: respond_by.then_some(deadline),
                 ..all_cancellations()
             };
-            let pending = CancellationFilter { state: state.then_some(CancellationState::Pending), ..filter.clone() };
+            let pending = CancellationFilter {
+                state: state.then_some(CancellationState::Pending),
+                ..filter.clone()
+            };
             for filter in [filter, pending] {
-                let of = all.iter().flat_map(|order| order.cancellations.iter().map(move |each| (order, each)));
+                let of = all
+                    .iter()
+                    .flat_map(|order| order.cancellations.iter().map(move |each| (order, each)));
                 let matching = of.filter(|(order, each)| matches(&filter, order, each));
                 let expected = sorted(matching.map(|(order, each)| Place {
                     create_time: each.create_time,
@@ -211,11 +286,18 @@ async fn cancellations_are_found_by_any_combination_of_filters() {
                     number: each.number,
                 }));
                 found += expected.len();
-                assert_eq!(pages!(cancellations, &mut conn, &filter), expected, "{filter:?}");
+                assert_eq!(
+                    pages!(cancellations, &mut conn, &filter),
+                    expected,
+                    "{filter:?}"
+                );
             }
         }
     }
-    assert!(found > 1_000, "the filters find too little to tell anything: {found}");
+    assert!(
+        found > 1_000,
+        "the filters find too little to tell anything: {found}"
+    );
 }
 
 fn matches(filter: &CancellationFilter, order: &Order, cancellation: &Cancellation) -> bool {
@@ -224,9 +306,14 @@ fn matches(filter: &CancellationFilter, order: &Order, cancellation: &Cancellati
         let gate = part.open_gate();
         is(&filter.warehouse, &shipment.warehouse)
             && is(&filter.carrier, &shipment.carrier)
-            && filter.awaiting.is_none_or(|party| gate.is_some_and(|gate| gate.spec.kind.party() == party))
+            && filter
+                .awaiting
+                .is_none_or(|party| gate.is_some_and(|gate| gate.spec.kind.party() == party))
             && filter.respond_by_before.is_none_or(|before| {
-                gate.is_some_and(|gate| gate.respond_by.is_some_and(|respond_by| respond_by < before))
+                gate.is_some_and(|gate| {
+                    gate.respond_by
+                        .is_some_and(|respond_by| respond_by < before)
+                })
             })
     };
     is(&filter.order, &order.key())
@@ -240,15 +327,29 @@ async fn rows_of_the_release_before_are_filled() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let all = orders_of_all_sorts();
-    aggregate::insert(&mut conn, &all.iter().map(|order| (order, 0)).collect::<Vec<_>>()).await.unwrap();
-    let of_sku = OrderFilter { sku: Some(Sku::parse("SKU-1").unwrap()), ..all_orders() };
+    aggregate::insert(
+        &mut conn,
+        &all.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
+    )
+    .await
+    .unwrap();
+    let of_sku = OrderFilter {
+        sku: Some(Sku::parse("SKU-1").unwrap()),
+        ..all_orders()
+    };
     let of = |awaiting| CancellationFilter {
         warehouse: Some(WarehouseId::parse("w-1").unwrap()),
         carrier: Some(CarrierId::parse("c-0").unwrap()),
         awaiting,
         ..all_cancellations()
     };
-    let parties = [None, Some(Role::Seller), Some(Role::Support), Some(Role::Warehouse), Some(Role::Carrier)];
+    let parties = [
+        None,
+        Some(Role::Seller),
+        Some(Role::Support),
+        Some(Role::Warehouse),
+        Some(Role::Carrier),
+    ];
     let mut lists = async || {
         let mut lists = vec![pages!(orders, &mut conn, &of_sku)];
         for party in parties {

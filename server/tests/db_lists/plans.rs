@@ -1,5 +1,6 @@
-//! Which index leads to the page of each list, as MySQL tells it: a table of expectations, and for every other combination of
-//! filters that nothing is sorted and no table or index is read as a whole.
+//! Which index leads to the page of each list, as MySQL tells it: a table of expectations, and for
+//! every other combination of filters that nothing is sorted and no table or index is read as a
+//! whole.
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::CancellationState;
@@ -45,16 +46,25 @@ impl<Q: QueryFragment<Mysql>> QueryFragment<Mysql> for Explain<Q> {
 async fn plan<Q: QueryFragment<Mysql> + Send>(conn: &mut Conn, query: Q) -> String {
     let plan: String = RunQueryDsl::get_result(Explain(query), conn).await.unwrap();
     for line in plan.lines() {
-        let is_own_result = line.contains("Table scan on counted") || line.contains("Table scan on <temporary>");
-        let is_whole = line.contains("Table scan") || line.contains("index scan") || line.contains("Index scan");
-        assert!(!line.contains("Sort") && (is_own_result || !is_whole), "{plan}");
+        let is_own_result =
+            line.contains("Table scan on counted") || line.contains("Table scan on <temporary>");
+        let is_whole = line.contains("Table scan")
+            || line.contains("index scan")
+            || line.contains("Index scan");
+        assert!(
+            !line.contains("Sort") && (is_own_result || !is_whole),
+            "{plan}"
+        );
     }
     plan
 }
 
 /// The indexes of a plan, the leading one first.
 fn indexes(plan: &str) -> Vec<&str> {
-    plan.split(" using ").skip(1).filter_map(|rest| rest.split([' ', '\n']).next()).collect()
+    plan.split(" using ")
+        .skip(1)
+        .filter_map(|rest| rest.split([' ', '\n']).next())
+        .collect()
 }
 
 pub(crate) fn all_orders() -> OrderFilter {
@@ -86,7 +96,8 @@ pub(crate) fn all_cancellations() -> CancellationFilter {
     }
 }
 
-/// Letters of what is given: b(uyer) s(eller) t(ab) k (SKU) d(estination country) c(ity) f(rom) u(ntil).
+/// Letters of what is given: b(uyer) s(eller) t(ab) k (SKU) d(estination country) c(ity) f(rom)
+/// u(ntil).
 fn orders(given: &str) -> OrderFilter {
     let has = |letter: char| given.contains(letter);
     OrderFilter {
@@ -199,14 +210,30 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("cancellations", "aw", "gates_by_warehouse"),
     ("cancellations", "ac", "gates_by_carrier"),
     ("cancellations", "asd", "gates_by_seller"),
-    ("cancellations", "at", "gates_by_party cancellations:PRIMARY"),
+    (
+        "cancellations",
+        "at",
+        "gates_by_party cancellations:PRIMARY",
+    ),
     ("cancellations", "d", "cancellations_by_state gates:PRIMARY"),
-    ("cancellations", "ds", "cancellations_by_seller_state gates:PRIMARY"),
+    (
+        "cancellations",
+        "ds",
+        "cancellations_by_seller_state gates:PRIMARY",
+    ),
     ("cancellations", "w", "parts_by_warehouse"),
     ("cancellations", "wc", "parts_by_warehouse"),
-    ("cancellations", "wt", "parts_by_warehouse cancellations:PRIMARY"),
+    (
+        "cancellations",
+        "wt",
+        "parts_by_warehouse cancellations:PRIMARY",
+    ),
     ("cancellations", "c", "parts_by_carrier"),
-    ("cancellations", "cs", "parts_by_carrier cancellations:PRIMARY"),
+    (
+        "cancellations",
+        "cs",
+        "parts_by_carrier cancellations:PRIMARY",
+    ),
     ("refunds", "", "refunds_by_time"),
     ("refunds", "o", "PRIMARY"),
     ("refunds", "ost", "PRIMARY"),
@@ -218,7 +245,10 @@ const EXPECTED: &[(&str, &str, &str)] = &[
 /// All sets of letters.
 fn subsets(letters: &str) -> Vec<String> {
     letters.chars().fold(vec![String::new()], |sets, letter| {
-        let with = sets.iter().map(|set| format!("{set}{letter}")).collect::<Vec<_>>();
+        let with = sets
+            .iter()
+            .map(|set| format!("{set}{letter}"))
+            .collect::<Vec<_>>();
         [sets, with].concat()
     })
 }
@@ -228,7 +258,11 @@ async fn every_page_is_led_to_by_its_index() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     crowd::fill(&mut conn).await;
-    let after = Some(Place { create_time: time("2026-01-01T00:10:00Z"), order_key: OrderKey([128; 16]), number: 1 });
+    let after = Some(Place {
+        create_time: time("2026-01-01T00:10:00Z"),
+        order_key: OrderKey([128; 16]),
+        number: 1,
+    });
     for after in [None, after] {
         for (list, given, expected) in EXPECTED {
             let page = match *list {
@@ -239,12 +273,18 @@ async fn every_page_is_led_to_by_its_index() {
                 other => panic!("{other}"),
             };
             let plan = plan(&mut conn, page).await;
-            let expected: Vec<&str> = expected.split(' ').map(|index| index.rsplit(':').next().unwrap()).collect();
+            let expected: Vec<&str> = expected
+                .split(' ')
+                .map(|index| index.rsplit(':').next().unwrap())
+                .collect();
             assert_eq!(indexes(&plan), expected, "{list} {given}: {plan}");
         }
     }
     // No expectation, but the checks of `plan`.
-    for given in subsets("bstkdcfu").iter().filter(|given| given.contains('d') || !given.contains('c')) {
+    for given in subsets("bstkdcfu")
+        .iter()
+        .filter(|given| given.contains('d') || !given.contains('c'))
+    {
         plan(&mut conn, orders(given).page(after, 51)).await;
     }
     for given in subsets("owcst") {
@@ -261,15 +301,43 @@ async fn every_page_is_led_to_by_its_index() {
 
 async fn counts_walk_an_index(conn: &mut Conn) {
     for given in subsets("bs") {
-        let OrderFilter { store, buyer, seller, .. } = orders(&given);
-        let plan =
-            plan(conn, OrdersSummary { scope: Scope::EVERYTHING, store, buyer, seller }.count(OrderState::ToShip))
-                .await;
-        assert!(plan.contains("Covering index") || given == "bs", "{given}: {plan}");
+        let OrderFilter {
+            store,
+            buyer,
+            seller,
+            ..
+        } = orders(&given);
+        let plan = plan(
+            conn,
+            OrdersSummary {
+                scope: Scope::EVERYTHING,
+                store,
+                buyer,
+                seller,
+            }
+            .count(OrderState::ToShip),
+        )
+        .await;
+        assert!(
+            plan.contains("Covering index") || given == "bs",
+            "{given}: {plan}"
+        );
     }
     for given in ["", "s", "w", "c"] {
-        let CancellationFilter { store, seller, warehouse, carrier, .. } = cancellations(given);
-        let summary = ActionsSummary { scope: Scope::EVERYTHING, store, seller, warehouse, carrier };
+        let CancellationFilter {
+            store,
+            seller,
+            warehouse,
+            carrier,
+            ..
+        } = cancellations(given);
+        let summary = ActionsSummary {
+            scope: Scope::EVERYTHING,
+            store,
+            seller,
+            warehouse,
+            carrier,
+        };
         let awaiting = plan(conn, summary.awaiting(Role::Seller)).await;
         assert!(awaiting.contains("Covering index"), "{given}: {awaiting}");
         if given.is_empty() || given == "s" {

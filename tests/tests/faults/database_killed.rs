@@ -27,10 +27,17 @@ async fn a_killed_database_loses_nothing_that_was_acknowledged() {
     };
     let belay = literal(service.address());
     let (journeys, ()) = join!(load.run(&belay), kill);
-    eprintln!("{KILLS} kills of mysqld: {} orders, {}", journeys.len(), load.counts());
+    eprintln!(
+        "{KILLS} kills of mysqld: {} orders, {}",
+        journeys.len(),
+        load.counts()
+    );
 
     let database = mysqld.database().await;
     audit(&journeys, service.belay(), &database).await;
     service.stop().await;
-    assert_eq!(invariants::violations(&database).await, Vec::<String>::new());
+    assert_eq!(
+        invariants::violations(&database).await,
+        Vec::<String>::new()
+    );
 }

@@ -23,26 +23,48 @@ async fn a_database_that_refuses_is_unavailable_until_it_does_not() {
         new_order(&shop, order_id).await.expect("an order");
         pay(&payments(&belay), order_id).await;
     }
-    let wish = |order_id: &str| shop.request_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED);
+    let wish = |order_id: &str| {
+        shop.request_cancellation(order_id, Units::all())
+            .reason(reason::NO_LONGER_WANTED)
+    };
 
     // As a primary that gives way to another. Reads go on.
     let before = server_sessions(&mut somebody).await;
-    somebody.query_drop("SET GLOBAL super_read_only = ON").await.unwrap();
-    let error = refused(wish("READ-ONLY").await, Kind::Unavailable, "DATABASE_UNAVAILABLE");
+    somebody
+        .query_drop("SET GLOBAL super_read_only = ON")
+        .await
+        .unwrap();
+    let error = refused(
+        wish("READ-ONLY").await,
+        Kind::Unavailable,
+        "DATABASE_UNAVAILABLE",
+    );
     assert!(error.retry_after().is_some());
-    refused(new_order(&shop, "NEW").await, Kind::Unavailable, "DATABASE_UNAVAILABLE");
+    refused(
+        new_order(&shop, "NEW").await,
+        Kind::Unavailable,
+        "DATABASE_UNAVAILABLE",
+    );
     shop.get_order("READ-ONLY").await.expect("reads go on");
-    // What refused to write is not used again: behind the same address there may be another server by now.
+    // What refused to write is not used again: behind the same address there may be another server
+    // by now.
     until("the connection is closed", async || {
         let after = server_sessions(&mut somebody).await;
         before.iter().any(|id| !after.contains(id)).then_some(())
     })
     .await;
-    somebody.query_drop("SET GLOBAL read_only = OFF").await.unwrap();
-    until("the database writes again", async || wish("READ-ONLY").await.ok()).await;
+    somebody
+        .query_drop("SET GLOBAL read_only = OFF")
+        .await
+        .unwrap();
+    until("the database writes again", async || {
+        wish("READ-ONLY").await.ok()
+    })
+    .await;
 
     // Somebody takes all connections, and the server's own are gone.
-    let options = OptsBuilder::from_opts(Opts::from_url(mysqld.url().expose_secret()).unwrap()).db_name(None::<String>);
+    let options = OptsBuilder::from_opts(Opts::from_url(mysqld.url().expose_secret()).unwrap())
+        .db_name(None::<String>);
     let mut others = Vec::new();
     until("no connection is left", async || {
         for id in server_sessions(&mut somebody).await {
@@ -52,15 +74,28 @@ async fn a_database_that_refuses_is_unavailable_until_it_does_not() {
         while let Ok(other) = Conn::new(options.clone()).await {
             others.push(other);
         }
-        server_sessions(&mut somebody).await.is_empty().then_some(())
+        server_sessions(&mut somebody)
+            .await
+            .is_empty()
+            .then_some(())
     })
     .await;
-    refused(wish("FULL").await, Kind::Unavailable, "DATABASE_UNAVAILABLE");
+    refused(
+        wish("FULL").await,
+        Kind::Unavailable,
+        "DATABASE_UNAVAILABLE",
+    );
     drop(others);
-    until("connections are free again", async || wish("FULL").await.ok()).await;
+    until("connections are free again", async || {
+        wish("FULL").await.ok()
+    })
+    .await;
 
     service.stop().await;
-    assert_eq!(invariants::violations(&mysqld.database().await).await, Vec::<String>::new());
+    assert_eq!(
+        invariants::violations(&mysqld.database().await).await,
+        Vec::<String>::new()
+    );
 }
 
 /// The ids of the server's sessions.

@@ -1,4 +1,5 @@
-//! Callers that place, pay and cancel orders without pause while things break, and remember every answer they were given.
+//! Callers that place, pay and cancel orders without pause while things break, and remember every
+//! answer they were given.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -48,7 +49,11 @@ impl Load {
             }
             journeys
         };
-        join_all((0..CALLERS).map(caller)).await.into_iter().flatten().collect()
+        join_all((0..CALLERS).map(caller))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     pub(super) fn stop(&self) {
@@ -58,13 +63,16 @@ impl Load {
     /// Waits until so many more calls were acknowledged.
     pub(super) async fn progress(&self, calls: usize) {
         let enough = self.acknowledged.load(Ordering::Relaxed) + calls;
-        let progressed = async || (self.acknowledged.load(Ordering::Relaxed) >= enough).then_some(());
+        let progressed =
+            async || (self.acknowledged.load(Ordering::Relaxed) >= enough).then_some(());
         until("calls are acknowledged", progressed).await;
     }
 
     pub(super) fn counts(&self) -> String {
         let (acknowledged, unavailable) = (&self.acknowledged, &self.unavailable);
-        format!("{acknowledged:?} calls were acknowledged, {unavailable:?} times a caller was told UNAVAILABLE")
+        format!(
+            "{acknowledged:?} calls were acknowledged, {unavailable:?} times a caller was told UNAVAILABLE"
+        )
     }
 
     async fn journey(&self, belay: &Belay, order_id: String, number: usize) -> Journey {
@@ -79,12 +87,19 @@ impl Load {
         };
         let cancelled = match units {
             Some(units) => {
-                let wish = shop.request_cancellation(&*order_id, units).reason(reason::NO_LONGER_WANTED);
+                let wish = shop
+                    .request_cancellation(&*order_id, units)
+                    .reason(reason::NO_LONGER_WANTED);
                 Some(self.insist(&wish).await)
             }
             None => None,
         };
-        Journey { order_id, placed, paid, cancelled }
+        Journey {
+            order_id,
+            placed,
+            paid,
+            cancelled,
+        }
     }
 
     /// Sends a call, under the one request id that it has, until it is answered.
@@ -100,54 +115,121 @@ impl Load {
                     return answer;
                 }
                 Err(error) => {
-                    assert_eq!(error.kind(), Kind::Unavailable, "at worst a caller is told UNAVAILABLE: {error}");
+                    assert_eq!(
+                        error.kind(),
+                        Kind::Unavailable,
+                        "at worst a caller is told UNAVAILABLE: {error}"
+                    );
                     self.unavailable.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            assert!(Instant::now() < give_up, "the outcome of a call is not found out");
+            assert!(
+                Instant::now() < give_up,
+                "the outcome of a call is not found out"
+            );
             sleep(AGAIN_AFTER).await;
         }
     }
 }
 
-/// Everything that was acknowledged is there, once, and the same request ids are given the same answers.
+/// Everything that was acknowledged is there, once, and the same request ids are given the same
+/// answers.
 pub(super) async fn audit(journeys: &[Journey], belay: &Belay, database: &Database) {
     let checks = journeys.iter().map(|journey| audit_one(journey, belay));
-    futures_util::stream::iter(checks).buffer_unordered(CALLERS / 2).collect::<()>().await;
+    futures_util::stream::iter(checks)
+        .buffer_unordered(CALLERS / 2)
+        .collect::<()>()
+        .await;
 
-    let cancelled = journeys.iter().filter(|journey| journey.cancelled.is_some()).count();
-    let expected = [journeys.len(), journeys.len(), cancelled, journeys.len() + cancelled];
-    for (table, expected) in ["orders", "payments", "cancellations", "requests"].into_iter().zip(expected) {
-        let (rows,): (usize,) = database.row(&format!("SELECT COUNT(*) FROM {table}"), ()).await;
+    let cancelled = journeys
+        .iter()
+        .filter(|journey| journey.cancelled.is_some())
+        .count();
+    let expected = [
+        journeys.len(),
+        journeys.len(),
+        cancelled,
+        journeys.len() + cancelled,
+    ];
+    for (table, expected) in ["orders", "payments", "cancellations", "requests"]
+        .into_iter()
+        .zip(expected)
+    {
+        let (rows,): (usize,) = database
+            .row(&format!("SELECT COUNT(*) FROM {table}"), ())
+            .await;
         assert_eq!(rows, expected, "rows of {table}");
     }
     // A command that had its effect twice would have raised the version twice.
-    let versions: (usize,) = database.row("SELECT CAST(SUM(version) AS UNSIGNED) FROM orders", ()).await;
+    let versions: (usize,) = database
+        .row("SELECT CAST(SUM(version) AS UNSIGNED) FROM orders", ())
+        .await;
     assert_eq!(versions.0, 2 * journeys.len() + cancelled);
 }
 
 async fn audit_one(journey: &Journey, belay: &Belay) {
-    let Journey { order_id, placed, paid, cancelled } = journey;
+    let Journey {
+        order_id,
+        placed,
+        paid,
+        cancelled,
+    } = journey;
     let (shop, money) = (storefront(belay), payments(belay));
-    let order = shop.get_order(order_id).await.unwrap_or_else(|error| panic!("{order_id} is lost: {error}"));
-    assert_eq!((order.totals.captured.clone(), order.payments.len()), (eur(TOTAL), 1), "{order_id}");
+    let order = shop
+        .get_order(order_id)
+        .await
+        .unwrap_or_else(|error| panic!("{order_id} is lost: {error}"));
+    assert_eq!(
+        (order.totals.captured.clone(), order.payments.len()),
+        (eur(TOTAL), 1),
+        "{order_id}"
+    );
 
-    let again = new_order(&shop, order_id).request_id(*placed).await.expect("a repeated order is answered");
+    let again = new_order(&shop, order_id)
+        .request_id(*placed)
+        .await
+        .expect("a repeated order is answered");
     assert_eq!(again.value, order, "{order_id}");
-    let again = whole_payment(&money, order_id).request_id(paid.request_id).await;
+    let again = whole_payment(&money, order_id)
+        .request_id(paid.request_id)
+        .await;
     assert_eq!(&again.expect("a repeated payment is answered"), paid);
     let Some(first) = cancelled else {
-        assert_eq!((order.state, order.cancellations.len()), (OrderState::ToShip, 0), "{order_id}");
+        assert_eq!(
+            (order.state, order.cancellations.len()),
+            (OrderState::ToShip, 0),
+            "{order_id}"
+        );
         return;
     };
     let is_whole = first.order_state == OrderState::Cancelled;
-    let units = if is_whole { Units::all() } else { Units::line(format!("{order_id}:l1"), 1) };
-    let wish = shop.request_cancellation(&**order_id, units).reason(reason::NO_LONGER_WANTED);
-    let again = wish.request_id(first.request_id).await.expect("a repeated cancellation is answered");
+    let units = if is_whole {
+        Units::all()
+    } else {
+        Units::line(format!("{order_id}:l1"), 1)
+    };
+    let wish = shop
+        .request_cancellation(&**order_id, units)
+        .reason(reason::NO_LONGER_WANTED);
+    let again = wish
+        .request_id(first.request_id)
+        .await
+        .expect("a repeated cancellation is answered");
     assert_eq!(&again, first);
-    assert_eq!(order.cancellations, std::slice::from_ref(&first.cancellation), "{order_id}");
-    let back: i64 = order.refunds.iter().map(|refund| refund.amount.total.minor_units).sum();
-    assert_eq!(back, first.cancellation.expected_refund.total.minor_units, "{order_id}");
+    assert_eq!(
+        order.cancellations,
+        std::slice::from_ref(&first.cancellation),
+        "{order_id}"
+    );
+    let back: i64 = order
+        .refunds
+        .iter()
+        .map(|refund| refund.amount.total.minor_units)
+        .sum();
+    assert_eq!(
+        back, first.cancellation.expected_refund.total.minor_units,
+        "{order_id}"
+    );
 }
 
 /// The capture of what a standard order costs, ready to be sent and sent again.

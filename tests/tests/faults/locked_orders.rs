@@ -1,5 +1,5 @@
-//! Somebody who goes past Belay holds the row of an order: an operator with a client of MySQL, a backup, another server that
-//! hangs. Only the callers of that order notice.
+//! Somebody who goes past Belay holds the row of an order: an operator with a client of MySQL, a
+//! backup, another server that hangs. Only the callers of that order notice.
 
 use belay_client::model::OrderState;
 use belay_client::{Kind, Units, reason};
@@ -15,8 +15,8 @@ use tokio::join;
 const BUSY_CALLERS: usize = 24;
 /// Calls about other orders of the same lane meanwhile.
 const OTHERS: usize = 60;
-/// A server with one lane, in which nobody who waits for a lock comes away from it before the test is over: whoever is held up
-/// by the lock is held up for good.
+/// A server with one lane, in which nobody who waits for a lock comes away from it before the test
+/// is over: whoever is held up by the lock is held up for good.
 fn one_lane_that_waits(settings: &mut ServerSettings) {
     settings.lanes = 1;
     (settings.lock_wait_max, settings.database_wait_max) = (HANG, HANG);
@@ -30,15 +30,32 @@ fn a_locked_order_holds_up_nobody_else() {
         let (shop, money) = (storefront(&belay), payments(&belay));
         t.place_paid("HELD").await;
         let mut somebody = session(&t.database.url()).await;
-        let (key,): (Vec<u8>,) = t.database.row("SELECT order_key FROM orders WHERE order_id = 'HELD'", ()).await;
+        let (key,): (Vec<u8>,) = t
+            .database
+            .row("SELECT order_key FROM orders WHERE order_id = 'HELD'", ())
+            .await;
         somebody.query_drop("BEGIN").await.unwrap();
-        somebody.exec_drop("SELECT version FROM orders WHERE order_key = ? FOR UPDATE", (key,)).await.unwrap();
+        somebody
+            .exec_drop(
+                "SELECT version FROM orders WHERE order_key = ? FOR UPDATE",
+                (key,),
+            )
+            .await
+            .unwrap();
 
-        // Its callers come before anybody else, and more of them with each call about another order.
-        let wish = || shop.request_cancellation("HELD", Units::all()).reason(reason::NO_LONGER_WANTED).send();
+        // Its callers come before anybody else, and more of them with each call about another
+        // order.
+        let wish = || {
+            shop.request_cancellation("HELD", Units::all())
+                .reason(reason::NO_LONGER_WANTED)
+                .send()
+        };
         let busy = join_all((0..BUSY_CALLERS).map(|_| wish()));
         let others = async {
-            until("all of them wait", async || (service.app().engine.callers() == BUSY_CALLERS).then_some(())).await;
+            until("all of them wait", async || {
+                (service.app().engine.callers() == BUSY_CALLERS).then_some(())
+            })
+            .await;
             for number in 0..OTHERS {
                 let order_id = format!("FREE-{number}");
                 new_order(&shop, &order_id).await.expect("an order");
@@ -55,7 +72,10 @@ fn a_locked_order_holds_up_nobody_else() {
         };
         let (cancelled, ()) = join!(busy, others);
         for cancelled in cancelled {
-            assert_eq!(cancelled.expect("nobody holds it").order_state, OrderState::Cancelled);
+            assert_eq!(
+                cancelled.expect("nobody holds it").order_state,
+                OrderState::Cancelled
+            );
         }
         assert_eq!(t.order("HELD").await.cancellations.len(), 1);
         service.stop().await;
@@ -69,15 +89,35 @@ fn whoever_wants_a_locked_order_is_told_to_come_back() {
         let shop = storefront(&literal(service.address()));
         t.place_paid("HELD").await;
         let mut somebody = session(&t.database.url()).await;
-        let (key,): (Vec<u8>,) = t.database.row("SELECT order_key FROM orders WHERE order_id = 'HELD'", ()).await;
+        let (key,): (Vec<u8>,) = t
+            .database
+            .row("SELECT order_key FROM orders WHERE order_id = 'HELD'", ())
+            .await;
         somebody.query_drop("BEGIN").await.unwrap();
-        somebody.exec_drop("SELECT version FROM orders WHERE order_key = ? FOR UPDATE", (key,)).await.unwrap();
-        let wish = || shop.request_cancellation("HELD", Units::all()).reason(reason::NO_LONGER_WANTED).send();
+        somebody
+            .exec_drop(
+                "SELECT version FROM orders WHERE order_key = ? FOR UPDATE",
+                (key,),
+            )
+            .await
+            .unwrap();
+        let wish = || {
+            shop.request_cancellation("HELD", Units::all())
+                .reason(reason::NO_LONGER_WANTED)
+                .send()
+        };
         for told in join_all((0..BUSY_CALLERS).map(|_| wish())).await {
-            assert!(refused(told, Kind::Unavailable, "CONTENTION").retry_after().is_some());
+            assert!(
+                refused(told, Kind::Unavailable, "CONTENTION")
+                    .retry_after()
+                    .is_some()
+            );
         }
         somebody.query_drop("ROLLBACK").await.unwrap();
-        assert_eq!(wish().await.expect("nobody holds it").order_state, OrderState::Cancelled);
+        assert_eq!(
+            wish().await.expect("nobody holds it").order_state,
+            OrderState::Cancelled
+        );
         service.stop().await;
     });
 }
@@ -88,7 +128,8 @@ fn an_order_that_somebody_is_about_to_create_holds_up_nobody_else() {
         let service = Service::start(t.database.url(), one_lane_that_waits).await;
         let shop = storefront(&literal(service.address()));
         t.place("HELD").await;
-        // The row of a server that hangs between INSERT and COMMIT: it is locked, and nobody sees it.
+        // The row of a server that hangs between INSERT and COMMIT: it is locked, and nobody sees
+        // it.
         let mut somebody = session(&t.database.url()).await;
         for sql in [
             "CREATE TEMPORARY TABLE kept SELECT * FROM orders WHERE order_id = 'HELD'",
@@ -100,9 +141,14 @@ fn an_order_that_somebody_is_about_to_create_holds_up_nobody_else() {
         }
         let creating = new_order(&shop, "HELD").send();
         let others = async {
-            until("it waits", async || (service.app().engine.callers() == 1).then_some(())).await;
+            until("it waits", async || {
+                (service.app().engine.callers() == 1).then_some(())
+            })
+            .await;
             for number in 0..OTHERS {
-                new_order(&shop, &format!("FREE-{number}")).await.expect("an order");
+                new_order(&shop, &format!("FREE-{number}"))
+                    .await
+                    .expect("an order");
             }
             somebody.query_drop("COMMIT").await.unwrap();
         };

@@ -1,5 +1,5 @@
-//! The connection to the database is cut in the middle of a command. The caller is given one right answer all the same, and
-//! what it asked has happened once.
+//! The connection to the database is cut in the middle of a command. The caller is given one right
+//! answer all the same, and what it asked has happened once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,9 +18,11 @@ use super::proxy::{At, Cut, Proxy};
 const COMMITS: usize = 20;
 /// Callers whose commands may share the transaction that is cut.
 const CALLERS: usize = 8;
-/// When a silent connection is given up. A machine that is slow beyond measure gives up others too, and repeats.
+/// When a silent connection is given up. A machine that is slow beyond measure gives up others too,
+/// and repeats.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
-/// About as many packets as a cancellation's transaction has on a connection that has prepared none of its statements.
+/// About as many packets as a cancellation's transaction has on a connection that has prepared none
+/// of its statements.
 const STEPS: usize = 32;
 
 /// A server behind a proxy, with one lane, so that commands share transactions.
@@ -35,18 +37,29 @@ async fn behind_a_proxy(t: &TestServer) -> (Proxy, Service) {
 
 async fn place_all(t: &TestServer, order_ids: &[String]) {
     let places = order_ids.iter().map(|order_id| t.place_paid(order_id));
-    futures_util::stream::iter(places).buffer_unordered(CALLERS).for_each(async |_| {}).await;
+    futures_util::stream::iter(places)
+        .buffer_unordered(CALLERS)
+        .for_each(async |_| {})
+        .await;
 }
 
 async fn cancel(shop: &Store, t: &TestServer, order_id: &str) {
     let request_id = RequestId::mint();
-    let wish =
-        shop.request_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED).request_id(request_id);
-    let answer = wish.clone().await.unwrap_or_else(|error| panic!("{order_id}: {error}"));
+    let wish = shop
+        .request_cancellation(order_id, Units::all())
+        .reason(reason::NO_LONGER_WANTED)
+        .request_id(request_id);
+    let answer = wish
+        .clone()
+        .await
+        .unwrap_or_else(|error| panic!("{order_id}: {error}"));
     assert_eq!(wish.await.expect("the same answer"), answer);
     let order = t.order(order_id).await;
     assert_eq!(order.cancellations, [answer.cancellation], "{order_id}");
-    assert_eq!((order.refunds.len(), &order.refunds[0].amount.total), (1, &eur(TOTAL)));
+    assert_eq!(
+        (order.refunds.len(), &order.refunds[0].amount.total),
+        (1, &eur(TOTAL))
+    );
     assert_eq!(order.etag, answer.order_etag, "nothing happened twice");
 }
 
@@ -59,7 +72,9 @@ fn a_commit_without_a_reply_is_found_out() {
         let (shop, money) = (storefront(&belay), payments(&belay));
         for cut in [Cut::BeforeRequest, Cut::BeforeReply] {
             for round in 0..COMMITS {
-                let order_ids: Vec<String> = (0..CALLERS).map(|caller| format!("{cut:?}-{round}-{caller}")).collect();
+                let order_ids: Vec<String> = (0..CALLERS)
+                    .map(|caller| format!("{cut:?}-{round}-{caller}"))
+                    .collect();
                 // A round cuts creations, payments or cancellations.
                 if round % 3 == 0 {
                     proxy.cut(At::Commit, cut);
@@ -68,7 +83,8 @@ fn a_commit_without_a_reply_is_found_out() {
                 if round % 3 == 1 {
                     proxy.cut(At::Commit, cut);
                 }
-                let paid = join_all(order_ids.iter().map(|id| whole_payment(&money, id).send())).await;
+                let paid =
+                    join_all(order_ids.iter().map(|id| whole_payment(&money, id).send())).await;
                 if round % 3 == 2 {
                     proxy.cut(At::Commit, cut);
                 }
@@ -77,13 +93,22 @@ fn a_commit_without_a_reply_is_found_out() {
                 for (placed, paid) in placed.into_iter().zip(paid) {
                     let (placed, paid) = (placed.expect("an order"), paid.expect("a payment"));
                     assert_eq!(placed.value.totals.captured, eur(0));
-                    assert_eq!((paid.value.totals.captured, paid.value.payments.len()), (eur(TOTAL), 1));
+                    assert_eq!(
+                        (paid.value.totals.captured, paid.value.payments.len()),
+                        (eur(TOTAL), 1)
+                    );
                 }
             }
         }
         service.stop().await;
-        let (versions,): (String,) = t.database.row("SELECT GROUP_CONCAT(DISTINCT version) FROM orders", ()).await;
-        assert_eq!(versions, "3", "each order was placed, paid and cancelled once");
+        let (versions,): (String,) = t
+            .database
+            .row("SELECT GROUP_CONCAT(DISTINCT version) FROM orders", ())
+            .await;
+        assert_eq!(
+            versions, "3",
+            "each order was placed, paid and cancelled once"
+        );
     });
 }
 
@@ -99,7 +124,10 @@ fn a_claim_whose_commit_has_no_reply_hands_its_refunds_out() {
             proxy.cut(At::Commit, cut);
             let claimed = money.claim_refunds("w-1").await.expect("a claim");
             assert_eq!(proxy.take_cut().as_deref(), Some("COMMIT"));
-            let claimed: Vec<&str> = claimed.iter().map(|refund| refund.order_id.as_str()).collect();
+            let claimed: Vec<&str> = claimed
+                .iter()
+                .map(|refund| refund.order_id.as_str())
+                .collect();
             assert_eq!(claimed, [&*order_id]);
         }
         service.stop().await;
@@ -145,7 +173,14 @@ fn a_cancellation_survives_a_cut_at_any_of_its_steps() {
                 cancel(&shop, t, order_id).await;
                 // How many steps there are depends on what the connection has prepared before.
                 let text = proxy.take_cut().unwrap_or_else(|| "(none)".to_owned());
-                *cuts.entry(text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).or_default() += 1;
+                *cuts
+                    .entry(
+                        text.split_whitespace()
+                            .take(3)
+                            .collect::<Vec<_>>()
+                            .join(" "),
+                    )
+                    .or_default() += 1;
             }
         }
         eprintln!("{cuts:#?}");

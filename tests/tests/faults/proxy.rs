@@ -1,5 +1,5 @@
-//! A proxy between a server and mysqld that understands the packets of MySQL's protocol, well enough to cut the connection at
-//! one of them, or to let it fall silent.
+//! A proxy between a server and mysqld that understands the packets of MySQL's protocol, well
+//! enough to cut the connection at one of them, or to let it fall silent.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,8 @@ pub(super) enum Cut {
     BeforeRequest,
     /// mysqld has done what the packet says, but its reply is lost.
     BeforeReply,
-    /// mysqld never sees the packet, and nobody is told: both ends stay open and hear nothing any more.
+    /// mysqld never sees the packet, and nobody is told: both ends stay open and hear nothing any
+    /// more.
     SilentBeforeRequest,
     /// As before, but mysqld has done what the packet says.
     SilentBeforeReply,
@@ -67,11 +68,21 @@ impl Proxy {
         let behind = format!("{}:{}", options.ip_or_hostname(), options.tcp_port());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
-        let url = database.expose_secret().replacen(&behind, &address.to_string(), 1);
+        let url = database
+            .expose_secret()
+            .replacen(&behind, &address.to_string(), 1);
         let plan = Arc::<Mutex<Plan>>::default();
         let mut connections = JoinSet::new();
-        connections.spawn(accept(listener, behind.parse().expect("mysqld is on this machine"), plan.clone()));
-        Self { plan, url: SecretString::from(url), _connections: connections }
+        connections.spawn(accept(
+            listener,
+            behind.parse().expect("mysqld is on this machine"),
+            plan.clone(),
+        ));
+        Self {
+            plan,
+            url: SecretString::from(url),
+            _connections: connections,
+        }
     }
 
     /// The database's, through the proxy.
@@ -172,7 +183,9 @@ fn cut_of(command: Command, step: &mut Option<usize>, plan: &Mutex<Plan>) -> Opt
 
 /// A length of three bytes, a number, and so many bytes.
 fn packet_length(bytes: &[u8]) -> Option<usize> {
-    let &[a, b, c, _, ..] = bytes else { return None };
+    let &[a, b, c, _, ..] = bytes else {
+        return None;
+    };
     let length = 4 + usize::from(a) + (usize::from(b) << 8) + (usize::from(c) << 16);
     (bytes.len() >= length).then_some(length)
 }
@@ -186,7 +199,9 @@ struct Command {
 
 impl Command {
     fn of(packet: &[u8]) -> Option<Self> {
-        let [_, _, _, 0, command, rest @ ..] = packet else { return None };
+        let [_, _, _, 0, command, rest @ ..] = packet else {
+            return None;
+        };
         let text = match command {
             0x03 | 0x16 => String::from_utf8_lossy(rest).into_owned(),
             0x17 => "(execute)".to_owned(),

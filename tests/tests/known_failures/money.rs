@@ -1,8 +1,9 @@
-//! Money that was counted twice, promised in vain, or sent on its way when it was gone: through the client and against MySQL.
+//! Money that was counted twice, promised in vain, or sent on its way when it was gone: through the
+//! client and against MySQL.
 
 use belay_client::model::{
-    IncidentKind, IncidentResolution, Order, OrderState, PaymentFact, Quote, RefundKind, RefundResult, RefundState,
-    ShipmentStage, Written,
+    IncidentKind, IncidentResolution, Order, OrderState, PaymentFact, Quote, RefundKind,
+    RefundResult, RefundState, ShipmentStage, Written,
 };
 use belay_client::{Error, Kind, Money, Role, Units, reason};
 use belay_tests::shop::{TOTAL, eur};
@@ -25,7 +26,11 @@ impl Message<'_> {
         amount: Option<Money>,
         movement: &str,
     ) -> Result<Written<Order>, Error> {
-        let call = self.t.payments().record_payment(self.order_id, "pay-1", event, fact).method("CREDIT_CARD");
+        let call = self
+            .t
+            .payments()
+            .record_payment(self.order_id, "pay-1", event, fact)
+            .method("CREDIT_CARD");
         let call = call.movement_id(movement);
         match amount {
             Some(amount) => call.amount(amount).await,
@@ -41,7 +46,10 @@ impl Message<'_> {
 }
 
 fn open(order: &Order) -> Vec<IncidentKind> {
-    let open = order.incidents.iter().filter(|incident| incident.resolve_time.is_none());
+    let open = order
+        .incidents
+        .iter()
+        .filter(|incident| incident.resolve_time.is_none());
     open.map(|incident| incident.kind).collect()
 }
 
@@ -65,16 +73,28 @@ fn a_lapse_keeps_the_goods_in_until_the_order_is_paid_again_or_closes() {
                 (Some(t.now().await), vec![IncidentKind::PaymentLapsed])
             );
             let warehouse = t.warehouse_of(&shipment_id).await;
-            let stale = warehouse.dispatch_shipment(&shipment_id, lapsed.shipments[0].fence - 1).await;
+            let stale = warehouse
+                .dispatch_shipment(&shipment_id, lapsed.shipments[0].fence - 1)
+                .await;
             refused(stale, Kind::Aborted, "FENCE_STALE");
-            let barred = warehouse.dispatch_shipment(&shipment_id, lapsed.shipments[0].fence).await;
+            let barred = warehouse
+                .dispatch_shipment(&shipment_id, lapsed.shipments[0].fence)
+                .await;
             let barred = refused(barred, Kind::Refused, "PAYMENT_LAPSED");
-            assert_eq!(barred.metadata()["pay_by"], lapsed.pay_by.unwrap().to_string());
+            assert_eq!(
+                barred.metadata()["pay_by"],
+                lapsed.pay_by.unwrap().to_string()
+            );
             assert_eq!(barred.metadata()["shipment_id"], shipment_id);
             t.advance(SignedDuration::from_hours(1)).await;
             if pays_again {
-                let paid = messages.told("held-again", PaymentFact::Authorized, TOTAL).await;
-                assert_eq!((paid.state, paid.payment_lapse_time, open(&paid)), (OrderState::ToShip, None, vec![]));
+                let paid = messages
+                    .told("held-again", PaymentFact::Authorized, TOTAL)
+                    .await;
+                assert_eq!(
+                    (paid.state, paid.payment_lapse_time, open(&paid)),
+                    (OrderState::ToShip, None, vec![])
+                );
                 t.ship(&shipment_id).await;
             } else {
                 t.advance(SignedDuration::from_hours(24)).await;
@@ -83,7 +103,10 @@ fn a_lapse_keeps_the_goods_in_until_the_order_is_paid_again_or_closes() {
                     (order.state != OrderState::AwaitingPayment).then_some(order)
                 })
                 .await;
-                assert_eq!((closed.state, open(&closed)), (OrderState::ClosedUnpaid, vec![]));
+                assert_eq!(
+                    (closed.state, open(&closed)),
+                    (OrderState::ClosedUnpaid, vec![])
+                );
                 assert_eq!(closed.cancellations[0].expected_refund.total, eur(0));
             }
         }
@@ -97,19 +120,39 @@ fn one_movement_is_one_movement_however_many_messages_tell_of_it() {
         let messages = Message { t, order_id: "A-1" };
         messages.told("held", PaymentFact::Authorized, TOTAL).await;
         for event in ["charge", "payment", "invoice"] {
-            let order = messages.send(event, PaymentFact::Captured, Some(eur(TOTAL)), "ch_1").await.unwrap().value;
-            assert_eq!((order.totals.captured.clone(), order.refunds.len()), (eur(TOTAL), 0), "{event}");
+            let order = messages
+                .send(event, PaymentFact::Captured, Some(eur(TOTAL)), "ch_1")
+                .await
+                .unwrap()
+                .value;
+            assert_eq!(
+                (order.totals.captured.clone(), order.refunds.len()),
+                (eur(TOTAL), 0),
+                "{event}"
+            );
         }
         // Without an id it is doubted.
-        let doubted = messages.told("once-more", PaymentFact::Captured, TOTAL).await;
-        assert_eq!((doubted.totals.captured.clone(), doubted.refunds.len()), (eur(TOTAL), 0));
+        let doubted = messages
+            .told("once-more", PaymentFact::Captured, TOTAL)
+            .await;
+        assert_eq!(
+            (doubted.totals.captured.clone(), doubted.refunds.len()),
+            (eur(TOTAL), 0)
+        );
         assert_eq!(
             (open(&doubted), &doubted.payments[0].unconfirmed),
             (vec![IncidentKind::CaptureMismatch], &eur(TOTAL))
         );
         assert_eq!(doubted.incidents[0].subject_id, "A-1:p1");
-        let settled = t.support().resolve_incident("A-1:i1", IncidentResolution::RefundAnyway).await.unwrap();
-        assert_eq!(settled.incident.resolution, Some(IncidentResolution::RefundAnyway));
+        let settled = t
+            .support()
+            .resolve_incident("A-1:i1", IncidentResolution::RefundAnyway)
+            .await
+            .unwrap();
+        assert_eq!(
+            settled.incident.resolution,
+            Some(IncidentResolution::RefundAnyway)
+        );
         assert_eq!(t.order("A-1").await.refunds[0].amount.excess, eur(TOTAL));
     });
 }
@@ -127,17 +170,36 @@ fn the_provider_tells_of_our_refund_before_the_worker_does() {
             .movement_id("re_1")
             .refund_id(claimed.refund_id.clone());
         let order = told.await.unwrap().value;
-        assert_eq!((order.refunds[0].state, &order.payments[0].refunded_outside), (RefundState::Settled, &eur(0)));
-        assert_eq!(order.refunds[0].settled_amount, Some(claimed.amount.total.clone()));
+        assert_eq!(
+            (order.refunds[0].state, &order.payments[0].refunded_outside),
+            (RefundState::Settled, &eur(0))
+        );
+        assert_eq!(
+            order.refunds[0].settled_amount,
+            Some(claimed.amount.total.clone())
+        );
         // The worker says so too, and the rest goes back whole.
-        let result = t.payments().record_refund_result(claimed.refund_id.clone(), RefundResult::Settled).await;
+        let result = t
+            .payments()
+            .record_refund_result(claimed.refund_id.clone(), RefundResult::Settled)
+            .await;
         assert_eq!(result.unwrap().value.state, RefundState::Settled);
         t.cancel("A-1").await;
         let order = t.order("A-1").await;
-        let back: i64 = order.refunds.iter().map(|refund| refund.amount.total.minor_units).sum();
+        let back: i64 = order
+            .refunds
+            .iter()
+            .map(|refund| refund.amount.total.minor_units)
+            .sum();
         assert_eq!((back, open(&order)), (TOTAL, vec![]));
-        let foreign = t.payments().record_payment("A-1", "pay-A-1", "other", PaymentFact::RefundedOutside);
-        refused(foreign.amount(eur(1)).refund_id("A-1:r9").await, Kind::NotFound, "REFUND_NOT_FOUND");
+        let foreign =
+            t.payments()
+                .record_payment("A-1", "pay-A-1", "other", PaymentFact::RefundedOutside);
+        refused(
+            foreign.amount(eur(1)).refund_id("A-1:r9").await,
+            Kind::NotFound,
+            "REFUND_NOT_FOUND",
+        );
     });
 }
 
@@ -147,14 +209,32 @@ fn what_was_paid_short_goes_out_again_for_the_rest_alone() {
         t.place_paid("A-1").await;
         t.cancel("A-1").await;
         let claimed = t.claim("worker-1").await.unwrap();
-        let paid_short = t.payments().record_refund_result(claimed.refund_id, RefundResult::Settled).amount(eur(1_000));
-        assert_eq!(paid_short.await.unwrap().value.settled_amount, Some(eur(1_000)));
+        let paid_short = t
+            .payments()
+            .record_refund_result(claimed.refund_id, RefundResult::Settled)
+            .amount(eur(1_000));
+        assert_eq!(
+            paid_short.await.unwrap().value.settled_amount,
+            Some(eur(1_000))
+        );
         let order = t.order("A-1").await;
-        assert_eq!((order.totals.refunded.clone(), open(&order)), (eur(1_000), vec![IncidentKind::RefundMismatch]));
+        assert_eq!(
+            (order.totals.refunded.clone(), open(&order)),
+            (eur(1_000), vec![IncidentKind::RefundMismatch])
+        );
         let rest = t.claim("worker-1").await.unwrap();
-        assert_eq!((rest.amount.total.clone(), rest.refund_id.as_str()), (eur(TOTAL - 1_000), "A-1:r2"));
-        assert_eq!(rest.cancellation_id.as_ref().map(|id| id.as_str()), Some("A-1:c1"));
-        t.payments().record_refund_result(rest.refund_id, RefundResult::Settled).await.unwrap();
+        assert_eq!(
+            (rest.amount.total.clone(), rest.refund_id.as_str()),
+            (eur(TOTAL - 1_000), "A-1:r2")
+        );
+        assert_eq!(
+            rest.cancellation_id.as_ref().map(|id| id.as_str()),
+            Some("A-1:c1")
+        );
+        t.payments()
+            .record_refund_result(rest.refund_id, RefundResult::Settled)
+            .await
+            .unwrap();
         assert_eq!(t.order("A-1").await.totals.refunded, eur(TOTAL));
     });
 }
@@ -164,26 +244,49 @@ fn nothing_is_promised_that_is_not_there() {
     run(async |t| {
         // Nobody paid.
         t.place("A-1").await;
-        let preview = t.storefront().preview_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+        let preview = t
+            .storefront()
+            .preview_cancellation("A-1", Units::all())
+            .reason(reason::NO_LONGER_WANTED);
         let preview = preview.await.unwrap();
         assert_eq!(preview.expected_refund.unwrap().total, eur(0));
-        assert_eq!(t.cancel("A-1").await.cancellation.expected_refund.total, eur(0));
+        assert_eq!(
+            t.cancel("A-1").await.cancellation.expected_refund.total,
+            eur(0)
+        );
 
         // It is only authorised.
         t.place("A-2").await;
-        Message { t, order_id: "A-2" }.told("held", PaymentFact::Authorized, TOTAL).await;
-        let preview = t.storefront().preview_cancellation("A-2", Units::all()).reason(reason::NO_LONGER_WANTED);
+        Message { t, order_id: "A-2" }
+            .told("held", PaymentFact::Authorized, TOTAL)
+            .await;
+        let preview = t
+            .storefront()
+            .preview_cancellation("A-2", Units::all())
+            .reason(reason::NO_LONGER_WANTED);
         let preview = preview.await.unwrap();
-        let told = (preview.expected_refund.unwrap().total, preview.expected_release.unwrap());
+        let told = (
+            preview.expected_refund.unwrap().total,
+            preview.expected_release.unwrap(),
+        );
         assert_eq!(told, (eur(0), eur(TOTAL)));
         let cancellation = t.cancel("A-2").await.cancellation;
-        assert_eq!((cancellation.expected_refund.total, cancellation.expected_release), (eur(0), eur(TOTAL)));
+        assert_eq!(
+            (
+                cancellation.expected_refund.total,
+                cancellation.expected_release
+            ),
+            (eur(0), eur(TOTAL))
+        );
         assert_eq!(cancellation.parts[0].credit.total, eur(TOTAL));
 
         // The bank took it back, and gave it back.
         t.place_paid("A-3").await;
         let dispute = async |event: &str, fact: PaymentFact, amount: Option<Money>| {
-            let call = t.payments().record_payment("A-3", "pay-A-3", event, fact).movement_id("dp_1");
+            let call = t
+                .payments()
+                .record_payment("A-3", "pay-A-3", event, fact)
+                .movement_id("dp_1");
             let call = match amount {
                 Some(amount) => call.amount(amount),
                 None => call,
@@ -191,17 +294,34 @@ fn nothing_is_promised_that_is_not_there() {
             call.await.unwrap().value
         };
         let promised = async || {
-            let preview = t.storefront().preview_cancellation("A-3", Units::all()).reason(reason::NO_LONGER_WANTED);
+            let preview = t
+                .storefront()
+                .preview_cancellation("A-3", Units::all())
+                .reason(reason::NO_LONGER_WANTED);
             preview.await.unwrap()
         };
         let quote = promised().await.quote.unwrap();
-        let order = dispute("lost", PaymentFact::Chargeback, Some(Money::new("USD", 2_500))).await;
-        assert_eq!((&order.payments[0].disputed, open(&order)), (&eur(TOTAL), vec![IncidentKind::GoodsUnpaid]));
+        let order = dispute(
+            "lost",
+            PaymentFact::Chargeback,
+            Some(Money::new("USD", 2_500)),
+        )
+        .await;
+        assert_eq!(
+            (&order.payments[0].disputed, open(&order)),
+            (&eur(TOTAL), vec![IncidentKind::GoodsUnpaid])
+        );
         assert_eq!(promised().await.expected_refund.unwrap().total, eur(0));
-        let wish = t.storefront().request_cancellation("A-3", Units::all()).reason(reason::NO_LONGER_WANTED);
+        let wish = t
+            .storefront()
+            .request_cancellation("A-3", Units::all())
+            .reason(reason::NO_LONGER_WANTED);
         refused(wish.quote(quote).await, Kind::Aborted, "QUOTE_MISMATCH");
         let order = dispute("won", PaymentFact::ChargebackReversed, None).await;
-        assert_eq!((&order.payments[0].disputed, open(&order)), (&eur(0), vec![]));
+        assert_eq!(
+            (&order.payments[0].disputed, open(&order)),
+            (&eur(0), vec![])
+        );
         assert_eq!(promised().await.expected_refund.unwrap().total, eur(TOTAL));
     });
 }
@@ -212,13 +332,23 @@ fn a_quote_is_good_for_its_order_its_requester_and_its_time() {
         for order_id in ["A-1", "A-2"] {
             t.place_paid(order_id).await;
         }
-        let preview = t.storefront().preview_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+        let preview = t
+            .storefront()
+            .preview_cancellation("A-1", Units::all())
+            .reason(reason::NO_LONGER_WANTED);
         let quote = preview.await.unwrap().quote.unwrap();
         let wish = |role: Role, order_id: &'static str, quote: Quote| {
             let store = t.store_as(belay_tests::SHOP, role, "someone");
-            store.request_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED).quote(quote)
+            store
+                .request_cancellation(order_id, Units::all())
+                .reason(reason::NO_LONGER_WANTED)
+                .quote(quote)
         };
-        refused(wish(Role::Storefront, "A-2", quote.clone()).await, Kind::Aborted, "QUOTE_MISMATCH");
+        refused(
+            wish(Role::Storefront, "A-2", quote.clone()).await,
+            Kind::Aborted,
+            "QUOTE_MISMATCH",
+        );
         // Any change breaks the seal.
         let length = quote.token.len();
         for place in [1, 20, length / 2, length - 5] {
@@ -226,7 +356,11 @@ fn a_quote_is_good_for_its_order_its_requester_and_its_time() {
             digits[place] = if digits[place] == 'A' { 'B' } else { 'A' };
             let mut moved = quote.clone();
             moved.token = digits.into_iter().collect();
-            refused(wish(Role::Storefront, "A-1", moved).await, Kind::InvalidArgument, "INVALID_FIELD");
+            refused(
+                wish(Role::Storefront, "A-1", moved).await,
+                Kind::InvalidArgument,
+                "INVALID_FIELD",
+            );
         }
         wish(Role::Storefront, "A-1", quote).await.unwrap();
     });
@@ -236,16 +370,38 @@ fn a_quote_is_good_for_its_order_its_requester_and_its_time() {
 fn what_went_back_by_hand_is_not_sent_again() {
     run(async |t| {
         t.place_paid("A-1").await;
-        let second = t.payments().record_payment("A-1", "pay-2", "twice", PaymentFact::Captured);
-        let order = second.amount(eur(TOTAL)).method("CREDIT_CARD").await.unwrap().value;
-        assert_eq!(order.refunds[0].payment_id.as_str(), "A-1:p2", "the second payment is the one too many");
-        let by_hand = t.payments().record_payment("A-1", "pay-2", "by-hand", PaymentFact::RefundedOutside);
+        let second = t
+            .payments()
+            .record_payment("A-1", "pay-2", "twice", PaymentFact::Captured);
+        let order = second
+            .amount(eur(TOTAL))
+            .method("CREDIT_CARD")
+            .await
+            .unwrap()
+            .value;
+        assert_eq!(
+            order.refunds[0].payment_id.as_str(),
+            "A-1:p2",
+            "the second payment is the one too many"
+        );
+        let by_hand =
+            t.payments()
+                .record_payment("A-1", "pay-2", "by-hand", PaymentFact::RefundedOutside);
         let order = by_hand.amount(eur(TOTAL)).await.unwrap().value;
-        assert_eq!((order.state, order.refunds[0].state), (OrderState::ToShip, RefundState::Cancelled));
+        assert_eq!(
+            (order.state, order.refunds[0].state),
+            (OrderState::ToShip, RefundState::Cancelled)
+        );
         assert_eq!((t.claim("worker-1").await, open(&order)), (None, vec![]));
-        let first = t.payments().record_payment("A-1", "pay-A-1", "by-hand", PaymentFact::RefundedOutside);
+        let first =
+            t.payments()
+                .record_payment("A-1", "pay-A-1", "by-hand", PaymentFact::RefundedOutside);
         let order = first.amount(eur(TOTAL)).await.unwrap().value;
-        assert_eq!(open(&order), [IncidentKind::GoodsUnpaid], "nothing pays for what is about to leave");
+        assert_eq!(
+            open(&order),
+            [IncidentKind::GoodsUnpaid],
+            "nothing pays for what is about to leave"
+        );
     });
 }
 
@@ -254,7 +410,9 @@ fn what_nothing_is_due_for_is_released_and_what_has_lapsed_is_not() {
     run(async |t| {
         t.place("A-1").await;
         let messages = Message { t, order_id: "A-1" };
-        messages.told("held", PaymentFact::Authorized, TOTAL + 500).await;
+        messages
+            .told("held", PaymentFact::Authorized, TOTAL + 500)
+            .await;
         let order = messages.told("taken", PaymentFact::Captured, TOTAL).await;
         let release = &order.refunds[0];
         assert_eq!(
@@ -263,7 +421,10 @@ fn what_nothing_is_due_for_is_released_and_what_has_lapsed_is_not() {
         );
         assert_eq!(order.payments[0].still_authorized, eur(500));
         let order = messages.told("lapsed", PaymentFact::Voided, 0).await;
-        assert_eq!((order.refunds[0].state, open(&order)), (RefundState::Cancelled, vec![]));
+        assert_eq!(
+            (order.refunds[0].state, open(&order)),
+            (RefundState::Cancelled, vec![])
+        );
         assert_eq!(t.claim("worker-1").await, None);
     });
 }

@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 
 use belay_client::calls::FirstPolicy;
 use belay_client::model::{
-    CancellationState, EventType, IncidentKind, IncidentResolution, OrderState, PaymentFact, RefundResult, RefundState,
+    CancellationState, EventType, IncidentKind, IncidentResolution, OrderState, PaymentFact,
+    RefundResult, RefundState,
 };
 use belay_client::{Kind, RequestId, Role, Units, reason};
 use belay_tests::shop::{TOTAL, eur, new_order, pay};
 use belay_tests::{documents, refused, run};
 use tokio::join;
 
-/// The key towards the provider is made of order and amount, so that a second refund of the same amount is taken for the first;
-/// or it is made anew for each try, so that one refund is paid twice.
+/// The key towards the provider is made of order and amount, so that a second refund of the same
+/// amount is taken for the first; or it is made anew for each try, so that one refund is paid
+/// twice.
 #[test]
 fn equal_refunds_of_one_order_have_keys_of_their_own_and_keep_them() {
     run(async |t| {
@@ -27,18 +29,27 @@ fn equal_refunds_of_one_order_have_keys_of_their_own_and_keep_them() {
         for number in [0, 1] {
             // A try whose end nobody knows is tried again under the same key.
             let first = t.claim("worker-1").await.unwrap();
-            t.payments().record_refund_result(&first.refund_id, RefundResult::Unknown).await.unwrap();
+            t.payments()
+                .record_refund_result(&first.refund_id, RefundResult::Unknown)
+                .await
+                .unwrap();
             let again = t.claim("worker-2").await.unwrap();
-            assert_eq!((&again.refund_id, &again.provider_key), (&first.refund_id, &due[number].provider_key));
+            assert_eq!(
+                (&again.refund_id, &again.provider_key),
+                (&first.refund_id, &due[number].provider_key)
+            );
             assert!(again.ask_provider_first);
-            t.payments().record_refund_result(&again.refund_id, RefundResult::Settled).await.unwrap();
+            t.payments()
+                .record_refund_result(&again.refund_id, RefundResult::Settled)
+                .await
+                .unwrap();
         }
         assert_eq!(t.order("A-1").await.totals.refunded, eur(2 * 396));
     });
 }
 
-/// A refund that the provider reported as failed is made again under a new key, and then the first turns out to have been paid.
-/// The second must not be sent as if nothing had happened.
+/// A refund that the provider reported as failed is made again under a new key, and then the first
+/// turns out to have been paid. The second must not be sent as if nothing had happened.
 #[test]
 fn a_refund_that_was_paid_after_all_holds_back_the_one_that_stands_for_it() {
     run(async |t| {
@@ -46,23 +57,44 @@ fn a_refund_that_was_paid_after_all_holds_back_the_one_that_stands_for_it() {
         t.cancel("A-1").await;
         let first = t.claim("worker-1").await.unwrap();
         let result = |result| t.payments().record_refund_result(&first.refund_id, result);
-        result(RefundResult::Failed).failure_code("timeout").await.unwrap();
-        t.support().resolve_incident("A-1:i1", IncidentResolution::RetryRefund).await.unwrap();
+        result(RefundResult::Failed)
+            .failure_code("timeout")
+            .await
+            .unwrap();
+        t.support()
+            .resolve_incident("A-1:i1", IncidentResolution::RetryRefund)
+            .await
+            .unwrap();
         result(RefundResult::Settled).await.unwrap();
         result(RefundResult::Settled).await.unwrap();
         assert_eq!(t.claim("worker-1").await, None, "it would be paid twice");
         let order = t.order("A-1").await;
         let states: Vec<RefundState> = order.refunds.iter().map(|refund| refund.state).collect();
         assert_eq!(states, [RefundState::Failed, RefundState::Blocked]);
-        let incidents: Vec<IncidentKind> = order.incidents.iter().map(|incident| incident.kind).collect();
-        assert_eq!(incidents, [IncidentKind::RefundFailed, IncidentKind::LateFact, IncidentKind::RefundMismatch]);
+        let incidents: Vec<IncidentKind> = order
+            .incidents
+            .iter()
+            .map(|incident| incident.kind)
+            .collect();
+        assert_eq!(
+            incidents,
+            [
+                IncidentKind::RefundFailed,
+                IncidentKind::LateFact,
+                IncidentKind::RefundMismatch
+            ]
+        );
         let mismatch = &order.incidents[2].incident_id;
-        t.support().resolve_incident(mismatch, IncidentResolution::DropRefund).await.unwrap();
+        t.support()
+            .resolve_incident(mismatch, IncidentResolution::DropRefund)
+            .await
+            .unwrap();
         assert_eq!(t.claim("worker-1").await, None);
     });
 }
 
-/// The worker's own answer and the provider's message about the same refund cross, and both are booked.
+/// The worker's own answer and the provider's message about the same refund cross, and both are
+/// booked.
 #[test]
 fn of_a_refunds_result_and_the_providers_message_one_counts() {
     run(async |t| {
@@ -71,45 +103,83 @@ fn of_a_refunds_result_and_the_providers_message_one_counts() {
             t.place_paid(&order_id).await;
             t.cancel(&order_id).await;
             let refund = t.claim("worker-1").await.unwrap();
-            let settled = || t.payments().record_refund_result(&refund.refund_id, RefundResult::Settled).into_future();
+            let settled = || {
+                t.payments()
+                    .record_refund_result(&refund.refund_id, RefundResult::Settled)
+                    .into_future()
+            };
             let (answer, message) = join!(settled(), settled());
             assert_eq!(answer.unwrap().value, message.unwrap().value);
             let order = t.order(&order_id).await;
-            assert_eq!((&order.totals.refunded, order.incidents.len()), (&eur(TOTAL), 0));
+            assert_eq!(
+                (&order.totals.refunded, order.incidents.len()),
+                (&eur(TOTAL), 0)
+            );
             let told = t.events(&order_id, EventType::RefundStateChanged).await;
             assert_eq!(told.iter().filter(|event| event.notify_buyer).count(), 1);
         }
     });
 }
 
-/// Of an order with two payments one refund succeeds and the other fails; the order stays half refunded and not cancelled, and
-/// trying again pays the first once more.
+/// Of an order with two payments one refund succeeds and the other fails; the order stays half
+/// refunded and not cancelled, and trying again pays the first once more.
 #[test]
 fn a_refund_that_fails_undoes_neither_the_cancellation_nor_the_other_refund() {
     run(async |t| {
         t.place("A-1").await;
         for (payment, amount) in [("gift-card", 1_000), ("card", TOTAL - 1_000)] {
-            let paid = t.payments().record_payment("A-1", payment, "paid", PaymentFact::Captured);
-            paid.amount(eur(amount)).method("CREDIT_CARD").await.unwrap();
+            let paid = t
+                .payments()
+                .record_payment("A-1", payment, "paid", PaymentFact::Captured);
+            paid.amount(eur(amount))
+                .method("CREDIT_CARD")
+                .await
+                .unwrap();
         }
         t.cancel("A-1").await;
-        let (first, second) = (t.claim("worker-1").await.unwrap(), t.claim("worker-1").await.unwrap());
-        t.payments().record_refund_result(&first.refund_id, RefundResult::Settled).await.unwrap();
-        let failed = t.payments().record_refund_result(&second.refund_id, RefundResult::Failed).failure_code("closed");
+        let (first, second) = (
+            t.claim("worker-1").await.unwrap(),
+            t.claim("worker-1").await.unwrap(),
+        );
+        t.payments()
+            .record_refund_result(&first.refund_id, RefundResult::Settled)
+            .await
+            .unwrap();
+        let failed = t
+            .payments()
+            .record_refund_result(&second.refund_id, RefundResult::Failed)
+            .failure_code("closed");
         failed.await.unwrap();
         assert_eq!(t.order("A-1").await.state, OrderState::Cancelled);
         t.cancel("A-1").await;
-        assert_eq!(t.claim("worker-1").await, None, "asking again pays nothing again");
-        t.support().resolve_incident("A-1:i1", IncidentResolution::RetryRefund).await.unwrap();
+        assert_eq!(
+            t.claim("worker-1").await,
+            None,
+            "asking again pays nothing again"
+        );
+        t.support()
+            .resolve_incident("A-1:i1", IncidentResolution::RetryRefund)
+            .await
+            .unwrap();
         let again = t.claim("worker-1").await.unwrap();
-        assert_eq!((again.amount, again.retry_of_id), (second.amount, Some(second.refund_id)));
-        assert_ne!(again.provider_key, second.provider_key, "the provider would answer with the old failure");
-        t.payments().record_refund_result(&again.refund_id, RefundResult::Settled).await.unwrap();
+        assert_eq!(
+            (again.amount, again.retry_of_id),
+            (second.amount, Some(second.refund_id))
+        );
+        assert_ne!(
+            again.provider_key, second.provider_key,
+            "the provider would answer with the old failure"
+        );
+        t.payments()
+            .record_refund_result(&again.refund_id, RefundResult::Settled)
+            .await
+            .unwrap();
         assert_eq!(t.order("A-1").await.totals.refunded, eur(TOTAL));
     });
 }
 
-/// The buyer gets the same message for every repetition: of the click, of the webhook, of the cancellation of what is cancelled.
+/// The buyer gets the same message for every repetition: of the click, of the webhook, of the
+/// cancellation of what is cancelled.
 #[test]
 fn nobody_is_told_twice() {
     run(async |t| {
@@ -117,7 +187,10 @@ fn nobody_is_told_twice() {
         for _ in 0..3 {
             t.pay("A-1").await;
         }
-        let wish = t.storefront().request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+        let wish = t
+            .storefront()
+            .request_cancellation("A-1", Units::all())
+            .reason(reason::NO_LONGER_WANTED);
         let wish = wish.request_id(RequestId::mint());
         for _ in 0..3 {
             wish.clone().await.unwrap();
@@ -126,10 +199,18 @@ fn nobody_is_told_twice() {
         let refund = t.claim("worker-1").await.unwrap();
         for _ in 0..3 {
             t.pay("A-1").await;
-            t.payments().record_refund_result(&refund.refund_id, RefundResult::Settled).await.unwrap();
+            t.payments()
+                .record_refund_result(&refund.refund_id, RefundResult::Settled)
+                .await
+                .unwrap();
         }
-        let told: Vec<EventType> =
-            t.history("A-1").await.iter().filter(|event| event.notify_buyer).map(|event| event.event_type).collect();
+        let told: Vec<EventType> = t
+            .history("A-1")
+            .await
+            .iter()
+            .filter(|event| event.notify_buyer)
+            .map(|event| event.event_type)
+            .collect();
         let once = [
             EventType::CancellationRequested,
             EventType::CancellationCompleted,
@@ -142,20 +223,34 @@ fn nobody_is_told_twice() {
     });
 }
 
-/// A wish that was refused stands in the way for ever: the order can be neither shipped nor cancelled, and the two sides see
-/// different states.
+/// A wish that was refused stands in the way for ever: the order can be neither shipped nor
+/// cancelled, and the two sides see different states.
 #[test]
 fn after_a_refusal_the_order_goes_on_and_may_be_asked_for_again() {
     run(async |t| {
-        t.create_shop("b2b", FirstPolicy::document(documents::consent("REFUSE", "BAR"))).await;
+        t.create_shop(
+            "b2b",
+            FirstPolicy::document(documents::consent("REFUSE", "BAR")),
+        )
+        .await;
         let store = t.store_as("b2b", Role::Storefront, "web");
-        let (seller, warehouse) = (t.store_as("b2b", Role::Seller, "acme"), t.store_as("b2b", Role::Warehouse, "main"));
+        let (seller, warehouse) = (
+            t.store_as("b2b", Role::Seller, "acme"),
+            t.store_as("b2b", Role::Warehouse, "main"),
+        );
         for (order_id, is_shipped) in [("SHIPPED", true), ("ASKED-AGAIN", false)] {
             new_order(&store, order_id).await.unwrap();
             pay(&store, order_id).await;
-            let wish = || store.request_cancellation(order_id, Units::all()).reason(reason::NO_LONGER_WANTED);
+            let wish = || {
+                store
+                    .request_cancellation(order_id, Units::all())
+                    .reason(reason::NO_LONGER_WANTED)
+            };
             let asked = wish().await.unwrap().cancellation;
-            let rejected = seller.reject_cancellation(&asked.cancellation_id, "PACKED").await.unwrap();
+            let rejected = seller
+                .reject_cancellation(&asked.cancellation_id, "PACKED")
+                .await
+                .unwrap();
             assert_eq!(rejected.cancellation.state, CancellationState::Rejected);
             // Both sides see the same.
             let seen = [&store, &seller].map(|side| side.get_order(order_id).into_future());
@@ -164,13 +259,22 @@ fn after_a_refusal_the_order_goes_on_and_may_be_asked_for_again() {
             if is_shipped {
                 let shipment_id = format!("{order_id}:s1");
                 let fence = warehouse.get_shipment(&*shipment_id).await.unwrap().fence;
-                warehouse.dispatch_shipment(&*shipment_id, fence).await.unwrap();
+                warehouse
+                    .dispatch_shipment(&*shipment_id, fence)
+                    .await
+                    .unwrap();
                 refused(wish().await, Kind::Refused, "SHIPPED");
             } else {
                 let again = wish().await.unwrap().cancellation;
                 assert_ne!(again.cancellation_id, asked.cancellation_id);
-                seller.approve_cancellation(&again.cancellation_id).await.unwrap();
-                assert_eq!(store.get_order(order_id).await.unwrap().state, OrderState::Cancelled);
+                seller
+                    .approve_cancellation(&again.cancellation_id)
+                    .await
+                    .unwrap();
+                assert_eq!(
+                    store.get_order(order_id).await.unwrap().state,
+                    OrderState::Cancelled
+                );
             }
         }
     });

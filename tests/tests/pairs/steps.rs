@@ -101,13 +101,20 @@ impl Click {
     }
 
     fn line(&self, number: u32, quantity: i32) -> pb::LineQuantity {
-        pb::LineQuantity { line_id: format!("{}:l{number}", self.order), quantity }
+        pb::LineQuantity {
+            line_id: format!("{}:l{number}", self.order),
+            quantity,
+        }
     }
 }
 
 impl Side {
     pub(super) fn of(service: &Service, hold_until: prost_types::Timestamp) -> Self {
-        Self { raw: Raw::to(service.address()), app: service.app().clone(), hold_until }
+        Self {
+            raw: Raw::to(service.address()),
+            app: service.app().clone(),
+            hold_until,
+        }
     }
 
     /// Sends a step and says how it was answered.
@@ -115,30 +122,79 @@ impl Side {
         use pb::answer_intercept_request::Answer as Carrier;
         use pb::answer_stop_request::Answer as Warehouse;
         use pb::{CancellationPath, IncidentResolution, PaymentFact, RefundResult, TrackingFact};
-        let stopped = |quantities| Warehouse::Stopped(pb::Stopped { quantities, ..Default::default() });
+        let stopped = |quantities| {
+            Warehouse::Stopped(pb::Stopped {
+                quantities,
+                ..Default::default()
+            })
+        };
         match click.step {
-            Step::Cancel => self.wish(click, "DIRECT", CancellationPath::Cancel, None).await,
-            Step::CancelOne => self.wish(click, "DIRECT", CancellationPath::Cancel, Some(click.line(1, 1))).await,
-            Step::CancelTwo => self.wish(click, "DIRECT", CancellationPath::Cancel, Some(click.line(1, 2))).await,
-            Step::AskSeller => self.wish(click, "CONSENT", CancellationPath::Cancel, None).await,
-            Step::AskWarehouse => self.wish(click, "STOP", CancellationPath::Cancel, None).await,
-            Step::AskCarrier => self.wish(click, "DIRECT", CancellationPath::Intercept, None).await,
+            Step::Cancel => {
+                self.wish(click, "DIRECT", CancellationPath::Cancel, None)
+                    .await
+            }
+            Step::CancelOne => {
+                self.wish(
+                    click,
+                    "DIRECT",
+                    CancellationPath::Cancel,
+                    Some(click.line(1, 1)),
+                )
+                .await
+            }
+            Step::CancelTwo => {
+                self.wish(
+                    click,
+                    "DIRECT",
+                    CancellationPath::Cancel,
+                    Some(click.line(1, 2)),
+                )
+                .await
+            }
+            Step::AskSeller => {
+                self.wish(click, "CONSENT", CancellationPath::Cancel, None)
+                    .await
+            }
+            Step::AskWarehouse => {
+                self.wish(click, "STOP", CancellationPath::Cancel, None)
+                    .await
+            }
+            Step::AskCarrier => {
+                self.wish(click, "DIRECT", CancellationPath::Intercept, None)
+                    .await
+            }
             Step::Approve | Step::Reject | Step::Withdraw => self.answer_wish(click).await,
             Step::Stop => self.answer_stop(click, stopped(Vec::new())).await,
-            Step::StopSome => self.answer_stop(click, stopped(vec![click.line(1, 2)])).await,
-            Step::CannotStop => self.answer_stop(click, Warehouse::CannotStop(pb::CannotStop::default())).await,
-            Step::Confirm => self.answer_intercept(click, Carrier::Confirmed(pb::InterceptConfirmed {})).await,
+            Step::StopSome => {
+                self.answer_stop(click, stopped(vec![click.line(1, 2)]))
+                    .await
+            }
+            Step::CannotStop => {
+                self.answer_stop(click, Warehouse::CannotStop(pb::CannotStop::default()))
+                    .await
+            }
+            Step::Confirm => {
+                self.answer_intercept(click, Carrier::Confirmed(pb::InterceptConfirmed {}))
+                    .await
+            }
             Step::CannotIntercept => {
-                self.answer_intercept(click, Carrier::CannotIntercept(pb::CannotIntercept::default())).await
+                self.answer_intercept(
+                    click,
+                    Carrier::CannotIntercept(pb::CannotIntercept::default()),
+                )
+                .await
             }
             Step::Receive => self.receive(click, Vec::new()).await,
             Step::ReceiveSome => self.receive(click, vec![click.line(1, 1)]).await,
             Step::Pay => self.pay(click, PaymentFact::Captured, TOTAL).await,
             Step::Decline => self.pay(click, PaymentFact::Declined, 0).await,
             Step::Chargeback => self.pay(click, PaymentFact::Chargeback, 500).await,
-            Step::Prepare | Step::MarkReady | Step::Dispatch | Step::Hold | Step::Release | Step::Split => {
-                self.fulfil(click).await
-            }
+            Step::Prepare
+            | Step::MarkReady
+            | Step::Dispatch
+            | Step::Hold
+            | Step::Release
+            | Step::Split => self.fulfil(click).await,
             Step::ScanOut => self.scan(click, TrackingFact::PickedUp).await,
             Step::ScanDelivered => self.scan(click, TrackingFact::Delivered).await,
             Step::ScanLost => self.scan(click, TrackingFact::Lost).await,
@@ -149,7 +205,10 @@ impl Side {
             Step::AcceptIncident => self.resolve(click, IncidentResolution::Accept).await,
             Step::LeaseRefund => self.lease(click).await,
             Step::SettleRefund => self.tell_result(click, RefundResult::Settled, None).await,
-            Step::SettleLess => self.tell_result(click, RefundResult::Settled, Some(1)).await,
+            Step::SettleLess => {
+                self.tell_result(click, RefundResult::Settled, Some(1))
+                    .await
+            }
             Step::FailRefund => self.tell_result(click, RefundResult::Failed, None).await,
             Step::LoseRefund => self.tell_result(click, RefundResult::Unknown, None).await,
         }
@@ -176,28 +235,54 @@ impl Side {
             paths: vec![path.into()],
             ..Default::default()
         };
-        self.send("storefront", "CancellationService/RequestCancellation", request).await
+        self.send(
+            "storefront",
+            "CancellationService/RequestCancellation",
+            request,
+        )
+        .await
     }
 
     /// Of the seller, and of the buyer who changes their mind.
     async fn answer_wish(&self, click: &Click) -> Answer {
-        let (store_id, request_id, cancellation_id) = (STORE.to_owned(), click.request_id(), click.child("c"));
+        let (store_id, request_id, cancellation_id) =
+            (STORE.to_owned(), click.request_id(), click.child("c"));
         match click.step {
             Step::Approve => {
-                let request =
-                    pb::ApproveCancellationRequest { store_id, request_id, cancellation_id, ..Default::default() };
-                self.send("seller", "CancellationService/ApproveCancellation", request).await
+                let request = pb::ApproveCancellationRequest {
+                    store_id,
+                    request_id,
+                    cancellation_id,
+                    ..Default::default()
+                };
+                self.send("seller", "CancellationService/ApproveCancellation", request)
+                    .await
             }
             Step::Reject => {
                 let code = "SHIPS_TODAY".to_owned();
-                let request =
-                    pb::RejectCancellationRequest { store_id, request_id, cancellation_id, code, ..Default::default() };
-                self.send("seller", "CancellationService/RejectCancellation", request).await
+                let request = pb::RejectCancellationRequest {
+                    store_id,
+                    request_id,
+                    cancellation_id,
+                    code,
+                    ..Default::default()
+                };
+                self.send("seller", "CancellationService/RejectCancellation", request)
+                    .await
             }
             _ => {
-                let request =
-                    pb::WithdrawCancellationRequest { store_id, request_id, cancellation_id, ..Default::default() };
-                self.send("storefront", "CancellationService/WithdrawCancellation", request).await
+                let request = pb::WithdrawCancellationRequest {
+                    store_id,
+                    request_id,
+                    cancellation_id,
+                    ..Default::default()
+                };
+                self.send(
+                    "storefront",
+                    "CancellationService/WithdrawCancellation",
+                    request,
+                )
+                .await
             }
         }
     }
@@ -210,10 +295,15 @@ impl Side {
             answer: Some(answer),
             ..Default::default()
         };
-        self.send("operator", "FulfillmentService/AnswerStop", request).await
+        self.send("operator", "FulfillmentService/AnswerStop", request)
+            .await
     }
 
-    async fn answer_intercept(&self, click: &Click, answer: pb::answer_intercept_request::Answer) -> Answer {
+    async fn answer_intercept(
+        &self,
+        click: &Click,
+        answer: pb::answer_intercept_request::Answer,
+    ) -> Answer {
         let request = pb::AnswerInterceptRequest {
             store_id: STORE.to_owned(),
             request_id: click.request_id(),
@@ -221,7 +311,8 @@ impl Side {
             answer: Some(answer),
             ..Default::default()
         };
-        self.send("operator", "FulfillmentService/AnswerIntercept", request).await
+        self.send("operator", "FulfillmentService/AnswerIntercept", request)
+            .await
     }
 
     async fn receive(&self, click: &Click, quantities: Vec<pb::LineQuantity>) -> Answer {
@@ -233,7 +324,8 @@ impl Side {
             quantities,
             ..Default::default()
         };
-        self.send("operator", "FulfillmentService/ReceiveParcel", request).await
+        self.send("operator", "FulfillmentService/ReceiveParcel", request)
+            .await
     }
 
     /// Facts of the first payment; money that is captured twice is a second one.
@@ -244,49 +336,94 @@ impl Side {
             store_id: STORE.to_owned(),
             request_id: click.request_id(),
             order_id: click.order.clone(),
-            provider_payment_id: if is_money { event.clone() } else { format!("pay-{}", click.order) },
+            provider_payment_id: if is_money {
+                event.clone()
+            } else {
+                format!("pay-{}", click.order)
+            },
             provider_event_id: event,
             fact: fact.into(),
             amount: (amount > 0).then(|| eur(amount)),
             method: "CREDIT_CARD".to_owned(),
             ..Default::default()
         };
-        self.send("payments", "OrderService/RecordPayment", request).await
+        self.send("payments", "OrderService/RecordPayment", request)
+            .await
     }
 
     async fn fulfil(&self, click: &Click) -> Answer {
-        let (store_id, request_id, shipment_id) = (STORE.to_owned(), click.request_id(), click.child("s"));
+        let (store_id, request_id, shipment_id) =
+            (STORE.to_owned(), click.request_id(), click.child("s"));
         match click.step {
             Step::Prepare => {
-                let request = pb::StartPreparationRequest { store_id, request_id, shipment_id, ..Default::default() };
-                self.send("operator", "FulfillmentService/StartPreparation", request).await
+                let request = pb::StartPreparationRequest {
+                    store_id,
+                    request_id,
+                    shipment_id,
+                    ..Default::default()
+                };
+                self.send("operator", "FulfillmentService/StartPreparation", request)
+                    .await
             }
             Step::MarkReady => {
-                let request = pb::MarkReadyRequest { store_id, request_id, shipment_id, ..Default::default() };
-                self.send("operator", "FulfillmentService/MarkReady", request).await
+                let request = pb::MarkReadyRequest {
+                    store_id,
+                    request_id,
+                    shipment_id,
+                    ..Default::default()
+                };
+                self.send("operator", "FulfillmentService/MarkReady", request)
+                    .await
             }
             Step::Dispatch => {
                 let fence = click.fence;
-                let request =
-                    pb::DispatchShipmentRequest { store_id, request_id, shipment_id, fence, ..Default::default() };
-                self.send("operator", "FulfillmentService/DispatchShipment", request).await
+                let request = pb::DispatchShipmentRequest {
+                    store_id,
+                    request_id,
+                    shipment_id,
+                    fence,
+                    ..Default::default()
+                };
+                self.send("operator", "FulfillmentService/DispatchShipment", request)
+                    .await
             }
             Step::Hold => {
                 let hold_until = Some(self.hold_until);
-                let request =
-                    pb::HoldShipmentRequest { store_id, request_id, shipment_id, hold_until, ..Default::default() };
-                self.send("operator", "FulfillmentService/HoldShipment", request).await
+                let request = pb::HoldShipmentRequest {
+                    store_id,
+                    request_id,
+                    shipment_id,
+                    hold_until,
+                    ..Default::default()
+                };
+                self.send("operator", "FulfillmentService/HoldShipment", request)
+                    .await
             }
             Step::Release => {
-                let request = pb::ReleaseHoldRequest { store_id, request_id, shipment_id, ..Default::default() };
-                self.send("operator", "FulfillmentService/ReleaseHold", request).await
+                let request = pb::ReleaseHoldRequest {
+                    store_id,
+                    request_id,
+                    shipment_id,
+                    ..Default::default()
+                };
+                self.send("operator", "FulfillmentService/ReleaseHold", request)
+                    .await
             }
             _ => {
                 let parcel = |contents| pb::Parcel { contents };
-                let parcels = vec![parcel(vec![click.line(1, 3)]), parcel(vec![click.line(2, 1)])];
-                let request =
-                    pb::SplitShipmentRequest { store_id, request_id, shipment_id, parcels, ..Default::default() };
-                self.send("operator", "FulfillmentService/SplitShipment", request).await
+                let parcels = vec![
+                    parcel(vec![click.line(1, 3)]),
+                    parcel(vec![click.line(2, 1)]),
+                ];
+                let request = pb::SplitShipmentRequest {
+                    store_id,
+                    request_id,
+                    shipment_id,
+                    parcels,
+                    ..Default::default()
+                };
+                self.send("operator", "FulfillmentService/SplitShipment", request)
+                    .await
             }
         }
     }
@@ -300,7 +437,8 @@ impl Side {
             fact: fact.into(),
             ..Default::default()
         };
-        self.send("operator", "FulfillmentService/RecordTracking", request).await
+        self.send("operator", "FulfillmentService/RecordTracking", request)
+            .await
     }
 
     async fn resolve(&self, click: &Click, resolution: pb::IncidentResolution) -> Answer {
@@ -311,10 +449,12 @@ impl Side {
             resolution: resolution.into(),
             ..Default::default()
         };
-        self.send("operator", "CancellationService/ResolveIncident", request).await
+        self.send("operator", "CancellationService/ResolveIncident", request)
+            .await
     }
 
-    /// What ClaimRefunds asks of one order: the RPC itself would claim those of other trials too. Each call is by another worker.
+    /// What ClaimRefunds asks of one order: the RPC itself would claim those of other trials too.
+    /// Each call is by another worker.
     async fn lease(&self, click: &Click) -> Answer {
         let give_up = Instant::now() + HANG;
         let command = LeaseRefunds {
@@ -339,24 +479,36 @@ impl Side {
                     let leased = pb::ClaimRefundsResponse::decode(&*answer).expect("a response");
                     return (format!("ok {}", leased.refunds.len()), answer);
                 }
-                Ok(Reply::Refused(rejection)) => return (rejection.reason().to_owned(), Vec::new()),
+                Ok(Reply::Refused(rejection)) => {
+                    return (rejection.reason().to_owned(), Vec::new());
+                }
                 Err(error) if Instant::now() > give_up => panic!("{click:?}: {error}"),
                 Err(_) => sleep(BACK_OFF).await,
             }
         }
     }
 
-    async fn tell_result(&self, click: &Click, result: pb::RefundResult, amount: Option<i64>) -> Answer {
+    async fn tell_result(
+        &self,
+        click: &Click,
+        result: pb::RefundResult,
+        amount: Option<i64>,
+    ) -> Answer {
         let request = pb::RecordRefundResultRequest {
             store_id: STORE.to_owned(),
             request_id: click.request_id(),
             refund_id: click.child("r"),
             result: result.into(),
             amount: amount.map(eur),
-            failure_code: if result == pb::RefundResult::Failed { "CLOSED".to_owned() } else { String::new() },
+            failure_code: if result == pb::RefundResult::Failed {
+                "CLOSED".to_owned()
+            } else {
+                String::new()
+            },
             ..Default::default()
         };
-        self.send("payments", "RefundService/RecordRefundResult", request).await
+        self.send("payments", "RefundService/RecordRefundResult", request)
+            .await
     }
 
     /// Repeats what may be repeated: its request_id makes it one command.
@@ -364,18 +516,33 @@ impl Side {
         let give_up = Instant::now() + HANG;
         loop {
             // Field 1 of every answer is what it shows: read as bytes.
-            match self.raw.send::<Q, Vec<u8>>(role, method, request.clone()).await {
+            match self
+                .raw
+                .send::<Q, Vec<u8>>(role, method, request.clone())
+                .await
+            {
                 Ok(shown) => return ("ok".to_owned(), shown),
-                Err(status) if is_for_another_try(&status) && Instant::now() < give_up => sleep(BACK_OFF).await,
+                Err(status) if is_for_another_try(&status) && Instant::now() < give_up => {
+                    sleep(BACK_OFF).await
+                }
                 Err(status) => return (Refused::of(&status).reason, Vec::new()),
             }
         }
     }
 
     pub(super) async fn order(&self, order: &str) -> pb::Order {
-        let request = pb::GetOrderRequest { store_id: STORE.to_owned(), order_id: order.to_owned() };
-        let answer = self.raw.send::<_, pb::GetOrderResponse>("operator", "OrderService/GetOrder", request).await;
-        answer.expect("the order is there").order.expect("an answer has its order")
+        let request = pb::GetOrderRequest {
+            store_id: STORE.to_owned(),
+            order_id: order.to_owned(),
+        };
+        let answer = self
+            .raw
+            .send::<_, pb::GetOrderResponse>("operator", "OrderService/GetOrder", request)
+            .await;
+        answer
+            .expect("the order is there")
+            .order
+            .expect("an answer has its order")
     }
 }
 
@@ -385,5 +552,8 @@ fn is_for_another_try(status: &Status) -> bool {
 }
 
 fn eur(minor_units: i64) -> pb::Money {
-    pb::Money { currency_code: "EUR".to_owned(), minor_units }
+    pb::Money {
+        currency_code: "EUR".to_owned(),
+        minor_units,
+    }
 }

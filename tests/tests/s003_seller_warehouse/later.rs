@@ -1,8 +1,11 @@
-//! Cases that reach beyond an order: into stock, into a seller's quality, over many orders at once. What the policy says about
-//! them and what a cancellation records of it is proved here; each test says what is still to come.
+//! Cases that reach beyond an order: into stock, into a seller's quality, over many orders at once.
+//! What the policy says about them and what a cancellation records of it is proved here; each test
+//! says what is still to come.
 
 use belay_client::calls::NewShipment;
-use belay_client::model::{CancellationEffect, EventDetail, EventType, Fault, NextAction, OrderState};
+use belay_client::model::{
+    CancellationEffect, EventDetail, EventType, Fault, NextAction, OrderState,
+};
 use belay_client::{Kind, RequestId, Role, Units};
 use belay_tests::market::{MARKET, preset};
 use belay_tests::shop::new_order;
@@ -15,21 +18,38 @@ use super::{MONDAY, open};
 fn s003_09_out_of_stock_asks_once_for_zero_of_that_product_in_that_warehouse() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
-        let shipments = [NewShipment::new([(1, 2)]), NewShipment::new([(1, 1), (2, 1)]).warehouse_id("east")];
-        new_order(&market.storefront(), "A-1").shipments(shipments).await.unwrap();
+        let shipments = [
+            NewShipment::new([(1, 2)]),
+            NewShipment::new([(1, 1), (2, 1)]).warehouse_id("east"),
+        ];
+        new_order(&market.storefront(), "A-1")
+            .shipments(shipments)
+            .await
+            .unwrap();
         market.pay("A-1").await;
-        let wish = market.seller().request_cancellation("A-1", Units::shipment("A-1:s2")).reason("OUT_OF_STOCK");
+        let wish = market
+            .seller()
+            .request_cancellation("A-1", Units::shipment("A-1:s2"))
+            .reason("OUT_OF_STOCK");
         let wish = wish.request_id(RequestId::mint());
         let first = wish.clone().await.unwrap();
         assert_eq!(first.cancellation.effects, [CancellationEffect::ZeroStock]);
         for _ in 0..3 {
             assert_eq!(wish.clone().await.unwrap(), first);
         }
-        // Of the shipment from `east` and of nothing else; its event names the lines, and so the products.
+        // Of the shipment from `east` and of nothing else; its event names the lines, and so the
+        // products.
         let contents = vec![("A-1:l1".to_owned(), 1), ("A-1:l2".to_owned(), 1)];
-        let zeroed = ("A-1:s2".to_owned(), contents, vec![CancellationEffect::ZeroStock]);
+        let zeroed = (
+            "A-1:s2".to_owned(),
+            contents,
+            vec![CancellationEffect::ZeroStock],
+        );
         assert_eq!(market.stock_effects("A-1").await, [zeroed]);
-        assert_eq!(market.shipment("A-1:s2").await.warehouse_id.as_str(), "east");
+        assert_eq!(
+            market.shipment("A-1:s2").await.warehouse_id.as_str(),
+            "east"
+        );
         let completed = market.events("A-1", EventType::CancellationCompleted).await;
         let effects: Vec<_> = completed.into_iter().map(|event| event.detail).collect();
         assert!(
@@ -38,32 +58,51 @@ fn s003_09_out_of_stock_asks_once_for_zero_of_that_product_in_that_warehouse() {
         );
         // An effect that is none is no policy.
         let operator = market.as_role(Role::Operator, "ops");
-        let misspelt = preset("seller-warehouse").replace("effects: [ZERO_STOCK]", "effects: [NO_STOCK]");
-        let error = refused(operator.create_policy(misspelt).await, Kind::InvalidArgument, "POLICY_INVALID");
-        assert_eq!(error.field_violations()[0].field, "document.reasons[0].effects[0]");
+        let misspelt =
+            preset("seller-warehouse").replace("effects: [ZERO_STOCK]", "effects: [NO_STOCK]");
+        let error = refused(
+            operator.create_policy(misspelt).await,
+            Kind::InvalidArgument,
+            "POLICY_INVALID",
+        );
+        assert_eq!(
+            error.field_violations()[0].field,
+            "document.reasons[0].effects[0]"
+        );
     });
 }
 
-/// Still to come: setting a quantity and archiving the product, and that no repeated cancellation undoes it.
+/// Still to come: setting a quantity and archiving the product, and that no repeated cancellation
+/// undoes it.
 #[test]
 fn s003_10_afterwards_the_seller_is_told_to_set_a_quantity_or_to_archive_the_product() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
         market.place_paid("A-1", "standard").await;
         let next = [NextAction::SetStock, NextAction::ArchiveSku];
-        let preview = market.seller().preview_cancellation("A-1", Units::all()).reason("OUT_OF_STOCK").await.unwrap();
+        let preview = market
+            .seller()
+            .preview_cancellation("A-1", Units::all())
+            .reason("OUT_OF_STOCK")
+            .await
+            .unwrap();
         assert_eq!(
             (&preview.next_actions[..], &preview.effects[..]),
             (&next[..], &[CancellationEffect::ZeroStock][..])
         );
-        let wish = market.sellers_wish("A-1", "OUT_OF_STOCK").request_id(RequestId::mint());
+        let wish = market
+            .sellers_wish("A-1", "OUT_OF_STOCK")
+            .request_id(RequestId::mint());
         let done = wish.clone().await.unwrap();
         assert_eq!(done.cancellation.next_actions, next);
         let before = market.history("A-1").await;
         // Neither the same request nor a new one asks for zero again.
         assert_eq!(wish.await.unwrap(), done);
         let again = market.sellers_wish("A-1", "OUT_OF_STOCK").await.unwrap();
-        assert_eq!((again.cancellation, again.order_etag), (done.cancellation, done.order_etag));
+        assert_eq!(
+            (again.cancellation, again.order_etag),
+            (done.cancellation, done.order_etag)
+        );
         assert_eq!(market.history("A-1").await, before);
     });
 }
@@ -76,10 +115,22 @@ fn s003_16_where_nothing_is_delivered_the_seller_is_told_to_change_the_delivery_
         market.place_paid("A-1", "standard").await;
         let next = [NextAction::ChangeDeliveryArea];
         let reason = "ADDRESS_NOT_DELIVERABLE";
-        let preview = market.seller().preview_cancellation("A-1", Units::all()).reason(reason).await.unwrap();
+        let preview = market
+            .seller()
+            .preview_cancellation("A-1", Units::all())
+            .reason(reason)
+            .await
+            .unwrap();
         assert_eq!(preview.next_actions, next);
-        let cancellation = market.sellers_wish("A-1", reason).await.unwrap().cancellation;
-        assert_eq!((&cancellation.next_actions[..], cancellation.fault), (&next[..], Some(Fault::Seller)));
+        let cancellation = market
+            .sellers_wish("A-1", reason)
+            .await
+            .unwrap()
+            .cancellation;
+        assert_eq!(
+            (&cancellation.next_actions[..], cancellation.fault),
+            (&next[..], Some(Fault::Seller))
+        );
         assert_eq!(cancellation.effects, [CancellationEffect::Restock]);
         // Nothing is blocked by itself: the next order to the same city is taken, and goes.
         market.place_paid("A-2", "standard").await;
@@ -106,14 +157,39 @@ fn s003_19_the_policy_defines_the_rate_and_its_thresholds() {
             assert!(document.contains(line), "{MARKET} does not say {line}");
         }
         // Window, lag and thresholds are each store's to set.
-        let edited = document.replace("lag_days: 7", "lag_days: 0").replace("percent: 5}", "percent: 10}");
-        assert_eq!(operator.create_policy(edited.clone()).await.unwrap().document, edited);
+        let edited = document
+            .replace("lag_days: 7", "lag_days: 0")
+            .replace("percent: 5}", "percent: 10}");
+        assert_eq!(
+            operator
+                .create_policy(edited.clone())
+                .await
+                .unwrap()
+                .document,
+            edited
+        );
         let faults = [
-            ("numerator: COUNTED_SHIPMENTS", "numerator: PARCELS", "document.quality.numerator"),
-            ("denominator: SHIPMENTS_DUE", "denominator: EVERYTHING", "document.quality.denominator"),
-            ("window_days: 28", "window_days: 0", "document.quality.window_days"),
+            (
+                "numerator: COUNTED_SHIPMENTS",
+                "numerator: PARCELS",
+                "document.quality.numerator",
+            ),
+            (
+                "denominator: SHIPMENTS_DUE",
+                "denominator: EVERYTHING",
+                "document.quality.denominator",
+            ),
+            (
+                "window_days: 28",
+                "window_days: 0",
+                "document.quality.window_days",
+            ),
             ("lag_days: 7", "lag_days: soon", "document.quality.lag_days"),
-            ("percent: 5}", "percent: 500}", "document.quality.thresholds[1].percent"),
+            (
+                "percent: 5}",
+                "percent: 500}",
+                "document.quality.thresholds[1].percent",
+            ),
         ];
         for (right, wrong, field) in faults {
             let wrong = operator.create_policy(document.replace(right, wrong)).await;

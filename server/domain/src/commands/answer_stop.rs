@@ -1,4 +1,5 @@
-//! AnswerStop: the warehouse has stopped a shipment, or some of it, or cannot. A fact: it is recorded however late it comes.
+//! AnswerStop: the warehouse has stopped a shipment, or some of it, or cannot. A fact: it is
+//! recorded however late it comes.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,10 @@ pub enum StopAnswer {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<Answer, Rejection> {
     let number = command.shipment;
     start_preparation::find(draft, number, None)?;
-    if let Some(cancellation) = command.cancellation.filter(|number| draft.order.cancellation(*number).is_none()) {
+    if let Some(cancellation) = command
+        .cancellation
+        .filter(|number| draft.order.cancellation(*number).is_none())
+    {
         return Err(Rejection::CancellationNotFound { cancellation });
     }
     let waiting = parts::waiting_for(draft, number, command.cancellation, GateKind::WarehouseStop);
@@ -58,20 +62,46 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<Answ
 }
 
 /// Passes the gate for the units that were stopped and refuses the rest.
-fn answer(draft: &mut Draft<'_>, command: &AnswerStop, cancellation: u32, index: usize, units: &UnitSet) {
-    let given = GateAnswer { note: command.note.clone(), ..GateAnswer::by(draft.caller.clone()) };
+fn answer(
+    draft: &mut Draft<'_>,
+    command: &AnswerStop,
+    cancellation: u32,
+    index: usize,
+    units: &UnitSet,
+) {
+    let given = GateAnswer {
+        note: command.note.clone(),
+        ..GateAnswer::by(draft.caller.clone())
+    };
     let cannot = |draft: &mut Draft<'_>, index| {
         let code = match &command.answer {
             StopAnswer::CannotStop { code } => code.clone(),
             StopAnswer::Stopped { .. } => None,
         };
-        parts::close_gate(draft, cancellation, index, GateState::Refused, GateAnswer { code, ..given.clone() });
+        parts::close_gate(
+            draft,
+            cancellation,
+            index,
+            GateState::Refused,
+            GateAnswer {
+                code,
+                ..given.clone()
+            },
+        );
         parts::refuse_part(draft, cancellation, index, "WAREHOUSE_CANNOT_STOP");
     };
     match &command.answer {
-        StopAnswer::Stopped { stage_seen, put_back, .. } if !units.is_empty() => {
+        StopAnswer::Stopped {
+            stage_seen,
+            put_back,
+            ..
+        } if !units.is_empty() => {
             let rest = parts::split_part(draft, cancellation, index, units);
-            let given = GateAnswer { stage_seen: *stage_seen, put_back: put_back.clone(), ..given.clone() };
+            let given = GateAnswer {
+                stage_seen: *stage_seen,
+                put_back: put_back.clone(),
+                ..given.clone()
+            };
             parts::close_gate(draft, cancellation, index, GateState::Passed, given);
             rest.into_iter().for_each(|rest| cannot(draft, rest));
         }
@@ -84,10 +114,17 @@ fn answer(draft: &mut Draft<'_>, command: &AnswerStop, cancellation: u32, index:
 struct Stopped(UnitSet);
 
 impl Stopped {
-    fn of(draft: &Draft<'_>, waiting: &[(u32, usize)], quantities: &[LineQuantity]) -> Result<Self, Rejection> {
-        let parts =
-            waiting.iter().filter_map(|(number, index)| Some(&draft.order.cancellation(*number)?.parts[*index]));
-        let asked: UnitSet = parts.flat_map(|part| part.units.ranges().iter().copied()).collect();
+    fn of(
+        draft: &Draft<'_>,
+        waiting: &[(u32, usize)],
+        quantities: &[LineQuantity],
+    ) -> Result<Self, Rejection> {
+        let parts = waiting
+            .iter()
+            .filter_map(|(number, index)| Some(&draft.order.cancellation(*number)?.parts[*index]));
+        let asked: UnitSet = parts
+            .flat_map(|part| part.units.ranges().iter().copied())
+            .collect();
         if quantities.is_empty() {
             return Ok(Self(asked));
         }
@@ -108,20 +145,27 @@ pub(super) fn take(from: &UnitSet, quantities: &[LineQuantity]) -> Result<UnitSe
         let left = from.minus(&taken);
         let available = left.count_of(line);
         if quantity > available {
-            return Err(Rejection::QuantityUnavailable { line, requested: quantity, available });
+            return Err(Rejection::QuantityUnavailable {
+                line,
+                requested: quantity,
+                available,
+            });
         }
         taken = taken.union(&left.take_highest(line, quantity));
     }
     Ok(taken)
 }
 
-/// Nobody waits for this answer any more. What was stopped for nothing goes on; where it was stopped too late for a wish that was
-/// still alive, somebody must look at it. The same answer again changes nothing.
+/// Nobody waits for this answer any more. What was stopped for nothing goes on; where it was
+/// stopped too late for a wish that was still alive, somebody must look at it. The same answer
+/// again changes nothing.
 fn late(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<(), Rejection> {
     let number = command.shipment;
     let asked = parts::asked_before(draft, number, command.cancellation, GateKind::WarehouseStop);
     if asked.is_empty() {
-        return Err(Rejection::GateNotOpen { gate: GateKind::WarehouseStop });
+        return Err(Rejection::GateNotOpen {
+            gate: GateKind::WarehouseStop,
+        });
     }
     match command.answer {
         StopAnswer::CannotStop { .. } => return Ok(()),
@@ -139,7 +183,8 @@ fn late(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<(), Rejection> {
         }
     }
     let stage = draft.order.shipment(number).map(|shipment| shipment.stage);
-    let is_stopped_for_nothing = was_withdrawn && matches!(stage, Some(Stage::Preparing | Stage::Ready));
+    let is_stopped_for_nothing =
+        was_withdrawn && matches!(stage, Some(Stage::Preparing | Stage::Ready));
     let is_in = stage.is_some_and(Stage::is_before_dispatch);
     if is_in && (is_stopped_for_nothing || draft.order.incidents.len() > incidents) {
         draft.raise_fence(number);

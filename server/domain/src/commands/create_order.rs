@@ -52,9 +52,15 @@ pub(super) fn decide(
 ) -> Result<Decision, Rejection> {
     let store = context.store;
     let Some((policy_version, policy)) = store.policies.active_at(context.now) else {
-        panic!("store {} has no active policy: CreateStore activates one", store.id)
+        panic!(
+            "store {} has no active policy: CreateStore activates one",
+            store.id
+        )
     };
-    let lines: Vec<Line> = (1..).zip(&command.lines).map(|(number, line)| line.numbered(number)).collect();
+    let lines: Vec<Line> = (1..)
+        .zip(&command.lines)
+        .map(|(number, line)| line.numbered(number))
+        .collect();
     let routes = routes(command, store)?;
     let units = assign_units(&lines, &routes)?;
     check_known(command, store)?;
@@ -73,7 +79,10 @@ pub(super) fn decide(
         policy_version,
         create_time: context.now,
         update_time: context.now,
-        pay_by: context.now.saturating_add(policy.unpaid.expire_after).unwrap_or(context.now),
+        pay_by: context
+            .now
+            .saturating_add(policy.unpaid.expire_after)
+            .unwrap_or(context.now),
         pay_by_moved: false,
         paid_time: None,
         lapse_time: None,
@@ -86,7 +95,10 @@ pub(super) fn decide(
         refunds: Vec::new(),
         incidents: Vec::new(),
     };
-    let goods: Vec<i64> = units.iter().map(|units| order.amounts_of(units).goods).collect();
+    let goods: Vec<i64> = units
+        .iter()
+        .map(|units| order.amounts_of(units).goods)
+        .collect();
     let shipping = split_by_weight(command.shipping, &goods);
     let shipping_tax = split_by_weight(command.shipping_tax, &goods);
     for (index, (route, units)) in routes.iter().zip(units).enumerate() {
@@ -120,7 +132,10 @@ pub(super) fn decide(
     for shipment in &order.shipments {
         customs::flag_again(&mut draft, shipment.number);
     }
-    let total = Amounts { excess: 0, ..draft.order.total() };
+    let total = Amounts {
+        excess: 0,
+        ..draft.order.total()
+    };
     draft.emit(EventDetail::OrderCreated { total });
     // An order that costs nothing is paid by being placed.
     draft.follow_payments();
@@ -148,25 +163,47 @@ fn routes(command: &CreateOrder, store: &StoreFacts) -> Result<Vec<NewShipment>,
     if command.shipments.is_empty() {
         let Some((warehouse, carrier)) = store.default_route.clone() else {
             let description = "must not be empty: the store has no default warehouse and carrier";
-            return Err(Rejection::InvalidField(vec![violation("shipments", description)]));
+            return Err(Rejection::InvalidField(vec![violation(
+                "shipments",
+                description,
+            )]));
         };
-        let contents = (1..).zip(command.lines.iter().map(|line| line.quantity)).collect();
-        return Ok(vec![NewShipment { warehouse, carrier, contents }]);
+        let contents = (1..)
+            .zip(command.lines.iter().map(|line| line.quantity))
+            .collect();
+        return Ok(vec![NewShipment {
+            warehouse,
+            carrier,
+            contents,
+        }]);
     }
     Ok(command.shipments.clone())
 }
 
 fn check_known(command: &CreateOrder, store: &StoreFacts) -> Result<(), Rejection> {
-    if let Some(unknown) = command.shipments.iter().find(|s| !store.warehouses.contains_key(&s.warehouse)) {
-        return Err(Rejection::UnknownWarehouse { warehouse: unknown.warehouse.to_string() });
+    if let Some(unknown) = command
+        .shipments
+        .iter()
+        .find(|s| !store.warehouses.contains_key(&s.warehouse))
+    {
+        return Err(Rejection::UnknownWarehouse {
+            warehouse: unknown.warehouse.to_string(),
+        });
     }
-    if let Some(unknown) = command.shipments.iter().find(|s| !store.carriers.contains_key(&s.carrier)) {
-        return Err(Rejection::UnknownCarrier { carrier: unknown.carrier.to_string() });
+    if let Some(unknown) = command
+        .shipments
+        .iter()
+        .find(|s| !store.carriers.contains_key(&s.carrier))
+    {
+        return Err(Rejection::UnknownCarrier {
+            carrier: unknown.carrier.to_string(),
+        });
     }
     Ok(())
 }
 
-/// Gives each shipment its units, in the order of the shipments: every unit is in exactly one, and no shipment is empty.
+/// Gives each shipment its units, in the order of the shipments: every unit is in exactly one, and
+/// no shipment is empty.
 fn assign_units(lines: &[Line], routes: &[NewShipment]) -> Result<Vec<UnitSet>, Rejection> {
     let mut violations = Vec::new();
     let mut next: Vec<u32> = vec![0; lines.len()];
@@ -177,32 +214,55 @@ fn assign_units(lines: &[Line], routes: &[NewShipment]) -> Result<Vec<UnitSet>, 
             let field = format!("shipments[{index}].contents[{content}]");
             let at = usize::try_from(*line).unwrap_or(0).wrapping_sub(1);
             match lines.get(at) {
-                None => violations.push(violation(format!("{field}.line_number"), "names no line of this order")),
+                None => violations.push(violation(
+                    format!("{field}.line_number"),
+                    "names no line of this order",
+                )),
                 Some(line) if *count > line.quantity - next[at] => {
                     let description = "the shipments hold more units than the line has";
                     violations.push(violation(format!("{field}.quantity"), description));
                 }
                 Some(_) => {
-                    ranges.push(UnitRange { line: *line, first: next[at], count: *count });
+                    ranges.push(UnitRange {
+                        line: *line,
+                        first: next[at],
+                        count: *count,
+                    });
                     next[at] += count;
                 }
             }
         }
         if route.contents.iter().all(|(_, count)| *count == 0) {
-            violations.push(violation(format!("shipments[{index}].contents"), "must hold at least one unit"));
+            violations.push(violation(
+                format!("shipments[{index}].contents"),
+                "must hold at least one unit",
+            ));
         }
         assigned.push(UnitSet::new(ranges));
     }
     if violations.is_empty() {
-        let short = lines.iter().zip(next).filter(|(line, assigned)| line.quantity != *assigned);
+        let short = lines
+            .iter()
+            .zip(next)
+            .filter(|(line, assigned)| line.quantity != *assigned);
         violations.extend(short.map(|(line, assigned)| {
-            let description = format!("hold {assigned} of the {} units of line {}", line.quantity, line.number);
+            let description = format!(
+                "hold {assigned} of the {} units of line {}",
+                line.quantity, line.number
+            );
             violation("shipments", description)
         }));
     }
-    if violations.is_empty() { Ok(assigned) } else { Err(Rejection::InvalidField(violations)) }
+    if violations.is_empty() {
+        Ok(assigned)
+    } else {
+        Err(Rejection::InvalidField(violations))
+    }
 }
 
 fn violation(field: impl Into<String>, description: impl Into<String>) -> FieldViolation {
-    FieldViolation { field: field.into(), description: description.into() }
+    FieldViolation {
+        field: field.into(),
+        description: description.into(),
+    }
 }

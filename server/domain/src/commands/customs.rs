@@ -9,7 +9,10 @@ use crate::shipment::{CustomsFlag, Shipment};
 
 /// Flags a shipment anew, after its units have changed.
 pub(super) fn flag_again(draft: &mut Draft<'_>, number: u32) {
-    let flag = draft.order.shipment(number).and_then(|shipment| flag(draft, shipment));
+    let flag = draft
+        .order
+        .shipment(number)
+        .and_then(|shipment| flag(draft, shipment));
     let now = draft.now;
     let shipment = draft.shipment_mut(number);
     if shipment.customs_flag != flag {
@@ -24,15 +27,24 @@ pub(super) fn remedies<'a>(draft: &Draft<'a>, shipment: &Shipment) -> Option<&'a
     let customs = draft.pinned(draft.order.policy_version).customs.as_ref()?;
     let carrier = draft.store.carriers.get(&shipment.carrier);
     let partner = carrier.is_some_and(|carrier| carrier.partner_delivery);
-    Some(if partner { &customs.partner_delivery } else { &customs.own_delivery })
+    Some(if partner {
+        &customs.partner_delivery
+    } else {
+        &customs.own_delivery
+    })
 }
 
-/// The SKU of which a shipment that crosses a border holds more than the policy lets pass, over all its lines; the one with the
-/// most units.
+/// The SKU of which a shipment that crosses a border holds more than the policy lets pass, over all
+/// its lines; the one with the most units.
 fn flag(draft: &Draft<'_>, shipment: &Shipment) -> Option<CustomsFlag> {
     let order = &draft.order;
     let customs = draft.pinned(order.policy_version).customs.as_ref()?;
-    let from = draft.store.warehouses.get(&shipment.warehouse)?.country_code.as_ref()?;
+    let from = draft
+        .store
+        .warehouses
+        .get(&shipment.warehouse)?
+        .country_code
+        .as_ref()?;
     if *from == order.destination.country_code {
         return None;
     }
@@ -41,7 +53,13 @@ fn flag(draft: &Draft<'_>, shipment: &Shipment) -> Option<CustomsFlag> {
     for line in live.lines().filter_map(|line| order.line(line)) {
         *units_by_sku.entry(&line.sku).or_default() += live.count_of(line.number);
     }
-    let (sku, quantity) = units_by_sku.into_iter().max_by_key(|(_, quantity)| *quantity)?;
+    let (sku, quantity) = units_by_sku
+        .into_iter()
+        .max_by_key(|(_, quantity)| *quantity)?;
     let units_max = customs.identical_units_max;
-    (quantity > units_max).then(|| CustomsFlag { sku: sku.clone(), quantity, units_max })
+    (quantity > units_max).then(|| CustomsFlag {
+        sku: sku.clone(),
+        quantity,
+        units_max,
+    })
 }

@@ -1,5 +1,6 @@
-//! DispatchShipment: the warehouse asks to let a shipment go. This is the moment that cancelling races against, so the
-//! warehouse names the fence it last saw: whatever was stopped or cancelled since makes the fence stale.
+//! DispatchShipment: the warehouse asks to let a shipment go. This is the moment that cancelling
+//! races against, so the warehouse names the fence it last saw: whatever was stopped or cancelled
+//! since makes the fence stale.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,10 @@ pub struct DispatchShipment {
     pub tracking_number: Option<ExternalId>,
 }
 
-pub(super) fn decide(draft: &mut Draft<'_>, command: &DispatchShipment) -> Result<Answer, Rejection> {
+pub(super) fn decide(
+    draft: &mut Draft<'_>,
+    command: &DispatchShipment,
+) -> Result<Answer, Rejection> {
     let shipment = start_preparation::find(draft, command.shipment, Some(command.fence))?;
     match shipment.stage {
         Stage::Planned | Stage::Preparing | Stage::Ready => {}
@@ -37,7 +41,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &DispatchShipment) -> Resul
     }
 
     let shipment = draft.shipment_mut(command.shipment);
-    shipment.tracking_number = command.tracking_number.clone().or(shipment.tracking_number.take());
+    shipment.tracking_number = command
+        .tracking_number
+        .clone()
+        .or(shipment.tracking_number.take());
     let now = draft.now;
     departure::depart(draft, command.shipment, now);
     draft.move_shipment(command.shipment, Stage::InTransit);

@@ -1,4 +1,5 @@
-//! The order while a decision is being made, and what is common to all decisions: events, money owed back, release.
+//! The order while a decision is being made, and what is common to all decisions: events, money
+//! owed back, release.
 
 use jiff::Timestamp;
 
@@ -37,25 +38,49 @@ pub(super) struct About {
 
 impl About {
     pub(super) fn payment(number: u32) -> Self {
-        Self { payment: Some(number), ..Self::default() }
+        Self {
+            payment: Some(number),
+            ..Self::default()
+        }
     }
 
     pub(super) fn of(incident: &Incident) -> Self {
-        let Incident { shipment, refund, cancellation, payment, .. } = *incident;
-        Self { shipment, refund, cancellation, payment }
+        let Incident {
+            shipment,
+            refund,
+            cancellation,
+            payment,
+            ..
+        } = *incident;
+        Self {
+            shipment,
+            refund,
+            cancellation,
+            payment,
+        }
     }
 
     pub(super) fn shipment(number: u32) -> Self {
-        Self { shipment: Some(number), ..Self::default() }
+        Self {
+            shipment: Some(number),
+            ..Self::default()
+        }
     }
 
     pub(super) fn refund(number: u32) -> Self {
-        Self { refund: Some(number), ..Self::default() }
+        Self {
+            refund: Some(number),
+            ..Self::default()
+        }
     }
 
     /// A gate of this cancellation on this shipment.
     pub(super) fn gate(cancellation: u32, shipment: u32) -> Self {
-        Self { shipment: Some(shipment), cancellation: Some(cancellation), ..Self::default() }
+        Self {
+            shipment: Some(shipment),
+            cancellation: Some(cancellation),
+            ..Self::default()
+        }
     }
 }
 
@@ -76,7 +101,11 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(super) fn of(order: &Order, context: &Context<'a>) -> Self {
-        let policy_version = context.store.policies.active_at(context.now).map_or(order.policy_version, |(v, _)| v);
+        let policy_version = context
+            .store
+            .policies
+            .active_at(context.now)
+            .map_or(order.policy_version, |(v, _)| v);
         Self {
             order: order.clone(),
             now: context.now,
@@ -92,10 +121,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The policy that decides now, or the one the order was placed under where the store's has not begun yet.
+    /// The policy that decides now, or the one the order was placed under where the store's has not
+    /// begun yet.
     pub(super) fn policy(&self) -> (u32, &'a Policy) {
         let active = self.store.policies.active_at(self.now);
-        active.unwrap_or_else(|| (self.order.policy_version, self.pinned(self.order.policy_version)))
+        active.unwrap_or_else(|| {
+            (
+                self.order.policy_version,
+                self.pinned(self.order.policy_version),
+            )
+        })
     }
 
     /// A version that something on the order was decided by.
@@ -104,7 +139,12 @@ impl<'a> Draft<'a> {
     /// If the version is gone: versions are immutable and never deleted, so that is a bug.
     pub(super) fn pinned(&self, version: u32) -> &'a Policy {
         let policy = self.store.policies.version(version);
-        policy.unwrap_or_else(|| panic!("policy version {version} of store {} is missing", self.store.id))
+        policy.unwrap_or_else(|| {
+            panic!(
+                "policy version {version} of store {} is missing",
+                self.store.id
+            )
+        })
     }
 
     /// Who makes the change at hand: the caller, or Belay itself where a deadline does.
@@ -124,8 +164,8 @@ impl<'a> Draft<'a> {
     pub(super) fn emit(&mut self, detail: EventDetail) {
         let policy = self.store.policies.version(self.policy_version);
         let notification = detail.notification();
-        let notify_buyer =
-            notification.is_some_and(|notification| policy.is_some_and(|policy| policy.notifies(notification)));
+        let notify_buyer = notification
+            .is_some_and(|notification| policy.is_some_and(|policy| policy.notifies(notification)));
         self.events.push(Event {
             detail,
             actor: self.actor.clone(),
@@ -138,8 +178,9 @@ impl<'a> Draft<'a> {
         });
     }
 
-    /// Does `change` in the name of Belay and at the instant of the deadline that passed, however late anybody noticed. What
-    /// the caller does next is again the caller's, now, and not by the rule of the deadline.
+    /// Does `change` in the name of Belay and at the instant of the deadline that passed, however
+    /// late anybody noticed. What the caller does next is again the caller's, now, and not by the
+    /// rule of the deadline.
     pub(super) fn as_system(&mut self, deadline: Timestamp, change: impl FnOnce(&mut Self)) {
         let now = std::mem::replace(&mut self.now, deadline.max(self.order.update_time));
         let actor = std::mem::replace(&mut self.actor, Actor::system());
@@ -154,12 +195,17 @@ impl<'a> Draft<'a> {
         self.decided_by(policy_version, rule);
     }
 
-    /// Notes what a policy was asked and what it said. A record is of one policy version: what was asked of another before is
-    /// forgotten.
+    /// Notes what a policy was asked and what it said. A record is of one policy version: what was
+    /// asked of another before is forgotten.
     pub(super) fn note_asked(&mut self, policy_version: u32, asked: Vec<Asked>) {
         match &mut self.record {
             Some(record) if record.policy_version == policy_version => record.asked.extend(asked),
-            _ => self.record = Some(Record { policy_version, asked }),
+            _ => {
+                self.record = Some(Record {
+                    policy_version,
+                    asked,
+                })
+            }
         }
     }
 
@@ -174,14 +220,20 @@ impl<'a> Draft<'a> {
         shipment.stage = to;
         shipment.update_time = now;
         let fence = shipment.fence;
-        self.emit(EventDetail::ShipmentStageChanged { shipment: number, from, to, fence });
+        self.emit(EventDetail::ShipmentStageChanged {
+            shipment: number,
+            from,
+            to,
+            fence,
+        });
     }
 
     /// The warehouse begins once more, and has as long as it had at first.
     pub(super) fn prepare_anew(&mut self, number: u32) {
         let (now, within) = (self.now, self.policy().1.preparation_within);
         let shipment = self.shipment_mut(number);
-        shipment.prepare_by = within.map(|within| now.saturating_add(within).unwrap_or(Timestamp::MAX));
+        shipment.prepare_by =
+            within.map(|within| now.saturating_add(within).unwrap_or(Timestamp::MAX));
         shipment.preparation_overdue = false;
     }
 
@@ -201,7 +253,11 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn shipment_mut(&mut self, number: u32) -> &mut Shipment {
-        let shipment = self.order.shipments.iter_mut().find(|shipment| shipment.number == number);
+        let shipment = self
+            .order
+            .shipments
+            .iter_mut()
+            .find(|shipment| shipment.number == number);
         shipment.unwrap_or_else(|| panic!("shipment {number} was looked up before"))
     }
 
@@ -215,13 +271,20 @@ impl<'a> Draft<'a> {
         self.mark_paid_if_covered();
     }
 
-    /// What the order was paid with is not there any more: the time to pay begins anew, and what has not left stays.
+    /// What the order was paid with is not there any more: the time to pay begins anew, and what
+    /// has not left stays.
     fn lapse_if_uncovered(&mut self) {
-        if self.order.paid_time.is_none() || self.order.is_wholly_cancelled() || self.order.is_paid() {
+        if self.order.paid_time.is_none()
+            || self.order.is_wholly_cancelled()
+            || self.order.is_paid()
+        {
             return;
         }
         let now = self.now;
-        let within = self.pinned(self.order.policy_version).unpaid.pay_again_within;
+        let within = self
+            .pinned(self.order.policy_version)
+            .unpaid
+            .pay_again_within;
         let order = &mut self.order;
         order.paid_time = None;
         order.lapse_time = Some(now);
@@ -230,7 +293,11 @@ impl<'a> Draft<'a> {
         order.pay_by_moved = false;
         let pay_by = order.pay_by;
         self.emit(EventDetail::PaymentLapsed { pay_by });
-        let inside = self.order.shipments.iter().filter(|shipment| shipment.stage.is_before_dispatch());
+        let inside = self
+            .order
+            .shipments
+            .iter()
+            .filter(|shipment| shipment.stage.is_before_dispatch());
         for number in inside.map(|shipment| shipment.number).collect::<Vec<_>>() {
             let shipment = self.shipment_mut(number);
             shipment.prepare_by = None;
@@ -243,7 +310,10 @@ impl<'a> Draft<'a> {
 
     /// Starts the clocks that run from the payment.
     fn mark_paid_if_covered(&mut self) {
-        if self.order.paid_time.is_some() || self.order.is_wholly_cancelled() || !self.order.is_paid() {
+        if self.order.paid_time.is_some()
+            || self.order.is_wholly_cancelled()
+            || !self.order.is_paid()
+        {
             return;
         }
         let now = self.now;
@@ -252,11 +322,19 @@ impl<'a> Draft<'a> {
         let order = &mut self.order;
         order.paid_time = Some(now);
         order.lapse_time = None;
-        let mut paid_with = order.payments.iter().filter(|payment| payment.secured() > 0);
+        let mut paid_with = order
+            .payments
+            .iter()
+            .filter(|payment| payment.secured() > 0);
         let verification = policy.verification.as_ref();
-        let verification = verification.filter(|terms| paid_with.any(|paid| terms.methods.contains(&paid.method)));
+        let verification =
+            verification.filter(|terms| paid_with.any(|paid| terms.methods.contains(&paid.method)));
         order.verified_at = verification.map(|terms| after(terms.wait));
-        for shipment in order.shipments.iter_mut().filter(|shipment| shipment.stage.is_before_dispatch()) {
+        for shipment in order
+            .shipments
+            .iter_mut()
+            .filter(|shipment| shipment.stage.is_before_dispatch())
+        {
             shipment.prepare_by = policy.preparation_within.map(after);
         }
         self.emit(EventDetail::OrderPaid);
@@ -268,7 +346,12 @@ impl<'a> Draft<'a> {
     }
 
     /// The same, about so much money.
-    pub(super) fn open_incident_of(&mut self, kind: IncidentKind, about: About, amount: Option<i64>) {
+    pub(super) fn open_incident_of(
+        &mut self,
+        kind: IncidentKind,
+        about: About,
+        amount: Option<i64>,
+    ) {
         let number = next_number(&self.order.incidents, |incident| incident.number);
         self.order.incidents.push(Incident {
             number,
@@ -285,10 +368,14 @@ impl<'a> Draft<'a> {
             resolved_by: None,
             note: None,
         });
-        self.emit(EventDetail::IncidentOpened { incident: number, kind });
+        self.emit(EventDetail::IncidentOpened {
+            incident: number,
+            kind,
+        });
     }
 
-    /// The same contradiction is one incident, however often it is reported, and stays settled once it was.
+    /// The same contradiction is one incident, however often it is reported, and stays settled once
+    /// it was.
     pub(super) fn open_incident_once(&mut self, kind: IncidentKind, about: About) {
         let is_known = |incident: &Incident| incident.kind == kind && About::of(incident) == about;
         if !self.order.incidents.iter().any(is_known) {
@@ -296,8 +383,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Each time something new comes to pass that somebody must settle: it joins an incident that is still open, and opens
-    /// one where the last was settled without it.
+    /// Each time something new comes to pass that somebody must settle: it joins an incident that
+    /// is still open, and opens one where the last was settled without it.
     pub(super) fn open_incident_anew(&mut self, kind: IncidentKind, about: About) {
         if self.open_incident_about(kind, about).is_none() {
             self.open_incident(kind, about);
@@ -306,9 +393,15 @@ impl<'a> Draft<'a> {
 
     pub(super) fn open_incident_about(&self, kind: IncidentKind, about: About) -> Option<u32> {
         let is_open = |incident: &&Incident| {
-            incident.kind == kind && incident.state == IncidentState::Open && About::of(incident) == about
+            incident.kind == kind
+                && incident.state == IncidentState::Open
+                && About::of(incident) == about
         };
-        self.order.incidents.iter().find(is_open).map(|incident| incident.number)
+        self.order
+            .incidents
+            .iter()
+            .find(is_open)
+            .map(|incident| incident.number)
     }
 
     /// Lets the warehouses begin once the order is paid and no part waits.
@@ -316,8 +409,15 @@ impl<'a> Draft<'a> {
         if self.order.paid_time.is_none() || self.order.has_waiting_parts() {
             return;
         }
-        let unreleased = self.order.shipments.iter().filter(|shipment| shipment.stage == Stage::Unreleased);
-        for number in unreleased.map(|shipment| shipment.number).collect::<Vec<_>>() {
+        let unreleased = self
+            .order
+            .shipments
+            .iter()
+            .filter(|shipment| shipment.stage == Stage::Unreleased);
+        for number in unreleased
+            .map(|shipment| shipment.number)
+            .collect::<Vec<_>>()
+        {
             self.move_shipment(number, Stage::Planned);
         }
     }
@@ -326,7 +426,14 @@ impl<'a> Draft<'a> {
         let number = next_number(&self.order.refunds, |refund| refund.number);
         let refunds = &self.pinned(self.policy_version).refunds;
         let due_by = refunds.due_by(self.now, &self.order.destination.country_code);
-        let NewRefund { payment, kind, amounts, cancellation, state, retry_of } = new;
+        let NewRefund {
+            payment,
+            kind,
+            amounts,
+            cancellation,
+            state,
+            retry_of,
+        } = new;
         self.order.refunds.push(Refund {
             number,
             payment,
@@ -343,7 +450,9 @@ impl<'a> Draft<'a> {
             create_time: self.now,
             update_time: self.now,
             settle_time: None,
-            overdue_at: due_by.saturating_add(refunds.overdue_after).unwrap_or(Timestamp::MAX),
+            overdue_at: due_by
+                .saturating_add(refunds.overdue_after)
+                .unwrap_or(Timestamp::MAX),
             overdue: false,
             retry_of,
         });
@@ -360,12 +469,21 @@ impl<'a> Draft<'a> {
 
     pub(super) fn move_refund(&mut self, number: u32, to: RefundState) {
         let now = self.now;
-        let refund = self.order.refunds.iter_mut().find(|refund| refund.number == number);
+        let refund = self
+            .order
+            .refunds
+            .iter_mut()
+            .find(|refund| refund.number == number);
         let refund = refund.unwrap_or_else(|| panic!("refund {number} was looked up before"));
         let from = std::mem::replace(&mut refund.state, to);
         refund.update_time = now;
         let settled_amount = refund.settled_amount;
-        self.emit(EventDetail::RefundStateChanged { refund: number, from, to, settled_amount });
+        self.emit(EventDetail::RefundStateChanged {
+            refund: number,
+            from,
+            to,
+            settled_amount,
+        });
     }
 
     pub(super) fn with_record(self, record: Option<Record>) -> Self {
@@ -387,11 +505,17 @@ impl<'a> Draft<'a> {
             self.order.version = before.version + 1;
             self.order.update_time = self.now;
         }
-        Decision { order: self.order, events: self.events, result, record: self.record }
+        Decision {
+            order: self.order,
+            events: self.events,
+            result,
+            record: self.record,
+        }
     }
 }
 
-/// One more than the highest number so far; numbers are never used twice because children are never removed.
+/// One more than the highest number so far; numbers are never used twice because children are never
+/// removed.
 pub(super) fn next_number<T>(children: &[T], number: impl Fn(&T) -> u32) -> u32 {
     children.last().map_or(1, |last| number(last) + 1)
 }

@@ -1,4 +1,5 @@
-//! HoldShipment: a seller or support keeps a shipment in of their own will, while they think or talk.
+//! HoldShipment: a seller or support keeps a shipment in of their own will, while they think or
+//! talk.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &HoldShipment) -> Result<An
     let left = command.until.duration_since(now);
     if left <= SignedDuration::ZERO || left > HOLD_MAX {
         let description = "must be in the future, at most 30 days from now".to_owned();
-        return Err(Rejection::InvalidField(vec![FieldViolation { field: "hold_until".to_owned(), description }]));
+        return Err(Rejection::InvalidField(vec![FieldViolation {
+            field: "hold_until".to_owned(),
+            description,
+        }]));
     }
     let shipment = start_preparation::find(draft, number, command.fence)?;
     match shipment.stage {
@@ -40,10 +44,17 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &HoldShipment) -> Result<An
         | Stage::Returned
         | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
     }
-    let hold =
-        Hold { until: command.until, note: command.note.clone(), placed_by: draft.caller.clone(), create_time: now };
+    let hold = Hold {
+        until: command.until,
+        note: command.note.clone(),
+        placed_by: draft.caller.clone(),
+        create_time: now,
+    };
     draft.shipment_mut(number).hold = Some(hold);
     draft.raise_fence(number);
-    draft.emit(EventDetail::ShipmentHeld { shipment: number, until: command.until });
+    draft.emit(EventDetail::ShipmentHeld {
+        shipment: number,
+        until: command.until,
+    });
     Ok(Answer::Shipment(number))
 }

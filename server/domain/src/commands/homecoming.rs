@@ -1,5 +1,5 @@
-//! A parcel that comes home although nobody asked for it: the buyer refused it, or nobody was found at the address. The carrier
-//! has given up on it, so the carrier cancels, under the policy.
+//! A parcel that comes home although nobody asked for it: the buyer refused it, or nobody was found
+//! at the address. The carrier has given up on it, so the carrier cancels, under the policy.
 
 use super::draft::About;
 use super::request_cancellation::{Portion, Wish, by_receipt, judge, part};
@@ -12,15 +12,18 @@ use crate::policy::{Policy, RefundPlan};
 use crate::shipment::Stage;
 use crate::units::UnitSet;
 
-/// Opens the carrier's cancellation of units that come home, or are home with this receipt. The limit of what callers may ask
-/// for does not hold here: the goods are there.
+/// Opens the carrier's cancellation of units that come home, or are home with this receipt. The
+/// limit of what callers may ask for does not hold here: the goods are there.
 pub(super) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: Option<Receipt>) {
-    let Some(shipment) = draft.order.shipment(number) else { return };
+    let Some(shipment) = draft.order.shipment(number) else {
+        return;
+    };
     if units.is_empty() {
         return;
     }
     if draft.order.cancellations.len() >= CANCELLATIONS_OF_BELAY_MAX {
-        // The incident is the same one until somebody settles it, so it needs no room: support pays for all of them at once.
+        // The incident is the same one until somebody settles it, so it needs no room: support pays
+        // for all of them at once.
         if receipt.is_some() {
             draft.open_incident_anew(IncidentKind::LateFact, About::shipment(number));
         }
@@ -29,17 +32,31 @@ pub(super) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
     let carrier = Actor::new(Role::Carrier, shipment.carrier.as_str());
     let (policy_version, policy) = draft.policy();
     let wish = wish(draft, policy);
-    let home = receipt.map(|receipt| Home { receipt, label: None });
-    let judgement = judge(draft, policy, &wish, Portion { home, ..Portion::out(number, units) });
+    let home = receipt.map(|receipt| Home {
+        receipt,
+        label: None,
+    });
+    let judgement = judge(
+        draft,
+        policy,
+        &wish,
+        Portion {
+            home,
+            ..Portion::out(number, units)
+        },
+    );
     draft.note_asked(policy_version, judgement.asked.clone());
-    // A policy that has no rule for it leaves the decision to people: the record shows that there was one to make.
+    // A policy that has no rule for it leaves the decision to people: the record shows that there
+    // was one to make.
     let part = part(judgement);
     if part.state == PartState::Refused
         && let Some(known) = on_record(draft, &part)
     {
         let Some(receipt) = receipt else { return };
         for (cancellation, index) in known {
-            let back = parts::cancellation_mut(draft, cancellation).parts[index].units.intersection(&part.units);
+            let back = parts::cancellation_mut(draft, cancellation).parts[index]
+                .units
+                .intersection(&part.units);
             receive_parcel::note_on_refused(draft, cancellation, index, &back, receipt);
         }
         return;
@@ -47,7 +64,13 @@ pub(super) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
     draft.decided_by(policy_version, part.rule.clone());
     let cancellation = Cancellation {
         parts: vec![part],
-        ..opening::blank(draft, policy_version, carrier, PARCEL_RETURNED, Fault::Carrier)
+        ..opening::blank(
+            draft,
+            policy_version,
+            carrier,
+            PARCEL_RETURNED,
+            Fault::Carrier,
+        )
     };
     let cancellation = opening::open(draft, cancellation);
     parts::advance(draft, cancellation);
@@ -63,59 +86,103 @@ fn wish<'a>(draft: &Draft<'_>, policy: &'a Policy) -> Wish<'a> {
     }
 }
 
-/// Cancels units that are home because support says so: for as much as the policy gives for a parcel that comes home, without the
-/// gates, and for all of it where the policy has no rule.
+/// Cancels units that are home because support says so: for as much as the policy gives for a
+/// parcel that comes home, without the gates, and for all of it where the policy has no rule.
 pub(super) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: Actor) {
     let (policy_version, policy) = draft.policy();
     let wish = wish(draft, policy);
     let mut parts = Vec::new();
-    for portion in by_receipt(&draft.order, units).into_iter().filter(|portion| portion.shipment == number) {
+    for portion in by_receipt(&draft.order, units)
+        .into_iter()
+        .filter(|portion| portion.shipment == number)
+    {
         let judgement = judge(draft, policy, &wish, portion);
         draft.note_asked(policy_version, judgement.asked.clone());
         let was_allowed = judgement.allowed.is_some();
         let part = part(judgement);
-        let plan = if was_allowed { part.plan } else { RefundPlan::FULL };
+        let plan = if was_allowed {
+            part.plan
+        } else {
+            RefundPlan::FULL
+        };
         let (refused_reason, next_actions, gates) = (None, Vec::new(), Vec::new());
-        parts.push(Part { state: PartState::Waiting, plan, refused_reason, next_actions, gates, ..part });
+        parts.push(Part {
+            state: PartState::Waiting,
+            plan,
+            refused_reason,
+            next_actions,
+            gates,
+            ..part
+        });
     }
-    draft.decided_by(policy_version, parts.iter().find_map(|part| part.rule.clone()));
-    let blank = opening::blank(draft, policy_version, support, PARCEL_RETURNED, Fault::Carrier);
+    draft.decided_by(
+        policy_version,
+        parts.iter().find_map(|part| part.rule.clone()),
+    );
+    let blank = opening::blank(
+        draft,
+        policy_version,
+        support,
+        PARCEL_RETURNED,
+        Fault::Carrier,
+    );
     let cancellation = opening::open(draft, Cancellation { parts, ..blank });
     parts::advance(draft, cancellation);
 }
 
 /// What parts wait for on shipments that come back, each shipment with those units.
 pub(super) fn awaited(draft: &Draft<'_>) -> Vec<(u32, UnitSet)> {
-    let comes_back = draft.order.shipments.iter().filter(|shipment| comes_back(shipment.stage));
+    let comes_back = draft
+        .order
+        .shipments
+        .iter()
+        .filter(|shipment| comes_back(shipment.stage));
     let waiting = comes_back.map(|shipment| {
         let parts = parts::waiting_on(draft, shipment.number).into_iter();
-        let parts = parts.filter_map(|(of, index)| draft.order.cancellation(of).map(|of| &of.parts[index]));
-        (shipment.number, parts.flat_map(|part| part.units.ranges().iter().copied()).collect())
+        let parts =
+            parts.filter_map(|(of, index)| draft.order.cancellation(of).map(|of| &of.parts[index]));
+        (
+            shipment.number,
+            parts
+                .flat_map(|part| part.units.ranges().iter().copied())
+                .collect(),
+        )
     });
-    waiting.filter(|(_, units): &(u32, UnitSet)| !units.is_empty()).collect()
+    waiting
+        .filter(|(_, units): &(u32, UnitSet)| !units.is_empty())
+        .collect()
 }
 
 fn comes_back(stage: Stage) -> bool {
     matches!(stage, Stage::Returning | Stage::Returned)
 }
 
-/// Nobody waits any more for a parcel that comes back, for which somebody waited before: what else is in it, the carrier cancels,
-/// as if its scan had come now. What was refused by silence just now, what is under an incident and what the carrier has cancelled
-/// before stays with that, so this comes to an end.
+/// Nobody waits any more for a parcel that comes back, for which somebody waited before: what else
+/// is in it, the carrier cancels, as if its scan had come now. What was refused by silence just
+/// now, what is under an incident and what the carrier has cancelled before stays with that, so
+/// this comes to an end.
 pub(super) fn open_for_the_rest(draft: &mut Draft<'_>, awaited: Vec<(u32, UnitSet)>) {
     for (number, awaited) in awaited {
-        let Some(shipment) = draft.order.shipment(number) else { continue };
+        let Some(shipment) = draft.order.shipment(number) else {
+            continue;
+        };
         if !comes_back(shipment.stage) || draft.order.has_waiting_part_on(number) {
             continue;
         }
-        let mut rest = draft.order.live_units(shipment).intersection(&shipment.whereabouts.out());
+        let mut rest = draft
+            .order
+            .live_units(shipment)
+            .intersection(&shipment.whereabouts.out());
         for of in &draft.order.cancellations {
             let is_under_incident = draft.order.incidents.iter().any(|incident| {
-                let is_of_gate = incident.cancellation == Some(of.number) && incident.shipment == Some(number);
+                let is_of_gate =
+                    incident.cancellation == Some(of.number) && incident.shipment == Some(number);
                 incident.kind == IncidentKind::LateFact && is_of_gate
             });
             for part in of.parts.iter().filter(|part| part.shipment == number) {
-                if of.requester.role == Role::Carrier || (is_under_incident && part.state == PartState::Refused) {
+                if of.requester.role == Role::Carrier
+                    || (is_under_incident && part.state == PartState::Refused)
+                {
                     rest = rest.minus(&part.units);
                 } else if part.refused_reason.as_deref() == Some("GATE_TIMED_OUT") {
                     rest = rest.minus(&part.units.intersection(&awaited));
@@ -126,12 +193,17 @@ pub(super) fn open_for_the_rest(draft: &mut Draft<'_>, awaited: Vec<(u32, UnitSe
     }
 }
 
-/// That the policy has no rule for these units is told once, not at each scan of the way: the parts that say so of all of them,
-/// where there are such.
+/// That the policy has no rule for these units is told once, not at each scan of the way: the parts
+/// that say so of all of them, where there are such.
 fn on_record(draft: &Draft<'_>, refused: &Part) -> Option<Vec<(u32, usize)>> {
     let mut untold = refused.units.clone();
     let mut known = Vec::new();
-    for of in draft.order.cancellations.iter().filter(|of| of.requester.role == Role::Carrier) {
+    for of in draft
+        .order
+        .cancellations
+        .iter()
+        .filter(|of| of.requester.role == Role::Carrier)
+    {
         for (index, part) in of.parts.iter().enumerate() {
             let told = part.units.intersection(&untold);
             let is_here = part.state == PartState::Refused && part.shipment == refused.shipment;

@@ -9,12 +9,17 @@ use crate::shipment::{Intercept, InterceptState, Stage};
 pub(super) fn request(draft: &mut Draft<'_>, shipment: u32) {
     let now = draft.now;
     let state = InterceptState::Requested;
-    draft.shipment_mut(shipment).intercept = Some(Intercept { state, request_time: now, update_time: now });
+    draft.shipment_mut(shipment).intercept = Some(Intercept {
+        state,
+        request_time: now,
+        update_time: now,
+    });
     draft.emit(EventDetail::InterceptChanged { shipment, state });
 }
 
 pub(super) fn gate_opened(draft: &mut Draft<'_>, shipment: u32, gate: GateKind) {
-    // A second wish for the same parcel does not ask the carrier a second time, and what comes back already asks nobody.
+    // A second wish for the same parcel does not ask the carrier a second time, and what comes back
+    // already asks nobody.
     let comes_back = is_under_way(draft, shipment) || is_confirmed(draft, shipment);
     if gate == GateKind::CarrierIntercept && !comes_back {
         request(draft, shipment);
@@ -40,29 +45,49 @@ pub(super) fn gate_closed(draft: &mut Draft<'_>, shipment: u32, gate: GateKind, 
 
 /// Moves an intercept that is under way on, never back.
 pub(super) fn advance(draft: &mut Draft<'_>, shipment: u32, to: InterceptState) {
-    let present = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
-    if present.is_some_and(|present| present.state < to && present.state != InterceptState::Failed) {
+    let present = draft
+        .order
+        .shipment(shipment)
+        .and_then(|shipment| shipment.intercept);
+    if present.is_some_and(|present| present.state < to && present.state != InterceptState::Failed)
+    {
         set(draft, shipment, to);
     }
 }
 
-/// The carrier brings the parcel back, and did not say so before: perhaps when nobody counted on it any more.
+/// The carrier brings the parcel back, and did not say so before: perhaps when nobody counted on it
+/// any more.
 pub(super) fn confirm(draft: &mut Draft<'_>, shipment: u32) {
-    let present = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
-    if present.is_some_and(|present| matches!(present.state, InterceptState::Requested | InterceptState::Failed)) {
+    let present = draft
+        .order
+        .shipment(shipment)
+        .and_then(|shipment| shipment.intercept);
+    if present.is_some_and(|present| {
+        matches!(
+            present.state,
+            InterceptState::Requested | InterceptState::Failed
+        )
+    }) {
         set(draft, shipment, InterceptState::Confirmed);
     }
 }
 
-/// The carrier has turned the parcel round, as it says itself or as its scan shows: whoever waits for that goes on, and support
-/// that is asked in the carrier's place need not answer. Gives whether somebody waited.
+/// The carrier has turned the parcel round, as it says itself or as its scan shows: whoever waits
+/// for that goes on, and support that is asked in the carrier's place need not answer. Gives
+/// whether somebody waited.
 pub(super) fn answered(draft: &mut Draft<'_>, shipment: u32, given: &GateAnswer) -> bool {
     let waiting = parts::waiting_for_fact(draft, shipment, GateKind::CarrierIntercept);
     if !waiting.is_empty() {
         confirm(draft, shipment);
     }
     for (cancellation, index) in &waiting {
-        parts::close_gate(draft, *cancellation, *index, GateState::Passed, given.clone());
+        parts::close_gate(
+            draft,
+            *cancellation,
+            *index,
+            GateState::Passed,
+            given.clone(),
+        );
         parts::advance(draft, *cancellation);
     }
     !waiting.is_empty()
@@ -70,7 +95,9 @@ pub(super) fn answered(draft: &mut Draft<'_>, shipment: u32, given: &GateAnswer)
 
 /// The parcel is known to come back, or is back.
 pub(super) fn is_confirmed(draft: &Draft<'_>, shipment: u32) -> bool {
-    let Some(shipment) = draft.order.shipment(shipment) else { return false };
+    let Some(shipment) = draft.order.shipment(shipment) else {
+        return false;
+    };
     if matches!(shipment.stage, Stage::Returning | Stage::Returned) {
         return true;
     }
@@ -84,27 +111,38 @@ pub(super) fn is_confirmed(draft: &Draft<'_>, shipment: u32) -> bool {
 
 /// The carrier cannot, or has not. What it has confirmed stays confirmed.
 pub(super) fn fail(draft: &mut Draft<'_>, shipment: u32) {
-    let present = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
+    let present = draft
+        .order
+        .shipment(shipment)
+        .and_then(|shipment| shipment.intercept);
     if present.is_some_and(|present| present.state == InterceptState::Requested) {
         set(draft, shipment, InterceptState::Failed);
     }
 }
 
-/// The parcel has arrived after all: the carrier did not bring it back, whatever it had said. One that is still asked may.
+/// The parcel has arrived after all: the carrier did not bring it back, whatever it had said. One
+/// that is still asked may.
 pub(super) fn arrived(draft: &mut Draft<'_>, shipment: u32) {
-    let present = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
+    let present = draft
+        .order
+        .shipment(shipment)
+        .and_then(|shipment| shipment.intercept);
     let is_going = |present: Intercept| match present.state {
         InterceptState::Requested | InterceptState::Confirmed | InterceptState::Returning => true,
         InterceptState::Received | InterceptState::Failed => false,
     };
-    let is_asked = !parts::waiting_for(draft, shipment, None, GateKind::CarrierIntercept).is_empty();
+    let is_asked =
+        !parts::waiting_for(draft, shipment, None, GateKind::CarrierIntercept).is_empty();
     if present.is_some_and(is_going) && !is_asked {
         set(draft, shipment, InterceptState::Failed);
     }
 }
 
 fn is_under_way(draft: &Draft<'_>, shipment: u32) -> bool {
-    let intercept = draft.order.shipment(shipment).and_then(|shipment| shipment.intercept);
+    let intercept = draft
+        .order
+        .shipment(shipment)
+        .and_then(|shipment| shipment.intercept);
     intercept.is_some_and(|intercept| intercept.state != InterceptState::Failed)
 }
 

@@ -19,7 +19,12 @@ pub struct LeaseRefunds {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &LeaseRefunds) -> Result<Answer, Rejection> {
     let now = draft.now;
     let mut leased = Vec::new();
-    for refund in draft.order.refunds.iter_mut().filter(|refund| command.refunds.contains(&refund.number)) {
+    for refund in draft
+        .order
+        .refunds
+        .iter_mut()
+        .filter(|refund| command.refunds.contains(&refund.number))
+    {
         if refund.is_claimable(now) {
             refund.worker = Some(command.worker.clone());
             refund.lease_until = Some(now.saturating_add(command.lease).unwrap_or(now));
@@ -28,8 +33,14 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &LeaseRefunds) -> Result<An
     }
     for (number, state) in &leased {
         // What may have been paid stays unknown until the provider says.
-        let to = if *state == RefundState::Unknown { RefundState::Unknown } else { RefundState::Submitted };
+        let to = if *state == RefundState::Unknown {
+            RefundState::Unknown
+        } else {
+            RefundState::Submitted
+        };
         draft.move_refund(*number, to);
     }
-    Ok(Answer::Refunds(leased.into_iter().map(|(number, _)| number).collect()))
+    Ok(Answer::Refunds(
+        leased.into_iter().map(|(number, _)| number).collect(),
+    ))
 }

@@ -1,7 +1,7 @@
 //! The commands: one file each, with its `decide`.
 //!
-//! A decision checks everything and then writes once: it works on a draft of the order, which nobody sees unless the
-//! decision is accepted.
+//! A decision checks everything and then writes once: it works on a draft of the order, which
+//! nobody sees unless the decision is accepted.
 
 mod answer_intercept;
 mod answer_stop;
@@ -51,8 +51,9 @@ pub use record_tracking::RecordTracking;
 pub use reject_cancellation::RejectCancellation;
 pub use release_hold::ReleaseHold;
 pub use request_cancellation::{
-    BoundQuote, DirectCancellation, Identity, IneligibleUnits, Preview, PreviewedGate, PreviewedPath, PreviewedVerdict,
-    QUOTE_VALIDITY, Quote, QuotedPart, RequestCancellation, Selection, direct_cancellation, preview,
+    BoundQuote, DirectCancellation, Identity, IneligibleUnits, Preview, PreviewedGate,
+    PreviewedPath, PreviewedVerdict, QUOTE_VALIDITY, Quote, QuotedPart, RequestCancellation,
+    Selection, direct_cancellation, preview,
 };
 pub use resolve_incident::{ResolveIncident, allowed as allowed_resolutions};
 pub use scope::check_scope;
@@ -89,7 +90,8 @@ pub enum Command {
     ReleaseHold(ReleaseHold),
     SplitShipment(SplitShipment),
     ResolveIncident(ResolveIncident),
-    /// Apply the deadlines that are due, nothing else. Every command does this first; the worker sends it alone.
+    /// Apply the deadlines that are due, nothing else. Every command does this first; the worker
+    /// sends it alone.
     Settle,
 }
 
@@ -106,7 +108,8 @@ pub enum Answer {
     Nothing,
 }
 
-/// What was asked of the policy and what it said; stored with every decision on a cancellation, refusals included.
+/// What was asked of the policy and what it said; stored with every decision on a cancellation,
+/// refusals included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
     pub shipment: u32,
@@ -126,8 +129,8 @@ pub struct Record {
 /// What came of a command.
 #[derive(Debug, Clone)]
 pub struct Decision {
-    /// The order afterwards. It may differ from before even where the command was refused: deadlines that were due have
-    /// been applied.
+    /// The order afterwards. It may differ from before even where the command was refused:
+    /// deadlines that were due have been applied.
     pub order: Order,
     /// Empty if and only if the order is as before.
     pub events: Vec<Event>,
@@ -136,13 +139,18 @@ pub struct Decision {
 }
 
 /// Places an order. There is none before, so there is nothing to settle.
-pub fn create(command: &CreateOrder, fingerprint: [u8; 32], context: &Context<'_>) -> Result<Decision, Rejection> {
+pub fn create(
+    command: &CreateOrder,
+    fingerprint: [u8; 32],
+    context: &Context<'_>,
+) -> Result<Decision, Rejection> {
     scope::check_new_order(command, context.store, context.scope)?;
     create_order::decide(command, fingerprint, context)
 }
 
-/// CreateOrder under the id of an order that is there: to repeat it is harmless, another content is refused. That the id is
-/// taken by an order which the caller does not see looks like any order that it may not place.
+/// CreateOrder under the id of an order that is there: to repeat it is harmless, another content is
+/// refused. That the id is taken by an order which the caller does not see looks like any order
+/// that it may not place.
 pub fn create_again(
     order: &Order,
     command: &CreateOrder,
@@ -162,9 +170,19 @@ pub fn create_again(
 /// Looks whether the order is the caller's, settles what is due, then decides.
 ///
 /// `expected_version` is the version the caller decided on, where the caller named one.
-pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, context: &Context<'_>) -> Decision {
+pub fn decide(
+    order: &Order,
+    command: &Command,
+    expected_version: Option<u64>,
+    context: &Context<'_>,
+) -> Decision {
     if let Err(rejection) = check_scope(order, command, context.scope) {
-        return Decision { order: order.clone(), events: Vec::new(), result: Err(rejection), record: None };
+        return Decision {
+            order: order.clone(),
+            events: Vec::new(),
+            result: Err(rejection),
+            record: None,
+        };
     }
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
@@ -183,7 +201,9 @@ pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, c
         Command::RecordRefundResult(command) => record_refund_result::decide(&mut draft, command),
         Command::ApproveCancellation(command) => approve_cancellation::decide(&mut draft, command),
         Command::RejectCancellation(command) => reject_cancellation::decide(&mut draft, command),
-        Command::WithdrawCancellation(command) => withdraw_cancellation::decide(&mut draft, command),
+        Command::WithdrawCancellation(command) => {
+            withdraw_cancellation::decide(&mut draft, command)
+        }
         Command::AnswerStop(command) => answer_stop::decide(&mut draft, command),
         Command::AnswerIntercept(command) => answer_intercept::decide(&mut draft, command),
         Command::ReceiveParcel(command) => receive_parcel::decide(&mut draft, command),
@@ -194,7 +214,8 @@ pub fn decide(order: &Order, command: &Command, expected_version: Option<u64>, c
         Command::Settle => Ok(Answer::Nothing),
     };
     match result {
-        // Who asks for what is not there, or may not know of it, is not told that something else has changed.
+        // Who asks for what is not there, or may not know of it, is not told that something else
+        // has changed.
         Err(rejection) if is_before_etag(&rejection) => settled.refuse(order, rejection),
         _ if expected_version.is_some_and(|expected| expected != present) => {
             settled.refuse(order, Rejection::EtagMismatch { present })
@@ -257,7 +278,8 @@ fn is_before_etag(rejection: &Rejection) -> bool {
     }
 }
 
-/// The order as it stands at `context.now`, with everything applied that is due: what a read shows of the future.
+/// The order as it stands at `context.now`, with everything applied that is due: what a read shows
+/// of the future.
 pub fn settled(order: &Order, context: &Context<'_>) -> Order {
     decide(order, &Command::Settle, None, context).order
 }

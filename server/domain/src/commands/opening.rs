@@ -5,8 +5,9 @@ use crate::actor::Actor;
 use crate::cancellation::{Cancellation, Fault, PartState};
 use crate::event::EventDetail;
 
-/// A cancellation that the caller hands in, with all that this version of the policy attaches to its reason, and without
-/// parts. `otherwise` is at fault where the policy does not declare the reason.
+/// A cancellation that the caller hands in, with all that this version of the policy attaches to
+/// its reason, and without parts. `otherwise` is at fault where the policy does not declare the
+/// reason.
 pub(super) fn blank(
     draft: &Draft<'_>,
     policy_version: u32,
@@ -35,14 +36,30 @@ pub(super) fn blank(
 
 /// Puts a cancellation on the order, under a number of its own that is returned, and tells of it.
 pub(super) fn open(draft: &mut Draft<'_>, cancellation: Cancellation) -> u32 {
-    let number = draft::next_number(&draft.order.cancellations, |cancellation| cancellation.number);
+    let number = draft::next_number(&draft.order.cancellations, |cancellation| {
+        cancellation.number
+    });
     // A part that waits for nobody ends here and now, and its end raises the fence.
-    let will_wait = cancellation.parts.iter().filter(|part| part.state == PartState::Waiting && !part.gates.is_empty());
+    let will_wait = cancellation
+        .parts
+        .iter()
+        .filter(|part| part.state == PartState::Waiting && !part.gates.is_empty());
     let shipments: Vec<u32> = will_wait.map(|part| part.shipment).collect();
-    draft.emit(EventDetail::CancellationRequested { cancellation: number, reason: cancellation.reason.clone() });
-    let opened = Cancellation { number, create_time: draft.now, close_time: None, ..cancellation };
-    let refused: Vec<usize> =
-        (0..).zip(&opened.parts).filter(|(_, part)| part.state == PartState::Refused).map(|(index, _)| index).collect();
+    draft.emit(EventDetail::CancellationRequested {
+        cancellation: number,
+        reason: cancellation.reason.clone(),
+    });
+    let opened = Cancellation {
+        number,
+        create_time: draft.now,
+        close_time: None,
+        ..cancellation
+    };
+    let refused: Vec<usize> = (0..)
+        .zip(&opened.parts)
+        .filter(|(_, part)| part.state == PartState::Refused)
+        .map(|(index, _)| index)
+        .collect();
     draft.order.cancellations.push(opened);
     // What is left out has ended before it began.
     for index in refused {

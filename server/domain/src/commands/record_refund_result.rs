@@ -33,24 +33,47 @@ pub enum RefundResult {
     Unknown,
 }
 
-pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Result<Answer, Rejection> {
+pub(super) fn decide(
+    draft: &mut Draft<'_>,
+    command: &RecordRefundResult,
+) -> Result<Answer, Rejection> {
     let number = command.refund;
-    let refund = draft.order.refund(number).ok_or(Rejection::RefundNotFound { refund: number })?;
+    let refund = draft
+        .order
+        .refund(number)
+        .ok_or(Rejection::RefundNotFound { refund: number })?;
     let (state, asked, cancellation) = (refund.state, refund.amounts.total(), refund.cancellation);
     let settled = match &command.result {
-        RefundResult::Settled { amount: Some(amount), .. } => draft.order.amount_in_its_currency(*amount)?,
-        RefundResult::Settled { amount: None, .. } | RefundResult::Failed { .. } | RefundResult::Unknown => asked,
+        RefundResult::Settled {
+            amount: Some(amount),
+            ..
+        } => draft.order.amount_in_its_currency(*amount)?,
+        RefundResult::Settled { amount: None, .. }
+        | RefundResult::Failed { .. }
+        | RefundResult::Unknown => asked,
     };
     match (state, &command.result) {
-        (RefundState::Due | RefundState::Blocked, _) => return Err(Rejection::RefundNotClaimed { refund: number }),
+        (RefundState::Due | RefundState::Blocked, _) => {
+            return Err(Rejection::RefundNotClaimed { refund: number });
+        }
         (RefundState::Cancelled, _) if refund.worker.is_none() => {
             return Err(Rejection::RefundNotClaimed { refund: number });
         }
         (
             RefundState::Submitted | RefundState::Unknown,
-            RefundResult::Settled { provider_refund_id, occurred_time, .. },
+            RefundResult::Settled {
+                provider_refund_id,
+                occurred_time,
+                ..
+            },
         ) => {
-            settle(draft, number, settled, provider_refund_id.clone(), *occurred_time);
+            settle(
+                draft,
+                number,
+                settled,
+                provider_refund_id.clone(),
+                *occurred_time,
+            );
         }
         // Nobody is asking, so there is nothing to end.
         (RefundState::Unknown, RefundResult::Unknown) if refund.lease_until.is_none() => {}
@@ -59,7 +82,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
             draft.move_refund(number, RefundState::Unknown);
         }
         // A provider may send money back that it had paid out: the account was closed.
-        (RefundState::Submitted | RefundState::Unknown | RefundState::Settled, RefundResult::Failed { code }) => {
+        (
+            RefundState::Submitted | RefundState::Unknown | RefundState::Settled,
+            RefundResult::Failed { code },
+        ) => {
             let refund = refund_mut(draft, number);
             refund.failure_code = Some(code.clone());
             refund.lease_until = None;
@@ -67,8 +93,12 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
             let (kind, payment) = (refund.kind, refund.payment);
             draft.move_refund(number, RefundState::Failed);
             refunds::weigh(draft);
-            // An authorisation that is over by itself needs no release, and nobody need be told that there was none to make.
-            let holds = draft.order.payment(payment).is_some_and(|payment| payment.balance.held > 0);
+            // An authorisation that is over by itself needs no release, and nobody need be told
+            // that there was none to make.
+            let holds = draft
+                .order
+                .payment(payment)
+                .is_some_and(|payment| payment.balance.held > 0);
             if kind == RefundKind::Refund || holds {
                 draft.open_incident(IncidentKind::RefundFailed, About::refund(number));
             }
@@ -79,13 +109,19 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
             }
         }
         (RefundState::Failed | RefundState::Dropped, RefundResult::Settled { .. }) => {
-            let RefundResult::Settled { provider_refund_id, .. } = &command.result else {
+            let RefundResult::Settled {
+                provider_refund_id, ..
+            } = &command.result
+            else {
                 return Ok(Answer::Refund(number));
             };
             pay_after_all(draft, number, settled, provider_refund_id.clone());
         }
         (RefundState::Settled, RefundResult::Unknown)
-        | (RefundState::Failed | RefundState::Dropped, RefundResult::Failed { .. } | RefundResult::Unknown)
+        | (
+            RefundState::Failed | RefundState::Dropped,
+            RefundResult::Failed { .. } | RefundResult::Unknown,
+        )
         | (RefundState::Cancelled, _) => {}
     }
     draft.follow_payments();
@@ -94,28 +130,48 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordRefundResult) -> Res
     Ok(Answer::Refund(number))
 }
 
-/// The provider's own message says that a refund of Belay's has gone, perhaps before the worker does.
-pub(super) fn settle_as_told(draft: &mut Draft<'_>, number: u32, told: &RecordPayment, time: Timestamp) {
-    let Some(refund) = draft.order.refund(number) else { return };
+/// The provider's own message says that a refund of Belay's has gone, perhaps before the worker
+/// does.
+pub(super) fn settle_as_told(
+    draft: &mut Draft<'_>,
+    number: u32,
+    told: &RecordPayment,
+    time: Timestamp,
+) {
+    let Some(refund) = draft.order.refund(number) else {
+        return;
+    };
     let (state, asked) = (refund.state, refund.amounts.total());
-    let paid = told.amount.and_then(|amount| draft.order.amount_in_its_currency(amount).ok()).unwrap_or(asked);
+    let paid = told
+        .amount
+        .and_then(|amount| draft.order.amount_in_its_currency(amount).ok())
+        .unwrap_or(asked);
     match state {
         RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => {
             settle(draft, number, paid, told.movement.clone(), Some(time));
         }
         RefundState::Settled => {
             let refund = refund_mut(draft, number);
-            refund.provider_refund_id = refund.provider_refund_id.take().or_else(|| told.movement.clone());
-            if told.amount.is_some_and(|amount| amount.currency == draft.order.currency) {
+            refund.provider_refund_id = refund
+                .provider_refund_id
+                .take()
+                .or_else(|| told.movement.clone());
+            if told
+                .amount
+                .is_some_and(|amount| amount.currency == draft.order.currency)
+            {
                 correct(draft, number, paid);
             }
         }
-        RefundState::Failed | RefundState::Dropped => pay_after_all(draft, number, paid, told.movement.clone()),
+        RefundState::Failed | RefundState::Dropped => {
+            pay_after_all(draft, number, paid, told.movement.clone())
+        }
         RefundState::Cancelled => {}
     }
 }
 
-/// The provider tells of another amount than before: that one counts, and somebody has to look at it, once for each amount.
+/// The provider tells of another amount than before: that one counts, and somebody has to look at
+/// it, once for each amount.
 fn correct(draft: &mut Draft<'_>, number: u32, paid: i64) {
     let refund = refund_mut(draft, number);
     if refund.settled_amount == Some(paid) {
@@ -123,12 +179,21 @@ fn correct(draft: &mut Draft<'_>, number: u32, paid: i64) {
     }
     refund.settled_amount = Some(paid);
     refunds::weigh(draft);
-    draft.open_incident_of(IncidentKind::RefundMismatch, About::refund(number), Some(paid));
+    draft.open_incident_of(
+        IncidentKind::RefundMismatch,
+        About::refund(number),
+        Some(paid),
+    );
 }
 
-/// The provider had said that it failed, or it was given up, and it has gone all the same. What was to be paid in its place and
-/// is not sent yet waits for support, or the buyer has it twice.
-fn pay_after_all(draft: &mut Draft<'_>, number: u32, paid: i64, provider_refund_id: Option<ExternalId>) {
+/// The provider had said that it failed, or it was given up, and it has gone all the same. What was
+/// to be paid in its place and is not sent yet waits for support, or the buyer has it twice.
+fn pay_after_all(
+    draft: &mut Draft<'_>,
+    number: u32,
+    paid: i64,
+    provider_refund_id: Option<ExternalId>,
+) {
     let refund = refund_mut(draft, number);
     if refund.settled_amount.is_some() {
         return;
@@ -139,7 +204,8 @@ fn pay_after_all(draft: &mut Draft<'_>, number: u32, paid: i64, provider_refund_
     draft.open_incident_once(IncidentKind::LateFact, About::refund(number));
 }
 
-/// What was really paid counts; where that is less than was asked, the rest is due under a row of its own.
+/// What was really paid counts; where that is less than was asked, the rest is due under a row of
+/// its own.
 fn settle(
     draft: &mut Draft<'_>,
     number: u32,
@@ -159,20 +225,38 @@ fn settle(
     draft.move_refund(number, RefundState::Settled);
     if kind == RefundKind::Void {
         let released = (paid < asked).then_some(paid);
-        for payment in draft.order.payments.iter_mut().filter(|of| of.number == payment) {
+        for payment in draft
+            .order
+            .payments
+            .iter_mut()
+            .filter(|of| of.number == payment)
+        {
             // It released what was authorised, whatever the provider's clock says.
-            let authorized = payment.facts.iter().filter(|fact| fact.fact == PaymentFact::Authorized);
+            let authorized = payment
+                .facts
+                .iter()
+                .filter(|fact| fact.fact == PaymentFact::Authorized);
             let time = authorized.map(|fact| fact.time).fold(time, Timestamp::max);
-            payment.facts.push(RecordedFact::released(number, released, time));
+            payment
+                .facts
+                .push(RecordedFact::released(number, released, time));
         }
     }
     refunds::weigh(draft);
     if paid != asked {
-        draft.open_incident_of(IncidentKind::RefundMismatch, About::refund(number), Some(paid));
+        draft.open_incident_of(
+            IncidentKind::RefundMismatch,
+            About::refund(number),
+            Some(paid),
+        );
     }
 }
 
 fn refund_mut<'d>(draft: &'d mut Draft<'_>, number: u32) -> &'d mut Refund {
-    let refund = draft.order.refunds.iter_mut().find(|refund| refund.number == number);
+    let refund = draft
+        .order
+        .refunds
+        .iter_mut()
+        .find(|refund| refund.number == number);
     refund.unwrap_or_else(|| panic!("refund {number} was looked up before"))
 }

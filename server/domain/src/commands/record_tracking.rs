@@ -1,21 +1,24 @@
-//! RecordTracking: a carrier reports where a shipment is. Facts are recorded, never refused; each counts once.
+//! RecordTracking: a carrier reports where a shipment is. Facts are recorded, never refused; each
+//! counts once.
 //!
-//! Where a shipment stands is folded from its facts in the order in which they happened, so that it ends the same in whatever
-//! order they are told. A scan on the way says least: it never takes back a delivery or that the parcel was turned round. So
-//! an older fact never moves a shipment back, and moves it on where nothing later says otherwise.
+//! Where a shipment stands is folded from its facts in the order in which they happened, so that it
+//! ends the same in whatever order they are told. A scan on the way says least: it never takes back
+//! a delivery or that the parcel was turned round. So an older fact never moves a shipment back,
+//! and moves it on where nothing later says otherwise.
 //!
-//! Here is decided whether a unit may be dispatched and cancelled both. It may, and contradicts nothing, where it was cancelled
-//! while it was outside, because
+//! Here is decided whether a unit may be dispatched and cancelled both. It may, and contradicts
+//! nothing, where it was cancelled while it was outside, because
 //! - its carrier has confirmed that it brings the parcel back (CARRIER_INTERCEPT),
 //! - it is home (PARCEL_RECEIPT, or a receipt that support lets count after its time),
 //! - it is lost (LOSS_CONFIRMATION, `on_lost`, or support that decides about the loss),
 //! - its carrier has given up on it and cancels it (homecoming), or
 //! - the policy, asked about a stage outside, gave it away.
 //!
-//! Every other way opens CANCELLED_YET_SHIPPED, once for a shipment: it had been cancelled whole while it was inside and is
-//! scanned out; it was sent and never paid, so that the order closed behind it; or it was given up on the carrier's word (the
-//! first, third and fourth above) and is delivered after all. Units that were cancelled inside while others of their shipment left
-//! stayed behind: the fence saw to that.
+//! Every other way opens CANCELLED_YET_SHIPPED, once for a shipment: it had been cancelled whole
+//! while it was inside and is scanned out; it was sent and never paid, so that the order closed
+//! behind it; or it was given up on the carrier's word (the first, third and fourth above) and is
+//! delivered after all. Units that were cancelled inside while others of their shipment left stayed
+//! behind: the fence saw to that.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -54,14 +57,21 @@ enum Effect {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<Answer, Rejection> {
     let number = command.shipment;
     let shipment = start_preparation::find(draft, number, None)?;
-    if shipment.carrier_event_ids.contains(&command.carrier_event_id) {
+    if shipment
+        .carrier_event_ids
+        .contains(&command.carrier_event_id)
+    {
         return Ok(Answer::Shipment(number));
     }
-    // No scan is of the future: a carrier's clock that is ahead must not hide the scans that follow.
+    // No scan is of the future: a carrier's clock that is ahead must not hide the scans that
+    // follow.
     let occurred_time = command.occurred_time.unwrap_or(draft.now).min(draft.now);
     let mut scans = known_scans(shipment);
     let before = Account::of(&scans);
-    scans.push(Scan { fact: command.fact, time: occurred_time });
+    scans.push(Scan {
+        fact: command.fact,
+        time: occurred_time,
+    });
     let account = Account::of(&scans);
     let effect = effect_now(shipment.stage, command.fact, account);
     let max = match effect {
@@ -69,15 +79,24 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         Effect::Move(_) | Effect::Contradiction(_) => FACTS_MAX + FACTS_ROOM,
     };
     if shipment.carrier_event_ids.len() >= max {
-        return Err(Rejection::LimitReached { limit: "facts of a shipment".to_owned(), max });
+        return Err(Rejection::LimitReached {
+            limit: "facts of a shipment".to_owned(),
+            max,
+        });
     }
 
     let was_given_up = is_given_up(draft, number);
     let was_dispatched = shipment.stage.is_dispatched();
     let shipment = draft.shipment_mut(number);
-    shipment.carrier_event_ids.push(command.carrier_event_id.clone());
+    shipment
+        .carrier_event_ids
+        .push(command.carrier_event_id.clone());
     shipment.last_tracking_time = shipment.last_tracking_time.max(Some(occurred_time));
-    draft.emit(EventDetail::TrackingRecorded { shipment: number, fact: command.fact, occurred_time });
+    draft.emit(EventDetail::TrackingRecorded {
+        shipment: number,
+        fact: command.fact,
+        occurred_time,
+    });
     match effect {
         Effect::RecordOnly if !was_dispatched => {}
         Effect::RecordOnly => keep(draft, number, scans, account),
@@ -93,7 +112,11 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
                 parts::let_go(draft, number);
                 follow(draft, number, first);
             }
-            if draft.order.shipment(number).is_some_and(|shipment| shipment.stage != to) {
+            if draft
+                .order
+                .shipment(number)
+                .is_some_and(|shipment| shipment.stage != to)
+            {
                 draft.move_shipment(number, to);
                 follow(draft, number, to);
             }
@@ -106,14 +129,20 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
             keep(draft, number, scans, account);
             draft.move_shipment(number, to);
             contest(draft, number);
-            let carrier = draft.order.shipment(number).and_then(|shipment| draft.store.carriers.get(&shipment.carrier));
+            let carrier = draft
+                .order
+                .shipment(number)
+                .and_then(|shipment| draft.store.carriers.get(&shipment.carrier));
             if to == Stage::InTransit && carrier.is_some_and(|carrier| carrier.in_transit_cancel) {
                 intercepts::request(draft, number);
             }
         }
     }
     // It had been turned round before it was lost: as much is told now.
-    let is_lost = draft.order.shipment(number).is_some_and(|shipment| shipment.stage == Stage::Lost);
+    let is_lost = draft
+        .order
+        .shipment(number)
+        .is_some_and(|shipment| shipment.stage == Stage::Lost);
     if is_lost && was_dispatched && account.turned_round && !before.turned_round {
         turned_round(draft, number);
     }
@@ -128,24 +157,41 @@ fn leave(draft: &mut Draft<'_>, number: u32, occurred_time: Timestamp) {
 
 /// Keeps what was told of a shipment that is outside. What is home was not delivered afterwards.
 fn keep(draft: &mut Draft<'_>, number: u32, scans: Vec<Scan>, account: Account) {
-    let parts = draft.order.cancellations.iter().flat_map(|of| &of.parts).filter(|part| part.shipment == number);
-    let home = parts.filter_map(|part| part.receipt.map(|receipt| receipt.receive_time)).min();
+    let parts = draft
+        .order
+        .cancellations
+        .iter()
+        .flat_map(|of| &of.parts)
+        .filter(|part| part.shipment == number);
+    let home = parts
+        .filter_map(|part| part.receipt.map(|receipt| receipt.receive_time))
+        .min();
     let shipment = draft.shipment_mut(number);
     shipment.whereabouts.scans = scans;
     let is_home = shipment.stage == Stage::Returned;
     let is_late = |delivered| is_home && home.is_some_and(|home| delivered > home);
-    let delivered =
-        if account.deliver_time.is_some_and(is_late) { shipment.deliver_time } else { account.deliver_time };
+    let delivered = if account.deliver_time.is_some_and(is_late) {
+        shipment.deliver_time
+    } else {
+        account.deliver_time
+    };
     departure::follow_scans(draft, number, delivered);
 }
 
-/// The facts of a shipment. Of one whose facts were not kept when they were told, what its stage and times still show of them.
+/// The facts of a shipment. Of one whose facts were not kept when they were told, what its stage
+/// and times still show of them.
 fn known_scans(shipment: &Shipment) -> Vec<Scan> {
     let kept = &shipment.whereabouts.scans;
-    let Some(latest) = shipment.last_tracking_time.filter(|_| kept.is_empty() && shipment.stage.is_dispatched()) else {
+    let Some(latest) = shipment
+        .last_tracking_time
+        .filter(|_| kept.is_empty() && shipment.stage.is_dispatched())
+    else {
         return kept.clone();
     };
-    let delivery = shipment.deliver_time.map(|time| Scan { fact: TrackingFact::Delivered, time });
+    let delivery = shipment.deliver_time.map(|time| Scan {
+        fact: TrackingFact::Delivered,
+        time,
+    });
     let last = match shipment.stage {
         Stage::Lost => Some(TrackingFact::Lost),
         Stage::Returning => Some(TrackingFact::Returning),
@@ -159,7 +205,10 @@ fn known_scans(shipment: &Shipment) -> Vec<Scan> {
         | Stage::Cancelled
         | Stage::Split => None,
     };
-    delivery.into_iter().chain(last.map(|fact| Scan { fact, time: latest })).collect()
+    delivery
+        .into_iter()
+        .chain(last.map(|fact| Scan { fact, time: latest }))
+        .collect()
 }
 
 /// What the facts about a parcel outside come to.
@@ -173,11 +222,16 @@ struct Account {
 }
 
 impl Account {
-    /// Takes the facts in the order in which they happened, and those of one instant as they were told.
+    /// Takes the facts in the order in which they happened, and those of one instant as they were
+    /// told.
     fn of(scans: &[Scan]) -> Self {
         let mut scans = scans.to_vec();
         scans.sort_by_key(|scan| scan.time);
-        let mut account = Self { stage: Stage::InTransit, turned_round: false, deliver_time: None };
+        let mut account = Self {
+            stage: Stage::InTransit,
+            turned_round: false,
+            deliver_time: None,
+        };
         for scan in scans {
             if let Effect::Move(to) = effect(account.stage, scan.fact) {
                 account.go(to, scan.time);
@@ -190,8 +244,20 @@ impl Account {
         match to {
             // What was lost on its way back and is found goes on back.
             Stage::InTransit if self.turned_round => self.stage = Stage::Returning,
-            Stage::Delivered => *self = Self { stage: to, turned_round: false, deliver_time: Some(time) },
-            Stage::Returning | Stage::Returned => *self = Self { stage: to, turned_round: true, ..*self },
+            Stage::Delivered => {
+                *self = Self {
+                    stage: to,
+                    turned_round: false,
+                    deliver_time: Some(time),
+                }
+            }
+            Stage::Returning | Stage::Returned => {
+                *self = Self {
+                    stage: to,
+                    turned_round: true,
+                    ..*self
+                }
+            }
             Stage::Unreleased
             | Stage::Planned
             | Stage::Preparing
@@ -204,8 +270,9 @@ impl Account {
     }
 }
 
-/// What a fact does to a shipment that stands here, with all that was told of it so far. Any fact finds outside what was
-/// thought inside; where a parcel outside stands, all facts say together; what is back stays back.
+/// What a fact does to a shipment that stands here, with all that was told of it so far. Any fact
+/// finds outside what was thought inside; where a parcel outside stands, all facts say together;
+/// what is back stays back.
 fn effect_now(stage: Stage, fact: TrackingFact, account: Account) -> Effect {
     match stage {
         Stage::Unreleased
@@ -215,37 +282,50 @@ fn effect_now(stage: Stage, fact: TrackingFact, account: Account) -> Effect {
         | Stage::Cancelled
         | Stage::Returned
         | Stage::Split => effect(stage, fact),
-        Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning if account.stage == stage => {
+        Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning
+            if account.stage == stage =>
+        {
             Effect::RecordOnly
         }
-        Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning => Effect::Move(account.stage),
+        Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning => {
+            Effect::Move(account.stage)
+        }
     }
 }
 
 /// One total table, stage × fact.
 fn effect(stage: Stage, fact: TrackingFact) -> Effect {
     use Stage::{
-        Cancelled, Delivered, InTransit, Lost, Planned, Preparing, Ready, Returned, Returning, Split, Unreleased,
+        Cancelled, Delivered, InTransit, Lost, Planned, Preparing, Ready, Returned, Returning,
+        Split, Unreleased,
     };
     match (fact, stage) {
-        (TrackingFact::PickedUp | TrackingFact::InTransit, Unreleased | Planned | Preparing | Ready | Lost) => {
-            Effect::Move(InTransit)
+        (
+            TrackingFact::PickedUp | TrackingFact::InTransit,
+            Unreleased | Planned | Preparing | Ready | Lost,
+        ) => Effect::Move(InTransit),
+        (TrackingFact::PickedUp | TrackingFact::InTransit, Cancelled) => {
+            Effect::Contradiction(InTransit)
         }
-        (TrackingFact::PickedUp | TrackingFact::InTransit, Cancelled) => Effect::Contradiction(InTransit),
-        (TrackingFact::PickedUp | TrackingFact::InTransit, InTransit | Delivered | Returning | Returned | Split) => {
-            Effect::RecordOnly
-        }
-        (TrackingFact::Delivered, Unreleased | Planned | Preparing | Ready | InTransit | Lost | Returning) => {
-            Effect::Move(Delivered)
-        }
+        (
+            TrackingFact::PickedUp | TrackingFact::InTransit,
+            InTransit | Delivered | Returning | Returned | Split,
+        ) => Effect::RecordOnly,
+        (
+            TrackingFact::Delivered,
+            Unreleased | Planned | Preparing | Ready | InTransit | Lost | Returning,
+        ) => Effect::Move(Delivered),
         (TrackingFact::Delivered, Cancelled) => Effect::Contradiction(Delivered),
         (TrackingFact::Delivered, Delivered | Returned | Split) => Effect::RecordOnly,
-        (TrackingFact::Lost, Unreleased | Planned | Preparing | Ready | InTransit | Returning) => Effect::Move(Lost),
+        (TrackingFact::Lost, Unreleased | Planned | Preparing | Ready | InTransit | Returning) => {
+            Effect::Move(Lost)
+        }
         (TrackingFact::Lost, Cancelled) => Effect::Contradiction(Lost),
         (TrackingFact::Lost, Delivered | Lost | Returned | Split) => Effect::RecordOnly,
-        (TrackingFact::Returning, Unreleased | Planned | Preparing | Ready | InTransit | Delivered | Lost) => {
-            Effect::Move(Returning)
-        }
+        (
+            TrackingFact::Returning,
+            Unreleased | Planned | Preparing | Ready | InTransit | Delivered | Lost,
+        ) => Effect::Move(Returning),
         (TrackingFact::Returning, Cancelled) => Effect::Contradiction(Returning),
         (TrackingFact::Returning, Returning | Returned | Split) => Effect::RecordOnly,
         (
@@ -257,8 +337,9 @@ fn effect(stage: Stage, fact: TrackingFact) -> Effect {
     }
 }
 
-/// Where a shipment that is found outside is put first. Whoever tells that it is lost or comes back tells that it was on its way;
-/// who waited for it inside is asked what that means, as by any scan out.
+/// Where a shipment that is found outside is put first. Whoever tells that it is lost or comes back
+/// tells that it was on its way; who waited for it inside is asked what that means, as by any scan
+/// out.
 fn way_out(to: Stage) -> Stage {
     match to {
         Stage::Lost | Stage::Returning | Stage::Returned => Stage::InTransit,
@@ -301,14 +382,20 @@ fn turned_round(draft: &mut Draft<'_>, number: u32) {
     parts::ask_again_on(draft, number);
     // Who waits for some of it waits for the parcel; what else is in it, its receipt will show.
     if !draft.order.has_waiting_part_on(number) {
-        let comes = |shipment: &Shipment| draft.order.live_units(shipment).intersection(&shipment.whereabouts.out());
+        let comes = |shipment: &Shipment| {
+            draft
+                .order
+                .live_units(shipment)
+                .intersection(&shipment.whereabouts.out())
+        };
         let units = draft.order.shipment(number).map(comes);
         homecoming::open(draft, number, units.unwrap_or_default(), None);
     }
 }
 
-/// The carrier had given up on the parcel and has delivered it after all: it takes back its own cancellation of what is not
-/// home, so that the buyer has the parcel and may do with it what the policy allows.
+/// The carrier had given up on the parcel and has delivered it after all: it takes back its own
+/// cancellation of what is not home, so that the buyer has the parcel and may do with it what the
+/// policy allows.
 fn take_back(draft: &mut Draft<'_>, number: u32) {
     for (cancellation, index) in parts::waiting_on(draft, number) {
         let of = parts::cancellation_mut(draft, cancellation);
@@ -319,26 +406,38 @@ fn take_back(draft: &mut Draft<'_>, number: u32) {
     }
 }
 
-/// Units of it were cancelled on the carrier's word that they would not arrive: it brings them back, has lost them or has given
-/// up on them.
+/// Units of it were cancelled on the carrier's word that they would not arrive: it brings them
+/// back, has lost them or has given up on them.
 fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
-    let Some(shipment) = draft.order.shipment(number) else { return false };
+    let Some(shipment) = draft.order.shipment(number) else {
+        return false;
+    };
     let out = shipment.whereabouts.out();
     let live = draft.order.live_units(shipment);
     let is_taken_as_lost = shipment.stage == Stage::Lost && live.is_empty() && !out.is_empty();
     let given_up = |of: &Cancellation| {
-        let is_gone = |part: &&Part| part.state == PartState::Cancelled && !part.units.intersection(&out).is_empty();
-        let mut here = of.parts.iter().filter(|part| part.shipment == number).filter(is_gone);
+        let is_gone = |part: &&Part| {
+            part.state == PartState::Cancelled && !part.units.intersection(&out).is_empty()
+        };
+        let mut here = of
+            .parts
+            .iter()
+            .filter(|part| part.shipment == number)
+            .filter(is_gone);
         here.any(|part| of.requester.role == Role::Carrier || part.relies_on_the_carrier())
     };
     is_taken_as_lost || draft.order.cancellations.iter().any(given_up)
 }
 
-/// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is paid back for it until the
-/// goods are home or support has decided.
+/// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is
+/// paid back for it until the goods are home or support has decided.
 fn contest(draft: &mut Draft<'_>, number: u32) {
     draft.open_incident_once(IncidentKind::CancelledYetShipped, About::shipment(number));
-    let due = draft.order.refunds.iter().filter(|refund| refund.state == RefundState::Due);
+    let due = draft
+        .order
+        .refunds
+        .iter()
+        .filter(|refund| refund.state == RefundState::Due);
     let contested = due.filter(|refund| draft.order.is_contested(refund.cancellation));
     for refund in contested.map(|refund| refund.number).collect::<Vec<_>>() {
         draft.move_refund(refund, RefundState::Blocked);
@@ -353,16 +452,19 @@ mod tests {
         match found {
             Effect::RecordOnly => cell == ".",
             Effect::Move(to) => !cell.starts_with('!') && to.name().starts_with(cell),
-            Effect::Contradiction(to) => cell.strip_prefix('!').is_some_and(|cell| to.name().starts_with(cell)),
+            Effect::Contradiction(to) => cell
+                .strip_prefix('!')
+                .is_some_and(|cell| to.name().starts_with(cell)),
         }
     }
 
-    /// Rows are stages in the order of `Stage::ALL`; letters say what the fact does: the first letters of the stage it
-    /// moves to, `.` only recorded, `!` a contradiction.
+    /// Rows are stages in the order of `Stage::ALL`; letters say what the fact does: the first
+    /// letters of the stage it moves to, `.` only recorded, `!` a contradiction.
     #[test]
     fn every_stage_takes_every_fact_as_the_table_says() {
         let table = [
-            // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED SPLIT
+            // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING
+            // RETURNED SPLIT
             (TrackingFact::PickedUp, "IN IN IN IN . . !IN IN . . ."),
             (TrackingFact::InTransit, "IN IN IN IN . . !IN IN . . ."),
             (TrackingFact::Delivered, "DE DE DE DE DE . !DE DE DE . ."),
@@ -382,21 +484,29 @@ mod tests {
             assert_eq!(cells.len(), Stage::ALL.len());
             for (stage, cell) in Stage::ALL.iter().zip(cells) {
                 let found = effect(*stage, fact);
-                assert!(is_as_told(found, cell), "{stage} × {fact}: {found:?}, the table says {cell}");
+                assert!(
+                    is_as_told(found, cell),
+                    "{stage} × {fact}: {found:?}, the table says {cell}"
+                );
             }
         }
     }
 
-    /// The same, told of an instant before that of the fact that brought the shipment where it stands. Nothing moves back.
+    /// The same, told of an instant before that of the fact that brought the shipment where it
+    /// stands. Nothing moves back.
     #[test]
     fn every_stage_takes_every_older_fact_as_the_table_says() {
         let table = [
-            // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED SPLIT
+            // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING
+            // RETURNED SPLIT
             (TrackingFact::PickedUp, "IN IN IN IN . . !IN . . . ."),
             (TrackingFact::InTransit, "IN IN IN IN . . !IN . . . ."),
             (TrackingFact::Delivered, "DE DE DE DE DE . !DE DE . . ."),
             (TrackingFact::Lost, "LO LO LO LO . . !LO . . . ."),
-            (TrackingFact::Returning, "RETURNING RETURNING RETURNING RETURNING RETURNING . !RETURNING . . . ."),
+            (
+                TrackingFact::Returning,
+                "RETURNING RETURNING RETURNING RETURNING RETURNING . !RETURNING . . . .",
+            ),
             (
                 TrackingFact::Returned,
                 "RETURNED RETURNED RETURNED RETURNED RETURNED RETURNED !RETURNED RETURNED RETURNED . .",
@@ -422,24 +532,42 @@ mod tests {
                 };
                 let at = Timestamp::UNIX_EPOCH;
                 let later = at + jiff::SignedDuration::from_secs(1);
-                let mut scans: Vec<Scan> = brought.map(|fact| Scan { fact, time: later }).into_iter().collect();
+                let mut scans: Vec<Scan> = brought
+                    .map(|fact| Scan { fact, time: later })
+                    .into_iter()
+                    .collect();
                 scans.push(Scan { fact, time: at });
                 let found = effect_now(*stage, fact, Account::of(&scans));
-                assert!(is_as_told(found, cell), "{stage} × older {fact}: {found:?}, the table says {cell}");
+                assert!(
+                    is_as_told(found, cell),
+                    "{stage} × older {fact}: {found:?}, the table says {cell}"
+                );
             }
         }
     }
 
-    /// A scan on the way that happened before the last fact says nothing that the facts after it do not.
+    /// A scan on the way that happened before the last fact says nothing that the facts after it do
+    /// not.
     #[test]
     fn a_scan_on_the_way_that_is_told_late_moves_nothing_outside() {
-        let time = |at: usize| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(i64::try_from(at).unwrap());
+        let time = |at: usize| {
+            Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(i64::try_from(at).unwrap())
+        };
         let facts = TrackingFact::ALL;
         for way in 0..facts.len().pow(3) {
-            let fact = |at: usize| facts[way / facts.len().pow(u32::try_from(at).unwrap()) % facts.len()];
-            let told: Vec<Scan> = (0..3).map(|at| Scan { fact: fact(at), time: time(at * 2 + 1) }).collect();
+            let fact =
+                |at: usize| facts[way / facts.len().pow(u32::try_from(at).unwrap()) % facts.len()];
+            let told: Vec<Scan> = (0..3)
+                .map(|at| Scan {
+                    fact: fact(at),
+                    time: time(at * 2 + 1),
+                })
+                .collect();
             for at in 0..3 {
-                let late = Scan { fact: TrackingFact::InTransit, time: time(at * 2) };
+                let late = Scan {
+                    fact: TrackingFact::InTransit,
+                    time: time(at * 2),
+                };
                 let stage = Account::of(&[&told[..], &[late]].concat()).stage;
                 assert_eq!(stage, Account::of(&told).stage, "{told:?} and {late:?}");
             }

@@ -25,19 +25,25 @@ pub(super) struct Claim<'a> {
 
 /// What comes back. The shipping charge comes back, or is kept, with the last unit of a shipment.
 ///
-/// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the policy could keep. What left while
-/// it was paid is on the policy's terms, also after a lapse.
+/// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the
+/// policy could keep. What left while it was paid is on the policy's terms, also after a lapse.
 pub(super) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> PartRefund {
     let order = &draft.order;
-    let was_paid =
-        order.paid_time.is_some() || order.lapse_time.is_some() && !claim.shipment.stage.is_before_dispatch();
+    let was_paid = order.paid_time.is_some()
+        || order.lapse_time.is_some() && !claim.shipment.stage.is_before_dispatch();
     let is_unpaid = !was_paid;
-    let share = if is_unpaid { RefundShare::Full } else { claim.plan.share };
+    let share = if is_unpaid {
+        RefundShare::Full
+    } else {
+        claim.plan.share
+    };
     let carried = order.amounts_of(claim.units);
     let of_units = match share {
         RefundShare::None => return PartRefund::default(),
         RefundShare::Full => carried,
-        RefundShare::BySchedule => order.percentage_of(claim.units, by_schedule(draft, policy, claim)),
+        RefundShare::BySchedule => {
+            order.percentage_of(claim.units, by_schedule(draft, policy, claim))
+        }
     };
     let has_left = !claim.shipment.stage.is_before_dispatch();
     let returns_shipping = match (policy.refunds.shipping, claim.plan.outbound_shipping) {
@@ -46,30 +52,63 @@ pub(super) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -
         (ShippingRefund::WhenShipmentWhollyCancelled, _) => true,
         (ShippingRefund::Never, _) => false,
     };
-    let takes_the_last_unit = order.live_units(claim.shipment).minus(claim.before).minus(claim.units).is_empty();
-    let shipping = if takes_the_last_unit { claim.shipment.shipping_amounts() } else { Amounts::ZERO };
-    let mut amounts = of_units + if returns_shipping { shipping } else { Amounts::ZERO };
-    let charged = amounts.take(if is_unpaid { 0 } else { return_charge(draft, claim) });
+    let takes_the_last_unit = order
+        .live_units(claim.shipment)
+        .minus(claim.before)
+        .minus(claim.units)
+        .is_empty();
+    let shipping = if takes_the_last_unit {
+        claim.shipment.shipping_amounts()
+    } else {
+        Amounts::ZERO
+    };
+    let mut amounts = of_units
+        + if returns_shipping {
+            shipping
+        } else {
+            Amounts::ZERO
+        };
+    let charged = amounts.take(if is_unpaid {
+        0
+    } else {
+        return_charge(draft, claim)
+    });
     let deductions = Deductions {
-        outbound_shipping: if returns_shipping { 0 } else { shipping.total() },
+        outbound_shipping: if returns_shipping {
+            0
+        } else {
+            shipping.total()
+        },
         return_shipping: charged.total(),
         by_schedule: carried.total() - of_units.total(),
     };
-    PartRefund { amounts, deductions }
+    PartRefund {
+        amounts,
+        deductions,
+    }
 }
 
 fn by_schedule(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> u32 {
     let promised = match claim.path {
         Path::ReturnOpened => GoodsCondition::Opened,
-        Path::Cancel | Path::Intercept | Path::RefuseDelivery | Path::ReturnUnopened => GoodsCondition::Unopened,
+        Path::Cancel | Path::Intercept | Path::RefuseDelivery | Path::ReturnUnopened => {
+            GoodsCondition::Unopened
+        }
     };
-    let (condition, back) =
-        claim.receipt.map_or((promised, draft.now), |receipt| (receipt.condition, receipt.receive_time));
-    let since_delivered = claim.shipment.deliver_time.map(|delivered| back.duration_since(delivered));
-    policy.returns.percent(since_delivered, condition, claim.reason)
+    let (condition, back) = claim.receipt.map_or((promised, draft.now), |receipt| {
+        (receipt.condition, receipt.receive_time)
+    });
+    let since_delivered = claim
+        .shipment
+        .deliver_time
+        .map(|delivered| back.duration_since(delivered));
+    policy
+        .returns
+        .percent(since_delivered, condition, claim.reason)
 }
 
-/// The price of the label where the buyer bears the way back. Without a label the buyer pays the carrier, not us.
+/// The price of the label where the buyer bears the way back. Without a label the buyer pays the
+/// carrier, not us.
 fn return_charge(draft: &Draft<'_>, claim: &Claim<'_>) -> i64 {
     match (claim.plan.return_shipping, claim.label) {
         (Payer::Buyer, Some(LabelState::Issued)) => label_price(draft, claim.shipment),
@@ -79,23 +118,39 @@ fn return_charge(draft: &Draft<'_>, claim: &Claim<'_>) -> i64 {
 
 fn label_price(draft: &Draft<'_>, shipment: &Shipment) -> i64 {
     let carrier = draft.store.carriers.get(&shipment.carrier);
-    let label = carrier.and_then(|carrier| carrier.return_labels.get(&draft.order.destination.country_code));
-    label.and_then(|label| label.price).map_or(0, |price| price.minor_units)
+    let label = carrier.and_then(|carrier| {
+        carrier
+            .return_labels
+            .get(&draft.order.destination.country_code)
+    });
+    label
+        .and_then(|label| label.price)
+        .map_or(0, |price| price.minor_units)
 }
 
-/// Whether there is a label for what the buyer sends back; none for paths on which the buyer sends nothing.
+/// Whether there is a label for what the buyer sends back; none for paths on which the buyer sends
+/// nothing.
 pub(super) fn label(draft: &Draft<'_>, shipment: &Shipment, path: Path) -> Option<LabelState> {
     match path {
         Path::ReturnUnopened | Path::ReturnOpened => {}
         Path::Cancel | Path::Intercept | Path::RefuseDelivery => return None,
     }
-    Some(if has_label(draft, shipment) { LabelState::Issued } else { LabelState::UnavailableInRegion })
+    Some(if has_label(draft, shipment) {
+        LabelState::Issued
+    } else {
+        LabelState::UnavailableInRegion
+    })
 }
 
 /// A label whose price is in another currency could not be charged, so there is none.
 pub(super) fn has_label(draft: &Draft<'_>, shipment: &Shipment) -> bool {
     let order = &draft.order;
     let carrier = draft.store.carriers.get(&shipment.carrier);
-    let label = carrier.and_then(|carrier| carrier.return_labels.get(&order.destination.country_code));
-    label.is_some_and(|label| label.price.is_none_or(|price| price.currency == order.currency))
+    let label =
+        carrier.and_then(|carrier| carrier.return_labels.get(&order.destination.country_code));
+    label.is_some_and(|label| {
+        label
+            .price
+            .is_none_or(|price| price.currency == order.currency)
+    })
 }

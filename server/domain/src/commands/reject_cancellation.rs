@@ -15,7 +15,10 @@ pub struct RejectCancellation {
     pub evidence: Vec<String>,
 }
 
-pub(super) fn decide(draft: &mut Draft<'_>, command: &RejectCancellation) -> Result<Answer, Rejection> {
+pub(super) fn decide(
+    draft: &mut Draft<'_>,
+    command: &RejectCancellation,
+) -> Result<Answer, Rejection> {
     let number = command.cancellation;
     let asked = approve_cancellation::awaited(draft, number, GateState::Refused)?;
     let answer = GateAnswer {

@@ -1,8 +1,9 @@
 //! RequestCancellation: somebody wishes that units of an order never arrive.
 //!
-//! The wish is checked against what is left, spread over the shipments that hold the units, and each portion is put to the
-//! policy. What the policy allows is cancelled at once, or waits for the gates that the policy names; what it denies is
-//! refused, all together or portion by portion as the caller chose.
+//! The wish is checked against what is left, spread over the shipments that hold the units, and
+//! each portion is put to the policy. What the policy allows is cancelled at once, or waits for the
+//! gates that the policy names; what it denies is refused, all together or portion by portion as
+//! the caller chose.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,8 @@ mod select;
 
 pub(super) use judge::{Judgement, Portion, Wish, judge, question};
 pub use preview::{
-    DirectCancellation, Preview, PreviewedGate, PreviewedPath, PreviewedVerdict, direct_cancellation, preview,
+    DirectCancellation, Preview, PreviewedGate, PreviewedPath, PreviewedVerdict,
+    direct_cancellation, preview,
 };
 pub use quote::{BoundQuote, QUOTE_VALIDITY, Quote, QuotedPart};
 use select::Spread;
@@ -70,7 +72,10 @@ pub enum Identity {
     Username(IdentityHash),
 }
 
-pub(super) fn decide(draft: &mut Draft<'_>, request: &RequestCancellation) -> Result<Answer, Rejection> {
+pub(super) fn decide(
+    draft: &mut Draft<'_>,
+    request: &RequestCancellation,
+) -> Result<Answer, Rejection> {
     let requester = requester(&draft.order, &draft.caller, request)?;
     select::check_named(&draft.order, &request.selection)?;
     let (policy_version, policy) = draft.policy();
@@ -89,12 +94,29 @@ pub(super) fn decide(draft: &mut Draft<'_>, request: &RequestCancellation) -> Re
         has_label: None,
     };
     let Spread { portions, claimed } = select::spread(draft, policy, &wish, request)?;
-    let judgements: Vec<Judgement> =
-        portions.into_iter().map(|portion| judge::judge(draft, policy, &wish, portion)).collect();
+    let judgements: Vec<Judgement> = portions
+        .into_iter()
+        .map(|portion| judge::judge(draft, policy, &wish, portion))
+        .collect();
     if let Some(bound) = &request.quote {
-        bound.check(draft.now, &Quote::of(&draft.order, requester.role, policy_version, reason, &judgements))?;
+        bound.check(
+            draft.now,
+            &Quote::of(
+                &draft.order,
+                requester.role,
+                policy_version,
+                reason,
+                &judgements,
+            ),
+        )?;
     }
-    draft.note_asked(policy_version, judgements.iter().flat_map(|judgement| judgement.asked.clone()).collect());
+    draft.note_asked(
+        policy_version,
+        judgements
+            .iter()
+            .flat_map(|judgement| judgement.asked.clone())
+            .collect(),
+    );
     if !judge::goes_ahead(&judgements, request.on_ineligible_units) {
         return Err(judge::ineligible(&judgements));
     }
@@ -103,23 +125,37 @@ pub(super) fn decide(draft: &mut Draft<'_>, request: &RequestCancellation) -> Re
     if requester != draft.caller {
         draft.speak_for(requester.clone());
     }
-    let first_rule = judgements.iter().find_map(|judgement| judgement.allowed.as_ref()?.rule.clone());
+    let first_rule = judgements
+        .iter()
+        .find_map(|judgement| judgement.allowed.as_ref()?.rule.clone());
     draft.decided_by(policy_version, first_rule);
-    let claimed = claimed.into_iter().map(|portion| claimed_part(portion, request.paths[0]));
+    let claimed = claimed
+        .into_iter()
+        .map(|portion| claimed_part(portion, request.paths[0]));
     let cancellation = Cancellation {
         note: request.note.clone(),
         evidence: request.evidence.clone(),
         parts: judgements.into_iter().map(part).chain(claimed).collect(),
-        ..opening::blank(draft, policy_version, requester, reason_code.unwrap_or_default(), Fault::None)
+        ..opening::blank(
+            draft,
+            policy_version,
+            requester,
+            reason_code.unwrap_or_default(),
+            Fault::None,
+        )
     };
     let number = opening::open(draft, cancellation);
     parts::advance(draft, number);
     Ok(Answer::Cancellation(number))
 }
 
-/// Whose wish it is. Support that speaks for a buyer must know who the buyer is; if it does not, it learns nothing, not even
-/// that the order exists.
-fn requester(order: &Order, caller: &Actor, request: &RequestCancellation) -> Result<Actor, Rejection> {
+/// Whose wish it is. Support that speaks for a buyer must know who the buyer is; if it does not, it
+/// learns nothing, not even that the order exists.
+fn requester(
+    order: &Order,
+    caller: &Actor,
+    request: &RequestCancellation,
+) -> Result<Actor, Rejection> {
     let buyer = || Actor::new(Role::Buyer, order.buyer.id.as_str());
     match (caller.role, request.on_behalf_of) {
         (Role::Support | Role::Operator, Some(identity)) => {
@@ -127,7 +163,11 @@ fn requester(order: &Order, caller: &Actor, request: &RequestCancellation) -> Re
                 Identity::Email(hash) => order.buyer.email_hash == Some(hash),
                 Identity::Username(hash) => order.buyer.username_hash == Some(hash),
             };
-            if is_the_buyer { Ok(buyer()) } else { Err(Rejection::OrderNotFound) }
+            if is_the_buyer {
+                Ok(buyer())
+            } else {
+                Err(Rejection::OrderNotFound)
+            }
         }
         (_, Some(_)) => Err(Rejection::InvalidField(vec![FieldViolation {
             field: "on_behalf_of".to_owned(),
@@ -146,20 +186,31 @@ fn check_reason<'a>(
     requester: Role,
 ) -> Result<Option<&'a Reason>, Rejection> {
     let declared = || {
-        let theirs = policy.reasons.iter().filter(|reason| reason.actors.contains(&requester));
+        let theirs = policy
+            .reasons
+            .iter()
+            .filter(|reason| reason.actors.contains(&requester));
         theirs.map(|reason| reason.code.clone()).collect()
     };
     let Some(code) = &request.reason else {
         return match policy.reason_required.contains(&requester) {
-            true => Err(Rejection::ReasonRequired { declared: declared() }),
+            true => Err(Rejection::ReasonRequired {
+                declared: declared(),
+            }),
             false => Ok(None),
         };
     };
     let Some(reason) = policy.reason(code) else {
-        return Err(Rejection::ReasonUnknown { reason: code.clone(), declared: declared() });
+        return Err(Rejection::ReasonUnknown {
+            reason: code.clone(),
+            declared: declared(),
+        });
     };
     if !reason.actors.contains(&requester) {
-        return Err(Rejection::ReasonNotAllowed { reason: code.clone(), declared: declared() });
+        return Err(Rejection::ReasonNotAllowed {
+            reason: code.clone(),
+            declared: declared(),
+        });
     }
     Ok(Some(reason))
 }
@@ -168,22 +219,33 @@ fn check_reason<'a>(
 fn check_proof(reason: Option<&Reason>, request: &RequestCancellation) -> Result<(), Rejection> {
     let Some(reason) = reason else { return Ok(()) };
     if reason.note_required && request.note.is_none() {
-        return Err(Rejection::NoteRequired { reason: reason.code.clone() });
+        return Err(Rejection::NoteRequired {
+            reason: reason.code.clone(),
+        });
     }
     let channels = &reason.evidence_channels;
     let is_from_a_channel = |evidence: &String| {
         let channel = evidence.split_once(':').map(|(channel, _)| channel);
-        channels.is_empty() || channel.is_some_and(|channel| channels.iter().any(|known| known == channel))
+        channels.is_empty()
+            || channel.is_some_and(|channel| channels.iter().any(|known| known == channel))
     };
-    if (reason.evidence_required && request.evidence.is_empty()) || !request.evidence.iter().all(is_from_a_channel) {
-        return Err(Rejection::EvidenceRequired { reason: reason.code.clone(), channels: channels.clone() });
+    if (reason.evidence_required && request.evidence.is_empty())
+        || !request.evidence.iter().all(is_from_a_channel)
+    {
+        return Err(Rejection::EvidenceRequired {
+            reason: reason.code.clone(),
+            channels: channels.clone(),
+        });
     }
     Ok(())
 }
 
 fn check_room(order: &Order) -> Result<(), Rejection> {
     match order.asked_cancellations() >= CANCELLATIONS_MAX {
-        true => Err(Rejection::LimitReached { limit: "cancellations".to_owned(), max: CANCELLATIONS_MAX }),
+        true => Err(Rejection::LimitReached {
+            limit: "cancellations".to_owned(),
+            max: CANCELLATIONS_MAX,
+        }),
         false => Ok(()),
     }
 }

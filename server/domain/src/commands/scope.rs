@@ -51,8 +51,8 @@ impl Reach {
     }
 }
 
-/// Whether a caller of this scope may give this command: what it does not see is not there for it. To be asked before anything
-/// is told of the order, also before an answer is repeated.
+/// Whether a caller of this scope may give this command: what it does not see is not there for it.
+/// To be asked before anything is told of the order, also before an answer is repeated.
 pub fn check_scope(order: &Order, command: &Command, scope: &Scope) -> Result<(), Rejection> {
     check_reach(order, Reach::of(command), scope)
 }
@@ -62,11 +62,22 @@ pub(super) fn check_reach(order: &Order, reach: Reach, scope: &Scope) -> Result<
         return Err(Rejection::OrderNotFound);
     }
     match reach {
-        Reach::Shipment(number) if order.shipment(number).is_some_and(|shipment| !scope.sees_shipment(shipment)) => {
+        Reach::Shipment(number)
+            if order
+                .shipment(number)
+                .is_some_and(|shipment| !scope.sees_shipment(shipment)) =>
+        {
             Err(Rejection::ShipmentNotFound { shipment: number })
         }
-        Reach::Cancellation(number) if !sees_cancellation(order, number, scope) => Err(Rejection::OutOfScope),
-        Reach::EveryShipment if !order.shipments.iter().all(|shipment| scope.sees_shipment(shipment)) => {
+        Reach::Cancellation(number) if !sees_cancellation(order, number, scope) => {
+            Err(Rejection::OutOfScope)
+        }
+        Reach::EveryShipment
+            if !order
+                .shipments
+                .iter()
+                .all(|shipment| scope.sees_shipment(shipment)) =>
+        {
             Err(Rejection::OutOfScope)
         }
         Reach::Order | Reach::Shipment(_) | Reach::Cancellation(_) | Reach::EveryShipment => Ok(()),
@@ -74,15 +85,28 @@ pub(super) fn check_reach(order: &Order, reach: Reach, scope: &Scope) -> Result<
 }
 
 fn sees_cancellation(order: &Order, number: u32, scope: &Scope) -> bool {
-    let parts = order.cancellation(number).into_iter().flat_map(|cancellation| &cancellation.parts);
+    let parts = order
+        .cancellation(number)
+        .into_iter()
+        .flat_map(|cancellation| &cancellation.parts);
     let mut shipments = parts.filter_map(|part| order.shipment(part.shipment));
     shipments.all(|shipment| scope.sees_shipment(shipment))
 }
 
 /// Nobody places what they would not see, nor a shipment that is not theirs.
-pub(super) fn check_new_order(command: &CreateOrder, store: &StoreFacts, scope: &Scope) -> Result<(), Rejection> {
-    let named = command.shipments.iter().map(|shipment| (&shipment.warehouse, &shipment.carrier));
-    let default = store.default_route.as_ref().filter(|_| command.shipments.is_empty());
+pub(super) fn check_new_order(
+    command: &CreateOrder,
+    store: &StoreFacts,
+    scope: &Scope,
+) -> Result<(), Rejection> {
+    let named = command
+        .shipments
+        .iter()
+        .map(|shipment| (&shipment.warehouse, &shipment.carrier));
+    let default = store
+        .default_route
+        .as_ref()
+        .filter(|_| command.shipments.is_empty());
     let mut routes = named.chain(default.map(|(warehouse, carrier)| (warehouse, carrier)));
     match scope.sellers.holds(&command.seller)
         && routes.all(|(warehouse, carrier)| scope.sees_route(warehouse, carrier))

@@ -1,12 +1,14 @@
-//! What happens by itself when its time has come. Every command does this first, so that it is decided as if the worker had
-//! been in time.
+//! What happens by itself when its time has come. Every command does this first, so that it is
+//! decided as if the worker had been in time.
 
 use jiff::Timestamp;
 
 use super::draft::About;
 use super::{Draft, homecoming, opening, parts, refunds};
 use crate::actor::Actor;
-use crate::cancellation::{Cancellation, Deductions, Fault, Gate, GateAnswer, GateState, Part, PartState, Path};
+use crate::cancellation::{
+    Cancellation, Deductions, Fault, Gate, GateAnswer, GateState, Part, PartState, Path,
+};
 use crate::event::EventDetail;
 use crate::incident::IncidentKind;
 use crate::money::Amounts;
@@ -15,12 +17,14 @@ use crate::policy::{OnTimeout, RefundPlan};
 use crate::refund::RefundState;
 use crate::shipment::{Shipment, Stage};
 
-/// Applies the deadlines that are due, each at its own instant, earliest first. Each application ends at least one deadline
-/// for good, so this ends.
+/// Applies the deadlines that are due, each at its own instant, earliest first. Each application
+/// ends at least one deadline for good, so this ends.
 pub(super) fn apply_due(draft: &mut Draft<'_>) {
     loop {
         draft.order.state = draft.order.derive_state();
-        let Some(due) = draft.order.next_due().filter(|due| *due <= draft.now) else { return };
+        let Some(due) = draft.order.next_due().filter(|due| *due <= draft.now) else {
+            return;
+        };
         draft.as_system(due, |draft| {
             let awaited = homecoming::awaited(draft);
             if draft.order.state == OrderState::AwaitingPayment && draft.order.pay_by <= due {
@@ -41,7 +45,13 @@ pub(super) fn apply_due(draft: &mut Draft<'_>) {
 /// Cancels what is left of an order that was not paid in time.
 pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     let (policy_version, _) = draft.policy();
-    for shipment in draft.order.shipments.iter().map(|shipment| shipment.number).collect::<Vec<_>>() {
+    for shipment in draft
+        .order
+        .shipments
+        .iter()
+        .map(|shipment| shipment.number)
+        .collect::<Vec<_>>()
+    {
         for (cancellation, index) in parts::waiting_on(draft, shipment) {
             parts::refuse_part(draft, cancellation, index, "ORDER_CLOSED");
             parts::close_if_over(draft, cancellation);
@@ -69,24 +79,49 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     };
     // What was sent without being paid, and is not back: somebody must settle that.
     let is_gone = |stage: Stage| stage.is_dispatched() && stage != Stage::Returned;
-    let was_sold = |shipment: &&Shipment| is_gone(shipment.stage) && !draft.order.live_units(shipment).is_empty();
-    let gone: Vec<u32> = draft.order.shipments.iter().filter(was_sold).map(|shipment| shipment.number).collect();
-    // What a lapse leaves paid for stays: only what has not left is cancelled, where that is enough.
+    let was_sold = |shipment: &&Shipment| {
+        is_gone(shipment.stage) && !draft.order.live_units(shipment).is_empty()
+    };
+    let gone: Vec<u32> = draft
+        .order
+        .shipments
+        .iter()
+        .filter(was_sold)
+        .map(|shipment| shipment.number)
+        .collect();
+    // What a lapse leaves paid for stays: only what has not left is cancelled, where that is
+    // enough.
     let inside = |shipment: &&Shipment| shipment.stage.is_before_dispatch();
     let of_inside = draft.order.shipments.iter().filter(inside);
-    let price =
-        |shipment: &Shipment| draft.order.amounts_of(&draft.order.live_units(shipment)) + shipment.shipping_amounts();
-    let left = draft.order.amount_due() - of_inside.map(|shipment| price(shipment).total()).sum::<i64>();
-    let is_enough = draft.order.lapse_time.is_some() && !gone.is_empty() && left <= draft.order.secured();
-    let parts: Vec<Part> =
-        draft.order.shipments.iter().filter(|shipment| !is_enough || inside(shipment)).filter_map(part).collect();
+    let price = |shipment: &Shipment| {
+        draft.order.amounts_of(&draft.order.live_units(shipment)) + shipment.shipping_amounts()
+    };
+    let left = draft.order.amount_due()
+        - of_inside
+            .map(|shipment| price(shipment).total())
+            .sum::<i64>();
+    let is_enough =
+        draft.order.lapse_time.is_some() && !gone.is_empty() && left <= draft.order.secured();
+    let parts: Vec<Part> = draft
+        .order
+        .shipments
+        .iter()
+        .filter(|shipment| !is_enough || inside(shipment))
+        .filter_map(part)
+        .collect();
     let gone = if is_enough { Vec::new() } else { gone };
     draft.decided_by(policy_version, Some("unpaid".to_owned()));
     draft.order.lapse_time = None;
     let cancellation = Cancellation {
         submitted_by: Actor::system(),
         parts,
-        ..opening::blank(draft, policy_version, Actor::system(), PAYMENT_EXPIRED, Fault::Buyer)
+        ..opening::blank(
+            draft,
+            policy_version,
+            Actor::system(),
+            PAYMENT_EXPIRED,
+            Fault::Buyer,
+        )
     };
     let number = opening::open(draft, cancellation);
     for shipment in gone {
@@ -96,10 +131,16 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
 }
 
 fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
-    let is_due = |gate: &Gate| gate.state == GateState::Open && gate.respond_by.is_some_and(|by| by <= due);
+    let is_due =
+        |gate: &Gate| gate.state == GateState::Open && gate.respond_by.is_some_and(|by| by <= due);
     let mut timed_out = Vec::new();
     for cancellation in &draft.order.cancellations {
-        for (index, part) in cancellation.parts.iter().enumerate().filter(|(_, p)| p.state == PartState::Waiting) {
+        for (index, part) in cancellation
+            .parts
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.state == PartState::Waiting)
+        {
             let gate = part.open_gate().filter(|gate| is_due(gate));
             timed_out.extend(gate.map(|gate| (cancellation.number, index, gate.spec.on_timeout)));
         }
@@ -107,16 +148,25 @@ fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
     for (cancellation, index, on_timeout) in timed_out {
         let silence = GateAnswer::by(Actor::system());
         match on_timeout {
-            OnTimeout::Pass => parts::close_gate(draft, cancellation, index, GateState::Passed, silence),
+            OnTimeout::Pass => {
+                parts::close_gate(draft, cancellation, index, GateState::Passed, silence)
+            }
             OnTimeout::Refuse => {
                 parts::close_gate(draft, cancellation, index, GateState::Refused, silence);
                 parts::refuse_part(draft, cancellation, index, "GATE_TIMED_OUT");
-                // The goods are home, or the carrier says so, and silence keeps their money: that is for somebody to decide.
+                // The goods are home, or the carrier says so, and silence keeps their money: that
+                // is for somebody to decide.
                 let part = &parts::cancellation_mut(draft, cancellation).parts[index];
                 let (is_received, shipment) = (part.receipt.is_some(), part.shipment);
-                let is_returned = draft.order.shipment(shipment).is_some_and(|of| of.stage == Stage::Returned);
+                let is_returned = draft
+                    .order
+                    .shipment(shipment)
+                    .is_some_and(|of| of.stage == Stage::Returned);
                 if is_received || is_returned {
-                    draft.open_incident_anew(IncidentKind::LateFact, About::gate(cancellation, shipment));
+                    draft.open_incident_anew(
+                        IncidentKind::LateFact,
+                        About::gate(cancellation, shipment),
+                    );
                 }
             }
             OnTimeout::Escalate => escalate(draft, cancellation, index, silence),
@@ -128,17 +178,29 @@ fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
 /// Asks support instead of the party that kept silent.
 fn escalate(draft: &mut Draft<'_>, cancellation: u32, index: usize, silence: GateAnswer) {
     let gates = &parts::cancellation_mut(draft, cancellation).parts[index].gates;
-    let Some(silent) = gates.iter().position(|gate| gate.state == GateState::Open) else { return };
+    let Some(silent) = gates.iter().position(|gate| gate.state == GateState::Open) else {
+        return;
+    };
     let review = parts::review_instead_of(&gates[silent].spec, gates[silent].spec.kind);
     parts::close_gate(draft, cancellation, index, GateState::Closed, silence);
-    parts::cancellation_mut(draft, cancellation).parts[index].gates.insert(silent + 1, review);
+    parts::cancellation_mut(draft, cancellation).parts[index]
+        .gates
+        .insert(silent + 1, review);
 }
 
 fn remind_of_gates(draft: &mut Draft<'_>, due: Timestamp) {
     let mut reminders = Vec::new();
     for cancellation in &mut draft.order.cancellations {
-        for part in cancellation.parts.iter_mut().filter(|part| part.state == PartState::Waiting) {
-            for gate in part.gates.iter_mut().filter(|gate| gate.remind_at.is_some_and(|at| at <= due)) {
+        for part in cancellation
+            .parts
+            .iter_mut()
+            .filter(|part| part.state == PartState::Waiting)
+        {
+            for gate in part
+                .gates
+                .iter_mut()
+                .filter(|gate| gate.remind_at.is_some_and(|at| at <= due))
+            {
                 gate.remind_at = None;
                 let reminder = EventDetail::GateReminder {
                     cancellation: cancellation.number,
@@ -158,24 +220,40 @@ fn remind_of_gates(draft: &mut Draft<'_>, due: Timestamp) {
 
 /// From now on the buyer may cancel as anybody may.
 fn end_verification(draft: &mut Draft<'_>, due: Timestamp) {
-    if draft.order.verified_at.take_if(|verified_at| *verified_at <= due).is_some() {
+    if draft
+        .order
+        .verified_at
+        .take_if(|verified_at| *verified_at <= due)
+        .is_some()
+    {
         draft.emit(EventDetail::PaymentVerified);
     }
 }
 
 /// Only the hold goes: whatever else keeps the shipment in still does.
 fn end_holds(draft: &mut Draft<'_>, due: Timestamp) {
-    let ended = draft.order.shipments.iter().filter(|shipment| shipment.hold_ends().is_some_and(|until| until <= due));
+    let ended = draft
+        .order
+        .shipments
+        .iter()
+        .filter(|shipment| shipment.hold_ends().is_some_and(|until| until <= due));
     for number in ended.map(|shipment| shipment.number).collect::<Vec<_>>() {
         draft.end_hold(number);
     }
 }
 
 fn call_preparation_overdue(draft: &mut Draft<'_>, due: Timestamp) {
-    let overdue = draft.order.shipments.iter().filter_map(|shipment| Some((shipment.number, shipment.overdue_from()?)));
+    let overdue = draft
+        .order
+        .shipments
+        .iter()
+        .filter_map(|shipment| Some((shipment.number, shipment.overdue_from()?)));
     for (shipment, prepare_by) in overdue.filter(|(_, from)| *from <= due).collect::<Vec<_>>() {
         draft.shipment_mut(shipment).preparation_overdue = true;
-        draft.emit(EventDetail::PreparationOverdue { shipment, prepare_by });
+        draft.emit(EventDetail::PreparationOverdue {
+            shipment,
+            prepare_by,
+        });
     }
 }
 
@@ -184,7 +262,10 @@ fn call_refunds_overdue(draft: &mut Draft<'_>, due: Timestamp) {
     for refund in &mut draft.order.refunds {
         if refund.overdue_from().is_some_and(|from| from <= due) {
             refund.overdue = true;
-            overdue.push(EventDetail::RefundOverdue { refund: refund.number, due_by: refund.due_by });
+            overdue.push(EventDetail::RefundOverdue {
+                refund: refund.number,
+                due_by: refund.due_by,
+            });
         }
     }
     overdue.into_iter().for_each(|event| draft.emit(event));
@@ -193,12 +274,20 @@ fn call_refunds_overdue(draft: &mut Draft<'_>, due: Timestamp) {
 /// A worker that said nothing in time may or may not have paid: the provider must be asked.
 fn end_leases(draft: &mut Draft<'_>, due: Timestamp) {
     let ended = draft.order.refunds.iter().filter(|refund| {
-        refund.state == RefundState::Submitted && refund.lease_until.is_some_and(|until| until <= due)
+        refund.state == RefundState::Submitted
+            && refund.lease_until.is_some_and(|until| until <= due)
     });
     let ended: Vec<u32> = ended.map(|refund| refund.number).collect();
-    let Some(last) = ended.last().copied() else { return };
-    ended.into_iter().for_each(|number| draft.move_refund(number, RefundState::Unknown));
+    let Some(last) = ended.last().copied() else {
+        return;
+    };
+    ended
+        .into_iter()
+        .for_each(|number| draft.move_refund(number, RefundState::Unknown));
     // A release whose authorisation is over meanwhile is not asked for again.
-    let cancellation = draft.order.refund(last).and_then(|refund| refund.cancellation);
+    let cancellation = draft
+        .order
+        .refund(last)
+        .and_then(|refund| refund.cancellation);
     refunds::reconcile(draft, cancellation);
 }

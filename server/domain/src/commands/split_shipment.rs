@@ -1,4 +1,5 @@
-//! SplitShipment: what was to go as one parcel goes as several. No cancellation: money and units stay what they are.
+//! SplitShipment: what was to go as one parcel goes as several. No cancellation: money and units
+//! stay what they are.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,8 @@ pub struct SplitShipment {
     pub shipment: u32,
     /// The fence that the caller last saw, where it wants it compared.
     pub fence: Option<u32>,
-    /// What each new shipment holds, two at least; together every unit of the shipment that is not cancelled.
+    /// What each new shipment holds, two at least; together every unit of the shipment that is not
+    /// cancelled.
     pub parcels: Vec<Vec<LineQuantity>>,
 }
 
@@ -42,10 +44,16 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
     }
     check_remedy(draft, &shipment)?;
     if draft.order.shipments.len() + contents.len() > SHIPMENTS_MAX {
-        return Err(Rejection::LimitReached { limit: "shipments".to_owned(), max: SHIPMENTS_MAX });
+        return Err(Rejection::LimitReached {
+            limit: "shipments".to_owned(),
+            max: SHIPMENTS_MAX,
+        });
     }
 
-    let goods: Vec<i64> = contents.iter().map(|units| draft.order.amounts_of(units).goods).collect();
+    let goods: Vec<i64> = contents
+        .iter()
+        .map(|units| draft.order.amounts_of(units).goods)
+        .collect();
     let shipping = split_by_weight(shipment.shipping, &goods);
     let shipping_tax = split_by_weight(shipment.shipping_tax, &goods);
     let mut into = Vec::with_capacity(contents.len());
@@ -73,12 +81,24 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
             draft.prepare_anew(into[index]);
         }
     }
-    draft.emit(EventDetail::ShipmentSplit { shipment: number, into: into.clone() });
-    // Whoever rebuilds the shipments from their events learns where the new ones stand, and that the hold has passed to them.
+    draft.emit(EventDetail::ShipmentSplit {
+        shipment: number,
+        into: into.clone(),
+    });
+    // Whoever rebuilds the shipments from their events learns where the new ones stand, and that
+    // the hold has passed to them.
     for parcel in into.iter().copied() {
-        draft.emit(EventDetail::ShipmentStageChanged { shipment: parcel, from: shipment.stage, to: stage, fence: 1 });
+        draft.emit(EventDetail::ShipmentStageChanged {
+            shipment: parcel,
+            from: shipment.stage,
+            to: stage,
+            fence: 1,
+        });
         if let Some(until) = shipment.hold_ends() {
-            draft.emit(EventDetail::ShipmentHeld { shipment: parcel, until });
+            draft.emit(EventDetail::ShipmentHeld {
+                shipment: parcel,
+                until,
+            });
         }
     }
     // What is cancelled already stays behind.
@@ -101,8 +121,13 @@ fn check_parcels(parcels: &[Vec<LineQuantity>]) -> Result<(), Rejection> {
     if parcels.len() < 2 {
         return Err(invalid("must be at least two"));
     }
-    match parcels.iter().position(|parcel| parcel.iter().all(|content| content.quantity == 0)) {
-        Some(index) => Err(invalid(format!("must hold a unit each: [{index}] is empty"))),
+    match parcels
+        .iter()
+        .position(|parcel| parcel.iter().all(|content| content.quantity == 0))
+    {
+        Some(index) => Err(invalid(format!(
+            "must hold a unit each: [{index}] is empty"
+        ))),
         None => Ok(()),
     }
 }
@@ -118,12 +143,18 @@ fn contents(live: &UnitSet, parcels: &[Vec<LineQuantity>]) -> Result<Vec<UnitSet
     }
     match left.is_empty() {
         true => Ok(contents),
-        false => Err(invalid(format!("leave out {} units of the shipment", left.count()))),
+        false => Err(invalid(format!(
+            "leave out {} units of the shipment",
+            left.count()
+        ))),
     }
 }
 
 fn invalid(description: impl Into<String>) -> Rejection {
-    Rejection::InvalidField(vec![FieldViolation { field: "parcels".to_owned(), description: description.into() }])
+    Rejection::InvalidField(vec![FieldViolation {
+        field: "parcels".to_owned(),
+        description: description.into(),
+    }])
 }
 
 /// A shipment that customs may stop is split only where the policy offers that.
@@ -131,7 +162,9 @@ fn check_remedy(draft: &Draft<'_>, shipment: &Shipment) -> Result<(), Rejection>
     let remedies = customs::remedies(draft, shipment);
     match remedies {
         Some(remedies) if !remedies.contains(&NextAction::SplitShipment) => {
-            Err(Rejection::SplitNotAllowed { next_actions: remedies.to_vec() })
+            Err(Rejection::SplitNotAllowed {
+                next_actions: remedies.to_vec(),
+            })
         }
         Some(_) | None => Ok(()),
     }

@@ -13,7 +13,10 @@ pub struct StartPreparation {
     pub fence: Option<u32>,
 }
 
-pub(super) fn decide(draft: &mut Draft<'_>, command: &StartPreparation) -> Result<Answer, Rejection> {
+pub(super) fn decide(
+    draft: &mut Draft<'_>,
+    command: &StartPreparation,
+) -> Result<Answer, Rejection> {
     let shipment = find(draft, command.shipment, command.fence)?;
     match shipment.stage {
         Stage::Planned => {
@@ -38,18 +41,31 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &StartPreparation) -> Resul
 /// Why a shipment is not released.
 pub(super) fn not_released(draft: &Draft<'_>) -> Rejection {
     match draft.order.lapse_time {
-        Some(_) => Rejection::PaymentLapsed { pay_by: draft.order.pay_by },
+        Some(_) => Rejection::PaymentLapsed {
+            pay_by: draft.order.pay_by,
+        },
         None => Rejection::NotReleased,
     }
 }
 
 /// The shipment, as the warehouse last saw it.
-pub(super) fn find<'d>(draft: &'d Draft<'_>, number: u32, fence: Option<u32>) -> Result<&'d Shipment, Rejection> {
-    let shipment = draft.order.shipment(number).ok_or(Rejection::ShipmentNotFound { shipment: number })?;
+pub(super) fn find<'d>(
+    draft: &'d Draft<'_>,
+    number: u32,
+    fence: Option<u32>,
+) -> Result<&'d Shipment, Rejection> {
+    let shipment = draft
+        .order
+        .shipment(number)
+        .ok_or(Rejection::ShipmentNotFound { shipment: number })?;
     match fence {
         Some(seen) if seen != shipment.fence => {
             let cancellations = draft.order.cancellations_on(number);
-            Err(Rejection::FenceStale { present: shipment.fence, stage: shipment.stage, cancellations })
+            Err(Rejection::FenceStale {
+                present: shipment.fence,
+                stage: shipment.stage,
+                cancellations,
+            })
         }
         _ => Ok(shipment),
     }

@@ -12,10 +12,19 @@ pub struct WithdrawCancellation {
     pub cancellation: u32,
 }
 
-/// Takes back the parts that nobody has acted on yet. What a warehouse has stopped, or a carrier turned round, goes on.
-pub(super) fn decide(draft: &mut Draft<'_>, command: &WithdrawCancellation) -> Result<Answer, Rejection> {
+/// Takes back the parts that nobody has acted on yet. What a warehouse has stopped, or a carrier
+/// turned round, goes on.
+pub(super) fn decide(
+    draft: &mut Draft<'_>,
+    command: &WithdrawCancellation,
+) -> Result<Answer, Rejection> {
     let number = command.cancellation;
-    let of = draft.order.cancellation(number).ok_or(Rejection::CancellationNotFound { cancellation: number })?;
+    let of = draft
+        .order
+        .cancellation(number)
+        .ok_or(Rejection::CancellationNotFound {
+            cancellation: number,
+        })?;
     if !may_withdraw(&draft.caller, of) {
         return Err(Rejection::NotTheRequester);
     }
@@ -26,8 +35,13 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &WithdrawCancellation) -> R
             return Err(Rejection::TooLateToWithdraw { gate: None });
         }
     }
-    let waiting = of.parts.iter().enumerate().filter(|(_, part)| part.state == PartState::Waiting);
-    let (acted_on, free): (Vec<_>, Vec<_>) = waiting.partition(|(_, part)| acted_at(part).is_some());
+    let waiting = of
+        .parts
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| part.state == PartState::Waiting);
+    let (acted_on, free): (Vec<_>, Vec<_>) =
+        waiting.partition(|(_, part)| acted_at(part).is_some());
     let free: Vec<usize> = free.into_iter().map(|(index, _)| index).collect();
     if free.is_empty() {
         let gate = acted_on.first().and_then(|(_, part)| acted_at(part));
@@ -37,7 +51,8 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &WithdrawCancellation) -> R
         parts::withdraw_part(draft, number, *index);
     }
     parts::close_if_over(draft, number);
-    // Whoever keeps what came home meanwhile no longer has it: nobody asks for it now, so it came home by itself.
+    // Whoever keeps what came home meanwhile no longer has it: nobody asks for it now, so it came
+    // home by itself.
     for index in free {
         let part = parts::cancellation_mut(draft, number).parts[index].clone();
         if part.receipt.is_some() {
@@ -64,6 +79,11 @@ fn may_withdraw(caller: &Actor, of: &Cancellation) -> bool {
 
 /// The first gate at which something has happened that cannot be taken back.
 fn acted_at(part: &Part) -> Option<GateKind> {
-    let mut passed = part.gates.iter().filter(|gate| gate.state == GateState::Passed);
-    passed.find(|gate| !gate.spec.kind.is_consent()).map(|gate| gate.spec.kind)
+    let mut passed = part
+        .gates
+        .iter()
+        .filter(|gate| gate.state == GateState::Passed);
+    passed
+        .find(|gate| !gate.spec.kind.is_consent())
+        .map(|gate| gate.spec.kind)
 }

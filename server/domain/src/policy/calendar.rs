@@ -53,7 +53,8 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// At least one day of the week must be a working day, and holidays are finitely many: so every count of days ends.
+    /// At least one day of the week must be a working day, and holidays are finitely many: so every
+    /// count of days ends.
     pub fn new(
         time_zone: TimeZone,
         weekend: BTreeSet<Weekday>,
@@ -65,13 +66,22 @@ impl Calendar {
         if holidays.len() > HOLIDAYS_MAX {
             return Err(CalendarError::TooManyHolidays(holidays.len()));
         }
-        Ok(Self { time_zone, weekend, holidays })
+        Ok(Self {
+            time_zone,
+            weekend,
+            holidays,
+        })
     }
 
-    /// Monday to Friday in UTC, for a policy that counts no working days and so says nothing of them.
+    /// Monday to Friday in UTC, for a policy that counts no working days and so says nothing of
+    /// them.
     pub fn monday_to_friday() -> Self {
         let weekend = BTreeSet::from([Weekday::Saturday, Weekday::Sunday]);
-        Self { time_zone: TimeZone::UTC, weekend, holidays: BTreeSet::new() }
+        Self {
+            time_zone: TimeZone::UTC,
+            weekend,
+            holidays: BTreeSet::new(),
+        }
     }
 
     pub fn time_zone(&self) -> &TimeZone {
@@ -82,8 +92,9 @@ impl Calendar {
         !self.weekend.contains(&Weekday::from(day.weekday())) && !self.holidays.contains(&day)
     }
 
-    /// The end of the `days`-th working day strictly after the local day of `from`: the first instant that is no longer in
-    /// time. `from` itself for no days. Where the calendar ends (the year 9999), the last instant there is.
+    /// The end of the `days`-th working day strictly after the local day of `from`: the first
+    /// instant that is no longer in time. `from` itself for no days. Where the calendar ends (the
+    /// year 9999), the last instant there is.
     pub fn working_days_after(&self, from: Timestamp, days: u32) -> Timestamp {
         if days == 0 {
             return from;
@@ -104,7 +115,9 @@ impl Calendar {
 
     /// 00:00 of the day after, or the first instant of it where a clock change skips its midnight.
     fn end_of(&self, day: Date) -> Timestamp {
-        let midnight = day.tomorrow().and_then(|next| next.to_zoned(self.time_zone.clone()));
+        let midnight = day
+            .tomorrow()
+            .and_then(|next| next.to_zoned(self.time_zone.clone()));
         midnight.map_or(Timestamp::MAX, |midnight| midnight.timestamp())
     }
 }

@@ -1,8 +1,9 @@
 //! Reads a policy document, checks it and says everything that is wrong with it.
 //!
-//! A document is YAML, or JSON, which is YAML too. Keys are `snake_case`, values of enums `SCREAMING_SNAKE`. Nothing is guessed: an
-//! unknown key, an empty list or a key without a value is a fault, because a condition that quietly falls away makes a rule
-//! match more than its author meant. `fields` reads single values, `sections`, `reasons`, `returns`, `rules` and `gates` the
+//! A document is YAML, or JSON, which is YAML too. Keys are `snake_case`, values of enums
+//! `SCREAMING_SNAKE`. Nothing is guessed: an unknown key, an empty list or a key without a value is
+//! a fault, because a condition that quietly falls away makes a rule match more than its author
+//! meant. `fields` reads single values, `sections`, `reasons`, `returns`, `rules` and `gates` the
 //! parts of a document, `reach` finds rules that can never match.
 
 mod fields;
@@ -26,14 +27,22 @@ use crate::actor::Role;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}{description}", path, if path.is_empty() { "" } else { ": " })]
 pub struct Fault {
-    /// Where it stands, such as `rules[2].when.stage[0]`; empty where it is about the document as a whole.
+    /// Where it stands, such as `rules[2].when.stage[0]`; empty where it is about the document as a
+    /// whole.
     pub path: String,
     pub description: String,
 }
 
-/// Who can wish a cancellation, and so who a rule or a reason can be about. A storefront wishes for its buyer and an operator
-/// as support; payments and auditors wish nothing.
-const WISHERS: &[Role] = &[Role::Buyer, Role::Seller, Role::Support, Role::Warehouse, Role::Carrier, Role::System];
+/// Who can wish a cancellation, and so who a rule or a reason can be about. A storefront wishes for
+/// its buyer and an operator as support; payments and auditors wish nothing.
+const WISHERS: &[Role] = &[
+    Role::Buyer,
+    Role::Seller,
+    Role::Support,
+    Role::Warehouse,
+    Role::Carrier,
+    Role::System,
+];
 
 /// Characters of a parser's message: it may repeat what it could not read.
 const MESSAGE_CHARS_MAX: usize = 200;
@@ -55,9 +64,15 @@ const KEYS: &[&str] = &[
     "quality",
 ];
 
-/// Reads a document. Every fault is listed, up to [`limits::FAULTS_MAX`]; a text that is no YAML at all has one.
+/// Reads a document. Every fault is listed, up to [`limits::FAULTS_MAX`]; a text that is no YAML at
+/// all has one.
 pub fn parse(text: &str) -> Result<Policy, Vec<Fault>> {
-    let value = read(text).map_err(|description| vec![Fault { path: String::new(), description }])?;
+    let value = read(text).map_err(|description| {
+        vec![Fault {
+            path: String::new(),
+            description,
+        }]
+    })?;
     let mut faults = Faults::default();
     let policy = policy(&Node::root(&value), &mut faults);
     match policy {
@@ -66,11 +81,14 @@ pub fn parse(text: &str) -> Result<Policy, Vec<Fault>> {
     }
 }
 
-/// Anchors, aliases, merge keys and tags are refused: a policy says what it says where it says it, small text cannot become a
-/// large document, and every document can be written in JSON as well.
+/// Anchors, aliases, merge keys and tags are refused: a policy says what it says where it says it,
+/// small text cannot become a large document, and every document can be written in JSON as well.
 fn read(text: &str) -> Result<Value, String> {
     if text.len() > DOCUMENT_BYTES_MAX {
-        return Err(format!("may have at most {DOCUMENT_BYTES_MAX} bytes, has {}", text.len()));
+        return Err(format!(
+            "may have at most {DOCUMENT_BYTES_MAX} bytes, has {}",
+            text.len()
+        ));
     }
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -94,11 +112,23 @@ fn unreadable(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error;
     use serde_saphyr::budget::BudgetBreach;
 
-    let description = if let Error::Budget { breach: BudgetBreach::Depth { .. }, .. } = error {
+    let description = if let Error::Budget {
+        breach: BudgetBreach::Depth { .. },
+        ..
+    } = error
+    {
         format!("may be nested at most {DEPTH_MAX} deep")
-    } else if let Error::Budget { breach: BudgetBreach::Documents { .. }, .. } = error {
+    } else if let Error::Budget {
+        breach: BudgetBreach::Documents { .. },
+        ..
+    } = error
+    {
         "must be one document, without a second one after ---".to_owned()
-    } else if let Error::Budget { breach: BudgetBreach::Anchors { .. }, .. } = error {
+    } else if let Error::Budget {
+        breach: BudgetBreach::Anchors { .. },
+        ..
+    } = error
+    {
         "must not use anchors (&) and aliases (*): write it out".to_owned()
     } else if let Error::MergeKeyNotAllowed { .. } = error {
         "must not use merge keys (<<): write it out".to_owned()
@@ -115,30 +145,64 @@ fn unreadable(error: &serde_saphyr::Error) -> String {
 
 fn policy(root: &Node<'_>, faults: &mut Faults) -> Option<Policy> {
     let object = root.object(KEYS, faults)?;
-    let name = object.require("name", faults).and_then(|node| node.text(NAME_CHARS_MAX, faults));
-    let source = object.get("source").and_then(|node| node.text(SOURCE_CHARS_MAX, faults));
-    let unpaid = object.require("unpaid", faults).and_then(|node| sections::unpaid(&node, faults));
-    let verification = object.get("verification").and_then(|node| sections::verification(&node, faults));
-    let preparation_within = object.get("preparation").and_then(|node| sections::preparation(&node, faults));
+    let name = object
+        .require("name", faults)
+        .and_then(|node| node.text(NAME_CHARS_MAX, faults));
+    let source = object
+        .get("source")
+        .and_then(|node| node.text(SOURCE_CHARS_MAX, faults));
+    let unpaid = object
+        .require("unpaid", faults)
+        .and_then(|node| sections::unpaid(&node, faults));
+    let verification = object
+        .get("verification")
+        .and_then(|node| sections::verification(&node, faults));
+    let preparation_within = object
+        .get("preparation")
+        .and_then(|node| sections::preparation(&node, faults));
     let notify = object.get("notify").map(|node| {
         let entries = node.list(Notification::ALL.len(), faults);
-        distinct(&entries, faults, |entry, faults| entry.name(Notification::ALL, faults))
+        distinct(&entries, faults, |entry, faults| {
+            entry.name(Notification::ALL, faults)
+        })
     });
-    let labels = object.get("labels").map(|node| sections::labels(&node, faults));
+    let labels = object
+        .get("labels")
+        .map(|node| sections::labels(&node, faults));
     let reasons_node = object.require("reasons", faults);
-    let declared = reasons_node.as_ref().map(reasons::codes).unwrap_or_default();
-    let reasons = reasons_node.map(|node| reasons::reasons(&node, faults)).unwrap_or_default();
-    let reason_required = object.get("reason_required").map(|node| reasons::required_of(&node, &reasons, faults));
-    let returns = object.get("returns").and_then(|node| returns::returns(&node, &declared, faults));
-    let has_rates = object.get("returns").is_some_and(|node| node.has_key("rates"));
-    let declared = Declared { reasons: declared, has_rates };
-    let rules = object.require("rules", faults).map(|node| rules::rules(&node, &declared, faults));
+    let declared = reasons_node
+        .as_ref()
+        .map(reasons::codes)
+        .unwrap_or_default();
+    let reasons = reasons_node
+        .map(|node| reasons::reasons(&node, faults))
+        .unwrap_or_default();
+    let reason_required = object
+        .get("reason_required")
+        .map(|node| reasons::required_of(&node, &reasons, faults));
+    let returns = object
+        .get("returns")
+        .and_then(|node| returns::returns(&node, &declared, faults));
+    let has_rates = object
+        .get("returns")
+        .is_some_and(|node| node.has_key("rates"));
+    let declared = Declared {
+        reasons: declared,
+        has_rates,
+    };
+    let rules = object
+        .require("rules", faults)
+        .map(|node| rules::rules(&node, &declared, faults));
     let refunds = object.require("refunds", faults).and_then(|node| {
         let counts_days = rules.as_deref().is_some_and(gates::count_days_by_default);
         sections::refunds(&node, counts_days, faults)
     });
-    let customs = object.get("customs").and_then(|node| sections::customs(&node, faults));
-    let quality = object.get("quality").and_then(|node| sections::quality(&node, faults));
+    let customs = object
+        .get("customs")
+        .and_then(|node| sections::customs(&node, faults));
+    let quality = object
+        .get("quality")
+        .and_then(|node| sections::quality(&node, faults));
     Some(Policy {
         name: name?,
         source: source.unwrap_or_default(),
@@ -168,5 +232,7 @@ struct Declared {
 
 /// What somebody may do, none of it twice.
 fn next_actions(nodes: &[Node<'_>], faults: &mut Faults) -> Vec<NextAction> {
-    distinct(nodes, faults, |entry, faults| entry.name(NextAction::ALL, faults))
+    distinct(nodes, faults, |entry, faults| {
+        entry.name(NextAction::ALL, faults)
+    })
 }

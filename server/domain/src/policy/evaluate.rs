@@ -3,11 +3,15 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{AgeBound, Allow, Condition, Consequence, Deny, DenyCode, NextAction, Policy, Question, RefundPlan};
+use super::{
+    AgeBound, Allow, Condition, Consequence, Deny, DenyCode, NextAction, Policy, Question,
+    RefundPlan,
+};
 use crate::actor::Role;
 use crate::policy::GateSpec;
 
-/// What answers stand under that are given while a payment is verified; no rule of a document may be called so.
+/// What answers stand under that are given while a payment is verified; no rule of a document may
+/// be called so.
 pub(super) const VERIFICATION_RULE: &str = "verification";
 
 /// What a policy answers to a question, and by which rule. `rule` is `None` where none matched.
@@ -20,55 +24,90 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
-    Allow { gates: Vec<GateSpec>, refund: RefundPlan },
-    Deny { code: DenyCode, next_actions: Vec<NextAction>, available_in: Option<SignedDuration> },
+    Allow {
+        gates: Vec<GateSpec>,
+        refund: RefundPlan,
+    },
+    Deny {
+        code: DenyCode,
+        next_actions: Vec<NextAction>,
+        available_in: Option<SignedDuration>,
+    },
 }
 
 impl Policy {
     /// Verification comes before the rules, and makes nobody wait but the buyer.
     pub fn answer(&self, question: &Question) -> Answer {
-        if let Some(available_in) = question.verified_in.filter(|_| question.actor == Role::Buyer) {
+        if let Some(available_in) = question
+            .verified_in
+            .filter(|_| question.actor == Role::Buyer)
+        {
             let next_actions = vec![NextAction::Wait, NextAction::ContactSeller];
-            let verdict =
-                Verdict::Deny { code: DenyCode::PaymentVerifying, next_actions, available_in: Some(available_in) };
-            return Answer { rule: Some(VERIFICATION_RULE.to_owned()), verdict };
+            let verdict = Verdict::Deny {
+                code: DenyCode::PaymentVerifying,
+                next_actions,
+                available_in: Some(available_in),
+            };
+            return Answer {
+                rule: Some(VERIFICATION_RULE.to_owned()),
+                verdict,
+            };
         }
         match self.rules.iter().find(|rule| rule.when.matches(question)) {
-            Some(rule) => Answer { rule: Some(rule.id.clone()), verdict: Verdict::from(&rule.then) },
+            Some(rule) => Answer {
+                rule: Some(rule.id.clone()),
+                verdict: Verdict::from(&rule.then),
+            },
             None => Answer {
                 rule: None,
-                verdict: Verdict::Deny { code: DenyCode::NotAllowed, next_actions: Vec::new(), available_in: None },
+                verdict: Verdict::Deny {
+                    code: DenyCode::NotAllowed,
+                    next_actions: Vec::new(),
+                    available_in: None,
+                },
             },
         }
     }
 
-    /// How long until time alone turns a no into a yes or a yes into a no; `None` where it never does.
+    /// How long until time alone turns a no into a yes or a yes into a no; `None` where it never
+    /// does.
     pub fn turns_in(&self, question: &Question) -> Option<SignedDuration> {
-        let is_allowed = |question: &Question| matches!(self.answer(question).verdict, Verdict::Allow { .. });
+        let is_allowed =
+            |question: &Question| matches!(self.answer(question).verdict, Verdict::Allow { .. });
         let present = is_allowed(question);
         let bounds = self.rules.iter().flat_map(|rule| &rule.when.age);
         let mut instants: Vec<SignedDuration> = bounds
             .flat_map(|bound| {
                 let age = question.since(bound.clock);
                 let until = move |bound: SignedDuration| Some(bound.saturating_sub(age?));
-                [bound.at_least.and_then(until), bound.less_than.and_then(until)]
+                [
+                    bound.at_least.and_then(until),
+                    bound.less_than.and_then(until),
+                ]
             })
             .chain([question.verified_in])
             .flatten()
             .filter(SignedDuration::is_positive)
             .collect();
         instants.sort_unstable();
-        instants.into_iter().find(|wait| is_allowed(&question.later(*wait)) != present)
+        instants
+            .into_iter()
+            .find(|wait| is_allowed(&question.later(*wait)) != present)
     }
 }
 
 impl From<&Consequence> for Verdict {
     fn from(consequence: &Consequence) -> Self {
         match consequence {
-            Consequence::Allow(Allow { gates, refund }) => Verdict::Allow { gates: gates.clone(), refund: *refund },
-            Consequence::Deny(Deny { code, next_actions }) => {
-                Verdict::Deny { code: *code, next_actions: next_actions.clone(), available_in: None }
-            }
+            Consequence::Allow(Allow { gates, refund }) => Verdict::Allow {
+                gates: gates.clone(),
+                refund: *refund,
+            },
+            Consequence::Deny(Deny { code, next_actions }) => Verdict::Deny {
+                code: *code,
+                next_actions: next_actions.clone(),
+                available_in: None,
+            },
         }
     }
 }
@@ -81,18 +120,37 @@ impl Condition {
         one_of(&self.actor, &question.actor)
             && one_of(&self.stage, &question.stage)
             && one_of(&self.path, &question.path)
-            && (self.reason.is_empty() || question.reason.as_ref().is_some_and(|reason| self.reason.contains(reason)))
+            && (self.reason.is_empty()
+                || question
+                    .reason
+                    .as_ref()
+                    .is_some_and(|reason| self.reason.contains(reason)))
             && self.paid.is_none_or(|paid| paid == question.paid)
             && (self.payment_method.is_empty()
-                || question.payment_methods.iter().any(|method| self.payment_method.contains(method)))
+                || question
+                    .payment_methods
+                    .iter()
+                    .any(|method| self.payment_method.contains(method)))
             && self.age.iter().all(|bound| bound.contains(question))
-            && self.value_at_least.is_none_or(|bound| question.value >= bound)
-            && self.value_less_than.is_none_or(|bound| question.value < bound)
+            && self
+                .value_at_least
+                .is_none_or(|bound| question.value >= bound)
+            && self
+                .value_less_than
+                .is_none_or(|bound| question.value < bound)
             && one_of(&self.destination_country, &question.destination_country)
-            && self.in_transit_cancel.is_none_or(|able| able == question.carrier.in_transit_cancel)
-            && self.partner_delivery.is_none_or(|partner| partner == question.carrier.partner_delivery)
-            && self.return_label.is_none_or(|label| label == question.carrier.return_label)
-            && self.customs_flagged.is_none_or(|flagged| flagged == question.customs_flagged)
+            && self
+                .in_transit_cancel
+                .is_none_or(|able| able == question.carrier.in_transit_cancel)
+            && self
+                .partner_delivery
+                .is_none_or(|partner| partner == question.carrier.partner_delivery)
+            && self
+                .return_label
+                .is_none_or(|label| label == question.carrier.return_label)
+            && self
+                .customs_flagged
+                .is_none_or(|flagged| flagged == question.customs_flagged)
     }
 }
 
@@ -100,7 +158,8 @@ impl AgeBound {
     /// A clock that has not started is outside every window.
     fn contains(&self, question: &Question) -> bool {
         question.since(self.clock).is_some_and(|age| {
-            self.at_least.is_none_or(|bound| age >= bound) && self.less_than.is_none_or(|bound| age < bound)
+            self.at_least.is_none_or(|bound| age >= bound)
+                && self.less_than.is_none_or(|bound| age < bound)
         })
     }
 }

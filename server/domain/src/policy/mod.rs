@@ -1,8 +1,8 @@
-//! The versioned document that decides. A policy is data: what differs between two marketplaces differs here and nowhere in
-//! code.
+//! The versioned document that decides. A policy is data: what differs between two marketplaces
+//! differs here and nowhere in code.
 //!
-//! `document` reads and checks a document, `question` is what a rule may look at, `evaluate` finds the first rule that
-//! matches, `calendar` counts working days.
+//! `document` reads and checks a document, `question` is what a rule may look at, `evaluate` finds
+//! the first rule that matches, `calendar` counts working days.
 
 mod calendar;
 mod document;
@@ -112,7 +112,8 @@ pub struct Reason {
     pub fault: Fault,
     pub note_required: bool,
     pub evidence_required: bool,
-    /// Where proof may come from, such as CHAT: each piece is then written `CHAT:reference`. Empty where that does not matter.
+    /// Where proof may come from, such as CHAT: each piece is then written `CHAT:reference`. Empty
+    /// where that does not matter.
     pub evidence_channels: Vec<String>,
     /// Counts against the seller's quality.
     pub counted: bool,
@@ -200,7 +201,8 @@ pub struct Deny {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundPlan {
     pub share: RefundShare,
-    /// Who bears the way out of a parcel that has left. While it has not, `Refunds::shipping` decides.
+    /// Who bears the way out of a parcel that has left. While it has not, `Refunds::shipping`
+    /// decides.
     pub outbound_shipping: Payer,
     /// Who bears the way back.
     pub return_shipping: Payer,
@@ -210,9 +212,14 @@ impl RefundPlan {
     pub const FULL: RefundPlan = RefundPlan::of(RefundShare::Full);
     pub const NONE: RefundPlan = RefundPlan::of(RefundShare::None);
 
-    /// The usual terms: what was paid for the way out is spent, and nobody is charged for the way back.
+    /// The usual terms: what was paid for the way out is spent, and nobody is charged for the way
+    /// back.
     pub const fn of(share: RefundShare) -> Self {
-        Self { share, outbound_shipping: Payer::Buyer, return_shipping: Payer::Seller }
+        Self {
+            share,
+            outbound_shipping: Payer::Buyer,
+            return_shipping: Payer::Seller,
+        }
     }
 }
 
@@ -235,7 +242,8 @@ named_enum! {
     }
 }
 
-/// A gate as the policy describes it. It is copied onto the part when it opens: a later version does not reach it.
+/// A gate as the policy describes it. It is copied onto the part when it opens: a later version
+/// does not reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateSpec {
     pub kind: GateKind,
@@ -244,7 +252,8 @@ pub struct GateSpec {
     /// How long before the deadline its party is reminded.
     pub remind_before: Option<SignedDuration>,
     pub on_timeout: OnTimeout,
-    /// How long support has where silence or a loss escalates to it; as long as the party where `None`.
+    /// How long support has where silence or a loss escalates to it; as long as the party where
+    /// `None`.
     pub escalate_within: Option<Wait>,
     pub on_dispatch: OnDispatch,
     pub on_lost: OnLost,
@@ -323,9 +332,11 @@ impl Refunds {
     pub fn due_by(&self, from: Timestamp, country_code: &str) -> Timestamp {
         match self.due {
             RefundDue::Immediate => from,
-            RefundDue::WorkingDays(days) => {
-                self.calendars.get(country_code).unwrap_or(&self.default_calendar).working_days_after(from, days)
-            }
+            RefundDue::WorkingDays(days) => self
+                .calendars
+                .get(country_code)
+                .unwrap_or(&self.default_calendar)
+                .working_days_after(from, days),
         }
     }
 }
@@ -355,11 +366,12 @@ pub struct Returns {
     pub without_label: String,
 }
 
-/// How much of the price of returned units comes back. An empty list and a `None` match everything; what is given must all
-/// match.
+/// How much of the price of returned units comes back. An empty list and a `None` match everything;
+/// what is given must all match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnRate {
-    /// The parcel is received back less than this long after it was delivered. One that was never delivered is always in time.
+    /// The parcel is received back less than this long after it was delivered. One that was never
+    /// delivered is always in time.
     pub received_within: Option<SignedDuration>,
     pub condition: Vec<GoodsCondition>,
     pub reason: Vec<String>,
@@ -368,14 +380,22 @@ pub struct ReturnRate {
 }
 
 impl Returns {
-    pub fn percent(&self, since_delivered: Option<SignedDuration>, condition: GoodsCondition, reason: &str) -> u32 {
+    pub fn percent(
+        &self,
+        since_delivered: Option<SignedDuration>,
+        condition: GoodsCondition,
+        reason: &str,
+    ) -> u32 {
         let matches = |rate: &&ReturnRate| {
             let in_time = |within| since_delivered.is_none_or(|since| since < within);
             rate.received_within.is_none_or(in_time)
                 && (rate.condition.is_empty() || rate.condition.contains(&condition))
                 && (rate.reason.is_empty() || rate.reason.iter().any(|accepted| accepted == reason))
         };
-        self.rates.iter().find(matches).map_or(0, |rate| rate.percent)
+        self.rates
+            .iter()
+            .find(matches)
+            .map_or(0, |rate| rate.percent)
     }
 }
 
@@ -398,8 +418,8 @@ impl GoodsCondition {
     }
 }
 
-/// Customs take many identical units for commerce: a shipment that crosses a border is flagged where it holds more than so many
-/// units of one SKU, over all its lines.
+/// Customs take many identical units for commerce: a shipment that crosses a border is flagged
+/// where it holds more than so many units of one SKU, over all its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Customs {
     pub identical_units_max: u32,
@@ -453,10 +473,16 @@ pub struct Policies {
 
 impl Policies {
     /// `activations` may come in any order; each must name a version that is there.
-    pub fn new(versions: BTreeMap<u32, Arc<Policy>>, mut activations: Vec<(Timestamp, u32)>) -> Self {
+    pub fn new(
+        versions: BTreeMap<u32, Arc<Policy>>,
+        mut activations: Vec<(Timestamp, u32)>,
+    ) -> Self {
         activations.retain(|(_, version)| versions.contains_key(version));
         activations.sort_unstable();
-        Self { versions, activations }
+        Self {
+            versions,
+            activations,
+        }
     }
 
     pub fn version(&self, version: u32) -> Option<&Arc<Policy>> {
@@ -465,7 +491,11 @@ impl Policies {
 
     /// The version that decides at `now`: the last one whose time has come.
     pub fn active_at(&self, now: Timestamp) -> Option<(u32, &Policy)> {
-        let (_, version) = self.activations.iter().rev().find(|(from, _)| *from <= now)?;
+        let (_, version) = self
+            .activations
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= now)?;
         Some((*version, self.versions.get(version)?.as_ref()))
     }
 }

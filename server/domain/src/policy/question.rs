@@ -1,5 +1,5 @@
-//! The flat facts a rule reads. A question and its answer are stored with every decision, refusals included, so that a
-//! draft policy can be replayed over what really was asked.
+//! The flat facts a rule reads. A question and its answer are stored with every decision, refusals
+//! included, so that a draft policy can be replayed over what really was asked.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,10 @@ impl Question {
             since_placed: older(self.since_placed),
             since_paid: self.since_paid.map(older),
             since_delivered: self.since_delivered.map(older),
-            verified_in: self.verified_in.map(|left| left.saturating_sub(by)).filter(SignedDuration::is_positive),
+            verified_in: self
+                .verified_in
+                .map(|left| left.saturating_sub(by))
+                .filter(SignedDuration::is_positive),
             ..self.clone()
         }
     }

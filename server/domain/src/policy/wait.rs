@@ -11,22 +11,26 @@ use super::Calendar;
 pub enum Wait {
     /// So much time on any clock.
     Time(SignedDuration),
-    /// Until the same local time so many days later, weekends or not. In the hour that a clock change skips or repeats, who
-    /// starts later may end earlier: both keep their local time.
+    /// Until the same local time so many days later, weekends or not. In the hour that a clock
+    /// change skips or repeats, who starts later may end earlier: both keep their local time.
     CalendarDays(u32),
     /// Until the so manieth working day after is over.
     WorkingDays(u32),
 }
 
 impl Wait {
-    /// The first instant that is no longer in time. Calendar days are counted in `zone`, working days by `calendar`.
+    /// The first instant that is no longer in time. Calendar days are counted in `zone`, working
+    /// days by `calendar`.
     pub fn deadline(self, from: Timestamp, zone: &TimeZone, calendar: &Calendar) -> Timestamp {
         match self {
             Wait::Time(duration) => from.saturating_add(duration).unwrap_or(Timestamp::MAX),
             Wait::CalendarDays(days) => {
-                // A local time that a clock change skips is taken as late as it can be, so nobody loses an hour; one that comes
-                // twice is taken the first time, as the days themselves count it.
-                let later = from.to_zoned(zone.clone()).checked_add(i64::from(days).days());
+                // A local time that a clock change skips is taken as late as it can be, so nobody
+                // loses an hour; one that comes twice is taken the first time, as the days
+                // themselves count it.
+                let later = from
+                    .to_zoned(zone.clone())
+                    .checked_add(i64::from(days).days());
                 later.map_or(Timestamp::MAX, |later| later.timestamp())
             }
             Wait::WorkingDays(days) => calendar.working_days_after(from, days),

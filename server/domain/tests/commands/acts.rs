@@ -3,8 +3,9 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::GateState;
 use belay_domain::commands::{
-    Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, HoldShipment, InterceptAnswer, ReceiveParcel,
-    RejectCancellation, ReleaseHold, ResolveIncident, SplitShipment, StopAnswer, WithdrawCancellation,
+    Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, HoldShipment,
+    InterceptAnswer, ReceiveParcel, RejectCancellation, ReleaseHold, ResolveIncident,
+    SplitShipment, StopAnswer, WithdrawCancellation,
 };
 use belay_domain::ids::ExternalId;
 use belay_domain::incident::Resolution;
@@ -18,7 +19,10 @@ type Done = Result<Answer, Rejection>;
 
 /// `(line, quantity)` each.
 pub(crate) fn quantities(lines: &[(u32, u32)]) -> Vec<LineQuantity> {
-    lines.iter().map(|&(line, quantity)| LineQuantity { line, quantity }).collect()
+    lines
+        .iter()
+        .map(|&(line, quantity)| LineQuantity { line, quantity })
+        .collect()
 }
 
 /// `PLAIN`, and what has left comes back by any other path once these gates have passed.
@@ -26,22 +30,40 @@ pub(crate) fn outside(gates: &[&str]) -> Policy {
     let gates = gates.join(", ");
     let when = "{stage: [IN_TRANSIT, DELIVERED, LOST, RETURNING, RETURNED], \
                 path: [INTERCEPT, REFUSE_DELIVERY, RETURN_UNOPENED, RETURN_OPENED]}";
-    policy(&format!("\n  - {{id: outside, when: {when}, allow: {{gates: [{gates}], refund: FULL}}}}{PLAIN}"))
+    policy(&format!(
+        "\n  - {{id: outside, when: {when}, allow: {{gates: [{gates}], refund: FULL}}}}{PLAIN}"
+    ))
 }
 
 impl Case {
     pub(crate) fn approve(&mut self, by: Role, cancellation: u32) -> Done {
-        self.run(by, None, Command::ApproveCancellation(ApproveCancellation { cancellation, note: None }))
+        self.run(
+            by,
+            None,
+            Command::ApproveCancellation(ApproveCancellation {
+                cancellation,
+                note: None,
+            }),
+        )
     }
 
     pub(crate) fn reject(&mut self, by: Role, cancellation: u32) -> Done {
         let code = "PACKED_ALREADY".to_owned();
-        let command = RejectCancellation { cancellation, code, note: None, evidence: vec!["photo-1".to_owned()] };
+        let command = RejectCancellation {
+            cancellation,
+            code,
+            note: None,
+            evidence: vec!["photo-1".to_owned()],
+        };
         self.run(by, None, Command::RejectCancellation(command))
     }
 
     pub(crate) fn withdraw(&mut self, by: Role, cancellation: u32) -> Done {
-        self.run(by, None, Command::WithdrawCancellation(WithdrawCancellation { cancellation }))
+        self.run(
+            by,
+            None,
+            Command::WithdrawCancellation(WithdrawCancellation { cancellation }),
+        )
     }
 
     /// Everything that was asked.
@@ -50,16 +72,30 @@ impl Case {
     }
 
     pub(crate) fn stop_some(&mut self, shipment: u32, lines: &[(u32, u32)]) -> Done {
-        let answer = StopAnswer::Stopped { quantities: quantities(lines), stage_seen: None, put_back: Vec::new() };
+        let answer = StopAnswer::Stopped {
+            quantities: quantities(lines),
+            stage_seen: None,
+            put_back: Vec::new(),
+        };
         self.answer_stop(shipment, answer)
     }
 
     pub(crate) fn cannot_stop(&mut self, shipment: u32) -> Done {
-        self.answer_stop(shipment, StopAnswer::CannotStop { code: Some("HANDED_OVER".to_owned()) })
+        self.answer_stop(
+            shipment,
+            StopAnswer::CannotStop {
+                code: Some("HANDED_OVER".to_owned()),
+            },
+        )
     }
 
     fn answer_stop(&mut self, shipment: u32, answer: StopAnswer) -> Done {
-        let command = AnswerStop { shipment, cancellation: None, answer, note: None };
+        let command = AnswerStop {
+            shipment,
+            cancellation: None,
+            answer,
+            note: None,
+        };
         self.run(Role::Warehouse, None, Command::AnswerStop(command))
     }
 
@@ -72,7 +108,15 @@ impl Case {
     }
 
     fn answer_intercept(&mut self, shipment: u32, answer: InterceptAnswer) -> Done {
-        self.run(Role::Carrier, None, Command::AnswerIntercept(AnswerIntercept { shipment, answer, note: None }))
+        self.run(
+            Role::Carrier,
+            None,
+            Command::AnswerIntercept(AnswerIntercept {
+                shipment,
+                answer,
+                note: None,
+            }),
+        )
     }
 
     /// What somebody waits for, or the whole parcel.
@@ -80,7 +124,12 @@ impl Case {
         self.receive_some(shipment, condition, &[])
     }
 
-    pub(crate) fn receive_some(&mut self, shipment: u32, condition: GoodsCondition, lines: &[(u32, u32)]) -> Done {
+    pub(crate) fn receive_some(
+        &mut self,
+        shipment: u32,
+        condition: GoodsCondition,
+        lines: &[(u32, u32)],
+    ) -> Done {
         self.receive_box(shipment, condition, lines, "")
     }
 
@@ -93,32 +142,67 @@ impl Case {
         id: &str,
     ) -> Done {
         let (quantities, receipt_id) = (quantities(lines), ExternalId::parse(id).ok());
-        let command = ReceiveParcel { shipment, condition, quantities, receipt_id, receive_time: None, note: None };
+        let command = ReceiveParcel {
+            shipment,
+            condition,
+            quantities,
+            receipt_id,
+            receive_time: None,
+            note: None,
+        };
         self.run(Role::Warehouse, None, Command::ReceiveParcel(command))
     }
 
     pub(crate) fn hold(&mut self, shipment: u32, until: Timestamp) -> Done {
-        let command = HoldShipment { shipment, fence: None, until, note: None };
+        let command = HoldShipment {
+            shipment,
+            fence: None,
+            until,
+            note: None,
+        };
         self.run(Role::Seller, None, Command::HoldShipment(command))
     }
 
     pub(crate) fn release_hold(&mut self, shipment: u32) -> Done {
-        self.run(Role::Seller, None, Command::ReleaseHold(ReleaseHold { shipment, fence: None }))
+        self.run(
+            Role::Seller,
+            None,
+            Command::ReleaseHold(ReleaseHold {
+                shipment,
+                fence: None,
+            }),
+        )
     }
 
     /// Each parcel as a list of `(line, quantity)`.
     pub(crate) fn split(&mut self, shipment: u32, parcels: &[&[(u32, u32)]]) -> Done {
         let parcels = parcels.iter().map(|parcel| quantities(parcel)).collect();
-        self.run(Role::Warehouse, None, Command::SplitShipment(SplitShipment { shipment, fence: None, parcels }))
+        self.run(
+            Role::Warehouse,
+            None,
+            Command::SplitShipment(SplitShipment {
+                shipment,
+                fence: None,
+                parcels,
+            }),
+        )
     }
 
     pub(crate) fn resolve(&mut self, incident: u32, resolution: Resolution) -> Done {
-        let command = ResolveIncident { incident, resolution, note: None };
+        let command = ResolveIncident {
+            incident,
+            resolution,
+            note: None,
+        };
         self.run(Role::Support, None, Command::ResolveIncident(command))
     }
 
     /// Of the gates of a part, in order.
     pub(crate) fn gates(&self, cancellation: u32, part: usize) -> Vec<GateState> {
-        self.part(cancellation, part).gates.iter().map(|gate| gate.state).collect()
+        self.part(cancellation, part)
+            .gates
+            .iter()
+            .map(|gate| gate.state)
+            .collect()
     }
 }

@@ -13,8 +13,8 @@ use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 
 use crate::kit::{
-    Cart, EMAIL_HASH, EXPIRE_AFTER, PLAIN, USERNAME_HASH, Wish, amounts, consent_when_preparing, gate, gated,
-    independent_site, indexes, policy, policy_with,
+    Cart, EMAIL_HASH, EXPIRE_AFTER, PLAIN, USERNAME_HASH, Wish, amounts, consent_when_preparing,
+    gate, gated, independent_site, indexes, policy, policy_with,
 };
 
 /// `(line, quantity)` each.
@@ -22,35 +22,91 @@ type Lines = Vec<(u32, u32)>;
 
 /// What stands against a wish, as `(shipment, code)`, and what would be accepted instead.
 fn acceptable(rejection: Rejection) -> (Vec<(u32, DenyCode)>, Lines) {
-    let Rejection::Ineligible { violations, acceptable } = rejection else { panic!("{rejection:?}") };
+    let Rejection::Ineligible {
+        violations,
+        acceptable,
+    } = rejection
+    else {
+        panic!("{rejection:?}")
+    };
     let violation = |violation: &Ineligibility| (violation.shipment, violation.code);
     let quantity = |quantity: &LineQuantity| (quantity.line, quantity.quantity);
-    (violations.iter().map(violation).collect(), acceptable.iter().map(quantity).collect())
+    (
+        violations.iter().map(violation).collect(),
+        acceptable.iter().map(quantity).collect(),
+    )
 }
 
 #[test]
 fn a_wish_takes_the_whole_order_lines_quantities_or_one_shipment() {
     let cart = Cart::of(&[(3, 300), (2, 80)]).split(&[&[(1, 2), (2, 1)], &[(1, 1), (2, 1)]]);
-    type Row = (Wish, &'static [(u32, &'static [u32], &'static [u32])], i64, OrderState);
+    type Row = (
+        Wish,
+        &'static [(u32, &'static [u32], &'static [u32])],
+        i64,
+        OrderState,
+    );
     // A row's parts: shipment, indexes of line 1, indexes of line 2.
     let table: &[Row] = &[
-        (Wish::all(), &[(1, &[0, 1], &[0]), (2, &[2], &[1])], 380, OrderState::Cancelled),
-        (Wish::lines(&[(2, 2)]), &[(1, &[], &[0]), (2, &[], &[1])], 80, OrderState::ToShip),
-        (Wish::lines(&[(1, 3), (2, 2)]), &[(1, &[0, 1], &[0]), (2, &[2], &[1])], 380, OrderState::Cancelled),
-        (Wish::lines(&[(1, 1)]), &[(1, &[1], &[])], 100, OrderState::ToShip),
-        (Wish::lines(&[(1, 2), (2, 1)]), &[(1, &[0, 1], &[0])], 240, OrderState::ToShip),
-        (Wish::shipment(2), &[(2, &[2], &[1])], 140, OrderState::ToShip),
+        (
+            Wish::all(),
+            &[(1, &[0, 1], &[0]), (2, &[2], &[1])],
+            380,
+            OrderState::Cancelled,
+        ),
+        (
+            Wish::lines(&[(2, 2)]),
+            &[(1, &[], &[0]), (2, &[], &[1])],
+            80,
+            OrderState::ToShip,
+        ),
+        (
+            Wish::lines(&[(1, 3), (2, 2)]),
+            &[(1, &[0, 1], &[0]), (2, &[2], &[1])],
+            380,
+            OrderState::Cancelled,
+        ),
+        (
+            Wish::lines(&[(1, 1)]),
+            &[(1, &[1], &[])],
+            100,
+            OrderState::ToShip,
+        ),
+        (
+            Wish::lines(&[(1, 2), (2, 1)]),
+            &[(1, &[0, 1], &[0])],
+            240,
+            OrderState::ToShip,
+        ),
+        (
+            Wish::shipment(2),
+            &[(2, &[2], &[1])],
+            140,
+            OrderState::ToShip,
+        ),
     ];
     for (wish, parts, money, state) in table {
         let mut case = cart.paid();
         let number = case.cancel(wish.clone()).unwrap();
         let cancellation = case.cancellation(number);
-        let found = cancellation.parts.iter().map(|p| (p.shipment, indexes(&p.units, 1), indexes(&p.units, 2)));
-        let expected = parts.iter().map(|(shipment, first, second)| (*shipment, first.to_vec(), second.to_vec()));
+        let found = cancellation
+            .parts
+            .iter()
+            .map(|p| (p.shipment, indexes(&p.units, 1), indexes(&p.units, 2)));
+        let expected = parts
+            .iter()
+            .map(|(shipment, first, second)| (*shipment, first.to_vec(), second.to_vec()));
         assert!(found.eq(expected), "{wish:?}: {:?}", cancellation.parts);
-        assert_eq!((case.refunds(), case.state()), (vec![(1, *money, Due)], *state), "{wish:?}");
+        assert_eq!(
+            (case.refunds(), case.state()),
+            (vec![(1, *money, Due)], *state),
+            "{wish:?}"
+        );
         assert_eq!(cancellation.outcome(), Some(Outcome::Full));
-        assert_eq!((cancellation.close_time, cancellation.state()), (Some(case.now), CancellationState::Completed));
+        assert_eq!(
+            (cancellation.close_time, cancellation.state()),
+            (Some(case.now), CancellationState::Completed)
+        );
     }
 }
 
@@ -71,15 +127,29 @@ fn a_cancellation_remembers_who_wished_it_why_and_under_which_rule() {
     case.cancel(wish).unwrap();
     let cancellation = case.cancellation(1);
     assert_eq!(cancellation.requester, Actor::new(Role::Buyer, "buyer-1"));
-    assert_eq!(cancellation.submitted_by, Actor::new(Role::Support, "someone"));
     assert_eq!(
-        (&*cancellation.reason, cancellation.fault, cancellation.counted),
+        cancellation.submitted_by,
+        Actor::new(Role::Support, "someone")
+    );
+    assert_eq!(
+        (
+            &*cancellation.reason,
+            cancellation.fault,
+            cancellation.counted
+        ),
         ("CHANGED_MIND", Fault::Buyer, false)
     );
-    assert_eq!((&*cancellation.effects, cancellation.policy_version), ([Effect::Restock].as_slice(), 1));
+    assert_eq!(
+        (&*cancellation.effects, cancellation.policy_version),
+        ([Effect::Restock].as_slice(), 1)
+    );
     assert_eq!(cancellation.parts[0].rule.as_deref(), Some("inside"));
     for event in &case.last.events {
-        assert_eq!((event.actor.role, event.rule.as_deref()), (Role::Support, Some("inside")), "{event:?}");
+        assert_eq!(
+            (event.actor.role, event.rule.as_deref()),
+            (Role::Support, Some("inside")),
+            "{event:?}"
+        );
         assert_eq!(event.on_behalf_of, Some(Actor::new(Role::Buyer, "buyer-1")));
     }
 }
@@ -96,9 +166,18 @@ fn the_events_of_a_cancellation_tell_it_from_the_wish_to_the_money() {
         EventType::RefundCreated,
     ];
     assert_eq!(case.events(), expected);
-    let told: Vec<EventType> =
-        case.last.events.iter().filter(|event| event.notify_buyer).map(|event| event.detail.event_type()).collect();
-    assert_eq!(told, [EventType::CancellationRequested], "the policy names no other");
+    let told: Vec<EventType> = case
+        .last
+        .events
+        .iter()
+        .filter(|event| event.notify_buyer)
+        .map(|event| event.detail.event_type())
+        .collect();
+    assert_eq!(
+        told,
+        [EventType::CancellationRequested],
+        "the policy names no other"
+    );
 }
 
 #[test]
@@ -106,8 +185,18 @@ fn whose_wish_it_is_depends_on_who_brings_it() {
     let support_reason = ("actors: [SELLER]", "actors: [SELLER, SUPPORT]");
     let table = [
         (Role::Storefront, None, "CHANGED_MIND", Role::Buyer),
-        (Role::Support, Some(Identity::Email(EMAIL_HASH)), "CHANGED_MIND", Role::Buyer),
-        (Role::Operator, Some(Identity::Username(USERNAME_HASH)), "CHANGED_MIND", Role::Buyer),
+        (
+            Role::Support,
+            Some(Identity::Email(EMAIL_HASH)),
+            "CHANGED_MIND",
+            Role::Buyer,
+        ),
+        (
+            Role::Operator,
+            Some(Identity::Username(USERNAME_HASH)),
+            "CHANGED_MIND",
+            Role::Buyer,
+        ),
         (Role::Support, None, "OUT_OF_STOCK", Role::Support),
         (Role::Operator, None, "OUT_OF_STOCK", Role::Support),
         (Role::Seller, None, "OUT_OF_STOCK", Role::Seller),
@@ -117,7 +206,11 @@ fn whose_wish_it_is_depends_on_who_brings_it() {
         let mut wish = Wish::all().because(reason);
         (wish.by, wish.request.on_behalf_of) = (by, on_behalf_of);
         case.cancel(wish).unwrap();
-        assert_eq!(case.cancellation(1).requester.role, requester, "{by} for {on_behalf_of:?}");
+        assert_eq!(
+            case.cancellation(1).requester.role,
+            requester,
+            "{by} for {on_behalf_of:?}"
+        );
     }
 }
 
@@ -125,22 +218,54 @@ fn whose_wish_it_is_depends_on_who_brings_it() {
 fn an_order_without_that_identity_answers_as_if_it_were_not_there() {
     let mut cart = Cart::of(&[(1, 100)]);
     (cart.0.buyer.email_hash, cart.0.buyer.username_hash) = (None, Some(USERNAME_HASH));
-    for identity in [Identity::Email(EMAIL_HASH), Identity::Email(USERNAME_HASH), Identity::Username([0; 32])] {
-        assert_eq!(cart.paid().cancel(Wish::all().by_support_for(identity)), Err(Rejection::OrderNotFound));
+    for identity in [
+        Identity::Email(EMAIL_HASH),
+        Identity::Email(USERNAME_HASH),
+        Identity::Username([0; 32]),
+    ] {
+        assert_eq!(
+            cart.paid().cancel(Wish::all().by_support_for(identity)),
+            Err(Rejection::OrderNotFound)
+        );
     }
 }
 
 #[test]
-fn units_of_a_line_come_from_the_shipment_with_the_fewest_gates_then_the_lowest_number_then_the_highest_index() {
+fn units_of_a_line_come_from_the_shipment_with_the_fewest_gates_then_the_lowest_number_then_the_highest_index()
+ {
     // Stages of three shipments of two units each; how many units are wished; the indexes taken.
     let table: &[([Stage; 3], u32, &[u32])] = &[
         ([Stage::Planned, Stage::Planned, Stage::Planned], 1, &[1]),
-        ([Stage::Planned, Stage::Planned, Stage::Planned], 3, &[0, 1, 3]),
-        ([Stage::Preparing, Stage::Planned, Stage::Planned], 3, &[2, 3, 5]),
-        ([Stage::Preparing, Stage::Preparing, Stage::Planned], 3, &[1, 4, 5]),
-        ([Stage::InTransit, Stage::Preparing, Stage::Planned], 3, &[3, 4, 5]),
-        ([Stage::InTransit, Stage::Preparing, Stage::Preparing], 4, &[2, 3, 4, 5]),
-        ([Stage::Cancelled, Stage::Planned, Stage::Planned], 4, &[2, 3, 4, 5]),
+        (
+            [Stage::Planned, Stage::Planned, Stage::Planned],
+            3,
+            &[0, 1, 3],
+        ),
+        (
+            [Stage::Preparing, Stage::Planned, Stage::Planned],
+            3,
+            &[2, 3, 5],
+        ),
+        (
+            [Stage::Preparing, Stage::Preparing, Stage::Planned],
+            3,
+            &[1, 4, 5],
+        ),
+        (
+            [Stage::InTransit, Stage::Preparing, Stage::Planned],
+            3,
+            &[3, 4, 5],
+        ),
+        (
+            [Stage::InTransit, Stage::Preparing, Stage::Preparing],
+            4,
+            &[2, 3, 4, 5],
+        ),
+        (
+            [Stage::Cancelled, Stage::Planned, Stage::Planned],
+            4,
+            &[2, 3, 4, 5],
+        ),
     ];
     for (stages, count, taken) in table {
         let cart = Cart::of(&[(6, 600)]).split(&[&[(1, 2)], &[(1, 2)], &[(1, 2)]]);
@@ -159,48 +284,120 @@ fn units_of_a_line_come_from_the_shipment_with_the_fewest_gates_then_the_lowest_
 fn what_cannot_be_cancelled_stops_all_or_is_left_out_as_the_caller_chose() {
     let cart = Cart::of(&[(4, 400)]).split(&[&[(1, 1)], &[(1, 1)], &[(1, 2)]]);
     let mut shipped = cart.paid();
-    shipped.bring_to(1, Stage::InTransit).bring_to(2, Stage::Delivered);
+    shipped
+        .bring_to(1, Stage::InTransit)
+        .bring_to(2, Stage::Delivered);
 
     let mut case = shipped.clone();
     let (violations, most) = acceptable(case.cancel(Wish::all()).unwrap_err());
-    assert_eq!(violations, [(1, DenyCode::Shipped), (2, DenyCode::Delivered)], "every one");
+    assert_eq!(
+        violations,
+        [(1, DenyCode::Shipped), (2, DenyCode::Delivered)],
+        "every one"
+    );
     assert_eq!(most, [(1, 2)]);
-    assert_eq!(case.order, shipped.order, "nothing is recorded on the order");
-    assert_eq!(case.last.record.as_ref().unwrap().asked.len(), 3, "but what was asked is");
-    assert_eq!(case.cancel(Wish::lines(&most)), Ok(1), "and the most that was acceptable is accepted");
+    assert_eq!(
+        case.order, shipped.order,
+        "nothing is recorded on the order"
+    );
+    assert_eq!(
+        case.last.record.as_ref().unwrap().asked.len(),
+        3,
+        "but what was asked is"
+    );
+    assert_eq!(
+        case.cancel(Wish::lines(&most)),
+        Ok(1),
+        "and the most that was acceptable is accepted"
+    );
 
     let mut case = shipped.clone();
     case.cancel(Wish::all().leave_out()).unwrap();
-    let expected = [(PartState::Refused, "SHIPPED"), (PartState::Refused, "DELIVERED"), (PartState::Cancelled, "")];
+    let expected = [
+        (PartState::Refused, "SHIPPED"),
+        (PartState::Refused, "DELIVERED"),
+        (PartState::Cancelled, ""),
+    ];
     assert_eq!(case.parts(1), expected);
-    assert_eq!((case.cancellation(1).outcome(), case.refunds()), (Some(Outcome::Partial), vec![(1, 200, Due)]));
+    assert_eq!(
+        (case.cancellation(1).outcome(), case.refunds()),
+        (Some(Outcome::Partial), vec![(1, 200, Due)])
+    );
     assert_eq!(case.cancellation(1).close_reason(), Some("SHIPPED"));
 
     let mut case = shipped.clone();
     case.cancel(Wish::shipment(3)).unwrap();
     let (violations, most) = acceptable(case.cancel(Wish::all().leave_out()).unwrap_err());
-    assert_eq!((violations.len(), most), (2, vec![]), "with nothing left over there is nothing to do");
+    assert_eq!(
+        (violations.len(), most),
+        (2, vec![]),
+        "with nothing left over there is nothing to do"
+    );
 }
 
 #[test]
 fn a_portion_takes_the_first_path_that_its_rule_allows() {
-    let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid_under(independent_site());
+    let mut case = Cart::of(&[(2, 200)])
+        .split(&[&[(1, 1)], &[(1, 1)]])
+        .paid_under(independent_site());
     case.bring_to(1, Stage::InTransit);
-    case.cancel(Wish::all().because("WRONG_PURCHASE").paths(&[Path::Cancel, Path::Intercept])).unwrap();
-    let paths: Vec<_> = case.cancellation(1).parts.iter().map(|part| (part.path, part.state)).collect();
-    assert_eq!(paths, [(Path::Intercept, PartState::Waiting), (Path::Cancel, PartState::Cancelled)]);
-    assert_eq!(case.part(1, 0).refund, amounts(100, 0, 0, 0), "expected, not yet due");
+    case.cancel(
+        Wish::all()
+            .because("WRONG_PURCHASE")
+            .paths(&[Path::Cancel, Path::Intercept]),
+    )
+    .unwrap();
+    let paths: Vec<_> = case
+        .cancellation(1)
+        .parts
+        .iter()
+        .map(|part| (part.path, part.state))
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            (Path::Intercept, PartState::Waiting),
+            (Path::Cancel, PartState::Cancelled)
+        ]
+    );
+    assert_eq!(
+        case.part(1, 0).refund,
+        amounts(100, 0, 0, 0),
+        "expected, not yet due"
+    );
     assert_eq!(case.refunds(), [(1, 100, Due)]);
-    let asked: Vec<_> =
-        case.last.record.as_ref().unwrap().asked.iter().map(|a| (a.shipment, a.question.path)).collect();
-    assert_eq!(asked, [(1, Path::Cancel), (1, Path::Intercept), (2, Path::Cancel)]);
+    let asked: Vec<_> = case
+        .last
+        .record
+        .as_ref()
+        .unwrap()
+        .asked
+        .iter()
+        .map(|a| (a.shipment, a.question.path))
+        .collect();
+    assert_eq!(
+        asked,
+        [(1, Path::Cancel), (1, Path::Intercept), (2, Path::Cancel)]
+    );
 }
 
 #[test]
 fn waiting_units_are_claimed() {
     type Setup = &'static [&'static [(u32, u32)]];
-    let claimed = |requested, available| Err(Rejection::UnitsClaimed { line: 1, requested, available });
-    let missing = |line, requested, available| Err(Rejection::QuantityUnavailable { line, requested, available });
+    let claimed = |requested, available| {
+        Err(Rejection::UnitsClaimed {
+            line: 1,
+            requested,
+            available,
+        })
+    };
+    let missing = |line, requested, available| {
+        Err(Rejection::QuantityUnavailable {
+            line,
+            requested,
+            available,
+        })
+    };
     let pending = |cancellation| Err(Rejection::AlreadyPending { cancellation });
     // Line 1 has five units, line 2 two; what waits already, what is asked, and the answer.
     let table: &[(Setup, Wish, Result<u32, Rejection>)] = &[
@@ -214,11 +411,23 @@ fn waiting_units_are_claimed() {
         (&[&[(1, 3)]], Wish::lines(&[(1, 3), (2, 1)]), claimed(3, 2)),
         (&[&[(1, 5), (2, 2)]], Wish::all(), pending(1)),
         (&[&[(1, 5), (2, 2)]], Wish::shipment(1), pending(1)),
-        (&[&[(1, 5), (2, 2)]], Wish::lines(&[(2, 2), (1, 5)]), pending(1)),
+        (
+            &[&[(1, 5), (2, 2)]],
+            Wish::lines(&[(2, 2), (1, 5)]),
+            pending(1),
+        ),
         (&[&[(1, 5)]], Wish::all(), claimed(5, 0)),
         (&[&[(1, 5)]], Wish::all().leave_out(), Ok(2)),
-        (&[&[(1, 5)]], Wish::lines(&[(1, 1)]).leave_out(), claimed(1, 0)),
-        (&[&[(1, 5)]], Wish::lines(&[(1, 1), (2, 1)]).leave_out(), Ok(2)),
+        (
+            &[&[(1, 5)]],
+            Wish::lines(&[(1, 1)]).leave_out(),
+            claimed(1, 0),
+        ),
+        (
+            &[&[(1, 5)]],
+            Wish::lines(&[(1, 1), (2, 1)]).leave_out(),
+            Ok(2),
+        ),
         (&[&[(1, 1)]], Wish::lines(&[(1, 6)]), claimed(6, 4)),
         (&[&[(1, 1)]], Wish::lines(&[(2, 3), (1, 5)]), claimed(5, 4)),
         (&[], Wish::lines(&[(2, 3), (1, 6)]), missing(2, 3, 2)),
@@ -232,17 +441,26 @@ fn waiting_units_are_claimed() {
         }
         let before = case.order.clone();
         assert_eq!(case.cancel(wish.clone()), *answer, "row {row}");
-        assert!(answer.is_ok() || case.order == before, "row {row} writes nothing");
+        assert!(
+            answer.is_ok() || case.order == before,
+            "row {row} writes nothing"
+        );
     }
 }
 
 #[test]
 fn another_shipment_with_as_many_units_is_not_the_very_same_units() {
     let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]);
-    let mut case = cart.paid_under(gated("PLANNED", &[&gate("SELLER_CONSENT", "REFUSE", "BAR")]));
+    let mut case = cart.paid_under(gated(
+        "PLANNED",
+        &[&gate("SELLER_CONSENT", "REFUSE", "BAR")],
+    ));
     case.cancel(Wish::shipment(1)).unwrap();
     case.cancel(Wish::shipment(2)).unwrap();
-    assert_eq!(case.cancel(Wish::shipment(2)), Err(Rejection::AlreadyPending { cancellation: 2 }));
+    assert_eq!(
+        case.cancel(Wish::shipment(2)),
+        Err(Rejection::AlreadyPending { cancellation: 2 })
+    );
 }
 
 #[test]
@@ -251,9 +469,25 @@ fn claimed_units_that_were_left_out_are_on_record_as_refused() {
     case.prepare(1).unwrap();
     case.cancel(Wish::lines(&[(1, 2)])).unwrap();
     case.cancel(Wish::all().leave_out()).unwrap();
-    assert_eq!(case.parts(2), [(PartState::Waiting, ""), (PartState::Refused, "UNITS_CLAIMED")]);
-    assert_eq!((indexes(&case.part(2, 0).units, 1), indexes(&case.part(2, 1).units, 1)), (vec![0], vec![1, 2]));
-    assert_eq!(case.order.claimed_units().count(), 3, "each is claimed once");
+    assert_eq!(
+        case.parts(2),
+        [
+            (PartState::Waiting, ""),
+            (PartState::Refused, "UNITS_CLAIMED")
+        ]
+    );
+    assert_eq!(
+        (
+            indexes(&case.part(2, 0).units, 1),
+            indexes(&case.part(2, 1).units, 1)
+        ),
+        (vec![0], vec![1, 2])
+    );
+    assert_eq!(
+        case.order.claimed_units().count(),
+        3,
+        "each is claimed once"
+    );
 }
 
 #[test]
@@ -263,11 +497,19 @@ fn to_cancel_what_is_wholly_cancelled_is_answered_by_the_cancellation_that_took_
         assert_eq!(case.cancel(Wish::lines(&[(1, 1)])), Ok(expected));
     }
     let before = case.order.clone();
-    for wish in
-        [Wish::all(), Wish::lines(&[(1, 2)]), Wish::shipment(1), Wish::all().by_seller(), Wish::all().leave_out()]
-    {
+    for wish in [
+        Wish::all(),
+        Wish::lines(&[(1, 2)]),
+        Wish::shipment(1),
+        Wish::all().by_seller(),
+        Wish::all().leave_out(),
+    ] {
         assert_eq!(case.cancel(wish), Ok(3));
-        assert_eq!((&case.order, case.events()), (&before, vec![]), "nothing is written");
+        assert_eq!(
+            (&case.order, case.events()),
+            (&before, vec![]),
+            "nothing is written"
+        );
     }
 }
 
@@ -277,14 +519,20 @@ fn to_cancel_what_closed_unpaid_is_answered_by_the_closing() {
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     case.wait(EXPIRE_AFTER);
     assert_eq!(case.cancel(Wish::all()), Ok(2));
-    assert_eq!((case.state(), case.cancellation(2).requester.clone()), (OrderState::ClosedUnpaid, Actor::system()));
+    assert_eq!(
+        (case.state(), case.cancellation(2).requester.clone()),
+        (OrderState::ClosedUnpaid, Actor::system())
+    );
 }
 
 #[test]
 fn a_shipment_that_is_wholly_cancelled_has_nothing_to_give() {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
     case.cancel(Wish::shipment(1)).unwrap();
-    assert_eq!(case.cancel(Wish::shipment(1)), Err(Rejection::NothingToCancel));
+    assert_eq!(
+        case.cancel(Wish::shipment(1)),
+        Err(Rejection::NothingToCancel)
+    );
 }
 
 #[test]
@@ -292,24 +540,46 @@ fn lines_that_are_wholly_cancelled_have_nothing_to_give_while_others_have() {
     let mut case = Cart::of(&[(2, 200), (1, 100), (1, 100)]).paid();
     case.cancel(Wish::lines(&[(1, 2), (2, 1)])).unwrap();
     let before = case.order.clone();
-    for wish in [Wish::lines(&[(1, 1)]), Wish::lines(&[(2, 1), (1, 2)]), Wish::lines(&[(1, 1)]).leave_out()] {
+    for wish in [
+        Wish::lines(&[(1, 1)]),
+        Wish::lines(&[(2, 1), (1, 2)]),
+        Wish::lines(&[(1, 1)]).leave_out(),
+    ] {
         assert_eq!(case.cancel(wish), Err(Rejection::NothingToCancel));
     }
     // As soon as one of them has units left, it is a matter of how many.
-    let missing = Rejection::QuantityUnavailable { line: 1, requested: 1, available: 0 };
+    let missing = Rejection::QuantityUnavailable {
+        line: 1,
+        requested: 1,
+        available: 0,
+    };
     assert_eq!(case.cancel(Wish::lines(&[(3, 1), (1, 1)])), Err(missing));
     assert_eq!(case.order, before, "nothing is written");
 }
 
 #[test]
 fn shipping_comes_back_with_the_last_unit_of_a_shipment_and_only_before_it_has_left() {
-    let cart = Cart::of(&[(2, 200), (1, 100)]).split(&[&[(1, 2)], &[(2, 1)]]).shipping(30, 6);
+    let cart = Cart::of(&[(2, 200), (1, 100)])
+        .split(&[&[(1, 2)], &[(2, 1)]])
+        .shipping(30, 6);
     let mut case = cart.paid();
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     case.cancel(Wish::shipment(2)).unwrap();
-    let back: Vec<Amounts> = case.order.refunds.iter().map(|refund| refund.amounts).collect();
-    assert_eq!(back, [amounts(100, 0, 0, 0), amounts(100, 4, 20, 0), amounts(100, 2, 10, 0)]);
+    let back: Vec<Amounts> = case
+        .order
+        .refunds
+        .iter()
+        .map(|refund| refund.amounts)
+        .collect();
+    assert_eq!(
+        back,
+        [
+            amounts(100, 0, 0, 0),
+            amounts(100, 4, 20, 0),
+            amounts(100, 2, 10, 0)
+        ]
+    );
 
     // Whoever may cancel what is on its way does not get the shipping charge back.
     let anywhere = "\n  - {id: anywhere, when: {path: CANCEL}, allow: {refund: FULL}}";
@@ -318,22 +588,37 @@ fn shipping_comes_back_with_the_last_unit_of_a_shipment_and_only_before_it_has_l
     case.cancel(Wish::all()).unwrap();
     assert_eq!(case.order.refunds[0].amounts, amounts(300, 2, 10, 0));
 
-    let mut case = cart.paid_under(policy_with(PLAIN, &[("WHEN_SHIPMENT_WHOLLY_CANCELLED", "NEVER")]));
+    let mut case = cart.paid_under(policy_with(
+        PLAIN,
+        &[("WHEN_SHIPMENT_WHOLLY_CANCELLED", "NEVER")],
+    ));
     case.cancel(Wish::all()).unwrap();
     assert_eq!(case.order.refunds[0].amounts, amounts(300, 0, 0, 0));
 }
 
 #[test]
 fn two_parts_of_one_shipment_return_its_shipping_once() {
-    let mut case = Cart::of(&[(2, 200)]).shipping(30, 0).paid_under(consent_when_preparing_passes());
+    let mut case = Cart::of(&[(2, 200)])
+        .shipping(30, 0)
+        .paid_under(consent_when_preparing_passes());
     case.prepare(1).unwrap();
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-    case.wait(SignedDuration::from_hours(1)).cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.wait(SignedDuration::from_hours(1))
+        .cancel(Wish::lines(&[(1, 1)]))
+        .unwrap();
     assert_eq!(case.promise(2).refund, amounts(100, 0, 0, 0));
     case.wait(SignedDuration::from_hours(48)).settle();
-    let back: Vec<Amounts> = case.order.refunds.iter().map(|refund| refund.amounts).collect();
+    let back: Vec<Amounts> = case
+        .order
+        .refunds
+        .iter()
+        .map(|refund| refund.amounts)
+        .collect();
     assert_eq!(back, [amounts(100, 0, 0, 0), amounts(100, 0, 30, 0)]);
-    assert_eq!((case.state(), case.stage(1)), (OrderState::Cancelled, Stage::Cancelled));
+    assert_eq!(
+        (case.state(), case.stage(1)),
+        (OrderState::Cancelled, Stage::Cancelled)
+    );
 }
 
 fn consent_when_preparing_passes() -> belay_domain::policy::Policy {
@@ -342,9 +627,14 @@ fn consent_when_preparing_passes() -> belay_domain::policy::Policy {
 
 #[test]
 fn a_rule_may_give_nothing_back() {
-    let mut case = Cart::of(&[(1, 100)]).shipping(10, 0).paid_under(policy(&PLAIN.replace("FULL", "NONE")));
+    let mut case = Cart::of(&[(1, 100)])
+        .shipping(10, 0)
+        .paid_under(policy(&PLAIN.replace("FULL", "NONE")));
     case.cancel(Wish::all()).unwrap();
-    assert_eq!((case.state(), case.refunds()), (OrderState::Cancelled, vec![]));
+    assert_eq!(
+        (case.state(), case.refunds()),
+        (OrderState::Cancelled, vec![])
+    );
     assert_eq!(case.order.amount_due(), 110);
 }
 
@@ -355,12 +645,17 @@ fn a_refused_part_expects_no_money() {
     case.cancel(Wish::all()).unwrap();
     assert_eq!(case.part(1, 0).refund, amounts(100, 0, 0, 0));
     case.wait(SignedDuration::from_hours(48)).settle();
-    assert_eq!((case.part(1, 0).refund, case.refunds()), (Amounts::ZERO, vec![]));
+    assert_eq!(
+        (case.part(1, 0).refund, case.refunds()),
+        (Amounts::ZERO, vec![])
+    );
 }
 
 #[test]
 fn partial_cancellations_in_any_order_return_to_the_cent_what_was_paid() {
-    let cart = Cart::of(&[(3, 1000), (2, 333)]).discount_and_tax(10, 61).shipping(499, 95);
+    let cart = Cart::of(&[(3, 1000), (2, 333)])
+        .discount_and_tax(10, 61)
+        .shipping(499, 95);
     let total = cart.place().order.total();
     let orders: [&[(u32, u32)]; 4] = [
         &[(1, 1), (2, 1), (1, 1), (2, 1), (1, 1)],
@@ -387,27 +682,55 @@ fn what_was_asked_and_answered_is_on_record_for_refusals_too() {
     let record = case.last.record.as_ref().expect("a refusal is a decision");
     assert_eq!((record.policy_version, record.asked.len()), (1, 1));
     let asked = &record.asked[0];
-    assert_eq!((asked.rule.as_deref(), asked.shipment, asked.units.count()), (Some("shipped"), 1, 2));
+    assert_eq!(
+        (asked.rule.as_deref(), asked.shipment, asked.units.count()),
+        (Some("shipped"), 1, 2)
+    );
     let question = &asked.question;
-    assert_eq!((question.actor, question.stage, question.path), (Role::Buyer, Stage::InTransit, Path::Cancel));
-    assert_eq!((question.reason.as_deref(), question.paid), (Some("CHANGED_MIND"), true));
+    assert_eq!(
+        (question.actor, question.stage, question.path),
+        (Role::Buyer, Stage::InTransit, Path::Cancel)
+    );
+    assert_eq!(
+        (question.reason.as_deref(), question.paid),
+        (Some("CHANGED_MIND"), true)
+    );
     assert_eq!(
         (question.since_placed, question.since_paid),
-        (SignedDuration::from_hours(3), Some(SignedDuration::from_hours(3)))
+        (
+            SignedDuration::from_hours(3),
+            Some(SignedDuration::from_hours(3))
+        )
     );
-    assert_eq!((question.value, &*question.currency, &*question.destination_country), (200, "EUR", "DE"));
     assert_eq!(
-        (&*question.payment_methods, question.carrier.in_transit_cancel),
+        (
+            question.value,
+            &*question.currency,
+            &*question.destination_country
+        ),
+        (200, "EUR", "DE")
+    );
+    assert_eq!(
+        (
+            &*question.payment_methods,
+            question.carrier.in_transit_cancel
+        ),
         (["CREDIT_CARD".to_owned()].as_slice(), true)
     );
 }
 
 #[test]
 fn a_card_payment_is_verified_before_its_buyer_may_cancel() {
-    let verification = ("\nnotify:", "\nverification: {methods: [CREDIT_CARD], wait: 24h}\nnotify:");
+    let verification = (
+        "\nnotify:",
+        "\nverification: {methods: [CREDIT_CARD], wait: 24h}\nnotify:",
+    );
     let day = SignedDuration::from_hours(24);
     let policy = policy_with(PLAIN, &[verification]);
-    let table = [(day - crate::kit::MICROSECOND, "PAYMENT_VERIFYING"), (day, "OK")];
+    let table = [
+        (day - crate::kit::MICROSECOND, "PAYMENT_VERIFYING"),
+        (day, "OK"),
+    ];
     for (after, answer) in table {
         let mut case = Cart::of(&[(1, 100)]).paid_under(policy.clone());
         let paid = case.now;
@@ -419,7 +742,11 @@ fn a_card_payment_is_verified_before_its_buyer_may_cancel() {
         }
     }
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy);
-    assert_eq!(case.try_cancel(Wish::all().by_seller()), "OK", "only the buyer waits");
+    assert_eq!(
+        case.try_cancel(Wish::all().by_seller()),
+        "OK",
+        "only the buyer waits"
+    );
 }
 
 #[test]
@@ -427,6 +754,13 @@ fn a_command_that_expects_the_present_version_is_accepted() {
     let mut case = Cart::of(&[(1, 100)]).paid();
     let wish = Wish::all();
     let version = case.order.version;
-    assert!(case.run(wish.by, Some(version), Command::RequestCancellation(wish.request)).is_ok());
+    assert!(
+        case.run(
+            wish.by,
+            Some(version),
+            Command::RequestCancellation(wish.request)
+        )
+        .is_ok()
+    );
     assert_eq!(case.order.version, version + 1);
 }

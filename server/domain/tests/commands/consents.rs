@@ -20,14 +20,20 @@ fn waiting(gates: &[&str]) -> Case {
 }
 
 fn consent_and_stop() -> [String; 2] {
-    [gate("SELLER_CONSENT", "REFUSE", "BAR"), gate("WAREHOUSE_STOP", "REFUSE", "BAR")]
+    [
+        gate("SELLER_CONSENT", "REFUSE", "BAR"),
+        gate("WAREHOUSE_STOP", "REFUSE", "BAR"),
+    ]
 }
 
 #[test]
 fn an_approval_cancels_where_nobody_else_is_asked() {
     let mut case = waiting(&[&gate("SELLER_CONSENT", "REFUSE", "BAR")]);
     case.approve(Role::Seller, 1).unwrap();
-    assert_eq!((case.parts(1), case.refunds()), (vec![(PartState::Cancelled, "")], vec![(1, 100, Due)]));
+    assert_eq!(
+        (case.parts(1), case.refunds()),
+        (vec![(PartState::Cancelled, "")], vec![(1, 100, Due)])
+    );
     assert_eq!(case.cancellation(1).outcome(), Some(Outcome::Full));
     let answer = case.part(1, 0).gates[0].answer.clone().unwrap();
     assert_eq!((answer.by.role, answer.code), (Role::Seller, None));
@@ -41,7 +47,10 @@ fn an_approval_opens_the_gate_behind_it_and_moves_the_fence() {
     case.approve(Role::Seller, 1).unwrap();
     assert_eq!(case.gates(1, 0), [GateState::Passed, GateState::Open]);
     assert!(case.shipment(1).fence > fence, "a stop has opened");
-    assert_eq!(case.dispatch_seen(1, fence).unwrap_err().reason(), "FENCE_STALE");
+    assert_eq!(
+        case.dispatch_seen(1, fence).unwrap_err().reason(),
+        "FENCE_STALE"
+    );
 }
 
 #[test]
@@ -52,8 +61,14 @@ fn a_rejection_ends_the_part_and_is_on_record_with_its_evidence() {
     assert_eq!(case.parts(1), [(PartState::Refused, "CONSENT_REFUSED")]);
     assert_eq!(case.gates(1, 0), [GateState::Refused, GateState::Closed]);
     let answer = case.part(1, 0).gates[0].answer.clone().unwrap();
-    assert_eq!((answer.code.as_deref(), answer.evidence), (Some("PACKED_ALREADY"), vec!["photo-1".to_owned()]));
-    assert_eq!((case.cancellation(1).state(), case.refunds()), (CancellationState::Rejected, vec![]));
+    assert_eq!(
+        (answer.code.as_deref(), answer.evidence),
+        (Some("PACKED_ALREADY"), vec!["photo-1".to_owned()])
+    );
+    assert_eq!(
+        (case.cancellation(1).state(), case.refunds()),
+        (CancellationState::Rejected, vec![])
+    );
     assert!(case.dispatch(1).is_ok());
 }
 
@@ -63,7 +78,10 @@ fn to_say_the_same_again_writes_nothing_and_to_say_otherwise_is_refused() {
     case.approve(Role::Seller, 1).unwrap();
     let before = case.order.clone();
     case.approve(Role::Seller, 1).unwrap();
-    assert_eq!(case.reject(Role::Seller, 1).unwrap_err().reason(), "GATE_NOT_OPEN");
+    assert_eq!(
+        case.reject(Role::Seller, 1).unwrap_err().reason(),
+        "GATE_NOT_OPEN"
+    );
     assert_eq!(case.order, before);
 }
 
@@ -71,11 +89,23 @@ fn to_say_the_same_again_writes_nothing_and_to_say_otherwise_is_refused() {
 fn a_consent_is_in_time_until_the_very_microsecond() {
     let waiting = waiting(&[&gate("SELLER_CONSENT", "REFUSE", "BAR")]);
     let mut in_time = waiting.clone();
-    in_time.wait(HOURS_48 - MICROSECOND).approve(Role::Seller, 1).unwrap();
+    in_time
+        .wait(HOURS_48 - MICROSECOND)
+        .approve(Role::Seller, 1)
+        .unwrap();
     assert_eq!(in_time.parts(1), [(PartState::Cancelled, "")]);
     let mut late = waiting;
-    assert_eq!(late.wait(HOURS_48).approve(Role::Seller, 1).unwrap_err().reason(), "GATE_TIMED_OUT");
-    assert_eq!(late.reject(Role::Seller, 1).unwrap_err().reason(), "GATE_TIMED_OUT");
+    assert_eq!(
+        late.wait(HOURS_48)
+            .approve(Role::Seller, 1)
+            .unwrap_err()
+            .reason(),
+        "GATE_TIMED_OUT"
+    );
+    assert_eq!(
+        late.reject(Role::Seller, 1).unwrap_err().reason(),
+        "GATE_TIMED_OUT"
+    );
     assert_eq!(late.parts(1), [(PartState::Refused, "GATE_TIMED_OUT")]);
 }
 
@@ -83,7 +113,10 @@ fn a_consent_is_in_time_until_the_very_microsecond() {
 fn support_answers_what_escalated_and_the_seller_is_too_late() {
     let mut case = waiting(&[&gate("SELLER_CONSENT", "ESCALATE", "BAR")]);
     case.wait(HOURS_48);
-    assert_eq!(case.approve(Role::Seller, 1).unwrap_err().reason(), "GATE_TIMED_OUT");
+    assert_eq!(
+        case.approve(Role::Seller, 1).unwrap_err().reason(),
+        "GATE_TIMED_OUT"
+    );
     case.approve(Role::Support, 1).unwrap();
     assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
     assert_eq!(case.gates(1, 0), [GateState::Closed, GateState::Passed]);
@@ -97,11 +130,18 @@ fn one_consent_answers_every_part_and_parts_may_end_differently() {
     case.prepare(2).unwrap();
     case.cancel(Wish::all()).unwrap();
     // The second has left by what the carrier says: its policy is asked again and says no.
-    case.scan(2, belay_domain::shipment::TrackingFact::PickedUp).unwrap();
+    case.scan(2, belay_domain::shipment::TrackingFact::PickedUp)
+        .unwrap();
     case.approve(Role::Seller, 1).unwrap();
-    assert_eq!(case.parts(1), [(PartState::Cancelled, ""), (PartState::Refused, "SHIPPED")]);
+    assert_eq!(
+        case.parts(1),
+        [(PartState::Cancelled, ""), (PartState::Refused, "SHIPPED")]
+    );
     assert_eq!(case.cancellation(1).outcome(), Some(Outcome::Partial));
-    assert_eq!((case.state(), case.refunds()), (OrderState::Shipped, vec![(1, 100, Due)]));
+    assert_eq!(
+        (case.state(), case.refunds()),
+        (OrderState::Shipped, vec![(1, 100, Due)])
+    );
 }
 
 #[test]
@@ -115,15 +155,25 @@ fn a_wish_is_withdrawn_before_a_fact_and_not_after() {
     before.withdraw(Role::Storefront, 1).unwrap();
     assert_eq!(before.parts(1), [(PartState::Withdrawn, "")]);
     assert_eq!(before.cancellation(1).state(), CancellationState::Withdrawn);
-    assert_eq!(before.gates(1, 0), [GateState::Passed, GateState::Closed], "an unanswered stop is released");
+    assert_eq!(
+        before.gates(1, 0),
+        [GateState::Passed, GateState::Closed],
+        "an unanswered stop is released"
+    );
     assert!(before.shipment(1).fence > fence);
     assert!(before.events().contains(&EventType::CancellationWithdrawn));
-    assert_eq!(before.dispatch_seen(1, fence).unwrap_err().reason(), "FENCE_STALE");
+    assert_eq!(
+        before.dispatch_seen(1, fence).unwrap_err().reason(),
+        "FENCE_STALE"
+    );
     assert!(before.dispatch(1).is_ok());
 
     // The last gate passes and the units are cancelled: nothing is left to take back.
     case.stop(1).unwrap();
-    assert_eq!(case.withdraw(Role::Storefront, 1).unwrap_err().reason(), "TOO_LATE_TO_WITHDRAW");
+    assert_eq!(
+        case.withdraw(Role::Storefront, 1).unwrap_err().reason(),
+        "TOO_LATE_TO_WITHDRAW"
+    );
 }
 
 #[test]
@@ -144,10 +194,19 @@ fn a_withdrawal_takes_back_what_nobody_has_acted_on_and_leaves_the_rest() {
     case.cancel(Wish::all()).unwrap();
     case.stop(1).unwrap();
     case.withdraw(Role::Storefront, 1).unwrap();
-    assert_eq!(case.parts(1), [(PartState::Waiting, ""), (PartState::Withdrawn, "")]);
-    assert_eq!(case.withdraw(Role::Storefront, 1).unwrap_err().reason(), "TOO_LATE_TO_WITHDRAW");
+    assert_eq!(
+        case.parts(1),
+        [(PartState::Waiting, ""), (PartState::Withdrawn, "")]
+    );
+    assert_eq!(
+        case.withdraw(Role::Storefront, 1).unwrap_err().reason(),
+        "TOO_LATE_TO_WITHDRAW"
+    );
     case.approve(Role::Support, 1).unwrap();
-    assert_eq!(case.parts(1), [(PartState::Cancelled, ""), (PartState::Withdrawn, "")]);
+    assert_eq!(
+        case.parts(1),
+        [(PartState::Cancelled, ""), (PartState::Withdrawn, "")]
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What comes due besides the closing of an order: reminders, the end of verification, preparation and refunds that are late.
+//! What comes due besides the closing of an order: reminders, the end of verification, preparation
+//! and refunds that are late.
 
 use belay_domain::cancellation::{GateKind, PartState};
 use belay_domain::event::{Cause, EventDetail, EventType};
@@ -7,7 +8,9 @@ use belay_domain::policy::{Policy, Verification, Wait};
 use belay_domain::shipment::Stage;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::kit::{Cart, Case, LEASE, MICROSECOND, PLACED, PLAIN, Wish, gate, gated, policy, settled};
+use crate::kit::{
+    Cart, Case, LEASE, MICROSECOND, PLACED, PLAIN, Wish, gate, gated, policy, settled,
+};
 
 const fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
@@ -26,7 +29,9 @@ fn with_gates(mut policy: Policy, change: impl Fn(&mut belay_domain::policy::Gat
 /// Of two units one waits for the seller, who is reminded so long before.
 fn reminded(before: SignedDuration) -> Case {
     let gates = [gate("SELLER_CONSENT", "ESCALATE", "BAR")];
-    let policy = with_gates(gated("PLANNED", &[&gates[0]]), |spec| spec.remind_before = Some(before));
+    let policy = with_gates(gated("PLANNED", &[&gates[0]]), |spec| {
+        spec.remind_before = Some(before)
+    });
     let mut case = Cart::of(&[(2, 200)]).paid_under(policy);
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     case
@@ -40,10 +45,21 @@ fn a_party_is_reminded_once_before_its_time_is_up() {
     assert_eq!(case.events(), []);
     case.wait(MICROSECOND).settle();
     let reminder = case.event(EventType::GateReminder);
-    assert_eq!((reminder.cause, reminder.rule.as_deref()), (Cause::Deadline(PLACED + hours(42)), Some("gated")));
+    assert_eq!(
+        (reminder.cause, reminder.rule.as_deref()),
+        (Cause::Deadline(PLACED + hours(42)), Some("gated"))
+    );
     let respond_by = Some(PLACED + hours(48));
-    let told = EventDetail::GateReminder { cancellation: 1, shipment: 1, gate: GateKind::SellerConsent, respond_by };
-    assert_eq!((&reminder.detail, case.order.next_due()), (&told, respond_by));
+    let told = EventDetail::GateReminder {
+        cancellation: 1,
+        shipment: 1,
+        gate: GateKind::SellerConsent,
+        respond_by,
+    };
+    assert_eq!(
+        (&reminder.detail, case.order.next_due()),
+        (&told, respond_by)
+    );
     assert_eq!(case.parts(1), [(PartState::Waiting, "")]);
 }
 
@@ -59,8 +75,17 @@ fn whoever_answers_in_time_is_reminded_of_nothing() {
 fn the_gate_that_follows_an_escalation_reminds_as_well() {
     let mut case = reminded(hours(6));
     case.wait(hours(48)).settle();
-    let reminders = |case: &Case| case.events().iter().filter(|event| **event == EventType::GateReminder).count();
-    assert_eq!(reminders(&case), 1, "the seller was reminded, however late anybody noticed");
+    let reminders = |case: &Case| {
+        case.events()
+            .iter()
+            .filter(|event| **event == EventType::GateReminder)
+            .count()
+    };
+    assert_eq!(
+        reminders(&case),
+        1,
+        "the seller was reminded, however late anybody noticed"
+    );
     case.wait(hours(42)).settle();
     assert_eq!(reminders(&case), 1, "and so is support");
 }
@@ -70,7 +95,13 @@ fn a_reminder_that_would_come_before_its_gate_opens_does_not_come() {
     let mut case = reminded(hours(48));
     assert_eq!(case.order.next_due(), Some(PLACED + hours(48)));
     case.wait(hours(48)).settle();
-    assert_eq!(case.events().iter().filter(|event| **event == EventType::GateReminder).count(), 0);
+    assert_eq!(
+        case.events()
+            .iter()
+            .filter(|event| **event == EventType::GateReminder)
+            .count(),
+        0
+    );
 }
 
 /// Monday's orders, by the clock of whoever is asked.
@@ -84,20 +115,35 @@ fn a_party_has_so_much_time_or_so_many_days() {
     ];
     for (wait, respond_by) in table {
         let terms = gated("PLANNED", &[&gate("WAREHOUSE_STOP", "REFUSE", "BAR")]);
-        let mut case = Cart::of(&[(1, 100)]).paid_under(with_gates(terms, |spec| spec.respond_within = Some(wait)));
+        let mut case = Cart::of(&[(1, 100)])
+            .paid_under(with_gates(terms, |spec| spec.respond_within = Some(wait)));
         case.cancel(Wish::all()).unwrap();
         let respond_by: Timestamp = respond_by.parse().unwrap();
-        assert_eq!(case.part(1, 0).gates[0].respond_by, Some(respond_by), "{wait:?}");
+        assert_eq!(
+            case.part(1, 0).gates[0].respond_by,
+            Some(respond_by),
+            "{wait:?}"
+        );
         case.wait_until(respond_by - MICROSECOND).settle();
         assert_eq!(case.parts(1), [(PartState::Waiting, "")], "{wait:?}");
         case.wait(MICROSECOND).settle();
-        assert_eq!(case.parts(1), [(PartState::Refused, "GATE_TIMED_OUT")], "{wait:?}");
+        assert_eq!(
+            case.parts(1),
+            [(PartState::Refused, "GATE_TIMED_OUT")],
+            "{wait:?}"
+        );
     }
 }
 
 fn verified(method: &str) -> Case {
-    let verification = Some(Verification { methods: vec![method.to_owned()], wait: hours(24) });
-    Cart::of(&[(1, 100)]).paid_under(Policy { verification, ..policy(PLAIN) })
+    let verification = Some(Verification {
+        methods: vec![method.to_owned()],
+        wait: hours(24),
+    });
+    Cart::of(&[(1, 100)]).paid_under(Policy {
+        verification,
+        ..policy(PLAIN)
+    })
 }
 
 #[test]
@@ -108,7 +154,10 @@ fn a_buyer_cancels_once_the_payment_is_verified_and_the_seller_at_once() {
     case.wait(hours(24) - MICROSECOND);
     assert_eq!(case.try_cancel(Wish::all()), "PAYMENT_VERIFYING");
     case.wait(MICROSECOND).settle();
-    assert_eq!((case.events(), case.order.verified_at), (vec![EventType::PaymentVerified], None));
+    assert_eq!(
+        (case.events(), case.order.verified_at),
+        (vec![EventType::PaymentVerified], None)
+    );
     assert_eq!(case.try_cancel(Wish::all()), "OK");
     assert_eq!(verified("BANK_TRANSFER").try_cancel(Wish::all()), "OK");
 }
@@ -117,13 +166,18 @@ fn a_buyer_cancels_once_the_payment_is_verified_and_the_seller_at_once() {
 fn a_refusal_while_a_payment_is_verified_says_until_when() {
     let mut case = verified("CREDIT_CARD");
     let refused = case.wait(hours(1)).cancel(Wish::all()).unwrap_err();
-    let belay_domain::rejection::Rejection::Ineligible { violations, .. } = refused else { panic!("{refused:?}") };
+    let belay_domain::rejection::Rejection::Ineligible { violations, .. } = refused else {
+        panic!("{refused:?}")
+    };
     assert_eq!(violations[0].available_from, Some(PLACED + hours(24)));
 }
 
 /// Preparation must begin within twelve hours.
 fn to_be_prepared() -> Case {
-    Cart::of(&[(1, 100)]).paid_under(Policy { preparation_within: Some(hours(12)), ..policy(PLAIN) })
+    Cart::of(&[(1, 100)]).paid_under(Policy {
+        preparation_within: Some(hours(12)),
+        ..policy(PLAIN)
+    })
 }
 
 #[test]
@@ -132,14 +186,25 @@ fn preparation_that_has_not_begun_in_time_is_overdue_once() {
     case.wait(hours(12) - MICROSECOND).settle();
     assert!(!case.shipment(1).preparation_overdue);
     case.wait(MICROSECOND).settle();
-    assert_eq!((case.events(), case.order.next_due()), (vec![EventType::PreparationOverdue], None));
+    assert_eq!(
+        (case.events(), case.order.next_due()),
+        (vec![EventType::PreparationOverdue], None)
+    );
     assert!(case.shipment(1).preparation_overdue);
-    assert!(case.prepare(1).is_ok() && case.dispatch(1).is_ok(), "late is late, and no more");
+    assert!(
+        case.prepare(1).is_ok() && case.dispatch(1).is_ok(),
+        "late is late, and no more"
+    );
 }
 
 #[test]
 fn what_has_begun_or_is_cancelled_is_not_overdue() {
-    for stage in [Stage::Preparing, Stage::Ready, Stage::InTransit, Stage::Cancelled] {
+    for stage in [
+        Stage::Preparing,
+        Stage::Ready,
+        Stage::InTransit,
+        Stage::Cancelled,
+    ] {
         let mut case = to_be_prepared();
         case.bring_to(1, stage).wait(hours(12)).settle();
         assert!(!case.shipment(1).preparation_overdue, "{stage}");
@@ -153,7 +218,10 @@ fn a_refund_that_has_not_settled_a_day_after_it_was_due_is_overdue_once() {
     case.wait(hours(24) - MICROSECOND).settle();
     assert_eq!(case.events(), []);
     case.wait(MICROSECOND).settle();
-    assert_eq!((case.events(), case.order.next_due()), (vec![EventType::RefundOverdue], None));
+    assert_eq!(
+        (case.events(), case.order.next_due()),
+        (vec![EventType::RefundOverdue], None)
+    );
     case.lease(&[1]);
     case.wait(LEASE).settle();
     assert!(!case.events().contains(&EventType::RefundOverdue));
@@ -165,12 +233,18 @@ fn a_refund_that_has_settled_in_time_is_not_overdue() {
     case.cancelled(Wish::all()).lease(&[1]);
     case.result(1, settled(100)).unwrap();
     case.wait(hours(48)).settle();
-    assert_eq!((case.events(), case.state()), (vec![], OrderState::Cancelled));
+    assert_eq!(
+        (case.events(), case.state()),
+        (vec![], OrderState::Cancelled)
+    );
 }
 
 #[test]
 fn a_deadline_is_counted_by_the_policy_that_the_wish_was_made_under() {
-    let gates = [gate("SELLER_CONSENT", "PASS", "BAR"), gate("SUPPORT_REVIEW", "REFUSE", "BAR")];
+    let gates = [
+        gate("SELLER_CONSENT", "PASS", "BAR"),
+        gate("SUPPORT_REVIEW", "REFUSE", "BAR"),
+    ];
     let first = with_gates(gated("PLANNED", &[&gates[0], &gates[1]]), |spec| {
         spec.respond_within = Some(Wait::WorkingDays(1));
     });
@@ -178,14 +252,19 @@ fn a_deadline_is_counted_by_the_policy_that_the_wish_was_made_under() {
     let thursdays = std::collections::BTreeSet::from([belay_domain::policy::Weekday::Thursday]);
     let zone = jiff::tz::TimeZone::UTC;
     second.refunds.default_calendar =
-        belay_domain::policy::Calendar::new(zone, thursdays, std::collections::BTreeSet::new()).unwrap();
+        belay_domain::policy::Calendar::new(zone, thursdays, std::collections::BTreeSet::new())
+            .unwrap();
     let mut case = Cart::of(&[(1, 100)]).paid_under(first.clone());
     case.cancel(Wish::all()).unwrap();
     let versions = std::collections::BTreeMap::from([(1, first.into()), (2, second.into())]);
     let activations = vec![(PLACED, 1), (PLACED + MICROSECOND, 2)];
     case.store.policies = belay_domain::policy::Policies::new(versions, activations);
-    case.wait_until("2026-01-07T00:00:00Z".parse().unwrap()).settle();
+    case.wait_until("2026-01-07T00:00:00Z".parse().unwrap())
+        .settle();
     // Thursday is a day of work for whoever was promised it.
     let review = case.part(1, 0).open_gate().unwrap();
-    assert_eq!(review.respond_by, Some("2026-01-09T00:00:00Z".parse().unwrap()));
+    assert_eq!(
+        review.respond_by,
+        Some("2026-01-09T00:00:00Z".parse().unwrap())
+    );
 }

@@ -1,5 +1,5 @@
-//! What becomes of a parcel that somebody wants back: where it is × what is waited for × what is told × what time it is, each with
-//! its end, when all deadlines have passed.
+//! What becomes of a parcel that somebody wants back: where it is × what is waited for × what is
+//! told × what time it is, each with its end, when all deadlines have passed.
 
 use belay_domain::cancellation::{GateKind, PartState, Path};
 use belay_domain::event::EventType;
@@ -38,10 +38,14 @@ enum Fact {
 
 fn facts() -> Vec<Fact> {
     let scans = TrackingFact::ALL.iter().map(|fact| Fact::Scanned(*fact));
-    [Fact::Silence, Fact::Received, Fact::Confirmed].into_iter().chain(scans).collect()
+    [Fact::Silence, Fact::Received, Fact::Confirmed]
+        .into_iter()
+        .chain(scans)
+        .collect()
 }
 
-/// One unit of 1.00 that the buyer wants back while it is on its way; then its time goes on, and then its way.
+/// One unit of 1.00 that the buyer wants back while it is on its way; then its time goes on, and
+/// then its way.
 fn waiting(kind: GateKind, time: Phase, stage: Stage) -> Case {
     let on_timeout = match time {
         Phase::Refused => "REFUSE",
@@ -52,7 +56,9 @@ fn waiting(kind: GateKind, time: Phase, stage: Stage) -> Case {
     // A loss is what is to be confirmed, or what support decides about; consents know no loss.
     let on_lost = match kind {
         GateKind::LossConfirmation => "PASS",
-        GateKind::WarehouseStop | GateKind::CarrierIntercept | GateKind::ParcelReceipt => "ESCALATE",
+        GateKind::WarehouseStop | GateKind::CarrierIntercept | GateKind::ParcelReceipt => {
+            "ESCALATE"
+        }
         GateKind::SellerConsent | GateKind::SupportReview => "-",
     };
     let mut gate = format!("kind: {kind}, respond_within: 48h, on_timeout: {on_timeout}");
@@ -76,12 +82,18 @@ fn waiting(kind: GateKind, time: Phase, stage: Stage) -> Case {
         Stage::Returning => Some(TrackingFact::Returning),
         Stage::Returned => Some(TrackingFact::Returned),
         Stage::InTransit => None,
-        Stage::Unreleased | Stage::Planned | Stage::Preparing | Stage::Ready | Stage::Cancelled | Stage::Split => {
+        Stage::Unreleased
+        | Stage::Planned
+        | Stage::Preparing
+        | Stage::Ready
+        | Stage::Cancelled
+        | Stage::Split => {
             panic!("{stage} is inside")
         }
     };
     case.wait(MICROSECOND);
-    scan.into_iter().for_each(|scan| drop(case.scan(1, scan).unwrap()));
+    scan.into_iter()
+        .for_each(|scan| drop(case.scan(1, scan).unwrap()));
     assert_eq!(case.stage(1), stage);
     case.wait(MICROSECOND);
     case
@@ -96,7 +108,11 @@ fn stands(case: &Case) -> String {
         (false, true) => "open",
         (false, false) => "kept",
     };
-    let is_told = case.order.incidents.iter().any(|incident| incident.state == IncidentState::Open);
+    let is_told = case
+        .order
+        .incidents
+        .iter()
+        .any(|incident| incident.state == IncidentState::Open);
     format!("{word}{}", if is_told { "+told" } else { "" })
 }
 
@@ -114,8 +130,14 @@ fn cell(kind: GateKind, time: Phase, stage: Stage, fact: Fact) -> String {
     }
     let at_once = stands(&case);
     if matches!(fact, Fact::Received) {
-        assert!(case.events().contains(&EventType::ParcelReceived), "whoever watches is told");
-        assert_eq!((case.stage(1), case.shipment(1).whereabouts.out().count()), (Stage::Returned, 0));
+        assert!(
+            case.events().contains(&EventType::ParcelReceived),
+            "whoever watches is told"
+        );
+        assert_eq!(
+            (case.stage(1), case.shipment(1).whereabouts.out().count()),
+            (Stage::Returned, 0)
+        );
     }
     // Until nobody is asked any more.
     for _ in 0..6 {
@@ -125,27 +147,50 @@ fn cell(kind: GateKind, time: Phase, stage: Stage, fact: Fact) -> String {
     let name = format!("{kind} {time:?} {stage} {fact:?}");
     assert!(!end.starts_with("open"), "{name} never ends");
     let is_lost_to_silence = matches!(fact, Fact::Received) && end == "kept";
-    assert!(!is_lost_to_silence, "{name}: the parcel is home, its money is kept, and nobody was told");
+    assert!(
+        !is_lost_to_silence,
+        "{name}: the parcel is home, its money is kept, and nobody was told"
+    );
     invariants::check(&case.order, case.now);
     history::check(&case.history, &case.order);
-    if at_once == end { at_once } else { format!("{at_once}>{end}") }
+    if at_once == end {
+        at_once
+    } else {
+        format!("{at_once}>{end}")
+    }
 }
 
 #[test]
 fn every_parcel_comes_to_the_end_that_the_table_says() {
-    let stages: Vec<Stage> = Stage::ALL.iter().copied().filter(|stage| stage.is_dispatched()).collect();
+    let stages: Vec<Stage> = Stage::ALL
+        .iter()
+        .copied()
+        .filter(|stage| stage.is_dispatched())
+        .collect();
     let mut found = String::new();
     for kind in GateKind::ALL {
         for time in TIMES {
             for stage in &stages {
-                let cells: Vec<String> = facts().into_iter().map(|fact| cell(*kind, time, *stage, fact)).collect();
+                let cells: Vec<String> = facts()
+                    .into_iter()
+                    .map(|fact| cell(*kind, time, *stage, fact))
+                    .collect();
                 found += &format!("{kind} {time:?} {stage} | {}\n", cells.join(" "));
             }
         }
     }
     let expected = include_str!("ends.txt");
-    let rows = |table: &str| table.lines().filter(|row| !row.starts_with('#')).map(squeezed).collect::<Vec<_>>();
-    assert_eq!(rows(expected).len(), GateKind::ALL.len() * TIMES.len() * stages.len());
+    let rows = |table: &str| {
+        table
+            .lines()
+            .filter(|row| !row.starts_with('#'))
+            .map(squeezed)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rows(expected).len(),
+        GateKind::ALL.len() * TIMES.len() * stages.len()
+    );
     for (expected, found) in rows(expected).into_iter().zip(rows(&found)) {
         assert_eq!(found, expected);
     }

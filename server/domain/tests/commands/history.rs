@@ -1,5 +1,6 @@
-//! The history of an order accounts for how it stands: whoever folds its events has the order, but for what they leave to the
-//! reader on purpose (money in detail, who wished what, units that wait).
+//! The history of an order accounts for how it stands: whoever folds its events has the order, but
+//! for what they leave to the reader on purpose (money in detail, who wished what, units that
+//! wait).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,13 +42,25 @@ pub(crate) fn check(events: &[Event], order: &Order) {
     assert_eq!(told.is_paid, order.paid_time.is_some());
     told.check_shipments(order);
     told.check_cancellations(order);
-    assert!(told.refunds.keys().copied().eq(order.refunds.iter().map(|refund| refund.number)));
+    assert!(
+        told.refunds
+            .keys()
+            .copied()
+            .eq(order.refunds.iter().map(|refund| refund.number))
+    );
     for refund in &order.refunds {
         let begins = matches!(refund.state, RefundState::Due | RefundState::Blocked);
         let is_told = told.refunds[&refund.number].map_or(begins, |state| state == refund.state);
-        assert!(is_told, "{refund:?}, but {:?} was told", told.refunds[&refund.number]);
+        assert!(
+            is_told,
+            "{refund:?}, but {:?} was told",
+            told.refunds[&refund.number]
+        );
     }
-    let incidents = order.incidents.iter().map(|incident| (incident.number, (incident.state, incident.resolution)));
+    let incidents = order
+        .incidents
+        .iter()
+        .map(|incident| (incident.number, (incident.state, incident.resolution)));
     assert_eq!(told.incidents, incidents.collect());
 }
 
@@ -56,20 +69,30 @@ impl Told {
         match detail {
             EventDetail::OrderPaid => self.is_paid = true,
             EventDetail::PaymentLapsed { .. } => self.is_paid = false,
-            EventDetail::ShipmentStageChanged { shipment, from, to, .. } => {
+            EventDetail::ShipmentStageChanged {
+                shipment, from, to, ..
+            } => {
                 let was = self.stages.insert(*shipment, *to);
-                assert!(was.is_none_or(|was| was == *from), "shipment {shipment} moves from where it was not: {was:?}");
+                assert!(
+                    was.is_none_or(|was| was == *from),
+                    "shipment {shipment} moves from where it was not: {was:?}"
+                );
             }
             EventDetail::ShipmentHeld { shipment, until } => {
                 self.holds.insert(*shipment, *until);
             }
             EventDetail::HoldEnded { shipment } => {
-                assert!(self.holds.remove(shipment).is_some(), "the hold of shipment {shipment} ends that never began");
+                assert!(
+                    self.holds.remove(shipment).is_some(),
+                    "the hold of shipment {shipment} ends that never began"
+                );
             }
             EventDetail::InterceptChanged { shipment, state } => {
                 self.intercepts.insert(*shipment, *state);
             }
-            EventDetail::ParcelReceived { shipment, units, .. } => {
+            EventDetail::ParcelReceived {
+                shipment, units, ..
+            } => {
                 let home = self.home.entry(*shipment).or_default();
                 assert!(home.intersection(units).is_empty(), "goods come home once");
                 *home = home.union(units);
@@ -86,29 +109,64 @@ impl Told {
             EventDetail::CancellationWithdrawn { cancellation } => {
                 self.cancellation(*cancellation, CancellationState::Withdrawn)
             }
-            EventDetail::PartEnded { cancellation, shipment, state, refused_reason, units, .. } => {
-                let ended = self.ended.entry((*cancellation, *shipment, *state, refused_reason.clone())).or_default();
-                assert!(ended.intersection(units).is_empty(), "a unit's part ends once");
+            EventDetail::PartEnded {
+                cancellation,
+                shipment,
+                state,
+                refused_reason,
+                units,
+                ..
+            } => {
+                let ended = self
+                    .ended
+                    .entry((*cancellation, *shipment, *state, refused_reason.clone()))
+                    .or_default();
+                assert!(
+                    ended.intersection(units).is_empty(),
+                    "a unit's part ends once"
+                );
                 *ended = ended.union(units);
             }
-            EventDetail::GateOpened { cancellation, shipment, gate, .. } => {
+            EventDetail::GateOpened {
+                cancellation,
+                shipment,
+                gate,
+                ..
+            } => {
                 self.opened.insert((*cancellation, *shipment, *gate));
             }
-            EventDetail::GateClosed { cancellation, shipment, gate, state } => {
-                self.closed.insert((*cancellation, *shipment, *gate, *state));
+            EventDetail::GateClosed {
+                cancellation,
+                shipment,
+                gate,
+                state,
+            } => {
+                self.closed
+                    .insert((*cancellation, *shipment, *gate, *state));
             }
             EventDetail::RefundCreated { refund, .. } => {
                 self.refunds.insert(*refund, None);
             }
-            EventDetail::RefundStateChanged { refund, from, to, .. } => {
+            EventDetail::RefundStateChanged {
+                refund, from, to, ..
+            } => {
                 let was = self.refunds.insert(*refund, Some(*to)).flatten();
-                assert!(was.is_none_or(|was| was == *from), "refund {refund} moves from where it was not: {was:?}");
+                assert!(
+                    was.is_none_or(|was| was == *from),
+                    "refund {refund} moves from where it was not: {was:?}"
+                );
             }
             EventDetail::IncidentOpened { incident, .. } => {
-                self.incidents.insert(*incident, (IncidentState::Open, None));
+                self.incidents
+                    .insert(*incident, (IncidentState::Open, None));
             }
-            EventDetail::IncidentResolved { incident, resolution, .. } => {
-                self.incidents.insert(*incident, (IncidentState::Resolved, *resolution));
+            EventDetail::IncidentResolved {
+                incident,
+                resolution,
+                ..
+            } => {
+                self.incidents
+                    .insert(*incident, (IncidentState::Resolved, *resolution));
             }
             EventDetail::OrderCreated { .. }
             | EventDetail::PaymentRecorded { .. }
@@ -129,11 +187,23 @@ impl Told {
     fn check_shipments(&self, order: &Order) {
         for shipment in &order.shipments {
             let number = shipment.number;
-            let stage = self.stages.get(&number).copied().unwrap_or(Stage::Unreleased);
+            let stage = self
+                .stages
+                .get(&number)
+                .copied()
+                .unwrap_or(Stage::Unreleased);
             assert_eq!(stage, shipment.stage, "of shipment {number}");
-            assert_eq!(self.holds.get(&number).copied(), shipment.hold_ends(), "of shipment {number}");
+            assert_eq!(
+                self.holds.get(&number).copied(),
+                shipment.hold_ends(),
+                "of shipment {number}"
+            );
             let intercept = shipment.intercept.map(|intercept| intercept.state);
-            assert_eq!(self.intercepts.get(&number).copied(), intercept, "of shipment {number}");
+            assert_eq!(
+                self.intercepts.get(&number).copied(),
+                intercept,
+                "of shipment {number}"
+            );
             let home = self.home.get(&number).cloned().unwrap_or_default();
             assert_eq!(home, shipment.whereabouts.home, "of shipment {number}");
         }
@@ -146,21 +216,34 @@ impl Told {
         for of in &order.cancellations {
             for part in &of.parts {
                 if part.state != PartState::Waiting {
-                    let key = (of.number, part.shipment, part.state, part.refused_reason.clone());
+                    let key = (
+                        of.number,
+                        part.shipment,
+                        part.state,
+                        part.refused_reason.clone(),
+                    );
                     let units = ended.entry(key).or_default();
                     *units = units.union(&part.units);
                 }
                 for gate in &part.gates {
                     let (kind, state) = (gate.spec.kind, gate.state);
-                    let is_opened = gate.open_time.is_none() || self.opened.contains(&(of.number, part.shipment, kind));
+                    let is_opened = gate.open_time.is_none()
+                        || self.opened.contains(&(of.number, part.shipment, kind));
                     assert!(is_opened, "{gate:?} was opened in silence");
-                    // What ended before its turn came was asked of nobody, unless a fact answered it.
-                    let was_asked = gate.open_time.is_some() || matches!(state, GateState::Passed | GateState::Refused);
+                    // What ended before its turn came was asked of nobody, unless a fact answered
+                    // it.
+                    let was_asked = gate.open_time.is_some()
+                        || matches!(state, GateState::Passed | GateState::Refused);
                     if !was_asked {
                         continue;
                     }
-                    let is_told = self.closed.contains(&(of.number, part.shipment, kind, state));
-                    assert!(state == GateState::Open || is_told, "{gate:?} was closed in silence");
+                    let is_told = self
+                        .closed
+                        .contains(&(of.number, part.shipment, kind, state));
+                    assert!(
+                        state == GateState::Open || is_told,
+                        "{gate:?} was closed in silence"
+                    );
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! Goods that are home already and are asked for again: their receipt counts, and nobody waits for another.
+//! Goods that are home already and are asked for again: their receipt counts, and nobody waits for
+//! another.
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{GateKind, GateState, PartState, Path};
@@ -29,14 +30,20 @@ fn unwanted(units: u32) -> Wish {
 /// So many units of 10.00 that were asked back, and whose time was up.
 fn timed_out(units: u32) -> Case {
     let mut case = Cart::of(&[(units, i64::from(units) * 1000)]).paid_under(independent_site());
-    case.bring_to(1, Stage::Delivered).cancel(unwanted(units)).unwrap();
+    case.bring_to(1, Stage::Delivered)
+        .cancel(unwanted(units))
+        .unwrap();
     case.wait(DAYS_31).settle();
     assert_eq!(case.parts(1), [(PartState::Refused, "GATE_TIMED_OUT")]);
     case
 }
 
 fn refunded(case: &Case) -> i64 {
-    case.order.refunds.iter().map(|refund| refund.amounts.total()).sum()
+    case.order
+        .refunds
+        .iter()
+        .map(|refund| refund.amounts.total())
+        .sum()
 }
 
 fn allowed(case: &Case, incident: u32) -> Vec<Resolution> {
@@ -53,16 +60,28 @@ fn goods_that_came_late_are_paid_for_when_they_are_asked_back_again() {
     for accepted in [false, true] {
         let mut case = timed_out(2);
         case.receive(1, Unopened).unwrap();
-        assert_eq!(allowed(&case, 1), [Resolution::RefundAnyway, Resolution::Accept]);
+        assert_eq!(
+            allowed(&case, 1),
+            [Resolution::RefundAnyway, Resolution::Accept]
+        );
         if accepted {
             case.resolve(1, Resolution::Accept).unwrap();
         }
         case.cancel(unwanted(2)).unwrap();
-        assert_eq!((case.parts(2), refunded(&case)), (vec![(PartState::Cancelled, "")], 2000));
+        assert_eq!(
+            (case.parts(2), refunded(&case)),
+            (vec![(PartState::Cancelled, "")], 2000)
+        );
         assert_eq!(case.part(2, 0).receipt, case.part(1, 0).receipt);
-        assert_eq!((case.incidents(), case.state()), (vec![], OrderState::Cancelled));
+        assert_eq!(
+            (case.incidents(), case.state()),
+            (vec![], OrderState::Cancelled)
+        );
         let resolution = accepted.then_some(Resolution::Accept);
-        assert_eq!(case.order.incidents[0].resolution, resolution, "the fact settles it where nobody did");
+        assert_eq!(
+            case.order.incidents[0].resolution, resolution,
+            "the fact settles it where nobody did"
+        );
         check(&case);
     }
 }
@@ -73,13 +92,25 @@ fn whoever_holds_one_of_two_and_asks_for_one_means_that_one() {
     case.receive_some(1, Unopened, &[(1, 1)]).unwrap();
     let home = indexes(&case.shipment(1).whereabouts.home, 1);
     case.cancel(unwanted(1)).unwrap();
-    assert_eq!((home, indexes(&case.part(2, 0).units, 1)), (vec![1], vec![0]));
+    assert_eq!(
+        (home, indexes(&case.part(2, 0).units, 1)),
+        (vec![1], vec![0])
+    );
     assert_eq!(case.parts(2), [(PartState::Waiting, "")]);
-    assert_eq!(allowed(&case, 1), [Resolution::RefundAnyway, Resolution::Accept]);
+    assert_eq!(
+        allowed(&case, 1),
+        [Resolution::RefundAnyway, Resolution::Accept]
+    );
     case.receive_some(1, Unopened, &[(1, 1)]).unwrap();
-    assert_eq!((case.parts(2), refunded(&case)), (vec![(PartState::Cancelled, "")], 1000));
+    assert_eq!(
+        (case.parts(2), refunded(&case)),
+        (vec![(PartState::Cancelled, "")], 1000)
+    );
     case.resolve(1, Resolution::RefundAnyway).unwrap();
-    assert_eq!((refunded(&case), case.state()), (2000, OrderState::Cancelled));
+    assert_eq!(
+        (refunded(&case), case.state()),
+        (2000, OrderState::Cancelled)
+    );
     check(&case);
 }
 
@@ -87,26 +118,47 @@ fn whoever_holds_one_of_two_and_asks_for_one_means_that_one() {
 fn what_is_home_and_what_is_out_are_parts_apart() {
     let mut case = timed_out(3);
     case.receive_some(1, Unopened, &[(1, 1)]).unwrap();
-    case.wait(SignedDuration::from_hours(1)).receive_some(1, Damaged, &[(1, 1)]).unwrap();
+    case.wait(SignedDuration::from_hours(1))
+        .receive_some(1, Damaged, &[(1, 1)])
+        .unwrap();
     case.cancel(unwanted(3)).unwrap();
     let cancelled = (PartState::Cancelled, "");
-    assert_eq!(case.parts(2), [cancelled, cancelled, (PartState::Waiting, "")]);
-    let conditions: Vec<_> =
-        case.cancellation(2).parts.iter().map(|part| part.receipt.map(|of| of.condition)).collect();
-    assert_eq!(conditions.iter().filter(|condition| **condition == Some(Damaged)).count(), 1);
+    assert_eq!(
+        case.parts(2),
+        [cancelled, cancelled, (PartState::Waiting, "")]
+    );
+    let conditions: Vec<_> = case
+        .cancellation(2)
+        .parts
+        .iter()
+        .map(|part| part.receipt.map(|of| of.condition))
+        .collect();
+    assert_eq!(
+        conditions
+            .iter()
+            .filter(|condition| **condition == Some(Damaged))
+            .count(),
+        1
+    );
     assert_eq!(conditions[2], None);
     check(&case);
     case.receive(1, Unopened).unwrap();
-    assert_eq!((case.state(), case.incidents()), (OrderState::Cancelled, vec![]));
+    assert_eq!(
+        (case.state(), case.incidents()),
+        (OrderState::Cancelled, vec![])
+    );
     check(&case);
 }
 
 #[test]
 fn a_preview_promises_what_the_receipts_and_the_last_unit_come_to() {
     for home in 0..=2 {
-        let mut case =
-            Cart::of(&[(2, 2000)]).shipping(500, 0).paid_under(outside(&[&gate("PARCEL_RECEIPT", "REFUSE", "BAR")]));
-        case.bring_to(1, Stage::Delivered).cancel(unopened(2)).unwrap();
+        let mut case = Cart::of(&[(2, 2000)])
+            .shipping(500, 0)
+            .paid_under(outside(&[&gate("PARCEL_RECEIPT", "REFUSE", "BAR")]));
+        case.bring_to(1, Stage::Delivered)
+            .cancel(unopened(2))
+            .unwrap();
         case.wait(DAYS_31).settle();
         if home > 0 {
             case.receive_some(1, Opened, &[(1, home)]).unwrap();
@@ -118,7 +170,11 @@ fn a_preview_promises_what_the_receipts_and_the_last_unit_come_to() {
             case.receive(1, Opened).unwrap();
         }
         assert_eq!(promised.order.refunds.len(), 0);
-        assert_eq!((expected, refunded(&case)), (refunded(&case), expected), "{home} are home");
+        assert_eq!(
+            (expected, refunded(&case)),
+            (refunded(&case), expected),
+            "{home} are home"
+        );
         check(&case);
     }
 }
@@ -127,7 +183,11 @@ fn a_preview_promises_what_the_receipts_and_the_last_unit_come_to() {
 fn a_no_is_followed_by_another_wish_and_the_receipt_still_counts() {
     let mut case = Cart::of(&[(2, 2000)]).paid_under(cross_border());
     case.bring_to(1, Stage::Delivered);
-    let opened = || Wish::all().paths(&[Path::ReturnOpened]).because("NO_LONGER_WANTED");
+    let opened = || {
+        Wish::all()
+            .paths(&[Path::ReturnOpened])
+            .because("NO_LONGER_WANTED")
+    };
     case.cancel(opened()).unwrap();
     case.receive(1, Opened).unwrap();
     assert!(case.part(1, 0).has_passed(GateKind::ParcelReceipt));
@@ -135,7 +195,11 @@ fn a_no_is_followed_by_another_wish_and_the_receipt_still_counts() {
     let by = case.part(1, 0).open_gate().unwrap().spec.kind.party();
     case.reject(by, 1).unwrap();
     case.cancel(opened()).unwrap();
-    assert_eq!(case.part(2, 0).open_gate().unwrap().spec.kind.party(), by, "the consent is asked anew");
+    assert_eq!(
+        case.part(2, 0).open_gate().unwrap().spec.kind.party(),
+        by,
+        "the consent is asked anew"
+    );
     assert_eq!(case.part(2, 0).receipt, case.part(1, 0).receipt);
     case.approve(by, 2).unwrap();
     assert_eq!(case.parts(2), [(PartState::Cancelled, "")]);
@@ -149,11 +213,16 @@ fn while_a_wish_waits_nobody_pays_twice_and_after_a_no_support_may() {
     let receipt = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     for said in [GateState::Passed, GateState::Refused, GateState::Closed] {
         let mut case = Cart::of(&[(2, 2000)]).paid_under(outside(&[&consent, &receipt]));
-        case.bring_to(1, Stage::Delivered).cancel(unopened(2)).unwrap();
+        case.bring_to(1, Stage::Delivered)
+            .cancel(unopened(2))
+            .unwrap();
         case.approve(Role::Seller, 1).unwrap();
         case.wait(DAYS_31).receive(1, Unopened).unwrap();
         case.cancel(unopened(2)).unwrap();
-        assert_eq!((case.parts(2), allowed(&case, 1)), (vec![(PartState::Waiting, "")], vec![Resolution::Accept]));
+        assert_eq!(
+            (case.parts(2), allowed(&case, 1)),
+            (vec![(PartState::Waiting, "")], vec![Resolution::Accept])
+        );
         match said {
             GateState::Passed => {
                 case.approve(Role::Seller, 2).unwrap();
@@ -173,7 +242,11 @@ fn while_a_wish_waits_nobody_pays_twice_and_after_a_no_support_may() {
         for incident in case.order.incidents.iter().map(|incident| incident.number) {
             let mut paid = case.clone();
             paid.resolve(incident, Resolution::RefundAnyway).unwrap();
-            assert_eq!((refunded(&paid), paid.incidents()), (2000, vec![]), "{said}: one payment settles all");
+            assert_eq!(
+                (refunded(&paid), paid.incidents()),
+                (2000, vec![]),
+                "{said}: one payment settles all"
+            );
             check(&paid);
         }
     }
@@ -195,13 +268,15 @@ fn what_comes_after_an_incident_was_accepted_is_paid_for_alone() {
 /// The carrier brings the whole parcel back, though one of it was asked for.
 #[test]
 fn the_rest_of_a_parcel_that_came_back_is_not_forgotten() {
-    let carrier = "{kind: CARRIER_INTERCEPT, respond_within: 48h, on_timeout: REFUSE, on_dispatch: BAR}";
+    let carrier =
+        "{kind: CARRIER_INTERCEPT, respond_within: 48h, on_timeout: REFUSE, on_dispatch: BAR}";
     let receipt = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     for scan_first in [false, true] {
         for fact in [TrackingFact::Returning, TrackingFact::Returned] {
             let mut case = Cart::of(&[(3, 3000)]).paid_under(outside(&[carrier, &receipt]));
             case.dispatch(1).unwrap();
-            case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::Intercept])).unwrap();
+            case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::Intercept]))
+                .unwrap();
             if scan_first {
                 case.scan(1, fact).unwrap();
                 case.receive(1, Unopened).unwrap();
@@ -210,10 +285,19 @@ fn the_rest_of_a_parcel_that_came_back_is_not_forgotten() {
                 case.scan(1, fact).unwrap();
             }
             assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
-            assert_eq!((case.cancellation(2).requester.role, case.part(2, 0).units.count()), (Role::Carrier, 2));
+            assert_eq!(
+                (
+                    case.cancellation(2).requester.role,
+                    case.part(2, 0).units.count()
+                ),
+                (Role::Carrier, 2)
+            );
             check(&case);
             case.receive(1, Unopened).unwrap();
-            assert_eq!((refunded(&case), case.state(), case.stage(1)), (3000, OrderState::Cancelled, Stage::Returned));
+            assert_eq!(
+                (refunded(&case), case.state(), case.stage(1)),
+                (3000, OrderState::Cancelled, Stage::Returned)
+            );
             check(&case);
         }
     }
@@ -226,7 +310,9 @@ fn the_rest_of_a_parcel_is_not_forgotten_however_the_wait_for_a_part_of_it_ends(
     for fact in [TrackingFact::Returning, TrackingFact::Returned] {
         for end in ["yes", "no", "withdrawn", "silence", "late silence"] {
             let mut case = Cart::of(&[(3, 3000)]).paid_under(outside(&[&consent, &receipt]));
-            case.bring_to(1, Stage::Delivered).cancel(unopened(1)).unwrap();
+            case.bring_to(1, Stage::Delivered)
+                .cancel(unopened(1))
+                .unwrap();
             case.scan(1, fact).unwrap();
             let rest = match end {
                 "no" => {
@@ -252,9 +338,14 @@ fn the_rest_of_a_parcel_is_not_forgotten_however_the_wait_for_a_part_of_it_ends(
                 }
             };
             let opened = case.cancellation(2);
-            assert_eq!((opened.requester.role, opened.parts[0].units.count()), (Role::Carrier, rest), "{fact}, {end}");
+            assert_eq!(
+                (opened.requester.role, opened.parts[0].units.count()),
+                (Role::Carrier, rest),
+                "{fact}, {end}"
+            );
             check(&case);
-            // Silence goes on: it ends, and no cancellation is opened for the same goods over and over.
+            // Silence goes on: it ends, and no cancellation is opened for the same goods over and
+            // over.
             case.wait(SignedDuration::from_hours(20_000)).settle();
             assert!(case.order.cancellations.len() <= 3, "{fact}, {end}");
             check(&case);
@@ -267,17 +358,26 @@ fn a_gate_that_a_receipt_passes_before_its_turn_is_told() {
     let consent = gate("SELLER_CONSENT", "REFUSE", "REFUSE_PART");
     let receipt = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     let mut case = Cart::of(&[(1, 100)]).paid_under(outside(&[&consent, &receipt]));
-    case.bring_to(1, Stage::Delivered).cancel(unopened(1)).unwrap();
+    case.bring_to(1, Stage::Delivered)
+        .cancel(unopened(1))
+        .unwrap();
     case.receive(1, Unopened).unwrap();
     let told = case.history.iter().any(|event| {
-        matches!(event.detail, EventDetail::GateClosed { gate: GateKind::ParcelReceipt, state: GateState::Passed, .. })
+        matches!(
+            event.detail,
+            EventDetail::GateClosed {
+                gate: GateKind::ParcelReceipt,
+                state: GateState::Passed,
+                ..
+            }
+        )
     });
     assert!(told);
     check(&case);
 }
 
-/// An order of single receipts without ids has no end; what comes home after it has room for no more cancellations is paid for by
-/// one that support opens.
+/// An order of single receipts without ids has no end; what comes home after it has room for no
+/// more cancellations is paid for by one that support opens.
 #[test]
 fn no_limit_of_belays_own_keeps_money() {
     let units = u32::try_from(CANCELLATIONS_OF_BELAY_MAX).unwrap() + 3;
@@ -295,18 +395,32 @@ fn no_limit_of_belays_own_keeps_money() {
         of.parts[0].state = PartState::Withdrawn;
         of
     };
-    let others = (2..=u32::try_from(CANCELLATIONS_OF_BELAY_MAX).unwrap()).map(&mut taken).collect::<Vec<_>>();
+    let others = (2..=u32::try_from(CANCELLATIONS_OF_BELAY_MAX).unwrap())
+        .map(&mut taken)
+        .collect::<Vec<_>>();
     case.order.cancellations.extend(others);
     case.receive_some(1, Unopened, &[(1, 1)]).unwrap();
     assert_eq!((case.incidents(), refunded(&case)), (vec![LateFact], 100));
-    assert_eq!(allowed(&case, 1), [Resolution::RefundAnyway, Resolution::Accept]);
+    assert_eq!(
+        allowed(&case, 1),
+        [Resolution::RefundAnyway, Resolution::Accept]
+    );
     let mut again = case.clone();
     again.cancel(unopened(1)).unwrap();
-    assert_eq!(indexes(&again.cancellation(1001).parts[0].units, 1), [units - 3], "the one that is out");
+    assert_eq!(
+        indexes(&again.cancellation(1001).parts[0].units, 1),
+        [units - 3],
+        "the one that is out"
+    );
     case.resolve(1, Resolution::Accept).unwrap();
     case.receive_some(1, Unopened, &[(1, 2)]).unwrap();
     assert_eq!(case.incidents(), [LateFact]);
     case.resolve(2, Resolution::RefundAnyway).unwrap();
     assert_eq!((refunded(&case), case.incidents()), (300, vec![]));
-    assert!(case.order.incidents.iter().all(|incident| incident.state == IncidentState::Resolved));
+    assert!(
+        case.order
+            .incidents
+            .iter()
+            .all(|incident| incident.state == IncidentState::Resolved)
+    );
 }

@@ -3,7 +3,9 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{PartState, Path};
 use belay_domain::commands::{RefundResult, allowed_resolutions};
-use belay_domain::incident::IncidentKind::{CancelledYetShipped, LateFact, RefundFailed, RefundMismatch};
+use belay_domain::incident::IncidentKind::{
+    CancelledYetShipped, LateFact, RefundFailed, RefundMismatch,
+};
 use belay_domain::incident::Resolution::{self, Accept, DropRefund, RefundAnyway, RetryRefund};
 use belay_domain::payment::PaymentFact;
 use belay_domain::policy::GoodsCondition;
@@ -17,14 +19,21 @@ use crate::kit::{Cart, Case, Wish, gate, settled};
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
 
 fn failed() -> RefundResult {
-    RefundResult::Failed { code: "ACCOUNT_CLOSED".to_owned() }
+    RefundResult::Failed {
+        code: "ACCOUNT_CLOSED".to_owned(),
+    }
 }
 
 /// Cancelled whole, and scanned out before the money was sent.
 fn left_though_cancelled() -> Case {
     let mut case = Cart::of(&[(2, 200)]).paid();
-    case.cancelled(Wish::all()).scan(1, TrackingFact::PickedUp).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![CancelledYetShipped], vec![(1, 200, Blocked)]));
+    case.cancelled(Wish::all())
+        .scan(1, TrackingFact::PickedUp)
+        .unwrap();
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![CancelledYetShipped], vec![(1, 200, Blocked)])
+    );
     case
 }
 
@@ -32,9 +41,16 @@ fn left_though_cancelled() -> Case {
 fn received_too_late() -> Case {
     let gate = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     let mut case = Cart::of(&[(2, 200)]).paid_under(outside(&[&gate]));
-    case.bring_to(1, Stage::Delivered).cancel(Wish::all().paths(&[Path::ReturnUnopened])).unwrap();
-    case.wait(HOURS_48).receive(1, GoodsCondition::Unopened).unwrap();
-    assert_eq!((case.incidents(), case.parts(1)), (vec![LateFact], vec![(PartState::Refused, "GATE_TIMED_OUT")]));
+    case.bring_to(1, Stage::Delivered)
+        .cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+        .unwrap();
+    case.wait(HOURS_48)
+        .receive(1, GoodsCondition::Unopened)
+        .unwrap();
+    assert_eq!(
+        (case.incidents(), case.parts(1)),
+        (vec![LateFact], vec![(PartState::Refused, "GATE_TIMED_OUT")])
+    );
     case
 }
 
@@ -57,24 +73,41 @@ fn paid_otherwise() -> Case {
 /// So much of a refund of 100 went back outside before it was sent.
 fn went_back_outside(amount: i64) -> Case {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancelled(Wish::all()).fact("p1", PaymentFact::RefundedOutside, amount).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![RefundMismatch], vec![(1, 100, Blocked)]));
+    case.cancelled(Wish::all())
+        .fact("p1", PaymentFact::RefundedOutside, amount)
+        .unwrap();
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![RefundMismatch], vec![(1, 100, Blocked)])
+    );
     case
 }
 
-/// Rows are incidents, columns resolutions: the state of the first refund and whether there are more rows, or `-` where it makes
-/// no sense.
+/// Rows are incidents, columns resolutions: the state of the first refund and whether there are
+/// more rows, or `-` where it makes no sense.
 #[test]
 fn every_incident_takes_every_resolution_as_the_table_says() {
     type Row = (&'static str, fn() -> Case, &'static str);
     let table: [Row; 6] = [
         // REFUND_ANYWAY DROP_REFUND RETRY_REFUND ACCEPT
-        ("left though cancelled", left_though_cancelled, "DUE DROPPED - -"),
+        (
+            "left though cancelled",
+            left_though_cancelled,
+            "DUE DROPPED - -",
+        ),
         ("received too late", received_too_late, "DUE - - none"),
         ("not paid back", not_paid_back, "- - FAILED+DUE FAILED"),
         ("paid otherwise", paid_otherwise, "- - - SETTLED+DUE"),
-        ("went back outside in part", || went_back_outside(40), "- DROPPED DROPPED+DUE -"),
-        ("went back outside whole", || went_back_outside(100), "- DROPPED - -"),
+        (
+            "went back outside in part",
+            || went_back_outside(40),
+            "- DROPPED DROPPED+DUE -",
+        ),
+        (
+            "went back outside whole",
+            || went_back_outside(100),
+            "- DROPPED - -",
+        ),
     ];
     for (name, case, row) in table {
         for (resolution, cell) in Resolution::ALL.iter().zip(row.split(' ')) {
@@ -82,13 +115,28 @@ fn every_incident_takes_every_resolution_as_the_table_says() {
             let allowed = allowed_resolutions(&case.order, &case.order.incidents[0]);
             let found = match case.resolve(1, *resolution) {
                 Err(refused) => {
-                    assert_eq!((refused.reason(), allowed.contains(resolution)), ("RESOLUTION_NOT_ALLOWED", false));
+                    assert_eq!(
+                        (refused.reason(), allowed.contains(resolution)),
+                        ("RESOLUTION_NOT_ALLOWED", false)
+                    );
                     "-".to_owned()
                 }
                 Ok(_) => {
-                    assert!(allowed.contains(resolution) && case.incidents().is_empty(), "{name}");
-                    let states: Vec<&str> = case.order.refunds.iter().map(|refund| refund.state.name()).collect();
-                    if states.is_empty() { "none".to_owned() } else { states.join("+") }
+                    assert!(
+                        allowed.contains(resolution) && case.incidents().is_empty(),
+                        "{name}"
+                    );
+                    let states: Vec<&str> = case
+                        .order
+                        .refunds
+                        .iter()
+                        .map(|refund| refund.state.name())
+                        .collect();
+                    if states.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        states.join("+")
+                    }
                 }
             };
             assert_eq!(found, cell, "{name} × {resolution}");
@@ -98,7 +146,10 @@ fn every_incident_takes_every_resolution_as_the_table_says() {
                 case.resolve(1, *resolution).unwrap();
                 let others = Resolution::ALL.iter().filter(|other| *other != resolution);
                 others.for_each(|other| {
-                    assert_eq!(case.resolve(1, *other).unwrap_err().reason(), "INCIDENT_RESOLVED");
+                    assert_eq!(
+                        case.resolve(1, *other).unwrap_err().reason(),
+                        "INCIDENT_RESOLVED"
+                    );
                 });
                 assert_eq!(case.order, before);
             }
@@ -110,16 +161,29 @@ fn every_incident_takes_every_resolution_as_the_table_says() {
 fn what_left_though_it_was_cancelled_is_settled_by_its_receipt() {
     let mut case = left_though_cancelled();
     case.receive(1, GoodsCondition::Unopened).unwrap();
-    assert_eq!((case.incidents(), case.refunds(), case.stage(1)), (vec![], vec![(1, 200, Due)], Stage::Returned));
+    assert_eq!(
+        (case.incidents(), case.refunds(), case.stage(1)),
+        (vec![], vec![(1, 200, Due)], Stage::Returned)
+    );
     let incident = &case.order.incidents[0];
-    assert_eq!((incident.resolution, incident.resolved_by.as_ref().unwrap().role), (None, Role::Warehouse));
+    assert_eq!(
+        (
+            incident.resolution,
+            incident.resolved_by.as_ref().unwrap().role
+        ),
+        (None, Role::Warehouse)
+    );
 }
 
 #[test]
 fn half_a_parcel_does_not_settle_what_left_though_it_was_cancelled() {
     let mut case = left_though_cancelled();
-    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)]).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![CancelledYetShipped], vec![(1, 200, Blocked)]));
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![CancelledYetShipped], vec![(1, 200, Blocked)])
+    );
     case.resolve(1, RefundAnyway).unwrap();
     assert_eq!(case.refunds(), [(1, 200, Due)]);
 }
@@ -129,7 +193,10 @@ fn no_money_is_released_that_went_back_outside_while_it_was_held() {
     let mut case = left_though_cancelled();
     case.fact("p1", PaymentFact::Chargeback, 150).unwrap();
     case.resolve(1, RefundAnyway).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![RefundMismatch], vec![(1, 200, Blocked)]));
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![RefundMismatch], vec![(1, 200, Blocked)])
+    );
     case.resolve(2, RetryRefund).unwrap();
     assert_eq!(case.refunds(), [(1, 200, Dropped), (1, 50, Due)]);
 }
@@ -137,7 +204,10 @@ fn no_money_is_released_that_went_back_outside_while_it_was_held() {
 #[test]
 fn only_the_refunds_of_the_contested_shipment_are_held() {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
-    case.cancelled(Wish::shipment(1)).cancelled(Wish::shipment(2)).scan(2, TrackingFact::PickedUp).unwrap();
+    case.cancelled(Wish::shipment(1))
+        .cancelled(Wish::shipment(2))
+        .scan(2, TrackingFact::PickedUp)
+        .unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Blocked)]);
     case.resolve(1, DropRefund).unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Dropped)]);
@@ -146,21 +216,40 @@ fn only_the_refunds_of_the_contested_shipment_are_held() {
 #[test]
 fn goods_that_came_too_late_are_paid_for_if_support_says_so() {
     let mut case = received_too_late();
-    assert!(case.part(1, 0).receipt.is_some(), "what came is noted on the part that had ended");
+    assert!(
+        case.part(1, 0).receipt.is_some(),
+        "what came is noted on the part that had ended"
+    );
     case.resolve(1, RefundAnyway).unwrap();
     let paid = case.cancellation(2);
-    assert_eq!((paid.requester.role, paid.parts[0].state), (Role::Support, PartState::Cancelled));
-    assert_eq!((case.parts(1), case.refunds()), (vec![(PartState::Refused, "GATE_TIMED_OUT")], vec![(1, 200, Due)]));
+    assert_eq!(
+        (paid.requester.role, paid.parts[0].state),
+        (Role::Support, PartState::Cancelled)
+    );
+    assert_eq!(
+        (case.parts(1), case.refunds()),
+        (
+            vec![(PartState::Refused, "GATE_TIMED_OUT")],
+            vec![(1, 200, Due)]
+        )
+    );
 }
 
 #[test]
 fn of_goods_that_came_too_late_only_those_are_paid_for_that_came() {
     let gate = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     let mut case = Cart::of(&[(2, 200)]).paid_under(outside(&[&gate]));
-    case.bring_to(1, Stage::Delivered).cancel(Wish::all().paths(&[Path::ReturnUnopened])).unwrap();
-    case.wait(HOURS_48).receive_some(1, GoodsCondition::Unopened, &[(1, 1)]).unwrap();
+    case.bring_to(1, Stage::Delivered)
+        .cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+        .unwrap();
+    case.wait(HOURS_48)
+        .receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
     case.resolve(1, RefundAnyway).unwrap();
-    assert_eq!((case.refunds(), case.order.cancelled_units().count()), (vec![(1, 100, Due)], 1));
+    assert_eq!(
+        (case.refunds(), case.order.cancelled_units().count()),
+        (vec![(1, 100, Due)], 1)
+    );
 }
 
 #[test]
@@ -169,9 +258,17 @@ fn a_refund_that_failed_is_tried_again_under_a_new_row_and_again() {
     case.resolve(1, RetryRefund).unwrap();
     case.lease(&[2]);
     case.result(2, failed()).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![RefundFailed], vec![(1, 100, Failed), (1, 100, Failed)]));
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![RefundFailed], vec![(1, 100, Failed), (1, 100, Failed)])
+    );
     case.resolve(2, RetryRefund).unwrap();
-    let rows: Vec<_> = case.order.refunds.iter().map(|refund| (refund.state, refund.retry_of)).collect();
+    let rows: Vec<_> = case
+        .order
+        .refunds
+        .iter()
+        .map(|refund| (refund.state, refund.retry_of))
+        .collect();
     assert_eq!(rows, [(Failed, None), (Failed, Some(1)), (Due, Some(2))]);
     // One amount is owed, however many rows have stood for it.
     case.capture("p2", 10);
@@ -190,7 +287,11 @@ fn a_refund_that_was_paid_after_all_holds_back_what_stands_for_it() {
         }
         case.result(1, settled(100)).unwrap();
         let last = *case.refunds().last().unwrap();
-        assert_eq!((case.incidents(), last), (vec![LateFact, RefundMismatch], (1, 100, Blocked)), "{retries} retries");
+        assert_eq!(
+            (case.incidents(), last),
+            (vec![LateFact, RefundMismatch], (1, 100, Blocked)),
+            "{retries} retries"
+        );
         let before = case.order.clone();
         case.result(1, settled(100)).unwrap();
         assert_eq!(case.order, before);
@@ -199,7 +300,10 @@ fn a_refund_that_was_paid_after_all_holds_back_what_stands_for_it() {
         // Nothing takes its place, whatever else comes in.
         case.capture("p2", 10);
         let refunds = case.refunds();
-        assert_eq!(refunds[refunds.len() - 2..], [(1, 100, Dropped), (2, 10, Due)]);
+        assert_eq!(
+            refunds[refunds.len() - 2..],
+            [(1, 100, Dropped), (2, 10, Due)]
+        );
     }
 }
 
@@ -230,7 +334,10 @@ fn a_failed_release_of_money_that_was_captured_since_is_not_tried_again() {
     case.capture("p1", 100);
     assert_eq!(case.refunds(), [(1, 100, Failed), (1, 100, Due)]);
     assert_eq!(case.incidents(), [], "nothing is left to release");
-    assert_eq!(case.resolve(1, RetryRefund).unwrap_err().reason(), "INCIDENT_RESOLVED");
+    assert_eq!(
+        case.resolve(1, RetryRefund).unwrap_err().reason(),
+        "INCIDENT_RESOLVED"
+    );
 }
 
 #[test]
@@ -248,5 +355,8 @@ fn a_row_that_failed_and_was_paid_all_the_same_is_not_tried_again() {
     let mut case = not_paid_back();
     case.result(1, settled(100)).unwrap();
     assert_eq!(case.incidents(), [RefundFailed, LateFact]);
-    assert_eq!(allowed_resolutions(&case.order, &case.order.incidents[0]), [Accept]);
+    assert_eq!(
+        allowed_resolutions(&case.order, &case.order.incidents[0]),
+        [Accept]
+    );
 }

@@ -1,6 +1,7 @@
 //! An order to try commands on, so that a case costs a line or two.
 //!
-//! Every command goes through [`Case::run`], which also holds each decision against what is true of all of them.
+//! Every command goes through [`Case::run`], which also holds each decision against what is true of
+//! all of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,13 +9,15 @@ use std::sync::Arc;
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{Cancellation, Part, PartState, Path};
 use belay_domain::commands::{
-    self, Answer, Command, CreateOrder, Decision, DispatchShipment, Identity, IneligibleUnits, LeaseRefunds, MarkReady,
-    NewLine, NewShipment, RecordPayment, RecordRefundResult, RecordTracking, RefundResult, RequestCancellation,
-    Selection, StartPreparation,
+    self, Answer, Command, CreateOrder, Decision, DispatchShipment, Identity, IneligibleUnits,
+    LeaseRefunds, MarkReady, NewLine, NewShipment, RecordPayment, RecordRefundResult,
+    RecordTracking, RefundResult, RequestCancellation, Selection, StartPreparation,
 };
 use belay_domain::context::{Carrier, Context, StoreFacts, Warehouse};
 use belay_domain::event::{Event, EventType};
-use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId};
+use belay_domain::ids::{
+    BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
+};
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::ledger::Promise;
 use belay_domain::money::{Amounts, Currency, Money};
@@ -83,7 +86,9 @@ pub(crate) fn independent_site() -> Policy {
 }
 
 pub(crate) fn cross_border() -> Policy {
-    parse(include_str!("../../../presets/cross-border-declaration.yaml"))
+    parse(include_str!(
+        "../../../presets/cross-border-declaration.yaml"
+    ))
 }
 
 fn parse(document: &str) -> Policy {
@@ -113,7 +118,11 @@ impl Cart {
                 username_hash: Some(USERNAME_HASH),
             },
             seller: SellerId::parse("seller-1").unwrap(),
-            destination: Destination { country_code: "DE".to_owned(), region: String::new(), city: String::new() },
+            destination: Destination {
+                country_code: "DE".to_owned(),
+                region: String::new(),
+                city: String::new(),
+            },
             currency: Currency::parse("EUR").unwrap(),
             lines: lines.iter().map(line).collect(),
             shipping: 0,
@@ -155,16 +164,32 @@ impl Cart {
 
     pub(crate) fn place_in(&self, store: StoreFacts) -> Case {
         let caller = Actor::new(Role::Storefront, "shop");
-        let decision = self.decide(&store, &caller).unwrap_or_else(|refused| panic!("refused: {refused:?}"));
+        let decision = self
+            .decide(&store, &caller)
+            .unwrap_or_else(|refused| panic!("refused: {refused:?}"));
         let history = decision.events.clone();
-        Case { order: decision.order.clone(), store, now: PLACED, caller, last: decision, history, counter: 0 }
+        Case {
+            order: decision.order.clone(),
+            store,
+            now: PLACED,
+            caller,
+            last: decision,
+            history,
+            counter: 0,
+        }
     }
 
     pub(crate) fn decide(&self, store: &StoreFacts, caller: &Actor) -> Result<Decision, Rejection> {
         commands::create(
             &self.0,
             [1; 32],
-            &Context { now: PLACED, caller, scope: &Scope::EVERYTHING, request_id: Uuid::nil(), store },
+            &Context {
+                now: PLACED,
+                caller,
+                scope: &Scope::EVERYTHING,
+                request_id: Uuid::nil(),
+                store,
+            },
         )
     }
 
@@ -182,15 +207,27 @@ impl Cart {
 
 /// A store with this policy as its version 1, one warehouse and one carrier.
 pub(crate) fn store(policy: Policy) -> StoreFacts {
-    let (warehouse, carrier) = (WarehouseId::parse("main").unwrap(), CarrierId::parse("post").unwrap());
+    let (warehouse, carrier) = (
+        WarehouseId::parse("main").unwrap(),
+        CarrierId::parse("post").unwrap(),
+    );
     StoreFacts {
         id: StoreId::parse("store-1").unwrap(),
         policies: Policies::new(BTreeMap::from([(1, Arc::new(policy))]), vec![(PLACED, 1)]),
         time_zone: TimeZone::UTC,
-        carriers: BTreeMap::from([(carrier.clone(), Carrier { in_transit_cancel: true, ..Carrier::default() })]),
+        carriers: BTreeMap::from([(
+            carrier.clone(),
+            Carrier {
+                in_transit_cancel: true,
+                ..Carrier::default()
+            },
+        )]),
         warehouses: BTreeMap::from([(
             warehouse.clone(),
-            Warehouse { country_code: Some("DE".to_owned()), calendar: Calendar::monday_to_friday() },
+            Warehouse {
+                country_code: Some("DE".to_owned()),
+                calendar: Calendar::monday_to_friday(),
+            },
         )]),
         default_route: Some((warehouse, carrier)),
     }
@@ -215,7 +252,10 @@ impl Wish {
             on_behalf_of: None,
             quote: None,
         };
-        Self { by: Role::Storefront, request }
+        Self {
+            by: Role::Storefront,
+            request,
+        }
     }
 
     pub(crate) fn all() -> Self {
@@ -285,10 +325,23 @@ impl Case {
         let before = self.order.clone();
         let decision = commands::decide(&before, &command, expected_version, &self.context());
         let after = &decision.order;
-        assert_eq!(after.version, before.version + u64::from(*after != before), "one step for a change, none for none");
-        assert_eq!(decision.events.is_empty(), *after == before, "{command:?}: {:?}", decision.events);
+        assert_eq!(
+            after.version,
+            before.version + u64::from(*after != before),
+            "one step for a change, none for none"
+        );
+        assert_eq!(
+            decision.events.is_empty(),
+            *after == before,
+            "{command:?}: {:?}",
+            decision.events
+        );
         assert_eq!(after.state, after.derive_state());
-        assert!(after.next_due().is_none_or(|due| due > self.now), "{command:?}: due at {:?}", after.next_due());
+        assert!(
+            after.next_due().is_none_or(|due| due > self.now),
+            "{command:?}: due at {:?}",
+            after.next_due()
+        );
         self.order = after.clone();
         self.history.extend(decision.events.iter().cloned());
         self.last = decision;
@@ -320,13 +373,24 @@ impl Case {
         self
     }
 
-    pub(crate) fn fact(&mut self, payment: &str, fact: PaymentFact, amount: i64) -> Result<Answer, Rejection> {
-        self.told(fact, amount, |command| command.provider_payment_id = ExternalId::parse(payment).unwrap())
+    pub(crate) fn fact(
+        &mut self,
+        payment: &str,
+        fact: PaymentFact,
+        amount: i64,
+    ) -> Result<Answer, Rejection> {
+        self.told(fact, amount, |command| {
+            command.provider_payment_id = ExternalId::parse(payment).unwrap()
+        })
     }
 
     /// What the cancellation of this number gives back.
     pub(crate) fn promise(&self, number: u32) -> Promise {
-        self.order.promise(self.order.cancellation(number).expect("there is such a cancellation"))
+        self.order.promise(
+            self.order
+                .cancellation(number)
+                .expect("there is such a cancellation"),
+        )
     }
 
     /// A fact of payment `p1` that names what `change` adds.
@@ -369,7 +433,9 @@ impl Case {
             | Answer::Refund(_)
             | Answer::Refunds(_)
             | Answer::Incident(_)
-            | Answer::Nothing) => panic!("a cancellation is answered by its number, not by {other:?}"),
+            | Answer::Nothing) => {
+                panic!("a cancellation is answered by its number, not by {other:?}")
+            }
         }
     }
 
@@ -381,25 +447,47 @@ impl Case {
 
     /// The name of the refusal, `OK` where there is none: what a row of a table says.
     pub(crate) fn try_cancel(&mut self, wish: Wish) -> &'static str {
-        self.cancel(wish).map_or_else(|refused| refused.reason(), |_| "OK")
+        self.cancel(wish)
+            .map_or_else(|refused| refused.reason(), |_| "OK")
     }
 
     pub(crate) fn prepare(&mut self, shipment: u32) -> Result<Answer, Rejection> {
-        self.run(Role::Warehouse, None, Command::StartPreparation(StartPreparation { shipment, fence: None }))
+        self.run(
+            Role::Warehouse,
+            None,
+            Command::StartPreparation(StartPreparation {
+                shipment,
+                fence: None,
+            }),
+        )
     }
 
     pub(crate) fn ready(&mut self, shipment: u32) -> Result<Answer, Rejection> {
-        self.run(Role::Warehouse, None, Command::MarkReady(MarkReady { shipment, fence: None }))
+        self.run(
+            Role::Warehouse,
+            None,
+            Command::MarkReady(MarkReady {
+                shipment,
+                fence: None,
+            }),
+        )
     }
 
     /// With the fence as it stands.
     pub(crate) fn dispatch(&mut self, shipment: u32) -> Result<Answer, Rejection> {
-        let fence = self.order.shipment(shipment).map_or(1, |shipment| shipment.fence);
+        let fence = self
+            .order
+            .shipment(shipment)
+            .map_or(1, |shipment| shipment.fence);
         self.dispatch_seen(shipment, fence)
     }
 
     pub(crate) fn dispatch_seen(&mut self, shipment: u32, fence: u32) -> Result<Answer, Rejection> {
-        let command = DispatchShipment { shipment, fence, tracking_number: None };
+        let command = DispatchShipment {
+            shipment,
+            fence,
+            tracking_number: None,
+        };
         self.run(Role::Warehouse, None, Command::DispatchShipment(command))
     }
 
@@ -407,7 +495,12 @@ impl Case {
         self.scan_at(shipment, fact, self.now)
     }
 
-    pub(crate) fn scan_at(&mut self, shipment: u32, fact: TrackingFact, at: Timestamp) -> Result<Answer, Rejection> {
+    pub(crate) fn scan_at(
+        &mut self,
+        shipment: u32,
+        fact: TrackingFact,
+        at: Timestamp,
+    ) -> Result<Answer, Rejection> {
         self.counter += 1;
         let command = RecordTracking {
             shipment,
@@ -426,10 +519,18 @@ impl Case {
             Stage::Ready => self.ready(shipment),
             Stage::InTransit => self.scan(shipment, TrackingFact::PickedUp),
             Stage::Delivered => self.scan(shipment, TrackingFact::Delivered),
-            Stage::Cancelled => self.cancel(Wish::shipment(shipment)).map(Answer::Cancellation),
-            Stage::Lost => self.bring_to(shipment, Stage::InTransit).scan(shipment, TrackingFact::Lost),
-            Stage::Returning => self.bring_to(shipment, Stage::InTransit).scan(shipment, TrackingFact::Returning),
-            Stage::Returned => self.bring_to(shipment, Stage::InTransit).scan(shipment, TrackingFact::Returned),
+            Stage::Cancelled => self
+                .cancel(Wish::shipment(shipment))
+                .map(Answer::Cancellation),
+            Stage::Lost => self
+                .bring_to(shipment, Stage::InTransit)
+                .scan(shipment, TrackingFact::Lost),
+            Stage::Returning => self
+                .bring_to(shipment, Stage::InTransit)
+                .scan(shipment, TrackingFact::Returning),
+            Stage::Returned => self
+                .bring_to(shipment, Stage::InTransit)
+                .scan(shipment, TrackingFact::Returned),
             Stage::Split => self.split(shipment, &[&[(1, 1)], &[(1, 1)]]),
         }
         .unwrap();
@@ -439,19 +540,33 @@ impl Case {
 
     pub(crate) fn lease(&mut self, refunds: &[u32]) -> Vec<u32> {
         let worker = WorkerId::parse("worker-1").unwrap();
-        let command = LeaseRefunds { refunds: refunds.to_vec(), worker, lease: LEASE };
+        let command = LeaseRefunds {
+            refunds: refunds.to_vec(),
+            worker,
+            lease: LEASE,
+        };
         match self.run(Role::Payments, None, Command::LeaseRefunds(command)) {
             Ok(Answer::Refunds(leased)) => leased,
             other => panic!("leasing is answered by refunds, not by {other:?}"),
         }
     }
 
-    pub(crate) fn result(&mut self, refund: u32, result: RefundResult) -> Result<Answer, Rejection> {
-        self.run(Role::Payments, None, Command::RecordRefundResult(RecordRefundResult { refund, result }))
+    pub(crate) fn result(
+        &mut self,
+        refund: u32,
+        result: RefundResult,
+    ) -> Result<Answer, Rejection> {
+        self.run(
+            Role::Payments,
+            None,
+            Command::RecordRefundResult(RecordRefundResult { refund, result }),
+        )
     }
 
     pub(crate) fn shipment(&self, number: u32) -> &Shipment {
-        self.order.shipment(number).expect("the test knows its shipments")
+        self.order
+            .shipment(number)
+            .expect("the test knows its shipments")
     }
 
     pub(crate) fn stage(&self, shipment: u32) -> Stage {
@@ -459,7 +574,11 @@ impl Case {
     }
 
     pub(crate) fn stages(&self) -> Vec<Stage> {
-        self.order.shipments.iter().map(|shipment| shipment.stage).collect()
+        self.order
+            .shipments
+            .iter()
+            .map(|shipment| shipment.stage)
+            .collect()
     }
 
     pub(crate) fn state(&self) -> OrderState {
@@ -467,7 +586,9 @@ impl Case {
     }
 
     pub(crate) fn cancellation(&self, number: u32) -> &Cancellation {
-        self.order.cancellation(number).expect("the test knows its cancellations")
+        self.order
+            .cancellation(number)
+            .expect("the test knows its cancellations")
     }
 
     pub(crate) fn part(&self, cancellation: u32, index: usize) -> &Part {
@@ -477,26 +598,44 @@ impl Case {
     /// State and, where it was refused, why.
     pub(crate) fn parts(&self, cancellation: u32) -> Vec<(PartState, &str)> {
         let parts = self.cancellation(cancellation).parts.iter();
-        parts.map(|part| (part.state, part.refused_reason.as_deref().unwrap_or(""))).collect()
+        parts
+            .map(|part| (part.state, part.refused_reason.as_deref().unwrap_or("")))
+            .collect()
     }
 
     /// `(payment, total, state)` of every refund, in order.
     pub(crate) fn refunds(&self) -> Vec<(u32, i64, RefundState)> {
-        self.order.refunds.iter().map(|refund| (refund.payment, refund.amounts.total(), refund.state)).collect()
+        self.order
+            .refunds
+            .iter()
+            .map(|refund| (refund.payment, refund.amounts.total(), refund.state))
+            .collect()
     }
 
     pub(crate) fn incidents(&self) -> Vec<IncidentKind> {
-        let open = self.order.incidents.iter().filter(|incident| incident.state == IncidentState::Open);
+        let open = self
+            .order
+            .incidents
+            .iter()
+            .filter(|incident| incident.state == IncidentState::Open);
         open.map(|incident| incident.kind).collect()
     }
 
     /// Of the last command.
     pub(crate) fn events(&self) -> Vec<EventType> {
-        self.last.events.iter().map(|event| event.detail.event_type()).collect()
+        self.last
+            .events
+            .iter()
+            .map(|event| event.detail.event_type())
+            .collect()
     }
 
     pub(crate) fn event(&self, event_type: EventType) -> &Event {
-        let found = self.last.events.iter().find(|event| event.detail.event_type() == event_type);
+        let found = self
+            .last
+            .events
+            .iter()
+            .find(|event| event.detail.event_type() == event_type);
         found.unwrap_or_else(|| panic!("no {event_type} among {:?}", self.events()))
     }
 }
@@ -504,28 +643,49 @@ impl Case {
 /// The units of one line, by index.
 pub(crate) fn indexes(units: &UnitSet, line: u32) -> Vec<u32> {
     let ranges = units.ranges().iter().filter(|range| range.line == line);
-    ranges.flat_map(|range| range.first..range.first + range.count).collect()
+    ranges
+        .flat_map(|range| range.first..range.first + range.count)
+        .collect()
 }
 
 pub(crate) fn amounts(goods: i64, tax: i64, shipping: i64, excess: i64) -> Amounts {
-    Amounts { goods, tax, shipping, excess }
+    Amounts {
+        goods,
+        tax,
+        shipping,
+        excess,
+    }
 }
 
 /// The number of a reason in `ErrorReason`: its rung.
 pub(crate) fn rung(reason: &str) -> u32 {
     let proto = include_str!("../../../../proto/belay/v1/error_reason.proto");
     let prefix = format!("ERROR_REASON_{reason} = ");
-    let found = proto.lines().find_map(|line| line.trim().strip_prefix(&prefix)?.strip_suffix(';')?.parse().ok());
+    let found = proto.lines().find_map(|line| {
+        line.trim()
+            .strip_prefix(&prefix)?
+            .strip_suffix(';')?
+            .parse()
+            .ok()
+    });
     found.unwrap_or_else(|| panic!("ErrorReason has no {reason}"))
 }
 
 /// One rung: why the command fails now, and what mends just that.
 pub(crate) type Rung<T> = (&'static str, fn(&mut T));
 
-/// Climbs a ladder: each rung's reason shows until it is mended, and in the end the command succeeds.
-pub(crate) fn climb<T>(attempt: &mut T, rungs: &[Rung<T>], run: impl Fn(&T) -> Result<(), Rejection>) {
+/// Climbs a ladder: each rung's reason shows until it is mended, and in the end the command
+/// succeeds.
+pub(crate) fn climb<T>(
+    attempt: &mut T,
+    rungs: &[Rung<T>],
+    run: impl Fn(&T) -> Result<(), Rejection>,
+) {
     let numbers: Vec<u32> = rungs.iter().map(|(reason, _)| rung(reason)).collect();
-    assert!(numbers.is_sorted(), "the rungs stand in the order of ErrorReason: {rungs:?}");
+    assert!(
+        numbers.is_sorted(),
+        "the rungs stand in the order of ErrorReason: {rungs:?}"
+    );
     for (reason, mend) in rungs {
         match run(attempt) {
             Err(refused) => assert_eq!(refused.reason(), *reason, "{refused:?}"),
@@ -536,29 +696,40 @@ pub(crate) fn climb<T>(attempt: &mut T, rungs: &[Rung<T>], run: impl Fn(&T) -> R
     assert_eq!(run(attempt), Ok(()), "everything is mended");
 }
 
-/// What has not left may be cancelled, but once it is being packed only if the seller agrees within 48 hours.
+/// What has not left may be cancelled, but once it is being packed only if the seller agrees within
+/// 48 hours.
 pub(crate) fn consent_when_preparing() -> Policy {
     gated("PREPARING", &[&gate("SELLER_CONSENT", "REFUSE", "BAR")])
 }
 
 /// A gate as a document names it, with 48 hours to answer.
 pub(crate) fn gate(kind: &str, on_timeout: &str, on_dispatch: &str) -> String {
-    format!("{{kind: {kind}, respond_within: 48h, on_timeout: {on_timeout}, on_dispatch: {on_dispatch}}}")
+    format!(
+        "{{kind: {kind}, respond_within: 48h, on_timeout: {on_timeout}, on_dispatch: {on_dispatch}}}"
+    )
 }
 
 /// `PLAIN`, but at one stage these gates must pass first.
 pub(crate) fn gated(stage: &str, gates: &[&str]) -> Policy {
     let gates = gates.join(", ");
-    let rule =
-        format!("{{id: gated, when: {{stage: {stage}, path: CANCEL}}, allow: {{gates: [{gates}], refund: FULL}}}}");
+    let rule = format!(
+        "{{id: gated, when: {{stage: {stage}, path: CANCEL}}, allow: {{gates: [{gates}], refund: FULL}}}}"
+    );
     policy(&format!("\n  - {rule}{PLAIN}"))
 }
 
 pub(crate) fn eur(minor_units: i64) -> Money {
-    Money { currency: Currency::parse("EUR").unwrap(), minor_units }
+    Money {
+        currency: Currency::parse("EUR").unwrap(),
+        minor_units,
+    }
 }
 
 /// The provider paid this out.
 pub(crate) fn settled(amount: i64) -> RefundResult {
-    RefundResult::Settled { amount: Some(eur(amount)), provider_refund_id: None, occurred_time: None }
+    RefundResult::Settled {
+        amount: Some(eur(amount)),
+        provider_refund_id: None,
+        occurred_time: None,
+    }
 }

@@ -18,19 +18,40 @@ struct Attempt {
 
 impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
-        let command = AnswerIntercept { shipment: self.shipment, answer: self.answer.clone(), note: None };
-        self.case.clone().run(Role::Carrier, self.expected_version, Command::AnswerIntercept(command)).map(|_| ())
+        let command = AnswerIntercept {
+            shipment: self.shipment,
+            answer: self.answer.clone(),
+            note: None,
+        };
+        self.case
+            .clone()
+            .run(
+                Role::Carrier,
+                self.expected_version,
+                Command::AnswerIntercept(command),
+            )
+            .map(|_| ())
     }
 }
 
 #[test]
 fn each_rung_shows_once_those_before_it_are_mended() {
-    for answer in [InterceptAnswer::Confirmed, InterceptAnswer::CannotIntercept { code: None }] {
+    for answer in [
+        InterceptAnswer::Confirmed,
+        InterceptAnswer::CannotIntercept { code: None },
+    ] {
         let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]);
         let mut case = cart.paid_under(outside(&[&gate("CARRIER_INTERCEPT", "REFUSE", "BAR")]));
-        case.bring_to(1, Stage::InTransit).bring_to(2, Stage::InTransit);
-        case.cancel(Wish::shipment(2).paths(&[Path::Intercept])).unwrap();
-        let mut attempt = Attempt { case, shipment: 9, answer, expected_version: Some(1) };
+        case.bring_to(1, Stage::InTransit)
+            .bring_to(2, Stage::InTransit);
+        case.cancel(Wish::shipment(2).paths(&[Path::Intercept]))
+            .unwrap();
+        let mut attempt = Attempt {
+            case,
+            shipment: 9,
+            answer,
+            expected_version: Some(1),
+        };
         let rungs: &[Rung<Attempt>] = &[
             ("SHIPMENT_NOT_FOUND", |a| a.shipment = 1),
             ("ETAG_MISMATCH", |a| a.expected_version = None),

@@ -16,12 +16,18 @@ struct Attempt {
 
 impl Attempt {
     fn run(&self, command: Command) -> Result<(), Rejection> {
-        self.case.clone().run(self.by, self.expected_version, command).map(|_| ())
+        self.case
+            .clone()
+            .run(self.by, self.expected_version, command)
+            .map(|_| ())
     }
 
     fn approve(&self) -> Result<(), Rejection> {
         let cancellation = self.cancellation;
-        self.run(Command::ApproveCancellation(ApproveCancellation { cancellation, note: None }))
+        self.run(Command::ApproveCancellation(ApproveCancellation {
+            cancellation,
+            note: None,
+        }))
     }
 
     fn reject(&self) -> Result<(), Rejection> {
@@ -42,12 +48,19 @@ fn attempt() -> Attempt {
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     case.wait(SignedDuration::from_hours(48)).settle();
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-    Attempt { case, by: Role::Support, cancellation: 9, expected_version: Some(1) }
+    Attempt {
+        case,
+        by: Role::Support,
+        cancellation: 9,
+        expected_version: Some(1),
+    }
 }
 
 const RUNGS: &[Rung<Attempt>] = &[
     ("CANCELLATION_NOT_FOUND", |a| a.cancellation = 1),
-    ("ETAG_MISMATCH", |a| a.expected_version = Some(a.case.order.version)),
+    ("ETAG_MISMATCH", |a| {
+        a.expected_version = Some(a.case.order.version)
+    }),
     ("GATE_NOT_OPEN", |a| a.by = Role::Seller),
     ("GATE_TIMED_OUT", |a| a.cancellation = 2),
 ];

@@ -20,9 +20,15 @@ fn each_rung_shows_once_those_before_it_are_mended() {
     cart.0.shipments[0].carrier = CarrierId::parse("nobody").unwrap();
     cart.0.shipments[1].warehouse = WarehouseId::parse("nowhere").unwrap();
     let rungs: &[Rung<Cart>] = &[
-        ("INVALID_FIELD", |cart| cart.0.shipments[1].contents = vec![(1, 1)]),
-        ("UNKNOWN_WAREHOUSE", |cart| cart.0.shipments[1].warehouse = WarehouseId::parse("main").unwrap()),
-        ("UNKNOWN_CARRIER", |cart| cart.0.shipments[0].carrier = CarrierId::parse("post").unwrap()),
+        ("INVALID_FIELD", |cart| {
+            cart.0.shipments[1].contents = vec![(1, 1)]
+        }),
+        ("UNKNOWN_WAREHOUSE", |cart| {
+            cart.0.shipments[1].warehouse = WarehouseId::parse("main").unwrap()
+        }),
+        ("UNKNOWN_CARRIER", |cart| {
+            cart.0.shipments[0].carrier = CarrierId::parse("post").unwrap()
+        }),
     ];
     climb(&mut cart, rungs, place);
 }
@@ -30,20 +36,47 @@ fn each_rung_shows_once_those_before_it_are_mended() {
 #[test]
 fn every_fault_of_the_shipments_is_listed() {
     let table: &[(Cart, &[&str])] = &[
-        (Cart::of(&[(2, 2)]).split(&[&[(1, 2), (2, 1)]]), &["shipments[0].contents[1].line_number"]),
-        (Cart::of(&[(2, 2)]).split(&[&[(0, 2)]]), &["shipments[0].contents[0].line_number"]),
-        (Cart::of(&[(2, 2)]).split(&[&[(1, 2)], &[(1, 1)]]), &["shipments[1].contents[0].quantity"]),
-        (Cart::of(&[(2, 2)]).split(&[&[(1, 2)], &[]]), &["shipments[1].contents"]),
+        (
+            Cart::of(&[(2, 2)]).split(&[&[(1, 2), (2, 1)]]),
+            &["shipments[0].contents[1].line_number"],
+        ),
+        (
+            Cart::of(&[(2, 2)]).split(&[&[(0, 2)]]),
+            &["shipments[0].contents[0].line_number"],
+        ),
+        (
+            Cart::of(&[(2, 2)]).split(&[&[(1, 2)], &[(1, 1)]]),
+            &["shipments[1].contents[0].quantity"],
+        ),
+        (
+            Cart::of(&[(2, 2)]).split(&[&[(1, 2)], &[]]),
+            &["shipments[1].contents"],
+        ),
         (Cart::of(&[(2, 2)]).split(&[&[(1, 1)]]), &["shipments"]),
-        (Cart::of(&[(2, 2), (1, 1)]).split(&[&[(1, 1)]]), &["shipments", "shipments"]),
+        (
+            Cart::of(&[(2, 2), (1, 1)]).split(&[&[(1, 1)]]),
+            &["shipments", "shipments"],
+        ),
         (
             Cart::of(&[(2, 2)]).split(&[&[(1, 3), (7, 1)], &[]]),
-            &["shipments[0].contents[0].quantity", "shipments[0].contents[1].line_number", "shipments[1].contents"],
+            &[
+                "shipments[0].contents[0].quantity",
+                "shipments[0].contents[1].line_number",
+                "shipments[1].contents",
+            ],
         ),
     ];
     for (cart, fields) in table {
-        let Err(Rejection::InvalidField(violations)) = place(cart) else { panic!("{:?} is taken", cart.0.shipments) };
-        assert_eq!(violations.iter().map(|FieldViolation { field, .. }| &**field).collect::<Vec<_>>(), *fields);
+        let Err(Rejection::InvalidField(violations)) = place(cart) else {
+            panic!("{:?} is taken", cart.0.shipments)
+        };
+        assert_eq!(
+            violations
+                .iter()
+                .map(|FieldViolation { field, .. }| &**field)
+                .collect::<Vec<_>>(),
+            *fields
+        );
     }
 }
 
@@ -52,43 +85,84 @@ fn without_shipments_and_without_a_default_route_nothing_can_be_placed() {
     let mut nowhere = store(policy(PLAIN));
     nowhere.default_route = None;
     let caller = Actor::new(Role::Storefront, "shop");
-    assert_eq!(Cart::of(&[(1, 1)]).decide(&nowhere, &caller).unwrap_err().reason(), "INVALID_FIELD");
+    assert_eq!(
+        Cart::of(&[(1, 1)])
+            .decide(&nowhere, &caller)
+            .unwrap_err()
+            .reason(),
+        "INVALID_FIELD"
+    );
 }
 
 #[test]
 fn an_order_is_placed_unpaid_and_unreleased_under_the_active_policy() {
     let case = Cart::of(&[(3, 300)]).place();
-    assert_eq!((case.order.version, case.order.policy_version, case.state()), (1, 1, OrderState::AwaitingPayment));
-    assert_eq!((case.order.pay_by, case.order.next_due()), (PLACED + EXPIRE_AFTER, Some(PLACED + EXPIRE_AFTER)));
-    assert_eq!((case.stages(), case.shipment(1).fence), (vec![Stage::Unreleased], 1));
+    assert_eq!(
+        (case.order.version, case.order.policy_version, case.state()),
+        (1, 1, OrderState::AwaitingPayment)
+    );
+    assert_eq!(
+        (case.order.pay_by, case.order.next_due()),
+        (PLACED + EXPIRE_AFTER, Some(PLACED + EXPIRE_AFTER))
+    );
+    assert_eq!(
+        (case.stages(), case.shipment(1).fence),
+        (vec![Stage::Unreleased], 1)
+    );
     assert_eq!(case.events(), [EventType::OrderCreated]);
 }
 
 #[test]
 fn an_order_that_costs_nothing_is_paid_by_being_placed() {
     let case = Cart::of(&[(1, 0)]).place();
-    assert_eq!((case.state(), case.stages(), case.order.next_due()), (OrderState::ToShip, vec![Stage::Planned], None));
-    assert_eq!(case.events(), [EventType::OrderCreated, EventType::OrderPaid, EventType::ShipmentStageChanged]);
+    assert_eq!(
+        (case.state(), case.stages(), case.order.next_due()),
+        (OrderState::ToShip, vec![Stage::Planned], None)
+    );
+    assert_eq!(
+        case.events(),
+        [
+            EventType::OrderCreated,
+            EventType::OrderPaid,
+            EventType::ShipmentStageChanged
+        ]
+    );
 }
 
 #[test]
 fn units_go_to_shipments_in_order_and_each_is_in_one() {
-    let case = Cart::of(&[(5, 5), (2, 2)]).split(&[&[(1, 2), (2, 1)], &[(1, 3)], &[(2, 1)]]).place();
+    let case = Cart::of(&[(5, 5), (2, 2)])
+        .split(&[&[(1, 2), (2, 1)], &[(1, 3)], &[(2, 1)]])
+        .place();
     let units = |shipment, line| indexes(&case.shipment(shipment).units, line);
-    assert_eq!([units(1, 1), units(2, 1), units(3, 1)], [vec![0, 1], vec![2, 3, 4], vec![]]);
-    assert_eq!([units(1, 2), units(2, 2), units(3, 2)], [vec![0], vec![], vec![1]]);
+    assert_eq!(
+        [units(1, 1), units(2, 1), units(3, 1)],
+        [vec![0, 1], vec![2, 3, 4], vec![]]
+    );
+    assert_eq!(
+        [units(1, 2), units(2, 2), units(3, 2)],
+        [vec![0], vec![], vec![1]]
+    );
 }
 
 #[test]
 fn shipping_and_its_tax_are_split_by_the_goods_without_losing_a_cent() {
-    let cart = Cart::of(&[(1, 7000), (1, 3000)]).split(&[&[(1, 1)], &[(2, 1)]]).shipping(999, 190);
+    let cart = Cart::of(&[(1, 7000), (1, 3000)])
+        .split(&[&[(1, 1)], &[(2, 1)]])
+        .shipping(999, 190);
     let case = cart.place();
     let charges = |shipment| case.shipment(shipment).shipping_amounts();
-    assert_eq!([charges(1), charges(2)], [amounts(0, 133, 699, 0), amounts(0, 57, 300, 0)]);
+    assert_eq!(
+        [charges(1), charges(2)],
+        [amounts(0, 133, 699, 0), amounts(0, 57, 300, 0)]
+    );
 }
 
 #[test]
 fn an_order_costs_goods_less_discount_and_tax_and_shipping() {
-    let case = Cart::of(&[(3, 1000)]).discount_and_tax(100, 171).shipping(500, 95).place();
+    let case = Cart::of(&[(3, 1000)])
+        .discount_and_tax(100, 171)
+        .shipping(500, 95)
+        .place();
     assert_eq!(case.order.total(), amounts(900, 266, 500, 0));
 }

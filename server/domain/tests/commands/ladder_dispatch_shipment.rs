@@ -18,9 +18,18 @@ struct Attempt {
 
 impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
-        let command = DispatchShipment { shipment: self.shipment, fence: self.fence, tracking_number: None };
+        let command = DispatchShipment {
+            shipment: self.shipment,
+            fence: self.fence,
+            tracking_number: None,
+        };
         let mut case = self.case.clone();
-        case.run(Role::Warehouse, self.expected_version, Command::DispatchShipment(command)).map(|_| ())
+        case.run(
+            Role::Warehouse,
+            self.expected_version,
+            Command::DispatchShipment(command),
+        )
+        .map(|_| ())
     }
 }
 
@@ -32,7 +41,12 @@ fn each_rung_shows_once_those_before_it_are_mended() {
     case.authorize("p1", 200).prepare(1).unwrap();
     case.cancel(Wish::shipment(1)).unwrap();
     case.fact("p1", PaymentFact::Voided, 0).unwrap();
-    let mut attempt = Attempt { case, shipment: 9, fence: 99, expected_version: Some(99) };
+    let mut attempt = Attempt {
+        case,
+        shipment: 9,
+        fence: 99,
+        expected_version: Some(99),
+    };
     let rungs: &[Rung<Attempt>] = &[
         ("SHIPMENT_NOT_FOUND", |a| a.shipment = 1),
         ("ETAG_MISMATCH", |a| a.expected_version = None),
@@ -48,7 +62,9 @@ fn each_rung_shows_once_those_before_it_are_mended() {
         ("STAGE_MISMATCH", |a| {
             a.case.prepare(2).unwrap();
             a.case.cancel(Wish::shipment(2)).unwrap();
-            a.case.hold(2, a.case.now + SignedDuration::from_hours(1)).unwrap();
+            a.case
+                .hold(2, a.case.now + SignedDuration::from_hours(1))
+                .unwrap();
             (a.shipment, a.fence) = (2, a.case.shipment(2).fence);
         }),
         ("SHIPMENT_HELD", |a| {

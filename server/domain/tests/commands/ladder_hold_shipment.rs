@@ -18,24 +18,41 @@ struct Attempt {
 
 impl Attempt {
     fn run(&self, command: Command) -> Result<(), Rejection> {
-        self.case.clone().run(Role::Seller, self.expected_version, command).map(|_| ())
+        self.case
+            .clone()
+            .run(Role::Seller, self.expected_version, command)
+            .map(|_| ())
     }
 
     fn hold(&self) -> Result<(), Rejection> {
         let until = self.case.now + self.how_long;
         let (shipment, fence) = (self.shipment, Some(self.fence));
-        self.run(Command::HoldShipment(HoldShipment { shipment, fence, until, note: None }))
+        self.run(Command::HoldShipment(HoldShipment {
+            shipment,
+            fence,
+            until,
+            note: None,
+        }))
     }
 
     fn release(&self) -> Result<(), Rejection> {
-        self.run(Command::ReleaseHold(ReleaseHold { shipment: self.shipment, fence: Some(self.fence) }))
+        self.run(Command::ReleaseHold(ReleaseHold {
+            shipment: self.shipment,
+            fence: Some(self.fence),
+        }))
     }
 }
 
 fn attempt() -> Attempt {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
     case.bring_to(1, Stage::InTransit);
-    Attempt { case, shipment: 9, fence: 9, how_long: SignedDuration::ZERO, expected_version: Some(1) }
+    Attempt {
+        case,
+        shipment: 9,
+        fence: 9,
+        how_long: SignedDuration::ZERO,
+        expected_version: Some(1),
+    }
 }
 
 #[test]

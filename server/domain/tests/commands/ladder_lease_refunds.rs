@@ -14,8 +14,19 @@ struct Attempt {
 
 impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
-        let command = LeaseRefunds { refunds: vec![1], worker: WorkerId::parse("worker-1").unwrap(), lease: LEASE };
-        self.case.clone().run(Role::Payments, self.expected_version, Command::LeaseRefunds(command)).map(|_| ())
+        let command = LeaseRefunds {
+            refunds: vec![1],
+            worker: WorkerId::parse("worker-1").unwrap(),
+            lease: LEASE,
+        };
+        self.case
+            .clone()
+            .run(
+                Role::Payments,
+                self.expected_version,
+                Command::LeaseRefunds(command),
+            )
+            .map(|_| ())
     }
 }
 
@@ -23,7 +34,10 @@ impl Attempt {
 fn each_rung_shows_once_those_before_it_are_mended() {
     let mut case = Cart::of(&[(1, 100)]).paid();
     case.cancel(Wish::all()).unwrap();
-    let mut attempt = Attempt { case, expected_version: Some(1) };
+    let mut attempt = Attempt {
+        case,
+        expected_version: Some(1),
+    };
     let rungs: &[Rung<Attempt>] = &[("ETAG_MISMATCH", |a| a.expected_version = None)];
     climb(&mut attempt, rungs, Attempt::run);
 }

@@ -26,7 +26,14 @@ impl Attempt {
             receive_time: None,
             note: None,
         };
-        self.case.clone().run(Role::Warehouse, self.expected_version, Command::ReceiveParcel(command)).map(|_| ())
+        self.case
+            .clone()
+            .run(
+                Role::Warehouse,
+                self.expected_version,
+                Command::ReceiveParcel(command),
+            )
+            .map(|_| ())
     }
 }
 
@@ -34,10 +41,17 @@ impl Attempt {
 fn each_rung_shows_once_those_before_it_are_mended() {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
     case.bring_to(2, Stage::InTransit);
-    let mut attempt = Attempt { case, shipment: 9, lines: &[(1, 2)], expected_version: Some(1) };
+    let mut attempt = Attempt {
+        case,
+        shipment: 9,
+        lines: &[(1, 2)],
+        expected_version: Some(1),
+    };
     let rungs: &[Rung<Attempt>] = &[
         ("SHIPMENT_NOT_FOUND", |a| a.shipment = 1),
-        ("ETAG_MISMATCH", |a| a.expected_version = Some(a.case.order.version)),
+        ("ETAG_MISMATCH", |a| {
+            a.expected_version = Some(a.case.order.version)
+        }),
         ("QUANTITY_UNAVAILABLE", |a| a.lines = &[(1, 1)]),
         ("STAGE_MISMATCH", |a| a.shipment = 2),
     ];

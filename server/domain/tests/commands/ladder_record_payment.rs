@@ -25,13 +25,23 @@ impl Attempt {
             provider_payment_id: ExternalId::parse(self.payment).unwrap(),
             provider_event_id: ExternalId::parse("the-event").unwrap(),
             fact: PaymentFact::Captured,
-            amount: Some(Money { currency: self.currency, ..eur(1) }),
+            amount: Some(Money {
+                currency: self.currency,
+                ..eur(1)
+            }),
             movement: None,
             refund: self.refund,
             method: self.method.map(str::to_owned),
             occurred_time: None,
         };
-        self.case.clone().run(Role::Payments, self.expected_version, Command::RecordPayment(command)).map(|_| ())
+        self.case
+            .clone()
+            .run(
+                Role::Payments,
+                self.expected_version,
+                Command::RecordPayment(command),
+            )
+            .map(|_| ())
     }
 }
 
@@ -39,15 +49,22 @@ impl Attempt {
 fn each_rung_shows_once_those_before_it_are_mended() {
     let mut case = Cart::of(&[(1, 1000)]).place();
     for payment in 1..=PAYMENTS_MAX {
-        case.fact(&format!("p{payment}"), PaymentFact::Attempted, 0).unwrap();
+        case.fact(&format!("p{payment}"), PaymentFact::Attempted, 0)
+            .unwrap();
     }
     for _ in 1..FACTS_MAX {
         case.fact("p2", PaymentFact::Attempted, 0).unwrap();
     }
     // Attempts have used up their room, and money has its own.
     let limit = |refused: Result<_, Rejection>| refused.unwrap_err().reason();
-    assert_eq!(limit(case.fact("one-too-many", PaymentFact::Declined, 0)), "LIMIT_REACHED");
-    assert_eq!(limit(case.fact("p2", PaymentFact::Attempted, 0)), "LIMIT_REACHED");
+    assert_eq!(
+        limit(case.fact("one-too-many", PaymentFact::Declined, 0)),
+        "LIMIT_REACHED"
+    );
+    assert_eq!(
+        limit(case.fact("p2", PaymentFact::Attempted, 0)),
+        "LIMIT_REACHED"
+    );
     for payment in 1..=PAYMENTS_ROOM {
         case.authorize(&format!("q{payment}"), 1);
     }
@@ -78,7 +95,17 @@ fn each_rung_shows_once_those_before_it_are_mended() {
 #[test]
 fn the_first_fact_of_a_payment_names_its_method() {
     let case = Cart::of(&[(1, 1000)]).place();
-    let mut attempt =
-        Attempt { case, payment: "p1", currency: eur(0).currency, refund: None, method: None, expected_version: None };
-    climb(&mut attempt, &[("INVALID_FIELD", |a| a.method = Some("CREDIT_CARD"))], Attempt::run);
+    let mut attempt = Attempt {
+        case,
+        payment: "p1",
+        currency: eur(0).currency,
+        refund: None,
+        method: None,
+        expected_version: None,
+    };
+    climb(
+        &mut attempt,
+        &[("INVALID_FIELD", |a| a.method = Some("CREDIT_CARD"))],
+        Attempt::run,
+    );
 }

@@ -15,8 +15,14 @@ struct Attempt {
 impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
         let result = settled(100);
-        let command = Command::RecordRefundResult(RecordRefundResult { refund: self.refund, result });
-        self.case.clone().run(Role::Payments, self.expected_version, command).map(|_| ())
+        let command = Command::RecordRefundResult(RecordRefundResult {
+            refund: self.refund,
+            result,
+        });
+        self.case
+            .clone()
+            .run(Role::Payments, self.expected_version, command)
+            .map(|_| ())
     }
 }
 
@@ -24,7 +30,11 @@ impl Attempt {
 fn each_rung_shows_once_those_before_it_are_mended() {
     let mut case = Cart::of(&[(1, 100)]).paid();
     case.cancel(Wish::all()).unwrap();
-    let mut attempt = Attempt { case, refund: 9, expected_version: Some(1) };
+    let mut attempt = Attempt {
+        case,
+        refund: 9,
+        expected_version: Some(1),
+    };
     let rungs: &[Rung<Attempt>] = &[
         ("REFUND_NOT_FOUND", |a| a.refund = 1),
         ("ETAG_MISMATCH", |a| a.expected_version = None),

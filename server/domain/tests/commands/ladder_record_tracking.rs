@@ -1,4 +1,5 @@
-//! RecordTracking, rung by rung: facts are recorded, so all that refuses one of a known shipment is a bound.
+//! RecordTracking, rung by rung: facts are recorded, so all that refuses one of a known shipment is
+//! a bound.
 
 use belay_domain::actor::Role;
 use belay_domain::commands::{Command, RecordTracking};
@@ -23,7 +24,14 @@ impl Attempt {
             fact: TrackingFact::InTransit,
             occurred_time: Some(PLACED),
         };
-        self.case.clone().run(Role::Carrier, self.expected_version, Command::RecordTracking(command)).map(|_| ())
+        self.case
+            .clone()
+            .run(
+                Role::Carrier,
+                self.expected_version,
+                Command::RecordTracking(command),
+            )
+            .map(|_| ())
     }
 }
 
@@ -33,7 +41,11 @@ fn each_rung_shows_once_those_before_it_are_mended() {
     for _ in 0..FACTS_MAX {
         case.scan(1, TrackingFact::InTransit).unwrap();
     }
-    let mut attempt = Attempt { case, shipment: 9, expected_version: Some(1) };
+    let mut attempt = Attempt {
+        case,
+        shipment: 9,
+        expected_version: Some(1),
+    };
     let rungs: &[Rung<Attempt>] = &[
         ("SHIPMENT_NOT_FOUND", |a| a.shipment = 1),
         ("ETAG_MISMATCH", |a| a.expected_version = None),

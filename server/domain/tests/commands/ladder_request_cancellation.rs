@@ -17,7 +17,8 @@ impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
         let mut case = self.case.clone();
         let command = Command::RequestCancellation(self.wish.request.clone());
-        case.run(self.wish.by, self.expected_version, command).map(|_| ())
+        case.run(self.wish.by, self.expected_version, command)
+            .map(|_| ())
     }
 
     fn want(&mut self, lines: &[(u32, u32)]) {
@@ -30,8 +31,8 @@ impl Attempt {
     }
 }
 
-/// Two of three units of line 1 wait for the seller, line 2 has many units left, line 3 has been shipped, line 4 is cancelled,
-/// and the order has as many cancellations as it may have.
+/// Two of three units of line 1 wait for the seller, line 2 has many units left, line 3 has been
+/// shipped, line 4 is cancelled, and the order has as many cancellations as it may have.
 fn crowded_order() -> Case {
     let cart = Cart::of(&[(3, 300), (200, 200), (1, 100), (1, 100)]);
     let cart = cart.split(&[&[(1, 3)], &[(2, 200)], &[(3, 1)], &[(4, 1)]]);
@@ -51,21 +52,33 @@ fn each_rung_shows_once_those_before_it_are_mended() {
     let stranger = Identity::Email([99; 32]);
     let mut wish = Wish::all().by_support_for(stranger);
     (wish.by, wish.request.reason) = (Role::Seller, None);
-    let mut attempt = Attempt { case: crowded_order(), wish, expected_version: Some(1) };
+    let mut attempt = Attempt {
+        case: crowded_order(),
+        wish,
+        expected_version: Some(1),
+    };
     let rungs: &[Rung<Attempt>] = &[
         ("INVALID_FIELD", |a| a.wish.by = Role::Support),
         ("ORDER_NOT_FOUND", |a| {
             a.wish.request.on_behalf_of = Some(Identity::Email(EMAIL_HASH));
             a.want(&[(9, 1)]);
         }),
-        ("LINE_NOT_FOUND", |a| a.wish.request.selection = Selection::Shipment(9)),
+        ("LINE_NOT_FOUND", |a| {
+            a.wish.request.selection = Selection::Shipment(9)
+        }),
         ("SHIPMENT_NOT_FOUND", |a| a.want(&[(1, 2)])),
-        ("ETAG_MISMATCH", |a| a.expected_version = Some(a.case.order.version)),
+        ("ETAG_MISMATCH", |a| {
+            a.expected_version = Some(a.case.order.version)
+        }),
         ("REASON_REQUIRED", |a| a.because("NO_SUCH_REASON")),
         ("REASON_UNKNOWN", |a| a.because("OUT_OF_STOCK")),
         ("REASON_NOT_ALLOWED", |a| a.because("BROKEN")),
-        ("NOTE_REQUIRED", |a| a.wish.request.note = Some("It rattles.".to_owned())),
-        ("EVIDENCE_REQUIRED", |a| a.wish.request.evidence = vec!["photo-1".to_owned()]),
+        ("NOTE_REQUIRED", |a| {
+            a.wish.request.note = Some("It rattles.".to_owned())
+        }),
+        ("EVIDENCE_REQUIRED", |a| {
+            a.wish.request.evidence = vec!["photo-1".to_owned()]
+        }),
         ("ALREADY_PENDING", |a| a.want(&[(2, 999), (1, 3), (3, 1)])),
         ("UNITS_CLAIMED", |a| a.want(&[(2, 999), (1, 1), (3, 1)])),
         ("QUANTITY_UNAVAILABLE", |a| a.want(&[(4, 1)])),
@@ -80,7 +93,10 @@ fn each_rung_shows_once_those_before_it_are_mended() {
 fn an_order_takes_as_many_cancellations_as_its_bound_and_none_more() {
     let mut case = crowded_order();
     assert_eq!(case.order.cancellations.len(), CANCELLATIONS_MAX);
-    let limit = Rejection::LimitReached { limit: "cancellations".to_owned(), max: CANCELLATIONS_MAX };
+    let limit = Rejection::LimitReached {
+        limit: "cancellations".to_owned(),
+        max: CANCELLATIONS_MAX,
+    };
     assert_eq!(case.cancel(Wish::lines(&[(2, 1)])), Err(limit));
 }
 
@@ -88,6 +104,10 @@ fn an_order_takes_as_many_cancellations_as_its_bound_and_none_more() {
 fn a_stranger_does_not_learn_that_the_order_has_changed() {
     let mut case = Cart::of(&[(1, 100)]).paid();
     let wish = Wish::all().by_support_for(Identity::Username([99; 32]));
-    let answer = case.run(wish.by, Some(77), Command::RequestCancellation(wish.request));
+    let answer = case.run(
+        wish.by,
+        Some(77),
+        Command::RequestCancellation(wish.request),
+    );
     assert_eq!(answer, Err(Rejection::OrderNotFound));
 }

@@ -21,9 +21,24 @@ struct Attempt {
 
 impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
-        let parcels = self.parcels.iter().map(|parcel| quantities(parcel)).collect();
-        let command = SplitShipment { shipment: self.shipment, fence: Some(self.fence), parcels };
-        self.case.clone().run(Role::Warehouse, self.expected_version, Command::SplitShipment(command)).map(|_| ())
+        let parcels = self
+            .parcels
+            .iter()
+            .map(|parcel| quantities(parcel))
+            .collect();
+        let command = SplitShipment {
+            shipment: self.shipment,
+            fence: Some(self.fence),
+            parcels,
+        };
+        self.case
+            .clone()
+            .run(
+                Role::Warehouse,
+                self.expected_version,
+                Command::SplitShipment(command),
+            )
+            .map(|_| ())
     }
 }
 
@@ -34,10 +49,14 @@ fn terms(own_delivery: &[NextAction]) -> Policy {
         own_delivery: own_delivery.to_vec(),
         partner_delivery: vec![NextAction::Cancel],
     };
-    Policy { customs: Some(customs), ..consent_when_preparing() }
+    Policy {
+        customs: Some(customs),
+        ..consent_when_preparing()
+    }
 }
 
-/// As many shipments as fit but one: the first has left, the second waits for the seller and crosses a border.
+/// As many shipments as fit but one: the first has left, the second waits for the seller and
+/// crosses a border.
 fn attempt() -> Attempt {
     let contents: Vec<[(u32, u32); 1]> = (1..SHIPMENTS_MAX).map(|_| [(1, 2)]).collect();
     let contents: Vec<&[(u32, u32)]> = contents.iter().map(|contents| &contents[..]).collect();
@@ -48,7 +67,13 @@ fn attempt() -> Attempt {
     case.capture("p1", 9800).bring_to(1, Stage::InTransit);
     case.prepare(2).unwrap();
     case.cancel(Wish::shipment(2)).unwrap();
-    Attempt { case, shipment: 9, fence: 99, parcels: &[&[(1, 2)]], expected_version: Some(1) }
+    Attempt {
+        case,
+        shipment: 9,
+        fence: 99,
+        parcels: &[&[(1, 2)]],
+        expected_version: Some(1),
+    }
 }
 
 #[test]
@@ -62,13 +87,19 @@ fn each_rung_shows_once_those_before_it_are_mended() {
         ("SHIPMENT_NOT_FOUND", |a| a.shipment = 1),
         ("ETAG_MISMATCH", |a| a.expected_version = None),
         ("FENCE_STALE", |a| a.fence = 1),
-        ("QUANTITY_UNAVAILABLE", |a| a.parcels = &[&[(1, 1)], &[(1, 1)]]),
-        ("STAGE_MISMATCH", |a| (a.shipment, a.fence) = (2, a.case.shipment(2).fence)),
+        ("QUANTITY_UNAVAILABLE", |a| {
+            a.parcels = &[&[(1, 1)], &[(1, 1)]]
+        }),
+        ("STAGE_MISMATCH", |a| {
+            (a.shipment, a.fence) = (2, a.case.shipment(2).fence)
+        }),
         ("SHIPMENT_BARRED", |a| {
             a.case.wait(SignedDuration::from_hours(48)).settle();
             a.fence = a.case.shipment(2).fence;
         }),
-        ("SPLIT_NOT_ALLOWED", |a| a.case.store = store(terms(&[NextAction::SplitShipment]))),
+        ("SPLIT_NOT_ALLOWED", |a| {
+            a.case.store = store(terms(&[NextAction::SplitShipment]))
+        }),
         ("LIMIT_REACHED", |a| drop(a.case.order.shipments.pop())),
     ];
     climb(&mut attempt(), rungs, Attempt::run);
@@ -77,7 +108,13 @@ fn each_rung_shows_once_those_before_it_are_mended() {
 #[test]
 fn every_unit_goes_into_a_parcel() {
     let mut case = Cart::of(&[(3, 300)]).paid();
-    assert_eq!(case.split(1, &[&[(1, 1)], &[(1, 1)]]).unwrap_err().reason(), "INVALID_FIELD");
-    assert_eq!(case.split(1, &[&[(1, 1)], &[(9, 1)]]).unwrap_err().reason(), "QUANTITY_UNAVAILABLE");
+    assert_eq!(
+        case.split(1, &[&[(1, 1)], &[(1, 1)]]).unwrap_err().reason(),
+        "INVALID_FIELD"
+    );
+    assert_eq!(
+        case.split(1, &[&[(1, 1)], &[(9, 1)]]).unwrap_err().reason(),
+        "QUANTITY_UNAVAILABLE"
+    );
     assert!(case.split(1, &[&[(1, 1)], &[(1, 2)]]).is_ok());
 }

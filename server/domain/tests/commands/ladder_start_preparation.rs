@@ -16,15 +16,30 @@ struct Attempt {
 
 impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
-        let command = StartPreparation { shipment: self.shipment, fence: self.fence };
-        self.case.clone().run(Role::Warehouse, self.expected_version, Command::StartPreparation(command)).map(|_| ())
+        let command = StartPreparation {
+            shipment: self.shipment,
+            fence: self.fence,
+        };
+        self.case
+            .clone()
+            .run(
+                Role::Warehouse,
+                self.expected_version,
+                Command::StartPreparation(command),
+            )
+            .map(|_| ())
     }
 }
 
 #[test]
 fn each_rung_shows_once_those_before_it_are_mended() {
     let case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).place();
-    let mut attempt = Attempt { case, shipment: 9, fence: Some(9), expected_version: Some(9) };
+    let mut attempt = Attempt {
+        case,
+        shipment: 9,
+        fence: Some(9),
+        expected_version: Some(9),
+    };
     let rungs: &[Rung<Attempt>] = &[
         ("SHIPMENT_NOT_FOUND", |a| a.shipment = 1),
         ("ETAG_MISMATCH", |a| a.expected_version = None),

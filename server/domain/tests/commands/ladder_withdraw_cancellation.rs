@@ -15,23 +15,38 @@ struct Attempt {
 
 impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
-        let command = Command::WithdrawCancellation(WithdrawCancellation { cancellation: self.cancellation });
-        self.case.clone().run(self.by, self.expected_version, command).map(|_| ())
+        let command = Command::WithdrawCancellation(WithdrawCancellation {
+            cancellation: self.cancellation,
+        });
+        self.case
+            .clone()
+            .run(self.by, self.expected_version, command)
+            .map(|_| ())
     }
 }
 
 #[test]
 fn each_rung_shows_once_those_before_it_are_mended() {
     // The warehouse has stopped what the first cancellation is about, and is asked to stop more.
-    let gates = [gate("WAREHOUSE_STOP", "REFUSE", "BAR"), gate("SELLER_CONSENT", "REFUSE", "BAR")];
+    let gates = [
+        gate("WAREHOUSE_STOP", "REFUSE", "BAR"),
+        gate("SELLER_CONSENT", "REFUSE", "BAR"),
+    ];
     let mut case = Cart::of(&[(2, 200)]).paid_under(gated("PLANNED", &[&gates[0], &gates[1]]));
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     case.stop(1).unwrap();
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-    let mut attempt = Attempt { case, by: Role::Seller, cancellation: 9, expected_version: Some(1) };
+    let mut attempt = Attempt {
+        case,
+        by: Role::Seller,
+        cancellation: 9,
+        expected_version: Some(1),
+    };
     let rungs: &[Rung<Attempt>] = &[
         ("CANCELLATION_NOT_FOUND", |a| a.cancellation = 1),
-        ("ETAG_MISMATCH", |a| a.expected_version = Some(a.case.order.version)),
+        ("ETAG_MISMATCH", |a| {
+            a.expected_version = Some(a.case.order.version)
+        }),
         ("NOT_THE_REQUESTER", |a| a.by = Role::Storefront),
         ("TOO_LATE_TO_WITHDRAW", |a| a.cancellation = 2),
     ];

@@ -1,7 +1,8 @@
 //! What every command does to an order, on the pure core: no server, no database.
 //!
-//! A ladder has one file per command and shows the refusals in their order of precedence. The other files are tables of the
-//! state machines; `properties` drives random commands and holds the invariants against them.
+//! A ladder has one file per command and shows the refusals in their order of precedence. The other
+//! files are tables of the state machines; `properties` drives random commands and holds the
+//! invariants against them.
 
 mod acts;
 mod cancellations;

@@ -1,6 +1,8 @@
 //! The state of an order is derived, by precedence.
 
-use OrderState::{AwaitingPayment, Cancelled, ClosedUnpaid, Delivered, PartlyShipped, Processing, Shipped, ToShip};
+use OrderState::{
+    AwaitingPayment, Cancelled, ClosedUnpaid, Delivered, PartlyShipped, Processing, Shipped, ToShip,
+};
 use belay_domain::order::OrderState;
 use belay_domain::shipment::Stage;
 
@@ -10,14 +12,18 @@ fn two_shipments() -> Cart {
     Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]])
 }
 
-/// Two shipments of a paid order, each at a stage of `Stage::ALL` but SPLIT: one that was split counts as what came of it.
+/// Two shipments of a paid order, each at a stage of `Stage::ALL` but SPLIT: one that was split
+/// counts as what came of it.
 #[test]
 fn every_pair_of_stages_makes_the_state_of_the_table() {
     let stages = &Stage::ALL[1..10];
     let table = [
         // PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED
         (Stage::Planned, "TO PROC PROC PART PART TO PART PART PART"),
-        (Stage::Preparing, "PROC PROC PROC PART PART PROC PART PART PART"),
+        (
+            Stage::Preparing,
+            "PROC PROC PROC PART PART PROC PART PART PART",
+        ),
         (Stage::Ready, "PROC PROC PROC PART PART PROC PART PART PART"),
         (Stage::InTransit, "PART PART PART SH SH SH SH SH SH"),
         (Stage::Delivered, "PART PART PART SH DE DE SH SH SH"),
@@ -32,7 +38,10 @@ fn every_pair_of_stages_makes_the_state_of_the_table() {
             let mut case = two_shipments().paid();
             case.bring_to(1, first).bring_to(2, *second);
             let state = case.state();
-            assert!(state.name().starts_with(cell), "{first} and {second}: {state}, the table says {cell}");
+            assert!(
+                state.name().starts_with(cell),
+                "{first} and {second}: {state}, the table says {cell}"
+            );
         }
     }
 }
@@ -47,24 +56,45 @@ fn every_state_is_reached_by_what_really_leads_there() {
         // Not paid comes before all that the shipments say.
         (AwaitingPayment, |case| case.bring_to(1, Stage::Delivered)),
         (ToShip, |case| case.capture("p1", 200)),
-        (Shipped, |case| case.bring_to(1, Stage::InTransit).bring_to(2, Stage::InTransit).capture("p1", 200)),
+        (Shipped, |case| {
+            case.bring_to(1, Stage::InTransit)
+                .bring_to(2, Stage::InTransit)
+                .capture("p1", 200)
+        }),
     ];
     let paid: &[(OrderState, Steps)] = &[
         (ToShip, |case| case),
         (Processing, |case| case.bring_to(1, Stage::Ready)),
         (PartlyShipped, |case| case.bring_to(1, Stage::Delivered)),
-        (Shipped, |case| case.bring_to(1, Stage::Delivered).bring_to(2, Stage::InTransit)),
-        (Delivered, |case| case.bring_to(1, Stage::Delivered).bring_to(2, Stage::Delivered)),
-        (Cancelled, |case| case.bring_to(1, Stage::Cancelled).bring_to(2, Stage::Cancelled)),
+        (Shipped, |case| {
+            case.bring_to(1, Stage::Delivered)
+                .bring_to(2, Stage::InTransit)
+        }),
+        (Delivered, |case| {
+            case.bring_to(1, Stage::Delivered)
+                .bring_to(2, Stage::Delivered)
+        }),
+        (Cancelled, |case| {
+            case.bring_to(1, Stage::Cancelled)
+                .bring_to(2, Stage::Cancelled)
+        }),
         // The state of a cancelled order is not moved by what is scanned out.
         (Cancelled, |case| {
-            case.bring_to(1, Stage::Cancelled).bring_to(2, Stage::Cancelled).bring_to(1, Stage::Delivered)
+            case.bring_to(1, Stage::Cancelled)
+                .bring_to(2, Stage::Cancelled)
+                .bring_to(1, Stage::Delivered)
         }),
         // A cancelled shipment that left counts no more than one that stayed.
-        (ToShip, |case| case.bring_to(1, Stage::Cancelled).bring_to(1, Stage::InTransit)),
+        (ToShip, |case| {
+            case.bring_to(1, Stage::Cancelled)
+                .bring_to(1, Stage::InTransit)
+        }),
     ];
     let mut reached = Vec::new();
-    for (carts, table) in [(two_shipments().place(), unpaid), (two_shipments().paid(), paid)] {
+    for (carts, table) in [
+        (two_shipments().place(), unpaid),
+        (two_shipments().paid(), paid),
+    ] {
         for (row, (state, steps)) in table.iter().enumerate() {
             let mut case = carts.clone();
             steps(&mut case);

@@ -1,7 +1,9 @@
 //! Parcels that have left: a carrier turns them round, loses them, or brings them home by itself.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{CancellationState, GateKind, GateState, PARCEL_RETURNED, PartState, Path};
+use belay_domain::cancellation::{
+    CancellationState, GateKind, GateState, PARCEL_RETURNED, PartState, Path,
+};
 use belay_domain::context::Carrier;
 use belay_domain::incident::IncidentKind::{self, CancelledYetShipped, LateFact};
 use belay_domain::policy::{Effect, GoodsCondition, NextAction};
@@ -24,13 +26,19 @@ fn receipt(on_timeout: &str) -> String {
 
 /// One that passes, or goes to support, where the parcel is lost.
 fn lost(kind: &str, on_lost: &str) -> String {
-    let escalate_within = if on_lost == "ESCALATE" { ", escalate_within: 48h" } else { "" };
+    let escalate_within = if on_lost == "ESCALATE" {
+        ", escalate_within: 48h"
+    } else {
+        ""
+    };
     format!("{{kind: {kind}, on_lost: {on_lost}{escalate_within}}}")
 }
 
 /// Two units are on their way.
 fn sent(gates: &[&str]) -> Case {
-    let mut case = Cart::of(&[(2, 200)]).shipping(10, 0).paid_under(outside(gates));
+    let mut case = Cart::of(&[(2, 200)])
+        .shipping(10, 0)
+        .paid_under(outside(gates));
     case.bring_to(1, Stage::InTransit);
     case
 }
@@ -50,15 +58,33 @@ fn a_carrier_that_confirms_brings_the_parcel_back() {
     let mut case = sent_and_wished(&[&intercept("REFUSE"), &receipt("REFUSE")]);
     assert_eq!(intercept_of(&case), Some(InterceptState::Requested));
     case.confirm_intercept(1).unwrap();
-    assert_eq!((intercept_of(&case), case.refunds()), (Some(InterceptState::Confirmed), vec![]));
-    assert_eq!(case.withdraw(Role::Storefront, 1).unwrap_err().reason(), "TOO_LATE_TO_WITHDRAW");
+    assert_eq!(
+        (intercept_of(&case), case.refunds()),
+        (Some(InterceptState::Confirmed), vec![])
+    );
+    assert_eq!(
+        case.withdraw(Role::Storefront, 1).unwrap_err().reason(),
+        "TOO_LATE_TO_WITHDRAW"
+    );
     case.scan(1, TrackingFact::Returning).unwrap();
     assert_eq!(intercept_of(&case), Some(InterceptState::Returning));
     case.receive(1, GoodsCondition::Unopened).unwrap();
-    assert_eq!((intercept_of(&case), case.stage(1)), (Some(InterceptState::Received), Stage::Returned));
+    assert_eq!(
+        (intercept_of(&case), case.stage(1)),
+        (Some(InterceptState::Received), Stage::Returned)
+    );
     // The way out is spent.
-    assert_eq!((case.parts(1), case.refunds()), (vec![(PartState::Cancelled, "")], vec![(1, 200, Due)]));
-    assert_eq!((case.part(1, 0).deductions.outbound_shipping, case.incidents()), (10, vec![]));
+    assert_eq!(
+        (case.parts(1), case.refunds()),
+        (vec![(PartState::Cancelled, "")], vec![(1, 200, Due)])
+    );
+    assert_eq!(
+        (
+            case.part(1, 0).deductions.outbound_shipping,
+            case.incidents()
+        ),
+        (10, vec![])
+    );
 }
 
 #[test]
@@ -68,13 +94,21 @@ fn a_carrier_that_cannot_ends_the_part_and_the_policy_says_what_is_left() {
      allow: {gates: [GATE], refund: FULL}}
   - {id: cannot, when: {stage: IN_TRANSIT, path: [INTERCEPT, REFUSE_DELIVERY]}, deny: {code: NOT_INTERCEPTABLE, next_actions: [RETURN_UNOPENED]}}";
     let rules = rules.replace("GATE", &intercept("REFUSE"));
-    for (path, reason) in [(Path::Intercept, "NOT_INTERCEPTABLE"), (Path::RefuseDelivery, "CARRIER_REFUSED")] {
+    for (path, reason) in [
+        (Path::Intercept, "NOT_INTERCEPTABLE"),
+        (Path::RefuseDelivery, "CARRIER_REFUSED"),
+    ] {
         let mut case = Cart::of(&[(1, 100)]).paid_under(policy(&format!("{rules}{PLAIN}")));
-        case.bring_to(1, Stage::InTransit).cancel(Wish::all().paths(&[path])).unwrap();
+        case.bring_to(1, Stage::InTransit)
+            .cancel(Wish::all().paths(&[path]))
+            .unwrap();
         case.cannot_intercept(1).unwrap();
         assert_eq!(
             (case.parts(1), intercept_of(&case)),
-            (vec![(PartState::Refused, reason)], Some(InterceptState::Failed))
+            (
+                vec![(PartState::Refused, reason)],
+                Some(InterceptState::Failed)
+            )
         );
         assert_eq!(case.part(1, 0).next_actions, [NextAction::ReturnUnopened]);
     }
@@ -86,10 +120,16 @@ fn a_confirmation_that_comes_too_late_is_recorded_and_for_support() {
     case.wait(HOURS_48).settle();
     assert_eq!(
         (case.parts(1), intercept_of(&case)),
-        (vec![(PartState::Refused, "GATE_TIMED_OUT")], Some(InterceptState::Failed))
+        (
+            vec![(PartState::Refused, "GATE_TIMED_OUT")],
+            Some(InterceptState::Failed)
+        )
     );
     case.confirm_intercept(1).unwrap();
-    assert_eq!((case.incidents(), intercept_of(&case)), (vec![LateFact], Some(InterceptState::Confirmed)));
+    assert_eq!(
+        (case.incidents(), intercept_of(&case)),
+        (vec![LateFact], Some(InterceptState::Confirmed))
+    );
     let before = case.order.clone();
     case.confirm_intercept(1).unwrap();
     assert_eq!(case.order, before);
@@ -98,10 +138,14 @@ fn a_confirmation_that_comes_too_late_is_recorded_and_for_support() {
 #[test]
 fn a_second_wish_for_a_parcel_that_comes_back_need_not_ask_the_carrier_again() {
     let mut case = sent(&[&intercept("REFUSE")]);
-    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::Intercept])).unwrap();
+    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::Intercept]))
+        .unwrap();
     case.confirm_intercept(1).unwrap();
     case.cancel(Wish::all().paths(&[Path::Intercept])).unwrap();
-    assert_eq!((case.parts(2), case.gates(2, 0)), (vec![(PartState::Cancelled, "")], vec![GateState::Passed]));
+    assert_eq!(
+        (case.parts(2), case.gates(2, 0)),
+        (vec![(PartState::Cancelled, "")], vec![GateState::Passed])
+    );
 }
 
 #[test]
@@ -110,40 +154,62 @@ fn what_was_to_come_back_and_arrives_is_a_contradiction() {
     case.confirm_intercept(1).unwrap();
     assert_eq!(case.refunds(), [(1, 200, Due)]);
     case.scan(1, TrackingFact::Delivered).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![CancelledYetShipped], vec![(1, 200, Blocked)]));
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![CancelledYetShipped], vec![(1, 200, Blocked)])
+    );
 }
 
 #[test]
 fn one_unit_that_was_to_come_back_and_arrives_is_a_contradiction_too() {
     let mut case = sent(&[&intercept("REFUSE")]);
-    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::Intercept])).unwrap();
+    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::Intercept]))
+        .unwrap();
     case.confirm_intercept(1).unwrap();
     case.scan(1, TrackingFact::Delivered).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![CancelledYetShipped], vec![(1, 100, Blocked)]));
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![CancelledYetShipped], vec![(1, 100, Blocked)])
+    );
 }
 
 #[test]
 fn what_a_policy_gave_away_on_its_way_may_arrive() {
     let anywhere = "\n  - {id: anywhere, when: {path: CANCEL}, allow: {refund: FULL}}";
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy(anywhere));
-    case.bring_to(1, Stage::InTransit).cancel(Wish::all()).unwrap();
+    case.bring_to(1, Stage::InTransit)
+        .cancel(Wish::all())
+        .unwrap();
     case.scan(1, TrackingFact::Delivered).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![], vec![(1, 100, Due)]));
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![], vec![(1, 100, Due)])
+    );
 }
 
 /// How goods come back, and whether they are sold again.
 #[test]
 fn goods_go_back_on_sale_only_as_they_were_sent() {
     let table = [
-        (Path::ReturnUnopened, GoodsCondition::Unopened, vec![Effect::Restock]),
+        (
+            Path::ReturnUnopened,
+            GoodsCondition::Unopened,
+            vec![Effect::Restock],
+        ),
         (Path::ReturnUnopened, GoodsCondition::Opened, vec![]),
         (Path::ReturnUnopened, GoodsCondition::Damaged, vec![]),
         (Path::ReturnOpened, GoodsCondition::Unopened, vec![]),
-        (Path::RefuseDelivery, GoodsCondition::Unopened, vec![Effect::Restock]),
+        (
+            Path::RefuseDelivery,
+            GoodsCondition::Unopened,
+            vec![Effect::Restock],
+        ),
     ];
     for (path, condition, effects) in table {
         let mut case = sent(&[&receipt("REFUSE")]);
-        case.bring_to(1, Stage::Delivered).cancel(Wish::all().paths(&[path])).unwrap();
+        case.bring_to(1, Stage::Delivered)
+            .cancel(Wish::all().paths(&[path]))
+            .unwrap();
         case.receive(1, condition).unwrap();
         assert_eq!(case.part(1, 0).effects, effects, "{path} {condition}");
         assert_eq!(case.part(1, 0).receipt.unwrap().condition, condition);
@@ -153,13 +219,29 @@ fn goods_go_back_on_sale_only_as_they_were_sent() {
 #[test]
 fn what_comes_back_in_part_is_cancelled_in_part_and_the_rest_goes_on_waiting() {
     let mut case = sent(&[&receipt("REFUSE")]);
-    case.bring_to(1, Stage::Delivered).cancel(Wish::all().paths(&[Path::ReturnUnopened])).unwrap();
-    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)]).unwrap();
-    assert_eq!(case.parts(1), [(PartState::Cancelled, ""), (PartState::Waiting, "")]);
-    assert_eq!((case.stage(1), case.refunds()), (Stage::Delivered, vec![(1, 100, Due)]));
-    case.receive_some(1, GoodsCondition::Damaged, &[(1, 1)]).unwrap();
-    assert_eq!(case.parts(1), [(PartState::Cancelled, ""), (PartState::Cancelled, "")]);
-    assert_eq!((case.stage(1), case.refunds()), (Stage::Returned, vec![(1, 100, Due), (1, 100, Due)]));
+    case.bring_to(1, Stage::Delivered)
+        .cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+        .unwrap();
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    assert_eq!(
+        case.parts(1),
+        [(PartState::Cancelled, ""), (PartState::Waiting, "")]
+    );
+    assert_eq!(
+        (case.stage(1), case.refunds()),
+        (Stage::Delivered, vec![(1, 100, Due)])
+    );
+    case.receive_some(1, GoodsCondition::Damaged, &[(1, 1)])
+        .unwrap();
+    assert_eq!(
+        case.parts(1),
+        [(PartState::Cancelled, ""), (PartState::Cancelled, "")]
+    );
+    assert_eq!(
+        (case.stage(1), case.refunds()),
+        (Stage::Returned, vec![(1, 100, Due), (1, 100, Due)])
+    );
     assert_eq!(case.part(1, 0).effects, [Effect::Restock]);
     assert_eq!(case.part(1, 1).effects, []);
 }
@@ -169,7 +251,9 @@ fn the_same_parcel_again_writes_nothing() {
     let mut case = sent_and_wished(&[&receipt("REFUSE")]);
     case.receive(1, GoodsCondition::Unopened).unwrap();
     let before = case.order.clone();
-    case.wait(HOURS_48 / 96).receive(1, GoodsCondition::Damaged).unwrap();
+    case.wait(HOURS_48 / 96)
+        .receive(1, GoodsCondition::Damaged)
+        .unwrap();
     assert_eq!(case.order, before);
 }
 
@@ -179,12 +263,31 @@ fn a_parcel_that_comes_home_by_itself_is_cancelled_by_its_carrier() {
         let mut case = sent(&[&receipt("REFUSE")]);
         case.scan(1, fact).unwrap();
         let opened = case.cancellation(1);
-        assert_eq!((opened.requester.role, &*opened.reason), (Role::Carrier, PARCEL_RETURNED));
-        assert_eq!((opened.parts[0].path, opened.state()), (Path::RefuseDelivery, CancellationState::Pending));
-        assert_eq!(opened.parts[0].open_gate().unwrap().spec.kind, GateKind::ParcelReceipt);
+        assert_eq!(
+            (opened.requester.role, &*opened.reason),
+            (Role::Carrier, PARCEL_RETURNED)
+        );
+        assert_eq!(
+            (opened.parts[0].path, opened.state()),
+            (Path::RefuseDelivery, CancellationState::Pending)
+        );
+        assert_eq!(
+            opened.parts[0].open_gate().unwrap().spec.kind,
+            GateKind::ParcelReceipt
+        );
         case.receive(1, GoodsCondition::Unopened).unwrap();
-        assert_eq!((case.parts(1), case.refunds()), (vec![(PartState::Cancelled, "")], vec![(1, 200, Due)]));
-        assert_eq!((case.stage(1), case.order.cancellations.len(), case.incidents()), (Stage::Returned, 1, vec![]));
+        assert_eq!(
+            (case.parts(1), case.refunds()),
+            (vec![(PartState::Cancelled, "")], vec![(1, 200, Due)])
+        );
+        assert_eq!(
+            (
+                case.stage(1),
+                case.order.cancellations.len(),
+                case.incidents()
+            ),
+            (Stage::Returned, 1, vec![])
+        );
     }
 }
 
@@ -192,27 +295,48 @@ fn a_parcel_that_comes_home_by_itself_is_cancelled_by_its_carrier() {
 fn a_parcel_that_is_simply_there_is_cancelled_in_the_same_breath() {
     let mut case = sent(&[&receipt("REFUSE")]);
     case.receive(1, GoodsCondition::Opened).unwrap();
-    assert_eq!((case.parts(1), case.stage(1)), (vec![(PartState::Cancelled, "")], Stage::Returned));
-    assert_eq!(case.part(1, 0).receipt.unwrap().condition, GoodsCondition::Opened);
+    assert_eq!(
+        (case.parts(1), case.stage(1)),
+        (vec![(PartState::Cancelled, "")], Stage::Returned)
+    );
+    assert_eq!(
+        case.part(1, 0).receipt.unwrap().condition,
+        GoodsCondition::Opened
+    );
 }
 
 #[test]
 fn what_comes_home_of_a_parcel_is_cancelled_and_what_the_buyer_keeps_is_not() {
     let mut case = sent(&[&receipt("REFUSE")]);
     case.bring_to(1, Stage::Delivered);
-    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)]).unwrap();
-    assert_eq!((case.parts(1), case.part(1, 0).units.count()), (vec![(PartState::Cancelled, "")], 1));
-    assert_eq!((case.stage(1), case.refunds()), (Stage::Delivered, vec![(1, 100, Due)]));
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    assert_eq!(
+        (case.parts(1), case.part(1, 0).units.count()),
+        (vec![(PartState::Cancelled, "")], 1)
+    );
+    assert_eq!(
+        (case.stage(1), case.refunds()),
+        (Stage::Delivered, vec![(1, 100, Due)])
+    );
 }
 
 #[test]
 fn a_policy_without_a_rule_for_what_comes_home_leaves_it_to_people_and_says_so_once() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.bring_to(1, Stage::InTransit).scan(1, TrackingFact::Returning).unwrap();
+    case.bring_to(1, Stage::InTransit)
+        .scan(1, TrackingFact::Returning)
+        .unwrap();
     case.scan(1, TrackingFact::Returned).unwrap();
     case.receive(1, GoodsCondition::Unopened).unwrap();
-    assert_eq!((case.parts(1), case.refunds()), (vec![(PartState::Refused, "NOT_ALLOWED")], vec![]));
-    assert_eq!((case.order.cancellations.len(), case.stage(1)), (1, Stage::Returned));
+    assert_eq!(
+        (case.parts(1), case.refunds()),
+        (vec![(PartState::Refused, "NOT_ALLOWED")], vec![])
+    );
+    assert_eq!(
+        (case.order.cancellations.len(), case.stage(1)),
+        (1, Stage::Returned)
+    );
 }
 
 #[test]
@@ -225,19 +349,34 @@ fn a_loss_passes_the_gates_that_say_so() {
             (vec![(PartState::Cancelled, "")], vec![GateState::Passed]),
             "{kind}"
         );
-        assert_eq!((case.refunds(), case.part(1, 0).effects.is_empty()), (vec![(1, 200, Due)], true));
+        assert_eq!(
+            (case.refunds(), case.part(1, 0).effects.is_empty()),
+            (vec![(1, 200, Due)], true)
+        );
     }
 }
 
 #[test]
 fn a_loss_is_for_support_where_one_gate_says_so() {
-    let gates = [lost("CARRIER_INTERCEPT", "PASS"), lost("PARCEL_RECEIPT", "ESCALATE")];
+    let gates = [
+        lost("CARRIER_INTERCEPT", "PASS"),
+        lost("PARCEL_RECEIPT", "ESCALATE"),
+    ];
     let mut case = sent_and_wished(&[&gates[0], &gates[1]]);
     case.scan(1, TrackingFact::Lost).unwrap();
-    assert_eq!(case.gates(1, 0), [GateState::Closed, GateState::Closed, GateState::Open]);
-    assert_eq!(case.part(1, 0).open_gate().unwrap().spec.kind, GateKind::SupportReview);
+    assert_eq!(
+        case.gates(1, 0),
+        [GateState::Closed, GateState::Closed, GateState::Open]
+    );
+    assert_eq!(
+        case.part(1, 0).open_gate().unwrap().spec.kind,
+        GateKind::SupportReview
+    );
     case.approve(Role::Support, 1).unwrap();
-    assert_eq!((case.parts(1), case.refunds()), (vec![(PartState::Cancelled, "")], vec![(1, 200, Due)]));
+    assert_eq!(
+        (case.parts(1), case.refunds()),
+        (vec![(PartState::Cancelled, "")], vec![(1, 200, Due)])
+    );
 }
 
 #[test]
@@ -262,9 +401,16 @@ fn what_was_lost_and_arrives_after_all_is_a_contradiction() {
     let mut case = sent_and_wished(&[&lost("LOSS_CONFIRMATION", "PASS")]);
     case.scan(1, TrackingFact::Lost).unwrap();
     case.scan(1, TrackingFact::InTransit).unwrap();
-    assert_eq!(case.incidents(), Vec::<IncidentKind>::new(), "it may still come home");
+    assert_eq!(
+        case.incidents(),
+        Vec::<IncidentKind>::new(),
+        "it may still come home"
+    );
     case.scan(1, TrackingFact::Delivered).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![CancelledYetShipped], vec![(1, 200, Blocked)]));
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![CancelledYetShipped], vec![(1, 200, Blocked)])
+    );
 }
 
 #[test]
@@ -280,9 +426,15 @@ fn what_was_lost_and_comes_home_contradicts_nothing() {
 fn what_its_carrier_gave_up_on_and_delivers_after_all_is_a_contradiction() {
     let mut case = sent(&[]);
     case.scan(1, TrackingFact::Returning).unwrap();
-    assert_eq!((case.parts(1), case.refunds()), (vec![(PartState::Cancelled, "")], vec![(1, 200, Due)]));
+    assert_eq!(
+        (case.parts(1), case.refunds()),
+        (vec![(PartState::Cancelled, "")], vec![(1, 200, Due)])
+    );
     case.scan(1, TrackingFact::Delivered).unwrap();
-    assert_eq!((case.incidents(), case.refunds()), (vec![CancelledYetShipped], vec![(1, 200, Blocked)]));
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![CancelledYetShipped], vec![(1, 200, Blocked)])
+    );
 }
 
 #[test]
@@ -299,17 +451,32 @@ fn a_whole_order_ends_differently_where_its_shipments_stand() {
     let cart = Cart::of(&[(3, 300)]).split(&[&[(1, 1)], &[(1, 1)], &[(1, 1)]]);
     let mut case = cart.paid_under(policy(&rules));
     case.bring_to(2, Stage::Ready).bring_to(3, Stage::InTransit);
-    case.cancel(Wish::all().paths(&[Path::Cancel, Path::Intercept])).unwrap();
+    case.cancel(Wish::all().paths(&[Path::Cancel, Path::Intercept]))
+        .unwrap();
     let waits = (PartState::Waiting, "");
     assert_eq!(case.parts(1), [(PartState::Cancelled, ""), waits, waits]);
-    assert_eq!(case.refunds(), [(1, 100, Due)], "what is cancelled is paid back at once");
+    assert_eq!(
+        case.refunds(),
+        [(1, 100, Due)],
+        "what is cancelled is paid back at once"
+    );
     case.cannot_stop(2).unwrap();
     case.dispatch(2).unwrap();
     case.confirm_intercept(3).unwrap();
     case.receive(3, GoodsCondition::Unopened).unwrap();
     let cancelled = (PartState::Cancelled, "");
-    assert_eq!(case.parts(1), [cancelled, (PartState::Refused, "WAREHOUSE_CANNOT_STOP"), cancelled]);
-    assert_eq!(case.stages(), [Stage::Cancelled, Stage::InTransit, Stage::Returned]);
+    assert_eq!(
+        case.parts(1),
+        [
+            cancelled,
+            (PartState::Refused, "WAREHOUSE_CANNOT_STOP"),
+            cancelled
+        ]
+    );
+    assert_eq!(
+        case.stages(),
+        [Stage::Cancelled, Stage::InTransit, Stage::Returned]
+    );
     assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Due)]);
 }
 
@@ -319,8 +486,18 @@ fn a_cancelled_parcel_that_left_is_turned_round_where_its_carrier_can() {
     for (able, intercept) in [(true, Some(InterceptState::Requested)), (false, None)] {
         let mut case = Cart::of(&[(1, 100)]).paid();
         let carriers = case.store.carriers.values_mut();
-        carriers.for_each(|carrier| *carrier = Carrier { in_transit_cancel: able, ..Carrier::default() });
-        case.bring_to(1, Stage::Cancelled).scan(1, TrackingFact::PickedUp).unwrap();
-        assert_eq!((intercept_of(&case), case.incidents()), (intercept, vec![CancelledYetShipped]));
+        carriers.for_each(|carrier| {
+            *carrier = Carrier {
+                in_transit_cancel: able,
+                ..Carrier::default()
+            }
+        });
+        case.bring_to(1, Stage::Cancelled)
+            .scan(1, TrackingFact::PickedUp)
+            .unwrap();
+        assert_eq!(
+            (intercept_of(&case), case.incidents()),
+            (intercept, vec![CancelledYetShipped])
+        );
     }
 }

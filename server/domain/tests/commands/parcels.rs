@@ -17,21 +17,33 @@ fn a_hold_bars_the_dispatch_and_nothing_else_and_ends_by_itself() {
     let mut case = Cart::of(&[(1, 100)]).paid();
     let fence = case.shipment(1).fence;
     case.hold(1, case.now + HOUR).unwrap();
-    assert_eq!((case.shipment(1).fence, case.order.next_due()), (fence + 1, Some(case.now + HOUR)));
-    assert_eq!(case.dispatch_seen(1, fence).unwrap_err().reason(), "FENCE_STALE");
+    assert_eq!(
+        (case.shipment(1).fence, case.order.next_due()),
+        (fence + 1, Some(case.now + HOUR))
+    );
+    assert_eq!(
+        case.dispatch_seen(1, fence).unwrap_err().reason(),
+        "FENCE_STALE"
+    );
     case.prepare(1).unwrap();
     case.ready(1).unwrap();
     case.wait(HOUR - MICROSECOND);
     assert_eq!(case.dispatch(1).unwrap_err().reason(), "SHIPMENT_HELD");
     case.wait(MICROSECOND).settle();
-    assert_eq!((case.shipment(1).hold.is_none(), case.shipment(1).fence), (true, fence + 2));
+    assert_eq!(
+        (case.shipment(1).hold.is_none(), case.shipment(1).fence),
+        (true, fence + 2)
+    );
     assert_eq!(case.events(), [EventType::HoldEnded]);
     assert!(case.dispatch(1).is_ok());
 }
 
 #[test]
 fn when_a_hold_ends_a_stop_still_bars() {
-    let mut case = Cart::of(&[(2, 200)]).paid_under(gated("PLANNED", &[&gate("WAREHOUSE_STOP", "REFUSE", "BAR")]));
+    let mut case = Cart::of(&[(2, 200)]).paid_under(gated(
+        "PLANNED",
+        &[&gate("WAREHOUSE_STOP", "REFUSE", "BAR")],
+    ));
     case.hold(1, case.now + HOUR).unwrap();
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     case.wait(HOUR).settle();
@@ -70,19 +82,51 @@ fn odd_cart() -> Cart {
 fn a_split_keeps_every_unit_and_every_minor_unit() {
     let mut case = odd_cart().paid();
     let (total, due) = (case.order.total(), case.order.amount_due());
-    case.split(1, &[&[(1, 1), (2, 1)], &[(1, 1)], &[(1, 1), (2, 1)]]).unwrap();
-    assert_eq!(case.stages(), [Stage::Split, Stage::Planned, Stage::Planned, Stage::Planned]);
+    case.split(1, &[&[(1, 1), (2, 1)], &[(1, 1)], &[(1, 1), (2, 1)]])
+        .unwrap();
+    assert_eq!(
+        case.stages(),
+        [Stage::Split, Stage::Planned, Stage::Planned, Stage::Planned]
+    );
     assert_eq!((case.order.total(), case.order.amount_due()), (total, due));
-    let shipping: Amounts = case.order.shipments.iter().map(|shipment| shipment.shipping_amounts()).sum();
-    assert_eq!((shipping, case.shipment(1).shipping_amounts()), (amounts(0, 7, 101, 0), Amounts::ZERO));
-    let held = case.order.shipments.iter().flat_map(|shipment| shipment.units.ranges().iter().copied());
-    assert_eq!(held.collect::<belay_domain::units::UnitSet>(), case.order.units());
-    assert!(case.order.shipments.iter().skip(1).all(|parcel| parcel.split_from == Some(1)));
+    let shipping: Amounts = case
+        .order
+        .shipments
+        .iter()
+        .map(|shipment| shipment.shipping_amounts())
+        .sum();
+    assert_eq!(
+        (shipping, case.shipment(1).shipping_amounts()),
+        (amounts(0, 7, 101, 0), Amounts::ZERO)
+    );
+    let held = case
+        .order
+        .shipments
+        .iter()
+        .flat_map(|shipment| shipment.units.ranges().iter().copied());
+    assert_eq!(
+        held.collect::<belay_domain::units::UnitSet>(),
+        case.order.units()
+    );
+    assert!(
+        case.order
+            .shipments
+            .iter()
+            .skip(1)
+            .all(|parcel| parcel.split_from == Some(1))
+    );
     // Cancelled one by one they give back what was paid, and a split counts as no cancellation.
     for parcel in [3, 2, 4] {
         case.cancel(Wish::shipment(parcel)).unwrap();
     }
-    assert_eq!(case.order.refunds.iter().map(|refund| refund.amounts).sum::<Amounts>(), total);
+    assert_eq!(
+        case.order
+            .refunds
+            .iter()
+            .map(|refund| refund.amounts)
+            .sum::<Amounts>(),
+        total
+    );
     assert_eq!(case.order.cancellations.len(), 3);
 }
 
@@ -90,9 +134,17 @@ fn a_split_keeps_every_unit_and_every_minor_unit() {
 fn what_is_cancelled_stays_behind_when_the_rest_is_split() {
     let mut case = odd_cart().paid();
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-    assert_eq!(case.split(1, &[&[(1, 2)], &[(1, 1), (2, 2)]]).unwrap_err().reason(), "QUANTITY_UNAVAILABLE");
+    assert_eq!(
+        case.split(1, &[&[(1, 2)], &[(1, 1), (2, 2)]])
+            .unwrap_err()
+            .reason(),
+        "QUANTITY_UNAVAILABLE"
+    );
     case.split(1, &[&[(1, 2)], &[(2, 2)]]).unwrap();
-    assert_eq!((case.shipment(1).units.count(), case.stage(1)), (1, Stage::Split));
+    assert_eq!(
+        (case.shipment(1).units.count(), case.stage(1)),
+        (1, Stage::Split)
+    );
     assert_eq!(case.shipment(2).shipping + case.shipment(3).shipping, 101);
 }
 
@@ -101,18 +153,29 @@ fn a_split_begins_anew_where_it_was_packed_and_its_old_fence_is_stale() {
     let mut case = Cart::of(&[(2, 200)]).paid();
     let fence = case.ready(1).map(|_| case.shipment(1).fence).unwrap();
     case.split(1, &[&[(1, 1)], &[(1, 1)]]).unwrap();
-    assert_eq!(case.stages(), [Stage::Split, Stage::Planned, Stage::Planned]);
-    assert_eq!(case.dispatch_seen(1, fence).unwrap_err().reason(), "FENCE_STALE");
+    assert_eq!(
+        case.stages(),
+        [Stage::Split, Stage::Planned, Stage::Planned]
+    );
+    assert_eq!(
+        case.dispatch_seen(1, fence).unwrap_err().reason(),
+        "FENCE_STALE"
+    );
     assert_eq!(case.dispatch(1).unwrap_err().reason(), "STAGE_MISMATCH");
     assert!(case.dispatch(2).is_ok());
 }
 
 #[test]
 fn nothing_is_split_while_a_part_waits_for_it() {
-    let mut case =
-        Cart::of(&[(2, 200)]).paid_under(gated("PLANNED", &[&gate("SELLER_CONSENT", "REFUSE", "REFUSE_PART")]));
+    let mut case = Cart::of(&[(2, 200)]).paid_under(gated(
+        "PLANNED",
+        &[&gate("SELLER_CONSENT", "REFUSE", "REFUSE_PART")],
+    ));
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-    assert_eq!(case.split(1, &[&[(1, 1)], &[(1, 1)]]).unwrap_err().reason(), "SHIPMENT_BARRED");
+    assert_eq!(
+        case.split(1, &[&[(1, 1)], &[(1, 1)]]).unwrap_err().reason(),
+        "SHIPMENT_BARRED"
+    );
     case.reject(belay_domain::actor::Role::Seller, 1).unwrap();
     assert!(case.split(1, &[&[(1, 1)], &[(1, 1)]]).is_ok());
 }
@@ -134,7 +197,10 @@ fn strict() -> Policy {
         own_delivery: vec![NextAction::SplitShipment],
         partner_delivery: vec![NextAction::Cancel],
     };
-    Policy { customs: Some(customs), ..policy(PLAIN) }
+    Policy {
+        customs: Some(customs),
+        ..policy(PLAIN)
+    }
 }
 
 /// Two lines of one SKU, from Germany.
@@ -147,7 +213,11 @@ fn abroad(quantities: (u32, u32), country_code: &str) -> Case {
 }
 
 fn flag_of(quantity: u32) -> Option<CustomsFlag> {
-    (quantity > 3).then(|| CustomsFlag { sku: Sku::parse("SKU-1").unwrap(), quantity, units_max: 3 })
+    (quantity > 3).then(|| CustomsFlag {
+        sku: Sku::parse("SKU-1").unwrap(),
+        quantity,
+        units_max: 3,
+    })
 }
 
 #[test]
@@ -160,13 +230,20 @@ fn identical_units_are_counted_over_all_lines_and_only_across_a_border() {
         ((4, 4), "DE", None),
     ] {
         let case = abroad(quantities, country_code);
-        assert_eq!(case.shipment(1).customs_flag, flagged, "{quantities:?} to {country_code}");
+        assert_eq!(
+            case.shipment(1).customs_flag,
+            flagged,
+            "{quantities:?} to {country_code}"
+        );
     }
     // Of two kinds there may be three each.
     let mut cart = Cart::of(&[(3, 100), (3, 100)]);
     cart.0.lines[1].sku = Sku::parse("SKU-2").unwrap();
     cart.0.destination.country_code = "FR".to_owned();
-    assert_eq!(cart.place_in(store(strict())).shipment(1).customs_flag, None);
+    assert_eq!(
+        cart.place_in(store(strict())).shipment(1).customs_flag,
+        None
+    );
     // Nobody knows whether it crosses a border.
     let mut unknown = store(strict());
     let main = WarehouseId::parse("main").unwrap();
@@ -182,21 +259,38 @@ fn a_flag_goes_with_the_unit_too_many_and_by_a_split() {
     cancelled.cancel(Wish::lines(&[(1, 1)])).unwrap();
     assert_eq!(cancelled.shipment(1).customs_flag, None);
     split.split(1, &[&[(1, 2), (2, 1)], &[(2, 1)]]).unwrap();
-    assert!(split.order.shipments.iter().all(|shipment| shipment.customs_flag.is_none()));
+    assert!(
+        split
+            .order
+            .shipments
+            .iter()
+            .all(|shipment| shipment.customs_flag.is_none())
+    );
 }
 
 #[test]
 fn a_half_that_is_still_too_much_stays_flagged() {
     let mut case = abroad((4, 1), "FR");
     case.split(1, &[&[(1, 4)], &[(2, 1)]]).unwrap();
-    assert_eq!((&case.shipment(2).customs_flag, &case.shipment(3).customs_flag), (&flag_of(4), &None));
+    assert_eq!(
+        (
+            &case.shipment(2).customs_flag,
+            &case.shipment(3).customs_flag
+        ),
+        (&flag_of(4), &None)
+    );
 }
 
 #[test]
 fn a_flagged_parcel_that_a_partner_delivers_is_not_split() {
     let mut case = abroad((2, 2), "FR");
     let carriers = case.store.carriers.values_mut();
-    carriers.for_each(|carrier| *carrier = Carrier { partner_delivery: true, ..Carrier::default() });
+    carriers.for_each(|carrier| {
+        *carrier = Carrier {
+            partner_delivery: true,
+            ..Carrier::default()
+        }
+    });
     let refused = case.split(1, &[&[(1, 2)], &[(2, 2)]]).unwrap_err();
     assert_eq!(refused.reason(), "SPLIT_NOT_ALLOWED");
     // One that is not flagged may be.

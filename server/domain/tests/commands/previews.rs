@@ -12,7 +12,9 @@ use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use crate::kit::{Cart, Case, EXPIRE_AFTER, Wish, amounts, consent_when_preparing, independent_site, policy_with};
+use crate::kit::{
+    Cart, Case, EXPIRE_AFTER, Wish, amounts, consent_when_preparing, independent_site, policy_with,
+};
 
 fn previewed(case: &Case, wish: &Wish) -> Result<Preview, Rejection> {
     let caller = Actor::new(wish.by, "someone");
@@ -31,12 +33,14 @@ fn refusals(case: &Case, wish: &Wish) -> Vec<&'static str> {
     preview.refusals.iter().map(Rejection::reason).collect()
 }
 
-/// What the preview says first is what the command fails with; where it says nothing the command is accepted.
+/// What the preview says first is what the command fails with; where it says nothing the command is
+/// accepted.
 #[test]
 fn a_preview_says_what_the_command_would() {
     let cart = Cart::of(&[(3, 300), (2, 200), (1, 100)]).split(&[&[(1, 3)], &[(2, 2)], &[(3, 1)]]);
     let mut open = cart.paid_under(consent_when_preparing());
-    open.bring_to(1, Stage::Preparing).bring_to(3, Stage::InTransit);
+    open.bring_to(1, Stage::Preparing)
+        .bring_to(3, Stage::InTransit);
     open.cancel(Wish::lines(&[(1, 2)])).unwrap();
     let mut closed = Cart::of(&[(1, 100)]).paid();
     closed.cancel(Wish::all()).unwrap();
@@ -59,7 +63,11 @@ fn a_preview_says_what_the_command_would() {
         (&open, Wish::lines(&[(2, 1), (3, 1)]), &["SHIPPED"]),
         (&open, Wish::lines(&[(2, 1), (3, 1)]).leave_out(), &[]),
         (&open, Wish::shipment(3).leave_out(), &["SHIPPED"]),
-        (&open, no_reason(Wish::shipment(3)), &["REASON_REQUIRED", "SHIPPED"]),
+        (
+            &open,
+            no_reason(Wish::shipment(3)),
+            &["REASON_REQUIRED", "SHIPPED"],
+        ),
         (&open, Wish::lines(&[(9, 1)]), &["LINE_NOT_FOUND"]),
         (&open, no_reason(Wish::shipment(9)), &["SHIPMENT_NOT_FOUND"]),
         (&closed, Wish::all(), &[]),
@@ -67,10 +75,15 @@ fn a_preview_says_what_the_command_would() {
         (&closed, Wish::shipment(1), &[]),
         (&due, Wish::all(), &[]),
         (&full, Wish::lines(&[(1, 1)]), &["LIMIT_REACHED"]),
-        (&full, no_reason(Wish::lines(&[(1, 1)])), &["REASON_REQUIRED", "LIMIT_REACHED"]),
+        (
+            &full,
+            no_reason(Wish::lines(&[(1, 1)])),
+            &["REASON_REQUIRED", "LIMIT_REACHED"],
+        ),
     ];
     for (row, (case, wish, expected)) in table.iter().enumerate() {
-        let said = previewed(case, wish).map_or_else(|r| vec![r.reason()], |_| refusals(case, wish));
+        let said =
+            previewed(case, wish).map_or_else(|r| vec![r.reason()], |_| refusals(case, wish));
         assert_eq!(said, *expected, "row {row}");
         let done = (*case).clone().try_cancel(wish.clone());
         assert_eq!(done, expected.first().copied().unwrap_or("OK"), "row {row}");
@@ -79,19 +92,28 @@ fn a_preview_says_what_the_command_would() {
 
 #[test]
 fn a_preview_lists_every_path_of_every_portion_and_the_money() {
-    let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).shipping(20, 4);
+    let cart = Cart::of(&[(2, 200)])
+        .split(&[&[(1, 1)], &[(1, 1)]])
+        .shipping(20, 4);
     let mut case = cart.paid_under(independent_site());
     case.bring_to(1, Stage::InTransit);
-    let wish = Wish::all().because("FOUND_BETTER").paths(&[Path::Cancel, Path::Intercept]);
+    let wish = Wish::all()
+        .because("FOUND_BETTER")
+        .paths(&[Path::Cancel, Path::Intercept]);
     let preview = previewed(&case, &wish).unwrap();
     let paths: Vec<_> = preview
         .paths
         .iter()
         .map(|path| match &path.verdict {
-            PreviewedVerdict::Allowed { gates, refund, .. } => {
-                (path.shipment, path.path, gates.len(), refund.amounts.total())
+            PreviewedVerdict::Allowed { gates, refund, .. } => (
+                path.shipment,
+                path.path,
+                gates.len(),
+                refund.amounts.total(),
+            ),
+            PreviewedVerdict::Denied(denied) => {
+                (path.shipment, path.path, denied.next_actions.len() + 90, 0)
             }
-            PreviewedVerdict::Denied(denied) => (path.shipment, path.path, denied.next_actions.len() + 90, 0),
         })
         .collect();
     let expected = [
@@ -107,7 +129,10 @@ fn a_preview_lists_every_path_of_every_portion_and_the_money() {
         (2, Path::ReturnOpened, 91, 0),
     ];
     assert_eq!(paths, expected);
-    assert_eq!((preview.refund, preview.refusals, preview.policy_version), (amounts(200, 2, 10, 0), vec![], 1));
+    assert_eq!(
+        (preview.refund, preview.refusals, preview.policy_version),
+        (amounts(200, 2, 10, 0), vec![], 1)
+    );
 }
 
 #[test]
@@ -136,9 +161,18 @@ fn an_order_list_says_whether_the_buyer_may_cancel_now() {
         (|case| case, Offered),
         (|case| case.bring_to(1, Stage::Ready), Offered),
         (|case| case.bring_to(1, Stage::Preparing), OnRequest),
-        (|case| case.bring_to(1, Stage::InTransit), Refused("SHIPPED")),
-        (|case| case.bring_to(1, Stage::Delivered), Refused("DELIVERED")),
-        (|case| case.bring_to(1, Stage::Preparing).cancelled(Wish::all()), Refused("ALREADY_PENDING")),
+        (
+            |case| case.bring_to(1, Stage::InTransit),
+            Refused("SHIPPED"),
+        ),
+        (
+            |case| case.bring_to(1, Stage::Delivered),
+            Refused("DELIVERED"),
+        ),
+        (
+            |case| case.bring_to(1, Stage::Preparing).cancelled(Wish::all()),
+            Refused("ALREADY_PENDING"),
+        ),
         (|case| case.cancelled(Wish::all()), Refused("ORDER_CLOSED")),
     ];
     for (row, (steps, expected)) in table.iter().enumerate() {
@@ -155,7 +189,8 @@ fn an_order_list_counts_no_reason_where_one_is_required() {
   - {id: others, when: {path: CANCEL}, allow: {refund: FULL}}";
     let asked = Cart::of(&[(1, 100)]).paid_under(policy_with(rules, &[]));
     assert_eq!(offer(&asked), Refused("REFUND_NOT_OFFERED"));
-    let not_asked = Cart::of(&[(1, 100)]).paid_under(policy_with(rules, &[("reason_required: [BUYER]\n", "")]));
+    let not_asked =
+        Cart::of(&[(1, 100)]).paid_under(policy_with(rules, &[("reason_required: [BUYER]\n", "")]));
     assert_eq!(offer(&not_asked), Offered);
 }
 

@@ -1,4 +1,5 @@
-//! Random commands on random orders under random policies, and what must hold after each of them, whatever they are.
+//! Random commands on random orders under random policies, and what must hold after each of them,
+//! whatever they are.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +32,8 @@ const STEPS_MAX: usize = 40;
 /// Runs that fail, before it is enough of them.
 const FAILURES_MAX: usize = 20;
 
-/// What the random runs have come to: runs that never refuse a part prove nothing about refused parts.
+/// What the random runs have come to: runs that never refuse a part prove nothing about refused
+/// parts.
 #[derive(Debug, Default)]
 struct Reached {
     order: BTreeSet<OrderState>,
@@ -47,7 +49,10 @@ struct Reached {
 
 #[test]
 fn whatever_happens_money_units_and_versions_add_up() {
-    let cases = std::env::var("BELAY_PROPERTY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    let cases = std::env::var("BELAY_PROPERTY_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(CASES);
     let mut reached = Reached::default();
     let mut failures = Vec::new();
     for seed in 0..cases {
@@ -66,8 +71,15 @@ fn whatever_happens_money_units_and_versions_add_up() {
     failures.sort_by_key(|(steps, seed, _)| (steps.len(), *seed));
     if let Some((steps, seed, _)) = failures.first() {
         let steps: Vec<String> = steps.iter().map(|step| format!("{step:?}")).collect();
-        let all: Vec<String> = failures.iter().map(|(_, seed, said)| format!("seed {seed}: {said}")).collect();
-        panic!("{}\nseed {seed} does so after\n{}", all.join("\n"), steps.join("\n"));
+        let all: Vec<String> = failures
+            .iter()
+            .map(|(_, seed, said)| format!("seed {seed}: {said}"))
+            .collect();
+        panic!(
+            "{}\nseed {seed} does so after\n{}",
+            all.join("\n"),
+            steps.join("\n")
+        );
     }
     check_reached(&reached);
 }
@@ -93,11 +105,15 @@ fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
         note(reached, &case, name, answer);
         let settled = case.order.clone();
         case.settle();
-        assert_eq!(case.order, settled, "every command leaves nothing that is due");
+        assert_eq!(
+            case.order, settled,
+            "every command leaves nothing that is due"
+        );
     }
 }
 
-/// Takes a step and says of what kind it was and what came of it. Refusals are as good as successes here.
+/// Takes a step and says of what kind it was and what came of it. Refusals are as good as successes
+/// here.
 fn take(case: &mut Case, step: Step, random: &mut Random) -> (String, &'static str) {
     match step {
         Step::Wait(time) => {
@@ -106,39 +122,63 @@ fn take(case: &mut Case, step: Step, random: &mut Random) -> (String, &'static s
             case.settle();
             ("WAIT".to_owned(), "OK")
         }
-        Step::Do { by, expected_version, command } => match (expected_version, *command) {
-            (None, Command::RequestCancellation(request)) => {
-                ("RequestCancellation".to_owned(), cancel(case, by, request, random))
-            }
+        Step::Do {
+            by,
+            expected_version,
+            command,
+        } => match (expected_version, *command) {
+            (None, Command::RequestCancellation(request)) => (
+                "RequestCancellation".to_owned(),
+                cancel(case, by, request, random),
+            ),
             (expected_version, command) => {
                 let debug = format!("{command:?}");
                 let name = debug.split('(').next().unwrap_or_default().to_owned();
                 let result = case.run(by, expected_version, command);
-                (name, result.map_or_else(|refused| refused.reason(), |_| "OK"))
+                (
+                    name,
+                    result.map_or_else(|refused| refused.reason(), |_| "OK"),
+                )
             }
         },
     }
 }
 
-/// S1: what is cancelled outside although no carrier and no receipt says where it is, was given away by a policy that was asked
-/// about the stage outside.
+/// S1: what is cancelled outside although no carrier and no receipt says where it is, was given
+/// away by a policy that was asked about the stage outside.
 fn check_given_away(before: &Order, case: &Case) {
     let record = case.last.record.as_ref();
     for of in &case.order.cancellations {
-        let cancelled = of.parts.iter().filter(|part| part.state == PartState::Cancelled);
-        for part in cancelled.filter(|part| !part.units.minus(&before.cancelled_units()).is_empty()) {
-            let stage = before.shipment(part.shipment).map(|shipment| shipment.stage);
-            let is_outside = stage.is_some_and(|stage| stage.is_dispatched() && stage != Stage::Lost);
-            let is_of_carrier = of.requester.role == Role::Carrier || of.requester.role == Role::System;
+        let cancelled = of
+            .parts
+            .iter()
+            .filter(|part| part.state == PartState::Cancelled);
+        for part in cancelled.filter(|part| !part.units.minus(&before.cancelled_units()).is_empty())
+        {
+            let stage = before
+                .shipment(part.shipment)
+                .map(|shipment| shipment.stage);
+            let is_outside =
+                stage.is_some_and(|stage| stage.is_dispatched() && stage != Stage::Lost);
+            let is_of_carrier =
+                of.requester.role == Role::Carrier || of.requester.role == Role::System;
             let is_explained = part.receipt.is_some() || part.trusts_the_carrier() || is_of_carrier;
             // A record is of one version; what another one was asked before, it does not show.
-            let Some(record) = record.filter(|record| record.policy_version == of.policy_version) else { continue };
+            let Some(record) = record.filter(|record| record.policy_version == of.policy_version)
+            else {
+                continue;
+            };
             if is_outside && !is_explained {
                 let gave = |asked: &Asked| {
                     let allows = matches!(asked.answer, Verdict::Allow { .. });
-                    asked.shipment == part.shipment && asked.question.stage.is_dispatched() && allows
+                    asked.shipment == part.shipment
+                        && asked.question.stage.is_dispatched()
+                        && allows
                 };
-                assert!(record.asked.iter().any(gave), "{part:?} is outside, and nobody gave it away");
+                assert!(
+                    record.asked.iter().any(gave),
+                    "{part:?} is outside, and nobody gave it away"
+                );
             }
         }
     }
@@ -159,12 +199,26 @@ fn check_lateness(case: &Case) {
         in_time = commands::settled(&in_time, &context(due));
     }
     let late = commands::settled(&case.order, &context(case.now));
-    let told = |order: Order| Order { version: 0, update_time: PLACED, ..order };
-    assert_eq!(told(late), told(in_time), "late and in time come to the same");
+    let told = |order: Order| Order {
+        version: 0,
+        update_time: PLACED,
+        ..order
+    };
+    assert_eq!(
+        told(late),
+        told(in_time),
+        "late and in time come to the same"
+    );
 }
 
-/// A preview must say beforehand what the command then does, and what it quotes must be what is got.
-fn cancel(case: &mut Case, by: Role, mut request: RequestCancellation, random: &mut Random) -> &'static str {
+/// A preview must say beforehand what the command then does, and what it quotes must be what is
+/// got.
+fn cancel(
+    case: &mut Case,
+    by: Role,
+    mut request: RequestCancellation,
+    random: &mut Random,
+) -> &'static str {
     let caller = Actor::new(by, "someone");
     let context = Context {
         now: case.now,
@@ -191,7 +245,10 @@ fn cancel(case: &mut Case, by: Role, mut request: RequestCancellation, random: &
             assert_eq!(preview.refusals, []);
             if was_open && case.order.cancellations.len() > known_before {
                 let promise = case.promise(*number);
-                assert_eq!((preview.refund, preview.release), (promise.refund, promise.release));
+                assert_eq!(
+                    (preview.refund, preview.release),
+                    (promise.refund, promise.release)
+                );
                 check_is_what_was_wished(case, &selection, *number);
             }
         }
@@ -202,16 +259,33 @@ fn cancel(case: &mut Case, by: Role, mut request: RequestCancellation, random: &
 /// A cancellation is never about more than was asked.
 fn check_is_what_was_wished(case: &Case, selection: &Selection, number: u32) {
     let parts = case.cancellation(number).parts.iter();
-    let units: UnitSet = parts.clone().flat_map(|part| part.units.ranges().iter().copied()).collect();
-    assert_eq!(units.count(), parts.map(|part| part.units.count()).sum::<u32>(), "each unit is in one part");
+    let units: UnitSet = parts
+        .clone()
+        .flat_map(|part| part.units.ranges().iter().copied())
+        .collect();
+    assert_eq!(
+        units.count(),
+        parts.map(|part| part.units.count()).sum::<u32>(),
+        "each unit is in one part"
+    );
     match selection {
         Selection::All => {}
-        Selection::Shipment(shipment) => assert!(units.minus(&case.shipment(*shipment).units).is_empty()),
+        Selection::Shipment(shipment) => {
+            assert!(units.minus(&case.shipment(*shipment).units).is_empty())
+        }
         Selection::Lines(lines) => {
             let wished = |line| {
-                lines.iter().find(|wished| wished.line == line).map_or(0, |wished: &LineQuantity| wished.quantity)
+                lines
+                    .iter()
+                    .find(|wished| wished.line == line)
+                    .map_or(0, |wished: &LineQuantity| wished.quantity)
             };
-            assert!(units.lines().all(|line| units.count_of(line) <= wished(line)), "{lines:?}: {units:?}");
+            assert!(
+                units
+                    .lines()
+                    .all(|line| units.count_of(line) <= wished(line)),
+                "{lines:?}: {units:?}"
+            );
         }
     }
 }
@@ -219,55 +293,130 @@ fn check_is_what_was_wished(case: &Case, selection: &Selection, number: u32) {
 fn note(reached: &mut Reached, case: &Case, name: String, answer: &'static str) {
     let order = &case.order;
     reached.order.insert(order.state);
-    let parts = || order.cancellations.iter().flat_map(|cancellation| &cancellation.parts);
+    let parts = || {
+        order
+            .cancellations
+            .iter()
+            .flat_map(|cancellation| &cancellation.parts)
+    };
     reached.part.extend(parts().map(|part| part.state));
-    reached.gate.extend(parts().flat_map(|part| &part.gates).map(|gate| (gate.spec.kind, gate.state)));
-    reached.refund.extend(order.refunds.iter().map(|refund| refund.state));
-    reached.stage.extend(order.shipments.iter().map(|shipment| shipment.stage));
-    let intercepts = order.shipments.iter().filter_map(|shipment| shipment.intercept);
-    reached.intercept.extend(intercepts.map(|intercept| intercept.state));
-    reached.incident.extend(order.incidents.iter().map(|incident| (incident.kind, incident.resolution)));
-    reached.event.extend(case.last.events.iter().map(|event| event.detail.event_type()));
+    reached.gate.extend(
+        parts()
+            .flat_map(|part| &part.gates)
+            .map(|gate| (gate.spec.kind, gate.state)),
+    );
+    reached
+        .refund
+        .extend(order.refunds.iter().map(|refund| refund.state));
+    reached
+        .stage
+        .extend(order.shipments.iter().map(|shipment| shipment.stage));
+    let intercepts = order
+        .shipments
+        .iter()
+        .filter_map(|shipment| shipment.intercept);
+    reached
+        .intercept
+        .extend(intercepts.map(|intercept| intercept.state));
+    reached.incident.extend(
+        order
+            .incidents
+            .iter()
+            .map(|incident| (incident.kind, incident.resolution)),
+    );
+    reached.event.extend(
+        case.last
+            .events
+            .iter()
+            .map(|event| event.detail.event_type()),
+    );
     reached.answer.insert((name, answer));
 }
 
 fn check_reached(reached: &Reached) {
-    assert!(reached.order.iter().eq(OrderState::ALL), "{:?}", reached.order);
+    assert!(
+        reached.order.iter().eq(OrderState::ALL),
+        "{:?}",
+        reached.order
+    );
     assert!(reached.part.iter().eq(PartState::ALL), "{:?}", reached.part);
-    assert!(reached.refund.iter().eq(RefundState::ALL), "{:?}", reached.refund);
+    assert!(
+        reached.refund.iter().eq(RefundState::ALL),
+        "{:?}",
+        reached.refund
+    );
     assert!(reached.stage.iter().eq(Stage::ALL), "{:?}", reached.stage);
-    assert!(reached.intercept.iter().eq(InterceptState::ALL), "{:?}", reached.intercept);
+    assert!(
+        reached.intercept.iter().eq(InterceptState::ALL),
+        "{:?}",
+        reached.intercept
+    );
     for kind in GateKind::ALL {
         for state in GateState::ALL {
-            assert!(reached.gate.contains(&(*kind, *state)), "{kind} is never {state}");
+            assert!(
+                reached.gate.contains(&(*kind, *state)),
+                "{kind} is never {state}"
+            );
         }
     }
     let missing = |kind, resolutions: &[Option<Resolution>]| {
-        let is_missing = |resolution: &&Option<Resolution>| !reached.incident.contains(&(kind, **resolution));
-        resolutions.iter().filter(is_missing).copied().collect::<Vec<_>>()
+        let is_missing =
+            |resolution: &&Option<Resolution>| !reached.incident.contains(&(kind, **resolution));
+        resolutions
+            .iter()
+            .filter(is_missing)
+            .copied()
+            .collect::<Vec<_>>()
     };
     use Resolution::{Accept, DropRefund, RefundAnyway, RetryRefund};
     let incidents: &[(IncidentKind, &[Option<Resolution>])] = &[
-        (IncidentKind::CancelledYetShipped, &[None, Some(RefundAnyway), Some(DropRefund)]),
+        (
+            IncidentKind::CancelledYetShipped,
+            &[None, Some(RefundAnyway), Some(DropRefund)],
+        ),
         (IncidentKind::LateFact, &[None, Some(Accept)]),
-        (IncidentKind::RefundMismatch, &[None, Some(DropRefund), Some(Accept)]),
-        (IncidentKind::RefundFailed, &[None, Some(RetryRefund), Some(Accept)]),
+        (
+            IncidentKind::RefundMismatch,
+            &[None, Some(DropRefund), Some(Accept)],
+        ),
+        (
+            IncidentKind::RefundFailed,
+            &[None, Some(RetryRefund), Some(Accept)],
+        ),
         (IncidentKind::PaymentLapsed, &[None, Some(Accept)]),
         (IncidentKind::GoodsUnpaid, &[None, Some(Accept)]),
         (IncidentKind::OverRefunded, &[None, Some(Accept)]),
-        (IncidentKind::CaptureMismatch, &[None, Some(Accept), Some(RefundAnyway)]),
+        (
+            IncidentKind::CaptureMismatch,
+            &[None, Some(Accept), Some(RefundAnyway)],
+        ),
     ];
     for (kind, resolutions) in incidents {
         assert_eq!(missing(*kind, resolutions), [], "{kind}");
     }
     // Placing an order is no step.
-    let events: BTreeSet<EventType> =
-        EventType::ALL.iter().copied().filter(|event| *event != EventType::OrderCreated).collect();
-    assert_eq!(events.difference(&reached.event).collect::<Vec<_>>(), Vec::<&EventType>::new());
-    let wanted =
-        ANSWERS.iter().flat_map(|(command, answers)| answers.iter().map(|answer| ((*command).to_owned(), *answer)));
-    let missing: Vec<_> = wanted.filter(|wanted| !reached.answer.contains(wanted)).collect();
-    assert!(missing.is_empty(), "{missing:?} are never answered, only {:?}", reached.answer);
+    let events: BTreeSet<EventType> = EventType::ALL
+        .iter()
+        .copied()
+        .filter(|event| *event != EventType::OrderCreated)
+        .collect();
+    assert_eq!(
+        events.difference(&reached.event).collect::<Vec<_>>(),
+        Vec::<&EventType>::new()
+    );
+    let wanted = ANSWERS.iter().flat_map(|(command, answers)| {
+        answers
+            .iter()
+            .map(|answer| ((*command).to_owned(), *answer))
+    });
+    let missing: Vec<_> = wanted
+        .filter(|wanted| !reached.answer.contains(wanted))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{missing:?} are never answered, only {:?}",
+        reached.answer
+    );
 }
 
 /// What each command must have been answered at least once.
@@ -275,24 +424,82 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("RecordPayment", &["OK"]),
     (
         "RequestCancellation",
-        &["OK", "ALREADY_PENDING", "UNITS_CLAIMED", "QUANTITY_UNAVAILABLE", "PAYMENT_VERIFYING", "REASON_UNKNOWN"],
+        &[
+            "OK",
+            "ALREADY_PENDING",
+            "UNITS_CLAIMED",
+            "QUANTITY_UNAVAILABLE",
+            "PAYMENT_VERIFYING",
+            "REASON_UNKNOWN",
+        ],
     ),
-    ("StartPreparation", &["OK", "NOT_RELEASED", "STAGE_MISMATCH", "FENCE_STALE", "ETAG_MISMATCH"]),
-    ("MarkReady", &["OK", "NOT_RELEASED", "STAGE_MISMATCH", "FENCE_STALE"]),
-    ("DispatchShipment", &["OK", "NOT_RELEASED", "PAYMENT_LAPSED", "FENCE_STALE", "SHIPMENT_HELD", "SHIPMENT_BARRED"]),
+    (
+        "StartPreparation",
+        &[
+            "OK",
+            "NOT_RELEASED",
+            "STAGE_MISMATCH",
+            "FENCE_STALE",
+            "ETAG_MISMATCH",
+        ],
+    ),
+    (
+        "MarkReady",
+        &["OK", "NOT_RELEASED", "STAGE_MISMATCH", "FENCE_STALE"],
+    ),
+    (
+        "DispatchShipment",
+        &[
+            "OK",
+            "NOT_RELEASED",
+            "PAYMENT_LAPSED",
+            "FENCE_STALE",
+            "SHIPMENT_HELD",
+            "SHIPMENT_BARRED",
+        ],
+    ),
     ("RecordTracking", &["OK", "SHIPMENT_NOT_FOUND"]),
     ("LeaseRefunds", &["OK"]),
-    ("RecordRefundResult", &["OK", "REFUND_NOT_FOUND", "REFUND_NOT_CLAIMED"]),
-    ("ApproveCancellation", &["OK", "CANCELLATION_NOT_FOUND", "GATE_NOT_OPEN"]),
-    ("RejectCancellation", &["OK", "CANCELLATION_NOT_FOUND", "GATE_NOT_OPEN"]),
-    ("WithdrawCancellation", &["OK", "NOT_THE_REQUESTER", "TOO_LATE_TO_WITHDRAW"]),
-    ("AnswerStop", &["OK", "GATE_NOT_OPEN", "QUANTITY_UNAVAILABLE"]),
+    (
+        "RecordRefundResult",
+        &["OK", "REFUND_NOT_FOUND", "REFUND_NOT_CLAIMED"],
+    ),
+    (
+        "ApproveCancellation",
+        &["OK", "CANCELLATION_NOT_FOUND", "GATE_NOT_OPEN"],
+    ),
+    (
+        "RejectCancellation",
+        &["OK", "CANCELLATION_NOT_FOUND", "GATE_NOT_OPEN"],
+    ),
+    (
+        "WithdrawCancellation",
+        &["OK", "NOT_THE_REQUESTER", "TOO_LATE_TO_WITHDRAW"],
+    ),
+    (
+        "AnswerStop",
+        &["OK", "GATE_NOT_OPEN", "QUANTITY_UNAVAILABLE"],
+    ),
     ("AnswerIntercept", &["OK"]),
-    ("ReceiveParcel", &["OK", "STAGE_MISMATCH", "QUANTITY_UNAVAILABLE"]),
+    (
+        "ReceiveParcel",
+        &["OK", "STAGE_MISMATCH", "QUANTITY_UNAVAILABLE"],
+    ),
     ("HoldShipment", &["OK", "INVALID_FIELD", "STAGE_MISMATCH"]),
     ("ReleaseHold", &["OK"]),
-    ("SplitShipment", &["OK", "INVALID_FIELD", "SHIPMENT_BARRED", "SPLIT_NOT_ALLOWED"]),
-    ("ResolveIncident", &["OK", "INCIDENT_RESOLVED", "RESOLUTION_NOT_ALLOWED"]),
+    (
+        "SplitShipment",
+        &[
+            "OK",
+            "INVALID_FIELD",
+            "SHIPMENT_BARRED",
+            "SPLIT_NOT_ALLOWED",
+        ],
+    ),
+    (
+        "ResolveIncident",
+        &["OK", "INCIDENT_RESOLVED", "RESOLUTION_NOT_ALLOWED"],
+    ),
 ];
 
 #[test]

@@ -33,7 +33,9 @@ pub(crate) fn quoted(case: &Case, mut wish: Wish) -> Wish {
 }
 
 fn order() -> Case {
-    Cart::of(&[(3, 1000)]).shipping(100, 10).paid_under(consent_when_preparing())
+    Cart::of(&[(3, 1000)])
+        .shipping(100, 10)
+        .paid_under(consent_when_preparing())
 }
 
 #[test]
@@ -53,9 +55,17 @@ fn what_was_quoted_is_what_is_got() {
 fn a_quote_may_be_used_until_the_very_microsecond() {
     let case = order();
     let wish = quoted(&case, Wish::all());
-    assert_eq!(case.clone().wait(QUOTE_VALIDITY - MICROSECOND).try_cancel(wish.clone()), "OK");
+    assert_eq!(
+        case.clone()
+            .wait(QUOTE_VALIDITY - MICROSECOND)
+            .try_cancel(wish.clone()),
+        "OK"
+    );
     let valid_until = PLACED + QUOTE_VALIDITY;
-    assert_eq!(case.clone().wait(QUOTE_VALIDITY).cancel(wish), Err(Rejection::QuoteExpired { valid_until }));
+    assert_eq!(
+        case.clone().wait(QUOTE_VALIDITY).cancel(wish),
+        Err(Rejection::QuoteExpired { valid_until })
+    );
 }
 
 #[test]
@@ -63,9 +73,14 @@ fn what_has_changed_since_the_quote_refuses_and_shows_both() {
     type Change = fn(&mut Case);
     let changes: [(&str, Change); 3] = [
         ("a gate is asked for now", |case| drop(case.prepare(1))),
-        ("there is less left", |case| drop(case.cancel(Wish::lines(&[(1, 1)])))),
+        ("there is less left", |case| {
+            drop(case.cancel(Wish::lines(&[(1, 1)])))
+        }),
         ("another policy decides", |case| {
-            let versions = BTreeMap::from([(1, policy(PLAIN).into()), (2, consent_when_preparing().into())]);
+            let versions = BTreeMap::from([
+                (1, policy(PLAIN).into()),
+                (2, consent_when_preparing().into()),
+            ]);
             case.store.policies = Policies::new(versions, vec![(PLACED, 2)]);
         }),
     ];
@@ -75,7 +90,9 @@ fn what_has_changed_since_the_quote_refuses_and_shows_both() {
         change(&mut case);
         let before = case.order.clone();
         match case.cancel(wish) {
-            Err(Rejection::QuoteMismatch { quoted, present }) => assert_ne!(quoted, present, "{name}"),
+            Err(Rejection::QuoteMismatch { quoted, present }) => {
+                assert_ne!(quoted, present, "{name}")
+            }
             other => panic!("{name}: {other:?}"),
         }
         assert_eq!(case.order, before, "{name}");
@@ -87,9 +104,19 @@ fn a_quote_binds_how_long_a_party_has_and_not_until_when() {
     let mut case = order();
     case.prepare(1).unwrap();
     let wish = quoted(&case, Wish::lines(&[(1, 1)]));
-    assert_eq!(wish.request.quote.clone().unwrap().quote.parts[0].gates.len(), 1);
-    case.wait(SignedDuration::from_mins(5)).cancel(wish).unwrap();
-    assert_eq!(case.part(1, 0).gates[0].respond_by, Some(case.now + SignedDuration::from_hours(48)));
+    assert_eq!(
+        wish.request.quote.clone().unwrap().quote.parts[0]
+            .gates
+            .len(),
+        1
+    );
+    case.wait(SignedDuration::from_mins(5))
+        .cancel(wish)
+        .unwrap();
+    assert_eq!(
+        case.part(1, 0).gates[0].respond_by,
+        Some(case.now + SignedDuration::from_hours(48))
+    );
 }
 
 #[test]
@@ -102,19 +129,28 @@ fn what_would_be_refused_is_not_quoted() {
 #[test]
 fn a_preview_says_from_and_until_when_a_path_is_open() {
     let day = "{clock: PAID, at_least: 1h, less_than: 24h}";
-    let rules = format!("\n  - {{id: day, when: {{path: CANCEL, age: {day}}}, allow: {{refund: FULL}}}}");
+    let rules =
+        format!("\n  - {{id: day, when: {{path: CANCEL, age: {day}}}, allow: {{refund: FULL}}}}");
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy(&rules));
     let cancel = |case: &Case| previewed(case, &Wish::all()).paths.swap_remove(0).verdict;
     match cancel(&case) {
         PreviewedVerdict::Denied(denied) => {
-            assert_eq!(denied.available_from, Some(PLACED + SignedDuration::from_hours(1)));
+            assert_eq!(
+                denied.available_from,
+                Some(PLACED + SignedDuration::from_hours(1))
+            );
         }
         allowed @ PreviewedVerdict::Allowed { .. } => panic!("{allowed:?}"),
     }
     case.wait(SignedDuration::from_hours(2));
     match cancel(&case) {
-        PreviewedVerdict::Allowed { available_until, .. } => {
-            assert_eq!(available_until, Some(PLACED + SignedDuration::from_hours(24)));
+        PreviewedVerdict::Allowed {
+            available_until, ..
+        } => {
+            assert_eq!(
+                available_until,
+                Some(PLACED + SignedDuration::from_hours(24))
+            );
         }
         denied @ PreviewedVerdict::Denied(_) => panic!("{denied:?}"),
     }

@@ -1,12 +1,14 @@
 //! Random stores, policies, orders and commands, all from one seed.
 //!
-//! This file knows nothing of the tests around it: it needs `belay-domain`'s public API and a seed, so that another crate may
-//! include it and drive a server with the same steps. A sequence is had by asking for one step after the other, each time with
-//! the order as the core has it by then: [`store`], [`create_order`], then [`step`] as often as wished. The same seed gives the
-//! same sequence for as long as this file and the core stay as they are; nothing here reads a clock.
+//! This file knows nothing of the tests around it: it needs `belay-domain`'s public API and a seed,
+//! so that another crate may include it and drive a server with the same steps. A sequence is had
+//! by asking for one step after the other, each time with the order as the core has it by then:
+//! [`store`], [`create_order`], then [`step`] as often as wished. The same seed gives the same
+//! sequence for as long as this file and the core stay as they are; nothing here reads a clock.
 //!
-//! Steps are plausible more often than not (the gate that is open is answered, the fence that stands is named), for sequences of
-//! refusals reach nothing; and wrong often enough that every refusal is met.
+//! Steps are plausible more often than not (the gate that is open is answered, the fence that
+//! stands is named), for sequences of refusals reach nothing; and wrong often enough that every
+//! refusal is met.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,21 +16,25 @@ use std::sync::Arc;
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{Fault, GateKind, PARCEL_RETURNED, Part, PartState, Path};
 use belay_domain::commands::{
-    AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment, HoldShipment,
-    IneligibleUnits, InterceptAnswer, LeaseRefunds, MarkReady, NewLine, NewShipment, ReceiveParcel, RecordPayment,
-    RecordRefundResult, RecordTracking, RefundResult, RejectCancellation, ReleaseHold, RequestCancellation,
-    ResolveIncident, Selection, SplitShipment, StartPreparation, StopAnswer, WithdrawCancellation,
+    AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment,
+    HoldShipment, IneligibleUnits, InterceptAnswer, LeaseRefunds, MarkReady, NewLine, NewShipment,
+    ReceiveParcel, RecordPayment, RecordRefundResult, RecordTracking, RefundResult,
+    RejectCancellation, ReleaseHold, RequestCancellation, ResolveIncident, Selection,
+    SplitShipment, StartPreparation, StopAnswer, WithdrawCancellation,
 };
 use belay_domain::context::{Carrier, ReturnLabel, StoreFacts, Warehouse};
-use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId};
+use belay_domain::ids::{
+    BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
+};
 use belay_domain::incident::{Incident, IncidentState, Resolution};
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order, PAYMENT_EXPIRED};
 use belay_domain::payment::PaymentFact;
 use belay_domain::policy::{
-    AgeBound, Allow, Calendar, Clock, Condition, Consequence, Customs, Deny, DenyCode, Effect, GateSpec,
-    GoodsCondition, NextAction, Notification, OnDispatch, OnLost, OnTimeout, Payer, Policies, Policy, Reason,
-    RefundDue, RefundPlan, RefundShare, Refunds, ReturnRate, Returns, Rule, ShippingRefund, Unpaid, Verification, Wait,
+    AgeBound, Allow, Calendar, Clock, Condition, Consequence, Customs, Deny, DenyCode, Effect,
+    GateSpec, GoodsCondition, NextAction, Notification, OnDispatch, OnLost, OnTimeout, Payer,
+    Policies, Policy, Reason, RefundDue, RefundPlan, RefundShare, Refunds, ReturnRate, Returns,
+    Rule, ShippingRefund, Unpaid, Verification, Wait,
 };
 use belay_domain::rejection::LineQuantity;
 use belay_domain::shipment::{Shipment, Stage, TrackingFact};
@@ -36,14 +42,26 @@ use belay_domain::units::UnitSet;
 use jiff::tz::{TimeZone, offset};
 use jiff::{SignedDuration, Timestamp};
 
-const INSIDE: &[Stage] = &[Stage::Unreleased, Stage::Planned, Stage::Preparing, Stage::Ready];
-const OUTSIDE: &[Stage] = &[Stage::InTransit, Stage::Delivered, Stage::Lost, Stage::Returning, Stage::Returned];
+const INSIDE: &[Stage] = &[
+    Stage::Unreleased,
+    Stage::Planned,
+    Stage::Preparing,
+    Stage::Ready,
+];
+const OUTSIDE: &[Stage] = &[
+    Stage::InTransit,
+    Stage::Delivered,
+    Stage::Lost,
+    Stage::Returning,
+    Stage::Returned,
+];
 
 const fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
 }
 
-/// A sequence of numbers that its seed decides (SplitMix64): enough for tests, and the same everywhere.
+/// A sequence of numbers that its seed decides (SplitMix64): enough for tests, and the same
+/// everywhere.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
@@ -85,7 +103,10 @@ impl Random {
     }
 
     fn some_of<T: Clone>(&mut self, from: &[T], percent: usize) -> Vec<T> {
-        from.iter().filter(|_| self.chance(percent)).cloned().collect()
+        from.iter()
+            .filter(|_| self.chance(percent))
+            .cloned()
+            .collect()
     }
 
     fn maybe<T>(&mut self, percent: usize, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
@@ -93,8 +114,8 @@ impl Random {
     }
 }
 
-/// A store with two warehouses, one of them abroad, two carriers, and a policy from `now` on; sometimes another one follows it
-/// before the first orders have ended.
+/// A store with two warehouses, one of them abroad, two carriers, and a policy from `now` on;
+/// sometimes another one follows it before the first orders have ended.
 pub(crate) fn store(random: &mut Random, now: Timestamp) -> StoreFacts {
     let mut versions = BTreeMap::from([(1, Arc::new(policy(random)))]);
     let mut activations = vec![(now, 1)];
@@ -102,27 +123,42 @@ pub(crate) fn store(random: &mut Random, now: Timestamp) -> StoreFacts {
         versions.insert(2, Arc::new(policy(random)));
         activations.push((now + random.pick(&[hours(1), hours(30)]), 2));
     }
-    let label = |random: &mut Random| ReturnLabel { price: random.maybe(70, |random| eur(random.amount(80))) };
+    let label = |random: &mut Random| ReturnLabel {
+        price: random.maybe(70, |random| eur(random.amount(80))),
+    };
     let carrier = |random: &mut Random| Carrier {
         in_transit_cancel: random.chance(70),
         partner_delivery: random.chance(30),
-        return_labels: random.maybe(70, |random| ("DE".to_owned(), label(random))).into_iter().collect(),
+        return_labels: random
+            .maybe(70, |random| ("DE".to_owned(), label(random)))
+            .into_iter()
+            .collect(),
     };
-    let warehouse =
-        |country: &str| Warehouse { country_code: Some(country.to_owned()), calendar: Calendar::monday_to_friday() };
+    let warehouse = |country: &str| Warehouse {
+        country_code: Some(country.to_owned()),
+        calendar: Calendar::monday_to_friday(),
+    };
     StoreFacts {
         id: StoreId::parse("store-1").unwrap(),
         policies: Policies::new(versions, activations),
         time_zone: TimeZone::fixed(offset(8)),
-        carriers: BTreeMap::from([(carrier_id("post"), carrier(random)), (carrier_id("rail"), carrier(random))]),
-        warehouses: BTreeMap::from([(warehouse_id("main"), warehouse("DE")), (warehouse_id("far"), warehouse("CN"))]),
+        carriers: BTreeMap::from([
+            (carrier_id("post"), carrier(random)),
+            (carrier_id("rail"), carrier(random)),
+        ]),
+        warehouses: BTreeMap::from([
+            (warehouse_id("main"), warehouse("DE")),
+            (warehouse_id("far"), warehouse("CN")),
+        ]),
         default_route: Some((warehouse_id("main"), carrier_id("post"))),
     }
 }
 
 /// A policy of a few random rules before some that keep most orders going.
 pub(crate) fn policy(random: &mut Random) -> Policy {
-    let mut rules: Vec<Rule> = (0..random.below(6)).map(|index| rule(random, index)).collect();
+    let mut rules: Vec<Rule> = (0..random.below(6))
+        .map(|index| rule(random, index))
+        .collect();
     rules.extend(usual_rules(random));
     let reason = |code: &str, actors: &[Role], random: &mut Random| Reason {
         code: code.to_owned(),
@@ -140,7 +176,9 @@ pub(crate) fn policy(random: &mut Random) -> Policy {
         reason("OUT_OF_STOCK", &[Role::Seller], random),
         reason(PAYMENT_EXPIRED, &[Role::System], random),
     ];
-    reasons.extend(random.maybe(70, |random| reason(PARCEL_RETURNED, &[Role::Carrier], random)));
+    reasons.extend(random.maybe(70, |random| {
+        reason(PARCEL_RETURNED, &[Role::Carrier], random)
+    }));
     Policy {
         name: "random".to_owned(),
         source: String::new(),
@@ -187,8 +225,16 @@ fn returns(random: &mut Random) -> Returns {
         });
     }
     let percent = random.number(0, 100);
-    rates.push(ReturnRate { received_within: None, condition: Vec::new(), reason: Vec::new(), percent });
-    Returns { rates, without_label: String::new() }
+    rates.push(ReturnRate {
+        received_within: None,
+        condition: Vec::new(),
+        reason: Vec::new(),
+        percent,
+    });
+    Returns {
+        rates,
+        without_label: String::new(),
+    }
 }
 
 fn rule(random: &mut Random, index: usize) -> Rule {
@@ -199,10 +245,16 @@ fn rule(random: &mut Random, index: usize) -> Rule {
         less_than: Some(random.pick(&[hours(12), hours(48)])),
     };
     let when = Condition {
-        actor: random.maybe(20, |random| random.pick(&[Role::Buyer, Role::Seller])).into_iter().collect(),
+        actor: random
+            .maybe(20, |random| random.pick(&[Role::Buyer, Role::Seller]))
+            .into_iter()
+            .collect(),
         stage: random.some_of(stages, 60),
         path: random.some_of(Path::ALL, 40),
-        reason: random.maybe(10, |_| "CHANGED_MIND".to_owned()).into_iter().collect(),
+        reason: random
+            .maybe(10, |_| "CHANGED_MIND".to_owned())
+            .into_iter()
+            .collect(),
         paid: random.maybe(10, |random| random.chance(50)),
         age: random.maybe(15, age).into_iter().collect(),
         value_less_than: random.maybe(10, |random| 100 + random.amount(400)),
@@ -211,32 +263,70 @@ fn rule(random: &mut Random, index: usize) -> Rule {
         ..Condition::default()
     };
     let then = match random.chance(75) {
-        true => Consequence::Allow(Allow { gates: gates(random, GateKind::ALL), refund: plan(random) }),
+        true => Consequence::Allow(Allow {
+            gates: gates(random, GateKind::ALL),
+            refund: plan(random),
+        }),
         false => Consequence::Deny(Deny {
             code: random.pick(DenyCode::ALL),
             next_actions: random.some_of(NextAction::ALL, 15),
         }),
     };
-    Rule { id: format!("random-{index}"), when, then }
+    Rule {
+        id: format!("random-{index}"),
+        when,
+        then,
+    }
 }
 
 /// What keeps an order going: inside a warehouse stops, outside a carrier or the buyer brings back.
 fn usual_rules(random: &mut Random) -> Vec<Rule> {
-    let rule = |id: &str, stage: &[Stage], path: &[Path], gates: Vec<GateSpec>, refund: RefundPlan| Rule {
-        id: id.to_owned(),
-        when: Condition { stage: stage.to_vec(), path: path.to_vec(), ..Condition::default() },
-        then: Consequence::Allow(Allow { gates, refund }),
-    };
+    let rule =
+        |id: &str, stage: &[Stage], path: &[Path], gates: Vec<GateSpec>, refund: RefundPlan| Rule {
+            id: id.to_owned(),
+            when: Condition {
+                stage: stage.to_vec(),
+                path: path.to_vec(),
+                ..Condition::default()
+            },
+            then: Consequence::Allow(Allow { gates, refund }),
+        };
     let inside = [GateKind::SellerConsent, GateKind::WarehouseStop];
-    let outside = [GateKind::CarrierIntercept, GateKind::ParcelReceipt, GateKind::LossConfirmation];
-    let packed = if random.chance(60) { gates(random, &inside) } else { Vec::new() };
+    let outside = [
+        GateKind::CarrierIntercept,
+        GateKind::ParcelReceipt,
+        GateKind::LossConfirmation,
+    ];
+    let packed = if random.chance(60) {
+        gates(random, &inside)
+    } else {
+        Vec::new()
+    };
     let mut rules = vec![
-        rule("waiting", &INSIDE[..2], &[Path::Cancel], Vec::new(), plan(random)),
-        rule("packed", &INSIDE[2..], &[Path::Cancel], packed, plan(random)),
+        rule(
+            "waiting",
+            &INSIDE[..2],
+            &[Path::Cancel],
+            Vec::new(),
+            plan(random),
+        ),
+        rule(
+            "packed",
+            &INSIDE[2..],
+            &[Path::Cancel],
+            packed,
+            plan(random),
+        ),
     ];
     if random.chance(80) {
         let gates = gates(random, &outside);
-        rules.push(rule("outside", OUTSIDE, &Path::ALL[1..], gates, plan(random)));
+        rules.push(rule(
+            "outside",
+            OUTSIDE,
+            &Path::ALL[1..],
+            gates,
+            plan(random),
+        ));
     }
     rules
 }
@@ -249,30 +339,51 @@ fn gates(random: &mut Random, kinds: &[GateKind]) -> Vec<GateSpec> {
 }
 
 fn gate(random: &mut Random, kind: GateKind) -> GateSpec {
-    let waits = [Wait::Time(hours(1)), Wait::Time(hours(48)), Wait::CalendarDays(2), Wait::WorkingDays(1)];
-    let respond_within = random.maybe(if kind.is_consent() { 100 } else { 75 }, |random| random.pick(&waits));
+    let waits = [
+        Wait::Time(hours(1)),
+        Wait::Time(hours(48)),
+        Wait::CalendarDays(2),
+        Wait::WorkingDays(1),
+    ];
+    let respond_within = random.maybe(if kind.is_consent() { 100 } else { 75 }, |random| {
+        random.pick(&waits)
+    });
     let on_timeout = match kind {
         GateKind::SellerConsent => random.pick(OnTimeout::ALL),
         GateKind::SupportReview => random.pick(&[OnTimeout::Pass, OnTimeout::Refuse]),
-        GateKind::WarehouseStop | GateKind::CarrierIntercept | GateKind::ParcelReceipt | GateKind::LossConfirmation => {
-            random.pick(&[OnTimeout::Refuse, OnTimeout::Escalate])
-        }
+        GateKind::WarehouseStop
+        | GateKind::CarrierIntercept
+        | GateKind::ParcelReceipt
+        | GateKind::LossConfirmation => random.pick(&[OnTimeout::Refuse, OnTimeout::Escalate]),
     };
     let may_go = kind != GateKind::WarehouseStop && random.chance(40);
     GateSpec {
         kind,
         respond_within,
-        remind_before: random.maybe(50, |random| random.pick(&[SignedDuration::from_mins(30), hours(6)])),
+        remind_before: random.maybe(50, |random| {
+            random.pick(&[SignedDuration::from_mins(30), hours(6)])
+        }),
         on_timeout,
         // Support that is asked instead has a deadline in any case.
-        escalate_within: random.maybe(if respond_within.is_none() { 100 } else { 40 }, |random| random.pick(&waits)),
-        on_dispatch: if may_go { OnDispatch::RefusePart } else { OnDispatch::Bar },
+        escalate_within: random.maybe(if respond_within.is_none() { 100 } else { 40 }, |random| {
+            random.pick(&waits)
+        }),
+        on_dispatch: if may_go {
+            OnDispatch::RefusePart
+        } else {
+            OnDispatch::Bar
+        },
         on_lost: random.pick(OnLost::ALL),
     }
 }
 
 fn plan(random: &mut Random) -> RefundPlan {
-    let shares = [RefundShare::Full, RefundShare::Full, RefundShare::BySchedule, RefundShare::None];
+    let shares = [
+        RefundShare::Full,
+        RefundShare::Full,
+        RefundShare::BySchedule,
+        RefundShare::None,
+    ];
     RefundPlan {
         share: random.pick(&shares),
         outbound_shipping: random.pick(Payer::ALL),
@@ -280,7 +391,8 @@ fn plan(random: &mut Random) -> RefundPlan {
     }
 }
 
-/// Up to three lines of up to four units of one of two SKUs, each unit in one of up to three shipments.
+/// Up to three lines of up to four units of one of two SKUs, each unit in one of up to three
+/// shipments.
 pub(crate) fn create_order(random: &mut Random) -> CreateOrder {
     let mut contents: Vec<BTreeMap<u32, u32>> = vec![BTreeMap::new(); 3];
     let mut lines = Vec::new();
@@ -299,17 +411,28 @@ pub(crate) fn create_order(random: &mut Random) -> CreateOrder {
             tax: random.amount(90),
         });
     }
-    let shipments = contents.into_iter().filter(|contents| !contents.is_empty()).map(|contents| NewShipment {
-        warehouse: warehouse_id(random.pick(&["main", "far"])),
-        carrier: carrier_id(random.pick(&["post", "rail"])),
-        contents: contents.into_iter().collect(),
-    });
+    let shipments = contents
+        .into_iter()
+        .filter(|contents| !contents.is_empty())
+        .map(|contents| NewShipment {
+            warehouse: warehouse_id(random.pick(&["main", "far"])),
+            carrier: carrier_id(random.pick(&["post", "rail"])),
+            contents: contents.into_iter().collect(),
+        });
     let shipments = shipments.collect();
     CreateOrder {
         id: OrderId::parse("A-1").unwrap(),
-        buyer: Buyer { id: BuyerId::parse("buyer-1").unwrap(), email_hash: None, username_hash: None },
+        buyer: Buyer {
+            id: BuyerId::parse("buyer-1").unwrap(),
+            email_hash: None,
+            username_hash: None,
+        },
         seller: SellerId::parse("seller-1").unwrap(),
-        destination: Destination { country_code: "DE".to_owned(), region: String::new(), city: String::new() },
+        destination: Destination {
+            country_code: "DE".to_owned(),
+            region: String::new(),
+            city: String::new(),
+        },
         currency: Currency::parse("EUR").unwrap(),
         lines,
         shipping: random.amount(60),
@@ -343,11 +466,20 @@ pub(crate) fn step(random: &mut Random, order: &Order, now: Timestamp) -> Step {
             let (cancellation, part) = random.pick(&waiting);
             answer(random, cancellation, part, order)
         }
-        8..22 => {
-            (random.pick(&[Role::Storefront, Role::Storefront, Role::Seller, Role::Support]), request(random, order))
-        }
+        8..22 => (
+            random.pick(&[
+                Role::Storefront,
+                Role::Storefront,
+                Role::Seller,
+                Role::Support,
+            ]),
+            request(random, order),
+        ),
         22..50 => fulfil(random, order, now),
-        50..62 => (random.pick(&[Role::Storefront, Role::Seller]), request(random, order)),
+        50..62 => (
+            random.pick(&[Role::Storefront, Role::Seller]),
+            request(random, order),
+        ),
         62..80 => fulfil(random, order, now),
         80..90 => (Role::Payments, refund(random, order)),
         90..98 if !order.incidents.is_empty() => (Role::Support, resolve(random, order)),
@@ -367,11 +499,21 @@ pub(crate) fn step(random: &mut Random, order: &Order, now: Timestamp) -> Step {
 /// Often just to the next deadline, or one microsecond less.
 fn wait(random: &mut Random, order: &Order, now: Timestamp) -> SignedDuration {
     let microsecond = SignedDuration::from_micros(1);
-    let until_due = order.next_due().map(|due| due.duration_since(now)).filter(SignedDuration::is_positive);
+    let until_due = order
+        .next_due()
+        .map(|due| due.duration_since(now))
+        .filter(SignedDuration::is_positive);
     match (random.below(4), until_due) {
         (0 | 1, Some(until_due)) => until_due,
         (2, Some(until_due)) if until_due > microsecond => until_due - microsecond,
-        (_, _) => random.pick(&[microsecond, SignedDuration::from_mins(5), hours(1), hours(12), hours(24), hours(48)]),
+        (_, _) => random.pick(&[
+            microsecond,
+            SignedDuration::from_mins(5),
+            hours(1),
+            hours(12),
+            hours(24),
+            hours(48),
+        ]),
     }
 }
 
@@ -384,35 +526,62 @@ fn pay(random: &mut Random, order: &Order, now: Timestamp, in_full: bool) -> (Ro
         | PaymentFact::ChargebackReversed => true,
         PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided => false,
     };
-    let plain = [PaymentFact::Captured, PaymentFact::Captured, PaymentFact::Authorized];
-    let fact = if in_full { random.pick(&plain) } else { random.pick(PaymentFact::ALL) };
-    let percent = if in_full { 100 } else { random.pick(&[30, 50, 100, 120]) };
+    let plain = [
+        PaymentFact::Captured,
+        PaymentFact::Captured,
+        PaymentFact::Authorized,
+    ];
+    let fact = if in_full {
+        random.pick(&plain)
+    } else {
+        random.pick(PaymentFact::ALL)
+    };
+    let percent = if in_full {
+        100
+    } else {
+        random.pick(&[30, 50, 100, 120])
+    };
     let amount = order.total().total() * percent / 100;
     let payment = random.below(3);
     let is_outside = fact == PaymentFact::RefundedOutside;
     let foreign = fact.may_be_foreign() && random.chance(15);
-    let currency = if foreign { Currency::parse("USD").unwrap() } else { order.currency };
+    let currency = if foreign {
+        Currency::parse("USD").unwrap()
+    } else {
+        order.currency
+    };
     let command = RecordPayment {
         provider_payment_id: ExternalId::parse(format!("pay-{payment}")).unwrap(),
         provider_event_id: event_id(random),
         fact,
-        amount: is_money(fact).then_some(Money { currency, minor_units: amount }),
+        amount: is_money(fact).then_some(Money {
+            currency,
+            minor_units: amount,
+        }),
         // A provider may name the movement, and tell of the same one twice.
-        movement: random.maybe(40, |random| ExternalId::parse(format!("move-{}", random.below(4))).unwrap()),
+        movement: random.maybe(40, |random| {
+            ExternalId::parse(format!("move-{}", random.below(4))).unwrap()
+        }),
         refund: order
             .refund(random.number(1, 3))
             .filter(|_| is_outside && random.chance(40))
             .map(|refund| refund.number),
         method: Some(random.pick(&["CREDIT_CARD", "BANK_TRANSFER"]).to_owned()),
         // Messages overtake each other.
-        occurred_time: random.maybe(40, |random| now - random.pick(&[hours(-1), hours(1), hours(12), hours(48)])),
+        occurred_time: random.maybe(40, |random| {
+            now - random.pick(&[hours(-1), hours(1), hours(12), hours(48)])
+        }),
     };
     (Role::Payments, Command::RecordPayment(command))
 }
 
 /// Rarely one that was there before: a fact counts once.
 fn event_id(random: &mut Random) -> ExternalId {
-    let number = if random.chance(5) { random.next() % 4 } else { random.next() };
+    let number = if random.chance(5) {
+        random.next() % 4
+    } else {
+        random.next()
+    };
     ExternalId::parse(format!("event-{number:x}")).unwrap()
 }
 
@@ -430,7 +599,12 @@ fn request(random: &mut Random, order: &Order) -> Command {
         vec![Path::ReturnUnopened],
         vec![Path::ReturnOpened],
     ];
-    let reasons = ["CHANGED_MIND", "CHANGED_MIND", "OUT_OF_STOCK", "NO_SUCH_REASON"];
+    let reasons = [
+        "CHANGED_MIND",
+        "CHANGED_MIND",
+        "OUT_OF_STOCK",
+        "NO_SUCH_REASON",
+    ];
     Command::RequestCancellation(RequestCancellation {
         selection,
         reason: random.maybe(85, |random| random.pick(&reasons).to_owned()),
@@ -452,7 +626,10 @@ fn some_lines(random: &mut Random, units: &UnitSet, percent: usize) -> Vec<LineQ
         lines.extend(random.maybe(percent, |_| LineQuantity { line, quantity }));
     }
     if lines.is_empty() {
-        lines.push(LineQuantity { line: units.lines().next().unwrap_or(1), quantity: 1 });
+        lines.push(LineQuantity {
+            line: units.lines().next().unwrap_or(1),
+            quantity: 1,
+        });
     }
     lines
 }
@@ -468,13 +645,33 @@ fn fulfil(random: &mut Random, order: &Order, now: Timestamp) -> (Role, Command)
     let found = shipment(random, order);
     let number = found.map_or(9, |shipment| shipment.number);
     let present = found.map_or(1, |shipment| shipment.fence);
-    let fence = if random.chance(10) { present - 1 } else { present };
+    let fence = if random.chance(10) {
+        present - 1
+    } else {
+        present
+    };
     let seen = random.maybe(50, |_| fence);
     match random.below(20) {
-        0..3 => (Role::Warehouse, Command::StartPreparation(StartPreparation { shipment: number, fence: seen })),
-        3..6 => (Role::Warehouse, Command::MarkReady(MarkReady { shipment: number, fence: seen })),
+        0..3 => (
+            Role::Warehouse,
+            Command::StartPreparation(StartPreparation {
+                shipment: number,
+                fence: seen,
+            }),
+        ),
+        3..6 => (
+            Role::Warehouse,
+            Command::MarkReady(MarkReady {
+                shipment: number,
+                fence: seen,
+            }),
+        ),
         6..9 => {
-            let command = DispatchShipment { shipment: number, fence, tracking_number: None };
+            let command = DispatchShipment {
+                shipment: number,
+                fence,
+                tracking_number: None,
+            };
             (Role::Warehouse, Command::DispatchShipment(command))
         }
         9..14 => {
@@ -488,19 +685,41 @@ fn fulfil(random: &mut Random, order: &Order, now: Timestamp) -> (Role, Command)
         }
         14 => {
             let until = now + random.pick(&[hours(1), hours(24), hours(48), hours(-1)]);
-            (Role::Seller, Command::HoldShipment(HoldShipment { shipment: number, fence: seen, until, note: None }))
+            (
+                Role::Seller,
+                Command::HoldShipment(HoldShipment {
+                    shipment: number,
+                    fence: seen,
+                    until,
+                    note: None,
+                }),
+            )
         }
-        15 => (Role::Seller, Command::ReleaseHold(ReleaseHold { shipment: number, fence: seen })),
+        15 => (
+            Role::Seller,
+            Command::ReleaseHold(ReleaseHold {
+                shipment: number,
+                fence: seen,
+            }),
+        ),
         16 | 17 => {
             let live = found.map_or_else(UnitSet::default, |shipment| order.live_units(shipment));
             let parcels = parcels(random, &live);
-            (Role::Warehouse, Command::SplitShipment(SplitShipment { shipment: number, fence: seen, parcels }))
+            (
+                Role::Warehouse,
+                Command::SplitShipment(SplitShipment {
+                    shipment: number,
+                    fence: seen,
+                    parcels,
+                }),
+            )
         }
         _ => (Role::Warehouse, receive(random, order, number)),
     }
 }
 
-/// Mostly in the order in which it is told; now and then before what is known, before the order, or in the future.
+/// Mostly in the order in which it is told; now and then before what is known, before the order, or
+/// in the future.
 fn occurred(random: &mut Random, order: &Order, now: Timestamp) -> Option<Timestamp> {
     let placed = order.create_time;
     random.pick(&[
@@ -531,12 +750,24 @@ fn parcels(random: &mut Random, live: &UnitSet) -> Vec<Vec<LineQuantity>> {
 
 fn receive(random: &mut Random, order: &Order, shipment: u32) -> Command {
     let found = order.shipment(shipment);
-    let held = found.map(|shipment| shipment.units.clone()).unwrap_or_default();
-    let out = found.map(|shipment| shipment.whereabouts.out()).unwrap_or_default();
-    let units = if out.is_empty() || random.chance(10) { held } else { out };
-    let quantities = random.maybe(60, |random| some_lines(random, &units, 70)).unwrap_or_default();
+    let held = found
+        .map(|shipment| shipment.units.clone())
+        .unwrap_or_default();
+    let out = found
+        .map(|shipment| shipment.whereabouts.out())
+        .unwrap_or_default();
+    let units = if out.is_empty() || random.chance(10) {
+        held
+    } else {
+        out
+    };
+    let quantities = random
+        .maybe(60, |random| some_lines(random, &units, 70))
+        .unwrap_or_default();
     // The same box is told again now and then.
-    let receipt_id = random.maybe(50, |random| ExternalId::parse(format!("box-{}", random.below(6))).unwrap());
+    let receipt_id = random.maybe(50, |random| {
+        ExternalId::parse(format!("box-{}", random.below(6))).unwrap()
+    });
     let placed = order.create_time;
     let receive_time = random.pick(&[None, None, Some(placed - hours(1)), Some(order.update_time)]);
     Command::ReceiveParcel(ReceiveParcel {
@@ -550,15 +781,28 @@ fn receive(random: &mut Random, order: &Order, shipment: u32) -> Command {
 }
 
 fn waiting_parts(order: &Order) -> Vec<(u32, &Part)> {
-    let parts = order.cancellations.iter().flat_map(|of| of.parts.iter().map(|part| (of.number, part)));
-    parts.filter(|(_, part)| part.state == PartState::Waiting).collect()
+    let parts = order
+        .cancellations
+        .iter()
+        .flat_map(|of| of.parts.iter().map(|part| (of.number, part)));
+    parts
+        .filter(|(_, part)| part.state == PartState::Waiting)
+        .collect()
 }
 
 /// A gate that some part had, so that answers come late as well, or one that nobody ever asked for.
 fn any_gate(random: &mut Random, order: &Order) -> Option<(GateKind, u32)> {
-    let parts = order.cancellations.iter().flat_map(|cancellation| &cancellation.parts);
-    let mut gates: Vec<_> =
-        parts.flat_map(|part| part.gates.iter().map(|gate| (gate.spec.kind, part.shipment))).collect();
+    let parts = order
+        .cancellations
+        .iter()
+        .flat_map(|cancellation| &cancellation.parts);
+    let mut gates: Vec<_> = parts
+        .flat_map(|part| {
+            part.gates
+                .iter()
+                .map(|gate| (gate.spec.kind, part.shipment))
+        })
+        .collect();
     if gates.is_empty() || random.chance(40) {
         gates = vec![(random.pick(GateKind::ALL), random.number(1, 3))];
     }
@@ -569,12 +813,24 @@ fn any_gate(random: &mut Random, order: &Order) -> Option<(GateKind, u32)> {
 fn answer(random: &mut Random, cancellation: u32, part: &Part, order: &Order) -> (Role, Command) {
     if random.chance(12) {
         let by = random.pick(&[Role::Storefront, Role::Seller, Role::Support]);
-        return (by, Command::WithdrawCancellation(WithdrawCancellation { cancellation }));
+        return (
+            by,
+            Command::WithdrawCancellation(WithdrawCancellation { cancellation }),
+        );
     }
     // What support is asked in place of comes to pass all the same, now and then.
     let is_late = random.chance(40);
     let gate = part.open_gate();
-    let gate = gate.map(|gate| (if is_late { gate.effective_kind() } else { gate.spec.kind }, part.shipment));
+    let gate = gate.map(|gate| {
+        (
+            if is_late {
+                gate.effective_kind()
+            } else {
+                gate.spec.kind
+            },
+            part.shipment,
+        )
+    });
     answer_kind(random, cancellation, gate, order)
 }
 
@@ -590,27 +846,60 @@ fn answer_kind(
         GateKind::SellerConsent | GateKind::SupportReview => {
             let by = kind.party();
             match random.chance(75) {
-                true => (by, Command::ApproveCancellation(ApproveCancellation { cancellation, note: None })),
+                true => (
+                    by,
+                    Command::ApproveCancellation(ApproveCancellation {
+                        cancellation,
+                        note: None,
+                    }),
+                ),
                 false => {
-                    let reject = RejectCancellation { cancellation, code, note: None, evidence: Vec::new() };
+                    let reject = RejectCancellation {
+                        cancellation,
+                        code,
+                        note: None,
+                        evidence: Vec::new(),
+                    };
                     (by, Command::RejectCancellation(reject))
                 }
             }
         }
         GateKind::WarehouseStop => {
-            let units = order.shipment(shipment).map(|shipment| order.live_units(shipment)).unwrap_or_default();
-            let quantities = random.maybe(40, |random| some_lines(random, &units, 60)).unwrap_or_default();
+            let units = order
+                .shipment(shipment)
+                .map(|shipment| order.live_units(shipment))
+                .unwrap_or_default();
+            let quantities = random
+                .maybe(40, |random| some_lines(random, &units, 60))
+                .unwrap_or_default();
             let answer = match random.chance(75) {
-                true => StopAnswer::Stopped { quantities, stage_seen: Some(Stage::Ready), put_back: Vec::new() },
+                true => StopAnswer::Stopped {
+                    quantities,
+                    stage_seen: Some(Stage::Ready),
+                    put_back: Vec::new(),
+                },
                 false => StopAnswer::CannotStop { code: Some(code) },
             };
             let cancellation = random.maybe(40, |_| cancellation);
-            (Role::Warehouse, Command::AnswerStop(AnswerStop { shipment, cancellation, answer, note: None }))
+            (
+                Role::Warehouse,
+                Command::AnswerStop(AnswerStop {
+                    shipment,
+                    cancellation,
+                    answer,
+                    note: None,
+                }),
+            )
         }
         GateKind::CarrierIntercept if random.chance(25) => {
             let fact = random.pick(&[TrackingFact::Returning, TrackingFact::Returned]);
             let carrier_event_id = event_id(random);
-            let command = RecordTracking { shipment, carrier_event_id, fact, occurred_time: None };
+            let command = RecordTracking {
+                shipment,
+                carrier_event_id,
+                fact,
+                occurred_time: None,
+            };
             (Role::Carrier, Command::RecordTracking(command))
         }
         GateKind::CarrierIntercept => {
@@ -618,13 +907,25 @@ fn answer_kind(
                 true => InterceptAnswer::Confirmed,
                 false => InterceptAnswer::CannotIntercept { code: Some(code) },
             };
-            (Role::Carrier, Command::AnswerIntercept(AnswerIntercept { shipment, answer, note: None }))
+            (
+                Role::Carrier,
+                Command::AnswerIntercept(AnswerIntercept {
+                    shipment,
+                    answer,
+                    note: None,
+                }),
+            )
         }
         GateKind::ParcelReceipt => (Role::Warehouse, receive(random, order, shipment)),
         GateKind::LossConfirmation => {
             let fact = random.pick(&[TrackingFact::Lost, TrackingFact::Delivered]);
             let carrier_event_id = event_id(random);
-            let command = RecordTracking { shipment, carrier_event_id, fact, occurred_time: None };
+            let command = RecordTracking {
+                shipment,
+                carrier_event_id,
+                fact,
+                occurred_time: None,
+            };
             (Role::Carrier, Command::RecordTracking(command))
         }
     }
@@ -635,37 +936,66 @@ fn refund(random: &mut Random, order: &Order) -> Command {
     let worker = WorkerId::parse(random.pick(&["worker-1", "worker-2"])).unwrap();
     if random.chance(45) {
         let lease = SignedDuration::from_mins(5);
-        return Command::LeaseRefunds(LeaseRefunds { refunds: vec![number], worker, lease });
+        return Command::LeaseRefunds(LeaseRefunds {
+            refunds: vec![number],
+            worker,
+            lease,
+        });
     }
-    let asked = order.refund(number).map_or(0, |refund| refund.amounts.total());
-    let amount = random.pick(&[None, None, Some(asked), Some(asked + 1)]).map(eur);
+    let asked = order
+        .refund(number)
+        .map_or(0, |refund| refund.amounts.total());
+    let amount = random
+        .pick(&[None, None, Some(asked), Some(asked + 1)])
+        .map(eur);
     let result = match random.below(10) {
         0..5 => RefundResult::Settled {
             amount,
-            provider_refund_id: random
-                .maybe(40, |random| ExternalId::parse(format!("move-{}", random.below(4))).unwrap()),
+            provider_refund_id: random.maybe(40, |random| {
+                ExternalId::parse(format!("move-{}", random.below(4))).unwrap()
+            }),
             occurred_time: None,
         },
-        5..8 => RefundResult::Failed { code: "ACCOUNT_CLOSED".to_owned() },
+        5..8 => RefundResult::Failed {
+            code: "ACCOUNT_CLOSED".to_owned(),
+        },
         _ => RefundResult::Unknown,
     };
-    Command::RecordRefundResult(RecordRefundResult { refund: number, result })
+    Command::RecordRefundResult(RecordRefundResult {
+        refund: number,
+        result,
+    })
 }
 
 fn resolve(random: &mut Random, order: &Order) -> Command {
-    let open: Vec<Incident> =
-        order.incidents.iter().filter(|incident| incident.state == IncidentState::Open).cloned().collect();
-    let incident = random.pick(if open.is_empty() { &order.incidents } else { &open });
+    let open: Vec<Incident> = order
+        .incidents
+        .iter()
+        .filter(|incident| incident.state == IncidentState::Open)
+        .cloned()
+        .collect();
+    let incident = random.pick(if open.is_empty() {
+        &order.incidents
+    } else {
+        &open
+    });
     let allowed = belay_domain::commands::allowed_resolutions(order, &incident);
     let resolution = match allowed.is_empty() || random.chance(15) {
         true => random.pick(Resolution::ALL),
         false => random.pick(&allowed),
     };
-    Command::ResolveIncident(ResolveIncident { incident: incident.number, resolution, note: None })
+    Command::ResolveIncident(ResolveIncident {
+        incident: incident.number,
+        resolution,
+        note: None,
+    })
 }
 
 fn eur(minor_units: i64) -> Money {
-    Money { currency: Currency::parse("EUR").unwrap(), minor_units }
+    Money {
+        currency: Currency::parse("EUR").unwrap(),
+        minor_units,
+    }
 }
 
 fn carrier_id(text: &str) -> CarrierId {

@@ -3,13 +3,17 @@
 use belay_domain::commands::RefundResult;
 use belay_domain::incident::IncidentKind::{self, LateFact, RefundFailed, RefundMismatch};
 use belay_domain::payment::PaymentFact;
-use belay_domain::refund::RefundState::{self, Blocked, Cancelled, Dropped, Due, Failed, Settled, Submitted, Unknown};
+use belay_domain::refund::RefundState::{
+    self, Blocked, Cancelled, Dropped, Due, Failed, Settled, Submitted, Unknown,
+};
 use belay_domain::shipment::TrackingFact;
 
 use crate::kit::{Cart, Case, LEASE, PLACED, PLAIN, Wish, policy_with, settled};
 
 fn failed() -> RefundResult {
-    RefundResult::Failed { code: "ACCOUNT_CLOSED".to_owned() }
+    RefundResult::Failed {
+        code: "ACCOUNT_CLOSED".to_owned(),
+    }
 }
 
 /// One refund of 100.
@@ -43,7 +47,9 @@ fn refund_at(state: RefundState) -> Case {
         Cancelled => {
             // Paid twice, and the second payment went back outside before its refund was sent.
             let mut case = Cart::of(&[(1, 100)]).paid();
-            case.capture("p2", 100).fact("p2", PaymentFact::RefundedOutside, 100).unwrap();
+            case.capture("p2", 100)
+                .fact("p2", PaymentFact::RefundedOutside, 100)
+                .unwrap();
             case
         }
     };
@@ -51,13 +57,22 @@ fn refund_at(state: RefundState) -> Case {
     case
 }
 
-/// Rows are results, columns states; `-` is REFUND_NOT_CLAIMED, `=` writes nothing, `!` opens an incident.
+/// Rows are results, columns states; `-` is REFUND_NOT_CLAIMED, `=` writes nothing, `!` opens an
+/// incident.
 #[test]
 fn every_state_takes_every_result_as_the_table_says() {
     let table = [
         // DUE BLOCKED SUBMITTED SETTLED FAILED UNKNOWN DROPPED CANCELLED
-        ("settled", settled(100), "- - SETTLED = !FAILED SETTLED !DROPPED -"),
-        ("settled with another amount", settled(99), "- - !SETTLED !SETTLED !FAILED !SETTLED !DROPPED -"),
+        (
+            "settled",
+            settled(100),
+            "- - SETTLED = !FAILED SETTLED !DROPPED -",
+        ),
+        (
+            "settled with another amount",
+            settled(99),
+            "- - !SETTLED !SETTLED !FAILED !SETTLED !DROPPED -",
+        ),
         ("failed", failed(), "- - !FAILED !FAILED = !FAILED = -"),
         ("unknown", RefundResult::Unknown, "- - UNKNOWN = = = = -"),
     ];
@@ -72,7 +87,11 @@ fn every_state_takes_every_result_as_the_table_says() {
                 }
                 Ok(_) if case.order == before => "=".to_owned(),
                 Ok(_) => {
-                    let mark = if case.incidents().len() > incidents { "!" } else { "" };
+                    let mark = if case.incidents().len() > incidents {
+                        "!"
+                    } else {
+                        ""
+                    };
                     format!("{mark}{}", case.order.refunds[0].state)
                 }
             };
@@ -95,7 +114,12 @@ fn a_contradiction_opens_one_incident_however_often_it_is_reported() {
             case.result(1, settled(99)).unwrap();
         }
         assert_eq!(case.incidents(), kinds, "{state}");
-        assert!(case.order.incidents.iter().all(|incident| incident.refund == Some(1)));
+        assert!(
+            case.order
+                .incidents
+                .iter()
+                .all(|incident| incident.refund == Some(1))
+        );
     }
 }
 
@@ -125,13 +149,23 @@ fn what_is_due_or_unknown_can_be_leased() {
 fn an_unknown_refund_is_asked_for_by_one_worker_at_a_time() {
     let mut case = refund_at(Submitted);
     case.wait(LEASE).settle();
-    assert_eq!((case.refunds(), case.lease(&[1])), (vec![(1, 100, Unknown)], vec![1]));
+    assert_eq!(
+        (case.refunds(), case.lease(&[1])),
+        (vec![(1, 100, Unknown)], vec![1])
+    );
     assert_eq!(case.lease(&[1]), [0_u32; 0], "somebody is asking");
-    assert_eq!(case.wait(LEASE).lease(&[1]), [1], "nobody is asking any more");
+    assert_eq!(
+        case.wait(LEASE).lease(&[1]),
+        [1],
+        "nobody is asking any more"
+    );
     case.result(1, RefundResult::Unknown).unwrap();
     assert_eq!(case.lease(&[1]), [1], "who does not know lets others ask");
     case.result(1, settled(100)).unwrap();
-    assert_eq!((case.refunds(), case.order.refunds[0].settle_time), (vec![(1, 100, Settled)], Some(case.now)));
+    assert_eq!(
+        (case.refunds(), case.order.refunds[0].settle_time),
+        (vec![(1, 100, Settled)], Some(case.now))
+    );
 }
 
 #[test]
@@ -145,9 +179,13 @@ fn a_failed_refund_is_not_tried_again_by_itself() {
 fn a_refund_is_due_at_once_or_after_working_days() {
     let at_once = refund_at(Due);
     assert_eq!(at_once.order.refunds[0].due_by, PLACED);
-    let calendar = "{working_days: 3}\n  calendars: {default: {time_zone: UTC, weekend: [SATURDAY, SUNDAY]}}";
+    let calendar =
+        "{working_days: 3}\n  calendars: {default: {time_zone: UTC, weekend: [SATURDAY, SUNDAY]}}";
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy_with(PLAIN, &[("IMMEDIATE", calendar)]));
     case.cancel(Wish::all()).unwrap();
     let due_by: jiff::Timestamp = "2026-01-09T00:00:00Z".parse().unwrap();
-    assert_eq!(case.order.refunds[0].due_by, due_by, "Tuesday, Wednesday and Thursday");
+    assert_eq!(
+        case.order.refunds[0].due_by, due_by,
+        "Tuesday, Wednesday and Thursday"
+    );
 }

@@ -32,44 +32,93 @@ fn one_of_each() -> Vec<Rejection> {
         Rejection::RequestIdReused,
         Rejection::OrderAlreadyExists,
         Rejection::EtagMismatch { present: 1 },
-        Rejection::FenceStale { present: 1, stage: Stage::Planned, cancellations: Vec::new() },
-        Rejection::UnknownWarehouse { warehouse: String::new() },
-        Rejection::UnknownCarrier { carrier: String::new() },
-        Rejection::ReasonRequired { declared: declared() },
-        Rejection::ReasonUnknown { reason: reason(), declared: declared() },
-        Rejection::ReasonNotAllowed { reason: reason(), declared: declared() },
+        Rejection::FenceStale {
+            present: 1,
+            stage: Stage::Planned,
+            cancellations: Vec::new(),
+        },
+        Rejection::UnknownWarehouse {
+            warehouse: String::new(),
+        },
+        Rejection::UnknownCarrier {
+            carrier: String::new(),
+        },
+        Rejection::ReasonRequired {
+            declared: declared(),
+        },
+        Rejection::ReasonUnknown {
+            reason: reason(),
+            declared: declared(),
+        },
+        Rejection::ReasonNotAllowed {
+            reason: reason(),
+            declared: declared(),
+        },
         Rejection::NoteRequired { reason: reason() },
-        Rejection::EvidenceRequired { reason: reason(), channels: Vec::new() },
+        Rejection::EvidenceRequired {
+            reason: reason(),
+            channels: Vec::new(),
+        },
         Rejection::AlreadyPending { cancellation: 1 },
-        Rejection::UnitsClaimed { line: 1, requested: 1, available: 0 },
-        Rejection::QuantityUnavailable { line: 1, requested: 1, available: 0 },
+        Rejection::UnitsClaimed {
+            line: 1,
+            requested: 1,
+            available: 0,
+        },
+        Rejection::QuantityUnavailable {
+            line: 1,
+            requested: 1,
+            available: 0,
+        },
         Rejection::NothingToCancel,
-        Rejection::QuoteExpired { valid_until: PLACED },
-        Rejection::QuoteMismatch { quoted: String::new(), present: String::new() },
+        Rejection::QuoteExpired {
+            valid_until: PLACED,
+        },
+        Rejection::QuoteMismatch {
+            quoted: String::new(),
+            present: String::new(),
+        },
     ];
     let codes = DenyCode::ALL.iter();
-    all.extend(codes.map(|code| Rejection::Ineligible { violations: vec![denied(*code)], acceptable: Vec::new() }));
+    all.extend(codes.map(|code| Rejection::Ineligible {
+        violations: vec![denied(*code)],
+        acceptable: Vec::new(),
+    }));
     all.extend([
-        Rejection::GateNotOpen { gate: GateKind::SellerConsent },
+        Rejection::GateNotOpen {
+            gate: GateKind::SellerConsent,
+        },
         Rejection::GateTimedOut { respond_by: PLACED },
         Rejection::NotTheRequester,
         Rejection::TooLateToWithdraw { gate: None },
         Rejection::PaymentLapsed { pay_by: PLACED },
         Rejection::NotReleased,
-        Rejection::StageMismatch { stage: Stage::Planned },
+        Rejection::StageMismatch {
+            stage: Stage::Planned,
+        },
         Rejection::ShipmentHeld { until: PLACED },
         Rejection::ShipmentBarred { cancellation: 1 },
-        Rejection::SplitNotAllowed { next_actions: Vec::new() },
-        Rejection::CurrencyMismatch { expected: eur(0).currency },
+        Rejection::SplitNotAllowed {
+            next_actions: Vec::new(),
+        },
+        Rejection::CurrencyMismatch {
+            expected: eur(0).currency,
+        },
         Rejection::RefundNotClaimed { refund: 1 },
         Rejection::IncidentResolved { resolution: None },
-        Rejection::ResolutionNotAllowed { allowed: Vec::new() },
-        Rejection::LimitReached { limit: String::new(), max: 1 },
+        Rejection::ResolutionNotAllowed {
+            allowed: Vec::new(),
+        },
+        Rejection::LimitReached {
+            limit: String::new(),
+            max: 1,
+        },
     ]);
     all
 }
 
-/// A new variant does not compile until it is counted here, and does not pass until it is listed above.
+/// A new variant does not compile until it is counted here, and does not pass until it is listed
+/// above.
 fn position(rejection: &Rejection) -> usize {
     match rejection {
         Rejection::InvalidField(_) => 0,
@@ -121,14 +170,28 @@ fn every_rejection_has_its_error_reason_and_their_order_is_the_same() {
     let all = one_of_each();
     let mut positions: Vec<usize> = all.iter().map(position).collect();
     positions.dedup();
-    assert_eq!(positions, (0..41).collect::<Vec<_>>(), "one of each is listed, in order");
+    assert_eq!(
+        positions,
+        (0..41).collect::<Vec<_>>(),
+        "one of each is listed, in order"
+    );
     let reasons: Vec<&str> = all.iter().map(Rejection::reason).collect();
-    assert!(reasons.iter().map(|reason| rung(reason)).is_sorted_by(|a, b| a < b), "{reasons:?}");
+    assert!(
+        reasons
+            .iter()
+            .map(|reason| rung(reason))
+            .is_sorted_by(|a, b| a < b),
+        "{reasons:?}"
+    );
 }
 
 #[test]
 fn a_refusal_is_stored_if_it_decides_about_an_order_that_is_there() {
-    let not_stored: Vec<&str> = one_of_each().iter().filter(|r| !r.is_stored()).map(Rejection::reason).collect();
+    let not_stored: Vec<&str> = one_of_each()
+        .iter()
+        .filter(|r| !r.is_stored())
+        .map(Rejection::reason)
+        .collect();
     let expected = [
         "INVALID_FIELD",
         "ORDER_NOT_FOUND",

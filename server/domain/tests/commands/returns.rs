@@ -1,11 +1,13 @@
-//! What comes back for goods that come back: by time, condition and reason, less what the buyer bears.
+//! What comes back for goods that come back: by time, condition and reason, less what the buyer
+//! bears.
 
 use belay_domain::cancellation::{CancellationState, Deductions, LabelState, Path};
 use belay_domain::context::{Carrier, ReturnLabel};
 use belay_domain::ids::CarrierId;
 use belay_domain::money::{Currency, Money};
 use belay_domain::policy::{
-    Consequence, GoodsCondition, Payer, Policies, Policy, RefundPlan, RefundShare, ReturnRate, Returns,
+    Consequence, GoodsCondition, Payer, Policies, Policy, RefundPlan, RefundShare, ReturnRate,
+    Returns,
 };
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
@@ -18,7 +20,9 @@ const HOURS_72: SignedDuration = SignedDuration::from_hours(72);
 /// Whatever has left comes back under this plan, once it is received.
 fn terms(plan: RefundPlan) -> Policy {
     let mut policy = outside(&["{kind: PARCEL_RECEIPT, on_lost: PASS}"]);
-    let Consequence::Allow(allow) = &mut policy.rules[0].then else { panic!("the first rule allows") };
+    let Consequence::Allow(allow) = &mut policy.rules[0].then else {
+        panic!("the first rule allows")
+    };
     allow.refund = plan;
     let rate = |received_within, condition: &[GoodsCondition], percent| ReturnRate {
         received_within,
@@ -31,21 +35,38 @@ fn terms(plan: RefundPlan) -> Policy {
         rate(Some(HOURS_72), &[GoodsCondition::Opened], 50),
         rate(None, &[], 20),
     ];
-    Policy { returns: Returns { rates, without_label: "Bring it to the shop.".to_owned() }, ..policy }
+    Policy {
+        returns: Returns {
+            rates,
+            without_label: "Bring it to the shop.".to_owned(),
+        },
+        ..policy
+    }
 }
 
 /// Two units of 100.00 and 11.00 for the way, delivered; a label costs what it says.
 fn delivered(plan: RefundPlan, label: Option<ReturnLabel>) -> Case {
     let mut store = store(terms(plan));
-    let return_labels = label.into_iter().map(|label| ("DE".to_owned(), label)).collect();
-    store.carriers.insert(CarrierId::parse("post").unwrap(), Carrier { return_labels, ..Carrier::default() });
+    let return_labels = label
+        .into_iter()
+        .map(|label| ("DE".to_owned(), label))
+        .collect();
+    store.carriers.insert(
+        CarrierId::parse("post").unwrap(),
+        Carrier {
+            return_labels,
+            ..Carrier::default()
+        },
+    );
     let mut case = Cart::of(&[(2, 20_000)]).shipping(1000, 100).place_in(store);
     case.capture("p1", 21_100).bring_to(1, Stage::Delivered);
     case
 }
 
 fn label(price: i64) -> Option<ReturnLabel> {
-    Some(ReturnLabel { price: Some(eur(price)) })
+    Some(ReturnLabel {
+        price: Some(eur(price)),
+    })
 }
 
 fn by_schedule() -> RefundPlan {
@@ -53,11 +74,16 @@ fn by_schedule() -> RefundPlan {
 }
 
 fn returned(case: &mut Case) -> u32 {
-    case.cancel(Wish::all().paths(&[Path::ReturnUnopened])).unwrap()
+    case.cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+        .unwrap()
 }
 
 fn paid_back(case: &Case) -> i64 {
-    case.order.refunds.iter().map(|refund| refund.amounts.total()).sum()
+    case.order
+        .refunds
+        .iter()
+        .map(|refund| refund.amounts.total())
+        .sum()
 }
 
 #[test]
@@ -72,10 +98,17 @@ fn a_schedule_goes_by_the_time_since_delivery_and_the_condition() {
     for (after, condition, percent) in table {
         let mut case = delivered(by_schedule(), None);
         returned(&mut case);
-        assert_eq!(case.part(1, 0).refund.total(), 20_000, "as the path promises");
+        assert_eq!(
+            case.part(1, 0).refund.total(),
+            20_000,
+            "as the path promises"
+        );
         case.wait(after).receive(1, condition).unwrap();
         assert_eq!(paid_back(&case), 200 * percent, "{after:?} {condition}");
-        assert_eq!(case.part(1, 0).deductions.by_schedule, 20_000 - 200 * percent);
+        assert_eq!(
+            case.part(1, 0).deductions.by_schedule,
+            20_000 - 200 * percent
+        );
     }
 }
 
@@ -83,8 +116,10 @@ fn a_schedule_goes_by_the_time_since_delivery_and_the_condition() {
 fn a_schedule_rounds_each_part_down_and_never_pays_more_than_was_paid() {
     let mut case = delivered(by_schedule(), None);
     returned(&mut case);
-    case.receive_some(1, GoodsCondition::Opened, &[(1, 1)]).unwrap();
-    case.receive_some(1, GoodsCondition::Damaged, &[(1, 1)]).unwrap();
+    case.receive_some(1, GoodsCondition::Opened, &[(1, 1)])
+        .unwrap();
+    case.receive_some(1, GoodsCondition::Damaged, &[(1, 1)])
+        .unwrap();
     assert_eq!(paid_back(&case), 5000 + 2000);
 }
 
@@ -99,42 +134,77 @@ fn who_bears_the_ways_is_taken_off_and_shown() {
         (Seller, Seller, 21_100, 0, 0),
     ];
     for (outbound_shipping, return_shipping, back, out, home) in table {
-        let plan = RefundPlan { share: RefundShare::Full, outbound_shipping, return_shipping };
+        let plan = RefundPlan {
+            share: RefundShare::Full,
+            outbound_shipping,
+            return_shipping,
+        };
         let mut case = delivered(plan, label(700));
         returned(&mut case);
         case.receive(1, GoodsCondition::Unopened).unwrap();
-        let deductions = Deductions { outbound_shipping: out, return_shipping: home, by_schedule: 0 };
-        assert_eq!((paid_back(&case), case.part(1, 0).deductions), (back, deductions));
+        let deductions = Deductions {
+            outbound_shipping: out,
+            return_shipping: home,
+            by_schedule: 0,
+        };
+        assert_eq!(
+            (paid_back(&case), case.part(1, 0).deductions),
+            (back, deductions)
+        );
         assert_eq!(case.part(1, 0).label, Some(LabelState::Issued));
     }
 }
 
 #[test]
 fn a_label_is_charged_once_however_the_goods_come_back() {
-    let plan = RefundPlan { return_shipping: Payer::Buyer, ..RefundPlan::FULL };
+    let plan = RefundPlan {
+        return_shipping: Payer::Buyer,
+        ..RefundPlan::FULL
+    };
     let mut case = delivered(plan, label(700));
     returned(&mut case);
     for _ in 0..2 {
-        case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)]).unwrap();
+        case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+            .unwrap();
     }
     assert_eq!(paid_back(&case), 20_000 - 700);
-    assert_eq!(case.part(1, 0).deductions.return_shipping + case.part(1, 1).deductions.return_shipping, 700);
+    assert_eq!(
+        case.part(1, 0).deductions.return_shipping + case.part(1, 1).deductions.return_shipping,
+        700
+    );
 }
 
 #[test]
 fn a_label_never_costs_more_than_what_comes_back() {
-    let plan = RefundPlan { return_shipping: Payer::Buyer, ..RefundPlan::FULL };
+    let plan = RefundPlan {
+        return_shipping: Payer::Buyer,
+        ..RefundPlan::FULL
+    };
     let mut case = delivered(plan, label(99_999));
     returned(&mut case);
     case.receive(1, GoodsCondition::Unopened).unwrap();
-    assert_eq!((case.refunds(), case.part(1, 0).deductions.return_shipping), (vec![], 20_000));
+    assert_eq!(
+        (case.refunds(), case.part(1, 0).deductions.return_shipping),
+        (vec![], 20_000)
+    );
 }
 
 #[test]
 fn without_a_label_that_can_be_charged_nothing_is_charged() {
-    let dollars = Money { currency: Currency::parse("USD").unwrap(), minor_units: 700 };
-    for label in [None, Some(ReturnLabel { price: Some(dollars) })] {
-        let plan = RefundPlan { return_shipping: Payer::Buyer, ..RefundPlan::FULL };
+    let dollars = Money {
+        currency: Currency::parse("USD").unwrap(),
+        minor_units: 700,
+    };
+    for label in [
+        None,
+        Some(ReturnLabel {
+            price: Some(dollars),
+        }),
+    ] {
+        let plan = RefundPlan {
+            return_shipping: Payer::Buyer,
+            ..RefundPlan::FULL
+        };
         let mut case = delivered(plan, label);
         returned(&mut case);
         case.receive(1, GoodsCondition::Unopened).unwrap();
@@ -145,18 +215,31 @@ fn without_a_label_that_can_be_charged_nothing_is_charged() {
 
 #[test]
 fn a_label_that_costs_nothing_is_issued() {
-    let plan = RefundPlan { return_shipping: Payer::Buyer, ..RefundPlan::FULL };
+    let plan = RefundPlan {
+        return_shipping: Payer::Buyer,
+        ..RefundPlan::FULL
+    };
     let mut case = delivered(plan, Some(ReturnLabel { price: None }));
     returned(&mut case);
-    assert_eq!((case.part(1, 0).label, case.part(1, 0).refund.total()), (Some(LabelState::Issued), 20_000));
+    assert_eq!(
+        (case.part(1, 0).label, case.part(1, 0).refund.total()),
+        (Some(LabelState::Issued), 20_000)
+    );
 }
 
 #[test]
 fn a_refused_delivery_needs_no_label() {
-    let plan = RefundPlan { return_shipping: Payer::Buyer, ..RefundPlan::FULL };
+    let plan = RefundPlan {
+        return_shipping: Payer::Buyer,
+        ..RefundPlan::FULL
+    };
     let mut case = delivered(plan, label(700));
-    case.cancel(Wish::all().paths(&[Path::RefuseDelivery])).unwrap();
-    assert_eq!((case.part(1, 0).label, case.part(1, 0).refund.total()), (None, 20_000));
+    case.cancel(Wish::all().paths(&[Path::RefuseDelivery]))
+        .unwrap();
+    assert_eq!(
+        (case.part(1, 0).label, case.part(1, 0).refund.total()),
+        (None, 20_000)
+    );
 }
 
 #[test]
@@ -168,7 +251,9 @@ fn a_label_that_was_promised_is_not_taken_back() {
     case.store.policies = Policies::new(versions, vec![(PLACED, 1)]);
     returned(&mut case);
     // The carrier gives labels no more; what was asked in time comes back all the same.
-    case.store.carriers.insert(CarrierId::parse("post").unwrap(), Carrier::default());
+    case.store
+        .carriers
+        .insert(CarrierId::parse("post").unwrap(), Carrier::default());
     case.receive(1, GoodsCondition::Unopened).unwrap();
     assert_eq!(case.cancellation(1).state(), CancellationState::Completed);
 }

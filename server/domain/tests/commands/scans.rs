@@ -46,7 +46,8 @@ fn start(from: Start) -> Case {
     case
 }
 
-/// What there is to compare: a cancellation that the carrier took back leaves nothing but its record.
+/// What there is to compare: a cancellation that the carrier took back leaves nothing but its
+/// record.
 #[derive(Debug, PartialEq)]
 struct End {
     stage: Stage,
@@ -59,21 +60,33 @@ struct End {
 
 fn end(case: &Case) -> End {
     let shipment = case.shipment(1);
-    let parts =
-        case.order.cancellations.iter().flat_map(|of| of.parts.iter().map(|part| (of.reason.clone(), part.state)));
+    let parts = case
+        .order
+        .cancellations
+        .iter()
+        .flat_map(|of| of.parts.iter().map(|part| (of.reason.clone(), part.state)));
     End {
         stage: shipment.stage,
         state: case.state(),
         times: (shipment.dispatch_time, shipment.deliver_time),
-        incidents: case.order.incidents.iter().map(|incident| (incident.kind, incident.state)).collect(),
-        parts: parts.filter(|(_, state)| matches!(state, PartState::Waiting | PartState::Cancelled)).collect(),
+        incidents: case
+            .order
+            .incidents
+            .iter()
+            .map(|incident| (incident.kind, incident.state))
+            .collect(),
+        parts: parts
+            .filter(|(_, state)| matches!(state, PartState::Waiting | PartState::Cancelled))
+            .collect(),
         refunds: case.refunds(),
     }
 }
 
 /// Every order of so many things.
 fn orders(count: usize) -> Vec<Vec<usize>> {
-    let Some(last) = count.checked_sub(1) else { return vec![Vec::new()] };
+    let Some(last) = count.checked_sub(1) else {
+        return vec![Vec::new()];
+    };
     let mut all = Vec::new();
     for order in orders(last) {
         for at in 0..=order.len() {
@@ -91,10 +104,14 @@ fn facts_of_one_way_come_to_one_end_in_whatever_order_they_are_told() {
         .flat_map(|len| {
             let facts = TrackingFact::ALL;
             let way = move |number: usize| {
-                (0..len).map(|at| facts[number / facts.len().pow(at) % facts.len()]).collect::<Vec<_>>()
+                (0..len)
+                    .map(|at| facts[number / facts.len().pow(at) % facts.len()])
+                    .collect::<Vec<_>>()
             };
             // Of the longest ways a sample: every nineteenth.
-            (0..facts.len().pow(len)).step_by(if len == 4 { 19 } else { 1 }).map(way)
+            (0..facts.len().pow(len))
+                .step_by(if len == 4 { 19 } else { 1 })
+                .map(way)
         })
         .collect();
     for from in [Start::Inside, Start::Dispatched, Start::Cancelled] {
@@ -115,7 +132,11 @@ fn facts_of_one_way_come_to_one_end_in_whatever_order_they_are_told() {
             in_sequence.sort_unstable();
             let expected = told(&in_sequence);
             for order in orders {
-                assert_eq!(told(&order), expected, "{from:?}: {way:?} told as {order:?}");
+                assert_eq!(
+                    told(&order),
+                    expected,
+                    "{from:?}: {way:?} told as {order:?}"
+                );
             }
         }
     }
@@ -128,23 +149,43 @@ fn a_parcel_outside_never_counts_as_inside() {
         case.wait(DAY).scan(1, fact).unwrap();
         let stage = case.stage(1);
         case.scan_at(1, PICKED_UP, case.now - DAY / 2).unwrap();
-        assert_eq!((case.stage(1), stage.is_dispatched()), (stage, true), "{fact}");
+        assert_eq!(
+            (case.stage(1), stage.is_dispatched()),
+            (stage, true),
+            "{fact}"
+        );
         assert_eq!(case.shipment(1).dispatch_time, Some(case.now - DAY / 2));
         assert_ne!(case.try_cancel(Wish::all().because("FOUND_BETTER")), "OK");
         case.receive(1, Unopened).unwrap();
-        assert_eq!((case.state(), case.refunds()), (OrderState::Cancelled, vec![(1, 100, Due)]), "{fact}");
+        assert_eq!(
+            (case.state(), case.refunds()),
+            (OrderState::Cancelled, vec![(1, 100, Due)]),
+            "{fact}"
+        );
     }
 }
 
 #[test]
 fn a_parcel_that_was_turned_round_answers_its_carriers_gate_however_late_it_is_told() {
     let mut case = start(Start::Dispatched);
-    case.cancel(Wish::all().because("FOUND_BETTER").paths(&[Path::Intercept])).unwrap();
+    case.cancel(
+        Wish::all()
+            .because("FOUND_BETTER")
+            .paths(&[Path::Intercept]),
+    )
+    .unwrap();
     case.scan_at(1, IN_TRANSIT, case.now).unwrap();
     case.scan_at(1, RETURNING, case.now - DAY).unwrap();
-    assert_eq!((case.stage(1), case.parts(1)), (Stage::Returning, vec![(PartState::Waiting, "")]));
+    assert_eq!(
+        (case.stage(1), case.parts(1)),
+        (Stage::Returning, vec![(PartState::Waiting, "")])
+    );
     case.wait(DAY * 2).settle();
-    assert_eq!(case.parts(1), [(PartState::Waiting, "")], "the carrier has answered");
+    assert_eq!(
+        case.parts(1),
+        [(PartState::Waiting, "")],
+        "the carrier has answered"
+    );
     case.receive(1, Unopened).unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due)]);
 }
@@ -153,26 +194,44 @@ fn a_parcel_that_was_turned_round_answers_its_carriers_gate_however_late_it_is_t
 fn what_was_given_up_for_lost_and_had_arrived_is_a_contradiction() {
     let mut case = start(Start::Dispatched);
     case.scan_at(1, LOST, case.now - DAY).unwrap();
-    let wish = Wish { by: belay_domain::actor::Role::Support, ..Wish::all().because("LOST_IN_TRANSIT") };
+    let wish = Wish {
+        by: belay_domain::actor::Role::Support,
+        ..Wish::all().because("LOST_IN_TRANSIT")
+    };
     case.cancel(wish).unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due)]);
     case.scan_at(1, DELIVERED, case.now - DAY * 2).unwrap();
-    assert_eq!((case.stage(1), case.incidents()), (Stage::Delivered, vec![CancelledYetShipped]));
+    assert_eq!(
+        (case.stage(1), case.incidents()),
+        (Stage::Delivered, vec![CancelledYetShipped])
+    );
     assert_eq!(case.refunds(), [(1, 100, Blocked)]);
 }
 
 #[test]
 fn what_was_cancelled_on_the_carriers_word_and_had_arrived_is_a_contradiction() {
-    let mut case = Cart::of(&[(1, 100)]).paid_under(acts::outside(&[&gate("CARRIER_INTERCEPT", "REFUSE", "BAR")]));
+    let mut case = Cart::of(&[(1, 100)]).paid_under(acts::outside(&[&gate(
+        "CARRIER_INTERCEPT",
+        "REFUSE",
+        "BAR",
+    )]));
     case.dispatch(1).unwrap();
-    case.wait(DAY * 3).cancel(Wish::all().paths(&[Path::Intercept])).unwrap();
+    case.wait(DAY * 3)
+        .cancel(Wish::all().paths(&[Path::Intercept]))
+        .unwrap();
     case.confirm_intercept(1).unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due)]);
     case.scan_at(1, IN_TRANSIT, case.now).unwrap();
     case.scan_at(1, DELIVERED, case.now - DAY).unwrap();
-    assert_eq!((case.stage(1), case.incidents()), (Stage::Delivered, vec![CancelledYetShipped]));
+    assert_eq!(
+        (case.stage(1), case.incidents()),
+        (Stage::Delivered, vec![CancelledYetShipped])
+    );
     assert_eq!(case.refunds(), [(1, 100, Blocked)]);
-    assert_eq!(case.shipment(1).intercept.unwrap().state, InterceptState::Failed);
+    assert_eq!(
+        case.shipment(1).intercept.unwrap().state,
+        InterceptState::Failed
+    );
 }
 
 #[test]
@@ -180,34 +239,56 @@ fn a_carrier_that_delivers_after_all_takes_back_its_cancellation() {
     for able in [true, false] {
         let mut case = paid();
         let carriers = case.store.carriers.values_mut();
-        carriers.for_each(|carrier| *carrier = Carrier { in_transit_cancel: able, ..Carrier::default() });
+        carriers.for_each(|carrier| {
+            *carrier = Carrier {
+                in_transit_cancel: able,
+                ..Carrier::default()
+            }
+        });
         case.dispatch(1).unwrap();
         case.wait(DAY).scan(1, RETURNING).unwrap();
         assert_eq!(case.parts(1), [(PartState::Waiting, "")]);
         case.wait(DAY).scan(1, DELIVERED).unwrap();
         assert_eq!(case.parts(1), [(PartState::Withdrawn, "")]);
-        let back = Wish::all().because("FOUND_BETTER").paths(&[Path::ReturnUnopened]);
+        let back = Wish::all()
+            .because("FOUND_BETTER")
+            .paths(&[Path::ReturnUnopened]);
         // What comes home by itself now is a new cancellation of the carrier's.
         let mut by_itself = case.clone();
         by_itself.wait(DAY).receive(1, Unopened).unwrap();
-        assert_eq!((by_itself.parts(2), by_itself.incidents()), (vec![(PartState::Cancelled, "")], vec![]));
+        assert_eq!(
+            (by_itself.parts(2), by_itself.incidents()),
+            (vec![(PartState::Cancelled, "")], vec![])
+        );
         case.cancel(back).unwrap();
         case.receive(1, Unopened).unwrap();
-        assert_eq!((case.parts(2), case.refunds()), (vec![(PartState::Cancelled, "")], vec![(1, 100, Due)]));
+        assert_eq!(
+            (case.parts(2), case.refunds()),
+            (vec![(PartState::Cancelled, "")], vec![(1, 100, Due)])
+        );
     }
 }
 
 #[test]
 fn an_order_to_bring_back_what_is_delivered_after_all_has_failed() {
     let mut case = start(Start::Dispatched);
-    case.cancel(Wish::all().because("FOUND_BETTER").paths(&[Path::Intercept])).unwrap();
+    case.cancel(
+        Wish::all()
+            .because("FOUND_BETTER")
+            .paths(&[Path::Intercept]),
+    )
+    .unwrap();
     case.confirm_intercept(1).unwrap();
     case.scan(1, DELIVERED).unwrap();
     assert_eq!(case.parts(1), [(PartState::Refused, "NOT_INTERCEPTABLE")]);
-    assert_eq!(case.shipment(1).intercept.unwrap().state, InterceptState::Failed);
+    assert_eq!(
+        case.shipment(1).intercept.unwrap().state,
+        InterceptState::Failed
+    );
 }
 
-/// Facts that were told before they were kept: the stage and the times still show what they came to.
+/// Facts that were told before they were kept: the stage and the times still show what they came
+/// to.
 #[test]
 fn what_was_told_before_facts_were_kept_still_stands() {
     for (known, told, stage) in [
@@ -222,6 +303,9 @@ fn what_was_told_before_facts_were_kept_still_stands() {
         case.order.shipments[0].whereabouts.scans.clear();
         case.scan_at(1, told, case.now - DAY * 2).unwrap();
         assert_eq!(case.stage(1), stage, "{known}, then {told}");
-        assert_eq!(case.shipment(1).deliver_time.is_some(), [known, told].contains(&DELIVERED));
+        assert_eq!(
+            case.shipment(1).deliver_time.is_some(),
+            [known, told].contains(&DELIVERED)
+        );
     }
 }

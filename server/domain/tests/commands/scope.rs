@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{
-    Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment, HOLD_MAX,
-    HoldShipment, InterceptAnswer, LeaseRefunds, MarkReady, ReceiveParcel, RecordPayment, RecordRefundResult,
-    RecordTracking, RefundResult, RejectCancellation, ReleaseHold, ResolveIncident, SplitShipment, StartPreparation,
-    StopAnswer, WithdrawCancellation, create, create_again, decide, preview,
+    Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
+    DispatchShipment, HOLD_MAX, HoldShipment, InterceptAnswer, LeaseRefunds, MarkReady,
+    ReceiveParcel, RecordPayment, RecordRefundResult, RecordTracking, RefundResult,
+    RejectCancellation, ReleaseHold, ResolveIncident, SplitShipment, StartPreparation, StopAnswer,
+    WithdrawCancellation, create, create_again, decide, preview,
 };
 use belay_domain::context::{Context, Warehouse};
 use belay_domain::ids::{CarrierId, ExternalId, SellerId, StoreId, WarehouseId, WorkerId};
@@ -33,7 +34,9 @@ fn case() -> Case {
 }
 
 fn two_routes_under(policy: Policy) -> Case {
-    let mut case = Cart::of(&[(2, 1_000)]).split(&[&[(1, 1)], &[(1, 1)]]).paid_under(policy);
+    let mut case = Cart::of(&[(2, 1_000)])
+        .split(&[&[(1, 1)], &[(1, 1)]])
+        .paid_under(policy);
     case.order.shipments[1].warehouse = WarehouseId::parse("east").unwrap();
     case
 }
@@ -43,19 +46,31 @@ fn only<T: Ord>(id: T) -> Within<T> {
 }
 
 fn sellers(id: &str) -> Scope {
-    Scope { sellers: only(SellerId::parse(id).unwrap()), ..Scope::EVERYTHING }
+    Scope {
+        sellers: only(SellerId::parse(id).unwrap()),
+        ..Scope::EVERYTHING
+    }
 }
 
 fn warehouses(id: &str) -> Scope {
-    Scope { warehouses: only(WarehouseId::parse(id).unwrap()), ..Scope::EVERYTHING }
+    Scope {
+        warehouses: only(WarehouseId::parse(id).unwrap()),
+        ..Scope::EVERYTHING
+    }
 }
 
 fn carriers(id: &str) -> Scope {
-    Scope { carriers: only(CarrierId::parse(id).unwrap()), ..Scope::EVERYTHING }
+    Scope {
+        carriers: only(CarrierId::parse(id).unwrap()),
+        ..Scope::EVERYTHING
+    }
 }
 
 fn stores(id: &str) -> Scope {
-    Scope { stores: only(StoreId::parse(id).unwrap()), ..Scope::EVERYTHING }
+    Scope {
+        stores: only(StoreId::parse(id).unwrap()),
+        ..Scope::EVERYTHING
+    }
 }
 
 /// One of each, about this shipment where it is about one.
@@ -74,24 +89,45 @@ fn commands(shipment: u32) -> Vec<Command> {
         Command::RequestCancellation(Wish::all().request),
         Command::RequestCancellation(Wish::lines(&[(1, 1)]).request),
         Command::RequestCancellation(Wish::shipment(shipment).request),
-        Command::StartPreparation(StartPreparation { shipment, fence: None }),
-        Command::MarkReady(MarkReady { shipment, fence: None }),
-        Command::DispatchShipment(DispatchShipment { shipment, fence: 1, tracking_number: None }),
+        Command::StartPreparation(StartPreparation {
+            shipment,
+            fence: None,
+        }),
+        Command::MarkReady(MarkReady {
+            shipment,
+            fence: None,
+        }),
+        Command::DispatchShipment(DispatchShipment {
+            shipment,
+            fence: 1,
+            tracking_number: None,
+        }),
         Command::RecordTracking(RecordTracking {
             shipment,
             carrier_event_id: ExternalId::parse("scan").unwrap(),
             fact: TrackingFact::PickedUp,
             occurred_time: None,
         }),
-        Command::LeaseRefunds(LeaseRefunds { refunds: vec![1], worker: WorkerId::parse("w").unwrap(), lease: LEASE }),
-        Command::RecordRefundResult(RecordRefundResult { refund: 1, result: RefundResult::Unknown }),
+        Command::LeaseRefunds(LeaseRefunds {
+            refunds: vec![1],
+            worker: WorkerId::parse("w").unwrap(),
+            lease: LEASE,
+        }),
+        Command::RecordRefundResult(RecordRefundResult {
+            refund: 1,
+            result: RefundResult::Unknown,
+        }),
         Command::AnswerStop(AnswerStop {
             shipment,
             cancellation: None,
             answer: StopAnswer::CannotStop { code: None },
             note: None,
         }),
-        Command::AnswerIntercept(AnswerIntercept { shipment, answer: InterceptAnswer::Confirmed, note: None }),
+        Command::AnswerIntercept(AnswerIntercept {
+            shipment,
+            answer: InterceptAnswer::Confirmed,
+            note: None,
+        }),
         Command::ReceiveParcel(ReceiveParcel {
             shipment,
             condition: GoodsCondition::Unopened,
@@ -100,10 +136,25 @@ fn commands(shipment: u32) -> Vec<Command> {
             receive_time: None,
             note: None,
         }),
-        Command::HoldShipment(HoldShipment { shipment, fence: None, until: PLACED + HOLD_MAX, note: None }),
-        Command::ReleaseHold(ReleaseHold { shipment, fence: None }),
-        Command::SplitShipment(SplitShipment { shipment, fence: None, parcels: Vec::new() }),
-        Command::ApproveCancellation(ApproveCancellation { cancellation: 1, note: None }),
+        Command::HoldShipment(HoldShipment {
+            shipment,
+            fence: None,
+            until: PLACED + HOLD_MAX,
+            note: None,
+        }),
+        Command::ReleaseHold(ReleaseHold {
+            shipment,
+            fence: None,
+        }),
+        Command::SplitShipment(SplitShipment {
+            shipment,
+            fence: None,
+            parcels: Vec::new(),
+        }),
+        Command::ApproveCancellation(ApproveCancellation {
+            cancellation: 1,
+            note: None,
+        }),
         Command::RejectCancellation(RejectCancellation {
             cancellation: 1,
             code: "NO".to_owned(),
@@ -111,7 +162,11 @@ fn commands(shipment: u32) -> Vec<Command> {
             evidence: Vec::new(),
         }),
         Command::WithdrawCancellation(WithdrawCancellation { cancellation: 1 }),
-        Command::ResolveIncident(ResolveIncident { incident: 1, resolution: Resolution::Accept, note: None }),
+        Command::ResolveIncident(ResolveIncident {
+            incident: 1,
+            resolution: Resolution::Accept,
+            note: None,
+        }),
         Command::Settle,
     ]
 }
@@ -119,22 +174,45 @@ fn commands(shipment: u32) -> Vec<Command> {
 /// What a decision comes to for a caller of this scope: the refusal's name, or OK.
 fn decided(case: &Case, command: &Command, scope: &Scope) -> (&'static str, bool) {
     let caller = Actor::new(Role::Operator, "ops");
-    let context = Context { now: case.now, caller: &caller, scope, request_id: Uuid::nil(), store: &case.store };
+    let context = Context {
+        now: case.now,
+        caller: &caller,
+        scope,
+        request_id: Uuid::nil(),
+        store: &case.store,
+    };
     // A stale etag too: what is not there has none.
     let decision = decide(&case.order, command, Some(99), &context);
-    let is_as_before = decision.order == case.order && decision.events.is_empty() && decision.record.is_none();
-    (decision.result.map_or_else(|refused| refused.reason(), |_| "OK"), is_as_before)
+    let is_as_before =
+        decision.order == case.order && decision.events.is_empty() && decision.record.is_none();
+    (
+        decision
+            .result
+            .map_or_else(|refused| refused.reason(), |_| "OK"),
+        is_as_before,
+    )
 }
 
 #[test]
 fn an_order_outside_is_not_there_and_not_even_settled() {
-    let mut unpaid = Cart::of(&[(2, 1_000)]).split(&[&[(1, 1)], &[(1, 1)]]).place();
+    let mut unpaid = Cart::of(&[(2, 1_000)])
+        .split(&[&[(1, 1)], &[(1, 1)]])
+        .place();
     // Its deadline has passed: the next to look would close it.
     unpaid.wait_until("2099-01-01T00:00:00Z".parse().unwrap());
     for case in [case(), unpaid] {
-        for scope in [sellers("seller-2"), warehouses("west"), carriers("dove"), stores("store-2")] {
+        for scope in [
+            sellers("seller-2"),
+            warehouses("west"),
+            carriers("dove"),
+            stores("store-2"),
+        ] {
             for command in commands(1) {
-                assert_eq!(decided(&case, &command, &scope), ("ORDER_NOT_FOUND", true), "{command:?} {scope:?}");
+                assert_eq!(
+                    decided(&case, &command, &scope),
+                    ("ORDER_NOT_FOUND", true),
+                    "{command:?} {scope:?}"
+                );
             }
         }
     }
@@ -143,10 +221,17 @@ fn an_order_outside_is_not_there_and_not_even_settled() {
 #[test]
 fn an_order_inside_is_decided_as_for_everybody() {
     let case = case();
-    let store_and_seller = Scope { stores: only(StoreId::parse("store-1").unwrap()), ..sellers("seller-1") };
+    let store_and_seller = Scope {
+        stores: only(StoreId::parse("store-1").unwrap()),
+        ..sellers("seller-1")
+    };
     for scope in [store_and_seller, carriers("post")] {
         for command in commands(1) {
-            assert_eq!(decided(&case, &command, &scope), decided(&case, &command, &Scope::EVERYTHING), "{command:?}");
+            assert_eq!(
+                decided(&case, &command, &scope),
+                decided(&case, &command, &Scope::EVERYTHING),
+                "{command:?}"
+            );
         }
     }
 }
@@ -158,7 +243,9 @@ fn another_warehouses_shipment_is_not_there() {
         let scope = warehouses(case.shipment(shipment).warehouse.as_str());
         for command in commands(others) {
             let expected = match &command {
-                Command::RequestCancellation(wish) if *wish != Wish::shipment(others).request => "OUT_OF_SCOPE",
+                Command::RequestCancellation(wish) if *wish != Wish::shipment(others).request => {
+                    "OUT_OF_SCOPE"
+                }
                 Command::RequestCancellation(_)
                 | Command::StartPreparation(_)
                 | Command::MarkReady(_)
@@ -182,8 +269,15 @@ fn another_warehouses_shipment_is_not_there() {
             };
             assert_eq!(decided(&case, &command, &scope).0, expected, "{command:?}");
         }
-        let own = Command::StartPreparation(StartPreparation { shipment, fence: None });
-        assert_eq!(decided(&case, &own, &scope).0, "ETAG_MISMATCH", "only the etag stands against it");
+        let own = Command::StartPreparation(StartPreparation {
+            shipment,
+            fence: None,
+        });
+        assert_eq!(
+            decided(&case, &own, &scope).0,
+            "ETAG_MISMATCH",
+            "only the etag stands against it"
+        );
     }
 }
 
@@ -192,9 +286,18 @@ fn a_cancellation_is_answered_by_who_sees_all_of_it() {
     let consent = gated("PLANNED", &[&gate("SELLER_CONSENT", "REFUSE", "BAR")]);
     let mut case = two_routes_under(consent);
     case.cancel(Wish::all()).unwrap();
-    let approve = Command::ApproveCancellation(ApproveCancellation { cancellation: 1, note: None });
-    assert_eq!(decided(&case, &approve, &warehouses("main")).0, "OUT_OF_SCOPE");
-    assert_eq!(decided(&case, &approve, &carriers("post")).0, "ETAG_MISMATCH");
+    let approve = Command::ApproveCancellation(ApproveCancellation {
+        cancellation: 1,
+        note: None,
+    });
+    assert_eq!(
+        decided(&case, &approve, &warehouses("main")).0,
+        "OUT_OF_SCOPE"
+    );
+    assert_eq!(
+        decided(&case, &approve, &carriers("post")).0,
+        "ETAG_MISMATCH"
+    );
 }
 
 #[test]
@@ -202,12 +305,25 @@ fn a_preview_sees_as_far_as_the_wish_would() {
     let case = case();
     let previewed = |wish: Wish, scope: &Scope| {
         let caller = Actor::new(Role::Storefront, "shop");
-        let context = Context { now: case.now, caller: &caller, scope, request_id: Uuid::nil(), store: &case.store };
-        preview(&case.order, &wish.request, &context).map_or_else(|refused| refused.reason(), |_| "OK")
+        let context = Context {
+            now: case.now,
+            caller: &caller,
+            scope,
+            request_id: Uuid::nil(),
+            store: &case.store,
+        };
+        preview(&case.order, &wish.request, &context)
+            .map_or_else(|refused| refused.reason(), |_| "OK")
     };
-    assert_eq!(previewed(Wish::all(), &sellers("seller-2")), "ORDER_NOT_FOUND");
+    assert_eq!(
+        previewed(Wish::all(), &sellers("seller-2")),
+        "ORDER_NOT_FOUND"
+    );
     assert_eq!(previewed(Wish::all(), &warehouses("east")), "OUT_OF_SCOPE");
-    assert_eq!(previewed(Wish::shipment(1), &warehouses("east")), "SHIPMENT_NOT_FOUND");
+    assert_eq!(
+        previewed(Wish::shipment(1), &warehouses("east")),
+        "SHIPMENT_NOT_FOUND"
+    );
     assert_eq!(previewed(Wish::shipment(2), &warehouses("east")), "OK");
     assert_eq!(previewed(Wish::all(), &carriers("post")), "OK");
 }
@@ -218,11 +334,20 @@ fn nobody_places_what_is_not_theirs() {
     let mut store = case.store.clone();
     store.warehouses.insert(
         WarehouseId::parse("east").unwrap(),
-        Warehouse { country_code: None, calendar: Calendar::monday_to_friday() },
+        Warehouse {
+            country_code: None,
+            calendar: Calendar::monday_to_friday(),
+        },
     );
     let caller = Actor::new(Role::Storefront, "shop");
     let place = |command: &CreateOrder, scope: &Scope| {
-        let context = Context { now: PLACED, caller: &caller, scope, request_id: Uuid::nil(), store: &store };
+        let context = Context {
+            now: PLACED,
+            caller: &caller,
+            scope,
+            request_id: Uuid::nil(),
+            store: &store,
+        };
         create(command, [1; 32], &context).map(|decision| decision.result)
     };
     let (by_default, split) = (Cart::of(&[(2, 1_000)]).0, two_routes().0);
@@ -235,7 +360,11 @@ fn nobody_places_what_is_not_theirs() {
         (&split, carriers("post"), true),
         (&split, warehouses("main"), false),
     ] {
-        let expected = if is_theirs { Ok(Ok(Answer::Order)) } else { Err(Rejection::OutOfScope) };
+        let expected = if is_theirs {
+            Ok(Ok(Answer::Order))
+        } else {
+            Err(Rejection::OutOfScope)
+        };
         assert_eq!(place(command, &scope), expected, "{scope:?}");
     }
 }
@@ -246,17 +375,35 @@ fn an_id_that_a_foreign_order_has_taken_looks_like_an_order_that_may_not_be_plac
     let caller = Actor::new(Role::Storefront, "shop");
     let command = Cart::of(&[(2, 1_000)]).0;
     let again = |scope: &Scope, seller: &str, fingerprint| {
-        let command = CreateOrder { seller: SellerId::parse(seller).unwrap(), ..command.clone() };
-        let context = Context { now: PLACED, caller: &caller, scope, request_id: Uuid::nil(), store: &case.store };
+        let command = CreateOrder {
+            seller: SellerId::parse(seller).unwrap(),
+            ..command.clone()
+        };
+        let context = Context {
+            now: PLACED,
+            caller: &caller,
+            scope,
+            request_id: Uuid::nil(),
+            store: &case.store,
+        };
         create_again(&case.order, &command, fingerprint, &context)
     };
     let (same, other) = (case.order.create_fingerprint, [9; 32]);
     assert_eq!(again(&Scope::EVERYTHING, "seller-1", same), Ok(()));
-    assert_eq!(again(&Scope::EVERYTHING, "seller-1", other), Err(Rejection::OrderAlreadyExists));
+    assert_eq!(
+        again(&Scope::EVERYTHING, "seller-1", other),
+        Err(Rejection::OrderAlreadyExists)
+    );
     assert_eq!(again(&sellers("seller-1"), "seller-1", same), Ok(()));
-    assert_eq!(again(&sellers("seller-1"), "seller-2", other), Err(Rejection::OutOfScope));
+    assert_eq!(
+        again(&sellers("seller-1"), "seller-2", other),
+        Err(Rejection::OutOfScope)
+    );
     for fingerprint in [same, other] {
-        assert_eq!(again(&sellers("seller-2"), "seller-2", fingerprint), Err(Rejection::OutOfScope));
+        assert_eq!(
+            again(&sellers("seller-2"), "seller-2", fingerprint),
+            Err(Rejection::OutOfScope)
+        );
     }
 }
 
@@ -273,11 +420,33 @@ fn a_scope_is_narrow_in_each_of_its_dimensions_alone() {
         (carriers("post"), (true, true, true)),
         (carriers("dove"), (false, false, false)),
         // Each half is there, but on no shipment both.
-        (Scope { carriers: carriers("dove").carriers, ..warehouses("main") }, (false, false, false)),
-        (Scope { sellers: only(SellerId::parse("seller-2").unwrap()), ..warehouses("main") }, (false, true, false)),
-        (Scope { warehouses: Within::Only(BTreeSet::new()), ..Scope::EVERYTHING }, (false, false, false)),
+        (
+            Scope {
+                carriers: carriers("dove").carriers,
+                ..warehouses("main")
+            },
+            (false, false, false),
+        ),
+        (
+            Scope {
+                sellers: only(SellerId::parse("seller-2").unwrap()),
+                ..warehouses("main")
+            },
+            (false, true, false),
+        ),
+        (
+            Scope {
+                warehouses: Within::Only(BTreeSet::new()),
+                ..Scope::EVERYTHING
+            },
+            (false, false, false),
+        ),
     ] {
-        let found = (scope.sees_order(order), scope.sees_shipment(main), scope.sees_shipment(east));
+        let found = (
+            scope.sees_order(order),
+            scope.sees_shipment(main),
+            scope.sees_shipment(east),
+        );
         assert_eq!(found, sees, "{scope:?}");
     }
 }

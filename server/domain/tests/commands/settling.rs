@@ -22,9 +22,10 @@ fn waiting(gates: &[&str]) -> Case {
 
 #[test]
 fn an_unpaid_order_closes_at_the_very_microsecond() {
-    for (after, state) in
-        [(EXPIRE_AFTER - MICROSECOND, OrderState::AwaitingPayment), (EXPIRE_AFTER, OrderState::ClosedUnpaid)]
-    {
+    for (after, state) in [
+        (EXPIRE_AFTER - MICROSECOND, OrderState::AwaitingPayment),
+        (EXPIRE_AFTER, OrderState::ClosedUnpaid),
+    ] {
         let mut case = Cart::of(&[(1, 100)]).place();
         case.wait(after).settle();
         assert_eq!(case.state(), state, "after {after:?}");
@@ -37,9 +38,22 @@ fn a_closing_is_a_cancellation_by_the_system_of_all_that_is_left() {
     case.cancel(Wish::shipment(1)).unwrap();
     case.wait(EXPIRE_AFTER + EXPIRE_AFTER).settle();
     let closing = case.cancellation(2);
-    assert_eq!((&*closing.reason, closing.requester.clone()), ("PAYMENT_EXPIRED", Actor::system()));
-    assert_eq!(closing.parts.iter().map(|part| part.shipment).collect::<Vec<_>>(), [2]);
-    assert_eq!((case.stages(), case.order.next_due()), (vec![Stage::Cancelled, Stage::Cancelled], None));
+    assert_eq!(
+        (&*closing.reason, closing.requester.clone()),
+        ("PAYMENT_EXPIRED", Actor::system())
+    );
+    assert_eq!(
+        closing
+            .parts
+            .iter()
+            .map(|part| part.shipment)
+            .collect::<Vec<_>>(),
+        [2]
+    );
+    assert_eq!(
+        (case.stages(), case.order.next_due()),
+        (vec![Stage::Cancelled, Stage::Cancelled], None)
+    );
     let expected = [
         EventType::CancellationRequested,
         EventType::PartEnded,
@@ -48,20 +62,36 @@ fn a_closing_is_a_cancellation_by_the_system_of_all_that_is_left() {
         EventType::OrderClosedUnpaid,
     ];
     assert_eq!(case.events(), expected);
-    assert!(case.last.events.iter().all(|event| event.cause == Cause::Deadline(PLACED + EXPIRE_AFTER)));
+    assert!(
+        case.last
+            .events
+            .iter()
+            .all(|event| event.cause == Cause::Deadline(PLACED + EXPIRE_AFTER))
+    );
     // However late anybody noticed, it happened when its time had come.
     let closed_at = PLACED + EXPIRE_AFTER;
-    assert!(case.last.events.iter().all(|event| event.actor == Actor::system() && event.time == closed_at));
+    assert!(
+        case.last
+            .events
+            .iter()
+            .all(|event| event.actor == Actor::system() && event.time == closed_at)
+    );
 }
 
 #[test]
 fn a_closing_ends_what_waits_and_takes_its_units() {
-    let mut case = Cart::of(&[(2, 200)]).place_under(gated("UNRELEASED", &[&gate("SELLER_CONSENT", "PASS", "BAR")]));
+    let mut case = Cart::of(&[(2, 200)]).place_under(gated(
+        "UNRELEASED",
+        &[&gate("SELLER_CONSENT", "PASS", "BAR")],
+    ));
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     case.wait(EXPIRE_AFTER).settle();
     assert_eq!(case.parts(1), [(PartState::Refused, "ORDER_CLOSED")]);
     assert_eq!(case.cancellation(1).state(), CancellationState::Rejected);
-    assert_eq!((case.part(2, 0).units.count(), case.state()), (2, OrderState::ClosedUnpaid));
+    assert_eq!(
+        (case.part(2, 0).units.count(), case.state()),
+        (2, OrderState::ClosedUnpaid)
+    );
 }
 
 #[test]
@@ -78,23 +108,36 @@ fn a_refused_command_still_settles_what_was_due() {
     let mut case = Cart::of(&[(1, 100)]).place();
     case.wait(EXPIRE_AFTER);
     assert_eq!(case.prepare(9).unwrap_err().reason(), "SHIPMENT_NOT_FOUND");
-    assert_eq!((case.state(), case.order.version), (OrderState::ClosedUnpaid, 2));
+    assert_eq!(
+        (case.state(), case.order.version),
+        (OrderState::ClosedUnpaid, 2)
+    );
 }
 
 #[test]
 fn a_version_seen_before_a_deadline_is_stale_after_it() {
     let mut case = Cart::of(&[(1, 100)]).place();
     case.wait(EXPIRE_AFTER);
-    let answer = case.run(Role::Payments, Some(1), belay_domain::commands::Command::Settle);
+    let answer = case.run(
+        Role::Payments,
+        Some(1),
+        belay_domain::commands::Command::Settle,
+    );
     assert_eq!(answer.unwrap_err().reason(), "ETAG_MISMATCH");
-    assert_eq!(case.order.version, 2, "the deadline is applied all the same");
+    assert_eq!(
+        case.order.version, 2,
+        "the deadline is applied all the same"
+    );
 }
 
 #[test]
 fn a_read_of_the_future_changes_nothing() {
     let mut case = Cart::of(&[(1, 100)]).place();
     case.wait(EXPIRE_AFTER);
-    assert_eq!(settled(&case.order, &case.context()).state, OrderState::ClosedUnpaid);
+    assert_eq!(
+        settled(&case.order, &case.context()).state,
+        OrderState::ClosedUnpaid
+    );
     assert_eq!(case.state(), OrderState::AwaitingPayment);
 }
 
@@ -103,7 +146,12 @@ fn a_read_of_the_future_changes_nothing() {
 fn a_gate_times_out_at_its_very_microsecond_as_the_policy_says() {
     let table = [
         ("PASS", PartState::Cancelled, "", GateState::Passed),
-        ("REFUSE", PartState::Refused, "GATE_TIMED_OUT", GateState::Refused),
+        (
+            "REFUSE",
+            PartState::Refused,
+            "GATE_TIMED_OUT",
+            GateState::Refused,
+        ),
         ("ESCALATE", PartState::Waiting, "", GateState::Closed),
     ];
     for (on_timeout, state, reason, silent) in table {
@@ -111,7 +159,11 @@ fn a_gate_times_out_at_its_very_microsecond_as_the_policy_says() {
         case.wait(HOURS_48 - MICROSECOND).settle();
         assert_eq!(case.parts(1), [(PartState::Waiting, "")], "{on_timeout}");
         case.wait(MICROSECOND).settle();
-        assert_eq!((case.parts(1), case.part(1, 0).gates[0].state), (vec![(state, reason)], silent), "{on_timeout}");
+        assert_eq!(
+            (case.parts(1), case.part(1, 0).gates[0].state),
+            (vec![(state, reason)], silent),
+            "{on_timeout}"
+        );
     }
 }
 
@@ -120,17 +172,28 @@ fn an_escalated_gate_goes_to_support_whose_silence_refuses() {
     let mut case = waiting(&[&gate("SELLER_CONSENT", "ESCALATE", "BAR")]);
     case.wait(HOURS_48).settle();
     let review = case.part(1, 0).open_gate().unwrap();
-    assert_eq!((review.spec.kind, review.respond_by), (GateKind::SupportReview, Some(case.now + HOURS_48)));
+    assert_eq!(
+        (review.spec.kind, review.respond_by),
+        (GateKind::SupportReview, Some(case.now + HOURS_48))
+    );
     case.wait(HOURS_48).settle();
     assert_eq!(case.parts(1), [(PartState::Refused, "GATE_TIMED_OUT")]);
 }
 
 #[test]
 fn support_answers_in_the_place_of_who_kept_silent_before_the_gates_behind() {
-    let gates = [gate("SELLER_CONSENT", "ESCALATE", "BAR"), gate("WAREHOUSE_STOP", "REFUSE", "BAR")];
+    let gates = [
+        gate("SELLER_CONSENT", "ESCALATE", "BAR"),
+        gate("WAREHOUSE_STOP", "REFUSE", "BAR"),
+    ];
     let mut case = waiting(&[&gates[0], &gates[1]]);
     case.wait(HOURS_48).settle();
-    let gates: Vec<_> = case.part(1, 0).gates.iter().map(|gate| (gate.spec.kind, gate.state)).collect();
+    let gates: Vec<_> = case
+        .part(1, 0)
+        .gates
+        .iter()
+        .map(|gate| (gate.spec.kind, gate.state))
+        .collect();
     let expected = [
         (GateKind::SellerConsent, GateState::Closed),
         (GateKind::SupportReview, GateState::Open),
@@ -141,11 +204,21 @@ fn support_answers_in_the_place_of_who_kept_silent_before_the_gates_behind() {
 
 #[test]
 fn gates_run_in_their_order_and_the_clock_of_one_starts_when_it_opens() {
-    let gates = [gate("SELLER_CONSENT", "PASS", "BAR"), gate("SUPPORT_REVIEW", "PASS", "BAR")];
+    let gates = [
+        gate("SELLER_CONSENT", "PASS", "BAR"),
+        gate("SUPPORT_REVIEW", "PASS", "BAR"),
+    ];
     let mut case = waiting(&[&gates[0], &gates[1]]);
-    let states = |case: &Case| case.part(1, 0).gates.iter().map(|gate| gate.state).collect::<Vec<_>>();
+    let states = |case: &Case| {
+        case.part(1, 0)
+            .gates
+            .iter()
+            .map(|gate| gate.state)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(states(&case), [GateState::Open, GateState::Queued]);
-    // Nobody noticed before an hour had passed. Support's two days began all the same when the seller's were over.
+    // Nobody noticed before an hour had passed. Support's two days began all the same when the
+    // seller's were over.
     case.wait(HOURS_48 + SignedDuration::from_hours(1)).settle();
     assert_eq!(states(&case), [GateState::Passed, GateState::Open]);
     assert_eq!(case.order.next_due(), Some(PLACED + HOURS_48 + HOURS_48));
@@ -156,21 +229,38 @@ fn gates_run_in_their_order_and_the_clock_of_one_starts_when_it_opens() {
 
 #[test]
 fn a_refused_gate_closes_those_behind_it() {
-    let gates = [gate("SELLER_CONSENT", "REFUSE", "BAR"), gate("WAREHOUSE_STOP", "REFUSE", "BAR")];
+    let gates = [
+        gate("SELLER_CONSENT", "REFUSE", "BAR"),
+        gate("WAREHOUSE_STOP", "REFUSE", "BAR"),
+    ];
     let mut case = waiting(&[&gates[0], &gates[1]]);
     case.wait(HOURS_48).settle();
-    let states: Vec<_> = case.part(1, 0).gates.iter().map(|gate| gate.state).collect();
+    let states: Vec<_> = case
+        .part(1, 0)
+        .gates
+        .iter()
+        .map(|gate| gate.state)
+        .collect();
     assert_eq!(states, [GateState::Refused, GateState::Closed]);
 }
 
 #[test]
 fn the_money_of_a_part_goes_back_when_its_last_gate_passes_though_another_part_waits() {
     let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]);
-    let mut case = cart.paid_under(gated("PREPARING", &[&gate("SELLER_CONSENT", "REFUSE", "BAR")]));
+    let mut case = cart.paid_under(gated(
+        "PREPARING",
+        &[&gate("SELLER_CONSENT", "REFUSE", "BAR")],
+    ));
     case.prepare(2).unwrap();
     case.cancel(Wish::all()).unwrap();
-    assert_eq!(case.parts(1), [(PartState::Cancelled, ""), (PartState::Waiting, "")]);
-    assert_eq!((case.refunds(), case.order.refunds[0].cancellation), (vec![(1, 100, RefundState::Due)], Some(1)));
+    assert_eq!(
+        case.parts(1),
+        [(PartState::Cancelled, ""), (PartState::Waiting, "")]
+    );
+    assert_eq!(
+        (case.refunds(), case.order.refunds[0].cancellation),
+        (vec![(1, 100, RefundState::Due)], Some(1))
+    );
 }
 
 #[test]
@@ -182,9 +272,17 @@ fn what_silence_decides_is_told_by_its_rule_and_the_version_that_opened_it() {
     let activations = vec![(PLACED, 1), (PLACED + MICROSECOND, 2)];
     case.store.policies = belay_domain::policy::Policies::new(versions, activations);
     case.wait(HOURS_48).settle();
-    for event_type in [EventType::GateClosed, EventType::PartEnded, EventType::RefundCreated] {
+    for event_type in [
+        EventType::GateClosed,
+        EventType::PartEnded,
+        EventType::RefundCreated,
+    ] {
         let event = case.event(event_type);
-        assert_eq!((event.policy_version, event.rule.as_deref()), (1, Some("gated")), "{event_type}");
+        assert_eq!(
+            (event.policy_version, event.rule.as_deref()),
+            (1, Some("gated")),
+            "{event_type}"
+        );
     }
 }
 
@@ -195,7 +293,10 @@ fn a_part_that_ends_late_raises_the_fence_again() {
     case.wait(HOURS_48).settle();
     assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
     // Whoever packed both units must look again.
-    assert_eq!(case.dispatch_seen(1, seen).unwrap_err().reason(), "FENCE_STALE");
+    assert_eq!(
+        case.dispatch_seen(1, seen).unwrap_err().reason(),
+        "FENCE_STALE"
+    );
     assert!(case.dispatch(1).is_ok());
 }
 
@@ -207,18 +308,32 @@ fn a_policy_is_asked_again_for_the_stage_when_the_last_gate_passes() {
   - {id: packing, when: {stage: PREPARING, path: CANCEL}, allow: {gates: [GATE, STOP], refund: FULL}}
   - {id: packed, when: {stage: READY}, deny: {code: SHIPPED, next_actions: [CONTACT_SELLER]}}";
     let rules = rules.replace("GATE", &gate("SELLER_CONSENT", "PASS", "BAR"));
-    let policy = crate::kit::policy(&rules.replace("STOP", &gate("WAREHOUSE_STOP", "REFUSE", "BAR")));
+    let policy =
+        crate::kit::policy(&rules.replace("STOP", &gate("WAREHOUSE_STOP", "REFUSE", "BAR")));
     let mut case = Cart::of(&[(2, 200)]).paid_under(policy);
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
 
     // A stage that asks for more adds its gate behind the open one.
     let mut preparing = case.clone();
     preparing.prepare(1).unwrap();
-    let kinds: Vec<_> = preparing.part(1, 0).gates.iter().map(|gate| gate.spec.kind).collect();
+    let kinds: Vec<_> = preparing
+        .part(1, 0)
+        .gates
+        .iter()
+        .map(|gate| gate.spec.kind)
+        .collect();
     assert_eq!(kinds, [GateKind::SellerConsent, GateKind::WarehouseStop]);
-    assert_eq!(preparing.last.record.as_ref().unwrap().asked[0].rule.as_deref(), Some("packing"));
+    assert_eq!(
+        preparing.last.record.as_ref().unwrap().asked[0]
+            .rule
+            .as_deref(),
+        Some("packing")
+    );
     preparing.wait(HOURS_48).settle();
-    assert_eq!(preparing.part(1, 0).open_gate().unwrap().spec.kind, GateKind::WarehouseStop);
+    assert_eq!(
+        preparing.part(1, 0).open_gate().unwrap().spec.kind,
+        GateKind::WarehouseStop
+    );
 
     // A stage that is too late refuses the part at once.
     case.ready(1).unwrap();
@@ -249,7 +364,11 @@ fn a_lease_that_ends_without_a_result_leaves_the_refund_unknown() {
     assert_eq!(case.refunds(), [(1, 100, RefundState::Submitted)]);
     case.wait(MICROSECOND).settle();
     assert_eq!(case.refunds(), [(1, 100, RefundState::Unknown)]);
-    assert_eq!(case.order.next_due(), Some(case.order.refunds[0].overdue_at), "all that is left to wait for");
+    assert_eq!(
+        case.order.next_due(),
+        Some(case.order.refunds[0].overdue_at),
+        "all that is left to wait for"
+    );
 }
 
 #[test]
@@ -259,10 +378,18 @@ fn deadlines_are_applied_in_their_order_each_at_its_own_instant() {
     case.capture("p2", 30);
     case.lease(&[1]);
     case.wait(HOURS_48 + HOURS_48).settle();
-    let mut causes: Vec<_> = case.last.events.iter().map(|event| (event.cause, event.time)).collect();
+    let mut causes: Vec<_> = case
+        .last
+        .events
+        .iter()
+        .map(|event| (event.cause, event.time))
+        .collect();
     causes.dedup();
     // What came back at 48 hours is overdue a day later.
     let hours = SignedDuration::from_hours;
     let deadlines = [LEASE, hours(24), HOURS_48, HOURS_48 + hours(24)].map(|after| PLACED + after);
-    assert_eq!(causes, deadlines.map(|deadline| (Cause::Deadline(deadline), deadline)));
+    assert_eq!(
+        causes,
+        deadlines.map(|deadline| (Cause::Deadline(deadline), deadline))
+    );
 }

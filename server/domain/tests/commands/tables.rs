@@ -12,9 +12,13 @@ use crate::kit::{Cart, Case, PLAIN, Wish, policy};
 /// A parcel on its way that somebody wants back, once this gate has passed.
 fn waiting_for(kind: GateKind) -> Case {
     let gate = format!("{{kind: {kind}, respond_within: 48h, on_timeout: REFUSE, on_lost: PASS}}");
-    let rule = format!("\n  - {{id: any, when: {{path: INTERCEPT}}, allow: {{gates: [{gate}], refund: FULL}}}}");
+    let rule = format!(
+        "\n  - {{id: any, when: {{path: INTERCEPT}}, allow: {{gates: [{gate}], refund: FULL}}}}"
+    );
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy(&format!("{rule}{PLAIN}")));
-    case.bring_to(1, Stage::InTransit).cancel(Wish::all().paths(&[Path::Intercept])).unwrap();
+    case.bring_to(1, Stage::InTransit)
+        .cancel(Wish::all().paths(&[Path::Intercept]))
+        .unwrap();
     assert_eq!(case.part(1, 0).open_gate().unwrap().spec.kind, kind);
     case
 }
@@ -24,15 +28,44 @@ fn waiting_for(kind: GateKind) -> Case {
 fn every_gate_takes_every_answer_as_the_table_says() {
     type Step = fn(&mut Case) -> Result<Answer, Rejection>;
     let table: [(&str, Step, &str); 11] = [
-        // SELLER_CONSENT SUPPORT_REVIEW WAREHOUSE_STOP CARRIER_INTERCEPT PARCEL_RECEIPT LOSS_CONFIRMATION
-        ("the seller agrees", |case| case.approve(Role::Seller, 1), "CANCELLED - - - - -"),
-        ("support agrees", |case| case.approve(Role::Support, 1), "- CANCELLED - - - -"),
-        ("the seller does not agree", |case| case.reject(Role::Seller, 1), "CONSENT_REFUSED - - - - -"),
-        ("support does not agree", |case| case.reject(Role::Support, 1), "- CONSENT_REFUSED - - - -"),
+        // SELLER_CONSENT SUPPORT_REVIEW WAREHOUSE_STOP CARRIER_INTERCEPT PARCEL_RECEIPT
+        // LOSS_CONFIRMATION
+        (
+            "the seller agrees",
+            |case| case.approve(Role::Seller, 1),
+            "CANCELLED - - - - -",
+        ),
+        (
+            "support agrees",
+            |case| case.approve(Role::Support, 1),
+            "- CANCELLED - - - -",
+        ),
+        (
+            "the seller does not agree",
+            |case| case.reject(Role::Seller, 1),
+            "CONSENT_REFUSED - - - - -",
+        ),
+        (
+            "support does not agree",
+            |case| case.reject(Role::Support, 1),
+            "- CONSENT_REFUSED - - - -",
+        ),
         ("it is stopped", |case| case.stop(1), "- - CANCELLED - - -"),
-        ("it cannot be stopped", |case| case.cannot_stop(1), "- - WAREHOUSE_CANNOT_STOP - - -"),
-        ("it is brought back", |case| case.confirm_intercept(1), "- - - CANCELLED - -"),
-        ("it cannot be brought back", |case| case.cannot_intercept(1), "- - - NOT_INTERCEPTABLE - -"),
+        (
+            "it cannot be stopped",
+            |case| case.cannot_stop(1),
+            "- - WAREHOUSE_CANNOT_STOP - - -",
+        ),
+        (
+            "it is brought back",
+            |case| case.confirm_intercept(1),
+            "- - - CANCELLED - -",
+        ),
+        (
+            "it cannot be brought back",
+            |case| case.cannot_intercept(1),
+            "- - - NOT_INTERCEPTABLE - -",
+        ),
         (
             "it is home",
             |case| case.receive(1, GoodsCondition::Unopened),
@@ -72,6 +105,10 @@ fn silence_ends_every_gate_that_has_a_deadline() {
     for kind in GateKind::ALL {
         let mut case = waiting_for(*kind);
         case.wait(jiff::SignedDuration::from_hours(48)).settle();
-        assert_eq!(case.parts(1), [(PartState::Refused, "GATE_TIMED_OUT")], "{kind}");
+        assert_eq!(
+            case.parts(1),
+            [(PartState::Refused, "GATE_TIMED_OUT")],
+            "{kind}"
+        );
     }
 }

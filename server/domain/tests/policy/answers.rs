@@ -3,8 +3,8 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{GateKind, Path};
 use belay_domain::policy::{
-    Answer, CarrierFacts, DenyCode, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, Payer, Question, RefundPlan,
-    RefundShare, Verdict, Wait,
+    Answer, CarrierFacts, DenyCode, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, Payer,
+    Question, RefundPlan, RefundShare, Verdict, Wait,
 };
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
@@ -31,34 +31,66 @@ fn check(condition: Value, questions: &[(bool, Question)]) {
 
 #[test]
 fn an_empty_condition_matches_everything() {
-    check(json!({}), &[(true, question()), (true, asked(|q| q.reason = None)), (true, asked(|q| q.paid = false))]);
+    check(
+        json!({}),
+        &[
+            (true, question()),
+            (true, asked(|q| q.reason = None)),
+            (true, asked(|q| q.paid = false)),
+        ],
+    );
 }
 
 #[test]
 fn conditions_on_names_match_any_name_in_their_list() {
     let seller = || asked(|q| q.actor = Role::Seller);
-    check(json!({"actor": "BUYER"}), &[(true, question()), (false, seller())]);
-    check(json!({"actor": ["SELLER", "BUYER"]}), &[(true, question()), (true, seller())]);
-    check(json!({"stage": "PLANNED"}), &[(true, question()), (false, asked(|q| q.stage = Stage::Preparing))]);
-    check(json!({"path": "CANCEL"}), &[(true, question()), (false, asked(|q| q.path = Path::Intercept))]);
+    check(
+        json!({"actor": "BUYER"}),
+        &[(true, question()), (false, seller())],
+    );
+    check(
+        json!({"actor": ["SELLER", "BUYER"]}),
+        &[(true, question()), (true, seller())],
+    );
+    check(
+        json!({"stage": "PLANNED"}),
+        &[
+            (true, question()),
+            (false, asked(|q| q.stage = Stage::Preparing)),
+        ],
+    );
+    check(
+        json!({"path": "CANCEL"}),
+        &[
+            (true, question()),
+            (false, asked(|q| q.path = Path::Intercept)),
+        ],
+    );
     check(
         json!({"reason": "CHANGED_MIND"}),
         &[
             (true, question()),
             (false, asked(|q| q.reason = None)),
-            (false, asked(|q| q.reason = Some("PAYMENT_EXPIRED".to_owned()))),
+            (
+                false,
+                asked(|q| q.reason = Some("PAYMENT_EXPIRED".to_owned())),
+            ),
         ],
     );
     check(
         json!({"destination_country": ["NO", "DE"]}),
-        &[(true, question()), (false, asked(|q| q.destination_country = "SE".to_owned()))],
+        &[
+            (true, question()),
+            (false, asked(|q| q.destination_country = "SE".to_owned())),
+        ],
     );
 }
 
 #[test]
 fn one_of_the_payments_is_enough() {
-    let methods =
-        |methods: &[&str]| asked(|q| q.payment_methods = methods.iter().map(|method| (*method).to_owned()).collect());
+    let methods = |methods: &[&str]| {
+        asked(|q| q.payment_methods = methods.iter().map(|method| (*method).to_owned()).collect())
+    };
     check(
         json!({"payment_method": ["CARD", "TRANSFER"]}),
         &[
@@ -73,15 +105,27 @@ fn one_of_the_payments_is_enough() {
 #[test]
 fn paid_and_unpaid_are_told_apart() {
     let unpaid = || asked(|q| q.paid = false);
-    check(json!({"paid": true}), &[(true, question()), (false, unpaid())]);
-    check(json!({"paid": false}), &[(false, question()), (true, unpaid())]);
+    check(
+        json!({"paid": true}),
+        &[(true, question()), (false, unpaid())],
+    );
+    check(
+        json!({"paid": false}),
+        &[(false, question()), (true, unpaid())],
+    );
 }
 
 #[test]
 fn values_are_at_least_and_less_than() {
     let worth = |value| asked(|q| q.value = value);
-    check(json!({"value": {"at_least": 100}}), &[(false, worth(99)), (true, worth(100))]);
-    check(json!({"value": {"less_than": 100}}), &[(true, worth(99)), (false, worth(100))]);
+    check(
+        json!({"value": {"at_least": 100}}),
+        &[(false, worth(99)), (true, worth(100))],
+    );
+    check(
+        json!({"value": {"less_than": 100}}),
+        &[(true, worth(99)), (false, worth(100))],
+    );
     check(
         json!({"value": {"at_least": 100, "less_than": 101}}),
         &[(false, worth(99)), (true, worth(100)), (false, worth(101))],
@@ -91,12 +135,23 @@ fn values_are_at_least_and_less_than() {
 #[test]
 fn carriers_are_told_apart() {
     let carrier = |in_transit_cancel, partner_delivery| {
-        asked(|q| q.carrier = CarrierFacts { in_transit_cancel, partner_delivery, return_label: false })
+        asked(|q| {
+            q.carrier = CarrierFacts {
+                in_transit_cancel,
+                partner_delivery,
+                return_label: false,
+            }
+        })
     };
-    let of = |able: bool, partner: bool| json!({"in_transit_cancel": able, "partner_delivery": partner});
+    let of =
+        |able: bool, partner: bool| json!({"in_transit_cancel": able, "partner_delivery": partner});
     check(
         json!({"carrier": {"in_transit_cancel": true}}),
-        &[(true, carrier(true, false)), (true, carrier(true, true)), (false, carrier(false, true))],
+        &[
+            (true, carrier(true, false)),
+            (true, carrier(true, true)),
+            (false, carrier(false, true)),
+        ],
     );
     check(
         json!({"carrier": {"partner_delivery": false}}),
@@ -105,36 +160,60 @@ fn carriers_are_told_apart() {
     for (able, partner) in [(false, false), (false, true), (true, false), (true, true)] {
         for (is_able, is_partner) in [(false, false), (false, true), (true, false), (true, true)] {
             let is_match = (able, partner) == (is_able, is_partner);
-            check(json!({"carrier": of(able, partner)}), &[(is_match, carrier(is_able, is_partner))]);
+            check(
+                json!({"carrier": of(able, partner)}),
+                &[(is_match, carrier(is_able, is_partner))],
+            );
         }
     }
     let labelled = |return_label| asked(|q| q.carrier.return_label = return_label);
-    check(json!({"carrier": {"return_label": true}}), &[(true, labelled(true)), (false, labelled(false))]);
-    check(json!({"carrier": {"return_label": false}}), &[(false, labelled(true)), (true, labelled(false))]);
+    check(
+        json!({"carrier": {"return_label": true}}),
+        &[(true, labelled(true)), (false, labelled(false))],
+    );
+    check(
+        json!({"carrier": {"return_label": false}}),
+        &[(false, labelled(true)), (true, labelled(false))],
+    );
 }
 
 #[test]
 fn shipments_that_customs_may_stop_are_told_apart() {
     let flagged = |customs_flagged| asked(|q| q.customs_flagged = customs_flagged);
-    check(json!({"customs_flagged": true}), &[(true, flagged(true)), (false, flagged(false))]);
-    check(json!({"customs_flagged": false}), &[(false, flagged(true)), (true, flagged(false))]);
+    check(
+        json!({"customs_flagged": true}),
+        &[(true, flagged(true)), (false, flagged(false))],
+    );
+    check(
+        json!({"customs_flagged": false}),
+        &[(false, flagged(true)), (true, flagged(false))],
+    );
 }
 
 #[test]
 fn windows_of_age_are_half_open() {
     let just_before = |age: SignedDuration| age - SignedDuration::from_nanos(1);
-    let window = |clock: &str| json!({"age": {"clock": clock, "at_least": "24h", "less_than": "3d"}});
+    let window =
+        |clock: &str| json!({"age": {"clock": clock, "at_least": "24h", "less_than": "3d"}});
     type Clock = fn(&mut Question, SignedDuration);
     let clocks: [(&str, Clock); 3] = [
         ("PLACED", |question, age| question.since_placed = age),
         ("PAID", |question, age| question.since_paid = Some(age)),
-        ("DELIVERED", |question, age| question.since_delivered = Some(age)),
+        ("DELIVERED", |question, age| {
+            question.since_delivered = Some(age)
+        }),
     ];
     for (name, clock) in clocks {
-        for (is_match, age) in
-            [(false, just_before(hours(24))), (true, hours(24)), (true, just_before(hours(72))), (false, hours(72))]
-        {
-            check(window(name), &[(is_match, asked(|question| clock(question, age)))]);
+        for (is_match, age) in [
+            (false, just_before(hours(24))),
+            (true, hours(24)),
+            (true, just_before(hours(72))),
+            (false, hours(72)),
+        ] {
+            check(
+                window(name),
+                &[(is_match, asked(|question| clock(question, age)))],
+            );
         }
     }
 }
@@ -142,8 +221,14 @@ fn windows_of_age_are_half_open() {
 #[test]
 fn a_clock_that_has_not_started_is_outside_every_window() {
     let unpaid = || asked(|q| q.since_paid = None);
-    check(json!({"age": {"clock": "PAID", "at_least": "0s"}}), &[(true, question()), (false, unpaid())]);
-    check(json!({"age": {"clock": "PAID", "less_than": "9d"}}), &[(true, question()), (false, unpaid())]);
+    check(
+        json!({"age": {"clock": "PAID", "at_least": "0s"}}),
+        &[(true, question()), (false, unpaid())],
+    );
+    check(
+        json!({"age": {"clock": "PAID", "less_than": "9d"}}),
+        &[(true, question()), (false, unpaid())],
+    );
 }
 
 #[test]
@@ -158,7 +243,11 @@ fn all_conditions_of_a_rule_must_match() {
     let both = json!({"actor": "BUYER", "stage": "PLANNED"});
     check(
         both,
-        &[(true, question()), (false, asked(|q| q.actor = Role::Seller)), (false, asked(|q| q.stage = Stage::Ready))],
+        &[
+            (true, question()),
+            (false, asked(|q| q.actor = Role::Seller)),
+            (false, asked(|q| q.stage = Stage::Ready)),
+        ],
     );
 }
 
@@ -171,19 +260,39 @@ fn the_first_match_wins() {
     ]));
     let rule = |question: &Question| policy.answer(question).rule;
     assert_eq!(rule(&question()).as_deref(), Some("planned"));
-    assert_eq!(rule(&asked(|q| q.actor = Role::Seller)).as_deref(), Some("sellers"));
-    assert_eq!(rule(&asked(|q| q.stage = Stage::Ready)).as_deref(), Some("buyers"));
+    assert_eq!(
+        rule(&asked(|q| q.actor = Role::Seller)).as_deref(),
+        Some("sellers")
+    );
+    assert_eq!(
+        rule(&asked(|q| q.stage = Stage::Ready)).as_deref(),
+        Some("buyers")
+    );
     assert_eq!(
         policy.answer(&question()).verdict,
-        Verdict::Deny { code: DenyCode::Shipped, next_actions: vec![NextAction::Wait], available_in: None }
+        Verdict::Deny {
+            code: DenyCode::Shipped,
+            next_actions: vec![NextAction::Wait],
+            available_in: None
+        }
     );
 }
 
 #[test]
 fn what_no_rule_matches_is_not_allowed() {
-    let verdict = Verdict::Deny { code: DenyCode::NotAllowed, next_actions: Vec::new(), available_in: None };
+    let verdict = Verdict::Deny {
+        code: DenyCode::NotAllowed,
+        next_actions: Vec::new(),
+        available_in: None,
+    };
     let answer = policy(&document()).answer(&asked(|q| q.stage = Stage::Delivered));
-    assert_eq!(answer, Answer { rule: None, verdict });
+    assert_eq!(
+        answer,
+        Answer {
+            rule: None,
+            verdict
+        }
+    );
 }
 
 #[test]
@@ -197,7 +306,8 @@ fn an_answer_carries_the_gates_as_written_and_safe_defaults() {
         on_dispatch: OnDispatch::Bar,
         on_lost: OnLost::Escalate,
     };
-    let written = |kind: &str| json!({"kind": kind, "respond_within": "36h30m", "on_timeout": "REFUSE"});
+    let written =
+        |kind: &str| json!({"kind": kind, "respond_within": "36h30m", "on_timeout": "REFUSE"});
     let explicit = json!({
         "kind": "SELLER_CONSENT",
         "respond_within": {"calendar_days": 2},
@@ -208,10 +318,23 @@ fn an_answer_carries_the_gates_as_written_and_safe_defaults() {
         "on_lost": "PASS"
     });
     let endless = json!({"kind": "PARCEL_RECEIPT", "on_lost": "PASS"});
-    let gates = json!([explicit, written("SUPPORT_REVIEW"), endless, written("LOSS_CONFIRMATION")]);
+    let gates = json!([
+        explicit,
+        written("SUPPORT_REVIEW"),
+        endless,
+        written("LOSS_CONFIRMATION")
+    ]);
     let mut document = document();
-    set(&mut document, "/rules", json!([{"id": "a", "when": {}, "allow": {"gates": gates, "refund": "NONE"}}]));
-    set(&mut document, "/refunds/calendars", json!({"default": {"time_zone": "UTC", "weekend": []}}));
+    set(
+        &mut document,
+        "/rules",
+        json!([{"id": "a", "when": {}, "allow": {"gates": gates, "refund": "NONE"}}]),
+    );
+    set(
+        &mut document,
+        "/refunds/calendars",
+        json!({"default": {"time_zone": "UTC", "weekend": []}}),
+    );
     let expected = vec![
         GateSpec {
             kind: GateKind::SellerConsent,
@@ -223,12 +346,25 @@ fn an_answer_carries_the_gates_as_written_and_safe_defaults() {
             on_lost: OnLost::Pass,
         },
         usual(GateKind::SupportReview),
-        GateSpec { respond_within: None, on_lost: OnLost::Pass, ..usual(GateKind::ParcelReceipt) },
+        GateSpec {
+            respond_within: None,
+            on_lost: OnLost::Pass,
+            ..usual(GateKind::ParcelReceipt)
+        },
         // Where the loss is what is asked about, it is the answer.
-        GateSpec { on_lost: OnLost::Pass, ..usual(GateKind::LossConfirmation) },
+        GateSpec {
+            on_lost: OnLost::Pass,
+            ..usual(GateKind::LossConfirmation)
+        },
     ];
     let answer = policy(&document).answer(&question());
-    assert_eq!(answer.verdict, Verdict::Allow { gates: expected, refund: RefundPlan::NONE });
+    assert_eq!(
+        answer.verdict,
+        Verdict::Allow {
+            gates: expected,
+            refund: RefundPlan::NONE
+        }
+    );
 }
 
 #[test]
@@ -240,8 +376,18 @@ fn a_refund_is_a_share_and_who_bears_which_shipping() {
         (json!("BY_SCHEDULE"), RefundShare::BySchedule, buyer, seller),
         (json!({"share": "FULL"}), RefundShare::Full, buyer, seller),
         (json!({"share": "NONE"}), RefundShare::None, buyer, seller),
-        (json!({"share": "FULL", "outbound_shipping": "SELLER"}), RefundShare::Full, seller, seller),
-        (json!({"share": "FULL", "return_shipping": "BUYER"}), RefundShare::Full, buyer, buyer),
+        (
+            json!({"share": "FULL", "outbound_shipping": "SELLER"}),
+            RefundShare::Full,
+            seller,
+            seller,
+        ),
+        (
+            json!({"share": "FULL", "return_shipping": "BUYER"}),
+            RefundShare::Full,
+            buyer,
+            buyer,
+        ),
         (
             json!({"share": "BY_SCHEDULE", "outbound_shipping": "SELLER", "return_shipping": "BUYER"}),
             RefundShare::BySchedule,
@@ -250,10 +396,21 @@ fn a_refund_is_a_share_and_who_bears_which_shipping() {
         ),
     ] {
         let mut document = document();
-        set(&mut document, "/returns", json!({"rates": [{"percent": 50}]}));
+        set(
+            &mut document,
+            "/returns",
+            json!({"rates": [{"percent": 50}]}),
+        );
         set(&mut document, "/rules/0/allow/refund", written);
-        let refund = RefundPlan { share, outbound_shipping, return_shipping };
-        let verdict = Verdict::Allow { gates: Vec::new(), refund };
+        let refund = RefundPlan {
+            share,
+            outbound_shipping,
+            return_shipping,
+        };
+        let verdict = Verdict::Allow {
+            gates: Vec::new(),
+            refund,
+        };
         assert_eq!(policy(&document).answer(&question()).verdict, verdict);
     }
 }
@@ -266,12 +423,20 @@ fn a_buyer_waits_until_the_payment_is_verified_and_nobody_else_does() {
         let answer = policy.answer(&verified_in(Some(left)));
         assert_eq!(answer.rule.as_deref(), Some("verification"));
         let next_actions = vec![NextAction::Wait, NextAction::ContactSeller];
-        let verdict = Verdict::Deny { code: DenyCode::PaymentVerifying, next_actions, available_in: Some(left) };
+        let verdict = Verdict::Deny {
+            code: DenyCode::PaymentVerifying,
+            next_actions,
+            available_in: Some(left),
+        };
         assert_eq!(answer.verdict, verdict);
     }
     let mut sellers = verified_in(Some(hours(1)));
     sellers.actor = Role::Seller;
     for verified in [verified_in(None), sellers] {
-        assert_eq!(policy.answer(&verified).rule.as_deref(), Some("early"), "{verified:#?}");
+        assert_eq!(
+            policy.answer(&verified).rule.as_deref(),
+            Some("early"),
+            "{verified:#?}"
+        );
     }
 }

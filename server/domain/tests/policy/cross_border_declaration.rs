@@ -2,7 +2,9 @@
 
 use belay_domain::actor::Role::{Buyer, Carrier, Seller, Support};
 use belay_domain::cancellation::{GateKind, Path};
-use belay_domain::policy::{Calendar, GoodsCondition, OnDispatch, OnTimeout, Policy, RefundDue, Wait, Weekday};
+use belay_domain::policy::{
+    Calendar, GoodsCondition, OnDispatch, OnTimeout, Policy, RefundDue, Wait, Weekday,
+};
 use belay_domain::shipment::Stage::{
     Delivered, InTransit, Lost, Planned, Preparing, Ready, Returned, Returning, Unreleased,
 };
@@ -24,7 +26,14 @@ fn s001_01_and_02_an_order_is_payable_for_24_hours_and_no_longer() {
     assert_eq!(policy.unpaid.in_flight_grace, SignedDuration::ZERO);
     let unpaid = |actor| wish(actor, Unreleased, Path::Cancel).with(|q| q.paid = false);
     let closes = "unpaid-closes-itself: no, UNPAID_CLOSES_ITSELF, PAY, WAIT";
-    check_told(&policy, vec![(unpaid(Buyer), closes), (unpaid(Support), closes), (unpaid(Seller), closes)]);
+    check_told(
+        &policy,
+        vec![
+            (unpaid(Buyer), closes),
+            (unpaid(Support), closes),
+            (unpaid(Seller), closes),
+        ],
+    );
 }
 
 #[test]
@@ -37,7 +46,10 @@ fn s001_04_and_05_the_refund_button_is_there_for_twelve_hours() {
         (paid_for(SignedDuration::ZERO), button),
         (paid_for(hours(12) - SECOND), button),
         (paid_for(hours(12)), no_button),
-        (paid_for(hours(13)).with(|q| q.stage = Unreleased), no_button),
+        (
+            paid_for(hours(13)).with(|q| q.stage = Unreleased),
+            no_button,
+        ),
         (wish(Support, Planned, Path::Cancel), "unshipped: FULL"),
         (wish(Seller, Planned, Path::Cancel), "unshipped: FULL"),
     ];
@@ -45,7 +57,10 @@ fn s001_04_and_05_the_refund_button_is_there_for_twelve_hours() {
     assert_eq!(policy.turns_in(&paid_for(hours(11))), Some(hours(1)));
     let review = gate(&policy, &paid_for(hours(1)), GateKind::SupportReview);
     // "There is no guarantee that the refund application will be approved."
-    assert_eq!((review.respond_within, review.on_timeout), (Some(Wait::WorkingDays(2)), OnTimeout::Refuse));
+    assert_eq!(
+        (review.respond_within, review.on_timeout),
+        (Some(Wait::WorkingDays(2)), OnTimeout::Refuse)
+    );
     assert_eq!(review.on_dispatch, OnDispatch::Bar);
 }
 
@@ -63,15 +78,29 @@ fn s001_07_and_09_what_is_being_prepared_is_stopped_by_the_warehouse_or_not_at_a
         rows.extend([Buyer, Support, Seller].map(|actor| (wish(actor, stage, Path::Cancel), stop)));
     }
     // An application of the first hours that support has not answered by then goes on as a stop.
-    rows.push((wish(Buyer, Preparing, Path::Cancel).with(|q| q.since_paid = Some(hours(11))), stop));
+    rows.push((
+        wish(Buyer, Preparing, Path::Cancel).with(|q| q.since_paid = Some(hours(11))),
+        stop,
+    ));
     check_told(&policy, rows);
-    let stop = gate(&policy, &wish(Buyer, Preparing, Path::Cancel), GateKind::WarehouseStop);
-    assert_eq!((stop.on_timeout, stop.on_dispatch), (OnTimeout::Refuse, OnDispatch::Bar));
+    let stop = gate(
+        &policy,
+        &wish(Buyer, Preparing, Path::Cancel),
+        GateKind::WarehouseStop,
+    );
+    assert_eq!(
+        (stop.on_timeout, stop.on_dispatch),
+        (OnTimeout::Refuse, OnDispatch::Bar)
+    );
 }
 
 #[test]
 fn s001_08_a_stop_is_answered_within_a_working_day_of_the_warehouse() {
-    let stop = gate(&declaration(), &wish(Buyer, Ready, Path::Cancel), GateKind::WarehouseStop);
+    let stop = gate(
+        &declaration(),
+        &wish(Buyer, Ready, Path::Cancel),
+        GateKind::WarehouseStop,
+    );
     assert_eq!(stop.respond_within, Some(Wait::WorkingDays(1)));
     let calendar = |zone: &str, weekend: [Weekday; 2]| {
         Calendar::new(TimeZone::get(zone).unwrap(), weekend.into(), [].into()).unwrap()
@@ -79,7 +108,10 @@ fn s001_08_a_stop_is_answered_within_a_working_day_of_the_warehouse() {
     let friday: Timestamp = "2026-11-06T10:00:00Z".parse().unwrap();
     let shenzhen = calendar("Asia/Shanghai", [Weekday::Saturday, Weekday::Sunday]);
     let riyadh = calendar("Asia/Riyadh", [Weekday::Friday, Weekday::Saturday]);
-    for (calendar, until) in [(shenzhen, "2026-11-09T16:00:00Z"), (riyadh, "2026-11-08T21:00:00Z")] {
+    for (calendar, until) in [
+        (shenzhen, "2026-11-09T16:00:00Z"),
+        (riyadh, "2026-11-08T21:00:00Z"),
+    ] {
         let respond_by = Wait::WorkingDays(1).deadline(friday, calendar.time_zone(), &calendar);
         assert_eq!(respond_by, until.parse().unwrap());
     }
@@ -95,18 +127,28 @@ fn s001_10_and_11_what_has_left_is_not_cancelled_and_comes_back_on_four_ways() {
     let refuse = "refused-by-the-buyer: PARCEL_RECEIPT, BY_SCHEDULE";
     let unopened = "returned-unopened: PARCEL_RECEIPT, BY_SCHEDULE BUYER/BUYER";
     let opened = "returned-opened: SUPPORT_REVIEW, PARCEL_RECEIPT, BY_SCHEDULE BUYER/BUYER";
-    let too_late = "too-late-to-refuse: no, DELIVERED, RETURN_UNOPENED, RETURN_OPENED, CONTACT_SUPPORT";
+    let too_late =
+        "too-late-to-refuse: no, DELIVERED, RETURN_UNOPENED, RETURN_OPENED, CONTACT_SUPPORT";
     check_told(
         &policy,
         vec![
-            (cancel(InTransit), "shipped: no, SHIPPED, REFUSE_DELIVERY, CONTACT_SUPPORT"),
+            (
+                cancel(InTransit),
+                "shipped: no, SHIPPED, REFUSE_DELIVERY, CONTACT_SUPPORT",
+            ),
             (
                 cancel(InTransit).with(able),
                 "shipped-interceptable: no, SHIPPED, INTERCEPT, REFUSE_DELIVERY, CONTACT_SUPPORT",
             ),
-            (cancel(Delivered), "received: no, DELIVERED, RETURN_UNOPENED, RETURN_OPENED, CONTACT_SUPPORT"),
+            (
+                cancel(Delivered),
+                "received: no, DELIVERED, RETURN_UNOPENED, RETURN_OPENED, CONTACT_SUPPORT",
+            ),
             // ①
-            (wish(Buyer, InTransit, Path::Intercept).with(able), intercept),
+            (
+                wish(Buyer, InTransit, Path::Intercept).with(able),
+                intercept,
+            ),
             (wish(Buyer, Returning, Path::Intercept), intercept),
             (wish(Buyer, Returned, Path::Intercept), intercept),
             (
@@ -120,15 +162,27 @@ fn s001_10_and_11_what_has_left_is_not_cancelled_and_comes_back_on_four_ways() {
             (wish(Buyer, Delivered, Path::RefuseDelivery), too_late),
             (wish(Buyer, Delivered, Path::Intercept), too_late),
             // ③
-            (wish(Buyer, Delivered, Path::ReturnUnopened).with(labelled), unopened),
+            (
+                wish(Buyer, Delivered, Path::ReturnUnopened).with(labelled),
+                unopened,
+            ),
             (wish(Buyer, Returning, Path::ReturnUnopened), unopened),
-            (wish(Buyer, InTransit, Path::ReturnUnopened), "ask-support: no, NOT_ALLOWED, CONTACT_SUPPORT"),
+            (
+                wish(Buyer, InTransit, Path::ReturnUnopened),
+                "ask-support: no, NOT_ALLOWED, CONTACT_SUPPORT",
+            ),
             // ④
             (wish(Buyer, Delivered, Path::ReturnOpened), opened),
             (wish(Buyer, Returned, Path::ReturnOpened), opened),
             // Nobody asked.
-            (wish(Carrier, Returning, Path::RefuseDelivery), "came-home: PARCEL_RECEIPT, BY_SCHEDULE"),
-            (wish(Support, Lost, Path::Cancel), "lost: FULL SELLER/SELLER"),
+            (
+                wish(Carrier, Returning, Path::RefuseDelivery),
+                "came-home: PARCEL_RECEIPT, BY_SCHEDULE",
+            ),
+            (
+                wish(Support, Lost, Path::Cancel),
+                "lost: FULL SELLER/SELLER",
+            ),
         ],
     );
 }
@@ -141,7 +195,10 @@ fn s001_12_a_region_without_labels_is_told_so_and_support_may_agree_on_another_w
             wish(Buyer, Delivered, Path::ReturnUnopened),
             "no-label-in-the-region: no, LABEL_UNAVAILABLE_IN_REGION, CONTACT_SUPPORT",
         ),
-        (wish(Support, Delivered, Path::ReturnUnopened), "returned-unopened: PARCEL_RECEIPT, BY_SCHEDULE BUYER/BUYER"),
+        (
+            wish(Support, Delivered, Path::ReturnUnopened),
+            "returned-unopened: PARCEL_RECEIPT, BY_SCHEDULE BUYER/BUYER",
+        ),
     ];
     check_told(&policy, rows);
     assert!(policy.returns.without_label.contains("no prepaid label"));
@@ -150,10 +207,20 @@ fn s001_12_a_region_without_labels_is_told_so_and_support_may_agree_on_another_w
 #[test]
 fn s001_13_the_buyer_bears_both_ways_unless_the_goods_are_not_as_described() {
     let labelled = |q: &mut belay_domain::policy::Question| q.carrier.return_label = true;
-    let back = |reason| wish(Buyer, Delivered, Path::ReturnUnopened).with(labelled).with(because(reason));
+    let back = |reason| {
+        wish(Buyer, Delivered, Path::ReturnUnopened)
+            .with(labelled)
+            .with(because(reason))
+    };
     let rows = vec![
-        (back("NO_LONGER_WANTED"), "returned-unopened: PARCEL_RECEIPT, BY_SCHEDULE BUYER/BUYER"),
-        (back("NOT_AS_DESCRIBED"), "returned-unopened-not-as-described: PARCEL_RECEIPT, BY_SCHEDULE SELLER/SELLER"),
+        (
+            back("NO_LONGER_WANTED"),
+            "returned-unopened: PARCEL_RECEIPT, BY_SCHEDULE BUYER/BUYER",
+        ),
+        (
+            back("NOT_AS_DESCRIBED"),
+            "returned-unopened-not-as-described: PARCEL_RECEIPT, BY_SCHEDULE SELLER/SELLER",
+        ),
     ];
     check_told(&declaration(), rows);
 }
@@ -161,7 +228,10 @@ fn s001_13_the_buyer_bears_both_ways_unless_the_goods_are_not_as_described() {
 #[test]
 fn s001_15_three_working_days_where_the_buyer_lives() {
     let refunds = declaration().refunds;
-    assert_eq!((refunds.due, refunds.overdue_after), (RefundDue::WorkingDays(3), SignedDuration::ZERO));
+    assert_eq!(
+        (refunds.due, refunds.overdue_after),
+        (RefundDue::WorkingDays(3), SignedDuration::ZERO)
+    );
     // A Wednesday, with Thanksgiving the next day in the United States.
     let from: Timestamp = "2026-11-25T10:00:00Z".parse().unwrap();
     for (country, due_by) in [
@@ -170,7 +240,11 @@ fn s001_15_three_working_days_where_the_buyer_lives() {
         ("US", "2026-12-02T05:00:00Z"),
         ("SA", "2026-11-30T21:00:00Z"),
     ] {
-        assert_eq!(refunds.due_by(from, country), due_by.parse().unwrap(), "{country}");
+        assert_eq!(
+            refunds.due_by(from, country),
+            due_by.parse().unwrap(),
+            "{country}"
+        );
     }
 }
 
@@ -181,14 +255,27 @@ fn s001_16_how_much_comes_back_hangs_on_time_condition_and_reason() {
     for (since_delivered, condition, reason, percent) in [
         (None, GoodsCondition::Unopened, "PARCEL_RETURNED", 100),
         (day(0), GoodsCondition::Unopened, "NO_LONGER_WANTED", 100),
-        (day(30).map(|age| age - SECOND), GoodsCondition::Unopened, "NO_LONGER_WANTED", 100),
+        (
+            day(30).map(|age| age - SECOND),
+            GoodsCondition::Unopened,
+            "NO_LONGER_WANTED",
+            100,
+        ),
         (day(30), GoodsCondition::Unopened, "NO_LONGER_WANTED", 80),
-        (day(30).map(|age| age - SECOND), GoodsCondition::Opened, "NO_LONGER_WANTED", 60),
+        (
+            day(30).map(|age| age - SECOND),
+            GoodsCondition::Opened,
+            "NO_LONGER_WANTED",
+            60,
+        ),
         (day(30), GoodsCondition::Opened, "NO_LONGER_WANTED", 40),
         (day(1), GoodsCondition::Damaged, "NO_LONGER_WANTED", 40),
         (day(99), GoodsCondition::Damaged, "NOT_AS_DESCRIBED", 100),
     ] {
         let found = returns.percent(since_delivered, condition, reason);
-        assert_eq!(found, percent, "{condition} after {since_delivered:?} for {reason}");
+        assert_eq!(
+            found, percent,
+            "{condition} after {since_delivered:?} for {reason}"
+        );
     }
 }

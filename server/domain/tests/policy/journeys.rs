@@ -1,4 +1,5 @@
-//! Orders that go their whole way under a preset: what its rules come to once the commands have asked them at every stage.
+//! Orders that go their whole way under a preset: what its rules come to once the commands have
+//! asked them at every stage.
 
 mod cross_border_declaration;
 mod independent_site;
@@ -12,12 +13,15 @@ use std::sync::Arc;
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{Part, Path};
 use belay_domain::commands::{
-    self, Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment,
-    IneligibleUnits, InterceptAnswer, MarkReady, NewLine, ReceiveParcel, RecordPayment, RecordTracking,
-    RejectCancellation, RequestCancellation, Selection, SplitShipment, StartPreparation, StopAnswer,
+    self, Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
+    DispatchShipment, IneligibleUnits, InterceptAnswer, MarkReady, NewLine, ReceiveParcel,
+    RecordPayment, RecordTracking, RejectCancellation, RequestCancellation, Selection,
+    SplitShipment, StartPreparation, StopAnswer,
 };
 use belay_domain::context::{Carrier, Context, ReturnLabel, StoreFacts, Warehouse};
-use belay_domain::ids::{BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId};
+use belay_domain::ids::{
+    BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId,
+};
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
 use belay_domain::payment::PaymentFact;
@@ -34,7 +38,8 @@ use crate::support::{hours, preset};
 /// A Friday, 10:00 UTC.
 const PLACED: &str = "2026-11-06T10:00:00Z";
 
-/// One order of `units` things at 10.00 and 5.00 for shipping, from a warehouse in Shenzhen to Germany, and the time.
+/// One order of `units` things at 10.00 and 5.00 for shipping, from a warehouse in Shenzhen to
+/// Germany, and the time.
 struct Journey {
     order: Order,
     store: StoreFacts,
@@ -43,32 +48,54 @@ struct Journey {
 }
 
 fn able() -> Carrier {
-    Carrier { in_transit_cancel: true, ..Carrier::default() }
+    Carrier {
+        in_transit_cancel: true,
+        ..Carrier::default()
+    }
 }
 
 fn partner() -> Carrier {
-    Carrier { partner_delivery: true, ..able() }
+    Carrier {
+        partner_delivery: true,
+        ..able()
+    }
 }
 
 fn labelled(carrier: Carrier) -> Carrier {
-    let price = Money { currency: Currency::parse("EUR").unwrap(), minor_units: 300 };
-    Carrier { return_labels: BTreeMap::from([("DE".to_owned(), ReturnLabel { price: Some(price) })]), ..carrier }
+    let price = Money {
+        currency: Currency::parse("EUR").unwrap(),
+        minor_units: 300,
+    };
+    Carrier {
+        return_labels: BTreeMap::from([("DE".to_owned(), ReturnLabel { price: Some(price) })]),
+        ..carrier
+    }
 }
 
 impl Journey {
     fn place(preset_name: &str, units: u32, carrier: Carrier) -> Self {
         let now: Timestamp = PLACED.parse().unwrap();
-        let (warehouse, post) = (WarehouseId::parse("shenzhen").unwrap(), CarrierId::parse("post").unwrap());
+        let (warehouse, post) = (
+            WarehouseId::parse("shenzhen").unwrap(),
+            CarrierId::parse("post").unwrap(),
+        );
         let zone = TimeZone::get("Asia/Shanghai").unwrap();
-        let calendar = Calendar::new(zone, [Weekday::Saturday, Weekday::Sunday].into(), [].into()).unwrap();
+        let calendar =
+            Calendar::new(zone, [Weekday::Saturday, Weekday::Sunday].into(), [].into()).unwrap();
         let store = StoreFacts {
             id: StoreId::parse("store-1").unwrap(),
-            policies: Policies::new(BTreeMap::from([(1, Arc::new(preset(preset_name)))]), vec![(now, 1)]),
+            policies: Policies::new(
+                BTreeMap::from([(1, Arc::new(preset(preset_name)))]),
+                vec![(now, 1)],
+            ),
             time_zone: TimeZone::get("Asia/Jakarta").unwrap(),
             carriers: BTreeMap::from([(post.clone(), carrier)]),
             warehouses: BTreeMap::from([(
                 warehouse.clone(),
-                Warehouse { country_code: Some("CN".to_owned()), calendar },
+                Warehouse {
+                    country_code: Some("CN".to_owned()),
+                    calendar,
+                },
             )]),
             default_route: Some((warehouse, post)),
         };
@@ -82,9 +109,17 @@ impl Journey {
         };
         let create = CreateOrder {
             id: OrderId::parse("A-1").unwrap(),
-            buyer: Buyer { id: BuyerId::parse("buyer-1").unwrap(), email_hash: None, username_hash: None },
+            buyer: Buyer {
+                id: BuyerId::parse("buyer-1").unwrap(),
+                email_hash: None,
+                username_hash: None,
+            },
             seller: SellerId::parse("seller-1").unwrap(),
-            destination: Destination { country_code: "DE".to_owned(), region: String::new(), city: String::new() },
+            destination: Destination {
+                country_code: "DE".to_owned(),
+                region: String::new(),
+                city: String::new(),
+            },
             currency: Currency::parse("EUR").unwrap(),
             lines: vec![line],
             shipping: 500,
@@ -92,10 +127,20 @@ impl Journey {
             shipments: Vec::new(),
         };
         let caller = Actor::new(Role::Storefront, "shop");
-        let context =
-            Context { now, caller: &caller, scope: &Scope::EVERYTHING, request_id: Uuid::nil(), store: &store };
+        let context = Context {
+            now,
+            caller: &caller,
+            scope: &Scope::EVERYTHING,
+            request_id: Uuid::nil(),
+            store: &store,
+        };
         let order = commands::create(&create, [0; 32], &context).unwrap().order;
-        Self { order, store, now, counter: 0 }
+        Self {
+            order,
+            store,
+            now,
+            counter: 0,
+        }
     }
 
     fn paid(preset_name: &str, units: u32, carrier: Carrier) -> Self {
@@ -128,13 +173,17 @@ impl Journey {
             provider_payment_id: ExternalId::parse("p1").unwrap(),
             provider_event_id: self.unique_id(),
             fact: PaymentFact::Captured,
-            amount: Some(Money { currency: self.order.currency, minor_units: self.order.total().total() }),
+            amount: Some(Money {
+                currency: self.order.currency,
+                minor_units: self.order.total().total(),
+            }),
             movement: None,
             refund: None,
             method: Some(method.to_owned()),
             occurred_time: None,
         };
-        self.run(Role::Payments, Command::RecordPayment(command)).unwrap();
+        self.run(Role::Payments, Command::RecordPayment(command))
+            .unwrap();
     }
 
     /// Time goes by, and what is due by then happens.
@@ -144,21 +193,38 @@ impl Journey {
     }
 
     fn prepare(&mut self) {
-        let command = StartPreparation { shipment: 1, fence: None };
-        self.run(Role::Warehouse, Command::StartPreparation(command)).unwrap();
+        let command = StartPreparation {
+            shipment: 1,
+            fence: None,
+        };
+        self.run(Role::Warehouse, Command::StartPreparation(command))
+            .unwrap();
     }
 
     fn dispatch(&mut self) -> Result<Answer, Rejection> {
         let fence = self.order.shipment(1).unwrap().fence;
-        let ready = MarkReady { shipment: 1, fence: None };
+        let ready = MarkReady {
+            shipment: 1,
+            fence: None,
+        };
         self.run(Role::Warehouse, Command::MarkReady(ready))?;
-        let command = DispatchShipment { shipment: 1, fence, tracking_number: None };
+        let command = DispatchShipment {
+            shipment: 1,
+            fence,
+            tracking_number: None,
+        };
         self.run(Role::Warehouse, Command::DispatchShipment(command))
     }
 
     fn scan(&mut self, fact: TrackingFact) {
-        let command = RecordTracking { shipment: 1, carrier_event_id: self.unique_id(), fact, occurred_time: None };
-        self.run(Role::Carrier, Command::RecordTracking(command)).unwrap();
+        let command = RecordTracking {
+            shipment: 1,
+            carrier_event_id: self.unique_id(),
+            fact,
+            occurred_time: None,
+        };
+        self.run(Role::Carrier, Command::RecordTracking(command))
+            .unwrap();
     }
 
     fn receive(&mut self, condition: GoodsCondition) {
@@ -170,26 +236,49 @@ impl Journey {
             receive_time: None,
             note: None,
         };
-        self.run(Role::Warehouse, Command::ReceiveParcel(command)).unwrap();
+        self.run(Role::Warehouse, Command::ReceiveParcel(command))
+            .unwrap();
     }
 
     fn stop(&mut self, answer: StopAnswer) {
-        let command = AnswerStop { shipment: 1, cancellation: None, answer, note: None };
-        self.run(Role::Warehouse, Command::AnswerStop(command)).unwrap();
+        let command = AnswerStop {
+            shipment: 1,
+            cancellation: None,
+            answer,
+            note: None,
+        };
+        self.run(Role::Warehouse, Command::AnswerStop(command))
+            .unwrap();
     }
 
     fn intercept(&mut self, answer: InterceptAnswer) {
-        let command = AnswerIntercept { shipment: 1, answer, note: None };
-        self.run(Role::Carrier, Command::AnswerIntercept(command)).unwrap();
+        let command = AnswerIntercept {
+            shipment: 1,
+            answer,
+            note: None,
+        };
+        self.run(Role::Carrier, Command::AnswerIntercept(command))
+            .unwrap();
     }
 
     fn approve(&mut self, by: Role) -> Result<Answer, Rejection> {
-        self.run(by, Command::ApproveCancellation(ApproveCancellation { cancellation: 1, note: None }))
+        self.run(
+            by,
+            Command::ApproveCancellation(ApproveCancellation {
+                cancellation: 1,
+                note: None,
+            }),
+        )
     }
 
     fn reject(&mut self, by: Role) {
         let (code, note) = ("NO".to_owned(), None);
-        let command = RejectCancellation { cancellation: 1, code, note, evidence: Vec::new() };
+        let command = RejectCancellation {
+            cancellation: 1,
+            code,
+            note,
+            evidence: Vec::new(),
+        };
         self.run(by, Command::RejectCancellation(command)).unwrap();
     }
 
@@ -217,7 +306,11 @@ impl Journey {
         match self.ask(by, reason, path) {
             Err(Rejection::Ineligible { violations, .. }) => {
                 let actions = violations[0].next_actions.iter().map(ToString::to_string);
-                [violations[0].code.to_string()].into_iter().chain(actions).collect::<Vec<_>>().join(", ")
+                [violations[0].code.to_string()]
+                    .into_iter()
+                    .chain(actions)
+                    .collect::<Vec<_>>()
+                    .join(", ")
             }
             Err(other) => other.reason().to_owned(),
             Ok(_) => panic!("it is not refused"),
@@ -225,14 +318,26 @@ impl Journey {
     }
 
     fn part(&self) -> &Part {
-        &self.order.cancellations.last().expect("a cancellation").parts[0]
+        &self
+            .order
+            .cancellations
+            .last()
+            .expect("a cancellation")
+            .parts[0]
     }
 
     /// How the last cancellation stands.
     fn stands(&self) -> String {
         let part = self.part();
-        let detail = part.open_gate().map(|gate| gate.spec.kind.name()).or(part.refused_reason.as_deref());
-        [Some(part.state.name()), detail].into_iter().flatten().collect::<Vec<_>>().join(" ")
+        let detail = part
+            .open_gate()
+            .map(|gate| gate.spec.kind.name())
+            .or(part.refused_reason.as_deref());
+        [Some(part.state.name()), detail]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     fn stage(&self) -> Stage {
@@ -241,10 +346,18 @@ impl Journey {
 
     /// What goes back, in all.
     fn refunded(&self) -> i64 {
-        self.order.refunds.iter().map(|refund| refund.amounts.total()).sum()
+        self.order
+            .refunds
+            .iter()
+            .map(|refund| refund.amounts.total())
+            .sum()
     }
 }
 
-const STOPPED: StopAnswer = StopAnswer::Stopped { quantities: Vec::new(), stage_seen: None, put_back: Vec::new() };
+const STOPPED: StopAnswer = StopAnswer::Stopped {
+    quantities: Vec::new(),
+    stage_seen: None,
+    put_back: Vec::new(),
+};
 const CANNOT_STOP: StopAnswer = StopAnswer::CannotStop { code: None };
 const CANNOT_INTERCEPT: InterceptAnswer = InterceptAnswer::CannotIntercept { code: None };

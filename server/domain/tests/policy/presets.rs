@@ -7,12 +7,14 @@ use belay_domain::actor::Role;
 use belay_domain::cancellation::{Fault, GateKind, PARCEL_RETURNED, Path};
 use belay_domain::order::{OrderState, PAYMENT_EXPIRED};
 use belay_domain::policy::{
-    CarrierFacts, Consequence, DenyCode, Effect, NextAction, Notification, OnTimeout, Policy, Question, RefundDue,
-    RefundPlan, Verdict, Wait,
+    CarrierFacts, Consequence, DenyCode, Effect, NextAction, Notification, OnTimeout, Policy,
+    Question, RefundDue, RefundPlan, Verdict, Wait,
 };
 use belay_domain::shipment::Stage;
 
-use crate::support::{PRESETS, With, because, gate, hours, policy, preset, preset_folder, preset_text, question, wish};
+use crate::support::{
+    PRESETS, With, because, gate, hours, policy, preset, preset_folder, preset_text, question, wish,
+};
 
 fn independent_site() -> Policy {
     preset("independent-site")
@@ -20,8 +22,12 @@ fn independent_site() -> Policy {
 
 #[test]
 fn every_preset_is_a_document_that_is_called_like_its_file() {
-    let files = fs::read_dir(preset_folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = files.filter_map(|file| Some(file.strip_suffix(".yaml")?.to_owned())).collect();
+    let files = fs::read_dir(preset_folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = files
+        .filter_map(|file| Some(file.strip_suffix(".yaml")?.to_owned()))
+        .collect();
     names.sort();
     assert_eq!(names, PRESETS);
     for name in PRESETS {
@@ -33,8 +39,20 @@ fn every_preset_is_a_document_that_is_called_like_its_file() {
 
 /// Every question that a preset could tell apart.
 fn all_questions(policy: &Policy) -> Vec<Question> {
-    let actors = [Role::Buyer, Role::Seller, Role::Support, Role::Warehouse, Role::Carrier, Role::System];
-    let reasons: Vec<Option<&str>> = policy.reasons.iter().map(|reason| Some(&*reason.code)).chain([None]).collect();
+    let actors = [
+        Role::Buyer,
+        Role::Seller,
+        Role::Support,
+        Role::Warehouse,
+        Role::Carrier,
+        Role::System,
+    ];
+    let reasons: Vec<Option<&str>> = policy
+        .reasons
+        .iter()
+        .map(|reason| Some(&*reason.code))
+        .chain([None])
+        .collect();
     let carriers = (0..8u8).map(|bits| CarrierFacts {
         in_transit_cancel: bits & 1 != 0,
         partner_delivery: bits & 2 != 0,
@@ -43,7 +61,10 @@ fn all_questions(policy: &Policy) -> Vec<Question> {
     let carriers: Vec<CarrierFacts> = carriers.collect();
     let mut questions = Vec::new();
     for actor in actors {
-        for (stage, path) in Stage::ALL.iter().flat_map(|stage| Path::ALL.iter().map(|path| (*stage, *path))) {
+        for (stage, path) in Stage::ALL
+            .iter()
+            .flat_map(|stage| Path::ALL.iter().map(|path| (*stage, *path)))
+        {
             for reason in &reasons {
                 for carrier in &carriers {
                     for since_paid in [None, Some(hours(1)), Some(hours(1000))] {
@@ -71,10 +92,16 @@ fn is_allowed(policy: &Policy, question: &Question) -> bool {
 fn every_rule_of_a_preset_answers_some_question() {
     for name in PRESETS {
         let policy = preset(name);
-        let answering: BTreeSet<String> =
-            all_questions(&policy).iter().filter_map(|question| policy.answer(question).rule).collect();
-        let silent: Vec<&str> =
-            policy.rules.iter().map(|rule| &*rule.id).filter(|id| !answering.contains(*id)).collect();
+        let answering: BTreeSet<String> = all_questions(&policy)
+            .iter()
+            .filter_map(|question| policy.answer(question).rule)
+            .collect();
+        let silent: Vec<&str> = policy
+            .rules
+            .iter()
+            .map(|rule| &*rule.id)
+            .filter(|id| !answering.contains(*id))
+            .collect();
         assert_eq!(silent, [""; 0], "{name}");
     }
 }
@@ -85,7 +112,9 @@ fn what_waits_for_somebody_is_still_allowed_when_the_shipment_has_gone_on_as_it_
     for name in PRESETS {
         let policy = preset(name);
         for asked in all_questions(&policy) {
-            let Verdict::Allow { gates, .. } = policy.answer(&asked).verdict else { continue };
+            let Verdict::Allow { gates, .. } = policy.answer(&asked).verdict else {
+                continue;
+            };
             let has = |kind| gates.iter().any(|gate| gate.kind == kind);
             let awaits_the_parcel = has(GateKind::ParcelReceipt) || has(GateKind::CarrierIntercept);
             let goes_on: &[Stage] = match asked.stage {
@@ -93,7 +122,9 @@ fn what_waits_for_somebody_is_still_allowed_when_the_shipment_has_gone_on_as_it_
                 Stage::Unreleased => &[Stage::Planned],
                 Stage::Planned => &[Stage::Preparing, Stage::Ready],
                 Stage::Preparing => &[Stage::Ready],
-                Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning if awaits_the_parcel => {
+                Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning
+                    if awaits_the_parcel =>
+                {
                     &[Stage::Returning, Stage::Returned]
                 }
                 Stage::Ready
@@ -107,7 +138,10 @@ fn what_waits_for_somebody_is_still_allowed_when_the_shipment_has_gone_on_as_it_
             };
             for stage in goes_on {
                 let again = asked.clone().with(|q| q.stage = *stage);
-                assert!(is_allowed(&policy, &again), "{name} at {stage} no longer allows {asked:#?}");
+                assert!(
+                    is_allowed(&policy, &again),
+                    "{name} at {stage} no longer allows {asked:#?}"
+                );
             }
         }
     }
@@ -117,9 +151,16 @@ fn what_waits_for_somebody_is_still_allowed_when_the_shipment_has_gone_on_as_it_
 fn every_gate_of_a_preset_has_a_deadline() {
     for name in PRESETS {
         for rule in preset(name).rules {
-            let Consequence::Allow(allow) = rule.then else { continue };
+            let Consequence::Allow(allow) = rule.then else {
+                continue;
+            };
             for gate in allow.gates {
-                assert!(gate.respond_within.is_some(), "{} of {} in {name}", gate.kind, rule.id);
+                assert!(
+                    gate.respond_within.is_some(),
+                    "{} of {} in {name}",
+                    gate.kind,
+                    rule.id
+                );
             }
         }
     }
@@ -129,9 +170,20 @@ fn every_gate_of_a_preset_has_a_deadline() {
 fn in_every_preset_a_parcel_that_comes_home_is_paid_once_it_is_there() {
     for name in PRESETS {
         let policy = preset(name);
-        assert_eq!(policy.reason(PARCEL_RETURNED).unwrap().actors, [Role::Carrier], "{name}");
-        for stage in [Stage::InTransit, Stage::Delivered, Stage::Lost, Stage::Returning, Stage::Returned] {
-            let asked = wish(Role::Carrier, stage, Path::RefuseDelivery).with(because(PARCEL_RETURNED));
+        assert_eq!(
+            policy.reason(PARCEL_RETURNED).unwrap().actors,
+            [Role::Carrier],
+            "{name}"
+        );
+        for stage in [
+            Stage::InTransit,
+            Stage::Delivered,
+            Stage::Lost,
+            Stage::Returning,
+            Stage::Returned,
+        ] {
+            let asked =
+                wish(Role::Carrier, stage, Path::RefuseDelivery).with(because(PARCEL_RETURNED));
             let receipt = gate(&policy, &asked, GateKind::ParcelReceipt);
             assert_eq!(receipt.on_timeout, OnTimeout::Escalate, "{name}");
         }
@@ -157,16 +209,61 @@ fn independent_site_answers_as_its_help_page_says() {
         next_actions: next_actions.to_vec(),
         available_in: None,
     };
-    let able = CarrierFacts { in_transit_cancel: true, ..CarrierFacts::default() };
+    let able = CarrierFacts {
+        in_transit_cancel: true,
+        ..CarrierFacts::default()
+    };
     let unable = CarrierFacts::default();
     // Who, stage, path, carrier, rule, refusal.
     for (actor, stage, path, carrier, rule, refusal) in [
-        (Buyer, Stage::Unreleased, Path::Cancel, unable, Some("before-dispatch"), None),
-        (Buyer, Stage::Planned, Path::Cancel, unable, Some("before-dispatch"), None),
-        (Seller, Stage::Preparing, Path::Cancel, able, Some("before-dispatch"), None),
-        (Support, Stage::Ready, Path::Cancel, unable, Some("before-dispatch"), None),
-        (System, Stage::Unreleased, Path::Cancel, unable, Some("before-dispatch"), None),
-        (Carrier, Stage::Planned, Path::Cancel, unable, None, Some(deny(DenyCode::NotAllowed, &[]))),
+        (
+            Buyer,
+            Stage::Unreleased,
+            Path::Cancel,
+            unable,
+            Some("before-dispatch"),
+            None,
+        ),
+        (
+            Buyer,
+            Stage::Planned,
+            Path::Cancel,
+            unable,
+            Some("before-dispatch"),
+            None,
+        ),
+        (
+            Seller,
+            Stage::Preparing,
+            Path::Cancel,
+            able,
+            Some("before-dispatch"),
+            None,
+        ),
+        (
+            Support,
+            Stage::Ready,
+            Path::Cancel,
+            unable,
+            Some("before-dispatch"),
+            None,
+        ),
+        (
+            System,
+            Stage::Unreleased,
+            Path::Cancel,
+            unable,
+            Some("before-dispatch"),
+            None,
+        ),
+        (
+            Carrier,
+            Stage::Planned,
+            Path::Cancel,
+            unable,
+            None,
+            Some(deny(DenyCode::NotAllowed, &[])),
+        ),
         (
             Buyer,
             Stage::InTransit,
@@ -175,11 +272,46 @@ fn independent_site_answers_as_its_help_page_says() {
             Some("shipped-interceptable"),
             Some(deny(DenyCode::Shipped, &[Intercept, ContactSupport])),
         ),
-        (Buyer, Stage::InTransit, Path::Cancel, unable, Some("shipped"), Some(deny(DenyCode::Shipped, &ways_back))),
-        (Buyer, Stage::Delivered, Path::Cancel, able, Some("delivered"), Some(deny(DenyCode::Delivered, &ways_back))),
-        (Buyer, Stage::InTransit, Path::Intercept, able, Some("intercept"), None),
-        (Buyer, Stage::Returning, Path::Intercept, able, Some("intercept"), None),
-        (Buyer, Stage::Returned, Path::Intercept, able, Some("intercept"), None),
+        (
+            Buyer,
+            Stage::InTransit,
+            Path::Cancel,
+            unable,
+            Some("shipped"),
+            Some(deny(DenyCode::Shipped, &ways_back)),
+        ),
+        (
+            Buyer,
+            Stage::Delivered,
+            Path::Cancel,
+            able,
+            Some("delivered"),
+            Some(deny(DenyCode::Delivered, &ways_back)),
+        ),
+        (
+            Buyer,
+            Stage::InTransit,
+            Path::Intercept,
+            able,
+            Some("intercept"),
+            None,
+        ),
+        (
+            Buyer,
+            Stage::Returning,
+            Path::Intercept,
+            able,
+            Some("intercept"),
+            None,
+        ),
+        (
+            Buyer,
+            Stage::Returned,
+            Path::Intercept,
+            able,
+            Some("intercept"),
+            None,
+        ),
         (
             Buyer,
             Stage::InTransit,
@@ -196,9 +328,30 @@ fn independent_site_answers_as_its_help_page_says() {
             Some("not-interceptable"),
             Some(deny(DenyCode::NotInterceptable, &ways_back)),
         ),
-        (Buyer, Stage::Delivered, Path::ReturnUnopened, unable, Some("return-unopened"), None),
-        (Buyer, Stage::Returning, Path::ReturnUnopened, unable, Some("return-unopened"), None),
-        (Buyer, Stage::Returned, Path::ReturnUnopened, unable, Some("return-unopened"), None),
+        (
+            Buyer,
+            Stage::Delivered,
+            Path::ReturnUnopened,
+            unable,
+            Some("return-unopened"),
+            None,
+        ),
+        (
+            Buyer,
+            Stage::Returning,
+            Path::ReturnUnopened,
+            unable,
+            Some("return-unopened"),
+            None,
+        ),
+        (
+            Buyer,
+            Stage::Returned,
+            Path::ReturnUnopened,
+            unable,
+            Some("return-unopened"),
+            None,
+        ),
         (
             Buyer,
             Stage::Lost,
@@ -207,8 +360,22 @@ fn independent_site_answers_as_its_help_page_says() {
             Some("ask-support"),
             Some(deny(DenyCode::NotAllowed, &[ContactSupport])),
         ),
-        (Carrier, Stage::Lost, Path::Cancel, able, None, Some(deny(DenyCode::NotAllowed, &[]))),
-        (Carrier, Stage::Returning, Path::RefuseDelivery, unable, Some("came-home"), None),
+        (
+            Carrier,
+            Stage::Lost,
+            Path::Cancel,
+            able,
+            None,
+            Some(deny(DenyCode::NotAllowed, &[])),
+        ),
+        (
+            Carrier,
+            Stage::Returning,
+            Path::RefuseDelivery,
+            unable,
+            Some("came-home"),
+            None,
+        ),
     ] {
         let mut asked = question();
         (asked.actor, asked.stage, asked.path, asked.carrier) = (actor, stage, path, carrier);
@@ -226,7 +393,8 @@ fn independent_site_waits_for_the_parcel() {
     let policy = independent_site();
     let gates = |stage, path, in_transit_cancel| {
         let mut asked = question();
-        (asked.stage, asked.path, asked.carrier.in_transit_cancel) = (stage, path, in_transit_cancel);
+        (asked.stage, asked.path, asked.carrier.in_transit_cancel) =
+            (stage, path, in_transit_cancel);
         match policy.answer(&asked).verdict {
             Verdict::Allow { gates, .. } => gates,
             Verdict::Deny { code, .. } => panic!("{path} at {stage} is refused {code}"),
@@ -234,10 +402,30 @@ fn independent_site_waits_for_the_parcel() {
     };
     assert_eq!(gates(Stage::Ready, Path::Cancel, false), []);
     let intercept = gates(Stage::InTransit, Path::Intercept, true);
-    let waits: Vec<_> = intercept.iter().map(|gate| (gate.kind, gate.respond_within, gate.on_timeout)).collect();
-    let receipt = (GateKind::ParcelReceipt, Some(Wait::Time(hours(30 * 24))), OnTimeout::Refuse);
-    assert_eq!(waits, [(GateKind::CarrierIntercept, Some(Wait::Time(hours(48))), OnTimeout::Refuse), receipt]);
-    assert_eq!(gates(Stage::Delivered, Path::ReturnUnopened, false), intercept[1..]);
+    let waits: Vec<_> = intercept
+        .iter()
+        .map(|gate| (gate.kind, gate.respond_within, gate.on_timeout))
+        .collect();
+    let receipt = (
+        GateKind::ParcelReceipt,
+        Some(Wait::Time(hours(30 * 24))),
+        OnTimeout::Refuse,
+    );
+    assert_eq!(
+        waits,
+        [
+            (
+                GateKind::CarrierIntercept,
+                Some(Wait::Time(hours(48))),
+                OnTimeout::Refuse
+            ),
+            receipt
+        ]
+    );
+    assert_eq!(
+        gates(Stage::Delivered, Path::ReturnUnopened, false),
+        intercept[1..]
+    );
 }
 
 #[test]
@@ -245,11 +433,21 @@ fn independent_site_declares_what_its_help_page_names() {
     let policy = independent_site();
     for code in ["NO_LONGER_WANTED", "WRONG_PURCHASE", "FOUND_BETTER"] {
         let reason = policy.reason(code).unwrap();
-        assert_eq!((&reason.actors[..], reason.fault), (&[Role::Buyer, Role::Support][..], Fault::Buyer), "{code}");
+        assert_eq!(
+            (&reason.actors[..], reason.fault),
+            (&[Role::Buyer, Role::Support][..], Fault::Buyer),
+            "{code}"
+        );
         assert!(!reason.note_required && !reason.counted);
     }
-    assert_eq!(policy.reason(PAYMENT_EXPIRED).unwrap().actors, [Role::System]);
-    assert_eq!(policy.reason("OUT_OF_STOCK").unwrap().effects, [Effect::ZeroStock]);
+    assert_eq!(
+        policy.reason(PAYMENT_EXPIRED).unwrap().actors,
+        [Role::System]
+    );
+    assert_eq!(
+        policy.reason("OUT_OF_STOCK").unwrap().effects,
+        [Effect::ZeroStock]
+    );
     assert!(policy.reason("OUT_OF_STOCK").unwrap().counted);
     assert!(policy.reason("OTHER").unwrap().note_required);
     assert_eq!(policy.reason_required, [Role::Buyer, Role::Support]);

@@ -1,5 +1,5 @@
-//! The schema that ships beside the presets: it takes what the parser takes, refuses what the parser refuses for its form, and
-//! knows the same keys and names.
+//! The schema that ships beside the presets: it takes what the parser takes, refuses what the
+//! parser refuses for its form, and knows the same keys and names.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -9,8 +9,9 @@ use belay_domain::actor::Role;
 use belay_domain::cancellation::{Fault, GateKind, Path};
 use belay_domain::order::OrderState;
 use belay_domain::policy::{
-    Clock, DenyCode, Effect, GoodsCondition, NextAction, Notification, OnDispatch, OnLost, OnTimeout, Payer,
-    QualityDenominator, QualityNumerator, RefundShare, ShippingRefund, Weekday, parse,
+    Clock, DenyCode, Effect, GoodsCondition, NextAction, Notification, OnDispatch, OnLost,
+    OnTimeout, Payer, QualityDenominator, QualityNumerator, RefundShare, ShippingRefund, Weekday,
+    parse,
 };
 use belay_domain::shipment::Stage;
 use serde_json::{Value, json};
@@ -47,7 +48,8 @@ fn full_document() -> Value {
         "carrier": {"in_transit_cancel": true, "partner_delivery": true, "return_label": true},
         "customs_flagged": false
     });
-    let plan = json!({"share": "BY_SCHEDULE", "outbound_shipping": "BUYER", "return_shipping": "SELLER"});
+    let plan =
+        json!({"share": "BY_SCHEDULE", "outbound_shipping": "BUYER", "return_shipping": "SELLER"});
     let deny = json!({"code": "SHIPPED", "next_actions": ["WAIT"]});
     let reason = json!({
         "code": "CHANGED_MIND",
@@ -60,8 +62,11 @@ fn full_document() -> Value {
         "effects": ["RESTOCK"],
         "next_actions": ["WAIT"]
     });
-    let labels: Value =
-        OrderState::ALL.iter().map(|state| (state.to_string(), json!("x"))).collect::<serde_json::Map<_, _>>().into();
+    let labels: Value = OrderState::ALL
+        .iter()
+        .map(|state| (state.to_string(), json!("x")))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     let calendars = json!({
         "default": {"time_zone": "UTC", "weekend": ["SUNDAY"], "holidays": ["2026-12-25"]},
         "NO": {"time_zone": "Europe/Oslo", "weekend": []}
@@ -80,13 +85,22 @@ fn full_document() -> Value {
         ("/labels", labels),
         ("/reason_required", json!(["BUYER"])),
         ("/reasons/0", reason),
-        ("/rules/0", json!({"id": "a", "when": condition, "allow": {"gates": [gate], "refund": plan}})),
-        ("/rules/1", json!({"id": "b", "when": {"age": {"clock": "PLACED", "at_least": "1h"}}, "deny": deny})),
+        (
+            "/rules/0",
+            json!({"id": "a", "when": condition, "allow": {"gates": [gate], "refund": plan}}),
+        ),
+        (
+            "/rules/1",
+            json!({"id": "b", "when": {"age": {"clock": "PLACED", "at_least": "1h"}}, "deny": deny}),
+        ),
         ("/refunds/due", json!({"working_days": 3})),
         ("/refunds/overdue_after", json!("1h")),
         ("/refunds/calendars", calendars),
         ("/returns", json!({"rates": rates, "without_label": "x"})),
-        ("/customs", json!({"identical_units_max": 3, "own_delivery": ["CANCEL"], "partner_delivery": ["CANCEL"]})),
+        (
+            "/customs",
+            json!({"identical_units_max": 3, "own_delivery": ["CANCEL"], "partner_delivery": ["CANCEL"]}),
+        ),
         (
             "/quality",
             json!({
@@ -108,14 +122,23 @@ fn the_schema_takes_what_the_parser_takes() {
     let schema = schema();
     assert!(jsonschema::meta::is_valid(&schema));
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let mut valid: Vec<(String, Value)> =
-        PRESETS.iter().map(|name| ((*name).to_owned(), serde_saphyr::from_str(&preset_text(name)).unwrap())).collect();
+    let mut valid: Vec<(String, Value)> = PRESETS
+        .iter()
+        .map(|name| {
+            (
+                (*name).to_owned(),
+                serde_saphyr::from_str(&preset_text(name)).unwrap(),
+            )
+        })
+        .collect();
     valid.push(("the smallest".to_owned(), document()));
     valid.push(("the fullest".to_owned(), full_document()));
     for (name, document) in valid {
         assert_eq!(fault_paths(&document), [""; 0], "{name}");
-        let errors: Vec<String> =
-            validator.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let errors: Vec<String> = validator
+            .iter_errors(&document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
         assert_eq!(errors, [""; 0], "{name}");
     }
 }
@@ -169,20 +192,47 @@ fn the_schema_refuses_what_the_parser_refuses_for_its_form() {
         ("/rules/0/when/carrier", json!({"can_fly": true})),
         ("/rules/0/when/customs_flagged", json!("yes")),
         ("/rules/0/allow/refund", json!("HALF")),
-        ("/rules/0/allow/refund", json!({"outbound_shipping": "BUYER"})),
+        (
+            "/rules/0/allow/refund",
+            json!({"outbound_shipping": "BUYER"}),
+        ),
         ("/rules/0/allow/refund/return_shipping", json!("CARRIER")),
         ("/rules/0/allow/gates/0/kind", json!("CONSENT")),
-        ("/rules/0/allow/gates/0/respond_within", json!({"calendar_days": 0})),
-        ("/rules/0/allow/gates/0/respond_within", json!({"calendar_days": 367})),
-        ("/rules/0/allow/gates/0/respond_within", json!({"working_days": 91})),
-        ("/rules/0/allow/gates/0/respond_within", json!({"calendar_days": 1, "working_days": 1})),
-        ("/rules/0/allow/gates/0", json!({"kind": "WAREHOUSE_STOP", "respond_within": "1h"})),
-        ("/rules/0/allow/gates/0", json!({"kind": "WAREHOUSE_STOP", "on_timeout": "REFUSE"})),
-        ("/rules/0/allow/gates/0", json!({"kind": "WAREHOUSE_STOP", "remind_before": "1h"})),
+        (
+            "/rules/0/allow/gates/0/respond_within",
+            json!({"calendar_days": 0}),
+        ),
+        (
+            "/rules/0/allow/gates/0/respond_within",
+            json!({"calendar_days": 367}),
+        ),
+        (
+            "/rules/0/allow/gates/0/respond_within",
+            json!({"working_days": 91}),
+        ),
+        (
+            "/rules/0/allow/gates/0/respond_within",
+            json!({"calendar_days": 1, "working_days": 1}),
+        ),
+        (
+            "/rules/0/allow/gates/0",
+            json!({"kind": "WAREHOUSE_STOP", "respond_within": "1h"}),
+        ),
+        (
+            "/rules/0/allow/gates/0",
+            json!({"kind": "WAREHOUSE_STOP", "on_timeout": "REFUSE"}),
+        ),
+        (
+            "/rules/0/allow/gates/0",
+            json!({"kind": "WAREHOUSE_STOP", "remind_before": "1h"}),
+        ),
         ("/refunds/due", json!("SOON")),
         ("/refunds/due", json!({"working_days": 0})),
         ("/refunds/shipping", json!("ALWAYS")),
-        ("/refunds/calendars/de", json!({"time_zone": "UTC", "weekend": []})),
+        (
+            "/refunds/calendars/de",
+            json!({"time_zone": "UTC", "weekend": []}),
+        ),
         ("/refunds/calendars/default/weekend", json!(["SUN"])),
         ("/refunds/calendars/default/holidays", json!(["25.12.2026"])),
         ("/returns/rates", json!([])),
@@ -198,20 +248,32 @@ fn the_schema_refuses_what_the_parser_refuses_for_its_form() {
     ] {
         let mut document = full_document();
         set(&mut document, pointer, value.clone());
-        assert!(parse(&document.to_string()).is_err(), "the parser takes {value} at {pointer}");
-        assert!(!validator.is_valid(&document), "the schema takes {value} at {pointer}");
+        assert!(
+            parse(&document.to_string()).is_err(),
+            "the parser takes {value} at {pointer}"
+        );
+        assert!(
+            !validator.is_valid(&document),
+            "the schema takes {value} at {pointer}"
+        );
     }
 }
 
 /// What a schema may be instead of itself: what it refers to, or one of its alternatives.
 fn alternatives<'s>(schema: &'s Value, node: &'s Value) -> Vec<&'s Value> {
     if let Some(reference) = node["$ref"].as_str() {
-        return alternatives(schema, schema.pointer(reference.trim_start_matches('#')).expect(reference));
+        return alternatives(
+            schema,
+            schema
+                .pointer(reference.trim_start_matches('#'))
+                .expect(reference),
+        );
     }
     match node["anyOf"].as_array() {
-        Some(any_of) if node.get("type").is_none() => {
-            any_of.iter().flat_map(|alternative| alternatives(schema, alternative)).collect()
-        }
+        Some(any_of) if node.get("type").is_none() => any_of
+            .iter()
+            .flat_map(|alternative| alternatives(schema, alternative))
+            .collect(),
         _ => vec![node],
     }
 }
@@ -220,38 +282,81 @@ fn alternatives<'s>(schema: &'s Value, node: &'s Value) -> Vec<&'s Value> {
 fn parser_keys(document: &Value, pointer: &str, path: &str) -> BTreeSet<String> {
     let mut document = document.clone();
     set(&mut document, &format!("{pointer}/no_such_key"), json!(1));
-    let at = if path.is_empty() { "no_such_key".to_owned() } else { format!("{path}.no_such_key") };
+    let at = if path.is_empty() {
+        "no_such_key".to_owned()
+    } else {
+        format!("{path}.no_such_key")
+    };
     let faults = parse(&document.to_string()).unwrap_err();
-    let fault = faults.iter().find(|fault| fault.path == at).unwrap_or_else(|| panic!("{at}: {faults:#?}"));
+    let fault = faults
+        .iter()
+        .find(|fault| fault.path == at)
+        .unwrap_or_else(|| panic!("{at}: {faults:#?}"));
     let (_, keys) = fault.description.split_once("the keys are ").unwrap();
     keys.split(", ").map(str::to_owned).collect()
 }
 
-/// Follows the schema along a document. `seen` takes the descriptions of the mappings that it meets.
-fn walk(schema: &Value, node: &Value, document: &Value, pointer: &str, path: &str, seen: &mut BTreeSet<String>) {
+/// Follows the schema along a document. `seen` takes the descriptions of the mappings that it
+/// meets.
+fn walk(
+    schema: &Value,
+    node: &Value,
+    document: &Value,
+    pointer: &str,
+    path: &str,
+    seen: &mut BTreeSet<String>,
+) {
     match document.pointer(pointer).unwrap() {
         Value::Object(entries) => {
             let knows = |node: &&Value, key: &String| node["properties"].get(key).is_some();
-            let fits =
-                |node: &&Value| node["additionalProperties"].is_object() || entries.keys().all(|k| knows(node, k));
-            let mut of_objects = alternatives(schema, node).into_iter().filter(|node| node["type"] == "object");
-            let object = of_objects.find(fits).unwrap_or_else(|| panic!("no schema for {path}"));
+            let fits = |node: &&Value| {
+                node["additionalProperties"].is_object() || entries.keys().all(|k| knows(node, k))
+            };
+            let mut of_objects = alternatives(schema, node)
+                .into_iter()
+                .filter(|node| node["type"] == "object");
+            let object = of_objects
+                .find(fits)
+                .unwrap_or_else(|| panic!("no schema for {path}"));
             if let Some(properties) = object["properties"].as_object() {
                 let keys: BTreeSet<String> = properties.keys().cloned().collect();
                 assert_eq!(parser_keys(document, pointer, path), keys, "{path}");
                 seen.insert(object["description"].to_string());
             }
             for key in entries.keys() {
-                let child = object["properties"].get(key).unwrap_or(&object["additionalProperties"]);
-                let at = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                walk(schema, child, document, &format!("{pointer}/{key}"), &at, seen);
+                let child = object["properties"]
+                    .get(key)
+                    .unwrap_or(&object["additionalProperties"]);
+                let at = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                walk(
+                    schema,
+                    child,
+                    document,
+                    &format!("{pointer}/{key}"),
+                    &at,
+                    seen,
+                );
             }
         }
         Value::Array(entries) => {
-            let list = alternatives(schema, node).into_iter().find(|node| node["type"] == "array").expect(path);
+            let list = alternatives(schema, node)
+                .into_iter()
+                .find(|node| node["type"] == "array")
+                .expect(path);
             for index in 0..entries.len() {
                 let at = format!("{path}[{index}]");
-                walk(schema, &list["items"], document, &format!("{pointer}/{index}"), &at, seen);
+                walk(
+                    schema,
+                    &list["items"],
+                    document,
+                    &format!("{pointer}/{index}"),
+                    &at,
+                    seen,
+                );
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -262,13 +367,24 @@ fn walk(schema: &Value, node: &Value, document: &Value, pointer: &str, path: &st
 fn described(node: &Value, mappings: &mut BTreeSet<String>) {
     if let Some(properties) = node["properties"].as_object() {
         assert_eq!(node["additionalProperties"], json!(false), "{node:#}");
-        assert!(mappings.insert(node["description"].to_string()), "{} stands there twice", node["description"]);
+        assert!(
+            mappings.insert(node["description"].to_string()),
+            "{} stands there twice",
+            node["description"]
+        );
         for (key, property) in properties {
-            assert!(property["description"].as_str().is_some_and(|text| text.ends_with('.')), "{key}: {property:#}");
+            assert!(
+                property["description"]
+                    .as_str()
+                    .is_some_and(|text| text.ends_with('.')),
+                "{key}: {property:#}"
+            );
         }
     }
     match node {
-        Value::Object(entries) => entries.values().for_each(|child| described(child, mappings)),
+        Value::Object(entries) => entries
+            .values()
+            .for_each(|child| described(child, mappings)),
         Value::Array(entries) => entries.iter().for_each(|child| described(child, mappings)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
@@ -282,7 +398,10 @@ fn the_schema_and_the_parser_know_the_same_keys() {
     walk(&schema, &schema, &full, "", "", &mut seen);
     let mut mappings = BTreeSet::new();
     described(&schema, &mut mappings);
-    assert_eq!(seen, mappings, "every mapping of the schema stands in the full document");
+    assert_eq!(
+        seen, mappings,
+        "every mapping of the schema stands in the full document"
+    );
 }
 
 #[test]
@@ -309,18 +428,38 @@ fn the_schema_and_the_parser_know_the_same_names() {
         ("/gate/properties/on_dispatch", names(OnDispatch::ALL)),
         ("/gate/properties/on_lost", names(OnLost::ALL)),
         ("/refunds/properties/shipping", names(ShippingRefund::ALL)),
-        ("/quality/properties/numerator", names(QualityNumerator::ALL)),
-        ("/quality/properties/denominator", names(QualityDenominator::ALL)),
+        (
+            "/quality/properties/numerator",
+            names(QualityNumerator::ALL),
+        ),
+        (
+            "/quality/properties/denominator",
+            names(QualityDenominator::ALL),
+        ),
     ] {
         let found = schema.pointer(&format!("/$defs{pointer}/enum"));
         assert_eq!(found, Some(&expected), "{pointer}");
     }
     let takes = |role: &&Role| {
         let mut document = document();
-        set(&mut document, "/reasons/0/actors", json!([role.to_string()]));
+        set(
+            &mut document,
+            "/reasons/0/actors",
+            json!([role.to_string()]),
+        );
         fault_paths(&document).is_empty()
     };
-    let wishers: BTreeSet<String> = Role::ALL.iter().filter(takes).map(ToString::to_string).collect();
+    let wishers: BTreeSet<String> = Role::ALL
+        .iter()
+        .filter(takes)
+        .map(ToString::to_string)
+        .collect();
     let known = schema["$defs"]["role"]["enum"].as_array().unwrap();
-    assert_eq!(known.iter().map(|name| name.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>(), wishers);
+    assert_eq!(
+        known
+            .iter()
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect::<BTreeSet<_>>(),
+        wishers
+    );
 }

@@ -5,14 +5,21 @@ use std::path::PathBuf;
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{GateKind, Path};
-use belay_domain::policy::{Answer, CarrierFacts, GateSpec, Policy, Question, RefundPlan, Verdict, parse};
+use belay_domain::policy::{
+    Answer, CarrierFacts, GateSpec, Policy, Question, RefundPlan, Verdict, parse,
+};
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 /// The presets that ship.
-pub(crate) const PRESETS: &[&str] =
-    &["cross-border-declaration", "independent-site", "seller-center", "seller-warehouse", "supplier-agreement"];
+pub(crate) const PRESETS: &[&str] = &[
+    "cross-border-declaration",
+    "independent-site",
+    "seller-center",
+    "seller-warehouse",
+    "supplier-agreement",
+];
 
 pub(crate) fn preset_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../presets")
@@ -58,18 +65,27 @@ pub(crate) fn set(document: &mut Value, pointer: &str, value: Value) {
         return;
     }
     let (parent, key) = pointer.rsplit_once('/').expect("a pointer starts with /");
-    let parent = document.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer} has no parent"));
-    parent.as_object_mut().expect("only a mapping takes new keys").insert(key.to_owned(), value);
+    let parent = document
+        .pointer_mut(parent)
+        .unwrap_or_else(|| panic!("{pointer} has no parent"));
+    parent
+        .as_object_mut()
+        .expect("only a mapping takes new keys")
+        .insert(key.to_owned(), value);
 }
 
 pub(crate) fn remove(document: &mut Value, pointer: &str) {
     let (parent, key) = pointer.rsplit_once('/').expect("a pointer starts with /");
     let parent = document.pointer_mut(parent).and_then(Value::as_object_mut);
-    parent.unwrap_or_else(|| panic!("{pointer} has no parent")).remove(key).expect("there is nothing to remove");
+    parent
+        .unwrap_or_else(|| panic!("{pointer} has no parent"))
+        .remove(key)
+        .expect("there is nothing to remove");
 }
 
 pub(crate) fn policy(document: &Value) -> Policy {
-    parse(&document.to_string()).unwrap_or_else(|faults| panic!("{document:#} has faults: {faults:#?}"))
+    parse(&document.to_string())
+        .unwrap_or_else(|faults| panic!("{document:#} has faults: {faults:#?}"))
 }
 
 /// The base document with other rules.
@@ -114,7 +130,13 @@ pub(crate) fn question() -> Question {
 
 /// Asks for one path at one stage, of an order that was paid an hour ago.
 pub(crate) fn wish(actor: Role, stage: Stage, path: Path) -> Question {
-    Question { actor, stage, path, reason: None, ..question() }
+    Question {
+        actor,
+        stage,
+        path,
+        reason: None,
+        ..question()
+    }
 }
 
 /// Changes a question on the way, so that a table has a line for each.
@@ -136,22 +158,36 @@ pub(crate) fn because(reason: &str) -> impl FnOnce(&mut Question) {
 /// An answer in a line: `rule: GATE, GATE, REFUND` or `rule: no, CODE, ACTION, ACTION`.
 pub(crate) fn told(answer: &Answer) -> String {
     let words: Vec<String> = match &answer.verdict {
-        Verdict::Allow { gates, refund } => {
-            gates.iter().map(|gate| gate.kind.to_string()).chain([refund_told(refund)]).collect()
-        }
-        Verdict::Deny { code, next_actions, .. } => {
+        Verdict::Allow { gates, refund } => gates
+            .iter()
+            .map(|gate| gate.kind.to_string())
+            .chain([refund_told(refund)])
+            .collect(),
+        Verdict::Deny {
+            code, next_actions, ..
+        } => {
             let actions = next_actions.iter().map(ToString::to_string);
-            ["no".to_owned(), code.to_string()].into_iter().chain(actions).collect()
+            ["no".to_owned(), code.to_string()]
+                .into_iter()
+                .chain(actions)
+                .collect()
         }
     };
-    format!("{}: {}", answer.rule.as_deref().unwrap_or("-"), words.join(", "))
+    format!(
+        "{}: {}",
+        answer.rule.as_deref().unwrap_or("-"),
+        words.join(", ")
+    )
 }
 
 /// The share, and who bears the way out and the way back where that is not as usual.
 fn refund_told(plan: &RefundPlan) -> String {
     match *plan == RefundPlan::of(plan.share) {
         true => plan.share.to_string(),
-        false => format!("{} {}/{}", plan.share, plan.outbound_shipping, plan.return_shipping),
+        false => format!(
+            "{} {}/{}",
+            plan.share, plan.outbound_shipping, plan.return_shipping
+        ),
     }
 }
 
@@ -169,5 +205,8 @@ pub(crate) fn gate(policy: &Policy, question: &Question, kind: GateKind) -> Gate
         Verdict::Allow { gates, .. } => gates.clone(),
         Verdict::Deny { .. } => Vec::new(),
     };
-    gates.into_iter().find(|gate| gate.kind == kind).unwrap_or_else(|| panic!("no {kind} in {}", told(&answer)))
+    gates
+        .into_iter()
+        .find(|gate| gate.kind == kind)
+        .unwrap_or_else(|| panic!("no {kind} in {}", told(&answer)))
 }

@@ -3,8 +3,9 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::Fault;
 use belay_domain::policy::{
-    Customs, Effect, GoodsCondition, NextAction, Notification, Policy, Quality, QualityDenominator, QualityNumerator,
-    QualityThreshold, Reason, RefundDue, ReturnRate, Returns, ShippingRefund, Unpaid, Verification, parse,
+    Customs, Effect, GoodsCondition, NextAction, Notification, Policy, Quality, QualityDenominator,
+    QualityNumerator, QualityThreshold, Reason, RefundDue, ReturnRate, Returns, ShippingRefund,
+    Unpaid, Verification, parse,
 };
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -54,8 +55,18 @@ fn yaml_and_json_say_the_same() {
     let indented = serde_json::to_string_pretty(&document()).unwrap();
     let tabbed = indented.replace("  ", "\t");
     let crlf = YAML.replace('\n', "\r\n");
-    for text in [YAML, &indented, &tabbed, &crlf, &format!("---{YAML}"), &format!("\u{feff}{indented}")] {
-        assert_eq!(parse(text).unwrap_or_else(|faults| panic!("{text}: {faults:#?}")), from_json);
+    for text in [
+        YAML,
+        &indented,
+        &tabbed,
+        &crlf,
+        &format!("---{YAML}"),
+        &format!("\u{feff}{indented}"),
+    ] {
+        assert_eq!(
+            parse(text).unwrap_or_else(|faults| panic!("{text}: {faults:#?}")),
+            from_json
+        );
     }
 }
 
@@ -64,10 +75,24 @@ fn what_is_left_out_is_nothing() {
     let policy = policy(&document());
     assert_eq!(
         policy.unpaid,
-        Unpaid { expire_after: hours(24), in_flight_grace: SignedDuration::ZERO, pay_again_within: hours(24) }
+        Unpaid {
+            expire_after: hours(24),
+            in_flight_grace: SignedDuration::ZERO,
+            pay_again_within: hours(24)
+        }
     );
-    assert_eq!((policy.verification, policy.preparation_within), (None, None));
-    assert_eq!((policy.notify.len(), policy.labels.len(), policy.reason_required.len()), (0, 0, 0));
+    assert_eq!(
+        (policy.verification, policy.preparation_within),
+        (None, None)
+    );
+    assert_eq!(
+        (
+            policy.notify.len(),
+            policy.labels.len(),
+            policy.reason_required.len()
+        ),
+        (0, 0, 0)
+    );
     let actors = vec![Role::Buyer];
     let expected = Reason {
         code: "CHANGED_MIND".to_owned(),
@@ -81,7 +106,13 @@ fn what_is_left_out_is_nothing() {
         next_actions: Vec::new(),
     };
     assert_eq!(policy.reasons[0], expected);
-    assert_eq!(policy.returns, Returns { rates: Vec::new(), without_label: String::new() });
+    assert_eq!(
+        policy.returns,
+        Returns {
+            rates: Vec::new(),
+            without_label: String::new()
+        }
+    );
     assert_eq!((policy.customs, policy.quality), (None, None));
 }
 
@@ -98,7 +129,11 @@ fn a_refund_is_overdue_a_day_after_an_immediate_one_and_at_once_after_working_da
         set(&mut document, "/refunds/due", due);
         set(&mut document, "/refunds/calendars", calendars.clone());
         if let Some(overdue_after) = overdue_after {
-            set(&mut document, "/refunds/overdue_after", json!(overdue_after));
+            set(
+                &mut document,
+                "/refunds/overdue_after",
+                json!(overdue_after),
+            );
         }
         assert_eq!(policy(&document).refunds.overdue_after, expected);
     }
@@ -122,7 +157,10 @@ fn what_is_written_is_read() {
         ("/source", json!("a page\nof two lines")),
         ("/unpaid/in_flight_grace", json!("15m")),
         ("/unpaid/pay_again_within", json!("2h")),
-        ("/verification", json!({"methods": ["CARD", "TRANSFER"], "wait": "1d"})),
+        (
+            "/verification",
+            json!({"methods": ["CARD", "TRANSFER"], "wait": "1d"}),
+        ),
         ("/preparation", json!({"within": "12h"})),
         ("/notify", json!(["REFUND_SETTLED", "ORDER_PAID"])),
         ("/reason_required", json!(["SELLER"])),
@@ -134,11 +172,23 @@ fn what_is_written_is_read() {
     let policy = policy(&document);
     assert_eq!(policy.source, "a page\nof two lines");
     assert_eq!(policy.unpaid.in_flight_grace, SignedDuration::from_mins(15));
-    assert_eq!(policy.unpaid.pay_again_within, SignedDuration::from_hours(2));
+    assert_eq!(
+        policy.unpaid.pay_again_within,
+        SignedDuration::from_hours(2)
+    );
     let methods = vec!["CARD".to_owned(), "TRANSFER".to_owned()];
-    assert_eq!(policy.verification, Some(Verification { methods, wait: hours(24) }));
+    assert_eq!(
+        policy.verification,
+        Some(Verification {
+            methods,
+            wait: hours(24)
+        })
+    );
     assert_eq!(policy.preparation_within, Some(hours(12)));
-    assert_eq!(policy.notify, [Notification::RefundSettled, Notification::OrderPaid]);
+    assert_eq!(
+        policy.notify,
+        [Notification::RefundSettled, Notification::OrderPaid]
+    );
     assert_eq!(policy.reason_required, [Role::Seller]);
     let expected = Reason {
         code: "GONE".to_owned(),
@@ -153,7 +203,10 @@ fn what_is_written_is_read() {
     };
     assert_eq!(policy.reasons[0], expected);
     assert_eq!(policy.refunds.due, RefundDue::Immediate);
-    assert_eq!(policy.refunds.shipping, ShippingRefund::WhenShipmentWhollyCancelled);
+    assert_eq!(
+        policy.refunds.shipping,
+        ShippingRefund::WhenShipmentWhollyCancelled
+    );
 }
 
 #[test]
@@ -164,9 +217,12 @@ fn what_is_written_about_returns_customs_and_quality_is_read() {
         {"condition": ["OPENED", "DAMAGED"], "percent": 50},
         {"percent": 0}
     ]);
-    set(&mut document, "/returns", json!({"rates": rates, "without_label": "Ask us."}));
-    let customs =
-        json!({"identical_units_max": 3, "own_delivery": ["CANCEL", "SPLIT_SHIPMENT"], "partner_delivery": ["CANCEL"]});
+    set(
+        &mut document,
+        "/returns",
+        json!({"rates": rates, "without_label": "Ask us."}),
+    );
+    let customs = json!({"identical_units_max": 3, "own_delivery": ["CANCEL", "SPLIT_SHIPMENT"], "partner_delivery": ["CANCEL"]});
     set(&mut document, "/customs", customs);
     let thresholds = json!([{"name": "WARNING", "percent": 3}, {"name": "EXCEEDED", "percent": 5}]);
     let quality = json!({
@@ -178,25 +234,45 @@ fn what_is_written_about_returns_customs_and_quality_is_read() {
     });
     set(&mut document, "/quality", quality);
     let policy = policy(&document);
-    let rate = |received_within, condition: &[GoodsCondition], reason: &[&str], percent| ReturnRate {
-        received_within,
-        condition: condition.to_vec(),
-        reason: reason.iter().map(|reason| (*reason).to_owned()).collect(),
-        percent,
-    };
+    let rate =
+        |received_within, condition: &[GoodsCondition], reason: &[&str], percent| ReturnRate {
+            received_within,
+            condition: condition.to_vec(),
+            reason: reason.iter().map(|reason| (*reason).to_owned()).collect(),
+            percent,
+        };
     let rates = vec![
-        rate(Some(hours(15 * 24)), &[GoodsCondition::Unopened], &["CHANGED_MIND"], 100),
-        rate(None, &[GoodsCondition::Opened, GoodsCondition::Damaged], &[], 50),
+        rate(
+            Some(hours(15 * 24)),
+            &[GoodsCondition::Unopened],
+            &["CHANGED_MIND"],
+            100,
+        ),
+        rate(
+            None,
+            &[GoodsCondition::Opened, GoodsCondition::Damaged],
+            &[],
+            50,
+        ),
         rate(None, &[], &[], 0),
     ];
-    assert_eq!(policy.returns, Returns { rates, without_label: "Ask us.".to_owned() });
+    assert_eq!(
+        policy.returns,
+        Returns {
+            rates,
+            without_label: "Ask us.".to_owned()
+        }
+    );
     let customs = Customs {
         identical_units_max: 3,
         own_delivery: vec![NextAction::Cancel, NextAction::SplitShipment],
         partner_delivery: vec![NextAction::Cancel],
     };
     assert_eq!(policy.customs, Some(customs));
-    let threshold = |name: &str, percent| QualityThreshold { name: name.to_owned(), percent };
+    let threshold = |name: &str, percent| QualityThreshold {
+        name: name.to_owned(),
+        percent,
+    };
     let quality = Quality {
         numerator: QualityNumerator::CountedShipments,
         denominator: QualityDenominator::ShipmentsDue,
@@ -209,13 +285,18 @@ fn what_is_written_about_returns_customs_and_quality_is_read() {
 
 #[test]
 fn json_escapes_are_read() {
-    let text = document().to_string().replace("\"test\"", "\"\\u00e9 \\ud83d\\udce6 a\\/b\"");
+    let text = document()
+        .to_string()
+        .replace("\"test\"", "\"\\u00e9 \\ud83d\\udce6 a\\/b\"");
     assert_eq!(parse(&text).unwrap().name, "é 📦 a/b");
 }
 
 #[test]
 fn norway_is_a_country() {
-    let text = YAML.replace("{stage: PLANNED, path: CANCEL}", "{destination_country: [NO, SE], path: CANCEL}");
+    let text = YAML.replace(
+        "{stage: PLANNED, path: CANCEL}",
+        "{destination_country: [NO, SE], path: CANCEL}",
+    );
     let policy: Policy = parse(&text).unwrap();
     let mut asked = question();
     for (country, rule) in [("NO", Some("early")), ("SE", Some("early")), ("DE", None)] {
@@ -231,13 +312,21 @@ fn a_text_that_is_no_document_has_one_fault() {
     assert_eq!(unreadable("[]"), "must be a mapping, is a list");
     assert!(unreadable("name: [unclosed").contains("line 1, column 7"));
     assert!(unreadable(&format!("{YAML}\n---\nname: second")).starts_with("must be one document"));
-    assert!(unreadable(&format!("a: !{} 1", "x".repeat(10_000))).chars().count() < 300);
+    assert!(
+        unreadable(&format!("a: !{} 1", "x".repeat(10_000)))
+            .chars()
+            .count()
+            < 300
+    );
 }
 
 #[test]
 fn a_key_stands_once() {
     let yaml = YAML.replace("  shipping: NEVER", "  due: IMMEDIATE");
-    assert_eq!(unreadable(&yaml), "has the key \"due\" twice (line 25, column 3)");
+    assert_eq!(
+        unreadable(&yaml),
+        "has the key \"due\" twice (line 25, column 3)"
+    );
     assert!(unreadable("{\"a\": {\"b\": 1, \"b\": 2}}").starts_with("has the key \"b\" twice"));
 }
 
@@ -245,11 +334,26 @@ fn a_key_stands_once() {
 fn anchors_aliases_merge_keys_and_tags_are_refused() {
     let bomb = "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: [*c, *c, *c]\n";
     for (text, fault) in [
-        (bomb.to_owned(), "must not use anchors (&) and aliases (*): write it out (line 1, column 7)"),
-        (YAML.replace("[BUYER]", "&who [BUYER]"), "must not use anchors (&) and aliases (*)"),
-        (YAML.replace("[BUYER]", "*who"), "alias references unknown anchor"),
-        (YAML.replace("due: IMMEDIATE", "<<: {due: IMMEDIATE}"), "must not use merge keys (<<)"),
-        (YAML.replace("name: test", "name: !secret test"), "unsupported tag"),
+        (
+            bomb.to_owned(),
+            "must not use anchors (&) and aliases (*): write it out (line 1, column 7)",
+        ),
+        (
+            YAML.replace("[BUYER]", "&who [BUYER]"),
+            "must not use anchors (&) and aliases (*)",
+        ),
+        (
+            YAML.replace("[BUYER]", "*who"),
+            "alias references unknown anchor",
+        ),
+        (
+            YAML.replace("due: IMMEDIATE", "<<: {due: IMMEDIATE}"),
+            "must not use merge keys (<<)",
+        ),
+        (
+            YAML.replace("name: test", "name: !secret test"),
+            "unsupported tag",
+        ),
     ] {
         let found = unreadable(&text);
         assert!(found.starts_with(fault), "{found}");
@@ -258,9 +362,17 @@ fn anchors_aliases_merge_keys_and_tags_are_refused() {
 
 #[test]
 fn deep_nesting_is_refused_without_following_it() {
-    for text in ["[".repeat(100_000), "{a: ".repeat(50_000), "- ".repeat(100_000), "? ".repeat(100_000)] {
+    for text in [
+        "[".repeat(100_000),
+        "{a: ".repeat(50_000),
+        "- ".repeat(100_000),
+        "? ".repeat(100_000),
+    ] {
         let fault = unreadable(&text);
-        assert!(fault.starts_with("may be nested at most 16 deep") || fault.contains("recursion limit"), "{fault}");
+        assert!(
+            fault.starts_with("may be nested at most 16 deep") || fault.contains("recursion limit"),
+            "{fault}"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! When time alone changes an answer, and how much of a return is paid back: both sides of every bound.
+//! When time alone changes an answer, and how much of a return is paid back: both sides of every
+//! bound.
 
 use belay_domain::policy::{GoodsCondition, Policy, Question, ReturnRate, Returns};
 use jiff::SignedDuration;
@@ -77,7 +78,10 @@ fn clocks_that_stand_still_and_rules_that_do_not_match_turn_nothing() {
     assert_eq!(policy.turns_in(&question()), None);
     let delivered = |age| question().with(|q| q.since_delivered = Some(age));
     assert_eq!(policy.turns_in(&delivered(hours(23))), Some(hours(1)));
-    assert_eq!(policy.turns_in(&delivered(hours(23)).with(|q| q.since_paid = None)), Some(hours(1)));
+    assert_eq!(
+        policy.turns_in(&delivered(hours(23)).with(|q| q.since_paid = None)),
+        Some(hours(1))
+    );
     let sellers = allows(json!({"actor": "SELLER", "age": {"clock": "PAID", "at_least": "24h"}}));
     assert_eq!(sellers.turns_in(&question()), None);
     assert_eq!(allows(json!({})).turns_in(&question()), None);
@@ -93,7 +97,10 @@ fn a_buyers_no_turns_when_the_payment_is_verified() {
     // The rules say no by then.
     let early = allows(json!({"age": {"clock": "PAID", "less_than": "4h"}}));
     assert_eq!(early.turns_in(&verifying(hours(3))), None);
-    assert_eq!(early.turns_in(&verifying(hours(3) - NANOSECOND)), Some(hours(3) - NANOSECOND));
+    assert_eq!(
+        early.turns_in(&verifying(hours(3) - NANOSECOND)),
+        Some(hours(3) - NANOSECOND)
+    );
     let sellers = verifying(hours(1)).with(|q| q.actor = belay_domain::actor::Role::Seller);
     assert_eq!(policy.turns_in(&sellers), None);
 }
@@ -102,14 +109,28 @@ fn a_buyers_no_turns_when_the_payment_is_verified() {
 fn asked_later_every_clock_that_runs_is_older() {
     let asked = question().with(|q| q.verified_in = Some(hours(5)));
     let later = asked.later(hours(3));
-    assert_eq!((later.since_placed, later.since_paid, later.since_delivered), (hours(5), Some(hours(4)), None));
+    assert_eq!(
+        (later.since_placed, later.since_paid, later.since_delivered),
+        (hours(5), Some(hours(4)), None)
+    );
     assert_eq!(later.verified_in, Some(hours(2)));
-    assert_eq!(asked.later(hours(5) - NANOSECOND).verified_in, Some(NANOSECOND));
+    assert_eq!(
+        asked.later(hours(5) - NANOSECOND).verified_in,
+        Some(NANOSECOND)
+    );
     assert_eq!(asked.later(hours(5)).verified_in, None);
-    assert_eq!(asked.later(SignedDuration::MAX).since_placed, SignedDuration::MAX);
+    assert_eq!(
+        asked.later(SignedDuration::MAX).since_placed,
+        SignedDuration::MAX
+    );
 }
 
-fn rate(days: Option<i64>, condition: &[GoodsCondition], reason: &[&str], percent: u32) -> ReturnRate {
+fn rate(
+    days: Option<i64>,
+    condition: &[GoodsCondition],
+    reason: &[&str],
+    percent: u32,
+) -> ReturnRate {
     ReturnRate {
         received_within: days.map(|days| hours(24 * days)),
         condition: condition.to_vec(),
@@ -149,7 +170,10 @@ fn the_first_rate_that_matches_says_how_much() {
         (Some(-hours(1)), Unopened, "", 95),
     ] {
         let found = returns.percent(since_delivered, condition, reason);
-        assert_eq!(found, percent, "{condition} after {since_delivered:?} for {reason:?}");
+        assert_eq!(
+            found, percent,
+            "{condition} after {since_delivered:?} for {reason:?}"
+        );
     }
     assert_eq!(Returns::default().percent(None, Unopened, "BORED"), 0);
 }

@@ -1,5 +1,5 @@
-//! A status in as few bytes as every proxy lets through. What is cut is lists and texts, each with a count of what was left out;
-//! code, reason, domain and all other metadata are never cut.
+//! A status in as few bytes as every proxy lets through. What is cut is lists and texts, each with
+//! a count of what was left out; code, reason, domain and all other metadata are never cut.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,9 +12,10 @@ use crate::wire::refusals::{LIST_KEYS, TEXT_KEYS, left_out_key};
 
 use super::DOMAIN;
 
-/// Largest error status, in bytes: of `grpc-message`, percent-encoded, and `grpc-status-details-bin`, in base64, together, as
-/// both are sent. nginx takes the whole header of an answer into one page of memory, 4 KiB, and takes a server whose header is
-/// larger for a broken one.
+/// Largest error status, in bytes: of `grpc-message`, percent-encoded, and
+/// `grpc-status-details-bin`, in base64, together, as both are sent. nginx takes the whole header
+/// of an answer into one page of memory, 4 KiB, and takes a server whose header is larger for a
+/// broken one.
 pub(super) const STATUS_BYTES_MAX: usize = 2_560;
 /// Of the message, percent-encoded. It is sent twice, for it is part of the details as well.
 const MESSAGE_BYTES_MAX: usize = 480;
@@ -54,19 +55,40 @@ struct Share {
 }
 
 impl Draft {
-    /// As much of it as fits: of all lists the same number of entries first, then of the violations as many as there is room
-    /// for.
+    /// As much of it as fits: of all lists the same number of entries first, then of the violations
+    /// as many as there is room for.
     pub(super) fn fit(self) -> Status {
         let all = self.entries();
-        let whole = self.status(Share { of_metadata: all, violations: all });
+        let whole = self.status(Share {
+            of_metadata: all,
+            violations: all,
+        });
         if bytes(&whole) <= STATUS_BYTES_MAX {
             return whole;
         }
         let fits = |share| bytes(&self.status(share)) <= STATUS_BYTES_MAX;
-        let equal = largest(all, |entries| fits(Share { of_metadata: entries, violations: entries }));
-        let violations = largest(all, |violations| fits(Share { of_metadata: equal, violations }));
-        let of_metadata = largest(all, |of_metadata| fits(Share { of_metadata, violations }));
-        self.status(Share { of_metadata, violations })
+        let equal = largest(all, |entries| {
+            fits(Share {
+                of_metadata: entries,
+                violations: entries,
+            })
+        });
+        let violations = largest(all, |violations| {
+            fits(Share {
+                of_metadata: equal,
+                violations,
+            })
+        });
+        let of_metadata = largest(all, |of_metadata| {
+            fits(Share {
+                of_metadata,
+                violations,
+            })
+        });
+        self.status(Share {
+            of_metadata,
+            violations,
+        })
     }
 
     /// Of the longest list.
@@ -76,7 +98,11 @@ impl Draft {
             Violations::BadRequest(entries, _) => entries.len(),
             Violations::Preconditions(entries) => entries.len(),
         };
-        let of_metadata = self.metadata.iter().filter_map(|(key, value)| pieces(key, value)).map(|all| all.len());
+        let of_metadata = self
+            .metadata
+            .iter()
+            .filter_map(|(key, value)| pieces(key, value))
+            .map(|all| all.len());
         of_metadata.max().unwrap_or(0).max(violations)
     }
 
@@ -84,7 +110,11 @@ impl Draft {
         let mut metadata = HashMap::new();
         for (key, value) in &self.metadata {
             // A count is made again, where its list or text is.
-            if LIST_KEYS.iter().chain(TEXT_KEYS).any(|cut| left_out_key(cut) == *key) {
+            if LIST_KEYS
+                .iter()
+                .chain(TEXT_KEYS)
+                .any(|cut| left_out_key(cut) == *key)
+            {
                 continue;
             }
             let Some(all) = pieces(key, value) else {
@@ -94,8 +124,16 @@ impl Draft {
             let (told, left) = all.split_at(share.of_metadata.min(all.len()));
             let is_list = LIST_KEYS.contains(&key.as_str());
             metadata.insert(key.clone(), told.join(if is_list { "," } else { "" }));
-            let left: usize = if is_list { left.len() } else { left.iter().map(|piece| piece.chars().count()).sum() };
-            let before = self.metadata.get(&left_out_key(key)).and_then(|count| count.parse().ok()).unwrap_or(0);
+            let left: usize = if is_list {
+                left.len()
+            } else {
+                left.iter().map(|piece| piece.chars().count()).sum()
+            };
+            let before = self
+                .metadata
+                .get(&left_out_key(key))
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(0);
             if left + before > 0 {
                 metadata.insert(left_out_key(key), (left + before).to_string());
             }
@@ -106,9 +144,14 @@ impl Draft {
             Violations::BadRequest(entries, beyond) => {
                 for (field, description) in entries.iter().take(share.violations) {
                     let field = beginning(field, FIELD_BYTES_MAX);
-                    details.add_bad_request_violation(field, beginning(description, DESCRIPTION_BYTES_MAX));
+                    details.add_bad_request_violation(
+                        field,
+                        beginning(description, DESCRIPTION_BYTES_MAX),
+                    );
                 }
-                if let Some(more) = more(entries.len() + beyond, share.violations.min(entries.len())) {
+                if let Some(more) =
+                    more(entries.len() + beyond, share.violations.min(entries.len()))
+                {
                     details.add_bad_request_violation("", more);
                 }
             }
@@ -138,28 +181,47 @@ pub(super) fn bytes(status: &Status) -> usize {
         return usize::MAX;
     }
     let sent = ["grpc-message", "grpc-status-details-bin"];
-    sent.iter().filter_map(|name| headers.get(*name)).map(http::HeaderValue::len).sum()
+    sent.iter()
+        .filter_map(|name| headers.get(*name))
+        .map(http::HeaderValue::len)
+        .sum()
 }
 
-/// The largest number up to `max` for which this holds, where it holds for 0 and, from some number on, for none.
+/// The largest number up to `max` for which this holds, where it holds for 0 and, from some number
+/// on, for none.
 fn largest(max: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut held, mut failed) = (0, max + 1);
     while held + 1 < failed {
         let middle = held + (failed - held) / 2;
-        if holds(middle) { held = middle } else { failed = middle }
+        if holds(middle) {
+            held = middle
+        } else {
+            failed = middle
+        }
     }
     held
 }
 
-/// The parts of a value that may be left out from its end: the entries of a list, pieces of a text. `None` for any other
-/// value, which is told whole.
+/// The parts of a value that may be left out from its end: the entries of a list, pieces of a text.
+/// `None` for any other value, which is told whole.
 fn pieces(key: &str, value: &str) -> Option<Vec<String>> {
     if LIST_KEYS.contains(&key) {
-        return Some(value.split(',').filter(|entry| !entry.is_empty()).map(str::to_owned).collect());
+        return Some(
+            value
+                .split(',')
+                .filter(|entry| !entry.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        );
     }
     if TEXT_KEYS.contains(&key) {
         let characters: Vec<char> = value.chars().collect();
-        return Some(characters.chunks(TEXT_PIECE_CHARS).map(|piece| piece.iter().collect()).collect());
+        return Some(
+            characters
+                .chunks(TEXT_PIECE_CHARS)
+                .map(|piece| piece.iter().collect())
+                .collect(),
+        );
     }
     None
 }

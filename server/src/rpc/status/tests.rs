@@ -43,7 +43,10 @@ fn rejections() -> Vec<Rejection> {
     let reasons = vec!["A".to_owned(), "B".to_owned()];
     let text = || "x".to_owned();
     vec![
-        Rejection::InvalidField(vec![FieldViolation { field: text(), description: text() }]),
+        Rejection::InvalidField(vec![FieldViolation {
+            field: text(),
+            description: text(),
+        }]),
         Rejection::OrderNotFound,
         Rejection::OutOfScope,
         Rejection::LineNotFound { line: 1 },
@@ -54,60 +57,129 @@ fn rejections() -> Vec<Rejection> {
         Rejection::RequestIdReused,
         Rejection::OrderAlreadyExists,
         Rejection::EtagMismatch { present: 3 },
-        Rejection::FenceStale { present: 3, stage: Stage::Planned, cancellations: vec![1] },
+        Rejection::FenceStale {
+            present: 3,
+            stage: Stage::Planned,
+            cancellations: vec![1],
+        },
         Rejection::UnknownWarehouse { warehouse: text() },
         Rejection::UnknownCarrier { carrier: text() },
-        Rejection::ReasonRequired { declared: reasons.clone() },
-        Rejection::ReasonUnknown { reason: text(), declared: reasons.clone() },
-        Rejection::ReasonNotAllowed { reason: text(), declared: reasons },
+        Rejection::ReasonRequired {
+            declared: reasons.clone(),
+        },
+        Rejection::ReasonUnknown {
+            reason: text(),
+            declared: reasons.clone(),
+        },
+        Rejection::ReasonNotAllowed {
+            reason: text(),
+            declared: reasons,
+        },
         Rejection::NoteRequired { reason: text() },
-        Rejection::EvidenceRequired { reason: text(), channels: vec![text()] },
+        Rejection::EvidenceRequired {
+            reason: text(),
+            channels: vec![text()],
+        },
         Rejection::AlreadyPending { cancellation: 1 },
-        Rejection::UnitsClaimed { line: 1, requested: 2, available: 1 },
-        Rejection::QuantityUnavailable { line: 1, requested: 2, available: 1 },
+        Rejection::UnitsClaimed {
+            line: 1,
+            requested: 2,
+            available: 1,
+        },
+        Rejection::QuantityUnavailable {
+            line: 1,
+            requested: 2,
+            available: 1,
+        },
         Rejection::NothingToCancel,
-        Rejection::QuoteExpired { valid_until: Timestamp::UNIX_EPOCH },
-        Rejection::QuoteMismatch { quoted: text(), present: text() },
-        Rejection::Ineligible { violations: vec![ineligible(DenyCode::Shipped)], acceptable: vec![] },
-        Rejection::GateNotOpen { gate: GateKind::WarehouseStop },
-        Rejection::GateTimedOut { respond_by: Timestamp::UNIX_EPOCH },
+        Rejection::QuoteExpired {
+            valid_until: Timestamp::UNIX_EPOCH,
+        },
+        Rejection::QuoteMismatch {
+            quoted: text(),
+            present: text(),
+        },
+        Rejection::Ineligible {
+            violations: vec![ineligible(DenyCode::Shipped)],
+            acceptable: vec![],
+        },
+        Rejection::GateNotOpen {
+            gate: GateKind::WarehouseStop,
+        },
+        Rejection::GateTimedOut {
+            respond_by: Timestamp::UNIX_EPOCH,
+        },
         Rejection::NotTheRequester,
         Rejection::TooLateToWithdraw { gate: None },
-        Rejection::PaymentLapsed { pay_by: Timestamp::UNIX_EPOCH },
+        Rejection::PaymentLapsed {
+            pay_by: Timestamp::UNIX_EPOCH,
+        },
         Rejection::NotReleased,
-        Rejection::StageMismatch { stage: Stage::Cancelled },
-        Rejection::ShipmentHeld { until: Timestamp::UNIX_EPOCH },
+        Rejection::StageMismatch {
+            stage: Stage::Cancelled,
+        },
+        Rejection::ShipmentHeld {
+            until: Timestamp::UNIX_EPOCH,
+        },
         Rejection::ShipmentBarred { cancellation: 1 },
-        Rejection::SplitNotAllowed { next_actions: vec![NextAction::ContactSupport] },
-        Rejection::CurrencyMismatch { expected: Currency::parse("EUR").unwrap() },
+        Rejection::SplitNotAllowed {
+            next_actions: vec![NextAction::ContactSupport],
+        },
+        Rejection::CurrencyMismatch {
+            expected: Currency::parse("EUR").unwrap(),
+        },
         Rejection::RefundNotClaimed { refund: 1 },
         Rejection::IncidentResolved { resolution: None },
-        Rejection::ResolutionNotAllowed { allowed: vec![Resolution::Accept] },
-        Rejection::LimitReached { limit: text(), max: 1 },
+        Rejection::ResolutionNotAllowed {
+            allowed: vec![Resolution::Accept],
+        },
+        Rejection::LimitReached {
+            limit: text(),
+            max: 1,
+        },
     ]
 }
 
 fn number(reason: &str) -> i32 {
     let known = ErrorReason::from_str_name(&format!("{REASON_PREFIX}{reason}"));
-    known.unwrap_or_else(|| panic!("{reason} is not in ErrorReason")).into()
+    known
+        .unwrap_or_else(|| panic!("{reason} is not in ErrorReason"))
+        .into()
 }
 
 #[test]
 fn every_rejection_has_a_reason_of_the_protos_in_the_same_precedence() {
     let rejections = rejections();
-    let numbers: Vec<i32> = rejections.iter().map(|rejection| number(rejection.reason())).collect();
+    let numbers: Vec<i32> = rejections
+        .iter()
+        .map(|rejection| number(rejection.reason()))
+        .collect();
     assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
-    let deny_numbers: Vec<i32> = DenyCode::ALL.iter().map(|code| number(code.name())).collect();
+    let deny_numbers: Vec<i32> = DenyCode::ALL
+        .iter()
+        .map(|code| number(code.name()))
+        .collect();
     assert!(deny_numbers.is_sorted_by(|a, b| a < b), "{deny_numbers:?}");
     for rejection in rejections {
         let reason = rejection.reason();
         let status = rejected(rejection);
         let info = status.get_details_error_info().unwrap();
-        assert_eq!((info.reason.as_str(), info.domain.as_str()), (reason, "belay"));
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            (reason, "belay")
+        );
         assert_ne!(status.code(), Code::Internal, "{reason}");
         let details = status.get_error_details();
-        assert_eq!(details.bad_request().is_some(), status.code() == Code::InvalidArgument, "{reason}");
-        assert_eq!(details.precondition_failure().is_some(), status.code() == Code::FailedPrecondition, "{reason}");
+        assert_eq!(
+            details.bad_request().is_some(),
+            status.code() == Code::InvalidArgument,
+            "{reason}"
+        );
+        assert_eq!(
+            details.precondition_failure().is_some(),
+            status.code() == Code::FailedPrecondition,
+            "{reason}"
+        );
         assert!(!status.message().is_empty(), "{reason}");
     }
 }
@@ -117,14 +189,25 @@ fn documented_codes() -> BTreeMap<String, (i32, String)> {
     const ENUM_TYPE: i32 = 5;
     const VALUE: i32 = 2;
     let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
-    let file = set.file.iter().find(|file| file.name() == "belay/v1/error_reason.proto").unwrap();
+    let file = set
+        .file
+        .iter()
+        .find(|file| file.name() == "belay/v1/error_reason.proto")
+        .unwrap();
     let values = &file.enum_type[0].value;
     let mut codes = BTreeMap::new();
     for location in &file.source_code_info.as_ref().unwrap().location {
         if let [ENUM_TYPE, 0, VALUE, index] = location.path[..] {
             let value = &values[usize::try_from(index).unwrap()];
-            let code = location.leading_comments().trim().split(|c: char| !c.is_ascii_uppercase() && c != '_').next();
-            codes.insert(value.name().to_owned(), (value.number(), code.unwrap().to_owned()));
+            let code = location
+                .leading_comments()
+                .trim()
+                .split(|c: char| !c.is_ascii_uppercase() && c != '_')
+                .next();
+            codes.insert(
+                value.name().to_owned(),
+                (value.number(), code.unwrap().to_owned()),
+            );
         }
     }
     codes
@@ -139,21 +222,30 @@ fn every_reason_has_the_code_that_its_comment_names() {
         if reason == ErrorReason::Unspecified {
             continue;
         }
-        let camel: String =
-            documented.split('_').map(|word| format!("{}{}", &word[..1], word[1..].to_lowercase())).collect();
+        let camel: String = documented
+            .split('_')
+            .map(|word| format!("{}{}", &word[..1], word[1..].to_lowercase()))
+            .collect();
         assert_eq!(format!("{:?}", code(reason)), camel, "{name}");
     }
 }
 
 #[test]
 fn a_mismatched_buyer_and_an_unknown_order_look_the_same() {
-    let about = |request_id| About { order: OrderId::parse("A-1").unwrap(), child: None, request_id };
+    let about = |request_id| About {
+        order: OrderId::parse("A-1").unwrap(),
+        child: None,
+        request_id,
+    };
     let status = |about| Status::from(Failure::rejected(Rejection::OrderNotFound, about));
     let (mismatch, unknown) = (status(about(Some(Uuid::max()))), status(about(None)));
     assert_eq!(mismatch.message(), unknown.message());
     assert_eq!(mismatch.details(), unknown.details());
     let metadata = unknown.get_details_error_info().unwrap().metadata;
-    assert_eq!(metadata, HashMap::from([("order_id".to_owned(), "A-1".to_owned())]));
+    assert_eq!(
+        metadata,
+        HashMap::from([("order_id".to_owned(), "A-1".to_owned())])
+    );
 }
 
 #[test]
@@ -161,37 +253,78 @@ fn everything_that_stands_against_a_request_is_told_with_what_could_be_asked_ins
     let status = rejected(Rejection::Ineligible {
         violations: vec![
             ineligible(DenyCode::Shipped),
-            Ineligibility { shipment: 2, ..ineligible(DenyCode::Delivered) },
+            Ineligibility {
+                shipment: 2,
+                ..ineligible(DenyCode::Delivered)
+            },
         ],
-        acceptable: vec![LineQuantity { line: 1, quantity: 2 }, LineQuantity { line: 3, quantity: 1 }],
+        acceptable: vec![
+            LineQuantity {
+                line: 1,
+                quantity: 2,
+            },
+            LineQuantity {
+                line: 3,
+                quantity: 1,
+            },
+        ],
     });
     let details = status.get_error_details();
     let info = details.error_info().unwrap();
-    assert_eq!((info.reason.as_str(), status.code()), ("SHIPPED", Code::FailedPrecondition));
+    assert_eq!(
+        (info.reason.as_str(), status.code()),
+        ("SHIPPED", Code::FailedPrecondition)
+    );
     assert_eq!(info.metadata["acceptable"], "A-1:l1=2,A-1:l3=1");
     let violations = &details.precondition_failure().unwrap().violations;
-    let told: Vec<(&str, &str)> = violations.iter().map(|v| (&*v.r#type, &*v.subject)).collect();
+    let told: Vec<(&str, &str)> = violations
+        .iter()
+        .map(|v| (&*v.r#type, &*v.subject))
+        .collect();
     assert_eq!(told, [("SHIPPED", "A-1:s1"), ("DELIVERED", "A-1:s2")]);
 }
 
 #[test]
 fn a_quote_that_no_longer_holds_is_shown_beside_what_would_come_cut_to_size() {
     let long = format!("{}é", "x".repeat(1_023));
-    let status = rejected(Rejection::QuoteMismatch { quoted: long.clone(), present: "{}".to_owned() });
+    let status = rejected(Rejection::QuoteMismatch {
+        quoted: long.clone(),
+        present: "{}".to_owned(),
+    });
     let info = status.get_details_error_info().unwrap();
     assert_eq!(status.code(), Code::Aborted);
-    assert_eq!((info.metadata["quoted"].as_str(), info.metadata["present"].as_str()), (&long[..1_023], "{}"));
+    assert_eq!(
+        (
+            info.metadata["quoted"].as_str(),
+            info.metadata["present"].as_str()
+        ),
+        (&long[..1_023], "{}")
+    );
 }
 
 #[test]
 fn a_refusal_names_what_the_request_named() {
     let named = |child| {
-        let about = About { child: Some(child), ..about() };
-        let rejection = Rejection::GateNotOpen { gate: GateKind::SellerConsent };
-        Status::from(Failure::rejected(rejection, about)).get_details_error_info().unwrap().metadata
+        let about = About {
+            child: Some(child),
+            ..about()
+        };
+        let rejection = Rejection::GateNotOpen {
+            gate: GateKind::SellerConsent,
+        };
+        Status::from(Failure::rejected(rejection, about))
+            .get_details_error_info()
+            .unwrap()
+            .metadata
     };
     let metadata = named((ChildKind::Cancellation, 2));
-    assert_eq!((metadata["cancellation_id"].as_str(), metadata["gate"].as_str()), ("A-1:c2", "SELLER_CONSENT"));
+    assert_eq!(
+        (
+            metadata["cancellation_id"].as_str(),
+            metadata["gate"].as_str()
+        ),
+        ("A-1:c2", "SELLER_CONSENT")
+    );
     assert_eq!(named((ChildKind::Shipment, 3))["shipment_id"], "A-1:s3");
 }
 
@@ -206,8 +339,15 @@ fn waiting_is_advised_where_it_helps_and_only_there() {
         Failure::OutcomeUnknown { request_id: None },
     ] {
         let status = Status::from(failure);
-        assert!(matches!(status.code(), Code::Unavailable | Code::ResourceExhausted));
-        assert!(status.get_details_retry_info().is_some(), "{}", status.message());
+        assert!(matches!(
+            status.code(),
+            Code::Unavailable | Code::ResourceExhausted
+        ));
+        assert!(
+            status.get_details_retry_info().is_some(),
+            "{}",
+            status.message()
+        );
     }
     let too_large = Status::from(Failure::MessageTooLarge { limit_bytes: 7 });
     assert_eq!(too_large.code(), Code::ResourceExhausted);
@@ -216,13 +356,17 @@ fn waiting_is_advised_where_it_helps_and_only_there() {
 
 #[test]
 fn a_bug_tells_nothing_but_its_trace_id() {
-    for failure in
-        [Failure::Internal("password hunter2".to_owned()), Failure::of_engine(EngineError::Internal, Uuid::nil())]
-    {
+    for failure in [
+        Failure::Internal("password hunter2".to_owned()),
+        Failure::of_engine(EngineError::Internal, Uuid::nil()),
+    ] {
         let status = Status::from(failure);
         assert_eq!(status.code(), Code::Internal);
         let info = status.get_details_error_info().unwrap();
-        assert_eq!((info.reason.as_str(), info.metadata["trace_id"].len()), ("INTERNAL", 32));
+        assert_eq!(
+            (info.reason.as_str(), info.metadata["trace_id"].len()),
+            ("INTERNAL", 32)
+        );
         assert!(!String::from_utf8_lossy(status.details()).contains("hunter2"));
         assert!(!status.message().contains("hunter2"));
     }
@@ -234,18 +378,31 @@ fn details_stay_small_and_say_how_many_were_left_out() {
         field: format!("lines[{index}].quantity"),
         description: "must be from 1 to 1000000, is 0".to_owned(),
     });
-    let status = Status::from(Failure::InvalidFields { violations: violations.collect(), left_out: 7 });
+    let status = Status::from(Failure::InvalidFields {
+        violations: violations.collect(),
+        left_out: 7,
+    });
     let listed = status.get_details_bad_request().unwrap().field_violations;
     let last = listed.last().unwrap();
-    assert_eq!((&*last.field, last.description.clone()), ("", format!("and {} more", 207 - (listed.len() - 1))));
+    assert_eq!(
+        (&*last.field, last.description.clone()),
+        ("", format!("and {} more", 207 - (listed.len() - 1)))
+    );
     assert!((15..200).contains(&listed.len()), "{}", listed.len());
-    assert!((STATUS_BYTES_MAX - 100..=STATUS_BYTES_MAX).contains(&bytes(&status)), "{}", bytes(&status));
+    assert!(
+        (STATUS_BYTES_MAX - 100..=STATUS_BYTES_MAX).contains(&bytes(&status)),
+        "{}",
+        bytes(&status)
+    );
 }
 
 #[test]
 fn a_list_and_a_text_are_cut_with_a_count_and_nothing_else_is() {
     let reasons: Vec<String> = (0..200).map(|number| format!("REASON_{number}")).collect();
-    let status = rejected(Rejection::ReasonUnknown { reason: "X".repeat(63), declared: reasons.clone() });
+    let status = rejected(Rejection::ReasonUnknown {
+        reason: "X".repeat(63),
+        declared: reasons.clone(),
+    });
     let metadata = status.get_details_error_info().unwrap().metadata;
     assert_eq!(metadata["reason"], "X".repeat(63));
     let told: Vec<&str> = metadata["reasons"].split(',').collect();
@@ -253,12 +410,21 @@ fn a_list_and_a_text_are_cut_with_a_count_and_nothing_else_is() {
     assert_eq!(metadata["reasons_left_out"], (200 - told.len()).to_string());
 
     let long = "ü".repeat(4_000);
-    let status = rejected(Rejection::QuoteMismatch { quoted: long.clone(), present: "{}".to_owned() });
+    let status = rejected(Rejection::QuoteMismatch {
+        quoted: long.clone(),
+        present: "{}".to_owned(),
+    });
     let metadata = status.get_details_error_info().unwrap().metadata;
     let told = metadata["quoted"].chars().count();
     assert!(told > 100 && long.starts_with(&metadata["quoted"]));
     assert_eq!(metadata["quoted_left_out"], (4_000 - told).to_string());
-    assert_eq!((metadata["present"].as_str(), metadata.contains_key("present_left_out")), ("{}", false));
+    assert_eq!(
+        (
+            metadata["present"].as_str(),
+            metadata.contains_key("present_left_out")
+        ),
+        ("{}", false)
+    );
 }
 
 /// As [`rejections`], with everything as long as it can be and longer.
@@ -276,32 +442,82 @@ fn extreme_rejections() -> Vec<Rejection> {
         ..ineligible(DenyCode::LabelUnavailableInRegion)
     };
     let fields = |count: u32| {
-        let violation =
-            |index: u32| FieldViolation { field: format!("{}[{index}]", "é".repeat(500)), description: text() };
+        let violation = |index: u32| FieldViolation {
+            field: format!("{}[{index}]", "é".repeat(500)),
+            description: text(),
+        };
         (0..count).map(violation).collect()
     };
-    let acceptable = || (1..=200).map(|line| LineQuantity { line, quantity: 1_000_000 }).collect();
+    let acceptable = || {
+        (1..=200)
+            .map(|line| LineQuantity {
+                line,
+                quantity: 1_000_000,
+            })
+            .collect()
+    };
     let mut extreme = rejections();
     extreme.extend([
         Rejection::InvalidField(fields(1)),
         Rejection::InvalidField(fields(200)),
-        Rejection::FenceStale { present: u32::MAX, stage: Stage::Preparing, cancellations: (1..=100).collect() },
-        Rejection::UnknownWarehouse { warehouse: "w".repeat(64) },
-        Rejection::ReasonRequired { declared: codes.clone() },
-        Rejection::ReasonUnknown { reason: code(), declared: codes.clone() },
-        Rejection::ReasonNotAllowed { reason: code(), declared: codes.clone() },
-        Rejection::EvidenceRequired { reason: code(), channels: codes },
-        Rejection::UnitsClaimed { line: 200, requested: u32::MAX, available: u32::MAX },
-        Rejection::QuoteExpired { valid_until: Timestamp::MAX },
-        Rejection::QuoteMismatch { quoted: text(), present: text() },
-        Rejection::Ineligible { violations: vec![violation(1)], acceptable: acceptable() },
-        Rejection::Ineligible { violations: (1..=50).map(violation).collect(), acceptable: acceptable() },
+        Rejection::FenceStale {
+            present: u32::MAX,
+            stage: Stage::Preparing,
+            cancellations: (1..=100).collect(),
+        },
+        Rejection::UnknownWarehouse {
+            warehouse: "w".repeat(64),
+        },
+        Rejection::ReasonRequired {
+            declared: codes.clone(),
+        },
+        Rejection::ReasonUnknown {
+            reason: code(),
+            declared: codes.clone(),
+        },
+        Rejection::ReasonNotAllowed {
+            reason: code(),
+            declared: codes.clone(),
+        },
+        Rejection::EvidenceRequired {
+            reason: code(),
+            channels: codes,
+        },
+        Rejection::UnitsClaimed {
+            line: 200,
+            requested: u32::MAX,
+            available: u32::MAX,
+        },
+        Rejection::QuoteExpired {
+            valid_until: Timestamp::MAX,
+        },
+        Rejection::QuoteMismatch {
+            quoted: text(),
+            present: text(),
+        },
         Rejection::Ineligible {
-            violations: (1..=50).map(|n| Ineligibility { shipment: n, ..ineligible(DenyCode::Shipped) }).collect(),
+            violations: vec![violation(1)],
+            acceptable: acceptable(),
+        },
+        Rejection::Ineligible {
+            violations: (1..=50).map(violation).collect(),
+            acceptable: acceptable(),
+        },
+        Rejection::Ineligible {
+            violations: (1..=50)
+                .map(|n| Ineligibility {
+                    shipment: n,
+                    ..ineligible(DenyCode::Shipped)
+                })
+                .collect(),
             acceptable: vec![],
         },
-        Rejection::SplitNotAllowed { next_actions: NextAction::ALL.to_vec() },
-        Rejection::ResolutionNotAllowed { allowed: Resolution::ALL.to_vec() },
+        Rejection::SplitNotAllowed {
+            next_actions: NextAction::ALL.to_vec(),
+        },
+        Rejection::ResolutionNotAllowed {
+            allowed: Resolution::ALL.to_vec(),
+        },
     ]);
     extreme
 }
@@ -310,8 +526,16 @@ fn extreme_rejections() -> Vec<Rejection> {
 fn every_refusal_passes_through_every_proxy_and_keeps_its_reason_and_its_ids() {
     let order = OrderId::parse("o".repeat(64)).unwrap();
     for rejection in extreme_rejections() {
-        for child in [None, Some((ChildKind::Cancellation, 999_999_999)), Some((ChildKind::Shipment, 50))] {
-            let about = About { order: order.clone(), child, request_id: Some(Uuid::max()) };
+        for child in [
+            None,
+            Some((ChildKind::Cancellation, 999_999_999)),
+            Some((ChildKind::Shipment, 50)),
+        ] {
+            let about = About {
+                order: order.clone(),
+                child,
+                request_id: Some(Uuid::max()),
+            };
             let is_of_fields = matches!(rejection, Rejection::InvalidField(_));
             let all = (!is_of_fields).then(|| refusals(&rejection, &about));
             let status = Status::from(Failure::rejected(rejection.clone(), about));
@@ -326,7 +550,10 @@ fn every_refusal_passes_through_every_proxy_and_keeps_its_reason_and_its_ids() {
             };
             assert_eq!(info.reason, all[0].reason);
             for (key, value) in &all[0].metadata {
-                if !LIST_KEYS.contains(&&**key) && !TEXT_KEYS.contains(&&**key) && !key.ends_with("_left_out") {
+                if !LIST_KEYS.contains(&&**key)
+                    && !TEXT_KEYS.contains(&&**key)
+                    && !key.ends_with("_left_out")
+                {
                     assert_eq!(info.metadata.get(key), Some(value), "{key}: {told}");
                 }
                 assert!(info.metadata.contains_key(key), "{key}: {told}");
@@ -346,26 +573,55 @@ fn every_other_failure_passes_too() {
     for failure in [
         Failure::MethodUnknown,
         Failure::EncodingUnsupported,
-        Failure::NameUnknown { message: "\u{0}".repeat(100_000) },
-        Failure::InvalidFields { violations: vec![], left_out: usize::MAX },
+        Failure::NameUnknown {
+            message: "\u{0}".repeat(100_000),
+        },
+        Failure::InvalidFields {
+            violations: vec![],
+            left_out: usize::MAX,
+        },
         Failure::PageTokenInvalid,
         Failure::MESSAGE_TOO_LARGE,
-        Failure::RoleNotAllowed { role: "é".repeat(32) },
+        Failure::RoleNotAllowed {
+            role: "é".repeat(32),
+        },
         Failure::StoreNotFound { store: id() },
-        Failure::PresetNotFound { preset: "é".repeat(64) },
+        Failure::PresetNotFound {
+            preset: "é".repeat(64),
+        },
         Failure::PolicyNotFound { version: u32::MAX },
         Failure::StoreAlreadyExists { store: id() },
-        Failure::EtagMismatch { present: format!("\"{}\"", u64::MAX) },
-        Failure::CurrencyMismatch { expected: eur, field: "lines[199].discount.currency_code".to_owned() },
-        Failure::PolicyInvalid { field: "document", faults: (0..1).map(fault).collect() },
-        Failure::PolicyInvalid { field: "document", faults: (0..1_000).map(fault).collect() },
-        Failure::OutcomeUnknown { request_id: Some(Uuid::max()) },
+        Failure::EtagMismatch {
+            present: format!("\"{}\"", u64::MAX),
+        },
+        Failure::CurrencyMismatch {
+            expected: eur,
+            field: "lines[199].discount.currency_code".to_owned(),
+        },
+        Failure::PolicyInvalid {
+            field: "document",
+            faults: (0..1).map(fault).collect(),
+        },
+        Failure::PolicyInvalid {
+            field: "document",
+            faults: (0..1_000).map(fault).collect(),
+        },
+        Failure::OutcomeUnknown {
+            request_id: Some(Uuid::max()),
+        },
         Failure::Internal("x".repeat(100_000)),
     ] {
         let shown = format!("{failure:?}").chars().take(100).collect::<String>();
         let status = Status::from(failure);
-        assert!(bytes(&status) <= STATUS_BYTES_MAX, "{} bytes: {shown}", bytes(&status));
-        assert!(!status.get_details_error_info().unwrap().reason.is_empty(), "{shown}");
+        assert!(
+            bytes(&status) <= STATUS_BYTES_MAX,
+            "{} bytes: {shown}",
+            bytes(&status)
+        );
+        assert!(
+            !status.get_details_error_info().unwrap().reason.is_empty(),
+            "{shown}"
+        );
     }
 }
 
@@ -373,10 +629,18 @@ fn every_other_failure_passes_too() {
 fn every_key_of_metadata_that_may_be_long_is_one_that_is_cut() {
     // What a rejection holds that has no bound of its own ends in lists and texts alone.
     for rejection in extreme_rejections() {
-        for refusal in refusals(&rejection, &about()).into_iter().filter(|refusal| refusal.reason != "INVALID_FIELD") {
+        for refusal in refusals(&rejection, &about())
+            .into_iter()
+            .filter(|refusal| refusal.reason != "INVALID_FIELD")
+        {
             for (key, value) in refusal.metadata {
                 let may_be_cut = LIST_KEYS.contains(&&*key) || TEXT_KEYS.contains(&&*key);
-                assert!(may_be_cut || value.len() <= 100, "{}: {key} has {} bytes", refusal.reason, value.len());
+                assert!(
+                    may_be_cut || value.len() <= 100,
+                    "{}: {key} has {} bytes",
+                    refusal.reason,
+                    value.len()
+                );
             }
         }
     }
@@ -384,10 +648,24 @@ fn every_key_of_metadata_that_may_be_long_is_one_that_is_cut() {
 
 #[test]
 fn the_classes_of_the_database_are_told_apart() {
-    let reason = |error: DbError| Status::from(Failure::from(error)).get_details_error_info().unwrap().reason;
-    let connect = |class| DbError::Connect { class, message: String::new() };
-    assert_eq!(reason(DbError::PoolExhausted { waited_ms: 1 }), "OVERLOADED");
-    assert_eq!(reason(connect(Class::ConnectionLost)), "DATABASE_UNAVAILABLE");
+    let reason = |error: DbError| {
+        Status::from(Failure::from(error))
+            .get_details_error_info()
+            .unwrap()
+            .reason
+    };
+    let connect = |class| DbError::Connect {
+        class,
+        message: String::new(),
+    };
+    assert_eq!(
+        reason(DbError::PoolExhausted { waited_ms: 1 }),
+        "OVERLOADED"
+    );
+    assert_eq!(
+        reason(connect(Class::ConnectionLost)),
+        "DATABASE_UNAVAILABLE"
+    );
     assert_eq!(reason(connect(Class::Deadlock)), "CONTENTION");
     assert_eq!(reason(connect(Class::Corrupt)), "INTERNAL");
 }

@@ -25,7 +25,11 @@ pub(super) struct FirstPolicy<'a> {
 
 impl Stores {
     /// Nothing where there is a store of this id.
-    pub(super) async fn create(&self, new: &NewStore, policy: &FirstPolicy<'_>) -> Result<Option<pb::Store>, Failure> {
+    pub(super) async fn create(
+        &self,
+        new: &NewStore,
+        policy: &FirstPolicy<'_>,
+    ) -> Result<Option<pb::Store>, Failure> {
         let mut conn = self.app.pool.checkout().await?;
         let write = async {
             transaction::begin_write(&mut conn).await?;
@@ -39,7 +43,11 @@ impl Stores {
                     if !error.class().ends_connection() {
                         transaction::rollback(&mut conn).await?;
                     }
-                    if error.class() == Class::Duplicate { Ok(None) } else { Err(error) }
+                    if error.class() == Class::Duplicate {
+                        Ok(None)
+                    } else {
+                        Err(error)
+                    }
                 }
             }
         }
@@ -95,13 +103,16 @@ async fn insert(
     };
     let version = policies::create(conn, first).await?.version;
     // Nobody can have decided anything in this store before, so its first policy needs no lead.
-    let activation = Activation { effective_time: now, version };
+    let activation = Activation {
+        effective_time: now,
+        version,
+    };
     policies::activate(conn, &new.id, activation, now).await?;
     Ok(render::store(&store, &[activation], now))
 }
 
-/// Of everything that was asked, so that a repeated CreateStore is told from another one with the same id. A preset counts by
-/// its name: its document may change with a release.
+/// Of everything that was asked, so that a repeated CreateStore is told from another one with the
+/// same id. A preset counts by its name: its document may change with a release.
 pub(super) fn fingerprint(new: &NewStore) -> [u8; 32] {
     let request = pb::CreateStoreRequest {
         store_id: new.id.to_string(),

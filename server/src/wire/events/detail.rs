@@ -22,56 +22,112 @@ use crate::wire::values::{line_quantities, money, refund_amount, time};
 /// `order` is as it stands after the command.
 pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
     Some(match detail {
-        EventDetail::OrderPaid | EventDetail::OrderClosedUnpaid { .. } | EventDetail::PaymentVerified => return None,
+        EventDetail::OrderPaid
+        | EventDetail::OrderClosedUnpaid { .. }
+        | EventDetail::PaymentVerified => return None,
         EventDetail::OrderCreated { total } => order_created(order, *total),
-        EventDetail::PaymentRecorded { payment, fact, amount, movement, refund, occurred_time } => {
-            Detail::PaymentRecorded(pb::PaymentRecorded {
-                payment_id: ChildKind::Payment.id(&order.id, *payment),
-                fact: fact.number(),
-                amount: amount.map(|amount| money(amount.currency, amount.minor_units)),
-                state: order.payment(*payment).map_or(0, |payment| payment.balance.state.number()),
-                occurred_time: occurred_time.map(time),
-                movement_id: movement.as_ref().map(ToString::to_string).unwrap_or_default(),
-                refund_id: refund.map(|number| ChildKind::Refund.id(&order.id, number)).unwrap_or_default(),
-            })
-        }
-        EventDetail::PaymentLapsed { pay_by } => {
-            Detail::PaymentLapsed(pb::PaymentLapsed { pay_by: Some(time(*pay_by)) })
-        }
-        EventDetail::ShipmentStageChanged { shipment, from, to, fence } => {
-            stage_changed(order, *shipment, *from, *to, *fence)
-        }
-        EventDetail::TrackingRecorded { shipment, fact, occurred_time } => {
-            tracking_recorded(order, *shipment, *fact, *occurred_time)
-        }
+        EventDetail::PaymentRecorded {
+            payment,
+            fact,
+            amount,
+            movement,
+            refund,
+            occurred_time,
+        } => Detail::PaymentRecorded(pb::PaymentRecorded {
+            payment_id: ChildKind::Payment.id(&order.id, *payment),
+            fact: fact.number(),
+            amount: amount.map(|amount| money(amount.currency, amount.minor_units)),
+            state: order
+                .payment(*payment)
+                .map_or(0, |payment| payment.balance.state.number()),
+            occurred_time: occurred_time.map(time),
+            movement_id: movement
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            refund_id: refund
+                .map(|number| ChildKind::Refund.id(&order.id, number))
+                .unwrap_or_default(),
+        }),
+        EventDetail::PaymentLapsed { pay_by } => Detail::PaymentLapsed(pb::PaymentLapsed {
+            pay_by: Some(time(*pay_by)),
+        }),
+        EventDetail::ShipmentStageChanged {
+            shipment,
+            from,
+            to,
+            fence,
+        } => stage_changed(order, *shipment, *from, *to, *fence),
+        EventDetail::TrackingRecorded {
+            shipment,
+            fact,
+            occurred_time,
+        } => tracking_recorded(order, *shipment, *fact, *occurred_time),
         EventDetail::CancellationRequested { cancellation, .. }
         | EventDetail::CancellationRejected { cancellation, .. }
         | EventDetail::CancellationWithdrawn { cancellation } => {
             return cancellation_changed(order, *cancellation, None);
         }
-        EventDetail::CancellationCompleted { cancellation, refund, release, .. } => {
-            let promise = Promise { refund: *refund, release: *release };
+        EventDetail::CancellationCompleted {
+            cancellation,
+            refund,
+            release,
+            ..
+        } => {
+            let promise = Promise {
+                refund: *refund,
+                release: *release,
+            };
             return cancellation_changed(order, *cancellation, Some(promise));
         }
-        EventDetail::GateOpened { cancellation, shipment, gate, respond_by }
-        | EventDetail::GateReminder { cancellation, shipment, gate, respond_by } => {
-            gate_changed(order, (*cancellation, *shipment), *gate, GateState::Open, *respond_by)
+        EventDetail::GateOpened {
+            cancellation,
+            shipment,
+            gate,
+            respond_by,
         }
-        EventDetail::GateClosed { cancellation, shipment, gate, state } => {
-            gate_changed(order, (*cancellation, *shipment), *gate, *state, None)
+        | EventDetail::GateReminder {
+            cancellation,
+            shipment,
+            gate,
+            respond_by,
+        } => gate_changed(
+            order,
+            (*cancellation, *shipment),
+            *gate,
+            GateState::Open,
+            *respond_by,
+        ),
+        EventDetail::GateClosed {
+            cancellation,
+            shipment,
+            gate,
+            state,
+        } => gate_changed(order, (*cancellation, *shipment), *gate, *state, None),
+        EventDetail::PartEnded {
+            cancellation,
+            shipment,
+            state,
+            refused_reason,
+            units,
+            effects,
+        } => Detail::PartEnded(pb::PartEnded {
+            cancellation_id: cancellation_id(order, *cancellation),
+            shipment_id: shipment_id(order, *shipment),
+            state: state.number(),
+            refused_reason: refused_reason.clone().unwrap_or_default(),
+            contents: line_quantities(&order.id, units),
+            effects: numbers(effects),
+        }),
+        EventDetail::RefundCreated { refund, .. } => {
+            return refund_changed(order, *refund, None, None);
         }
-        EventDetail::PartEnded { cancellation, shipment, state, refused_reason, units, effects } => {
-            Detail::PartEnded(pb::PartEnded {
-                cancellation_id: cancellation_id(order, *cancellation),
-                shipment_id: shipment_id(order, *shipment),
-                state: state.number(),
-                refused_reason: refused_reason.clone().unwrap_or_default(),
-                contents: line_quantities(&order.id, units),
-                effects: numbers(effects),
-            })
-        }
-        EventDetail::RefundCreated { refund, .. } => return refund_changed(order, *refund, None, None),
-        EventDetail::RefundStateChanged { refund, from, to, settled_amount } => {
+        EventDetail::RefundStateChanged {
+            refund,
+            from,
+            to,
+            settled_amount,
+        } => {
             return refund_changed(order, *refund, Some((*from, *to)), *settled_amount);
         }
         EventDetail::RefundOverdue { refund, due_by } => Detail::RefundOverdue(pb::RefundOverdue {
@@ -81,25 +137,41 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
         EventDetail::IncidentOpened { incident, .. } => {
             return incident_changed(order, *incident, IncidentState::Open, None);
         }
-        EventDetail::IncidentResolved { incident, resolution, .. } => {
+        EventDetail::IncidentResolved {
+            incident,
+            resolution,
+            ..
+        } => {
             return incident_changed(order, *incident, IncidentState::Resolved, *resolution);
         }
         EventDetail::ShipmentHeld { shipment, until } => shipment_held(order, *shipment, *until),
-        EventDetail::HoldEnded { shipment } => {
-            Detail::HoldEnded(pb::HoldEnded { shipment_id: shipment_id(order, *shipment) })
-        }
+        EventDetail::HoldEnded { shipment } => Detail::HoldEnded(pb::HoldEnded {
+            shipment_id: shipment_id(order, *shipment),
+        }),
         EventDetail::ShipmentSplit { shipment, into } => shipment_split(order, *shipment, into),
-        EventDetail::InterceptChanged { shipment, state } => intercept_changed(order, *shipment, *state),
-        EventDetail::ParcelReceived { shipment, condition, units, receipt_id, receive_time } => {
-            Detail::ParcelReceived(pb::ParcelReceived {
-                shipment_id: shipment_id(order, *shipment),
-                condition: condition.number(),
-                contents: line_quantities(&order.id, units),
-                receipt_id: receipt_id.as_ref().map(ToString::to_string).unwrap_or_default(),
-                receive_time: Some(time(*receive_time)),
-            })
+        EventDetail::InterceptChanged { shipment, state } => {
+            intercept_changed(order, *shipment, *state)
         }
-        EventDetail::PreparationOverdue { shipment, prepare_by } => preparation_overdue(order, *shipment, *prepare_by),
+        EventDetail::ParcelReceived {
+            shipment,
+            condition,
+            units,
+            receipt_id,
+            receive_time,
+        } => Detail::ParcelReceived(pb::ParcelReceived {
+            shipment_id: shipment_id(order, *shipment),
+            condition: condition.number(),
+            contents: line_quantities(&order.id, units),
+            receipt_id: receipt_id
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            receive_time: Some(time(*receive_time)),
+        }),
+        EventDetail::PreparationOverdue {
+            shipment,
+            prepare_by,
+        } => preparation_overdue(order, *shipment, *prepare_by),
     })
 }
 
@@ -178,7 +250,9 @@ fn refund_changed(
     settled_amount: Option<i64>,
 ) -> Option<Detail> {
     let refund = order.refund(number)?;
-    let cancellation = refund.cancellation.map(|number| cancellation_id(order, number));
+    let cancellation = refund
+        .cancellation
+        .map(|number| cancellation_id(order, number));
     Some(Detail::RefundChanged(pb::RefundChanged {
         refund_id: ChildKind::Refund.id(&order.id, number),
         kind: refund.kind.number(),
@@ -188,7 +262,10 @@ fn refund_changed(
         due_by: Some(time(refund.due_by)),
         payment_id: ChildKind::Payment.id(&order.id, refund.payment),
         cancellation_id: cancellation.unwrap_or_default(),
-        retry_of_id: refund.retry_of.map(|number| ChildKind::Refund.id(&order.id, number)).unwrap_or_default(),
+        retry_of_id: refund
+            .retry_of
+            .map(|number| ChildKind::Refund.id(&order.id, number))
+            .unwrap_or_default(),
         settled_amount: settled_amount.map(|amount| money(order.currency, amount)),
     }))
 }
@@ -210,18 +287,27 @@ fn incident_changed(
 }
 
 fn shipment_held(order: &Order, shipment: u32, until: Timestamp) -> Detail {
-    Detail::ShipmentHeld(pb::ShipmentHeld { shipment_id: shipment_id(order, shipment), hold_until: Some(time(until)) })
+    Detail::ShipmentHeld(pb::ShipmentHeld {
+        shipment_id: shipment_id(order, shipment),
+        hold_until: Some(time(until)),
+    })
 }
 
 fn shipment_split(order: &Order, shipment: u32, into: &[u32]) -> Detail {
     Detail::ShipmentSplit(pb::ShipmentSplit {
         shipment_id: shipment_id(order, shipment),
-        into_shipment_ids: into.iter().map(|number| shipment_id(order, *number)).collect(),
+        into_shipment_ids: into
+            .iter()
+            .map(|number| shipment_id(order, *number))
+            .collect(),
     })
 }
 
 fn intercept_changed(order: &Order, shipment: u32, state: InterceptState) -> Detail {
-    Detail::InterceptChanged(pb::InterceptChanged { shipment_id: shipment_id(order, shipment), state: state.number() })
+    Detail::InterceptChanged(pb::InterceptChanged {
+        shipment_id: shipment_id(order, shipment),
+        state: state.number(),
+    })
 }
 
 fn preparation_overdue(order: &Order, shipment: u32, prepare_by: Timestamp) -> Detail {

@@ -46,4 +46,5 @@ pub(crate) const LEASE_DEFAULT: SignedDuration = SignedDuration::from_secs(60);
 pub(crate) const ADVANCE_MIN: SignedDuration = SignedDuration::from_micros(1);
 pub(crate) const ADVANCE_MAX: SignedDuration = SignedDuration::from_hours(3_660 * 24);
 /// The years 1970 to 2199. What lies outside is a mistake in somebody's units.
-pub(crate) const TIMES: Range<Timestamp> = Timestamp::UNIX_EPOCH..Timestamp::constant(7_258_118_400, 0);
+pub(crate) const TIMES: Range<Timestamp> =
+    Timestamp::UNIX_EPOCH..Timestamp::constant(7_258_118_400, 0);

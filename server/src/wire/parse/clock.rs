@@ -7,8 +7,14 @@ use super::bounds::{ADVANCE_MAX, ADVANCE_MIN};
 use super::{Violations, duration};
 
 /// How far the time is to move.
-pub(crate) fn advance(v: &mut Violations, request: pb::AdvanceTimeRequest) -> Option<SignedDuration> {
-    let length = request.duration.and_then(duration).filter(|length| (ADVANCE_MIN..=ADVANCE_MAX).contains(length));
+pub(crate) fn advance(
+    v: &mut Violations,
+    request: pb::AdvanceTimeRequest,
+) -> Option<SignedDuration> {
+    let length = request
+        .duration
+        .and_then(duration)
+        .filter(|length| (ADVANCE_MIN..=ADVANCE_MAX).contains(length));
     if length.is_none() {
         v.add("duration", "must be from a microsecond to 3,660 days");
     }

@@ -11,7 +11,9 @@ use belay_domain::shipment::Stage;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use super::bounds::{AUTO_APPROVED_DEFAULT, AUTO_APPROVED_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PLACE_CHARS_MAX};
+use super::bounds::{
+    AUTO_APPROVED_DEFAULT, AUTO_APPROVED_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PLACE_CHARS_MAX,
+};
 use super::{Violations, optional_id, positive_or, text, time, unspecified_or};
 use crate::db::summaries::ActionsSummary;
 
@@ -27,7 +29,10 @@ pub(crate) fn order_state_filter(v: &mut Violations, state: i32) -> Option<Optio
     unspecified_or(v, "state", state)
 }
 
-pub(crate) fn cancellation_state_filter(v: &mut Violations, state: i32) -> Option<Option<CancellationState>> {
+pub(crate) fn cancellation_state_filter(
+    v: &mut Violations,
+    state: i32,
+) -> Option<Option<CancellationState>> {
     unspecified_or(v, "state", state)
 }
 
@@ -39,7 +44,10 @@ pub(crate) fn stage_filter(v: &mut Violations, stage: i32) -> Option<Option<Stag
     unspecified_or(v, "stage", stage)
 }
 
-pub(crate) fn incident_state_filter(v: &mut Violations, state: i32) -> Option<Option<IncidentState>> {
+pub(crate) fn incident_state_filter(
+    v: &mut Violations,
+    state: i32,
+) -> Option<Option<IncidentState>> {
     unspecified_or(v, "state", state)
 }
 
@@ -71,7 +79,10 @@ pub(crate) fn party_filter(v: &mut Violations, field: &str, party: i32) -> Optio
         Ok(pb::Party::Support) => Some(Some(Role::Support)),
         Ok(pb::Party::Warehouse) => Some(Some(Role::Warehouse)),
         Ok(pb::Party::Carrier) => Some(Some(Role::Carrier)),
-        Err(_) => v.refuse(field, format!("{party} is not a value that this server knows")),
+        Err(_) => v.refuse(
+            field,
+            format!("{party} is not a value that this server knows"),
+        ),
     }
 }
 
@@ -87,7 +98,9 @@ impl Actions {
     /// From when on cancellations that were approved without asking the seller count.
     pub(crate) fn since(&self, now: Timestamp) -> Timestamp {
         let ago = |length| now.checked_sub(length).unwrap_or(Timestamp::MIN);
-        self.auto_approved_since.unwrap_or(ago(AUTO_APPROVED_DEFAULT)).max(ago(AUTO_APPROVED_MAX))
+        self.auto_approved_since
+            .unwrap_or(ago(AUTO_APPROVED_DEFAULT))
+            .max(ago(AUTO_APPROVED_MAX))
     }
 }
 
@@ -99,11 +112,21 @@ pub(crate) fn actions(
     scope: &Scope,
 ) -> Option<Actions> {
     let party = party_filter(v, "party", request.party).map(|party| party.unwrap_or(Role::Seller));
-    let of_another = |field, is_given: bool, owner: Role| (is_given && party? != owner).then_some((field, owner));
+    let of_another = |field, is_given: bool, owner: Role| {
+        (is_given && party? != owner).then_some((field, owner))
+    };
     let misplaced = [
-        of_another("warehouse_id", !request.warehouse_id.is_empty(), Role::Warehouse),
+        of_another(
+            "warehouse_id",
+            !request.warehouse_id.is_empty(),
+            Role::Warehouse,
+        ),
         of_another("carrier_id", !request.carrier_id.is_empty(), Role::Carrier),
-        of_another("auto_approved_since", request.auto_approved_since.is_some(), Role::Seller),
+        of_another(
+            "auto_approved_since",
+            request.auto_approved_since.is_some(),
+            Role::Seller,
+        ),
     ];
     for (field, owner) in misplaced.into_iter().flatten() {
         v.add(field, format!("is for party {owner} only"));
@@ -115,7 +138,13 @@ pub(crate) fn actions(
     let (store, seller) = (store?.clone(), scope.sellers.narrow(seller?));
     Some(Actions {
         party: party?,
-        summary: ActionsSummary { store, scope: scope.clone(), seller, warehouse: warehouse?, carrier: carrier? },
+        summary: ActionsSummary {
+            store,
+            scope: scope.clone(),
+            seller,
+            warehouse: warehouse?,
+            carrier: carrier?,
+        },
         auto_approved_since: auto_approved_since?,
     })
 }

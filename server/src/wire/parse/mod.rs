@@ -1,7 +1,8 @@
-//! Requests, checked whole: every field violation is found and told by its path, and what comes out holds no empty string, no
-//! UNSPECIFIED and no raw id.
+//! Requests, checked whole: every field violation is found and told by its path, and what comes out
+//! holds no empty string, no UNSPECIFIED and no raw id.
 //!
-//! A reader returns `None` only after it has said why. What needs the order to be judged is the domain's business, not ours.
+//! A reader returns `None` only after it has said why. What needs the order to be judged is the
+//! domain's business, not ours.
 
 pub(crate) mod bounds;
 pub(crate) mod cancellations;
@@ -28,9 +29,14 @@ use super::Wire;
 /// Why a request was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Malformed {
-    /// The violations in the order of the request's fields, and how many there are beyond [`VIOLATIONS_MAX`].
-    Fields { violations: Vec<FieldViolation>, left_out: usize },
-    /// Nothing else is wrong, but two currencies are named: `expected` came first, `field` is the first that differs.
+    /// The violations in the order of the request's fields, and how many there are beyond
+    /// [`VIOLATIONS_MAX`].
+    Fields {
+        violations: Vec<FieldViolation>,
+        left_out: usize,
+    },
+    /// Nothing else is wrong, but two currencies are named: `expected` came first, `field` is the
+    /// first that differs.
     MixedCurrencies { expected: Currency, field: String },
 }
 
@@ -53,7 +59,10 @@ pub(crate) fn parse<T>(read: impl FnOnce(&mut Violations) -> Option<T>) -> Resul
     let mut violations = Violations::default();
     let value = read(&mut violations);
     if !violations.list.is_empty() {
-        return Err(Malformed::Fields { violations: violations.list, left_out: violations.left_out });
+        return Err(Malformed::Fields {
+            violations: violations.list,
+            left_out: violations.left_out,
+        });
     }
     match (violations.currency, violations.differs) {
         (Some(expected), Some(field)) => Err(Malformed::MixedCurrencies { expected, field }),
@@ -64,7 +73,10 @@ pub(crate) fn parse<T>(read: impl FnOnce(&mut Violations) -> Option<T>) -> Resul
 impl Violations {
     pub(crate) fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         if self.list.len() < VIOLATIONS_MAX {
-            self.list.push(FieldViolation { field: field.into(), description: description.into() });
+            self.list.push(FieldViolation {
+                field: field.into(),
+                description: description.into(),
+            });
         } else {
             self.left_out += 1;
         }
@@ -88,7 +100,9 @@ pub(crate) fn id<T>(
     text: String,
     parse: impl FnOnce(String) -> Result<T, IdError>,
 ) -> Option<T> {
-    parse(text).map_err(|error| v.add(field, error.to_string())).ok()
+    parse(text)
+        .map_err(|error| v.add(field, error.to_string()))
+        .ok()
 }
 
 /// An id that may be empty.
@@ -98,19 +112,39 @@ pub(crate) fn optional_id<T>(
     text: String,
     parse: impl FnOnce(String) -> Result<T, IdError>,
 ) -> Option<Option<T>> {
-    if text.is_empty() { Some(None) } else { id(v, field, text, parse).map(Some) }
+    if text.is_empty() {
+        Some(None)
+    } else {
+        id(v, field, text, parse).map(Some)
+    }
 }
 
 /// The id of something that belongs to an order.
-pub(crate) fn child(v: &mut Violations, field: &str, text: &str, kind: ChildKind) -> Option<(OrderId, u32)> {
-    kind.parse(text).map_err(|error| v.add(field, error.to_string())).ok()
+pub(crate) fn child(
+    v: &mut Violations,
+    field: &str,
+    text: &str,
+    kind: ChildKind,
+) -> Option<(OrderId, u32)> {
+    kind.parse(text)
+        .map_err(|error| v.add(field, error.to_string()))
+        .ok()
 }
 
-/// The id of something that must belong to this very order. `order` is `None` where its own id was refused.
-fn child_of(v: &mut Violations, field: &str, text: &str, kind: ChildKind, order: Option<&OrderId>) -> Option<u32> {
+/// The id of something that must belong to this very order. `order` is `None` where its own id was
+/// refused.
+fn child_of(
+    v: &mut Violations,
+    field: &str,
+    text: &str,
+    kind: ChildKind,
+    order: Option<&OrderId>,
+) -> Option<u32> {
     let (named, number) = child(v, field, text, kind)?;
     match order {
-        Some(order) if *order != named => v.refuse(field, format!("belongs to order {named}, not to {order}")),
+        Some(order) if *order != named => {
+            v.refuse(field, format!("belongs to order {named}, not to {order}"))
+        }
         _ => Some(number),
     }
 }
@@ -123,7 +157,10 @@ pub(crate) fn request_id(v: &mut Violations, text: &str) -> Option<Option<Uuid>>
     // Hyphenated only: the other spellings of a UUID would make one key look like two.
     match Uuid::try_parse(text) {
         Ok(id) if text.len() == 36 && !id.is_nil() => Some(Some(id)),
-        Ok(_) | Err(_) => v.refuse("request_id", "must be a UUID such as 123e4567-e89b-42d3-a456-426614174000"),
+        Ok(_) | Err(_) => v.refuse(
+            "request_id",
+            "must be a UUID such as 123e4567-e89b-42d3-a456-426614174000",
+        ),
     }
 }
 
@@ -132,27 +169,48 @@ pub(crate) fn etag(v: &mut Violations, field: &str, text: &str) -> Option<Option
     if text.is_empty() {
         return Some(None);
     }
-    let digits = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0'));
+    let digits = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let digits = digits.filter(|digits| {
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0')
+    });
     match digits.and_then(|digits| digits.parse().ok()) {
         Some(version) => Some(Some(version)),
-        None => v.refuse(field, "is no etag that Belay gave out; it must be given back as it is, quotes included"),
+        None => v.refuse(
+            field,
+            "is no etag that Belay gave out; it must be given back as it is, quotes included",
+        ),
     }
 }
 
 /// Text of up to `chars_max` characters without control characters; may be empty.
-pub(crate) fn text(v: &mut Violations, field: &str, text: String, chars_max: usize) -> Option<String> {
+pub(crate) fn text(
+    v: &mut Violations,
+    field: &str,
+    text: String,
+    chars_max: usize,
+) -> Option<String> {
     checked_text(v, field, text, chars_max, |c| !c.is_control())
 }
 
 /// The same, with line breaks.
-fn multiline_text(v: &mut Violations, field: &str, text: String, chars_max: usize) -> Option<String> {
-    checked_text(v, field, text, chars_max, |c| !c.is_control() || matches!(c, '\n' | '\r'))
+fn multiline_text(
+    v: &mut Violations,
+    field: &str,
+    text: String,
+    chars_max: usize,
+) -> Option<String> {
+    checked_text(v, field, text, chars_max, |c| {
+        !c.is_control() || matches!(c, '\n' | '\r')
+    })
 }
 
 /// Text of printable ASCII, spaces included; may be empty.
 fn ascii_text(v: &mut Violations, field: &str, text: String, chars_max: usize) -> Option<String> {
-    checked_text(v, field, text, chars_max, |c| c == ' ' || c.is_ascii_graphic())
+    checked_text(v, field, text, chars_max, |c| {
+        c == ' ' || c.is_ascii_graphic()
+    })
 }
 
 fn checked_text(
@@ -164,7 +222,10 @@ fn checked_text(
 ) -> Option<String> {
     let length = text.chars().count();
     if length > chars_max {
-        return v.refuse(field, format!("must have at most {chars_max} characters, has {length}"));
+        return v.refuse(
+            field,
+            format!("must have at most {chars_max} characters, has {length}"),
+        );
     }
     match text.chars().find(|c| !is_allowed(*c)) {
         Some(odd) => v.refuse(field, format!("must not hold {odd:?}")),
@@ -177,12 +238,17 @@ fn code(v: &mut Violations, field: &str, text: String) -> Option<Option<String>>
     let is_code = |text: &str| {
         text.len() <= CODE_CHARS_MAX
             && text.starts_with(|c: char| c.is_ascii_uppercase())
-            && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
     };
     match text.is_empty() {
         true => Some(None),
         false if is_code(&text) => Some(Some(text)),
-        false => v.refuse(field, format!("must match [A-Z][A-Z0-9_]* and have at most {CODE_CHARS_MAX} characters")),
+        false => v.refuse(
+            field,
+            format!("must match [A-Z][A-Z0-9_]* and have at most {CODE_CHARS_MAX} characters"),
+        ),
     }
 }
 
@@ -196,7 +262,8 @@ fn required_code(v: &mut Violations, field: &str, text: String) -> Option<String
 
 /// What a person adds in words. A note of blanks says nothing.
 fn note(v: &mut Violations, text: String) -> Option<Option<String>> {
-    multiline_text(v, "note", text, NOTE_CHARS_MAX).map(|note| (!note.trim().is_empty()).then_some(note))
+    multiline_text(v, "note", text, NOTE_CHARS_MAX)
+        .map(|note| (!note.trim().is_empty()).then_some(note))
 }
 
 /// A value that must be said.
@@ -204,13 +271,20 @@ fn specified<T: Wire>(v: &mut Violations, field: &str, number: i32) -> Option<T>
     match T::from_number(number) {
         Some(value) => Some(value),
         None if number == 0 => v.refuse(field, "must be given and not UNSPECIFIED"),
-        None => v.refuse(field, format!("{number} is not a value that this server knows")),
+        None => v.refuse(
+            field,
+            format!("{number} is not a value that this server knows"),
+        ),
     }
 }
 
 /// A value that may be left UNSPECIFIED.
 fn unspecified_or<T: Wire>(v: &mut Violations, field: &str, number: i32) -> Option<Option<T>> {
-    if number == 0 { Some(None) } else { specified(v, field, number).map(Some) }
+    if number == 0 {
+        Some(None)
+    } else {
+        specified(v, field, number).map(Some)
+    }
 }
 
 /// A whole number from 1 to `max`.
@@ -222,7 +296,13 @@ pub(crate) fn positive(v: &mut Violations, field: &str, number: i64, max: u32) -
 }
 
 /// A whole number from 1 to `max`, `default` for 0.
-fn positive_or(v: &mut Violations, field: &str, number: i32, max: u16, default: u16) -> Option<u16> {
+fn positive_or(
+    v: &mut Violations,
+    field: &str,
+    number: i32,
+    max: u16,
+    default: u16,
+) -> Option<u16> {
     if number == 0 {
         return Some(default);
     }
@@ -239,7 +319,9 @@ fn amount(v: &mut Violations, field: &str, given: Option<pb::Money>) -> Option<i
 
 /// An amount that is zero where it is not there.
 fn amount_or_zero(v: &mut Violations, field: &str, money: Option<pb::Money>) -> Option<i64> {
-    money.map_or(Some(0), |money| given_money(v, field, &money).map(|money| money.minor_units))
+    money.map_or(Some(0), |money| {
+        given_money(v, field, &money).map(|money| money.minor_units)
+    })
 }
 
 fn given_money(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Money> {
@@ -248,7 +330,8 @@ fn given_money(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Mon
     if let Some(Money { currency, .. }) = money
         && *v.currency.get_or_insert(currency) != currency
     {
-        v.differs.get_or_insert_with(|| format!("{field}.currency_code"));
+        v.differs
+            .get_or_insert_with(|| format!("{field}.currency_code"));
     }
     money
 }
@@ -257,37 +340,57 @@ fn given_money(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Mon
 fn money_of_its_own(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Money> {
     let currency = match Currency::current(&money.currency_code) {
         Some(currency) => Some(currency),
-        None => v.refuse(&format!("{field}.currency_code"), "must be an ISO 4217 code such as EUR"),
+        None => v.refuse(
+            &format!("{field}.currency_code"),
+            "must be an ISO 4217 code such as EUR",
+        ),
     };
     let minor_units = minor_units(v, field, money.minor_units);
-    Some(Money { currency: currency?, minor_units: minor_units? })
+    Some(Money {
+        currency: currency?,
+        minor_units: minor_units?,
+    })
 }
 
-/// Money that somebody outside tells of an order that is there. The order may be in a currency that was withdrawn since, so
-/// the code is compared with the order's and not with the standard.
+/// Money that somebody outside tells of an order that is there. The order may be in a currency that
+/// was withdrawn since, so the code is compared with the order's and not with the standard.
 fn told_money(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Money> {
     let currency = match Currency::parse(&money.currency_code) {
         Some(currency) => Some(currency),
-        None => v.refuse(&format!("{field}.currency_code"), "must be a code of three capital letters such as EUR"),
+        None => v.refuse(
+            &format!("{field}.currency_code"),
+            "must be a code of three capital letters such as EUR",
+        ),
     };
     let minor_units = minor_units(v, field, money.minor_units);
-    Some(Money { currency: currency?, minor_units: minor_units? })
+    Some(Money {
+        currency: currency?,
+        minor_units: minor_units?,
+    })
 }
 
 fn minor_units(v: &mut Violations, field: &str, minor_units: i64) -> Option<i64> {
     match (0..=AMOUNT_MINOR_MAX).contains(&minor_units) {
         true => Some(minor_units),
-        false => {
-            v.refuse(&format!("{field}.minor_units"), format!("must be from 0 to {AMOUNT_MINOR_MAX}, is {minor_units}"))
-        }
+        false => v.refuse(
+            &format!("{field}.minor_units"),
+            format!("must be from 0 to {AMOUNT_MINOR_MAX}, is {minor_units}"),
+        ),
     }
 }
 
 /// An instant, cut to the microsecond; `None` where it is not there.
-pub(crate) fn time(v: &mut Violations, field: &str, at: Option<prost_types::Timestamp>) -> Option<Option<Timestamp>> {
+pub(crate) fn time(
+    v: &mut Violations,
+    field: &str,
+    at: Option<prost_types::Timestamp>,
+) -> Option<Option<Timestamp>> {
     let Some(at) = at else { return Some(None) };
     if !(0..1_000_000_000).contains(&at.nanos) {
-        return v.refuse(&format!("{field}.nanos"), format!("must be from 0 to 999,999,999, is {}", at.nanos));
+        return v.refuse(
+            &format!("{field}.nanos"),
+            format!("must be from 0 to 999,999,999, is {}", at.nanos),
+        );
     }
     match Timestamp::new(at.seconds, at.nanos / 1_000 * 1_000) {
         Ok(at) if TIMES.contains(&at) => Some(Some(at)),
@@ -311,7 +414,10 @@ fn duration(length: prost_types::Duration) -> Option<SignedDuration> {
 }
 
 /// Says which entries repeat an earlier one.
-fn distinct<K: Eq + std::hash::Hash>(v: &mut Violations, keys: impl IntoIterator<Item = (String, Option<K>)>) {
+fn distinct<K: Eq + std::hash::Hash>(
+    v: &mut Violations,
+    keys: impl IntoIterator<Item = (String, Option<K>)>,
+) {
     let mut seen = HashSet::new();
     for (field, key) in keys {
         if key.is_some_and(|key| !seen.insert(key)) {

@@ -2,21 +2,25 @@
 
 use belay_domain::commands::{CreateOrder, NewLine, NewShipment, RecordPayment};
 use belay_domain::context::StoreFacts;
-use belay_domain::ids::{BuyerId, CarrierId, ChildKind, ExternalId, OrderId, SellerId, Sku, WarehouseId};
+use belay_domain::ids::{
+    BuyerId, CarrierId, ChildKind, ExternalId, OrderId, SellerId, Sku, WarehouseId,
+};
 use belay_domain::money::{AMOUNT_MINOR_MAX, Money};
-use belay_domain::order::{Buyer, Destination, IdentityHash, LINE_QUANTITY_MAX, LINES_MAX, SHIPMENTS_MAX};
+use belay_domain::order::{
+    Buyer, Destination, IdentityHash, LINE_QUANTITY_MAX, LINES_MAX, SHIPMENTS_MAX,
+};
 use belay_domain::payment::PaymentFact;
 use belay_proto::v1 as pb;
 
 use super::bounds::{EMAIL_CHARS_MAX, PLACE_CHARS_MAX, TITLE_CHARS_MAX, USERNAME_CHARS_MAX};
 use super::{
-    Violations, all, amount, amount_or_zero, child_of, code, country, distinct, id, optional_id, positive, specified,
-    text, time, told_money,
+    Violations, all, amount, amount_or_zero, child_of, code, country, distinct, id, optional_id,
+    positive, specified, text, time, told_money,
 };
 use crate::wire::identity;
 
-/// Everything of the request but its store_id and request_id. `store` is `None` where its id was refused or names no store:
-/// then nothing is said of what it alone could tell.
+/// Everything of the request but its store_id and request_id. `store` is `None` where its id was
+/// refused or names no store: then nothing is said of what it alone could tell.
 pub(crate) fn create_order(
     v: &mut Violations,
     request: pb::CreateOrderRequest,
@@ -35,9 +39,17 @@ pub(crate) fn create_order(
     let (lines, shipping, shipping_tax) = (lines?, shipping_amount?, shipping_tax?);
 
     // Each amount is small enough that 200 lines of them fit.
-    let total = lines.iter().map(|line| line.goods - line.discount + line.tax).sum::<i64>() + shipping + shipping_tax;
+    let total = lines
+        .iter()
+        .map(|line| line.goods - line.discount + line.tax)
+        .sum::<i64>()
+        + shipping
+        + shipping_tax;
     if total > AMOUNT_MINOR_MAX {
-        v.add("lines", format!("the order's total must be at most {AMOUNT_MINOR_MAX} minor units, is {total}"));
+        v.add(
+            "lines",
+            format!("the order's total must be at most {AMOUNT_MINOR_MAX} minor units, is {total}"),
+        );
     }
     Some(CreateOrder {
         id: order_id?,
@@ -59,10 +71,18 @@ fn buyer(v: &mut Violations, buyer: Option<pb::Buyer>, identity_key: &[u8; 32]) 
     let email_hash = optional_identity(v, "buyer.email", buyer.email, EMAIL_CHARS_MAX, |address| {
         identity::email(identity_key, address)
     });
-    let username_hash = optional_identity(v, "buyer.username", buyer.username, USERNAME_CHARS_MAX, |name| {
-        identity::username(identity_key, name)
-    });
-    Some(Buyer { id: buyer_id?, email_hash: email_hash?, username_hash: username_hash? })
+    let username_hash = optional_identity(
+        v,
+        "buyer.username",
+        buyer.username,
+        USERNAME_CHARS_MAX,
+        |name| identity::username(identity_key, name),
+    );
+    Some(Buyer {
+        id: buyer_id?,
+        email_hash: email_hash?,
+        username_hash: username_hash?,
+    })
 }
 
 fn optional_identity(
@@ -88,21 +108,39 @@ fn destination(v: &mut Violations, destination: Option<pb::Destination>) -> Opti
     let country = country(v, "destination.country_code", destination.country_code);
     let region = text(v, "destination.region", destination.region, PLACE_CHARS_MAX);
     let city = text(v, "destination.city", destination.city, PLACE_CHARS_MAX);
-    Some(Destination { country_code: country?, region: region?, city: city? })
+    Some(Destination {
+        country_code: country?,
+        region: region?,
+        city: city?,
+    })
 }
 
 fn lines(v: &mut Violations, lines: Vec<pb::NewLine>) -> Option<Vec<NewLine>> {
     if !(1..=LINES_MAX).contains(&lines.len()) {
-        v.add("lines", format!("must have from 1 to {LINES_MAX} entries, has {}", lines.len()));
+        v.add(
+            "lines",
+            format!(
+                "must have from 1 to {LINES_MAX} entries, has {}",
+                lines.len()
+            ),
+        );
         return None;
     }
-    all(lines.into_iter().enumerate().map(|(index, line)| new_line(v, &format!("lines[{index}]"), line)))
+    all(lines
+        .into_iter()
+        .enumerate()
+        .map(|(index, line)| new_line(v, &format!("lines[{index}]"), line)))
 }
 
 fn new_line(v: &mut Violations, field: &str, line: pb::NewLine) -> Option<NewLine> {
     let sku = id(v, &format!("{field}.sku"), line.sku, Sku::parse);
     let title = text(v, &format!("{field}.title"), line.title, TITLE_CHARS_MAX);
-    let quantity = positive(v, &format!("{field}.quantity"), line.quantity.into(), LINE_QUANTITY_MAX);
+    let quantity = positive(
+        v,
+        &format!("{field}.quantity"),
+        line.quantity.into(),
+        LINE_QUANTITY_MAX,
+    );
     let goods = amount(v, &format!("{field}.goods"), line.goods);
     let discount = amount_or_zero(v, &format!("{field}.discount"), line.discount);
     let tax = amount_or_zero(v, &format!("{field}.tax"), line.tax);
@@ -110,7 +148,14 @@ fn new_line(v: &mut Violations, field: &str, line: pb::NewLine) -> Option<NewLin
     if discount > goods {
         v.add(format!("{field}.discount"), "must be at most the goods");
     }
-    Some(NewLine { sku: sku?, title: title?, quantity: quantity?, goods, discount, tax: tax? })
+    Some(NewLine {
+        sku: sku?,
+        title: title?,
+        quantity: quantity?,
+        goods,
+        discount,
+        tax: tax?,
+    })
 }
 
 fn shipments(
@@ -119,7 +164,13 @@ fn shipments(
     store: Option<&StoreFacts>,
 ) -> Option<Vec<NewShipment>> {
     if shipments.len() > SHIPMENTS_MAX {
-        v.add("shipments", format!("must have at most {SHIPMENTS_MAX} entries, has {}", shipments.len()));
+        v.add(
+            "shipments",
+            format!(
+                "must have at most {SHIPMENTS_MAX} entries, has {}",
+                shipments.len()
+            ),
+        );
         return None;
     }
     let read = |(index, shipment)| new_shipment(v, &format!("shipments[{index}]"), shipment, store);
@@ -132,33 +183,73 @@ fn new_shipment(
     shipment: pb::NewShipment,
     store: Option<&StoreFacts>,
 ) -> Option<NewShipment> {
-    let (warehouse_field, carrier_field) = (format!("{field}.warehouse_id"), format!("{field}.carrier_id"));
-    let warehouse = optional_id(v, &warehouse_field, shipment.warehouse_id, WarehouseId::parse);
+    let (warehouse_field, carrier_field) = (
+        format!("{field}.warehouse_id"),
+        format!("{field}.carrier_id"),
+    );
+    let warehouse = optional_id(
+        v,
+        &warehouse_field,
+        shipment.warehouse_id,
+        WarehouseId::parse,
+    );
     let carrier = optional_id(v, &carrier_field, shipment.carrier_id, CarrierId::parse);
     let default = store.map(|store| store.default_route.clone().unzip());
     let (default_warehouse, default_carrier) = default.unzip();
-    let warehouse = warehouse.and_then(|id| id_or_default(v, &warehouse_field, id, default_warehouse));
+    let warehouse =
+        warehouse.and_then(|id| id_or_default(v, &warehouse_field, id, default_warehouse));
     let carrier = carrier.and_then(|id| id_or_default(v, &carrier_field, id, default_carrier));
 
     let contents_field = format!("{field}.contents");
     if !(1..=LINES_MAX).contains(&shipment.contents.len()) {
-        v.add(&contents_field, format!("must have from 1 to {LINES_MAX} entries, has {}", shipment.contents.len()));
+        v.add(
+            &contents_field,
+            format!(
+                "must have from 1 to {LINES_MAX} entries, has {}",
+                shipment.contents.len()
+            ),
+        );
         return None;
     }
     let line_field = |index: usize| format!("{contents_field}[{index}].line_number");
-    distinct(v, shipment.contents.iter().enumerate().map(|(i, content)| (line_field(i), Some(content.line_number))));
-    let contents = all(shipment.contents.into_iter().enumerate().map(|(index, content)| {
-        let quantity_field = format!("{contents_field}[{index}].quantity");
-        let lines_max = u32::try_from(LINES_MAX).unwrap_or(u32::MAX);
-        let line = positive(v, &line_field(index), content.line_number.into(), lines_max);
-        let quantity = positive(v, &quantity_field, content.quantity.into(), LINE_QUANTITY_MAX);
-        Some((line?, quantity?))
-    }));
-    Some(NewShipment { warehouse: warehouse?, carrier: carrier?, contents: contents? })
+    distinct(
+        v,
+        shipment
+            .contents
+            .iter()
+            .enumerate()
+            .map(|(i, content)| (line_field(i), Some(content.line_number))),
+    );
+    let contents = all(shipment
+        .contents
+        .into_iter()
+        .enumerate()
+        .map(|(index, content)| {
+            let quantity_field = format!("{contents_field}[{index}].quantity");
+            let lines_max = u32::try_from(LINES_MAX).unwrap_or(u32::MAX);
+            let line = positive(v, &line_field(index), content.line_number.into(), lines_max);
+            let quantity = positive(
+                v,
+                &quantity_field,
+                content.quantity.into(),
+                LINE_QUANTITY_MAX,
+            );
+            Some((line?, quantity?))
+        }));
+    Some(NewShipment {
+        warehouse: warehouse?,
+        carrier: carrier?,
+        contents: contents?,
+    })
 }
 
 /// `default` is `None` where the store is not known, and nothing can be said.
-fn id_or_default<T>(v: &mut Violations, field: &str, id: Option<T>, default: Option<Option<T>>) -> Option<T> {
+fn id_or_default<T>(
+    v: &mut Violations,
+    field: &str,
+    id: Option<T>,
+    default: Option<Option<T>>,
+) -> Option<T> {
     let value = id.or(default?);
     if value.is_none() {
         v.add(field, "must be given: the store has no default one");
@@ -172,8 +263,18 @@ pub(crate) fn record_payment(
     request: pb::RecordPaymentRequest,
     order: Option<&OrderId>,
 ) -> Option<RecordPayment> {
-    let provider_payment_id = id(v, "provider_payment_id", request.provider_payment_id, ExternalId::parse);
-    let provider_event_id = id(v, "provider_event_id", request.provider_event_id, ExternalId::parse);
+    let provider_payment_id = id(
+        v,
+        "provider_payment_id",
+        request.provider_payment_id,
+        ExternalId::parse,
+    );
+    let provider_event_id = id(
+        v,
+        "provider_event_id",
+        request.provider_event_id,
+        ExternalId::parse,
+    );
     let fact: Option<PaymentFact> = specified(v, "fact", request.fact);
     let amount = match (fact, request.amount) {
         (Some(fact), amount) => fact_amount(v, fact, amount),
@@ -183,7 +284,9 @@ pub(crate) fn record_payment(
     };
     let method = code(v, "method", request.method);
     let movement = optional_id(v, "movement_id", request.movement_id, ExternalId::parse);
-    if fact.is_some_and(|fact| fact != PaymentFact::RefundedOutside) && !request.refund_id.is_empty() {
+    if fact.is_some_and(|fact| fact != PaymentFact::RefundedOutside)
+        && !request.refund_id.is_empty()
+    {
         v.add("refund_id", "must be given for REFUNDED_OUTSIDE only");
     }
     let refund = match request.refund_id.as_str() {
@@ -204,10 +307,17 @@ pub(crate) fn record_payment(
 }
 
 /// Some facts carry money and others do not.
-fn fact_amount(v: &mut Violations, fact: PaymentFact, amount: Option<pb::Money>) -> Option<Option<Money>> {
+fn fact_amount(
+    v: &mut Violations,
+    fact: PaymentFact,
+    amount: Option<pb::Money>,
+) -> Option<Option<Money>> {
     match (fact, amount) {
         (
-            PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::RefundedOutside | PaymentFact::Chargeback,
+            PaymentFact::Authorized
+            | PaymentFact::Captured
+            | PaymentFact::RefundedOutside
+            | PaymentFact::Chargeback,
             Some(amount),
         )
         | (PaymentFact::Voided | PaymentFact::ChargebackReversed, Some(amount)) => {
@@ -220,14 +330,20 @@ fn fact_amount(v: &mut Violations, fact: PaymentFact, amount: Option<pb::Money>)
             }
         }
         (
-            PaymentFact::Authorized | PaymentFact::Captured | PaymentFact::RefundedOutside | PaymentFact::Chargeback,
+            PaymentFact::Authorized
+            | PaymentFact::Captured
+            | PaymentFact::RefundedOutside
+            | PaymentFact::Chargeback,
             None,
         ) => {
             v.add("amount", "must be given");
             None
         }
         (
-            PaymentFact::Attempted | PaymentFact::Declined | PaymentFact::Voided | PaymentFact::ChargebackReversed,
+            PaymentFact::Attempted
+            | PaymentFact::Declined
+            | PaymentFact::Voided
+            | PaymentFact::ChargebackReversed,
             None,
         ) => Some(None),
         (PaymentFact::Attempted | PaymentFact::Declined, Some(_)) => {

@@ -17,16 +17,36 @@ pub(super) fn line_quantities(
 ) -> Option<Vec<LineQuantity>> {
     let entries = quantities.len();
     if !(entries_min..=LINES_MAX).contains(&entries) {
-        return v.refuse(field, format!("must have from {entries_min} to {LINES_MAX} entries, has {entries}"));
+        return v.refuse(
+            field,
+            format!("must have from {entries_min} to {LINES_MAX} entries, has {entries}"),
+        );
     }
     let line_field = |index: usize| format!("{field}[{index}].line_id");
     let read = all(quantities.iter().enumerate().map(|(index, wanted)| {
-        let line = child_of(v, &line_field(index), &wanted.line_id, ChildKind::Line, order);
+        let line = child_of(
+            v,
+            &line_field(index),
+            &wanted.line_id,
+            ChildKind::Line,
+            order,
+        );
         let quantity_field = format!("{field}[{index}].quantity");
-        let quantity = positive(v, &quantity_field, wanted.quantity.into(), LINE_QUANTITY_MAX);
-        Some(LineQuantity { line: line?, quantity: quantity? })
+        let quantity = positive(
+            v,
+            &quantity_field,
+            wanted.quantity.into(),
+            LINE_QUANTITY_MAX,
+        );
+        Some(LineQuantity {
+            line: line?,
+            quantity: quantity?,
+        })
     }));
     let ids = quantities.iter().enumerate();
-    distinct(v, ids.map(|(index, wanted)| (line_field(index), Some(&wanted.line_id))));
+    distinct(
+        v,
+        ids.map(|(index, wanted)| (line_field(index), Some(&wanted.line_id))),
+    );
     read
 }

@@ -6,7 +6,9 @@ use belay_domain::money::Money;
 use belay_proto::v1 as pb;
 use jiff::SignedDuration;
 
-use super::bounds::{CLAIM_DEFAULT, CLAIM_MAX, FAILURE_CODE_CHARS_MAX, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
+use super::bounds::{
+    CLAIM_DEFAULT, CLAIM_MAX, FAILURE_CODE_CHARS_MAX, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN,
+};
 use super::{Violations, ascii_text, duration, id, optional_id, positive_or, time, told_money};
 
 /// Who claims, how many and for how long.
@@ -19,7 +21,13 @@ pub(crate) struct Claim {
 
 pub(crate) fn claim(v: &mut Violations, request: pb::ClaimRefundsRequest) -> Option<Claim> {
     let worker = id(v, "worker_id", request.worker_id, WorkerId::parse);
-    let count_max = positive_or(v, "max_refunds", request.max_refunds, CLAIM_MAX, CLAIM_DEFAULT);
+    let count_max = positive_or(
+        v,
+        "max_refunds",
+        request.max_refunds,
+        CLAIM_MAX,
+        CLAIM_DEFAULT,
+    );
     let lease = match request.lease {
         None => Some(LEASE_DEFAULT),
         Some(lease) => {
@@ -30,11 +38,18 @@ pub(crate) fn claim(v: &mut Violations, request: pb::ClaimRefundsRequest) -> Opt
             length
         }
     };
-    Some(Claim { worker: worker?, count_max: count_max?, lease: lease? })
+    Some(Claim {
+        worker: worker?,
+        count_max: count_max?,
+        lease: lease?,
+    })
 }
 
 /// What a provider answered.
-pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResultRequest) -> Option<RefundResult> {
+pub(crate) fn provider_result(
+    v: &mut Violations,
+    request: pb::RecordRefundResultRequest,
+) -> Option<RefundResult> {
     let result = match pb::RefundResult::try_from(request.result) {
         Ok(pb::RefundResult::Unspecified) => {
             v.add("result", "must be given and not UNSPECIFIED");
@@ -42,34 +57,56 @@ pub(crate) fn provider_result(v: &mut Violations, request: pb::RecordRefundResul
         }
         Ok(result) => Some(result),
         Err(_) => {
-            v.add("result", format!("{} is not a value that this server knows", request.result));
+            v.add(
+                "result",
+                format!("{} is not a value that this server knows", request.result),
+            );
             None
         }
     };
-    if result.is_some_and(|result| result != pb::RefundResult::Settled) && request.amount.is_some() {
+    if result.is_some_and(|result| result != pb::RefundResult::Settled) && request.amount.is_some()
+    {
         v.add("amount", "must be given for SETTLED only");
     }
     let amount = match request.amount {
         Some(amount) => match told_money(v, "amount", &amount) {
             Some(Money { minor_units: 0, .. }) => {
-                v.add("amount.minor_units", "must be greater than zero: report FAILED where nothing was paid");
+                v.add(
+                    "amount.minor_units",
+                    "must be greater than zero: report FAILED where nothing was paid",
+                );
                 None
             }
             amount => amount.map(Some),
         },
         None => Some(None),
     };
-    let code = ascii_text(v, "failure_code", request.failure_code, FAILURE_CODE_CHARS_MAX);
+    let code = ascii_text(
+        v,
+        "failure_code",
+        request.failure_code,
+        FAILURE_CODE_CHARS_MAX,
+    );
     let is_given = code.as_ref().is_some_and(|code| !code.is_empty());
     if is_given && result.is_some_and(|result| result != pb::RefundResult::Failed) {
         v.add("failure_code", "must be given for FAILED only");
     }
-    let provider_refund_id = optional_id(v, "provider_refund_id", request.provider_refund_id, ExternalId::parse);
+    let provider_refund_id = optional_id(
+        v,
+        "provider_refund_id",
+        request.provider_refund_id,
+        ExternalId::parse,
+    );
     let occurred_time = time(v, "occurred_time", request.occurred_time);
-    let (amount, code, provider_refund_id, occurred_time) = (amount?, code?, provider_refund_id?, occurred_time?);
+    let (amount, code, provider_refund_id, occurred_time) =
+        (amount?, code?, provider_refund_id?, occurred_time?);
     match result? {
         pb::RefundResult::Unspecified => None,
-        pb::RefundResult::Settled => Some(RefundResult::Settled { amount, provider_refund_id, occurred_time }),
+        pb::RefundResult::Settled => Some(RefundResult::Settled {
+            amount,
+            provider_refund_id,
+            occurred_time,
+        }),
         pb::RefundResult::Failed => Some(RefundResult::Failed { code }),
         pb::RefundResult::Unknown => Some(RefundResult::Unknown),
     }

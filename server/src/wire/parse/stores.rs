@@ -12,9 +12,12 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::bounds::{
-    DISPLAY_NAME_CHARS_MAX, PRESET_CHARS_MAX, RETURN_LABELS_MAX, TIME_ZONE_CHARS_MAX, WEEKEND_DAYS_MAX,
+    DISPLAY_NAME_CHARS_MAX, PRESET_CHARS_MAX, RETURN_LABELS_MAX, TIME_ZONE_CHARS_MAX,
+    WEEKEND_DAYS_MAX,
 };
-use super::{Violations, all, country, distinct, etag, id, money_of_its_own, optional_id, specified, text};
+use super::{
+    Violations, all, country, distinct, etag, id, money_of_its_own, optional_id, specified, text,
+};
 
 const TIME_ZONE_DEFAULT: &str = "UTC";
 const WAREHOUSE_DEFAULT: &str = "main";
@@ -31,17 +34,33 @@ pub(crate) struct NewStore {
     pub(crate) carrier: CarrierId,
 }
 
-pub(crate) fn create_store(v: &mut Violations, request: pb::CreateStoreRequest) -> Option<NewStore> {
-    let or = |text: String, default: &str| if text.is_empty() { default.to_owned() } else { text };
+pub(crate) fn create_store(
+    v: &mut Violations,
+    request: pb::CreateStoreRequest,
+) -> Option<NewStore> {
+    let or = |text: String, default: &str| {
+        if text.is_empty() {
+            default.to_owned()
+        } else {
+            text
+        }
+    };
     let store = id(v, "store_id", request.store_id.clone(), StoreId::parse);
     let display_name = or(request.display_name, &request.store_id);
     let display_name = display_name_of(v, "display_name", display_name);
     let time_zone = time_zone(v, "time_zone", &or(request.time_zone, TIME_ZONE_DEFAULT));
     let warehouse = or(request.default_warehouse_id, WAREHOUSE_DEFAULT);
     let warehouse = id(v, "default_warehouse_id", warehouse, WarehouseId::parse);
-    let carrier = id(v, "default_carrier_id", or(request.default_carrier_id, CARRIER_DEFAULT), CarrierId::parse);
+    let carrier = id(
+        v,
+        "default_carrier_id",
+        or(request.default_carrier_id, CARRIER_DEFAULT),
+        CarrierId::parse,
+    );
     let policy = match request.policy {
-        Some(PolicyChoice::Preset(preset)) => text(v, "preset", preset, PRESET_CHARS_MAX).map(PolicyChoice::Preset),
+        Some(PolicyChoice::Preset(preset)) => {
+            text(v, "preset", preset, PRESET_CHARS_MAX).map(PolicyChoice::Preset)
+        }
         // The document is checked as a policy, not as a string.
         Some(PolicyChoice::Document(document)) => Some(PolicyChoice::Document(document)),
         None => {
@@ -70,15 +89,28 @@ pub(crate) struct StoreChanges {
 }
 
 /// Everything of the request but its store_id.
-pub(crate) fn update_store(v: &mut Violations, request: pb::UpdateStoreRequest) -> Option<StoreChanges> {
+pub(crate) fn update_store(
+    v: &mut Violations,
+    request: pb::UpdateStoreRequest,
+) -> Option<StoreChanges> {
     let expected_version = etag(v, "etag", &request.etag);
     let display_name = match request.display_name {
         name if name.is_empty() => Some(None),
         name => display_name_of(v, "display_name", name).map(Some),
     };
     let time_zone = time_zone_if_given(v, "time_zone", &request.time_zone);
-    let warehouse = optional_id(v, "default_warehouse_id", request.default_warehouse_id, WarehouseId::parse);
-    let carrier = optional_id(v, "default_carrier_id", request.default_carrier_id, CarrierId::parse);
+    let warehouse = optional_id(
+        v,
+        "default_warehouse_id",
+        request.default_warehouse_id,
+        WarehouseId::parse,
+    );
+    let carrier = optional_id(
+        v,
+        "default_carrier_id",
+        request.default_carrier_id,
+        CarrierId::parse,
+    );
     Some(StoreChanges {
         display_name: display_name?,
         time_zone: time_zone?,
@@ -102,7 +134,12 @@ pub(crate) fn put_carrier(v: &mut Violations, carrier: Option<pb::Carrier>) -> O
         v.add("carrier", "must be given");
         return None;
     };
-    let carrier_id = id(v, "carrier.carrier_id", carrier.carrier_id, CarrierId::parse);
+    let carrier_id = id(
+        v,
+        "carrier.carrier_id",
+        carrier.carrier_id,
+        CarrierId::parse,
+    );
     let display_name = display_name_of(v, "carrier.display_name", carrier.display_name);
     let expected_version = etag(v, "carrier.etag", &carrier.etag);
     let return_labels = return_labels(v, "carrier.return_labels", carrier.return_labels);
@@ -111,7 +148,12 @@ pub(crate) fn put_carrier(v: &mut Violations, carrier: Option<pb::Carrier>) -> O
         partner_delivery: carrier.partner_delivery,
         return_labels: return_labels?,
     };
-    Some(NewCarrier { id: carrier_id?, display_name: display_name?, facts, expected_version: expected_version? })
+    Some(NewCarrier {
+        id: carrier_id?,
+        display_name: display_name?,
+        facts,
+        expected_version: expected_version?,
+    })
 }
 
 /// Each in its own currency: a carrier prices a label where it is used.
@@ -122,7 +164,13 @@ fn return_labels(
 ) -> Option<BTreeMap<String, ReturnLabel>> {
     at_most(v, field, labels.len(), RETURN_LABELS_MAX)?;
     let at = |index: usize| format!("{field}[{index}]");
-    distinct(v, labels.iter().enumerate().map(|(i, label)| (at(i), Some(label.country_code.clone()))));
+    distinct(
+        v,
+        labels
+            .iter()
+            .enumerate()
+            .map(|(i, label)| (at(i), Some(label.country_code.clone()))),
+    );
     let labels = labels.into_iter().enumerate().map(|(i, label)| {
         let country = country(v, &format!("{}.country_code", at(i)), label.country_code);
         let price = match label.price {
@@ -135,7 +183,14 @@ fn return_labels(
 }
 
 fn at_most(v: &mut Violations, field: &str, entries: usize, max: usize) -> Option<()> {
-    if entries > max { v.refuse(field, format!("must have at most {max} entries, has {entries}")) } else { Some(()) }
+    if entries > max {
+        v.refuse(
+            field,
+            format!("must have at most {max} entries, has {entries}"),
+        )
+    } else {
+        Some(())
+    }
 }
 
 /// A warehouse as it shall be; without a time zone it has the store's.
@@ -159,23 +214,36 @@ pub(crate) struct DaysOff {
 impl DaysOff {
     /// Where nobody says otherwise.
     pub(crate) fn usual() -> Self {
-        Self { weekend: BTreeSet::from([Weekday::Saturday, Weekday::Sunday]), holidays: BTreeSet::new() }
+        Self {
+            weekend: BTreeSet::from([Weekday::Saturday, Weekday::Sunday]),
+            holidays: BTreeSet::new(),
+        }
     }
 }
 
-pub(crate) fn put_warehouse(v: &mut Violations, warehouse: Option<pb::Warehouse>) -> Option<NewWarehouse> {
+pub(crate) fn put_warehouse(
+    v: &mut Violations,
+    warehouse: Option<pb::Warehouse>,
+) -> Option<NewWarehouse> {
     let Some(warehouse) = warehouse else {
         v.add("warehouse", "must be given");
         return None;
     };
-    let warehouse_id = id(v, "warehouse.warehouse_id", warehouse.warehouse_id, WarehouseId::parse);
+    let warehouse_id = id(
+        v,
+        "warehouse.warehouse_id",
+        warehouse.warehouse_id,
+        WarehouseId::parse,
+    );
     let display_name = display_name_of(v, "warehouse.display_name", warehouse.display_name);
     let time_zone = time_zone_if_given(v, "warehouse.time_zone", &warehouse.time_zone);
     let country_code = match warehouse.country_code {
         code if code.is_empty() => Some(None),
         code => country(v, "warehouse.country_code", code).map(Some),
     };
-    let days_off = warehouse.calendar.map_or_else(|| Some(DaysOff::usual()), |calendar| days_off(v, calendar));
+    let days_off = warehouse
+        .calendar
+        .map_or_else(|| Some(DaysOff::usual()), |calendar| days_off(v, calendar));
     let expected_version = etag(v, "warehouse.etag", &warehouse.etag);
     Some(NewWarehouse {
         id: warehouse_id?,
@@ -192,20 +260,49 @@ fn days_off(v: &mut Violations, calendar: pb::WarehouseCalendar) -> Option<DaysO
     const HOLIDAYS: &str = "warehouse.calendar.holidays";
     let weekend = at_most(v, WEEKEND, calendar.weekend.len(), WEEKEND_DAYS_MAX).and_then(|()| {
         let at = |index: usize| format!("{WEEKEND}[{index}]");
-        distinct(v, calendar.weekend.iter().enumerate().map(|(i, day)| (at(i), Some(*day))));
-        all(calendar.weekend.iter().enumerate().map(|(i, day)| specified(v, &at(i), *day)))
+        distinct(
+            v,
+            calendar
+                .weekend
+                .iter()
+                .enumerate()
+                .map(|(i, day)| (at(i), Some(*day))),
+        );
+        all(calendar
+            .weekend
+            .iter()
+            .enumerate()
+            .map(|(i, day)| specified(v, &at(i), *day)))
     });
     let holidays = at_most(v, HOLIDAYS, calendar.holidays.len(), HOLIDAYS_MAX).and_then(|()| {
         let at = |index: usize| format!("{HOLIDAYS}[{index}]");
-        distinct(v, calendar.holidays.iter().enumerate().map(|(i, day)| (at(i), Some(day))));
-        all(calendar.holidays.iter().enumerate().map(|(i, day)| date(v, &at(i), day)))
+        distinct(
+            v,
+            calendar
+                .holidays
+                .iter()
+                .enumerate()
+                .map(|(i, day)| (at(i), Some(day))),
+        );
+        all(calendar
+            .holidays
+            .iter()
+            .enumerate()
+            .map(|(i, day)| date(v, &at(i), day)))
     });
-    Some(DaysOff { weekend: weekend?.into_iter().collect(), holidays: holidays?.into_iter().collect() })
+    Some(DaysOff {
+        weekend: weekend?.into_iter().collect(),
+        holidays: holidays?.into_iter().collect(),
+    })
 }
 
 fn date(v: &mut Violations, field: &str, text: &str) -> Option<Date> {
     // jiff reads a date out of a longer text too, where the rest would be lost in silence.
-    match text.parse().ok().filter(|date: &Date| date.to_string() == text) {
+    match text
+        .parse()
+        .ok()
+        .filter(|date: &Date| date.to_string() == text)
+    {
         Some(date) => Some(date),
         None => v.refuse(field, "must be a date such as 2026-12-25"),
     }
@@ -233,16 +330,25 @@ fn display_name_of(v: &mut Violations, field: &str, name: String) -> Option<Stri
 }
 
 fn time_zone_if_given(v: &mut Violations, field: &str, name: &str) -> Option<Option<String>> {
-    if name.is_empty() { Some(None) } else { time_zone(v, field, name).map(Some) }
+    if name.is_empty() {
+        Some(None)
+    } else {
+        time_zone(v, field, name).map(Some)
+    }
 }
 
 /// An IANA time zone that this server knows, in its own spelling.
 fn time_zone(v: &mut Violations, field: &str, name: &str) -> Option<String> {
-    let known = (name.len() <= TIME_ZONE_CHARS_MAX).then(|| TimeZone::get(name).ok()).flatten();
+    let known = (name.len() <= TIME_ZONE_CHARS_MAX)
+        .then(|| TimeZone::get(name).ok())
+        .flatten();
     match known.as_ref().and_then(TimeZone::iana_name) {
         Some(name) => Some(name.to_owned()),
         None => {
-            v.add(field, "must be the IANA name of a time zone such as Europe/Berlin");
+            v.add(
+                field,
+                "must be the IANA name of a time zone such as Europe/Berlin",
+            );
             None
         }
     }

@@ -16,12 +16,23 @@ use belay_proto::v1::gate_preview::RespondWithin;
 
 use crate::wire::Wire;
 use crate::wire::enums::numbers;
-use crate::wire::values::{count, deductions, duration, line_quantities, line_quantity, money, refund_amount, time};
+use crate::wire::values::{
+    count, deductions, duration, line_quantities, line_quantity, money, refund_amount, time,
+};
 
-pub(crate) fn cancellation(order: &Order, store: &StoreFacts, cancellation: &Cancellation) -> pb::Cancellation {
+pub(crate) fn cancellation(
+    order: &Order,
+    store: &StoreFacts,
+    cancellation: &Cancellation,
+) -> pb::Cancellation {
     let promise = order.promise(cancellation);
     let mut refund_left = promise.refund;
-    let refunds = || order.refunds.iter().filter(|refund| refund.cancellation == Some(cancellation.number));
+    let refunds = || {
+        order
+            .refunds
+            .iter()
+            .filter(|refund| refund.cancellation == Some(cancellation.number))
+    };
     pb::Cancellation {
         cancellation_id: ChildKind::Cancellation.id(&order.id, cancellation.number),
         order_id: order.id.to_string(),
@@ -36,10 +47,16 @@ pub(crate) fn cancellation(order: &Order, store: &StoreFacts, cancellation: &Can
         effects: numbers(&cancellation.effects),
         requester: Some(actor(&cancellation.requester)),
         submitted_by: Some(actor(&cancellation.submitted_by)),
-        parts: cancellation.parts.iter().map(|each| part(order, store, cancellation, each, &mut refund_left)).collect(),
+        parts: cancellation
+            .parts
+            .iter()
+            .map(|each| part(order, store, cancellation, each, &mut refund_left))
+            .collect(),
         expected_refund: Some(refund_amount(order.currency, promise.refund)),
         expected_release: Some(money(order.currency, promise.release)),
-        refund_ids: refunds().map(|refund| ChildKind::Refund.id(&order.id, refund.number)).collect(),
+        refund_ids: refunds()
+            .map(|refund| ChildKind::Refund.id(&order.id, refund.number))
+            .collect(),
         refund_due_by: refunds().map(|refund| refund.due_by).max().map(time),
         policy_version: count(cancellation.policy_version),
         create_time: Some(time(cancellation.create_time)),
@@ -59,18 +76,33 @@ pub(crate) fn close_reason(cancellation: &Cancellation) -> &str {
 
 /// Without a reason nobody said whose doing it is.
 pub(crate) fn fault(cancellation: &Cancellation) -> i32 {
-    if cancellation.reason.is_empty() { 0 } else { cancellation.fault.number() }
+    if cancellation.reason.is_empty() {
+        0
+    } else {
+        cancellation.fault.number()
+    }
 }
 
 pub(crate) fn actor(actor: &Actor) -> pb::Actor {
-    pb::Actor { role: actor.role.number(), id: actor.id.clone() }
+    pb::Actor {
+        role: actor.role.number(),
+        id: actor.id.clone(),
+    }
 }
 
 /// `refund_left` is what of the cancellation's refund no earlier part stands for.
-fn part(order: &Order, store: &StoreFacts, of: &Cancellation, part: &Part, refund_left: &mut Amounts) -> pb::Part {
+fn part(
+    order: &Order,
+    store: &StoreFacts,
+    of: &Cancellation,
+    part: &Part,
+    refund_left: &mut Amounts,
+) -> pb::Part {
     let policy = store.policies.version(of.policy_version);
     let has_no_label = part.label == Some(LabelState::UnavailableInRegion);
-    let instructions = policy.filter(|_| has_no_label).map(|policy| policy.returns.without_label.clone());
+    let instructions = policy
+        .filter(|_| has_no_label)
+        .map(|policy| policy.returns.without_label.clone());
     pb::Part {
         shipment_id: ChildKind::Shipment.id(&order.id, part.shipment),
         path: part.path.number(),
@@ -78,8 +110,15 @@ fn part(order: &Order, store: &StoreFacts, of: &Cancellation, part: &Part, refun
         rule: part.rule.clone().unwrap_or_default(),
         refused_reason: part.refused_reason.clone().unwrap_or_default(),
         contents: line_quantities(&order.id, &part.units),
-        gates: part.gates.iter().map(|each| gate(&order.id, each)).collect(),
-        expected_refund: Some(refund_amount(order.currency, refund_left.take_share(part.refund))),
+        gates: part
+            .gates
+            .iter()
+            .map(|each| gate(&order.id, each))
+            .collect(),
+        expected_refund: Some(refund_amount(
+            order.currency,
+            refund_left.take_share(part.refund),
+        )),
         credit: Some(refund_amount(order.currency, part.refund)),
         next_actions: numbers(&part.next_actions),
         deductions: Some(deductions(order.currency, part.deductions)),
@@ -107,12 +146,16 @@ fn return_state(order: &Order, part: &Part) -> pb::ReturnState {
         PartState::Waiting | PartState::Cancelled => {}
         PartState::Refused | PartState::Withdrawn => return pb::ReturnState::Unspecified,
     }
-    let awaits_consent =
-        |gate: &Gate| gate.spec.kind.is_consent() && matches!(gate.state, GateState::Queued | GateState::Open);
+    let awaits_consent = |gate: &Gate| {
+        gate.spec.kind.is_consent() && matches!(gate.state, GateState::Queued | GateState::Open)
+    };
     let is_turned = |stage: Stage| matches!(stage, Stage::Returning | Stage::Returned);
     if part.gates.iter().any(awaits_consent) {
         pb::ReturnState::Unspecified
-    } else if order.shipment(part.shipment).is_some_and(|shipment| is_turned(shipment.stage)) {
+    } else if order
+        .shipment(part.shipment)
+        .is_some_and(|shipment| is_turned(shipment.stage))
+    {
         pb::ReturnState::Returning
     } else {
         pb::ReturnState::Authorised
@@ -129,7 +172,10 @@ fn gate(order: &OrderId, gate: &Gate) -> pb::Gate {
         on_timeout: on_timeout(&gate.spec),
         on_dispatch: gate.spec.on_dispatch.number(),
         on_lost: gate.spec.on_lost.number(),
-        answer: gate.answer.as_ref().map(|answer| gate_answer(order, answer)),
+        answer: gate
+            .answer
+            .as_ref()
+            .map(|answer| gate_answer(order, answer)),
         remind_time: gate.remind_at.map(time),
         close_time: gate.close_time.map(time),
         instead_of: gate.instead_of.map_or(0, Wire::number),
@@ -143,7 +189,11 @@ fn gate_answer(order: &OrderId, answer: &GateAnswer) -> pb::GateAnswer {
         note: answer.note.clone().unwrap_or_default(),
         evidence: answer.evidence.clone(),
         stage_seen: answer.stage_seen.map_or(0, Wire::number),
-        put_back: answer.put_back.iter().map(|quantity| line_quantity(order, *quantity)).collect(),
+        put_back: answer
+            .put_back
+            .iter()
+            .map(|quantity| line_quantity(order, *quantity))
+            .collect(),
     }
 }
 
@@ -165,7 +215,8 @@ pub(super) fn gate_preview(PreviewedGate { spec, respond_by }: &PreviewedGate) -
 
 /// Silence means nothing where there is no deadline.
 fn on_timeout(spec: &GateSpec) -> i32 {
-    spec.respond_within.map_or(0, |_| OnTimeout::number(spec.on_timeout))
+    spec.respond_within
+        .map_or(0, |_| OnTimeout::number(spec.on_timeout))
 }
 
 pub(crate) fn party(kind: GateKind) -> pb::Party {

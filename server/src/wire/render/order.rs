@@ -27,8 +27,11 @@ pub(crate) fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Or
         DirectCancellation::Refused(name) => name,
         DirectCancellation::Offered | DirectCancellation::OnRequest => "",
     };
-    let units =
-        UnitSets { cancelled: order.cancelled_units(), claimed: order.claimed_units(), shipped: order.shipped_units() };
+    let units = UnitSets {
+        cancelled: order.cancelled_units(),
+        claimed: order.claimed_units(),
+        shipped: order.shipped_units(),
+    };
     pb::Order {
         order_id: order.id.to_string(),
         store_id: order.store.to_string(),
@@ -38,24 +41,51 @@ pub(crate) fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Or
         cancellable_now: direct_cancellation == DirectCancellation::Offered,
         cancellable_explanation: explanation.to_owned(),
         // E-mail address and user name are input only.
-        buyer: Some(pb::Buyer { id: order.buyer.id.to_string(), ..pb::Buyer::default() }),
+        buyer: Some(pb::Buyer {
+            id: order.buyer.id.to_string(),
+            ..pb::Buyer::default()
+        }),
         seller_id: order.seller.to_string(),
         destination: Some(pb::Destination {
             country_code: order.destination.country_code.clone(),
             region: order.destination.region.clone(),
             city: order.destination.city.clone(),
         }),
-        lines: order.lines.iter().map(|each| line(order, &units, each)).collect(),
+        lines: order
+            .lines
+            .iter()
+            .map(|each| line(order, &units, each))
+            .collect(),
         shipping: Some(pb::ShippingCharge {
             amount: Some(money(order.currency, order.shipping)),
             tax: Some(money(order.currency, order.shipping_tax)),
         }),
         totals: Some(totals(order)),
-        payments: order.payments.iter().map(|each| payment(order, each)).collect(),
-        shipments: order.shipments.iter().map(|each| shipment(order, store, each)).collect(),
-        cancellations: order.cancellations.iter().map(|each| cancellation(order, store, each)).collect(),
-        refunds: order.refunds.iter().map(|each| refund(order, each)).collect(),
-        incidents: order.incidents.iter().map(|each| incident(order, each)).collect(),
+        payments: order
+            .payments
+            .iter()
+            .map(|each| payment(order, each))
+            .collect(),
+        shipments: order
+            .shipments
+            .iter()
+            .map(|each| shipment(order, store, each))
+            .collect(),
+        cancellations: order
+            .cancellations
+            .iter()
+            .map(|each| cancellation(order, store, each))
+            .collect(),
+        refunds: order
+            .refunds
+            .iter()
+            .map(|each| refund(order, each))
+            .collect(),
+        incidents: order
+            .incidents
+            .iter()
+            .map(|each| incident(order, each))
+            .collect(),
         policy_version: count(order.policy_version),
         create_time: Some(time(order.create_time)),
         update_time: Some(time(order.update_time)),
@@ -69,15 +99,28 @@ pub(crate) fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Or
 /// What the active policy calls the state.
 fn display_state(order: &Order, store: &StoreFacts, now: Timestamp) -> String {
     let active = store.policies.active_at(now).map(|(_, policy)| policy);
-    let policy = active.or_else(|| store.policies.version(order.policy_version).map(|policy| &**policy));
-    policy.map_or(order.state.name(), |policy| policy.label(order.state)).to_owned()
+    let policy = active.or_else(|| {
+        store
+            .policies
+            .version(order.policy_version)
+            .map(|policy| &**policy)
+    });
+    policy
+        .map_or(order.state.name(), |policy| policy.label(order.state))
+        .to_owned()
 }
 
 fn direct_cancellation(order: &Order, store: &StoreFacts, now: Timestamp) -> DirectCancellation {
     let caller = Actor::system();
     // What the buyer may do is not narrowed by who looks at it.
     let scope = &Scope::EVERYTHING;
-    let context = Context { now: now.max(order.update_time), caller: &caller, scope, request_id: Uuid::nil(), store };
+    let context = Context {
+        now: now.max(order.update_time),
+        caller: &caller,
+        scope,
+        request_id: Uuid::nil(),
+        store,
+    };
     commands::direct_cancellation(order, &context)
 }
 
@@ -113,8 +156,20 @@ fn totals(order: &Order) -> pb::OrderTotals {
         shipping: in_currency(order.shipping),
         total: in_currency(order.total().total()),
         due: in_currency(order.amount_due()),
-        captured: in_currency(order.payments.iter().map(|payment| payment.balance.captured).sum()),
-        refunded: in_currency(order.payments.iter().map(|payment| order.gone_back(payment)).sum()),
+        captured: in_currency(
+            order
+                .payments
+                .iter()
+                .map(|payment| payment.balance.captured)
+                .sum(),
+        ),
+        refunded: in_currency(
+            order
+                .payments
+                .iter()
+                .map(|payment| order.gone_back(payment))
+                .sum(),
+        ),
     }
 }
 
@@ -138,12 +193,16 @@ fn payment(order: &Order, payment: &Payment) -> pb::Payment {
 
 pub(crate) fn refund(order: &Order, refund: &Refund) -> pb::Refund {
     let payment = order.payment(refund.payment);
-    let cancellation = refund.cancellation.map(|number| ChildKind::Cancellation.id(&order.id, number));
+    let cancellation = refund
+        .cancellation
+        .map(|number| ChildKind::Cancellation.id(&order.id, number));
     pb::Refund {
         refund_id: ChildKind::Refund.id(&order.id, refund.number),
         order_id: order.id.to_string(),
         payment_id: ChildKind::Payment.id(&order.id, refund.payment),
-        provider_payment_id: payment.map(|payment| payment.provider_payment_id.to_string()).unwrap_or_default(),
+        provider_payment_id: payment
+            .map(|payment| payment.provider_payment_id.to_string())
+            .unwrap_or_default(),
         kind: refund.kind.number(),
         state: refund.state.number(),
         amount: Some(refund_amount(order.currency, refund.amounts)),
@@ -152,19 +211,34 @@ pub(crate) fn refund(order: &Order, refund: &Refund) -> pb::Refund {
         due_by: Some(time(refund.due_by)),
         create_time: Some(time(refund.create_time)),
         settle_time: refund.settle_time.map(time),
-        provider_refund_id: refund.provider_refund_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        provider_refund_id: refund
+            .provider_refund_id
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         failure_code: refund.failure_code.clone().unwrap_or_default(),
-        worker_id: refund.worker.as_ref().map(ToString::to_string).unwrap_or_default(),
+        worker_id: refund
+            .worker
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         lease_until: refund.lease_until.map(time),
         ask_provider_first: refund.state == RefundState::Unknown,
         overdue: refund.overdue,
-        retry_of_id: refund.retry_of.map(|number| ChildKind::Refund.id(&order.id, number)).unwrap_or_default(),
-        settled_amount: refund.settled_amount.map(|amount| money(order.currency, amount)),
+        retry_of_id: refund
+            .retry_of
+            .map(|number| ChildKind::Refund.id(&order.id, number))
+            .unwrap_or_default(),
+        settled_amount: refund
+            .settled_amount
+            .map(|amount| money(order.currency, amount)),
     }
 }
 
 pub(crate) fn incident(order: &Order, incident: &Incident) -> pb::Incident {
-    let cancellation = incident.cancellation.map(|number| ChildKind::Cancellation.id(&order.id, number));
+    let cancellation = incident
+        .cancellation
+        .map(|number| ChildKind::Cancellation.id(&order.id, number));
     pb::Incident {
         incident_id: ChildKind::Incident.id(&order.id, incident.number),
         order_id: order.id.to_string(),
@@ -184,8 +258,17 @@ pub(crate) fn incident(order: &Order, incident: &Incident) -> pb::Incident {
 
 /// What an incident is about: a shipment, a refund, a payment, or else the order.
 pub(crate) fn subject_id(order: &Order, incident: &Incident) -> String {
-    let shipment = incident.shipment.map(|number| ChildKind::Shipment.id(&order.id, number));
-    let refund = incident.refund.map(|number| ChildKind::Refund.id(&order.id, number));
-    let payment = incident.payment.map(|number| ChildKind::Payment.id(&order.id, number));
-    shipment.or(refund).or(payment).unwrap_or_else(|| order.id.to_string())
+    let shipment = incident
+        .shipment
+        .map(|number| ChildKind::Shipment.id(&order.id, number));
+    let refund = incident
+        .refund
+        .map(|number| ChildKind::Refund.id(&order.id, number));
+    let payment = incident
+        .payment
+        .map(|number| ChildKind::Payment.id(&order.id, number));
+    shipment
+        .or(refund)
+        .or(payment)
+        .unwrap_or_else(|| order.id.to_string())
 }

@@ -1,7 +1,9 @@
 //! What a RequestCancellation would come to.
 
 use belay_domain::cancellation::LabelState;
-use belay_domain::commands::{Preview, PreviewedGate, PreviewedPath, PreviewedVerdict, RequestCancellation};
+use belay_domain::commands::{
+    Preview, PreviewedGate, PreviewedPath, PreviewedVerdict, RequestCancellation,
+};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;
@@ -26,16 +28,33 @@ pub(crate) fn preview(
     identity_key: &[u8; 32],
 ) -> pb::PreviewCancellationResponse {
     let policy = store.policies.version(preview.policy_version);
-    let reason = request.reason.as_deref().and_then(|code| policy?.reason(code));
-    let about = About { order: order.id.clone(), child: None, request_id: None };
+    let reason = request
+        .reason
+        .as_deref()
+        .and_then(|code| policy?.reason(code));
+    let about = About {
+        order: order.id.clone(),
+        child: None,
+        request_id: None,
+    };
     let allowed = preview.refusals.is_empty();
     // The last of the refund is due when the slowest of the chosen paths lets its clock start.
     let chosen = chosen_paths(preview, request);
-    let due = |gates: &[PreviewedGate]| policy.map(|policy| refund_due(policy, gates, preview.refund_due_by));
-    let gates: Vec<PreviewedGate> = chosen.iter().flat_map(|path| gates_of(path)).cloned().collect();
+    let due = |gates: &[PreviewedGate]| {
+        policy.map(|policy| refund_due(policy, gates, preview.refund_due_by))
+    };
+    let gates: Vec<PreviewedGate> = chosen
+        .iter()
+        .flat_map(|path| gates_of(path))
+        .cloned()
+        .collect();
     pb::PreviewCancellationResponse {
         allowed,
-        refusals: preview.refusals.iter().flat_map(|rejection| refusals(rejection, &about)).collect(),
+        refusals: preview
+            .refusals
+            .iter()
+            .flat_map(|rejection| refusals(rejection, &about))
+            .collect(),
         options: preview
             .paths
             .iter()
@@ -55,7 +74,11 @@ pub(crate) fn preview(
         order_etag: etag(order.version),
         decide_time: Some(time(now)),
         next_actions: numbers(&preview.next_actions),
-        quote: preview.quote.as_ref().map(|quote| quote::write(quote, identity_key)).unwrap_or_default(),
+        quote: preview
+            .quote
+            .as_ref()
+            .map(|quote| quote::write(quote, identity_key))
+            .unwrap_or_default(),
         quote_valid_until: preview.quote.as_ref().map(|quote| time(quote.valid_until)),
     }
 }
@@ -90,7 +113,12 @@ fn refund_due(policy: &Policy, gates: &[PreviewedGate], due_by: Timestamp) -> pb
     }
 }
 
-fn path_option(order: &Order, path: &PreviewedPath, chosen: bool, due: Option<pb::RefundDue>) -> pb::PathOption {
+fn path_option(
+    order: &Order,
+    path: &PreviewedPath,
+    chosen: bool,
+    due: Option<pb::RefundDue>,
+) -> pb::PathOption {
     let option = pb::PathOption {
         shipment_id: ChildKind::Shipment.id(&order.id, path.shipment),
         path: path.path.number(),
@@ -100,7 +128,14 @@ fn path_option(order: &Order, path: &PreviewedPath, chosen: bool, due: Option<pb
         ..pb::PathOption::default()
     };
     match &path.verdict {
-        PreviewedVerdict::Allowed { gates, refund, credit, label, without_label, available_until } => pb::PathOption {
+        PreviewedVerdict::Allowed {
+            gates,
+            refund,
+            credit,
+            label,
+            without_label,
+            available_until,
+        } => pb::PathOption {
             allowed: true,
             gates: gates.iter().map(gate_preview).collect(),
             expected_refund: Some(refund_amount(order.currency, refund.amounts)),
@@ -115,7 +150,10 @@ fn path_option(order: &Order, path: &PreviewedPath, chosen: bool, due: Option<pb
         PreviewedVerdict::Denied(denied) => pb::PathOption {
             refused_reason: denied.code.name().to_owned(),
             next_actions: numbers(&denied.next_actions),
-            label: denied.without_label.as_ref().map_or(0, |_| LabelState::UnavailableInRegion.number()),
+            label: denied
+                .without_label
+                .as_ref()
+                .map_or(0, |_| LabelState::UnavailableInRegion.number()),
             label_instructions: denied.without_label.clone().unwrap_or_default(),
             available_from: denied.available_from.map(time),
             ..option

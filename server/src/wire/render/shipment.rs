@@ -31,7 +31,11 @@ pub(crate) fn shipment(order: &Order, store: &StoreFacts, shipment: &Shipment) -
         carrier_id: shipment.carrier.to_string(),
         stage: shipment.stage.number(),
         fence: shipment.fence.into(),
-        tracking_number: shipment.tracking_number.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tracking_number: shipment
+            .tracking_number
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         contents: shipment.units.lines().filter_map(content).collect(),
         // Shipments are planned with the order, and what is split off is planned no later.
         create_time: Some(time(order.create_time)),
@@ -47,8 +51,14 @@ pub(crate) fn shipment(order: &Order, store: &StoreFacts, shipment: &Shipment) -
             request_time: Some(time(intercept.request_time)),
             update_time: Some(time(intercept.update_time)),
         }),
-        customs_flag: shipment.customs_flag.as_ref().map(|flag| customs_flag(order, store, shipment, flag)),
-        split_from_id: shipment.split_from.map(|number| ChildKind::Shipment.id(&order.id, number)).unwrap_or_default(),
+        customs_flag: shipment
+            .customs_flag
+            .as_ref()
+            .map(|flag| customs_flag(order, store, shipment, flag)),
+        split_from_id: shipment
+            .split_from
+            .map(|number| ChildKind::Shipment.id(&order.id, number))
+            .unwrap_or_default(),
         do_not_hand_over: must_stay(order, shipment),
     }
 }
@@ -63,15 +73,34 @@ fn hold(hold: &Hold) -> pb::Hold {
 }
 
 /// What may be done is by the policy that the order was placed under, as the flag is.
-fn customs_flag(order: &Order, store: &StoreFacts, shipment: &Shipment, flag: &CustomsFlag) -> pb::CustomsFlag {
-    let customs = store.policies.version(order.policy_version).and_then(|policy| policy.customs.as_ref());
-    let is_partner = store.carriers.get(&shipment.carrier).is_some_and(|carrier| carrier.partner_delivery);
-    let remedies = customs.map(|customs| if is_partner { &customs.partner_delivery } else { &customs.own_delivery });
+fn customs_flag(
+    order: &Order,
+    store: &StoreFacts,
+    shipment: &Shipment,
+    flag: &CustomsFlag,
+) -> pb::CustomsFlag {
+    let customs = store
+        .policies
+        .version(order.policy_version)
+        .and_then(|policy| policy.customs.as_ref());
+    let is_partner = store
+        .carriers
+        .get(&shipment.carrier)
+        .is_some_and(|carrier| carrier.partner_delivery);
+    let remedies = customs.map(|customs| {
+        if is_partner {
+            &customs.partner_delivery
+        } else {
+            &customs.own_delivery
+        }
+    });
     pb::CustomsFlag {
         sku: flag.sku.to_string(),
         quantity: count(flag.quantity),
         units_max: count(flag.units_max),
-        remedies: remedies.map(|remedies| numbers(remedies)).unwrap_or_default(),
+        remedies: remedies
+            .map(|remedies| numbers(remedies))
+            .unwrap_or_default(),
     }
 }
 

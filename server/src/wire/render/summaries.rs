@@ -15,7 +15,9 @@ pub(crate) fn orders_summary(counts: &[(OrderState, Counted)]) -> pb::SummarizeO
     };
     pb::SummarizeOrdersResponse {
         states: counts.iter().map(state).collect(),
-        total: Some(counted(Counted::sum(counts.iter().map(|(_, count)| *count)))),
+        total: Some(counted(Counted::sum(
+            counts.iter().map(|(_, count)| *count),
+        ))),
     }
 }
 
@@ -33,5 +35,8 @@ pub(crate) fn actions_summary(
 }
 
 fn counted(counted: Counted) -> pb::Count {
-    pb::Count { value: count(counted.value), at_least: counted.at_least }
+    pb::Count {
+        value: count(counted.value),
+        at_least: counted.at_least,
+    }
 }

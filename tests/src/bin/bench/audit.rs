@@ -1,5 +1,5 @@
-//! Whether what was measured is what was meant: the same rows by both, everything acknowledged is there, no gaps in the feed,
-//! and the service can go on with what the bare client wrote.
+//! Whether what was measured is what was meant: the same rows by both, everything acknowledged is
+//! there, no gaps in the feed, and the service can go on with what the bare client wrote.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,7 +35,11 @@ const TABLES: [&str; 14] = [
 ];
 
 /// Columns that hold what somebody encoded; their length shows whether both wrote as much.
-const PAYLOADS: [(&str, &str); 3] = [("events", "payload"), ("requests", "answer"), ("decisions", "record")];
+const PAYLOADS: [(&str, &str); 3] = [
+    ("events", "payload"),
+    ("requests", "answer"),
+    ("decisions", "record"),
+];
 
 /// What one table holds about an order, as least and most over the sample.
 #[derive(Debug)]
@@ -45,9 +49,13 @@ pub(crate) struct Comparison {
     pub(crate) raw: (u64, u64),
 }
 
-/// Rows, or bytes of payload, per cancelled order. Rows that differ are an error, bytes are for the reader.
+/// Rows, or bytes of payload, per cancelled order. Rows that differ are an error, bytes are for the
+/// reader.
 pub(crate) async fn compare_rows(conn: &mut Conn, shop: &Shop) -> anyhow::Result<Vec<Comparison>> {
-    let (service, raw) = (sample(&shop.cancelled.all()), sample(&shop.cancelled_raw.all()));
+    let (service, raw) = (
+        sample(&shop.cancelled.all()),
+        sample(&shop.cancelled_raw.all()),
+    );
     let rows = TABLES.map(|table| (table, table.to_owned(), format!("COUNT({table}.order_key)")));
     let bytes = PAYLOADS.map(|(table, column)| {
         let counted = format!("CAST(COALESCE(SUM(LENGTH({table}.{column})), 0) AS UNSIGNED)");
@@ -71,7 +79,12 @@ fn sample(orders: &[OrderNumber]) -> Vec<OrderNumber> {
     orders.iter().copied().step_by(step).take(SAMPLE).collect()
 }
 
-async fn spread(conn: &mut Conn, table: &str, counted: &str, orders: &[OrderNumber]) -> anyhow::Result<(u64, u64)> {
+async fn spread(
+    conn: &mut Conn,
+    table: &str,
+    counted: &str,
+    orders: &[OrderNumber],
+) -> anyhow::Result<(u64, u64)> {
     let places = vec!["?"; orders.len()].join(", ");
     let join = match table {
         "orders" => "",
@@ -81,29 +94,61 @@ async fn spread(conn: &mut Conn, table: &str, counted: &str, orders: &[OrderNumb
         "SELECT MIN(n), MAX(n) FROM (SELECT {counted} AS n FROM orders {join} \
          WHERE orders.order_key IN ({places}) GROUP BY orders.order_key) AS of_orders"
     );
-    let keys: Vec<Value> = orders.iter().map(|order| Value::from(order.key().0)).collect();
-    conn.exec_first(select, keys).await?.context("nothing was cancelled")
+    let keys: Vec<Value> = orders
+        .iter()
+        .map(|order| Value::from(order.key().0))
+        .collect();
+    conn.exec_first(select, keys)
+        .await?
+        .context("nothing was cancelled")
 }
 
-/// All orders that were acknowledged are there and no others; the same for those that were cancelled.
+/// All orders that were acknowledged are there and no others; the same for those that were
+/// cancelled.
 pub(crate) async fn check_acknowledged(conn: &mut Conn, shop: &Shop) -> anyhow::Result<()> {
     let (cancelled, cancelled_raw) = (shop.cancelled.all(), shop.cancelled_raw.all());
-    let acknowledged: HashSet<String> = cancelled.iter().chain(&cancelled_raw).map(|order| order.order_id()).collect();
+    let acknowledged: HashSet<String> = cancelled
+        .iter()
+        .chain(&cancelled_raw)
+        .map(|order| order.order_id())
+        .collect();
     let found: HashSet<String> = ids(conn, "state = 'CANCELLED'").await?;
-    let (lost, extra) = (acknowledged.difference(&found).count(), found.difference(&acknowledged).count());
+    let (lost, extra) = (
+        acknowledged.difference(&found).count(),
+        found.difference(&acknowledged).count(),
+    );
     anyhow::ensure!(lost == 0, "{lost} acknowledged cancellations are not there");
-    anyhow::ensure!(extra == 0, "{extra} orders are cancelled that nobody was told of");
+    anyhow::ensure!(
+        extra == 0,
+        "{extra} orders are cancelled that nobody was told of"
+    );
 
-    let placed = [shop.placed.all(), shop.paid.all(), shop.listed.all(), shop.placed_raw.all()];
-    let acknowledged: HashSet<String> =
-        placed.iter().chain(&[cancelled, cancelled_raw]).flatten().map(|order| order.order_id()).collect();
+    let placed = [
+        shop.placed.all(),
+        shop.paid.all(),
+        shop.listed.all(),
+        shop.placed_raw.all(),
+    ];
+    let acknowledged: HashSet<String> = placed
+        .iter()
+        .chain(&[cancelled, cancelled_raw])
+        .flatten()
+        .map(|order| order.order_id())
+        .collect();
     let found = ids(conn, "TRUE").await?;
-    anyhow::ensure!(acknowledged == found, "{} orders were placed and {} are there", acknowledged.len(), found.len());
+    anyhow::ensure!(
+        acknowledged == found,
+        "{} orders were placed and {} are there",
+        acknowledged.len(),
+        found.len()
+    );
     Ok(())
 }
 
 async fn ids(conn: &mut Conn, condition: &str) -> anyhow::Result<HashSet<String>> {
-    let ids: Vec<String> = conn.query(format!("SELECT order_id FROM orders WHERE {condition}")).await?;
+    let ids: Vec<String> = conn
+        .query(format!("SELECT order_id FROM orders WHERE {condition}"))
+        .await?;
     Ok(ids.into_iter().collect())
 }
 
@@ -119,32 +164,48 @@ pub(crate) async fn check_positions(conn: &mut Conn) -> anyhow::Result<()> {
         .await?;
     match wrong {
         Some((partition, head, count, last)) => {
-            anyhow::bail!("partition {partition} has {count} events, the last at {last}, and its head is at {head}")
+            anyhow::bail!(
+                "partition {partition} has {count} events, the last at {last}, and its head is at {head}"
+            )
         }
         None => Ok(()),
     }
 }
 
-/// The service takes the bare client's orders for its own: it reads those that are cancelled, and pays and cancels those that
-/// are placed.
+/// The service takes the bare client's orders for its own: it reads those that are cancelled, and
+/// pays and cancels those that are placed.
 pub(crate) async fn go_on(connections: &Connections, shop: &Arc<Shop>) -> anyhow::Result<()> {
     for number in shop.cancelled_raw.all().into_iter().rev().take(CONTINUED) {
         let order = connections.get_order(number).await?;
         let amount = |money: Option<&v1::Money>| money.map_or(0, |money| money.minor_units);
-        let refunds =
-            order.refunds.iter().map(|refund| amount(refund.amount.as_ref().and_then(|sum| sum.total.as_ref())));
+        let refunds = order
+            .refunds
+            .iter()
+            .map(|refund| amount(refund.amount.as_ref().and_then(|sum| sum.total.as_ref())));
         let refunded: i64 = refunds.sum();
-        let captured = amount(order.totals.as_ref().and_then(|totals| totals.captured.as_ref()));
+        let captured = amount(
+            order
+                .totals
+                .as_ref()
+                .and_then(|totals| totals.captured.as_ref()),
+        );
         anyhow::ensure!(
-            order.state() == v1::OrderState::Cancelled && refunded == captured && order.store_id == STORE,
+            order.state() == v1::OrderState::Cancelled
+                && refunded == captured
+                && order.store_id == STORE,
             "the service reads a cancelled order of the bare client as {} with {refunded} of {captured} refunded",
             order.state().as_str_name()
         );
     }
     let callers = connections.callers(1, &Task::Pay, shop);
-    let mut caller = callers.into_iter().next().context("one caller was asked for")?;
+    let mut caller = callers
+        .into_iter()
+        .next()
+        .context("one caller was asked for")?;
     for _ in 0..CONTINUED {
-        let Some(number) = shop.placed_raw.take() else { break };
+        let Some(number) = shop.placed_raw.take() else {
+            break;
+        };
         caller.pay(number).await?;
         caller.cancel(number).await?;
         shop.cancelled.put(number);

@@ -38,7 +38,15 @@ impl Connections {
     }
 
     pub(crate) fn callers(&self, count: usize, task: &Task, shop: &Arc<Shop>) -> Vec<Caller> {
-        (0..count).map(|index| Caller::new(self.0[index % self.0.len()].clone(), task.clone(), shop.clone())).collect()
+        (0..count)
+            .map(|index| {
+                Caller::new(
+                    self.0[index % self.0.len()].clone(),
+                    task.clone(),
+                    shop.clone(),
+                )
+            })
+            .collect()
     }
 
     /// The store of the bench, with one warehouse and one carrier.
@@ -48,7 +56,9 @@ impl Connections {
             store_id: STORE.to_owned(),
             display_name: "Bench".to_owned(),
             time_zone: "UTC".to_owned(),
-            policy: Some(v1::create_store_request::Policy::Preset("independent-site".to_owned())),
+            policy: Some(v1::create_store_request::Policy::Preset(
+                "independent-site".to_owned(),
+            )),
             default_warehouse_id: "W".to_owned(),
             default_carrier_id: "C".to_owned(),
         };
@@ -59,19 +69,36 @@ impl Connections {
             time_zone: "UTC".to_owned(),
             ..Default::default()
         };
-        let put = v1::PutWarehouseRequest { store_id: STORE.to_owned(), warehouse: Some(warehouse) };
+        let put = v1::PutWarehouseRequest {
+            store_id: STORE.to_owned(),
+            warehouse: Some(warehouse),
+        };
         stores.put_warehouse(request(put, "operator")).await?;
-        let carrier =
-            v1::Carrier { carrier_id: "C".to_owned(), display_name: "Carrier".to_owned(), ..Default::default() };
-        let put = v1::PutCarrierRequest { store_id: STORE.to_owned(), carrier: Some(carrier) };
+        let carrier = v1::Carrier {
+            carrier_id: "C".to_owned(),
+            display_name: "Carrier".to_owned(),
+            ..Default::default()
+        };
+        let put = v1::PutCarrierRequest {
+            store_id: STORE.to_owned(),
+            carrier: Some(carrier),
+        };
         stores.put_carrier(request(put, "operator")).await?;
         Ok(())
     }
 
     pub(crate) async fn get_order(&self, order: OrderNumber) -> anyhow::Result<v1::Order> {
-        let get = v1::GetOrderRequest { store_id: STORE.to_owned(), order_id: order.order_id() };
-        let answer = OrderServiceClient::new(self.0[0].clone()).get_order(request(get, "storefront")).await?;
-        answer.into_inner().order.context("an answer without an order")
+        let get = v1::GetOrderRequest {
+            store_id: STORE.to_owned(),
+            order_id: order.order_id(),
+        };
+        let answer = OrderServiceClient::new(self.0[0].clone())
+            .get_order(request(get, "storefront"))
+            .await?;
+        answer
+            .into_inner()
+            .order
+            .context("an answer without an order")
     }
 }
 
@@ -121,25 +148,54 @@ impl Caller {
     fn new(channel: Channel, task: Task, shop: Arc<Shop>) -> Self {
         let orders = OrderServiceClient::new(channel.clone());
         let cancellations = CancellationServiceClient::new(channel);
-        Self { task, shop, orders, cancellations, page_token: String::new() }
+        Self {
+            task,
+            shop,
+            orders,
+            cancellations,
+            page_token: String::new(),
+        }
     }
 
     pub(crate) async fn create(&mut self, order: OrderNumber) -> anyhow::Result<()> {
-        self.orders.create_order(request(creation(order), "storefront")).await.context("CreateOrder")?;
+        self.orders
+            .create_order(request(creation(order), "storefront"))
+            .await
+            .context("CreateOrder")?;
         Ok(())
     }
 
     async fn create_listed(&mut self, order: OrderNumber) -> anyhow::Result<()> {
-        let buyer = v1::Buyer { id: LISTED_BUYER.to_owned(), ..Default::default() };
-        let create = v1::CreateOrderRequest { buyer: Some(buyer), ..creation(order) };
-        self.orders.create_order(request(create, "storefront")).await.context("CreateOrder")?;
+        let buyer = v1::Buyer {
+            id: LISTED_BUYER.to_owned(),
+            ..Default::default()
+        };
+        let create = v1::CreateOrderRequest {
+            buyer: Some(buyer),
+            ..creation(order)
+        };
+        self.orders
+            .create_order(request(create, "storefront"))
+            .await
+            .context("CreateOrder")?;
         Ok(())
     }
 
     async fn get(&mut self, order: OrderNumber) -> anyhow::Result<()> {
-        let get = v1::GetOrderRequest { store_id: STORE.to_owned(), order_id: order.order_id() };
-        let answer = self.orders.get_order(request(get, "storefront")).await.context("GetOrder")?.into_inner();
-        anyhow::ensure!(answer.order.is_some_and(|order| order.refunds.len() == 1), "an order without its refund");
+        let get = v1::GetOrderRequest {
+            store_id: STORE.to_owned(),
+            order_id: order.order_id(),
+        };
+        let answer = self
+            .orders
+            .get_order(request(get, "storefront"))
+            .await
+            .context("GetOrder")?
+            .into_inner();
+        anyhow::ensure!(
+            answer.order.is_some_and(|order| order.refunds.len() == 1),
+            "an order without its refund"
+        );
         Ok(())
     }
 
@@ -151,21 +207,43 @@ impl Caller {
             page_token: std::mem::take(&mut self.page_token),
             ..Default::default()
         };
-        let page = self.orders.list_orders(request(list, "storefront")).await.context("ListOrders")?.into_inner();
-        anyhow::ensure!(u64::try_from(page.orders.len())? == PAGE, "a page that is not full");
+        let page = self
+            .orders
+            .list_orders(request(list, "storefront"))
+            .await
+            .context("ListOrders")?
+            .into_inner();
+        anyhow::ensure!(
+            u64::try_from(page.orders.len())? == PAGE,
+            "a page that is not full"
+        );
         self.page_token = page.next_page_token;
         Ok(())
     }
 
     pub(crate) async fn pay(&mut self, order: OrderNumber) -> anyhow::Result<()> {
-        self.orders.record_payment(request(payment(order), "payments")).await.context("RecordPayment")?;
+        self.orders
+            .record_payment(request(payment(order), "payments"))
+            .await
+            .context("RecordPayment")?;
         Ok(())
     }
 
     pub(crate) async fn cancel(&mut self, order: OrderNumber) -> anyhow::Result<()> {
-        let answer = self.cancellations.request_cancellation(request(cancellation(order), "storefront")).await;
-        let state = answer.context("RequestCancellation")?.into_inner().order_state();
-        anyhow::ensure!(state == v1::OrderState::Cancelled, "{} is {} after it", order.order_id(), state.as_str_name());
+        let answer = self
+            .cancellations
+            .request_cancellation(request(cancellation(order), "storefront"))
+            .await;
+        let state = answer
+            .context("RequestCancellation")?
+            .into_inner()
+            .order_state();
+        anyhow::ensure!(
+            state == v1::OrderState::Cancelled,
+            "{} is {} after it",
+            order.order_id(),
+            state.as_str_name()
+        );
         Ok(())
     }
 }
@@ -175,7 +253,10 @@ impl Worker for Caller {
         match &self.task {
             Task::Create(left) => {
                 let one_less = |left: u64| left.checked_sub(1);
-                if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
+                if left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+                    .is_err()
+                {
                     return Ok(Turn::NothingLeft);
                 }
                 let order = self.shop.new_order();
@@ -183,18 +264,25 @@ impl Worker for Caller {
                 self.shop.placed.put(order);
             }
             Task::Pay => {
-                let Some(order) = self.shop.placed.take() else { return Ok(Turn::NothingLeft) };
+                let Some(order) = self.shop.placed.take() else {
+                    return Ok(Turn::NothingLeft);
+                };
                 self.pay(order).await?;
                 self.shop.paid.put(order);
             }
             Task::Cancel => {
-                let Some(order) = self.shop.paid.take() else { return Ok(Turn::NothingLeft) };
+                let Some(order) = self.shop.paid.take() else {
+                    return Ok(Turn::NothingLeft);
+                };
                 self.cancel(order).await?;
                 self.shop.cancelled.put(order);
             }
             Task::Listed(left) => {
                 let one_less = |left: u64| left.checked_sub(1);
-                if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
+                if left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+                    .is_err()
+                {
                     return Ok(Turn::NothingLeft);
                 }
                 let order = self.shop.new_order();
@@ -213,13 +301,18 @@ impl Worker for Caller {
 
 fn request<T>(message: T, role: &'static str) -> Request<T> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert("belay-role", MetadataValue::from_static(role));
+    request
+        .metadata_mut()
+        .insert("belay-role", MetadataValue::from_static(role));
     request.set_timeout(DEADLINE);
     request
 }
 
 fn money(minor_units: i64) -> Option<v1::Money> {
-    Some(v1::Money { currency_code: CURRENCY.to_owned(), minor_units })
+    Some(v1::Money {
+        currency_code: CURRENCY.to_owned(),
+        minor_units,
+    })
 }
 
 /// Two lines in one shipment.
@@ -248,14 +341,18 @@ fn creation(order: OrderNumber) -> v1::CreateOrderRequest {
             city: "Berlin".to_owned(),
         }),
         lines: (1..).zip(LINES).map(line).collect(),
-        shipping: Some(v1::ShippingCharge { amount: money(SHIPPING.0), tax: money(SHIPPING.1) }),
+        shipping: Some(v1::ShippingCharge {
+            amount: money(SHIPPING.0),
+            tax: money(SHIPPING.1),
+        }),
         shipments: Vec::new(),
     }
 }
 
 /// The whole sum, captured.
 fn payment(order: OrderNumber) -> v1::RecordPaymentRequest {
-    let total = LINES.iter().map(|(_, goods, tax)| goods + tax).sum::<i64>() + SHIPPING.0 + SHIPPING.1;
+    let total =
+        LINES.iter().map(|(_, goods, tax)| goods + tax).sum::<i64>() + SHIPPING.0 + SHIPPING.1;
     v1::RecordPaymentRequest {
         store_id: STORE.to_owned(),
         request_id: order.request_id(Purpose::Pay).to_string(),
@@ -275,7 +372,9 @@ fn cancellation(order: OrderNumber) -> v1::RequestCancellationRequest {
         store_id: STORE.to_owned(),
         request_id: order.request_id(Purpose::Cancel).to_string(),
         order_id: order.order_id(),
-        selection: Some(v1::request_cancellation_request::Selection::All(v1::AllUnits {})),
+        selection: Some(v1::request_cancellation_request::Selection::All(
+            v1::AllUnits {},
+        )),
         reason: "NO_LONGER_WANTED".to_owned(),
         ..Default::default()
     }

@@ -1,4 +1,5 @@
-//! Where the database's time goes, by its own account: kinds of statements, and rows read and written by table.
+//! Where the database's time goes, by its own account: kinds of statements, and rows read and
+//! written by table.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -29,7 +30,8 @@ pub(crate) async fn begin(conn: &mut Conn) -> anyhow::Result<()> {
         "events_statements_summary_global_by_event_name",
         "table_io_waits_summary_by_table",
     ] {
-        conn.query_drop(format!("TRUNCATE TABLE performance_schema.{table}")).await?;
+        conn.query_drop(format!("TRUNCATE TABLE performance_schema.{table}"))
+            .await?;
     }
     Ok(())
 }
@@ -57,7 +59,13 @@ pub(crate) async fn end(conn: &mut Conn, name: String, done: u64) -> anyhow::Res
              WHERE OBJECT_SCHEMA = DATABASE() AND COUNT_STAR > 0 ORDER BY OBJECT_NAME",
         )
         .await?;
-    Ok(Detail { name, done, statements, prepares: prepares.unwrap_or_default(), tables })
+    Ok(Detail {
+        name,
+        done,
+        statements,
+        prepares: prepares.unwrap_or_default(),
+        tables,
+    })
 }
 
 impl Detail {
@@ -66,19 +74,49 @@ impl Detail {
         let per_command = |n: u64| count(n) / count(self.done);
         let mut lines = vec![
             format!("{}: {} commands", self.name, self.done),
-            format!("  {:>12} {:>12} {:>14}", "µs a command", "times", "µs a statement"),
+            format!(
+                "  {:>12} {:>12} {:>14}",
+                "µs a command", "times", "µs a statement"
+            ),
         ];
-        let rest: u64 = self.statements.iter().skip(STATEMENTS_MAX).map(|(_, _, us)| us).sum();
-        let prepare = ("(preparing statements)".to_owned(), self.prepares.0, self.prepares.1);
+        let rest: u64 = self
+            .statements
+            .iter()
+            .skip(STATEMENTS_MAX)
+            .map(|(_, _, us)| us)
+            .sum();
+        let prepare = (
+            "(preparing statements)".to_owned(),
+            self.prepares.0,
+            self.prepares.1,
+        );
         let others = ("(all others)".to_owned(), 0, rest);
-        for (text, times, us) in self.statements.iter().take(STATEMENTS_MAX).chain([&prepare, &others]) {
-            let each = if *times == 0 { 0.0 } else { count(*us) / count(*times) };
-            lines.push(format!("  {:>12.1} {times:>12} {each:>14.1}  {}", per_command(*us), shorten(text)));
+        for (text, times, us) in self
+            .statements
+            .iter()
+            .take(STATEMENTS_MAX)
+            .chain([&prepare, &others])
+        {
+            let each = if *times == 0 {
+                0.0
+            } else {
+                count(*us) / count(*times)
+            };
+            lines.push(format!(
+                "  {:>12.1} {times:>12} {each:>14.1}  {}",
+                per_command(*us),
+                shorten(text)
+            ));
         }
-        lines.push(format!("  {:<20} {:>8} {:>9} {:>8}  rows a command", "table", "read", "inserted", "updated"));
+        lines.push(format!(
+            "  {:<20} {:>8} {:>9} {:>8}  rows a command",
+            "table", "read", "inserted", "updated"
+        ));
         for (table, read, inserted, updated) in &self.tables {
             let [read, inserted, updated] = [read, inserted, updated].map(|n| per_command(*n));
-            lines.push(format!("  {table:<20} {read:>8.2} {inserted:>9.2} {updated:>8.2}"));
+            lines.push(format!(
+                "  {table:<20} {read:>8.2} {inserted:>9.2} {updated:>8.2}"
+            ));
         }
         lines
     }

@@ -1,7 +1,8 @@
 //! Whether cancellations slow down while the database grows.
 //!
-//! Orders are put in without the service, as the bare client places them, and then a window is measured at each size. Keys are
-//! hashes: the orders that are cancelled lie among all others and not at the end.
+//! Orders are put in without the service, as the bare client places them, and then a window is
+//! measured at each size. Keys are hashes: the orders that are cancelled lie among all others and
+//! not at the end.
 
 use anyhow::Context as _;
 use mysql_async::prelude::Queryable;
@@ -21,24 +22,59 @@ pub(crate) struct Size {
 }
 
 pub(crate) async fn measure(bench: &mut Bench, raw_clients: usize) -> anyhow::Result<Vec<Size>> {
-    let callers = bench.args.callers.iter().copied().max().context("no number of callers to try")?;
+    let callers = bench
+        .args
+        .callers
+        .iter()
+        .copied()
+        .max()
+        .context("no number of callers to try")?;
     let mut targets = bench.args.growth.clone();
     targets.sort_unstable();
     let mut sizes = Vec::with_capacity(targets.len());
     for target in targets {
-        let there: u64 = bench.detail.query_first("SELECT COUNT(*) FROM orders").await?.context("no count")?;
+        let there: u64 = bench
+            .detail
+            .query_first("SELECT COUNT(*) FROM orders")
+            .await?
+            .context("no count")?;
         say(&format!("placing {} orders", target.saturating_sub(there)));
         let missing = target.saturating_sub(there);
-        raw::fill::place(&bench.args.database_url, &bench.templates, &bench.shop, missing).await?;
-        let mut size = Size { orders: target, cancel: Vec::new(), raw_cancel: Vec::new() };
+        raw::fill::place(
+            &bench.args.database_url,
+            &bench.templates,
+            &bench.shop,
+            missing,
+        )
+        .await?;
+        let mut size = Size {
+            orders: target,
+            cancel: Vec::new(),
+            raw_cancel: Vec::new(),
+        };
         for round in 0..bench.args.rounds {
             let kinds = [(Kind::Cancel, callers), (Kind::RawCancel, raw_clients)];
-            let turns = if round.is_multiple_of(2) { kinds } else { [kinds[1], kinds[0]] };
+            let turns = if round.is_multiple_of(2) {
+                kinds
+            } else {
+                [kinds[1], kinds[0]]
+            };
             for (kind, callers) in turns {
-                bench.stock_up(bench.needed(kind, callers, bench.timing())).await?;
+                bench
+                    .stock_up(bench.needed(kind, callers, bench.timing()))
+                    .await?;
                 let window = bench.window(kind, callers, bench.timing()).await?;
-                say(&format!("{target} orders: {} {:>8.0}/s", kind.label(), window.per_second()));
-                if kind == Kind::Cancel { &mut size.cancel } else { &mut size.raw_cancel }.push(window);
+                say(&format!(
+                    "{target} orders: {} {:>8.0}/s",
+                    kind.label(),
+                    window.per_second()
+                ));
+                if kind == Kind::Cancel {
+                    &mut size.cancel
+                } else {
+                    &mut size.raw_cancel
+                }
+                .push(window);
             }
         }
         sizes.push(size);
@@ -54,7 +90,9 @@ impl Size {
     /// Of the server and its database together.
     fn cpu_us(&self) -> f64 {
         let cores = |window: &Window| window.usage.server + window.usage.mysqld.unwrap_or(f64::NAN);
-        median(&self.cancel, |window| cores(window) * 1e6 / window.per_second())
+        median(&self.cancel, |window| {
+            cores(window) * 1e6 / window.per_second()
+        })
     }
 }
 
@@ -72,7 +110,9 @@ pub(crate) fn lines(sizes: &[Size]) -> Vec<String> {
 }
 
 pub(crate) fn add_to(sizes: &[Size], object: &mut Map<String, Value>) {
-    let ([first, ..], [.., last]) = (sizes, sizes) else { return };
+    let ([first, ..], [.., last]) = (sizes, sizes) else {
+        return;
+    };
     let size = |size: &Size| {
         json!({
             "orders": size.orders,
@@ -82,7 +122,16 @@ pub(crate) fn add_to(sizes: &[Size], object: &mut Map<String, Value>) {
         })
     };
     object.insert("growth".to_owned(), sizes.iter().map(size).collect());
-    object.insert("growth_times".to_owned(), hundredths(Some(count(last.orders) / count(first.orders))));
-    object.insert("growth_ratio".to_owned(), hundredths(Some(last.per_second() / first.per_second())));
-    object.insert("growth_cpu_ratio".to_owned(), hundredths(Some(first.cpu_us() / last.cpu_us())));
+    object.insert(
+        "growth_times".to_owned(),
+        hundredths(Some(count(last.orders) / count(first.orders))),
+    );
+    object.insert(
+        "growth_ratio".to_owned(),
+        hundredths(Some(last.per_second() / first.per_second())),
+    );
+    object.insert(
+        "growth_cpu_ratio".to_owned(),
+        hundredths(Some(first.cpu_us() / last.cpu_us())),
+    );
 }

@@ -54,7 +54,10 @@ impl Window {
 }
 
 /// As a floating-point number; counts here are far below 2^53.
-#[expect(clippy::cast_precision_loss, reason = "counts and microseconds of a run are far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and microseconds of a run are far below 2^53"
+)]
 pub(crate) fn count(n: u64) -> f64 {
     n as f64
 }
@@ -66,7 +69,11 @@ struct Tally {
 }
 
 /// Lets the workers run for a while and measures the later part of it.
-pub(crate) async fn measure<W: Worker>(workers: Vec<W>, timing: Timing, meters: &mut Meters) -> anyhow::Result<Window> {
+pub(crate) async fn measure<W: Worker>(
+    workers: Vec<W>,
+    timing: Timing,
+    meters: &mut Meters,
+) -> anyhow::Result<Window> {
     let begin = Instant::now() + timing.warm_up;
     let end = begin + timing.measured;
     let mut running = JoinSet::new();
@@ -130,7 +137,11 @@ async fn drive<W: Worker>(mut worker: W, begin: Instant, end: Instant) -> anyhow
 impl Tally {
     fn new() -> anyhow::Result<Self> {
         let latency = Histogram::new_with_max(LATENCY_MAX_US, 3)?;
-        Ok(Self { latency, done_in_all: 0, dry_since: None })
+        Ok(Self {
+            latency,
+            done_in_all: 0,
+            dry_since: None,
+        })
     }
 
     fn add(&mut self, other: &Self) -> anyhow::Result<()> {

@@ -1,8 +1,10 @@
-//! `make bench`: what a command costs through Belay, beside a bare client that writes the same rows.
+//! `make bench`: what a command costs through Belay, beside a bare client that writes the same
+//! rows.
 //!
-//! Everything is measured in one run on one database, in turns: raw, service, raw, service … A round has a window of each
-//! kind, the next round has them in the opposite order, and medians over the rounds are what is reported. So a machine that
-//! others use too slows both sides alike, and the ratios mean more than the figures.
+//! Everything is measured in one run on one database, in turns: raw, service, raw, service … A
+//! round has a window of each kind, the next round has them in the opposite order, and medians over
+//! the rounds are what is reported. So a machine that others use too slows both sides alike, and
+//! the ratios mean more than the figures.
 
 mod audit;
 mod callers;
@@ -36,9 +38,13 @@ use shop::Shop;
 
 /// Callers that prepare orders between the windows.
 const PREPARING: usize = 256;
-/// Orders that one window may need at first, for each caller and second; corrected by what was measured.
+/// Orders that one window may need at first, for each caller and second; corrected by what was
+/// measured.
 const GUESS_PER_SECOND: f64 = 25.0;
-const CALIBRATION: Timing = Timing { warm_up: Duration::from_millis(300), measured: Duration::from_millis(1_200) };
+const CALIBRATION: Timing = Timing {
+    warm_up: Duration::from_millis(300),
+    measured: Duration::from_millis(1_200),
+};
 
 /// Measures Belay beside a bare client on the same database.
 #[derive(Debug, Parser)]
@@ -77,7 +83,8 @@ struct Args {
     /// Set two servers on the database beside one as well, with commits that are slow.
     #[arg(long)]
     replicas: bool,
-    /// Measure cancellations as well with so many orders in the database, say 100000,1000000. Takes long.
+    /// Measure cancellations as well with so many orders in the database, say 100000,1000000. Takes
+    /// long.
     #[arg(long, value_delimiter = ',')]
     growth: Vec<u64>,
     /// Write the figures to this file too; README.md beside the bench's code says what each is.
@@ -101,7 +108,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut conn = create_database(&args.database_url).await?;
     let setting = Setting {
         server_version: service::version(&args.belay).await?,
-        mysql_version: conn.query_first("SELECT VERSION()").await?.context("the database has no version")?,
+        mysql_version: conn
+            .query_first("SELECT VERSION()")
+            .await?
+            .context("the database has no version")?,
         cores: std::thread::available_parallelism()?.get(),
         load_average,
         seconds: args.seconds,
@@ -132,34 +142,53 @@ async fn run(args: Args) -> anyhow::Result<()> {
     audit::check_positions(&mut conn).await?;
     service.stop().await?;
 
-    let mut lines = bench.details.iter().flat_map(detail::Detail::lines).collect::<Vec<_>>();
+    let mut lines = bench
+        .details
+        .iter()
+        .flat_map(detail::Detail::lines)
+        .collect::<Vec<_>>();
     lines.extend(report::audit(&comparisons));
-    lines.push("Every acknowledged command is there, and the positions of the events have no gaps.".to_owned());
+    lines.push(
+        "Every acknowledged command is there, and the positions of the events have no gaps."
+            .to_owned(),
+    );
     lines.push(String::new());
     lines.extend(report::table(&series));
     lines.extend(replicas.iter().map(replicas::Replicas::line));
     lines.extend(growth::lines(&sizes));
     let mut figures = report::figures(&series, &setting);
-    replicas.iter().for_each(|replicas| replicas.add_to(&mut figures));
+    replicas
+        .iter()
+        .for_each(|replicas| replicas.add_to(&mut figures));
     growth::add_to(&sizes, &mut figures);
     let figures = serde_json::Value::Object(figures);
     lines.push(figures.to_string());
     lines.iter().for_each(|line| print(line));
     if let Some(file) = &bench.args.json {
-        std::fs::write(file, format!("{figures:#}\n")).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(file, format!("{figures:#}\n"))
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
 }
 
-/// Connects to the database, which is made if it is not there. Its server must keep what it acknowledges: without that the
-/// figures would be those of another thing.
+/// Connects to the database, which is made if it is not there. Its server must keep what it
+/// acknowledges: without that the figures would be those of another thing.
 async fn create_database(url: &str) -> anyhow::Result<Conn> {
-    let (server, database) = url.rsplit_once('/').context("the database's URL names no database")?;
+    let (server, database) = url
+        .rsplit_once('/')
+        .context("the database's URL names no database")?;
     let mut conn = raw::connect(server).await?;
-    let durable: Option<bool> =
-        conn.query_first("SELECT @@sync_binlog = 1 AND @@innodb_flush_log_at_trx_commit = 1 AND @@log_bin = 1").await?;
-    anyhow::ensure!(durable == Some(true), "the database acknowledges commits that are not on the disk yet");
-    conn.query_drop(format!("CREATE DATABASE IF NOT EXISTS `{database}`")).await?;
+    let durable: Option<bool> = conn
+        .query_first(
+            "SELECT @@sync_binlog = 1 AND @@innodb_flush_log_at_trx_commit = 1 AND @@log_bin = 1",
+        )
+        .await?;
+    anyhow::ensure!(
+        durable == Some(true),
+        "the database acknowledges commits that are not on the disk yet"
+    );
+    conn.query_drop(format!("CREATE DATABASE IF NOT EXISTS `{database}`"))
+        .await?;
     conn.disconnect().await?;
     raw::connect(url).await
 }
@@ -185,7 +214,10 @@ impl Bench {
         let shop = Arc::new(Shop::default());
         let (placed, cancelled) = (shop.new_order(), shop.new_order());
         let callers = connections.callers(1, &Task::Cancel, &shop);
-        let mut caller = callers.into_iter().next().context("one caller was asked for")?;
+        let mut caller = callers
+            .into_iter()
+            .next()
+            .context("one caller was asked for")?;
         caller.create(placed).await?;
         shop.placed.put(placed);
         caller.create(cancelled).await?;
@@ -196,48 +228,89 @@ impl Bench {
         let mut conn = raw::connect(&args.database_url).await?;
         let templates = Arc::new(Templates::learn(&mut conn, placed, cancelled).await?);
         let mysqld_pid = match &args.mysqld_pid_file {
-            Some(file) => Some(std::fs::read_to_string(file).context("the pid file")?.trim().parse()?),
+            Some(file) => Some(
+                std::fs::read_to_string(file)
+                    .context("the pid file")?
+                    .trim()
+                    .parse()?,
+            ),
             None => None,
         };
-        let meters = Meters::new(raw::connect(&args.database_url).await?, service.pid, mysqld_pid);
+        let meters = Meters::new(
+            raw::connect(&args.database_url).await?,
+            service.pid,
+            mysqld_pid,
+        );
         let (details, seen) = (Vec::new(), Vec::new());
-        Ok(Self { args, shop, connections, templates, meters, detail: conn, details, seen })
+        Ok(Self {
+            args,
+            shop,
+            connections,
+            templates,
+            meters,
+            detail: conn,
+            details,
+            seen,
+        })
     }
 
     fn timing(&self) -> Timing {
         let seconds = Duration::from_secs_f64;
-        Timing { warm_up: seconds(self.args.warm_up), measured: seconds(self.args.seconds) }
+        Timing {
+            warm_up: seconds(self.args.warm_up),
+            measured: seconds(self.args.seconds),
+        }
     }
 
     /// With how many clients the bare client does most: two tries each, in turns.
     async fn best_clients(&mut self, task: raw::Task) -> anyhow::Result<usize> {
-        let kind = if task == raw::Task::Create { Kind::RawCreate } else { Kind::RawCancel };
-        let mut tries: Vec<(f64, usize)> = self.args.raw_clients.iter().map(|clients| (0.0, *clients)).collect();
+        let kind = if task == raw::Task::Create {
+            Kind::RawCreate
+        } else {
+            Kind::RawCancel
+        };
+        let mut tries: Vec<(f64, usize)> = self
+            .args
+            .raw_clients
+            .iter()
+            .map(|clients| (0.0, *clients))
+            .collect();
         for _ in 0..2 {
             for (sum, clients) in &mut tries {
                 *sum += self.window(kind, *clients, CALIBRATION).await?.per_second();
             }
         }
-        let figures: Vec<String> = tries.iter().map(|(sum, n)| format!("{n} clients {:.0}/s", sum / 2.0)).collect();
+        let figures: Vec<String> = tries
+            .iter()
+            .map(|(sum, n)| format!("{n} clients {:.0}/s", sum / 2.0))
+            .collect();
         say(&format!("{}: {}", kind.label(), figures.join(", ")));
-        let best = tries.into_iter().max_by(|(one, _), (other, _)| one.total_cmp(other));
-        best.map(|(_, clients)| clients).context("no number of clients to try")
+        let best = tries
+            .into_iter()
+            .max_by(|(one, _), (other, _)| one.total_cmp(other));
+        best.map(|(_, clients)| clients)
+            .context("no number of clients to try")
     }
 
     /// Gives one buyer many orders.
     async fn fill_list(&self) -> anyhow::Result<()> {
-        load::exhaust(self.connections.callers(PREPARING, &Task::listed(), &self.shop)).await
+        load::exhaust(
+            self.connections
+                .callers(PREPARING, &Task::listed(), &self.shop),
+        )
+        .await
     }
 
-    /// Creations first: what they place is cancelled afterwards, and what is cancelled is read. Beside a lone caller there is a
-    /// lone client.
+    /// Creations first: what they place is cancelled afterwards, and what is cancelled is read.
+    /// Beside a lone caller there is a lone client.
     fn all_series(&self, raw_create: usize, raw_cancel: usize) -> Vec<Series> {
         let lone = self.args.callers.contains(&1).then_some(1);
         let mut kinds = Vec::new();
         for (raw, best, service) in [
             (Kind::RawCreate, raw_create, Kind::Create),
             (Kind::RawCancel, raw_cancel, Kind::Cancel),
-            // A read holds no locks: as many clients as cancel best are as many as the machine can use.
+            // A read holds no locks: as many clients as cancel best are as many as the machine can
+            // use.
             (Kind::RawGet, raw_cancel, Kind::Get),
         ] {
             kinds.push((raw, best));
@@ -245,7 +318,14 @@ impl Bench {
             kinds.extend(self.args.callers.iter().map(|callers| (service, *callers)));
         }
         kinds.extend([(Kind::RawList, raw_cancel), (Kind::List, raw_cancel)]);
-        kinds.into_iter().map(|(kind, callers)| Series { kind, callers, windows: Vec::new() }).collect()
+        kinds
+            .into_iter()
+            .map(|(kind, callers)| Series {
+                kind,
+                callers,
+                windows: Vec::new(),
+            })
+            .collect()
     }
 
     /// One window of each kind.
@@ -254,7 +334,11 @@ impl Bench {
         let is_last = round + 1 == self.args.rounds;
         let most = self.args.callers.iter().copied().max();
         for index in 0..series.len() {
-            let index = if round.is_multiple_of(2) { index } else { series.len() - 1 - index };
+            let index = if round.is_multiple_of(2) {
+                index
+            } else {
+                series.len() - 1 - index
+            };
             let Series { kind, callers, .. } = series[index];
             let is_detailed = match kind {
                 Kind::RawCancel | Kind::RawCreate | Kind::RawGet => callers > 1,
@@ -270,25 +354,44 @@ impl Bench {
             let window = self.window(kind, callers, timing).await?;
             if is_detailed {
                 let name = format!("{}, {callers} callers", kind.label());
-                self.details.push(detail::end(&mut self.detail, name, window.done_in_all).await?);
+                self.details
+                    .push(detail::end(&mut self.detail, name, window.done_in_all).await?);
             }
             let label = kind.label();
-            say(&format!("round {} {label:<20} {callers:>4} callers {:>8.0}/s", round + 1, window.per_second()));
+            say(&format!(
+                "round {} {label:<20} {callers:>4} callers {:>8.0}/s",
+                round + 1,
+                window.per_second()
+            ));
             series[index].windows.push(window);
         }
         Ok(())
     }
 
-    async fn window(&mut self, kind: Kind, callers: usize, timing: Timing) -> anyhow::Result<Window> {
+    async fn window(
+        &mut self,
+        kind: Kind,
+        callers: usize,
+        timing: Timing,
+    ) -> anyhow::Result<Window> {
         let window = match kind {
             Kind::RawCreate => self.raw_writes(raw::Task::Create, callers, timing).await?,
             Kind::RawCancel => {
                 self.stock_up(self.needed(kind, callers, timing)).await?;
                 self.raw_writes(raw::Task::Cancel, callers, timing).await?
             }
-            Kind::RawGet => self.raw_reads(raw::reads::Task::Get, callers, timing).await?,
-            Kind::RawList => self.raw_reads(raw::reads::Task::List, callers, timing).await?,
-            Kind::Create => self.calls(&Task::create_without_end(), callers, timing).await?,
+            Kind::RawGet => {
+                self.raw_reads(raw::reads::Task::Get, callers, timing)
+                    .await?
+            }
+            Kind::RawList => {
+                self.raw_reads(raw::reads::Task::List, callers, timing)
+                    .await?
+            }
+            Kind::Create => {
+                self.calls(&Task::create_without_end(), callers, timing)
+                    .await?
+            }
             Kind::Cancel => self.calls(&Task::Cancel, callers, timing).await?,
             Kind::Get => self.calls(&Task::Get, callers, timing).await?,
             Kind::List => self.calls(&Task::List, callers, timing).await?,
@@ -299,7 +402,12 @@ impl Bench {
         Ok(window)
     }
 
-    async fn raw_writes(&mut self, task: raw::Task, clients: usize, timing: Timing) -> anyhow::Result<Window> {
+    async fn raw_writes(
+        &mut self,
+        task: raw::Task,
+        clients: usize,
+        timing: Timing,
+    ) -> anyhow::Result<Window> {
         let mut workers = Vec::with_capacity(clients);
         for _ in 0..clients {
             let (templates, shop) = (self.templates.clone(), self.shop.clone());
@@ -308,25 +416,46 @@ impl Bench {
         load::measure(workers, timing, &mut self.meters).await
     }
 
-    async fn raw_reads(&mut self, task: raw::reads::Task, clients: usize, timing: Timing) -> anyhow::Result<Window> {
+    async fn raw_reads(
+        &mut self,
+        task: raw::reads::Task,
+        clients: usize,
+        timing: Timing,
+    ) -> anyhow::Result<Window> {
         let mut workers = Vec::with_capacity(clients);
         for _ in 0..clients {
-            workers.push(raw::reads::Reader::open(&self.args.database_url, task, self.shop.clone()).await?);
+            workers.push(
+                raw::reads::Reader::open(&self.args.database_url, task, self.shop.clone()).await?,
+            );
         }
         load::measure(workers, timing, &mut self.meters).await
     }
 
-    async fn calls(&mut self, task: &Task, callers: usize, timing: Timing) -> anyhow::Result<Window> {
+    async fn calls(
+        &mut self,
+        task: &Task,
+        callers: usize,
+        timing: Timing,
+    ) -> anyhow::Result<Window> {
         let workers = self.connections.callers(callers, task, &self.shop);
         load::measure(workers, timing, &mut self.meters).await
     }
 
-    /// Paid orders that a window may use up: more than was seen, for what is left serves the next one.
+    /// Paid orders that a window may use up: more than was seen, for what is left serves the next
+    /// one.
     fn needed(&self, kind: Kind, callers: usize, timing: Timing) -> f64 {
         let per_second = match kind {
-            Kind::Create | Kind::RawCreate | Kind::Get | Kind::RawGet | Kind::List | Kind::RawList => return 0.0,
+            Kind::Create
+            | Kind::RawCreate
+            | Kind::Get
+            | Kind::RawGet
+            | Kind::List
+            | Kind::RawList => return 0.0,
             Kind::Cancel | Kind::RawCancel => {
-                let alike = self.seen.iter().filter(|(seen, n, _)| *seen == kind && *n == callers);
+                let alike = self
+                    .seen
+                    .iter()
+                    .filter(|(seen, n, _)| *seen == kind && *n == callers);
                 alike
                     .map(|(_, _, rate)| 1.5 * rate)
                     .reduce(f64::max)
@@ -341,7 +470,11 @@ impl Bench {
         let has = |pile: &shop::Pile| count(pile.len() as u64);
         let missing = needed - has(&self.shop.paid) - has(&self.shop.placed);
         if missing > 0.0 {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of orders")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a positive number of orders"
+            )]
             let task = Task::create(missing.ceil() as u64);
             load::exhaust(self.connections.callers(PREPARING, &task, &self.shop)).await?;
         }

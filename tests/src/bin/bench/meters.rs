@@ -1,4 +1,5 @@
-//! What a window costs: CPU of the three processes and of the rest of the machine, transactions and statements of the database.
+//! What a window costs: CPU of the three processes and of the rest of the machine, transactions and
+//! statements of the database.
 
 use std::fs;
 use std::time::Duration;
@@ -50,7 +51,11 @@ pub(crate) struct Usage {
 
 impl Meters {
     pub(crate) fn new(database: Conn, server_pid: u32, mysqld_pid: Option<u32>) -> Self {
-        Self { database, server_pid, mysqld_pid }
+        Self {
+            database,
+            server_pid,
+            mysqld_pid,
+        }
     }
 
     pub(crate) async fn read(&mut self) -> anyhow::Result<Reading> {
@@ -63,14 +68,19 @@ impl Meters {
             )
             .await?;
         let status = |name: &str| -> anyhow::Result<u64> {
-            let value =
-                status.iter().find(|(variable, _)| variable == name).with_context(|| format!("no status {name}"))?;
+            let value = status
+                .iter()
+                .find(|(variable, _)| variable == name)
+                .with_context(|| format!("no status {name}"))?;
             Ok(value.1.parse()?)
         };
         Ok(Reading {
             at,
             server: process_cpu(&self.server_pid.to_string())?,
-            mysqld: self.mysqld_pid.map(|pid| process_cpu(&pid.to_string())).transpose()?,
+            mysqld: self
+                .mysqld_pid
+                .map(|pid| process_cpu(&pid.to_string()))
+                .transpose()?,
             generator: process_cpu("self")?,
             machine: machine_cpu()?,
             commits: status("Com_commit")?,
@@ -83,11 +93,16 @@ impl Meters {
 impl Reading {
     pub(crate) fn until(&self, later: &Reading) -> Usage {
         let seconds = (later.at - self.at).as_secs_f64();
-        let cpu = |before: Duration, after: Duration| after.saturating_sub(before).as_secs_f64() / seconds;
+        let cpu = |before: Duration, after: Duration| {
+            after.saturating_sub(before).as_secs_f64() / seconds
+        };
         let rate = |before: u64, after: u64| count(after - before) / seconds;
         let server = cpu(self.server, later.server);
         let generator = cpu(self.generator, later.generator);
-        let mysqld = self.mysqld.zip(later.mysqld).map(|(before, after)| cpu(before, after));
+        let mysqld = self
+            .mysqld
+            .zip(later.mysqld)
+            .map(|(before, after)| cpu(before, after));
         let machine = cpu(self.machine, later.machine);
         Usage {
             server,
@@ -105,9 +120,15 @@ impl Reading {
 fn process_cpu(pid: &str) -> anyhow::Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    // The second field is the name in brackets and may hold anything; user and system time are fields 14 and 15.
+    // The second field is the name in brackets and may hold anything; user and system time are
+    // fields 14 and 15.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks: u32 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+    let ticks: u32 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u32>().ok())
+        .sum();
     Ok(TICK * ticks)
 }
 
@@ -116,10 +137,21 @@ fn machine_cpu() -> anyhow::Result<Duration> {
     let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
     let all = stat.lines().next().unwrap_or_default();
     // user, nice and system are what processes use; what follows is idle, or belongs to no process.
-    Ok(TICK * all.split_whitespace().skip(1).take(3).filter_map(|field| field.parse::<u32>().ok()).sum())
+    Ok(TICK
+        * all
+            .split_whitespace()
+            .skip(1)
+            .take(3)
+            .filter_map(|field| field.parse::<u32>().ok())
+            .sum())
 }
 
 /// The first figure of the load average, as the kernel writes it.
 pub(crate) fn load_average() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+    fs::read_to_string("/proc/loadavg")
+        .ok()?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }

@@ -1,8 +1,9 @@
 //! Two servers on one database beside one, when commits are slow.
 //!
-//! A commit holds the heads of the partitions that it took positions from, so the commits of a partition are serial across
-//! servers; the slower a commit is, the more that could cost. MySQL itself is made slow: it waits before it brings a group of
-//! commits to the disk, as it would for a disk or a replica far away.
+//! A commit holds the heads of the partitions that it took positions from, so the commits of a
+//! partition are serial across servers; the slower a commit is, the more that could cost. MySQL
+//! itself is made slow: it waits before it brings a group of commits to the disk, as it would for a
+//! disk or a replica far away.
 
 use std::time::Duration;
 
@@ -30,22 +31,54 @@ pub(crate) struct Replicas {
 
 /// In turns, like everything.
 pub(crate) async fn compare(bench: &mut Bench) -> anyhow::Result<Replicas> {
-    let callers = bench.args.callers.iter().copied().max().context("no number of callers to try")?;
-    let second = Service::start(&bench.args.belay, &bench.args.database_url, bench.args.lanes).await?;
+    let callers = bench
+        .args
+        .callers
+        .iter()
+        .copied()
+        .max()
+        .context("no number of callers to try")?;
+    let second = Service::start(
+        &bench.args.belay,
+        &bench.args.database_url,
+        bench.args.lanes,
+    )
+    .await?;
     let of_second = Connections::open(&second.url, bench.args.connections).await?;
-    let mut replicas = Replicas { callers, one: Vec::new(), two: Vec::new() };
+    let mut replicas = Replicas {
+        callers,
+        one: Vec::new(),
+        two: Vec::new(),
+    };
     delay_commits(&mut bench.detail, COMMIT_DELAY).await?;
     for round in 0..bench.args.rounds {
-        let turns = if round.is_multiple_of(2) { [1, 2] } else { [2, 1] };
+        let turns = if round.is_multiple_of(2) {
+            [1, 2]
+        } else {
+            [2, 1]
+        };
         for servers in turns {
-            bench.stock_up(bench.needed(Kind::Cancel, callers, bench.timing())).await?;
-            let mut all = bench.connections.callers(callers / servers, &Task::Cancel, &bench.shop);
+            bench
+                .stock_up(bench.needed(Kind::Cancel, callers, bench.timing()))
+                .await?;
+            let mut all = bench
+                .connections
+                .callers(callers / servers, &Task::Cancel, &bench.shop);
             if servers == 2 {
                 all.extend(of_second.callers(callers - callers / 2, &Task::Cancel, &bench.shop));
             }
             let window = load::measure(all, bench.timing(), &mut bench.meters).await?;
-            say(&format!("round {} slow commits, servers: {servers} {:>8.0}/s", round + 1, window.per_second()));
-            if servers == 1 { &mut replicas.one } else { &mut replicas.two }.push(window);
+            say(&format!(
+                "round {} slow commits, servers: {servers} {:>8.0}/s",
+                round + 1,
+                window.per_second()
+            ));
+            if servers == 1 {
+                &mut replicas.one
+            } else {
+                &mut replicas.two
+            }
+            .push(window);
         }
     }
     delay_commits(&mut bench.detail, Duration::ZERO).await?;
@@ -54,8 +87,13 @@ pub(crate) async fn compare(bench: &mut Bench) -> anyhow::Result<Replicas> {
 }
 
 async fn delay_commits(conn: &mut Conn, delay: Duration) -> anyhow::Result<()> {
-    let set = format!("SET GLOBAL binlog_group_commit_sync_delay = {}", delay.as_micros());
-    conn.query_drop(set).await.context("the database does not let its commits be slowed down")
+    let set = format!(
+        "SET GLOBAL binlog_group_commit_sync_delay = {}",
+        delay.as_micros()
+    );
+    conn.query_drop(set)
+        .await
+        .context("the database does not let its commits be slowed down")
 }
 
 impl Replicas {
@@ -70,10 +108,19 @@ impl Replicas {
     }
 
     pub(crate) fn add_to(&self, object: &mut Map<String, Value>) {
-        let (one, two) = (median(&self.one, Window::per_second), median(&self.two, Window::per_second));
-        object.insert("slow_commit_delay_ms".to_owned(), json!(COMMIT_DELAY.as_secs_f64() * 1e3));
+        let (one, two) = (
+            median(&self.one, Window::per_second),
+            median(&self.two, Window::per_second),
+        );
+        object.insert(
+            "slow_commit_delay_ms".to_owned(),
+            json!(COMMIT_DELAY.as_secs_f64() * 1e3),
+        );
         object.insert("slow_commit_one_server_rps".to_owned(), whole(Some(one)));
         object.insert("slow_commit_two_servers_rps".to_owned(), whole(Some(two)));
-        object.insert("slow_commit_servers_ratio".to_owned(), hundredths(Some(two / one)));
+        object.insert(
+            "slow_commit_servers_ratio".to_owned(),
+            hundredths(Some(two / one)),
+        );
     }
 }

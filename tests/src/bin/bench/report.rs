@@ -54,7 +54,10 @@ impl Kind {
     }
 
     fn is_raw(self) -> bool {
-        matches!(self, Kind::RawCancel | Kind::RawCreate | Kind::RawGet | Kind::RawList)
+        matches!(
+            self,
+            Kind::RawCancel | Kind::RawCreate | Kind::RawGet | Kind::RawList
+        )
     }
 }
 
@@ -69,13 +72,17 @@ impl Series {
 
     /// CPU of one command, in µs; `cores` says which of the figures.
     fn cpu_us(&self, cores: impl Fn(&Window) -> Option<f64>) -> Option<f64> {
-        let figure = |window: &Window| cores(window).map_or(f64::NAN, |cores| cores * 1e6 / window.per_second());
+        let figure = |window: &Window| {
+            cores(window).map_or(f64::NAN, |cores| cores * 1e6 / window.per_second())
+        };
         let median = self.median(figure);
         median.is_finite().then_some(median)
     }
 
     fn server_us(&self) -> Option<f64> {
-        (!self.kind.is_raw()).then(|| self.cpu_us(|window| Some(window.usage.server))).flatten()
+        (!self.kind.is_raw())
+            .then(|| self.cpu_us(|window| Some(window.usage.server)))
+            .flatten()
     }
 
     fn mysqld_us(&self) -> Option<f64> {
@@ -131,8 +138,13 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
         ),
     ];
     for one in series {
-        let us = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |us| format!("{us:.0}"));
-        let rounds: Vec<String> = one.windows.iter().map(|window| format!("{:.0}", window.per_second())).collect();
+        let us =
+            |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |us| format!("{us:.0}"));
+        let rounds: Vec<String> = one
+            .windows
+            .iter()
+            .map(|window| format!("{:.0}", window.per_second()))
+            .collect();
         lines.push(format!(
             "{:<20} {:>7} {:>8.0} {:>8.2} {:>8.2}   {:>7} {:>7} {:>9}   {:>7.1} {:>8.1} {:>8.1} {:>6.0}%  {}",
             one.kind.label(),
@@ -151,13 +163,15 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
         ));
     }
     for (what, service, raw) in PAIRS {
-        let [speed, cpu] =
-            [ratio(series, service, raw), cpu_ratio(series, service, raw)].map(|ratio| ratio.unwrap_or(f64::NAN));
+        let [speed, cpu] = [ratio(series, service, raw), cpu_ratio(series, service, raw)]
+            .map(|ratio| ratio.unwrap_or(f64::NAN));
         lines.push(format!(
             "{what}: {speed:.2} times as many as the bare client, {cpu:.2} times as many for the same CPU"
         ));
         if let Some(longer) = lone_ratio(series, service, raw) {
-            lines.push(format!("{what}: a lone caller waits {longer:.2} times as long as a lone bare client"));
+            lines.push(format!(
+                "{what}: a lone caller waits {longer:.2} times as long as a lone bare client"
+            ));
         }
     }
     lines.push(
@@ -168,10 +182,25 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
 
 /// What was written by both, per cancelled order.
 pub(crate) fn audit(comparisons: &[Comparison]) -> Vec<String> {
-    let spread =
-        |(least, most): (u64, u64)| if least == most { least.to_string() } else { format!("{least}–{most}") };
-    let mut lines = vec![format!("{:<28} {:>12} {:>12}", "rows of a cancelled order", "service", "raw")];
-    let row = |one: &Comparison| format!("{:<28} {:>12} {:>12}", one.what, spread(one.service), spread(one.raw));
+    let spread = |(least, most): (u64, u64)| {
+        if least == most {
+            least.to_string()
+        } else {
+            format!("{least}–{most}")
+        }
+    };
+    let mut lines = vec![format!(
+        "{:<28} {:>12} {:>12}",
+        "rows of a cancelled order", "service", "raw"
+    )];
+    let row = |one: &Comparison| {
+        format!(
+            "{:<28} {:>12} {:>12}",
+            one.what,
+            spread(one.service),
+            spread(one.raw)
+        )
+    };
     lines.extend(comparisons.iter().map(row));
     lines
 }
@@ -186,15 +215,23 @@ const PAIRS: [(&str, Kind, Kind); 4] = [
 
 /// The service at its most callers, and the bare client at its best.
 fn pair(series: &[Series], service: Kind, raw: Kind) -> Option<(&Series, &Series)> {
-    let most = series.iter().filter(|one| one.kind == service).max_by_key(|one| one.callers)?;
+    let most = series
+        .iter()
+        .filter(|one| one.kind == service)
+        .max_by_key(|one| one.callers)?;
     let of_raw = series.iter().filter(|one| one.kind == raw);
-    Some((most, of_raw.max_by(|one, other| one.per_second().total_cmp(&other.per_second()))?))
+    Some((
+        most,
+        of_raw.max_by(|one, other| one.per_second().total_cmp(&other.per_second()))?,
+    ))
 }
 
 /// The p50 of a lone caller in that of a lone bare client.
 fn lone_ratio(series: &[Series], service: Kind, raw: Kind) -> Option<f64> {
     let p50 = |kind: Kind| {
-        let lone = series.iter().find(|one| one.kind == kind && one.callers == 1)?;
+        let lone = series
+            .iter()
+            .find(|one| one.kind == kind && one.callers == 1)?;
         Some(lone.median(|window| window.latency_ms(0.50)))
     };
     Some(p50(service)? / p50(raw)?)
@@ -205,26 +242,50 @@ fn ratio(series: &[Series], service: Kind, raw: Kind) -> Option<f64> {
     Some(service.per_second() / raw.per_second())
 }
 
-/// What the ratio would be if nobody waited: how much less CPU a command takes, of all processes together. Others on the
-/// machine sway it less than they sway the speed.
+/// What the ratio would be if nobody waited: how much less CPU a command takes, of all processes
+/// together. Others on the machine sway it less than they sway the speed.
 fn cpu_ratio(series: &[Series], service: Kind, raw: Kind) -> Option<f64> {
     let (service, raw) = pair(series, service, raw)?;
-    let all = |one: &Series| Some(one.server_us().unwrap_or(0.0) + one.mysqld_us()? + one.generator_us()?);
+    let all = |one: &Series| {
+        Some(one.server_us().unwrap_or(0.0) + one.mysqld_us()? + one.generator_us()?)
+    };
     Some(all(raw)? / all(service)?)
 }
 
 /// Everything, by name. README.md says what each is.
 pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value> {
     let mut object = Map::new();
-    let best = |service: Kind, raw: Kind| pair(series, service, raw).map(|(_, raw)| raw.per_second());
-    object.insert("raw_tx_best".to_owned(), whole(best(Kind::Cancel, Kind::RawCancel)));
-    object.insert("raw_create_best".to_owned(), whole(best(Kind::Create, Kind::RawCreate)));
-    object.insert("raw_get_best".to_owned(), whole(best(Kind::Get, Kind::RawGet)));
-    object.insert("raw_list_best".to_owned(), whole(best(Kind::List, Kind::RawList)));
+    let best =
+        |service: Kind, raw: Kind| pair(series, service, raw).map(|(_, raw)| raw.per_second());
+    object.insert(
+        "raw_tx_best".to_owned(),
+        whole(best(Kind::Cancel, Kind::RawCancel)),
+    );
+    object.insert(
+        "raw_create_best".to_owned(),
+        whole(best(Kind::Create, Kind::RawCreate)),
+    );
+    object.insert(
+        "raw_get_best".to_owned(),
+        whole(best(Kind::Get, Kind::RawGet)),
+    );
+    object.insert(
+        "raw_list_best".to_owned(),
+        whole(best(Kind::List, Kind::RawList)),
+    );
     for (key, service, raw) in PAIRS {
-        object.insert(format!("{key}_lone_p50_ratio"), hundredths(lone_ratio(series, service, raw)));
-        object.insert(format!("{key}_ratio"), hundredths(ratio(series, service, raw)));
-        object.insert(format!("{key}_cpu_ratio"), hundredths(cpu_ratio(series, service, raw)));
+        object.insert(
+            format!("{key}_lone_p50_ratio"),
+            hundredths(lone_ratio(series, service, raw)),
+        );
+        object.insert(
+            format!("{key}_ratio"),
+            hundredths(ratio(series, service, raw)),
+        );
+        object.insert(
+            format!("{key}_cpu_ratio"),
+            hundredths(cpu_ratio(series, service, raw)),
+        );
     }
     for one in series {
         let key = one.kind.key();
@@ -240,14 +301,24 @@ pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value
         let latency = |quantile| hundredths(Some(one.median(|window| window.latency_ms(quantile))));
         object.insert(format!("{key}_p50_ms{suffix}"), latency(0.50));
         object.insert(format!("{key}_p99_ms{suffix}"), latency(0.99));
-        let cpu = [("server", one.server_us()), ("mysqld", one.mysqld_us()), ("generator", one.generator_us())];
+        let cpu = [
+            ("server", one.server_us()),
+            ("mysqld", one.mysqld_us()),
+            ("generator", one.generator_us()),
+        ];
         for (process, us) in cpu.into_iter().filter(|(_, us)| us.is_some()) {
             object.insert(format!("{key}_{process}_us{suffix}"), whole(us));
         }
     }
-    let others = series.iter().flat_map(|one| &one.windows).filter_map(|window| window.usage.others);
+    let others = series
+        .iter()
+        .flat_map(|one| &one.windows)
+        .filter_map(|window| window.usage.others);
     let (sum, windows) = others.fold((0.0, 0_u64), |(sum, n), cores| (sum + cores, n + 1));
-    object.insert("others_cpu_cores".to_owned(), hundredths((windows > 0).then(|| sum / count(windows))));
+    object.insert(
+        "others_cpu_cores".to_owned(),
+        hundredths((windows > 0).then(|| sum / count(windows))),
+    );
     object.insert("server".to_owned(), json!(setting.server_version));
     object.insert("mysql".to_owned(), json!(setting.mysql_version));
     object.insert("cores".to_owned(), json!(setting.cores));
@@ -260,10 +331,15 @@ pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value
 
 /// More digits than the figures are good for only make them harder to read.
 pub(crate) fn hundredths(figure: Option<f64>) -> Value {
-    figure.map_or(Value::Null, |figure| json!((figure * 100.0).round() / 100.0))
+    figure.map_or(Value::Null, |figure| {
+        json!((figure * 100.0).round() / 100.0)
+    })
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "commands a second and microseconds are far below 2^53")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "commands a second and microseconds are far below 2^53"
+)]
 pub(crate) fn whole(figure: Option<f64>) -> Value {
     figure.map_or(Value::Null, |figure| json!(figure.round() as i64))
 }

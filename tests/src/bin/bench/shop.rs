@@ -11,8 +11,8 @@ pub(crate) const STORE: &str = "bench";
 pub(crate) const LISTED_BUYER: &str = "u-regular";
 pub(crate) const LISTED: u64 = 5_000;
 pub(crate) const PAGE: u64 = 50;
-/// Digits by which an order is known, in all its ids. Always as many, so that a row about one order is as long as the same row
-/// about another.
+/// Digits by which an order is known, in all its ids. Always as many, so that a row about one order
+/// is as long as the same row about another.
 pub(crate) const DIGITS: usize = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -40,7 +40,12 @@ pub(in super::super) struct Portion {
 impl Portion {
     /// All that a wish takes of a shipment, and none of it is home.
     pub(in super::super) fn out(shipment: u32, units: UnitSet) -> Self {
-        Self { shipment, units, home: None, before: UnitSet::default() }
+        Self {
+            shipment,
+            units,
+            home: None,
+            before: UnitSet::default(),
+        }
     }
 }
 
@@ -65,25 +70,62 @@ pub(in super::super) struct Allowed {
 }
 
 /// Asks for each path in turn until one is allowed.
-pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_>, portion: Portion) -> Judgement {
-    let mut judgement = Judgement { portion, asked: Vec::new(), allowed: None, denied: Vec::new() };
-    let Some(shipment) = draft.order.shipment(judgement.portion.shipment) else { return judgement };
+pub(in super::super) fn judge(
+    draft: &Draft<'_>,
+    policy: &Policy,
+    wish: &Wish<'_>,
+    portion: Portion,
+) -> Judgement {
+    let mut judgement = Judgement {
+        portion,
+        asked: Vec::new(),
+        allowed: None,
+        denied: Vec::new(),
+    };
+    let Some(shipment) = draft.order.shipment(judgement.portion.shipment) else {
+        return judgement;
+    };
     for path in wish.paths {
         let question = question(draft, wish, shipment, &judgement.portion.units, *path);
         let answer = policy.answer(&question);
         let rule = answer.rule.clone();
         match answer.verdict.clone() {
-            Verdict::Allow { gates, refund: plan } => {
+            Verdict::Allow {
+                gates,
+                refund: plan,
+            } => {
                 let (units, reason) = (&judgement.portion.units, wish.reason.unwrap_or_default());
                 let home = judgement.portion.home;
-                // What is home needs no label any more; the one that it came with may still have to be paid for.
-                let label = label(draft, shipment, *path).and_then(|label| home.map_or(Some(label), |home| home.label));
+                // What is home needs no label any more; the one that it came with may still have to
+                // be paid for.
+                let label = label(draft, shipment, *path)
+                    .and_then(|label| home.map_or(Some(label), |home| home.label));
                 let (receipt, before) = (home.map(|home| home.receipt), &judgement.portion.before);
-                let claim = Claim { shipment, units, before, path: *path, reason, plan, label, receipt };
+                let claim = Claim {
+                    shipment,
+                    units,
+                    before,
+                    path: *path,
+                    reason,
+                    plan,
+                    label,
+                    receipt,
+                };
                 let refund = refund_of(draft, policy, &claim);
-                judgement.allowed = Some(Allowed { path: *path, rule, gates, plan, refund, label });
+                judgement.allowed = Some(Allowed {
+                    path: *path,
+                    rule,
+                    gates,
+                    plan,
+                    refund,
+                    label,
+                });
             }
-            Verdict::Deny { code, next_actions, available_in } => judgement.denied.push(Ineligibility {
+            Verdict::Deny {
+                code,
+                next_actions,
+                available_in,
+            } => judgement.denied.push(Ineligibility {
                 without_label: without_label(policy, code),
                 pay_by: (code == DenyCode::UnpaidClosesItself).then_some(draft.order.pay_by),
                 shipment: shipment.number,
@@ -111,7 +153,9 @@ pub(in super::super) fn judge(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_
 
 /// When time alone turns the answer to this question.
 pub(super) fn turns_at(policy: &Policy, wish: &Wish<'_>, question: &Question) -> Option<Timestamp> {
-    policy.turns_in(question).and_then(|wait| wish.asked_at.checked_add(wait).ok())
+    policy
+        .turns_in(question)
+        .and_then(|wait| wish.asked_at.checked_add(wait).ok())
 }
 
 fn without_label(policy: &Policy, code: DenyCode) -> Option<String> {
@@ -128,7 +172,10 @@ pub(in super::super) fn question(
 ) -> Question {
     let order = &draft.order;
     let since = |start| wish.asked_at.duration_since(start);
-    let secured = order.payments.iter().filter(|payment| Payment::secured(payment) > 0);
+    let secured = order
+        .payments
+        .iter()
+        .filter(|payment| Payment::secured(payment) > 0);
     let carrier = draft.store.carriers.get(&shipment.carrier);
     Question {
         actor: wish.requester,
@@ -157,7 +204,10 @@ pub(in super::super) fn question(
 }
 
 /// Whether something comes of a wish that was judged so.
-pub(in super::super) fn goes_ahead(judgements: &[Judgement], on_ineligible_units: IneligibleUnits) -> bool {
+pub(in super::super) fn goes_ahead(
+    judgements: &[Judgement],
+    on_ineligible_units: IneligibleUnits,
+) -> bool {
     let is_allowed = |judgement: &Judgement| judgement.allowed.is_some();
     match on_ineligible_units {
         IneligibleUnits::Refuse => judgements.iter().all(is_allowed),
@@ -165,13 +215,30 @@ pub(in super::super) fn goes_ahead(judgements: &[Judgement], on_ineligible_units
     }
 }
 
-/// The refusal of a wish: everything that stands against it, and the most that could be asked instead.
+/// The refusal of a wish: everything that stands against it, and the most that could be asked
+/// instead.
 pub(in super::super) fn ineligible(judgements: &[Judgement]) -> Rejection {
-    let refused = judgements.iter().filter(|judgement| judgement.allowed.is_none());
-    let violations = refused.flat_map(|judgement| judgement.denied.clone()).collect();
-    let allowed = judgements.iter().filter(|judgement| judgement.allowed.is_some());
-    let acceptable: UnitSet = allowed.flat_map(|judgement| judgement.portion.units.ranges().iter().copied()).collect();
-    let acceptable =
-        acceptable.lines().map(|line| LineQuantity { line, quantity: acceptable.count_of(line) }).collect();
-    Rejection::Ineligible { violations, acceptable }
+    let refused = judgements
+        .iter()
+        .filter(|judgement| judgement.allowed.is_none());
+    let violations = refused
+        .flat_map(|judgement| judgement.denied.clone())
+        .collect();
+    let allowed = judgements
+        .iter()
+        .filter(|judgement| judgement.allowed.is_some());
+    let acceptable: UnitSet = allowed
+        .flat_map(|judgement| judgement.portion.units.ranges().iter().copied())
+        .collect();
+    let acceptable = acceptable
+        .lines()
+        .map(|line| LineQuantity {
+            line,
+            quantity: acceptable.count_of(line),
+        })
+        .collect();
+    Rejection::Ineligible {
+        violations,
+        acceptable,
+    }
 }

@@ -21,7 +21,8 @@ pub struct Preview {
     pub policy_version: u32,
     /// Every path there is, of every portion, in the order of shipments.
     pub paths: Vec<PreviewedPath>,
-    /// What stands against the request as a whole, in order of precedence; empty where it would be accepted.
+    /// What stands against the request as a whole, in order of precedence; empty where it would be
+    /// accepted.
     pub refusals: Vec<Rejection>,
     /// What would go back of captured money, for the first path allowed of each portion.
     pub refund: Amounts,
@@ -34,7 +35,8 @@ pub struct Preview {
     pub effects: Vec<Effect>,
     /// What whoever gives this reason had better do afterwards.
     pub next_actions: Vec<NextAction>,
-    /// To be handed in with the request; none where it would be refused, and where there is nothing left to cancel.
+    /// To be handed in with the request; none where it would be refused, and where there is nothing
+    /// left to cancel.
     pub quote: Option<BoundQuote>,
 }
 
@@ -71,9 +73,13 @@ pub struct PreviewedGate {
     pub respond_by: Option<Timestamp>,
 }
 
-/// Answers a wish without granting it. Deadlines that are due by `context.now` are applied to a copy first, so a time in the
-/// future may be asked about.
-pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'_>) -> Result<Preview, Rejection> {
+/// Answers a wish without granting it. Deadlines that are due by `context.now` are applied to a
+/// copy first, so a time in the future may be asked about.
+pub fn preview(
+    order: &Order,
+    request: &RequestCancellation,
+    context: &Context<'_>,
+) -> Result<Preview, Rejection> {
     scope::check_reach(order, Reach::of_units(&request.selection), context.scope)?;
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
@@ -96,7 +102,8 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
     };
     let portions = match select::spread(&draft, policy, &wish, request) {
         Ok(spread) => spread.portions,
-        // What is wholly cancelled may be asked for again: the answer is the cancellation that took the last unit.
+        // What is wholly cancelled may be asked for again: the answer is the cancellation that took
+        // the last unit.
         Err(_) if draft.order.is_wholly_cancelled() => Vec::new(),
         Err(rejection) => {
             refusals.push(rejection);
@@ -110,7 +117,9 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
         refusals,
         refund: Amounts::ZERO,
         release: 0,
-        refund_due_by: policy.refunds.due_by(draft.now, &draft.order.destination.country_code),
+        refund_due_by: policy
+            .refunds
+            .due_by(draft.now, &draft.order.destination.country_code),
         counted: reason.is_some_and(|reason| reason.counted),
         effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
         next_actions: reason.map_or_else(Vec::new, |reason| reason.next_actions.clone()),
@@ -118,12 +127,18 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
     };
     let mut judgements = Vec::new();
     for portion in portions {
-        preview.paths.extend(all_paths(&draft, policy, &wish, &portion));
+        preview
+            .paths
+            .extend(all_paths(&draft, policy, &wish, &portion));
         let judgement = judge::judge(&draft, policy, &wish, portion);
         judgements.push(judgement);
     }
-    let allowed = judgements.iter().filter_map(|judgement| judgement.allowed.as_ref());
-    let promise = draft.order.promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
+    let allowed = judgements
+        .iter()
+        .filter_map(|judgement| judgement.allowed.as_ref());
+    let promise = draft
+        .order
+        .promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
     (preview.refund, preview.release) = (promise.refund, promise.release);
     if !judgements.is_empty() && !judge::goes_ahead(&judgements, request.on_ineligible_units) {
         preview.refusals.push(judge::ineligible(&judgements));
@@ -132,9 +147,18 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
         preview.refusals.extend(check_room(&draft.order).err());
     }
     if preview.refusals.is_empty() && !judgements.is_empty() {
-        let valid_until = draft.now.saturating_add(QUOTE_VALIDITY).unwrap_or(Timestamp::MAX);
+        let valid_until = draft
+            .now
+            .saturating_add(QUOTE_VALIDITY)
+            .unwrap_or(Timestamp::MAX);
         preview.quote = Some(BoundQuote {
-            quote: Quote::of(&draft.order, requester.role, policy_version, reason, &judgements),
+            quote: Quote::of(
+                &draft.order,
+                requester.role,
+                policy_version,
+                reason,
+                &judgements,
+            ),
             valid_until,
         });
     }
@@ -142,22 +166,42 @@ pub fn preview(order: &Order, request: &RequestCancellation, context: &Context<'
 }
 
 /// Judges each path alone, so that one that is allowed hides none behind it.
-fn all_paths(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_>, portion: &Portion) -> Vec<PreviewedPath> {
+fn all_paths(
+    draft: &Draft<'_>,
+    policy: &Policy,
+    wish: &Wish<'_>,
+    portion: &Portion,
+) -> Vec<PreviewedPath> {
     let one_path = |path: &Path| {
-        let alone = Wish { paths: std::slice::from_ref(path), ..*wish };
+        let alone = Wish {
+            paths: std::slice::from_ref(path),
+            ..*wish
+        };
         let mut judgement = judge::judge(draft, policy, &alone, portion.clone());
         let (rule, verdict) = match judgement.allowed {
             Some(allowed) => {
-                let available_until = judge::turns_at(policy, &alone, &judgement.asked.pop()?.question);
-                (allowed.rule.clone(), granted(draft, policy, portion.shipment, allowed, available_until))
+                let available_until =
+                    judge::turns_at(policy, &alone, &judgement.asked.pop()?.question);
+                (
+                    allowed.rule.clone(),
+                    granted(draft, policy, portion.shipment, allowed, available_until),
+                )
             }
             None => {
                 let denied = judgement.denied.pop()?;
                 (denied.rule.clone(), PreviewedVerdict::Denied(denied))
             }
         };
-        let Portion { shipment, units, .. } = portion.clone();
-        Some(PreviewedPath { shipment, units, path: *path, rule, verdict })
+        let Portion {
+            shipment, units, ..
+        } = portion.clone();
+        Some(PreviewedPath {
+            shipment,
+            units,
+            path: *path,
+            rule,
+            verdict,
+        })
     };
     Path::ALL.iter().filter_map(one_path).collect()
 }
@@ -170,14 +214,19 @@ fn granted(
     available_until: Option<Timestamp>,
 ) -> PreviewedVerdict {
     let gate = |spec: GateSpec| {
-        let respond_by = spec.respond_within.map(|wait| parts::deadline(draft, policy, spec.kind, shipment, wait));
+        let respond_by = spec
+            .respond_within
+            .map(|wait| parts::deadline(draft, policy, spec.kind, shipment, wait));
         PreviewedGate { spec, respond_by }
     };
     let has_no_label = allowed.label == Some(LabelState::UnavailableInRegion);
     PreviewedVerdict::Allowed {
         gates: allowed.gates.into_iter().map(gate).collect(),
         credit: allowed.refund.amounts,
-        refund: PartRefund { amounts: draft.order.promise_of(allowed.refund.amounts).refund, ..allowed.refund },
+        refund: PartRefund {
+            amounts: draft.order.promise_of(allowed.refund.amounts).refund,
+            ..allowed.refund
+        },
         label: allowed.label,
         without_label: has_no_label.then(|| policy.returns.without_label.clone()),
         available_until,
@@ -194,7 +243,8 @@ pub enum DirectCancellation {
     Refused(&'static str),
 }
 
-/// Judges the buyer's simplest wish: everything, on the path CANCEL, for whichever reason goes furthest.
+/// Judges the buyer's simplest wish: everything, on the path CANCEL, for whichever reason goes
+/// furthest.
 pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancellation {
     let mut draft = Draft::of(order, context);
     settle::apply_due(&mut draft);
@@ -212,17 +262,31 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
 
     let mut on_request = false;
     let mut first_refusal = None;
-    let reasons = policy.reasons.iter().filter(|reason| reason.actors.contains(&Role::Buyer));
+    let reasons = policy
+        .reasons
+        .iter()
+        .filter(|reason| reason.actors.contains(&Role::Buyer));
     let no_reason = (!policy.reason_required.contains(&Role::Buyer)).then_some(None);
     for reason in reasons.map(|reason| Some(&*reason.code)).chain(no_reason) {
-        let wish =
-            Wish { requester: Role::Buyer, reason, paths: &[Path::Cancel], asked_at: draft.now, has_label: None };
+        let wish = Wish {
+            requester: Role::Buyer,
+            reason,
+            paths: &[Path::Cancel],
+            asked_at: draft.now,
+            has_label: None,
+        };
         let judge = |portion: &Portion| judge::judge(&draft, policy, &wish, portion.clone());
         let mut judgements: Vec<Judgement> = portions.iter().map(judge).collect();
-        let refusal = judgements.iter_mut().find_map(|judgement| judgement.denied.pop());
-        let allowed = judgements.iter().filter_map(|judgement| judgement.allowed.as_ref());
+        let refusal = judgements
+            .iter_mut()
+            .find_map(|judgement| judgement.denied.pop());
+        let allowed = judgements
+            .iter()
+            .filter_map(|judgement| judgement.allowed.as_ref());
         match refusal {
-            None if allowed.clone().all(|allowed| allowed.gates.is_empty()) => return DirectCancellation::Offered,
+            None if allowed.clone().all(|allowed| allowed.gates.is_empty()) => {
+                return DirectCancellation::Offered;
+            }
             None => on_request = true,
             Some(refusal) => first_refusal = first_refusal.or(Some(refusal.code.name())),
         }

@@ -1,7 +1,7 @@
 //! A quote: what a request would come to, for the caller to hold us to.
 //!
-//! It binds what is cancelled, on which terms and for how much, not when: gates are quoted with how long their party has, and
-//! times are shown beside the quote.
+//! It binds what is cancelled, on which terms and for how much, not when: gates are quoted with how
+//! long their party has, and times are shown beside the quote.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,9 @@ impl Quote {
         reason: Option<&Reason>,
         judgements: &[Judgement],
     ) -> Self {
-        let allowed = judgements.iter().filter_map(|judgement| judgement.allowed.as_ref());
+        let allowed = judgements
+            .iter()
+            .filter_map(|judgement| judgement.allowed.as_ref());
         let promise = order.promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
         let part = |judgement: &Judgement| {
             let allowed = judgement.allowed.as_ref()?;
@@ -98,11 +100,16 @@ impl BoundQuote {
     /// Whether `present`, which would come of the request now, is what was quoted.
     pub(super) fn check(&self, now: Timestamp, present: &Quote) -> Result<(), Rejection> {
         if now >= self.valid_until {
-            return Err(Rejection::QuoteExpired { valid_until: self.valid_until });
+            return Err(Rejection::QuoteExpired {
+                valid_until: self.valid_until,
+            });
         }
         match self.quote == *present {
             true => Ok(()),
-            false => Err(Rejection::QuoteMismatch { quoted: text(&self.quote), present: text(present) }),
+            false => Err(Rejection::QuoteMismatch {
+                quoted: text(&self.quote),
+                present: text(present),
+            }),
         }
     }
 }

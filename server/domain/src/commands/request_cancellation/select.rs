@@ -26,14 +26,18 @@ pub(super) fn check_named(order: &Order, selection: &Selection) -> Result<(), Re
             Some(_) => Ok(()),
             None => Err(Rejection::ShipmentNotFound { shipment: *number }),
         },
-        Selection::Lines(lines) => match lines.iter().find(|wanted| order.line(wanted.line).is_none()) {
+        Selection::Lines(lines) => match lines
+            .iter()
+            .find(|wanted| order.line(wanted.line).is_none())
+        {
             Some(unknown) => Err(Rejection::LineNotFound { line: unknown.line }),
             None => Ok(()),
         },
     }
 }
 
-/// Spreads the wish over the shipments, one portion each. Units that another cancellation waits for cannot be had twice.
+/// Spreads the wish over the shipments, one portion each. Units that another cancellation waits for
+/// cannot be had twice.
 pub(super) fn spread(
     draft: &Draft<'_>,
     policy: &Policy,
@@ -43,7 +47,10 @@ pub(super) fn spread(
     let order = &draft.order;
     let live = match request.selection {
         Selection::All | Selection::Lines(_) => order.units().minus(&order.cancelled_units()),
-        Selection::Shipment(number) => order.shipment(number).map(|s| order.live_units(s)).unwrap_or_default(),
+        Selection::Shipment(number) => order
+            .shipment(number)
+            .map(|s| order.live_units(s))
+            .unwrap_or_default(),
     };
     let claimed = live.intersection(&order.claimed_units());
     let free = live.minus(&claimed);
@@ -62,19 +69,36 @@ pub(super) fn spread(
         chosen = chosen.union(&take(draft, policy, wish, &free, line, takes));
         left_out = left_out.union(&claimed.take_highest(line, quantity - takes));
     }
-    Ok(Spread { portions: by_receipt(order, &chosen), claimed: by_shipment(order, &left_out) })
+    Ok(Spread {
+        portions: by_receipt(order, &chosen),
+        claimed: by_shipment(order, &left_out),
+    })
 }
 
 fn by_shipment(order: &Order, units: &UnitSet) -> Vec<Portion> {
-    let within = |shipment: &Shipment| Portion::out(shipment.number, shipment.units.intersection(units));
-    order.shipments.iter().map(within).filter(|portion| !portion.units.is_empty()).collect()
+    let within =
+        |shipment: &Shipment| Portion::out(shipment.number, shipment.units.intersection(units));
+    order
+        .shipments
+        .iter()
+        .map(within)
+        .filter(|portion| !portion.units.is_empty())
+        .collect()
 }
 
-/// What is home has its receipt, and what is not waits for one of its own: they are portions apart, what is home first.
+/// What is home has its receipt, and what is not waits for one of its own: they are portions apart,
+/// what is home first.
 pub(in super::super) fn by_receipt(order: &Order, units: &UnitSet) -> Vec<Portion> {
     let mut portions = Vec::new();
-    for Portion { shipment: number, units, .. } in by_shipment(order, units) {
-        let Some(shipment) = order.shipment(number) else { continue };
+    for Portion {
+        shipment: number,
+        units,
+        ..
+    } in by_shipment(order, units)
+    {
+        let Some(shipment) = order.shipment(number) else {
+            continue;
+        };
         let mut before = UnitSet::default();
         for (received, home) in order.received(shipment) {
             let units = received.intersection(&units);
@@ -90,7 +114,12 @@ pub(in super::super) fn by_receipt(order: &Order, units: &UnitSet) -> Vec<Portio
         }
         let units = units.minus(&before);
         if !units.is_empty() {
-            portions.push(Portion { shipment: number, units, home: None, before });
+            portions.push(Portion {
+                shipment: number,
+                units,
+                home: None,
+                before,
+            });
         }
     }
     portions
@@ -98,15 +127,20 @@ pub(in super::super) fn by_receipt(order: &Order, units: &UnitSet) -> Vec<Portio
 
 fn wanted_quantities(live: &UnitSet, selection: &Selection) -> Vec<LineQuantity> {
     match selection {
-        Selection::All | Selection::Shipment(_) => {
-            live.lines().map(|line| LineQuantity { line, quantity: live.count_of(line) }).collect()
-        }
+        Selection::All | Selection::Shipment(_) => live
+            .lines()
+            .map(|line| LineQuantity {
+                line,
+                quantity: live.count_of(line),
+            })
+            .collect(),
         Selection::Lines(lines) => lines.clone(),
     }
 }
 
-/// What stands against a wish that asks for more than is free. One that leaves out what it cannot have is content with less,
-/// but not with nothing, and not where it only repeats a wish that waits.
+/// What stands against a wish that asks for more than is free. One that leaves out what it cannot
+/// have is content with less, but not with nothing, and not where it only repeats a wish that
+/// waits.
 fn shortage(
     order: &Order,
     request: &RequestCancellation,
@@ -114,7 +148,12 @@ fn shortage(
     live: &UnitSet,
     free: &UnitSet,
 ) -> Option<Rejection> {
-    let short = || wanted.iter().copied().filter(|wanted| wanted.quantity > free.count_of(wanted.line));
+    let short = || {
+        wanted
+            .iter()
+            .copied()
+            .filter(|wanted| wanted.quantity > free.count_of(wanted.line))
+    };
     let first = short().next()?;
     if let Some(cancellation) = pending_for_the_same(order, &request.selection, wanted, live) {
         return Some(Rejection::AlreadyPending { cancellation });
@@ -123,50 +162,99 @@ fn shortage(
     if request.on_ineligible_units == IneligibleUnits::LeaveOut && some_are_free {
         return None;
     }
-    let is_claimed = |wanted: &LineQuantity| live.count_of(wanted.line) > free.count_of(wanted.line);
+    let is_claimed =
+        |wanted: &LineQuantity| live.count_of(wanted.line) > free.count_of(wanted.line);
     let claimed = short().find(is_claimed);
-    let LineQuantity { line, quantity: requested } = claimed.unwrap_or(first);
+    let LineQuantity {
+        line,
+        quantity: requested,
+    } = claimed.unwrap_or(first);
     let available = free.count_of(line);
     Some(match claimed {
-        Some(_) => Rejection::UnitsClaimed { line, requested, available },
-        None => Rejection::QuantityUnavailable { line, requested, available },
+        Some(_) => Rejection::UnitsClaimed {
+            line,
+            requested,
+            available,
+        },
+        None => Rejection::QuantityUnavailable {
+            line,
+            requested,
+            available,
+        },
     })
 }
 
-/// The cancellation that waits for just these units already, or for just these quantities where no units are named.
-fn pending_for_the_same(order: &Order, selection: &Selection, wanted: &[LineQuantity], live: &UnitSet) -> Option<u32> {
-    let pending = order.cancellations.iter().filter(|c| c.state() == CancellationState::Pending);
+/// The cancellation that waits for just these units already, or for just these quantities where no
+/// units are named.
+fn pending_for_the_same(
+    order: &Order,
+    selection: &Selection,
+    wanted: &[LineQuantity],
+    live: &UnitSet,
+) -> Option<u32> {
+    let pending = order
+        .cancellations
+        .iter()
+        .filter(|c| c.state() == CancellationState::Pending);
     let mut same = pending.filter(|cancellation| {
-        let waiting = cancellation.parts.iter().filter(|part| part.state == PartState::Waiting);
-        let units: UnitSet = waiting.flat_map(|part| part.units.ranges().iter().copied()).collect();
+        let waiting = cancellation
+            .parts
+            .iter()
+            .filter(|part| part.state == PartState::Waiting);
+        let units: UnitSet = waiting
+            .flat_map(|part| part.units.ranges().iter().copied())
+            .collect();
         match selection {
             Selection::All | Selection::Shipment(_) => units == *live,
             Selection::Lines(_) => {
                 units.lines().count() == wanted.len()
-                    && wanted.iter().all(|wanted| units.count_of(wanted.line) == wanted.quantity)
+                    && wanted
+                        .iter()
+                        .all(|wanted| units.count_of(wanted.line) == wanted.quantity)
             }
         }
     });
     same.next().map(|cancellation| cancellation.number)
 }
 
-/// Units of a line are taken first of what is not home, then from the shipment that asks for the fewest gates, then the lowest
-/// number; a shipment that the policy would refuse comes last. Whoever holds one of two and names one means the one they hold.
-fn take(draft: &Draft<'_>, policy: &Policy, wish: &Wish<'_>, free: &UnitSet, line: u32, quantity: u32) -> UnitSet {
+/// Units of a line are taken first of what is not home, then from the shipment that asks for the
+/// fewest gates, then the lowest number; a shipment that the policy would refuse comes last.
+/// Whoever holds one of two and names one means the one they hold.
+fn take(
+    draft: &Draft<'_>,
+    policy: &Policy,
+    wish: &Wish<'_>,
+    free: &UnitSet,
+    line: u32,
+    quantity: u32,
+) -> UnitSet {
     if free.count_of(line) == quantity {
         return free.take_highest(line, quantity);
     }
     let mut sources: Vec<((bool, bool, usize, u32), UnitSet)> = Vec::new();
     for shipment in &draft.order.shipments {
-        let (here, home) = (shipment.units.intersection(free), &shipment.whereabouts.home);
+        let (here, home) = (
+            shipment.units.intersection(free),
+            &shipment.whereabouts.home,
+        );
         for (is_home, units) in [(false, here.minus(home)), (true, here.intersection(home))] {
             let units = units.take_highest(line, quantity);
             if units.is_empty() {
                 continue;
             }
-            let judgement = judge::judge(draft, policy, wish, Portion::out(shipment.number, units.clone()));
+            let judgement = judge::judge(
+                draft,
+                policy,
+                wish,
+                Portion::out(shipment.number, units.clone()),
+            );
             let gates = judgement.allowed.map(|allowed| allowed.gates.len());
-            let rank = (gates.is_none(), is_home, gates.unwrap_or_default(), shipment.number);
+            let rank = (
+                gates.is_none(),
+                is_home,
+                gates.unwrap_or_default(),
+                shipment.number,
+            );
             sources.push((rank, units));
         }
     }

@@ -1,5 +1,5 @@
-//! Reads values out of a document. A node knows where it stands, so that every fault can say so; what cannot be read adds
-//! its fault and is `None`, and the reading goes on.
+//! Reads values out of a document. A node knows where it stands, so that every fault can say so;
+//! what cannot be read adds its fault and is `None`, and the reading goes on.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -9,7 +9,9 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde_json::{Map, Value};
 
 use super::Fault;
-use super::limits::{CALENDAR_DAYS_MAX, CODE_CHARS_MAX, DURATION_MAX, FAULTS_MAX, WORKING_DAYS_MAX};
+use super::limits::{
+    CALENDAR_DAYS_MAX, CODE_CHARS_MAX, DURATION_MAX, FAULTS_MAX, WORKING_DAYS_MAX,
+};
 use crate::policy::Wait;
 
 /// Characters of a wrong value that a fault repeats.
@@ -25,7 +27,10 @@ pub(super) struct Faults {
 impl Faults {
     pub(super) fn add(&mut self, path: &str, description: impl Into<String>) {
         if self.found.len() < FAULTS_MAX {
-            self.found.push(Fault { path: path.to_owned(), description: description.into() });
+            self.found.push(Fault {
+                path: path.to_owned(),
+                description: description.into(),
+            });
         } else {
             self.left_out += 1;
         }
@@ -38,7 +43,10 @@ impl Faults {
     pub(super) fn into_list(mut self) -> Vec<Fault> {
         if self.left_out > 0 {
             let description = format!("{} more faults are not shown", self.left_out);
-            self.found.push(Fault { path: String::new(), description });
+            self.found.push(Fault {
+                path: String::new(),
+                description,
+            });
         }
         self.found
     }
@@ -53,7 +61,10 @@ pub(super) struct Node<'a> {
 
 impl<'a> Node<'a> {
     pub(super) fn root(value: &'a Value) -> Self {
-        Self { path: String::new(), value }
+        Self {
+            path: String::new(),
+            value,
+        }
     }
 
     pub(super) fn fault(&self, description: impl Into<String>, faults: &mut Faults) {
@@ -83,7 +94,10 @@ impl<'a> Node<'a> {
             let description = format!("is not a key here; the keys are {}", known.join(", "));
             faults.add(&child(&self.path, key), description);
         }
-        Some(Object { path: self.path.clone(), entries })
+        Some(Object {
+            path: self.path.clone(),
+            entries,
+        })
     }
 
     /// A mapping whose keys are data.
@@ -93,10 +107,24 @@ impl<'a> Node<'a> {
             return Vec::new();
         };
         if entries.len() > max {
-            self.fault(format!("may have at most {max} entries, has {}", entries.len()), faults);
+            self.fault(
+                format!("may have at most {max} entries, has {}", entries.len()),
+                faults,
+            );
             return Vec::new();
         }
-        entries.iter().map(|(key, value)| (key.as_str(), Node { path: child(&self.path, key), value })).collect()
+        entries
+            .iter()
+            .map(|(key, value)| {
+                (
+                    key.as_str(),
+                    Node {
+                        path: child(&self.path, key),
+                        value,
+                    },
+                )
+            })
+            .collect()
     }
 
     pub(super) fn list(&self, max: usize, faults: &mut Faults) -> Vec<Node<'a>> {
@@ -105,10 +133,16 @@ impl<'a> Node<'a> {
             return Vec::new();
         };
         if values.len() > max {
-            self.fault(format!("may have at most {max} entries, has {}", values.len()), faults);
+            self.fault(
+                format!("may have at most {max} entries, has {}", values.len()),
+                faults,
+            );
             return Vec::new();
         }
-        let node = |(index, value)| Node { path: format!("{}[{index}]", self.path), value };
+        let node = |(index, value)| Node {
+            path: format!("{}[{index}]", self.path),
+            value,
+        };
         values.iter().enumerate().map(node).collect()
     }
 
@@ -124,8 +158,15 @@ impl<'a> Node<'a> {
     pub(super) fn one_or_list(&self, max: usize, faults: &mut Faults) -> Vec<Node<'a>> {
         match self.value {
             Value::Array(_) => self.filled_list(max, faults),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-                vec![Node { path: self.path.clone(), value: self.value }]
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => {
+                vec![Node {
+                    path: self.path.clone(),
+                    value: self.value,
+                }]
             }
         }
     }
@@ -133,7 +174,11 @@ impl<'a> Node<'a> {
     fn raw_text(&self, wanted: &str, faults: &mut Faults) -> Option<&'a str> {
         match self.value {
             Value::String(text) => Some(text),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => {
                 self.wrong_type(wanted, faults);
                 None
             }
@@ -147,7 +192,10 @@ impl<'a> Node<'a> {
         if text.trim().is_empty() {
             self.fault("must not be empty", faults);
         } else if chars > chars_max {
-            self.fault(format!("may have at most {chars_max} characters, has {chars}"), faults);
+            self.fault(
+                format!("may have at most {chars_max} characters, has {chars}"),
+                faults,
+            );
         } else if text.chars().any(|c| c.is_control() && c != '\n') {
             self.fault("must not hold control characters", faults);
         } else {
@@ -160,14 +208,26 @@ impl<'a> Node<'a> {
     pub(super) fn code(&self, faults: &mut Faults) -> Option<String> {
         let text = self.raw_text("a code such as NO_LONGER_WANTED", faults)?;
         let is_rest = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-        self.patterned(text, "[A-Z][A-Z0-9_]{0,62}", |c| c.is_ascii_uppercase(), is_rest, faults)
+        self.patterned(
+            text,
+            "[A-Z][A-Z0-9_]{0,62}",
+            |c| c.is_ascii_uppercase(),
+            is_rest,
+            faults,
+        )
     }
 
     /// `[a-z][a-z0-9-]{0,62}`: rules.
     pub(super) fn rule_id(&self, faults: &mut Faults) -> Option<String> {
         let text = self.raw_text("an id such as before-dispatch", faults)?;
         let is_rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        self.patterned(text, "[a-z][a-z0-9-]{0,62}", |c| c.is_ascii_lowercase(), is_rest, faults)
+        self.patterned(
+            text,
+            "[a-z][a-z0-9-]{0,62}",
+            |c| c.is_ascii_lowercase(),
+            is_rest,
+            faults,
+        )
     }
 
     fn patterned(
@@ -178,9 +238,13 @@ impl<'a> Node<'a> {
         is_rest: impl Fn(char) -> bool,
         faults: &mut Faults,
     ) -> Option<String> {
-        let is_well_formed = text.starts_with(is_first) && text.chars().all(is_rest) && text.len() <= CODE_CHARS_MAX;
+        let is_well_formed =
+            text.starts_with(is_first) && text.chars().all(is_rest) && text.len() <= CODE_CHARS_MAX;
         if !is_well_formed {
-            self.fault(format!("must look like {pattern}; found {}", quoted(text)), faults);
+            self.fault(
+                format!("must look like {pattern}; found {}", quoted(text)),
+                faults,
+            );
         }
         is_well_formed.then(|| text.to_owned())
     }
@@ -190,7 +254,13 @@ impl<'a> Node<'a> {
         let text = self.raw_text("a country such as DE", faults)?;
         let is_country = is_country(text);
         if !is_country {
-            self.fault(format!("must be a country of two capital letters; found {}", quoted(text)), faults);
+            self.fault(
+                format!(
+                    "must be a country of two capital letters; found {}",
+                    quoted(text)
+                ),
+                faults,
+            );
         }
         is_country.then(|| text.to_owned())
     }
@@ -201,7 +271,14 @@ impl<'a> Node<'a> {
         let named = allowed.iter().find(|value| value.to_string() == text);
         if named.is_none() {
             let names: Vec<String> = allowed.iter().map(T::to_string).collect();
-            self.fault(format!("must be one of {}; found {}", names.join(", "), quoted(text)), faults);
+            self.fault(
+                format!(
+                    "must be one of {}; found {}",
+                    names.join(", "),
+                    quoted(text)
+                ),
+                faults,
+            );
         }
         named.copied()
     }
@@ -216,11 +293,18 @@ impl<'a> Node<'a> {
 
     pub(super) fn integer(&self, range: RangeInclusive<i64>, faults: &mut Faults) -> Option<i64> {
         let Some(integer) = self.value.as_i64() else {
-            self.wrong_type(&format!("a whole number from {} to {}", range.start(), range.end()), faults);
+            self.wrong_type(
+                &format!("a whole number from {} to {}", range.start(), range.end()),
+                faults,
+            );
             return None;
         };
         if !range.contains(&integer) {
-            let description = format!("must be from {} to {}; found {integer}", range.start(), range.end());
+            let description = format!(
+                "must be from {} to {}; found {integer}",
+                range.start(),
+                range.end()
+            );
             self.fault(description, faults);
             return None;
         }
@@ -242,16 +326,35 @@ impl<'a> Node<'a> {
             self.fault(format!("must be {WANTED}; found {}", quoted(text)), faults);
             return None;
         };
-        // A month has no length of its own; weeks and fractions of seconds only give one length many spellings.
-        let coarse = [i32::from(span.get_years()), span.get_months(), span.get_weeks()].iter().any(|n| *n != 0);
-        let fine = [span.get_milliseconds(), span.get_microseconds(), span.get_nanoseconds()].iter().any(|n| *n != 0);
+        // A month has no length of its own; weeks and fractions of seconds only give one length
+        // many spellings.
+        let coarse = [
+            i32::from(span.get_years()),
+            span.get_months(),
+            span.get_weeks(),
+        ]
+        .iter()
+        .any(|n| *n != 0);
+        let fine = [
+            span.get_milliseconds(),
+            span.get_microseconds(),
+            span.get_nanoseconds(),
+        ]
+        .iter()
+        .any(|n| *n != 0);
         let duration = duration_of(span).filter(|_| !coarse && !fine);
         match duration {
-            None => self.fault(format!("must be in d, h, m and s; found {}", quoted(text)), faults),
+            None => self.fault(
+                format!("must be in d, h, m and s; found {}", quoted(text)),
+                faults,
+            ),
             Some(duration) if duration.is_negative() => self.fault("must not be negative", faults),
             Some(duration) if duration > DURATION_MAX => {
                 let days = DURATION_MAX.as_hours() / 24;
-                self.fault(format!("may be at most {days}d; found {}", quoted(text)), faults);
+                self.fault(
+                    format!("may be at most {days}d; found {}", quoted(text)),
+                    faults,
+                );
             }
             Some(_) => return duration,
         }
@@ -273,8 +376,12 @@ impl<'a> Node<'a> {
         }
         let object = self.object(&["calendar_days", "working_days"], faults)?;
         match (object.get("calendar_days"), object.get("working_days")) {
-            (Some(days), None) => days.count(1..=CALENDAR_DAYS_MAX, faults).map(Wait::CalendarDays),
-            (None, Some(days)) => days.count(1..=WORKING_DAYS_MAX, faults).map(Wait::WorkingDays),
+            (Some(days), None) => days
+                .count(1..=CALENDAR_DAYS_MAX, faults)
+                .map(Wait::CalendarDays),
+            (None, Some(days)) => days
+                .count(1..=WORKING_DAYS_MAX, faults)
+                .map(Wait::WorkingDays),
             (Some(_), Some(_)) => {
                 self.fault("must have calendar_days or working_days, not both", faults);
                 None
@@ -289,18 +396,32 @@ impl<'a> Node<'a> {
     pub(super) fn date(&self, faults: &mut Faults) -> Option<jiff::civil::Date> {
         let text = self.raw_text("a date such as 2026-12-25", faults)?;
         // jiff reads a date out of a longer text too, where the rest would be lost in silence.
-        let date = text.parse().ok().filter(|date: &jiff::civil::Date| date.to_string() == text);
+        let date = text
+            .parse()
+            .ok()
+            .filter(|date: &jiff::civil::Date| date.to_string() == text);
         if date.is_none() {
-            self.fault(format!("must be a date such as 2026-12-25; found {}", quoted(text)), faults);
+            self.fault(
+                format!("must be a date such as 2026-12-25; found {}", quoted(text)),
+                faults,
+            );
         }
         date
     }
 
     pub(super) fn time_zone(&self, faults: &mut Faults) -> Option<jiff::tz::TimeZone> {
         let text = self.raw_text("a time zone such as Europe/Berlin", faults)?;
-        let zone = jiff::tz::TimeZone::get(text).ok().filter(|zone| !zone.is_unknown());
+        let zone = jiff::tz::TimeZone::get(text)
+            .ok()
+            .filter(|zone| !zone.is_unknown());
         if zone.is_none() {
-            self.fault(format!("must be an IANA time zone such as Europe/Berlin; found {}", quoted(text)), faults);
+            self.fault(
+                format!(
+                    "must be an IANA time zone such as Europe/Berlin; found {}",
+                    quoted(text)
+                ),
+                faults,
+            );
         }
         zone
     }
@@ -328,7 +449,10 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
-        self.entries.get(key).map(|value| Node { path: child(&self.path, key), value })
+        self.entries.get(key).map(|value| Node {
+            path: child(&self.path, key),
+            value,
+        })
     }
 
     pub(super) fn require(&self, key: &str, faults: &mut Faults) -> Option<Node<'a>> {
@@ -368,7 +492,11 @@ fn duration_of(span: Span) -> Option<SignedDuration> {
 /// The path of what stands under `key`.
 fn child(path: &str, key: &str) -> String {
     let key = shortened(key, QUOTED_CHARS_MAX);
-    if path.is_empty() { key } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// The beginning of a wrong value: it may be as long as the document.

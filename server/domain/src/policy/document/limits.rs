@@ -1,4 +1,5 @@
-//! How large a policy document may be, in all its dimensions. A document is read whole and asked on every request.
+//! How large a policy document may be, in all its dimensions. A document is read whole and asked on
+//! every request.
 
 use jiff::SignedDuration;
 

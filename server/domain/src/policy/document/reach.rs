@@ -1,7 +1,8 @@
-//! Finds rules and rates that can never match, because an earlier one matches all that they match. The first match wins, so
-//! such a one is a mistake of its author, most often of order.
+//! Finds rules and rates that can never match, because an earlier one matches all that they match.
+//! The first match wins, so such a one is a mistake of its author, most often of order.
 //!
-//! One earlier rule is compared with one later rule. What several earlier rules take away together is not looked for.
+//! One earlier rule is compared with one later rule. What several earlier rules take away together
+//! is not looked for.
 
 use super::fields::Faults;
 use crate::policy::{AgeBound, Condition, ReturnRate, Rule};
@@ -9,8 +10,15 @@ use crate::policy::{AgeBound, Condition, ReturnRate, Rule};
 /// Each rate with where it stands.
 pub(super) fn find_unreachable_rates(rates: &[(String, ReturnRate)], faults: &mut Faults) {
     for (index, (path, rate)) in rates.iter().enumerate() {
-        if let Some((at, _)) = rates.iter().take(index).find(|(_, earlier)| covers_rate(earlier, rate)) {
-            faults.add(path, format!("can never match: {at} comes first and matches all of it"));
+        if let Some((at, _)) = rates
+            .iter()
+            .take(index)
+            .find(|(_, earlier)| covers_rate(earlier, rate))
+        {
+            faults.add(
+                path,
+                format!("can never match: {at} comes first and matches all of it"),
+            );
         }
     }
 }
@@ -24,9 +32,18 @@ fn covers_rate(earlier: &ReturnRate, later: &ReturnRate) -> bool {
 /// Each rule with where it stands.
 pub(super) fn find_unreachable(rules: &[(String, Rule)], faults: &mut Faults) {
     for (index, (path, rule)) in rules.iter().enumerate() {
-        let earlier = rules.iter().take(index).find(|(_, earlier)| covers(&earlier.when, &rule.when));
+        let earlier = rules
+            .iter()
+            .take(index)
+            .find(|(_, earlier)| covers(&earlier.when, &rule.when));
         if let Some((_, earlier)) = earlier {
-            faults.add(path, format!("can never match: {} comes first and matches all of it", earlier.id));
+            faults.add(
+                path,
+                format!(
+                    "can never match: {} comes first and matches all of it",
+                    earlier.id
+                ),
+            );
         }
     }
 }
@@ -39,7 +56,10 @@ fn covers(earlier: &Condition, later: &Condition) -> bool {
         && covers_list(&earlier.reason, &later.reason)
         && covers_flag(earlier.paid, later.paid)
         && covers_list(&earlier.payment_method, &later.payment_method)
-        && earlier.age.iter().all(|bound| later.age.iter().any(|other| covers_age(bound, other)))
+        && earlier
+            .age
+            .iter()
+            .all(|bound| later.age.iter().any(|other| covers_age(bound, other)))
         && covers_from(earlier.value_at_least, later.value_at_least)
         && covers_until(earlier.value_less_than, later.value_less_than)
         && covers_list(&earlier.destination_country, &later.destination_country)

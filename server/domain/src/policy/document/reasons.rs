@@ -23,14 +23,24 @@ const KEYS: &[&str] = &[
 /// Reasons that Belay itself gives, and in whose name.
 const RESERVED: &[(&str, Role, &str)] = &[
     (PAYMENT_EXPIRED, Role::System, "a deadline passed"),
-    (PARCEL_RETURNED, Role::Carrier, "a parcel came home by itself"),
+    (
+        PARCEL_RETURNED,
+        Role::Carrier,
+        "a parcel came home by itself",
+    ),
 ];
 
-/// The codes that rules may name. A reason that is faulty otherwise still declares its code: its rules are not at fault.
+/// The codes that rules may name. A reason that is faulty otherwise still declares its code: its
+/// rules are not at fault.
 pub(super) fn codes(node: &Node<'_>) -> Vec<String> {
     let unheard = &mut Faults::default();
     let entries = node.list(REASONS_MAX, unheard);
-    let code = |entry: &Node<'_>| entry.object(KEYS, &mut Faults::default())?.get("code")?.code(&mut Faults::default());
+    let code = |entry: &Node<'_>| {
+        entry
+            .object(KEYS, &mut Faults::default())?
+            .get("code")?
+            .code(&mut Faults::default())
+    };
     entries.iter().filter_map(code).collect()
 }
 
@@ -38,17 +48,25 @@ pub(super) fn reasons(node: &Node<'_>, faults: &mut Faults) -> Vec<Reason> {
     let entries = node.filled_list(REASONS_MAX, faults);
     let codes = codes(node);
     if !entries.is_empty() && !codes.iter().any(|code| code == PAYMENT_EXPIRED) {
-        let description = format!("must declare {PAYMENT_EXPIRED} for SYSTEM, under which unpaid orders close");
+        let description =
+            format!("must declare {PAYMENT_EXPIRED} for SYSTEM, under which unpaid orders close");
         node.fault(description, faults);
     }
     let mut reasons: Vec<Reason> = Vec::with_capacity(entries.len());
     let mut seen: Vec<(String, String)> = Vec::with_capacity(entries.len());
     for entry in &entries {
-        let Some(object) = entry.object(KEYS, faults) else { continue };
-        let code = object.require("code", faults).and_then(|node| node.code(faults));
+        let Some(object) = entry.object(KEYS, faults) else {
+            continue;
+        };
+        let code = object
+            .require("code", faults)
+            .and_then(|node| node.code(faults));
         if let Some(code) = &code {
             match seen.iter().find(|(earlier, _)| earlier == code) {
-                Some((_, at)) => faults.add(&format!("{}.code", object.path), format!("is the code of {at} already")),
+                Some((_, at)) => faults.add(
+                    &format!("{}.code", object.path),
+                    format!("is the code of {at} already"),
+                ),
                 None => seen.push((code.clone(), object.path.clone())),
             }
         }
@@ -60,11 +78,19 @@ pub(super) fn reasons(node: &Node<'_>, faults: &mut Faults) -> Vec<Reason> {
 fn reason(object: &Object<'_>, code: Option<String>, faults: &mut Faults) -> Option<Reason> {
     let actors = object.require("actors", faults).map(|node| {
         let entries = node.filled_list(WISHERS.len(), faults);
-        distinct(&entries, faults, |entry, faults| entry.name(WISHERS, faults))
+        distinct(&entries, faults, |entry, faults| {
+            entry.name(WISHERS, faults)
+        })
     });
-    let fault = object.require("fault", faults).and_then(|node| node.name(Fault::ALL, faults));
-    let note_required = object.get("note_required").and_then(|node| node.boolean(faults));
-    let evidence_required = object.get("evidence_required").and_then(|node| node.boolean(faults));
+    let fault = object
+        .require("fault", faults)
+        .and_then(|node| node.name(Fault::ALL, faults));
+    let note_required = object
+        .get("note_required")
+        .and_then(|node| node.boolean(faults));
+    let evidence_required = object
+        .get("evidence_required")
+        .and_then(|node| node.boolean(faults));
     let counted = object.get("counted").and_then(|node| node.boolean(faults));
     let effects = object.get("effects").map(|node| effects(&node, faults));
     let evidence_channels = object.get("evidence_channels").map(|node| {
@@ -92,7 +118,9 @@ fn reason(object: &Object<'_>, code: Option<String>, faults: &mut Faults) -> Opt
 
 fn effects(node: &Node<'_>, faults: &mut Faults) -> Vec<Effect> {
     let entries = node.list(Effect::ALL.len(), faults);
-    let effects = distinct(&entries, faults, |entry, faults| entry.name(Effect::ALL, faults));
+    let effects = distinct(&entries, faults, |entry, faults| {
+        entry.name(Effect::ALL, faults)
+    });
     if effects.contains(&Effect::ZeroStock) && effects.contains(&Effect::Restock) {
         node.fault(
             "must not have both ZERO_STOCK and RESTOCK: what is put back would be on stock that is zero",
@@ -102,17 +130,24 @@ fn effects(node: &Node<'_>, faults: &mut Faults) -> Vec<Effect> {
     effects
 }
 
-/// A reason that Belay itself gives says what happened, not what somebody wishes, and there is nobody to say more.
+/// A reason that Belay itself gives says what happened, not what somebody wishes, and there is
+/// nobody to say more.
 fn check_reserved(object: &Object<'_>, reason: &Reason, faults: &mut Faults) {
-    let Some((code, role, event)) = RESERVED.iter().find(|(code, ..)| *code == reason.code) else { return };
+    let Some((code, role, event)) = RESERVED.iter().find(|(code, ..)| *code == reason.code) else {
+        return;
+    };
     if reason.actors != [*role] {
-        let description = format!("must be [{role}]: {code} says that {event}, not what somebody wishes");
+        let description =
+            format!("must be [{role}]: {code} says that {event}, not what somebody wishes");
         faults.add(&format!("{}.actors", object.path), description);
     }
-    for (key, is_required) in [("note_required", reason.note_required), ("evidence_required", reason.evidence_required)]
-    {
+    for (key, is_required) in [
+        ("note_required", reason.note_required),
+        ("evidence_required", reason.evidence_required),
+    ] {
         if is_required {
-            let description = format!("must be false: Belay gives {code} with neither note nor evidence");
+            let description =
+                format!("must be false: Belay gives {code} with neither note nor evidence");
             faults.add(&format!("{}.{key}", object.path), description);
         }
     }
@@ -124,7 +159,10 @@ pub(super) fn required_of(node: &Node<'_>, reasons: &[Reason], faults: &mut Faul
     distinct(&entries, faults, |entry, faults| {
         let role = entry.name(WISHERS, faults)?;
         if !reasons.iter().any(|reason| reason.actors.contains(&role)) {
-            entry.fault(format!("must name a reason, but no reason has {role} among its actors"), faults);
+            entry.fault(
+                format!("must name a reason, but no reason has {role} among its actors"),
+                faults,
+            );
         }
         Some(role)
     })

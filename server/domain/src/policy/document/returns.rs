@@ -1,4 +1,5 @@
-//! The section about goods that come back: what is paid for them, and what a buyer is told who gets no label.
+//! The section about goods that come back: what is paid for them, and what a buyer is told who gets
+//! no label.
 
 use super::fields::{Faults, Node, Object, distinct};
 use super::limits::{CONDITION_ENTRIES_MAX, RETURN_RATES_MAX, WITHOUT_LABEL_CHARS_MAX};
@@ -6,11 +7,22 @@ use super::{reach, rules};
 use crate::policy::{GoodsCondition, ReturnRate, Returns};
 
 /// `declared` are the reasons that a rate may name.
-pub(super) fn returns(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Option<Returns> {
+pub(super) fn returns(
+    node: &Node<'_>,
+    declared: &[String],
+    faults: &mut Faults,
+) -> Option<Returns> {
     let object = node.object(&["rates", "without_label"], faults)?;
-    let rates = object.get("rates").map(|node| rates(&node, declared, faults));
-    let without_label = object.get("without_label").and_then(|node| node.text(WITHOUT_LABEL_CHARS_MAX, faults));
-    Some(Returns { rates: rates.unwrap_or_default(), without_label: without_label.unwrap_or_default() })
+    let rates = object
+        .get("rates")
+        .map(|node| rates(&node, declared, faults));
+    let without_label = object
+        .get("without_label")
+        .and_then(|node| node.text(WITHOUT_LABEL_CHARS_MAX, faults));
+    Some(Returns {
+        rates: rates.unwrap_or_default(),
+        without_label: without_label.unwrap_or_default(),
+    })
 }
 
 fn rates(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Vec<ReturnRate> {
@@ -18,12 +30,20 @@ fn rates(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Vec<Retur
     let last = entries.len().saturating_sub(1);
     let mut rates: Vec<(String, ReturnRate)> = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
-        let Some(object) = entry.object(&["received_within", "condition", "reason", "percent"], faults) else {
+        let Some(object) = entry.object(
+            &["received_within", "condition", "reason", "percent"],
+            faults,
+        ) else {
             continue;
         };
-        let names_any = ["received_within", "condition", "reason"].iter().any(|key| object.get(key).is_some());
+        let names_any = ["received_within", "condition", "reason"]
+            .iter()
+            .any(|key| object.get(key).is_some());
         if index == last && names_any {
-            entry.fault("must have percent only: the last rate is for whatever comes back otherwise", faults);
+            entry.fault(
+                "must have percent only: the last rate is for whatever comes back otherwise",
+                faults,
+            );
         }
         let faults_before = faults.count();
         let rate = rate(&object, declared, faults);
@@ -36,13 +56,21 @@ fn rates(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Vec<Retur
 }
 
 fn rate(object: &Object<'_>, declared: &[String], faults: &mut Faults) -> Option<ReturnRate> {
-    let received_within = object.get("received_within").and_then(|node| node.positive_duration(faults));
+    let received_within = object
+        .get("received_within")
+        .and_then(|node| node.positive_duration(faults));
     let condition = object.get("condition").map(|node| {
         let entries = node.one_or_list(CONDITION_ENTRIES_MAX, faults);
-        distinct(&entries, faults, |entry, faults| entry.name(GoodsCondition::ALL, faults))
+        distinct(&entries, faults, |entry, faults| {
+            entry.name(GoodsCondition::ALL, faults)
+        })
     });
-    let reason = object.get("reason").map(|node| rules::reasons(&node, declared, faults));
-    let percent = object.require("percent", faults).and_then(|node| node.count(0..=100, faults));
+    let reason = object
+        .get("reason")
+        .map(|node| rules::reasons(&node, declared, faults));
+    let percent = object
+        .require("percent", faults)
+        .and_then(|node| node.count(0..=100, faults));
     Some(ReturnRate {
         received_within,
         condition: condition.unwrap_or_default(),

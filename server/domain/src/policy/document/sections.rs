@@ -1,4 +1,5 @@
-//! The sections of a document around its rules: unpaid orders, verification, preparation, labels, refunds, customs, quality.
+//! The sections of a document around its rules: unpaid orders, verification, preparation, labels,
+//! refunds, customs, quality.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,15 +7,15 @@ use jiff::SignedDuration;
 
 use super::fields::{Faults, Node, Object, distinct, is_country};
 use super::limits::{
-    CALENDARS_MAX, CONDITION_ENTRIES_MAX, HOLIDAYS_MAX, IDENTICAL_UNITS_MAX, LABEL_CHARS_MAX, QUALITY_DAYS_MAX,
-    QUALITY_THRESHOLDS_MAX, WORKING_DAYS_MAX,
+    CALENDARS_MAX, CONDITION_ENTRIES_MAX, HOLIDAYS_MAX, IDENTICAL_UNITS_MAX, LABEL_CHARS_MAX,
+    QUALITY_DAYS_MAX, QUALITY_THRESHOLDS_MAX, WORKING_DAYS_MAX,
 };
 use super::next_actions;
 use crate::order::OrderState;
 use crate::policy::calendar::{Calendar, CalendarError, Weekday};
 use crate::policy::{
-    Customs, NextAction, Quality, QualityDenominator, QualityNumerator, QualityThreshold, RefundDue, Refunds,
-    ShippingRefund, Unpaid, Verification,
+    Customs, NextAction, Quality, QualityDenominator, QualityNumerator, QualityThreshold,
+    RefundDue, Refunds, ShippingRefund, Unpaid, Verification,
 };
 
 /// The calendar of the countries that have none of their own.
@@ -24,10 +25,19 @@ const DEFAULT_CALENDAR: &str = "default";
 const IMMEDIATE_OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) fn unpaid(node: &Node<'_>, faults: &mut Faults) -> Option<Unpaid> {
-    let object = node.object(&["expire_after", "in_flight_grace", "pay_again_within"], faults)?;
-    let expire_after = object.require("expire_after", faults).and_then(|node| node.positive_duration(faults));
-    let in_flight_grace = object.get("in_flight_grace").and_then(|node| node.duration(faults));
-    let pay_again_within = object.get("pay_again_within").map(|node| node.positive_duration(faults));
+    let object = node.object(
+        &["expire_after", "in_flight_grace", "pay_again_within"],
+        faults,
+    )?;
+    let expire_after = object
+        .require("expire_after", faults)
+        .and_then(|node| node.positive_duration(faults));
+    let in_flight_grace = object
+        .get("in_flight_grace")
+        .and_then(|node| node.duration(faults));
+    let pay_again_within = object
+        .get("pay_again_within")
+        .map(|node| node.positive_duration(faults));
     let expire_after = expire_after?;
     Some(Unpaid {
         expire_after,
@@ -42,8 +52,13 @@ pub(super) fn verification(node: &Node<'_>, faults: &mut Faults) -> Option<Verif
         let entries = node.filled_list(CONDITION_ENTRIES_MAX, faults);
         distinct(&entries, faults, Node::code)
     });
-    let wait = object.require("wait", faults).and_then(|node| node.positive_duration(faults));
-    Some(Verification { methods: methods?, wait: wait? })
+    let wait = object
+        .require("wait", faults)
+        .and_then(|node| node.positive_duration(faults));
+    Some(Verification {
+        methods: methods?,
+        wait: wait?,
+    })
 }
 
 pub(super) fn preparation(node: &Node<'_>, faults: &mut Faults) -> Option<SignedDuration> {
@@ -53,32 +68,58 @@ pub(super) fn preparation(node: &Node<'_>, faults: &mut Faults) -> Option<Signed
 
 pub(super) fn labels(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<OrderState, String> {
     let names: Vec<&str> = OrderState::ALL.iter().map(|state| state.name()).collect();
-    let Some(object) = node.object(&names, faults) else { return BTreeMap::new() };
+    let Some(object) = node.object(&names, faults) else {
+        return BTreeMap::new();
+    };
     let mut labels = BTreeMap::new();
     for state in OrderState::ALL {
-        let label = object.get(state.name()).and_then(|node| node.text(LABEL_CHARS_MAX, faults));
+        let label = object
+            .get(state.name())
+            .and_then(|node| node.text(LABEL_CHARS_MAX, faults));
         labels.extend(label.map(|label| (*state, label)));
     }
     labels
 }
 
 /// `gates_count_days` where a gate counts its working days by the default calendar.
-pub(super) fn refunds(node: &Node<'_>, gates_count_days: bool, faults: &mut Faults) -> Option<Refunds> {
+pub(super) fn refunds(
+    node: &Node<'_>,
+    gates_count_days: bool,
+    faults: &mut Faults,
+) -> Option<Refunds> {
     let object = node.object(&["due", "overdue_after", "shipping", "calendars"], faults)?;
-    let due = object.require("due", faults).and_then(|node| refund_due(&node, faults));
-    let overdue_after = object.get("overdue_after").and_then(|node| node.duration(faults));
-    let shipping = object.require("shipping", faults).and_then(|node| node.name(ShippingRefund::ALL, faults));
+    let due = object
+        .require("due", faults)
+        .and_then(|node| refund_due(&node, faults));
+    let overdue_after = object
+        .get("overdue_after")
+        .and_then(|node| node.duration(faults));
+    let shipping = object
+        .require("shipping", faults)
+        .and_then(|node| node.name(ShippingRefund::ALL, faults));
     let calendars_node = object.get("calendars");
-    let mut calendars = calendars_node.as_ref().map(|node| calendars(node, faults)).unwrap_or_default();
+    let mut calendars = calendars_node
+        .as_ref()
+        .map(|node| calendars(node, faults))
+        .unwrap_or_default();
     let counts_days = matches!(due, Some(RefundDue::WorkingDays(_)));
     // A calendar that is there and cannot be read has its own fault already.
     let names_default = calendars_node.is_some_and(|node| node.has_key(DEFAULT_CALENDAR));
     if (counts_days || gates_count_days) && !names_default {
-        let what = if counts_days { "refunds are" } else { "answers to gates are" };
+        let what = if counts_days {
+            "refunds are"
+        } else {
+            "answers to gates are"
+        };
         let path = format!("{}.calendars.{DEFAULT_CALENDAR}", node.path);
-        faults.add(&path, format!("is required, because {what} due in working days"));
+        faults.add(
+            &path,
+            format!("is required, because {what} due in working days"),
+        );
     }
-    let default_calendar = calendars.remove(DEFAULT_CALENDAR).unwrap_or_else(Calendar::monday_to_friday);
+    let default_calendar = calendars
+        .remove(DEFAULT_CALENDAR)
+        .unwrap_or_else(Calendar::monday_to_friday);
     let due = due?;
     let usual = match due {
         RefundDue::Immediate => IMMEDIATE_OVERDUE_AFTER,
@@ -102,7 +143,9 @@ fn refund_due(node: &Node<'_>, faults: &mut Faults) -> Option<RefundDue> {
         return None;
     }
     let object = node.object(&["working_days"], faults)?;
-    let days = object.require("working_days", faults)?.count(1..=WORKING_DAYS_MAX, faults)?;
+    let days = object
+        .require("working_days", faults)?
+        .count(1..=WORKING_DAYS_MAX, faults)?;
     Some(RefundDue::WorkingDays(days))
 }
 
@@ -110,7 +153,9 @@ fn calendars(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<String, Calendar>
     let mut calendars = BTreeMap::new();
     for (key, entry) in node.entries(CALENDARS_MAX, faults) {
         if key != DEFAULT_CALENDAR && !is_country(key) {
-            let description = format!("must stand under a country of two capital letters, or under {DEFAULT_CALENDAR}");
+            let description = format!(
+                "must stand under a country of two capital letters, or under {DEFAULT_CALENDAR}"
+            );
             entry.fault(description, faults);
         }
         calendars.extend(calendar(&entry, faults).map(|calendar| (key.to_owned(), calendar)));
@@ -120,11 +165,15 @@ fn calendars(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<String, Calendar>
 
 fn calendar(node: &Node<'_>, faults: &mut Faults) -> Option<Calendar> {
     let object = node.object(&["time_zone", "weekend", "holidays"], faults)?;
-    let time_zone = object.require("time_zone", faults).and_then(|node| node.time_zone(faults));
+    let time_zone = object
+        .require("time_zone", faults)
+        .and_then(|node| node.time_zone(faults));
     // A region may well work on all seven days, but then the document says so.
     let weekend = object.require("weekend", faults).map(|node| {
         let entries = node.list(Weekday::ALL.len(), faults);
-        distinct(&entries, faults, |entry, faults| entry.name(Weekday::ALL, faults))
+        distinct(&entries, faults, |entry, faults| {
+            entry.name(Weekday::ALL, faults)
+        })
     });
     let holidays = object.get("holidays").map(|node| {
         let entries = node.list(HOLIDAYS_MAX, faults);
@@ -145,7 +194,10 @@ fn calendar(node: &Node<'_>, faults: &mut Faults) -> Option<Calendar> {
 }
 
 pub(super) fn customs(node: &Node<'_>, faults: &mut Faults) -> Option<Customs> {
-    let object = node.object(&["identical_units_max", "own_delivery", "partner_delivery"], faults)?;
+    let object = node.object(
+        &["identical_units_max", "own_delivery", "partner_delivery"],
+        faults,
+    )?;
     let units = object.require("identical_units_max", faults);
     let identical_units_max = units.and_then(|node| node.count(1..=IDENTICAL_UNITS_MAX, faults));
     let own_delivery = remedies(&object, "own_delivery", faults);
@@ -158,18 +210,37 @@ pub(super) fn customs(node: &Node<'_>, faults: &mut Faults) -> Option<Customs> {
 }
 
 fn remedies(customs: &Object<'_>, key: &str, faults: &mut Faults) -> Option<Vec<NextAction>> {
-    let entries = customs.require(key, faults)?.filled_list(NextAction::ALL.len(), faults);
+    let entries = customs
+        .require(key, faults)?
+        .filled_list(NextAction::ALL.len(), faults);
     Some(next_actions(&entries, faults))
 }
 
 pub(super) fn quality(node: &Node<'_>, faults: &mut Faults) -> Option<Quality> {
-    let object = node.object(&["numerator", "denominator", "window_days", "lag_days", "thresholds"], faults)?;
-    let numerator = object.require("numerator", faults).and_then(|node| node.name(QualityNumerator::ALL, faults));
-    let denominator = object.require("denominator", faults).and_then(|node| node.name(QualityDenominator::ALL, faults));
+    let object = node.object(
+        &[
+            "numerator",
+            "denominator",
+            "window_days",
+            "lag_days",
+            "thresholds",
+        ],
+        faults,
+    )?;
+    let numerator = object
+        .require("numerator", faults)
+        .and_then(|node| node.name(QualityNumerator::ALL, faults));
+    let denominator = object
+        .require("denominator", faults)
+        .and_then(|node| node.name(QualityDenominator::ALL, faults));
     let window = object.require("window_days", faults);
     let window_days = window.and_then(|node| node.count(1..=QUALITY_DAYS_MAX, faults));
-    let lag_days = object.get("lag_days").and_then(|node| node.count(0..=QUALITY_DAYS_MAX, faults));
-    let thresholds = object.get("thresholds").map(|node| thresholds(&node, faults));
+    let lag_days = object
+        .get("lag_days")
+        .and_then(|node| node.count(0..=QUALITY_DAYS_MAX, faults));
+    let thresholds = object
+        .get("thresholds")
+        .map(|node| thresholds(&node, faults));
     Some(Quality {
         numerator: numerator?,
         denominator: denominator?,
@@ -183,15 +254,29 @@ pub(super) fn quality(node: &Node<'_>, faults: &mut Faults) -> Option<Quality> {
 fn thresholds(node: &Node<'_>, faults: &mut Faults) -> Vec<QualityThreshold> {
     let mut thresholds: Vec<QualityThreshold> = Vec::new();
     for entry in node.list(QUALITY_THRESHOLDS_MAX, faults) {
-        let Some(object) = entry.object(&["name", "percent"], faults) else { continue };
-        let name = object.require("name", faults).and_then(|node| node.code(faults));
-        let percent = object.require("percent", faults).and_then(|node| node.count(1..=100, faults));
-        let Some((name, percent)) = name.zip(percent) else { continue };
+        let Some(object) = entry.object(&["name", "percent"], faults) else {
+            continue;
+        };
+        let name = object
+            .require("name", faults)
+            .and_then(|node| node.code(faults));
+        let percent = object
+            .require("percent", faults)
+            .and_then(|node| node.count(1..=100, faults));
+        let Some((name, percent)) = name.zip(percent) else {
+            continue;
+        };
         if thresholds.iter().any(|earlier| earlier.name == name) {
             faults.add(&format!("{}.name", entry.path), "stands here twice");
         }
-        if let Some(earlier) = thresholds.last().filter(|earlier| earlier.percent >= percent) {
-            let description = format!("must be above the {} of {}: thresholds ascend", earlier.percent, earlier.name);
+        if let Some(earlier) = thresholds
+            .last()
+            .filter(|earlier| earlier.percent >= percent)
+        {
+            let description = format!(
+                "must be above the {} of {}: thresholds ascend",
+                earlier.percent, earlier.name
+            );
             faults.add(&format!("{}.percent", entry.path), description);
         }
         thresholds.push(QualityThreshold { name, percent });

@@ -9,28 +9,76 @@ use crate::support::{document, fault_paths, set};
 fn gates_wait_in_ways_that_make_sense() {
     let at = "rules[1].allow.gates[0]";
     for (gate, key, description) in [
-        (json!({"kind": "SELLER_CONSENT"}), ".respond_within", "SELLER may stay silent for ever"),
-        (json!({"kind": "SUPPORT_REVIEW"}), ".respond_within", "SUPPORT may stay silent for ever"),
-        (json!({"kind": "PARCEL_RECEIPT", "respond_within": "1h"}), ".on_timeout", "required with respond_within"),
-        (json!({"kind": "PARCEL_RECEIPT", "on_timeout": "REFUSE"}), ".on_timeout", "has no respond_within"),
-        (json!({"kind": "WAREHOUSE_STOP", "respond_within": "1h", "on_timeout": "PASS"}), ".on_timeout", "silence"),
-        (json!({"kind": "CARRIER_INTERCEPT", "respond_within": "1h", "on_timeout": "PASS"}), ".on_timeout", "silence"),
-        (json!({"kind": "PARCEL_RECEIPT", "respond_within": "1h", "on_timeout": "PASS"}), ".on_timeout", "silence"),
-        (json!({"kind": "SUPPORT_REVIEW", "respond_within": "1h", "on_timeout": "ESCALATE"}), ".on_timeout", "PASS or"),
-        (json!({"kind": "WAREHOUSE_STOP", "on_dispatch": "REFUSE_PART"}), ".on_dispatch", "must be BAR"),
-        (json!({"kind": "LOSS_CONFIRMATION", "respond_within": "1h", "on_timeout": "PASS"}), ".on_timeout", "silence"),
+        (
+            json!({"kind": "SELLER_CONSENT"}),
+            ".respond_within",
+            "SELLER may stay silent for ever",
+        ),
+        (
+            json!({"kind": "SUPPORT_REVIEW"}),
+            ".respond_within",
+            "SUPPORT may stay silent for ever",
+        ),
+        (
+            json!({"kind": "PARCEL_RECEIPT", "respond_within": "1h"}),
+            ".on_timeout",
+            "required with respond_within",
+        ),
+        (
+            json!({"kind": "PARCEL_RECEIPT", "on_timeout": "REFUSE"}),
+            ".on_timeout",
+            "has no respond_within",
+        ),
+        (
+            json!({"kind": "WAREHOUSE_STOP", "respond_within": "1h", "on_timeout": "PASS"}),
+            ".on_timeout",
+            "silence",
+        ),
+        (
+            json!({"kind": "CARRIER_INTERCEPT", "respond_within": "1h", "on_timeout": "PASS"}),
+            ".on_timeout",
+            "silence",
+        ),
+        (
+            json!({"kind": "PARCEL_RECEIPT", "respond_within": "1h", "on_timeout": "PASS"}),
+            ".on_timeout",
+            "silence",
+        ),
+        (
+            json!({"kind": "SUPPORT_REVIEW", "respond_within": "1h", "on_timeout": "ESCALATE"}),
+            ".on_timeout",
+            "PASS or",
+        ),
+        (
+            json!({"kind": "WAREHOUSE_STOP", "on_dispatch": "REFUSE_PART"}),
+            ".on_dispatch",
+            "must be BAR",
+        ),
+        (
+            json!({"kind": "LOSS_CONFIRMATION", "respond_within": "1h", "on_timeout": "PASS"}),
+            ".on_timeout",
+            "silence",
+        ),
         (
             json!({"kind": "LOSS_CONFIRMATION", "on_lost": "ESCALATE", "escalate_within": "1h"}),
             ".on_lost",
             "must be PASS",
         ),
-        (json!({"kind": "PARCEL_RECEIPT"}), ".escalate_within", "support that is asked may stay silent for ever"),
+        (
+            json!({"kind": "PARCEL_RECEIPT"}),
+            ".escalate_within",
+            "support that is asked may stay silent for ever",
+        ),
         (
             json!({"kind": "SELLER_CONSENT", "respond_within": "2h", "remind_before": "2h", "on_timeout": "PASS"}),
             ".remind_before",
             "must be shorter",
         ),
-        (json!({"kind": "WAREHOUSE_STOP", "remind_before": "1h"}), ".remind_before", "has no respond_within"),
+        (
+            json!({"kind": "WAREHOUSE_STOP", "remind_before": "1h"}),
+            ".remind_before",
+            "has no respond_within",
+        ),
         (
             json!({"kind": "SELLER_CONSENT", "respond_within": "2h", "remind_before": "0s", "on_timeout": "PASS"}),
             ".remind_before",
@@ -67,7 +115,12 @@ fn gates_wait_in_ways_that_make_sense() {
             "keys are calendar_days, working_days",
         ),
     ] {
-        check("/rules/1/allow/gates/0", gate, &format!("{at}{key}"), description);
+        check(
+            "/rules/1/allow/gates/0",
+            gate,
+            &format!("{at}{key}"),
+            description,
+        );
     }
     for gate in [
         json!({"kind": "SELLER_CONSENT", "respond_within": "1h", "on_timeout": "PASS", "on_dispatch": "REFUSE_PART"}),
@@ -107,7 +160,12 @@ fn working_days_of_gates_need_a_calendar_unless_they_are_the_warehouses() {
         json!({"kind": "WAREHOUSE_STOP", "respond_within": "1h", "on_timeout": "ESCALATE", "escalate_within": days}),
         json!({"kind": "PARCEL_RECEIPT", "respond_within": days, "on_timeout": "REFUSE", "on_lost": "ESCALATE"}),
     ] {
-        check("/rules/1/allow/gates/0", gate, "refunds.calendars.default", "answers to gates are due in working days");
+        check(
+            "/rules/1/allow/gates/0",
+            gate,
+            "refunds.calendars.default",
+            "answers to gates are due in working days",
+        );
     }
     let mut document = document();
     let stop = json!({"kind": "WAREHOUSE_STOP", "respond_within": days, "on_timeout": "REFUSE", "on_lost": "PASS"});

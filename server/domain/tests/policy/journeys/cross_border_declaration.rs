@@ -16,8 +16,14 @@ fn s001_01_to_03_unpaid_orders_close_themselves_after_24_hours() {
     journey.wait(hours(24));
     assert_eq!(journey.order.state, OrderState::ClosedUnpaid);
     journey.pay("WALLET");
-    assert_eq!((journey.order.state, journey.refunded()), (OrderState::ClosedUnpaid, 2500));
-    assert_eq!(journey.ask(Role::Storefront, "WRONG_PURCHASE", Path::Cancel), Ok(Answer::Cancellation(1)));
+    assert_eq!(
+        (journey.order.state, journey.refunded()),
+        (OrderState::ClosedUnpaid, 2500)
+    );
+    assert_eq!(
+        journey.ask(Role::Storefront, "WRONG_PURCHASE", Path::Cancel),
+        Ok(Answer::Cancellation(1))
+    );
 }
 
 #[test]
@@ -32,7 +38,10 @@ fn s001_04_and_05_an_application_is_reviewed_while_there_is_a_button() {
     let mut approved = apply();
     approved.wait(hours(1));
     approved.approve(Role::Support).unwrap();
-    assert_eq!((approved.stands().as_str(), approved.refunded()), ("CANCELLED", 2500));
+    assert_eq!(
+        (approved.stands().as_str(), approved.refunded()),
+        ("CANCELLED", 2500)
+    );
     let mut rejected = apply();
     rejected.reject(Role::Support);
     assert_eq!(rejected.stands(), "REFUSED CONSENT_REFUSED");
@@ -59,7 +68,10 @@ fn s001_07_to_09_an_application_that_is_overtaken_by_the_preparation_becomes_a_s
     let mut stopped = stop();
     assert_eq!(stopped.dispatch().unwrap_err().reason(), "SHIPMENT_BARRED");
     stopped.stop(STOPPED);
-    assert_eq!((stopped.stands().as_str(), stopped.stage()), ("CANCELLED", Stage::Cancelled));
+    assert_eq!(
+        (stopped.stands().as_str(), stopped.stage()),
+        ("CANCELLED", Stage::Cancelled)
+    );
     let mut going = stop();
     going.stop(CANNOT_STOP);
     assert_eq!(going.stands(), "REFUSED WAREHOUSE_CANNOT_STOP");
@@ -88,7 +100,10 @@ fn s001_11_refused_parcels_come_home_whether_anybody_asked_or_not() {
         assert_eq!(journey.stands(), "WAITING PARCEL_RECEIPT");
         journey.scan(TrackingFact::Returned);
         journey.receive(GoodsCondition::Unopened);
-        assert_eq!((journey.stands().as_str(), journey.refunded()), ("CANCELLED", 2000));
+        assert_eq!(
+            (journey.stands().as_str(), journey.refunded()),
+            ("CANCELLED", 2000)
+        );
     }
     let mut signed = Journey::paid(PRESET, 2, Carrier::default());
     signed.dispatch().unwrap();
@@ -102,9 +117,15 @@ fn s001_12_and_13_the_buyer_bears_both_ways_where_there_is_a_label() {
     let mut journey = delivered(labelled(able()));
     journey.asks(Role::Storefront, "NO_LONGER_WANTED", Path::ReturnUnopened);
     let deductions = journey.part().deductions;
-    assert_eq!((deductions.outbound_shipping, deductions.return_shipping), (500, 300));
+    assert_eq!(
+        (deductions.outbound_shipping, deductions.return_shipping),
+        (500, 300)
+    );
     journey.receive(GoodsCondition::Unopened);
-    assert_eq!((journey.stands().as_str(), journey.refunded()), ("CANCELLED", 1700));
+    assert_eq!(
+        (journey.stands().as_str(), journey.refunded()),
+        ("CANCELLED", 1700)
+    );
     let mut not_as_described = delivered(labelled(able()));
     not_as_described.asks(Role::Storefront, "NOT_AS_DESCRIBED", Path::ReturnUnopened);
     not_as_described.receive(GoodsCondition::Unopened);
@@ -127,9 +148,18 @@ fn s001_14_and_16_what_was_opened_is_talked_about_first_and_not_sold_again() {
     journey.wait(hours(24));
     journey.receive(GoodsCondition::Opened);
     // 60 % of the price, less the label; the way out is spent.
-    assert_eq!((journey.stands().as_str(), journey.refunded()), ("CANCELLED", 900));
+    assert_eq!(
+        (journey.stands().as_str(), journey.refunded()),
+        ("CANCELLED", 900)
+    );
     assert_eq!(journey.part().effects, []);
     // 3 working days of Germany after Saturday.
-    assert_eq!(journey.order.refunds[0].due_by, "2026-11-11T23:00:00Z".parse().unwrap());
-    assert_eq!(journey.order.refunds[0].overdue_at, journey.order.refunds[0].due_by);
+    assert_eq!(
+        journey.order.refunds[0].due_by,
+        "2026-11-11T23:00:00Z".parse().unwrap()
+    );
+    assert_eq!(
+        journey.order.refunds[0].overdue_at,
+        journey.order.refunds[0].due_by
+    );
 }

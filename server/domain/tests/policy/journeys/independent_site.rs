@@ -18,9 +18,15 @@ fn s000_12_and_13_what_is_intercepted_is_paid_back_once_it_is_home() {
     journey.intercept(InterceptAnswer::Confirmed);
     journey.scan(TrackingFact::Returning);
     journey.scan(TrackingFact::Returned);
-    assert_eq!((journey.stands().as_str(), journey.refunded()), ("WAITING PARCEL_RECEIPT", 0));
+    assert_eq!(
+        (journey.stands().as_str(), journey.refunded()),
+        ("WAITING PARCEL_RECEIPT", 0)
+    );
     journey.receive(GoodsCondition::Unopened);
-    assert_eq!((journey.stands().as_str(), journey.refunded()), ("CANCELLED", 2000));
+    assert_eq!(
+        (journey.stands().as_str(), journey.refunded()),
+        ("CANCELLED", 2000)
+    );
 }
 
 #[test]
@@ -33,7 +39,10 @@ fn s000_14_what_cannot_be_intercepted_is_delivered_and_returned() {
     journey.scan(TrackingFact::Delivered);
     journey.asks(Role::Storefront, "FOUND_BETTER", Path::ReturnUnopened);
     journey.receive(GoodsCondition::Unopened);
-    assert_eq!((journey.stands().as_str(), journey.refunded()), ("CANCELLED", 2000));
+    assert_eq!(
+        (journey.stands().as_str(), journey.refunded()),
+        ("CANCELLED", 2000)
+    );
 }
 
 #[test]
@@ -42,9 +51,15 @@ fn a_parcel_that_nobody_took_comes_home_and_one_that_is_lost_is_paid_for() {
     home.scan(TrackingFact::Returning);
     assert_eq!(home.stands(), "WAITING PARCEL_RECEIPT");
     home.receive(GoodsCondition::Unopened);
-    assert_eq!((home.stands().as_str(), home.refunded()), ("CANCELLED", 2000));
+    assert_eq!(
+        (home.stands().as_str(), home.refunded()),
+        ("CANCELLED", 2000)
+    );
     let mut lost = shipped(able());
     lost.scan(TrackingFact::Lost);
     lost.asks(Role::Support, "LOST_IN_TRANSIT", Path::Cancel);
-    assert_eq!((lost.stands().as_str(), lost.refunded()), ("CANCELLED", 2500));
+    assert_eq!(
+        (lost.stands().as_str(), lost.refunded()),
+        ("CANCELLED", 2500)
+    );
 }

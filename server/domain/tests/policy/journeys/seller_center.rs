@@ -14,7 +14,10 @@ fn requested() -> Journey {
 fn s004_01_and_03_what_nobody_packs_yet_is_approved_at_once() {
     let mut journey = Journey::paid("seller-center", 2, able());
     journey.asks(Role::Storefront, "FOUND_BETTER", Path::Cancel);
-    assert_eq!((journey.stands().as_str(), journey.refunded()), ("CANCELLED", 2500));
+    assert_eq!(
+        (journey.stands().as_str(), journey.refunded()),
+        ("CANCELLED", 2500)
+    );
     assert!(journey.order.cancellations[0].is_auto_approved());
 }
 
@@ -32,18 +35,36 @@ fn s004_04_to_06_a_request_has_two_calendar_days_and_silence_is_a_yes() {
     assert_eq!(journey.stands(), "CANCELLED");
     let answer = journey.part().gates[0].answer.as_ref().unwrap();
     assert_eq!(answer.by.role, Role::System);
-    assert_eq!(journey.approve(Role::Seller).unwrap_err().reason(), "GATE_TIMED_OUT");
+    assert_eq!(
+        journey.approve(Role::Seller).unwrap_err().reason(),
+        "GATE_TIMED_OUT"
+    );
 }
 
 #[test]
 fn s004_07_and_12_the_seller_cancels_before_shipped_and_support_never() {
     let mut journey = Journey::paid("seller-center", 2, able());
-    assert_eq!(journey.refused(Role::Support, "", Path::Cancel), "NOT_ALLOWED");
-    assert_eq!(journey.refused(Role::Support, "PRICING_ERROR", Path::Cancel), "REASON_NOT_ALLOWED");
+    assert_eq!(
+        journey.refused(Role::Support, "", Path::Cancel),
+        "NOT_ALLOWED"
+    );
+    assert_eq!(
+        journey.refused(Role::Support, "PRICING_ERROR", Path::Cancel),
+        "REASON_NOT_ALLOWED"
+    );
     journey.dispatch().unwrap();
-    assert_eq!(journey.refused(Role::Seller, "PRICING_ERROR", Path::Cancel), "SHIPPED, CONTACT_SUPPORT");
+    assert_eq!(
+        journey.refused(Role::Seller, "PRICING_ERROR", Path::Cancel),
+        "SHIPPED, CONTACT_SUPPORT"
+    );
     let mut packed = requested();
     packed.reject(Role::Seller);
     packed.asks(Role::Seller, "PRICING_ERROR", Path::Cancel);
-    assert_eq!((packed.stands().as_str(), packed.order.cancellations[1].counted), ("CANCELLED", true));
+    assert_eq!(
+        (
+            packed.stands().as_str(),
+            packed.order.cancellations[1].counted
+        ),
+        ("CANCELLED", true)
+    );
 }

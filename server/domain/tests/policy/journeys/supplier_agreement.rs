@@ -14,7 +14,10 @@ fn asked() -> Journey {
 fn s002_01_to_04_agreed_not_agreed_silent_and_shipped() {
     let mut agreed = asked();
     agreed.approve(Role::Seller).unwrap();
-    assert_eq!((agreed.stands().as_str(), agreed.stage()), ("CANCELLED", Stage::Cancelled));
+    assert_eq!(
+        (agreed.stands().as_str(), agreed.stage()),
+        ("CANCELLED", Stage::Cancelled)
+    );
     let mut disagreed = asked();
     disagreed.reject(Role::Seller);
     assert_eq!(disagreed.stands(), "REFUSED CONSENT_REFUSED");
@@ -26,7 +29,10 @@ fn s002_01_to_04_agreed_not_agreed_silent_and_shipped() {
     shipped.prepare();
     shipped.dispatch().unwrap();
     assert_eq!(shipped.stands(), "REFUSED NO_AGREEMENT");
-    assert_eq!(shipped.refused(Role::Storefront, "", Path::Cancel), "SHIPPED, CONTACT_SELLER");
+    assert_eq!(
+        shipped.refused(Role::Storefront, "", Path::Cancel),
+        "SHIPPED, CONTACT_SELLER"
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The bare client: the same rows as the service writes, one transaction per command, nothing else.
 //!
-//! It is what somebody would write by hand who is careful and wants speed: the order is locked, what a decision needs is read,
-//! every statement is prepared once per connection, rows of one table go in one statement, and the head of the partition is
-//! taken last and in one round trip. It does not decide anything and speaks no gRPC.
+//! It is what somebody would write by hand who is careful and wants speed: the order is locked,
+//! what a decision needs is read, every statement is prepared once per connection, rows of one
+//! table go in one statement, and the head of the partition is taken last and in one round trip. It
+//! does not decide anything and speaks no gRPC.
 
 pub(crate) mod fill;
 pub(crate) mod reads;
@@ -23,21 +24,33 @@ use template::{About, Rows, date_time};
 /// What a cancellation is decided from, besides the order's own row.
 const READ: [&str; 4] = ["order_lines", "payments", "shipments", "shipment_units"];
 /// What a cancellation adds rows to, besides events.
-const ADDED_BY_CANCEL: [&str; 6] =
-    ["cancellations", "cancellation_parts", "cancellation_units", "refunds", "decisions", "requests"];
+const ADDED_BY_CANCEL: [&str; 6] = [
+    "cancellations",
+    "cancellation_parts",
+    "cancellation_units",
+    "refunds",
+    "decisions",
+    "requests",
+];
 /// What a creation adds rows to, besides events.
 const ADDED_BY_CREATE: [&str; 4] = ["orders", "order_lines", "shipments", "shipment_units"];
 
-const LOCK_ORDER: &str = "SELECT o.*, SYSDATE(6) AS locked_at FROM orders o WHERE order_key = ? FOR UPDATE";
+const LOCK_ORDER: &str =
+    "SELECT o.*, SYSDATE(6) AS locked_at FROM orders o WHERE order_key = ? FOR UPDATE";
 /// LAST_INSERT_ID brings the new head back with the answer to the update.
-const TAKE_POSITIONS: &str = "UPDATE partition_heads SET head = LAST_INSERT_ID(head + ?) WHERE shard_partition = ?";
+const TAKE_POSITIONS: &str =
+    "UPDATE partition_heads SET head = LAST_INSERT_ID(head + ?) WHERE shard_partition = ?";
 
 /// The same settings as the service's sessions.
 pub(crate) async fn connect(url: &str) -> anyhow::Result<Conn> {
     let options = OptsBuilder::from_opts(Opts::from_url(url)?).prefer_socket(false);
-    let mut conn = Conn::new(options).await.context("the database cannot be reached")?;
-    conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
-    conn.query_drop("SET SESSION innodb_lock_wait_timeout = 2, time_zone = '+00:00'").await?;
+    let mut conn = Conn::new(options)
+        .await
+        .context("the database cannot be reached")?;
+    conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        .await?;
+    conn.query_drop("SET SESSION innodb_lock_wait_timeout = 2, time_zone = '+00:00'")
+        .await?;
     Ok(conn)
 }
 
@@ -58,10 +71,19 @@ pub(crate) struct Templates {
 
 impl Templates {
     /// From an order that is placed and not paid, and one that is paid and cancelled.
-    pub(crate) async fn learn(conn: &mut Conn, placed: OrderNumber, cancelled: OrderNumber) -> anyhow::Result<Self> {
-        let partitions: u16 =
-            conn.query_first("SELECT COUNT(*) FROM partition_heads").await?.context("no partitions")?;
-        let now: Value = conn.exec_first("SELECT SYSDATE(6)", ()).await?.context("no time")?;
+    pub(crate) async fn learn(
+        conn: &mut Conn,
+        placed: OrderNumber,
+        cancelled: OrderNumber,
+    ) -> anyhow::Result<Self> {
+        let partitions: u16 = conn
+            .query_first("SELECT COUNT(*) FROM partition_heads")
+            .await?
+            .context("no partitions")?;
+        let now: Value = conn
+            .exec_first("SELECT SYSDATE(6)", ())
+            .await?
+            .context("no time")?;
         let clock = (date_time(&now)?, Instant::now());
 
         let about = last_command(conn, placed, Purpose::Create).await?;
@@ -93,12 +115,22 @@ impl Templates {
 }
 
 /// The last command on an order: when it was decided and where its events begin.
-async fn last_command(conn: &mut Conn, order: OrderNumber, purpose: Purpose) -> anyhow::Result<About> {
+async fn last_command(
+    conn: &mut Conn,
+    order: OrderNumber,
+    purpose: Purpose,
+) -> anyhow::Result<About> {
     let select = "SELECT o.update_time, o.shard_partition, CAST(e.position + 1 - e.event_count AS UNSIGNED) FROM orders o \
                   JOIN events e ON e.order_key = o.order_key AND e.order_version = o.version WHERE o.order_key = ?";
     let found: Option<(Value, u16, u64)> = conn.exec_first(select, (order.key().0,)).await?;
     let (time, partition, position) = found.context("the sample order has no events")?;
-    Ok(About::new(order, order.request_id(purpose), date_time(&time)?, partition, position))
+    Ok(About::new(
+        order,
+        order.request_id(purpose),
+        date_time(&time)?,
+        partition,
+        position,
+    ))
 }
 
 async fn learn_tables(
@@ -110,7 +142,10 @@ async fn learn_tables(
     let mut learned = Vec::with_capacity(tables.len());
     for table in tables {
         let select = format!("SELECT * FROM {table} WHERE order_key = ?");
-        learned.push((*table, Rows::learn(conn, &select, (order.key().0,), about).await?));
+        learned.push((
+            *table,
+            Rows::learn(conn, &select, (order.key().0,), about).await?,
+        ));
     }
     Ok(learned)
 }
@@ -122,7 +157,10 @@ async fn learn_cancellation(
     about: &About,
 ) -> anyhow::Result<Vec<(&'static str, Rows)>> {
     let mut learned = learn_tables(conn, &ADDED_BY_CANCEL[..5], order, about).await?;
-    let request = (order.key().0, order.request_id(Purpose::Cancel).into_bytes());
+    let request = (
+        order.key().0,
+        order.request_id(Purpose::Cancel).into_bytes(),
+    );
     let select = "SELECT * FROM requests WHERE order_key = ? AND request_id = ?";
     learned.push(("requests", Rows::learn(conn, select, request, about).await?));
     Ok(learned)
@@ -172,20 +210,36 @@ impl Client {
     ) -> anyhow::Result<Self> {
         let mut conn = connect(url).await?;
         let prepared = Prepared::on(&mut conn, task, &templates).await?;
-        Ok(Self { conn, task, prepared, templates, shop })
+        Ok(Self {
+            conn,
+            task,
+            prepared,
+            templates,
+            shop,
+        })
     }
 
     async fn cancel(&mut self, order: OrderNumber) -> anyhow::Result<()> {
-        let Self { conn, prepared, templates, .. } = self;
+        let Self {
+            conn,
+            prepared,
+            templates,
+            ..
+        } = self;
         let key = order.key().0;
         let request_id = order.request_id(Purpose::Cancel);
 
         conn.query_drop("BEGIN").await?;
-        let row: Row = conn.exec_first(&prepared.lock, (key,)).await?.context("the order is gone")?;
+        let row: Row = conn
+            .exec_first(&prepared.lock, (key,))
+            .await?
+            .context("the order is gone")?;
         let version: u64 = row.get("version").context("version")?;
         let partition: u16 = row.get("shard_partition").context("partition")?;
         let now = date_time(&row.get("locked_at").context("time")?)?;
-        let known: Option<Row> = conn.exec_first(&prepared.request, (key, request_id.into_bytes())).await?;
+        let known: Option<Row> = conn
+            .exec_first(&prepared.request, (key, request_id.into_bytes()))
+            .await?;
         anyhow::ensure!(known.is_none(), "the order is cancelled already");
         for read in &prepared.reads {
             let _: Vec<Row> = conn.exec(read, (key,)).await?;
@@ -194,12 +248,25 @@ impl Client {
         let mut about = About::new(order, request_id, now, partition, 0);
         let change = templates.order_change.values(&about).into_iter();
         let change = change.chain([Value::from(key), Value::from(version)]);
-        conn.exec_drop(&prepared.update_order, Params::Positional(change.collect())).await?;
-        anyhow::ensure!(conn.affected_rows() == 1, "the order was changed by somebody else");
-        let change = templates.shipment_change.values(&about).into_iter().chain([Value::from(key)]);
-        conn.exec_drop(&prepared.update_shipment, Params::Positional(change.collect())).await?;
+        conn.exec_drop(&prepared.update_order, Params::Positional(change.collect()))
+            .await?;
+        anyhow::ensure!(
+            conn.affected_rows() == 1,
+            "the order was changed by somebody else"
+        );
+        let change = templates
+            .shipment_change
+            .values(&about)
+            .into_iter()
+            .chain([Value::from(key)]);
+        conn.exec_drop(
+            &prepared.update_shipment,
+            Params::Positional(change.collect()),
+        )
+        .await?;
         for (statement, (_, rows)) in prepared.inserts.iter().zip(&templates.cancel) {
-            conn.exec_drop(statement, Params::Positional(rows.values(&about))).await?;
+            conn.exec_drop(statement, Params::Positional(rows.values(&about)))
+                .await?;
         }
         append(conn, prepared, &templates.cancel_events, &mut about).await?;
         conn.query_drop("COMMIT").await?;
@@ -207,12 +274,24 @@ impl Client {
     }
 
     async fn create(&mut self, order: OrderNumber) -> anyhow::Result<()> {
-        let Self { conn, prepared, templates, .. } = self;
+        let Self {
+            conn,
+            prepared,
+            templates,
+            ..
+        } = self;
         let partition = order.key().partition(templates.partitions);
-        let mut about = About::new(order, order.request_id(Purpose::Create), templates.now(), partition, 0);
+        let mut about = About::new(
+            order,
+            order.request_id(Purpose::Create),
+            templates.now(),
+            partition,
+            0,
+        );
         conn.query_drop("BEGIN").await?;
         for (statement, (_, rows)) in prepared.inserts.iter().zip(&templates.create) {
-            conn.exec_drop(statement, Params::Positional(rows.values(&about))).await?;
+            conn.exec_drop(statement, Params::Positional(rows.values(&about)))
+                .await?;
         }
         append(conn, prepared, &templates.create_events, &mut about).await?;
         conn.query_drop("COMMIT").await?;
@@ -221,12 +300,22 @@ impl Client {
 }
 
 /// Takes as many positions as there are events, and writes the events.
-async fn append(conn: &mut Conn, prepared: &Prepared, events: &Rows, about: &mut About) -> anyhow::Result<()> {
+async fn append(
+    conn: &mut Conn,
+    prepared: &Prepared,
+    events: &Rows,
+    about: &mut About,
+) -> anyhow::Result<()> {
     let count = events.positions();
-    conn.exec_drop(&prepared.take_positions, (count, about.partition())).await?;
+    conn.exec_drop(&prepared.take_positions, (count, about.partition()))
+        .await?;
     let head = conn.last_insert_id().context("the partition has no head")?;
     about.begin_at(head - count + 1);
-    conn.exec_drop(&prepared.insert_events, Params::Positional(events.values(about))).await?;
+    conn.exec_drop(
+        &prepared.insert_events,
+        Params::Positional(events.values(about)),
+    )
+    .await?;
     Ok(())
 }
 
@@ -238,7 +327,10 @@ impl Prepared {
         };
         let mut reads = Vec::with_capacity(READ.len());
         for table in READ {
-            reads.push(conn.prep(format!("SELECT * FROM {table} WHERE order_key = ?")).await?);
+            reads.push(
+                conn.prep(format!("SELECT * FROM {table} WHERE order_key = ?"))
+                    .await?,
+            );
         }
         let mut inserts = Vec::with_capacity(tables.len());
         for (table, rows) in tables {
@@ -268,12 +360,18 @@ impl Worker for Client {
         match self.task {
             Task::Create => {
                 let order = self.shop.new_order();
-                self.create(order).await.with_context(|| format!("raw creation of {}", order.order_id()))?;
+                self.create(order)
+                    .await
+                    .with_context(|| format!("raw creation of {}", order.order_id()))?;
                 self.shop.placed_raw.put(order);
             }
             Task::Cancel => {
-                let Some(order) = self.shop.paid.take() else { return Ok(Turn::NothingLeft) };
-                self.cancel(order).await.with_context(|| format!("raw cancellation of {}", order.order_id()))?;
+                let Some(order) = self.shop.paid.take() else {
+                    return Ok(Turn::NothingLeft);
+                };
+                self.cancel(order)
+                    .await
+                    .with_context(|| format!("raw cancellation of {}", order.order_id()))?;
                 self.shop.cancelled_raw.put(order);
             }
         }

@@ -1,7 +1,8 @@
-//! The bare client as a reader: a snapshot for every order asked for, and a list by OFFSET that loads its orders one by one.
+//! The bare client as a reader: a snapshot for every order asked for, and a list by OFFSET that
+//! loads its orders one by one.
 //!
-//! It is what a service does at first: each request by itself, each statement prepared once, no table read that holds nothing
-//! for the order.
+//! It is what a service does at first: each request by itself, each statement prepared once, no
+//! table read that holds nothing for the order.
 
 use std::sync::Arc;
 
@@ -20,7 +21,15 @@ const CHILDREN: [(&str, &[&str]); 6] = [
     ("line_count", &["order_lines"]),
     ("payment_count", &["payments"]),
     ("shipment_count", &["shipments", "shipment_units"]),
-    ("cancellation_count", &["cancellations", "cancellation_parts", "cancellation_units", "gates"]),
+    (
+        "cancellation_count",
+        &[
+            "cancellations",
+            "cancellation_parts",
+            "cancellation_units",
+            "gates",
+        ],
+    ),
     ("refund_count", &["refunds"]),
     ("incident_count", &["incidents"]),
 ];
@@ -54,7 +63,10 @@ impl Reader {
         for (count, tables) in CHILDREN {
             let mut statements = Vec::with_capacity(tables.len());
             for table in tables {
-                statements.push(conn.prep(format!("SELECT * FROM {table} WHERE order_key = ?")).await?);
+                statements.push(
+                    conn.prep(format!("SELECT * FROM {table} WHERE order_key = ?"))
+                        .await?,
+                );
             }
             children.push((count, statements));
         }
@@ -62,7 +74,9 @@ impl Reader {
                     ORDER BY create_time DESC, order_key DESC LIMIT ? OFFSET ?";
         Ok(Self {
             now: conn.prep("SELECT SYSDATE(6)").await?,
-            order: conn.prep("SELECT * FROM orders WHERE order_key = ?").await?,
+            order: conn
+                .prep("SELECT * FROM orders WHERE order_key = ?")
+                .await?,
             children,
             page: conn.prep(page).await?,
             conn,
@@ -73,8 +87,16 @@ impl Reader {
     }
 
     async fn get(&mut self, key: Vec<u8>) -> anyhow::Result<()> {
-        let Self { conn, order, children, .. } = self;
-        let row: Row = conn.exec_first(&*order, (&key,)).await?.context("the order is gone")?;
+        let Self {
+            conn,
+            order,
+            children,
+            ..
+        } = self;
+        let row: Row = conn
+            .exec_first(&*order, (&key,))
+            .await?
+            .context("the order is gone")?;
         for (count, statements) in children {
             let count: u32 = row.get(*count).context("a count")?;
             for statement in statements.iter().filter(|_| count > 0) {
@@ -88,7 +110,11 @@ impl Reader {
     async fn page(&mut self) -> anyhow::Result<()> {
         let from = (STORE, LISTED_BUYER, PAGE, self.offset);
         let keys: Vec<Vec<u8>> = self.conn.exec(&self.page, from).await?;
-        self.offset = if self.offset + PAGE >= LISTED { 0 } else { self.offset + PAGE };
+        self.offset = if self.offset + PAGE >= LISTED {
+            0
+        } else {
+            self.offset + PAGE
+        };
         anyhow::ensure!(!keys.is_empty(), "the buyer has no orders");
         for key in keys {
             self.get(key).await?;

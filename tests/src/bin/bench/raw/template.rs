@@ -1,8 +1,8 @@
 //! Rows that the service wrote about one order, ready to be written about another.
 //!
-//! The bare client does not know what a cancellation means. It takes the rows that the service wrote for one order, and puts in
-//! the other order's key, digits, request and times. So it writes the very same rows, byte for byte as long, whatever the
-//! service has come to write.
+//! The bare client does not know what a cancellation means. It takes the rows that the service
+//! wrote for one order, and puts in the other order's key, digits, request and times. So it writes
+//! the very same rows, byte for byte as long, whatever the service has come to write.
 
 use std::time::Duration;
 
@@ -28,7 +28,13 @@ pub(crate) struct About {
 }
 
 impl About {
-    pub(crate) fn new(order: OrderNumber, request_id: Uuid, time: DateTime, partition: u16, position: u64) -> Self {
+    pub(crate) fn new(
+        order: OrderNumber,
+        request_id: Uuid,
+        time: DateTime,
+        partition: u16,
+        position: u64,
+    ) -> Self {
         Self {
             key: order.key().0,
             digits: order.digits(),
@@ -84,9 +90,18 @@ impl Rows {
         params: impl Into<Params> + Send,
         about: &About,
     ) -> anyhow::Result<Self> {
-        let rows: Vec<Row> = conn.exec(select, params).await.with_context(|| format!("cannot learn from {select}"))?;
-        let first = rows.first().with_context(|| format!("the service wrote no row that {select} finds"))?;
-        let columns: Vec<String> = first.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
+        let rows: Vec<Row> = conn
+            .exec(select, params)
+            .await
+            .with_context(|| format!("cannot learn from {select}"))?;
+        let first = rows
+            .first()
+            .with_context(|| format!("the service wrote no row that {select} finds"))?;
+        let columns: Vec<String> = first
+            .columns_ref()
+            .iter()
+            .map(|column| column.name_str().into_owned())
+            .collect();
         let mut cells = Vec::new();
         for row in rows {
             for (column, value) in columns.iter().zip(row.unwrap()) {
@@ -100,12 +115,21 @@ impl Rows {
     pub(crate) fn insert(&self, table: &str, orders: usize) -> String {
         let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
         let rows = vec![row; self.cells.len() / self.columns.len() * orders].join(", ");
-        format!("INSERT INTO {table} ({}) VALUES {rows}", self.columns.join(", "))
+        format!(
+            "INSERT INTO {table} ({}) VALUES {rows}",
+            self.columns.join(", ")
+        )
     }
 
     /// How many positions of the feed the rows take.
     pub(crate) fn positions(&self) -> u64 {
-        let after = self.cells.iter().map(|cell| if let Cell::Position(after) = cell { after + 1 } else { 0 });
+        let after = self.cells.iter().map(|cell| {
+            if let Cell::Position(after) = cell {
+                after + 1
+            } else {
+                0
+            }
+        });
         after.max().unwrap_or(0)
     }
 
@@ -124,7 +148,11 @@ impl Cell {
                 let request_at = places(&bytes, about.request_text.as_bytes());
                 match digits_at.is_empty() && request_at.is_empty() {
                     true => Cell::Same(Value::Bytes(bytes)),
-                    false => Cell::Text { bytes, digits_at, request_at },
+                    false => Cell::Text {
+                        bytes,
+                        digits_at,
+                        request_at,
+                    },
                 }
             }
             Value::Date(..) => Cell::Time(date_time(&value)?.duration_since(about.time)),
@@ -132,9 +160,12 @@ impl Cell {
             Value::UInt(_) | Value::Int(_) if column == "position" => {
                 Cell::Position(mysql_async::from_value::<u64>(value) - about.position)
             }
-            Value::NULL | Value::Int(_) | Value::UInt(_) | Value::Float(_) | Value::Double(_) | Value::Time(..) => {
-                Cell::Same(value)
-            }
+            Value::NULL
+            | Value::Int(_)
+            | Value::UInt(_)
+            | Value::Float(_)
+            | Value::Double(_)
+            | Value::Time(..) => Cell::Same(value),
         })
     }
 
@@ -147,13 +178,18 @@ impl Cell {
             Cell::Position(after) => Value::UInt(about.position + after),
             Cell::Time(after) if after.is_zero() => date_value(about.time),
             Cell::Time(after) => date_value(about.time.saturating_add(*after)),
-            Cell::Text { bytes, digits_at, request_at } => {
+            Cell::Text {
+                bytes,
+                digits_at,
+                request_at,
+            } => {
                 let mut bytes = bytes.clone();
                 for at in digits_at {
                     bytes[*at..at + DIGITS].copy_from_slice(about.digits.as_bytes());
                 }
                 for at in request_at {
-                    bytes[*at..at + about.request_text.len()].copy_from_slice(about.request_text.as_bytes());
+                    bytes[*at..at + about.request_text.len()]
+                        .copy_from_slice(about.request_text.as_bytes());
                 }
                 Value::Bytes(bytes)
             }
@@ -162,7 +198,12 @@ impl Cell {
 }
 
 fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
-    bytes.windows(text.len()).enumerate().filter(|(_, window)| *window == text).map(|(at, _)| at).collect()
+    bytes
+        .windows(text.len())
+        .enumerate()
+        .filter(|(_, window)| *window == text)
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// Of a DATETIME(6) as the driver gives it.
