@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Role};
+use crate::error_reason::ErrorReason;
 use crate::money::Amounts;
 use crate::names::named_enum;
 use crate::policy::{Effect, GateSpec, GoodsCondition, NextAction, RefundPlan};
@@ -209,8 +210,8 @@ pub struct Part {
     pub state: PartState,
     /// The rule that allowed it.
     pub rule: Option<String>,
-    /// Why it was refused: a name of `ErrorReason`.
-    pub refused_reason: Option<String>,
+    /// Why it was refused.
+    pub refused_reason: Option<ErrorReason>,
     pub next_actions: Vec<NextAction>,
     /// How much comes back, as the rule said.
     pub plan: RefundPlan,
@@ -335,10 +336,8 @@ impl Cancellation {
     }
 
     /// Why nothing, or not all, was cancelled: the first refusal.
-    pub fn close_reason(&self) -> Option<&str> {
+    pub fn close_reason(&self) -> Option<ErrorReason> {
         self.close_time?;
-        self.parts
-            .iter()
-            .find_map(|part| part.refused_reason.as_deref())
+        self.parts.iter().find_map(|part| part.refused_reason)
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::actor::Actor;
 use crate::cancellation::{GateKind, GateState, PartState};
+use crate::error_reason::ErrorReason;
 use crate::ids::ExternalId;
 use crate::incident::{IncidentKind, Resolution};
 use crate::money::{Amounts, Money};
@@ -112,7 +113,7 @@ pub enum EventDetail {
     },
     CancellationRejected {
         cancellation: u32,
-        close_reason: Option<String>,
+        close_reason: Option<ErrorReason>,
     },
     GateOpened {
         cancellation: u32,
@@ -130,7 +131,7 @@ pub enum EventDetail {
         cancellation: u32,
         shipment: u32,
         state: PartState,
-        refused_reason: Option<String>,
+        refused_reason: Option<ErrorReason>,
         units: UnitSet,
         /// What the cancelled units ask of the warehouse's stock.
         effects: Vec<Effect>,

@@ -9,6 +9,7 @@ pub mod actor;
 pub mod cancellation;
 pub mod commands;
 pub mod context;
+pub mod error_reason;
 pub mod event;
 pub mod ids;
 pub mod incident;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cancellation::{GateKind, Path};
+use crate::error_reason::ErrorReason;
 use crate::incident::Resolution;
 use crate::money::Currency;
 use crate::policy::{DenyCode, NextAction};
@@ -187,102 +188,63 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Its name in `ErrorReason`.
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> ErrorReason {
         match self {
-            Rejection::InvalidField(_) => "INVALID_FIELD",
-            Rejection::OrderNotFound => "ORDER_NOT_FOUND",
-            Rejection::OutOfScope => "OUT_OF_SCOPE",
-            Rejection::LineNotFound { .. } => "LINE_NOT_FOUND",
-            Rejection::ShipmentNotFound { .. } => "SHIPMENT_NOT_FOUND",
-            Rejection::CancellationNotFound { .. } => "CANCELLATION_NOT_FOUND",
-            Rejection::RefundNotFound { .. } => "REFUND_NOT_FOUND",
-            Rejection::IncidentNotFound { .. } => "INCIDENT_NOT_FOUND",
-            Rejection::RequestIdReused => "REQUEST_ID_REUSED",
-            Rejection::OrderAlreadyExists => "ORDER_ALREADY_EXISTS",
-            Rejection::EtagMismatch { .. } => "ETAG_MISMATCH",
-            Rejection::FenceStale { .. } => "FENCE_STALE",
-            Rejection::UnknownWarehouse { .. } => "UNKNOWN_WAREHOUSE",
-            Rejection::UnknownCarrier { .. } => "UNKNOWN_CARRIER",
-            Rejection::ReasonRequired { .. } => "REASON_REQUIRED",
-            Rejection::ReasonUnknown { .. } => "REASON_UNKNOWN",
-            Rejection::ReasonNotAllowed { .. } => "REASON_NOT_ALLOWED",
-            Rejection::NoteRequired { .. } => "NOTE_REQUIRED",
-            Rejection::EvidenceRequired { .. } => "EVIDENCE_REQUIRED",
-            Rejection::AlreadyPending { .. } => "ALREADY_PENDING",
-            Rejection::UnitsClaimed { .. } => "UNITS_CLAIMED",
-            Rejection::QuantityUnavailable { .. } => "QUANTITY_UNAVAILABLE",
-            Rejection::NothingToCancel => "NOTHING_TO_CANCEL",
-            Rejection::QuoteExpired { .. } => "QUOTE_EXPIRED",
-            Rejection::QuoteMismatch { .. } => "QUOTE_MISMATCH",
+            Rejection::InvalidField(_) => ErrorReason::InvalidField,
+            Rejection::OrderNotFound => ErrorReason::OrderNotFound,
+            Rejection::OutOfScope => ErrorReason::OutOfScope,
+            Rejection::LineNotFound { .. } => ErrorReason::LineNotFound,
+            Rejection::ShipmentNotFound { .. } => ErrorReason::ShipmentNotFound,
+            Rejection::CancellationNotFound { .. } => ErrorReason::CancellationNotFound,
+            Rejection::RefundNotFound { .. } => ErrorReason::RefundNotFound,
+            Rejection::IncidentNotFound { .. } => ErrorReason::IncidentNotFound,
+            Rejection::RequestIdReused => ErrorReason::RequestIdReused,
+            Rejection::OrderAlreadyExists => ErrorReason::OrderAlreadyExists,
+            Rejection::EtagMismatch { .. } => ErrorReason::EtagMismatch,
+            Rejection::FenceStale { .. } => ErrorReason::FenceStale,
+            Rejection::UnknownWarehouse { .. } => ErrorReason::UnknownWarehouse,
+            Rejection::UnknownCarrier { .. } => ErrorReason::UnknownCarrier,
+            Rejection::ReasonRequired { .. } => ErrorReason::ReasonRequired,
+            Rejection::ReasonUnknown { .. } => ErrorReason::ReasonUnknown,
+            Rejection::ReasonNotAllowed { .. } => ErrorReason::ReasonNotAllowed,
+            Rejection::NoteRequired { .. } => ErrorReason::NoteRequired,
+            Rejection::EvidenceRequired { .. } => ErrorReason::EvidenceRequired,
+            Rejection::AlreadyPending { .. } => ErrorReason::AlreadyPending,
+            Rejection::UnitsClaimed { .. } => ErrorReason::UnitsClaimed,
+            Rejection::QuantityUnavailable { .. } => ErrorReason::QuantityUnavailable,
+            Rejection::NothingToCancel => ErrorReason::NothingToCancel,
+            Rejection::QuoteExpired { .. } => ErrorReason::QuoteExpired,
+            Rejection::QuoteMismatch { .. } => ErrorReason::QuoteMismatch,
             Rejection::Ineligible { violations, .. } => violations
                 .first()
-                .map_or(DenyCode::NotAllowed, |first| first.code)
-                .name(),
-            Rejection::GateNotOpen { .. } => "GATE_NOT_OPEN",
-            Rejection::GateTimedOut { .. } => "GATE_TIMED_OUT",
-            Rejection::NotTheRequester => "NOT_THE_REQUESTER",
-            Rejection::TooLateToWithdraw { .. } => "TOO_LATE_TO_WITHDRAW",
-            Rejection::PaymentLapsed { .. } => "PAYMENT_LAPSED",
-            Rejection::NotReleased => "NOT_RELEASED",
-            Rejection::StageMismatch { .. } => "STAGE_MISMATCH",
-            Rejection::ShipmentHeld { .. } => "SHIPMENT_HELD",
-            Rejection::ShipmentBarred { .. } => "SHIPMENT_BARRED",
-            Rejection::SplitNotAllowed { .. } => "SPLIT_NOT_ALLOWED",
-            Rejection::CurrencyMismatch { .. } => "CURRENCY_MISMATCH",
-            Rejection::RefundNotClaimed { .. } => "REFUND_NOT_CLAIMED",
-            Rejection::IncidentResolved { .. } => "INCIDENT_RESOLVED",
-            Rejection::ResolutionNotAllowed { .. } => "RESOLUTION_NOT_ALLOWED",
-            Rejection::LimitReached { .. } => "LIMIT_REACHED",
+                .map_or(ErrorReason::NotAllowed, |first| first.code.reason()),
+            Rejection::GateNotOpen { .. } => ErrorReason::GateNotOpen,
+            Rejection::GateTimedOut { .. } => ErrorReason::GateTimedOut,
+            Rejection::NotTheRequester => ErrorReason::NotTheRequester,
+            Rejection::TooLateToWithdraw { .. } => ErrorReason::TooLateToWithdraw,
+            Rejection::PaymentLapsed { .. } => ErrorReason::PaymentLapsed,
+            Rejection::NotReleased => ErrorReason::NotReleased,
+            Rejection::StageMismatch { .. } => ErrorReason::StageMismatch,
+            Rejection::ShipmentHeld { .. } => ErrorReason::ShipmentHeld,
+            Rejection::ShipmentBarred { .. } => ErrorReason::ShipmentBarred,
+            Rejection::SplitNotAllowed { .. } => ErrorReason::SplitNotAllowed,
+            Rejection::CurrencyMismatch { .. } => ErrorReason::CurrencyMismatch,
+            Rejection::RefundNotClaimed { .. } => ErrorReason::RefundNotClaimed,
+            Rejection::IncidentResolved { .. } => ErrorReason::IncidentResolved,
+            Rejection::ResolutionNotAllowed { .. } => ErrorReason::ResolutionNotAllowed,
+            Rejection::LimitReached { .. } => ErrorReason::LimitReached,
         }
     }
 
     /// Whether the refusal is a decision about an existing order, to be stored and repeated to the
     /// same request_id. What depends only on the request, or on what the caller last saw, is
-    /// decided afresh each time.
+    /// decided afresh each time: all that comes up to a stale fence, and a few beyond.
     pub fn is_stored(&self) -> bool {
-        match self {
-            Rejection::InvalidField(_)
-            | Rejection::OrderNotFound
-            | Rejection::OutOfScope
-            | Rejection::LineNotFound { .. }
-            | Rejection::ShipmentNotFound { .. }
-            | Rejection::CancellationNotFound { .. }
-            | Rejection::RefundNotFound { .. }
-            | Rejection::IncidentNotFound { .. }
-            | Rejection::RequestIdReused
-            | Rejection::OrderAlreadyExists
-            | Rejection::EtagMismatch { .. }
-            | Rejection::FenceStale { .. }
-            | Rejection::QuoteExpired { .. }
-            | Rejection::QuoteMismatch { .. }
-            | Rejection::CurrencyMismatch { .. } => false,
-            Rejection::UnknownWarehouse { .. }
-            | Rejection::UnknownCarrier { .. }
-            | Rejection::ReasonRequired { .. }
-            | Rejection::ReasonUnknown { .. }
-            | Rejection::ReasonNotAllowed { .. }
-            | Rejection::NoteRequired { .. }
-            | Rejection::EvidenceRequired { .. }
-            | Rejection::AlreadyPending { .. }
-            | Rejection::UnitsClaimed { .. }
-            | Rejection::QuantityUnavailable { .. }
-            | Rejection::NothingToCancel
-            | Rejection::Ineligible { .. }
-            | Rejection::GateNotOpen { .. }
-            | Rejection::GateTimedOut { .. }
-            | Rejection::NotTheRequester
-            | Rejection::TooLateToWithdraw { .. }
-            | Rejection::PaymentLapsed { .. }
-            | Rejection::NotReleased
-            | Rejection::StageMismatch { .. }
-            | Rejection::ShipmentHeld { .. }
-            | Rejection::ShipmentBarred { .. }
-            | Rejection::SplitNotAllowed { .. }
-            | Rejection::RefundNotClaimed { .. }
-            | Rejection::IncidentResolved { .. }
-            | Rejection::ResolutionNotAllowed { .. }
-            | Rejection::LimitReached { .. } => true,
-        }
+        let reason = self.reason();
+        let is_of_the_request = matches!(
+            reason,
+            ErrorReason::QuoteExpired | ErrorReason::QuoteMismatch | ErrorReason::CurrencyMismatch
+        );
+        reason > ErrorReason::FenceStale && !is_of_the_request
     }
 }

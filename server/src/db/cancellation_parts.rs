@@ -3,6 +3,7 @@
 use belay_domain::cancellation::{
     Cancellation, Deductions, Gate, LabelState, Part, PartState, Path, Receipt,
 };
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{CarrierId, OrderKey, StoreId, WarehouseId};
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
@@ -31,7 +32,7 @@ pub(super) struct PartRow {
     state: Name<PartState>,
     rule: Option<String>,
     plan: Name<RefundShare>,
-    refused_reason: Option<String>,
+    refused_reason: Option<Name<ErrorReason>>,
     next_actions: Json<Vec<NextAction>>,
     refund_goods: i64,
     refund_tax: i64,
@@ -78,7 +79,7 @@ impl PartRow {
             state: Name(part.state),
             rule: part.rule.clone(),
             plan: Name(part.plan.share),
-            refused_reason: part.refused_reason.clone(),
+            refused_reason: part.refused_reason.map(Name),
             next_actions: Json(part.next_actions.clone()),
             refund_goods: part.refund.goods,
             refund_tax: part.refund.tax,
@@ -113,7 +114,7 @@ impl PartRow {
                 outbound_shipping: self.outbound_shipping.0,
                 return_shipping: self.return_shipping.0,
             },
-            refused_reason: self.refused_reason,
+            refused_reason: self.refused_reason.map(|reason| reason.0),
             next_actions: self.next_actions.0,
             refund: Amounts {
                 goods: self.refund_goods,

@@ -4,6 +4,7 @@ use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{
     Cancellation, CancellationState, Fault, GateState, Outcome, Part,
 };
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{CarrierId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
 use belay_domain::policy::{Effect, NextAction};
@@ -31,7 +32,7 @@ pub(super) struct CancellationRow {
     seller_id: Name<SellerId>,
     state: Name<CancellationState>,
     outcome: Option<Name<Outcome>>,
-    close_reason: Option<String>,
+    close_reason: Option<Name<ErrorReason>>,
     reason: String,
     fault: Name<Fault>,
     note: Option<String>,
@@ -69,7 +70,7 @@ impl CancellationRow {
             seller_id: Name(order.seller.clone()),
             state: Name(cancellation.state()),
             outcome: cancellation.outcome().map(Name),
-            close_reason: cancellation.close_reason().map(str::to_owned),
+            close_reason: cancellation.close_reason().map(Name),
             reason: cancellation.reason.clone(),
             fault: Name(cancellation.fault),
             note: cancellation.note.clone(),

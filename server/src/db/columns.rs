@@ -8,6 +8,7 @@ use belay_domain::actor::Role;
 use belay_domain::cancellation::{
     CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path,
 };
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId,
     WorkerId,
@@ -175,7 +176,7 @@ macro_rules! named {
 named! {
     ids: StoreId, OrderId, BuyerId, SellerId, WarehouseId, CarrierId, WorkerId, Sku, ExternalId;
     enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, Outcome, Fault, Path, PartState,
-        LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
+        ErrorReason, LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
         RefundState, IncidentKind, IncidentState, Resolution
 }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::money::Currency;
 use belay_domain::policy::DocumentFault;
 use belay_domain::rejection::{FieldViolation, Rejection};
-use belay_proto::v1::{self as pb, ErrorReason};
 use opentelemetry::trace::TraceContextExt as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -21,14 +21,13 @@ use crate::engine::EngineError;
 use crate::entropy;
 use crate::reads::ReadError;
 use crate::wire::parse::Malformed;
-use crate::wire::refusals::{About, refusals};
+use crate::wire::refusals::{About, Refusal, refusals};
 
 use self::fit::{Draft, Violations};
 
 mod fit;
 
 const DOMAIN: &str = "belay";
-const REASON_PREFIX: &str = "ERROR_REASON_";
 
 /// When to come back.
 const OVERLOADED_RETRY: Duration = Duration::from_millis(250);
@@ -237,110 +236,118 @@ impl Failure {
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
-        let plain = |reason: &'static str, message: &str| (reason, message.to_owned(), None);
-        let (reason, message, metadata): (&str, String, Option<(&str, String)>) = match failure {
-            Failure::MethodUnknown => plain("METHOD_UNKNOWN", "the server has no such method"),
-            Failure::EncodingUnsupported => plain(
-                "ENCODING_UNSUPPORTED",
-                "a message may be compressed with gzip or not at all",
-            ),
-            Failure::NameUnknown { message } => ("NAME_UNKNOWN", message, None),
-            Failure::InvalidFields {
-                violations,
-                left_out,
-            } => return invalid_fields(&violations, left_out),
-            Failure::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
-            Failure::Rejected { rejection, about } => {
-                return status_of(&refusals(&rejection, &about));
-            }
-            Failure::Internal(cause) => return internal(&cause),
-            Failure::PageTokenInvalid => plain(
-                "PAGE_TOKEN_INVALID",
-                "this list, with these filters, gave out no such page_token",
-            ),
-            Failure::MessageTooLarge { limit_bytes: limit } => {
-                let message = format!("a message may have at most {limit} bytes");
-                (
-                    "MESSAGE_TOO_LARGE",
-                    message,
-                    Some(("limit_bytes", limit.to_string())),
-                )
-            }
-            Failure::DeadlineExceeded => plain(
-                "DEADLINE_EXCEEDED",
-                "the deadline passed; repeat a write to learn whether it has happened",
-            ),
-            Failure::CallerUnknown => plain(
-                "CALLER_UNKNOWN",
-                "the call brings no token that is known here",
-            ),
-            Failure::RoleNotAllowed { role } => (
-                "ROLE_NOT_ALLOWED",
-                format!("the role {role:?} may not do this"),
-                Some(("role", role)),
-            ),
-            Failure::Overloaded => plain(
-                "OVERLOADED",
-                "the server has more work than it takes in; nothing was done",
-            ),
-            Failure::StoreNotFound { store } => (
-                "STORE_NOT_FOUND",
-                format!("there is no store {store}"),
-                Some(("store_id", store)),
-            ),
-            Failure::PresetNotFound { preset } => (
-                "PRESET_NOT_FOUND",
-                format!("there is no preset {preset}"),
-                Some(("preset", preset)),
-            ),
-            Failure::PolicyNotFound { version } => {
-                let message = format!("the store has no policy version {version}");
-                (
-                    "POLICY_NOT_FOUND",
-                    message,
-                    Some(("version", version.to_string())),
-                )
-            }
-            Failure::OutOfScope => {
-                plain("OUT_OF_SCOPE", "this reaches beyond what the caller sees")
-            }
-            Failure::StoreAlreadyExists { store } => {
-                let message = format!("there is a store {store} with other settings");
-                ("STORE_ALREADY_EXISTS", message, Some(("store_id", store)))
-            }
-            Failure::EtagMismatch { present } => (
-                "ETAG_MISMATCH",
-                "it has changed since the etag was read".to_owned(),
-                Some(("etag", present)),
-            ),
-            Failure::CurrencyMismatch { expected, field } => {
-                return mixed_currencies(expected, field);
-            }
-            Failure::DatabaseUnavailable => plain(
-                "DATABASE_UNAVAILABLE",
-                "the database cannot be reached or takes no writes; nothing was done",
-            ),
-            Failure::Contention => plain(
-                "CONTENTION",
-                "too many wrote to the same order or record at once; nothing was done",
-            ),
-            Failure::OutcomeUnknown { request_id } => {
-                let message =
-                    "the write has happened or not; repeat it to learn which, it happens once"
-                        .to_owned();
-                (
-                    "OUTCOME_UNKNOWN",
-                    message,
-                    request_id.map(|id| ("request_id", id.to_string())),
-                )
-            }
-        };
+        let plain = |reason: ErrorReason, message: &str| (reason, message.to_owned(), None);
+        let (reason, message, metadata): (ErrorReason, String, Option<(&str, String)>) =
+            match failure {
+                Failure::MethodUnknown => {
+                    plain(ErrorReason::MethodUnknown, "the server has no such method")
+                }
+                Failure::EncodingUnsupported => plain(
+                    ErrorReason::EncodingUnsupported,
+                    "a message may be compressed with gzip or not at all",
+                ),
+                Failure::NameUnknown { message } => (ErrorReason::NameUnknown, message, None),
+                Failure::InvalidFields {
+                    violations,
+                    left_out,
+                } => return invalid_fields(&violations, left_out),
+                Failure::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
+                Failure::Rejected { rejection, about } => {
+                    return status_of(&refusals(&rejection, &about));
+                }
+                Failure::Internal(cause) => return internal(&cause),
+                Failure::PageTokenInvalid => plain(
+                    ErrorReason::PageTokenInvalid,
+                    "this list, with these filters, gave out no such page_token",
+                ),
+                Failure::MessageTooLarge { limit_bytes: limit } => {
+                    let message = format!("a message may have at most {limit} bytes");
+                    (
+                        ErrorReason::MessageTooLarge,
+                        message,
+                        Some(("limit_bytes", limit.to_string())),
+                    )
+                }
+                Failure::DeadlineExceeded => plain(
+                    ErrorReason::DeadlineExceeded,
+                    "the deadline passed; repeat a write to learn whether it has happened",
+                ),
+                Failure::CallerUnknown => plain(
+                    ErrorReason::CallerUnknown,
+                    "the call brings no token that is known here",
+                ),
+                Failure::RoleNotAllowed { role } => (
+                    ErrorReason::RoleNotAllowed,
+                    format!("the role {role:?} may not do this"),
+                    Some(("role", role)),
+                ),
+                Failure::Overloaded => plain(
+                    ErrorReason::Overloaded,
+                    "the server has more work than it takes in; nothing was done",
+                ),
+                Failure::StoreNotFound { store } => (
+                    ErrorReason::StoreNotFound,
+                    format!("there is no store {store}"),
+                    Some(("store_id", store)),
+                ),
+                Failure::PresetNotFound { preset } => (
+                    ErrorReason::PresetNotFound,
+                    format!("there is no preset {preset}"),
+                    Some(("preset", preset)),
+                ),
+                Failure::PolicyNotFound { version } => {
+                    let message = format!("the store has no policy version {version}");
+                    (
+                        ErrorReason::PolicyNotFound,
+                        message,
+                        Some(("version", version.to_string())),
+                    )
+                }
+                Failure::OutOfScope => plain(
+                    ErrorReason::OutOfScope,
+                    "this reaches beyond what the caller sees",
+                ),
+                Failure::StoreAlreadyExists { store } => {
+                    let message = format!("there is a store {store} with other settings");
+                    (
+                        ErrorReason::StoreAlreadyExists,
+                        message,
+                        Some(("store_id", store)),
+                    )
+                }
+                Failure::EtagMismatch { present } => (
+                    ErrorReason::EtagMismatch,
+                    "it has changed since the etag was read".to_owned(),
+                    Some(("etag", present)),
+                ),
+                Failure::CurrencyMismatch { expected, field } => {
+                    return mixed_currencies(expected, field);
+                }
+                Failure::DatabaseUnavailable => plain(
+                    ErrorReason::DatabaseUnavailable,
+                    "the database cannot be reached or takes no writes; nothing was done",
+                ),
+                Failure::Contention => plain(
+                    ErrorReason::Contention,
+                    "too many wrote to the same order or record at once; nothing was done",
+                ),
+                Failure::OutcomeUnknown { request_id } => {
+                    let message =
+                        "the write has happened or not; repeat it to learn which, it happens once"
+                            .to_owned();
+                    (
+                        ErrorReason::OutcomeUnknown,
+                        message,
+                        request_id.map(|id| ("request_id", id.to_string())),
+                    )
+                }
+            };
         let metadata = metadata
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
-        status_of(&[pb::Refusal {
-            reason: reason.to_owned(),
+        status_of(&[Refusal {
+            reason,
             subject: String::new(),
             message,
             metadata,
@@ -354,21 +361,18 @@ pub(crate) fn may_be_repeated(status: &Status) -> bool {
 }
 
 /// The status of what stands against a call, the decisive one first.
-fn status_of(refusals: &[pb::Refusal]) -> Status {
+fn status_of(refusals: &[Refusal]) -> Status {
     let Some(first) = refusals.first() else {
         return internal(&"a call was refused without a reason");
     };
-    let Some(reason) = ErrorReason::from_str_name(&format!("{REASON_PREFIX}{}", first.reason))
-    else {
-        return internal(&format_args!("{} is not in ErrorReason", first.reason));
-    };
+    let reason = first.reason;
     let code = code(reason);
     let violations = if code == Code::InvalidArgument {
         Violations::BadRequest(vec![(field(reason).to_owned(), first.message.clone())], 0)
     } else if code == Code::FailedPrecondition {
-        let entry = |refusal: &pb::Refusal| {
+        let entry = |refusal: &Refusal| {
             [
-                refusal.reason.clone(),
+                refusal.reason.name().to_owned(),
                 refusal.subject.clone(),
                 refusal.message.clone(),
             ]
@@ -379,7 +383,7 @@ fn status_of(refusals: &[pb::Refusal]) -> Status {
     };
     Draft {
         code,
-        reason: first.reason.clone(),
+        reason,
         message: first.message.clone(),
         metadata: first.metadata.clone(),
         violations,
@@ -392,12 +396,7 @@ fn invalid_fields(violations: &[FieldViolation], left_out: usize) -> Status {
     let entries = violations
         .iter()
         .map(|violation| (violation.field.clone(), violation.description.clone()));
-    bad_request(
-        ErrorReason::InvalidField,
-        "INVALID_FIELD",
-        entries.collect(),
-        left_out,
-    )
+    bad_request(ErrorReason::InvalidField, entries.collect(), left_out)
 }
 
 fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
@@ -408,12 +407,7 @@ fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
     let entries = faults
         .iter()
         .map(|fault| (path(fault), fault.description.clone()));
-    bad_request(
-        ErrorReason::PolicyInvalid,
-        "POLICY_INVALID",
-        entries.collect(),
-        0,
-    )
+    bad_request(ErrorReason::PolicyInvalid, entries.collect(), 0)
 }
 
 fn mixed_currencies(expected: Currency, field: String) -> Status {
@@ -423,7 +417,7 @@ fn mixed_currencies(expected: Currency, field: String) -> Status {
     );
     Draft {
         code: code(ErrorReason::CurrencyMismatch),
-        reason: "CURRENCY_MISMATCH".to_owned(),
+        reason: ErrorReason::CurrencyMismatch,
         message: message.clone(),
         metadata: HashMap::from([("currency_code".to_owned(), expected.code().to_owned())]),
         violations: Violations::BadRequest(vec![(field, message)], 0),
@@ -432,12 +426,7 @@ fn mixed_currencies(expected: Currency, field: String) -> Status {
     .fit()
 }
 
-fn bad_request(
-    reason: ErrorReason,
-    name: &str,
-    entries: Vec<(String, String)>,
-    left_out: usize,
-) -> Status {
+fn bad_request(reason: ErrorReason, entries: Vec<(String, String)>, left_out: usize) -> Status {
     let message = match entries.first() {
         Some((field, description)) if field.is_empty() => description.clone(),
         Some((field, description)) => format!("{field}: {description}"),
@@ -445,7 +434,7 @@ fn bad_request(
     };
     Draft {
         code: code(reason),
-        reason: name.to_owned(),
+        reason,
         message,
         metadata: HashMap::new(),
         violations: Violations::BadRequest(entries, left_out),
@@ -464,7 +453,7 @@ fn internal(cause: &dyn Display) -> Status {
     };
     tracing::error!(trace.id = trace_id, cause = %cause, "a call failed by a defect of Belay");
     let metadata = HashMap::from([("trace_id".to_owned(), trace_id)]);
-    let details = ErrorDetails::with_error_info("INTERNAL", DOMAIN, metadata);
+    let details = ErrorDetails::with_error_info(ErrorReason::Internal.name(), DOMAIN, metadata);
     Status::with_error_details(
         Code::Internal,
         "an internal error; its trace id is in the details",
@@ -544,7 +533,7 @@ fn code(reason: ErrorReason) -> Code {
         ErrorReason::DatabaseUnavailable
         | ErrorReason::Contention
         | ErrorReason::OutcomeUnknown => Code::Unavailable,
-        ErrorReason::Internal | ErrorReason::Unspecified => Code::Internal,
+        ErrorReason::Internal => Code::Internal,
     }
 }
 

@@ -1,7 +1,10 @@
 //! A rejection in the words of the protos: for the status of a call that failed and for a preview
 //! that lists what stands against a request.
 
+use std::collections::HashMap;
+
 use belay_domain::cancellation::GateKind;
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::incident::Resolution;
 use belay_domain::money::Currency;
@@ -34,6 +37,27 @@ pub(crate) fn left_out_key(key: &str) -> String {
     format!("{key}_left_out")
 }
 
+/// One reason against a request, with all that is told of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) reason: ErrorReason,
+    /// The id that it is about; empty where it is about the request itself.
+    pub(crate) subject: String,
+    pub(crate) message: String,
+    pub(crate) metadata: HashMap<String, String>,
+}
+
+impl From<Refusal> for pb::Refusal {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            reason: refusal.reason.name().to_owned(),
+            subject: refusal.subject,
+            message: refusal.message,
+            metadata: refusal.metadata,
+        }
+    }
+}
+
 /// What a request was about, as far as a rejection leaves it out.
 #[derive(Debug, Clone)]
 pub(crate) struct About {
@@ -45,7 +69,7 @@ pub(crate) struct About {
 
 /// Everything that a rejection says stands against the request, the decisive one first; never
 /// empty.
-pub(crate) fn refusals(rejection: &Rejection, about: &About) -> Vec<pb::Refusal> {
+pub(crate) fn refusals(rejection: &Rejection, about: &About) -> Vec<Refusal> {
     if let Rejection::Ineligible {
         violations,
         acceptable,
@@ -64,7 +88,7 @@ pub(crate) fn refusals(rejection: &Rejection, about: &About) -> Vec<pb::Refusal>
     vec![refusal(rejection, about)]
 }
 
-fn ineligible(violation: &Ineligibility, acceptable: &[String], about: &About) -> pb::Refusal {
+fn ineligible(violation: &Ineligibility, acceptable: &[String], about: &About) -> Refusal {
     let shipment = ChildKind::Shipment.id(&about.order, violation.shipment);
     let message = format!(
         "the policy does not allow {} for {shipment}: {}",
@@ -94,10 +118,10 @@ fn ineligible(violation: &Ineligibility, acceptable: &[String], about: &About) -
     if !acceptable.is_empty() {
         told = told.with_list("acceptable", acceptable.iter().cloned());
     }
-    told.under(violation.code.name())
+    told.under(violation.code.reason())
 }
 
-fn refusal(rejection: &Rejection, about: &About) -> pb::Refusal {
+fn refusal(rejection: &Rejection, about: &About) -> Refusal {
     let told = match rejection {
         Rejection::InvalidField(violations) => invalid_field(about, violations),
         Rejection::OrderNotFound => about
@@ -255,17 +279,12 @@ impl Told {
         self.with_list("reasons", declared.iter().cloned())
     }
 
-    fn under(self, reason: &str) -> pb::Refusal {
-        let Told {
-            subject,
-            message,
-            metadata,
-        } = self;
-        pb::Refusal {
-            reason: reason.to_owned(),
-            subject,
-            message,
-            metadata: metadata.into_iter().collect(),
+    fn under(self, reason: ErrorReason) -> Refusal {
+        Refusal {
+            reason,
+            subject: self.subject,
+            message: self.message,
+            metadata: self.metadata.into_iter().collect(),
         }
     }
 }

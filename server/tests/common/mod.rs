@@ -7,6 +7,7 @@ use belay_domain::cancellation::{
     Cancellation, Deductions, Fault, Gate, GateAnswer, GateKind, GateState, LabelState, Part,
     PartState, Path, Receipt,
 };
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
 };
@@ -484,7 +485,7 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
         state: PartState::Refused,
         rule: Some("no-intercept".into()),
         plan: RefundPlan::NONE,
-        refused_reason: Some("NOT_INTERCEPTABLE".into()),
+        refused_reason: Some(ErrorReason::NotInterceptable),
         next_actions: vec![NextAction::RefuseDelivery, NextAction::ContactSupport],
         refund: Amounts::ZERO,
         deductions: Deductions::default(),

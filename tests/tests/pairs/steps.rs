@@ -480,7 +480,7 @@ impl Side {
                     return (format!("ok {}", leased.refunds.len()), answer);
                 }
                 Ok(Reply::Refused(rejection)) => {
-                    return (rejection.reason().to_owned(), Vec::new());
+                    return (rejection.reason().to_string(), Vec::new());
                 }
                 Err(error) if Instant::now() > give_up => panic!("{click:?}: {error}"),
                 Err(_) => sleep(BACK_OFF).await,

@@ -7,6 +7,7 @@ use super::draft::About;
 use super::request_cancellation::{Portion, Wish, question};
 use super::{Answer, Draft, intercepts, parts, start_preparation};
 use crate::cancellation::{GateAnswer, GateKind, GateState, Path};
+use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::policy::Verdict;
 use crate::rejection::Rejection;
@@ -92,9 +93,9 @@ fn refuse(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
         parts::cancellation_mut(draft, cancellation).parts[index].next_actions = next_actions;
     }
     let reason = match path {
-        Path::Intercept => "NOT_INTERCEPTABLE",
+        Path::Intercept => ErrorReason::NotInterceptable,
         Path::Cancel | Path::RefuseDelivery | Path::ReturnUnopened | Path::ReturnOpened => {
-            "CARRIER_REFUSED"
+            ErrorReason::CarrierRefused
         }
     };
     parts::refuse_part(draft, cancellation, index, reason);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::draft::About;
 use super::{Answer, Draft, parts, start_preparation};
 use crate::cancellation::{GateAnswer, GateKind, GateState, PartState};
+use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::rejection::{LineQuantity, Rejection};
 use crate::shipment::Stage;
@@ -88,7 +89,7 @@ fn answer(
                 ..given.clone()
             },
         );
-        parts::refuse_part(draft, cancellation, index, "WAREHOUSE_CANNOT_STOP");
+        parts::refuse_part(draft, cancellation, index, ErrorReason::WarehouseCannotStop);
     };
     match &command.answer {
         StopAnswer::Stopped {

@@ -6,6 +6,7 @@ use super::request_cancellation::{Portion, Wish, by_receipt, judge, part};
 use super::{Draft, opening, parts, receive_parcel};
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, Fault, PARCEL_RETURNED, Part, PartState, Path, Receipt};
+use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::order::{CANCELLATIONS_OF_BELAY_MAX, Home};
 use crate::policy::{Policy, RefundPlan};
@@ -184,7 +185,7 @@ pub(super) fn open_for_the_rest(draft: &mut Draft<'_>, awaited: Vec<(u32, UnitSe
                     || (is_under_incident && part.state == PartState::Refused)
                 {
                     rest = rest.minus(&part.units);
-                } else if part.refused_reason.as_deref() == Some("GATE_TIMED_OUT") {
+                } else if part.refused_reason == Some(ErrorReason::GateTimedOut) {
                     rest = rest.minus(&part.units.intersection(&awaited));
                 }
             }

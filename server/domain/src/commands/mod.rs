@@ -62,6 +62,7 @@ pub use start_preparation::StartPreparation;
 pub use withdraw_cancellation::WithdrawCancellation;
 
 use crate::context::Context;
+use crate::error_reason::ErrorReason;
 use crate::event::Event;
 use crate::order::Order;
 use crate::policy::{Question, Verdict};
@@ -216,7 +217,9 @@ pub fn decide(
     match result {
         // Who asks for what is not there, or may not know of it, is not told that something else
         // has changed.
-        Err(rejection) if is_before_etag(&rejection) => settled.refuse(order, rejection),
+        Err(rejection) if rejection.reason() < ErrorReason::EtagMismatch => {
+            settled.refuse(order, rejection)
+        }
         _ if expected_version.is_some_and(|expected| expected != present) => {
             settled.refuse(order, Rejection::EtagMismatch { present })
         }
@@ -228,53 +231,6 @@ pub fn decide(
             let refused = settled.with_record(draft.record);
             refused.refuse(order, rejection)
         }
-    }
-}
-
-/// Stands before `EtagMismatch` in the order of precedence.
-fn is_before_etag(rejection: &Rejection) -> bool {
-    match rejection {
-        Rejection::InvalidField(_)
-        | Rejection::OrderNotFound
-        | Rejection::OutOfScope
-        | Rejection::LineNotFound { .. }
-        | Rejection::ShipmentNotFound { .. }
-        | Rejection::CancellationNotFound { .. }
-        | Rejection::RefundNotFound { .. }
-        | Rejection::IncidentNotFound { .. }
-        | Rejection::RequestIdReused
-        | Rejection::OrderAlreadyExists => true,
-        Rejection::EtagMismatch { .. }
-        | Rejection::FenceStale { .. }
-        | Rejection::QuoteExpired { .. }
-        | Rejection::QuoteMismatch { .. }
-        | Rejection::UnknownWarehouse { .. }
-        | Rejection::UnknownCarrier { .. }
-        | Rejection::ReasonRequired { .. }
-        | Rejection::ReasonUnknown { .. }
-        | Rejection::ReasonNotAllowed { .. }
-        | Rejection::NoteRequired { .. }
-        | Rejection::EvidenceRequired { .. }
-        | Rejection::AlreadyPending { .. }
-        | Rejection::UnitsClaimed { .. }
-        | Rejection::QuantityUnavailable { .. }
-        | Rejection::NothingToCancel
-        | Rejection::Ineligible { .. }
-        | Rejection::GateNotOpen { .. }
-        | Rejection::GateTimedOut { .. }
-        | Rejection::NotTheRequester
-        | Rejection::TooLateToWithdraw { .. }
-        | Rejection::PaymentLapsed { .. }
-        | Rejection::NotReleased
-        | Rejection::StageMismatch { .. }
-        | Rejection::ShipmentHeld { .. }
-        | Rejection::ShipmentBarred { .. }
-        | Rejection::SplitNotAllowed { .. }
-        | Rejection::CurrencyMismatch { .. }
-        | Rejection::RefundNotClaimed { .. }
-        | Rejection::IncidentResolved { .. }
-        | Rejection::ResolutionNotAllowed { .. }
-        | Rejection::LimitReached { .. } => false,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cancellation::{
     Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateKind, GateState, LabelState,
     Part, PartRefund, PartState, Path,
 };
+use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::{Home, PAYMENT_EXPIRED};
@@ -121,7 +122,7 @@ fn ask_again(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     } else if let Some(denied) = judgement.denied.pop() {
         part.rule = denied.rule;
         part.next_actions = denied.next_actions;
-        refuse_part(draft, cancellation, index, denied.code.name());
+        refuse_part(draft, cancellation, index, denied.code.reason());
     }
 }
 
@@ -166,7 +167,7 @@ pub(super) fn lets_go(draft: &Draft<'_>, (cancellation, part): (u32, usize)) -> 
 pub(super) fn let_go(draft: &mut Draft<'_>, shipment: u32) {
     for part @ (cancellation, index) in waiting_on(draft, shipment) {
         if lets_go(draft, part) {
-            refuse_part(draft, cancellation, index, "NO_AGREEMENT");
+            refuse_part(draft, cancellation, index, ErrorReason::NoAgreement);
             close_if_over(draft, cancellation);
         }
     }
@@ -425,9 +426,14 @@ fn effects(of: &Cancellation, part: &Part, leaves_from: Stage) -> Vec<Effect> {
     of.effects.iter().copied().filter(applies).collect()
 }
 
-/// Ends a waiting part without cancelling; `reason` is a name of `ErrorReason`.
-pub(super) fn refuse_part(draft: &mut Draft<'_>, cancellation: u32, index: usize, reason: &str) {
-    cancellation_mut(draft, cancellation).parts[index].refused_reason = Some(reason.to_owned());
+/// Ends a waiting part without cancelling.
+pub(super) fn refuse_part(
+    draft: &mut Draft<'_>,
+    cancellation: u32,
+    index: usize,
+    reason: ErrorReason,
+) {
+    cancellation_mut(draft, cancellation).parts[index].refused_reason = Some(reason);
     end_part(draft, cancellation, index, PartState::Refused);
 }
 
@@ -479,7 +485,7 @@ pub(super) fn part_ended(draft: &mut Draft<'_>, cancellation: u32, index: usize)
         cancellation,
         shipment: part.shipment,
         state: part.state,
-        refused_reason: part.refused_reason.clone(),
+        refused_reason: part.refused_reason,
         units: part.units.clone(),
         effects: part.effects.clone(),
     };
@@ -609,7 +615,7 @@ fn close(draft: &mut Draft<'_>, number: u32) {
         }),
         CancellationState::Rejected => draft.emit(EventDetail::CancellationRejected {
             cancellation: number,
-            close_reason: cancellation.close_reason().map(str::to_owned),
+            close_reason: cancellation.close_reason(),
         }),
         CancellationState::Withdrawn => draft.emit(EventDetail::CancellationWithdrawn {
             cancellation: number,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft, approve_cancellation, parts};
 use crate::cancellation::{GateAnswer, GateState};
+use crate::error_reason::ErrorReason;
 use crate::rejection::Rejection;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub(super) fn decide(
     };
     for index in asked {
         parts::close_gate(draft, number, index, GateState::Refused, answer.clone());
-        parts::refuse_part(draft, number, index, "CONSENT_REFUSED");
+        parts::refuse_part(draft, number, index, ErrorReason::ConsentRefused);
     }
     parts::close_if_over(draft, number);
     Ok(Answer::Cancellation(number))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Draft, opening, parts};
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, Deductions, Fault, Part, PartState, Path};
+use crate::error_reason::ErrorReason;
 use crate::money::Amounts;
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
 use crate::policy::{Policy, Reason, RefundPlan};
@@ -275,7 +276,7 @@ pub(super) fn part(judgement: Judgement) -> Part {
             Part {
                 rule: first.rule.clone(),
                 next_actions: first.next_actions.clone(),
-                ..left_out(portion, first.path, first.code.name())
+                ..left_out(portion, first.path, first.code.reason())
             }
         }
     }
@@ -283,17 +284,17 @@ pub(super) fn part(judgement: Judgement) -> Part {
 
 /// Units that another cancellation waits for.
 fn claimed_part(portion: Portion, path: Path) -> Part {
-    left_out(portion, path, "UNITS_CLAIMED")
+    left_out(portion, path, ErrorReason::UnitsClaimed)
 }
 
-fn left_out(portion: Portion, path: Path, refused_reason: &str) -> Part {
+fn left_out(portion: Portion, path: Path, refused_reason: ErrorReason) -> Part {
     Part {
         shipment: portion.shipment,
         units: portion.units,
         path,
         state: PartState::Refused,
         rule: None,
-        refused_reason: Some(refused_reason.to_owned()),
+        refused_reason: Some(refused_reason),
         next_actions: Vec::new(),
         plan: RefundPlan::NONE,
         refund: Amounts::ZERO,

@@ -9,6 +9,7 @@ use crate::actor::Actor;
 use crate::cancellation::{
     Cancellation, Deductions, Fault, Gate, GateAnswer, GateState, Part, PartState, Path,
 };
+use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::incident::IncidentKind;
 use crate::money::Amounts;
@@ -53,7 +54,7 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
         .collect::<Vec<_>>()
     {
         for (cancellation, index) in parts::waiting_on(draft, shipment) {
-            parts::refuse_part(draft, cancellation, index, "ORDER_CLOSED");
+            parts::refuse_part(draft, cancellation, index, ErrorReason::OrderClosed);
             parts::close_if_over(draft, cancellation);
         }
     }
@@ -153,7 +154,7 @@ fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
             }
             OnTimeout::Refuse => {
                 parts::close_gate(draft, cancellation, index, GateState::Refused, silence);
-                parts::refuse_part(draft, cancellation, index, "GATE_TIMED_OUT");
+                parts::refuse_part(draft, cancellation, index, ErrorReason::GateTimedOut);
                 // The goods are home, or the carrier says so, and silence keeps their money: that
                 // is for somebody to decide.
                 let part = &parts::cancellation_mut(draft, cancellation).parts[index];

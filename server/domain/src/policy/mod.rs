@@ -24,6 +24,7 @@ pub use wait::Wait;
 
 use crate::actor::Role;
 use crate::cancellation::{Fault, GateKind, Path};
+use crate::error_reason::ErrorReason;
 use crate::names::named_enum;
 use crate::order::OrderState;
 use crate::shipment::Stage;
@@ -295,6 +296,22 @@ named_enum! {
         RefundNotOffered = "REFUND_NOT_OFFERED",
         NotInterceptable = "NOT_INTERCEPTABLE",
         LabelUnavailableInRegion = "LABEL_UNAVAILABLE_IN_REGION",
+    }
+}
+
+impl DenyCode {
+    pub fn reason(self) -> ErrorReason {
+        match self {
+            DenyCode::NotAllowed => ErrorReason::NotAllowed,
+            DenyCode::Shipped => ErrorReason::Shipped,
+            DenyCode::Delivered => ErrorReason::Delivered,
+            DenyCode::AlreadyEnded => ErrorReason::AlreadyEnded,
+            DenyCode::PaymentVerifying => ErrorReason::PaymentVerifying,
+            DenyCode::UnpaidClosesItself => ErrorReason::UnpaidClosesItself,
+            DenyCode::RefundNotOffered => ErrorReason::RefundNotOffered,
+            DenyCode::NotInterceptable => ErrorReason::NotInterceptable,
+            DenyCode::LabelUnavailableInRegion => ErrorReason::LabelUnavailableInRegion,
+        }
     }
 }
 

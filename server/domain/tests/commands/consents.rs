@@ -2,6 +2,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{CancellationState, GateState, Outcome, PartState};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::order::OrderState;
 use belay_domain::refund::RefundState::Due;
@@ -49,7 +50,7 @@ fn an_approval_opens_the_gate_behind_it_and_moves_the_fence() {
     assert!(case.shipment(1).fence > fence, "a stop has opened");
     assert_eq!(
         case.dispatch_seen(1, fence).unwrap_err().reason(),
-        "FENCE_STALE"
+        ErrorReason::FenceStale
     );
 }
 
@@ -80,7 +81,7 @@ fn to_say_the_same_again_writes_nothing_and_to_say_otherwise_is_refused() {
     case.approve(Role::Seller, 1).unwrap();
     assert_eq!(
         case.reject(Role::Seller, 1).unwrap_err().reason(),
-        "GATE_NOT_OPEN"
+        ErrorReason::GateNotOpen
     );
     assert_eq!(case.order, before);
 }
@@ -100,11 +101,11 @@ fn a_consent_is_in_time_until_the_very_microsecond() {
             .approve(Role::Seller, 1)
             .unwrap_err()
             .reason(),
-        "GATE_TIMED_OUT"
+        ErrorReason::GateTimedOut
     );
     assert_eq!(
         late.reject(Role::Seller, 1).unwrap_err().reason(),
-        "GATE_TIMED_OUT"
+        ErrorReason::GateTimedOut
     );
     assert_eq!(late.parts(1), [(PartState::Refused, "GATE_TIMED_OUT")]);
 }
@@ -115,7 +116,7 @@ fn support_answers_what_escalated_and_the_seller_is_too_late() {
     case.wait(HOURS_48);
     assert_eq!(
         case.approve(Role::Seller, 1).unwrap_err().reason(),
-        "GATE_TIMED_OUT"
+        ErrorReason::GateTimedOut
     );
     case.approve(Role::Support, 1).unwrap();
     assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
@@ -164,7 +165,7 @@ fn a_wish_is_withdrawn_before_a_fact_and_not_after() {
     assert!(before.events().contains(&EventType::CancellationWithdrawn));
     assert_eq!(
         before.dispatch_seen(1, fence).unwrap_err().reason(),
-        "FENCE_STALE"
+        ErrorReason::FenceStale
     );
     assert!(before.dispatch(1).is_ok());
 
@@ -172,7 +173,7 @@ fn a_wish_is_withdrawn_before_a_fact_and_not_after() {
     case.stop(1).unwrap();
     assert_eq!(
         case.withdraw(Role::Storefront, 1).unwrap_err().reason(),
-        "TOO_LATE_TO_WITHDRAW"
+        ErrorReason::TooLateToWithdraw
     );
 }
 
@@ -200,7 +201,7 @@ fn a_withdrawal_takes_back_what_nobody_has_acted_on_and_leaves_the_rest() {
     );
     assert_eq!(
         case.withdraw(Role::Storefront, 1).unwrap_err().reason(),
-        "TOO_LATE_TO_WITHDRAW"
+        ErrorReason::TooLateToWithdraw
     );
     case.approve(Role::Support, 1).unwrap();
     assert_eq!(
@@ -214,7 +215,10 @@ fn a_hold_outlives_a_withdrawal() {
     let mut case = waiting(&[&gate("WAREHOUSE_STOP", "REFUSE", "BAR")]);
     case.hold(1, case.now + HOURS_48).unwrap();
     case.withdraw(Role::Storefront, 1).unwrap();
-    assert_eq!(case.dispatch(1).unwrap_err().reason(), "SHIPMENT_HELD");
+    assert_eq!(
+        case.dispatch(1).unwrap_err().reason(),
+        ErrorReason::ShipmentHeld
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! told × what time it is, each with its end, when all deadlines have passed.
 
 use belay_domain::cancellation::{GateKind, PartState, Path};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::incident::IncidentState;
 use belay_domain::policy::GoodsCondition;
@@ -125,7 +126,7 @@ fn cell(kind: GateKind, time: Phase, stage: Stage, fact: Fact) -> String {
         Fact::Scanned(fact) => case.scan(1, fact),
     };
     if let Err(refused) = answer {
-        assert_eq!(refused.reason(), "GATE_NOT_OPEN");
+        assert_eq!(refused.reason(), ErrorReason::GateNotOpen);
         return "-".to_owned();
     }
     let at_once = stands(&case);

@@ -3,6 +3,7 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{GateKind, GateState, PartState, Path};
 use belay_domain::commands::allowed_resolutions;
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{EventDetail, EventType};
 use belay_domain::incident::IncidentKind::{CancelledYetShipped, LateFact};
 use belay_domain::incident::Resolution;
@@ -152,7 +153,7 @@ fn receipts_have_a_limit_and_the_last_of_the_goods_has_none() {
         case.receive_box(1, Unopened, &[(1, 1)], "box-x")
             .unwrap_err()
             .reason(),
-        "LIMIT_REACHED"
+        ErrorReason::LimitReached
     );
     case.receive_box(1, Unopened, &[(1, 2)], "box-x").unwrap();
     assert_eq!(
@@ -305,7 +306,7 @@ fn what_was_sent_and_never_paid_comes_home_and_is_on_record() {
         case.receive_some(1, Unopened, &[(1, 1)])
             .unwrap_err()
             .reason(),
-        "QUANTITY_UNAVAILABLE"
+        ErrorReason::QuantityUnavailable
     );
 }
 
@@ -577,7 +578,7 @@ fn no_limit_of_callers_keeps_money() {
     }
     assert_eq!(
         case.cancel(Wish::lines(&[(1, 1)])).unwrap_err().reason(),
-        "LIMIT_REACHED"
+        ErrorReason::LimitReached
     );
     case.dispatch(1).unwrap();
     case.scan(1, TrackingFact::Returning).unwrap();
@@ -609,7 +610,7 @@ fn a_scan_that_moves_the_parcel_is_never_one_too_many() {
     }
     assert_eq!(
         case.scan(1, TrackingFact::InTransit).unwrap_err().reason(),
-        "LIMIT_REACHED"
+        ErrorReason::LimitReached
     );
     for _ in 0..FACTS_ROOM / 2 {
         case.scan(1, TrackingFact::Lost).unwrap();
@@ -617,7 +618,7 @@ fn a_scan_that_moves_the_parcel_is_never_one_too_many() {
     }
     assert_eq!(
         case.scan(1, TrackingFact::Lost).unwrap_err().reason(),
-        "LIMIT_REACHED"
+        ErrorReason::LimitReached
     );
     case.receive(1, Unopened).unwrap();
     assert_eq!(refunded(&case), 100);

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::cancellation::{CancellationState, GateKind, GateState, PartState};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{Event, EventDetail};
 use belay_domain::incident::{IncidentState, Resolution};
 use belay_domain::order::Order;
@@ -24,7 +25,7 @@ struct Told {
     home: BTreeMap<u32, UnitSet>,
     cancellations: BTreeMap<u32, CancellationState>,
     /// By cancellation, shipment, how they ended, and why.
-    ended: BTreeMap<(u32, u32, PartState, Option<String>), UnitSet>,
+    ended: BTreeMap<(u32, u32, PartState, Option<ErrorReason>), UnitSet>,
     /// By cancellation and shipment: gates that were opened, and how those of a kind closed.
     opened: BTreeSet<(u32, u32, GateKind)>,
     closed: BTreeSet<(u32, u32, GateKind, GateState)>,
@@ -119,7 +120,7 @@ impl Told {
             } => {
                 let ended = self
                     .ended
-                    .entry((*cancellation, *shipment, *state, refused_reason.clone()))
+                    .entry((*cancellation, *shipment, *state, *refused_reason))
                     .or_default();
                 assert!(
                     ended.intersection(units).is_empty(),
@@ -212,16 +213,12 @@ impl Told {
     fn check_cancellations(&self, order: &Order) {
         let states = order.cancellations.iter().map(|of| (of.number, of.state()));
         assert_eq!(self.cancellations, states.collect());
-        let mut ended: BTreeMap<(u32, u32, PartState, Option<String>), UnitSet> = BTreeMap::new();
+        let mut ended: BTreeMap<(u32, u32, PartState, Option<ErrorReason>), UnitSet> =
+            BTreeMap::new();
         for of in &order.cancellations {
             for part in &of.parts {
                 if part.state != PartState::Waiting {
-                    let key = (
-                        of.number,
-                        part.shipment,
-                        part.state,
-                        part.refused_reason.clone(),
-                    );
+                    let key = (of.number, part.shipment, part.state, part.refused_reason);
                     let units = ended.entry(key).or_default();
                     *units = units.union(&part.units);
                 }

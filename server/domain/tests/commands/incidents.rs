@@ -3,6 +3,7 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{PartState, Path};
 use belay_domain::commands::{RefundResult, allowed_resolutions};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::IncidentKind::{
     CancelledYetShipped, LateFact, RefundFailed, RefundMismatch,
 };
@@ -117,7 +118,7 @@ fn every_incident_takes_every_resolution_as_the_table_says() {
                 Err(refused) => {
                     assert_eq!(
                         (refused.reason(), allowed.contains(resolution)),
-                        ("RESOLUTION_NOT_ALLOWED", false)
+                        (ErrorReason::ResolutionNotAllowed, false)
                     );
                     "-".to_owned()
                 }
@@ -148,7 +149,7 @@ fn every_incident_takes_every_resolution_as_the_table_says() {
                 others.for_each(|other| {
                     assert_eq!(
                         case.resolve(1, *other).unwrap_err().reason(),
-                        "INCIDENT_RESOLVED"
+                        ErrorReason::IncidentResolved
                     );
                 });
                 assert_eq!(case.order, before);
@@ -336,7 +337,7 @@ fn a_failed_release_of_money_that_was_captured_since_is_not_tried_again() {
     assert_eq!(case.incidents(), [], "nothing is left to release");
     assert_eq!(
         case.resolve(1, RetryRefund).unwrap_err().reason(),
-        "INCIDENT_RESOLVED"
+        ErrorReason::IncidentResolved
     );
 }
 

@@ -6,6 +6,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{Cancellation, GateKind, GateState, Part, PartState};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Amounts;
 use belay_domain::order::{Order, OrderState};
@@ -495,8 +496,7 @@ fn check_goods(order: &Order) {
             .parts
             .iter()
             .filter(|part| part.state == PartState::Refused && part.receipt.is_some());
-        for part in silenced.filter(|part| part.refused_reason.as_deref() == Some("GATE_TIMED_OUT"))
-        {
+        for part in silenced.filter(|part| part.refused_reason == Some(ErrorReason::GateTimedOut)) {
             let is_told = order.incidents.iter().any(|incident| {
                 (incident.kind, incident.cancellation) == (IncidentKind::LateFact, Some(of.number))
                     && incident.shipment == Some(part.shipment)

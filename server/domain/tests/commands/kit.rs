@@ -14,6 +14,7 @@ use belay_domain::commands::{
     RecordTracking, RefundResult, RequestCancellation, Selection, StartPreparation,
 };
 use belay_domain::context::{Carrier, Context, StoreFacts, Warehouse};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{Event, EventType};
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
@@ -448,7 +449,7 @@ impl Case {
     /// The name of the refusal, `OK` where there is none: what a row of a table says.
     pub(crate) fn try_cancel(&mut self, wish: Wish) -> &'static str {
         self.cancel(wish)
-            .map_or_else(|refused| refused.reason(), |_| "OK")
+            .map_or_else(|refused| refused.reason().name(), |_| "OK")
     }
 
     pub(crate) fn prepare(&mut self, shipment: u32) -> Result<Answer, Rejection> {
@@ -599,7 +600,12 @@ impl Case {
     pub(crate) fn parts(&self, cancellation: u32) -> Vec<(PartState, &str)> {
         let parts = self.cancellation(cancellation).parts.iter();
         parts
-            .map(|part| (part.state, part.refused_reason.as_deref().unwrap_or("")))
+            .map(|part| {
+                (
+                    part.state,
+                    part.refused_reason.map_or("", ErrorReason::name),
+                )
+            })
             .collect()
     }
 
@@ -688,7 +694,7 @@ pub(crate) fn climb<T>(
     );
     for (reason, mend) in rungs {
         match run(attempt) {
-            Err(refused) => assert_eq!(refused.reason(), *reason, "{refused:?}"),
+            Err(refused) => assert_eq!(refused.reason().name(), *reason, "{refused:?}"),
             Ok(()) => panic!("it succeeds although {reason} is not mended"),
         }
         mend(attempt);

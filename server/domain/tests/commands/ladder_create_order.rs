@@ -1,6 +1,7 @@
 //! CreateOrder, rung by rung, and what an order is like when it is placed.
 
 use belay_domain::actor::{Actor, Role};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::ids::{CarrierId, WarehouseId};
 use belay_domain::order::OrderState;
@@ -90,7 +91,7 @@ fn without_shipments_and_without_a_default_route_nothing_can_be_placed() {
             .decide(&nowhere, &caller)
             .unwrap_err()
             .reason(),
-        "INVALID_FIELD"
+        ErrorReason::InvalidField
     );
 }
 

@@ -2,6 +2,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::commands::{Command, RecordPayment};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::ExternalId;
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::{FACTS_MAX, MONEY_FACTS_ROOM, PAYMENTS_MAX, PAYMENTS_ROOM};
@@ -59,11 +60,11 @@ fn each_rung_shows_once_those_before_it_are_mended() {
     let limit = |refused: Result<_, Rejection>| refused.unwrap_err().reason();
     assert_eq!(
         limit(case.fact("one-too-many", PaymentFact::Declined, 0)),
-        "LIMIT_REACHED"
+        ErrorReason::LimitReached
     );
     assert_eq!(
         limit(case.fact("p2", PaymentFact::Attempted, 0)),
-        "LIMIT_REACHED"
+        ErrorReason::LimitReached
     );
     for payment in 1..=PAYMENTS_ROOM {
         case.authorize(&format!("q{payment}"), 1);

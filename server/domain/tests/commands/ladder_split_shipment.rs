@@ -2,6 +2,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::commands::{Command, SplitShipment};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::order::SHIPMENTS_MAX;
 use belay_domain::policy::{Customs, NextAction, Policy};
 use belay_domain::rejection::Rejection;
@@ -110,11 +111,11 @@ fn every_unit_goes_into_a_parcel() {
     let mut case = Cart::of(&[(3, 300)]).paid();
     assert_eq!(
         case.split(1, &[&[(1, 1)], &[(1, 1)]]).unwrap_err().reason(),
-        "INVALID_FIELD"
+        ErrorReason::InvalidField
     );
     assert_eq!(
         case.split(1, &[&[(1, 1)], &[(9, 1)]]).unwrap_err().reason(),
-        "QUANTITY_UNAVAILABLE"
+        ErrorReason::QuantityUnavailable
     );
     assert!(case.split(1, &[&[(1, 1)], &[(1, 2)]]).is_ok());
 }

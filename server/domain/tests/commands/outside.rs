@@ -5,6 +5,7 @@ use belay_domain::cancellation::{
     CancellationState, GateKind, GateState, PARCEL_RETURNED, PartState, Path,
 };
 use belay_domain::context::Carrier;
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::IncidentKind::{self, CancelledYetShipped, LateFact};
 use belay_domain::policy::{Effect, GoodsCondition, NextAction};
 use belay_domain::refund::RefundState::{Blocked, Due};
@@ -64,7 +65,7 @@ fn a_carrier_that_confirms_brings_the_parcel_back() {
     );
     assert_eq!(
         case.withdraw(Role::Storefront, 1).unwrap_err().reason(),
-        "TOO_LATE_TO_WITHDRAW"
+        ErrorReason::TooLateToWithdraw
     );
     case.scan(1, TrackingFact::Returning).unwrap();
     assert_eq!(intercept_of(&case), Some(InterceptState::Returning));

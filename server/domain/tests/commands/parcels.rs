@@ -1,6 +1,7 @@
 //! Shipments that are held, split, or flagged for customs.
 
 use belay_domain::context::Carrier;
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::ids::{Sku, WarehouseId};
 use belay_domain::money::Amounts;
@@ -23,12 +24,15 @@ fn a_hold_bars_the_dispatch_and_nothing_else_and_ends_by_itself() {
     );
     assert_eq!(
         case.dispatch_seen(1, fence).unwrap_err().reason(),
-        "FENCE_STALE"
+        ErrorReason::FenceStale
     );
     case.prepare(1).unwrap();
     case.ready(1).unwrap();
     case.wait(HOUR - MICROSECOND);
-    assert_eq!(case.dispatch(1).unwrap_err().reason(), "SHIPMENT_HELD");
+    assert_eq!(
+        case.dispatch(1).unwrap_err().reason(),
+        ErrorReason::ShipmentHeld
+    );
     case.wait(MICROSECOND).settle();
     assert_eq!(
         (case.shipment(1).hold.is_none(), case.shipment(1).fence),
@@ -47,7 +51,10 @@ fn when_a_hold_ends_a_stop_still_bars() {
     case.hold(1, case.now + HOUR).unwrap();
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     case.wait(HOUR).settle();
-    assert_eq!(case.dispatch(1).unwrap_err().reason(), "SHIPMENT_BARRED");
+    assert_eq!(
+        case.dispatch(1).unwrap_err().reason(),
+        ErrorReason::ShipmentBarred
+    );
 }
 
 #[test]
@@ -138,7 +145,7 @@ fn what_is_cancelled_stays_behind_when_the_rest_is_split() {
         case.split(1, &[&[(1, 2)], &[(1, 1), (2, 2)]])
             .unwrap_err()
             .reason(),
-        "QUANTITY_UNAVAILABLE"
+        ErrorReason::QuantityUnavailable
     );
     case.split(1, &[&[(1, 2)], &[(2, 2)]]).unwrap();
     assert_eq!(
@@ -159,9 +166,12 @@ fn a_split_begins_anew_where_it_was_packed_and_its_old_fence_is_stale() {
     );
     assert_eq!(
         case.dispatch_seen(1, fence).unwrap_err().reason(),
-        "FENCE_STALE"
+        ErrorReason::FenceStale
     );
-    assert_eq!(case.dispatch(1).unwrap_err().reason(), "STAGE_MISMATCH");
+    assert_eq!(
+        case.dispatch(1).unwrap_err().reason(),
+        ErrorReason::StageMismatch
+    );
     assert!(case.dispatch(2).is_ok());
 }
 
@@ -174,7 +184,7 @@ fn nothing_is_split_while_a_part_waits_for_it() {
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     assert_eq!(
         case.split(1, &[&[(1, 1)], &[(1, 1)]]).unwrap_err().reason(),
-        "SHIPMENT_BARRED"
+        ErrorReason::ShipmentBarred
     );
     case.reject(belay_domain::actor::Role::Seller, 1).unwrap();
     assert!(case.split(1, &[&[(1, 1)], &[(1, 1)]]).is_ok());
@@ -186,7 +196,10 @@ fn a_hold_holds_both_halves() {
     case.hold(1, case.now + HOUR).unwrap();
     case.split(1, &[&[(1, 1)], &[(1, 1)]]).unwrap();
     for parcel in [2, 3] {
-        assert_eq!(case.dispatch(parcel).unwrap_err().reason(), "SHIPMENT_HELD");
+        assert_eq!(
+            case.dispatch(parcel).unwrap_err().reason(),
+            ErrorReason::ShipmentHeld
+        );
     }
 }
 
@@ -292,7 +305,7 @@ fn a_flagged_parcel_that_a_partner_delivers_is_not_split() {
         }
     });
     let refused = case.split(1, &[&[(1, 2)], &[(2, 2)]]).unwrap_err();
-    assert_eq!(refused.reason(), "SPLIT_NOT_ALLOWED");
+    assert_eq!(refused.reason(), ErrorReason::SplitNotAllowed);
     // One that is not flagged may be.
     case.cancel(Wish::lines(&[(1, 1)])).unwrap();
     assert!(case.split(1, &[&[(1, 1)], &[(2, 2)]]).is_ok());

@@ -137,7 +137,7 @@ fn take(case: &mut Case, step: Step, random: &mut Random) -> (String, &'static s
                 let result = case.run(by, expected_version, command);
                 (
                     name,
-                    result.map_or_else(|refused| refused.reason(), |_| "OK"),
+                    result.map_or_else(|refused| refused.reason().name(), |_| "OK"),
                 )
             }
         },
@@ -253,7 +253,7 @@ fn cancel(
             }
         }
     }
-    result.map_or_else(|refused| refused.reason(), |_| "OK")
+    result.map_or_else(|refused| refused.reason().name(), |_| "OK")
 }
 
 /// A cancellation is never about more than was asked.

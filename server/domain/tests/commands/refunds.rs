@@ -1,6 +1,7 @@
 //! The refund machine: lease, result, and what the provider says afterwards.
 
 use belay_domain::commands::RefundResult;
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::IncidentKind::{self, LateFact, RefundFailed, RefundMismatch};
 use belay_domain::payment::PaymentFact;
 use belay_domain::refund::RefundState::{
@@ -82,7 +83,7 @@ fn every_state_takes_every_result_as_the_table_says() {
             let (before, incidents) = (case.order.clone(), case.incidents().len());
             let found = match case.result(1, result.clone()) {
                 Err(refused) => {
-                    assert_eq!(refused.reason(), "REFUND_NOT_CLAIMED");
+                    assert_eq!(refused.reason(), ErrorReason::RefundNotClaimed);
                     "-".to_owned()
                 }
                 Ok(_) if case.order == before => "=".to_owned(),

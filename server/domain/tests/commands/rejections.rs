@@ -175,7 +175,7 @@ fn every_rejection_has_its_error_reason_and_their_order_is_the_same() {
         (0..41).collect::<Vec<_>>(),
         "one of each is listed, in order"
     );
-    let reasons: Vec<&str> = all.iter().map(Rejection::reason).collect();
+    let reasons: Vec<&str> = all.iter().map(|r| r.reason().name()).collect();
     assert!(
         reasons
             .iter()
@@ -190,7 +190,7 @@ fn a_refusal_is_stored_if_it_decides_about_an_order_that_is_there() {
     let not_stored: Vec<&str> = one_of_each()
         .iter()
         .filter(|r| !r.is_stored())
-        .map(Rejection::reason)
+        .map(|r| r.reason().name())
         .collect();
     let expected = [
         "INVALID_FIELD",

@@ -188,7 +188,7 @@ fn decided(case: &Case, command: &Command, scope: &Scope) -> (&'static str, bool
     (
         decision
             .result
-            .map_or_else(|refused| refused.reason(), |_| "OK"),
+            .map_or_else(|refused| refused.reason().name(), |_| "OK"),
         is_as_before,
     )
 }
@@ -313,7 +313,7 @@ fn a_preview_sees_as_far_as_the_wish_would() {
             store: &case.store,
         };
         preview(&case.order, &wish.request, &context)
-            .map_or_else(|refused| refused.reason(), |_| "OK")
+            .map_or_else(|refused| refused.reason().name(), |_| "OK")
     };
     assert_eq!(
         previewed(Wish::all(), &sellers("seller-2")),

@@ -3,6 +3,7 @@
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{CancellationState, GateKind, GateState, PartState};
 use belay_domain::commands::settled;
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{Cause, EventType};
 use belay_domain::order::OrderState;
 use belay_domain::refund::RefundState;
@@ -107,7 +108,10 @@ fn to_settle_twice_writes_nothing() {
 fn a_refused_command_still_settles_what_was_due() {
     let mut case = Cart::of(&[(1, 100)]).place();
     case.wait(EXPIRE_AFTER);
-    assert_eq!(case.prepare(9).unwrap_err().reason(), "SHIPMENT_NOT_FOUND");
+    assert_eq!(
+        case.prepare(9).unwrap_err().reason(),
+        ErrorReason::ShipmentNotFound
+    );
     assert_eq!(
         (case.state(), case.order.version),
         (OrderState::ClosedUnpaid, 2)
@@ -123,7 +127,7 @@ fn a_version_seen_before_a_deadline_is_stale_after_it() {
         Some(1),
         belay_domain::commands::Command::Settle,
     );
-    assert_eq!(answer.unwrap_err().reason(), "ETAG_MISMATCH");
+    assert_eq!(answer.unwrap_err().reason(), ErrorReason::EtagMismatch);
     assert_eq!(
         case.order.version, 2,
         "the deadline is applied all the same"
@@ -295,7 +299,7 @@ fn a_part_that_ends_late_raises_the_fence_again() {
     // Whoever packed both units must look again.
     assert_eq!(
         case.dispatch_seen(1, seen).unwrap_err().reason(),
-        "FENCE_STALE"
+        ErrorReason::FenceStale
     );
     assert!(case.dispatch(1).is_ok());
 }

@@ -2,6 +2,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{CancellationState, GateState, Outcome, PartState};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::{IncidentKind::LateFact, Resolution};
 use belay_domain::refund::RefundState::Due;
 use belay_domain::shipment::Stage;
@@ -72,7 +73,10 @@ fn what_is_stopped_in_part_is_cancelled_in_part_and_the_rest_is_refused() {
 #[test]
 fn what_cannot_be_stopped_goes() {
     let mut case = stopping(&[&stop("REFUSE")]);
-    assert_eq!(case.dispatch(1).unwrap_err().reason(), "SHIPMENT_BARRED");
+    assert_eq!(
+        case.dispatch(1).unwrap_err().reason(),
+        ErrorReason::ShipmentBarred
+    );
     case.cannot_stop(1).unwrap();
     assert_eq!(
         case.parts(1),

@@ -91,7 +91,7 @@ fn every_gate_takes_every_answer_as_the_table_says() {
                 Err(Rejection::GateNotOpen { .. }) => "-".to_owned(),
                 Err(other) => panic!("{name}, {kind}: {other:?}"),
                 Ok(_) => match (case.part(1, 0).state, &case.part(1, 0).refused_reason) {
-                    (PartState::Refused, Some(reason)) => reason.clone(),
+                    (PartState::Refused, Some(reason)) => reason.name().to_owned(),
                     (state, _) => state.name().to_owned(),
                 },
             };

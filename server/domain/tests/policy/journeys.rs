@@ -19,6 +19,7 @@ use belay_domain::commands::{
     SplitShipment, StartPreparation, StopAnswer,
 };
 use belay_domain::context::{Carrier, Context, ReturnLabel, StoreFacts, Warehouse};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId,
 };
@@ -312,7 +313,7 @@ impl Journey {
                     .collect::<Vec<_>>()
                     .join(", ")
             }
-            Err(other) => other.reason().to_owned(),
+            Err(other) => other.reason().to_string(),
             Ok(_) => panic!("it is not refused"),
         }
     }
@@ -332,7 +333,7 @@ impl Journey {
         let detail = part
             .open_gate()
             .map(|gate| gate.spec.kind.name())
-            .or(part.refused_reason.as_deref());
+            .or(part.refused_reason.map(ErrorReason::name));
         [Some(part.state.name()), detail]
             .into_iter()
             .flatten()

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use belay_domain::error_reason::ErrorReason;
 use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -29,7 +30,7 @@ const TEXT_PIECE_CHARS: usize = 32;
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) code: Code,
-    pub(super) reason: String,
+    pub(super) reason: ErrorReason,
     pub(super) message: String,
     pub(super) metadata: HashMap<String, String>,
     pub(super) violations: Violations,
@@ -138,7 +139,7 @@ impl Draft {
                 metadata.insert(left_out_key(key), (left + before).to_string());
             }
         }
-        let mut details = ErrorDetails::with_error_info(&self.reason, DOMAIN, metadata);
+        let mut details = ErrorDetails::with_error_info(self.reason.name(), DOMAIN, metadata);
         match &self.violations {
             Violations::None => {}
             Violations::BadRequest(entries, beyond) => {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::wire::Wire;
 use crate::wire::enums::numbers;
-use crate::wire::render::cancellation::{close_reason, fault, party};
+use crate::wire::render::cancellation::{close_reason, fault, party, reason_name};
 use crate::wire::render::order::subject_id;
 use crate::wire::values::{line_quantities, money, refund_amount, time};
 
@@ -115,7 +115,7 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             cancellation_id: cancellation_id(order, *cancellation),
             shipment_id: shipment_id(order, *shipment),
             state: state.number(),
-            refused_reason: refused_reason.clone().unwrap_or_default(),
+            refused_reason: reason_name(*refused_reason),
             contents: line_quantities(&order.id, units),
             effects: numbers(effects),
         }),

@@ -6,6 +6,7 @@ use belay_domain::cancellation::{
 };
 use belay_domain::commands::PreviewedGate;
 use belay_domain::context::StoreFacts;
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::money::Amounts;
 use belay_domain::order::{Order, PAYMENT_EXPIRED};
@@ -66,11 +67,16 @@ pub(crate) fn cancellation(
     }
 }
 
+/// Empty where there is none.
+pub(crate) fn reason_name(reason: Option<ErrorReason>) -> String {
+    reason.map_or("", ErrorReason::name).to_owned()
+}
+
 /// Empty for a plain success and while pending.
 pub(crate) fn close_reason(cancellation: &Cancellation) -> &str {
     match cancellation.close_time {
         Some(_) if cancellation.reason == PAYMENT_EXPIRED => PAYMENT_EXPIRED,
-        Some(_) | None => cancellation.close_reason().unwrap_or_default(),
+        Some(_) | None => cancellation.close_reason().map_or("", ErrorReason::name),
     }
 }
 
@@ -108,7 +114,7 @@ fn part(
         path: part.path.number(),
         state: part.state.number(),
         rule: part.rule.clone().unwrap_or_default(),
-        refused_reason: part.refused_reason.clone().unwrap_or_default(),
+        refused_reason: reason_name(part.refused_reason),
         contents: line_quantities(&order.id, &part.units),
         gates: part
             .gates

@@ -24,7 +24,7 @@ use crate::wire::values::{count, etag, money, refund_amount, time};
 pub(crate) fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Order {
     let direct_cancellation = direct_cancellation(order, store, now);
     let explanation = match direct_cancellation {
-        DirectCancellation::Refused(name) => name,
+        DirectCancellation::Refused(reason) => reason.name(),
         DirectCancellation::Offered | DirectCancellation::OnRequest => "",
     };
     let units = UnitSets {

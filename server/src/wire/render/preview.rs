@@ -54,6 +54,7 @@ pub(crate) fn preview(
             .refusals
             .iter()
             .flat_map(|rejection| refusals(rejection, &about))
+            .map(pb::Refusal::from)
             .collect(),
         options: preview
             .paths
@@ -148,7 +149,7 @@ fn path_option(
             ..option
         },
         PreviewedVerdict::Denied(denied) => pb::PathOption {
-            refused_reason: denied.code.name().to_owned(),
+            refused_reason: denied.code.reason().name().to_owned(),
             next_actions: numbers(&denied.next_actions),
             label: denied
                 .without_label

@@ -10,6 +10,7 @@ use super::{RequestCancellation, check_reason, check_room, requester, select};
 use crate::actor::Role;
 use crate::cancellation::{LabelState, PartRefund, Path};
 use crate::context::Context;
+use crate::error_reason::ErrorReason;
 use crate::money::Amounts;
 use crate::order::Order;
 use crate::policy::{Effect, GateSpec, NextAction, Policy};
@@ -239,8 +240,8 @@ pub enum DirectCancellation {
     Offered,
     /// Somebody has to agree first.
     OnRequest,
-    /// The name of the first `ErrorReason` that stands against it.
-    Refused(&'static str),
+    /// The first reason against it.
+    Refused(ErrorReason),
 }
 
 /// Judges the buyer's simplest wish: everything, on the path CANCEL, for whichever reason goes
@@ -252,11 +253,11 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
     let left = draft.order.units().minus(&draft.order.cancelled_units());
     let claimed = draft.order.claimed_units();
     if left.is_empty() {
-        return DirectCancellation::Refused("ORDER_CLOSED");
+        return DirectCancellation::Refused(ErrorReason::OrderClosed);
     } else if left == claimed {
-        return DirectCancellation::Refused("ALREADY_PENDING");
+        return DirectCancellation::Refused(ErrorReason::AlreadyPending);
     } else if !claimed.is_empty() {
-        return DirectCancellation::Refused("UNITS_CLAIMED");
+        return DirectCancellation::Refused(ErrorReason::UnitsClaimed);
     }
     let portions = select::by_receipt(&draft.order, &left);
 
@@ -288,11 +289,11 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
                 return DirectCancellation::Offered;
             }
             None => on_request = true,
-            Some(refusal) => first_refusal = first_refusal.or(Some(refusal.code.name())),
+            Some(refusal) => first_refusal = first_refusal.or(Some(refusal.code.reason())),
         }
     }
     match first_refusal {
-        Some(name) if !on_request => DirectCancellation::Refused(name),
+        Some(reason) if !on_request => DirectCancellation::Refused(reason),
         _ => DirectCancellation::OnRequest,
     }
 }

@@ -1,6 +1,7 @@
 //! Orders under "Declaration on Canceling Orders".
 
 use super::*;
+use belay_domain::error_reason::ErrorReason;
 
 const PRESET: &str = "cross-border-declaration";
 
@@ -66,7 +67,10 @@ fn s001_07_to_09_an_application_that_is_overtaken_by_the_preparation_becomes_a_s
         journey
     };
     let mut stopped = stop();
-    assert_eq!(stopped.dispatch().unwrap_err().reason(), "SHIPMENT_BARRED");
+    assert_eq!(
+        stopped.dispatch().unwrap_err().reason(),
+        ErrorReason::ShipmentBarred
+    );
     stopped.stop(STOPPED);
     assert_eq!(
         (stopped.stands().as_str(), stopped.stage()),

@@ -1,6 +1,7 @@
 //! Orders under "Managing Cancellations".
 
 use super::*;
+use belay_domain::error_reason::ErrorReason;
 
 fn requested() -> Journey {
     let mut journey = Journey::paid("seller-center", 2, able());
@@ -26,7 +27,10 @@ fn s004_04_to_06_a_request_has_two_calendar_days_and_silence_is_a_yes() {
     let mut journey = requested();
     let respond_by = journey.part().open_gate().unwrap().respond_by.unwrap();
     assert_eq!(respond_by, "2026-11-08T10:00:00Z".parse().unwrap());
-    assert_eq!(journey.dispatch().unwrap_err().reason(), "SHIPMENT_BARRED");
+    assert_eq!(
+        journey.dispatch().unwrap_err().reason(),
+        ErrorReason::ShipmentBarred
+    );
     let mut in_time = requested();
     in_time.wait(hours(48) - SignedDuration::from_secs(1));
     in_time.approve(Role::Seller).unwrap();
@@ -37,7 +41,7 @@ fn s004_04_to_06_a_request_has_two_calendar_days_and_silence_is_a_yes() {
     assert_eq!(answer.by.role, Role::System);
     assert_eq!(
         journey.approve(Role::Seller).unwrap_err().reason(),
-        "GATE_TIMED_OUT"
+        ErrorReason::GateTimedOut
     );
 }
 

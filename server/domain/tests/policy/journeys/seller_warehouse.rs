@@ -1,6 +1,7 @@
 //! Orders under "Cancellation by seller".
 
 use super::*;
+use belay_domain::error_reason::ErrorReason;
 
 fn shipped(carrier: Carrier) -> Journey {
     let mut journey = Journey::paid("seller-warehouse", 3, carrier);
@@ -103,7 +104,7 @@ fn s003_12_to_14_four_of_a_kind_are_flagged_and_split_by_who_delivers_alone() {
     let mut partners = Journey::paid("seller-warehouse", 4, partner());
     assert_eq!(
         split(&mut partners).unwrap_err().reason(),
-        "SPLIT_NOT_ALLOWED"
+        ErrorReason::SplitNotAllowed
     );
     partners.asks(Role::Seller, "BUYER_ASKED", Path::Cancel);
     assert_eq!(partners.stands(), "CANCELLED");
