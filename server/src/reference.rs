@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use belay_domain::calendar::Calendar;
 use belay_domain::context::{self, StoreFacts};
 use belay_domain::ids::{StoreId, WarehouseId};
-use belay_domain::policy::{self, Calendar, Policies, Policy};
+use belay_domain::policy::{self, Policies, Policy};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;

@@ -2,11 +2,12 @@
 
 mod common;
 
-use belay_domain::cancellation::{GateKind, GateState, Part, PartState, Path};
+use belay_domain::cancellation::{GateState, Part, PartState};
 use belay_domain::ids::{ExternalId, OrderKey};
 use belay_domain::order::{Order, OrderState};
 use belay_domain::payment::PaymentState;
 use belay_domain::shipment::{Stage, Whereabouts};
+use belay_domain::terms::{GateKind, Path};
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::orders::{self, Wait};
 use belay_server::db::{Class, Conn, aggregate, clock, transaction};

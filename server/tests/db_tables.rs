@@ -4,13 +4,13 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use belay_domain::calendar::Weekday;
 use belay_domain::cancellation::CancellationState;
 use belay_domain::context::{self, ReturnLabel};
 use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Order, OrderState};
-use belay_domain::policy::Weekday;
 use belay_domain::refund::RefundState;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::{
-    actor, cancellation, error_reason, event, incident, order, payment, policy, refund, shipment,
+    actor, calendar, cancellation, error_reason, event, incident, order, payment, refund, shipment,
+    terms,
 };
 use belay_tests::manual::{self, Rpc};
 use belay_tests::run;
@@ -354,7 +355,7 @@ fn every_error_reason_is_met_by_a_test() {
         .into_iter()
         .filter(|file| file != "tests/tests/contract.rs");
     let tests: String = files.map(|file| read_to_string(&file)).collect();
-    let denials: BTreeSet<&str> = policy::DenyCode::ALL
+    let denials: BTreeSet<&str> = terms::DenyCode::ALL
         .iter()
         .map(|code| code.name())
         .collect();
@@ -380,13 +381,13 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         error_reason::ErrorReason = "ErrorReason",
         actor::Role = "Role",
         cancellation::CancellationState = "CancellationState",
-        cancellation::Fault = "Fault",
-        cancellation::GateKind = "GateKind",
+        terms::Fault = "Fault",
+        terms::GateKind = "GateKind",
         cancellation::GateState = "GateState",
         cancellation::LabelState = "LabelState",
         cancellation::Outcome = "CancellationOutcome",
         cancellation::PartState = "PartState",
-        cancellation::Path = "CancellationPath",
+        terms::Path = "CancellationPath",
         event::EventType = "EventType",
         incident::IncidentKind = "IncidentKind",
         incident::IncidentState = "IncidentState",
@@ -394,13 +395,13 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         order::OrderState = "OrderState",
         payment::PaymentFact = "PaymentFact",
         payment::PaymentState = "PaymentState",
-        policy::Effect = "CancellationEffect",
-        policy::GoodsCondition = "GoodsCondition",
-        policy::NextAction = "NextAction",
-        policy::OnDispatch = "OnDispatch",
-        policy::OnLost = "OnLost",
-        policy::OnTimeout = "OnTimeout",
-        policy::Weekday = "Weekday",
+        terms::Effect = "CancellationEffect",
+        terms::GoodsCondition = "GoodsCondition",
+        terms::NextAction = "NextAction",
+        terms::OnDispatch = "OnDispatch",
+        terms::OnLost = "OnLost",
+        terms::OnTimeout = "OnTimeout",
+        calendar::Weekday = "Weekday",
         refund::RefundKind = "RefundKind",
         refund::RefundState = "RefundState",
         shipment::InterceptState = "InterceptState",

@@ -7,7 +7,7 @@ use belay_client::model::{
     CancellationPath, CancellationState, NextAction, PaymentFact, TrackingFact,
 };
 use belay_client::{Kind, Role, Store, Units, reason};
-use belay_domain::policy::DenyCode;
+use belay_domain::terms::DenyCode;
 use belay_tests::shop::{TOTAL, eur, new_order, pay};
 use belay_tests::{TestServer, refused, run, run_at};
 use jiff::{SignedDuration, Timestamp};

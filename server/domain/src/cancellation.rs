@@ -8,35 +8,14 @@ use crate::actor::{Actor, Role};
 use crate::error_reason::ErrorReason;
 use crate::money::Amounts;
 use crate::names::named_enum;
-use crate::policy::{Effect, GateSpec, GoodsCondition, NextAction, RefundPlan};
-use crate::rejection::LineQuantity;
 use crate::shipment::Stage;
-use crate::units::UnitSet;
+use crate::terms::{
+    Effect, Fault, GateKind, GateSpec, GoodsCondition, NextAction, Path, RefundPlan,
+};
+use crate::units::{LineQuantity, UnitSet};
 
 /// The reason under which a parcel that comes home by itself is cancelled.
 pub const PARCEL_RETURNED: &str = "PARCEL_RETURNED";
-
-named_enum! {
-    /// How a unit may still be kept from the buyer, or come back.
-    pub enum Path {
-        Cancel = "CANCEL",
-        Intercept = "INTERCEPT",
-        RefuseDelivery = "REFUSE_DELIVERY",
-        ReturnUnopened = "RETURN_UNOPENED",
-        ReturnOpened = "RETURN_OPENED",
-    }
-}
-
-named_enum! {
-    /// Whose doing it is.
-    pub enum Fault {
-        Buyer = "BUYER",
-        Seller = "SELLER",
-        Carrier = "CARRIER",
-        Platform = "PLATFORM",
-        None = "NONE",
-    }
-}
 
 named_enum! {
     pub enum CancellationState {
@@ -61,41 +40,6 @@ named_enum! {
         Cancelled = "CANCELLED",
         Refused = "REFUSED",
         Withdrawn = "WITHDRAWN",
-    }
-}
-
-named_enum! {
-    pub enum GateKind {
-        SellerConsent = "SELLER_CONSENT",
-        SupportReview = "SUPPORT_REVIEW",
-        WarehouseStop = "WAREHOUSE_STOP",
-        CarrierIntercept = "CARRIER_INTERCEPT",
-        ParcelReceipt = "PARCEL_RECEIPT",
-        LossConfirmation = "LOSS_CONFIRMATION",
-    }
-}
-
-impl GateKind {
-    /// Whose answer the gate waits for.
-    pub fn party(self) -> Role {
-        match self {
-            GateKind::SellerConsent => Role::Seller,
-            GateKind::SupportReview => Role::Support,
-            GateKind::WarehouseStop | GateKind::ParcelReceipt => Role::Warehouse,
-            GateKind::CarrierIntercept | GateKind::LossConfirmation => Role::Carrier,
-        }
-    }
-
-    /// A consent is somebody's will; a fact is something that happened, and nobody's silence makes
-    /// it happen.
-    pub fn is_consent(self) -> bool {
-        match self {
-            GateKind::SellerConsent | GateKind::SupportReview => true,
-            GateKind::WarehouseStop
-            | GateKind::CarrierIntercept
-            | GateKind::ParcelReceipt
-            | GateKind::LossConfirmation => false,
-        }
     }
 }
 

@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::calendar::Calendar;
 use crate::ids::{CarrierId, StoreId, WarehouseId};
 use crate::money::Money;
-use crate::policy::{Calendar, Policies};
+use crate::policy::Policies;
 use crate::scope::Scope;
 
 /// A store's reference data, as of the decision.

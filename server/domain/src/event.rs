@@ -5,16 +5,17 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::actor::Actor;
-use crate::cancellation::{GateKind, GateState, PartState};
+use crate::cancellation::{GateState, PartState};
 use crate::error_reason::ErrorReason;
 use crate::ids::ExternalId;
 use crate::incident::{IncidentKind, Resolution};
 use crate::money::{Amounts, Money};
 use crate::names::named_enum;
 use crate::payment::PaymentFact;
-use crate::policy::{Effect, GoodsCondition, Notification};
+use crate::policy::Notification;
 use crate::refund::{RefundKind, RefundState};
 use crate::shipment::{InterceptState, Stage, TrackingFact};
+use crate::terms::{Effect, GateKind, GoodsCondition};
 use crate::units::UnitSet;
 
 named_enum! {

@@ -6,6 +6,7 @@
 //! crate, and its `Cargo.toml` keeps it so.
 
 pub mod actor;
+pub mod calendar;
 pub mod cancellation;
 pub mod commands;
 pub mod context;
@@ -23,4 +24,6 @@ pub mod refund;
 pub mod rejection;
 pub mod scope;
 pub mod shipment;
+pub mod terms;
 pub mod units;
+pub mod wait;

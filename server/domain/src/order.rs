@@ -4,16 +4,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Role;
-use crate::cancellation::{Cancellation, GateState, LabelState, Part, PartState, Path, Receipt};
+use crate::cancellation::{Cancellation, GateState, LabelState, Part, PartState, Receipt};
 use crate::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::money::{Amounts, Currency, Money, share_of_units};
 use crate::names::named_enum;
 use crate::payment::Payment;
-use crate::policy::GoodsCondition;
 use crate::refund::Refund;
-use crate::rejection::Rejection;
 use crate::shipment::{Shipment, Stage, Whereabouts};
+use crate::terms::{GoodsCondition, Path};
 use crate::units::{UnitRange, UnitSet};
 
 pub const LINES_MAX: usize = 200;
@@ -505,14 +504,13 @@ impl Order {
         units.ranges().iter().filter_map(of_range).sum()
     }
 
-    /// What somebody outside says of this order's money, in minor units.
-    pub fn amount_in_its_currency(&self, money: Money) -> Result<i64, Rejection> {
+    /// An amount that somebody outside gives, in minor units; the currency of the order where it is
+    /// in another.
+    pub fn amount_in_its_currency(&self, money: Money) -> Result<i64, Currency> {
         if money.currency == self.currency {
             Ok(money.minor_units)
         } else {
-            Err(Rejection::CurrencyMismatch {
-                expected: self.currency,
-            })
+            Err(self.currency)
         }
     }
 

@@ -5,12 +5,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::cancellation::{GateKind, Path};
 use crate::error_reason::ErrorReason;
 use crate::incident::Resolution;
 use crate::money::Currency;
-use crate::policy::{DenyCode, NextAction};
 use crate::shipment::Stage;
+use crate::terms::{DenyCode, GateKind, NextAction, Path};
+use crate::units::LineQuantity;
 
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,13 +34,6 @@ pub struct Ineligibility {
     pub without_label: Option<String>,
     /// When the order closes by itself, where that is why.
     pub pay_by: Option<Timestamp>,
-}
-
-/// Units of a line that could be cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LineQuantity {
-    pub line: u32,
-    pub quantity: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

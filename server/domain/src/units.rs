@@ -3,6 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
+/// So many units of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineQuantity {
+    pub line: u32,
+    pub quantity: u32,
+}
+
 /// Units `first .. first + count` of one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnitRange {

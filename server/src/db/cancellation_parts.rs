@@ -1,14 +1,16 @@
 //! The parts of cancellations. Read with their order; written by `aggregate` alone.
 
 use belay_domain::cancellation::{
-    Cancellation, Deductions, Gate, LabelState, Part, PartState, Path, Receipt,
+    Cancellation, Deductions, Gate, LabelState, Part, PartState, Receipt,
 };
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{CarrierId, OrderKey, StoreId, WarehouseId};
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
-use belay_domain::policy::{Effect, GoodsCondition, NextAction, Payer, RefundPlan, RefundShare};
 use belay_domain::shipment::Shipment;
+use belay_domain::terms::{
+    Effect, GoodsCondition, NextAction, Path, Payer, RefundPlan, RefundShare,
+};
 use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;

@@ -1,14 +1,12 @@
 //! Cancellations. Read with their order; written by `aggregate` alone. The list may run anywhere.
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{
-    Cancellation, CancellationState, Fault, GateState, Outcome, Part,
-};
+use belay_domain::cancellation::{Cancellation, CancellationState, GateState, Outcome, Part};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{CarrierId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
-use belay_domain::policy::{Effect, NextAction};
 use belay_domain::scope::Scope;
+use belay_domain::terms::{Effect, Fault, NextAction};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

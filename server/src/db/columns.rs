@@ -5,9 +5,7 @@ use std::fmt::Debug;
 use std::io::Write;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{
-    CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path,
-};
+use belay_domain::cancellation::{CancellationState, GateState, LabelState, Outcome, PartState};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId,
@@ -17,9 +15,11 @@ use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Currency;
 use belay_domain::order::OrderState;
 use belay_domain::payment::PaymentState;
-use belay_domain::policy::{GoodsCondition, OnDispatch, OnLost, OnTimeout, Payer, RefundShare};
 use belay_domain::refund::{RefundKind, RefundState};
 use belay_domain::shipment::{InterceptState, Stage};
+use belay_domain::terms::{
+    Fault, GateKind, GoodsCondition, OnDispatch, OnLost, OnTimeout, Path, Payer, RefundShare,
+};
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;

@@ -1,9 +1,10 @@
 //! What the parts of cancellations wait for. Read with their order; written by `aggregate` alone.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{Gate, GateAnswer, GateKind, GateState};
+use belay_domain::cancellation::{Gate, GateAnswer, GateState};
 use belay_domain::ids::{CarrierId, OrderKey, SellerId, StoreId, WarehouseId};
-use belay_domain::policy::{GateSpec, OnDispatch, OnLost, OnTimeout, Wait};
+use belay_domain::terms::{GateKind, GateSpec, OnDispatch, OnLost, OnTimeout};
+use belay_domain::wait::Wait;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

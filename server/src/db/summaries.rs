@@ -2,10 +2,11 @@
 //! would cost the more the longer a store has been at it. They may run anywhere.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{CancellationState, GateKind, GateState};
+use belay_domain::cancellation::{CancellationState, GateState};
 use belay_domain::ids::{BuyerId, CarrierId, SellerId, StoreId, WarehouseId};
 use belay_domain::order::OrderState;
 use belay_domain::scope::Scope;
+use belay_domain::terms::GateKind;
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use belay_domain::calendar::Weekday;
 use belay_domain::ids::{StoreId, WarehouseId};
-use belay_domain::policy::Weekday;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

@@ -2,19 +2,18 @@
 //! value that one side gains does not compile until the other knows it.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{
-    CancellationState, Fault, GateKind, GateState, LabelState, Outcome, PartState, Path,
-};
+use belay_domain::calendar::Weekday;
+use belay_domain::cancellation::{CancellationState, GateState, LabelState, Outcome, PartState};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::order::OrderState;
 use belay_domain::payment::{PaymentFact, PaymentState};
-use belay_domain::policy::{
-    Effect, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Weekday,
-};
 use belay_domain::refund::{RefundKind, RefundState};
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
+use belay_domain::terms::{
+    Effect, Fault, GateKind, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Path,
+};
 use belay_proto::v1 as pb;
 
 /// A closed enum that has a twin on the wire.

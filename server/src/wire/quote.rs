@@ -68,10 +68,11 @@ pub(crate) fn read(text: &str, identity_key: &[u8; 32]) -> Option<BoundQuote> {
 #[cfg(test)]
 mod tests {
     use belay_domain::actor::Role;
-    use belay_domain::cancellation::{Deductions, Path};
+    use belay_domain::cancellation::Deductions;
     use belay_domain::commands::{Quote, QuotedPart};
     use belay_domain::ids::{OrderId, StoreId};
     use belay_domain::money::Amounts;
+    use belay_domain::terms::Path;
     use belay_domain::units::{UnitRange, UnitSet};
     use jiff::Timestamp;
 

@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 
-use belay_domain::cancellation::GateKind;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::incident::Resolution;
 use belay_domain::money::Currency;
-use belay_domain::policy::NextAction;
-use belay_domain::rejection::{FieldViolation, Ineligibility, LineQuantity, Rejection};
+use belay_domain::rejection::{FieldViolation, Ineligibility, Rejection};
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{GateKind, NextAction};
+use belay_domain::units::LineQuantity;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 use uuid::Uuid;

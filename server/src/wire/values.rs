@@ -3,8 +3,7 @@
 use belay_domain::cancellation::Deductions;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::money::{Amounts, Currency};
-use belay_domain::rejection::LineQuantity;
-use belay_domain::units::UnitSet;
+use belay_domain::units::{LineQuantity, UnitSet};
 use belay_proto::v1 as pb;
 use jiff::{SignedDuration, Timestamp};
 

@@ -4,8 +4,7 @@
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{
-    Cancellation, Deductions, Fault, Gate, GateAnswer, GateKind, GateState, LabelState, Part,
-    PartState, Path, Receipt,
+    Cancellation, Deductions, Gate, GateAnswer, GateState, LabelState, Part, PartState, Receipt,
 };
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
@@ -15,17 +14,17 @@ use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Line, Order, OrderState};
 use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
-use belay_domain::policy::{
-    Effect, GateSpec, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Payer, RefundPlan,
-    RefundShare, Wait,
-};
 use belay_domain::refund::{Refund, RefundKind, RefundState};
-use belay_domain::rejection::LineQuantity;
 use belay_domain::shipment::{
     Accepted, CustomsFlag, Hold, Intercept, InterceptState, Scan, Shipment, Stage, TrackingFact,
     Whereabouts,
 };
-use belay_domain::units::{UnitRange, UnitSet};
+use belay_domain::terms::{
+    Effect, Fault, GateKind, GateSpec, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout,
+    Path, Payer, RefundPlan, RefundShare,
+};
+use belay_domain::units::{LineQuantity, UnitRange, UnitSet};
+use belay_domain::wait::Wait;
 use belay_server::db::pool::{self, Pool, PoolSettings};
 use belay_server::db::{Conn, migrate};
 use diesel::QueryableByName;

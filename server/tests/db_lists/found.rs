@@ -2,14 +2,13 @@
 //! combination of filters and in pages that end in awkward places.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{
-    Cancellation, CancellationState, GateKind, GateState, Part, PartState,
-};
+use belay_domain::cancellation::{Cancellation, CancellationState, GateState, Part, PartState};
 use belay_domain::ids::{BuyerId, CarrierId, SellerId, Sku, WarehouseId};
 use belay_domain::order::{Order, OrderState};
 use belay_domain::refund::RefundState;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
+use belay_domain::terms::GateKind;
 use belay_server::db::cancellations::CancellationFilter;
 use belay_server::db::orders::OrderFilter;
 use belay_server::db::refunds::RefundFilter;

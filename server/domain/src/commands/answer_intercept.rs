@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::draft::About;
 use super::request_cancellation::{Portion, Wish, question};
 use super::{Answer, Draft, intercepts, parts, start_preparation};
-use crate::cancellation::{GateAnswer, GateKind, GateState, Path};
+use crate::cancellation::{GateAnswer, GateState};
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::policy::Verdict;
 use crate::rejection::Rejection;
+use crate::terms::{GateKind, Path};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerIntercept {

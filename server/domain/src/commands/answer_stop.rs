@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::About;
 use super::{Answer, Draft, parts, start_preparation};
-use crate::cancellation::{GateAnswer, GateKind, GateState, PartState};
+use crate::cancellation::{GateAnswer, GateState, PartState};
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
-use crate::rejection::{LineQuantity, Rejection};
+use crate::rejection::Rejection;
 use crate::shipment::Stage;
-use crate::units::UnitSet;
+use crate::terms::GateKind;
+use crate::units::{LineQuantity, UnitSet};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerStop {

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft, parts};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, Gate, GateAnswer, GateKind, GateState};
+use crate::cancellation::{Cancellation, Gate, GateAnswer, GateState};
 use crate::rejection::Rejection;
+use crate::terms::GateKind;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApproveCancellation {

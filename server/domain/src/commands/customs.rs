@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Draft;
 use crate::ids::Sku;
-use crate::policy::NextAction;
 use crate::shipment::{CustomsFlag, Shipment};
+use crate::terms::NextAction;
 
 /// Flags a shipment anew, after its units have changed.
 pub(super) fn flag_again(draft: &mut Draft<'_>, number: u32) {

@@ -5,12 +5,13 @@ use super::draft::About;
 use super::request_cancellation::{Portion, Wish, by_receipt, judge, part};
 use super::{Draft, opening, parts, receive_parcel};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, Fault, PARCEL_RETURNED, Part, PartState, Path, Receipt};
+use crate::cancellation::{Cancellation, PARCEL_RETURNED, Part, PartState, Receipt};
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::order::{CANCELLATIONS_OF_BELAY_MAX, Home};
-use crate::policy::{Policy, RefundPlan};
+use crate::policy::Policy;
 use crate::shipment::Stage;
+use crate::terms::{Fault, Path, RefundPlan};
 use crate::units::UnitSet;
 
 /// Opens the carrier's cancellation of units that come home, or are home with this receipt. The

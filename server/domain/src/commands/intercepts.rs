@@ -1,9 +1,10 @@
 //! The order to a carrier to bring a parcel back, as it goes with gates, scans and receipts.
 
 use super::{Draft, parts};
-use crate::cancellation::{GateAnswer, GateKind, GateState};
+use crate::cancellation::{GateAnswer, GateState};
 use crate::event::EventDetail;
 use crate::shipment::{Intercept, InterceptState, Stage};
+use crate::terms::GateKind;
 
 /// The carrier is asked.
 pub(super) fn request(draft: &mut Draft<'_>, shipment: u32) {

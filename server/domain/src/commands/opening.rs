@@ -2,8 +2,9 @@
 
 use super::{Draft, draft, parts};
 use crate::actor::Actor;
-use crate::cancellation::{Cancellation, Fault, PartState};
+use crate::cancellation::{Cancellation, PartState};
 use crate::event::EventDetail;
+use crate::terms::Fault;
 
 /// A cancellation that the caller hands in, with all that this version of the policy attaches to
 /// its reason, and without parts. `otherwise` is at fault where the policy does not declare the

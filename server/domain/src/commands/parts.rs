@@ -8,16 +8,18 @@ use super::refund_of::{Claim, refund_of};
 use super::request_cancellation::{Portion, Wish, judge};
 use super::{customs, intercepts, refunds, resolve_incident};
 use crate::cancellation::{
-    Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateKind, GateState, LabelState,
-    Part, PartRefund, PartState, Path,
+    Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateState, LabelState, Part,
+    PartRefund, PartState,
 };
 use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::money::Amounts;
 use crate::order::{Home, PAYMENT_EXPIRED};
-use crate::policy::{Effect, GateSpec, OnDispatch, OnLost, OnTimeout, Policy, Wait};
+use crate::policy::Policy;
 use crate::shipment::{Shipment, Stage};
+use crate::terms::{Effect, GateKind, GateSpec, OnDispatch, OnLost, OnTimeout, Path};
 use crate::units::UnitSet;
+use crate::wait::Wait;
 
 /// Takes every waiting part of a cancellation as far as it goes: opens the next gate, or cancels
 /// where none is left. Then closes the cancellation if nothing waits.

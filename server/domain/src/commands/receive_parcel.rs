@@ -20,17 +20,15 @@ use super::{
     Answer, Draft, answer_stop, homecoming, intercepts, parts, resolve_incident, start_preparation,
 };
 use crate::actor::Role;
-use crate::cancellation::{
-    Cancellation, Gate, GateAnswer, GateKind, GateState, Part, PartState, Receipt,
-};
+use crate::cancellation::{Cancellation, Gate, GateAnswer, GateState, Part, PartState, Receipt};
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::order::FACTS_MAX;
-use crate::policy::GoodsCondition;
-use crate::rejection::{LineQuantity, Rejection};
+use crate::rejection::Rejection;
 use crate::shipment::{InterceptState, Shipment, Stage};
-use crate::units::UnitSet;
+use crate::terms::{GateKind, GoodsCondition};
+use crate::units::{LineQuantity, UnitSet};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiveParcel {

@@ -55,7 +55,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
         .amount
         .filter(|amount| is_foreign(amount) && !may_be_foreign(amount))
     {
-        draft.order.amount_in_its_currency(amount)?;
+        draft
+            .order
+            .amount_in_its_currency(amount)
+            .map_err(|expected| Rejection::CurrencyMismatch { expected })?;
     }
     if known.is_some_and(|index| is_told(&draft.order, &draft.order.payments[index], command)) {
         return Ok(Answer::Order);

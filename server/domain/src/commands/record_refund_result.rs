@@ -47,7 +47,10 @@ pub(super) fn decide(
         RefundResult::Settled {
             amount: Some(amount),
             ..
-        } => draft.order.amount_in_its_currency(*amount)?,
+        } => draft
+            .order
+            .amount_in_its_currency(*amount)
+            .map_err(|expected| Rejection::CurrencyMismatch { expected })?,
         RefundResult::Settled { amount: None, .. }
         | RefundResult::Failed { .. }
         | RefundResult::Unknown => asked,

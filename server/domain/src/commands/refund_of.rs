@@ -1,10 +1,11 @@
 //! What the buyer gets back for units, and what of their price the buyer bears.
 
 use super::Draft;
-use crate::cancellation::{Deductions, LabelState, PartRefund, Path, Receipt};
+use crate::cancellation::{Deductions, LabelState, PartRefund, Receipt};
 use crate::money::Amounts;
-use crate::policy::{GoodsCondition, Payer, Policy, RefundPlan, RefundShare, ShippingRefund};
+use crate::policy::{Policy, ShippingRefund};
 use crate::shipment::Shipment;
+use crate::terms::{GoodsCondition, Path, Payer, RefundPlan, RefundShare};
 use crate::units::UnitSet;
 
 /// Everything that the money of a part hangs on.

@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft, opening, parts};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, Deductions, Fault, Part, PartState, Path};
+use crate::cancellation::{Cancellation, Deductions, Part, PartState};
 use crate::error_reason::ErrorReason;
 use crate::money::Amounts;
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
-use crate::policy::{Policy, Reason, RefundPlan};
-use crate::rejection::{FieldViolation, LineQuantity, Rejection};
+use crate::policy::{Policy, Reason};
+use crate::rejection::{FieldViolation, Rejection};
+use crate::terms::{Fault, Path, RefundPlan};
+use crate::units::LineQuantity;
 
 mod judge;
 mod preview;

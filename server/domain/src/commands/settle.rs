@@ -6,17 +6,15 @@ use jiff::Timestamp;
 use super::draft::About;
 use super::{Draft, homecoming, opening, parts, refunds};
 use crate::actor::Actor;
-use crate::cancellation::{
-    Cancellation, Deductions, Fault, Gate, GateAnswer, GateState, Part, PartState, Path,
-};
+use crate::cancellation::{Cancellation, Deductions, Gate, GateAnswer, GateState, Part, PartState};
 use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::incident::IncidentKind;
 use crate::money::Amounts;
 use crate::order::{OrderState, PAYMENT_EXPIRED};
-use crate::policy::{OnTimeout, RefundPlan};
 use crate::refund::RefundState;
 use crate::shipment::{Shipment, Stage};
+use crate::terms::{Fault, OnTimeout, Path, RefundPlan};
 
 /// Applies the deadlines that are due, each at its own instant, earliest first. Each application
 /// ends at least one deadline for good, so this ends.

@@ -7,10 +7,10 @@ use super::{Answer, Draft, answer_stop, customs, draft, start_preparation};
 use crate::event::EventDetail;
 use crate::money::split_by_weight;
 use crate::order::SHIPMENTS_MAX;
-use crate::policy::NextAction;
-use crate::rejection::{FieldViolation, LineQuantity, Rejection};
+use crate::rejection::{FieldViolation, Rejection};
 use crate::shipment::{Shipment, Stage};
-use crate::units::UnitSet;
+use crate::terms::NextAction;
+use crate::units::{LineQuantity, UnitSet};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitShipment {

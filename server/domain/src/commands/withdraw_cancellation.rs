@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Draft, homecoming, parts};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, CancellationState, GateKind, GateState, Part, PartState};
+use crate::cancellation::{Cancellation, CancellationState, GateState, Part, PartState};
 use crate::rejection::Rejection;
+use crate::terms::GateKind;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithdrawCancellation {

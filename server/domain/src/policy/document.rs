@@ -20,8 +20,9 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use self::fields::{Faults, Node, distinct, quoted, shortened};
 use self::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, NAME_CHARS_MAX, SOURCE_CHARS_MAX};
-use super::{NextAction, Notification, Policy};
+use super::{Notification, Policy};
 use crate::actor::Role;
+use crate::terms::NextAction;
 
 /// Something wrong in a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

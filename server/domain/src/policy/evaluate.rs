@@ -3,12 +3,9 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AgeBound, Allow, Condition, Consequence, Deny, DenyCode, NextAction, Policy, Question,
-    RefundPlan,
-};
+use super::{AgeBound, Allow, Condition, Consequence, Deny, Policy, Question};
 use crate::actor::Role;
-use crate::policy::GateSpec;
+use crate::terms::{DenyCode, GateSpec, NextAction, RefundPlan};
 
 /// What answers stand under that are given while a payment is verified; no rule of a document may
 /// be called so.

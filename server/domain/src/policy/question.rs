@@ -5,9 +5,9 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Role;
-use crate::cancellation::Path;
 use crate::policy::Clock;
 use crate::shipment::Stage;
+use crate::terms::Path;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {

@@ -9,8 +9,10 @@ use belay_domain::commands::{
 };
 use belay_domain::ids::ExternalId;
 use belay_domain::incident::Resolution;
-use belay_domain::policy::{GoodsCondition, Policy};
-use belay_domain::rejection::{LineQuantity, Rejection};
+use belay_domain::policy::Policy;
+use belay_domain::rejection::Rejection;
+use belay_domain::terms::GoodsCondition;
+use belay_domain::units::LineQuantity;
 use jiff::Timestamp;
 
 use crate::kit::{Case, PLAIN, policy};

@@ -1,16 +1,17 @@
 //! Which units a wish takes, what comes back for them, and what stands in its way.
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{CancellationState, Fault, Outcome, PartState, Path};
+use belay_domain::cancellation::{CancellationState, Outcome, PartState};
 use belay_domain::commands::{Command, Identity};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::money::Amounts;
 use belay_domain::order::OrderState;
-use belay_domain::policy::{DenyCode, Effect};
 use belay_domain::refund::RefundState::Due;
-use belay_domain::rejection::{Ineligibility, LineQuantity, Rejection};
+use belay_domain::rejection::{Ineligibility, Rejection};
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{DenyCode, Effect, Fault, Path};
+use belay_domain::units::LineQuantity;
 use jiff::SignedDuration;
 
 use crate::kit::{

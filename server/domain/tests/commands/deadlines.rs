@@ -1,11 +1,13 @@
 //! What comes due besides the closing of an order: reminders, the end of verification, preparation
 //! and refunds that are late.
 
-use belay_domain::cancellation::{GateKind, PartState};
+use belay_domain::cancellation::PartState;
 use belay_domain::event::{Cause, EventDetail, EventType};
 use belay_domain::order::OrderState;
-use belay_domain::policy::{Policy, Verification, Wait};
+use belay_domain::policy::{Policy, Verification};
 use belay_domain::shipment::Stage;
+use belay_domain::terms::GateKind;
+use belay_domain::wait::Wait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::kit::{
@@ -17,7 +19,7 @@ const fn hours(hours: i64) -> SignedDuration {
 }
 
 /// Each gate of a policy's rules, changed.
-fn with_gates(mut policy: Policy, change: impl Fn(&mut belay_domain::policy::GateSpec)) -> Policy {
+fn with_gates(mut policy: Policy, change: impl Fn(&mut belay_domain::terms::GateSpec)) -> Policy {
     for rule in &mut policy.rules {
         if let belay_domain::policy::Consequence::Allow(allow) = &mut rule.then {
             allow.gates.iter_mut().for_each(&change);
@@ -249,10 +251,10 @@ fn a_deadline_is_counted_by_the_policy_that_the_wish_was_made_under() {
         spec.respond_within = Some(Wait::WorkingDays(1));
     });
     let mut second = first.clone();
-    let thursdays = std::collections::BTreeSet::from([belay_domain::policy::Weekday::Thursday]);
+    let thursdays = std::collections::BTreeSet::from([belay_domain::calendar::Weekday::Thursday]);
     let zone = jiff::tz::TimeZone::UTC;
     second.refunds.default_calendar =
-        belay_domain::policy::Calendar::new(zone, thursdays, std::collections::BTreeSet::new())
+        belay_domain::calendar::Calendar::new(zone, thursdays, std::collections::BTreeSet::new())
             .unwrap();
     let mut case = Cart::of(&[(1, 100)]).paid_under(first.clone());
     case.cancel(Wish::all()).unwrap();

@@ -1,12 +1,12 @@
 //! What becomes of a parcel that somebody wants back: where it is × what is waited for × what is
 //! told × what time it is, each with its end, when all deadlines have passed.
 
-use belay_domain::cancellation::{GateKind, PartState, Path};
+use belay_domain::cancellation::PartState;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::incident::IncidentState;
-use belay_domain::policy::GoodsCondition;
 use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::{GateKind, GoodsCondition, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;

@@ -1,17 +1,18 @@
 //! Goods that come home: which units they are taken for, and that none of them is forgotten.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{GateKind, GateState, PartState, Path};
+use belay_domain::cancellation::{GateState, PartState};
 use belay_domain::commands::allowed_resolutions;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{EventDetail, EventType};
 use belay_domain::incident::IncidentKind::{CancelledYetShipped, LateFact};
 use belay_domain::incident::Resolution;
 use belay_domain::order::{CANCELLATIONS_MAX, FACTS_MAX, FACTS_ROOM, OrderState};
-use belay_domain::policy::GoodsCondition::{Damaged, Opened, Unopened};
 use belay_domain::refund::RefundState::{Blocked, Due};
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
+use belay_domain::terms::GoodsCondition::{Damaged, Opened, Unopened};
+use belay_domain::terms::{GateKind, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;

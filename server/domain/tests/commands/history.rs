@@ -4,13 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use belay_domain::cancellation::{CancellationState, GateKind, GateState, PartState};
+use belay_domain::cancellation::{CancellationState, GateState, PartState};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{Event, EventDetail};
 use belay_domain::incident::{IncidentState, Resolution};
 use belay_domain::order::Order;
 use belay_domain::refund::RefundState;
 use belay_domain::shipment::{InterceptState, Stage};
+use belay_domain::terms::GateKind;
 use belay_domain::units::UnitSet;
 use jiff::Timestamp;
 

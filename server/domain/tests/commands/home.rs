@@ -2,14 +2,15 @@
 //! another.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{GateKind, GateState, PartState, Path};
+use belay_domain::cancellation::{GateState, PartState};
 use belay_domain::commands::allowed_resolutions;
 use belay_domain::event::EventDetail;
 use belay_domain::incident::IncidentKind::LateFact;
 use belay_domain::incident::{IncidentState, Resolution};
 use belay_domain::order::{CANCELLATIONS_OF_BELAY_MAX, OrderState};
-use belay_domain::policy::GoodsCondition::{Damaged, Opened, Unopened};
 use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::GoodsCondition::{Damaged, Opened, Unopened};
+use belay_domain::terms::{GateKind, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;

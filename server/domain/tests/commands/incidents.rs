@@ -1,7 +1,7 @@
 //! Facts that contradict what was decided, and how each is settled.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{PartState, Path};
+use belay_domain::cancellation::PartState;
 use belay_domain::commands::{RefundResult, allowed_resolutions};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::IncidentKind::{
@@ -9,9 +9,9 @@ use belay_domain::incident::IncidentKind::{
 };
 use belay_domain::incident::Resolution::{self, Accept, DropRefund, RefundAnyway, RetryRefund};
 use belay_domain::payment::PaymentFact;
-use belay_domain::policy::GoodsCondition;
 use belay_domain::refund::RefundState::{Blocked, Dropped, Due, Failed};
 use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;

@@ -5,7 +5,7 @@
 //! hold its orders against the same rules. The names M1 to L1 are those of the design.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{Cancellation, GateKind, GateState, Part, PartState};
+use belay_domain::cancellation::{Cancellation, GateState, Part, PartState};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Amounts;
@@ -13,6 +13,7 @@ use belay_domain::order::{Order, OrderState};
 use belay_domain::payment::Payment;
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::shipment::{Shipment, Stage};
+use belay_domain::terms::GateKind;
 use belay_domain::units::{UnitRange, UnitSet};
 use jiff::Timestamp;
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{Cancellation, Part, PartState, Path};
+use belay_domain::calendar::Calendar;
+use belay_domain::cancellation::{Cancellation, Part, PartState};
 use belay_domain::commands::{
     self, Answer, Command, CreateOrder, Decision, DispatchShipment, Identity, IneligibleUnits,
     LeaseRefunds, MarkReady, NewLine, NewShipment, RecordPayment, RecordRefundResult,
@@ -24,12 +25,13 @@ use belay_domain::ledger::Promise;
 use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
 use belay_domain::payment::PaymentFact;
-use belay_domain::policy::{self, Calendar, Policies, Policy};
+use belay_domain::policy::{self, Policies, Policy};
 use belay_domain::refund::RefundState;
-use belay_domain::rejection::{LineQuantity, Rejection};
+use belay_domain::rejection::Rejection;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::{Shipment, Stage, TrackingFact};
-use belay_domain::units::UnitSet;
+use belay_domain::terms::Path;
+use belay_domain::units::{LineQuantity, UnitSet};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;

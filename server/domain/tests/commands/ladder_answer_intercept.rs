@@ -1,10 +1,10 @@
 //! AnswerIntercept, rung by rung.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::Path;
 use belay_domain::commands::{AnswerIntercept, Command, InterceptAnswer};
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::Stage;
+use belay_domain::terms::Path;
 
 use crate::acts::outside;
 use crate::kit::{Cart, Case, Rung, Wish, climb, gate};

@@ -2,9 +2,9 @@
 
 use belay_domain::actor::Role;
 use belay_domain::commands::{Command, ReceiveParcel};
-use belay_domain::policy::GoodsCondition;
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::Stage;
+use belay_domain::terms::GoodsCondition;
 
 use crate::acts::quantities;
 use crate::kit::{Cart, Case, Rung, climb};

@@ -3,7 +3,8 @@
 use belay_domain::actor::Role;
 use belay_domain::commands::{Command, Identity, Selection};
 use belay_domain::order::CANCELLATIONS_MAX;
-use belay_domain::rejection::{LineQuantity, Rejection};
+use belay_domain::rejection::Rejection;
+use belay_domain::units::LineQuantity;
 
 use crate::kit::{Cart, Case, EMAIL_HASH, Rung, Wish, climb, consent_when_preparing};
 

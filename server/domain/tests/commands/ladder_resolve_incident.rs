@@ -1,13 +1,12 @@
 //! ResolveIncident, rung by rung.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::Path;
 use belay_domain::commands::{Command, ResolveIncident};
 use belay_domain::incident::Resolution;
 use belay_domain::order::CANCELLATIONS_MAX;
-use belay_domain::policy::GoodsCondition;
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;

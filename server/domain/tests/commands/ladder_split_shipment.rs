@@ -4,9 +4,10 @@ use belay_domain::actor::Role;
 use belay_domain::commands::{Command, SplitShipment};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::order::SHIPMENTS_MAX;
-use belay_domain::policy::{Customs, NextAction, Policy};
+use belay_domain::policy::{Customs, Policy};
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::Stage;
+use belay_domain::terms::NextAction;
 use jiff::SignedDuration;
 
 use crate::acts::quantities;

@@ -1,15 +1,13 @@
 //! Parcels that have left: a carrier turns them round, loses them, or brings them home by itself.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{
-    CancellationState, GateKind, GateState, PARCEL_RETURNED, PartState, Path,
-};
+use belay_domain::cancellation::{CancellationState, GateState, PARCEL_RETURNED, PartState};
 use belay_domain::context::Carrier;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::IncidentKind::{self, CancelledYetShipped, LateFact};
-use belay_domain::policy::{Effect, GoodsCondition, NextAction};
 use belay_domain::refund::RefundState::{Blocked, Due};
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
+use belay_domain::terms::{Effect, GateKind, GoodsCondition, NextAction, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;

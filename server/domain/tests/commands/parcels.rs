@@ -5,8 +5,9 @@ use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::ids::{Sku, WarehouseId};
 use belay_domain::money::Amounts;
-use belay_domain::policy::{Customs, NextAction, Policy};
+use belay_domain::policy::{Customs, Policy};
 use belay_domain::shipment::{CustomsFlag, Stage, TrackingFact};
+use belay_domain::terms::NextAction;
 use jiff::SignedDuration;
 
 use crate::kit::{Cart, Case, MICROSECOND, PLAIN, Wish, amounts, gate, gated, policy, store};

@@ -1,7 +1,6 @@
 //! A preview answers as the command would, and changes nothing.
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::Path;
 use belay_domain::commands::DirectCancellation::{self, Offered, OnRequest, Refused};
 use belay_domain::commands::{Preview, PreviewedVerdict, direct_cancellation, preview};
 use belay_domain::context::Context;
@@ -10,6 +9,7 @@ use belay_domain::order::CANCELLATIONS_MAX;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
+use belay_domain::terms::Path;
 use jiff::SignedDuration;
 use uuid::Uuid;
 

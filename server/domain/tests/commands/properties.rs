@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{GateKind, GateState, PartState};
+use belay_domain::cancellation::{GateState, PartState};
 use belay_domain::commands::{self, Asked, Command, RequestCancellation, Selection, preview};
 use belay_domain::context::Context;
 use belay_domain::event::EventType;
@@ -13,10 +13,11 @@ use belay_domain::incident::{IncidentKind, Resolution};
 use belay_domain::order::{Order, OrderState};
 use belay_domain::policy::Verdict;
 use belay_domain::refund::RefundState;
-use belay_domain::rejection::{LineQuantity, Rejection};
+use belay_domain::rejection::Rejection;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::{InterceptState, Stage};
-use belay_domain::units::UnitSet;
+use belay_domain::terms::GateKind;
+use belay_domain::units::{LineQuantity, UnitSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{Fault, GateKind, PARCEL_RETURNED, Part, PartState, Path};
+use belay_domain::calendar::Calendar;
+use belay_domain::cancellation::{PARCEL_RETURNED, Part, PartState};
 use belay_domain::commands::{
     AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment,
     HoldShipment, IneligibleUnits, InterceptAnswer, LeaseRefunds, MarkReady, NewLine, NewShipment,
@@ -31,14 +32,16 @@ use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order, PAYMENT_EXPIRED};
 use belay_domain::payment::PaymentFact;
 use belay_domain::policy::{
-    AgeBound, Allow, Calendar, Clock, Condition, Consequence, Customs, Deny, DenyCode, Effect,
-    GateSpec, GoodsCondition, NextAction, Notification, OnDispatch, OnLost, OnTimeout, Payer,
-    Policies, Policy, Reason, RefundDue, RefundPlan, RefundShare, Refunds, ReturnRate, Returns,
-    Rule, ShippingRefund, Unpaid, Verification, Wait,
+    AgeBound, Allow, Clock, Condition, Consequence, Customs, Deny, Notification, Policies, Policy,
+    Reason, RefundDue, Refunds, ReturnRate, Returns, Rule, ShippingRefund, Unpaid, Verification,
 };
-use belay_domain::rejection::LineQuantity;
 use belay_domain::shipment::{Shipment, Stage, TrackingFact};
-use belay_domain::units::UnitSet;
+use belay_domain::terms::{
+    DenyCode, Effect, Fault, GateKind, GateSpec, GoodsCondition, NextAction, OnDispatch, OnLost,
+    OnTimeout, Path, Payer, RefundPlan, RefundShare,
+};
+use belay_domain::units::{LineQuantity, UnitSet};
+use belay_domain::wait::Wait;
 use jiff::tz::{TimeZone, offset};
 use jiff::{SignedDuration, Timestamp};
 

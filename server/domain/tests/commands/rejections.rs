@@ -1,9 +1,8 @@
 //! The order of `Rejection` is the order of `ErrorReason`.
 
-use belay_domain::cancellation::{GateKind, Path};
-use belay_domain::policy::DenyCode;
 use belay_domain::rejection::{Ineligibility, Rejection};
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{DenyCode, GateKind, Path};
 
 use crate::kit::{PLACED, eur, rung};
 

@@ -1,15 +1,13 @@
 //! What comes back for goods that come back: by time, condition and reason, less what the buyer
 //! bears.
 
-use belay_domain::cancellation::{CancellationState, Deductions, LabelState, Path};
+use belay_domain::cancellation::{CancellationState, Deductions, LabelState};
 use belay_domain::context::{Carrier, ReturnLabel};
 use belay_domain::ids::CarrierId;
 use belay_domain::money::{Currency, Money};
-use belay_domain::policy::{
-    Consequence, GoodsCondition, Payer, Policies, Policy, RefundPlan, RefundShare, ReturnRate,
-    Returns,
-};
+use belay_domain::policy::{Consequence, Policies, Policy, ReturnRate, Returns};
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{GoodsCondition, Path, Payer, RefundPlan, RefundShare};
 use jiff::SignedDuration;
 
 use crate::acts::outside;

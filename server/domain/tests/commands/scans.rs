@@ -1,13 +1,14 @@
 //! What a carrier tells late, or out of order: a shipment comes to the same end.
 
-use belay_domain::cancellation::{PartState, Path};
+use belay_domain::cancellation::PartState;
 use belay_domain::context::Carrier;
 use belay_domain::incident::IncidentKind::CancelledYetShipped;
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::order::OrderState;
-use belay_domain::policy::GoodsCondition::Unopened;
 use belay_domain::refund::RefundState::{Blocked, Due};
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
+use belay_domain::terms::GoodsCondition::Unopened;
+use belay_domain::terms::Path;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::kit::{Cart, Case, Wish, gate, independent_site};

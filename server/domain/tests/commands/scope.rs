@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use belay_domain::actor::{Actor, Role};
+use belay_domain::calendar::Calendar;
 use belay_domain::commands::{
     Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
     DispatchShipment, HOLD_MAX, HoldShipment, InterceptAnswer, LeaseRefunds, MarkReady,
@@ -14,10 +15,11 @@ use belay_domain::context::{Context, Warehouse};
 use belay_domain::ids::{CarrierId, ExternalId, SellerId, StoreId, WarehouseId, WorkerId};
 use belay_domain::incident::Resolution;
 use belay_domain::payment::PaymentFact;
-use belay_domain::policy::{Calendar, GoodsCondition, Policy};
+use belay_domain::policy::Policy;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::{Scope, Within};
 use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::GoodsCondition;
 use uuid::Uuid;
 
 use crate::kit::{Cart, Case, LEASE, PLACED, PLAIN, Wish, eur, gate, gated, policy};

@@ -1,13 +1,14 @@
 //! What happens by itself when its time has come.
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{CancellationState, GateKind, GateState, PartState};
+use belay_domain::cancellation::{CancellationState, GateState, PartState};
 use belay_domain::commands::settled;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{Cause, EventType};
 use belay_domain::order::OrderState;
 use belay_domain::refund::RefundState;
 use belay_domain::shipment::Stage;
+use belay_domain::terms::GateKind;
 use jiff::SignedDuration;
 
 use crate::kit::{Cart, Case, EXPIRE_AFTER, LEASE, MICROSECOND, PLACED, Wish, gate, gated};

@@ -1,13 +1,13 @@
 //! What moves a shipment, what keeps it in, and what comes of one that leaves all the same.
 
-use belay_domain::cancellation::{CancellationState, PartState, Path};
+use belay_domain::cancellation::{CancellationState, PartState};
 use belay_domain::event::EventType;
 use belay_domain::incident::IncidentKind;
 use belay_domain::order::OrderState;
-use belay_domain::policy::GoodsCondition;
 use belay_domain::refund::RefundState::{Blocked, Due, Submitted};
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 
 use crate::kit::{Cart, Case, MICROSECOND, PLAIN, Wish, gate, gated, independent_site, policy};
@@ -201,7 +201,7 @@ fn a_scan_out_ends_a_part_as_a_dispatch_does_where_its_gate_lets_the_shipment_go
 fn a_stop_bars_even_where_its_gate_says_otherwise() {
     let mut case = waiting(&gate("WAREHOUSE_STOP", "REFUSE", "BAR"));
     let gate = &mut case.order.cancellations[0].parts[0].gates[0];
-    gate.spec.on_dispatch = belay_domain::policy::OnDispatch::RefusePart;
+    gate.spec.on_dispatch = belay_domain::terms::OnDispatch::RefusePart;
     assert_eq!(
         case.dispatch(1),
         Err(Rejection::ShipmentBarred { cancellation: 1 })

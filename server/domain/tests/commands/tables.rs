@@ -1,11 +1,11 @@
 //! Every kind of gate against everything that may be said to it.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{GateKind, PartState, Path};
+use belay_domain::cancellation::PartState;
 use belay_domain::commands::Answer;
-use belay_domain::policy::GoodsCondition;
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::{GateKind, GoodsCondition, Path};
 
 use crate::kit::{Cart, Case, PLAIN, Wish, policy};
 

@@ -1,12 +1,13 @@
 //! What a policy answers: each condition on both sides of its boundary.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{GateKind, Path};
-use belay_domain::policy::{
-    Answer, CarrierFacts, DenyCode, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, Payer,
-    Question, RefundPlan, RefundShare, Verdict, Wait,
-};
+use belay_domain::policy::{Answer, CarrierFacts, Question, Verdict};
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{
+    DenyCode, GateKind, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, Path, Payer,
+    RefundPlan, RefundShare,
+};
+use belay_domain::wait::Wait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 

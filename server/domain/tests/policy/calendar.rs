@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use belay_domain::policy::limits::{HOLIDAYS_MAX, WORKING_DAYS_MAX};
-use belay_domain::policy::{Calendar, CalendarError, Wait, Weekday};
+use belay_domain::calendar::{Calendar, CalendarError, HOLIDAYS_MAX, Weekday};
+use belay_domain::policy::limits::WORKING_DAYS_MAX;
+use belay_domain::wait::Wait;
 use jiff::civil::{Date, date};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};

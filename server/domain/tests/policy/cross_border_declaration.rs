@@ -1,13 +1,13 @@
 //! The cases of "Declaration on Canceling Orders".
 
 use belay_domain::actor::Role::{Buyer, Carrier, Seller, Support};
-use belay_domain::cancellation::{GateKind, Path};
-use belay_domain::policy::{
-    Calendar, GoodsCondition, OnDispatch, OnTimeout, Policy, RefundDue, Wait, Weekday,
-};
+use belay_domain::calendar::{Calendar, Weekday};
+use belay_domain::policy::{Policy, RefundDue};
 use belay_domain::shipment::Stage::{
     Delivered, InTransit, Lost, Planned, Preparing, Ready, Returned, Returning, Unreleased,
 };
+use belay_domain::terms::{GateKind, GoodsCondition, OnDispatch, OnTimeout, Path};
+use belay_domain::wait::Wait;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 

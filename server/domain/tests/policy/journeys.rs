@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{Part, Path};
+use belay_domain::calendar::{Calendar, Weekday};
+use belay_domain::cancellation::Part;
 use belay_domain::commands::{
     self, Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
     DispatchShipment, IneligibleUnits, InterceptAnswer, MarkReady, NewLine, ReceiveParcel,
@@ -26,10 +27,12 @@ use belay_domain::ids::{
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
 use belay_domain::payment::PaymentFact;
-use belay_domain::policy::{Calendar, GoodsCondition, Policies, Weekday};
-use belay_domain::rejection::{LineQuantity, Rejection};
+use belay_domain::policy::Policies;
+use belay_domain::rejection::Rejection;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::{GoodsCondition, Path};
+use belay_domain::units::LineQuantity;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{Fault, GateKind, PARCEL_RETURNED, Path};
+use belay_domain::cancellation::PARCEL_RETURNED;
 use belay_domain::order::{OrderState, PAYMENT_EXPIRED};
 use belay_domain::policy::{
-    CarrierFacts, Consequence, DenyCode, Effect, NextAction, Notification, OnTimeout, Policy,
-    Question, RefundDue, RefundPlan, Verdict, Wait,
+    CarrierFacts, Consequence, Notification, Policy, Question, RefundDue, Verdict,
 };
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{
+    DenyCode, Effect, Fault, GateKind, NextAction, OnTimeout, Path, RefundPlan,
+};
+use belay_domain::wait::Wait;
 
 use crate::support::{
     PRESETS, With, because, gate, hours, policy, preset, preset_folder, preset_text, question, wish,

@@ -6,14 +6,16 @@ use std::fmt::Display;
 use std::fs;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{Fault, GateKind, Path};
+use belay_domain::calendar::Weekday;
 use belay_domain::order::OrderState;
 use belay_domain::policy::{
-    Clock, DenyCode, Effect, GoodsCondition, NextAction, Notification, OnDispatch, OnLost,
-    OnTimeout, Payer, QualityDenominator, QualityNumerator, RefundShare, ShippingRefund, Weekday,
-    parse,
+    Clock, Notification, QualityDenominator, QualityNumerator, ShippingRefund, parse,
 };
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{
+    DenyCode, Effect, Fault, GateKind, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout,
+    Path, Payer, RefundShare,
+};
 use serde_json::{Value, json};
 
 use crate::support::{PRESETS, document, fault_paths, preset_folder, preset_text, set};

@@ -1,13 +1,13 @@
 //! The cases of "Managing Cancellations".
 
 use belay_domain::actor::Role::{Buyer, Seller, Support};
-use belay_domain::cancellation::{Fault, GateKind, Path};
-use belay_domain::policy::{
-    Calendar, OnTimeout, Policy, QualityDenominator, QualityNumerator, Wait,
-};
+use belay_domain::calendar::Calendar;
+use belay_domain::policy::{Policy, QualityDenominator, QualityNumerator};
 use belay_domain::shipment::Stage::{
     self, Delivered, InTransit, Planned, Preparing, Ready, Unreleased,
 };
+use belay_domain::terms::{Fault, GateKind, OnTimeout, Path};
+use belay_domain::wait::Wait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 

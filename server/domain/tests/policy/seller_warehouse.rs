@@ -1,15 +1,14 @@
 //! The cases of "Cancellation by seller".
 
 use belay_domain::actor::Role::{self, Buyer, Carrier, Seller, Support};
-use belay_domain::cancellation::{Fault, GateKind, Path};
 use belay_domain::policy::{
-    CarrierFacts, Customs, Effect, NextAction, OnLost, OnTimeout, Policy, QualityDenominator,
-    QualityNumerator, Question,
+    CarrierFacts, Customs, Policy, QualityDenominator, QualityNumerator, Question,
 };
 use belay_domain::shipment::Stage::{
     self, Cancelled, Delivered, InTransit, Lost, Planned, Preparing, Ready, Returned, Returning,
     Split, Unreleased,
 };
+use belay_domain::terms::{Effect, Fault, GateKind, NextAction, OnLost, OnTimeout, Path};
 
 use crate::support::{With, because, check_told, gate, preset, wish};
 

@@ -1,11 +1,11 @@
 //! The cases of "How can I cancel my order?".
 
 use belay_domain::actor::Role::{Buyer, Carrier, Seller, Support};
-use belay_domain::cancellation::{GateKind, Path};
-use belay_domain::policy::{DenyCode, NextAction, OnDispatch, OnTimeout, Policy, Verdict};
+use belay_domain::policy::{Policy, Verdict};
 use belay_domain::shipment::Stage::{
     Delivered, InTransit, Planned, Preparing, Ready, Returned, Unreleased,
 };
+use belay_domain::terms::{DenyCode, GateKind, NextAction, OnDispatch, OnTimeout, Path};
 
 use crate::support::{With, check_told, gate, hours, preset, wish};
 

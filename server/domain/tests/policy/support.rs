@@ -4,11 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{GateKind, Path};
-use belay_domain::policy::{
-    Answer, CarrierFacts, GateSpec, Policy, Question, RefundPlan, Verdict, parse,
-};
+use belay_domain::policy::{Answer, CarrierFacts, Policy, Question, Verdict, parse};
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{GateKind, GateSpec, Path, RefundPlan};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 

@@ -1,12 +1,11 @@
 //! How a document may be written, and what YAML can do that a policy may not.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::Fault;
 use belay_domain::policy::{
-    Customs, Effect, GoodsCondition, NextAction, Notification, Policy, Quality, QualityDenominator,
-    QualityNumerator, QualityThreshold, Reason, RefundDue, ReturnRate, Returns, ShippingRefund,
-    Unpaid, Verification, parse,
+    Customs, Notification, Policy, Quality, QualityDenominator, QualityNumerator, QualityThreshold,
+    Reason, RefundDue, ReturnRate, Returns, ShippingRefund, Unpaid, Verification, parse,
 };
+use belay_domain::terms::{Effect, Fault, GoodsCondition, NextAction};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::json;

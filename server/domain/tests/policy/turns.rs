@@ -1,7 +1,8 @@
 //! When time alone changes an answer, and how much of a return is paid back: both sides of every
 //! bound.
 
-use belay_domain::policy::{GoodsCondition, Policy, Question, ReturnRate, Returns};
+use belay_domain::policy::{Policy, Question, ReturnRate, Returns};
+use belay_domain::terms::GoodsCondition;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use belay_domain::cancellation::{GateKind, Path};
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::incident::Resolution;
-use belay_domain::policy::{DenyCode, NextAction};
-use belay_domain::rejection::{Ineligibility, LineQuantity};
+use belay_domain::rejection::Ineligibility;
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{DenyCode, GateKind, NextAction, Path};
+use belay_domain::units::LineQuantity;
 use jiff::Timestamp;
 use prost::Message as _;
 

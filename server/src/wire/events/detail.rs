@@ -1,6 +1,6 @@
 //! What there is to tell of an event beyond its type.
 
-use belay_domain::cancellation::{GateKind, GateState};
+use belay_domain::cancellation::GateState;
 use belay_domain::event::EventDetail;
 use belay_domain::ids::ChildKind;
 use belay_domain::incident::{IncidentState, Resolution};
@@ -9,6 +9,7 @@ use belay_domain::money::Amounts;
 use belay_domain::order::Order;
 use belay_domain::refund::RefundState;
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
+use belay_domain::terms::GateKind;
 use belay_proto::v1 as pb;
 use belay_proto::v1::event::Detail;
 use jiff::Timestamp;

@@ -1,11 +1,11 @@
 //! Requests of the CancellationService.
 
-use belay_domain::cancellation::Path;
 use belay_domain::commands::{
     ApproveCancellation, BoundQuote, Identity, IneligibleUnits, RejectCancellation,
     RequestCancellation, ResolveIncident, Selection,
 };
 use belay_domain::ids::{ChildKind, OrderId};
+use belay_domain::terms::Path;
 use belay_proto::v1 as pb;
 use belay_proto::v1::on_behalf_of::Buyer;
 use belay_proto::v1::preview_cancellation_request::Selection as PreviewSelection;

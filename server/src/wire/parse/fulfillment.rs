@@ -6,7 +6,7 @@ use belay_domain::commands::{
     RecordTracking, SplitShipment, StopAnswer,
 };
 use belay_domain::ids::{ChildKind, ExternalId, OrderId};
-use belay_domain::rejection::LineQuantity;
+use belay_domain::units::LineQuantity;
 use belay_proto::v1 as pb;
 use belay_proto::v1::answer_intercept_request::Answer as InterceptAnswered;
 use belay_proto::v1::answer_stop_request::Answer as StopAnswered;

@@ -2,7 +2,7 @@
 
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::order::{LINE_QUANTITY_MAX, LINES_MAX};
-use belay_domain::rejection::LineQuantity;
+use belay_domain::units::LineQuantity;
 use belay_proto::v1 as pb;
 
 use super::{Violations, all, child_of, distinct, positive};

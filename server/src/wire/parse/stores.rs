@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use belay_domain::calendar::{HOLIDAYS_MAX, Weekday};
 use belay_domain::context::{self, ReturnLabel};
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
-use belay_domain::policy::Weekday;
-use belay_domain::policy::limits::HOLIDAYS_MAX;
 use belay_proto::v1 as pb;
 use belay_proto::v1::create_store_request::Policy as PolicyChoice;
 use jiff::civil::Date;

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use belay_domain::cancellation::Path;
 use belay_domain::commands::{CreateOrder, RequestCancellation, Selection};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{CarrierId, OrderId, StoreId, WarehouseId};
 use belay_domain::payment::PaymentFact;
 use belay_domain::policy::Policies;
+use belay_domain::terms::Path;
 use belay_proto::v1::create_store_request::Policy as PolicyChoice;
 use belay_proto::v1::request_cancellation_request::Selection as Selected;
 use jiff::tz::TimeZone;

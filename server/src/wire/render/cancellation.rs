@@ -2,7 +2,7 @@
 
 use belay_domain::actor::Actor;
 use belay_domain::cancellation::{
-    Cancellation, Gate, GateAnswer, GateKind, GateState, LabelState, Part, PartState, Path,
+    Cancellation, Gate, GateAnswer, GateState, LabelState, Part, PartState,
 };
 use belay_domain::commands::PreviewedGate;
 use belay_domain::context::StoreFacts;
@@ -10,8 +10,9 @@ use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::money::Amounts;
 use belay_domain::order::{Order, PAYMENT_EXPIRED};
-use belay_domain::policy::{GateSpec, OnTimeout, Wait};
 use belay_domain::shipment::Stage;
+use belay_domain::terms::{GateKind, GateSpec, OnTimeout, Path};
+use belay_domain::wait::Wait;
 use belay_proto::v1 as pb;
 use belay_proto::v1::gate_preview::RespondWithin;
 

@@ -6,13 +6,14 @@ use super::super::refund_of::{Claim, has_label, label, refund_of};
 use super::super::{Asked, Draft};
 use super::IneligibleUnits;
 use crate::actor::Role;
-use crate::cancellation::{LabelState, PartRefund, Path};
+use crate::cancellation::{LabelState, PartRefund};
 use crate::order::Home;
 use crate::payment::Payment;
-use crate::policy::{CarrierFacts, DenyCode, GateSpec, Policy, Question, RefundPlan, Verdict};
-use crate::rejection::{Ineligibility, LineQuantity, Rejection};
+use crate::policy::{CarrierFacts, Policy, Question, Verdict};
+use crate::rejection::{Ineligibility, Rejection};
 use crate::shipment::Shipment;
-use crate::units::UnitSet;
+use crate::terms::{DenyCode, GateSpec, Path, RefundPlan};
+use crate::units::{LineQuantity, UnitSet};
 
 /// What does not differ between the portions of one request.
 #[derive(Debug, Clone, Copy)]

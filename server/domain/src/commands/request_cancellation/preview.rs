@@ -8,13 +8,14 @@ use super::judge::{self, Allowed, Judgement, Portion, Wish};
 use super::quote::{BoundQuote, QUOTE_VALIDITY, Quote};
 use super::{RequestCancellation, check_reason, check_room, requester, select};
 use crate::actor::Role;
-use crate::cancellation::{LabelState, PartRefund, Path};
+use crate::cancellation::{LabelState, PartRefund};
 use crate::context::Context;
 use crate::error_reason::ErrorReason;
 use crate::money::Amounts;
 use crate::order::Order;
-use crate::policy::{Effect, GateSpec, NextAction, Policy};
+use crate::policy::Policy;
 use crate::rejection::{Ineligibility, Rejection};
+use crate::terms::{Effect, GateSpec, NextAction, Path};
 use crate::units::UnitSet;
 
 #[derive(Debug, Clone, PartialEq)]

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::Judgement;
 use crate::actor::Role;
-use crate::cancellation::{Deductions, Path};
+use crate::cancellation::Deductions;
 use crate::ids::{OrderId, StoreId};
 use crate::money::Amounts;
 use crate::order::Order;
-use crate::policy::{Effect, GateSpec, Reason};
+use crate::policy::Reason;
 use crate::rejection::Rejection;
+use crate::terms::{Effect, GateSpec, Path};
 use crate::units::UnitSet;
 
 /// How long a quote may be used.

@@ -5,9 +5,9 @@ use super::{Draft, IneligibleUnits, RequestCancellation, Selection};
 use crate::cancellation::{CancellationState, PartState};
 use crate::order::Order;
 use crate::policy::Policy;
-use crate::rejection::{LineQuantity, Rejection};
+use crate::rejection::Rejection;
 use crate::shipment::Shipment;
-use crate::units::UnitSet;
+use crate::units::{LineQuantity, UnitSet};
 
 /// A wish, spread over the shipments.
 #[derive(Debug)]

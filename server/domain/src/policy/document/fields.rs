@@ -12,7 +12,7 @@ use super::Fault;
 use super::limits::{
     CALENDAR_DAYS_MAX, CODE_CHARS_MAX, DURATION_MAX, FAULTS_MAX, WORKING_DAYS_MAX,
 };
-use crate::policy::Wait;
+use crate::wait::Wait;
 
 /// Characters of a wrong value that a fault repeats.
 const QUOTED_CHARS_MAX: usize = 40;

@@ -1,8 +1,9 @@
 //! What a rule lets pass only after somebody has answered.
 
 use super::fields::{Faults, Node, Object};
-use crate::cancellation::GateKind;
-use crate::policy::{Consequence, GateSpec, OnDispatch, OnLost, OnTimeout, Rule, Wait};
+use crate::policy::{Consequence, Rule};
+use crate::terms::{GateKind, GateSpec, OnDispatch, OnLost, OnTimeout};
+use crate::wait::Wait;
 
 const KEYS: &[&str] = &[
     "kind",

@@ -17,8 +17,6 @@ pub const REASONS_MAX: usize = 200;
 pub const CONDITION_ENTRIES_MAX: usize = 100;
 /// Countries that have a calendar of their own; there are some 250 countries.
 pub const CALENDARS_MAX: usize = 300;
-/// Of one calendar.
-pub const HOLIDAYS_MAX: usize = 1000;
 /// Within which a refund must have reached the buyer, or somebody must have answered.
 pub const WORKING_DAYS_MAX: u32 = 90;
 /// Within which somebody must have answered: a year.

@@ -4,9 +4,10 @@ use super::fields::{Faults, Node, Object, distinct};
 use super::limits::{EVIDENCE_CHANNELS_MAX, REASONS_MAX};
 use super::{WISHERS, next_actions};
 use crate::actor::Role;
-use crate::cancellation::{Fault, PARCEL_RETURNED};
+use crate::cancellation::PARCEL_RETURNED;
 use crate::order::PAYMENT_EXPIRED;
-use crate::policy::{Effect, NextAction, Reason};
+use crate::policy::Reason;
+use crate::terms::{Effect, Fault, NextAction};
 
 const KEYS: &[&str] = &[
     "code",

@@ -4,7 +4,8 @@
 use super::fields::{Faults, Node, Object, distinct};
 use super::limits::{CONDITION_ENTRIES_MAX, RETURN_RATES_MAX, WITHOUT_LABEL_CHARS_MAX};
 use super::{reach, rules};
-use crate::policy::{GoodsCondition, ReturnRate, Returns};
+use crate::policy::{ReturnRate, Returns};
+use crate::terms::GoodsCondition;
 
 /// `declared` are the reasons that a rate may name.
 pub(super) fn returns(

@@ -3,13 +3,10 @@
 use super::fields::{Faults, Node, Object, distinct};
 use super::limits::{CONDITION_ENTRIES_MAX, RULES_MAX};
 use super::{Declared, WISHERS, gates, next_actions, reach};
-use crate::cancellation::Path;
 use crate::policy::evaluate::VERIFICATION_RULE;
-use crate::policy::{
-    AgeBound, Allow, Clock, Condition, Consequence, Deny, DenyCode, NextAction, Payer, RefundPlan,
-    RefundShare, Rule,
-};
+use crate::policy::{AgeBound, Allow, Clock, Condition, Consequence, Deny, Rule};
 use crate::shipment::Stage;
+use crate::terms::{DenyCode, NextAction, Path, Payer, RefundPlan, RefundShare};
 
 const CONDITION_KEYS: &[&str] = &[
     "actor",

@@ -7,16 +7,17 @@ use jiff::SignedDuration;
 
 use super::fields::{Faults, Node, Object, distinct, is_country};
 use super::limits::{
-    CALENDARS_MAX, CONDITION_ENTRIES_MAX, HOLIDAYS_MAX, IDENTICAL_UNITS_MAX, LABEL_CHARS_MAX,
-    QUALITY_DAYS_MAX, QUALITY_THRESHOLDS_MAX, WORKING_DAYS_MAX,
+    CALENDARS_MAX, CONDITION_ENTRIES_MAX, IDENTICAL_UNITS_MAX, LABEL_CHARS_MAX, QUALITY_DAYS_MAX,
+    QUALITY_THRESHOLDS_MAX, WORKING_DAYS_MAX,
 };
 use super::next_actions;
+use crate::calendar::{Calendar, CalendarError, HOLIDAYS_MAX, Weekday};
 use crate::order::OrderState;
-use crate::policy::calendar::{Calendar, CalendarError, Weekday};
 use crate::policy::{
-    Customs, NextAction, Quality, QualityDenominator, QualityNumerator, QualityThreshold,
-    RefundDue, Refunds, ShippingRefund, Unpaid, Verification,
+    Customs, Quality, QualityDenominator, QualityNumerator, QualityThreshold, RefundDue, Refunds,
+    ShippingRefund, Unpaid, Verification,
 };
+use crate::terms::NextAction;
 
 /// The calendar of the countries that have none of their own.
 const DEFAULT_CALENDAR: &str = "default";

@@ -7,7 +7,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::names::named_enum;
-use crate::policy::limits::HOLIDAYS_MAX;
+
+/// Public holidays of one calendar.
+pub const HOLIDAYS_MAX: usize = 1000;
 
 named_enum! {
     pub enum Weekday {
