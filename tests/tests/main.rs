@@ -11,6 +11,7 @@ mod bad_input;
 mod border;
 mod callers;
 mod cancellations;
+mod circles;
 mod clock;
 mod contract;
 mod currencies;

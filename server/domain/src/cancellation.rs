@@ -73,6 +73,20 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// A gate as the policy names it, before its turn.
+    pub fn queued(spec: GateSpec) -> Self {
+        Self {
+            spec,
+            instead_of: None,
+            state: GateState::Queued,
+            open_time: None,
+            respond_by: None,
+            remind_at: None,
+            close_time: None,
+            answer: None,
+        }
+    }
+
     pub fn is_pending(&self) -> bool {
         matches!(self.state, GateState::Queued | GateState::Open)
     }
@@ -145,6 +159,13 @@ pub struct PartRefund {
     pub deductions: Deductions,
 }
 
+/// A part, by its cancellation and its place among the parts of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartId {
+    pub cancellation: u32,
+    pub index: usize,
+}
+
 /// A portion of a cancellation inside one shipment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -171,6 +192,35 @@ pub struct Part {
 }
 
 impl Part {
+    /// A part that waits for nobody yet, with nothing promised.
+    pub fn waiting(shipment: u32, units: UnitSet, path: Path) -> Self {
+        Self {
+            shipment,
+            units,
+            path,
+            state: PartState::Waiting,
+            rule: None,
+            refused_reason: None,
+            next_actions: Vec::new(),
+            plan: RefundPlan::NONE,
+            refund: Amounts::ZERO,
+            deductions: Deductions::default(),
+            label: None,
+            receipt: None,
+            effects: Vec::new(),
+            gates: Vec::new(),
+        }
+    }
+
+    /// A part that is on record as refused from the start.
+    pub fn refused(shipment: u32, units: UnitSet, path: Path, reason: ErrorReason) -> Self {
+        Self {
+            state: PartState::Refused,
+            refused_reason: Some(reason),
+            ..Self::waiting(shipment, units, path)
+        }
+    }
+
     pub fn open_gate(&self) -> Option<&Gate> {
         self.gates.iter().find(|gate| gate.state == GateState::Open)
     }
@@ -262,6 +312,27 @@ impl Cancellation {
         } else {
             CancellationState::Rejected
         }
+    }
+
+    /// No part waits.
+    pub fn is_over(&self) -> bool {
+        self.parts
+            .iter()
+            .all(|part| part.state != PartState::Waiting)
+    }
+
+    /// The parts of which this holds.
+    pub fn parts_where(&self, holds: impl Fn(&Part) -> bool) -> Vec<PartId> {
+        let mut ids = Vec::new();
+        for (index, part) in self.parts.iter().enumerate() {
+            if holds(part) {
+                ids.push(PartId {
+                    cancellation: self.number,
+                    index,
+                });
+            }
+        }
+        ids
     }
 
     /// Known once nothing waits and something was cancelled.

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Role;
-use crate::cancellation::{Cancellation, GateState, LabelState, Part, PartState, Receipt};
+use crate::cancellation::{
+    Cancellation, Gate, GateState, LabelState, Part, PartId, PartState, Receipt,
+};
 use crate::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::money::{Amounts, Currency, Money, share_of_units};
@@ -12,7 +14,7 @@ use crate::names::named_enum;
 use crate::payment::Payment;
 use crate::refund::Refund;
 use crate::shipment::{Shipment, Stage, Whereabouts};
-use crate::terms::{GoodsCondition, Path};
+use crate::terms::{GateKind, GoodsCondition, Path};
 use crate::units::{UnitRange, UnitSet};
 
 pub const LINES_MAX: usize = 200;
@@ -459,6 +461,62 @@ impl Order {
             .iter()
             .filter(|of| !is_of_belay(of))
             .count()
+    }
+
+    /// A part, by its id; `None` where there is none.
+    pub fn part(&self, id: PartId) -> Option<&Part> {
+        self.cancellation(id.cancellation)?.parts.get(id.index)
+    }
+
+    /// The parts of all cancellations of which this holds.
+    pub fn parts_where(&self, holds: impl Fn(&Part) -> bool) -> Vec<PartId> {
+        let cancellations = self.cancellations.iter();
+        cancellations
+            .flat_map(|cancellation| cancellation.parts_where(&holds))
+            .collect()
+    }
+
+    /// The waiting parts on a shipment.
+    pub fn parts_waiting_on(&self, shipment: u32) -> Vec<PartId> {
+        self.parts_where(|part| part.state == PartState::Waiting && part.shipment == shipment)
+    }
+
+    /// The parts on a shipment whose open gate is of this kind; of one cancellation where it is
+    /// named.
+    pub fn parts_waiting_for(
+        &self,
+        shipment: u32,
+        cancellation: Option<u32>,
+        kind: GateKind,
+    ) -> Vec<PartId> {
+        let mut ids = self.parts_where(|part| part.shipment == shipment && part.waits_for(kind));
+        ids.retain(|id| cancellation.is_none_or(|named| named == id.cancellation));
+        ids
+    }
+
+    /// The parts on a shipment that wait for this fact, or for support that is asked in its place.
+    pub fn parts_waiting_for_fact(&self, shipment: u32, kind: GateKind) -> Vec<PartId> {
+        self.parts_where(|part| {
+            let is_awaited = |gate: &Gate| gate.effective_kind() == kind;
+            part.state == PartState::Waiting
+                && part.shipment == shipment
+                && part.open_gate().is_some_and(is_awaited)
+        })
+    }
+
+    /// The parts on a shipment that have had a gate of this kind, however it closed; of one
+    /// cancellation where it is named.
+    pub fn parts_asked(
+        &self,
+        shipment: u32,
+        cancellation: Option<u32>,
+        kind: GateKind,
+    ) -> Vec<PartId> {
+        let was_asked = |gate: &Gate| gate.spec.kind == kind && gate.open_time.is_some();
+        let mut ids =
+            self.parts_where(|part| part.shipment == shipment && part.gates.iter().any(was_asked));
+        ids.retain(|id| cancellation.is_none_or(|named| named == id.cancellation));
+        ids
     }
 
     pub fn has_waiting_part_on(&self, shipment: u32) -> bool {

@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draft::About;
-use super::request_cancellation::{Portion, Wish, question};
-use super::{Answer, Draft, intercepts, parts, start_preparation};
-use crate::cancellation::{GateAnswer, GateState};
+use crate::cancellation::{GateAnswer, GateState, PartId};
+use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::eligibility::{Portion, Wish};
+use crate::lifecycle::incidents::About;
+use crate::lifecycle::{eligibility, gates, intercepts, parts};
 use crate::policy::Verdict;
 use crate::rejection::Rejection;
 use crate::terms::{GateKind, Path};
@@ -32,8 +34,10 @@ pub(super) fn decide(
     command: &AnswerIntercept,
 ) -> Result<Answer, Rejection> {
     let number = command.shipment;
-    let intercept = start_preparation::find(draft, number, None)?.intercept;
-    let waiting = parts::waiting_for(draft, number, None, GateKind::CarrierIntercept);
+    let intercept = draft.shipment_at(number, None)?.intercept;
+    let waiting = draft
+        .order
+        .parts_waiting_for(number, None, GateKind::CarrierIntercept);
     let given = GateAnswer {
         note: command.note.clone(),
         ..GateAnswer::by(draft.caller.clone())
@@ -45,7 +49,7 @@ pub(super) fn decide(
             });
         }
         InterceptAnswer::Confirmed => {
-            if !intercepts::answered(draft, number, &given) {
+            if !parts::intercept_confirmed(draft, number, &given) {
                 late(draft, number);
             }
         }
@@ -55,13 +59,13 @@ pub(super) fn decide(
             });
         }
         InterceptAnswer::CannotIntercept { code } => {
-            for (cancellation, index) in waiting {
+            for id in waiting {
                 let given = GateAnswer {
                     code: code.clone(),
                     ..given.clone()
                 };
-                parts::close_gate(draft, cancellation, index, GateState::Refused, given);
-                refuse(draft, cancellation, index);
+                gates::close(draft, id, GateState::Refused, given);
+                refuse(draft, id);
             }
             intercepts::fail(draft, number);
         }
@@ -71,14 +75,14 @@ pub(super) fn decide(
 
 /// Ends the part and says what is left to do: what the policy would have said had it known that the
 /// carrier cannot.
-fn refuse(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
-    let of = parts::cancellation_mut(draft, cancellation).clone();
-    let (wish, Portion { units, .. }) = parts::wish_of(&of, &of.parts[index]);
-    let Some(shipment) = draft.order.shipment(of.parts[index].shipment) else {
+fn refuse(draft: &mut Draft<'_>, id: PartId) {
+    let of = draft.cancellation(id.cancellation).clone();
+    let (wish, Portion { units, .. }) = parts::wish_of(&of, &of.parts[id.index]);
+    let Some(shipment) = draft.order.shipment(of.parts[id.index].shipment) else {
         return;
     };
-    let path = of.parts[index].path;
-    let mut question = question(
+    let path = of.parts[id.index].path;
+    let mut question = eligibility::question(
         draft,
         &Wish {
             asked_at: draft.now,
@@ -91,7 +95,7 @@ fn refuse(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
     question.carrier.in_transit_cancel = false;
     let answer = draft.pinned(of.policy_version).answer(&question);
     if let Verdict::Deny { next_actions, .. } = answer.verdict {
-        parts::cancellation_mut(draft, cancellation).parts[index].next_actions = next_actions;
+        draft.part_mut(id).next_actions = next_actions;
     }
     let reason = match path {
         Path::Intercept => ErrorReason::NotInterceptable,
@@ -99,20 +103,21 @@ fn refuse(draft: &mut Draft<'_>, cancellation: u32, index: usize) {
             ErrorReason::CarrierRefused
         }
     };
-    parts::refuse_part(draft, cancellation, index, reason);
-    parts::close_if_over(draft, cancellation);
+    parts::refuse(draft, id, reason);
+    parts::conclude(draft, id.cancellation);
 }
 
 /// Nobody waits any more. The parcel comes all the same; whose wish was refused by then, somebody
 /// must look at.
 fn late(draft: &mut Draft<'_>, number: u32) {
     intercepts::confirm(draft, number);
-    for (cancellation, index) in
-        parts::asked_before(draft, number, None, GateKind::CarrierIntercept)
+    for id in draft
+        .order
+        .parts_asked(number, None, GateKind::CarrierIntercept)
     {
-        let part = &parts::cancellation_mut(draft, cancellation).parts[index];
+        let part = draft.part(id);
         if part.missed(GateKind::CarrierIntercept) {
-            draft.open_incident_once(IncidentKind::LateFact, About::gate(cancellation, number));
+            draft.open_incident_once(IncidentKind::LateFact, About::gate(id.cancellation, number));
         }
     }
 }

@@ -3,11 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draft::About;
-use super::{Answer, Draft, parts, start_preparation};
-use crate::cancellation::{GateAnswer, GateState, PartState};
+use crate::cancellation::{GateAnswer, GateState, PartId, PartState};
+use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::incidents::About;
+use crate::lifecycle::{gates, parts, quantities};
 use crate::rejection::Rejection;
 use crate::shipment::Stage;
 use crate::terms::GateKind;
@@ -39,14 +41,17 @@ pub enum StopAnswer {
 
 pub(super) fn decide(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<Answer, Rejection> {
     let number = command.shipment;
-    start_preparation::find(draft, number, None)?;
+    draft.shipment_at(number, None)?;
     if let Some(cancellation) = command
         .cancellation
         .filter(|number| draft.order.cancellation(*number).is_none())
     {
         return Err(Rejection::CancellationNotFound { cancellation });
     }
-    let waiting = parts::waiting_for(draft, number, command.cancellation, GateKind::WarehouseStop);
+    let waiting =
+        draft
+            .order
+            .parts_waiting_for(number, command.cancellation, GateKind::WarehouseStop);
     if waiting.is_empty() {
         late(draft, command)?;
         return Ok(Answer::Shipment(number));
@@ -55,42 +60,35 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<Answ
         StopAnswer::Stopped { quantities, .. } => Stopped::of(draft, &waiting, quantities)?,
         StopAnswer::CannotStop { .. } => Stopped(UnitSet::default()),
     };
-    for (cancellation, index) in waiting {
-        let part = &parts::cancellation_mut(draft, cancellation).parts[index];
+    for id in waiting {
+        let part = draft.part(id);
         let units = stopped.take(&part.units);
-        answer(draft, command, cancellation, index, &units);
+        answer(draft, command, id, &units);
     }
     Ok(Answer::Shipment(number))
 }
 
 /// Passes the gate for the units that were stopped and refuses the rest.
-fn answer(
-    draft: &mut Draft<'_>,
-    command: &AnswerStop,
-    cancellation: u32,
-    index: usize,
-    units: &UnitSet,
-) {
+fn answer(draft: &mut Draft<'_>, command: &AnswerStop, id: PartId, units: &UnitSet) {
     let given = GateAnswer {
         note: command.note.clone(),
         ..GateAnswer::by(draft.caller.clone())
     };
-    let cannot = |draft: &mut Draft<'_>, index| {
+    let cannot = |draft: &mut Draft<'_>, id| {
         let code = match &command.answer {
             StopAnswer::CannotStop { code } => code.clone(),
             StopAnswer::Stopped { .. } => None,
         };
-        parts::close_gate(
+        gates::close(
             draft,
-            cancellation,
-            index,
+            id,
             GateState::Refused,
             GateAnswer {
                 code,
                 ..given.clone()
             },
         );
-        parts::refuse_part(draft, cancellation, index, ErrorReason::WarehouseCannotStop);
+        parts::refuse(draft, id, ErrorReason::WarehouseCannotStop);
     };
     match &command.answer {
         StopAnswer::Stopped {
@@ -98,18 +96,18 @@ fn answer(
             put_back,
             ..
         } if !units.is_empty() => {
-            let rest = parts::split_part(draft, cancellation, index, units);
+            let rest = parts::split(draft, id, units);
             let given = GateAnswer {
                 stage_seen: *stage_seen,
                 put_back: put_back.clone(),
                 ..given.clone()
             };
-            parts::close_gate(draft, cancellation, index, GateState::Passed, given);
+            gates::close(draft, id, GateState::Passed, given);
             rest.into_iter().for_each(|rest| cannot(draft, rest));
         }
-        StopAnswer::Stopped { .. } | StopAnswer::CannotStop { .. } => cannot(draft, index),
+        StopAnswer::Stopped { .. } | StopAnswer::CannotStop { .. } => cannot(draft, id),
     }
-    parts::advance(draft, cancellation);
+    parts::advance(draft, id.cancellation);
 }
 
 /// What was stopped and is not given to a part yet.
@@ -118,19 +116,17 @@ struct Stopped(UnitSet);
 impl Stopped {
     fn of(
         draft: &Draft<'_>,
-        waiting: &[(u32, usize)],
+        waiting: &[PartId],
         quantities: &[LineQuantity],
     ) -> Result<Self, Rejection> {
-        let parts = waiting
-            .iter()
-            .filter_map(|(number, index)| Some(&draft.order.cancellation(*number)?.parts[*index]));
+        let parts = waiting.iter().filter_map(|id| draft.order.part(*id));
         let asked: UnitSet = parts
             .flat_map(|part| part.units.ranges().iter().copied())
             .collect();
         if quantities.is_empty() {
             return Ok(Self(asked));
         }
-        Ok(Self(take(&asked, quantities)?))
+        Ok(Self(quantities::take(&asked, quantities)?))
     }
 
     fn take(&mut self, wanted: &UnitSet) -> UnitSet {
@@ -140,30 +136,14 @@ impl Stopped {
     }
 }
 
-/// So many units of each line out of these.
-pub(super) fn take(from: &UnitSet, quantities: &[LineQuantity]) -> Result<UnitSet, Rejection> {
-    let mut taken = UnitSet::default();
-    for LineQuantity { line, quantity } in quantities.iter().copied() {
-        let left = from.minus(&taken);
-        let available = left.count_of(line);
-        if quantity > available {
-            return Err(Rejection::QuantityUnavailable {
-                line,
-                requested: quantity,
-                available,
-            });
-        }
-        taken = taken.union(&left.take_highest(line, quantity));
-    }
-    Ok(taken)
-}
-
 /// Nobody waits for this answer any more. What was stopped for nothing goes on; where it was
 /// stopped too late for a wish that was still alive, somebody must look at it. The same answer
 /// again changes nothing.
 fn late(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<(), Rejection> {
     let number = command.shipment;
-    let asked = parts::asked_before(draft, number, command.cancellation, GateKind::WarehouseStop);
+    let asked = draft
+        .order
+        .parts_asked(number, command.cancellation, GateKind::WarehouseStop);
     if asked.is_empty() {
         return Err(Rejection::GateNotOpen {
             gate: GateKind::WarehouseStop,
@@ -175,13 +155,13 @@ fn late(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<(), Rejection> {
     }
     let incidents = draft.order.incidents.len();
     let mut was_withdrawn = false;
-    for (cancellation, index) in asked {
-        let of = parts::cancellation_mut(draft, cancellation);
+    for id in asked {
+        let of = draft.cancellation(id.cancellation);
         let mut here = of.parts.iter().filter(|part| part.shipment == number);
         let was_answered = here.any(|part| part.has_passed(GateKind::WarehouseStop));
-        was_withdrawn |= of.parts[index].state == PartState::Withdrawn;
-        if of.parts[index].missed(GateKind::WarehouseStop) && !was_answered {
-            draft.open_incident_once(IncidentKind::LateFact, About::gate(cancellation, number));
+        was_withdrawn |= of.parts[id.index].state == PartState::Withdrawn;
+        if of.parts[id.index].missed(GateKind::WarehouseStop) && !was_answered {
+            draft.open_incident_once(IncidentKind::LateFact, About::gate(id.cancellation, number));
         }
     }
     let stage = draft.order.shipment(number).map(|shipment| shipment.stage);

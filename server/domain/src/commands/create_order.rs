@@ -2,13 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Decision, Draft, customs};
 use crate::context::{Context, StoreFacts};
+use crate::decision::{Answer, Decision};
 use crate::event::EventDetail;
 use crate::ids::{CarrierId, OrderId, SellerId, Sku, WarehouseId};
+use crate::lifecycle::customs;
+use crate::lifecycle::draft::Draft;
 use crate::money::{Amounts, Currency, split_by_weight};
 use crate::order::{Buyer, Destination, Line, Order, OrderState};
 use crate::rejection::{FieldViolation, Rejection};
+use crate::scope::Scope;
 use crate::shipment::{Shipment, Stage, Whereabouts};
 use crate::units::{UnitRange, UnitSet};
 
@@ -264,5 +267,28 @@ fn violation(field: impl Into<String>, description: impl Into<String>) -> FieldV
     FieldViolation {
         field: field.into(),
         description: description.into(),
+    }
+}
+
+/// Nobody places what they would not see, nor a shipment that is not theirs.
+pub(super) fn check_scope(
+    command: &CreateOrder,
+    store: &StoreFacts,
+    scope: &Scope,
+) -> Result<(), Rejection> {
+    let named = command
+        .shipments
+        .iter()
+        .map(|shipment| (&shipment.warehouse, &shipment.carrier));
+    let default = store
+        .default_route
+        .as_ref()
+        .filter(|_| command.shipments.is_empty());
+    let mut routes = named.chain(default.map(|(warehouse, carrier)| (warehouse, carrier)));
+    match scope.sellers.holds(&command.seller)
+        && routes.all(|(warehouse, carrier)| scope.sees_route(warehouse, carrier))
+    {
+        true => Ok(()),
+        false => Err(Rejection::OutOfScope),
     }
 }

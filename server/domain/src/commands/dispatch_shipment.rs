@@ -4,8 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, departure, parts, start_preparation};
+use crate::decision::Answer;
 use crate::ids::ExternalId;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::{departure, parts};
 use crate::rejection::Rejection;
 use crate::shipment::Stage;
 
@@ -20,10 +22,10 @@ pub(super) fn decide(
     draft: &mut Draft<'_>,
     command: &DispatchShipment,
 ) -> Result<Answer, Rejection> {
-    let shipment = start_preparation::find(draft, command.shipment, Some(command.fence))?;
+    let shipment = draft.shipment_at(command.shipment, Some(command.fence))?;
     match shipment.stage {
         Stage::Planned | Stage::Preparing | Stage::Ready => {}
-        Stage::Unreleased => return Err(start_preparation::not_released(draft)),
+        Stage::Unreleased => return Err(draft.not_released()),
         stage @ (Stage::InTransit
         | Stage::Delivered
         | Stage::Cancelled
@@ -35,8 +37,9 @@ pub(super) fn decide(
     if let Some(until) = shipment.hold_ends() {
         return Err(Rejection::ShipmentHeld { until });
     }
-    let mut waiting = parts::waiting_on(draft, command.shipment).into_iter();
-    if let Some((cancellation, _)) = waiting.find(|part| !parts::lets_go(draft, *part)) {
+    let mut waiting = draft.order.parts_waiting_on(command.shipment).into_iter();
+    if let Some(bar) = waiting.find(|id| !parts::yields_to_dispatch(draft, *id)) {
+        let cancellation = bar.cancellation;
         return Err(Rejection::ShipmentBarred { cancellation });
     }
 
@@ -48,6 +51,6 @@ pub(super) fn decide(
     let now = draft.now;
     departure::depart(draft, command.shipment, now);
     draft.move_shipment(command.shipment, Stage::InTransit);
-    parts::let_go(draft, command.shipment);
+    parts::yield_to_dispatch(draft, command.shipment);
     Ok(Answer::Shipment(command.shipment))
 }

@@ -4,8 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, start_preparation};
+use crate::decision::Answer;
 use crate::event::EventDetail;
+use crate::lifecycle::draft::Draft;
 use crate::rejection::{FieldViolation, Rejection};
 use crate::shipment::{Hold, Stage};
 
@@ -33,7 +34,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &HoldShipment) -> Result<An
             description,
         }]));
     }
-    let shipment = start_preparation::find(draft, number, command.fence)?;
+    let shipment = draft.shipment_at(number, command.fence)?;
     match shipment.stage {
         Stage::Unreleased | Stage::Planned | Stage::Preparing | Stage::Ready => {}
         stage @ (Stage::InTransit

@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft};
+use crate::decision::Answer;
 use crate::ids::WorkerId;
+use crate::lifecycle::draft::Draft;
 use crate::refund::RefundState;
 use crate::rejection::Rejection;
 

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, parts, start_preparation};
+use crate::decision::Answer;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::parts;
 use crate::rejection::Rejection;
 use crate::shipment::Stage;
 
@@ -14,14 +16,14 @@ pub struct MarkReady {
 }
 
 pub(super) fn decide(draft: &mut Draft<'_>, command: &MarkReady) -> Result<Answer, Rejection> {
-    let shipment = start_preparation::find(draft, command.shipment, command.fence)?;
+    let shipment = draft.shipment_at(command.shipment, command.fence)?;
     match shipment.stage {
         Stage::Planned | Stage::Preparing => {
             draft.move_shipment(command.shipment, Stage::Ready);
-            parts::ask_again_on(draft, command.shipment);
+            parts::reevaluate_on(draft, command.shipment);
         }
         Stage::Ready => {}
-        Stage::Unreleased => return Err(start_preparation::not_released(draft)),
+        Stage::Unreleased => return Err(draft.not_released()),
         stage @ (Stage::InTransit
         | Stage::Delivered
         | Stage::Cancelled

@@ -15,15 +15,17 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::draft::About;
-use super::{
-    Answer, Draft, answer_stop, homecoming, intercepts, parts, resolve_incident, start_preparation,
-};
 use crate::actor::Role;
-use crate::cancellation::{Cancellation, Gate, GateAnswer, GateState, Part, PartState, Receipt};
+use crate::cancellation::{
+    Cancellation, Gate, GateAnswer, GateState, Part, PartId, PartState, Receipt,
+};
+use crate::decision::Answer;
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::{Incident, IncidentKind, IncidentState};
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::incidents::About;
+use crate::lifecycle::{gates, incidents, intercepts, parts, quantities, undeliverable};
 use crate::order::FACTS_MAX;
 use crate::rejection::Rejection;
 use crate::shipment::{InterceptState, Shipment, Stage};
@@ -47,7 +49,7 @@ pub struct ReceiveParcel {
 
 pub(super) fn decide(draft: &mut Draft<'_>, command: &ReceiveParcel) -> Result<Answer, Rejection> {
     let number = command.shipment;
-    let shipment = start_preparation::find(draft, number, None)?;
+    let shipment = draft.shipment_at(number, None)?;
     let counted = &shipment.whereabouts.receipt_ids;
     if command
         .receipt_id
@@ -110,7 +112,7 @@ fn received(
         }
         return Ok(if expected.is_empty() { could } else { expected });
     }
-    answer_stop::take(&could, &command.quantities)?;
+    quantities::take(&could, &command.quantities)?;
     let taken = draft
         .order
         .cancelled_units()
@@ -119,7 +121,7 @@ fn received(
     kinds.extend(
         too_late(draft, shipment.number)
             .into_iter()
-            .map(|(cancellation, index)| units(draft, cancellation, index)),
+            .map(|id| draft.part(id).units.clone()),
     );
     kinds.push(could.clone());
     let mut received = UnitSet::default();
@@ -159,23 +161,13 @@ fn is_met(gate: &Gate) -> bool {
 
 /// The parts on a shipment whose goods were to come back and did not in time, as (cancellation,
 /// index). The last terms that were promised are those that stand, so they come first.
-fn too_late(draft: &Draft<'_>, shipment: u32) -> Vec<(u32, usize)> {
-    let mut asked = parts::asked_before(draft, shipment, None, GateKind::ParcelReceipt);
-    asked.retain(|(cancellation, index)| {
-        part(draft, *cancellation, *index).state == PartState::Refused
-    });
+fn too_late(draft: &Draft<'_>, shipment: u32) -> Vec<PartId> {
+    let mut asked = draft
+        .order
+        .parts_asked(shipment, None, GateKind::ParcelReceipt);
+    asked.retain(|id| draft.part(*id).state == PartState::Refused);
     asked.reverse();
     asked
-}
-
-fn part<'d>(draft: &'d Draft<'_>, cancellation: u32, index: usize) -> &'d Part {
-    let of = draft.order.cancellation(cancellation);
-    &of.unwrap_or_else(|| panic!("cancellation {cancellation} was looked up before"))
-        .parts[index]
-}
-
-fn units(draft: &Draft<'_>, cancellation: u32, index: usize) -> UnitSet {
-    part(draft, cancellation, index).units.clone()
 }
 
 /// These units are home. What each of them was waited for, or was not, is decided here.
@@ -204,7 +196,7 @@ fn take_in(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet) {
     settle_contested(draft, number);
     pass(draft, command, received, receipt);
     let unannounced = receive_too_late(draft, number, unasked, receipt);
-    homecoming::open(draft, number, unannounced, Some(receipt));
+    undeliverable::open(draft, number, unannounced, Some(receipt));
     if is_all_home(draft, number) {
         // The parcel may have been scanned in before.
         let is_news = draft
@@ -214,7 +206,7 @@ fn take_in(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet) {
         draft.move_shipment(number, Stage::Returned);
         intercepts::advance(draft, number, InterceptState::Received);
         if is_news {
-            parts::ask_again_on(draft, number);
+            parts::reevaluate_on(draft, number);
         }
     }
 }
@@ -265,7 +257,7 @@ fn settle_contested(draft: &mut Draft<'_>, number: u32) {
     if out.intersection(&draft.order.cancelled_units()).is_empty() {
         contested
             .into_iter()
-            .for_each(|incident| resolve_incident::settle_by_fact(draft, incident));
+            .for_each(|incident| incidents::settle_by_fact(draft, incident));
     }
 }
 
@@ -283,13 +275,13 @@ fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet, rece
         note: command.note.clone(),
         ..GateAnswer::by(draft.caller.clone())
     };
-    for (cancellation, index) in parts::waiting_on(draft, command.shipment) {
-        let back = units(draft, cancellation, index).intersection(received);
+    for id in draft.order.parts_waiting_on(command.shipment) {
+        let back = draft.part(id).units.intersection(received);
         if back.is_empty() {
             continue;
         }
-        parts::split_part(draft, cancellation, index, &back);
-        let part = &mut parts::cancellation_mut(draft, cancellation).parts[index];
+        parts::split(draft, id, &back);
+        let part = draft.part_mut(id);
         part.receipt = part.receipt.or(Some(receipt));
         // One at a time: a gate that is open is closed, one whose turn would come is passed before
         // it does.
@@ -305,13 +297,13 @@ fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet, rece
             gate.answer = Some(given.clone());
             passed.push(gate.spec.kind);
         }
-        parts::tell_closed(draft, (cancellation, index), &passed, GateState::Passed);
+        gates::tell_closed(draft, id, &passed, GateState::Passed);
         match is_open {
-            true => parts::close_gate(draft, cancellation, index, GateState::Passed, given.clone()),
+            true => gates::close(draft, id, GateState::Passed, given.clone()),
             // What comes back may be worth less than what was promised to come back.
-            false => parts::expect_again(draft, cancellation, index),
+            false => parts::expect_again(draft, id),
         }
-        parts::advance(draft, cancellation);
+        parts::advance(draft, id.cancellation);
     }
 }
 
@@ -323,29 +315,16 @@ fn receive_too_late(
     mut received: UnitSet,
     receipt: Receipt,
 ) -> UnitSet {
-    for (cancellation, index) in too_late(draft, number) {
-        let late = units(draft, cancellation, index).intersection(&received);
+    for id in too_late(draft, number) {
+        let late = draft.part(id).units.intersection(&received);
         if late.is_empty() {
             continue;
         }
         received = received.minus(&late);
-        note_on_refused(draft, cancellation, index, &late, receipt);
-        draft.open_incident_anew(IncidentKind::LateFact, About::gate(cancellation, number));
+        parts::note_on_refused(draft, id, &late, receipt);
+        draft.open_incident_anew(IncidentKind::LateFact, About::gate(id.cancellation, number));
     }
     received
-}
-
-/// Notes on a part that was refused that these of its units are home.
-pub(super) fn note_on_refused(
-    draft: &mut Draft<'_>,
-    cancellation: u32,
-    index: usize,
-    back: &UnitSet,
-    receipt: Receipt,
-) {
-    parts::split_part(draft, cancellation, index, back);
-    let part = &mut parts::cancellation_mut(draft, cancellation).parts[index];
-    part.receipt = part.receipt.or(Some(receipt));
 }
 
 /// Nothing is out any more that is still sold, or that was cancelled because it comes back or must

@@ -4,9 +4,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, draft, record_refund_result, refunds, settle};
+use crate::decision::Answer;
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
+use crate::lifecycle::draft::{Draft, next_number};
+use crate::lifecycle::{deadlines, refund_results, refunds};
 use crate::money::{Currency, Money};
 use crate::order::{FACTS_MAX, MONEY_FACTS_ROOM, Order, OrderState, PAYMENTS_MAX, PAYMENTS_ROOM};
 use crate::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
@@ -93,7 +95,13 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
         occurred_time: command.occurred_time,
     });
     if let Some(refund) = own {
-        record_refund_result::settle_as_told(draft, refund, command, time);
+        refund_results::settle_as_told(
+            draft,
+            refund,
+            command.amount,
+            command.movement.clone(),
+            time,
+        );
     }
     refunds::weigh(draft);
 
@@ -203,7 +211,7 @@ fn method_missing() -> Rejection {
 }
 
 fn add_payment(draft: &mut Draft<'_>, command: &RecordPayment, method: String) -> usize {
-    let number = draft::next_number(&draft.order.payments, |payment| payment.number);
+    let number = next_number(&draft.order.payments, |payment| payment.number);
     draft.order.payments.push(Payment {
         number,
         provider_payment_id: command.provider_payment_id.clone(),
@@ -247,6 +255,6 @@ fn close_after_late_decline(draft: &mut Draft<'_>) {
         .any(|payment| payment.balance.state == PaymentState::Attempting);
     if is_waiting && is_in_grace && !in_flight {
         let now = draft.now;
-        draft.as_system(now, settle::close_unpaid);
+        draft.as_system(now, deadlines::close_unpaid);
     }
 }

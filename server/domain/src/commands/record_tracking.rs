@@ -23,13 +23,15 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::draft::About;
-use super::{Answer, Draft, departure, homecoming, intercepts, parts, start_preparation};
 use crate::actor::Role;
 use crate::cancellation::{Cancellation, GateAnswer, Part, PartState};
+use crate::decision::Answer;
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::incidents::About;
+use crate::lifecycle::{departure, intercepts, parts, undeliverable};
 use crate::order::{FACTS_MAX, FACTS_ROOM};
 use crate::refund::RefundState;
 use crate::rejection::Rejection;
@@ -56,7 +58,7 @@ enum Effect {
 
 pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<Answer, Rejection> {
     let number = command.shipment;
-    let shipment = start_preparation::find(draft, number, None)?;
+    let shipment = draft.shipment_at(number, None)?;
     if shipment
         .carrier_event_ids
         .contains(&command.carrier_event_id)
@@ -109,7 +111,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
             if !was_dispatched {
                 let first = way_out(to);
                 draft.move_shipment(number, first);
-                parts::let_go(draft, number);
+                parts::yield_to_dispatch(draft, number);
                 follow(draft, number, first);
             }
             if draft
@@ -357,11 +359,11 @@ fn way_out(to: Stage) -> Stage {
 /// What waits for the shipment, where it stands now.
 fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
     match to {
-        Stage::Lost => parts::lose_on(draft, number),
+        Stage::Lost => parts::resolve_as_lost_on(draft, number),
         Stage::Returning | Stage::Returned => turned_round(draft, number),
         Stage::Delivered => {
             take_back(draft, number);
-            parts::ask_again_on(draft, number);
+            parts::reevaluate_on(draft, number);
             intercepts::arrived(draft, number);
         }
         Stage::Unreleased
@@ -370,16 +372,16 @@ fn follow(draft: &mut Draft<'_>, number: u32, to: Stage) {
         | Stage::Ready
         | Stage::InTransit
         | Stage::Cancelled
-        | Stage::Split => parts::ask_again_on(draft, number),
+        | Stage::Split => parts::reevaluate_on(draft, number),
     }
 }
 
 /// It was to be turned round, and was; or the carrier has given up on it.
 fn turned_round(draft: &mut Draft<'_>, number: u32) {
     let by_scan = GateAnswer::by(draft.caller.clone());
-    intercepts::answered(draft, number, &by_scan);
+    parts::intercept_confirmed(draft, number, &by_scan);
     intercepts::advance(draft, number, InterceptState::Returning);
-    parts::ask_again_on(draft, number);
+    parts::reevaluate_on(draft, number);
     // Who waits for some of it waits for the parcel; what else is in it, its receipt will show.
     if !draft.order.has_waiting_part_on(number) {
         let comes = |shipment: &Shipment| {
@@ -389,7 +391,7 @@ fn turned_round(draft: &mut Draft<'_>, number: u32) {
                 .intersection(&shipment.whereabouts.out())
         };
         let units = draft.order.shipment(number).map(comes);
-        homecoming::open(draft, number, units.unwrap_or_default(), None);
+        undeliverable::open(draft, number, units.unwrap_or_default(), None);
     }
 }
 
@@ -397,11 +399,11 @@ fn turned_round(draft: &mut Draft<'_>, number: u32) {
 /// cancellation of what is not home, so that the buyer has the parcel and may do with it what the
 /// policy allows.
 fn take_back(draft: &mut Draft<'_>, number: u32) {
-    for (cancellation, index) in parts::waiting_on(draft, number) {
-        let of = parts::cancellation_mut(draft, cancellation);
-        if of.requester.role == Role::Carrier && of.parts[index].receipt.is_none() {
-            parts::withdraw_part(draft, cancellation, index);
-            parts::close_if_over(draft, cancellation);
+    for id in draft.order.parts_waiting_on(number) {
+        let of = draft.cancellation(id.cancellation);
+        if of.requester.role == Role::Carrier && of.parts[id.index].receipt.is_none() {
+            parts::withdraw(draft, id);
+            parts::conclude(draft, id.cancellation);
         }
     }
 }

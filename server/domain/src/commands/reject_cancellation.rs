@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, approve_cancellation, parts};
 use crate::cancellation::{GateAnswer, GateState};
+use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::{consents, gates, parts};
 use crate::rejection::Rejection;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,17 +23,17 @@ pub(super) fn decide(
     command: &RejectCancellation,
 ) -> Result<Answer, Rejection> {
     let number = command.cancellation;
-    let asked = approve_cancellation::awaited(draft, number, GateState::Refused)?;
+    let asked = consents::awaited(draft, number, GateState::Refused)?;
     let answer = GateAnswer {
         code: Some(command.code.clone()),
         note: command.note.clone(),
         evidence: command.evidence.clone(),
         ..GateAnswer::by(draft.caller.clone())
     };
-    for index in asked {
-        parts::close_gate(draft, number, index, GateState::Refused, answer.clone());
-        parts::refuse_part(draft, number, index, ErrorReason::ConsentRefused);
+    for id in asked {
+        gates::close(draft, id, GateState::Refused, answer.clone());
+        parts::refuse(draft, id, ErrorReason::ConsentRefused);
     }
-    parts::close_if_over(draft, number);
+    parts::conclude(draft, number);
     Ok(Answer::Cancellation(number))
 }

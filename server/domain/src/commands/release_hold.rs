@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, start_preparation};
+use crate::decision::Answer;
+use crate::lifecycle::draft::Draft;
 use crate::rejection::Rejection;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +15,7 @@ pub struct ReleaseHold {
 
 /// A shipment that nobody holds is released already.
 pub(super) fn decide(draft: &mut Draft<'_>, command: &ReleaseHold) -> Result<Answer, Rejection> {
-    start_preparation::find(draft, command.shipment, command.fence)?;
+    draft.shipment_at(command.shipment, command.fence)?;
     draft.end_hold(command.shipment);
     Ok(Answer::Shipment(command.shipment))
 }

@@ -7,30 +7,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, opening, parts};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, Deductions, Part, PartState};
+use crate::cancellation::Cancellation;
+use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
-use crate::money::Amounts;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::eligibility::{Judgement, Wish};
+use crate::lifecycle::reach::Reach;
+use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
 use crate::policy::{Policy, Reason};
 use crate::rejection::{FieldViolation, Rejection};
-use crate::terms::{Fault, Path, RefundPlan};
-use crate::units::LineQuantity;
+use crate::terms::{Fault, Path};
+use crate::units::{LineQuantity, UnitSet};
 
-mod judge;
 mod preview;
 mod quote;
 mod select;
 
-pub(super) use judge::{Judgement, Portion, Wish, judge, question};
 pub use preview::{
     DirectCancellation, Preview, PreviewedGate, PreviewedPath, PreviewedVerdict,
     direct_cancellation, preview,
 };
 pub use quote::{BoundQuote, QUOTE_VALIDITY, Quote, QuotedPart};
-use select::Spread;
-pub(super) use select::by_receipt;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestCancellation {
@@ -57,6 +56,15 @@ pub enum Selection {
     Lines(Vec<LineQuantity>),
     /// Every unit of this shipment that is not cancelled.
     Shipment(u32),
+}
+
+impl Selection {
+    pub(super) fn reach(&self) -> Reach {
+        match self {
+            Selection::All | Selection::Lines(_) => Reach::EveryShipment,
+            Selection::Shipment(number) => Reach::Shipment(*number),
+        }
+    }
 }
 
 /// What becomes of the wish where only some of its units may be cancelled.
@@ -96,10 +104,10 @@ pub(super) fn decide(
         asked_at: draft.now,
         has_label: None,
     };
-    let Spread { portions, claimed } = select::spread(draft, policy, &wish, request)?;
+    let select::Spread { portions, claimed } = select::spread(draft, policy, &wish, request)?;
     let judgements: Vec<Judgement> = portions
         .into_iter()
-        .map(|portion| judge::judge(draft, policy, &wish, portion))
+        .map(|portion| eligibility::judge(draft, policy, &wish, portion))
         .collect();
     if let Some(bound) = &request.quote {
         bound.check(
@@ -113,15 +121,15 @@ pub(super) fn decide(
             ),
         )?;
     }
-    draft.note_asked(
+    draft.log_asked(
         policy_version,
         judgements
             .iter()
             .flat_map(|judgement| judgement.asked.clone())
             .collect(),
     );
-    if !judge::goes_ahead(&judgements, request.on_ineligible_units) {
-        return Err(judge::ineligible(&judgements));
+    if !goes_ahead(&judgements, request.on_ineligible_units) {
+        return Err(ineligible(&judgements));
     }
     check_room(&draft.order)?;
 
@@ -134,12 +142,16 @@ pub(super) fn decide(
     draft.decided_by(policy_version, first_rule);
     let claimed = claimed
         .into_iter()
-        .map(|portion| claimed_part(portion, request.paths[0]));
+        .map(|portion| portion.refused(request.paths[0], ErrorReason::UnitsClaimed));
     let cancellation = Cancellation {
         note: request.note.clone(),
         evidence: request.evidence.clone(),
-        parts: judgements.into_iter().map(part).chain(claimed).collect(),
-        ..opening::blank(
+        parts: judgements
+            .into_iter()
+            .map(eligibility::part)
+            .chain(claimed)
+            .collect(),
+        ..open::blank(
             draft,
             policy_version,
             requester,
@@ -147,7 +159,7 @@ pub(super) fn decide(
             Fault::None,
         )
     };
-    let number = opening::open(draft, cancellation);
+    let number = open::open(draft, cancellation);
     parts::advance(draft, number);
     Ok(Answer::Cancellation(number))
 }
@@ -253,57 +265,39 @@ fn check_room(order: &Order) -> Result<(), Rejection> {
     }
 }
 
-/// A part that waits for what was allowed, or a refused one for what was left out.
-pub(super) fn part(judgement: Judgement) -> Part {
-    let portion = judgement.portion;
-    match judgement.allowed {
-        Some(allowed) => Part {
-            shipment: portion.shipment,
-            units: portion.units,
-            path: allowed.path,
-            state: PartState::Waiting,
-            rule: allowed.rule,
-            refused_reason: None,
-            next_actions: Vec::new(),
-            plan: allowed.plan,
-            refund: allowed.refund.amounts,
-            deductions: allowed.refund.deductions,
-            label: allowed.label,
-            receipt: portion.home.map(|home| home.receipt),
-            effects: Vec::new(),
-            gates: allowed.gates.into_iter().map(parts::queued).collect(),
-        },
-        None => {
-            let first = &judgement.denied[0];
-            Part {
-                rule: first.rule.clone(),
-                next_actions: first.next_actions.clone(),
-                ..left_out(portion, first.path, first.code.reason())
-            }
-        }
+/// Whether something comes of a wish that was judged so.
+pub(super) fn goes_ahead(judgements: &[Judgement], on_ineligible_units: IneligibleUnits) -> bool {
+    let is_allowed = |judgement: &Judgement| judgement.allowed.is_some();
+    match on_ineligible_units {
+        IneligibleUnits::Refuse => judgements.iter().all(is_allowed),
+        IneligibleUnits::LeaveOut => judgements.iter().any(is_allowed),
     }
 }
 
-/// Units that another cancellation waits for.
-fn claimed_part(portion: Portion, path: Path) -> Part {
-    left_out(portion, path, ErrorReason::UnitsClaimed)
-}
-
-fn left_out(portion: Portion, path: Path, refused_reason: ErrorReason) -> Part {
-    Part {
-        shipment: portion.shipment,
-        units: portion.units,
-        path,
-        state: PartState::Refused,
-        rule: None,
-        refused_reason: Some(refused_reason),
-        next_actions: Vec::new(),
-        plan: RefundPlan::NONE,
-        refund: Amounts::ZERO,
-        deductions: Deductions::default(),
-        label: None,
-        receipt: portion.home.map(|home| home.receipt),
-        effects: Vec::new(),
-        gates: Vec::new(),
+/// The refusal of a wish: everything that stands against it, and the most that could be asked
+/// instead.
+pub(super) fn ineligible(judgements: &[Judgement]) -> Rejection {
+    let refused = judgements
+        .iter()
+        .filter(|judgement| judgement.allowed.is_none());
+    let violations = refused
+        .flat_map(|judgement| judgement.denied.clone())
+        .collect();
+    let allowed = judgements
+        .iter()
+        .filter(|judgement| judgement.allowed.is_some());
+    let acceptable: UnitSet = allowed
+        .flat_map(|judgement| judgement.portion.units.ranges().iter().copied())
+        .collect();
+    let acceptable = acceptable
+        .lines()
+        .map(|line| LineQuantity {
+            line,
+            quantity: acceptable.count_of(line),
+        })
+        .collect();
+    Rejection::Ineligible {
+        violations,
+        acceptable,
     }
 }

@@ -3,8 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, answer_stop, customs, draft, start_preparation};
+use crate::decision::Answer;
 use crate::event::EventDetail;
+use crate::lifecycle::draft::{Draft, next_number};
+use crate::lifecycle::{customs, quantities};
 use crate::money::split_by_weight;
 use crate::order::SHIPMENTS_MAX;
 use crate::rejection::{FieldViolation, Rejection};
@@ -25,7 +27,7 @@ pub struct SplitShipment {
 pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<Answer, Rejection> {
     let number = command.shipment;
     check_parcels(&command.parcels)?;
-    let shipment = start_preparation::find(draft, number, command.fence)?.clone();
+    let shipment = draft.shipment_at(number, command.fence)?.clone();
     let contents = contents(&draft.order.live_units(&shipment), &command.parcels)?;
     let stage = match shipment.stage {
         Stage::Unreleased => Stage::Unreleased,
@@ -59,7 +61,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
     let mut into = Vec::with_capacity(contents.len());
     for (index, units) in contents.into_iter().enumerate() {
         let parcel = Shipment {
-            number: draft::next_number(&draft.order.shipments, |shipment| shipment.number),
+            number: next_number(&draft.order.shipments, |shipment| shipment.number),
             stage,
             fence: 1,
             units,
@@ -137,7 +139,7 @@ fn contents(live: &UnitSet, parcels: &[Vec<LineQuantity>]) -> Result<Vec<UnitSet
     let mut left = live.clone();
     let mut contents = Vec::with_capacity(parcels.len());
     for parcel in parcels {
-        let units = answer_stop::take(&left, parcel)?;
+        let units = quantities::take(&left, parcel)?;
         left = left.minus(&units);
         contents.push(units);
     }

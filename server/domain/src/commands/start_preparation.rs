@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, parts};
+use crate::decision::Answer;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::parts;
 use crate::rejection::Rejection;
-use crate::shipment::{Shipment, Stage};
+use crate::shipment::Stage;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartPreparation {
@@ -17,15 +19,15 @@ pub(super) fn decide(
     draft: &mut Draft<'_>,
     command: &StartPreparation,
 ) -> Result<Answer, Rejection> {
-    let shipment = find(draft, command.shipment, command.fence)?;
+    let shipment = draft.shipment_at(command.shipment, command.fence)?;
     match shipment.stage {
         Stage::Planned => {
             draft.move_shipment(command.shipment, Stage::Preparing);
-            parts::ask_again_on(draft, command.shipment);
+            parts::reevaluate_on(draft, command.shipment);
         }
         // Begun is begun: a second scan of the pick list harms nothing.
         Stage::Preparing => {}
-        Stage::Unreleased => return Err(not_released(draft)),
+        Stage::Unreleased => return Err(draft.not_released()),
         stage @ (Stage::Ready
         | Stage::InTransit
         | Stage::Delivered
@@ -36,37 +38,4 @@ pub(super) fn decide(
         | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
     }
     Ok(Answer::Shipment(command.shipment))
-}
-
-/// Why a shipment is not released.
-pub(super) fn not_released(draft: &Draft<'_>) -> Rejection {
-    match draft.order.lapse_time {
-        Some(_) => Rejection::PaymentLapsed {
-            pay_by: draft.order.pay_by,
-        },
-        None => Rejection::NotReleased,
-    }
-}
-
-/// The shipment, as the warehouse last saw it.
-pub(super) fn find<'d>(
-    draft: &'d Draft<'_>,
-    number: u32,
-    fence: Option<u32>,
-) -> Result<&'d Shipment, Rejection> {
-    let shipment = draft
-        .order
-        .shipment(number)
-        .ok_or(Rejection::ShipmentNotFound { shipment: number })?;
-    match fence {
-        Some(seen) if seen != shipment.fence => {
-            let cancellations = draft.order.cancellations_on(number);
-            Err(Rejection::FenceStale {
-                present: shipment.fence,
-                stage: shipment.stage,
-                cancellations,
-            })
-        }
-        _ => Ok(shipment),
-    }
 }

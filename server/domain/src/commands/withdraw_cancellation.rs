@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Draft, homecoming, parts};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, CancellationState, GateState, Part, PartState};
+use crate::cancellation::{Cancellation, CancellationState, GateState, Part, PartId, PartState};
+use crate::decision::Answer;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::{parts, undeliverable};
 use crate::rejection::Rejection;
 use crate::terms::GateKind;
 
@@ -36,28 +38,24 @@ pub(super) fn decide(
             return Err(Rejection::TooLateToWithdraw { gate: None });
         }
     }
-    let waiting = of
-        .parts
-        .iter()
-        .enumerate()
-        .filter(|(_, part)| part.state == PartState::Waiting);
-    let (acted_on, free): (Vec<_>, Vec<_>) =
-        waiting.partition(|(_, part)| acted_at(part).is_some());
-    let free: Vec<usize> = free.into_iter().map(|(index, _)| index).collect();
+    let waiting = of.parts_where(|part| part.state == PartState::Waiting);
+    let (acted_on, free): (Vec<PartId>, Vec<PartId>) = waiting
+        .into_iter()
+        .partition(|id| acted_at(draft.part(*id)).is_some());
     if free.is_empty() {
-        let gate = acted_on.first().and_then(|(_, part)| acted_at(part));
+        let gate = acted_on.first().and_then(|id| acted_at(draft.part(*id)));
         return Err(Rejection::TooLateToWithdraw { gate });
     }
-    for index in &free {
-        parts::withdraw_part(draft, number, *index);
+    for id in free.iter().copied() {
+        parts::withdraw(draft, id);
     }
-    parts::close_if_over(draft, number);
+    parts::conclude(draft, number);
     // Whoever keeps what came home meanwhile no longer has it: nobody asks for it now, so it came
     // home by itself.
-    for index in free {
-        let part = parts::cancellation_mut(draft, number).parts[index].clone();
+    for id in free {
+        let part = draft.part(id).clone();
         if part.receipt.is_some() {
-            homecoming::open(draft, part.shipment, part.units, part.receipt);
+            undeliverable::open(draft, part.shipment, part.units, part.receipt);
         }
     }
     Ok(Answer::Cancellation(number))

@@ -2,15 +2,17 @@
 
 use jiff::Timestamp;
 
-use super::super::scope::{self, Reach};
-use super::super::{Draft, parts, settle};
-use super::judge::{self, Allowed, Judgement, Portion, Wish};
-use super::quote::{BoundQuote, QUOTE_VALIDITY, Quote};
-use super::{RequestCancellation, check_reason, check_room, requester, select};
+use super::select;
 use crate::actor::Role;
 use crate::cancellation::{LabelState, PartRefund};
+use crate::commands::request_cancellation::{
+    BoundQuote, QUOTE_VALIDITY, Quote, RequestCancellation,
+};
 use crate::context::Context;
 use crate::error_reason::ErrorReason;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::eligibility::{Allowed, Judgement, Portion, Wish};
+use crate::lifecycle::{deadlines, eligibility, gates, reach};
 use crate::money::Amounts;
 use crate::order::Order;
 use crate::policy::Policy;
@@ -82,14 +84,14 @@ pub fn preview(
     request: &RequestCancellation,
     context: &Context<'_>,
 ) -> Result<Preview, Rejection> {
-    scope::check_reach(order, Reach::of_units(&request.selection), context.scope)?;
+    reach::check(order, request.selection.reach(), context.scope)?;
     let mut draft = Draft::of(order, context);
-    settle::apply_due(&mut draft);
-    let requester = requester(&draft.order, &draft.caller, request)?;
+    deadlines::apply_due(&mut draft);
+    let requester = super::requester(&draft.order, &draft.caller, request)?;
     select::check_named(&draft.order, &request.selection)?;
     let (policy_version, policy) = draft.policy();
     let mut refusals = Vec::new();
-    let reason = check_reason(policy, request, requester.role).unwrap_or_else(|rejection| {
+    let reason = super::check_reason(policy, request, requester.role).unwrap_or_else(|rejection| {
         refusals.push(rejection);
         None
     });
@@ -132,7 +134,7 @@ pub fn preview(
         preview
             .paths
             .extend(all_paths(&draft, policy, &wish, &portion));
-        let judgement = judge::judge(&draft, policy, &wish, portion);
+        let judgement = eligibility::judge(&draft, policy, &wish, portion);
         judgements.push(judgement);
     }
     let allowed = judgements
@@ -142,11 +144,13 @@ pub fn preview(
         .order
         .promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
     (preview.refund, preview.release) = (promise.refund, promise.release);
-    if !judgements.is_empty() && !judge::goes_ahead(&judgements, request.on_ineligible_units) {
-        preview.refusals.push(judge::ineligible(&judgements));
+    if !judgements.is_empty() && !super::goes_ahead(&judgements, request.on_ineligible_units) {
+        preview.refusals.push(super::ineligible(&judgements));
     }
     if !draft.order.is_wholly_cancelled() {
-        preview.refusals.extend(check_room(&draft.order).err());
+        preview
+            .refusals
+            .extend(super::check_room(&draft.order).err());
     }
     if preview.refusals.is_empty() && !judgements.is_empty() {
         let valid_until = draft
@@ -179,11 +183,11 @@ fn all_paths(
             paths: std::slice::from_ref(path),
             ..*wish
         };
-        let mut judgement = judge::judge(draft, policy, &alone, portion.clone());
+        let mut judgement = eligibility::judge(draft, policy, &alone, portion.clone());
         let (rule, verdict) = match judgement.allowed {
             Some(allowed) => {
                 let available_until =
-                    judge::turns_at(policy, &alone, &judgement.asked.pop()?.question);
+                    eligibility::turns_at(policy, &alone, &judgement.asked.pop()?.question);
                 (
                     allowed.rule.clone(),
                     granted(draft, policy, portion.shipment, allowed, available_until),
@@ -218,7 +222,7 @@ fn granted(
     let gate = |spec: GateSpec| {
         let respond_by = spec
             .respond_within
-            .map(|wait| parts::deadline(draft, policy, spec.kind, shipment, wait));
+            .map(|wait| gates::deadline(draft, policy, spec.kind, shipment, wait));
         PreviewedGate { spec, respond_by }
     };
     let has_no_label = allowed.label == Some(LabelState::UnavailableInRegion);
@@ -249,7 +253,7 @@ pub enum DirectCancellation {
 /// furthest.
 pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancellation {
     let mut draft = Draft::of(order, context);
-    settle::apply_due(&mut draft);
+    deadlines::apply_due(&mut draft);
     let (_, policy) = draft.policy();
     let left = draft.order.units().minus(&draft.order.cancelled_units());
     let claimed = draft.order.claimed_units();
@@ -260,7 +264,7 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
     } else if !claimed.is_empty() {
         return DirectCancellation::Refused(ErrorReason::UnitsClaimed);
     }
-    let portions = select::by_receipt(&draft.order, &left);
+    let portions = eligibility::by_receipt(&draft.order, &left);
 
     let mut on_request = false;
     let mut first_refusal = None;
@@ -277,7 +281,7 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
             asked_at: draft.now,
             has_label: None,
         };
-        let judge = |portion: &Portion| judge::judge(&draft, policy, &wish, portion.clone());
+        let judge = |portion: &Portion| eligibility::judge(&draft, policy, &wish, portion.clone());
         let mut judgements: Vec<Judgement> = portions.iter().map(judge).collect();
         let refusal = judgements
             .iter_mut()

@@ -6,10 +6,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::judge::Judgement;
 use crate::actor::Role;
 use crate::cancellation::Deductions;
 use crate::ids::{OrderId, StoreId};
+use crate::lifecycle::eligibility::Judgement;
 use crate::money::Amounts;
 use crate::order::Order;
 use crate::policy::Reason;

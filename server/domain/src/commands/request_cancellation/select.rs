@@ -1,12 +1,13 @@
 //! Which units a wish is about, and in which shipments they are.
 
-use super::judge::{self, Portion, Wish};
-use super::{Draft, IneligibleUnits, RequestCancellation, Selection};
 use crate::cancellation::{CancellationState, PartState};
+use crate::commands::request_cancellation::{IneligibleUnits, RequestCancellation, Selection};
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::eligibility;
+use crate::lifecycle::eligibility::{Portion, Wish};
 use crate::order::Order;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
-use crate::shipment::Shipment;
 use crate::units::{LineQuantity, UnitSet};
 
 /// A wish, spread over the shipments.
@@ -70,59 +71,9 @@ pub(super) fn spread(
         left_out = left_out.union(&claimed.take_highest(line, quantity - takes));
     }
     Ok(Spread {
-        portions: by_receipt(order, &chosen),
-        claimed: by_shipment(order, &left_out),
+        portions: eligibility::by_receipt(order, &chosen),
+        claimed: eligibility::by_shipment(order, &left_out),
     })
-}
-
-fn by_shipment(order: &Order, units: &UnitSet) -> Vec<Portion> {
-    let within =
-        |shipment: &Shipment| Portion::out(shipment.number, shipment.units.intersection(units));
-    order
-        .shipments
-        .iter()
-        .map(within)
-        .filter(|portion| !portion.units.is_empty())
-        .collect()
-}
-
-/// What is home has its receipt, and what is not waits for one of its own: they are portions apart,
-/// what is home first.
-pub(in super::super) fn by_receipt(order: &Order, units: &UnitSet) -> Vec<Portion> {
-    let mut portions = Vec::new();
-    for Portion {
-        shipment: number,
-        units,
-        ..
-    } in by_shipment(order, units)
-    {
-        let Some(shipment) = order.shipment(number) else {
-            continue;
-        };
-        let mut before = UnitSet::default();
-        for (received, home) in order.received(shipment) {
-            let units = received.intersection(&units);
-            if !units.is_empty() {
-                portions.push(Portion {
-                    shipment: number,
-                    units: units.clone(),
-                    home: Some(home),
-                    before: before.clone(),
-                });
-                before = before.union(&units);
-            }
-        }
-        let units = units.minus(&before);
-        if !units.is_empty() {
-            portions.push(Portion {
-                shipment: number,
-                units,
-                home: None,
-                before,
-            });
-        }
-    }
-    portions
 }
 
 fn wanted_quantities(live: &UnitSet, selection: &Selection) -> Vec<LineQuantity> {
@@ -242,7 +193,7 @@ fn take(
             if units.is_empty() {
                 continue;
             }
-            let judgement = judge::judge(
+            let judgement = eligibility::judge(
                 draft,
                 policy,
                 wish,

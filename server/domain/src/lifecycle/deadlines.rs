@@ -3,14 +3,14 @@
 
 use jiff::Timestamp;
 
-use super::draft::About;
-use super::{Draft, homecoming, opening, parts, refunds};
 use crate::actor::Actor;
-use crate::cancellation::{Cancellation, Deductions, Gate, GateAnswer, GateState, Part, PartState};
+use crate::cancellation::{Cancellation, Gate, GateAnswer, GateState, Part, PartId, PartState};
 use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::incident::IncidentKind;
-use crate::money::Amounts;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::incidents::About;
+use crate::lifecycle::{gates, open, parts, refunds, undeliverable};
 use crate::order::{OrderState, PAYMENT_EXPIRED};
 use crate::refund::RefundState;
 use crate::shipment::{Shipment, Stage};
@@ -18,21 +18,21 @@ use crate::terms::{Fault, OnTimeout, Path, RefundPlan};
 
 /// Applies the deadlines that are due, each at its own instant, earliest first. Each application
 /// ends at least one deadline for good, so this ends.
-pub(super) fn apply_due(draft: &mut Draft<'_>) {
+pub(crate) fn apply_due(draft: &mut Draft<'_>) {
     loop {
         draft.order.state = draft.order.derive_state();
         let Some(due) = draft.order.next_due().filter(|due| *due <= draft.now) else {
             return;
         };
         draft.as_system(due, |draft| {
-            let awaited = homecoming::awaited(draft);
+            let awaited = undeliverable::awaited(draft);
             if draft.order.state == OrderState::AwaitingPayment && draft.order.pay_by <= due {
                 close_unpaid(draft);
             }
             end_verification(draft, due);
             remind_of_gates(draft, due);
             time_out_gates(draft, due);
-            homecoming::open_for_the_rest(draft, awaited);
+            undeliverable::open_for_the_rest(draft, awaited);
             end_holds(draft, due);
             call_preparation_overdue(draft, due);
             end_leases(draft, due);
@@ -42,38 +42,25 @@ pub(super) fn apply_due(draft: &mut Draft<'_>) {
 }
 
 /// Cancels what is left of an order that was not paid in time.
-pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
+pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
     let (policy_version, _) = draft.policy();
-    for shipment in draft
-        .order
-        .shipments
-        .iter()
+    let shipments = draft.order.shipments.iter();
+    for shipment in shipments
         .map(|shipment| shipment.number)
         .collect::<Vec<_>>()
     {
-        for (cancellation, index) in parts::waiting_on(draft, shipment) {
-            parts::refuse_part(draft, cancellation, index, ErrorReason::OrderClosed);
-            parts::close_if_over(draft, cancellation);
+        for id in draft.order.parts_waiting_on(shipment) {
+            parts::refuse(draft, id, ErrorReason::OrderClosed);
+            parts::conclude(draft, id.cancellation);
         }
     }
     let cancelled = draft.order.cancelled_units();
     let part = |shipment: &Shipment| {
         let units = shipment.units.minus(&cancelled);
-        (!units.is_empty()).then_some(Part {
-            shipment: shipment.number,
-            units,
-            path: Path::Cancel,
-            state: PartState::Waiting,
+        (!units.is_empty()).then(|| Part {
             rule: Some("unpaid".to_owned()),
-            refused_reason: None,
-            next_actions: Vec::new(),
             plan: RefundPlan::FULL,
-            refund: Amounts::ZERO,
-            deductions: Deductions::default(),
-            label: None,
-            receipt: None,
-            effects: Vec::new(),
-            gates: Vec::new(),
+            ..Part::waiting(shipment.number, units, Path::Cancel)
         })
     };
     // What was sent without being paid, and is not back: somebody must settle that.
@@ -114,7 +101,7 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
     let cancellation = Cancellation {
         submitted_by: Actor::system(),
         parts,
-        ..opening::blank(
+        ..open::blank(
             draft,
             policy_version,
             Actor::system(),
@@ -122,7 +109,7 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
             Fault::Buyer,
         )
     };
-    let number = opening::open(draft, cancellation);
+    let number = open::open(draft, cancellation);
     for shipment in gone {
         draft.open_incident_once(IncidentKind::CancelledYetShipped, About::shipment(shipment));
     }
@@ -132,30 +119,24 @@ pub(super) fn close_unpaid(draft: &mut Draft<'_>) {
 fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
     let is_due =
         |gate: &Gate| gate.state == GateState::Open && gate.respond_by.is_some_and(|by| by <= due);
-    let mut timed_out = Vec::new();
-    for cancellation in &draft.order.cancellations {
-        for (index, part) in cancellation
-            .parts
-            .iter()
-            .enumerate()
-            .filter(|(_, p)| p.state == PartState::Waiting)
-        {
-            let gate = part.open_gate().filter(|gate| is_due(gate));
-            timed_out.extend(gate.map(|gate| (cancellation.number, index, gate.spec.on_timeout)));
-        }
-    }
-    for (cancellation, index, on_timeout) in timed_out {
+    let times_out =
+        |part: &Part| part.state == PartState::Waiting && part.open_gate().is_some_and(is_due);
+    let timed_out: Vec<(PartId, OnTimeout)> = draft
+        .order
+        .parts_where(times_out)
+        .into_iter()
+        .filter_map(|id| Some((id, draft.part(id).open_gate()?.spec.on_timeout)))
+        .collect();
+    for (id, on_timeout) in timed_out {
         let silence = GateAnswer::by(Actor::system());
         match on_timeout {
-            OnTimeout::Pass => {
-                parts::close_gate(draft, cancellation, index, GateState::Passed, silence)
-            }
+            OnTimeout::Pass => gates::close(draft, id, GateState::Passed, silence),
             OnTimeout::Refuse => {
-                parts::close_gate(draft, cancellation, index, GateState::Refused, silence);
-                parts::refuse_part(draft, cancellation, index, ErrorReason::GateTimedOut);
+                gates::close(draft, id, GateState::Refused, silence);
+                parts::refuse(draft, id, ErrorReason::GateTimedOut);
                 // The goods are home, or the carrier says so, and silence keeps their money: that
                 // is for somebody to decide.
-                let part = &parts::cancellation_mut(draft, cancellation).parts[index];
+                let part = draft.part(id);
                 let (is_received, shipment) = (part.receipt.is_some(), part.shipment);
                 let is_returned = draft
                     .order
@@ -164,27 +145,25 @@ fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
                 if is_received || is_returned {
                     draft.open_incident_anew(
                         IncidentKind::LateFact,
-                        About::gate(cancellation, shipment),
+                        About::gate(id.cancellation, shipment),
                     );
                 }
             }
-            OnTimeout::Escalate => escalate(draft, cancellation, index, silence),
+            OnTimeout::Escalate => escalate(draft, id, silence),
         }
-        parts::advance(draft, cancellation);
+        parts::advance(draft, id.cancellation);
     }
 }
 
 /// Asks support instead of the party that kept silent.
-fn escalate(draft: &mut Draft<'_>, cancellation: u32, index: usize, silence: GateAnswer) {
-    let gates = &parts::cancellation_mut(draft, cancellation).parts[index].gates;
+fn escalate(draft: &mut Draft<'_>, id: PartId, silence: GateAnswer) {
+    let gates = &draft.part_mut(id).gates;
     let Some(silent) = gates.iter().position(|gate| gate.state == GateState::Open) else {
         return;
     };
-    let review = parts::review_instead_of(&gates[silent].spec, gates[silent].spec.kind);
-    parts::close_gate(draft, cancellation, index, GateState::Closed, silence);
-    parts::cancellation_mut(draft, cancellation).parts[index]
-        .gates
-        .insert(silent + 1, review);
+    let review = gates::review_instead_of(&gates[silent].spec, gates[silent].spec.kind);
+    gates::close(draft, id, GateState::Closed, silence);
+    draft.part_mut(id).gates.insert(silent + 1, review);
 }
 
 fn remind_of_gates(draft: &mut Draft<'_>, due: Timestamp) {

@@ -1,13 +1,13 @@
 //! The order to a carrier to bring a parcel back, as it goes with gates, scans and receipts.
 
-use super::{Draft, parts};
-use crate::cancellation::{GateAnswer, GateState};
+use crate::cancellation::GateState;
 use crate::event::EventDetail;
+use crate::lifecycle::draft::Draft;
 use crate::shipment::{Intercept, InterceptState, Stage};
 use crate::terms::GateKind;
 
 /// The carrier is asked.
-pub(super) fn request(draft: &mut Draft<'_>, shipment: u32) {
+pub(crate) fn request(draft: &mut Draft<'_>, shipment: u32) {
     let now = draft.now;
     let state = InterceptState::Requested;
     draft.shipment_mut(shipment).intercept = Some(Intercept {
@@ -18,7 +18,7 @@ pub(super) fn request(draft: &mut Draft<'_>, shipment: u32) {
     draft.emit(EventDetail::InterceptChanged { shipment, state });
 }
 
-pub(super) fn gate_opened(draft: &mut Draft<'_>, shipment: u32, gate: GateKind) {
+pub(crate) fn gate_opened(draft: &mut Draft<'_>, shipment: u32, gate: GateKind) {
     // A second wish for the same parcel does not ask the carrier a second time, and what comes back
     // already asks nobody.
     let comes_back = is_under_way(draft, shipment) || is_confirmed(draft, shipment);
@@ -27,7 +27,7 @@ pub(super) fn gate_opened(draft: &mut Draft<'_>, shipment: u32, gate: GateKind) 
     }
 }
 
-pub(super) fn gate_closed(draft: &mut Draft<'_>, shipment: u32, gate: GateKind, state: GateState) {
+pub(crate) fn gate_closed(draft: &mut Draft<'_>, shipment: u32, gate: GateKind, state: GateState) {
     if gate != GateKind::CarrierIntercept {
         return;
     }
@@ -35,7 +35,9 @@ pub(super) fn gate_closed(draft: &mut Draft<'_>, shipment: u32, gate: GateKind, 
         GateState::Passed => advance(draft, shipment, InterceptState::Confirmed),
         // The carrier may still be at it for somebody else.
         GateState::Refused | GateState::Closed => {
-            let waits = parts::waiting_for(draft, shipment, None, GateKind::CarrierIntercept);
+            let waits = draft
+                .order
+                .parts_waiting_for(shipment, None, GateKind::CarrierIntercept);
             if waits.is_empty() {
                 fail(draft, shipment);
             }
@@ -45,7 +47,7 @@ pub(super) fn gate_closed(draft: &mut Draft<'_>, shipment: u32, gate: GateKind, 
 }
 
 /// Moves an intercept that is under way on, never back.
-pub(super) fn advance(draft: &mut Draft<'_>, shipment: u32, to: InterceptState) {
+pub(crate) fn advance(draft: &mut Draft<'_>, shipment: u32, to: InterceptState) {
     let present = draft
         .order
         .shipment(shipment)
@@ -58,7 +60,7 @@ pub(super) fn advance(draft: &mut Draft<'_>, shipment: u32, to: InterceptState) 
 
 /// The carrier brings the parcel back, and did not say so before: perhaps when nobody counted on it
 /// any more.
-pub(super) fn confirm(draft: &mut Draft<'_>, shipment: u32) {
+pub(crate) fn confirm(draft: &mut Draft<'_>, shipment: u32) {
     let present = draft
         .order
         .shipment(shipment)
@@ -73,29 +75,8 @@ pub(super) fn confirm(draft: &mut Draft<'_>, shipment: u32) {
     }
 }
 
-/// The carrier has turned the parcel round, as it says itself or as its scan shows: whoever waits
-/// for that goes on, and support that is asked in the carrier's place need not answer. Gives
-/// whether somebody waited.
-pub(super) fn answered(draft: &mut Draft<'_>, shipment: u32, given: &GateAnswer) -> bool {
-    let waiting = parts::waiting_for_fact(draft, shipment, GateKind::CarrierIntercept);
-    if !waiting.is_empty() {
-        confirm(draft, shipment);
-    }
-    for (cancellation, index) in &waiting {
-        parts::close_gate(
-            draft,
-            *cancellation,
-            *index,
-            GateState::Passed,
-            given.clone(),
-        );
-        parts::advance(draft, *cancellation);
-    }
-    !waiting.is_empty()
-}
-
 /// The parcel is known to come back, or is back.
-pub(super) fn is_confirmed(draft: &Draft<'_>, shipment: u32) -> bool {
+pub(crate) fn is_confirmed(draft: &Draft<'_>, shipment: u32) -> bool {
     let Some(shipment) = draft.order.shipment(shipment) else {
         return false;
     };
@@ -111,7 +92,7 @@ pub(super) fn is_confirmed(draft: &Draft<'_>, shipment: u32) -> bool {
 }
 
 /// The carrier cannot, or has not. What it has confirmed stays confirmed.
-pub(super) fn fail(draft: &mut Draft<'_>, shipment: u32) {
+pub(crate) fn fail(draft: &mut Draft<'_>, shipment: u32) {
     let present = draft
         .order
         .shipment(shipment)
@@ -123,7 +104,7 @@ pub(super) fn fail(draft: &mut Draft<'_>, shipment: u32) {
 
 /// The parcel has arrived after all: the carrier did not bring it back, whatever it had said. One
 /// that is still asked may.
-pub(super) fn arrived(draft: &mut Draft<'_>, shipment: u32) {
+pub(crate) fn arrived(draft: &mut Draft<'_>, shipment: u32) {
     let present = draft
         .order
         .shipment(shipment)
@@ -132,8 +113,10 @@ pub(super) fn arrived(draft: &mut Draft<'_>, shipment: u32) {
         InterceptState::Requested | InterceptState::Confirmed | InterceptState::Returning => true,
         InterceptState::Received | InterceptState::Failed => false,
     };
-    let is_asked =
-        !parts::waiting_for(draft, shipment, None, GateKind::CarrierIntercept).is_empty();
+    let is_asked = !draft
+        .order
+        .parts_waiting_for(shipment, None, GateKind::CarrierIntercept)
+        .is_empty();
     if present.is_some_and(is_going) && !is_asked {
         set(draft, shipment, InterceptState::Failed);
     }

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::Draft;
+use crate::lifecycle::draft::Draft;
 
 /// Notes that a shipment has left, at the instant of a dispatch or a scan. Facts count from when
 /// they happened: nothing leaves before its order was placed.
-pub(super) fn depart(draft: &mut Draft<'_>, number: u32, occurred_time: Timestamp) {
+pub(crate) fn depart(draft: &mut Draft<'_>, number: u32, occurred_time: Timestamp) {
     let placed = draft.order.create_time;
     let live = draft
         .order
@@ -30,7 +30,7 @@ pub(super) fn depart(draft: &mut Draft<'_>, number: u32, occurred_time: Timestam
 
 /// Takes the times of a shipment from its scans, in whatever order they were told: it was delivered
 /// never before it left, and one that nobody dispatched left when it was first seen outside.
-pub(super) fn follow_scans(draft: &mut Draft<'_>, number: u32, delivered: Option<Timestamp>) {
+pub(crate) fn follow_scans(draft: &mut Draft<'_>, number: u32, delivered: Option<Timestamp>) {
     let (now, placed) = (draft.now, draft.order.create_time);
     let shipment = draft.shipment_mut(number);
     let times = (shipment.dispatch_time, shipment.deliver_time);

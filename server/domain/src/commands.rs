@@ -3,39 +3,38 @@
 //! A decision checks everything and then writes once: it works on a draft of the order, which
 //! nobody sees unless the decision is accepted.
 
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::error_reason::ErrorReason;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::reach::Reach;
+use crate::lifecycle::{deadlines, reach, undeliverable};
+use crate::order::Order;
+use crate::rejection::Rejection;
+use crate::scope::Scope;
+
 mod answer_intercept;
 mod answer_stop;
 mod approve_cancellation;
 mod create_order;
-mod customs;
-mod departure;
 mod dispatch_shipment;
-mod draft;
 mod hold_shipment;
-mod homecoming;
-mod intercepts;
 mod lease_refunds;
 mod mark_ready;
-mod opening;
-mod parts;
 mod receive_parcel;
 mod record_payment;
 mod record_refund_result;
 mod record_tracking;
-mod refund_of;
-mod refunds;
 mod reject_cancellation;
 mod release_hold;
 mod request_cancellation;
 mod resolve_incident;
-mod scope;
-mod settle;
 mod split_shipment;
 mod start_preparation;
 mod withdraw_cancellation;
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::decision::{Answer, Asked, Decision, Record};
 pub use answer_intercept::{AnswerIntercept, InterceptAnswer};
 pub use answer_stop::{AnswerStop, StopAnswer};
 pub use approve_cancellation::ApproveCancellation;
@@ -56,19 +55,9 @@ pub use request_cancellation::{
     Selection, direct_cancellation, preview,
 };
 pub use resolve_incident::{ResolveIncident, allowed as allowed_resolutions};
-pub use scope::check_scope;
 pub use split_shipment::SplitShipment;
 pub use start_preparation::StartPreparation;
 pub use withdraw_cancellation::WithdrawCancellation;
-
-use crate::context::Context;
-use crate::error_reason::ErrorReason;
-use crate::event::Event;
-use crate::order::Order;
-use crate::policy::{Question, Verdict};
-use crate::rejection::Rejection;
-use crate::units::UnitSet;
-use draft::Draft;
 
 /// A command about an order that exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,47 +85,37 @@ pub enum Command {
     Settle,
 }
 
-/// What the caller is to be shown of the order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    Order,
-    Cancellation(u32),
-    Shipment(u32),
-    Refund(u32),
-    Incident(u32),
-    /// The refunds that were leased, perhaps none.
-    Refunds(Vec<u32>),
-    Nothing,
+impl Command {
+    /// How much of the order it is about.
+    fn reach(&self) -> Reach {
+        match self {
+            Command::RequestCancellation(wish) => wish.selection.reach(),
+            Command::StartPreparation(command) => Reach::Shipment(command.shipment),
+            Command::MarkReady(command) => Reach::Shipment(command.shipment),
+            Command::DispatchShipment(command) => Reach::Shipment(command.shipment),
+            Command::RecordTracking(command) => Reach::Shipment(command.shipment),
+            Command::AnswerStop(command) => Reach::Shipment(command.shipment),
+            Command::AnswerIntercept(command) => Reach::Shipment(command.shipment),
+            Command::ReceiveParcel(command) => Reach::Shipment(command.shipment),
+            Command::HoldShipment(command) => Reach::Shipment(command.shipment),
+            Command::ReleaseHold(command) => Reach::Shipment(command.shipment),
+            Command::SplitShipment(command) => Reach::Shipment(command.shipment),
+            Command::ApproveCancellation(command) => Reach::Cancellation(command.cancellation),
+            Command::RejectCancellation(command) => Reach::Cancellation(command.cancellation),
+            Command::WithdrawCancellation(command) => Reach::Cancellation(command.cancellation),
+            Command::RecordPayment(_)
+            | Command::LeaseRefunds(_)
+            | Command::RecordRefundResult(_)
+            | Command::ResolveIncident(_)
+            | Command::Settle => Reach::Order,
+        }
+    }
 }
 
-/// What was asked of the policy and what it said; stored with every decision on a cancellation,
-/// refusals included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
-    pub shipment: u32,
-    pub units: UnitSet,
-    pub question: Question,
-    pub rule: Option<String>,
-    pub answer: Verdict,
-}
-
-/// A decision's questions and answers, with the policy version that was asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    pub policy_version: u32,
-    pub asked: Vec<Asked>,
-}
-
-/// What came of a command.
-#[derive(Debug, Clone)]
-pub struct Decision {
-    /// The order afterwards. It may differ from before even where the command was refused:
-    /// deadlines that were due have been applied.
-    pub order: Order,
-    /// Empty if and only if the order is as before.
-    pub events: Vec<Event>,
-    pub result: Result<Answer, Rejection>,
-    pub record: Option<Record>,
+/// Whether a caller of this scope may give this command: what it does not see is not there for it.
+/// To be asked before anything is told of the order, also before an answer is repeated.
+pub fn check_scope(order: &Order, command: &Command, scope: &Scope) -> Result<(), Rejection> {
+    reach::check(order, command.reach(), scope)
 }
 
 /// Places an order. There is none before, so there is nothing to settle.
@@ -145,7 +124,7 @@ pub fn create(
     fingerprint: [u8; 32],
     context: &Context<'_>,
 ) -> Result<Decision, Rejection> {
-    scope::check_new_order(command, context.store, context.scope)?;
+    create_order::check_scope(command, context.store, context.scope)?;
     create_order::decide(command, fingerprint, context)
 }
 
@@ -162,7 +141,7 @@ pub fn create_again(
         _ if !context.scope.sees_order(order) => Err(Rejection::OutOfScope),
         true => Ok(()),
         false => {
-            scope::check_new_order(command, context.store, context.scope)?;
+            create_order::check_scope(command, context.store, context.scope)?;
             Err(Rejection::OrderAlreadyExists)
         }
     }
@@ -186,9 +165,9 @@ pub fn decide(
         };
     }
     let mut draft = Draft::of(order, context);
-    settle::apply_due(&mut draft);
+    deadlines::apply_due(&mut draft);
     let settled = draft.clone();
-    let awaited = homecoming::awaited(&draft);
+    let awaited = undeliverable::awaited(&draft);
     // What was due is a change that the caller has not seen.
     let present = order.version + u64::from(draft.order != *order);
     let result = match command {
@@ -224,7 +203,7 @@ pub fn decide(
             settled.refuse(order, Rejection::EtagMismatch { present })
         }
         Ok(answer) => {
-            homecoming::open_for_the_rest(&mut draft, awaited);
+            undeliverable::open_for_the_rest(&mut draft, awaited);
             draft.accept(order, answer)
         }
         Err(rejection) => {

@@ -1,7 +1,7 @@
 //! What the buyer gets back for units, and what of their price the buyer bears.
 
-use super::Draft;
 use crate::cancellation::{Deductions, LabelState, PartRefund, Receipt};
+use crate::lifecycle::draft::Draft;
 use crate::money::Amounts;
 use crate::policy::{Policy, ShippingRefund};
 use crate::shipment::Shipment;
@@ -10,25 +10,25 @@ use crate::units::UnitSet;
 
 /// Everything that the money of a part hangs on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Claim<'a> {
-    pub(super) shipment: &'a Shipment,
-    pub(super) units: &'a UnitSet,
+pub(crate) struct Claim<'a> {
+    pub(crate) shipment: &'a Shipment,
+    pub(crate) units: &'a UnitSet,
     /// Units of the shipment that the same wish takes before these.
-    pub(super) before: &'a UnitSet,
-    pub(super) path: Path,
-    pub(super) reason: &'a str,
-    pub(super) plan: RefundPlan,
+    pub(crate) before: &'a UnitSet,
+    pub(crate) path: Path,
+    pub(crate) reason: &'a str,
+    pub(crate) plan: RefundPlan,
     /// The label that the buyer bears the price of.
-    pub(super) label: Option<LabelState>,
+    pub(crate) label: Option<LabelState>,
     /// None while the goods are not back: they are expected now, and as the path promises them.
-    pub(super) receipt: Option<Receipt>,
+    pub(crate) receipt: Option<Receipt>,
 }
 
 /// What comes back. The shipping charge comes back, or is kept, with the last unit of a shipment.
 ///
 /// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the
 /// policy could keep. What left while it was paid is on the policy's terms, also after a lapse.
-pub(super) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> PartRefund {
+pub(crate) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> PartRefund {
     let order = &draft.order;
     let was_paid = order.paid_time.is_some()
         || order.lapse_time.is_some() && !claim.shipment.stage.is_before_dispatch();
@@ -131,7 +131,7 @@ fn label_price(draft: &Draft<'_>, shipment: &Shipment) -> i64 {
 
 /// Whether there is a label for what the buyer sends back; none for paths on which the buyer sends
 /// nothing.
-pub(super) fn label(draft: &Draft<'_>, shipment: &Shipment, path: Path) -> Option<LabelState> {
+pub(crate) fn label(draft: &Draft<'_>, shipment: &Shipment, path: Path) -> Option<LabelState> {
     match path {
         Path::ReturnUnopened | Path::ReturnOpened => {}
         Path::Cancel | Path::Intercept | Path::RefuseDelivery => return None,
@@ -144,7 +144,7 @@ pub(super) fn label(draft: &Draft<'_>, shipment: &Shipment, path: Path) -> Optio
 }
 
 /// A label whose price is in another currency could not be charged, so there is none.
-pub(super) fn has_label(draft: &Draft<'_>, shipment: &Shipment) -> bool {
+pub(crate) fn has_label(draft: &Draft<'_>, shipment: &Shipment) -> bool {
     let order = &draft.order;
     let carrier = draft.store.carriers.get(&shipment.carrier);
     let label =

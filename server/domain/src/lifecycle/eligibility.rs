@@ -2,45 +2,55 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::refund_of::{Claim, has_label, label, refund_of};
-use super::super::{Asked, Draft};
-use super::IneligibleUnits;
 use crate::actor::Role;
-use crate::cancellation::{LabelState, PartRefund};
-use crate::order::Home;
+use crate::cancellation::{Gate, LabelState, Part, PartRefund};
+use crate::decision::Asked;
+use crate::error_reason::ErrorReason;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::refund_of;
+use crate::lifecycle::refund_of::{Claim, refund_of};
+use crate::order::{Home, Order};
 use crate::payment::Payment;
 use crate::policy::{CarrierFacts, Policy, Question, Verdict};
-use crate::rejection::{Ineligibility, Rejection};
+use crate::rejection::Ineligibility;
 use crate::shipment::Shipment;
 use crate::terms::{DenyCode, GateSpec, Path, RefundPlan};
-use crate::units::{LineQuantity, UnitSet};
+use crate::units::UnitSet;
 
 /// What does not differ between the portions of one request.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Wish<'a> {
-    pub(in super::super) requester: Role,
-    pub(in super::super) reason: Option<&'a str>,
-    pub(in super::super) paths: &'a [Path],
+pub(crate) struct Wish<'a> {
+    pub(crate) requester: Role,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) paths: &'a [Path],
     /// When it was wished: what was in time then, is.
-    pub(in super::super) asked_at: Timestamp,
+    pub(crate) asked_at: Timestamp,
     /// Whether the buyer was promised a label; none where nothing was promised yet.
-    pub(in super::super) has_label: Option<bool>,
+    pub(crate) has_label: Option<bool>,
 }
 
 /// The units of a wish that are in one shipment and came home by one receipt, or are not home.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Portion {
-    pub(in super::super) shipment: u32,
-    pub(in super::super) units: UnitSet,
+pub(crate) struct Portion {
+    pub(crate) shipment: u32,
+    pub(crate) units: UnitSet,
     /// What is known of goods that are home.
-    pub(in super::super) home: Option<Home>,
+    pub(crate) home: Option<Home>,
     /// Units of the same shipment that the same wish takes before these.
-    pub(in super::super) before: UnitSet,
+    pub(crate) before: UnitSet,
 }
 
 impl Portion {
+    /// The part that says why these units are left out.
+    pub(crate) fn refused(self, path: Path, reason: ErrorReason) -> Part {
+        Part {
+            receipt: self.home.map(|home| home.receipt),
+            ..Part::refused(self.shipment, self.units, path, reason)
+        }
+    }
+
     /// All that a wish takes of a shipment, and none of it is home.
-    pub(in super::super) fn out(shipment: u32, units: UnitSet) -> Self {
+    pub(crate) fn out(shipment: u32, units: UnitSet) -> Self {
         Self {
             shipment,
             units,
@@ -51,27 +61,27 @@ impl Portion {
 }
 
 #[derive(Debug)]
-pub(in super::super) struct Judgement {
-    pub(in super::super) portion: Portion,
-    pub(in super::super) asked: Vec<Asked>,
+pub(crate) struct Judgement {
+    pub(crate) portion: Portion,
+    pub(crate) asked: Vec<Asked>,
     /// The first path that the policy allows.
-    pub(in super::super) allowed: Option<Allowed>,
+    pub(crate) allowed: Option<Allowed>,
     /// The paths before it, which the policy does not.
-    pub(in super::super) denied: Vec<Ineligibility>,
+    pub(crate) denied: Vec<Ineligibility>,
 }
 
 #[derive(Debug)]
-pub(in super::super) struct Allowed {
-    pub(in super::super) path: Path,
-    pub(in super::super) rule: Option<String>,
-    pub(in super::super) gates: Vec<GateSpec>,
-    pub(in super::super) plan: RefundPlan,
-    pub(in super::super) refund: PartRefund,
-    pub(in super::super) label: Option<LabelState>,
+pub(crate) struct Allowed {
+    pub(crate) path: Path,
+    pub(crate) rule: Option<String>,
+    pub(crate) gates: Vec<GateSpec>,
+    pub(crate) plan: RefundPlan,
+    pub(crate) refund: PartRefund,
+    pub(crate) label: Option<LabelState>,
 }
 
 /// Asks for each path in turn until one is allowed.
-pub(in super::super) fn judge(
+pub(crate) fn judge(
     draft: &Draft<'_>,
     policy: &Policy,
     wish: &Wish<'_>,
@@ -99,7 +109,7 @@ pub(in super::super) fn judge(
                 let home = judgement.portion.home;
                 // What is home needs no label any more; the one that it came with may still have to
                 // be paid for.
-                let label = label(draft, shipment, *path)
+                let label = refund_of::label(draft, shipment, *path)
                     .and_then(|label| home.map_or(Some(label), |home| home.label));
                 let (receipt, before) = (home.map(|home| home.receipt), &judgement.portion.before);
                 let claim = Claim {
@@ -153,7 +163,7 @@ pub(in super::super) fn judge(
 }
 
 /// When time alone turns the answer to this question.
-pub(super) fn turns_at(policy: &Policy, wish: &Wish<'_>, question: &Question) -> Option<Timestamp> {
+pub(crate) fn turns_at(policy: &Policy, wish: &Wish<'_>, question: &Question) -> Option<Timestamp> {
     policy
         .turns_in(question)
         .and_then(|wait| wish.asked_at.checked_add(wait).ok())
@@ -164,7 +174,7 @@ fn without_label(policy: &Policy, code: DenyCode) -> Option<String> {
 }
 
 /// The facts that a rule may look at, flat.
-pub(in super::super) fn question(
+pub(crate) fn question(
     draft: &Draft<'_>,
     wish: &Wish<'_>,
     shipment: &Shipment,
@@ -194,7 +204,9 @@ pub(in super::super) fn question(
         carrier: CarrierFacts {
             in_transit_cancel: carrier.is_some_and(|carrier| carrier.in_transit_cancel),
             partner_delivery: carrier.is_some_and(|carrier| carrier.partner_delivery),
-            return_label: wish.has_label.unwrap_or_else(|| has_label(draft, shipment)),
+            return_label: wish
+                .has_label
+                .unwrap_or_else(|| refund_of::has_label(draft, shipment)),
         },
         verified_in: order
             .verified_at
@@ -204,42 +216,77 @@ pub(in super::super) fn question(
     }
 }
 
-/// Whether something comes of a wish that was judged so.
-pub(in super::super) fn goes_ahead(
-    judgements: &[Judgement],
-    on_ineligible_units: IneligibleUnits,
-) -> bool {
-    let is_allowed = |judgement: &Judgement| judgement.allowed.is_some();
-    match on_ineligible_units {
-        IneligibleUnits::Refuse => judgements.iter().all(is_allowed),
-        IneligibleUnits::LeaveOut => judgements.iter().any(is_allowed),
+/// A part that waits for what was allowed, or a refused one for what was left out.
+pub(crate) fn part(judgement: Judgement) -> Part {
+    let portion = judgement.portion;
+    match judgement.allowed {
+        Some(allowed) => Part {
+            rule: allowed.rule,
+            plan: allowed.plan,
+            refund: allowed.refund.amounts,
+            deductions: allowed.refund.deductions,
+            label: allowed.label,
+            receipt: portion.home.map(|home| home.receipt),
+            gates: allowed.gates.into_iter().map(Gate::queued).collect(),
+            ..Part::waiting(portion.shipment, portion.units, allowed.path)
+        },
+        None => {
+            let first = &judgement.denied[0];
+            Part {
+                rule: first.rule.clone(),
+                next_actions: first.next_actions.clone(),
+                ..portion.refused(first.path, first.code.reason())
+            }
+        }
     }
 }
 
-/// The refusal of a wish: everything that stands against it, and the most that could be asked
-/// instead.
-pub(in super::super) fn ineligible(judgements: &[Judgement]) -> Rejection {
-    let refused = judgements
-        .iter()
-        .filter(|judgement| judgement.allowed.is_none());
-    let violations = refused
-        .flat_map(|judgement| judgement.denied.clone())
-        .collect();
-    let allowed = judgements
-        .iter()
-        .filter(|judgement| judgement.allowed.is_some());
-    let acceptable: UnitSet = allowed
-        .flat_map(|judgement| judgement.portion.units.ranges().iter().copied())
-        .collect();
-    let acceptable = acceptable
-        .lines()
-        .map(|line| LineQuantity {
-            line,
-            quantity: acceptable.count_of(line),
-        })
-        .collect();
-    Rejection::Ineligible {
-        violations,
-        acceptable,
+/// What is home has its receipt, and what is not waits for one of its own: they are portions apart,
+/// what is home first.
+pub(crate) fn by_receipt(order: &Order, units: &UnitSet) -> Vec<Portion> {
+    let mut portions = Vec::new();
+    for Portion {
+        shipment: number,
+        units,
+        ..
+    } in by_shipment(order, units)
+    {
+        let Some(shipment) = order.shipment(number) else {
+            continue;
+        };
+        let mut before = UnitSet::default();
+        for (received, home) in order.received(shipment) {
+            let units = received.intersection(&units);
+            if !units.is_empty() {
+                portions.push(Portion {
+                    shipment: number,
+                    units: units.clone(),
+                    home: Some(home),
+                    before: before.clone(),
+                });
+                before = before.union(&units);
+            }
+        }
+        let units = units.minus(&before);
+        if !units.is_empty() {
+            portions.push(Portion {
+                shipment: number,
+                units,
+                home: None,
+                before,
+            });
+        }
     }
+    portions
+}
+
+pub(crate) fn by_shipment(order: &Order, units: &UnitSet) -> Vec<Portion> {
+    let within =
+        |shipment: &Shipment| Portion::out(shipment.number, shipment.units.intersection(units));
+    order
+        .shipments
+        .iter()
+        .map(within)
+        .filter(|portion| !portion.units.is_empty())
+        .collect()
 }

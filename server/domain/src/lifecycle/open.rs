@@ -1,15 +1,16 @@
 //! How a cancellation comes onto an order, whoever wishes it.
 
-use super::{Draft, draft, parts};
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, PartState};
 use crate::event::EventDetail;
+use crate::lifecycle::draft::{Draft, next_number};
+use crate::lifecycle::parts;
 use crate::terms::Fault;
 
 /// A cancellation that the caller hands in, with all that this version of the policy attaches to
 /// its reason, and without parts. `otherwise` is at fault where the policy does not declare the
 /// reason.
-pub(super) fn blank(
+pub(crate) fn blank(
     draft: &Draft<'_>,
     policy_version: u32,
     requester: Actor,
@@ -36,8 +37,8 @@ pub(super) fn blank(
 }
 
 /// Puts a cancellation on the order, under a number of its own that is returned, and tells of it.
-pub(super) fn open(draft: &mut Draft<'_>, cancellation: Cancellation) -> u32 {
-    let number = draft::next_number(&draft.order.cancellations, |cancellation| {
+pub(crate) fn open(draft: &mut Draft<'_>, cancellation: Cancellation) -> u32 {
+    let number = next_number(&draft.order.cancellations, |cancellation| {
         cancellation.number
     });
     // A part that waits for nobody ends here and now, and its end raises the fence.
@@ -56,15 +57,11 @@ pub(super) fn open(draft: &mut Draft<'_>, cancellation: Cancellation) -> u32 {
         close_time: None,
         ..cancellation
     };
-    let refused: Vec<usize> = (0..)
-        .zip(&opened.parts)
-        .filter(|(_, part)| part.state == PartState::Refused)
-        .map(|(index, _)| index)
-        .collect();
+    let refused = opened.parts_where(|part| part.state == PartState::Refused);
     draft.order.cancellations.push(opened);
     // What is left out has ended before it began.
-    for index in refused {
-        parts::part_ended(draft, number, index);
+    for id in refused {
+        parts::ended(draft, id);
     }
     for shipment in shipments {
         draft.raise_fence(shipment);

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::Draft;
 use crate::ids::Sku;
+use crate::lifecycle::draft::Draft;
 use crate::shipment::{CustomsFlag, Shipment};
 use crate::terms::NextAction;
 
 /// Flags a shipment anew, after its units have changed.
-pub(super) fn flag_again(draft: &mut Draft<'_>, number: u32) {
+pub(crate) fn flag_again(draft: &mut Draft<'_>, number: u32) {
     let flag = draft
         .order
         .shipment(number)
@@ -22,7 +22,7 @@ pub(super) fn flag_again(draft: &mut Draft<'_>, number: u32) {
 }
 
 /// What may be done about a shipment that is flagged; none where it is not.
-pub(super) fn remedies<'a>(draft: &Draft<'a>, shipment: &Shipment) -> Option<&'a [NextAction]> {
+pub(crate) fn remedies<'a>(draft: &Draft<'a>, shipment: &Shipment) -> Option<&'a [NextAction]> {
     shipment.customs_flag.as_ref()?;
     let customs = draft.pinned(draft.order.policy_version).customs.as_ref()?;
     let carrier = draft.store.carriers.get(&shipment.carrier);

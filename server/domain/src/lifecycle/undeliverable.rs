@@ -1,13 +1,14 @@
 //! A parcel that comes home although nobody asked for it: the buyer refused it, or nobody was found
 //! at the address. The carrier has given up on it, so the carrier cancels, under the policy.
 
-use super::draft::About;
-use super::request_cancellation::{Portion, Wish, by_receipt, judge, part};
-use super::{Draft, opening, parts, receive_parcel};
 use crate::actor::{Actor, Role};
-use crate::cancellation::{Cancellation, PARCEL_RETURNED, Part, PartState, Receipt};
+use crate::cancellation::{Cancellation, PARCEL_RETURNED, Part, PartId, PartState, Receipt};
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::eligibility::{Portion, Wish, judge};
+use crate::lifecycle::incidents::About;
+use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_OF_BELAY_MAX, Home};
 use crate::policy::Policy;
 use crate::shipment::Stage;
@@ -16,7 +17,7 @@ use crate::units::UnitSet;
 
 /// Opens the carrier's cancellation of units that come home, or are home with this receipt. The
 /// limit of what callers may ask for does not hold here: the goods are there.
-pub(super) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: Option<Receipt>) {
+pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: Option<Receipt>) {
     let Some(shipment) = draft.order.shipment(number) else {
         return;
     };
@@ -47,26 +48,24 @@ pub(super) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
             ..Portion::out(number, units)
         },
     );
-    draft.note_asked(policy_version, judgement.asked.clone());
+    draft.log_asked(policy_version, judgement.asked.clone());
     // A policy that has no rule for it leaves the decision to people: the record shows that there
     // was one to make.
-    let part = part(judgement);
+    let part = eligibility::part(judgement);
     if part.state == PartState::Refused
         && let Some(known) = on_record(draft, &part)
     {
         let Some(receipt) = receipt else { return };
-        for (cancellation, index) in known {
-            let back = parts::cancellation_mut(draft, cancellation).parts[index]
-                .units
-                .intersection(&part.units);
-            receive_parcel::note_on_refused(draft, cancellation, index, &back, receipt);
+        for id in known {
+            let back = draft.part_mut(id).units.intersection(&part.units);
+            parts::note_on_refused(draft, id, &back, receipt);
         }
         return;
     }
     draft.decided_by(policy_version, part.rule.clone());
     let cancellation = Cancellation {
         parts: vec![part],
-        ..opening::blank(
+        ..open::blank(
             draft,
             policy_version,
             carrier,
@@ -74,7 +73,7 @@ pub(super) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
             Fault::Carrier,
         )
     };
-    let cancellation = opening::open(draft, cancellation);
+    let cancellation = open::open(draft, cancellation);
     parts::advance(draft, cancellation);
 }
 
@@ -90,30 +89,29 @@ fn wish<'a>(draft: &Draft<'_>, policy: &'a Policy) -> Wish<'a> {
 
 /// Cancels units that are home because support says so: for as much as the policy gives for a
 /// parcel that comes home, without the gates, and for all of it where the policy has no rule.
-pub(super) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: Actor) {
+pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: Actor) {
     let (policy_version, policy) = draft.policy();
     let wish = wish(draft, policy);
     let mut parts = Vec::new();
-    for portion in by_receipt(&draft.order, units)
+    for portion in eligibility::by_receipt(&draft.order, units)
         .into_iter()
         .filter(|portion| portion.shipment == number)
     {
-        let judgement = judge(draft, policy, &wish, portion);
-        draft.note_asked(policy_version, judgement.asked.clone());
+        let judgement = eligibility::judge(draft, policy, &wish, portion);
+        draft.log_asked(policy_version, judgement.asked.clone());
         let was_allowed = judgement.allowed.is_some();
-        let part = part(judgement);
+        let part = eligibility::part(judgement);
         let plan = if was_allowed {
             part.plan
         } else {
             RefundPlan::FULL
         };
-        let (refused_reason, next_actions, gates) = (None, Vec::new(), Vec::new());
         parts.push(Part {
             state: PartState::Waiting,
             plan,
-            refused_reason,
-            next_actions,
-            gates,
+            refused_reason: None,
+            next_actions: Vec::new(),
+            gates: Vec::new(),
             ..part
         });
     }
@@ -121,28 +119,27 @@ pub(super) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
         policy_version,
         parts.iter().find_map(|part| part.rule.clone()),
     );
-    let blank = opening::blank(
+    let blank = open::blank(
         draft,
         policy_version,
         support,
         PARCEL_RETURNED,
         Fault::Carrier,
     );
-    let cancellation = opening::open(draft, Cancellation { parts, ..blank });
+    let cancellation = open::open(draft, Cancellation { parts, ..blank });
     parts::advance(draft, cancellation);
 }
 
 /// What parts wait for on shipments that come back, each shipment with those units.
-pub(super) fn awaited(draft: &Draft<'_>) -> Vec<(u32, UnitSet)> {
+pub(crate) fn awaited(draft: &Draft<'_>) -> Vec<(u32, UnitSet)> {
     let comes_back = draft
         .order
         .shipments
         .iter()
         .filter(|shipment| comes_back(shipment.stage));
     let waiting = comes_back.map(|shipment| {
-        let parts = parts::waiting_on(draft, shipment.number).into_iter();
-        let parts =
-            parts.filter_map(|(of, index)| draft.order.cancellation(of).map(|of| &of.parts[index]));
+        let parts = draft.order.parts_waiting_on(shipment.number).into_iter();
+        let parts = parts.map(|id| draft.part(id));
         (
             shipment.number,
             parts
@@ -163,7 +160,7 @@ fn comes_back(stage: Stage) -> bool {
 /// is in it, the carrier cancels, as if its scan had come now. What was refused by silence just
 /// now, what is under an incident and what the carrier has cancelled before stays with that, so
 /// this comes to an end.
-pub(super) fn open_for_the_rest(draft: &mut Draft<'_>, awaited: Vec<(u32, UnitSet)>) {
+pub(crate) fn open_for_the_rest(draft: &mut Draft<'_>, awaited: Vec<(u32, UnitSet)>) {
     for (number, awaited) in awaited {
         let Some(shipment) = draft.order.shipment(number) else {
             continue;
@@ -197,22 +194,17 @@ pub(super) fn open_for_the_rest(draft: &mut Draft<'_>, awaited: Vec<(u32, UnitSe
 
 /// That the policy has no rule for these units is told once, not at each scan of the way: the parts
 /// that say so of all of them, where there are such.
-fn on_record(draft: &Draft<'_>, refused: &Part) -> Option<Vec<(u32, usize)>> {
+fn on_record(draft: &Draft<'_>, refused: &Part) -> Option<Vec<PartId>> {
     let mut untold = refused.units.clone();
     let mut known = Vec::new();
-    for of in draft
-        .order
-        .cancellations
-        .iter()
-        .filter(|of| of.requester.role == Role::Carrier)
-    {
-        for (index, part) in of.parts.iter().enumerate() {
-            let told = part.units.intersection(&untold);
-            let is_here = part.state == PartState::Refused && part.shipment == refused.shipment;
-            if is_here && !told.is_empty() {
-                untold = untold.minus(&told);
-                known.push((of.number, index));
-            }
+    let is_here =
+        |part: &Part| part.state == PartState::Refused && part.shipment == refused.shipment;
+    for id in draft.order.parts_where(is_here) {
+        let told = draft.part(id).units.intersection(&untold);
+        let is_the_carriers = draft.cancellation(id.cancellation).requester.role == Role::Carrier;
+        if is_the_carriers && !told.is_empty() {
+            untold = untold.minus(&told);
+            known.push(id);
         }
     }
     untold.is_empty().then_some(known)

@@ -2,12 +2,12 @@
 //! that could still be sent, and authorisations that nothing is due for are released. Where money
 //! and decisions contradict each other, an incident says so.
 
-use super::Draft;
-use super::draft::{About, NewRefund};
-use super::resolve_incident;
 use crate::cancellation::{Cancellation, PartState};
 use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use crate::ledger;
+use crate::lifecycle::draft::{Draft, NewRefund};
+use crate::lifecycle::incidents;
+use crate::lifecycle::incidents::About;
 use crate::money::Amounts;
 use crate::order::{Order, PAYMENT_EXPIRED};
 use crate::payment::Payment;
@@ -15,7 +15,7 @@ use crate::refund::{Refund, RefundKind, RefundState};
 
 /// To be called after anything that changes what is due, or what is there. `cancellation` is what
 /// changed it, if one did.
-pub(super) fn reconcile(draft: &mut Draft<'_>, cancellation: Option<u32>) {
+pub(crate) fn reconcile(draft: &mut Draft<'_>, cancellation: Option<u32>) {
     take_back_excess(draft);
     hold_back(draft);
     resume(draft);
@@ -26,7 +26,7 @@ pub(super) fn reconcile(draft: &mut Draft<'_>, cancellation: Option<u32>) {
 }
 
 /// The provider's messages once more, with what is known of Belay's own refunds by now.
-pub(super) fn weigh(draft: &mut Draft<'_>) {
+pub(crate) fn weigh(draft: &mut Draft<'_>) {
     let Order {
         payments, refunds, ..
     } = &mut draft.order;
@@ -116,7 +116,7 @@ fn resume(draft: &mut Draft<'_>) {
         .map(|incident| incident.number)
         .collect();
     over.into_iter()
-        .for_each(|number| resolve_incident::settle_by_fact(draft, number));
+        .for_each(|number| incidents::settle_by_fact(draft, number));
 
     let is_of_blocked = |incident: &&Incident| {
         let refund = incident
@@ -141,8 +141,8 @@ fn resume(draft: &mut Draft<'_>) {
         else {
             continue;
         };
-        if resolve_incident::is_owed_whole(&draft.order, refund) {
-            resolve_incident::settle_by_fact(draft, number);
+        if incidents::is_owed_whole(&draft.order, refund) {
+            incidents::settle_by_fact(draft, number);
         }
     }
 }
@@ -400,7 +400,7 @@ fn watch(draft: &mut Draft<'_>) {
     ));
     for (kind, about, amount) in found {
         match draft.open_incident_about(kind, about) {
-            Some(number) if amount <= 0 => resolve_incident::settle_by_fact(draft, number),
+            Some(number) if amount <= 0 => incidents::settle_by_fact(draft, number),
             Some(number) => {
                 let known = draft
                     .order

@@ -1,0 +1,52 @@
+//! A decision: what came of a command, and what a policy was asked for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::order::Order;
+use crate::policy::{Question, Verdict};
+use crate::rejection::Rejection;
+use crate::units::UnitSet;
+
+/// What the caller is to be shown of the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Order,
+    Cancellation(u32),
+    Shipment(u32),
+    Refund(u32),
+    Incident(u32),
+    /// The refunds that were leased, perhaps none.
+    Refunds(Vec<u32>),
+    Nothing,
+}
+
+/// What was asked of the policy and what it said; stored with every decision on a cancellation,
+/// refusals included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    pub shipment: u32,
+    pub units: UnitSet,
+    pub question: Question,
+    pub rule: Option<String>,
+    pub answer: Verdict,
+}
+
+/// A decision's questions and answers, with the policy version that was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub policy_version: u32,
+    pub asked: Vec<Asked>,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The order afterwards. It may differ from before even where the command was refused:
+    /// deadlines that were due have been applied.
+    pub order: Order,
+    /// Empty if and only if the order is as before.
+    pub events: Vec<Event>,
+    pub result: Result<Answer, Rejection>,
+    pub record: Option<Record>,
+}

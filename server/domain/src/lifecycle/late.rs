@@ -1,0 +1,130 @@
+//! Goods that come home after their cancellation has ended without them.
+
+use crate::cancellation::{Part, PartState};
+use crate::incident::{Incident, IncidentKind, IncidentState};
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::incidents;
+use crate::order::Order;
+use crate::shipment::Accepted;
+use crate::units::UnitSet;
+
+/// The goods that an incident is about: those that came too late for its cancellation since the
+/// last such incident was accepted, cancelled since or not.
+fn late_goods(order: &Order, incident: &Incident) -> Vec<Part> {
+    let of = incident
+        .cancellation
+        .and_then(|number| order.cancellation(number));
+    let Some(of) = of.filter(|_| incident.kind == IncidentKind::LateFact) else {
+        return Vec::new();
+    };
+    let shipment = incident.shipment.and_then(|number| order.shipment(number));
+    let Some(shipment) = shipment else {
+        return Vec::new();
+    };
+    let mut taken = shipment.whereabouts.accepted_of(incident.cancellation);
+    let mut late = Vec::new();
+    for part in of
+        .parts
+        .iter()
+        .filter(|part| part.shipment == shipment.number)
+    {
+        let units = part.units.minus(&taken);
+        if part.state == PartState::Refused && part.receipt.is_some() && !units.is_empty() {
+            taken = taken.union(&units);
+            late.push(Part {
+                units,
+                label: order.unpaid_label(part),
+                ..part.clone()
+            });
+        }
+    }
+    late
+}
+
+/// Of those goods, what is still sold and nobody else waits for.
+pub(crate) fn late_parcel(order: &Order, incident: &Incident) -> Vec<Part> {
+    let taken = order.cancelled_units().union(&order.claimed_units());
+    let left = |part: Part| Part {
+        units: part.units.minus(&taken),
+        ..part
+    };
+    late_goods(order, incident)
+        .into_iter()
+        .map(left)
+        .filter(|part| !part.units.is_empty())
+        .collect()
+}
+
+/// Goods that are home without a part that knows of them, because the order had no room for another
+/// cancellation.
+pub(crate) fn unaccounted(order: &Order, incident: &Incident) -> UnitSet {
+    let shipment = incident.shipment.and_then(|number| order.shipment(number));
+    match shipment.filter(|shipment| incident.is_of_late_shipment(shipment.number)) {
+        Some(shipment) => order
+            .unaccounted_units(shipment)
+            .minus(&shipment.whereabouts.accepted_of(None)),
+        None => UnitSet::default(),
+    }
+}
+
+/// Support leaves what came too late as it is. What comes later opens another incident, about that
+/// alone.
+pub(crate) fn accept_late(draft: &mut Draft<'_>, incident: &Incident) {
+    let late = late_goods(&draft.order, incident);
+    let units: UnitSet = late
+        .iter()
+        .flat_map(|part| part.units.ranges().iter().copied())
+        .collect();
+    let units = units.union(&unaccounted(&draft.order, incident));
+    if let Some(shipment) = incident.shipment.filter(|_| !units.is_empty()) {
+        draft
+            .shipment_mut(shipment)
+            .whereabouts
+            .accepted
+            .push(Accepted {
+                cancellation: incident.cancellation,
+                units,
+            });
+    }
+}
+
+/// Goods that came too late were cancelled all the same, by a wish of their own: nothing is left
+/// for support to decide.
+pub(crate) fn settle_paid_late(draft: &mut Draft<'_>, shipment: u32) {
+    let is_open = |incident: &&Incident| {
+        let is_here =
+            incident.kind == IncidentKind::LateFact && incident.shipment == Some(shipment);
+        is_here && incident.state == IncidentState::Open
+    };
+    if !draft
+        .order
+        .incidents
+        .iter()
+        .any(|incident| is_open(&incident))
+    {
+        return;
+    }
+    let cancelled = draft.order.cancelled_units();
+    let is_paid = |incident: &&Incident| {
+        let late = late_goods(&draft.order, incident);
+        !late.is_empty()
+            && late
+                .iter()
+                .all(|part| part.units.minus(&cancelled).is_empty())
+    };
+    let is_accounted = |incident: &&Incident| {
+        let units = draft.order.shipment(shipment).map(|shipment| {
+            let home = draft
+                .order
+                .live_units(shipment)
+                .intersection(&shipment.whereabouts.home);
+            home.minus(&shipment.whereabouts.accepted_of(None))
+        });
+        incident.is_of_late_shipment(shipment) && units.is_none_or(|units| units.is_empty())
+    };
+    let open = draft.order.incidents.iter().filter(is_open);
+    let settled = open.filter(|incident| is_paid(incident) || is_accounted(incident));
+    for number in settled.map(|incident| incident.number).collect::<Vec<_>>() {
+        incidents::close(draft, number, None);
+    }
+}

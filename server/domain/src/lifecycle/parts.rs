@@ -1,0 +1,425 @@
+//! How a part of a cancellation goes on: gate after gate, until its units are cancelled or it ends
+//! otherwise.
+
+use crate::cancellation::{
+    Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateState, LabelState, Part,
+    PartId, PartRefund, PartState, Receipt,
+};
+use crate::error_reason::ErrorReason;
+use crate::event::EventDetail;
+use crate::lifecycle::draft::Draft;
+use crate::lifecycle::eligibility::{Portion, Wish};
+use crate::lifecycle::refund_of::{Claim, refund_of};
+use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refunds};
+use crate::money::Amounts;
+use crate::order::{Home, PAYMENT_EXPIRED};
+use crate::shipment::{Shipment, Stage};
+use crate::terms::{Effect, GateKind, OnDispatch, Path};
+use crate::units::UnitSet;
+
+/// Takes every waiting part of a cancellation as far as it goes: opens the next gate, or cancels
+/// where none is left. Then concludes.
+pub(crate) fn advance(draft: &mut Draft<'_>, cancellation: u32) {
+    for id in draft.cancellation(cancellation).parts_where(|_| true) {
+        while step(draft, id) {}
+    }
+    conclude(draft, cancellation);
+}
+
+/// Takes a part one step on and says whether there was one to take.
+fn step(draft: &mut Draft<'_>, id: PartId) -> bool {
+    let part = draft.part(id);
+    if part.state != PartState::Waiting || part.open_gate().is_some() {
+        return false;
+    }
+    // The last gate has passed. What the shipment's stage allowed when the wish came, it may not
+    // allow now.
+    if !part.gates.is_empty() && next_gate(part).is_none() {
+        reevaluate(draft, id);
+    }
+    let part = draft.part(id).clone();
+    match next_gate(&part) {
+        _ if part.state != PartState::Waiting => {}
+        // What is home is not lost.
+        Some(gate)
+            if !part.gates[gate].spec.kind.is_consent()
+                && part.receipt.is_none()
+                && is_lost(draft, part.shipment) =>
+        {
+            gates::resolve_as_lost(draft, id);
+        }
+        Some(gate) => gates::open(draft, id, gate),
+        None => cancel(draft, id),
+    }
+    true
+}
+
+fn next_gate(part: &Part) -> Option<usize> {
+    part.gates
+        .iter()
+        .position(|gate| gate.state == GateState::Queued)
+}
+
+fn is_lost(draft: &Draft<'_>, shipment: u32) -> bool {
+    draft
+        .order
+        .shipment(shipment)
+        .is_some_and(|shipment| shipment.stage == Stage::Lost)
+}
+
+/// The shipment stands at another stage: every part that waits on it is put to its policy again.
+pub(crate) fn reevaluate_on(draft: &mut Draft<'_>, shipment: u32) {
+    for id in draft.order.parts_waiting_on(shipment) {
+        reevaluate(draft, id);
+        conclude(draft, id.cancellation);
+    }
+}
+
+/// Puts a waiting part to the policy that opened it, for the stage where its shipment stands now. A
+/// no refuses the part; a yes adds the gates that it names and the part does not have. What a loss
+/// means, the gates say and not the rule of a stage.
+fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
+    let of = draft.cancellation(id.cancellation).clone();
+    let part = &of.parts[id.index];
+    // A wish from before a lapse keeps the answer it had: whether the order is paid again is not
+    // its requester's doing.
+    let has_lapsed = draft
+        .order
+        .lapse_time
+        .is_some_and(|lapsed| of.create_time < lapsed);
+    if is_lost(draft, part.shipment) || has_lapsed {
+        return;
+    }
+    let (wish, portion) = wish_of(&of, part);
+    let mut judgement = eligibility::judge(draft, draft.pinned(of.policy_version), &wish, portion);
+    draft.log_asked(of.policy_version, judgement.asked);
+    let part = draft.part_mut(id);
+    if let Some(allowed) = judgement.allowed {
+        let is_new = |gate: &Gate| {
+            of.parts[id.index]
+                .gates
+                .iter()
+                .all(|known| known.spec.kind != gate.spec.kind)
+        };
+        part.gates
+            .extend(allowed.gates.into_iter().map(Gate::queued).filter(is_new));
+    } else if let Some(denied) = judgement.denied.pop() {
+        part.rule = denied.rule;
+        part.next_actions = denied.next_actions;
+        refuse(draft, id, denied.code.reason());
+    }
+}
+
+/// What was wished when this part began.
+pub(crate) fn wish_of<'a>(of: &'a Cancellation, part: &'a Part) -> (Wish<'a>, Portion) {
+    let reason = (!of.reason.is_empty()).then_some(&*of.reason);
+    let paths = std::slice::from_ref(&part.path);
+    // A label that was promised is not taken back.
+    let has_label = part.label.map(|label| label == LabelState::Issued);
+    let wish = Wish {
+        requester: of.requester.role,
+        reason,
+        paths,
+        asked_at: of.create_time,
+        has_label,
+    };
+    let home = part.receipt.map(|receipt| Home {
+        receipt,
+        label: part.label,
+    });
+    (
+        wish,
+        Portion {
+            home,
+            ..Portion::out(part.shipment, part.units.clone())
+        },
+    )
+}
+
+/// Whether a part ends where its shipment leaves, instead of keeping it in.
+pub(crate) fn yields_to_dispatch(draft: &Draft<'_>, id: PartId) -> bool {
+    let part = draft.order.part(id);
+    part.and_then(Part::open_gate).is_some_and(|gate| {
+        gate.spec.on_dispatch == OnDispatch::RefusePart && gate.spec.kind != GateKind::WarehouseStop
+    })
+}
+
+/// The shipment has left. Whoever was asked and let it go has answered by that.
+pub(crate) fn yield_to_dispatch(draft: &mut Draft<'_>, shipment: u32) {
+    for id in draft.order.parts_waiting_on(shipment) {
+        if yields_to_dispatch(draft, id) {
+            refuse(draft, id, ErrorReason::NoAgreement);
+            conclude(draft, id.cancellation);
+        }
+    }
+}
+
+/// The carrier has lost what these parts wait for.
+pub(crate) fn resolve_as_lost_on(draft: &mut Draft<'_>, shipment: u32) {
+    for id in draft.order.parts_waiting_on(shipment) {
+        let part = draft.part(id);
+        // Whose consent is asked goes on being asked, and what is home is not lost.
+        let awaits_a_fact = part
+            .open_gate()
+            .is_some_and(|gate| !gate.effective_kind().is_consent());
+        if awaits_a_fact && part.receipt.is_none() {
+            gates::resolve_as_lost(draft, id);
+            advance(draft, id.cancellation);
+        }
+    }
+}
+
+/// All gates have passed: the units are cancelled.
+fn cancel(draft: &mut Draft<'_>, id: PartId) {
+    draft.decided_as(id);
+    let of = draft.cancellation(id.cancellation).clone();
+    let part = &of.parts[id.index];
+    let Some(shipment) = draft.order.shipment(part.shipment) else {
+        panic!("{id:?} names a shipment that is not there")
+    };
+    let refund = refund_of_part(draft, &of, part, shipment);
+    let empties_shipment = draft
+        .order
+        .live_units(shipment)
+        .minus(&part.units)
+        .is_empty();
+    let leaves_from = shipment.stage;
+    let effects = effects(&of, part, leaves_from);
+
+    let number = part.shipment;
+    let part = draft.part_mut(id);
+    part.state = PartState::Cancelled;
+    part.refund = refund.amounts;
+    part.deductions = refund.deductions;
+    part.effects = effects;
+    draft.raise_fence(number);
+    ended(draft, id);
+    late::settle_paid_late(draft, number);
+    customs::flag_again(draft, number);
+    if empties_shipment {
+        draft.end_hold(number);
+    }
+    if empties_shipment && leaves_from.is_before_dispatch() {
+        draft.move_shipment(number, Stage::Cancelled);
+    }
+}
+
+fn refund_of_part(
+    draft: &Draft<'_>,
+    of: &Cancellation,
+    part: &Part,
+    shipment: &Shipment,
+) -> PartRefund {
+    let claim = Claim {
+        shipment,
+        units: &part.units,
+        before: &UnitSet::default(),
+        path: part.path,
+        reason: &of.reason,
+        plan: part.plan,
+        label: part.label,
+        receipt: part.receipt,
+    };
+    refund_of(draft, draft.pinned(of.policy_version), &claim)
+}
+
+/// What cancelling this part asks of the stock. Goods go back on sale that never left, or came back
+/// as they were sent.
+fn effects(of: &Cancellation, part: &Part, leaves_from: Stage) -> Vec<Effect> {
+    let goes_back_on_sale = match part.receipt {
+        Some(receipt) => receipt.condition.is_resaleable() && part.path != Path::ReturnOpened,
+        None => leaves_from.is_before_dispatch(),
+    };
+    let applies = |effect: &Effect| match effect {
+        Effect::ZeroStock => true,
+        Effect::Restock => goes_back_on_sale,
+    };
+    of.effects.iter().copied().filter(applies).collect()
+}
+
+/// Ends a waiting part without cancelling.
+pub(crate) fn refuse(draft: &mut Draft<'_>, id: PartId, reason: ErrorReason) {
+    draft.part_mut(id).refused_reason = Some(reason);
+    end(draft, id, PartState::Refused);
+}
+
+/// The requester has taken it back.
+pub(crate) fn withdraw(draft: &mut Draft<'_>, id: PartId) {
+    end(draft, id, PartState::Withdrawn);
+}
+
+fn end(draft: &mut Draft<'_>, id: PartId, state: PartState) {
+    draft.decided_as(id);
+    let now = draft.now;
+    let part = draft.part_mut(id);
+    part.state = state;
+    part.refund = Amounts::ZERO;
+    part.deductions = Deductions::default();
+    let shipment = part.shipment;
+    let was_stopped = part.has_passed(GateKind::WarehouseStop);
+    let mut closed = Vec::new();
+    for gate in &mut part.gates {
+        if gate.state == GateState::Open {
+            closed.push(gate.spec.kind);
+        }
+        if matches!(gate.state, GateState::Queued | GateState::Open) {
+            gate.state = GateState::Closed;
+            gate.close_time = Some(now);
+            gate.remind_at = None;
+        }
+    }
+    for gate in closed {
+        draft.emit(EventDetail::GateClosed {
+            cancellation: id.cancellation,
+            shipment,
+            gate,
+            state: GateState::Closed,
+        });
+        intercepts::gate_closed(draft, shipment, gate, GateState::Closed);
+    }
+    draft.raise_fence(shipment);
+    ended(draft, id);
+    if was_stopped {
+        put_back(draft, shipment);
+    }
+}
+
+pub(crate) fn ended(draft: &mut Draft<'_>, id: PartId) {
+    let of = draft.cancellation(id.cancellation);
+    let part = &of.parts[id.index];
+    let detail = EventDetail::PartEnded {
+        cancellation: id.cancellation,
+        shipment: part.shipment,
+        state: part.state,
+        refused_reason: part.refused_reason,
+        units: part.units.clone(),
+        effects: part.effects.clone(),
+    };
+    draft.emit(detail);
+}
+
+/// What was stopped and is not cancelled begins again where the warehouse begins.
+pub(crate) fn put_back(draft: &mut Draft<'_>, shipment: u32) {
+    let stage = draft
+        .order
+        .shipment(shipment)
+        .map(|shipment| shipment.stage);
+    if matches!(stage, Some(Stage::Preparing | Stage::Ready)) {
+        draft.move_shipment(shipment, Stage::Planned);
+        draft.prepare_anew(shipment);
+        reevaluate_on(draft, shipment);
+    }
+}
+
+/// Leaves `units` in a part and makes a part of its own of the others, with the same gates, so that
+/// the two can end differently. Returns the other part.
+pub(crate) fn split(draft: &mut Draft<'_>, id: PartId, units: &UnitSet) -> Option<PartId> {
+    let part = draft.part(id);
+    let others = part.units.minus(units);
+    if others.is_empty() {
+        return None;
+    }
+    // The label is charged once, with the units that it came with.
+    let other = Part {
+        units: others,
+        label: None,
+        ..part.clone()
+    };
+    let stays = part.units.intersection(units);
+    let of = draft.cancellation_mut(id.cancellation);
+    of.parts[id.index].units = stays;
+    of.parts.push(other);
+    let other = PartId {
+        index: of.parts.len() - 1,
+        ..id
+    };
+    // From a part that has ended nothing is expected any more.
+    if of.parts[id.index].state == PartState::Waiting {
+        expect_again(draft, id);
+        expect_again(draft, other);
+    }
+    Some(other)
+}
+
+/// Reckons anew what a waiting part is expected to give back.
+pub(crate) fn expect_again(draft: &mut Draft<'_>, id: PartId) {
+    let of = draft.cancellation(id.cancellation).clone();
+    let part = &of.parts[id.index];
+    let Some(shipment) = draft.order.shipment(part.shipment) else {
+        return;
+    };
+    let refund = refund_of_part(draft, &of, part, shipment);
+    let part = draft.part_mut(id);
+    part.refund = refund.amounts;
+    part.deductions = refund.deductions;
+}
+
+/// Closes the cancellation if none of its parts waits any more. Then money and shipments follow:
+/// the order may be paid now, what was cancelled goes back, and what waited for it is released.
+pub(crate) fn conclude(draft: &mut Draft<'_>, number: u32) {
+    let cancellation = draft.cancellation(number);
+    if cancellation.close_time.is_none() && cancellation.is_over() {
+        close(draft, number);
+    }
+    draft.follow_payments();
+    refunds::reconcile(draft, Some(number));
+    draft.release_if_ready();
+}
+
+fn close(draft: &mut Draft<'_>, number: u32) {
+    let now = draft.now;
+    let cancellation = draft.cancellation_mut(number);
+    cancellation.close_time = Some(now);
+    let cancellation = cancellation.clone();
+    let promise = draft.order.promise(&cancellation);
+    match cancellation.state() {
+        CancellationState::Completed => draft.emit(EventDetail::CancellationCompleted {
+            cancellation: number,
+            refund: promise.refund,
+            release: promise.release,
+            effects: cancellation.effects.clone(),
+            counted: cancellation.counted,
+        }),
+        CancellationState::Rejected => draft.emit(EventDetail::CancellationRejected {
+            cancellation: number,
+            close_reason: cancellation.close_reason(),
+        }),
+        CancellationState::Withdrawn => draft.emit(EventDetail::CancellationWithdrawn {
+            cancellation: number,
+        }),
+        CancellationState::Pending => {}
+    }
+    if cancellation.reason == PAYMENT_EXPIRED && draft.order.is_wholly_cancelled() {
+        draft.emit(EventDetail::OrderClosedUnpaid {
+            cancellation: number,
+        });
+    }
+}
+
+/// Notes on a part that was refused that these of its units are home.
+pub(crate) fn note_on_refused(draft: &mut Draft<'_>, id: PartId, back: &UnitSet, receipt: Receipt) {
+    split(draft, id, back);
+    let part = draft.part_mut(id);
+    part.receipt = part.receipt.or(Some(receipt));
+}
+
+/// The carrier has turned the parcel round, as it says itself or as its scan shows: whoever waits
+/// for that goes on, and support that is asked in the carrier's place need not answer. Gives
+/// whether somebody waited.
+pub(crate) fn intercept_confirmed(
+    draft: &mut Draft<'_>,
+    shipment: u32,
+    given: &GateAnswer,
+) -> bool {
+    let waiting = draft
+        .order
+        .parts_waiting_for_fact(shipment, GateKind::CarrierIntercept);
+    if !waiting.is_empty() {
+        intercepts::confirm(draft, shipment);
+    }
+    for id in waiting.iter().copied() {
+        gates::close(draft, id, GateState::Passed, given.clone());
+        advance(draft, id.cancellation);
+    }
+    !waiting.is_empty()
+}
