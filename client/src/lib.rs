@@ -24,7 +24,7 @@
 //! # What it does
 //! - **One method for each call** of the manual, on [`Store`] and [`Belay`]: what a call needs are
 //!   arguments, what it may have are setters, `.await` sends it.
-//! - **Types** for ids (checked before anything is sent), money, instants and states. What a newer
+//! - **Types** for ids (checked before anything is sent), money, instants (of [`jiff`]) and states. What a newer
 //!   server says that this version does not know is kept as `Unrecognized` and breaks nothing.
 //! - **Errors to branch on**: a [`Kind`] says what a caller can do, an [`ErrorReason`] why, and the
 //!   facts behind it are there as data.
@@ -71,6 +71,9 @@ mod wire;
 pub mod calls;
 pub mod model;
 pub mod reason;
+
+/// The crate of the instants, dates and durations in this interface.
+pub use jiff;
 
 pub use belay::{Belay, BelayBuilder};
 pub use caller::Scope;
