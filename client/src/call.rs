@@ -3,18 +3,26 @@
 use std::fmt;
 use std::time::Duration;
 
+use belay_proto::rpc::{Idempotency, Rpc};
+use http::uri::PathAndQuery;
 use tokio::time::{Instant, sleep, timeout_at};
-use tonic::Request;
+use tonic::client::Grpc;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+use tonic_prost::ProstCodec;
 use tower::retry::budget::Budget;
 
 use crate::belay::Belay;
 use crate::error::{Error, FieldViolation, Kind};
 use crate::ids::{IdError, RequestId};
-use crate::rpc::{Repeat, Rpc};
 use crate::wire::Malformed;
 
 /// The longest time for a call; what is longer is taken as this.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The largest response that is taken, in bytes. A page of large orders is larger than tonic's 4
+/// MiB.
+const RESPONSE_BYTES_MAX: usize = 64 << 20;
 
 /// A call that is not sent yet.
 #[derive(Clone)]
@@ -65,7 +73,7 @@ impl<R: Rpc> Call<R> {
     /// A write to an order gets its key now, before the first attempt, so that all attempts are one
     /// wish.
     pub(crate) fn new(belay: &Belay, request: R, faults: Faults) -> Self {
-        let request_id = (R::REPEAT == Repeat::Keyed).then(RequestId::mint);
+        let request_id = (R::IDEMPOTENCY == Idempotency::ByRequestId).then(RequestId::mint);
         Self {
             belay: belay.clone(),
             request,
@@ -104,7 +112,7 @@ impl<R: Rpc> Call<R> {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if error.kind() != Kind::Unavailable || R::REPEAT == Repeat::Never {
+            if error.kind() != Kind::Unavailable || R::IDEMPOTENCY == Idempotency::Never {
                 return Err(error);
             }
             let Some(delay) = delays.next() else {
@@ -122,17 +130,23 @@ impl<R: Rpc> Call<R> {
         let mut request = Request::new(self.request.clone());
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
         self.belay.caller().write(request.metadata_mut());
-        match timeout_at(
-            deadline,
-            R::call(self.belay.link().channel.clone(), request),
-        )
-        .await
-        {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(Error::from_status(status)),
+        let sent = unary(self.belay.link().channel.clone(), request);
+        match timeout_at(deadline, sent).await {
+            Ok(outcome) => outcome.map_err(Error::from_status),
             Err(_) => Err(Error::deadline_exceeded()),
         }
     }
+}
+
+/// Sends a request over a channel, as tonic's generated stubs do.
+async fn unary<R: Rpc>(channel: Channel, request: Request<R>) -> Result<R::Response, Status> {
+    let mut grpc = Grpc::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
+    grpc.ready()
+        .await
+        .map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
+    let path = PathAndQuery::from_static(R::PATH);
+    let response = grpc.unary(request, path, ProstCodec::default()).await?;
+    Ok(response.into_inner())
 }
 
 /// How long to wait before a repeat; none that would come too late. The server's delay is the
@@ -145,7 +159,7 @@ fn delay_within(left: Duration, ours: Duration, servers: Option<Duration>) -> Op
 /// The RPC and the key; arguments may hold what belongs in no log.
 impl<R: Rpc> fmt::Debug for Call<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", R::SERVICE, R::NAME)?;
+        f.write_str(R::PATH.trim_start_matches("/belay.v1."))?;
         self.request_id
             .map_or(Ok(()), |request_id| write!(f, " {request_id}"))
     }

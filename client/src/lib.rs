@@ -64,7 +64,6 @@ mod error_reason;
 mod ids;
 mod pages;
 mod retry;
-mod rpc;
 mod store;
 mod wire;
 

@@ -36,3 +36,46 @@ pub use stores::{
     CreateStore, FirstPolicy, GetStore, ListCarriers, ListStores, ListWarehouses, PutCarrier,
     PutWarehouse, UpdateStore,
 };
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    /// `CreateOrder` as `create_order`.
+    fn snake(name: &str) -> String {
+        let mut snake = String::new();
+        for letter in name.chars() {
+            if letter.is_ascii_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.push(letter.to_ascii_lowercase());
+        }
+        snake
+    }
+
+    #[test]
+    fn every_rpc_has_a_method() {
+        let calls = concat!(
+            include_str!("orders.rs"),
+            include_str!("cancellations.rs"),
+            include_str!("incidents.rs"),
+            include_str!("fulfillment.rs"),
+            include_str!("custody.rs"),
+            include_str!("refunds.rs"),
+            include_str!("stores.rs"),
+            include_str!("policies.rs"),
+        );
+        let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let files = set.file.iter().filter(|file| file.package() == "belay.v1");
+        let services: Vec<_> = files.flat_map(|file| &file.service).collect();
+        assert!(!services.is_empty());
+        for method in services.iter().flat_map(|service| &service.method) {
+            let (name, function) = (method.name(), snake(method.name()));
+            let request = method.input_type().trim_start_matches(".belay.v1.");
+            let declared = calls.contains(&format!("pub fn {function}("))
+                && calls.contains(&format!(" {name}(pb::{request})"));
+            assert!(declared, "{name} has no method `{function}`");
+        }
+    }
+}
