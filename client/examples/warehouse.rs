@@ -125,7 +125,7 @@ impl Day {
         self.seller.release_hold(id).await?;
 
         match self.warehouse.dispatch_shipment(id, packing.fence).await {
-            Err(error) if error.reason() == Some(&ErrorReason::FenceStale) => {
+            Err(error) if error.has_reason(&ErrorReason::FenceStale) => {
                 println!("  not to be handed over: {}", error.message());
             }
             other => drop(other?),

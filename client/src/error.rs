@@ -78,7 +78,7 @@ pub struct FieldViolation {
 ///
 /// match store.request_cancellation("A-1", Units::all()).await {
 ///     Ok(requested) => println!("{}", requested.cancellation.state),
-///     Err(error) if error.reason() == Some(&ErrorReason::Shipped) => println!("it has left already"),
+///     Err(error) if error.has_reason(&ErrorReason::Shipped) => println!("it has left already"),
 ///     Err(error) => return Err(error),
 /// }
 /// # Ok(())
@@ -109,6 +109,63 @@ impl Error {
     /// of a broken connection.
     pub fn reason(&self) -> Option<&ErrorReason> {
         self.0.reason.as_ref()
+    }
+
+    /// Whether the call failed for this reason.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::ErrorReason;
+    ///
+    /// match store.get_order("A-1").await {
+    ///     Ok(order) => println!("{}", order.display_state),
+    ///     Err(error) if error.has_reason(&ErrorReason::OrderNotFound) => println!("no such order"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn has_reason(&self, reason: &ErrorReason) -> bool {
+        self.reason() == Some(reason)
+    }
+
+    /// Whether the call's time has passed ([`Kind::DeadlineExceeded`]). A write may have had its
+    /// effect or not: to repeat it with the same request id is safe.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::Units;
+    ///
+    /// let call = store.request_cancellation("A-1", Units::all());
+    /// let requested = match call.clone().await {
+    ///     // The clone has the same request id.
+    ///     Err(error) if error.is_timeout() => call.await?,
+    ///     outcome => outcome?,
+    /// };
+    /// println!("{}", requested.cancellation.state);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == Kind::DeadlineExceeded
+    }
+
+    /// Whether the call was based on something outdated: an etag, a fence or a quote
+    /// ([`Kind::Aborted`]). The caller reads again and decides again.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let packed = store.get_shipment("A-1:s1").await?;
+    /// match store.dispatch_shipment(&packed.shipment_id, packed.fence).await {
+    ///     Ok(shipment) => println!("{}", shipment.stage),
+    ///     Err(error) if error.is_conflict() => println!("look at the shipment again"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_conflict(&self) -> bool {
+        self.kind() == Kind::Aborted
     }
 
     /// The facts that belong to the reason; which ones, its documentation says.

@@ -14,7 +14,7 @@
 //!
 //! match store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED).etag(&order.etag).await {
 //!     Ok(requested) => println!("{} goes back", requested.cancellation.expected_refund.total),
-//!     Err(error) if error.reason() == Some(&ErrorReason::Shipped) => println!("too late: {}", error.message()),
+//!     Err(error) if error.has_reason(&ErrorReason::Shipped) => println!("too late: {}", error.message()),
 //!     Err(error) => return Err(error),
 //! }
 //! # Ok(())
