@@ -10,10 +10,8 @@ use tower::retry::budget::TpsBudget;
 
 use crate::caller::{Caller, Scope};
 use crate::error::Error;
-use crate::ids::{IntoId, StoreId};
 use crate::model::Role;
 use crate::retry::RetryPolicy;
-use crate::store::Store;
 
 /// How long a call may take, its repeats included, unless the caller says otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -70,14 +68,6 @@ impl Belay {
             timeout: TIMEOUT_DEFAULT,
             retry: RetryPolicy::default(),
         }
-    }
-
-    /// The calls to one store.
-    ///
-    /// What is no store id makes every call of the handle fail with
-    /// [`Kind::InvalidArgument`](crate::Kind::InvalidArgument).
-    pub fn store(&self, store_id: impl IntoId<StoreId>) -> Store {
-        Store::new(self.clone(), store_id.into_id())
     }
 
     /// The same connection for another caller, such as for a payment worker beside a storefront:

@@ -1,4 +1,5 @@
-//! One call, from its arguments to its answer: the only place that repeats.
+//! One call, from its request to its response. It is the only place that repeats attempts. It knows
+//! no RPC by name.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,9 +13,10 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 use tower::retry::budget::Budget;
 
+use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
-use crate::error::{Error, FieldViolation, Kind};
-use crate::ids::{IdError, RequestId};
+use crate::error::{Error, Kind};
+use crate::ids::RequestId;
 use crate::wire::Malformed;
 
 /// The longest time for a call; what is longer is taken as this.
@@ -29,55 +31,22 @@ const RESPONSE_BYTES_MAX: usize = 64 << 20;
 pub(crate) struct Call<R> {
     belay: Belay,
     pub(crate) request: R,
-    /// What is wrong with the arguments, found before anything was sent.
-    pub(crate) faults: Faults,
-    /// The idempotency key of writes to an order.
+    /// The errors of the arguments: a call that has any is not sent.
+    pub(crate) errors: ArgumentErrors,
+    /// The request id of a write to an order.
     pub(crate) request_id: Option<RequestId>,
     pub(crate) timeout: Duration,
 }
 
-/// Arguments that make no sense, by field.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Faults(pub(crate) Vec<FieldViolation>);
-
-impl Faults {
-    /// The text of a checked id. The text of what is none is never sent.
-    pub(crate) fn id<T: Into<String>>(
-        &mut self,
-        field: &str,
-        checked: Result<T, IdError>,
-    ) -> String {
-        match checked {
-            Ok(id) => id.into(),
-            Err(error) => {
-                self.0.push(FieldViolation {
-                    field: field.to_owned(),
-                    description: error.to_string(),
-                });
-                String::new()
-            }
-        }
-    }
-
-    /// Adds the faults of what stands in a field.
-    pub(crate) fn within(&mut self, field: &str, inner: Faults) {
-        let inner = inner.0.into_iter();
-        self.0.extend(inner.map(|fault| FieldViolation {
-            field: format!("{field}.{}", fault.field),
-            ..fault
-        }));
-    }
-}
-
 impl<R: Rpc> Call<R> {
-    /// A write to an order gets its key now, before the first attempt, so that all attempts are one
-    /// wish.
-    pub(crate) fn new(belay: &Belay, request: R, faults: Faults) -> Self {
+    /// A write to an order gets its request id here, before the first attempt, so that all attempts
+    /// are one request.
+    pub(crate) fn new(belay: &Belay, request: R, errors: ArgumentErrors) -> Self {
         let request_id = (R::IDEMPOTENCY == Idempotency::ByRequestId).then(RequestId::mint);
         Self {
             belay: belay.clone(),
             request,
-            faults,
+            errors,
             request_id,
             timeout: belay.link().timeout,
         }
@@ -91,17 +60,17 @@ impl<R: Rpc> Call<R> {
         if let Some(request_id) = request_id {
             self.request.set_request_id(request_id.to_string());
         }
-        let outcome = match self.faults.0.is_empty() {
-            true => self.repeat().await,
-            false => Err(Error::invalid(self.faults.0)),
+        let outcome = if self.errors.0.is_empty() {
+            self.repeat().await
+        } else {
+            Err(Error::invalid(self.errors.0))
         };
         outcome
-            .and_then(|answer| read(answer).map_err(|malformed| Error::malformed(&malformed)))
+            .and_then(|response| read(response).map_err(|malformed| Error::malformed(&malformed)))
             .map_err(|error| error.with_request_id(request_id))
     }
 
-    /// Attempts until there is an answer that another attempt would not better, within deadline,
-    /// attempts and budget.
+    /// Attempts the call until it succeeds or fails for good, within deadline, attempts and budget.
     async fn repeat(self) -> Result<R::Response, Error> {
         let link = self.belay.link();
         let deadline = Instant::now() + self.timeout.min(TIMEOUT_MAX);
@@ -109,7 +78,7 @@ impl<R: Rpc> Call<R> {
         link.budget.deposit();
         loop {
             let error = match self.attempt(deadline).await {
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             if error.kind() != Kind::Unavailable || R::IDEMPOTENCY == Idempotency::Never {
@@ -149,14 +118,15 @@ async fn unary<R: Rpc>(channel: Channel, request: Request<R>) -> Result<R::Respo
     Ok(response.into_inner())
 }
 
-/// How long to wait before a repeat; none that would come too late. The server's delay is the
-/// least. Ours on top keeps those who were told the same from coming back together.
+/// The delay before a repeat; `None` if the repeat would come too late. The server's delay is the
+/// least. Ours is added to it, so that callers who were told the same delay do not come back
+/// together.
 fn delay_within(left: Duration, ours: Duration, servers: Option<Duration>) -> Option<Duration> {
     let delay = ours.saturating_add(servers.unwrap_or_default());
     (delay < left).then_some(delay)
 }
 
-/// The RPC and the key; arguments may hold what belongs in no log.
+/// The RPC and the request id; arguments may hold what belongs in no log.
 impl<R: Rpc> fmt::Debug for Call<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(R::PATH.trim_start_matches("/belay.v1."))?;
@@ -164,119 +134,6 @@ impl<R: Rpc> fmt::Debug for Call<R> {
             .map_or(Ok(()), |request_id| write!(f, " {request_id}"))
     }
 }
-
-/// The type of one call: made by a method, completed by setters, sent by `send` or `await`.
-macro_rules! call {
-    ($(#[$doc:meta])* $name:ident(pb::$request:ident) -> $output:ty, |$answer:ident| $read:expr) => {
-        $(#[$doc])*
-        #[must_use = "a call does nothing until it is awaited or sent"]
-        #[derive(Debug, Clone)]
-        pub struct $name($crate::call::Call<belay_proto::v1::$request>);
-
-        impl $name {
-            /// How long this call may take, its repeats included, instead of the client's time-out.
-            /// At most a day.
-            pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
-                self.0.timeout = timeout;
-                self
-            }
-
-            /// Sends it and waits for the answer. To await the call does the same.
-            ///
-            /// # Errors
-            /// [`Error`](crate::Error) says what went wrong; the method that made the call says
-            /// what can.
-            pub async fn send(self) -> Result<$output, $crate::Error> {
-                self.0.send(|$answer| $read).await
-            }
-        }
-
-        impl IntoFuture for $name {
-            type Output = Result<$output, $crate::Error>;
-            type IntoFuture = std::pin::Pin<Box<dyn Future<Output = Self::Output> + Send>>;
-
-            fn into_future(self) -> Self::IntoFuture {
-                Box::pin(self.send())
-            }
-        }
-    };
-}
-
-/// The setter of the idempotency key.
-macro_rules! keyed {
-    ($($name:ident),+) => {$(
-        impl $name {
-            /// The idempotency key to send it under, instead of the minted one.
-            pub fn request_id(mut self, request_id: impl Into<$crate::RequestId>) -> Self {
-                self.0.request_id = Some(request_id.into());
-                self
-            }
-        }
-    )+};
-}
-
-/// The setters of a list, and the ways to follow it to its end.
-macro_rules! paged {
-    ($($name:ident -> $item:ty),+ $(,)?) => {$(
-        impl $name {
-            /// How many entries a page has at most: 1 to 1,000; 50 unless set.
-            pub fn page_size(mut self, page_size: i32) -> Self {
-                self.0.request.page_size = page_size;
-                self
-            }
-
-            /// The `next_page_token` of the page before, with the same filters. A stream begins
-            /// there.
-            pub fn page_token(mut self, page_token: impl Into<String>) -> Self {
-                self.0.request.page_token = page_token.into();
-                self
-            }
-
-            /// This page and all that follow, each asked for when it is wanted.
-            pub fn pages(self) -> $crate::Pages<$item> {
-                let first = self.0.request.page_token.clone();
-                let ask = move |token| -> $crate::pages::Asked<$item> { Box::pin(self.clone().page_token(token).send()) };
-                $crate::Pages::new(first, Box::new(ask))
-            }
-
-            /// The entries of this page and of all that follow. The next page is asked for when the
-            /// one before is used up.
-            pub fn stream(self) -> $crate::Items<$item> {
-                $crate::Items::new(self.pages())
-            }
-        }
-    )+};
-}
-
-/// The setter of a note.
-macro_rules! noted {
-    ($($name:ident),+) => {$(
-        impl $name {
-            /// Free text by the person who does it: at most 2,000 characters. Some reasons require
-            /// it of a request to cancel.
-            pub fn note(mut self, note: impl Into<String>) -> Self {
-                self.0.request.note = note.into();
-                self
-            }
-        }
-    )+};
-}
-
-/// The setter of the etag.
-macro_rules! guarded {
-    ($($name:ident),+) => {$(
-        impl $name {
-            /// The order's etag that was decided on: the call fails with `EtagMismatch` if the
-            /// order has changed since.
-            pub fn etag(mut self, etag: impl Into<$crate::Etag>) -> Self {
-                self.0.request.etag = etag.into().into();
-                self
-            }
-        }
-    )+};
-}
-
-pub(crate) use {call, guarded, keyed, noted, paged};
 
 #[cfg(test)]
 mod tests {

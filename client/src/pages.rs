@@ -10,10 +10,10 @@ use futures_util::Stream;
 use crate::error::Error;
 use crate::model::Page;
 
-/// A page on its way.
-pub(crate) type Asked<T> = Pin<Box<dyn Future<Output = Result<Page<T>, Error>> + Send>>;
-/// Asks for the page of a token.
-type Ask<T> = Box<dyn Fn(String) -> Asked<T> + Send + Sync>;
+/// The response of one page, to be awaited.
+pub(crate) type PageFuture<T> = Pin<Box<dyn Future<Output = Result<Page<T>, Error>> + Send>>;
+/// Requests the page of a token.
+type RequestPage<T> = Box<dyn Fn(String) -> PageFuture<T> + Send + Sync>;
 
 /// The pages of a list, one after the other. Made by `pages` of a list's call.
 ///
@@ -33,17 +33,17 @@ type Ask<T> = Box<dyn Fn(String) -> Asked<T> + Send + Sync>;
 /// ```
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Pages<T> {
-    ask: Ask<T>,
+    request_page: RequestPage<T>,
     /// Of the page that comes next; empty for the first. `None`: none comes.
     token: Option<String>,
-    under_way: Option<Asked<T>>,
+    under_way: Option<PageFuture<T>>,
     has_failed: bool,
 }
 
 impl<T> Pages<T> {
-    pub(crate) fn new(first: String, ask: Ask<T>) -> Self {
+    pub(crate) fn new(first: String, request_page: RequestPage<T>) -> Self {
         Self {
-            ask,
+            request_page,
             token: Some(first),
             under_way: None,
             has_failed: false,
@@ -78,7 +78,7 @@ impl<T> Stream for Pages<T> {
         };
         let under_way = this
             .under_way
-            .get_or_insert_with(|| (this.ask)(token.clone()));
+            .get_or_insert_with(|| (this.request_page)(token.clone()));
         let answer = ready!(under_way.as_mut().poll(cx));
         this.under_way = None;
         match &answer {

@@ -1,8 +1,8 @@
 //! The calls to one store.
 
+use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
-use crate::call::Faults;
-use crate::ids::{IdError, StoreId};
+use crate::ids::{IdError, IntoId, StoreId};
 
 /// The calls to one store. Cheap to clone.
 ///
@@ -30,11 +30,20 @@ pub struct Store {
     id: Result<StoreId, IdError>,
 }
 
-impl Store {
-    pub(crate) fn new(belay: Belay, id: Result<StoreId, IdError>) -> Self {
-        Self { belay, id }
+impl Belay {
+    /// The calls to one store.
+    ///
+    /// If the id is invalid, every call of the handle fails with
+    /// [`Kind::InvalidArgument`](crate::Kind::InvalidArgument).
+    pub fn store(&self, store_id: impl IntoId<StoreId>) -> Store {
+        Store {
+            belay: self.clone(),
+            id: store_id.into_id(),
+        }
     }
+}
 
+impl Store {
     /// The same store for another role: see [`Belay::with_role`].
     ///
     /// # Errors
@@ -57,9 +66,9 @@ impl Store {
         })
     }
 
-    /// What every request begins with: the store's id, and what is wrong with it.
-    pub(crate) fn begin(&self) -> (String, Faults) {
-        let mut faults = Faults::default();
-        (faults.id("store_id", self.id.clone()), faults)
+    /// The beginning of every request: the store's id, and the error of it if it is invalid.
+    pub(crate) fn begin(&self) -> (String, ArgumentErrors) {
+        let mut errors = ArgumentErrors::default();
+        (errors.checked_id("store_id", self.id.clone()), errors)
     }
 }

@@ -1,18 +1,19 @@
 //! Orders, their payments and their history: for storefronts, payment systems and support.
 
-use std::fmt;
-
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::call::{Call, Faults, call, keyed, paged};
-use crate::ids::{BuyerId, CarrierId, IntoId, OrderId, RefundId, SellerId, WarehouseId};
+use self::new_order::{NewBuyer, NewLine, NewShipment};
+use super::macros::{call, list};
+use crate::call::Call;
+use crate::ids::{BuyerId, IntoId, OrderId, RefundId, SellerId};
 use crate::model::{
-    Destination, Event, Money, Order, OrderState, OrdersSummary, Page, PaymentFact, Written,
-    read_page, read_written,
+    Destination, Event, Money, Order, OrderState, OrdersSummary, PaymentFact, Written, read_written,
 };
 use crate::store::Store;
-use crate::wire::{FromWire, time_to_wire};
+use crate::wire::{FromWire, read, time_to_wire};
+
+pub(crate) mod new_order;
 
 /// # Orders and payments
 impl Store {
@@ -46,18 +47,18 @@ impl Store {
         destination: Destination,
         lines: impl IntoIterator<Item = NewLine>,
     ) -> CreateOrder {
-        let (store_id, mut faults) = self.begin();
-        faults.within("buyer", buyer.faults);
+        let (store_id, mut errors) = self.begin();
+        errors.within("buyer", buyer.errors);
         let request = pb::CreateOrderRequest {
             store_id,
-            order_id: faults.id("order_id", order_id.into_id()),
+            order_id: errors.id("order_id", order_id),
             buyer: Some(buyer.message),
-            seller_id: faults.id("seller_id", seller_id.into_id()),
+            seller_id: errors.id("seller_id", seller_id),
             destination: Some(destination.into_wire()),
             lines: lines.into_iter().map(|line| line.0).collect(),
             ..Default::default()
         };
-        CreateOrder(Call::new(&self.belay, request, faults))
+        CreateOrder(Call::new(&self.belay, request, errors))
     }
 
     /// Gets one order with everything that belongs to it. Fails with `OrderNotFound`.
@@ -70,12 +71,12 @@ impl Store {
     /// # }
     /// ```
     pub fn get_order(&self, order_id: impl IntoId<OrderId>) -> GetOrder {
-        let (store_id, mut faults) = self.begin();
-        let order_id = faults.id("order_id", order_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let order_id = errors.id("order_id", order_id);
         GetOrder(Call::new(
             &self.belay,
             pb::GetOrderRequest { store_id, order_id },
-            faults,
+            errors,
         ))
     }
 
@@ -96,14 +97,14 @@ impl Store {
     /// # }
     /// ```
     pub fn list_orders(&self) -> ListOrders {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListOrders(Call::new(
             &self.belay,
             pb::ListOrdersRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
@@ -120,14 +121,14 @@ impl Store {
     /// # }
     /// ```
     pub fn summarize_orders(&self) -> SummarizeOrders {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         SummarizeOrders(Call::new(
             &self.belay,
             pb::SummarizeOrdersRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
@@ -159,16 +160,16 @@ impl Store {
         provider_event_id: impl Into<String>,
         fact: PaymentFact,
     ) -> RecordPayment {
-        let (store_id, mut faults) = self.begin();
+        let (store_id, mut errors) = self.begin();
         let request = pb::RecordPaymentRequest {
             store_id,
-            order_id: faults.id("order_id", order_id.into_id()),
+            order_id: errors.id("order_id", order_id),
             provider_payment_id: provider_payment_id.into(),
             provider_event_id: provider_event_id.into(),
             fact: fact.to_wire(),
             ..Default::default()
         };
-        RecordPayment(Call::new(&self.belay, request, faults))
+        RecordPayment(Call::new(&self.belay, request, errors))
     }
 
     /// Lists what came to pass with an order, oldest first. Fails with `OrderNotFound`,
@@ -183,49 +184,47 @@ impl Store {
     /// # }
     /// ```
     pub fn list_order_history(&self, order_id: impl IntoId<OrderId>) -> ListOrderHistory {
-        let (store_id, mut faults) = self.begin();
-        let order_id = faults.id("order_id", order_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let order_id = errors.id("order_id", order_id);
         let request = pb::ListOrderHistoryRequest {
             store_id,
             order_id,
             ..Default::default()
         };
-        ListOrderHistory(Call::new(&self.belay, request, faults))
+        ListOrderHistory(Call::new(&self.belay, request, errors))
     }
 }
 
 call! {
     /// Made by [`Store::create_order`].
-    CreateOrder(pb::CreateOrderRequest) -> Written<Order>,
-    |answer| read_written(answer.order, "order", &answer.request_id)
+    CreateOrder(pb::CreateOrderRequest) -> Written<Order>, [request_id];
+    |response| read_written(response.order, "order", &response.request_id)
 }
 call! {
     /// Made by [`Store::get_order`].
-    GetOrder(pb::GetOrderRequest) -> Order,
-    |answer| crate::wire::read(answer.order, "order")
+    GetOrder(pb::GetOrderRequest) -> Order;
+    |response| read(response.order, "order")
 }
-call! {
+list! {
     /// Made by [`Store::list_orders`].
-    ListOrders(pb::ListOrdersRequest) -> Page<Order>,
-    |answer| read_page(answer.orders, answer.next_page_token)
+    ListOrders(pb::ListOrdersRequest) -> Order;
+    orders
 }
 call! {
     /// Made by [`Store::summarize_orders`].
-    SummarizeOrders(pb::SummarizeOrdersRequest) -> OrdersSummary,
-    |answer| OrdersSummary::from_wire(answer)
+    SummarizeOrders(pb::SummarizeOrdersRequest) -> OrdersSummary;
+    |response| OrdersSummary::from_wire(response)
 }
 call! {
     /// Made by [`Store::record_payment`].
-    RecordPayment(pb::RecordPaymentRequest) -> Written<Order>,
-    |answer| read_written(answer.order, "order", &answer.request_id)
+    RecordPayment(pb::RecordPaymentRequest) -> Written<Order>, [request_id];
+    |response| read_written(response.order, "order", &response.request_id)
 }
-call! {
+list! {
     /// Made by [`Store::list_order_history`].
-    ListOrderHistory(pb::ListOrderHistoryRequest) -> Page<Event>,
-    |answer| read_page(answer.events, answer.next_page_token)
+    ListOrderHistory(pb::ListOrderHistoryRequest) -> Event;
+    events
 }
-keyed!(CreateOrder, RecordPayment);
-paged!(ListOrders -> Order, ListOrderHistory -> Event);
 
 impl CreateOrder {
     /// What the buyer pays for shipping, without tax. Nothing unless set.
@@ -247,8 +246,8 @@ impl CreateOrder {
         self.0.request.shipments.clear();
         for (index, shipment) in shipments.into_iter().enumerate() {
             self.0
-                .faults
-                .within(&format!("shipments[{index}]"), shipment.faults);
+                .errors
+                .within(&format!("shipments[{index}]"), shipment.errors);
             self.0.request.shipments.push(shipment.message);
         }
         self
@@ -258,13 +257,13 @@ impl CreateOrder {
 impl ListOrders {
     /// Only orders of this buyer.
     pub fn buyer_id(mut self, buyer_id: impl IntoId<BuyerId>) -> Self {
-        self.0.request.buyer_id = self.0.faults.id("buyer_id", buyer_id.into_id());
+        self.0.request.buyer_id = self.0.errors.id("buyer_id", buyer_id);
         self
     }
 
     /// Only orders of this seller.
     pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
-        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self.0.request.seller_id = self.0.errors.id("seller_id", seller_id);
         self
     }
 
@@ -308,13 +307,13 @@ impl ListOrders {
 impl SummarizeOrders {
     /// Only orders of this buyer.
     pub fn buyer_id(mut self, buyer_id: impl IntoId<BuyerId>) -> Self {
-        self.0.request.buyer_id = self.0.faults.id("buyer_id", buyer_id.into_id());
+        self.0.request.buyer_id = self.0.errors.id("buyer_id", buyer_id);
         self
     }
 
     /// Only orders of this seller.
     pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
-        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self.0.request.seller_id = self.0.errors.id("seller_id", seller_id);
         self
     }
 }
@@ -346,7 +345,7 @@ impl RecordPayment {
     /// For money refunded outside alone: the refund of Belay's that the provider's message is
     /// about, which it settles.
     pub fn refund_id(mut self, refund_id: impl IntoId<RefundId>) -> Self {
-        self.0.request.refund_id = self.0.faults.id("refund_id", refund_id.into_id());
+        self.0.request.refund_id = self.0.errors.id("refund_id", refund_id);
         self
     }
 
@@ -354,129 +353,6 @@ impl RecordPayment {
     /// depends on when Belay receives the fact.
     pub fn occurred_time(mut self, instant: Timestamp) -> Self {
         self.0.request.occurred_time = Some(time_to_wire(instant));
-        self
-    }
-}
-
-/// Who buys.
-#[derive(Clone)]
-pub struct NewBuyer {
-    message: pb::Buyer,
-    faults: Faults,
-}
-
-impl NewBuyer {
-    /// A buyer, by the storefront's id.
-    pub fn new(id: impl IntoId<BuyerId>) -> Self {
-        let mut faults = Faults::default();
-        let message = pb::Buyer {
-            id: faults.id("id", id.into_id()),
-            ..Default::default()
-        };
-        Self { message, faults }
-    }
-
-    /// The registered e-mail address, at most 254 characters. Kept as a keyed hash and never
-    /// returned: it lets support prove for whom they act.
-    #[must_use]
-    pub fn email(mut self, email: impl Into<String>) -> Self {
-        self.message.email = email.into();
-        self
-    }
-
-    /// The registered user name, at most 128 characters. Kept as a keyed hash and never returned,
-    /// like the e-mail address.
-    #[must_use]
-    pub fn username(mut self, username: impl Into<String>) -> Self {
-        self.message.username = username.into();
-        self
-    }
-}
-
-/// The id alone: e-mail address and user name belong in no log.
-impl fmt::Debug for NewBuyer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewBuyer")
-            .field("id", &self.message.id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A line to create: a number of equal units of one SKU.
-#[derive(Debug, Clone)]
-pub struct NewLine(pb::NewLine);
-
-impl NewLine {
-    /// `quantity` units (1 to 1,000,000) of a SKU (1 to 128 printable ASCII characters without
-    /// spaces), which together cost `goods` before discount.
-    pub fn new(sku: impl Into<String>, quantity: i32, goods: Money) -> Self {
-        Self(pb::NewLine {
-            sku: sku.into(),
-            quantity,
-            goods: Some(goods.to_wire()),
-            ..Default::default()
-        })
-    }
-
-    /// What the buyer sees: at most 256 characters.
-    #[must_use]
-    pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.0.title = title.into();
-        self
-    }
-
-    /// What is taken off all units together, a positive amount, at most the goods.
-    #[must_use]
-    pub fn discount(mut self, discount: Money) -> Self {
-        self.0.discount = Some(discount.to_wire());
-        self
-    }
-
-    /// The tax on all units together, on top of goods less discount.
-    #[must_use]
-    pub fn tax(mut self, tax: Money) -> Self {
-        self.0.tax = Some(tax.to_wire());
-        self
-    }
-}
-
-/// A shipment to create.
-#[derive(Debug, Clone)]
-pub struct NewShipment {
-    message: pb::NewShipment,
-    faults: Faults,
-}
-
-impl NewShipment {
-    /// What goes into it: 1 to 200 pairs of a line of the request, counted from 1, and how many of
-    /// its units.
-    pub fn new(contents: impl IntoIterator<Item = (i32, i32)>) -> Self {
-        let contents = contents.into_iter();
-        let contents = contents.map(|(line_number, quantity)| pb::NewShipmentContent {
-            line_number,
-            quantity,
-        });
-        let message = pb::NewShipment {
-            contents: contents.collect(),
-            ..Default::default()
-        };
-        Self {
-            message,
-            faults: Faults::default(),
-        }
-    }
-
-    /// One of the store's warehouses; its default one unless set.
-    #[must_use]
-    pub fn warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.message.warehouse_id = self.faults.id("warehouse_id", warehouse_id.into_id());
-        self
-    }
-
-    /// One of the store's carriers; its default one unless set.
-    #[must_use]
-    pub fn carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.message.carrier_id = self.faults.id("carrier_id", carrier_id.into_id());
         self
     }
 }

@@ -3,9 +3,11 @@
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
+use super::macros::{call, list};
+use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
-use crate::call::{Call, Faults, call, paged};
-use crate::model::{Page, Policy, Preset, read_page};
+use crate::call::Call;
+use crate::model::{Policy, Preset};
 use crate::store::Store;
 use crate::wire::{read, read_all, time_to_wire};
 
@@ -25,7 +27,7 @@ impl Belay {
         ListPresets(Call::new(
             self,
             pb::ListPresetsRequest {},
-            Faults::default(),
+            ArgumentErrors::default(),
         ))
     }
 }
@@ -46,13 +48,13 @@ impl Store {
     /// # }
     /// ```
     pub fn create_policy(&self, document: impl Into<String>) -> CreatePolicy {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         let request = pb::CreatePolicyRequest {
             store_id,
             document: document.into(),
             ..Default::default()
         };
-        CreatePolicy(Call::new(&self.belay, request, faults))
+        CreatePolicy(Call::new(&self.belay, request, errors))
     }
 
     /// Gets the active policy version, or another one. Fails with `PolicyNotFound`.
@@ -64,14 +66,14 @@ impl Store {
     /// # }
     /// ```
     pub fn get_policy(&self) -> GetPolicy {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         GetPolicy(Call::new(
             &self.belay,
             pb::GetPolicyRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
@@ -87,14 +89,14 @@ impl Store {
     /// # }
     /// ```
     pub fn list_policies(&self) -> ListPolicies {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListPolicies(Call::new(
             &self.belay,
             pb::ListPoliciesRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
@@ -110,41 +112,40 @@ impl Store {
     /// # }
     /// ```
     pub fn activate_policy(&self, version: i32) -> ActivatePolicy {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         let request = pb::ActivatePolicyRequest {
             store_id,
             version,
             ..Default::default()
         };
-        ActivatePolicy(Call::new(&self.belay, request, faults))
+        ActivatePolicy(Call::new(&self.belay, request, errors))
     }
 }
 
 call! {
     /// Made by [`Belay::list_presets`].
-    ListPresets(pb::ListPresetsRequest) -> Vec<Preset>,
-    |answer| read_all(answer.presets)
+    ListPresets(pb::ListPresetsRequest) -> Vec<Preset>;
+    |response| read_all(response.presets)
 }
 call! {
     /// Made by [`Store::create_policy`].
-    CreatePolicy(pb::CreatePolicyRequest) -> Policy,
-    |answer| read(answer.policy, "policy")
+    CreatePolicy(pb::CreatePolicyRequest) -> Policy;
+    |response| read(response.policy, "policy")
 }
 call! {
     /// Made by [`Store::get_policy`].
-    GetPolicy(pb::GetPolicyRequest) -> Policy,
-    |answer| read(answer.policy, "policy")
+    GetPolicy(pb::GetPolicyRequest) -> Policy;
+    |response| read(response.policy, "policy")
 }
-call! {
+list! {
     /// Made by [`Store::list_policies`].
-    ListPolicies(pb::ListPoliciesRequest) -> Page<Policy>,
-    |answer| read_page(answer.policies, answer.next_page_token)
+    ListPolicies(pb::ListPoliciesRequest) -> Policy;
+    policies
 }
-paged!(ListPolicies -> Policy);
 call! {
     /// Made by [`Store::activate_policy`].
-    ActivatePolicy(pb::ActivatePolicyRequest) -> Policy,
-    |answer| read(answer.policy, "policy")
+    ActivatePolicy(pb::ActivatePolicyRequest) -> Policy;
+    |response| read(response.policy, "policy")
 }
 
 impl CreatePolicy {

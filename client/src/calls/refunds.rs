@@ -5,11 +5,10 @@ use std::time::Duration;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::call::{Call, call, keyed, paged};
+use super::macros::{call, list};
+use crate::call::Call;
 use crate::ids::{IntoId, OrderId, RefundId, SellerId, WorkerId};
-use crate::model::{
-    Money, Page, Refund, RefundResult, RefundState, Written, read_page, read_written,
-};
+use crate::model::{Money, Refund, RefundResult, RefundState, Written, read_written};
 use crate::store::Store;
 use crate::wire::{duration_to_wire, read, read_all, time_to_wire};
 
@@ -25,15 +24,15 @@ impl Store {
     /// # }
     /// ```
     pub fn get_refund(&self, refund_id: impl IntoId<RefundId>) -> GetRefund {
-        let (store_id, mut faults) = self.begin();
-        let refund_id = faults.id("refund_id", refund_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let refund_id = errors.id("refund_id", refund_id);
         GetRefund(Call::new(
             &self.belay,
             pb::GetRefundRequest {
                 store_id,
                 refund_id,
             },
-            faults,
+            errors,
         ))
     }
 
@@ -49,14 +48,14 @@ impl Store {
     /// # }
     /// ```
     pub fn list_refunds(&self) -> ListRefunds {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListRefunds(Call::new(
             &self.belay,
             pb::ListRefundsRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
@@ -77,14 +76,14 @@ impl Store {
     /// # }
     /// ```
     pub fn claim_refunds(&self, worker_id: impl IntoId<WorkerId>) -> ClaimRefunds {
-        let (store_id, mut faults) = self.begin();
-        let worker_id = faults.id("worker_id", worker_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let worker_id = errors.id("worker_id", worker_id);
         let request = pb::ClaimRefundsRequest {
             store_id,
             worker_id,
             ..Default::default()
         };
-        ClaimRefunds(Call::new(&self.belay, request, faults))
+        ClaimRefunds(Call::new(&self.belay, request, errors))
     }
 
     /// Records what the provider answered for one refund. It is a fact, and counts also when the
@@ -108,51 +107,49 @@ impl Store {
         refund_id: impl IntoId<RefundId>,
         result: RefundResult,
     ) -> RecordRefundResult {
-        let (store_id, mut faults) = self.begin();
-        let refund_id = faults.id("refund_id", refund_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let refund_id = errors.id("refund_id", refund_id);
         let request = pb::RecordRefundResultRequest {
             store_id,
             refund_id,
             result: result.to_wire(),
             ..Default::default()
         };
-        RecordRefundResult(Call::new(&self.belay, request, faults))
+        RecordRefundResult(Call::new(&self.belay, request, errors))
     }
 }
 
 call! {
     /// Made by [`Store::get_refund`].
-    GetRefund(pb::GetRefundRequest) -> Refund,
-    |answer| read(answer.refund, "refund")
+    GetRefund(pb::GetRefundRequest) -> Refund;
+    |response| read(response.refund, "refund")
 }
-call! {
+list! {
     /// Made by [`Store::list_refunds`].
-    ListRefunds(pb::ListRefundsRequest) -> Page<Refund>,
-    |answer| read_page(answer.refunds, answer.next_page_token)
+    ListRefunds(pb::ListRefundsRequest) -> Refund;
+    refunds
 }
 call! {
     /// Made by [`Store::claim_refunds`]. Never repeated by the client.
-    ClaimRefunds(pb::ClaimRefundsRequest) -> Vec<Refund>,
-    |answer| read_all(answer.refunds)
+    ClaimRefunds(pb::ClaimRefundsRequest) -> Vec<Refund>;
+    |response| read_all(response.refunds)
 }
 call! {
     /// Made by [`Store::record_refund_result`].
-    RecordRefundResult(pb::RecordRefundResultRequest) -> Written<Refund>,
-    |answer| read_written(answer.refund, "refund", &answer.request_id)
+    RecordRefundResult(pb::RecordRefundResultRequest) -> Written<Refund>, [request_id];
+    |response| read_written(response.refund, "refund", &response.request_id)
 }
-keyed!(RecordRefundResult);
-paged!(ListRefunds -> Refund);
 
 impl ListRefunds {
     /// Only those of this order.
     pub fn order_id(mut self, order_id: impl IntoId<OrderId>) -> Self {
-        self.0.request.order_id = self.0.faults.id("order_id", order_id.into_id());
+        self.0.request.order_id = self.0.errors.id("order_id", order_id);
         self
     }
 
     /// Only those of this seller's orders.
     pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
-        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self.0.request.seller_id = self.0.errors.id("seller_id", seller_id);
         self
     }
 

@@ -3,11 +3,12 @@
 use belay_proto::v1 as pb;
 use jiff::civil::Date;
 
+use super::macros::{call, list};
+use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
-
-use crate::call::{Call, Faults, call, paged};
+use crate::call::Call;
 use crate::ids::{CarrierId, Etag, IntoId, StoreId, WarehouseId};
-use crate::model::{Carrier, Money, Page, Store as StoreSettings, Warehouse, Weekday, read_page};
+use crate::model::{Carrier, Money, Store as StoreSettings, Warehouse, Weekday};
 use crate::store::Store;
 use crate::wire::read;
 
@@ -30,14 +31,14 @@ impl Belay {
     /// # }
     /// ```
     pub fn create_store(&self, store_id: impl IntoId<StoreId>, policy: FirstPolicy) -> CreateStore {
-        let mut faults = Faults::default();
-        let store_id = faults.id("store_id", store_id.into_id());
+        let mut errors = ArgumentErrors::default();
+        let store_id = errors.id("store_id", store_id);
         let request = pb::CreateStoreRequest {
             store_id,
             policy: Some(policy.0),
             ..Default::default()
         };
-        CreateStore(Call::new(self, request, faults))
+        CreateStore(Call::new(self, request, errors))
     }
 
     /// Lists the stores, by id.
@@ -54,7 +55,7 @@ impl Belay {
         ListStores(Call::new(
             self,
             pb::ListStoresRequest::default(),
-            Faults::default(),
+            ArgumentErrors::default(),
         ))
     }
 }
@@ -70,11 +71,11 @@ impl Store {
     /// # }
     /// ```
     pub fn get_store(&self) -> GetStore {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         GetStore(Call::new(
             &self.belay,
             pb::GetStoreRequest { store_id },
-            faults,
+            errors,
         ))
     }
 
@@ -90,14 +91,14 @@ impl Store {
     /// # }
     /// ```
     pub fn update_store(&self) -> UpdateStore {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         UpdateStore(Call::new(
             &self.belay,
             pb::UpdateStoreRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
@@ -116,8 +117,8 @@ impl Store {
         carrier_id: impl IntoId<CarrierId>,
         display_name: impl Into<String>,
     ) -> PutCarrier {
-        let (store_id, mut faults) = self.begin();
-        let carrier_id = faults.id("carrier.carrier_id", carrier_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let carrier_id = errors.id("carrier.carrier_id", carrier_id);
         let carrier = pb::Carrier {
             carrier_id,
             display_name: display_name.into(),
@@ -127,7 +128,7 @@ impl Store {
             store_id,
             carrier: Some(carrier),
         };
-        PutCarrier(Call::new(&self.belay, request, faults))
+        PutCarrier(Call::new(&self.belay, request, errors))
     }
 
     /// Lists the store's carriers, by id.
@@ -141,14 +142,14 @@ impl Store {
     /// # }
     /// ```
     pub fn list_carriers(&self) -> ListCarriers {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListCarriers(Call::new(
             &self.belay,
             pb::ListCarriersRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
@@ -167,8 +168,8 @@ impl Store {
         warehouse_id: impl IntoId<WarehouseId>,
         display_name: impl Into<String>,
     ) -> PutWarehouse {
-        let (store_id, mut faults) = self.begin();
-        let warehouse_id = faults.id("warehouse.warehouse_id", warehouse_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let warehouse_id = errors.id("warehouse.warehouse_id", warehouse_id);
         let warehouse = pb::Warehouse {
             warehouse_id,
             display_name: display_name.into(),
@@ -178,7 +179,7 @@ impl Store {
             store_id,
             warehouse: Some(warehouse),
         };
-        PutWarehouse(Call::new(&self.belay, request, faults))
+        PutWarehouse(Call::new(&self.belay, request, errors))
     }
 
     /// Lists the store's warehouses, by id.
@@ -192,59 +193,58 @@ impl Store {
     /// # }
     /// ```
     pub fn list_warehouses(&self) -> ListWarehouses {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListWarehouses(Call::new(
             &self.belay,
             pb::ListWarehousesRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 }
 
 call! {
     /// Made by [`Belay::create_store`].
-    CreateStore(pb::CreateStoreRequest) -> StoreSettings,
-    |answer| read(answer.store, "store")
+    CreateStore(pb::CreateStoreRequest) -> StoreSettings;
+    |response| read(response.store, "store")
 }
 call! {
     /// Made by [`Store::get_store`].
-    GetStore(pb::GetStoreRequest) -> StoreSettings,
-    |answer| read(answer.store, "store")
+    GetStore(pb::GetStoreRequest) -> StoreSettings;
+    |response| read(response.store, "store")
 }
-call! {
+list! {
     /// Made by [`Belay::list_stores`].
-    ListStores(pb::ListStoresRequest) -> Page<StoreSettings>,
-    |answer| read_page(answer.stores, answer.next_page_token)
+    ListStores(pb::ListStoresRequest) -> StoreSettings;
+    stores
 }
 call! {
     /// Made by [`Store::update_store`].
-    UpdateStore(pb::UpdateStoreRequest) -> StoreSettings,
-    |answer| read(answer.store, "store")
+    UpdateStore(pb::UpdateStoreRequest) -> StoreSettings;
+    |response| read(response.store, "store")
 }
 call! {
     /// Made by [`Store::put_carrier`].
-    PutCarrier(pb::PutCarrierRequest) -> Carrier,
-    |answer| read(answer.carrier, "carrier")
+    PutCarrier(pb::PutCarrierRequest) -> Carrier;
+    |response| read(response.carrier, "carrier")
 }
-call! {
+list! {
     /// Made by [`Store::list_carriers`].
-    ListCarriers(pb::ListCarriersRequest) -> Page<Carrier>,
-    |answer| read_page(answer.carriers, answer.next_page_token)
+    ListCarriers(pb::ListCarriersRequest) -> Carrier;
+    carriers
 }
 call! {
     /// Made by [`Store::put_warehouse`].
-    PutWarehouse(pb::PutWarehouseRequest) -> Warehouse,
-    |answer| read(answer.warehouse, "warehouse")
+    PutWarehouse(pb::PutWarehouseRequest) -> Warehouse;
+    |response| read(response.warehouse, "warehouse")
 }
-call! {
+list! {
     /// Made by [`Store::list_warehouses`].
-    ListWarehouses(pb::ListWarehousesRequest) -> Page<Warehouse>,
-    |answer| read_page(answer.warehouses, answer.next_page_token)
+    ListWarehouses(pb::ListWarehousesRequest) -> Warehouse;
+    warehouses
 }
-paged!(ListStores -> StoreSettings, ListCarriers -> Carrier, ListWarehouses -> Warehouse);
 
 /// The policy a store begins with.
 #[derive(Debug, Clone)]
@@ -277,17 +277,14 @@ impl CreateStore {
 
     /// The id of the default warehouse. `main` unless set.
     pub fn default_warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.0.request.default_warehouse_id = self
-            .0
-            .faults
-            .id("default_warehouse_id", warehouse_id.into_id());
+        self.0.request.default_warehouse_id =
+            self.0.errors.id("default_warehouse_id", warehouse_id);
         self
     }
 
     /// The id of the default carrier. `standard` unless set.
     pub fn default_carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.0.request.default_carrier_id =
-            self.0.faults.id("default_carrier_id", carrier_id.into_id());
+        self.0.request.default_carrier_id = self.0.errors.id("default_carrier_id", carrier_id);
         self
     }
 }
@@ -307,17 +304,14 @@ impl UpdateStore {
 
     /// The warehouse of orders that name no shipments; one of the store's.
     pub fn default_warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.0.request.default_warehouse_id = self
-            .0
-            .faults
-            .id("default_warehouse_id", warehouse_id.into_id());
+        self.0.request.default_warehouse_id =
+            self.0.errors.id("default_warehouse_id", warehouse_id);
         self
     }
 
     /// The carrier of orders that name no shipments; one of the store's.
     pub fn default_carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.0.request.default_carrier_id =
-            self.0.faults.id("default_carrier_id", carrier_id.into_id());
+        self.0.request.default_carrier_id = self.0.errors.id("default_carrier_id", carrier_id);
         self
     }
 

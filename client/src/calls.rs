@@ -1,34 +1,33 @@
 //! The calls that the methods of [`Store`](crate::Store) and [`Belay`](crate::Belay) make, one type
-//! each, and what is given to them.
+//! each, and the arguments that they take.
 //!
-//! A call is completed by setters and sent by awaiting it or by `send`. A call that is cloned
-//! before it is sent keeps its request id: both are one wish.
+//! A call is completed by setters, and sent by awaiting it or by `send`. A clone of a call that is
+//! not sent yet has the same request id: both are one request.
 
 mod cancellations;
-mod custody;
 mod fulfillment;
-mod incidents;
+mod line_quantities;
+mod macros;
 mod orders;
 mod policies;
 mod refunds;
 mod stores;
 
+pub use cancellations::incidents::{ListIncidents, ResolveIncident};
+pub use cancellations::units::{OnBehalfOf, Units};
 pub use cancellations::{
-    ApproveCancellation, GetCancellation, ListCancellations, OnBehalfOf, OnIneligibleUnits,
-    PreviewCancellation, RejectCancellation, RequestCancellation, SummarizeActions, Units,
+    ApproveCancellation, GetCancellation, ListCancellations, OnIneligibleUnits,
+    PreviewCancellation, RejectCancellation, RequestCancellation, SummarizeActions,
     WithdrawCancellation,
 };
-pub use custody::{
-    AnswerIntercept, AnswerStop, HoldShipment, InterceptAnswer, Parcel, ReceiveParcel, ReleaseHold,
-    SplitShipment, StopAnswer, Stopped,
-};
+pub use fulfillment::answers::{InterceptAnswer, Parcel, StopAnswer, Stopped};
 pub use fulfillment::{
-    DispatchShipment, GetShipment, ListShipments, MarkReady, RecordTracking, StartPreparation,
+    AnswerIntercept, AnswerStop, DispatchShipment, GetShipment, HoldShipment, ListShipments,
+    MarkReady, ReceiveParcel, RecordTracking, ReleaseHold, SplitShipment, StartPreparation,
 };
-pub use incidents::{ListIncidents, ResolveIncident};
+pub use orders::new_order::{NewBuyer, NewLine, NewShipment};
 pub use orders::{
-    CreateOrder, GetOrder, ListOrderHistory, ListOrders, NewBuyer, NewLine, NewShipment,
-    RecordPayment, SummarizeOrders,
+    CreateOrder, GetOrder, ListOrderHistory, ListOrders, RecordPayment, SummarizeOrders,
 };
 pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
 pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
@@ -57,14 +56,13 @@ mod tests {
     #[test]
     fn every_rpc_has_a_method() {
         let calls = concat!(
-            include_str!("orders.rs"),
-            include_str!("cancellations.rs"),
-            include_str!("incidents.rs"),
-            include_str!("fulfillment.rs"),
-            include_str!("custody.rs"),
-            include_str!("refunds.rs"),
-            include_str!("stores.rs"),
-            include_str!("policies.rs"),
+            include_str!("calls/orders.rs"),
+            include_str!("calls/cancellations.rs"),
+            include_str!("calls/cancellations/incidents.rs"),
+            include_str!("calls/fulfillment.rs"),
+            include_str!("calls/refunds.rs"),
+            include_str!("calls/stores.rs"),
+            include_str!("calls/policies.rs"),
         );
         let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");
