@@ -119,7 +119,7 @@ async fn unary<R: Rpc>(channel: Channel, request: Request<R>) -> Result<R::Respo
 }
 
 /// The delay before a repeat; `None` if the repeat would come too late. The server's delay is the
-/// least. Ours is added to it, so that callers who were told the same delay do not come back
+/// least. Ours is added to it, so that callers with the same delay do not come back
 /// together.
 fn delay_within(left: Duration, ours: Duration, servers: Option<Duration>) -> Option<Duration> {
     let delay = ours.saturating_add(servers.unwrap_or_default());

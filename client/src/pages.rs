@@ -1,4 +1,4 @@
-//! Lists to their end: page by page, or entry by entry.
+//! Streams over lists: page by page, or entry by entry.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,12 +15,12 @@ pub(crate) type PageFuture<T> = Pin<Box<dyn Future<Output = Result<Page<T>, Erro
 /// Requests the page of a token.
 type RequestPage<T> = Box<dyn Fn(String) -> PageFuture<T> + Send + Sync>;
 
-/// The pages of a list, one after the other. Made by `pages` of a list's call.
+/// A stream of the pages of a list. Made by `pages` of a list's call.
 ///
-/// It is a [`Stream`], and [`try_next`](Self::try_next) goes without. One page at a time is asked
-/// for, when it is wanted and not before. Each is a call of its own, with the time-out and the
-/// repeats of any call. An error comes once and ends the stream;
-/// [`resume_token`](Self::resume_token) says where to go on.
+/// It is a [`Stream`]; [`try_next`](Self::try_next) reads it without that trait. A page is
+/// requested when it is wanted, one at a time. Each is a call of its own, with time-out and
+/// repeats. An error comes once and ends the stream; [`resume_token`](Self::resume_token) says
+/// where to continue.
 ///
 /// ```no_run
 /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -34,7 +34,7 @@ type RequestPage<T> = Box<dyn Fn(String) -> PageFuture<T> + Send + Sync>;
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Pages<T> {
     request_page: RequestPage<T>,
-    /// Of the page that comes next; empty for the first. `None`: none comes.
+    /// The token of the next page; empty for the first. `None`: there is no next page.
     token: Option<String>,
     under_way: Option<PageFuture<T>>,
     has_failed: bool,
@@ -61,8 +61,8 @@ impl<T> Pages<T> {
             .transpose()
     }
 
-    /// What `page_token` of the same call takes to go on with the page that comes next: after an
-    /// error, the one that failed. Empty: the first page. `None`: there is no next page.
+    /// The token of the next page, for `page_token` of the same call. After an error it is that of
+    /// the page that failed. Empty: the first page. `None`: there is no next page.
     pub fn resume_token(&self) -> Option<&str> {
         self.token.as_deref()
     }
@@ -97,11 +97,11 @@ impl<T> fmt::Debug for Pages<T> {
     }
 }
 
-/// The entries of a list, one after the other. Made by `stream` of a list's call.
+/// A stream of the entries of a list. Made by `stream` of a list's call.
 ///
-/// It is a [`Stream`], and [`try_next`](Self::try_next) goes without. A page is asked for when the
-/// one before is used up: whoever is slow to take entries holds one page and no more. An error
-/// comes once and ends the stream; [`resume_token`](Self::resume_token) says where to go on.
+/// It is a [`Stream`]; [`try_next`](Self::try_next) reads it without that trait. A page is
+/// requested when the one before is used up, so that at most one page is in memory. An error comes
+/// once and ends the stream; [`resume_token`](Self::resume_token) says where to continue.
 ///
 /// ```no_run
 /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -117,7 +117,7 @@ impl<T> fmt::Debug for Pages<T> {
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Items<T> {
     pages: Pages<T>,
-    /// Of the page whose entries come now.
+    /// The token of the page whose entries come now.
     token: String,
     entries: vec::IntoIter<T>,
 }
@@ -145,9 +145,8 @@ impl<T> Items<T> {
             .transpose()
     }
 
-    /// What `page_token` of the same call takes to go on with the page that the next entry is on.
-    /// Entries of that page that came already come again. Empty: the first page. `None`: there is
-    /// no next entry.
+    /// The token of the page of the next entry, for `page_token` of the same call. Entries of that
+    /// page that came already come again. Empty: the first page. `None`: there is no next entry.
     pub fn resume_token(&self) -> Option<&str> {
         match self.entries.len() {
             0 => self.pages.resume_token(),

@@ -4,13 +4,13 @@ use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
 use crate::ids::{IdError, IntoId, StoreId};
 
-/// The calls to one store. Cheap to clone.
+/// A handle on one store: its methods are the calls to it. Cheap to clone.
 ///
-/// Each method is one call of the manual and bears its name. What a call needs are the method's
-/// arguments, what it may have are setters of the call, and `.await` sends it. Ids are given as ids
-/// or as text.
+/// Each method makes the call of one RPC and has its name. Required fields are arguments of the
+/// method, optional fields are setters of the call, and `.await` sends it. An id may be given as
+/// text.
 ///
-/// The methods stand by audience: orders and payments (storefronts, payment systems) ·
+/// The methods are grouped by audience: orders and payments (storefronts, payment systems) ·
 /// cancellations (storefronts, sellers, support) · fulfilment (warehouses, carriers) · refunds
 /// (payment workers) · settings and policies (operators).
 ///
@@ -44,7 +44,7 @@ impl Belay {
 }
 
 impl Store {
-    /// The same store for another role: see [`Belay::with_role`].
+    /// The same store for another caller: see [`Belay::with_role`].
     ///
     /// # Errors
     /// As [`Belay::with_role`].
@@ -55,7 +55,7 @@ impl Store {
         })
     }
 
-    /// The same store for a caller that sees only this: see [`Belay::with_scope`].
+    /// The same store with this scope: see [`Belay::with_scope`].
     ///
     /// # Errors
     /// As [`Belay::with_scope`].

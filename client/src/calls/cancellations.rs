@@ -19,9 +19,9 @@ pub(crate) mod units;
 
 /// # Cancellations
 impl Store {
-    /// Tells what [`request_cancellation`](Self::request_cancellation) would do, and changes
-    /// nothing: for each shipment every path with its rule, gates, refund and alternatives, and
-    /// everything that stands against the request. Fails only with `OrderNotFound`, `LineNotFound`,
+    /// Previews [`request_cancellation`](Self::request_cancellation) and changes nothing. The
+    /// preview has, for each shipment, every path with its rule, gates, refund and alternatives,
+    /// and every refusal of the request. Fails only with `OrderNotFound`, `LineNotFound`,
     /// `ShipmentNotFound`.
     ///
     /// ```no_run
@@ -62,12 +62,12 @@ impl Store {
         PreviewCancellation(Call::new(&self.belay, request, errors))
     }
 
-    /// Asks to cancel units. Units that need nobody's consent are cancelled and their refund is
+    /// Requests the cancellation of units. Units without a gate are cancelled and their refund is
     /// created in the same step; for the others a part waits.
     ///
-    /// What a storefront asks is the buyer's wish. Idempotent by request id, refusals included.
-    /// Fails with what the manual lists, among it `OutOfScope`, `ReasonRequired`, `UnitsClaimed`,
-    /// `QuantityUnavailable`, `NotAllowed`, `Shipped`.
+    /// A storefront makes the request for the buyer. Idempotent by request id, refusals included.
+    /// Fails with the reasons that the proto lists, among them `OutOfScope`, `ReasonRequired`,
+    /// `UnitsClaimed`, `QuantityUnavailable`, `NotAllowed`, `Shipped`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -95,9 +95,8 @@ impl Store {
         RequestCancellation(Call::new(&self.belay, request, errors))
     }
 
-    /// Agrees to a cancellation: passes what of it awaits the caller's consent. A seller answers
-    /// for the seller, support and operators for customer service. Who has agreed already is
-    /// answered `Ok`.
+    /// Approves a cancellation: passes the gates that await the caller's consent. A seller consents
+    /// for the seller, support and operators for customer service. A repeated approval is `Ok`.
     ///
     /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `GateNotOpen`,
     /// `GateTimedOut`.
@@ -123,9 +122,9 @@ impl Store {
         ApproveCancellation(Call::new(&self.belay, request, errors))
     }
 
-    /// Says no to a cancellation: what of it awaits the caller's consent ends with
-    /// `ConsentRefused`, and its units stay as they were. Why is a word of the caller's own,
-    /// `[A-Z][A-Z0-9_]{0,62}`. Who has said no already is answered `Ok`.
+    /// Rejects a cancellation: the parts that await the caller's consent end with `ConsentRefused`,
+    /// and their units stay as they were. The code is a word of the caller's own,
+    /// `[A-Z][A-Z0-9_]{0,62}`. A repeated rejection is `Ok`.
     ///
     /// Fails as [`approve_cancellation`](Self::approve_cancellation) does.
     ///
@@ -152,8 +151,8 @@ impl Store {
         RejectCancellation(Call::new(&self.belay, request, errors))
     }
 
-    /// Takes a cancellation back, for who asked: the parts on which no warehouse and no carrier has
-    /// acted yet are withdrawn. One that is withdrawn already is answered `Ok`.
+    /// Withdraws a cancellation, for its requester: the parts on which no warehouse and no carrier
+    /// has acted yet are withdrawn. A repeated withdrawal is `Ok`.
     ///
     /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `NotTheRequester`,
     /// `TooLateToWithdraw`.
@@ -225,9 +224,9 @@ impl Store {
         ListCancellations(Call::new(&self.belay, request, errors))
     }
 
-    /// Counts what a party should look at: the "action needed" of a seller centre, with its badge
-    /// and the nearest deadline. Each count is exact up to 10,000. The seller's unless another
-    /// [`party`](SummarizeActions::party) is named.
+    /// Counts the cancellations that need a party's attention: the "action needed" of a seller
+    /// centre, with its badge and the nearest deadline. Each count is exact up to 10,000. The party
+    /// is the seller unless another [`party`](SummarizeActions::party) is set.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -306,8 +305,8 @@ call! {
 }
 
 impl PreviewCancellation {
-    /// Ask for this instant instead of now: as if nothing happened until then but deadlines
-    /// passing. What is past is taken as now.
+    /// The instant to preview for, instead of now. Nothing but deadlines is assumed to happen until
+    /// then. An instant in the past is taken as now.
     pub fn at_time(mut self, instant: Timestamp) -> Self {
         self.0.request.at_time = Some(time_to_wire(instant));
         self
@@ -315,9 +314,8 @@ impl PreviewCancellation {
 }
 
 impl RequestCancellation {
-    /// What a preview with the same arguments quoted: the cancellation comes about on those terms
-    /// or not at all. Fails with `QuoteExpired`, or with `QuoteMismatch` where what would come now
-    /// is something else.
+    /// The quote of a preview with the same arguments: the cancellation is made on its terms or not
+    /// at all. Fails with `QuoteExpired`, and with `QuoteMismatch` if the terms would differ now.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -325,8 +323,8 @@ impl RequestCancellation {
     ///
     /// let preview = store.preview_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED).await?;
     /// if let Some(quote) = preview.quote {
-    ///     let wish = store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
-    ///     println!("{}", wish.quote(quote).await?.cancellation.state);
+    ///     let request = store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+    ///     println!("{}", request.quote(quote).await?.cancellation.state);
     /// }
     /// # Ok(())
     /// # }
@@ -382,7 +380,7 @@ impl ListCancellations {
 }
 
 impl SummarizeActions {
-    /// Who would act. The seller unless set.
+    /// The party that must act. The seller unless set.
     pub fn party(mut self, party: Party) -> Self {
         self.0.request.party = party.to_wire();
         self
@@ -406,8 +404,8 @@ impl SummarizeActions {
         self
     }
 
-    /// Since when what was approved without asking the seller counts: at most 31 days ago, for 7
-    /// days unless set. For the party [`Party::Seller`] only.
+    /// The instant since which automatic approvals count: at most 31 days ago, 7 days unless set.
+    /// For the party [`Party::Seller`] only.
     pub fn auto_approved_since(mut self, instant: Timestamp) -> Self {
         self.0.request.auto_approved_since = Some(time_to_wire(instant));
         self
@@ -415,13 +413,11 @@ impl SummarizeActions {
 }
 
 open_enum! {
-    /// What to do with asked units that cannot be cancelled.
+    /// The treatment of requested units that cannot be cancelled.
     OnIneligibleUnits {
-        /// Refuse the whole request and record nothing. The error lists everything that stands
-        /// against it.
+        /// Refuse the whole request and record nothing. The error lists every refusal.
         Refuse,
-        /// Leave these units out and go on with the others. If none is left, the request is refused
-        /// all the same.
+        /// Leave these units out and cancel the others. If none is left, the request is refused.
         LeaveOut,
     }
 }

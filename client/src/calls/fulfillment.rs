@@ -66,8 +66,8 @@ impl Store {
         ))
     }
 
-    /// Says that the warehouse begins to pack. A shipment that is being prepared already is fine.
-    /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `PaymentLapsed`, `NotReleased`,
+    /// Starts the preparation of a shipment: the warehouse begins to pack. A repeat is `Ok`. Fails
+    /// with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `PaymentLapsed`, `NotReleased`,
     /// `StageMismatch`.
     ///
     /// ```no_run
@@ -88,7 +88,7 @@ impl Store {
         StartPreparation(Call::new(&self.belay, request, errors))
     }
 
-    /// Says that the shipment is packed. A shipment that is ready already is fine. Fails as
+    /// Marks a shipment as packed. A repeat is `Ok`. Fails as
     /// [`start_preparation`](Self::start_preparation) does.
     ///
     /// ```no_run
@@ -109,9 +109,9 @@ impl Store {
         MarkReady(Call::new(&self.belay, request, errors))
     }
 
-    /// Asks to hand the shipment to the carrier, naming the fence that the warehouse last saw. Only
-    /// after an `Ok` may the parcel leave: of a cancellation and a dispatch that meet, exactly one
-    /// succeeds.
+    /// Dispatches a shipment: asks to hand it to the carrier, with the fence that the warehouse
+    /// last saw. The parcel may leave only after an `Ok`. Of a cancellation and a dispatch at the
+    /// same time, exactly one succeeds.
     ///
     /// Fails with `FenceStale` when something opened or ended on the shipment meanwhile, and with
     /// `PaymentLapsed`, `NotReleased`, `StageMismatch`, `ShipmentHeld`, `ShipmentBarred`.
@@ -140,8 +140,8 @@ impl Store {
         DispatchShipment(Call::new(&self.belay, request, errors))
     }
 
-    /// Records what a carrier or warehouse scanned. It is a fact: it is recorded whatever the
-    /// stage, and the stage follows where it can.
+    /// Records a scan by a carrier or warehouse. It is a fact: it is recorded at any stage, and the
+    /// stage follows if it can.
     ///
     /// The carrier's id of the event, 1 to 128 printable ASCII characters without spaces, counts
     /// once for the shipment. Fails with `ShipmentNotFound`, `RequestIdReused`.
@@ -175,9 +175,8 @@ impl Store {
 
 /// # Holds, splits, stops and returns
 impl Store {
-    /// Keeps a shipment in while somebody thinks or talks: until then, at most 30 days from now, it
-    /// is not dispatched. It may be packed meanwhile. A shipment that is held already is held until
-    /// the new time.
+    /// Holds a shipment: it is not dispatched before `hold_until`, at most 30 days from now. It may
+    /// be packed meanwhile. A second hold replaces the time of the first.
     ///
     /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `StageMismatch`.
     ///
@@ -204,7 +203,7 @@ impl Store {
         HoldShipment(Call::new(&self.belay, request, errors))
     }
 
-    /// Ends a hold before its time. A shipment that nobody holds is fine. Fails with
+    /// Ends a hold before its time. `Ok` if the shipment is not held. Fails with
     /// `ShipmentNotFound`, `EtagMismatch`, `FenceStale`.
     ///
     /// ```no_run
@@ -225,8 +224,8 @@ impl Store {
         ReleaseHold(Call::new(&self.belay, request, errors))
     }
 
-    /// Lets what was to go as one shipment go as several, 2 to 50, which together hold every unit
-    /// of it that is not cancelled. Money and units stay what they are.
+    /// Splits a shipment into several, 2 to 50, which together hold every unit of it that is not
+    /// cancelled. Money and units stay the same.
     ///
     /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `QuantityUnavailable`,
     /// `StageMismatch`, `ShipmentBarred`, `SplitNotAllowed`, `LimitReached`.
@@ -265,8 +264,8 @@ impl Store {
         SplitShipment(Call::new(&self.belay, request, errors))
     }
 
-    /// Says what became of the stops that are open on a shipment: it was stopped, or some of it, or
-    /// it cannot be. It is a fact, and recorded however late it comes.
+    /// Answers the open stops of a shipment: it was stopped in whole or in part, or it cannot be
+    /// stopped. The answer is a fact: it is recorded even when it is late.
     ///
     /// Fails with `ShipmentNotFound`, `CancellationNotFound`, `QuantityUnavailable`, `GateNotOpen`.
     ///
@@ -308,8 +307,8 @@ impl Store {
         AnswerStop(Call::new(&self.belay, request, errors))
     }
 
-    /// Says what became of the order to bring a parcel back: the carrier does, or cannot. It is a
-    /// fact, and recorded however late it comes.
+    /// Answers the intercept of a parcel: the carrier brings it back, or cannot. The answer is a
+    /// fact: it is recorded even when it is late.
     ///
     /// Fails with `ShipmentNotFound`, `GateNotOpen`.
     ///
@@ -348,11 +347,11 @@ impl Store {
         AnswerIntercept(Call::new(&self.belay, request, errors))
     }
 
-    /// Records that goods of a shipment are back at the warehouse: everything that a waiting
-    /// cancellation expects back, or all that is out where none does, unless
-    /// [`quantities`](ReceiveParcel::quantities) says otherwise. Where boxes come one by one,
-    /// [`receipt_id`](ReceiveParcel::receipt_id) tells a box that is told twice from another one. A
-    /// parcel that is back already is fine.
+    /// Records that goods of a shipment are back at the warehouse. These are all units that waiting
+    /// cancellations expect back, or else all that are out, unless
+    /// [`quantities`](ReceiveParcel::quantities) is set. If a parcel comes in several boxes,
+    /// [`receipt_id`](ReceiveParcel::receipt_id) tells a repeat from another box. `Ok` if the
+    /// parcel is back already.
     ///
     /// Fails with `ShipmentNotFound`, `QuantityUnavailable`, `StageMismatch`, `LimitReached`.
     ///
@@ -487,7 +486,7 @@ impl DispatchShipment {
 }
 
 impl RecordTracking {
-    /// When it was scanned, by the carrier's account. Now unless set.
+    /// The time of the scan, as the carrier reports it. Now unless set.
     pub fn occurred_time(mut self, instant: Timestamp) -> Self {
         self.0.request.occurred_time = Some(time_to_wire(instant));
         self
@@ -495,7 +494,7 @@ impl RecordTracking {
 }
 
 impl AnswerStop {
-    /// Whose stop it is about. Every stop that is open on the shipment unless set.
+    /// The cancellation whose stop is answered. Every open stop of the shipment unless set.
     pub fn cancellation_id(mut self, cancellation_id: impl IntoId<CancellationId>) -> Self {
         self.0.request.cancellation_id = self.0.errors.id("cancellation_id", cancellation_id);
         self
@@ -503,7 +502,7 @@ impl AnswerStop {
 }
 
 impl ReceiveParcel {
-    /// What was in it, by line: at most 200 lines, none twice.
+    /// The received units, by line: at most 200 lines, none twice.
     pub fn quantities(
         mut self,
         quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>,
@@ -519,7 +518,8 @@ impl ReceiveParcel {
         self
     }
 
-    /// When, by the warehouse's clock. Now unless set, and where it is in the future.
+    /// The time of the receipt, by the warehouse's clock. Now unless set, and if it is in the
+    /// future.
     pub fn receive_time(mut self, instant: Timestamp) -> Self {
         self.0.request.receive_time = Some(time_to_wire(instant));
         self

@@ -17,11 +17,11 @@ pub(crate) mod new_order;
 
 /// # Orders and payments
 impl Store {
-    /// Creates an order, as the storefront has taken it: awaiting payment, its shipments planned,
-    /// its money shared out over units.
+    /// Creates an order that the storefront has taken: it awaits payment, its shipments are
+    /// planned, and its money is allocated to units.
     ///
-    /// All money of the order has one currency. Idempotent by order id: the same content again
-    /// answers with the order as it stands now. Fails with `InvalidField`, `CurrencyMismatch`,
+    /// All money of the order has one currency. Idempotent by order id: a repeat with the same
+    /// content returns the present order. Fails with `InvalidField`, `CurrencyMismatch`,
     /// `UnknownWarehouse`, `UnknownCarrier`, `OrderAlreadyExists`, `OutOfScope`.
     ///
     /// ```no_run
@@ -82,7 +82,7 @@ impl Store {
 
     /// Lists orders, newest first. All given filters must match. Fails with `PageTokenInvalid`.
     ///
-    /// Awaited it is one page; [`pages`](ListOrders::pages) and [`stream`](ListOrders::stream) go
+    /// `.await` gives one page; [`pages`](ListOrders::pages) and [`stream`](ListOrders::stream) go
     /// on to the end.
     ///
     /// ```no_run
@@ -108,8 +108,8 @@ impl Store {
         ))
     }
 
-    /// Counts orders by state, for the tabs of a list. All given filters must match; with none, the
-    /// store's orders. Each count is exact up to 10,000.
+    /// Counts orders by state, for the tabs of a list. All given filters must match; without
+    /// filters, all orders of the store count. Each count is exact up to 10,000.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -132,13 +132,13 @@ impl Store {
         ))
     }
 
-    /// Records what happened to a payment. It is a fact: it is recorded whatever the order's state,
-    /// and the order follows.
+    /// Records a fact about a payment. It is recorded in any state of the order, and the order
+    /// follows.
     ///
-    /// Both ids are the provider's, 1 to 128 printable ASCII characters without spaces: of the
-    /// payment, which the first fact opens, and of this event, which counts once for the payment.
-    /// Fails with `OrderNotFound`, `RefundNotFound`, `RequestIdReused`, `CurrencyMismatch`, and
-    /// `LimitReached` for the 21st payment that nothing came of.
+    /// Both ids are the provider's, 1 to 128 printable ASCII characters without spaces. The first
+    /// fact with a payment's id opens the payment; an event's id counts once for the payment. Fails
+    /// with `OrderNotFound`, `RefundNotFound`, `RequestIdReused`, `CurrencyMismatch`, and
+    /// `LimitReached` for the 21st payment without an outcome.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -172,8 +172,7 @@ impl Store {
         RecordPayment(Call::new(&self.belay, request, errors))
     }
 
-    /// Lists what came to pass with an order, oldest first. Fails with `OrderNotFound`,
-    /// `PageTokenInvalid`.
+    /// Lists the events of an order, oldest first. Fails with `OrderNotFound`, `PageTokenInvalid`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -227,7 +226,7 @@ list! {
 }
 
 impl CreateOrder {
-    /// What the buyer pays for shipping, without tax. Nothing unless set.
+    /// The buyer's charge for shipping, without tax. Nothing unless set.
     pub fn shipping(mut self, amount: Money) -> Self {
         self.0.request.shipping.get_or_insert_default().amount = Some(amount.to_wire());
         self
@@ -239,9 +238,8 @@ impl CreateOrder {
         self
     }
 
-    /// How the units are spread over shipments, at most 50; every unit must be in exactly one.
-    /// Unless set: one shipment with every unit, from the store's default warehouse with its
-    /// default carrier.
+    /// The shipments, at most 50; every unit must be in exactly one. Unless set: one shipment with
+    /// every unit, from the store's default warehouse with its default carrier.
     pub fn shipments(mut self, shipments: impl IntoIterator<Item = NewShipment>) -> Self {
         self.0.request.shipments.clear();
         for (index, shipment) in shipments.into_iter().enumerate() {
@@ -321,15 +319,15 @@ impl SummarizeOrders {
 impl RecordPayment {
     /// The amount of this fact alone, greater than zero; amounts add up. Required for authorised,
     /// captured, refunded outside and chargeback; optional for voided and a reversed chargeback,
-    /// which are about all there is without it; otherwise not to be set. What went back or was
-    /// disputed may be in another currency than the order's.
+    /// which without it are about the whole amount; otherwise not to be set. A refund outside or a
+    /// chargeback may be in another currency than the order's.
     pub fn amount(mut self, amount: Money) -> Self {
         self.0.request.amount = Some(amount.to_wire());
         self
     }
 
-    /// How it was paid: `[A-Z][A-Z0-9_]{0,62}`, such as `CREDIT_CARD`. Required with the first fact
-    /// of a payment, later ignored.
+    /// The payment method: `[A-Z][A-Z0-9_]{0,62}`, such as `CREDIT_CARD`. Required with the first
+    /// fact of a payment, later ignored.
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.0.request.method = method.into();
         self
@@ -342,15 +340,15 @@ impl RecordPayment {
         self
     }
 
-    /// For money refunded outside alone: the refund of Belay's that the provider's message is
-    /// about, which it settles.
+    /// The refund of Belay's that the provider's message is about, which it settles. Only for money
+    /// refunded outside.
     pub fn refund_id(mut self, refund_id: impl IntoId<RefundId>) -> Self {
         self.0.request.refund_id = self.0.errors.id("refund_id", refund_id);
         self
     }
 
-    /// When it happened, by the provider's account. Now unless set. Whether a payment is in time
-    /// depends on when Belay receives the fact.
+    /// The time of the fact, as the provider reports it. Now unless set. Whether a payment is in
+    /// time depends on when Belay receives the fact.
     pub fn occurred_time(mut self, instant: Timestamp) -> Self {
         self.0.request.occurred_time = Some(time_to_wire(instant));
         self

@@ -1,4 +1,4 @@
-//! Policies, the documents that decide: for operators.
+//! Policies and presets: for operators.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -35,10 +35,10 @@ impl Belay {
 /// # Policies
 impl Store {
     /// Creates the store's next policy version from a document, YAML or JSON, at most 256 KiB. It
-    /// decides nothing until it is activated.
+    /// is not in force until it is activated.
     ///
-    /// Idempotent: the very document of the newest version answers with that version. Fails with
-    /// `PolicyInvalid`, whose field violations list every fault with its path in the document.
+    /// Idempotent: a repeat with the document of the newest version returns that version. Fails
+    /// with `PolicyInvalid`, whose field violations list every fault with its path in the document.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store, document: String) -> Result<(), belay_client::Error> {
@@ -100,8 +100,8 @@ impl Store {
         ))
     }
 
-    /// Lets a version, 1 or greater, decide from an instant on, in place of the one before.
-    /// Cancellations that are under way go on under the version they were asked under. Fails with
+    /// Activates a policy version, 1 or greater, in place of the one before, from an instant on.
+    /// Pending cancellations continue under the version that they were requested under. Fails with
     /// `PolicyNotFound`, and with `InvalidField` for an instant that is too near.
     ///
     /// ```no_run
@@ -149,7 +149,7 @@ call! {
 }
 
 impl CreatePolicy {
-    /// Only validate: answer as if the version were created, with version 0, and create none.
+    /// Only validates the document: the response is as if the version were created, with version 0.
     pub fn validate_only(mut self) -> Self {
         self.0.request.validate_only = true;
         self
@@ -165,7 +165,8 @@ impl GetPolicy {
 }
 
 impl ActivatePolicy {
-    /// From when. The earliest allowed unless set, some seconds from now.
+    /// The instant from which it is in force. The earliest allowed unless set, some seconds from
+    /// now.
     pub fn effective_time(mut self, instant: Timestamp) -> Self {
         self.0.request.effective_time = Some(time_to_wire(instant));
         self

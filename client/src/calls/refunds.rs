@@ -59,13 +59,13 @@ impl Store {
         ))
     }
 
-    /// Hands out refunds that are due or unknown, the most urgent first, to one worker for a time.
-    /// An empty answer means that nothing is due.
+    /// Claims refunds that are due or unknown for one worker, the most urgent first, for the time
+    /// of a lease. An empty response means that nothing is due.
     ///
-    /// It is the one call that the client never repeats by itself: each call claims other refunds,
-    /// so a repeat after a lost answer would claim a second batch while nobody works on the first.
-    /// A lost answer is mended by the end of the lease, when its refunds are handed out again with
-    /// `ask_provider_first`. A worker that gets an error simply runs again.
+    /// The client never repeats this call by itself: each call claims other refunds, so a repeat
+    /// after a lost response would claim a second batch while no worker has the first. At the end
+    /// of the lease the refunds of a lost response can be claimed again, with `ask_provider_first`.
+    /// A worker that gets an error runs again.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -86,12 +86,12 @@ impl Store {
         ClaimRefunds(Call::new(&self.belay, request, errors))
     }
 
-    /// Records what the provider answered for one refund. It is a fact, and counts also when the
+    /// Records the provider's result of one refund. It is a fact: it is recorded even when the
     /// lease has ended.
     ///
-    /// Settled again changes nothing, but with another amount it opens an incident. Fails with
+    /// A second `Settled` changes nothing, but opens an incident if its amount differs. Fails with
     /// `RefundNotFound`, `RequestIdReused`, `CurrencyMismatch`, and `RefundNotClaimed` for a refund
-    /// that was never handed out.
+    /// that was never claimed.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -161,13 +161,13 @@ impl ListRefunds {
 }
 
 impl ClaimRefunds {
-    /// How many at most: 1 to 100; 10 unless set.
+    /// The largest number of refunds to claim: 1 to 100; 10 unless set.
     pub fn max_refunds(mut self, max_refunds: i32) -> Self {
         self.0.request.max_refunds = max_refunds;
         self
     }
 
-    /// How long the worker has before a refund without a result is unknown: 10 seconds to 15
+    /// The lease: the time after which a refund without a result is unknown. 10 seconds to 15
     /// minutes; 60 seconds unless set.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.0.request.lease = Some(duration_to_wire(lease));
@@ -176,13 +176,13 @@ impl ClaimRefunds {
 }
 
 impl RecordRefundResult {
-    /// What the provider gave back, when it settled. The refund's total unless set.
+    /// The amount that the provider paid back, if it settled. The refund's total unless set.
     pub fn amount(mut self, amount: Money) -> Self {
         self.0.request.amount = Some(amount.to_wire());
         self
     }
 
-    /// Why it failed, in the provider's words: at most 128 printable ASCII characters.
+    /// The provider's code of the failure: at most 128 printable ASCII characters.
     pub fn failure_code(mut self, failure_code: impl Into<String>) -> Self {
         self.0.request.failure_code = failure_code.into();
         self
@@ -194,7 +194,7 @@ impl RecordRefundResult {
         self
     }
 
-    /// When it happened, by the provider's account. Now unless set.
+    /// The time of the result, as the provider reports it. Now unless set.
     pub fn occurred_time(mut self, instant: Timestamp) -> Self {
         self.0.request.occurred_time = Some(time_to_wire(instant));
         self

@@ -15,9 +15,9 @@ use crate::wire::read;
 /// # Stores
 impl Belay {
     /// Creates a store with its first policy, active at once, and with its default warehouse and
-    /// carrier, so that it can take orders without further ado.
+    /// carrier, so that it can take orders at once.
     ///
-    /// Idempotent by store id: the same fields again answer with the store as it stands. Fails with
+    /// Idempotent by store id: a repeat with the same fields returns the present store. Fails with
     /// `PresetNotFound`, `OutOfScope`, `PolicyInvalid`, `StoreAlreadyExists`.
     ///
     /// ```no_run
@@ -79,8 +79,9 @@ impl Store {
         ))
     }
 
-    /// Changes the store's own settings: what is set; the rest stays. Fails with `EtagMismatch`,
-    /// and with `InvalidField` for a default warehouse or carrier that the store does not have.
+    /// Changes the store's own settings: those that are set; the others stay. Fails with
+    /// `EtagMismatch`, and with `InvalidField` for a default warehouse or carrier that the store
+    /// does not have.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -102,8 +103,8 @@ impl Store {
         ))
     }
 
-    /// Creates a carrier of the store, or replaces all that is known of it. Its name is 1 to 128
-    /// characters, for people. Fails with `OutOfScope`, `EtagMismatch`.
+    /// Creates a carrier of the store, or replaces its settings. Its name has 1 to 128 characters
+    /// and is for people. Fails with `OutOfScope`, `EtagMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -153,8 +154,8 @@ impl Store {
         ))
     }
 
-    /// Creates a warehouse of the store, or replaces all that is known of it. Its name is 1 to 128
-    /// characters, for people. Fails with `OutOfScope`, `EtagMismatch`.
+    /// Creates a warehouse of the store, or replaces its settings. Its name has 1 to 128 characters
+    /// and is for people. Fails with `OutOfScope`, `EtagMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -246,12 +247,12 @@ list! {
     warehouses
 }
 
-/// The policy a store begins with.
+/// The first policy of a store.
 #[derive(Debug, Clone)]
 pub struct FirstPolicy(pb::create_store_request::Policy);
 
 impl FirstPolicy {
-    /// One that ships with the server, by its name, such as `independent-site`.
+    /// A preset of the server, by its name, such as `independent-site`.
     pub fn preset(preset: impl Into<String>) -> Self {
         Self(pb::create_store_request::Policy::Preset(preset.into()))
     }
@@ -263,7 +264,7 @@ impl FirstPolicy {
 }
 
 impl CreateStore {
-    /// For people: at most 128 characters. The store id unless set.
+    /// The name for people: at most 128 characters. The store id unless set.
     pub fn display_name(mut self, display_name: impl Into<String>) -> Self {
         self.0.request.display_name = display_name.into();
         self
@@ -290,7 +291,7 @@ impl CreateStore {
 }
 
 impl UpdateStore {
-    /// For people: 1 to 128 characters.
+    /// The name for people: 1 to 128 characters.
     pub fn display_name(mut self, display_name: impl Into<String>) -> Self {
         self.0.request.display_name = display_name.into();
         self
@@ -315,8 +316,8 @@ impl UpdateStore {
         self
     }
 
-    /// The store's etag that was decided on: the write fails with `EtagMismatch` if the store has
-    /// changed since.
+    /// The store's etag that the decision is based on. The write fails with `EtagMismatch` if the
+    /// store has changed since.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.0.request.etag = etag.into().into();
         self
@@ -324,20 +325,21 @@ impl UpdateStore {
 }
 
 impl PutCarrier {
-    /// It can bring a parcel back that is under way. Without this, it cannot.
+    /// The carrier can intercept a parcel in transit. Without this, it cannot.
     pub fn in_transit_cancel(mut self) -> Self {
         self.carrier().in_transit_cancel = true;
         self
     }
 
-    /// It delivers as a partner of the sales channel. Without this, it is the seller's own choice.
+    /// The carrier delivers as a partner of the sales channel. Without this, it is the seller's own
+    /// choice.
     pub fn partner_delivery(mut self) -> Self {
         self.carrier().partner_delivery = true;
         self
     }
 
-    /// It has a prepaid label for parcels that come back from this country, an ISO 3166-1 alpha-2
-    /// code such as `DE`. A buyer who bears the way back is charged the price. At most 300
+    /// The carrier has a prepaid label for parcels that come back from this country, an ISO 3166-1
+    /// alpha-2 code such as `DE`. A buyer who bears the way back is charged the price. At most 300
     /// countries, none of them twice.
     pub fn return_label(mut self, country_code: impl Into<String>, price: Money) -> Self {
         let label = pb::ReturnLabel {
@@ -348,7 +350,7 @@ impl PutCarrier {
         self
     }
 
-    /// The same with a label that costs nobody anything.
+    /// The same with a label that is free of charge.
     pub fn free_return_label(mut self, country_code: impl Into<String>) -> Self {
         self.carrier().return_labels.push(pb::ReturnLabel {
             country_code: country_code.into(),
@@ -357,8 +359,8 @@ impl PutCarrier {
         self
     }
 
-    /// The carrier's etag that was decided on: the write fails with `EtagMismatch` if the carrier
-    /// has changed since, or does not exist.
+    /// The carrier's etag that the decision is based on. The write fails with `EtagMismatch` if the
+    /// carrier has changed since, or does not exist.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.carrier().etag = etag.into().into();
         self
@@ -376,28 +378,28 @@ impl PutWarehouse {
         self
     }
 
-    /// The country it stands in: an ISO 3166-1 alpha-2 code such as `CN`. Unless set it is not
-    /// known, and no shipment from it is taken to cross a border.
+    /// The warehouse's country: an ISO 3166-1 alpha-2 code such as `CN`. Unless set it is not
+    /// known, and no shipment from it counts as crossing a border.
     pub fn country_code(mut self, country_code: impl Into<String>) -> Self {
         self.warehouse().country_code = country_code.into();
         self
     }
 
-    /// The days of the week on which nobody works, at most 6; none: it works on all seven. Saturday
-    /// and Sunday unless set.
+    /// The weekend: the days of the week without work, at most 6; none means work on all seven.
+    /// Saturday and Sunday unless set.
     pub fn weekend(mut self, weekend: impl IntoIterator<Item = Weekday>) -> Self {
         self.calendar().weekend = weekend.into_iter().map(Weekday::to_wire).collect();
         self
     }
 
-    /// The dates on which nobody works, at most 1,000. None unless set.
+    /// The holidays: the dates without work, at most 1,000. None unless set.
     pub fn holidays(mut self, holidays: impl IntoIterator<Item = Date>) -> Self {
         self.calendar().holidays = holidays.into_iter().map(|date| date.to_string()).collect();
         self
     }
 
-    /// The warehouse's etag that was decided on: the write fails with `EtagMismatch` if the
-    /// warehouse has changed since, or does not exist.
+    /// The warehouse's etag that the decision is based on. The write fails with `EtagMismatch` if
+    /// the warehouse has changed since, or does not exist.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.warehouse().etag = etag.into().into();
         self

@@ -1,4 +1,4 @@
-//! Incidents: for whoever settles what contradicts a decision.
+//! Incidents, which support and operators settle.
 
 use belay_proto::v1 as pb;
 
@@ -38,7 +38,8 @@ impl Store {
         ))
     }
 
-    /// Settles an incident, by one of its `allowed_resolutions`. The same again is answered `Ok`.
+    /// Settles an incident, with one of its `allowed_resolutions`. A repeat with the same
+    /// resolution is `Ok`.
     ///
     /// Fails with `OrderNotFound`, `IncidentNotFound`, `EtagMismatch`, `IncidentResolved`,
     /// `ResolutionNotAllowed`.

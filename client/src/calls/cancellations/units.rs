@@ -1,4 +1,4 @@
-//! Which units a cancellation is about, and for which buyer.
+//! The units of a cancellation request, and the buyer on whose behalf it is made.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::argument_errors::ArgumentErrors;
 use crate::calls::line_quantities::line_quantities;
 use crate::ids::{IntoId, LineId, ShipmentId};
 
-/// Which units of an order.
+/// A selection of units of an order.
 ///
 /// ```
 /// use belay_client::Units;
@@ -39,8 +39,8 @@ impl Units {
         Self::lines([(line_id, quantity)])
     }
 
-    /// Numbers of units by line: 1 to 200 lines, none twice. Which ones of a line's units are taken
-    /// is Belay's choice: those that can be cancelled with the least ado.
+    /// Numbers of units by line: 1 to 200 lines, none twice. Belay chooses among a line's units:
+    /// those whose cancellation takes the fewest steps.
     pub fn lines(lines: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>) -> Self {
         let mut errors = ArgumentErrors::default();
         let lines = line_quantities(&mut errors, "lines.lines", lines);
@@ -56,8 +56,8 @@ impl Units {
     }
 }
 
-/// For which buyer somebody asks, by what the buyer registered with the order. Compared without
-/// regard to case and surrounding space; a mismatch is `OrderNotFound`.
+/// The buyer on whose behalf a request is made, by what the buyer registered with the order. It is
+/// compared without regard to case and surrounding space; a mismatch is `OrderNotFound`.
 #[derive(Clone)]
 pub struct OnBehalfOf(pub(crate) pb::OnBehalfOf);
 
@@ -77,7 +77,7 @@ impl OnBehalfOf {
     }
 }
 
-/// Nothing of it: e-mail address and user name belong in no log.
+/// No field: e-mail address and user name belong in no log.
 impl fmt::Debug for OnBehalfOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OnBehalfOf").finish_non_exhaustive()

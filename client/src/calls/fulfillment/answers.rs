@@ -7,7 +7,7 @@ use crate::calls::line_quantities::line_quantities;
 use crate::ids::{IntoId, LineId};
 use crate::model::ShipmentStage;
 
-/// What a shipment to split off holds.
+/// The contents of a shipment to split off.
 #[derive(Debug, Clone)]
 pub struct Parcel {
     pub(crate) contents: Vec<pb::LineQuantity>,
@@ -28,15 +28,15 @@ impl Parcel {
     }
 }
 
-/// What became of a stop. [`Stopped`] can be given as it is.
+/// A warehouse's answer to a stop. [`Stopped`] converts into it.
 #[non_exhaustive]
 #[derive(Debug, Clone)]
 pub enum StopAnswer {
-    /// It was stopped, or some of it.
+    /// The shipment was stopped, in whole or in part.
     Stopped(Stopped),
     /// It cannot be stopped.
     CannotStop {
-        /// Why: a word of the warehouse's own, `[A-Z][A-Z0-9_]{0,62}`.
+        /// The reason: a word of the warehouse's own, `[A-Z][A-Z0-9_]{0,62}`.
         code: Option<String>,
     },
 }
@@ -57,7 +57,7 @@ impl From<Stopped> for StopAnswer {
     }
 }
 
-/// What a warehouse has stopped.
+/// The units that a warehouse has stopped.
 ///
 /// ```
 /// use belay_client::calls::Stopped;
@@ -74,7 +74,7 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// Everything that was asked.
+    /// Everything that was to be stopped.
     pub fn all() -> Self {
         Self {
             message: pb::Stopped::default(),
@@ -82,22 +82,21 @@ impl Stopped {
         }
     }
 
-    /// So much of what was asked, by line: at most 200 lines, none twice. The rest cannot be
-    /// stopped.
+    /// These units, by line: at most 200 lines, none twice. The others cannot be stopped.
     pub fn of(quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>) -> Self {
         let mut stopped = Self::all();
         stopped.message.quantities = line_quantities(&mut stopped.errors, "quantities", quantities);
         stopped
     }
 
-    /// How far the shipment was when it was stopped.
+    /// The stage of the shipment when it was stopped.
     #[must_use]
     pub fn stage_seen(mut self, stage: ShipmentStage) -> Self {
         self.message.stage_seen = stage.to_wire();
         self
     }
 
-    /// What goes back on the shelves, by line: at most 200 lines, none twice.
+    /// The units that are put back on the shelves, by line: at most 200 lines, none twice.
     #[must_use]
     pub fn put_back(
         mut self,
@@ -108,7 +107,7 @@ impl Stopped {
     }
 }
 
-/// What became of the order to bring a parcel back.
+/// A carrier's answer to an intercept.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InterceptAnswer {
@@ -116,7 +115,7 @@ pub enum InterceptAnswer {
     Confirmed,
     /// The carrier cannot.
     CannotIntercept {
-        /// Why: a word of the carrier's own, `[A-Z][A-Z0-9_]{0,62}`.
+        /// The reason: a word of the carrier's own, `[A-Z][A-Z0-9_]{0,62}`.
         code: Option<String>,
     },
 }

@@ -8,7 +8,7 @@ use crate::argument_errors::ArgumentErrors;
 use crate::ids::{BuyerId, CarrierId, IntoId, WarehouseId};
 use crate::model::Money;
 
-/// Who buys.
+/// The buyer of an order to create.
 #[derive(Clone)]
 pub struct NewBuyer {
     pub(crate) message: pb::Buyer,
@@ -26,16 +26,16 @@ impl NewBuyer {
         Self { message, errors }
     }
 
-    /// The registered e-mail address, at most 254 characters. Kept as a keyed hash and never
-    /// returned: it lets support prove for whom they act.
+    /// The registered e-mail address, at most 254 characters. It is kept as a keyed hash and never
+    /// returned. Support proves by it on whose behalf they act.
     #[must_use]
     pub fn email(mut self, email: impl Into<String>) -> Self {
         self.message.email = email.into();
         self
     }
 
-    /// The registered user name, at most 128 characters. Kept as a keyed hash and never returned,
-    /// like the e-mail address.
+    /// The registered user name, at most 128 characters. It is kept as a keyed hash and never
+    /// returned, like the e-mail address.
     #[must_use]
     pub fn username(mut self, username: impl Into<String>) -> Self {
         self.message.username = username.into();
@@ -68,14 +68,14 @@ impl NewLine {
         })
     }
 
-    /// What the buyer sees: at most 256 characters.
+    /// The title that the buyer sees: at most 256 characters.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.0.title = title.into();
         self
     }
 
-    /// What is taken off all units together, a positive amount, at most the goods.
+    /// The discount on all units together, a positive amount, at most the goods.
     #[must_use]
     pub fn discount(mut self, discount: Money) -> Self {
         self.0.discount = Some(discount.to_wire());
@@ -98,8 +98,8 @@ pub struct NewShipment {
 }
 
 impl NewShipment {
-    /// What goes into it: 1 to 200 pairs of a line of the request, counted from 1, and how many of
-    /// its units.
+    /// A shipment of 1 to 200 pairs: a line of the request, counted from 1, and the number of its
+    /// units.
     pub fn new(contents: impl IntoIterator<Item = (i32, i32)>) -> Self {
         let contents = contents.into_iter();
         let contents = contents.map(|(line_number, quantity)| pb::NewShipmentContent {
