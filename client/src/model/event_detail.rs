@@ -71,7 +71,7 @@ pub enum EventDetail {
     TrackingRecorded {
         /// The shipment.
         shipment_id: ShipmentId,
-        /// What was scanned.
+        /// The scanned fact.
         fact: TrackingFact,
         /// When it was scanned, by the carrier's account.
         occurred_time: Timestamp,
@@ -95,9 +95,9 @@ pub enum EventDetail {
         counted: bool,
         /// Its further effects.
         effects: Vec<CancellationEffect>,
-        /// What goes back of captured money. `None` unless completed.
+        /// The refund of captured money. `None` unless completed.
         refund: Option<RefundAmount>,
-        /// What is released of authorisations. `None` unless completed.
+        /// The release of authorisations. `None` unless completed.
         release: Option<Money>,
     },
     /// A gate, as it is after the event.
@@ -137,7 +137,7 @@ pub enum EventDetail {
         cancellation_id: Option<CancellationId>,
         /// The failed or withheld refund that this one replaces.
         retry_of_id: Option<RefundId>,
-        /// What was really paid. `None` until that is known.
+        /// The amount that the provider really paid. `None` until that is known.
         settled_amount: Option<Money>,
     },
     /// An incident, as it is after the event.
@@ -145,13 +145,13 @@ pub enum EventDetail {
     IncidentChanged {
         /// The incident.
         incident_id: IncidentId,
-        /// What it is about.
+        /// Its subject.
         kind: IncidentKind,
         /// Whether it is settled.
         state: IncidentState,
         /// The id of the shipment, cancellation, payment or refund that it concerns.
         subject_id: String,
-        /// How it was settled. `None` while it is open, and where a later fact settled it.
+        /// The resolution. `None` while it is open, and if a later fact settled it.
         resolution: Option<IncidentResolution>,
     },
     /// The end of a part.
@@ -161,13 +161,13 @@ pub enum EventDetail {
         cancellation_id: CancellationId,
         /// The shipment of the part.
         shipment_id: ShipmentId,
-        /// How it ended.
+        /// Its final state.
         state: PartState,
-        /// Why it was refused. `None` unless it was.
+        /// The reason of the refusal. `None` unless it was refused.
         refused_reason: Option<ErrorReason>,
         /// The units.
         contents: Vec<LineQuantity>,
-        /// What the cancelled units ask of the warehouse's stock.
+        /// The effects of the cancelled units on the warehouse's stock.
         effects: Vec<CancellationEffect>,
     },
     /// The beginning of a hold.
@@ -205,7 +205,7 @@ pub enum EventDetail {
     ParcelReceived {
         /// The shipment that they left in.
         shipment_id: ShipmentId,
-        /// How they came back.
+        /// Their condition.
         condition: GoodsCondition,
         /// The units.
         contents: Vec<LineQuantity>,

@@ -59,8 +59,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// What happened to a payment. Facts have happened already: they are recorded, never refused
-    /// for the state they meet.
+    /// A fact about a payment. It is recorded in any state.
     PaymentFact {
         /// The buyer began to pay. Received before the order's `pay_by`, it moves that instant once
         /// by the policy's grace.

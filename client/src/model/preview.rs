@@ -16,8 +16,8 @@ use crate::wire::{
     time_if_set,
 };
 
-/// What [`request_cancellation`](crate::Store::request_cancellation) with the same arguments would
-/// do.
+/// The preview of [`request_cancellation`](crate::Store::request_cancellation) with the same
+/// arguments.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancellationPreview {
@@ -27,11 +27,10 @@ pub struct CancellationPreview {
     pub refusals: Vec<Refusal>,
     /// For each shipment with requested units, by number, every path.
     pub options: Vec<PathOption>,
-    /// What would go back to the buyer over all chosen paths: of what was captured and is still
+    /// The refund to the buyer over all chosen paths, out of the captured money that is still
     /// there. `None` when not allowed.
     pub expected_refund: Option<RefundAmount>,
-    /// What would be released of authorisations instead: money that was never taken. `None` when
-    /// not allowed.
+    /// The release of authorisations: money that was never captured. `None` when not allowed.
     pub expected_release: Option<Money>,
     /// When the last of it would be due. `None` when not allowed.
     pub refund_due: Option<RefundDue>,
@@ -41,7 +40,7 @@ pub struct CancellationPreview {
     pub evidence_required: bool,
     /// Whether it would count in the seller's cancellation rate.
     pub counted: bool,
-    /// What else it would do.
+    /// Its further effects.
     pub effects: Vec<CancellationEffect>,
     /// The policy version that was evaluated.
     pub policy_version: i32,
@@ -78,8 +77,8 @@ pub struct Refusal {
     pub subject: String,
     /// For people. Its wording is no contract.
     pub message: String,
-    /// What the documentation of the reason promises, such as `available`. Empty on the refusals of
-    /// an [`Error`](crate::Error), whose own metadata is that of its first reason.
+    /// The facts that the documentation of the reason names, such as `available`. Empty on the
+    /// refusals of an [`Error`](crate::Error), whose own metadata is that of its first reason.
     pub metadata: BTreeMap<String, String>,
 }
 

@@ -41,7 +41,7 @@ pub struct Refund {
     pub settle_time: Option<Timestamp>,
     /// The provider's id of the refund, as the result gave it.
     pub provider_refund_id: Option<String>,
-    /// Why it failed, as the result gave it.
+    /// The provider's code of the failure, as the result gave it.
     pub failure_code: Option<String>,
     /// The worker that last claimed it.
     pub worker_id: Option<WorkerId>,
