@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: help run test bench
+.PHONY: help run test bench proto
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,3 +13,6 @@ test: ## Checks format, protos, lints and documentation, then runs all tests on 
 
 bench: ## Measures Belay beside a bare client on the same durable MySQL
 	@server/dev/bench.sh $(ARGS)
+
+proto: ## Generates the code and the descriptors of proto/src/generated from the protos
+	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-proto --test generated -- generated_files_are_current

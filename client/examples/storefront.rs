@@ -118,7 +118,7 @@ async fn place(store: &Store) -> Result<Order, Error> {
     Ok(order.value)
 }
 
-/// What a payment system tells: authorised, then captured.
+/// The facts of a payment system: authorised, then captured.
 async fn pay(store: &Store, order: &Order) -> Result<Order, Error> {
     let payment = format!("pay-{}", order.order_id);
     println!("\nThe buyer pays {} by card", order.totals.due);

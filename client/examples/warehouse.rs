@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The same store, as each of those who have to do with it.
+/// The same store, for each of its callers.
 struct Day {
     storefront: Store,
     seller: Store,
@@ -104,7 +104,7 @@ impl Day {
     }
 
     /// Packs a shipment. The seller holds it meanwhile, so that its fence grows and the parcel
-    /// stays until somebody has looked again.
+    /// stays until the warehouse has looked again.
     async fn dispatch(&self, shipment: &Shipment) -> Result<(), Error> {
         let id = &shipment.shipment_id;
         let packing = self.warehouse.start_preparation(id).await?;
@@ -125,7 +125,7 @@ impl Day {
         self.seller.release_hold(id).await?;
 
         match self.warehouse.dispatch_shipment(id, packing.fence).await {
-            Err(error) if error.reason() == Some(&ErrorReason::FenceStale) => {
+            Err(error) if error.has_reason(&ErrorReason::FenceStale) => {
                 println!("  not to be handed over: {}", error.message());
             }
             other => drop(other?),
@@ -149,8 +149,7 @@ impl Day {
         Ok(())
     }
 
-    /// The buyer wants a parcel back that is on its way: by a quote, so that what was shown is what
-    /// happens.
+    /// The buyer cancels a parcel that is on its way, by a quote: the outcome is as it was shown.
     async fn call_back(&self, order: &Order) -> Result<(), Error> {
         let (id, shipment) = (&order.order_id, &order.shipments[0].shipment_id);
         let intercept = [CancellationPath::Intercept];
@@ -196,7 +195,7 @@ impl Day {
         self.show(&cancellation.cancellation_id).await
     }
 
-    /// The buyer wants to cancel what is being packed: the warehouse is asked, and stops it.
+    /// The buyer cancels units that are being packed: the warehouse stops them.
     async fn stop(&self, order: &Order) -> Result<(), Error> {
         let (id, shipment) = (&order.order_id, &order.shipments[0].shipment_id);
         let packing = self.warehouse.start_preparation(shipment).await?;

@@ -1,4 +1,4 @@
-//! The connection to one Belay server, and who speaks over it.
+//! The connection to one Belay server, and the caller that uses it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,16 +10,14 @@ use tower::retry::budget::TpsBudget;
 
 use crate::caller::{Caller, Scope};
 use crate::error::Error;
-use crate::ids::{IntoId, StoreId};
 use crate::model::Role;
 use crate::retry::RetryPolicy;
-use crate::store::Store;
 
-/// How long a call may take, its repeats included, unless the caller says otherwise.
+/// The time-out of a call, its repeats included, unless another is set.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-/// How long one attempt to connect may take.
+/// The time-out of one attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A silent connection is probed after this time, and given up when the probe is not answered.
+/// The silence after which a connection is probed, and the time-out of the probe.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -42,7 +40,7 @@ pub struct Belay {
     caller: Caller,
 }
 
-/// What all clones share.
+/// The part that all clones share: the connection and the settings of calls.
 pub(crate) struct Link {
     pub(crate) channel: Channel,
     pub(crate) timeout: Duration,
@@ -60,7 +58,7 @@ impl fmt::Debug for Link {
 }
 
 impl Belay {
-    /// Begins to set up a client of the server at this address, such as `http://127.0.0.1:50051`.
+    /// A builder of a client of the server at this address, such as `http://127.0.0.1:50051`.
     pub fn builder(address: impl Into<String>) -> BelayBuilder {
         BelayBuilder {
             address: address.into(),
@@ -72,16 +70,8 @@ impl Belay {
         }
     }
 
-    /// The calls to one store.
-    ///
-    /// What is no store id makes every call of the handle fail with
-    /// [`Kind::InvalidArgument`](crate::Kind::InvalidArgument).
-    pub fn store(&self, store_id: impl IntoId<StoreId>) -> Store {
-        Store::new(self.clone(), store_id.into_id())
-    }
-
-    /// The same connection for another caller, such as for a payment worker beside a storefront:
-    /// see [`BelayBuilder::role`]. It has no [`Scope`] and no token of this one.
+    /// The same connection for another caller, such as a payment worker beside a storefront: see
+    /// [`BelayBuilder::role`]. The new caller has neither the [`Scope`] nor the token of this one.
     ///
     /// # Errors
     /// As [`BelayBuilder::build`], about the role.
@@ -89,7 +79,7 @@ impl Belay {
         Ok(self.with_caller(Caller::in_role(role, actor)?))
     }
 
-    /// The same connection and role for a caller that sees only this: see [`BelayBuilder::scope`].
+    /// The same connection and role with this scope: see [`BelayBuilder::scope`].
     ///
     /// # Errors
     /// As [`BelayBuilder::build`], about the scope.
@@ -130,7 +120,7 @@ impl Belay {
     }
 }
 
-/// Sets up a [`Belay`].
+/// A builder of a [`Belay`].
 #[must_use = "a builder does nothing until `build`"]
 #[derive(Clone)]
 pub struct BelayBuilder {
@@ -142,7 +132,7 @@ pub struct BelayBuilder {
     retry: RetryPolicy,
 }
 
-/// Without the token.
+/// Everything but the token.
 impl fmt::Debug for BelayBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let builder = &mut f.debug_struct("BelayBuilder");
@@ -158,30 +148,28 @@ impl fmt::Debug for BelayBuilder {
 }
 
 impl BelayBuilder {
-    /// In which role to call, and under which name: the id of the seller, warehouse or carrier, or
-    /// the name of the calling system. `[A-Za-z0-9._-]{1,64}`, like all ids.
+    /// The caller's role and name. The name is the id of the seller, warehouse or carrier, or the
+    /// name of the calling system: `[A-Za-z0-9._-]{1,64}`, like all ids.
     ///
-    /// It is sent in the headers `belay-role` and `belay-actor`, which a server believes only where
-    /// it was told to, as on a developer's machine or behind a proxy that checks them. Without a
-    /// role a development server takes the caller for an operator. A seller, a warehouse or a
-    /// carrier sees what is its own by its name, unless a [`scope`](Self::scope) names others.
+    /// Both are sent in the headers `belay-role` and `belay-actor`. A server believes them only if
+    /// it is configured to, as on a developer's machine or behind a proxy that checks them. Without
+    /// a role, a development server takes the caller for an operator. A seller, a warehouse or a
+    /// carrier sees what belongs to its name, unless a [`scope`](Self::scope) names others.
     pub fn role(mut self, role: Role, actor: impl Into<String>) -> Self {
         self.role = Some((role, actor.into()));
         self
     }
 
-    /// What to see of all that the role may see, where the server believes the
-    /// [`role`](Self::role).
+    /// The caller's scope, if the server believes the [`role`](Self::role).
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
         self
     }
 
-    /// The secret by which the server knows the caller, its role and its scope: one whose hash
-    /// stands in the server's callers file. It is sent in the header `authorization`, as it is:
-    /// this client speaks no TLS, so between it and the server must be nobody who listens. One that
-    /// the server does not know fails every call with
-    /// [`Kind::Unauthenticated`](crate::Kind::Unauthenticated).
+    /// The caller's secret, by which the server knows its role and scope: the server has a hash of
+    /// it. It is sent in the header `authorization` in clear text, because this client does not
+    /// speak TLS: use a network that nobody can listen to. With a token that the server does not
+    /// know, every call fails with [`Kind::Unauthenticated`](crate::Kind::Unauthenticated).
     ///
     /// ```no_run
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -196,26 +184,26 @@ impl BelayBuilder {
         self
     }
 
-    /// How long each call may take, its repeats included: 10 seconds unless set, at most a day. It
-    /// is sent along, so that the server does not work on what nobody waits for.
+    /// The time-out of each call, its repeats included: 10 seconds unless set, at most a day. It is
+    /// sent to the server, which then drops calls that have timed out.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// When and how often calls are repeated.
+    /// The policy by which calls are repeated.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Makes the client. It connects with the first call, and again by itself whenever the
-    /// connection is gone.
+    /// Builds the client. It connects with the first call, and reconnects by itself.
     ///
     /// # Errors
-    /// [`Kind::Setup`](crate::Kind::Setup) for what is no `http://` address, for a role that nobody
-    /// can call in, for a name, a scope or a token with odd characters, for a scope with an empty
-    /// list, for a token beside a role or a scope, and outside of a tokio runtime.
+    /// [`Kind::Setup`](crate::Kind::Setup) for an address that does not begin with `http://`, for
+    /// the roles `Buyer` and `System`, for invalid characters in a name, a scope or a token, for a
+    /// scope with an empty list, for a token together with a role or a scope, and outside of a
+    /// tokio runtime.
     pub fn build(self) -> Result<Belay, Error> {
         let caller = match (self.role, self.token) {
             (None, None) => Caller::default(),

@@ -1,4 +1,4 @@
-//! Who calls, in the headers of every call.
+//! The caller's identity and scope, in the headers of every call.
 
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
@@ -10,12 +10,12 @@ const ROLE: &str = "belay-role";
 const ACTOR: &str = "belay-actor";
 const AUTHORIZATION: &str = "authorization";
 
-/// A limit to what a caller sees: what lies outside is answered as if it did not exist. What no
-/// list narrows is not limited.
+/// The part of the data that a caller sees. The server answers as if everything outside did not
+/// exist. A kind of object that no list names is not limited.
 ///
 /// It is sent in the headers `belay-stores`, `belay-sellers`, `belay-warehouses` and
-/// `belay-carriers`, which a server believes only where it believes the role. A seller, a warehouse
-/// or a carrier without a list of its own kind sees what is its own by its name.
+/// `belay-carriers`, which a server believes only where it believes the role. Without a list of its
+/// own kind, a seller, a warehouse or a carrier sees what belongs to the id that it calls as.
 ///
 /// ```
 /// use belay_client::Scope;
@@ -64,7 +64,7 @@ impl Scope {
     }
 }
 
-/// The headers that say who speaks.
+/// The headers of one caller: identity and scope.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Caller {
     identity: Vec<(&'static str, MetadataValue<Ascii>)>,
@@ -113,7 +113,7 @@ impl Caller {
         })
     }
 
-    /// The same caller, who sees only this.
+    /// The same caller with this scope.
     pub(crate) fn within(self, scope: Scope) -> Result<Self, Error> {
         if self
             .identity

@@ -1,5 +1,4 @@
-//! What went wrong with a call: for programs a [`Kind`] and an [`ErrorReason`], for people a
-//! message.
+//! The error of a call: a [`Kind`] and an [`ErrorReason`] for programs, a message for people.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -14,63 +13,63 @@ use crate::ids::RequestId;
 use crate::model::{Denial, Refusal};
 use crate::wire::Malformed;
 
-/// The status by which tonic, on either side, tells that a deadline has passed: the code CANCELLED
-/// and this text.
+/// The message of the status with which tonic, on either side, reports a deadline that has passed.
+/// Its code is CANCELLED.
 const TIMEOUT_MESSAGE: &str = "Timeout expired";
 
-/// What kind of failure it is, which says what a caller can do.
+/// The kind of a failure. It says what the caller can do.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The request makes no sense, whatever the state. Mend it.
+    /// The request is invalid, whatever the state. Correct it.
     InvalidArgument,
-    /// It is not there, or not the caller's.
+    /// The object does not exist, or is outside the caller's scope.
     NotFound,
-    /// The id or the request id was used for another content.
+    /// The id or the request id was used with other content.
     AlreadyExists,
-    /// The caller's role may not do it.
+    /// The caller's role may not make this call.
     PermissionDenied,
-    /// The caller is not known.
+    /// The server does not know the caller.
     Unauthenticated,
-    /// State or policy says no (FAILED_PRECONDITION). [`refusals`](Error::refusals) says everything
-    /// that stands against it.
+    /// The state or the policy does not allow it (FAILED_PRECONDITION).
+    /// [`refusals`](Error::refusals) lists everything that does not.
     Refused,
-    /// The etag, fence or quote is out of date. Read again, decide again; never repeated by the
-    /// client, because the caller's decision may be another now.
+    /// The etag, fence or quote is outdated. Read again and decide again. The client does not
+    /// repeat the call, because the caller may decide otherwise now.
     Aborted,
     /// A position is out of range.
     OutOfRange,
-    /// The server takes no more at the moment, or the message is too large (RESOURCE_EXHAUSTED).
-    /// Nothing was done.
+    /// The server is overloaded, or the message is too large (RESOURCE_EXHAUSTED). Nothing was
+    /// done.
     Overloaded,
     /// The server or its database cannot be reached, or the connection broke. The call may have had
-    /// its effect or not: to repeat it with the same request id is safe. The client has repeated it
-    /// already as far as its [`RetryPolicy`](crate::RetryPolicy) lets it.
+    /// its effect or not. A repeat with the same request id is safe. The client has repeated it
+    /// already, as far as its [`RetryPolicy`](crate::RetryPolicy) allows.
     Unavailable,
-    /// The call's time has passed. It may have had its effect or not: to repeat it with the same
-    /// request id is safe.
+    /// The call's deadline has passed. The call may have had its effect or not. A repeat with the
+    /// same request id is safe.
     DeadlineExceeded,
-    /// Somebody on the way gave the call up.
+    /// A proxy or the server cancelled the call.
     Cancelled,
-    /// The server does not know this call: it is older than the client.
+    /// The server has no such RPC: it is older than the client.
     Unimplemented,
-    /// A defect: of the server, or in what it answered.
+    /// A defect of the server, or of its response.
     Internal,
     /// The client is set up wrongly: address, role, name, or no runtime. Nothing was sent.
     Setup,
 }
 
-/// A field of the request, and what is wrong with it.
+/// An invalid field of the request, with the violation.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldViolation {
     /// The field's path in the request, such as `lines[2].quantity`.
     pub field: String,
-    /// For people.
+    /// The violation, for people.
     pub description: String,
 }
 
-/// Why a call failed.
+/// The error of a call: kind, reason, facts and message.
 ///
 /// ```no_run
 /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -78,7 +77,7 @@ pub struct FieldViolation {
 ///
 /// match store.request_cancellation("A-1", Units::all()).await {
 ///     Ok(requested) => println!("{}", requested.cancellation.state),
-///     Err(error) if error.reason() == Some(&ErrorReason::Shipped) => println!("it has left already"),
+///     Err(error) if error.has_reason(&ErrorReason::Shipped) => println!("it has left already"),
 ///     Err(error) => return Err(error),
 /// }
 /// # Ok(())
@@ -100,36 +99,93 @@ struct Inner {
 }
 
 impl Error {
-    /// What kind of failure it is.
+    /// The kind of the failure.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// Why, as a word to branch on. `None` where the answer does not come from Belay, such as that
-    /// of a broken connection.
+    /// The reason, to branch on. `None` if the error does not come from Belay, such as that of a
+    /// broken connection.
     pub fn reason(&self) -> Option<&ErrorReason> {
         self.0.reason.as_ref()
     }
 
-    /// The facts that belong to the reason; which ones, its documentation says.
+    /// Whether the call failed for this reason.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::ErrorReason;
+    ///
+    /// match store.get_order("A-1").await {
+    ///     Ok(order) => println!("{}", order.display_state),
+    ///     Err(error) if error.has_reason(&ErrorReason::OrderNotFound) => println!("no such order"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn has_reason(&self, reason: &ErrorReason) -> bool {
+        self.reason() == Some(reason)
+    }
+
+    /// Whether the call's deadline has passed ([`Kind::DeadlineExceeded`]). A write may have had
+    /// its effect or not. A repeat with the same request id is safe.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::Units;
+    ///
+    /// let call = store.request_cancellation("A-1", Units::all());
+    /// let requested = match call.clone().await {
+    ///     // The clone has the same request id.
+    ///     Err(error) if error.is_timeout() => call.await?,
+    ///     outcome => outcome?,
+    /// };
+    /// println!("{}", requested.cancellation.state);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == Kind::DeadlineExceeded
+    }
+
+    /// Whether the call was based on something outdated: an etag, a fence or a quote
+    /// ([`Kind::Aborted`]). The caller reads again and decides again.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let packed = store.get_shipment("A-1:s1").await?;
+    /// match store.dispatch_shipment(&packed.shipment_id, packed.fence).await {
+    ///     Ok(shipment) => println!("{}", shipment.stage),
+    ///     Err(error) if error.is_conflict() => println!("look at the shipment again"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_conflict(&self) -> bool {
+        self.kind() == Kind::Aborted
+    }
+
+    /// The facts behind the failure. The documentation of the reason names their keys.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.0.metadata
     }
 
-    /// Every field that is wrong, with [`Kind::InvalidArgument`]. The server cuts the list at 4
-    /// KiB; a last entry without a field then says how many there are beyond.
+    /// Every invalid field, with [`Kind::InvalidArgument`]. The server cuts the list at 4 KiB; a
+    /// last entry without a field then says how many are left out.
     pub fn field_violations(&self) -> &[FieldViolation] {
         &self.0.field_violations
     }
 
-    /// Everything that stands against the call, in order of precedence, with [`Kind::Refused`]. The
-    /// server cuts the list at 4 KiB.
+    /// Every refusal of the call, in order of precedence, with [`Kind::Refused`]. The server cuts
+    /// the list at 4 KiB.
     pub fn refusals(&self) -> &[Refusal] {
         &self.0.refusals
     }
 
-    /// What is possible instead, where the policy says no to a cancellation; by the first of the
-    /// [`refusals`](Self::refusals).
+    /// The policy's denial of a cancellation, with what is possible instead. It is that of the
+    /// first of the [`refusals`](Self::refusals).
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -146,18 +202,18 @@ impl Error {
         Denial::of(self.reason()?, self.metadata())
     }
 
-    /// How long to wait before a repeat makes sense, where the server says so.
+    /// The delay before a repeat, if the server asks for one.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// What happened, for people. Its wording is no contract.
+    /// The message, for people. Its wording is no contract.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The key under which the write was sent. To send the very same write under it again is safe.
-    /// `None` for what is no write to an order.
+    /// The request id that the write was sent with. It is safe to send the same write with it
+    /// again. `None` unless the call writes to an order.
     pub fn request_id(&self) -> Option<RequestId> {
         self.0.request_id
     }
@@ -181,7 +237,7 @@ impl Error {
         self
     }
 
-    /// What the caller gave makes no sense, so nothing was sent.
+    /// The error of invalid arguments. Nothing was sent.
     pub(crate) fn invalid(field_violations: Vec<FieldViolation>) -> Self {
         let mut error = Self::new(
             Kind::InvalidArgument,
@@ -278,14 +334,14 @@ fn kind(status: &Status) -> Kind {
     }
 }
 
-/// Whether the connection could not be made or broke under the call. What the server sends has no
-/// source; what tonic makes of the transport's errors has, and is UNKNOWN, CANCELLED or INTERNAL by
-/// the moment of the break, where gRPC means UNAVAILABLE.
+/// Whether the connection could not be made, or broke during the call. A status that the server
+/// sent has no source. A status that tonic made of an error of the transport has one; its code is
+/// UNKNOWN, CANCELLED or INTERNAL, where gRPC means UNAVAILABLE.
 fn is_broken_connection(status: &Status) -> bool {
     status.source().is_some()
 }
 
-/// The message with what is behind it: that of a broken connection alone says nothing.
+/// The message with its causes: the message of a broken connection alone says nothing.
 fn explain(status: &Status) -> String {
     let mut message = status.message().to_owned();
     let mut cause = status.source();

@@ -1,4 +1,4 @@
-//! Why a call was refused or failed, as a word that programs may branch on.
+//! The reasons of errors, which programs branch on.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use belay_proto::v1 as pb;
 
 macro_rules! error_reasons {
     ($($(#[$doc:meta])* $variant:ident,)+) => {
-        /// Why a call was refused or failed, in order of precedence: where several apply, a call
-        /// fails with the first.
+        /// The reason why a call was refused or failed, in order of precedence: if several apply,
+        /// the call fails with the first.
         ///
         /// Branch on this and on [`Kind`](crate::Kind), never on the text of a message. The
         /// metadata named here is in [`Error::metadata`](crate::Error::metadata), all of it text:
@@ -29,7 +29,7 @@ macro_rules! error_reasons {
                 }
             }
 
-            /// Reads a name; an empty one is none.
+            /// Reads a name. An empty one is `None`.
             pub(crate) fn from_name(name: String) -> Option<Self> {
                 if name.is_empty() {
                     return None;
@@ -54,8 +54,7 @@ error_reasons! {
     /// A field is missing, malformed, out of its range or unspecified.
     /// [`field_violations`](crate::Error::field_violations) lists every one.
     InvalidField,
-    /// The page token is not one that this list, with these filters, gave out. Begin again without
-    /// one.
+    /// The page token does not come from this list with these filters. Begin again without one.
     PageTokenInvalid,
     /// The request is larger than the server takes. Metadata: `limit_bytes`.
     MessageTooLarge,
@@ -70,30 +69,31 @@ error_reasons! {
     /// The server has more work than it takes in; nothing was done. Wait for
     /// [`retry_after`](crate::Error::retry_after) and repeat.
     Overloaded,
-    /// There is no such store, or it is not the caller's. Metadata: `store_id`.
+    /// There is no such store, or it is outside the caller's scope. Metadata: `store_id`.
     StoreNotFound,
     /// No preset has that name. Metadata: `preset`.
     PresetNotFound,
     /// The store has no such policy version. Metadata: `version`.
     PolicyNotFound,
-    /// There is no such order, or it is not the caller's, or the buyer on whose behalf support asks
-    /// is not its buyer. Metadata: `order_id`.
+    /// There is no such order, or it is outside the caller's scope, or the buyer on whose behalf
+    /// support makes the request is not its buyer. Metadata: `order_id`.
     OrderNotFound,
-    /// The write would reach beyond what the caller sees: it places or changes what is another's,
-    /// or cancels units wherever they are on an order of which some shipments are another's (name
-    /// one of your own). Metadata: `order_id`, where it is about an order.
+    /// The write goes beyond the caller's scope: it places or changes an object outside it, or
+    /// cancels units in any shipment of an order that has shipments outside it (name one of your
+    /// own). Metadata: `order_id`, where it is about an order.
     OutOfScope,
     /// The order has no such line. Metadata: `line_id`.
     LineNotFound,
-    /// There is no such shipment, or it is not the caller's. Metadata: `shipment_id`.
+    /// There is no such shipment, or it is outside the caller's scope. Metadata: `shipment_id`.
     ShipmentNotFound,
-    /// There is no such cancellation, or it is not the caller's. Metadata: `cancellation_id`.
+    /// There is no such cancellation, or it is outside the caller's scope. Metadata:
+    /// `cancellation_id`.
     CancellationNotFound,
-    /// There is no such refund, or it is not the caller's. Metadata: `refund_id`.
+    /// There is no such refund, or it is outside the caller's scope. Metadata: `refund_id`.
     RefundNotFound,
-    /// There is no such incident, or it is not the caller's. Metadata: `incident_id`.
+    /// There is no such incident, or it is outside the caller's scope. Metadata: `incident_id`.
     IncidentNotFound,
-    /// The request id was used on this order for another content. A new wish needs a new one.
+    /// The request id was used on this order with other content. A new request needs a new one.
     /// Metadata: `request_id`.
     RequestIdReused,
     /// The store has an order with this id and another content. Metadata: `order_id`.
@@ -128,20 +128,19 @@ error_reasons! {
     OrderClosed,
     /// Another cancellation waits for the very same units. Metadata: `cancellation_id`.
     AlreadyPending,
-    /// Waiting cancellations have claimed some of the asked units. Metadata: `line_id`,
+    /// Waiting cancellations have claimed some of the requested units. Metadata: `line_id`,
     /// `requested`, `available`.
     UnitsClaimed,
-    /// More units are asked than are left uncancelled. Metadata: `line_id`, `requested`,
+    /// More units are requested than are left uncancelled. Metadata: `line_id`, `requested`,
     /// `available`.
     QuantityUnavailable,
-    /// What is named is wholly cancelled already, other units of the order are not. Metadata:
+    /// All named units are cancelled already; other units of the order are not. Metadata:
     /// `order_id`.
     NothingToCancel,
-    /// The quote was given for a time that is over. Preview again. Metadata: `quote_valid_until`.
+    /// The quote has expired. Preview again. Metadata: `quote_valid_until`.
     QuoteExpired,
-    /// What would come of the request now is not what was quoted. Preview again, show the
-    /// difference, ask anew. Metadata: `quoted` and `present`, each as JSON and cut after 1,024
-    /// bytes.
+    /// The outcome of the request would differ from the quote. Preview again, show the difference,
+    /// request again. Metadata: `quoted` and `present`, each as JSON and cut after 1,024 bytes.
     QuoteMismatch,
     /// No rule of the policy allows it. Metadata, here and down to `LabelUnavailableInRegion`:
     /// `shipment_id`, `path`, `rule`, `next_actions`, and where other units of the request could be
@@ -152,16 +151,16 @@ error_reasons! {
     Shipped,
     /// The shipment has been delivered.
     Delivered,
-    /// The shipment has come to another end: lost, on its way back, returned or split.
+    /// The shipment is lost, on its way back, returned or split.
     AlreadyEnded,
-    /// The policy verifies such payments first. Further metadata: `available_from`.
+    /// The policy has such payments verified first. Further metadata: `available_from`.
     PaymentVerifying,
-    /// The order is unpaid, and under this policy it is not cancelled by hand: it closes by itself.
+    /// The order is unpaid. Under this policy it closes by itself and is not cancelled by request.
     /// Further metadata: `pay_by`.
     UnpaidClosesItself,
     /// The policy offers no refund here. Contact support.
     RefundNotOffered,
-    /// The carrier does not bring parcels back that are under way.
+    /// The carrier cannot intercept parcels in transit.
     NotInterceptable,
     /// The carrier was asked and could not. Ends a part.
     CarrierRefused,
@@ -172,54 +171,53 @@ error_reasons! {
     LabelUnavailableInRegion,
     /// The seller shipped without agreeing. Ends a part.
     NoAgreement,
-    /// Who was asked for their consent did not agree. Never the reason of an error: ends a part.
+    /// The party whose consent was needed did not give it. Never the reason of an error: ends a
+    /// part.
     ConsentRefused,
-    /// Nobody waits for this answer, and nobody did. Metadata: `cancellation_id` or `shipment_id`,
+    /// No gate waits for this answer, and none did. Metadata: `cancellation_id` or `shipment_id`,
     /// `gate`.
     GateNotOpen,
-    /// The answer was awaited until `respond_by`, and the policy has taken silence for one.
-    /// Metadata: `cancellation_id`, `respond_by`.
+    /// The answer comes after `respond_by`. The policy has taken silence for an answer. Metadata:
+    /// `cancellation_id`, `respond_by`.
     GateTimedOut,
-    /// Only who asked for a cancellation may take it back. Metadata: `cancellation_id`.
+    /// Only the requester of a cancellation may withdraw it. Metadata: `cancellation_id`.
     NotTheRequester,
     /// A warehouse or a carrier has acted on the cancellation, or it is over. Metadata:
     /// `cancellation_id`, `gate` (empty where it is over).
     TooLateToWithdraw,
-    /// The order was paid, and what it was paid with has lapsed, was released or declined: nothing
-    /// of it may leave. Metadata: `shipment_id`, `pay_by`.
+    /// The order's payment has lapsed, was released or declined. No shipment of it may be
+    /// dispatched. Metadata: `shipment_id`, `pay_by`.
     PaymentLapsed,
     /// The shipment is not released yet: the order is not paid, or a cancellation waits. Metadata:
     /// `shipment_id`.
     NotReleased,
-    /// The shipment is at a stage from which this step does not lead on. Metadata: `shipment_id`,
-    /// `stage`.
+    /// The shipment's stage does not allow this step. Metadata: `shipment_id`, `stage`.
     StageMismatch,
-    /// Somebody holds the shipment. Metadata: `shipment_id`, `hold_until`.
+    /// The shipment is held. Metadata: `shipment_id`, `hold_until`.
     ShipmentHeld,
     /// A waiting cancellation bars the step. Metadata: `shipment_id`, `cancellation_id`.
     ShipmentBarred,
-    /// Customs may stop the shipment, and splitting it is no remedy that the policy offers.
-    /// Metadata: `shipment_id`, `next_actions`.
+    /// Customs may stop the shipment, and the policy does not allow a split. Metadata:
+    /// `shipment_id`, `next_actions`.
     SplitNotAllowed,
     /// The request mixes currencies, or names another than the order's. Metadata: `currency_code`,
     /// the expected one.
     CurrencyMismatch,
     /// A result was reported for a refund that no worker has claimed. Metadata: `refund_id`.
     RefundNotClaimed,
-    /// The incident was settled otherwise. Metadata: `incident_id`, `resolution` (empty where a
-    /// later fact settled it).
+    /// The incident was settled with another resolution. Metadata: `incident_id`, `resolution`
+    /// (empty where a later fact settled it).
     IncidentResolved,
-    /// That makes no sense for the incident as things stand. Metadata: `incident_id`,
-    /// `resolutions`.
+    /// The incident does not allow this resolution now. Metadata: `incident_id`, `resolutions`.
     ResolutionNotAllowed,
-    /// The order has as many of something as it may have. Metadata: `limit` (what), `limit_max`.
+    /// The order has reached a limit. Metadata: `limit` (which), `limit_max`.
     LimitReached,
-    /// The policy document has faults. [`field_violations`](crate::Error::field_violations) lists
-    /// every one with its path.
+    /// The policy document is invalid. [`field_violations`](crate::Error::field_violations) lists
+    /// every fault with its path.
     PolicyInvalid,
     /// The database cannot be reached; nothing was done. Wait and repeat.
     DatabaseUnavailable,
-    /// Too many wrote to the same order at once; nothing was done. Wait and repeat.
+    /// Too many writes to the same order came at once; nothing was done. Wait and repeat.
     Contention,
     /// The write may have happened or not. Repeat it with the same request id to learn which.
     /// Metadata: `request_id`.

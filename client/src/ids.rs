@@ -1,4 +1,4 @@
-//! The names of things, checked where they are made.
+//! Ids, checked when they are made.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// Longest id that a caller may choose, in characters.
+/// The longest id that a caller may choose, in characters.
 pub const ID_LENGTH_MAX: usize = 64;
 
-/// Why a text is not an id.
+/// The reason why a text is not a valid id.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -22,13 +22,13 @@ pub enum IdError {
         /// Its length, in bytes.
         length: usize,
     },
-    /// It holds something else than letters, digits, `.`, `_` and `-`.
+    /// It has a character other than letters, digits, `.`, `_` and `-`.
     #[error("may hold only A-Z a-z 0-9 . _ -, found {found:?}")]
     Character {
-        /// The first character that does not fit.
+        /// The first such character.
         found: char,
     },
-    /// It is not the id of something that belongs to an order.
+    /// It is not the id of an object of an order.
     #[error("must look like <order_id>:{letter}<number>")]
     Child {
         /// The letter that marks the kind: `l` line, `p` payment, `s` shipment, `c` cancellation,
@@ -46,13 +46,13 @@ impl From<Infallible> for IdError {
     }
 }
 
-/// What a call takes for an id: the id itself or a reference to it, or a text that is checked
-/// before anything is sent.
+/// An argument that is an id: the id itself, a reference to it, or a text that is checked before
+/// anything is sent.
 ///
-/// A text that is no id makes the call fail with
-/// [`Kind::InvalidArgument`](crate::Kind::InvalidArgument), as the server would.
+/// With an invalid text the call fails with
+/// [`Kind::InvalidArgument`](crate::Kind::InvalidArgument), as it would on the server.
 pub trait IntoId<T> {
-    /// The id, or why it is none.
+    /// The id, or the reason why the text is invalid.
     fn into_id(self) -> Result<T, IdError>;
 }
 
@@ -111,8 +111,8 @@ macro_rules! text_id {
                 Ok(Self(text))
             }
 
-            /// Takes the text as it is, for ids that were checked elsewhere. The server checks
-            /// every id again.
+            /// The id without a check, for ids that were checked elsewhere. The server checks every
+            /// id again.
             pub fn unchecked(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
@@ -213,7 +213,7 @@ macro_rules! child_ids {
         }
 
         impl $name {
-            /// The order that it belongs to.
+            /// The id of the order that it belongs to.
             pub fn order_id(&self) -> OrderId {
                 let order = self.0.split_once(':').map_or(self.0.as_str(), |(order, _)| order);
                 OrderId(order.to_owned())
@@ -227,39 +227,39 @@ chosen_ids! {
     StoreId;
     /// The storefront's order number, unique in its store.
     OrderId;
-    /// Who bought, by the storefront's id.
+    /// A buyer, by the storefront's id.
     BuyerId;
-    /// Who sells and ships.
+    /// A seller, who sells and ships.
     SellerId;
-    /// Who packs, unique in the store.
+    /// A warehouse, unique in the store.
     WarehouseId;
-    /// Who transports, unique in the store.
+    /// A carrier, unique in the store.
     CarrierId;
     /// A payment worker, by the name it gives itself.
     WorkerId;
 }
 
 child_ids! {
-    /// One entry of an order.
+    /// A line of an order.
     LineId: 'l';
-    /// One payment towards an order.
+    /// A payment of an order.
     PaymentId: 'p';
-    /// Some units of an order that go together.
+    /// A shipment of an order.
     ShipmentId: 's';
-    /// The record of one wish to cancel.
+    /// A cancellation of units of an order.
     CancellationId: 'c';
-    /// Money that goes back.
+    /// A refund of an order.
     RefundId: 'r';
-    /// A fact that contradicts what was decided.
+    /// An incident of an order: a fact that contradicts a decision.
     IncidentId: 'i';
 }
 
-/// The idempotency key of one wish, a UUID: however often it is sent, it has one effect, and each
-/// time the same answer.
+/// The idempotency key of one write, a UUID. However often a write is sent with it, it has one
+/// effect, and the same response each time.
 ///
-/// Every write has one from the start, minted unless the caller sets it, and keeps it over its
-/// repeats. Set it where the wish must survive the process that had it: keep it with the wish, and
-/// send the same again.
+/// Every write to an order has one from the start, a new one unless the caller sets it, and keeps
+/// it over its repeats. Set it if the write must survive the end of the process: store it with the
+/// write, and send the same again.
 ///
 /// ```
 /// use belay_client::RequestId;
@@ -272,7 +272,7 @@ child_ids! {
 pub struct RequestId(Uuid);
 
 impl RequestId {
-    /// A new key, random (UUID version 4).
+    /// A new, random request id (UUID version 4).
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place where the client mints"
@@ -281,10 +281,10 @@ impl RequestId {
         Self(Uuid::new_v4())
     }
 
-    /// Reads a key that was written down.
+    /// Parses a request id that was stored.
     ///
     /// # Errors
-    /// [`IdError::Uuid`] for what is no UUID.
+    /// [`IdError::Uuid`] if the text is not a UUID.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         Uuid::try_parse(text).map(Self).map_err(|_| IdError::Uuid)
     }
@@ -310,8 +310,8 @@ impl FromStr for RequestId {
     }
 }
 
-/// The state of an order, store, carrier or warehouse as somebody saw it. Opaque: keep it, compare
-/// it, give it back to say "only if nothing has changed since".
+/// The version of an order, store, carrier or warehouse. It is opaque. A write that is given an
+/// etag succeeds only if nothing has changed since it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Etag(String);
 

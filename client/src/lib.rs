@@ -14,7 +14,7 @@
 //!
 //! match store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED).etag(&order.etag).await {
 //!     Ok(requested) => println!("{} goes back", requested.cancellation.expected_refund.total),
-//!     Err(error) if error.reason() == Some(&ErrorReason::Shipped) => println!("too late: {}", error.message()),
+//!     Err(error) if error.has_reason(&ErrorReason::Shipped) => println!("too late: {}", error.message()),
 //!     Err(error) => return Err(error),
 //! }
 //! # Ok(())
@@ -22,40 +22,43 @@
 //! ```
 //!
 //! # What it does
-//! - **One method for each call** of the manual, on [`Store`] and [`Belay`]: what a call needs are
-//!   arguments, what it may have are setters, `.await` sends it.
-//! - **Types** for ids (checked before anything is sent), money, instants and states. What a newer
-//!   server says that this version does not know is kept as `Unrecognized` and breaks nothing.
-//! - **Errors to branch on**: a [`Kind`] says what a caller can do, an [`ErrorReason`] why, and the
-//!   facts behind it are there as data.
-//! - **Idempotency**: every write to an order has a [`RequestId`] from the start, which all its
-//!   repeats keep and its error names.
-//! - **Deadlines**: a call ends in time, its repeats included, and the server knows until when. 10
+//! - **Calls**: [`Store`] and [`Belay`] have one method for each RPC. Required fields are arguments
+//!   of the method, optional fields are setters of the call, and `.await` sends it.
+//! - **Types**: ids are checked before anything is sent. Money, instants and states are plain data.
+//!   A value that this version does not know is kept as `Unrecognized`; it is never an error.
+//!   Instants and dates are those of [`jiff`], which is part of this interface and is re-exported.
+//! - **Errors**: a [`Kind`] says what the caller can do, an [`ErrorReason`] says why the call
+//!   failed, and the facts behind it are data.
+//! - **Idempotency**: every write to an order has a [`RequestId`] from the start. All its attempts
+//!   send it, and its error names it.
+//! - **Deadlines**: a time-out covers a call and its repeats, and is sent to the server. It is 10
 //!   seconds unless set.
-//! - **Lists**: a page by `.await`, all pages as a stream by `.pages()`, all entries by
-//!   `.stream()`, each page asked for when it is wanted, and after an error to be resumed by its
-//!   token.
-//! - **Repeats**, by a [`RetryPolicy`]: what failed because the service was unavailable, with the
-//!   delay that the server asks for, within the deadline and a budget.
+//! - **Lists**: `.await` gives one page, `.pages()` a stream of pages, `.stream()` a stream of
+//!   entries. A stream requests a page when it is wanted, and can be resumed by its token after an
+//!   error.
+//! - **Repeats**: the client repeats a call that failed because the service was unavailable, by a
+//!   [`RetryPolicy`]: with the delay that the server asks for, within the deadline and a budget.
 //!
 //! # What it does not do
-//! - It repeats nothing that was refused or aborted: an outdated etag, fence or quote means that
-//!   the decision must be made again, by who made it.
-//! - It repeats no [`claim_refunds`](Store::claim_refunds), because each call claims other refunds.
-//! - It keeps no requests for later. To survive the end of the process, keep the [`RequestId`] with
-//!   the wish and send the same again.
-//! - It talks to no payment provider: a worker claims refunds, asks the provider, and records the
-//!   answer.
-//! - It speaks no TLS: a [`token`](BelayBuilder::token) travels as it is, and
-//!   [`role`](BelayBuilder::role) is believed only by development servers on the same machine or
-//!   behind a proxy. Put nobody in between who could listen.
-//! - It runs on tokio, and on no other runtime.
+//! - It does not repeat a call that was refused or aborted. An outdated etag, fence or quote means
+//!   that the caller must decide again.
+//! - It does not repeat [`claim_refunds`](Store::claim_refunds), because each call claims other
+//!   refunds.
+//! - It does not store requests. To survive the end of the process, keep the [`RequestId`] with the
+//!   request and send the same again.
+//! - It does not talk to payment providers. A worker claims refunds, asks the provider, and records
+//!   the answer.
+//! - It does not speak TLS. A [`token`](BelayBuilder::token) is sent in clear text, and a
+//!   [`role`](BelayBuilder::role) is believed only by development servers and by servers behind a
+//!   proxy. Use a network that nobody can listen to.
+//! - It does not run on another runtime than tokio.
 //!
 //! `examples/storefront.rs` goes through the life of one order, `examples/warehouse.rs` through a
 //! day in the warehouse.
 
 #![warn(missing_docs)]
 
+mod argument_errors;
 mod belay;
 mod call;
 mod caller;
@@ -64,13 +67,15 @@ mod error_reason;
 mod ids;
 mod pages;
 mod retry;
-mod rpc;
 mod store;
 mod wire;
 
 pub mod calls;
 pub mod model;
 pub mod reason;
+
+/// The crate of the instants, dates and durations in this interface.
+pub use jiff;
 
 pub use belay::{Belay, BelayBuilder};
 pub use caller::Scope;

@@ -1,4 +1,4 @@
-//! Lists to their end: page by page, or entry by entry.
+//! Streams over lists: page by page, or entry by entry.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,17 +10,17 @@ use futures_util::Stream;
 use crate::error::Error;
 use crate::model::Page;
 
-/// A page on its way.
-pub(crate) type Asked<T> = Pin<Box<dyn Future<Output = Result<Page<T>, Error>> + Send>>;
-/// Asks for the page of a token.
-type Ask<T> = Box<dyn Fn(String) -> Asked<T> + Send + Sync>;
+/// The response of one page, to be awaited.
+pub(crate) type PageFuture<T> = Pin<Box<dyn Future<Output = Result<Page<T>, Error>> + Send>>;
+/// Requests the page of a token.
+type RequestPage<T> = Box<dyn Fn(String) -> PageFuture<T> + Send + Sync>;
 
-/// The pages of a list, one after the other. Made by `pages` of a list's call.
+/// A stream of the pages of a list. Made by `pages` of a list's call.
 ///
-/// It is a [`Stream`], and [`try_next`](Self::try_next) goes without. One page at a time is asked
-/// for, when it is wanted and not before. Each is a call of its own, with the time-out and the
-/// repeats of any call. An error comes once and ends the stream;
-/// [`resume_token`](Self::resume_token) says where to go on.
+/// It is a [`Stream`]; [`try_next`](Self::try_next) reads it without that trait. A page is
+/// requested when it is wanted, one at a time. Each is a call of its own, with time-out and
+/// repeats. An error comes once and ends the stream; [`resume_token`](Self::resume_token) says
+/// where to continue.
 ///
 /// ```no_run
 /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -33,17 +33,17 @@ type Ask<T> = Box<dyn Fn(String) -> Asked<T> + Send + Sync>;
 /// ```
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Pages<T> {
-    ask: Ask<T>,
-    /// Of the page that comes next; empty for the first. `None`: none comes.
+    request_page: RequestPage<T>,
+    /// The token of the next page; empty for the first. `None`: there is no next page.
     token: Option<String>,
-    under_way: Option<Asked<T>>,
+    under_way: Option<PageFuture<T>>,
     has_failed: bool,
 }
 
 impl<T> Pages<T> {
-    pub(crate) fn new(first: String, ask: Ask<T>) -> Self {
+    pub(crate) fn new(first: String, request_page: RequestPage<T>) -> Self {
         Self {
-            ask,
+            request_page,
             token: Some(first),
             under_way: None,
             has_failed: false,
@@ -61,8 +61,8 @@ impl<T> Pages<T> {
             .transpose()
     }
 
-    /// What `page_token` of the same call takes to go on with the page that comes next: after an
-    /// error, the one that failed. Empty: the first page. `None`: there is no next page.
+    /// The token of the next page, for `page_token` of the same call. After an error it is that of
+    /// the page that failed. Empty: the first page. `None`: there is no next page.
     pub fn resume_token(&self) -> Option<&str> {
         self.token.as_deref()
     }
@@ -78,7 +78,7 @@ impl<T> Stream for Pages<T> {
         };
         let under_way = this
             .under_way
-            .get_or_insert_with(|| (this.ask)(token.clone()));
+            .get_or_insert_with(|| (this.request_page)(token.clone()));
         let answer = ready!(under_way.as_mut().poll(cx));
         this.under_way = None;
         match &answer {
@@ -97,11 +97,11 @@ impl<T> fmt::Debug for Pages<T> {
     }
 }
 
-/// The entries of a list, one after the other. Made by `stream` of a list's call.
+/// A stream of the entries of a list. Made by `stream` of a list's call.
 ///
-/// It is a [`Stream`], and [`try_next`](Self::try_next) goes without. A page is asked for when the
-/// one before is used up: whoever is slow to take entries holds one page and no more. An error
-/// comes once and ends the stream; [`resume_token`](Self::resume_token) says where to go on.
+/// It is a [`Stream`]; [`try_next`](Self::try_next) reads it without that trait. A page is
+/// requested when the one before is used up, so that at most one page is in memory. An error comes
+/// once and ends the stream; [`resume_token`](Self::resume_token) says where to continue.
 ///
 /// ```no_run
 /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -117,7 +117,7 @@ impl<T> fmt::Debug for Pages<T> {
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Items<T> {
     pages: Pages<T>,
-    /// Of the page whose entries come now.
+    /// The token of the page whose entries come now.
     token: String,
     entries: vec::IntoIter<T>,
 }
@@ -145,9 +145,8 @@ impl<T> Items<T> {
             .transpose()
     }
 
-    /// What `page_token` of the same call takes to go on with the page that the next entry is on.
-    /// Entries of that page that came already come again. Empty: the first page. `None`: there is
-    /// no next entry.
+    /// The token of the page of the next entry, for `page_token` of the same call. Entries of that
+    /// page that came already come again. Empty: the first page. `None`: there is no next entry.
     pub fn resume_token(&self) -> Option<&str> {
         match self.entries.len() {
             0 => self.pages.resume_token(),

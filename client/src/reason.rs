@@ -1,5 +1,5 @@
 //! Reasons for a cancellation, as the presets declare them. A reason is an open word: a store's own
-//! policy may declare others, and those are given as text. (Why a call was refused is an
+//! policy may declare others, which are given as text. (The reason of a refused call is an
 //! [`ErrorReason`](crate::ErrorReason).)
 
 /// `independent-site`: the buyer does not want it any more.

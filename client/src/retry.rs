@@ -1,20 +1,19 @@
-//! When a failed attempt is repeated, and how often at most.
+//! The policy by which failed attempts are repeated.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tower::retry::budget::TpsBudget;
 
-/// How long a call's share in the budget counts.
+/// The time for which a call adds to the budget.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 
-/// When and how often the client repeats a call by itself.
+/// The policy by which the client repeats calls by itself.
 ///
-/// Only what is safe and worth it is repeated: a call that failed with
-/// [`Kind::Unavailable`](crate::Kind::Unavailable), with the same request id. Delays grow
-/// exponentially, with jitter; a delay that the server names comes on top, as the least; and no
-/// repeat is begun that would start after the call's deadline. All calls of one
-/// [`Belay`](crate::Belay) share a budget, so that an outage is not answered with a storm.
+/// The client repeats a call that failed with [`Kind::Unavailable`](crate::Kind::Unavailable), and
+/// sends the same request id. Delays grow exponentially, with jitter. A delay that the server asks
+/// for is added. A repeat that would start after the call's deadline is not made. All calls of one
+/// [`Belay`](crate::Belay) share a budget, which keeps repeats few in an outage.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,20 +48,20 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Repeats nothing.
+    /// A policy that repeats nothing.
     pub fn never() -> Self {
         Self::default().with_attempts_max(1)
     }
 
-    /// How often a call is attempted at most, the first time included. 0 is taken as 1.
+    /// The largest number of attempts of a call, the first included. 0 is taken as 1.
     #[must_use]
     pub fn with_attempts_max(mut self, attempts_max: u32) -> Self {
         self.attempts_max = attempts_max;
         self
     }
 
-    /// The delay before the first repeat, which doubles with each further one up to the greatest.
-    /// To each, up to as much again is added at random.
+    /// The delay before the first repeat, and the longest delay. The delay doubles with each
+    /// repeat. A random part of up to the same length is added to each.
     #[must_use]
     pub fn with_delays(mut self, delay_first: Duration, delay_max: Duration) -> Self {
         self.delay_first = delay_first;
@@ -70,8 +69,8 @@ impl RetryPolicy {
         self
     }
 
-    /// How many repeats all calls together may cause: so many for a hundred calls (0 to 100, more
-    /// is taken as 100), and so many a second in any case (at most 1,000,000).
+    /// The budget of repeats for all calls together: a percentage of the calls (0 to 100, more is
+    /// taken as 100), and a number per second in any case (at most 1,000,000).
     #[must_use]
     pub fn with_budget(mut self, percent: u8, floor_per_second: u32) -> Self {
         self.budget_percent = percent.min(100);
@@ -87,7 +86,7 @@ impl RetryPolicy {
         )
     }
 
-    /// The delay before each repeat; when they end, so do the repeats.
+    /// The delay before each repeat. There are as many repeats as delays.
     pub(crate) fn delays(&self) -> impl Iterator<Item = Duration> + Send + use<> {
         let repeats_max =
             usize::try_from(self.attempts_max.saturating_sub(1)).unwrap_or(usize::MAX);

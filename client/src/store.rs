@@ -1,16 +1,16 @@
 //! The calls to one store.
 
+use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
-use crate::call::Faults;
-use crate::ids::{IdError, StoreId};
+use crate::ids::{IdError, IntoId, StoreId};
 
-/// The calls to one store. Cheap to clone.
+/// A handle on one store: its methods are the calls to it. Cheap to clone.
 ///
-/// Each method is one call of the manual and bears its name. What a call needs are the method's
-/// arguments, what it may have are setters of the call, and `.await` sends it. Ids are given as ids
-/// or as text.
+/// Each method makes the call of one RPC and has its name. Required fields are arguments of the
+/// method, optional fields are setters of the call, and `.await` sends it. An id may be given as
+/// text.
 ///
-/// The methods stand by audience: orders and payments (storefronts, payment systems) ·
+/// The methods are grouped by audience: orders and payments (storefronts, payment systems) ·
 /// cancellations (storefronts, sellers, support) · fulfilment (warehouses, carriers) · refunds
 /// (payment workers) · settings and policies (operators).
 ///
@@ -30,12 +30,21 @@ pub struct Store {
     id: Result<StoreId, IdError>,
 }
 
-impl Store {
-    pub(crate) fn new(belay: Belay, id: Result<StoreId, IdError>) -> Self {
-        Self { belay, id }
+impl Belay {
+    /// The calls to one store.
+    ///
+    /// If the id is invalid, every call of the handle fails with
+    /// [`Kind::InvalidArgument`](crate::Kind::InvalidArgument).
+    pub fn store(&self, store_id: impl IntoId<StoreId>) -> Store {
+        Store {
+            belay: self.clone(),
+            id: store_id.into_id(),
+        }
     }
+}
 
-    /// The same store for another role: see [`Belay::with_role`].
+impl Store {
+    /// The same store for another caller: see [`Belay::with_role`].
     ///
     /// # Errors
     /// As [`Belay::with_role`].
@@ -46,7 +55,7 @@ impl Store {
         })
     }
 
-    /// The same store for a caller that sees only this: see [`Belay::with_scope`].
+    /// The same store with this scope: see [`Belay::with_scope`].
     ///
     /// # Errors
     /// As [`Belay::with_scope`].
@@ -57,9 +66,9 @@ impl Store {
         })
     }
 
-    /// What every request begins with: the store's id, and what is wrong with it.
-    pub(crate) fn begin(&self) -> (String, Faults) {
-        let mut faults = Faults::default();
-        (faults.id("store_id", self.id.clone()), faults)
+    /// The beginning of every request: the store's id, and the error of it if it is invalid.
+    pub(crate) fn begin(&self) -> (String, ArgumentErrors) {
+        let mut errors = ArgumentErrors::default();
+        (errors.checked_id("store_id", self.id.clone()), errors)
     }
 }

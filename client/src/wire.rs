@@ -1,11 +1,11 @@
-//! From the wire to plain data and back. Knows messages and nothing of calls; what a message lacks
-//! that the manual promises is a defect and is named, never made up.
+//! Conversion between messages and plain data. It knows nothing of calls. A message that lacks a
+//! field that the protos promise is a defect: the error names the field, and no value is made up.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// The field of an answer that is missing or makes no sense.
+/// A field of a response that is missing or invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
@@ -16,12 +16,12 @@ pub(crate) trait FromWire: Sized {
     fn from_wire(message: Self::Message) -> Result<Self, Malformed>;
 }
 
-/// An enum that keeps numbers it does not know.
+/// An open enum: it keeps numbers that it does not know.
 pub(crate) trait Open: Sized {
     fn from_wire(number: i32) -> Self;
 }
 
-/// A message that the manual promises.
+/// Reads a message that the protos promise.
 pub(crate) fn read<T: FromWire>(
     message: Option<T::Message>,
     field: &'static str,
@@ -29,7 +29,7 @@ pub(crate) fn read<T: FromWire>(
     T::from_wire(message.ok_or(Malformed(field))?)
 }
 
-/// A message that may be unset.
+/// Reads a message that may be unset.
 pub(crate) fn read_if_set<T: FromWire>(
     message: Option<T::Message>,
 ) -> Result<Option<T>, Malformed> {
@@ -40,7 +40,7 @@ pub(crate) fn read_all<T: FromWire>(messages: Vec<T::Message>) -> Result<Vec<T>,
     messages.into_iter().map(T::from_wire).collect()
 }
 
-/// An enum where UNSPECIFIED says that there is nothing to say.
+/// Reads an enum whose UNSPECIFIED means `None`.
 pub(crate) fn open_if_set<E: Open>(number: i32) -> Option<E> {
     (number != 0).then(|| E::from_wire(number))
 }
@@ -49,7 +49,7 @@ pub(crate) fn open_all<E: Open>(numbers: Vec<i32>) -> Vec<E> {
     numbers.into_iter().map(E::from_wire).collect()
 }
 
-/// A string where empty says that there is nothing to say.
+/// Reads a string that means `None` when it is empty.
 pub(crate) fn text_if_set(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
@@ -91,8 +91,8 @@ pub(crate) fn time_to_wire(time: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-/// Longer than any limit of the server: what does not fit the wire is sent as this and refused
-/// there.
+/// A duration above every limit of the server. It is sent in place of a duration that the message
+/// cannot hold, so that the server refuses it.
 const DURATION_MAX: prost_types::Duration = prost_types::Duration {
     seconds: 315_576_000_000,
     nanos: 0,
@@ -125,7 +125,7 @@ macro_rules! open_enum {
         }
 
         impl $name {
-            /// Reads the value's name in the manual, without its prefix.
+            /// Reads the value's name in the proto, without its prefix.
             #[allow(dead_code, reason = "most enums are only ever read by number")]
             pub(crate) fn from_name(name: &str) -> Option<Self> {
                 let unspecified = belay_proto::v1::$name::Unspecified.as_str_name();
@@ -144,7 +144,7 @@ macro_rules! open_enum {
             }
         }
 
-        /// The value's name in the manual, without its prefix, such as `TO_SHIP`.
+        /// The value's name in the proto, without its prefix, such as `TO_SHIP`.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 let unspecified = belay_proto::v1::$name::Unspecified.as_str_name();

@@ -2,10 +2,16 @@
 //! from them.
 //!
 //! The protos under `proto/belay` are the manual; this crate adds nothing to them. It knows neither
-//! the server nor the client. The features `server` and `client` switch the generated service
-//! traits and stubs on; the messages are always there.
+//! the server nor the client. The messages and [`rpc::Rpc`] are always there; features add the rest:
+//! `server` the service traits, `client` the stubs, `descriptors` the descriptor sets.
+//!
+//! The generated code is committed, so that a user of the client builds no proto compiler.
+//! `make proto` generates it anew, and a test fails while it is out of date.
+
+pub mod rpc;
 
 /// The package `belay.v1`.
+// `include!` and not a module: rustfmt leaves the generated code alone.
 #[allow(
     missing_debug_implementations,
     unreachable_pub,
@@ -15,7 +21,8 @@
     reason = "generated code"
 )]
 pub mod v1 {
-    tonic::include_proto!("belay.v1");
+    include!("generated/belay.v1.rs");
+    include!("generated/belay.v1.rpcs.rs");
 }
 
 /// The package `belay.testing.v1`, which only a server with the manual clock offers.
@@ -30,15 +37,19 @@ pub mod testing {
         reason = "generated code"
     )]
     pub mod v1 {
-        tonic::include_proto!("belay.testing.v1");
+        include!("generated/belay.testing.v1.rs");
+        include!("generated/belay.testing.v1.rpcs.rs");
     }
 
     /// The same as [`FILE_DESCRIPTOR_SET`](crate::FILE_DESCRIPTOR_SET), of `belay.testing.v1`.
-    pub const FILE_DESCRIPTOR_SET: &[u8] =
-        include_bytes!(concat!(env!("OUT_DIR"), "/belay_testing.binpb"));
+    #[cfg(feature = "descriptors")]
+    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/belay.testing.v1.binpb");
 }
 
-/// Everything the server speaks of in `belay.v1`, with comments, the well-known types it imports,
-/// and the error details of `google.rpc`: an encoded `google.protobuf.FileDescriptorSet`, for
-/// reflection and for tests that go over the whole contract.
-pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/belay.binpb"));
+/// An encoded `google.protobuf.FileDescriptorSet` of everything that the server speaks of in
+/// `belay.v1`: the protos with their comments, the well-known types they import, and the error
+/// details of `google.rpc`. It is for reflection, and for tests that go over the whole contract.
+// Committed like the code and not made by a build script of the server's: one generator and one
+// test keep code and descriptors in step, and the server builds no proto compiler either.
+#[cfg(feature = "descriptors")]
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/belay.v1.binpb");

@@ -1,27 +1,27 @@
 //! Cancellations: for storefronts, sellers and support.
 
-use std::fmt;
-
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::call::{Call, Faults, call, guarded, keyed, noted, paged};
-use crate::ids::{
-    CancellationId, CarrierId, Etag, IntoId, LineId, OrderId, SellerId, ShipmentId, WarehouseId,
-};
+use self::units::{OnBehalfOf, Units};
+use super::macros::{call, list};
+use crate::call::Call;
+use crate::ids::{CancellationId, CarrierId, Etag, IntoId, OrderId, SellerId, WarehouseId};
 use crate::model::{
     ActionsSummary, Cancellation, CancellationPath, CancellationPreview, CancellationState,
-    FoundCancellation, OrderState, Page, Party, Quote, RequestedCancellation, read_page,
-    read_request_id,
+    FoundCancellation, OrderState, Party, Quote, RequestedCancellation, read_request_id,
 };
 use crate::store::Store;
 use crate::wire::{FromWire, Open, open_enum, read, time_to_wire};
 
+pub(crate) mod incidents;
+pub(crate) mod units;
+
 /// # Cancellations
 impl Store {
-    /// Tells what [`request_cancellation`](Self::request_cancellation) would do, and changes
-    /// nothing: for each shipment every path with its rule, gates, refund and alternatives, and
-    /// everything that stands against the request. Fails only with `OrderNotFound`, `LineNotFound`,
+    /// Previews [`request_cancellation`](Self::request_cancellation) and changes nothing. The
+    /// preview has, for each shipment, every path with its rule, gates, refund and alternatives,
+    /// and every refusal of the request. Fails only with `OrderNotFound`, `LineNotFound`,
     /// `ShipmentNotFound`.
     ///
     /// ```no_run
@@ -42,31 +42,32 @@ impl Store {
         order_id: impl IntoId<OrderId>,
         units: Units,
     ) -> PreviewCancellation {
-        use pb::preview_cancellation_request::Selection as Wire;
+        use pb::preview_cancellation_request::Selection as Previewed;
+        use pb::request_cancellation_request::Selection;
 
-        let (store_id, mut faults) = self.begin();
-        let order_id = faults.id("order_id", order_id.into_id());
-        faults.0.extend(units.faults.0);
-        let selection = Some(match units.selection {
-            Selection::All => Wire::All(pb::AllUnits {}),
-            Selection::Lines(lines) => Wire::Lines(pb::LineSelection { lines }),
-            Selection::Shipment(shipment_id) => Wire::ShipmentId(shipment_id),
-        });
+        let (store_id, mut errors) = self.begin();
+        let order_id = errors.id("order_id", order_id);
+        errors.0.extend(units.errors.0);
+        let selection = match units.selection {
+            Selection::All(all) => Previewed::All(all),
+            Selection::Lines(lines) => Previewed::Lines(lines),
+            Selection::ShipmentId(shipment_id) => Previewed::ShipmentId(shipment_id),
+        };
         let request = pb::PreviewCancellationRequest {
             store_id,
             order_id,
-            selection,
+            selection: Some(selection),
             ..Default::default()
         };
-        PreviewCancellation(Call::new(&self.belay, request, faults))
+        PreviewCancellation(Call::new(&self.belay, request, errors))
     }
 
-    /// Asks to cancel units. Units that need nobody's consent are cancelled and their refund is
+    /// Requests the cancellation of units. Units without a gate are cancelled and their refund is
     /// created in the same step; for the others a part waits.
     ///
-    /// What a storefront asks is the buyer's wish. Idempotent by request id, refusals included.
-    /// Fails with what the manual lists, among it `OutOfScope`, `ReasonRequired`, `UnitsClaimed`,
-    /// `QuantityUnavailable`, `NotAllowed`, `Shipped`.
+    /// A storefront makes the request for the buyer. Idempotent by request id, refusals included.
+    /// Fails with the reasons that the proto lists, among them `OutOfScope`, `ReasonRequired`,
+    /// `UnitsClaimed`, `QuantityUnavailable`, `NotAllowed`, `Shipped`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -82,28 +83,20 @@ impl Store {
         order_id: impl IntoId<OrderId>,
         units: Units,
     ) -> RequestCancellation {
-        use pb::request_cancellation_request::Selection as Wire;
-
-        let (store_id, mut faults) = self.begin();
-        let order_id = faults.id("order_id", order_id.into_id());
-        faults.0.extend(units.faults.0);
-        let selection = Some(match units.selection {
-            Selection::All => Wire::All(pb::AllUnits {}),
-            Selection::Lines(lines) => Wire::Lines(pb::LineSelection { lines }),
-            Selection::Shipment(shipment_id) => Wire::ShipmentId(shipment_id),
-        });
+        let (store_id, mut errors) = self.begin();
+        let order_id = errors.id("order_id", order_id);
+        errors.0.extend(units.errors.0);
         let request = pb::RequestCancellationRequest {
             store_id,
             order_id,
-            selection,
+            selection: Some(units.selection),
             ..Default::default()
         };
-        RequestCancellation(Call::new(&self.belay, request, faults))
+        RequestCancellation(Call::new(&self.belay, request, errors))
     }
 
-    /// Agrees to a cancellation: passes what of it awaits the caller's consent. A seller answers
-    /// for the seller, support and operators for customer service. Who has agreed already is
-    /// answered `Ok`.
+    /// Approves a cancellation: passes the gates that await the caller's consent. A seller consents
+    /// for the seller, support and operators for customer service. A repeated approval is `Ok`.
     ///
     /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `GateNotOpen`,
     /// `GateTimedOut`.
@@ -119,19 +112,19 @@ impl Store {
         &self,
         cancellation_id: impl IntoId<CancellationId>,
     ) -> ApproveCancellation {
-        let (store_id, mut faults) = self.begin();
-        let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let cancellation_id = errors.id("cancellation_id", cancellation_id);
         let request = pb::ApproveCancellationRequest {
             store_id,
             cancellation_id,
             ..Default::default()
         };
-        ApproveCancellation(Call::new(&self.belay, request, faults))
+        ApproveCancellation(Call::new(&self.belay, request, errors))
     }
 
-    /// Says no to a cancellation: what of it awaits the caller's consent ends with
-    /// `ConsentRefused`, and its units stay as they were. Why is a word of the caller's own,
-    /// `[A-Z][A-Z0-9_]{0,62}`. Who has said no already is answered `Ok`.
+    /// Rejects a cancellation: the parts that await the caller's consent end with `ConsentRefused`,
+    /// and their units stay as they were. The code is a word of the caller's own,
+    /// `[A-Z][A-Z0-9_]{0,62}`. A repeated rejection is `Ok`.
     ///
     /// Fails as [`approve_cancellation`](Self::approve_cancellation) does.
     ///
@@ -147,19 +140,19 @@ impl Store {
         cancellation_id: impl IntoId<CancellationId>,
         code: impl Into<String>,
     ) -> RejectCancellation {
-        let (store_id, mut faults) = self.begin();
-        let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let cancellation_id = errors.id("cancellation_id", cancellation_id);
         let request = pb::RejectCancellationRequest {
             store_id,
             cancellation_id,
             code: code.into(),
             ..Default::default()
         };
-        RejectCancellation(Call::new(&self.belay, request, faults))
+        RejectCancellation(Call::new(&self.belay, request, errors))
     }
 
-    /// Takes a cancellation back, for who asked: the parts on which no warehouse and no carrier has
-    /// acted yet are withdrawn. One that is withdrawn already is answered `Ok`.
+    /// Withdraws a cancellation, for its requester: the parts on which no warehouse and no carrier
+    /// has acted yet are withdrawn. A repeated withdrawal is `Ok`.
     ///
     /// Fails with `OrderNotFound`, `CancellationNotFound`, `EtagMismatch`, `NotTheRequester`,
     /// `TooLateToWithdraw`.
@@ -175,14 +168,14 @@ impl Store {
         &self,
         cancellation_id: impl IntoId<CancellationId>,
     ) -> WithdrawCancellation {
-        let (store_id, mut faults) = self.begin();
-        let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let cancellation_id = errors.id("cancellation_id", cancellation_id);
         let request = pb::WithdrawCancellationRequest {
             store_id,
             cancellation_id,
             ..Default::default()
         };
-        WithdrawCancellation(Call::new(&self.belay, request, faults))
+        WithdrawCancellation(Call::new(&self.belay, request, errors))
     }
 
     /// Gets one cancellation. Fails with `OrderNotFound`, `CancellationNotFound`.
@@ -198,15 +191,15 @@ impl Store {
         &self,
         cancellation_id: impl IntoId<CancellationId>,
     ) -> GetCancellation {
-        let (store_id, mut faults) = self.begin();
-        let cancellation_id = faults.id("cancellation_id", cancellation_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let cancellation_id = errors.id("cancellation_id", cancellation_id);
         GetCancellation(Call::new(
             &self.belay,
             pb::GetCancellationRequest {
                 store_id,
                 cancellation_id,
             },
-            faults,
+            errors,
         ))
     }
 
@@ -223,17 +216,17 @@ impl Store {
     /// # }
     /// ```
     pub fn list_cancellations(&self) -> ListCancellations {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         let request = pb::ListCancellationsRequest {
             store_id,
             ..Default::default()
         };
-        ListCancellations(Call::new(&self.belay, request, faults))
+        ListCancellations(Call::new(&self.belay, request, errors))
     }
 
-    /// Counts what a party should look at: the "action needed" of a seller centre, with its badge
-    /// and the nearest deadline. Each count is exact up to 10,000. The seller's unless another
-    /// [`party`](SummarizeActions::party) is named.
+    /// Counts the cancellations that need a party's attention: the "action needed" of a seller
+    /// centre, with its badge and the nearest deadline. Each count is exact up to 10,000. The party
+    /// is the seller unless another [`party`](SummarizeActions::party) is set.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -243,150 +236,86 @@ impl Store {
     /// # }
     /// ```
     pub fn summarize_actions(&self) -> SummarizeActions {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         SummarizeActions(Call::new(
             &self.belay,
             pb::SummarizeActionsRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 }
 
-/// What all writes to a cancellation answer.
-macro_rules! requested {
-    ($answer:ident) => {
+/// Reads the response of a write to a cancellation. The four messages have the same fields.
+macro_rules! read_requested {
+    ($response:ident) => {
         Ok(RequestedCancellation {
-            cancellation: read($answer.cancellation, "cancellation")?,
-            order_state: OrderState::from_wire($answer.order_state),
-            order_etag: Etag::from($answer.order_etag),
-            request_id: read_request_id(&$answer.request_id)?,
+            cancellation: read($response.cancellation, "cancellation")?,
+            order_state: OrderState::from_wire($response.order_state),
+            order_etag: Etag::from($response.order_etag),
+            request_id: read_request_id(&$response.request_id)?,
         })
     };
 }
 
 call! {
     /// Made by [`Store::preview_cancellation`].
-    PreviewCancellation(pb::PreviewCancellationRequest) -> CancellationPreview,
-    |answer| CancellationPreview::from_wire(answer)
+    PreviewCancellation(pb::PreviewCancellationRequest) -> CancellationPreview, [reason, paths, on_ineligible_units, on_behalf_of];
+    |response| CancellationPreview::from_wire(response)
 }
 call! {
     /// Made by [`Store::request_cancellation`].
-    RequestCancellation(pb::RequestCancellationRequest) -> RequestedCancellation,
-    |answer| requested!(answer)
+    RequestCancellation(pb::RequestCancellationRequest) -> RequestedCancellation, [reason, paths, on_ineligible_units, on_behalf_of, request_id, etag, note, evidence];
+    |response| read_requested!(response)
 }
 call! {
     /// Made by [`Store::approve_cancellation`].
-    ApproveCancellation(pb::ApproveCancellationRequest) -> RequestedCancellation,
-    |answer| requested!(answer)
+    ApproveCancellation(pb::ApproveCancellationRequest) -> RequestedCancellation, [request_id, etag, note];
+    |response| read_requested!(response)
 }
 call! {
     /// Made by [`Store::reject_cancellation`].
-    RejectCancellation(pb::RejectCancellationRequest) -> RequestedCancellation,
-    |answer| requested!(answer)
+    RejectCancellation(pb::RejectCancellationRequest) -> RequestedCancellation, [request_id, etag, note, evidence];
+    |response| read_requested!(response)
 }
 call! {
     /// Made by [`Store::withdraw_cancellation`].
-    WithdrawCancellation(pb::WithdrawCancellationRequest) -> RequestedCancellation,
-    |answer| requested!(answer)
+    WithdrawCancellation(pb::WithdrawCancellationRequest) -> RequestedCancellation, [request_id, etag];
+    |response| read_requested!(response)
 }
 call! {
     /// Made by [`Store::get_cancellation`].
-    GetCancellation(pb::GetCancellationRequest) -> FoundCancellation,
-    |answer| Ok(FoundCancellation {
-        cancellation: read(answer.cancellation, "cancellation")?,
-        order_etag: Etag::from(answer.order_etag),
+    GetCancellation(pb::GetCancellationRequest) -> FoundCancellation;
+    |response| Ok(FoundCancellation {
+        cancellation: read(response.cancellation, "cancellation")?,
+        order_etag: Etag::from(response.order_etag),
     })
 }
-call! {
+list! {
     /// Made by [`Store::list_cancellations`].
-    ListCancellations(pb::ListCancellationsRequest) -> Page<Cancellation>,
-    |answer| read_page(answer.cancellations, answer.next_page_token)
+    ListCancellations(pb::ListCancellationsRequest) -> Cancellation;
+    cancellations
 }
 call! {
     /// Made by [`Store::summarize_actions`].
-    SummarizeActions(pb::SummarizeActionsRequest) -> ActionsSummary,
-    |answer| ActionsSummary::from_wire(answer)
+    SummarizeActions(pb::SummarizeActionsRequest) -> ActionsSummary;
+    |response| ActionsSummary::from_wire(response)
 }
-keyed!(
-    RequestCancellation,
-    ApproveCancellation,
-    RejectCancellation,
-    WithdrawCancellation
-);
-noted!(RequestCancellation, ApproveCancellation, RejectCancellation);
-guarded!(
-    RequestCancellation,
-    ApproveCancellation,
-    RejectCancellation,
-    WithdrawCancellation
-);
-paged!(ListCancellations -> Cancellation);
-
-/// What a preview and a request have in common: a preview is asked exactly as the request would be.
-macro_rules! wish {
-    ($($name:ident),+) => {$(
-        impl $name {
-            /// Why: a word declared by the store's policy, `[A-Z][A-Z0-9_]{0,62}`, such as those of
-            /// [`reason`](crate::reason). Some policies require one.
-            pub fn reason(mut self, reason: impl Into<String>) -> Self {
-                self.0.request.reason = reason.into();
-                self
-            }
-
-            /// The paths to take, best first, none twice. [`CancellationPath::Cancel`] alone unless
-            /// set.
-            pub fn paths(mut self, paths: impl IntoIterator<Item = CancellationPath>) -> Self {
-                self.0.request.paths = paths.into_iter().map(CancellationPath::to_wire).collect();
-                self
-            }
-
-            /// What to do with units that cannot be cancelled. [`OnIneligibleUnits::Refuse`] unless
-            /// set.
-            pub fn on_ineligible_units(mut self, on_ineligible_units: OnIneligibleUnits) -> Self {
-                self.0.request.on_ineligible_units = on_ineligible_units.to_wire();
-                self
-            }
-
-            /// For which buyer support or an operator asks. Others may not say so.
-            pub fn on_behalf_of(mut self, buyer: OnBehalfOf) -> Self {
-                self.0.request.on_behalf_of = Some(buyer.0);
-                self
-            }
-        }
-    )+};
-}
-wish!(PreviewCancellation, RequestCancellation);
 
 impl PreviewCancellation {
-    /// Ask for this instant instead of now: as if nothing happened until then but deadlines
-    /// passing. What is past is taken as now.
+    /// The instant to preview for, instead of now. Nothing but deadlines is assumed to happen until
+    /// then. An instant in the past is taken as now.
     pub fn at_time(mut self, instant: Timestamp) -> Self {
         self.0.request.at_time = Some(time_to_wire(instant));
         self
     }
 }
 
-macro_rules! proven {
-    ($($name:ident),+) => {$(
-        impl $name {
-            /// References to proof, such as links or document ids: at most 10, each of 1 to 512
-            /// characters. Some reasons require it of a request.
-            pub fn evidence(mut self, evidence: impl IntoIterator<Item = impl Into<String>>) -> Self {
-                self.0.request.evidence = evidence.into_iter().map(Into::into).collect();
-                self
-            }
-        }
-    )+};
-}
-proven!(RequestCancellation, RejectCancellation);
-
 impl RequestCancellation {
-    /// What a preview with the same arguments quoted: the cancellation comes about on those terms
-    /// or not at all. Fails with `QuoteExpired`, or with `QuoteMismatch` where what would come now
-    /// is something else.
+    /// The quote of a preview with the same arguments: the cancellation is made on its terms or not
+    /// at all. Fails with `QuoteExpired`, and with `QuoteMismatch` if the terms would differ now.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -394,8 +323,8 @@ impl RequestCancellation {
     ///
     /// let preview = store.preview_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED).await?;
     /// if let Some(quote) = preview.quote {
-    ///     let wish = store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
-    ///     println!("{}", wish.quote(quote).await?.cancellation.state);
+    ///     let request = store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED);
+    ///     println!("{}", request.quote(quote).await?.cancellation.state);
     /// }
     /// # Ok(())
     /// # }
@@ -409,13 +338,13 @@ impl RequestCancellation {
 impl ListCancellations {
     /// Only those of this order.
     pub fn order_id(mut self, order_id: impl IntoId<OrderId>) -> Self {
-        self.0.request.order_id = self.0.faults.id("order_id", order_id.into_id());
+        self.0.request.order_id = self.0.errors.id("order_id", order_id);
         self
     }
 
     /// Only those of this seller's orders.
     pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
-        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self.0.request.seller_id = self.0.errors.id("seller_id", seller_id);
         self
     }
 
@@ -427,13 +356,13 @@ impl ListCancellations {
 
     /// Only those with a part in a shipment of this warehouse.
     pub fn warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.0.request.warehouse_id = self.0.faults.id("warehouse_id", warehouse_id.into_id());
+        self.0.request.warehouse_id = self.0.errors.id("warehouse_id", warehouse_id);
         self
     }
 
     /// Only those with a part in a shipment of this carrier.
     pub fn carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.0.request.carrier_id = self.0.faults.id("carrier_id", carrier_id.into_id());
+        self.0.request.carrier_id = self.0.errors.id("carrier_id", carrier_id);
         self
     }
 
@@ -451,7 +380,7 @@ impl ListCancellations {
 }
 
 impl SummarizeActions {
-    /// Who would act. The seller unless set.
+    /// The party that must act. The seller unless set.
     pub fn party(mut self, party: Party) -> Self {
         self.0.request.party = party.to_wire();
         self
@@ -459,24 +388,24 @@ impl SummarizeActions {
 
     /// Only what belongs to this seller's orders.
     pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
-        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self.0.request.seller_id = self.0.errors.id("seller_id", seller_id);
         self
     }
 
     /// Only what is about shipments of this warehouse. For the party [`Party::Warehouse`] only.
     pub fn warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.0.request.warehouse_id = self.0.faults.id("warehouse_id", warehouse_id.into_id());
+        self.0.request.warehouse_id = self.0.errors.id("warehouse_id", warehouse_id);
         self
     }
 
     /// Only what is about shipments of this carrier. For the party [`Party::Carrier`] only.
     pub fn carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.0.request.carrier_id = self.0.faults.id("carrier_id", carrier_id.into_id());
+        self.0.request.carrier_id = self.0.errors.id("carrier_id", carrier_id);
         self
     }
 
-    /// Since when what was approved without asking the seller counts: at most 31 days ago, for 7
-    /// days unless set. For the party [`Party::Seller`] only.
+    /// The instant since which automatic approvals count: at most 31 days ago, 7 days unless set.
+    /// For the party [`Party::Seller`] only.
     pub fn auto_approved_since(mut self, instant: Timestamp) -> Self {
         self.0.request.auto_approved_since = Some(time_to_wire(instant));
         self
@@ -484,102 +413,11 @@ impl SummarizeActions {
 }
 
 open_enum! {
-    /// What to do with asked units that cannot be cancelled.
+    /// The treatment of requested units that cannot be cancelled.
     OnIneligibleUnits {
-        /// Refuse the whole request and record nothing. The error lists everything that stands
-        /// against it.
+        /// Refuse the whole request and record nothing. The error lists every refusal.
         Refuse,
-        /// Leave these units out and go on with the others. If none is left, the request is refused
-        /// all the same.
+        /// Leave these units out and cancel the others. If none is left, the request is refused.
         LeaveOut,
-    }
-}
-
-/// Which units of an order.
-///
-/// ```
-/// use belay_client::Units;
-///
-/// let whole = Units::all();
-/// let some = Units::lines([("A-1:l1", 2), ("A-1:l3", 1)]);
-/// let parcel = Units::shipment("A-1:s2");
-/// # let _ = (whole, some, parcel);
-/// ```
-#[derive(Debug, Clone)]
-pub struct Units {
-    selection: Selection,
-    faults: Faults,
-}
-
-#[derive(Debug, Clone)]
-enum Selection {
-    All,
-    Lines(Vec<pb::LineQuantity>),
-    Shipment(String),
-}
-
-impl Units {
-    /// Every unit that is not cancelled yet.
-    pub fn all() -> Self {
-        Self {
-            selection: Selection::All,
-            faults: Faults::default(),
-        }
-    }
-
-    /// A number of units of one line: 1 to 1,000,000.
-    pub fn line(line_id: impl IntoId<LineId>, quantity: i32) -> Self {
-        Self::lines([(line_id, quantity)])
-    }
-
-    /// Numbers of units by line: 1 to 200 lines, none twice. Which ones of a line's units are taken
-    /// is Belay's choice: those that can be cancelled with the least ado.
-    pub fn lines(lines: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>) -> Self {
-        let mut faults = Faults::default();
-        let lines = lines
-            .into_iter()
-            .enumerate()
-            .map(|(index, (line_id, quantity))| {
-                let line_id =
-                    faults.id(&format!("lines.lines[{index}].line_id"), line_id.into_id());
-                pb::LineQuantity { line_id, quantity }
-            });
-        let selection = Selection::Lines(lines.collect());
-        Self { selection, faults }
-    }
-
-    /// Every unit in this shipment that is not cancelled yet.
-    pub fn shipment(shipment_id: impl IntoId<ShipmentId>) -> Self {
-        let mut faults = Faults::default();
-        let selection = Selection::Shipment(faults.id("shipment_id", shipment_id.into_id()));
-        Self { selection, faults }
-    }
-}
-
-/// For which buyer somebody asks, by what the buyer registered with the order. Compared without
-/// regard to case and surrounding space; a mismatch is `OrderNotFound`.
-#[derive(Clone)]
-pub struct OnBehalfOf(pb::OnBehalfOf);
-
-impl OnBehalfOf {
-    /// By the registered e-mail address, at most 254 characters.
-    pub fn email(email: impl Into<String>) -> Self {
-        Self(pb::OnBehalfOf {
-            buyer: Some(pb::on_behalf_of::Buyer::BuyerEmail(email.into())),
-        })
-    }
-
-    /// By the registered user name, at most 128 characters.
-    pub fn username(username: impl Into<String>) -> Self {
-        Self(pb::OnBehalfOf {
-            buyer: Some(pb::on_behalf_of::Buyer::BuyerUsername(username.into())),
-        })
-    }
-}
-
-/// Nothing of it: e-mail address and user name belong in no log.
-impl fmt::Debug for OnBehalfOf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnBehalfOf").finish_non_exhaustive()
     }
 }

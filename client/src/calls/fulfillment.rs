@@ -1,13 +1,23 @@
-//! Shipments on their way out: for warehouses, carriers and sellers.
+//! Shipments, from the warehouse to the buyer and back: for warehouses, carriers and sellers.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::call::{Call, call, guarded, keyed, paged};
-use crate::ids::{CarrierId, IntoId, OrderId, SellerId, ShipmentId, WarehouseId};
-use crate::model::{Page, Shipment, ShipmentStage, TrackingFact, Written, read_page, read_written};
+use self::answers::{InterceptAnswer, Parcel, StopAnswer};
+use super::line_quantities::line_quantities;
+use super::macros::{call, list};
+use crate::call::Call;
+use crate::ids::{
+    CancellationId, CarrierId, IntoId, LineId, OrderId, SellerId, ShipmentId, WarehouseId,
+};
+use crate::model::{
+    GoodsCondition, Shipment, ShipmentStage, SplitOff, TrackingFact, Written, read_request_id,
+    read_written,
+};
 use crate::store::Store;
-use crate::wire::{read, time_to_wire};
+use crate::wire::{read, read_all, time_to_wire};
+
+pub(crate) mod answers;
 
 /// # Fulfilment
 impl Store {
@@ -21,15 +31,15 @@ impl Store {
     /// # }
     /// ```
     pub fn get_shipment(&self, shipment_id: impl IntoId<ShipmentId>) -> GetShipment {
-        let (store_id, mut faults) = self.begin();
-        let shipment_id = faults.id("shipment_id", shipment_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let shipment_id = errors.id("shipment_id", shipment_id);
         GetShipment(Call::new(
             &self.belay,
             pb::GetShipmentRequest {
                 store_id,
                 shipment_id,
             },
-            faults,
+            errors,
         ))
     }
 
@@ -45,19 +55,19 @@ impl Store {
     /// # }
     /// ```
     pub fn list_shipments(&self) -> ListShipments {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListShipments(Call::new(
             &self.belay,
             pb::ListShipmentsRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
-    /// Says that the warehouse begins to pack. A shipment that is being prepared already is fine.
-    /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `PaymentLapsed`, `NotReleased`,
+    /// Starts the preparation of a shipment: the warehouse begins to pack. A repeat is `Ok`. Fails
+    /// with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `PaymentLapsed`, `NotReleased`,
     /// `StageMismatch`.
     ///
     /// ```no_run
@@ -68,17 +78,17 @@ impl Store {
     /// # }
     /// ```
     pub fn start_preparation(&self, shipment_id: impl IntoId<ShipmentId>) -> StartPreparation {
-        let (store_id, mut faults) = self.begin();
-        let shipment_id = faults.id("shipment_id", shipment_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let shipment_id = errors.id("shipment_id", shipment_id);
         let request = pb::StartPreparationRequest {
             store_id,
             shipment_id,
             ..Default::default()
         };
-        StartPreparation(Call::new(&self.belay, request, faults))
+        StartPreparation(Call::new(&self.belay, request, errors))
     }
 
-    /// Says that the shipment is packed. A shipment that is ready already is fine. Fails as
+    /// Marks a shipment as packed. A repeat is `Ok`. Fails as
     /// [`start_preparation`](Self::start_preparation) does.
     ///
     /// ```no_run
@@ -89,19 +99,19 @@ impl Store {
     /// # }
     /// ```
     pub fn mark_ready(&self, shipment_id: impl IntoId<ShipmentId>) -> MarkReady {
-        let (store_id, mut faults) = self.begin();
-        let shipment_id = faults.id("shipment_id", shipment_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let shipment_id = errors.id("shipment_id", shipment_id);
         let request = pb::MarkReadyRequest {
             store_id,
             shipment_id,
             ..Default::default()
         };
-        MarkReady(Call::new(&self.belay, request, faults))
+        MarkReady(Call::new(&self.belay, request, errors))
     }
 
-    /// Asks to hand the shipment to the carrier, naming the fence that the warehouse last saw. Only
-    /// after an `Ok` may the parcel leave: of a cancellation and a dispatch that meet, exactly one
-    /// succeeds.
+    /// Dispatches a shipment: asks to hand it to the carrier, with the fence that the warehouse
+    /// last saw. The parcel may leave only after an `Ok`. Of a cancellation and a dispatch at the
+    /// same time, exactly one succeeds.
     ///
     /// Fails with `FenceStale` when something opened or ended on the shipment meanwhile, and with
     /// `PaymentLapsed`, `NotReleased`, `StageMismatch`, `ShipmentHeld`, `ShipmentBarred`.
@@ -119,19 +129,19 @@ impl Store {
         shipment_id: impl IntoId<ShipmentId>,
         fence: i64,
     ) -> DispatchShipment {
-        let (store_id, mut faults) = self.begin();
-        let shipment_id = faults.id("shipment_id", shipment_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let shipment_id = errors.id("shipment_id", shipment_id);
         let request = pb::DispatchShipmentRequest {
             store_id,
             shipment_id,
             fence,
             ..Default::default()
         };
-        DispatchShipment(Call::new(&self.belay, request, faults))
+        DispatchShipment(Call::new(&self.belay, request, errors))
     }
 
-    /// Records what a carrier or warehouse scanned. It is a fact: it is recorded whatever the
-    /// stage, and the stage follows where it can.
+    /// Records a scan by a carrier or warehouse. It is a fact: it is recorded at any stage, and the
+    /// stage follows if it can.
     ///
     /// The carrier's id of the event, 1 to 128 printable ASCII characters without spaces, counts
     /// once for the shipment. Fails with `ShipmentNotFound`, `RequestIdReused`.
@@ -151,78 +161,312 @@ impl Store {
         carrier_event_id: impl Into<String>,
         fact: TrackingFact,
     ) -> RecordTracking {
-        let (store_id, mut faults) = self.begin();
+        let (store_id, mut errors) = self.begin();
         let request = pb::RecordTrackingRequest {
             store_id,
-            shipment_id: faults.id("shipment_id", shipment_id.into_id()),
+            shipment_id: errors.id("shipment_id", shipment_id),
             carrier_event_id: carrier_event_id.into(),
             fact: fact.to_wire(),
             ..Default::default()
         };
-        RecordTracking(Call::new(&self.belay, request, faults))
+        RecordTracking(Call::new(&self.belay, request, errors))
+    }
+}
+
+/// # Holds, splits, stops and returns
+impl Store {
+    /// Holds a shipment: it is not dispatched before `hold_until`, at most 30 days from now. It may
+    /// be packed meanwhile. A second hold replaces the time of the first.
+    ///
+    /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `StageMismatch`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let in_an_hour = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    /// let held = store.hold_shipment("A-1:s1", in_an_hour).note("address in doubt").await?;
+    /// println!("{:?}", held.hold);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hold_shipment(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        hold_until: Timestamp,
+    ) -> HoldShipment {
+        let (store_id, mut errors) = self.begin();
+        let request = pb::HoldShipmentRequest {
+            store_id,
+            shipment_id: errors.id("shipment_id", shipment_id),
+            hold_until: Some(time_to_wire(hold_until)),
+            ..Default::default()
+        };
+        HoldShipment(Call::new(&self.belay, request, errors))
+    }
+
+    /// Ends a hold before its time. `Ok` if the shipment is not held. Fails with
+    /// `ShipmentNotFound`, `EtagMismatch`, `FenceStale`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// let free = store.release_hold("A-1:s1").await?;
+    /// println!("{} at fence {}", free.stage, free.fence);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn release_hold(&self, shipment_id: impl IntoId<ShipmentId>) -> ReleaseHold {
+        let (store_id, mut errors) = self.begin();
+        let shipment_id = errors.id("shipment_id", shipment_id);
+        let request = pb::ReleaseHoldRequest {
+            store_id,
+            shipment_id,
+            ..Default::default()
+        };
+        ReleaseHold(Call::new(&self.belay, request, errors))
+    }
+
+    /// Splits a shipment into several, 2 to 50, which together hold every unit of it that is not
+    /// cancelled. Money and units stay the same.
+    ///
+    /// Fails with `ShipmentNotFound`, `EtagMismatch`, `FenceStale`, `QuantityUnavailable`,
+    /// `StageMismatch`, `ShipmentBarred`, `SplitNotAllowed`, `LimitReached`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::calls::Parcel;
+    ///
+    /// let split = store.split_shipment("A-1:s1", [Parcel::of("A-1:l1", 3), Parcel::of("A-1:l1", 2)]).await?;
+    /// for shipment in &split.into_shipments {
+    ///     println!("{}", shipment.shipment_id);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn split_shipment(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        parcels: impl IntoIterator<Item = Parcel>,
+    ) -> SplitShipment {
+        let (store_id, mut errors) = self.begin();
+        let shipment_id = errors.id("shipment_id", shipment_id);
+        let parcels = parcels.into_iter().enumerate().map(|(index, parcel)| {
+            errors.within(&format!("parcels[{index}]"), parcel.errors);
+            pb::Parcel {
+                contents: parcel.contents,
+            }
+        });
+        let parcels = parcels.collect();
+        let request = pb::SplitShipmentRequest {
+            store_id,
+            shipment_id,
+            parcels,
+            ..Default::default()
+        };
+        SplitShipment(Call::new(&self.belay, request, errors))
+    }
+
+    /// Answers the open stops of a shipment: it was stopped in whole or in part, or it cannot be
+    /// stopped. The answer is a fact: it is recorded even when it is late.
+    ///
+    /// Fails with `ShipmentNotFound`, `CancellationNotFound`, `QuantityUnavailable`, `GateNotOpen`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::calls::Stopped;
+    /// use belay_client::model::ShipmentStage;
+    ///
+    /// let stopped = Stopped::all().stage_seen(ShipmentStage::Ready).put_back([("A-1:l1", 2)]);
+    /// let shipment = store.answer_stop("A-1:s1", stopped).await?;
+    /// println!("{}, not to be handed over: {}", shipment.stage, shipment.do_not_hand_over);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn answer_stop(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        answer: impl Into<StopAnswer>,
+    ) -> AnswerStop {
+        use pb::answer_stop_request::Answer;
+
+        let (store_id, mut errors) = self.begin();
+        let shipment_id = errors.id("shipment_id", shipment_id);
+        let answer = Some(match answer.into() {
+            StopAnswer::Stopped(stopped) => {
+                errors.within("stopped", stopped.errors);
+                Answer::Stopped(stopped.message)
+            }
+            StopAnswer::CannotStop { code } => Answer::CannotStop(pb::CannotStop {
+                code: code.unwrap_or_default(),
+            }),
+        });
+        let request = pb::AnswerStopRequest {
+            store_id,
+            shipment_id,
+            answer,
+            ..Default::default()
+        };
+        AnswerStop(Call::new(&self.belay, request, errors))
+    }
+
+    /// Answers the intercept of a parcel: the carrier brings it back, or cannot. The answer is a
+    /// fact: it is recorded even when it is late.
+    ///
+    /// Fails with `ShipmentNotFound`, `GateNotOpen`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::calls::InterceptAnswer;
+    ///
+    /// let shipment = store.answer_intercept("A-1:s1", InterceptAnswer::Confirmed).await?;
+    /// println!("{:?}", shipment.intercept);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn answer_intercept(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        answer: InterceptAnswer,
+    ) -> AnswerIntercept {
+        use pb::answer_intercept_request::Answer;
+
+        let (store_id, mut errors) = self.begin();
+        let shipment_id = errors.id("shipment_id", shipment_id);
+        let answer = Some(match answer {
+            InterceptAnswer::Confirmed => Answer::Confirmed(pb::InterceptConfirmed {}),
+            InterceptAnswer::CannotIntercept { code } => {
+                Answer::CannotIntercept(pb::CannotIntercept {
+                    code: code.unwrap_or_default(),
+                })
+            }
+        });
+        let request = pb::AnswerInterceptRequest {
+            store_id,
+            shipment_id,
+            answer,
+            ..Default::default()
+        };
+        AnswerIntercept(Call::new(&self.belay, request, errors))
+    }
+
+    /// Records that goods of a shipment are back at the warehouse. These are all units that waiting
+    /// cancellations expect back, or else all that are out, unless
+    /// [`quantities`](ReceiveParcel::quantities) is set. If a parcel comes in several boxes,
+    /// [`receipt_id`](ReceiveParcel::receipt_id) tells a repeat from another box. `Ok` if the
+    /// parcel is back already.
+    ///
+    /// Fails with `ShipmentNotFound`, `QuantityUnavailable`, `StageMismatch`, `LimitReached`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::model::GoodsCondition;
+    ///
+    /// let shipment = store.receive_parcel("A-1:s1", GoodsCondition::Opened).quantities([("A-1:l1", 1)]).await?;
+    /// println!("{}", shipment.stage);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn receive_parcel(
+        &self,
+        shipment_id: impl IntoId<ShipmentId>,
+        condition: GoodsCondition,
+    ) -> ReceiveParcel {
+        let (store_id, mut errors) = self.begin();
+        let request = pb::ReceiveParcelRequest {
+            store_id,
+            shipment_id: errors.id("shipment_id", shipment_id),
+            condition: condition.to_wire(),
+            ..Default::default()
+        };
+        ReceiveParcel(Call::new(&self.belay, request, errors))
     }
 }
 
 call! {
     /// Made by [`Store::get_shipment`].
-    GetShipment(pb::GetShipmentRequest) -> Shipment,
-    |answer| read(answer.shipment, "shipment")
+    GetShipment(pb::GetShipmentRequest) -> Shipment;
+    |response| read(response.shipment, "shipment")
 }
-call! {
+list! {
     /// Made by [`Store::list_shipments`].
-    ListShipments(pb::ListShipmentsRequest) -> Page<Shipment>,
-    |answer| read_page(answer.shipments, answer.next_page_token)
+    ListShipments(pb::ListShipmentsRequest) -> Shipment;
+    shipments
 }
 call! {
     /// Made by [`Store::start_preparation`].
-    StartPreparation(pb::StartPreparationRequest) -> Written<Shipment>,
-    |answer| read_written(answer.shipment, "shipment", &answer.request_id)
+    StartPreparation(pb::StartPreparationRequest) -> Written<Shipment>, [request_id, etag, fence];
+    |response| read_written(response.shipment, "shipment", &response.request_id)
 }
 call! {
     /// Made by [`Store::mark_ready`].
-    MarkReady(pb::MarkReadyRequest) -> Written<Shipment>,
-    |answer| read_written(answer.shipment, "shipment", &answer.request_id)
+    MarkReady(pb::MarkReadyRequest) -> Written<Shipment>, [request_id, etag, fence];
+    |response| read_written(response.shipment, "shipment", &response.request_id)
 }
 call! {
     /// Made by [`Store::dispatch_shipment`].
-    DispatchShipment(pb::DispatchShipmentRequest) -> Written<Shipment>,
-    |answer| read_written(answer.shipment, "shipment", &answer.request_id)
+    DispatchShipment(pb::DispatchShipmentRequest) -> Written<Shipment>, [request_id, etag];
+    |response| read_written(response.shipment, "shipment", &response.request_id)
 }
 call! {
     /// Made by [`Store::record_tracking`].
-    RecordTracking(pb::RecordTrackingRequest) -> Written<Shipment>,
-    |answer| read_written(answer.shipment, "shipment", &answer.request_id)
+    RecordTracking(pb::RecordTrackingRequest) -> Written<Shipment>, [request_id];
+    |response| read_written(response.shipment, "shipment", &response.request_id)
 }
-keyed!(
-    StartPreparation,
-    MarkReady,
-    DispatchShipment,
-    RecordTracking
-);
-paged!(ListShipments -> Shipment);
+call! {
+    /// Made by [`Store::hold_shipment`].
+    HoldShipment(pb::HoldShipmentRequest) -> Written<Shipment>, [request_id, etag, fence, note];
+    |response| read_written(response.shipment, "shipment", &response.request_id)
+}
+call! {
+    /// Made by [`Store::release_hold`].
+    ReleaseHold(pb::ReleaseHoldRequest) -> Written<Shipment>, [request_id, etag, fence];
+    |response| read_written(response.shipment, "shipment", &response.request_id)
+}
+call! {
+    /// Made by [`Store::split_shipment`].
+    SplitShipment(pb::SplitShipmentRequest) -> SplitOff, [request_id, etag, fence];
+    |response| Ok(SplitOff {
+        shipment: read(response.shipment, "shipment")?,
+        into_shipments: read_all(response.into_shipments)?,
+        request_id: read_request_id(&response.request_id)?,
+    })
+}
+call! {
+    /// Made by [`Store::answer_stop`].
+    AnswerStop(pb::AnswerStopRequest) -> Written<Shipment>, [request_id, note];
+    |response| read_written(response.shipment, "shipment", &response.request_id)
+}
+call! {
+    /// Made by [`Store::answer_intercept`].
+    AnswerIntercept(pb::AnswerInterceptRequest) -> Written<Shipment>, [request_id, note];
+    |response| read_written(response.shipment, "shipment", &response.request_id)
+}
+call! {
+    /// Made by [`Store::receive_parcel`].
+    ReceiveParcel(pb::ReceiveParcelRequest) -> Written<Shipment>, [request_id, note];
+    |response| read_written(response.shipment, "shipment", &response.request_id)
+}
 
 impl ListShipments {
     /// Only those of this order.
     pub fn order_id(mut self, order_id: impl IntoId<OrderId>) -> Self {
-        self.0.request.order_id = self.0.faults.id("order_id", order_id.into_id());
+        self.0.request.order_id = self.0.errors.id("order_id", order_id);
         self
     }
 
     /// Only those of this warehouse.
     pub fn warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.0.request.warehouse_id = self.0.faults.id("warehouse_id", warehouse_id.into_id());
+        self.0.request.warehouse_id = self.0.errors.id("warehouse_id", warehouse_id);
         self
     }
 
     /// Only those of this carrier.
     pub fn carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.0.request.carrier_id = self.0.faults.id("carrier_id", carrier_id.into_id());
+        self.0.request.carrier_id = self.0.errors.id("carrier_id", carrier_id);
         self
     }
 
     /// Only those of this seller's orders.
     pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
-        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self.0.request.seller_id = self.0.errors.id("seller_id", seller_id);
         self
     }
 
@@ -233,23 +477,6 @@ impl ListShipments {
     }
 }
 
-macro_rules! fenced {
-    ($($name:ident),+) => {$(
-        impl $name {
-            /// The fence that the caller last saw, 1 or greater: the step fails with `FenceStale`
-            /// if it has grown since. Not compared unless set.
-            pub fn fence(mut self, fence: i64) -> Self {
-                self.0.request.fence = fence;
-                self
-            }
-        }
-    )+};
-}
-pub(super) use fenced;
-
-fenced!(StartPreparation, MarkReady);
-guarded!(StartPreparation, MarkReady, DispatchShipment);
-
 impl DispatchShipment {
     /// The carrier's tracking number: at most 128 printable ASCII characters without spaces.
     pub fn tracking_number(mut self, tracking_number: impl Into<String>) -> Self {
@@ -259,9 +486,42 @@ impl DispatchShipment {
 }
 
 impl RecordTracking {
-    /// When it was scanned, by the carrier's account. Now unless set.
+    /// The time of the scan, as the carrier reports it. Now unless set.
     pub fn occurred_time(mut self, instant: Timestamp) -> Self {
         self.0.request.occurred_time = Some(time_to_wire(instant));
+        self
+    }
+}
+
+impl AnswerStop {
+    /// The cancellation whose stop is answered. Every open stop of the shipment unless set.
+    pub fn cancellation_id(mut self, cancellation_id: impl IntoId<CancellationId>) -> Self {
+        self.0.request.cancellation_id = self.0.errors.id("cancellation_id", cancellation_id);
+        self
+    }
+}
+
+impl ReceiveParcel {
+    /// The received units, by line: at most 200 lines, none twice.
+    pub fn quantities(
+        mut self,
+        quantities: impl IntoIterator<Item = (impl IntoId<LineId>, i32)>,
+    ) -> Self {
+        self.0.request.quantities = line_quantities(&mut self.0.errors, "quantities", quantities);
+        self
+    }
+
+    /// The warehouse's id of this receipt, such as that of the box: 1 to 128 printable ASCII
+    /// characters without spaces. A receipt counts once; without an id, two receipts are two boxes.
+    pub fn receipt_id(mut self, receipt_id: impl Into<String>) -> Self {
+        self.0.request.receipt_id = receipt_id.into();
+        self
+    }
+
+    /// The time of the receipt, by the warehouse's clock. Now unless set, and if it is in the
+    /// future.
+    pub fn receive_time(mut self, instant: Timestamp) -> Self {
+        self.0.request.receive_time = Some(time_to_wire(instant));
         self
     }
 }

@@ -1,26 +1,27 @@
 //! Orders, their payments and their history: for storefronts, payment systems and support.
 
-use std::fmt;
-
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::call::{Call, Faults, call, keyed, paged};
-use crate::ids::{BuyerId, CarrierId, IntoId, OrderId, RefundId, SellerId, WarehouseId};
+use self::new_order::{NewBuyer, NewLine, NewShipment};
+use super::macros::{call, list};
+use crate::call::Call;
+use crate::ids::{BuyerId, IntoId, OrderId, RefundId, SellerId};
 use crate::model::{
-    Destination, Event, Money, Order, OrderState, OrdersSummary, Page, PaymentFact, Written,
-    read_page, read_written,
+    Destination, Event, Money, Order, OrderState, OrdersSummary, PaymentFact, Written, read_written,
 };
 use crate::store::Store;
-use crate::wire::{FromWire, time_to_wire};
+use crate::wire::{FromWire, read, time_to_wire};
+
+pub(crate) mod new_order;
 
 /// # Orders and payments
 impl Store {
-    /// Creates an order, as the storefront has taken it: awaiting payment, its shipments planned,
-    /// its money shared out over units.
+    /// Creates an order that the storefront has taken: it awaits payment, its shipments are
+    /// planned, and its money is allocated to units.
     ///
-    /// All money of the order has one currency. Idempotent by order id: the same content again
-    /// answers with the order as it stands now. Fails with `InvalidField`, `CurrencyMismatch`,
+    /// All money of the order has one currency. Idempotent by order id: a repeat with the same
+    /// content returns the present order. Fails with `InvalidField`, `CurrencyMismatch`,
     /// `UnknownWarehouse`, `UnknownCarrier`, `OrderAlreadyExists`, `OutOfScope`.
     ///
     /// ```no_run
@@ -46,18 +47,18 @@ impl Store {
         destination: Destination,
         lines: impl IntoIterator<Item = NewLine>,
     ) -> CreateOrder {
-        let (store_id, mut faults) = self.begin();
-        faults.within("buyer", buyer.faults);
+        let (store_id, mut errors) = self.begin();
+        errors.within("buyer", buyer.errors);
         let request = pb::CreateOrderRequest {
             store_id,
-            order_id: faults.id("order_id", order_id.into_id()),
+            order_id: errors.id("order_id", order_id),
             buyer: Some(buyer.message),
-            seller_id: faults.id("seller_id", seller_id.into_id()),
+            seller_id: errors.id("seller_id", seller_id),
             destination: Some(destination.into_wire()),
             lines: lines.into_iter().map(|line| line.0).collect(),
             ..Default::default()
         };
-        CreateOrder(Call::new(&self.belay, request, faults))
+        CreateOrder(Call::new(&self.belay, request, errors))
     }
 
     /// Gets one order with everything that belongs to it. Fails with `OrderNotFound`.
@@ -70,18 +71,18 @@ impl Store {
     /// # }
     /// ```
     pub fn get_order(&self, order_id: impl IntoId<OrderId>) -> GetOrder {
-        let (store_id, mut faults) = self.begin();
-        let order_id = faults.id("order_id", order_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let order_id = errors.id("order_id", order_id);
         GetOrder(Call::new(
             &self.belay,
             pb::GetOrderRequest { store_id, order_id },
-            faults,
+            errors,
         ))
     }
 
     /// Lists orders, newest first. All given filters must match. Fails with `PageTokenInvalid`.
     ///
-    /// Awaited it is one page; [`pages`](ListOrders::pages) and [`stream`](ListOrders::stream) go
+    /// `.await` gives one page; [`pages`](ListOrders::pages) and [`stream`](ListOrders::stream) go
     /// on to the end.
     ///
     /// ```no_run
@@ -96,19 +97,19 @@ impl Store {
     /// # }
     /// ```
     pub fn list_orders(&self) -> ListOrders {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListOrders(Call::new(
             &self.belay,
             pb::ListOrdersRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
-    /// Counts orders by state, for the tabs of a list. All given filters must match; with none, the
-    /// store's orders. Each count is exact up to 10,000.
+    /// Counts orders by state, for the tabs of a list. All given filters must match; without
+    /// filters, all orders of the store count. Each count is exact up to 10,000.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -120,24 +121,24 @@ impl Store {
     /// # }
     /// ```
     pub fn summarize_orders(&self) -> SummarizeOrders {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         SummarizeOrders(Call::new(
             &self.belay,
             pb::SummarizeOrdersRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
-    /// Records what happened to a payment. It is a fact: it is recorded whatever the order's state,
-    /// and the order follows.
+    /// Records a fact about a payment. It is recorded in any state of the order, and the order
+    /// follows.
     ///
-    /// Both ids are the provider's, 1 to 128 printable ASCII characters without spaces: of the
-    /// payment, which the first fact opens, and of this event, which counts once for the payment.
-    /// Fails with `OrderNotFound`, `RefundNotFound`, `RequestIdReused`, `CurrencyMismatch`, and
-    /// `LimitReached` for the 21st payment that nothing came of.
+    /// Both ids are the provider's, 1 to 128 printable ASCII characters without spaces. The first
+    /// fact with a payment's id opens the payment; an event's id counts once for the payment. Fails
+    /// with `OrderNotFound`, `RefundNotFound`, `RequestIdReused`, `CurrencyMismatch`, and
+    /// `LimitReached` for the 21st payment without an outcome.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -159,20 +160,19 @@ impl Store {
         provider_event_id: impl Into<String>,
         fact: PaymentFact,
     ) -> RecordPayment {
-        let (store_id, mut faults) = self.begin();
+        let (store_id, mut errors) = self.begin();
         let request = pb::RecordPaymentRequest {
             store_id,
-            order_id: faults.id("order_id", order_id.into_id()),
+            order_id: errors.id("order_id", order_id),
             provider_payment_id: provider_payment_id.into(),
             provider_event_id: provider_event_id.into(),
             fact: fact.to_wire(),
             ..Default::default()
         };
-        RecordPayment(Call::new(&self.belay, request, faults))
+        RecordPayment(Call::new(&self.belay, request, errors))
     }
 
-    /// Lists what came to pass with an order, oldest first. Fails with `OrderNotFound`,
-    /// `PageTokenInvalid`.
+    /// Lists the events of an order, oldest first. Fails with `OrderNotFound`, `PageTokenInvalid`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -183,52 +183,50 @@ impl Store {
     /// # }
     /// ```
     pub fn list_order_history(&self, order_id: impl IntoId<OrderId>) -> ListOrderHistory {
-        let (store_id, mut faults) = self.begin();
-        let order_id = faults.id("order_id", order_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let order_id = errors.id("order_id", order_id);
         let request = pb::ListOrderHistoryRequest {
             store_id,
             order_id,
             ..Default::default()
         };
-        ListOrderHistory(Call::new(&self.belay, request, faults))
+        ListOrderHistory(Call::new(&self.belay, request, errors))
     }
 }
 
 call! {
     /// Made by [`Store::create_order`].
-    CreateOrder(pb::CreateOrderRequest) -> Written<Order>,
-    |answer| read_written(answer.order, "order", &answer.request_id)
+    CreateOrder(pb::CreateOrderRequest) -> Written<Order>, [request_id];
+    |response| read_written(response.order, "order", &response.request_id)
 }
 call! {
     /// Made by [`Store::get_order`].
-    GetOrder(pb::GetOrderRequest) -> Order,
-    |answer| crate::wire::read(answer.order, "order")
+    GetOrder(pb::GetOrderRequest) -> Order;
+    |response| read(response.order, "order")
 }
-call! {
+list! {
     /// Made by [`Store::list_orders`].
-    ListOrders(pb::ListOrdersRequest) -> Page<Order>,
-    |answer| read_page(answer.orders, answer.next_page_token)
+    ListOrders(pb::ListOrdersRequest) -> Order;
+    orders
 }
 call! {
     /// Made by [`Store::summarize_orders`].
-    SummarizeOrders(pb::SummarizeOrdersRequest) -> OrdersSummary,
-    |answer| OrdersSummary::from_wire(answer)
+    SummarizeOrders(pb::SummarizeOrdersRequest) -> OrdersSummary;
+    |response| OrdersSummary::from_wire(response)
 }
 call! {
     /// Made by [`Store::record_payment`].
-    RecordPayment(pb::RecordPaymentRequest) -> Written<Order>,
-    |answer| read_written(answer.order, "order", &answer.request_id)
+    RecordPayment(pb::RecordPaymentRequest) -> Written<Order>, [request_id];
+    |response| read_written(response.order, "order", &response.request_id)
 }
-call! {
+list! {
     /// Made by [`Store::list_order_history`].
-    ListOrderHistory(pb::ListOrderHistoryRequest) -> Page<Event>,
-    |answer| read_page(answer.events, answer.next_page_token)
+    ListOrderHistory(pb::ListOrderHistoryRequest) -> Event;
+    events
 }
-keyed!(CreateOrder, RecordPayment);
-paged!(ListOrders -> Order, ListOrderHistory -> Event);
 
 impl CreateOrder {
-    /// What the buyer pays for shipping, without tax. Nothing unless set.
+    /// The buyer's charge for shipping, without tax. Nothing unless set.
     pub fn shipping(mut self, amount: Money) -> Self {
         self.0.request.shipping.get_or_insert_default().amount = Some(amount.to_wire());
         self
@@ -240,15 +238,14 @@ impl CreateOrder {
         self
     }
 
-    /// How the units are spread over shipments, at most 50; every unit must be in exactly one.
-    /// Unless set: one shipment with every unit, from the store's default warehouse with its
-    /// default carrier.
+    /// The shipments, at most 50; every unit must be in exactly one. Unless set: one shipment with
+    /// every unit, from the store's default warehouse with its default carrier.
     pub fn shipments(mut self, shipments: impl IntoIterator<Item = NewShipment>) -> Self {
         self.0.request.shipments.clear();
         for (index, shipment) in shipments.into_iter().enumerate() {
             self.0
-                .faults
-                .within(&format!("shipments[{index}]"), shipment.faults);
+                .errors
+                .within(&format!("shipments[{index}]"), shipment.errors);
             self.0.request.shipments.push(shipment.message);
         }
         self
@@ -258,13 +255,13 @@ impl CreateOrder {
 impl ListOrders {
     /// Only orders of this buyer.
     pub fn buyer_id(mut self, buyer_id: impl IntoId<BuyerId>) -> Self {
-        self.0.request.buyer_id = self.0.faults.id("buyer_id", buyer_id.into_id());
+        self.0.request.buyer_id = self.0.errors.id("buyer_id", buyer_id);
         self
     }
 
     /// Only orders of this seller.
     pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
-        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self.0.request.seller_id = self.0.errors.id("seller_id", seller_id);
         self
     }
 
@@ -308,13 +305,13 @@ impl ListOrders {
 impl SummarizeOrders {
     /// Only orders of this buyer.
     pub fn buyer_id(mut self, buyer_id: impl IntoId<BuyerId>) -> Self {
-        self.0.request.buyer_id = self.0.faults.id("buyer_id", buyer_id.into_id());
+        self.0.request.buyer_id = self.0.errors.id("buyer_id", buyer_id);
         self
     }
 
     /// Only orders of this seller.
     pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
-        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self.0.request.seller_id = self.0.errors.id("seller_id", seller_id);
         self
     }
 }
@@ -322,15 +319,15 @@ impl SummarizeOrders {
 impl RecordPayment {
     /// The amount of this fact alone, greater than zero; amounts add up. Required for authorised,
     /// captured, refunded outside and chargeback; optional for voided and a reversed chargeback,
-    /// which are about all there is without it; otherwise not to be set. What went back or was
-    /// disputed may be in another currency than the order's.
+    /// which without it are about the whole amount; otherwise not to be set. A refund outside or a
+    /// chargeback may be in another currency than the order's.
     pub fn amount(mut self, amount: Money) -> Self {
         self.0.request.amount = Some(amount.to_wire());
         self
     }
 
-    /// How it was paid: `[A-Z][A-Z0-9_]{0,62}`, such as `CREDIT_CARD`. Required with the first fact
-    /// of a payment, later ignored.
+    /// The payment method: `[A-Z][A-Z0-9_]{0,62}`, such as `CREDIT_CARD`. Required with the first
+    /// fact of a payment, later ignored.
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.0.request.method = method.into();
         self
@@ -343,140 +340,17 @@ impl RecordPayment {
         self
     }
 
-    /// For money refunded outside alone: the refund of Belay's that the provider's message is
-    /// about, which it settles.
+    /// The refund of Belay's that the provider's message is about, which it settles. Only for money
+    /// refunded outside.
     pub fn refund_id(mut self, refund_id: impl IntoId<RefundId>) -> Self {
-        self.0.request.refund_id = self.0.faults.id("refund_id", refund_id.into_id());
+        self.0.request.refund_id = self.0.errors.id("refund_id", refund_id);
         self
     }
 
-    /// When it happened, by the provider's account. Now unless set. Whether a payment is in time
-    /// depends on when Belay receives the fact.
+    /// The time of the fact, as the provider reports it. Now unless set. Whether a payment is in
+    /// time depends on when Belay receives the fact.
     pub fn occurred_time(mut self, instant: Timestamp) -> Self {
         self.0.request.occurred_time = Some(time_to_wire(instant));
-        self
-    }
-}
-
-/// Who buys.
-#[derive(Clone)]
-pub struct NewBuyer {
-    message: pb::Buyer,
-    faults: Faults,
-}
-
-impl NewBuyer {
-    /// A buyer, by the storefront's id.
-    pub fn new(id: impl IntoId<BuyerId>) -> Self {
-        let mut faults = Faults::default();
-        let message = pb::Buyer {
-            id: faults.id("id", id.into_id()),
-            ..Default::default()
-        };
-        Self { message, faults }
-    }
-
-    /// The registered e-mail address, at most 254 characters. Kept as a keyed hash and never
-    /// returned: it lets support prove for whom they act.
-    #[must_use]
-    pub fn email(mut self, email: impl Into<String>) -> Self {
-        self.message.email = email.into();
-        self
-    }
-
-    /// The registered user name, at most 128 characters. Kept as a keyed hash and never returned,
-    /// like the e-mail address.
-    #[must_use]
-    pub fn username(mut self, username: impl Into<String>) -> Self {
-        self.message.username = username.into();
-        self
-    }
-}
-
-/// The id alone: e-mail address and user name belong in no log.
-impl fmt::Debug for NewBuyer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewBuyer")
-            .field("id", &self.message.id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A line to create: a number of equal units of one SKU.
-#[derive(Debug, Clone)]
-pub struct NewLine(pb::NewLine);
-
-impl NewLine {
-    /// `quantity` units (1 to 1,000,000) of a SKU (1 to 128 printable ASCII characters without
-    /// spaces), which together cost `goods` before discount.
-    pub fn new(sku: impl Into<String>, quantity: i32, goods: Money) -> Self {
-        Self(pb::NewLine {
-            sku: sku.into(),
-            quantity,
-            goods: Some(goods.to_wire()),
-            ..Default::default()
-        })
-    }
-
-    /// What the buyer sees: at most 256 characters.
-    #[must_use]
-    pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.0.title = title.into();
-        self
-    }
-
-    /// What is taken off all units together, a positive amount, at most the goods.
-    #[must_use]
-    pub fn discount(mut self, discount: Money) -> Self {
-        self.0.discount = Some(discount.to_wire());
-        self
-    }
-
-    /// The tax on all units together, on top of goods less discount.
-    #[must_use]
-    pub fn tax(mut self, tax: Money) -> Self {
-        self.0.tax = Some(tax.to_wire());
-        self
-    }
-}
-
-/// A shipment to create.
-#[derive(Debug, Clone)]
-pub struct NewShipment {
-    message: pb::NewShipment,
-    faults: Faults,
-}
-
-impl NewShipment {
-    /// What goes into it: 1 to 200 pairs of a line of the request, counted from 1, and how many of
-    /// its units.
-    pub fn new(contents: impl IntoIterator<Item = (i32, i32)>) -> Self {
-        let contents = contents.into_iter();
-        let contents = contents.map(|(line_number, quantity)| pb::NewShipmentContent {
-            line_number,
-            quantity,
-        });
-        let message = pb::NewShipment {
-            contents: contents.collect(),
-            ..Default::default()
-        };
-        Self {
-            message,
-            faults: Faults::default(),
-        }
-    }
-
-    /// One of the store's warehouses; its default one unless set.
-    #[must_use]
-    pub fn warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.message.warehouse_id = self.faults.id("warehouse_id", warehouse_id.into_id());
-        self
-    }
-
-    /// One of the store's carriers; its default one unless set.
-    #[must_use]
-    pub fn carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.message.carrier_id = self.faults.id("carrier_id", carrier_id.into_id());
         self
     }
 }

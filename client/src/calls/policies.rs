@@ -1,11 +1,13 @@
-//! Policies, the documents that decide: for operators.
+//! Policies and presets: for operators.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
+use super::macros::{call, list};
+use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
-use crate::call::{Call, Faults, call, paged};
-use crate::model::{Page, Policy, Preset, read_page};
+use crate::call::Call;
+use crate::model::{Policy, Preset};
 use crate::store::Store;
 use crate::wire::{read, read_all, time_to_wire};
 
@@ -25,7 +27,7 @@ impl Belay {
         ListPresets(Call::new(
             self,
             pb::ListPresetsRequest {},
-            Faults::default(),
+            ArgumentErrors::default(),
         ))
     }
 }
@@ -33,10 +35,10 @@ impl Belay {
 /// # Policies
 impl Store {
     /// Creates the store's next policy version from a document, YAML or JSON, at most 256 KiB. It
-    /// decides nothing until it is activated.
+    /// is not in force until it is activated.
     ///
-    /// Idempotent: the very document of the newest version answers with that version. Fails with
-    /// `PolicyInvalid`, whose field violations list every fault with its path in the document.
+    /// Idempotent: a repeat with the document of the newest version returns that version. Fails
+    /// with `PolicyInvalid`, whose field violations list every fault with its path in the document.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store, document: String) -> Result<(), belay_client::Error> {
@@ -46,13 +48,13 @@ impl Store {
     /// # }
     /// ```
     pub fn create_policy(&self, document: impl Into<String>) -> CreatePolicy {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         let request = pb::CreatePolicyRequest {
             store_id,
             document: document.into(),
             ..Default::default()
         };
-        CreatePolicy(Call::new(&self.belay, request, faults))
+        CreatePolicy(Call::new(&self.belay, request, errors))
     }
 
     /// Gets the active policy version, or another one. Fails with `PolicyNotFound`.
@@ -64,14 +66,14 @@ impl Store {
     /// # }
     /// ```
     pub fn get_policy(&self) -> GetPolicy {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         GetPolicy(Call::new(
             &self.belay,
             pb::GetPolicyRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
@@ -87,19 +89,19 @@ impl Store {
     /// # }
     /// ```
     pub fn list_policies(&self) -> ListPolicies {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListPolicies(Call::new(
             &self.belay,
             pb::ListPoliciesRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
-    /// Lets a version, 1 or greater, decide from an instant on, in place of the one before.
-    /// Cancellations that are under way go on under the version they were asked under. Fails with
+    /// Activates a policy version, 1 or greater, in place of the one before, from an instant on.
+    /// Pending cancellations continue under the version that they were requested under. Fails with
     /// `PolicyNotFound`, and with `InvalidField` for an instant that is too near.
     ///
     /// ```no_run
@@ -110,45 +112,44 @@ impl Store {
     /// # }
     /// ```
     pub fn activate_policy(&self, version: i32) -> ActivatePolicy {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         let request = pb::ActivatePolicyRequest {
             store_id,
             version,
             ..Default::default()
         };
-        ActivatePolicy(Call::new(&self.belay, request, faults))
+        ActivatePolicy(Call::new(&self.belay, request, errors))
     }
 }
 
 call! {
     /// Made by [`Belay::list_presets`].
-    ListPresets(pb::ListPresetsRequest) -> Vec<Preset>,
-    |answer| read_all(answer.presets)
+    ListPresets(pb::ListPresetsRequest) -> Vec<Preset>;
+    |response| read_all(response.presets)
 }
 call! {
     /// Made by [`Store::create_policy`].
-    CreatePolicy(pb::CreatePolicyRequest) -> Policy,
-    |answer| read(answer.policy, "policy")
+    CreatePolicy(pb::CreatePolicyRequest) -> Policy;
+    |response| read(response.policy, "policy")
 }
 call! {
     /// Made by [`Store::get_policy`].
-    GetPolicy(pb::GetPolicyRequest) -> Policy,
-    |answer| read(answer.policy, "policy")
+    GetPolicy(pb::GetPolicyRequest) -> Policy;
+    |response| read(response.policy, "policy")
 }
-call! {
+list! {
     /// Made by [`Store::list_policies`].
-    ListPolicies(pb::ListPoliciesRequest) -> Page<Policy>,
-    |answer| read_page(answer.policies, answer.next_page_token)
+    ListPolicies(pb::ListPoliciesRequest) -> Policy;
+    policies
 }
-paged!(ListPolicies -> Policy);
 call! {
     /// Made by [`Store::activate_policy`].
-    ActivatePolicy(pb::ActivatePolicyRequest) -> Policy,
-    |answer| read(answer.policy, "policy")
+    ActivatePolicy(pb::ActivatePolicyRequest) -> Policy;
+    |response| read(response.policy, "policy")
 }
 
 impl CreatePolicy {
-    /// Only validate: answer as if the version were created, with version 0, and create none.
+    /// Only validates the document: the response is as if the version were created, with version 0.
     pub fn validate_only(mut self) -> Self {
         self.0.request.validate_only = true;
         self
@@ -164,7 +165,8 @@ impl GetPolicy {
 }
 
 impl ActivatePolicy {
-    /// From when. The earliest allowed unless set, some seconds from now.
+    /// The instant from which it is in force. The earliest allowed unless set, some seconds from
+    /// now.
     pub fn effective_time(mut self, instant: Timestamp) -> Self {
         self.0.request.effective_time = Some(time_to_wire(instant));
         self

@@ -5,11 +5,10 @@ use std::time::Duration;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::call::{Call, call, keyed, paged};
+use super::macros::{call, list};
+use crate::call::Call;
 use crate::ids::{IntoId, OrderId, RefundId, SellerId, WorkerId};
-use crate::model::{
-    Money, Page, Refund, RefundResult, RefundState, Written, read_page, read_written,
-};
+use crate::model::{Money, Refund, RefundResult, RefundState, Written, read_written};
 use crate::store::Store;
 use crate::wire::{duration_to_wire, read, read_all, time_to_wire};
 
@@ -25,15 +24,15 @@ impl Store {
     /// # }
     /// ```
     pub fn get_refund(&self, refund_id: impl IntoId<RefundId>) -> GetRefund {
-        let (store_id, mut faults) = self.begin();
-        let refund_id = faults.id("refund_id", refund_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let refund_id = errors.id("refund_id", refund_id);
         GetRefund(Call::new(
             &self.belay,
             pb::GetRefundRequest {
                 store_id,
                 refund_id,
             },
-            faults,
+            errors,
         ))
     }
 
@@ -49,24 +48,24 @@ impl Store {
     /// # }
     /// ```
     pub fn list_refunds(&self) -> ListRefunds {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListRefunds(Call::new(
             &self.belay,
             pb::ListRefundsRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
-    /// Hands out refunds that are due or unknown, the most urgent first, to one worker for a time.
-    /// An empty answer means that nothing is due.
+    /// Claims refunds that are due or unknown for one worker, the most urgent first, for the time
+    /// of a lease. An empty response means that nothing is due.
     ///
-    /// It is the one call that the client never repeats by itself: each call claims other refunds,
-    /// so a repeat after a lost answer would claim a second batch while nobody works on the first.
-    /// A lost answer is mended by the end of the lease, when its refunds are handed out again with
-    /// `ask_provider_first`. A worker that gets an error simply runs again.
+    /// The client never repeats this call by itself: each call claims other refunds, so a repeat
+    /// after a lost response would claim a second batch while no worker has the first. At the end
+    /// of the lease the refunds of a lost response can be claimed again, with `ask_provider_first`.
+    /// A worker that gets an error runs again.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -77,22 +76,22 @@ impl Store {
     /// # }
     /// ```
     pub fn claim_refunds(&self, worker_id: impl IntoId<WorkerId>) -> ClaimRefunds {
-        let (store_id, mut faults) = self.begin();
-        let worker_id = faults.id("worker_id", worker_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let worker_id = errors.id("worker_id", worker_id);
         let request = pb::ClaimRefundsRequest {
             store_id,
             worker_id,
             ..Default::default()
         };
-        ClaimRefunds(Call::new(&self.belay, request, faults))
+        ClaimRefunds(Call::new(&self.belay, request, errors))
     }
 
-    /// Records what the provider answered for one refund. It is a fact, and counts also when the
+    /// Records the provider's result of one refund. It is a fact: it is recorded even when the
     /// lease has ended.
     ///
-    /// Settled again changes nothing, but with another amount it opens an incident. Fails with
+    /// A second `Settled` changes nothing, but opens an incident if its amount differs. Fails with
     /// `RefundNotFound`, `RequestIdReused`, `CurrencyMismatch`, and `RefundNotClaimed` for a refund
-    /// that was never handed out.
+    /// that was never claimed.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -108,51 +107,49 @@ impl Store {
         refund_id: impl IntoId<RefundId>,
         result: RefundResult,
     ) -> RecordRefundResult {
-        let (store_id, mut faults) = self.begin();
-        let refund_id = faults.id("refund_id", refund_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let refund_id = errors.id("refund_id", refund_id);
         let request = pb::RecordRefundResultRequest {
             store_id,
             refund_id,
             result: result.to_wire(),
             ..Default::default()
         };
-        RecordRefundResult(Call::new(&self.belay, request, faults))
+        RecordRefundResult(Call::new(&self.belay, request, errors))
     }
 }
 
 call! {
     /// Made by [`Store::get_refund`].
-    GetRefund(pb::GetRefundRequest) -> Refund,
-    |answer| read(answer.refund, "refund")
+    GetRefund(pb::GetRefundRequest) -> Refund;
+    |response| read(response.refund, "refund")
 }
-call! {
+list! {
     /// Made by [`Store::list_refunds`].
-    ListRefunds(pb::ListRefundsRequest) -> Page<Refund>,
-    |answer| read_page(answer.refunds, answer.next_page_token)
+    ListRefunds(pb::ListRefundsRequest) -> Refund;
+    refunds
 }
 call! {
     /// Made by [`Store::claim_refunds`]. Never repeated by the client.
-    ClaimRefunds(pb::ClaimRefundsRequest) -> Vec<Refund>,
-    |answer| read_all(answer.refunds)
+    ClaimRefunds(pb::ClaimRefundsRequest) -> Vec<Refund>;
+    |response| read_all(response.refunds)
 }
 call! {
     /// Made by [`Store::record_refund_result`].
-    RecordRefundResult(pb::RecordRefundResultRequest) -> Written<Refund>,
-    |answer| read_written(answer.refund, "refund", &answer.request_id)
+    RecordRefundResult(pb::RecordRefundResultRequest) -> Written<Refund>, [request_id];
+    |response| read_written(response.refund, "refund", &response.request_id)
 }
-keyed!(RecordRefundResult);
-paged!(ListRefunds -> Refund);
 
 impl ListRefunds {
     /// Only those of this order.
     pub fn order_id(mut self, order_id: impl IntoId<OrderId>) -> Self {
-        self.0.request.order_id = self.0.faults.id("order_id", order_id.into_id());
+        self.0.request.order_id = self.0.errors.id("order_id", order_id);
         self
     }
 
     /// Only those of this seller's orders.
     pub fn seller_id(mut self, seller_id: impl IntoId<SellerId>) -> Self {
-        self.0.request.seller_id = self.0.faults.id("seller_id", seller_id.into_id());
+        self.0.request.seller_id = self.0.errors.id("seller_id", seller_id);
         self
     }
 
@@ -164,13 +161,13 @@ impl ListRefunds {
 }
 
 impl ClaimRefunds {
-    /// How many at most: 1 to 100; 10 unless set.
+    /// The largest number of refunds to claim: 1 to 100; 10 unless set.
     pub fn max_refunds(mut self, max_refunds: i32) -> Self {
         self.0.request.max_refunds = max_refunds;
         self
     }
 
-    /// How long the worker has before a refund without a result is unknown: 10 seconds to 15
+    /// The lease: the time after which a refund without a result is unknown. 10 seconds to 15
     /// minutes; 60 seconds unless set.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.0.request.lease = Some(duration_to_wire(lease));
@@ -179,13 +176,13 @@ impl ClaimRefunds {
 }
 
 impl RecordRefundResult {
-    /// What the provider gave back, when it settled. The refund's total unless set.
+    /// The amount that the provider paid back, if it settled. The refund's total unless set.
     pub fn amount(mut self, amount: Money) -> Self {
         self.0.request.amount = Some(amount.to_wire());
         self
     }
 
-    /// Why it failed, in the provider's words: at most 128 printable ASCII characters.
+    /// The provider's code of the failure: at most 128 printable ASCII characters.
     pub fn failure_code(mut self, failure_code: impl Into<String>) -> Self {
         self.0.request.failure_code = failure_code.into();
         self
@@ -197,7 +194,7 @@ impl RecordRefundResult {
         self
     }
 
-    /// When it happened, by the provider's account. Now unless set.
+    /// The time of the result, as the provider reports it. Now unless set.
     pub fn occurred_time(mut self, instant: Timestamp) -> Self {
         self.0.request.occurred_time = Some(time_to_wire(instant));
         self

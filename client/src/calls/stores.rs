@@ -3,20 +3,21 @@
 use belay_proto::v1 as pb;
 use jiff::civil::Date;
 
+use super::macros::{call, list};
+use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
-
-use crate::call::{Call, Faults, call, paged};
+use crate::call::Call;
 use crate::ids::{CarrierId, Etag, IntoId, StoreId, WarehouseId};
-use crate::model::{Carrier, Money, Page, Store as StoreSettings, Warehouse, Weekday, read_page};
+use crate::model::{Carrier, Money, Store as StoreSettings, Warehouse, Weekday};
 use crate::store::Store;
 use crate::wire::read;
 
 /// # Stores
 impl Belay {
     /// Creates a store with its first policy, active at once, and with its default warehouse and
-    /// carrier, so that it can take orders without further ado.
+    /// carrier, so that it can take orders at once.
     ///
-    /// Idempotent by store id: the same fields again answer with the store as it stands. Fails with
+    /// Idempotent by store id: a repeat with the same fields returns the present store. Fails with
     /// `PresetNotFound`, `OutOfScope`, `PolicyInvalid`, `StoreAlreadyExists`.
     ///
     /// ```no_run
@@ -30,14 +31,14 @@ impl Belay {
     /// # }
     /// ```
     pub fn create_store(&self, store_id: impl IntoId<StoreId>, policy: FirstPolicy) -> CreateStore {
-        let mut faults = Faults::default();
-        let store_id = faults.id("store_id", store_id.into_id());
+        let mut errors = ArgumentErrors::default();
+        let store_id = errors.id("store_id", store_id);
         let request = pb::CreateStoreRequest {
             store_id,
             policy: Some(policy.0),
             ..Default::default()
         };
-        CreateStore(Call::new(self, request, faults))
+        CreateStore(Call::new(self, request, errors))
     }
 
     /// Lists the stores, by id.
@@ -54,7 +55,7 @@ impl Belay {
         ListStores(Call::new(
             self,
             pb::ListStoresRequest::default(),
-            Faults::default(),
+            ArgumentErrors::default(),
         ))
     }
 }
@@ -70,16 +71,17 @@ impl Store {
     /// # }
     /// ```
     pub fn get_store(&self) -> GetStore {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         GetStore(Call::new(
             &self.belay,
             pb::GetStoreRequest { store_id },
-            faults,
+            errors,
         ))
     }
 
-    /// Changes the store's own settings: what is set; the rest stays. Fails with `EtagMismatch`,
-    /// and with `InvalidField` for a default warehouse or carrier that the store does not have.
+    /// Changes the store's own settings: those that are set; the others stay. Fails with
+    /// `EtagMismatch`, and with `InvalidField` for a default warehouse or carrier that the store
+    /// does not have.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -90,19 +92,19 @@ impl Store {
     /// # }
     /// ```
     pub fn update_store(&self) -> UpdateStore {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         UpdateStore(Call::new(
             &self.belay,
             pb::UpdateStoreRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
-    /// Creates a carrier of the store, or replaces all that is known of it. Its name is 1 to 128
-    /// characters, for people. Fails with `OutOfScope`, `EtagMismatch`.
+    /// Creates a carrier of the store, or replaces its settings. Its name has 1 to 128 characters
+    /// and is for people. Fails with `OutOfScope`, `EtagMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -116,8 +118,8 @@ impl Store {
         carrier_id: impl IntoId<CarrierId>,
         display_name: impl Into<String>,
     ) -> PutCarrier {
-        let (store_id, mut faults) = self.begin();
-        let carrier_id = faults.id("carrier.carrier_id", carrier_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let carrier_id = errors.id("carrier.carrier_id", carrier_id);
         let carrier = pb::Carrier {
             carrier_id,
             display_name: display_name.into(),
@@ -127,7 +129,7 @@ impl Store {
             store_id,
             carrier: Some(carrier),
         };
-        PutCarrier(Call::new(&self.belay, request, faults))
+        PutCarrier(Call::new(&self.belay, request, errors))
     }
 
     /// Lists the store's carriers, by id.
@@ -141,19 +143,19 @@ impl Store {
     /// # }
     /// ```
     pub fn list_carriers(&self) -> ListCarriers {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListCarriers(Call::new(
             &self.belay,
             pb::ListCarriersRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
-    /// Creates a warehouse of the store, or replaces all that is known of it. Its name is 1 to 128
-    /// characters, for people. Fails with `OutOfScope`, `EtagMismatch`.
+    /// Creates a warehouse of the store, or replaces its settings. Its name has 1 to 128 characters
+    /// and is for people. Fails with `OutOfScope`, `EtagMismatch`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -167,8 +169,8 @@ impl Store {
         warehouse_id: impl IntoId<WarehouseId>,
         display_name: impl Into<String>,
     ) -> PutWarehouse {
-        let (store_id, mut faults) = self.begin();
-        let warehouse_id = faults.id("warehouse.warehouse_id", warehouse_id.into_id());
+        let (store_id, mut errors) = self.begin();
+        let warehouse_id = errors.id("warehouse.warehouse_id", warehouse_id);
         let warehouse = pb::Warehouse {
             warehouse_id,
             display_name: display_name.into(),
@@ -178,7 +180,7 @@ impl Store {
             store_id,
             warehouse: Some(warehouse),
         };
-        PutWarehouse(Call::new(&self.belay, request, faults))
+        PutWarehouse(Call::new(&self.belay, request, errors))
     }
 
     /// Lists the store's warehouses, by id.
@@ -192,66 +194,65 @@ impl Store {
     /// # }
     /// ```
     pub fn list_warehouses(&self) -> ListWarehouses {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListWarehouses(Call::new(
             &self.belay,
             pb::ListWarehousesRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 }
 
 call! {
     /// Made by [`Belay::create_store`].
-    CreateStore(pb::CreateStoreRequest) -> StoreSettings,
-    |answer| read(answer.store, "store")
+    CreateStore(pb::CreateStoreRequest) -> StoreSettings;
+    |response| read(response.store, "store")
 }
 call! {
     /// Made by [`Store::get_store`].
-    GetStore(pb::GetStoreRequest) -> StoreSettings,
-    |answer| read(answer.store, "store")
+    GetStore(pb::GetStoreRequest) -> StoreSettings;
+    |response| read(response.store, "store")
 }
-call! {
+list! {
     /// Made by [`Belay::list_stores`].
-    ListStores(pb::ListStoresRequest) -> Page<StoreSettings>,
-    |answer| read_page(answer.stores, answer.next_page_token)
+    ListStores(pb::ListStoresRequest) -> StoreSettings;
+    stores
 }
 call! {
     /// Made by [`Store::update_store`].
-    UpdateStore(pb::UpdateStoreRequest) -> StoreSettings,
-    |answer| read(answer.store, "store")
+    UpdateStore(pb::UpdateStoreRequest) -> StoreSettings;
+    |response| read(response.store, "store")
 }
 call! {
     /// Made by [`Store::put_carrier`].
-    PutCarrier(pb::PutCarrierRequest) -> Carrier,
-    |answer| read(answer.carrier, "carrier")
+    PutCarrier(pb::PutCarrierRequest) -> Carrier;
+    |response| read(response.carrier, "carrier")
 }
-call! {
+list! {
     /// Made by [`Store::list_carriers`].
-    ListCarriers(pb::ListCarriersRequest) -> Page<Carrier>,
-    |answer| read_page(answer.carriers, answer.next_page_token)
+    ListCarriers(pb::ListCarriersRequest) -> Carrier;
+    carriers
 }
 call! {
     /// Made by [`Store::put_warehouse`].
-    PutWarehouse(pb::PutWarehouseRequest) -> Warehouse,
-    |answer| read(answer.warehouse, "warehouse")
+    PutWarehouse(pb::PutWarehouseRequest) -> Warehouse;
+    |response| read(response.warehouse, "warehouse")
 }
-call! {
+list! {
     /// Made by [`Store::list_warehouses`].
-    ListWarehouses(pb::ListWarehousesRequest) -> Page<Warehouse>,
-    |answer| read_page(answer.warehouses, answer.next_page_token)
+    ListWarehouses(pb::ListWarehousesRequest) -> Warehouse;
+    warehouses
 }
-paged!(ListStores -> StoreSettings, ListCarriers -> Carrier, ListWarehouses -> Warehouse);
 
-/// The policy a store begins with.
+/// The first policy of a store.
 #[derive(Debug, Clone)]
 pub struct FirstPolicy(pb::create_store_request::Policy);
 
 impl FirstPolicy {
-    /// One that ships with the server, by its name, such as `independent-site`.
+    /// A preset of the server, by its name, such as `independent-site`.
     pub fn preset(preset: impl Into<String>) -> Self {
         Self(pb::create_store_request::Policy::Preset(preset.into()))
     }
@@ -263,7 +264,7 @@ impl FirstPolicy {
 }
 
 impl CreateStore {
-    /// For people: at most 128 characters. The store id unless set.
+    /// The name for people: at most 128 characters. The store id unless set.
     pub fn display_name(mut self, display_name: impl Into<String>) -> Self {
         self.0.request.display_name = display_name.into();
         self
@@ -277,23 +278,20 @@ impl CreateStore {
 
     /// The id of the default warehouse. `main` unless set.
     pub fn default_warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.0.request.default_warehouse_id = self
-            .0
-            .faults
-            .id("default_warehouse_id", warehouse_id.into_id());
+        self.0.request.default_warehouse_id =
+            self.0.errors.id("default_warehouse_id", warehouse_id);
         self
     }
 
     /// The id of the default carrier. `standard` unless set.
     pub fn default_carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.0.request.default_carrier_id =
-            self.0.faults.id("default_carrier_id", carrier_id.into_id());
+        self.0.request.default_carrier_id = self.0.errors.id("default_carrier_id", carrier_id);
         self
     }
 }
 
 impl UpdateStore {
-    /// For people: 1 to 128 characters.
+    /// The name for people: 1 to 128 characters.
     pub fn display_name(mut self, display_name: impl Into<String>) -> Self {
         self.0.request.display_name = display_name.into();
         self
@@ -307,22 +305,19 @@ impl UpdateStore {
 
     /// The warehouse of orders that name no shipments; one of the store's.
     pub fn default_warehouse_id(mut self, warehouse_id: impl IntoId<WarehouseId>) -> Self {
-        self.0.request.default_warehouse_id = self
-            .0
-            .faults
-            .id("default_warehouse_id", warehouse_id.into_id());
+        self.0.request.default_warehouse_id =
+            self.0.errors.id("default_warehouse_id", warehouse_id);
         self
     }
 
     /// The carrier of orders that name no shipments; one of the store's.
     pub fn default_carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
-        self.0.request.default_carrier_id =
-            self.0.faults.id("default_carrier_id", carrier_id.into_id());
+        self.0.request.default_carrier_id = self.0.errors.id("default_carrier_id", carrier_id);
         self
     }
 
-    /// The store's etag that was decided on: the write fails with `EtagMismatch` if the store has
-    /// changed since.
+    /// The store's etag that the decision is based on. The write fails with `EtagMismatch` if the
+    /// store has changed since.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.0.request.etag = etag.into().into();
         self
@@ -330,20 +325,21 @@ impl UpdateStore {
 }
 
 impl PutCarrier {
-    /// It can bring a parcel back that is under way. Without this, it cannot.
+    /// The carrier can intercept a parcel in transit. Without this, it cannot.
     pub fn in_transit_cancel(mut self) -> Self {
         self.carrier().in_transit_cancel = true;
         self
     }
 
-    /// It delivers as a partner of the sales channel. Without this, it is the seller's own choice.
+    /// The carrier delivers as a partner of the sales channel. Without this, it is the seller's own
+    /// choice.
     pub fn partner_delivery(mut self) -> Self {
         self.carrier().partner_delivery = true;
         self
     }
 
-    /// It has a prepaid label for parcels that come back from this country, an ISO 3166-1 alpha-2
-    /// code such as `DE`. A buyer who bears the way back is charged the price. At most 300
+    /// The carrier has a prepaid label for parcels that come back from this country, an ISO 3166-1
+    /// alpha-2 code such as `DE`. A buyer who bears the way back is charged the price. At most 300
     /// countries, none of them twice.
     pub fn return_label(mut self, country_code: impl Into<String>, price: Money) -> Self {
         let label = pb::ReturnLabel {
@@ -354,7 +350,7 @@ impl PutCarrier {
         self
     }
 
-    /// The same with a label that costs nobody anything.
+    /// The same with a label that is free of charge.
     pub fn free_return_label(mut self, country_code: impl Into<String>) -> Self {
         self.carrier().return_labels.push(pb::ReturnLabel {
             country_code: country_code.into(),
@@ -363,8 +359,8 @@ impl PutCarrier {
         self
     }
 
-    /// The carrier's etag that was decided on: the write fails with `EtagMismatch` if the carrier
-    /// has changed since, or does not exist.
+    /// The carrier's etag that the decision is based on. The write fails with `EtagMismatch` if the
+    /// carrier has changed since, or does not exist.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.carrier().etag = etag.into().into();
         self
@@ -382,28 +378,28 @@ impl PutWarehouse {
         self
     }
 
-    /// The country it stands in: an ISO 3166-1 alpha-2 code such as `CN`. Unless set it is not
-    /// known, and no shipment from it is taken to cross a border.
+    /// The warehouse's country: an ISO 3166-1 alpha-2 code such as `CN`. Unless set it is not
+    /// known, and no shipment from it counts as crossing a border.
     pub fn country_code(mut self, country_code: impl Into<String>) -> Self {
         self.warehouse().country_code = country_code.into();
         self
     }
 
-    /// The days of the week on which nobody works, at most 6; none: it works on all seven. Saturday
-    /// and Sunday unless set.
+    /// The weekend: the days of the week without work, at most 6; none means work on all seven.
+    /// Saturday and Sunday unless set.
     pub fn weekend(mut self, weekend: impl IntoIterator<Item = Weekday>) -> Self {
         self.calendar().weekend = weekend.into_iter().map(Weekday::to_wire).collect();
         self
     }
 
-    /// The dates on which nobody works, at most 1,000. None unless set.
+    /// The holidays: the dates without work, at most 1,000. None unless set.
     pub fn holidays(mut self, holidays: impl IntoIterator<Item = Date>) -> Self {
         self.calendar().holidays = holidays.into_iter().map(|date| date.to_string()).collect();
         self
     }
 
-    /// The warehouse's etag that was decided on: the write fails with `EtagMismatch` if the
-    /// warehouse has changed since, or does not exist.
+    /// The warehouse's etag that the decision is based on. The write fails with `EtagMismatch` if
+    /// the warehouse has changed since, or does not exist.
     pub fn etag(mut self, etag: impl Into<Etag>) -> Self {
         self.warehouse().etag = etag.into().into();
         self

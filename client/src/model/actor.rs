@@ -1,31 +1,31 @@
-//! Who does things.
+//! Actors and their roles.
 
 use belay_proto::v1 as pb;
 
 use crate::wire::{FromWire, Malformed, Open, open_enum, text_if_set};
 
 open_enum! {
-    /// The role in which somebody acts. `Buyer` and `System` are only ever recorded; callers act as
-    /// one of the others.
+    /// The role of an actor. `Buyer` and `System` are only recorded; a caller has one of the
+    /// others.
     Role {
         /// The buyer, for whom the storefront or support acted.
         Buyer,
         /// The sales channel itself: its web shop or app. What it cancels, it cancels for the
         /// buyer.
         Storefront,
-        /// Who sells and ships.
+        /// The seller, who sells and ships.
         Seller,
-        /// Who packs and hands over to the carrier.
+        /// The warehouse, which packs and hands over to the carrier.
         Warehouse,
-        /// Who transports.
+        /// The carrier, which transports.
         Carrier,
         /// The system that talks to the payment provider.
         Payments,
         /// A person of the store's customer service.
         Support,
-        /// Who runs the store in Belay: policies, carriers, warehouses.
+        /// The operator of the store in Belay: policies, carriers, warehouses.
         Operator,
-        /// Who may read everything of a store and change nothing.
+        /// An auditor, who may read everything of a store and change nothing.
         Auditor,
         /// Belay itself, when a deadline passed or a policy acted.
         System,
@@ -33,7 +33,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// Who must act for a gate to pass.
+    /// The party that must act for a gate to pass.
     Party {
         /// The order's seller.
         Seller,
@@ -47,7 +47,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// Whose doing a cancellation is. Each reason of a policy names its fault.
+    /// The party at fault for a cancellation. Each reason of a policy names its fault.
     Fault {
         /// The buyer's.
         Buyer,
@@ -57,18 +57,18 @@ open_enum! {
         Carrier,
         /// The sales channel's.
         Platform,
-        /// Nobody's.
+        /// No party's.
         None,
     }
 }
 
-/// Who did something, or for whom it was done.
+/// An actor: the person or system that made a write, or for whom it was made.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// In which role.
+    /// Its role.
     pub role: Role,
-    /// Their id within that role, such as the buyer's id or the name of the calling system. `None`
+    /// Its id within that role, such as the buyer's id or the name of the calling system. `None`
     /// for Belay itself and where the caller's credentials name no person.
     pub id: Option<String>,
 }

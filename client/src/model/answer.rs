@@ -1,18 +1,18 @@
-//! What calls answer with, beyond the things themselves.
+//! The parts of responses that many calls have in common: a page, and the outcome of a write.
 
 use std::ops::Deref;
 
 use crate::ids::RequestId;
 use crate::wire::{FromWire, Malformed, read, read_all, text_if_set};
 
-/// What a write answered: the thing as it stands after it, and the key under which it was sent.
+/// The outcome of a write: the object as it is after the write, and the request id.
 ///
-/// It can be used as the thing itself.
+/// It can be used as the object itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written<T> {
-    /// The thing as it stands.
+    /// The object.
     pub value: T,
-    /// The write's idempotency key.
+    /// The request id that the write was sent with.
     pub request_id: RequestId,
 }
 
@@ -39,13 +39,13 @@ pub(crate) fn read_request_id(text: &str) -> Result<RequestId, Malformed> {
     RequestId::parse(text).map_err(|_| Malformed("request_id"))
 }
 
-/// One page of a list.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The entries. There may be fewer than were asked for, even where more follow.
+    /// The entries. There may be fewer than the page size, even if more follow.
     pub items: Vec<T>,
-    /// What to give to `page_token` for the next page, with the same filters. `None`: this was the
-    /// last.
+    /// The token of the next page, for `page_token` with the same filters. `None`: this is the last
+    /// page.
     pub next_page_token: Option<String>,
 }
 

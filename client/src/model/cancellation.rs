@@ -1,4 +1,4 @@
-//! Wishes to cancel, and what became of them.
+//! Cancellations, with their parts and their outcome.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -11,8 +11,8 @@ use crate::wire::{
     text_if_set, time, time_if_set,
 };
 
-/// The record of one wish to cancel: who, why, which units, with which outcome. It spreads over the
-/// shipments that hold the units, one part for each.
+/// A cancellation: a request to cancel units, with its reason and its outcome. It has one part for
+/// each shipment that holds such units.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancellation {
@@ -20,99 +20,100 @@ pub struct Cancellation {
     pub cancellation_id: CancellationId,
     /// The order.
     pub order_id: OrderId,
-    /// Where it stands.
+    /// Its state.
     pub state: CancellationState,
-    /// Whether all or some of the asked units were cancelled. `None` until it is completed.
+    /// Whether all or some of the requested units were cancelled. `None` until it is completed.
     pub outcome: Option<CancellationOutcome>,
-    /// Why it closed as it did: the name of an [`ErrorReason`] such as `SHIPPED` for what was
+    /// The reason of its outcome: the name of an [`ErrorReason`] such as `SHIPPED` for what was
     /// refused, or `PAYMENT_EXPIRED` for an unpaid order that closed by itself. `None` for a plain
     /// success and while pending.
     pub close_reason: Option<String>,
-    /// Why it was asked: a word declared by the store's policy, such as
+    /// The reason of the request: a word declared by the store's policy, such as
     /// [`NO_LONGER_WANTED`](crate::reason::NO_LONGER_WANTED).
     pub reason: Option<String>,
-    /// Whose doing it is, by the reason.
+    /// The party at fault, by the reason.
     pub fault: Option<Fault>,
-    /// Free text by the person who asked.
+    /// Free text by the person who made the request.
     pub note: Option<String>,
     /// References to proof, as given.
     pub evidence: Vec<String>,
     /// Whether it counts in the seller's cancellation rate, by the reason.
     pub counted: bool,
-    /// What else it does, by the reason.
+    /// Its further effects, by the reason.
     pub effects: Vec<CancellationEffect>,
-    /// Who wants it: the buyer, for what the storefront or support asked on a buyer's behalf.
+    /// The requester: the buyer, if the storefront or support made the request on a buyer's behalf.
     pub requester: Actor,
-    /// Who sent it. The same as the requester for those who ask for themselves.
+    /// The actor that sent the request. The same as the requester unless it acted on another's
+    /// behalf.
     pub submitted_by: Actor,
     /// The parts, one for each shipment, by shipment number.
     pub parts: Vec<Part>,
-    /// What goes back to the buyer if every part that is not closed otherwise succeeds: of what was
-    /// captured and is still there. Nothing for an order that nobody paid.
+    /// The refund to the buyer if every open part succeeds, out of the captured money that is still
+    /// there. Nothing for an unpaid order.
     pub expected_refund: RefundAmount,
-    /// What is released of authorisations instead: money that was never taken.
+    /// The release of authorisations: money that was never captured.
     pub expected_release: Money,
-    /// The refunds that exist for it by now.
+    /// The refunds that exist for it.
     pub refund_ids: Vec<RefundId>,
-    /// By when the last of these refunds must be settled. `None` while there is none.
+    /// The deadline of the last of these refunds. `None` while there is none.
     pub refund_due_by: Option<Timestamp>,
-    /// The version of the policy that decided it and goes on deciding it.
+    /// The version of the policy that decides it.
     pub policy_version: i32,
-    /// When it was asked.
+    /// When it was requested.
     pub create_time: Timestamp,
     /// When it closed. `None` while pending.
     pub close_time: Option<Timestamp>,
-    /// What whoever gave the reason had better do afterwards, by the reason, best first.
+    /// The next actions recommended to the person who gave the reason, best first.
     pub next_actions: Vec<NextAction>,
-    /// Whether the policy alone granted the buyer's wish and nobody's consent was asked: whoever
-    /// ships has to be told.
+    /// Whether the policy alone approved the buyer's request, without anybody's consent. The party
+    /// that ships has to be told.
     pub auto_approved: bool,
 }
 
-/// What a write to a cancellation answers.
+/// The outcome of a write to a cancellation.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestedCancellation {
-    /// The cancellation as it stands after the write: completed where nobody has to be asked any
-    /// more, else pending.
+    /// The cancellation after the write: completed if no gate is left, else pending.
     pub cancellation: Cancellation,
-    /// The order's state after it.
+    /// The order's state after the write.
     pub order_state: OrderState,
-    /// The order's etag after it.
+    /// The order's etag after the write.
     pub order_etag: Etag,
-    /// The key under which the wish was sent.
+    /// The request id that the write was sent with.
     pub request_id: RequestId,
 }
 
-/// What [`get_cancellation`](crate::Store::get_cancellation) answers.
+/// A cancellation with its order's etag: the response of
+/// [`get_cancellation`](crate::Store::get_cancellation).
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundCancellation {
-    /// The cancellation as it stands.
+    /// The cancellation.
     pub cancellation: Cancellation,
     /// The order's etag.
     pub order_etag: Etag,
 }
 
 open_enum! {
-    /// Where a cancellation stands: pending while any part waits; then completed if any part was
+    /// The state of a cancellation: pending while any part waits; then completed if any part was
     /// cancelled, withdrawn if all were withdrawn, else rejected.
     CancellationState {
-        /// At least one part waits for somebody.
+        /// At least one part waits at a gate.
         Pending,
         /// At least one part was cancelled.
         Completed,
         /// Nothing was cancelled.
         Rejected,
-        /// The requester took it back.
+        /// The requester withdrew it.
         Withdrawn,
     }
 }
 
 open_enum! {
-    /// How much of a completed cancellation came true.
+    /// The outcome of a completed cancellation.
     CancellationOutcome {
-        /// Every asked unit was cancelled.
+        /// Every requested unit was cancelled.
         Full,
         /// Some were not.
         Partial,
@@ -120,7 +121,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// What a cancellation does besides cancelling.
+    /// A further effect of a cancellation, on the stock.
     CancellationEffect {
         /// The SKU's stock in the shipment's warehouse becomes zero: there is none.
         ZeroStock,
@@ -130,7 +131,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// A way for units not to reach the buyer or to come back.
+    /// The path of a cancellation: how units are kept from the buyer, or come back.
     CancellationPath {
         /// They never leave the warehouse.
         Cancel,
@@ -155,50 +156,49 @@ pub struct LineQuantity {
     pub quantity: i32,
 }
 
-/// The portion of a cancellation inside one shipment. It has one path and is decided as a whole.
+/// The part of a cancellation in one shipment. It has one path and is decided as a whole.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// The shipment.
     pub shipment_id: ShipmentId,
-    /// The first of the asked paths that the policy allowed.
+    /// The path: the first of the requested ones that the policy allowed.
     pub path: CancellationPath,
-    /// Where it stands.
+    /// Its state.
     pub state: PartState,
-    /// The policy's rule that decided, by its name.
+    /// The policy's rule that decided, by its id.
     pub rule: Option<String>,
-    /// Why it was refused. `None` unless it was.
+    /// The reason of the refusal. `None` unless it was refused.
     pub refused_reason: Option<ErrorReason>,
     /// The units.
     pub contents: Vec<LineQuantity>,
-    /// What it waits for, in order. Empty for a part that needed nobody.
+    /// The gates, in order. Empty for a part that needed none.
     pub gates: Vec<Gate>,
-    /// What of the cancellation's `expected_refund` is for this part.
+    /// The share of the cancellation's `expected_refund` for this part.
     pub expected_refund: RefundAmount,
-    /// What the policy takes off the price for these units: expected while the part waits, exact
-    /// once it is cancelled.
+    /// The policy's price reduction for these units: expected while the part waits, exact once it
+    /// is cancelled.
     pub credit: RefundAmount,
-    /// What else the requester can do for these units, best first.
+    /// The next actions of the requester for these units, best first.
     pub next_actions: Vec<NextAction>,
-    /// What is kept of the money for these units because the buyer bears it. `expected_refund` is
-    /// without it already.
+    /// The deductions from the refund that the buyer bears. `expected_refund` is the amount after
+    /// them.
     pub deductions: Deductions,
     /// Whether the buyer gets a label for the way back. `None` for a path without a way back.
     pub label: Option<LabelState>,
-    /// What the buyer is to do who gets no label, in the words of the policy.
+    /// The policy's instructions for a buyer without a label.
     pub label_instructions: Option<String>,
     /// The goods as they came back.
     pub receipt: Option<Receipt>,
-    /// What the cancelled units ask of the warehouse's stock. Empty until they are cancelled, and
-    /// for goods that cannot be sold again.
+    /// The effects of the cancelled units on the warehouse's stock. Empty until they are cancelled,
+    /// and for goods that cannot be sold again.
     pub effects: Vec<CancellationEffect>,
-    /// How far the goods are on their way back. `None` where nothing is to come back, and while
-    /// somebody's consent is awaited.
+    /// The state of the return. `None` if no goods are to come back, and while a consent is
+    /// awaited.
     pub return_state: Option<ReturnState>,
 }
 
-/// What is kept of the money for some units because the buyer bears it, all in the order's
-/// currency.
+/// The deductions from a refund that the buyer bears, in the order's currency.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deductions {
@@ -206,15 +206,15 @@ pub struct Deductions {
     pub outbound_shipping: Money,
     /// The price of the return label.
     pub return_shipping: Money,
-    /// What the policy's schedule takes off the price of the units and their tax.
+    /// The part of price and tax that the policy's schedule deducts.
     pub by_schedule: Money,
 }
 
-/// Goods that came back.
+/// The receipt of returned goods.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
-    /// How.
+    /// Their condition.
     pub condition: GoodsCondition,
     /// When, by the warehouse's account.
     pub receive_time: Timestamp,
@@ -231,7 +231,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// How far goods are on their way back from the buyer.
+    /// The state of a return from the buyer.
     ReturnState {
         /// The buyer may send them, or not accept them.
         Authorised,
@@ -243,7 +243,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// Where a part stands.
+    /// The state of a part.
     PartState {
         /// Its gates are not all passed. Its units are claimed and not cancelled.
         Waiting,
@@ -251,7 +251,7 @@ open_enum! {
         Cancelled,
         /// Its units stay as they were.
         Refused,
-        /// The requester took it back.
+        /// The requester withdrew it.
         Withdrawn,
     }
 }

@@ -1,4 +1,4 @@
-//! What a policy says no to, and what is possible instead.
+//! The denials of a policy.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +8,30 @@ use super::{CancellationPath, LineQuantity, NextAction};
 use crate::error_reason::ErrorReason;
 use crate::ids::{LineId, ShipmentId};
 
-/// A policy's no to one path for the asked units in one shipment, and what is possible instead.
+/// A policy's denial of one path for the requested units in one shipment, with what is possible
+/// instead.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// Why.
+    /// The reason.
     pub reason: ErrorReason,
     /// The shipment.
     pub shipment_id: ShipmentId,
-    /// The path. `None` where this version of the client does not know it.
+    /// The path. `None` if this version of the client does not know it.
     pub path: Option<CancellationPath>,
-    /// The policy's rule that decided, by its name. `None` where no rule matched and where the
-    /// state refused before any rule.
+    /// The policy's rule that decided, by its id. `None` if no rule matched, or the state refused
+    /// before any rule.
     pub rule: Option<String>,
-    /// What else can be done for these units, best first. What this version of the client does not
-    /// know is left out.
+    /// The next actions for these units, best first. Those that this version of the client does not
+    /// know are left out.
     pub next_actions: Vec<NextAction>,
-    /// The largest selection of the asked units that could be cancelled. Empty where none could.
+    /// The largest selection of the requested units that could be cancelled. Empty if none could.
     pub acceptable: Vec<LineQuantity>,
     /// From when the path will be open, as far as time alone decides.
     pub available_from: Option<Timestamp>,
-    /// What the buyer is to do without a label for the way back, where that is why.
+    /// The policy's instructions for a buyer without a return label, if that is the reason.
     pub label_instructions: Option<String>,
-    /// When the order closes by itself, where that is why.
+    /// The time at which the order closes by itself, if that is the reason.
     pub pay_by: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! What came to pass with an order.
+//! The events of an order.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -7,12 +7,12 @@ use super::{Actor, EventDetail};
 use crate::ids::{OrderId, StoreId};
 use crate::wire::{FromWire, Malformed, Open, open_enum, read, read_if_set, text_if_set, time};
 
-/// One thing that came to pass with an order. Events are written in the same transaction as what
-/// they tell, and never change.
+/// An event of an order. It is written in the same transaction as the change that it reports, and
+/// never changes.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// What came to pass.
+    /// Its type.
     pub event_type: EventType,
     /// The partition of the feed that holds the order.
     pub partition: i32,
@@ -24,27 +24,27 @@ pub struct Event {
     pub order_id: OrderId,
     /// The order's version after the write that caused the event. Events of one write share it.
     pub order_version: i64,
-    /// When it was decided. Never goes back within an order.
+    /// The time of the decision. It never goes back within an order.
     pub event_time: Timestamp,
-    /// Who did it.
+    /// The actor.
     pub actor: Actor,
-    /// For whom it was done. `None` for those who act for themselves.
+    /// The actor on whose behalf it was done. `None` if there is none.
     pub on_behalf_of: Option<Actor>,
-    /// The version of the policy that decided. `None` where no policy was asked.
+    /// The version of the policy that decided. `None` if no policy was evaluated.
     pub policy_version: Option<i32>,
-    /// The policy's rule that decided, by its name. `None` where no rule was asked.
+    /// The policy's rule that decided, by its id. `None` if no rule was evaluated.
     pub rule: Option<String>,
-    /// What brought it about: the request id of a call, or `deadline`.
+    /// The cause: the request id of a call, or `deadline`.
     pub cause: String,
     /// Whether the store's policy wants the buyer to be told of it.
     pub notify_buyer: bool,
-    /// What there is to tell beyond the type. `None` for types without a detail, and for details
-    /// that this version of the client does not know.
+    /// The detail. `None` for types without one, and for details that this version of the client
+    /// does not know.
     pub detail: Option<EventDetail>,
 }
 
 open_enum! {
-    /// What came to pass. New types may be added: pass over those you do not know.
+    /// The type of an event. New types may be added: skip those you do not know.
     EventType {
         /// An order was created.
         OrderCreated,
@@ -58,15 +58,15 @@ open_enum! {
         ShipmentStageChanged,
         /// A fact about a shipment was recorded, whether or not it moved the stage.
         TrackingRecorded,
-        /// A cancellation was asked and accepted for decision.
+        /// A cancellation was requested and accepted for decision.
         CancellationRequested,
         /// A cancellation closed, and units were cancelled.
         CancellationCompleted,
         /// A cancellation closed, and nothing was cancelled.
         CancellationRejected,
-        /// A cancellation was taken back.
+        /// A cancellation was withdrawn.
         CancellationWithdrawn,
-        /// A gate opened: its party is asked now.
+        /// A gate opened: its party must act.
         GateOpened,
         /// A gate passed, was refused, or is no longer needed.
         GateClosed,
@@ -74,7 +74,7 @@ open_enum! {
         RefundCreated,
         /// A refund moved to another state.
         RefundStateChanged,
-        /// A fact contradicts what was decided.
+        /// An incident opened: a fact contradicts a decision.
         IncidentOpened,
         /// An incident was settled.
         IncidentResolved,
@@ -82,9 +82,9 @@ open_enum! {
         PartEnded,
         /// The party of an open gate is to be reminded of it.
         GateReminder,
-        /// Somebody keeps a shipment in of their own will.
+        /// A shipment was held.
         ShipmentHeld,
-        /// Nobody holds the shipment any more: the hold was released, or its time is over.
+        /// A hold ended: it was released, or its time is over.
         HoldEnded,
         /// A shipment was split into several.
         ShipmentSplit,
@@ -99,7 +99,7 @@ open_enum! {
         /// The verification of the payment is over: from now on the buyer may cancel as anybody
         /// may.
         PaymentVerified,
-        /// The order was paid and is so no more: what has not left must stay.
+        /// The order is no longer paid: shipments that have not left must stay.
         PaymentLapsed,
     }
 }

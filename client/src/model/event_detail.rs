@@ -1,4 +1,4 @@
-//! What there is to tell of an event beyond its type.
+//! The detail of an event, beyond its type.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -16,16 +16,16 @@ use crate::wire::{
     time, time_if_set,
 };
 
-/// What there is to tell of an event beyond its type.
+/// The detail of an event, beyond its type.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventDetail {
     /// The order as it began.
     #[non_exhaustive]
     OrderCreated {
-        /// Who sells.
+        /// The seller.
         seller_id: SellerId,
-        /// What is to be paid.
+        /// The amount to be paid.
         total: Money,
         /// Until when. `None` where unpaid orders wait for ever.
         pay_by: Option<Timestamp>,
@@ -35,15 +35,15 @@ pub enum EventDetail {
     PaymentRecorded {
         /// The payment.
         payment_id: PaymentId,
-        /// What happened.
+        /// The fact.
         fact: PaymentFact,
         /// The amount of this fact alone. `None` for facts without one.
         amount: Option<Money>,
         /// The payment's state after it.
         state: PaymentState,
-        /// When it happened, by the provider's account. `None` where nobody said.
+        /// When it happened, as the provider reports it. `None` if it did not say.
         occurred_time: Option<Timestamp>,
-        /// The provider's id of the movement. `None` where none was told.
+        /// The provider's id of the movement. `None` if it was not given.
         movement_id: Option<String>,
         /// The refund of Belay's that it tells of.
         refund_id: Option<RefundId>,
@@ -59,9 +59,9 @@ pub enum EventDetail {
     ShipmentStageChanged {
         /// The shipment.
         shipment_id: ShipmentId,
-        /// Where it stood.
+        /// The stage or state before.
         from_stage: ShipmentStage,
-        /// Where it stands now.
+        /// The stage or state now.
         to_stage: ShipmentStage,
         /// The fence after the move.
         fence: i64,
@@ -71,47 +71,47 @@ pub enum EventDetail {
     TrackingRecorded {
         /// The shipment.
         shipment_id: ShipmentId,
-        /// What was scanned.
+        /// The scanned fact.
         fact: TrackingFact,
         /// When it was scanned, by the carrier's account.
         occurred_time: Timestamp,
     },
-    /// A cancellation as it stands after the event.
+    /// A cancellation, as it is after the event.
     #[non_exhaustive]
     CancellationChanged {
         /// The cancellation.
         cancellation_id: CancellationId,
-        /// Where it stands.
+        /// Its state.
         state: CancellationState,
         /// Whether all or some units were cancelled. `None` unless completed.
         outcome: Option<CancellationOutcome>,
-        /// Why it was asked.
+        /// The reason of the request.
         reason: Option<String>,
-        /// Whose doing it is.
+        /// The party at fault.
         fault: Option<Fault>,
-        /// Why it closed as it did. `None` for a plain success and while pending.
+        /// The reason of its outcome. `None` for a plain success and while pending.
         close_reason: Option<String>,
         /// Whether it counts in the seller's cancellation rate.
         counted: bool,
-        /// What else it does.
+        /// Its further effects.
         effects: Vec<CancellationEffect>,
-        /// What goes back of captured money. `None` unless completed.
+        /// The refund of captured money. `None` unless completed.
         refund: Option<RefundAmount>,
-        /// What is released of authorisations. `None` unless completed.
+        /// The release of authorisations. `None` unless completed.
         release: Option<Money>,
     },
-    /// A gate as it stands after the event.
+    /// A gate, as it is after the event.
     #[non_exhaustive]
     GateChanged {
         /// The cancellation.
         cancellation_id: CancellationId,
         /// The shipment of the part.
         shipment_id: ShipmentId,
-        /// What is awaited.
+        /// The kind of the gate.
         kind: GateKind,
-        /// Who must act.
+        /// The party that must act.
         party: Party,
-        /// Where the gate stands.
+        /// The state of the gate.
         state: GateState,
         /// Until when an answer counts. `None` for a gate without a deadline.
         respond_by: Option<Timestamp>,
@@ -121,11 +121,11 @@ pub enum EventDetail {
     RefundChanged {
         /// The refund.
         refund_id: RefundId,
-        /// What the provider is asked for.
+        /// The kind of the refund.
         kind: RefundKind,
-        /// Where it stood. `None` for a new one.
+        /// The state before. `None` for a new one.
         from_state: Option<RefundState>,
-        /// Where it stands now.
+        /// The stage or state now.
         to_state: RefundState,
         /// Its total.
         total: Money,
@@ -135,23 +135,23 @@ pub enum EventDetail {
         payment_id: PaymentId,
         /// The cancellation it is for. `None` for money that was never due.
         cancellation_id: Option<CancellationId>,
-        /// The refund that this one stands for.
+        /// The failed or withheld refund that this one replaces.
         retry_of_id: Option<RefundId>,
-        /// What was really paid. `None` until that is known.
+        /// The amount that the provider really paid. `None` until that is known.
         settled_amount: Option<Money>,
     },
-    /// An incident as it stands after the event.
+    /// An incident, as it is after the event.
     #[non_exhaustive]
     IncidentChanged {
         /// The incident.
         incident_id: IncidentId,
-        /// What it is about.
+        /// Its subject.
         kind: IncidentKind,
         /// Whether it is settled.
         state: IncidentState,
         /// The id of the shipment, cancellation, payment or refund that it concerns.
         subject_id: String,
-        /// How it was settled. `None` while it is open, and where a later fact settled it.
+        /// The resolution. `None` while it is open, and if a later fact settled it.
         resolution: Option<IncidentResolution>,
     },
     /// The end of a part.
@@ -161,13 +161,13 @@ pub enum EventDetail {
         cancellation_id: CancellationId,
         /// The shipment of the part.
         shipment_id: ShipmentId,
-        /// How it ended.
+        /// Its final state.
         state: PartState,
-        /// Why it was refused. `None` unless it was.
+        /// The reason of the refusal. `None` unless it was refused.
         refused_reason: Option<ErrorReason>,
         /// The units.
         contents: Vec<LineQuantity>,
-        /// What the cancelled units ask of the warehouse's stock.
+        /// The effects of the cancelled units on the warehouse's stock.
         effects: Vec<CancellationEffect>,
     },
     /// The beginning of a hold.
@@ -192,12 +192,12 @@ pub enum EventDetail {
         /// The shipments that its units are in now.
         into_shipment_ids: Vec<ShipmentId>,
     },
-    /// The order to a carrier to bring a parcel back, as it stands after the event.
+    /// An intercept, as it is after the event.
     #[non_exhaustive]
     InterceptChanged {
         /// The shipment.
         shipment_id: ShipmentId,
-        /// How far it is.
+        /// Its state.
         state: InterceptState,
     },
     /// Goods that are back at the warehouse.
@@ -205,7 +205,7 @@ pub enum EventDetail {
     ParcelReceived {
         /// The shipment that they left in.
         shipment_id: ShipmentId,
-        /// How they came back.
+        /// Their condition.
         condition: GoodsCondition,
         /// The units.
         contents: Vec<LineQuantity>,

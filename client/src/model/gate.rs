@@ -1,4 +1,4 @@
-//! What a part of a cancellation waits for.
+//! The gates of a cancellation's parts.
 
 use std::time::Duration;
 
@@ -11,97 +11,97 @@ use crate::wire::{
     read_if_set, text_if_set, time_if_set,
 };
 
-/// What a part waits for: one party, one deadline, one default. Gates of a part run in order; the
-/// first refusal ends the part.
+/// A gate of a part: a consent or a fact that the part waits for, with one party, one deadline and
+/// one default. The gates of a part pass in order; the first refusal ends the part.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
-    /// What is awaited.
+    /// The kind of the gate: what is awaited.
     pub kind: GateKind,
-    /// Who must act.
+    /// The party that must act.
     pub party: Party,
-    /// Where it stands.
+    /// Its state.
     pub state: GateState,
     /// When it opened. `None` while queued.
     pub open_time: Option<Timestamp>,
     /// The answer counts before this instant; at it `on_timeout` applies. `None` while queued, and
     /// for a gate without a deadline.
     pub respond_by: Option<Timestamp>,
-    /// What silence means. `None` for a gate without a deadline.
+    /// The meaning of silence. `None` for a gate without a deadline.
     pub on_timeout: Option<OnTimeout>,
-    /// What happens when the warehouse asks to dispatch meanwhile. `None` where dispatch is no
-    /// concern.
+    /// The rule for a dispatch while the gate is open. `None` if a dispatch does not matter.
     pub on_dispatch: Option<OnDispatch>,
-    /// What happens when the carrier loses the parcel meanwhile. `None` where parcels under way are
-    /// no concern.
+    /// The rule for a loss of the parcel while the gate is open. `None` if a loss does not matter.
     pub on_lost: Option<OnLost>,
-    /// Who closed it, and what they said. `None` while it is queued or open, and where the part
-    /// ended otherwise.
+    /// The answer that closed it. `None` while it is queued or open, and if the part ended
+    /// otherwise.
     pub answer: Option<GateAnswer>,
-    /// When its party is reminded. `None` once it was, and where the policy reminds nobody.
+    /// When its party is reminded. `None` once it was, and if the policy has no reminder.
     pub remind_time: Option<Timestamp>,
     /// When it closed.
     pub close_time: Option<Timestamp>,
-    /// Of a review by support: the gate in whose place support is asked. It passes by itself if
-    /// what that gate awaited comes to pass. `None` for all other gates.
+    /// The gate that this review by support replaces. The review passes by itself if that gate's
+    /// fact comes. `None` for all other gates.
     pub instead_of: Option<GateKind>,
 }
 
-/// What closed a gate.
+/// The answer that closed a gate.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateAnswer {
-    /// Who. [`Role::System`](super::Role::System) where it was silence.
+    /// The actor. [`Role::System`](super::Role::System) if it was silence.
     pub by: Actor,
-    /// A word of the party's own, such as why it said no.
+    /// A word of the party's own, such as the reason of a refusal.
     pub code: Option<String>,
     /// Free text of the party.
     pub note: Option<String>,
     /// References to proof, as given.
     pub evidence: Vec<String>,
-    /// How far the warehouse found the shipment when it was told to stop it.
+    /// The stage of the shipment when the warehouse stopped it.
     pub stage_seen: Option<ShipmentStage>,
-    /// What the warehouse put back on its shelves.
+    /// The units that the warehouse put back on its shelves.
     pub put_back: Vec<LineQuantity>,
 }
 
-/// One gate that a path would have. Its deadline would count from the moment it opens.
+/// A gate that a path would have. Its deadline counts from the moment it opens.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatePreview {
-    /// What would be awaited.
+    /// The kind of the gate.
     pub kind: GateKind,
-    /// Who would have to act.
+    /// The party that would have to act.
     pub party: Party,
-    /// How long they would have. `None` for a gate without a deadline.
+    /// The time to respond. `None` for a gate without a deadline.
     pub respond_within: Option<RespondWithin>,
-    /// By when, if it opened at the moment of the preview. `None` for a gate without a deadline.
-    /// For a gate after the first, the clock starts only when the one before it has passed.
+    /// The deadline, if it opened at the moment of the preview. `None` for a gate without a
+    /// deadline. For a gate after the first, the clock starts only when the one before it has
+    /// passed.
     pub respond_by: Option<Timestamp>,
-    /// What silence would mean.
+    /// The meaning of silence.
     pub on_timeout: Option<OnTimeout>,
-    /// What would happen to a dispatch meanwhile.
+    /// The rule for a dispatch while the gate is open.
     pub on_dispatch: Option<OnDispatch>,
-    /// What would happen if the carrier lost the parcel meanwhile.
+    /// The rule for a loss of the parcel while the gate is open.
     pub on_lost: Option<OnLost>,
 }
 
-/// How long somebody has.
+/// A time to respond.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RespondWithin {
-    /// So much time on any clock.
+    /// A duration.
     Duration(Duration),
-    /// Until the same local time so many days later, in the time zone of the warehouse or the
-    /// store.
+    /// A number of calendar days: until the same local time that many days later, in the time zone
+    /// of the warehouse or the store.
     CalendarDays(i32),
-    /// Until the so manieth working day after is over, by the policy's calendar.
+    /// A number of working days: until the end of the n-th working day after, by the policy's
+    /// calendar.
     WorkingDays(i32),
 }
 
 open_enum! {
-    /// What a gate awaits. A consent is somebody's decision; a fact is something that has or has
-    /// not happened.
+    /// The kind of a gate. A consent is a party's decision; a fact is something that has or has not
+    /// happened.
     GateKind {
         /// Consent of the seller.
         SellerConsent,
@@ -119,11 +119,11 @@ open_enum! {
 }
 
 open_enum! {
-    /// Where a gate stands.
+    /// The state of a gate.
     GateState {
         /// An earlier gate of the part is open.
         Queued,
-        /// Its party is asked.
+        /// It is open: its party must act.
         Open,
         /// Yes.
         Passed,
@@ -135,19 +135,19 @@ open_enum! {
 }
 
 open_enum! {
-    /// What silence until the deadline means.
+    /// The meaning of silence until the deadline.
     OnTimeout {
-        /// Yes. Only consents can pass so.
+        /// The gate passes. Only for consents.
         Pass,
         /// No.
         Refuse,
-        /// Customer service decides, with a deadline of its own.
+        /// Customer service decides, within a deadline of its own.
         Escalate,
     }
 }
 
 open_enum! {
-    /// What happens to a dispatch while the gate is open.
+    /// The rule for a dispatch while the gate is open.
     OnDispatch {
         /// The dispatch is refused with [`ShipmentBarred`](crate::ErrorReason::ShipmentBarred).
         Bar,
@@ -158,9 +158,9 @@ open_enum! {
 }
 
 open_enum! {
-    /// What happens to the gate when the carrier loses the parcel.
+    /// The rule for a loss of the parcel while the gate is open.
     OnLost {
-        /// It passes: what is lost need not come back.
+        /// The gate passes: a lost parcel need not come back.
         Pass,
         /// Customer service decides.
         Escalate,
@@ -168,11 +168,11 @@ open_enum! {
 }
 
 open_enum! {
-    /// What a person can do next.
+    /// An action that a person can take next.
     NextAction {
-        /// Ask again on the path [`Cancel`](super::CancellationPath::Cancel).
+        /// Request again on the path [`Cancel`](super::CancellationPath::Cancel).
         Cancel,
-        /// Ask on the path [`Intercept`](super::CancellationPath::Intercept).
+        /// Request on the path [`Intercept`](super::CancellationPath::Intercept).
         Intercept,
         /// Do not accept the parcel.
         RefuseDelivery,

@@ -1,4 +1,4 @@
-//! Facts that contradict what was decided.
+//! Incidents of an order.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::wire::{
     time_if_set,
 };
 
-/// A fact that contradicts what was decided. The fact is on record; somebody must settle what
+/// An incident: a fact that contradicts a decision. The fact is recorded; support settles what
 /// follows from it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,53 +19,53 @@ pub struct Incident {
     pub incident_id: IncidentId,
     /// The order it concerns.
     pub order_id: OrderId,
-    /// What happened.
+    /// Its kind.
     pub kind: IncidentKind,
     /// Whether it is settled.
     pub state: IncidentState,
-    /// What it is about: the id of a shipment, a cancellation, a payment or a refund of the order.
+    /// Its subject: the id of a shipment, a cancellation, a payment or a refund of the order.
     pub subject_id: String,
     /// When it opened.
     pub create_time: Timestamp,
     /// When it was settled.
     pub resolve_time: Option<Timestamp>,
-    /// The cancellation that the fact was too late for. `None` for other kinds.
+    /// The cancellation for which the fact was too late. `None` for other kinds.
     pub cancellation_id: Option<CancellationId>,
-    /// How it was settled. `None` while it is open, and where a later fact settled it.
+    /// The resolution. `None` while it is open, and if a later fact settled it.
     pub resolution: Option<IncidentResolution>,
-    /// Who settled it: for a later fact, who reported that.
+    /// The actor that settled it, or that reported the later fact that did.
     pub resolved_by: Option<Actor>,
-    /// Free text of who settled it.
+    /// Free text by the person who settled it.
     pub note: Option<String>,
-    /// How it can be settled as things stand. Empty once it is.
+    /// The resolutions that are possible now. Empty once it is settled.
     pub allowed_resolutions: Vec<IncidentResolution>,
-    /// How much money it is about; once somebody has settled it, how much that decision covers.
-    /// `None` where it is not about an amount.
+    /// The amount it is about; once a person has settled it, the amount that the resolution covers.
+    /// `None` if it is not about an amount.
     pub amount: Option<Money>,
 }
 
-/// What [`resolve_incident`](crate::Store::resolve_incident) answers.
+/// The response of [`resolve_incident`](crate::Store::resolve_incident).
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedIncident {
-    /// The incident as it stands.
+    /// The incident.
     pub incident: Incident,
-    /// The order's state after it.
+    /// The order's state after the write.
     pub order_state: OrderState,
-    /// The order's etag after it.
+    /// The order's etag after the write.
     pub order_etag: Etag,
-    /// The key under which the write was sent.
+    /// The request id that the write was sent with.
     pub request_id: RequestId,
 }
 
 open_enum! {
-    /// What an incident is about.
+    /// The kind of an incident.
     IncidentKind {
         /// A shipment left after its units were cancelled.
         CancelledYetShipped,
         /// A fact arrived after the deadline by which it would have counted.
         LateFact,
-        /// The provider settled a refund with another amount than was asked.
+        /// The provider settled a refund with another amount than requested.
         RefundMismatch,
         /// The provider could not pay a refund out, or the money came back.
         RefundFailed,
@@ -76,23 +76,24 @@ open_enum! {
         GoodsUnpaid,
         /// More went back of a payment than it brought.
         OverRefunded,
-        /// More was told as captured than was authorised: perhaps one capture told twice.
+        /// More was reported as captured than was authorised: perhaps one capture that was reported
+        /// twice.
         CaptureMismatch,
     }
 }
 
 open_enum! {
-    /// How an incident is settled.
+    /// The resolution of an incident.
     IncidentResolution {
         /// Refunds that it keeps back become due; goods that came home too late are paid for all
         /// the same; captures that were doubted happened.
         RefundAnyway,
         /// Refunds that it keeps back are dropped for good.
         DropRefund,
-        /// A new refund, with a provider key of its own, stands for the one that failed or is kept
-        /// back.
+        /// A new refund, with a provider key of its own, replaces the one that failed or is
+        /// withheld.
         RetryRefund,
-        /// Things stay as they are.
+        /// Nothing changes.
         Accept,
     }
 }
@@ -100,9 +101,9 @@ open_enum! {
 open_enum! {
     /// Whether an incident is settled.
     IncidentState {
-        /// Somebody must act.
+        /// It is to be settled.
         Open,
-        /// Settled, by somebody or by a later fact.
+        /// Settled, by a person or by a later fact.
         Resolved,
     }
 }

@@ -1,4 +1,4 @@
-//! Amounts.
+//! Amounts of money.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Orders and what was bought.
+//! Orders and their lines.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::wire::{
     FromWire, Malformed, Open, open_enum, read, read_all, text_if_set, time, time_if_set,
 };
 
-/// One order with everything that belongs to it, read whole and from one moment.
+/// An order with everything that belongs to it, read at one moment.
 ///
 /// Limits: 200 lines, 50 shipments, 20 payments, 100 cancellations.
 #[non_exhaustive]
@@ -22,31 +22,31 @@ pub struct Order {
     pub store_id: StoreId,
     /// Changes with every accepted write to the order or to anything that belongs to it.
     pub etag: Etag,
-    /// Where the order stands. Follows from payments, shipments and cancellations.
+    /// Its state. It follows from payments, shipments and cancellations.
     pub state: OrderState,
-    /// What to call the state in front of people: the label of the store's policy, such as "Paid,
-    /// to be shipped".
+    /// The name of the state for people: the label of the store's policy, such as "Paid, to be
+    /// shipped".
     pub display_state: String,
-    /// Whether the buyer may cancel the whole of what is left directly, without anybody having to
-    /// agree first. True at the moment of the read;
-    /// [`preview_cancellation`](crate::Store::preview_cancellation) tells more.
+    /// Whether the buyer may cancel all that is left directly, without anybody's consent. It holds
+    /// at the moment of the read; [`preview_cancellation`](crate::Store::preview_cancellation)
+    /// tells more.
     pub cancellable_now: bool,
-    /// Why not. `None` when it may be cancelled directly, and when somebody only has to agree
-    /// first.
+    /// The reason why it may not be cancelled. `None` if it may be cancelled directly, and if only
+    /// a consent is missing.
     pub cancellable_explanation: Option<ErrorReason>,
-    /// Who bought.
+    /// The buyer.
     pub buyer_id: BuyerId,
-    /// Who sells and ships.
+    /// The seller, who ships.
     pub seller_id: SellerId,
-    /// Where the goods go.
+    /// The destination of the goods.
     pub destination: Destination,
-    /// What was bought, in the caller's order.
+    /// The lines, in the caller's order.
     pub lines: Vec<Line>,
-    /// What the buyer pays for shipping the whole order.
+    /// The charge for shipping the whole order.
     pub shipping: ShippingCharge,
     /// The order's sums.
     pub totals: OrderTotals,
-    /// The payments, in the order in which they were first heard of.
+    /// The payments, in the order in which Belay first heard of them.
     pub payments: Vec<Payment>,
     /// The shipments, by number. Every unit is in exactly one.
     pub shipments: Vec<Shipment>,
@@ -54,7 +54,7 @@ pub struct Order {
     pub cancellations: Vec<Cancellation>,
     /// The refunds, by number.
     pub refunds: Vec<Refund>,
-    /// Facts that contradict what was decided, by number.
+    /// The incidents, by number.
     pub incidents: Vec<Incident>,
     /// The policy version that was active when the order was created.
     pub policy_version: i32,
@@ -62,21 +62,21 @@ pub struct Order {
     pub create_time: Timestamp,
     /// When anything of the order last changed.
     pub update_time: Timestamp,
-    /// Until when the order can be paid; at this instant an unpaid order closes by itself. `None`
-    /// where unpaid orders wait for ever.
+    /// The deadline of the payment: at this instant an unpaid order closes by itself. `None` if
+    /// unpaid orders stay open.
     pub pay_by: Option<Timestamp>,
     /// When the order became paid.
     pub paid_time: Option<Timestamp>,
-    /// While the payment is verified: until this instant the buyer cannot cancel. `None` where
-    /// nothing is verified, and once it is.
+    /// The end of the payment's verification: before it the buyer cannot cancel. `None` without a
+    /// verification, and once it is over.
     pub verifying_until: Option<Timestamp>,
-    /// Since when the order, which was paid, is so no more. Until `pay_by` it can be paid again;
-    /// nothing of it may leave meanwhile. `None` while it is paid, and where it never was.
+    /// When the order's payment lapsed. Until `pay_by` it can be paid again; no shipment of it may
+    /// leave meanwhile. `None` while it is paid, and if it never was.
     pub payment_lapse_time: Option<Timestamp>,
 }
 
 open_enum! {
-    /// Where an order stands. The first that applies, in this sequence, is the state.
+    /// The state of an order: the first that applies, in this sequence.
     OrderState {
         /// Not yet paid in full.
         AwaitingPayment,
@@ -97,7 +97,7 @@ open_enum! {
     }
 }
 
-/// Where the goods go; as much of the address as rules may ask for.
+/// The destination of an order: the part of the address that rules use.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
@@ -142,7 +142,7 @@ impl Destination {
     }
 }
 
-/// One entry of an order: a number of equal units of one SKU.
+/// A line of an order: a number of equal units of one SKU.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -150,26 +150,26 @@ pub struct Line {
     pub line_id: LineId,
     /// The seller's stock-keeping unit.
     pub sku: String,
-    /// What the buyer saw.
+    /// The title that the buyer saw.
     pub title: Option<String>,
     /// How many units were ordered: 1 to 1,000,000.
     pub quantity: i32,
     /// The price of all units of the line before discount, without the tax below.
     pub goods: Money,
-    /// What was taken off the goods, a positive amount.
+    /// The discount on the goods, a positive amount.
     pub discount: Money,
     /// The tax on all units of the line, on top of goods less discount.
     pub tax: Money,
     /// Units that are cancelled for good.
     pub cancelled_quantity: i32,
-    /// Units that waiting cancellations have claimed. They are not cancelled yet, and nobody else
-    /// can claim them.
+    /// Units that waiting cancellations have claimed. They are not cancelled yet, and no other
+    /// cancellation can claim them.
     pub pending_quantity: i32,
     /// Units whose shipment has left the warehouse, wherever it is now.
     pub shipped_quantity: i32,
 }
 
-/// What the buyer pays for shipping the whole order.
+/// The charge for shipping the whole order.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShippingCharge {
@@ -193,11 +193,11 @@ pub struct OrderTotals {
     pub shipping: Money,
     /// `goods - discount + tax + shipping`, as ordered. Does not shrink with cancellations.
     pub total: Money,
-    /// What is to be paid now: the total less what is cancelled.
+    /// The amount that is due: the total less the cancelled units.
     pub due: Money,
-    /// What has been captured, before refunds.
+    /// The captured amount, before refunds.
     pub captured: Money,
-    /// What has gone back to the buyer.
+    /// The refunded amount.
     pub refunded: Money,
 }
 

@@ -1,4 +1,4 @@
-//! Payments towards an order.
+//! Payments of an order.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -7,8 +7,8 @@ use super::Money;
 use crate::ids::PaymentId;
 use crate::wire::{FromWire, Malformed, Open, open_enum, read, time};
 
-/// One payment towards an order, as the payment provider tells it. An order has at most 20 that
-/// nothing came of, at most 40 in all.
+/// A payment of an order, as the provider reports it. An order has at most 20 without an outcome,
+/// and at most 40 in all.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
@@ -16,33 +16,34 @@ pub struct Payment {
     pub payment_id: PaymentId,
     /// The provider's own id, under which its facts are recorded.
     pub provider_payment_id: String,
-    /// How it was paid, such as `CREDIT_CARD`: a word that the first fact gave.
+    /// The payment method, such as `CREDIT_CARD`: a word that the first fact gave.
     pub method: String,
-    /// Where it stands.
+    /// Its state.
     pub state: PaymentState,
     /// All authorisations together.
     pub authorized: Money,
     /// All captures together.
     pub captured: Money,
-    /// What has gone back: settled refunds, and what was refunded or charged back outside of Belay.
+    /// The refunded amount: settled refunds, and money that was refunded or charged back outside of
+    /// Belay.
     pub refunded: Money,
     /// When Belay first heard of it.
     pub create_time: Timestamp,
     /// When it last changed.
     pub update_time: Timestamp,
-    /// What is still authorised: neither captured nor released, lapsed or declined.
+    /// The amount still authorised: neither captured nor released, lapsed or declined.
     pub still_authorized: Money,
-    /// What was told as captured above all authorisations, by messages without a movement's id:
-    /// perhaps one capture told twice. It is not part of `captured`.
+    /// The amount reported as captured above all authorisations, by messages without a movement's
+    /// id: perhaps one capture that was reported twice. It is not part of `captured`.
     pub unconfirmed: Money,
-    /// What of `refunded` was refunded without Belay.
+    /// The part of `refunded` that was refunded outside of Belay.
     pub refunded_outside: Money,
-    /// What of `refunded` was charged back and not won back.
+    /// The part of `refunded` that was charged back and not won back.
     pub disputed: Money,
 }
 
 open_enum! {
-    /// Where a payment stands. Follows from the facts recorded about it.
+    /// The state of a payment. It follows from the facts recorded about it.
     PaymentState {
         /// Begun, nothing promised yet.
         Attempting,
@@ -58,8 +59,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// What happened to a payment. Facts have happened already: they are recorded, never refused
-    /// for the state they meet.
+    /// A fact about a payment. It is recorded in any state.
     PaymentFact {
         /// The buyer began to pay. Received before the order's `pay_by`, it moves that instant once
         /// by the policy's grace.

@@ -16,23 +16,21 @@ use crate::wire::{
     time_if_set,
 };
 
-/// What [`request_cancellation`](crate::Store::request_cancellation) with the same arguments would
-/// do.
+/// The preview of [`request_cancellation`](crate::Store::request_cancellation) with the same
+/// arguments.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancellationPreview {
     /// Whether it would be accepted, with a note and evidence where they are required.
     pub allowed: bool,
-    /// Everything that stands against it, in order of precedence: the first is what the request
-    /// would fail with.
+    /// The refusals, in order of precedence: the first is what the request would fail with.
     pub refusals: Vec<Refusal>,
-    /// For each shipment that holds asked units, by number, every path.
+    /// For each shipment with requested units, by number, every path.
     pub options: Vec<PathOption>,
-    /// What would go back to the buyer over all chosen paths: of what was captured and is still
+    /// The refund to the buyer over all chosen paths, out of the captured money that is still
     /// there. `None` when not allowed.
     pub expected_refund: Option<RefundAmount>,
-    /// What would be released of authorisations instead: money that was never taken. `None` when
-    /// not allowed.
+    /// The release of authorisations: money that was never captured. `None` when not allowed.
     pub expected_release: Option<Money>,
     /// When the last of it would be due. `None` when not allowed.
     pub refund_due: Option<RefundDue>,
@@ -42,57 +40,56 @@ pub struct CancellationPreview {
     pub evidence_required: bool,
     /// Whether it would count in the seller's cancellation rate.
     pub counted: bool,
-    /// What else it would do.
+    /// Its further effects.
     pub effects: Vec<CancellationEffect>,
-    /// The policy version that was asked.
+    /// The policy version that was evaluated.
     pub policy_version: i32,
     /// The order's etag.
     pub order_etag: Etag,
     /// The moment for which the answer holds.
     pub decide_time: Timestamp,
-    /// What whoever gives this reason had better do afterwards, best first.
+    /// The next actions recommended to the person who gives this reason, best first.
     pub next_actions: Vec<NextAction>,
-    /// The answer as something that binds: given to the
-    /// [`quote`](crate::calls::RequestCancellation::quote) of a request with the same arguments, it
-    /// cancels on these terms or not at all. `None` when not allowed, and where nothing is left to
-    /// cancel.
+    /// The quote of these terms: given to [`quote`](crate::calls::RequestCancellation::quote) of a
+    /// request with the same arguments, it cancels on these terms or not at all. `None` when not
+    /// allowed, and where nothing is left to cancel.
     pub quote: Option<Quote>,
 }
 
-/// Terms that Belay offers for a while.
+/// A quote: terms of a cancellation that Belay offers for a while.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quote {
-    /// What to give back. Opaque.
+    /// The quote as it is sent back. Opaque.
     pub token: String,
     /// Until when it can be used: at this instant a request fails with
     /// [`QuoteExpired`](crate::ErrorReason::QuoteExpired).
     pub valid_until: Timestamp,
 }
 
-/// One thing that stands against a request.
+/// A refusal of a request: one reason why it cannot be granted.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What it is.
+    /// The reason.
     pub reason: ErrorReason,
-    /// What it is about: the id of the order, a line, a shipment or a cancellation.
+    /// The subject: the id of the order, a line, a shipment or a cancellation.
     pub subject: String,
     /// For people. Its wording is no contract.
     pub message: String,
-    /// What the documentation of the reason promises, such as `available`. Empty on the refusals of
-    /// an [`Error`](crate::Error), whose own metadata is that of its first reason.
+    /// The facts that the documentation of the reason names, such as `available`. Empty on the
+    /// refusals of an [`Error`](crate::Error), whose own metadata is that of its first reason.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl Refusal {
-    /// What is possible instead, where it is the policy that says no.
+    /// The denial with what is possible instead, if the policy refused.
     pub fn denial(&self) -> Option<Denial> {
         Denial::of(&self.reason, &self.metadata)
     }
 }
 
-/// What the policy says to one path for the asked units in one shipment.
+/// The policy's answer about one path for the requested units in one shipment.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathOption {
@@ -100,27 +97,27 @@ pub struct PathOption {
     pub shipment_id: ShipmentId,
     /// The path.
     pub path: CancellationPath,
-    /// Whether the path is open. True with gates means: somebody must act first.
+    /// Whether the path is open. If it has gates, a party must act first.
     pub allowed: bool,
     /// Whether the request would take this path for this shipment: the first allowed one of the
-    /// asked paths.
+    /// requested paths.
     pub chosen: bool,
-    /// The policy's rule that decided, by its name. `None` where no rule matched and where the
-    /// state refused before any rule.
+    /// The policy's rule that decided, by its id. `None` if no rule matched, or the state refused
+    /// before any rule.
     pub rule: Option<String>,
-    /// Why not. `None` when allowed.
+    /// The reason of the refusal. `None` when allowed.
     pub refused_reason: Option<ErrorReason>,
     /// The units that would be cancelled.
     pub contents: Vec<LineQuantity>,
-    /// What it would wait for, in order. Empty when nobody has to act.
+    /// The gates, in order. Empty when no party has to act.
     pub gates: Vec<GatePreview>,
-    /// What would go back to the buyer if this path alone were taken. `None` when not allowed.
+    /// The refund to the buyer if this path alone were taken. `None` when not allowed.
     pub expected_refund: Option<RefundAmount>,
-    /// What the policy would take off the price. `None` when not allowed.
+    /// The policy's price reduction. `None` when not allowed.
     pub credit: Option<RefundAmount>,
-    /// When. `None` when not allowed.
+    /// The time of the refund. `None` when not allowed.
     pub refund_due: Option<RefundDue>,
-    /// What else can be done for these units, best first.
+    /// The next actions for these units, best first.
     pub next_actions: Vec<NextAction>,
     /// From when the path will be open, as far as time alone decides. `None` when it is open or
     /// time does not open it.
@@ -128,12 +125,12 @@ pub struct PathOption {
     /// Until when the path stays open, as far as time alone decides: at this instant it is closed.
     /// `None` when it is not open or time does not close it.
     pub available_until: Option<Timestamp>,
-    /// What would be kept of the money because the buyer bears it. `None` when not allowed.
+    /// The deductions from the refund that the buyer would bear. `None` when not allowed.
     pub deductions: Option<Deductions>,
     /// Whether the buyer would get a label for the way back. `None` for a path without a way back,
     /// and when not allowed for another reason than the missing label.
     pub label: Option<LabelState>,
-    /// What the buyer would have to do without a label, in the words of the policy.
+    /// The policy's instructions for a buyer without a label.
     pub label_instructions: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Money that goes back.
+//! Refunds of an order.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -9,8 +9,7 @@ use crate::wire::{
     FromWire, Malformed, Open, open_enum, read, read_if_set, text_if_set, time, time_if_set,
 };
 
-/// Money that goes back to the buyer, always to the payment it came from. One refund has one
-/// provider key for life.
+/// A refund to the buyer, to the payment that the money came from. A refund keeps one provider key.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
@@ -22,19 +21,19 @@ pub struct Refund {
     pub payment_id: PaymentId,
     /// The provider's own id of that payment, for the call to the provider.
     pub provider_payment_id: String,
-    /// What the provider is to be asked for.
+    /// Its kind.
     pub kind: RefundKind,
-    /// Where it stands.
+    /// Its state.
     pub state: RefundState,
-    /// How much, by component.
+    /// The amount, by component.
     pub amount: RefundAmount,
     /// The idempotency key to give to the provider with every attempt at this refund. Never
     /// changes.
     pub provider_key: String,
-    /// The cancellation it is for, also of what was captured after it. `None` for money that was
-    /// never due.
+    /// The cancellation it is for, also if the money was captured after it. `None` for money that
+    /// was never due.
     pub cancellation_id: Option<CancellationId>,
-    /// By when it must be settled. Now or in the past for "at once".
+    /// The time by which it must be settled. Now or in the past for "at once".
     pub due_by: Timestamp,
     /// When it was created.
     pub create_time: Timestamp,
@@ -42,23 +41,23 @@ pub struct Refund {
     pub settle_time: Option<Timestamp>,
     /// The provider's id of the refund, as the result gave it.
     pub provider_refund_id: Option<String>,
-    /// Why it failed, as the result gave it.
+    /// The provider's code of the failure, as the result gave it.
     pub failure_code: Option<String>,
     /// The worker that last claimed it.
     pub worker_id: Option<WorkerId>,
     /// Until when that claim lasts. Past it, without a result, the refund is
     /// [`RefundState::Unknown`] and can be claimed again.
     pub lease_until: Option<Timestamp>,
-    /// Whether an earlier attempt may have reached the provider. Then first ask the provider what
-    /// became of `provider_key`; only if it never heard of it, ask for the refund, with the same
-    /// key.
+    /// Whether an earlier attempt may have reached the provider. If so, first ask the provider
+    /// about `provider_key`; request the refund, with the same key, only if the provider does not
+    /// know it.
     pub ask_provider_first: bool,
-    /// Whether it was still not settled some time after `due_by`; how long after, the policy says.
+    /// Whether it is overdue: not settled a time after `due_by` that the policy names.
     pub overdue: bool,
-    /// The refund that failed, or was kept back, and that this one stands for.
+    /// The failed or withheld refund that this one replaces.
     pub retry_of_id: Option<RefundId>,
-    /// What the provider really paid. `None` until that is known. Where it is less than the amount,
-    /// the rest is due under a refund of its own.
+    /// The amount that the provider really paid. `None` until that is known. If it is less than the
+    /// amount, the rest is due under a refund of its own.
     pub settled_amount: Option<Money>,
 }
 
@@ -78,7 +77,7 @@ pub struct RefundAmount {
     pub total: Money,
 }
 
-/// When a refund must be settled.
+/// The time by which a refund must be settled.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefundDue {
@@ -90,7 +89,7 @@ pub struct RefundDue {
 }
 
 open_enum! {
-    /// What the provider is asked for.
+    /// The kind of a refund: what the provider is asked for.
     RefundKind {
         /// To give captured money back.
         Refund,
@@ -101,8 +100,8 @@ open_enum! {
 }
 
 open_enum! {
-    /// Where a refund stands. Settled, failed, dropped and cancelled are ends; a settled one may
-    /// still become failed when the money comes back.
+    /// The state of a refund. Settled, failed, dropped and cancelled are final, but a settled
+    /// refund becomes failed if the money comes back.
     RefundState {
         /// To be claimed and sent.
         Due,
@@ -114,24 +113,23 @@ open_enum! {
         Settled,
         /// The provider refused, or the money came back.
         Failed,
-        /// The provider may or may not have heard of it. It is handed out again as "ask the
-        /// provider, same key".
+        /// The provider may or may not know it. It can be claimed again, with `ask_provider_first`.
         Unknown,
         /// Given up by the settlement of an incident.
         Dropped,
-        /// Not needed any more before anybody sent it.
+        /// No longer needed before it was sent.
         Cancelled,
     }
 }
 
 open_enum! {
-    /// What the provider answered to one attempt.
+    /// The provider's result of one attempt.
     RefundResult {
         /// The money has gone.
         Settled,
         /// The provider refused, or the money came back. Final.
         Failed,
-        /// It cannot be told: a time-out, a broken connection.
+        /// The result is unknown: a time-out, a broken connection.
         Unknown,
     }
 }

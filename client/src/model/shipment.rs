@@ -1,4 +1,4 @@
-//! Shipments on their way out.
+//! Shipments and their contents.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::wire::{
     time_if_set,
 };
 
-/// Some units of an order that go together: from one warehouse, with one carrier.
+/// A shipment: units of an order that go together, from one warehouse, with one carrier.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shipment {
@@ -22,14 +22,15 @@ pub struct Shipment {
     pub warehouse_id: WarehouseId,
     /// The carrier that transports it.
     pub carrier_id: CarrierId,
-    /// Where it stands on its way out.
+    /// Its stage.
     pub stage: ShipmentStage,
-    /// Begins at 1 and grows whenever a stop, a hold or a cancellation on this shipment opens or
-    /// ends. A warehouse reads it when it begins to pack and names it when it dispatches.
+    /// The fencing token: it begins at 1 and grows whenever a stop, a hold or a cancellation on
+    /// this shipment opens or ends. A warehouse reads it when it begins to pack and sends it when
+    /// it dispatches.
     pub fence: i64,
     /// The carrier's tracking number. `None` until dispatch.
     pub tracking_number: Option<String>,
-    /// What is in it.
+    /// The contents.
     pub contents: Vec<ShipmentContent>,
     /// When it was planned: with the order.
     pub create_time: Timestamp,
@@ -39,16 +40,16 @@ pub struct Shipment {
     pub deliver_time: Option<Timestamp>,
     /// When it last changed.
     pub update_time: Timestamp,
-    /// The etag of the order as of this answer.
+    /// The etag of the order.
     pub order_etag: Etag,
     /// The preparation must have begun before this instant. `None` while the order is unpaid and
     /// where the policy sets no such time.
     pub prepare_by: Option<Timestamp>,
     /// Whether that instant passed and the preparation had not begun.
     pub preparation_overdue: bool,
-    /// Who keeps it in of their own will. `None` when nobody does.
+    /// The hold. `None` if the shipment is not held.
     pub hold: Option<Hold>,
-    /// The order to the carrier to bring the parcel back. `None` when there never was one.
+    /// The intercept. `None` if there never was one.
     pub intercept: Option<Intercept>,
     /// Set when the shipment crosses a border with more identical units than customs take for a
     /// private purchase.
@@ -60,25 +61,25 @@ pub struct Shipment {
     pub do_not_hand_over: bool,
 }
 
-/// Somebody keeps a shipment in of their own will, for a while.
+/// A hold: the shipment is not dispatched for a time, although the policy would allow it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// Then it ends by itself.
+    /// The time at which it ends by itself.
     pub hold_until: Timestamp,
-    /// Free text of who holds it.
+    /// Free text by the person who holds it.
     pub note: Option<String>,
-    /// Who holds it.
+    /// The actor that holds it.
     pub placed_by: Actor,
-    /// Since when.
+    /// The beginning of the hold.
     pub create_time: Timestamp,
 }
 
-/// The order to a carrier to bring a parcel back.
+/// An intercept: the order to a carrier to bring a parcel back.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intercept {
-    /// How far it is.
+    /// Its state.
     pub state: InterceptState,
     /// When the carrier was asked.
     pub request_time: Timestamp,
@@ -86,7 +87,7 @@ pub struct Intercept {
     pub update_time: Timestamp,
 }
 
-/// More identical units than customs take for a private purchase.
+/// A customs flag: the shipment has more identical units than customs take for a private purchase.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomsFlag {
@@ -94,13 +95,13 @@ pub struct CustomsFlag {
     pub sku: String,
     /// How many.
     pub quantity: i32,
-    /// How many would pass.
+    /// How many customs would let pass.
     pub units_max: i32,
-    /// What may be done about it, best first.
+    /// The next actions, best first.
     pub remedies: Vec<NextAction>,
 }
 
-/// What [`split_shipment`](crate::Store::split_shipment) answers.
+/// The response of [`split_shipment`](crate::Store::split_shipment).
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitOff {
@@ -108,7 +109,7 @@ pub struct SplitOff {
     pub shipment: Shipment,
     /// The shipments that its units are in now, in the order of the parcels.
     pub into_shipments: Vec<Shipment>,
-    /// The key under which the write was sent.
+    /// The request id that the write was sent with.
     pub request_id: RequestId,
 }
 
@@ -131,7 +132,7 @@ pub struct ShipmentContent {
 }
 
 open_enum! {
-    /// Where a shipment stands: the first six in this sequence, or one of the other ends.
+    /// The stage of a shipment: the first six in this sequence, or one of the other ends.
     ShipmentStage {
         /// The warehouse may not begin: the order is not paid, or a waiting cancellation keeps it
         /// back.
@@ -160,7 +161,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// How far the order to a carrier to bring a parcel back is.
+    /// The state of an intercept.
     InterceptState {
         /// The carrier is asked.
         Requested,
@@ -176,7 +177,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// How goods came back.
+    /// The condition of returned goods.
     GoodsCondition {
         /// As they were sent; they can be sold again.
         Unopened,
@@ -188,8 +189,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// What a carrier or warehouse scanned. Facts have happened already: they are recorded, never
-    /// refused for the stage they meet.
+    /// A fact that a carrier or warehouse scanned. It is recorded at any stage.
     TrackingFact {
         /// Scanned out of the warehouse.
         PickedUp,

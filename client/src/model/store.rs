@@ -11,20 +11,20 @@ use crate::wire::{
     time, time_if_set,
 };
 
-/// A sales channel: an independent site, a marketplace, a B2B platform.
+/// A store: a sales channel, such as an independent site, a marketplace or a B2B platform.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     /// Its id, chosen by who created it.
     pub store_id: StoreId,
-    /// For people.
+    /// The name for people.
     pub display_name: String,
-    /// Changes with every write to the store's own settings.
+    /// The etag, which changes with every write to the store's own settings.
     pub etag: Etag,
     /// The IANA name of its time zone, such as `Europe/Berlin`, in which the policy's calendar days
     /// count.
     pub time_zone: String,
-    /// The version of the policy that decides now.
+    /// The version of the active policy.
     pub active_policy_version: i32,
     /// The warehouse of orders that name no shipments.
     pub default_warehouse_id: WarehouseId,
@@ -36,31 +36,31 @@ pub struct Store {
     pub update_time: Timestamp,
 }
 
-/// A carrier of one store, and what it can do for a cancellation.
+/// A carrier of one store, with its abilities that matter to a cancellation.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Carrier {
     /// Its id, unique in the store.
     pub carrier_id: CarrierId,
-    /// For people.
+    /// The name for people.
     pub display_name: String,
-    /// Whether it can bring a parcel back that is under way.
+    /// Whether it can intercept a parcel in transit.
     pub in_transit_cancel: bool,
     /// Whether it delivers as a partner of the sales channel, and not as the seller's own choice.
     pub partner_delivery: bool,
-    /// Changes with every write.
+    /// The etag, which changes with every write.
     pub etag: Etag,
-    /// Its prepaid labels for the way back, by country.
+    /// Its prepaid return labels, by country.
     pub return_labels: Vec<ReturnLabel>,
 }
 
-/// A prepaid label with which a buyer sends a parcel back.
+/// A prepaid return label.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnLabel {
     /// The country that the parcel comes back from: ISO 3166-1 alpha-2.
     pub country_code: String,
-    /// What a buyer is charged who bears the way back. `None`: nothing.
+    /// The charge to a buyer who bears the way back. `None`: nothing.
     pub price: Option<Money>,
 }
 
@@ -70,18 +70,18 @@ pub struct ReturnLabel {
 pub struct Warehouse {
     /// Its id, unique in the store.
     pub warehouse_id: WarehouseId,
-    /// For people.
+    /// The name for people.
     pub display_name: String,
     /// The IANA name of its time zone, such as `Asia/Shanghai`, in which its calendar and deadlines
     /// of its stops count.
     pub time_zone: String,
-    /// Changes with every write.
+    /// The etag, which changes with every write.
     pub etag: Etag,
-    /// The country it stands in: ISO 3166-1 alpha-2. `None`: not known.
+    /// Its country: ISO 3166-1 alpha-2. `None`: not known.
     pub country_code: Option<String>,
-    /// The days of the week on which nobody works.
+    /// The weekend: the days of the week without work.
     pub weekend: Vec<Weekday>,
-    /// The dates on which nobody works.
+    /// The holidays: the dates without work.
     pub holidays: Vec<Date>,
 }
 
@@ -105,30 +105,30 @@ open_enum! {
     }
 }
 
-/// One version of a store's policy: the document that decides who may cancel what, when, and on
-/// which terms.
+/// A version of a store's policy: the document that decides who may cancel what, when, and on which
+/// terms.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The store.
     pub store_id: StoreId,
-    /// 1, 2, 3 and so on in the store. 0 for a document that was only validated.
+    /// The version: 1, 2, 3 and so on in the store. 0 for a document that was only validated.
     pub version: i32,
     /// Its name, as the document gives it.
     pub name: String,
     /// The document, YAML or JSON, as it was entered. Empty in lists.
     pub document: String,
-    /// Where it stands. `None` for a document that was only validated.
+    /// Its state. `None` for a document that was only validated.
     pub state: Option<PolicyState>,
     /// When it was created. `None` for a document that was only validated.
     pub create_time: Option<Timestamp>,
-    /// From when it decides. `None` until it is activated.
+    /// The time from which it is active. `None` until it is activated.
     pub effective_time: Option<Timestamp>,
-    /// When it decided, decides and is to decide, the latest first; at most the latest 100.
+    /// Its activations, past, present and future, the latest first; at most the latest 100.
     pub activations: Vec<PolicyActivation>,
 }
 
-/// A stretch of time in which a policy version decides.
+/// An activation: a period in which a policy version is active.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PolicyActivation {
@@ -139,26 +139,26 @@ pub struct PolicyActivation {
 }
 
 open_enum! {
-    /// Where a policy version stands.
+    /// The state of a policy version.
     PolicyState {
-        /// Created, not activated. Decides nothing.
+        /// Created, not activated.
         Draft,
         /// Activated, its effective time is still to come.
         Scheduled,
-        /// Decides now.
+        /// Active.
         Active,
-        /// Was active. It goes on deciding the cancellations that were asked under it.
+        /// Was active. It still decides the cancellations that were requested under it.
         Superseded,
     }
 }
 
-/// A policy document that ships with the server: a start for a store of its kind.
+/// A preset: a policy document that ships with the server, for a kind of store.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preset {
     /// Its name, such as `independent-site`.
     pub preset: String,
-    /// What kind of store it is for, in one sentence.
+    /// The kind of store that it is for, in one sentence.
     pub description: String,
     /// The document, in YAML.
     pub document: String,

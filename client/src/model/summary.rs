@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use super::OrderState;
 use crate::wire::{FromWire, Malformed, Open, read, read_all, time_if_set};
 
-/// How many there are, as far as anybody counted.
+/// A count up to a bound.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
-    /// How many, up to a bound: 10,000 of each.
+    /// The number, up to the bound of 10,000.
     pub value: i32,
-    /// There are more than `value`.
+    /// Whether there are more than `value`.
     pub at_least: bool,
 }
 
@@ -29,46 +29,47 @@ impl fmt::Display for Count {
     }
 }
 
-/// How many orders are in which state, at one moment: the tabs of a list.
+/// The numbers of orders by state, at one moment: the tabs of a list.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrdersSummary {
-    /// One for every state, those without orders included.
+    /// The numbers, one for every state, those without orders included.
     pub states: Vec<OrderStateCount>,
-    /// All of them together.
+    /// The number of all of them.
     pub total: Count,
 }
 
 impl OrdersSummary {
-    /// How many are in this state.
+    /// The number of orders in this state.
     pub fn of(&self, state: OrderState) -> Count {
         let found = self.states.iter().find(|entry| entry.state == state);
         found.map_or_else(Count::default, |entry| entry.count)
     }
 }
 
-/// How many orders are in one state.
+/// The number of orders in one state.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderStateCount {
     /// The state: the tab.
     pub state: OrderState,
-    /// How many orders are in it.
+    /// The number of orders in it.
     pub count: Count,
 }
 
-/// What a party should look at, at one moment: the "action needed" of a seller centre.
+/// The cancellations that need a party's attention, at one moment: the "action needed" of a seller
+/// centre.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionsSummary {
-    /// What buyers got cancelled without the seller being asked; those units must not be handed
-    /// over.
+    /// Cancellations that were approved without the seller's consent; their units must not be
+    /// handed over.
     pub auto_approved: Count,
     /// Cancellations that wait for the party.
     pub requested: Count,
-    /// The badge: both together.
+    /// The number of the badge: both together.
     pub total: Count,
-    /// The earliest deadline among what waits. `None`: nothing waits, or nothing has a deadline.
+    /// The earliest deadline of those that wait. `None`: none waits, or none has a deadline.
     pub nearest_deadline: Option<Timestamp>,
 }
 

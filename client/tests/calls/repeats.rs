@@ -104,6 +104,8 @@ async fn what_is_aborted_is_not_repeated() {
         (error.kind(), error.reason()),
         (Kind::Aborted, Some(&ErrorReason::EtagMismatch))
     );
+    assert!(error.has_reason(&ErrorReason::EtagMismatch) && error.is_conflict());
+    assert!(!error.has_reason(&ErrorReason::FenceStale) && !error.is_timeout());
     assert_eq!(fake.script.seen().len(), 1);
 }
 

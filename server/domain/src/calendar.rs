@@ -119,7 +119,7 @@ impl Calendar {
     fn end_of(&self, day: Date) -> Timestamp {
         let midnight = day
             .tomorrow()
-            .and_then(|next| next.to_zoned(self.time_zone.clone()));
+            .and_then(|next| next.to_zoned_datetime(self.time_zone.clone()));
         midnight.map_or(Timestamp::MAX, |midnight| midnight.timestamp())
     }
 }

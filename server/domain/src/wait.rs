@@ -29,7 +29,7 @@ impl Wait {
                 // loses an hour; one that comes twice is taken the first time, as the days
                 // themselves count it.
                 let later = from
-                    .to_zoned(zone.clone())
+                    .to_zoned_datetime(zone.clone())
                     .checked_add(i64::from(days).days());
                 later.map_or(Timestamp::MAX, |later| later.timestamp())
             }

@@ -366,7 +366,7 @@ fn around_a_change() -> impl Strategy<Value = (TimeZone, Timestamp, u32)> {
                 .map_or(time, |change| change.timestamp());
             let local = zone.to_datetime(change + SignedDuration::from_secs(seconds))
                 - i64::from(days).days();
-            let from = local.to_zoned(zone.clone()).unwrap().timestamp();
+            let from = local.to_zoned_datetime(zone.clone()).unwrap().timestamp();
             (zone, from, days)
         },
     )
@@ -377,11 +377,11 @@ proptest! {
     fn the_day_that_ends_is_a_working_day((zone, calendar) in any_calendar(), from in any_time(), days in 1u32..30) {
         let zone = TimeZone::get(zone).unwrap();
         let until = calendar.working_days_after(from, days);
-        let last = (until - SignedDuration::from_nanos(1)).to_zoned(zone.clone()).date();
+        let last = (until - SignedDuration::from_nanos(1)).to_zoned_datetime(zone.clone()).date();
         prop_assert!(calendar.is_working_day(last), "{last} is none");
-        prop_assert_ne!(until.to_zoned(zone.clone()).date(), last);
+        prop_assert_ne!(until.to_zoned_datetime(zone.clone()).date(), last);
         // As many working days lie between as were asked for.
-        let mut day = from.to_zoned(zone).date();
+        let mut day = from.to_zoned_datetime(zone).date();
         let mut counted = 0;
         while day < last {
             day = day.tomorrow().unwrap();
@@ -412,7 +412,7 @@ proptest! {
     fn working_days_end_with_the_day((zone, calendar) in any_calendar(), from in any_time(), days in 1u32..30) {
         let until = calendar.working_days_after(from, days);
         let zone = TimeZone::get(zone).unwrap();
-        prop_assert_eq!(until.to_zoned(zone).start_of_day().unwrap().timestamp(), until);
+        prop_assert_eq!(until.to_zoned_datetime(zone).start_of_day().unwrap().timestamp(), until);
     }
 
     #[test]

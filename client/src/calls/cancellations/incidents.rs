@@ -1,12 +1,13 @@
-//! Incidents: for whoever settles what contradicts a decision.
+//! Incidents, which support and operators settle.
 
 use belay_proto::v1 as pb;
 
-use crate::call::{Call, call, guarded, keyed, noted, paged};
+use crate::call::Call;
+use crate::calls::macros::{call, list};
 use crate::ids::{Etag, IncidentId, IntoId, OrderId};
 use crate::model::{
-    Incident, IncidentKind, IncidentResolution, IncidentState, OrderState, Page, ResolvedIncident,
-    read_page, read_request_id,
+    Incident, IncidentKind, IncidentResolution, IncidentState, OrderState, ResolvedIncident,
+    read_request_id,
 };
 use crate::store::Store;
 use crate::wire::{Open, read};
@@ -26,18 +27,19 @@ impl Store {
     /// # }
     /// ```
     pub fn list_incidents(&self) -> ListIncidents {
-        let (store_id, faults) = self.begin();
+        let (store_id, errors) = self.begin();
         ListIncidents(Call::new(
             &self.belay,
             pb::ListIncidentsRequest {
                 store_id,
                 ..Default::default()
             },
-            faults,
+            errors,
         ))
     }
 
-    /// Settles an incident, by one of its `allowed_resolutions`. The same again is answered `Ok`.
+    /// Settles an incident, with one of its `allowed_resolutions`. A repeat with the same
+    /// resolution is `Ok`.
     ///
     /// Fails with `OrderNotFound`, `IncidentNotFound`, `EtagMismatch`, `IncidentResolved`,
     /// `ResolutionNotAllowed`.
@@ -56,41 +58,37 @@ impl Store {
         incident_id: impl IntoId<IncidentId>,
         resolution: IncidentResolution,
     ) -> ResolveIncident {
-        let (store_id, mut faults) = self.begin();
+        let (store_id, mut errors) = self.begin();
         let request = pb::ResolveIncidentRequest {
             store_id,
-            incident_id: faults.id("incident_id", incident_id.into_id()),
+            incident_id: errors.id("incident_id", incident_id),
             resolution: resolution.to_wire(),
             ..Default::default()
         };
-        ResolveIncident(Call::new(&self.belay, request, faults))
+        ResolveIncident(Call::new(&self.belay, request, errors))
     }
 }
 
-call! {
+list! {
     /// Made by [`Store::list_incidents`].
-    ListIncidents(pb::ListIncidentsRequest) -> Page<Incident>,
-    |answer| read_page(answer.incidents, answer.next_page_token)
+    ListIncidents(pb::ListIncidentsRequest) -> Incident;
+    incidents
 }
 call! {
     /// Made by [`Store::resolve_incident`].
-    ResolveIncident(pb::ResolveIncidentRequest) -> ResolvedIncident,
-    |answer| Ok(ResolvedIncident {
-        incident: read(answer.incident, "incident")?,
-        order_state: OrderState::from_wire(answer.order_state),
-        order_etag: Etag::from(answer.order_etag),
-        request_id: read_request_id(&answer.request_id)?,
+    ResolveIncident(pb::ResolveIncidentRequest) -> ResolvedIncident, [request_id, etag, note];
+    |response| Ok(ResolvedIncident {
+        incident: read(response.incident, "incident")?,
+        order_state: OrderState::from_wire(response.order_state),
+        order_etag: Etag::from(response.order_etag),
+        request_id: read_request_id(&response.request_id)?,
     })
 }
-paged!(ListIncidents -> Incident);
-keyed!(ResolveIncident);
-noted!(ResolveIncident);
-guarded!(ResolveIncident);
 
 impl ListIncidents {
     /// Only those of this order.
     pub fn order_id(mut self, order_id: impl IntoId<OrderId>) -> Self {
-        self.0.request.order_id = self.0.faults.id("order_id", order_id.into_id());
+        self.0.request.order_id = self.0.errors.id("order_id", order_id);
         self
     }
 

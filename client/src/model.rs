@@ -1,5 +1,4 @@
-//! What Belay tells: orders and what belongs to them, stores and what belongs to them, as plain
-//! data.
+//! The data that calls return: orders, stores and what belongs to them, as plain types.
 //!
 //! Structs and enums may gain fields and values. An enum's value that this version does not know is
 //! `Unrecognized`; it is never an error. Instants are exact to the microsecond.

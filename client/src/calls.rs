@@ -1,0 +1,79 @@
+//! The calls that the methods of [`Store`](crate::Store) and [`Belay`](crate::Belay) make, one type
+//! each, and the arguments that they take.
+//!
+//! A call is completed by setters, and sent by awaiting it or by `send`. A clone of a call that is
+//! not sent yet has the same request id: both are one request.
+
+mod cancellations;
+mod fulfillment;
+mod line_quantities;
+mod macros;
+mod orders;
+mod policies;
+mod refunds;
+mod stores;
+
+pub use cancellations::incidents::{ListIncidents, ResolveIncident};
+pub use cancellations::units::{OnBehalfOf, Units};
+pub use cancellations::{
+    ApproveCancellation, GetCancellation, ListCancellations, OnIneligibleUnits,
+    PreviewCancellation, RejectCancellation, RequestCancellation, SummarizeActions,
+    WithdrawCancellation,
+};
+pub use fulfillment::answers::{InterceptAnswer, Parcel, StopAnswer, Stopped};
+pub use fulfillment::{
+    AnswerIntercept, AnswerStop, DispatchShipment, GetShipment, HoldShipment, ListShipments,
+    MarkReady, ReceiveParcel, RecordTracking, ReleaseHold, SplitShipment, StartPreparation,
+};
+pub use orders::new_order::{NewBuyer, NewLine, NewShipment};
+pub use orders::{
+    CreateOrder, GetOrder, ListOrderHistory, ListOrders, RecordPayment, SummarizeOrders,
+};
+pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
+pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
+pub use stores::{
+    CreateStore, FirstPolicy, GetStore, ListCarriers, ListStores, ListWarehouses, PutCarrier,
+    PutWarehouse, UpdateStore,
+};
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    /// `CreateOrder` as `create_order`.
+    fn snake(name: &str) -> String {
+        let mut snake = String::new();
+        for letter in name.chars() {
+            if letter.is_ascii_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.push(letter.to_ascii_lowercase());
+        }
+        snake
+    }
+
+    #[test]
+    fn every_rpc_has_a_method() {
+        let calls = concat!(
+            include_str!("calls/orders.rs"),
+            include_str!("calls/cancellations.rs"),
+            include_str!("calls/cancellations/incidents.rs"),
+            include_str!("calls/fulfillment.rs"),
+            include_str!("calls/refunds.rs"),
+            include_str!("calls/stores.rs"),
+            include_str!("calls/policies.rs"),
+        );
+        let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let files = set.file.iter().filter(|file| file.package() == "belay.v1");
+        let services: Vec<_> = files.flat_map(|file| &file.service).collect();
+        assert!(!services.is_empty());
+        for method in services.iter().flat_map(|service| &service.method) {
+            let (name, function) = (method.name(), snake(method.name()));
+            let request = method.input_type().trim_start_matches(".belay.v1.");
+            let declared = calls.contains(&format!("pub fn {function}("))
+                && calls.contains(&format!(" {name}(pb::{request})"));
+            assert!(declared, "{name} has no method `{function}`");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The declaration of a call: its type, its setters, and how its response is read.
+//!
+//! Each call is a type of its own, so that its page and an editor's completion show the setters of
+//! this call and of no other.
+
+/// Declares the type of one call. The names in brackets are setters that several calls have in
+/// common: see [`setter!`].
+macro_rules! call {
+    (
+        $(#[$doc:meta])*
+        $name:ident(pb::$request:ident) -> $output:ty $(, [$($setter:ident),+])?;
+        |$response:ident| $read:expr
+    ) => {
+        $(#[$doc])*
+        #[must_use = "a call does nothing until it is awaited or sent"]
+        #[derive(Debug, Clone)]
+        pub struct $name($crate::call::Call<belay_proto::v1::$request>);
+
+        impl $name {
+            $($($crate::calls::macros::setter!($setter);)+)?
+
+            /// The time for this call, its repeats included, instead of the client's time-out. At
+            /// most a day.
+            pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
+                self.0.timeout = timeout;
+                self
+            }
+
+            /// Sends the call and waits for its response. To await the call does the same.
+            ///
+            /// # Errors
+            /// [`Error`](crate::Error) says what went wrong; the method that made the call says
+            /// what can.
+            pub async fn send(self) -> Result<$output, $crate::Error> {
+                self.0.send(|$response| $read).await
+            }
+        }
+
+        impl IntoFuture for $name {
+            type Output = Result<$output, $crate::Error>;
+            type IntoFuture = std::pin::Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                Box::pin(self.send())
+            }
+        }
+    };
+}
+
+/// Declares the type of a call that lists: the response's field with the entries is named last.
+macro_rules! list {
+    ($(#[$doc:meta])* $name:ident(pb::$request:ident) -> $item:ty; $entries:ident) => {
+        $crate::calls::macros::call! {
+            $(#[$doc])*
+            $name(pb::$request) -> $crate::model::Page<$item>;
+            |response| $crate::model::read_page(response.$entries, response.next_page_token)
+        }
+
+        impl $name {
+            /// The number of entries of a page, at most: 1 to 1,000; 50 unless set.
+            pub fn page_size(mut self, page_size: i32) -> Self {
+                self.0.request.page_size = page_size;
+                self
+            }
+
+            /// The `next_page_token` of the page before, with the same filters. A stream begins
+            /// there.
+            pub fn page_token(mut self, page_token: impl Into<String>) -> Self {
+                self.0.request.page_token = page_token.into();
+                self
+            }
+
+            /// This page and all that follow. Each is requested when it is wanted.
+            pub fn pages(self) -> $crate::Pages<$item> {
+                let first = self.0.request.page_token.clone();
+                let request_page = move |token| -> $crate::pages::PageFuture<$item> {
+                    Box::pin(self.clone().page_token(token).send())
+                };
+                $crate::Pages::new(first, Box::new(request_page))
+            }
+
+            /// The entries of this page and of all that follow. The next page is requested when the
+            /// one before is used up.
+            pub fn stream(self) -> $crate::Items<$item> {
+                $crate::Items::new(self.pages())
+            }
+        }
+    };
+}
+
+/// A setter that several calls have in common, by the field of the request that it sets.
+macro_rules! setter {
+    (request_id) => {
+        /// The request id to send, instead of the one that the call was given when it was made.
+        pub fn request_id(mut self, request_id: impl Into<$crate::RequestId>) -> Self {
+            self.0.request_id = Some(request_id.into());
+            self
+        }
+    };
+    (etag) => {
+        /// The order's etag that the decision is based on. The call fails with `EtagMismatch` if
+        /// the order has changed since.
+        pub fn etag(mut self, etag: impl Into<$crate::Etag>) -> Self {
+            self.0.request.etag = etag.into().into();
+            self
+        }
+    };
+    (fence) => {
+        /// The fence that the caller last saw, 1 or greater. The call fails with `FenceStale` if it
+        /// has grown since. Not compared unless set.
+        pub fn fence(mut self, fence: i64) -> Self {
+            self.0.request.fence = fence;
+            self
+        }
+    };
+    (note) => {
+        /// Free text by the person who makes the call: at most 2,000 characters. Some reasons
+        /// require it of a cancellation request.
+        pub fn note(mut self, note: impl Into<String>) -> Self {
+            self.0.request.note = note.into();
+            self
+        }
+    };
+    (evidence) => {
+        /// References to proof, such as links or document ids: at most 10, each of 1 to 512
+        /// characters. Some reasons require it of a cancellation request.
+        pub fn evidence(mut self, evidence: impl IntoIterator<Item = impl Into<String>>) -> Self {
+            self.0.request.evidence = evidence.into_iter().map(Into::into).collect();
+            self
+        }
+    };
+    (reason) => {
+        /// The reason: a word declared by the store's policy, `[A-Z][A-Z0-9_]{0,62}`, such as those
+        /// of [`reason`](crate::reason). Some policies require one.
+        pub fn reason(mut self, reason: impl Into<String>) -> Self {
+            self.0.request.reason = reason.into();
+            self
+        }
+    };
+    (paths) => {
+        /// The paths to take, best first, none twice. [`CancellationPath::Cancel`] alone unless
+        /// set.
+        pub fn paths(mut self, paths: impl IntoIterator<Item = CancellationPath>) -> Self {
+            self.0.request.paths = paths.into_iter().map(CancellationPath::to_wire).collect();
+            self
+        }
+    };
+    (on_ineligible_units) => {
+        /// The treatment of units that cannot be cancelled. [`OnIneligibleUnits::Refuse`] unless
+        /// set.
+        pub fn on_ineligible_units(mut self, on_ineligible_units: OnIneligibleUnits) -> Self {
+            self.0.request.on_ineligible_units = on_ineligible_units.to_wire();
+            self
+        }
+    };
+    (on_behalf_of) => {
+        /// The buyer for whom support or an operator makes the request. Other roles may not set it.
+        pub fn on_behalf_of(mut self, buyer: OnBehalfOf) -> Self {
+            self.0.request.on_behalf_of = Some(buyer.0);
+            self
+        }
+    };
+}
+
+pub(crate) use {call, list, setter};

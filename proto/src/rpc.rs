@@ -1,0 +1,29 @@
+//! Each RPC as data: its path, its response, and whether it may be sent again. The generator writes
+//! an implementation of [`Rpc`] for each request message, so no other list of RPCs is kept by hand.
+
+/// Whether an RPC may be sent again when its outcome is unknown, by the `idempotency_level` of its
+/// proto.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idempotency {
+    /// Yes: it reads, or a second time writes the same (`NO_SIDE_EFFECTS`, `IDEMPOTENT`).
+    Always,
+    /// Yes, with the same request id (`IDEMPOTENT`, and the request has a `request_id`).
+    ByRequestId,
+    /// No: a second time has a second effect (no level is given).
+    Never,
+}
+
+/// A unary RPC, named by its request message.
+pub trait Rpc: prost::Message + Clone + 'static {
+    /// The message that answers it.
+    type Response: prost::Message + Default + 'static;
+
+    /// The path of the HTTP request, such as `/belay.v1.OrderService/GetOrder`.
+    const PATH: &'static str;
+
+    /// Whether it may be sent again.
+    const IDEMPOTENCY: Idempotency;
+
+    /// Sets the request id of an RPC that is idempotent by it; has no effect on another.
+    fn set_request_id(&mut self, _request_id: String) {}
+}
