@@ -2,10 +2,9 @@
 //! one of `make run`, and what comes is what is shown there.
 
 use std::collections::BTreeSet;
-
-use belay_server::demo;
 use std::path::PathBuf;
 
+use belay_server::demo;
 use belay_tests::process::built;
 use belay_tests::run;
 use tokio::process::Command;

@@ -69,7 +69,11 @@ impl CallLines {
     }
 
     fn is_due(&self) -> bool {
-        self.one_of > 0 && self.reads.fetch_add(1, Ordering::Relaxed) % self.one_of == 0
+        self.one_of > 0
+            && self
+                .reads
+                .fetch_add(1, Ordering::Relaxed)
+                .is_multiple_of(self.one_of)
     }
 }
 

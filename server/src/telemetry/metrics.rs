@@ -222,6 +222,9 @@ impl Retry {
     }
 }
 
+/// Values and their labels.
+type Samples = Vec<(u64, Vec<KeyValue>)>;
+
 /// What came of a due order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settled {
@@ -393,7 +396,7 @@ impl Metrics {
 
     /// What is read when somebody asks. The metrics do not keep the server alive.
     pub(crate) fn observe(&self, app: &Arc<App>) {
-        let gauge = |row: Instrument, read: fn(&App) -> Vec<(u64, Vec<KeyValue>)>| {
+        let gauge = |row: Instrument, read: fn(&App) -> Samples| {
             let app: Weak<App> = Arc::downgrade(app);
             let gauge = self.0.meter.u64_observable_gauge(row.name);
             let gauge = gauge.with_unit(row.unit).with_description(row.help);

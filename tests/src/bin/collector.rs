@@ -49,6 +49,7 @@ fn of_span(span: Span, scope: &str, resource: &Value) -> Value {
         .iter()
         .map(|link| json!({"trace_id": hex(&link.trace_id), "span_id": hex(&link.span_id)}));
     let links: Vec<Value> = links.collect();
+    let kind = span.kind().as_str_name();
     let status = span.status.unwrap_or_default();
     json!({
         "resource": resource,
@@ -58,7 +59,7 @@ fn of_span(span: Span, scope: &str, resource: &Value) -> Value {
         "parent_span_id": hex(&span.parent_span_id),
         "trace_state": span.trace_state,
         "name": span.name,
-        "kind": span.kind().as_str_name(),
+        "kind": kind,
         "attributes": of_attributes(span.attributes),
         "links": links,
         "status": {"code": status.code, "message": status.message},
