@@ -335,7 +335,7 @@ fn a_collector_that_takes_nothing_holds_nobody_up() {
     run(async |t| {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let silent_address = format!("http://{}", silent.local_addr().unwrap());
-        for endpoint in [silent_address.as_str(), "http://127.0.0.1:1", "not a URL"] {
+        for endpoint in [silent_address.as_str(), "http://127.0.0.1:1"] {
             let environment = [
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
                 ("OTEL_EXPORTER_OTLP_TIMEOUT", "100"),
@@ -365,6 +365,20 @@ fn a_collector_that_takes_nothing_holds_nobody_up() {
     });
 }
 
+#[test]
+fn a_collector_that_is_named_wrongly_is_no_reason_not_to_serve() {
+    run(async |t| {
+        let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", "not a URL")];
+        let belay = BelayProcess::start(&t.database.url(), SERVE, &environment).await;
+        let read = orders(&belay).get_order(traced(1, get_order("NONE")));
+        assert_eq!(read.await.unwrap_err().code(), Code::NotFound);
+        belay.running.tell_to_stop();
+        let (status, said) = belay.running.end().await;
+        assert!(status.success(), "{said}");
+        assert_eq!(said.matches("no traces are exported").count(), 1, "{said}");
+    });
+}
+
 /// As Prometheus knows it.
 fn family(row: &Instrument) -> String {
     let name = row.name.replace('.', "_");
@@ -382,73 +396,71 @@ fn family(row: &Instrument) -> String {
     format!("{name}{unit}{suffix}")
 }
 
-#[test]
-fn metrics_are_those_of_the_table() {
-    run(async |t| {
-        // A database of its own, in which time can be moved.
-        let database = Database::empty().await;
-        let belay = BelayProcess::start(&database.url(), &["dev", "--manual-clock"], &[]).await;
-        let mut orders = orders(&belay);
-        // `dev` makes its store once it serves.
-        until("there is a store", async || {
-            orders
-                .create_order(traced(1, new_order("demo", "A-1")))
-                .await
-                .ok()
-        })
-        .await;
-        let mut get = traced(2, get_order("A-1"));
-        get.get_mut().store_id = "demo".to_owned();
-        orders.get_order(get).await.expect("it is there");
-        // The order is due once it is not paid in time.
-        let mut connection = pool::connect(&database.url()).await.unwrap();
-        clock::advance_manual(&mut connection, SignedDuration::from_hours(24 * 365))
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_are_those_of_the_table() {
+    // A database of its own, in which time can be moved.
+    let database = Database::empty().await;
+    let belay = BelayProcess::start(&database.url(), &["dev", "--manual-clock"], &[]).await;
+    let mut orders = orders(&belay);
+    // `dev` makes its store once it serves.
+    until("there is a store", async || {
+        orders
+            .create_order(traced(1, new_order("demo", "A-1")))
             .await
-            .unwrap();
-        let text = until("the order is settled", async || {
-            let text = belay.get("/metrics").await.body;
-            text.contains("belay_settle_lag_seconds_count 1")
-                .then_some(text)
-        })
-        .await;
+            .ok()
+    })
+    .await;
+    let mut get = traced(2, get_order("A-1"));
+    get.get_mut().store_id = "demo".to_owned();
+    orders.get_order(get).await.expect("it is there");
+    // The order is due once it is not paid in time.
+    let mut connection = pool::connect(&database.url()).await.unwrap();
+    clock::advance_manual(&mut connection, SignedDuration::from_hours(24 * 365))
+        .await
+        .unwrap();
+    let text = until("the order is settled", async || {
+        let text = belay.get("/metrics").await.body;
+        text.contains("belay_settle_lag_seconds_count 1")
+            .then_some(text)
+    })
+    .await;
 
-        let types: BTreeSet<&str> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE "))
-            .collect();
-        let expected: Vec<String> = INSTRUMENTS
-            .iter()
-            .map(|row| {
-                let kind = match row.kind {
-                    Kind::Histogram => "histogram",
-                    Kind::Counter => "counter",
-                    Kind::Gauge => "gauge",
-                };
-                format!("{} {kind}", family(row))
-            })
-            .collect();
-        assert_eq!(types, expected.iter().map(String::as_str).collect());
-        for row in &INSTRUMENTS {
-            let help = format!("# HELP {} {}", family(row), row.help);
-            assert!(text.contains(&help), "{help}");
-        }
-        for sample in [
-            "rpc_server_call_duration_seconds_count{rpc_method=\"belay.v1.OrderService/GetOrder\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\"} 1",
-            "belay_settle_orders_total{belay_outcome=\"settled\"} 1",
-            "belay_queue_shed_total{belay_queue=\"interactive\"} 0",
-            "belay_engine_retries_total{belay_retry_kind=\"deadlock\"} 0",
-            "db_client_connection_max{db_client_connection_pool_name=\"belay\"} 16",
-        ] {
-            assert!(text.contains(sample), "{sample} is not in\n{text}");
-        }
-        for no_label in ["A-1", "demo", "ann", "web", "acme"] {
-            assert!(!text.contains(&format!("\"{no_label}\"")), "{no_label}");
-        }
-        belay.running.tell_to_stop();
-        let (status, said) = belay.running.end().await;
-        assert!(status.success(), "{said}");
-        database.remove().await;
-    });
+    let types: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .collect();
+    let expected: Vec<String> = INSTRUMENTS
+        .iter()
+        .map(|row| {
+            let kind = match row.kind {
+                Kind::Histogram => "histogram",
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+            };
+            format!("{} {kind}", family(row))
+        })
+        .collect();
+    assert_eq!(types, expected.iter().map(String::as_str).collect());
+    for row in &INSTRUMENTS {
+        let help = format!("# HELP {} {}", family(row), row.help);
+        assert!(text.contains(&help), "{help}");
+    }
+    for sample in [
+        "rpc_server_call_duration_seconds_count{rpc_method=\"belay.v1.OrderService/GetOrder\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\"} 1",
+        "belay_settle_orders_total{belay_outcome=\"settled\"} 1",
+        "belay_queue_shed_total{belay_queue=\"interactive\"} 0",
+        "belay_engine_retries_total{belay_retry_kind=\"deadlock\"} 0",
+        "db_client_connection_max{db_client_connection_pool_name=\"belay\"} 16",
+    ] {
+        assert!(text.contains(sample), "{sample} is not in\n{text}");
+    }
+    for no_label in ["A-1", "demo", "ann", "web", "acme"] {
+        assert!(!text.contains(&format!("\"{no_label}\"")), "{no_label}");
+    }
+    belay.running.tell_to_stop();
+    let (status, said) = belay.running.end().await;
+    assert!(status.success(), "{said}");
+    database.remove().await;
 }
 
 #[test]

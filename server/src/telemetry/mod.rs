@@ -59,12 +59,16 @@ impl Process {
     /// a collector.
     pub fn start(format: LogFormat) -> anyhow::Result<Self> {
         let logs = Logs::start(format)?;
-        let (traces, exporter) = match traces::is_collector_named() {
-            true => {
-                let (traces, exporter) = traces::exporting()?;
-                (traces, Some(exporter))
+        let exporting = traces::is_collector_named().then(traces::exporting);
+        let (traces, exporter) = match exporting {
+            Some(Ok((traces, exporter))) => (traces, Some(exporter)),
+            // No reason to serve nobody.
+            Some(Err(error)) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "no traces are exported: the variables are wrong");
+                (Traces::local(), None)
             }
-            false => (Traces::local(), None),
+            None => (Traces::local(), None),
         };
         let telemetry = Telemetry::of(traces);
         telemetry.metrics.observe_dropped_lines(logs.dropped());
