@@ -370,7 +370,8 @@ fn a_collector_that_is_named_wrongly_is_no_reason_not_to_serve() {
     run(async |t| {
         let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", "not a URL")];
         let belay = BelayProcess::start(&t.database.url(), SERVE, &environment).await;
-        let read = orders(&belay).get_order(traced(1, get_order("NONE")));
+        let mut orders = orders(&belay);
+        let read = orders.get_order(traced(1, get_order("NONE")));
         assert_eq!(read.await.unwrap_err().code(), Code::NotFound);
         belay.running.tell_to_stop();
         let (status, said) = belay.running.end().await;
