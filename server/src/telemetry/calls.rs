@@ -23,6 +23,8 @@ pub const LOG_READS_MAX: u32 = 1_000_000;
 /// What the convention calls a method that the server does not have: the names that callers make up
 /// have no end.
 const OTHER_METHOD: &str = "_OTHER";
+/// Of the name of such a method, in its span.
+const ORIGINAL_CHARACTERS_MAX: usize = 128;
 
 /// What is called.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +140,10 @@ impl OpenCall {
         headers: &HeaderMap,
     ) -> Self {
         let parent = parent_of(headers);
-        let original = called.is_none().then(|| path.trim_start_matches('/'));
+        let original = called.is_none().then(|| {
+            let name = path.trim_start_matches('/').chars();
+            name.take(ORIGINAL_CHARACTERS_MAX).collect::<String>()
+        });
         let called = called.unwrap_or(Called {
             method: OTHER_METHOD,
             is_read: false,
@@ -148,10 +153,7 @@ impl OpenCall {
             KeyValue::new(attribute::RPC_METHOD, called.method),
         ];
         if let Some(original) = original {
-            attributes.push(KeyValue::new(
-                attribute::RPC_METHOD_ORIGINAL,
-                original.to_owned(),
-            ));
+            attributes.push(KeyValue::new(attribute::RPC_METHOD_ORIGINAL, original));
         }
         let span = telemetry
             .traces
