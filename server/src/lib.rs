@@ -7,6 +7,7 @@
 // tonic's Status is large by design and travels in every Err of an RPC.
 #![allow(clippy::result_large_err)]
 
+pub mod admin_port;
 pub mod callers;
 pub mod db;
 pub mod demo;
@@ -30,6 +31,7 @@ use crate::db::{Conn, DbError, clock};
 use crate::engine::Engine;
 use crate::reads::Reads;
 use crate::reference::Stores;
+use crate::telemetry::Telemetry;
 
 /// What every RPC and every worker shares.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ pub struct App {
     pub reads: Reads,
     pub pool: Pool,
     pub stores: Stores,
+    pub telemetry: Telemetry,
     /// Key of the hashes of e-mail addresses and user names; made with the database, never leaves
     /// it.
     pub identity_key: [u8; 32],

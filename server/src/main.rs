@@ -12,7 +12,9 @@ use belay_server::db::migrate::{self, MigrateError};
 use belay_server::demo;
 use belay_server::rpc::auth::Authentication;
 use belay_server::server::{Server, ServerSettings};
-use belay_server::telemetry::{LogFormat, Telemetry};
+use belay_server::telemetry::calls::{LOG_READS_DEFAULT, LOG_READS_MAX};
+use belay_server::telemetry::logs::LogFormat;
+use belay_server::telemetry::{self, Telemetry};
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
@@ -70,6 +72,15 @@ struct Listen {
     /// Connections to the database.
     #[arg(long, env = "BELAY_DATABASE_CONNECTIONS", default_value_t = 16)]
     database_connections: usize,
+    /// Where to listen for those who run the server, in HTTP: GET /metrics, /livez and /readyz. Off
+    /// where it is not given. Whoever reaches it may ask.
+    #[arg(long, env = "BELAY_ADMIN_LISTEN", value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// One of so many successful reads has a line in the log: 1 logs all, 0 none. Writes and
+    /// refusals always have one.
+    #[arg(long, env = "BELAY_LOG_READS", default_value_t = LOG_READS_DEFAULT, value_name = "ONE_OF",
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(LOG_READS_MAX)))]
+    log_reads: u32,
 }
 
 #[derive(Debug, Args)]
@@ -153,10 +164,16 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    let _telemetry = Telemetry::start(cli.log_format)?;
+    let process = telemetry::Process::start(cli.log_format)?;
+    let telemetry = process.telemetry();
     match cli.command {
         Subcommands::Serve(serve) => {
-            let mut settings = settings(&serve.database, &serve.listen, authentication(&serve)?);
+            let mut settings = settings(
+                &serve.database,
+                &serve.listen,
+                authentication(&serve)?,
+                telemetry,
+            );
             settings.stop_notice = serve.stop_notice;
             let mut stop = StopSignal::listen()?;
             match start(settings, serve.listen.grpc_address, &mut stop).await? {
@@ -173,7 +190,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             );
             migrate::create_database(&dev.database.database_url).await?;
             migrate(&dev.database.database_url).await?;
-            let mut settings = settings(&dev.database, &dev.listen, Authentication::Dev);
+            let mut settings = settings(&dev.database, &dev.listen, Authentication::Dev, telemetry);
             settings.manual_clock = dev.manual_clock;
             // No balancer is in front of it, and a person waits.
             settings.stop_notice = Duration::ZERO;
@@ -236,10 +253,14 @@ fn settings(
     database: &Database,
     listen: &Listen,
     authentication: Authentication,
+    telemetry: &Telemetry,
 ) -> ServerSettings {
     let mut settings = ServerSettings::new(database.database_url.clone(), authentication);
     settings.lanes = listen.lanes;
     settings.connections = listen.database_connections;
+    settings.admin_address = listen.admin_listen;
+    settings.log_reads = listen.log_reads;
+    settings.telemetry = telemetry.clone();
     settings
 }
 

@@ -15,12 +15,16 @@ use std::time::Duration;
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
 use jiff::Timestamp;
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::{Context, KeyValue};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::db::pool::Pool;
 use crate::db::{Class, Conn, DbError, aggregate, clock, transaction};
+use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::Queue;
 
 /// Reads under way at the same time. One would let a page of large orders hold up everybody; many
 /// would share nothing.
@@ -70,6 +74,8 @@ impl ReadError {
 #[derive(Debug)]
 struct Ask {
     key: OrderKey,
+    /// Of the call that it comes from.
+    context: Context,
     answer: oneshot::Sender<Result<Found, ReadError>>,
 }
 
@@ -79,11 +85,12 @@ pub struct Reads {
     /// Gone once the server stops.
     asks: Mutex<Option<mpsc::Sender<Ask>>>,
     tasks: TaskTracker,
+    telemetry: Telemetry,
 }
 
 impl Reads {
     /// Starts the readers.
-    pub fn start(pool: Pool, manual_clock: bool) -> Self {
+    pub fn start(pool: Pool, manual_clock: bool, telemetry: &Telemetry) -> Self {
         let tasks = TaskTracker::new();
         let (asks, waiting) = mpsc::channel(READ_QUEUE_MAX);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
@@ -92,12 +99,14 @@ impl Reads {
                 pool: pool.clone(),
                 manual_clock,
                 tasks: tasks.clone(),
+                telemetry: telemetry.clone(),
             };
             tasks.spawn(reader.run(waiting.clone()));
         }
         Self {
             asks: Mutex::new(Some(asks)),
             tasks,
+            telemetry: telemetry.clone(),
         }
     }
 
@@ -107,13 +116,28 @@ impl Reads {
         let (answer, answered) = oneshot::channel();
         {
             let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
-            let asks = asks.as_ref().ok_or(ReadError::Overloaded)?;
-            asks.try_send(Ask { key, answer })
-                .map_err(|error| match error {
-                    TrySendError::Full(_) | TrySendError::Closed(_) => ReadError::Overloaded,
-                })?;
+            let ask = Ask {
+                key,
+                context: Context::current(),
+                answer,
+            };
+            let sent = asks.as_ref().map(|asks| asks.try_send(ask));
+            match sent {
+                Some(Ok(())) => {}
+                None | Some(Err(TrySendError::Full(_) | TrySendError::Closed(_))) => {
+                    self.telemetry.metrics.shed(Queue::Reads);
+                    return Err(ReadError::Overloaded);
+                }
+            }
         }
         answered.await.unwrap_or(Err(ReadError::Died))
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
+        asks.as_ref()
+            .map_or(0, |asks| asks.max_capacity() - asks.capacity())
     }
 
     /// Takes nothing more and waits until those who wait are answered.
@@ -132,6 +156,7 @@ struct Reader {
     pool: Pool,
     manual_clock: bool,
     tasks: TaskTracker,
+    telemetry: Telemetry,
 }
 
 type Waiting = Arc<tokio::sync::Mutex<mpsc::Receiver<Ask>>>;
@@ -151,7 +176,16 @@ impl Reader {
             {
                 return;
             }
-            self.answer(asks).await;
+            self.telemetry.metrics.reads_taken(asks.len());
+            let context = self.telemetry.traces.begin_batch(
+                "reads.batch",
+                asks.iter().map(|ask| &ask.context),
+                vec![KeyValue::new(
+                    "belay.batch.size",
+                    i64::try_from(asks.len()).unwrap_or(i64::MAX),
+                )],
+            );
+            self.answer(asks).with_context(context).await;
         }
     }
 
@@ -195,9 +229,8 @@ impl Reader {
         keys: Vec<OrderKey>,
     ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), ReadError> {
         let reader = self.clone();
-        let read = self.tasks.spawn(tokio::time::timeout(READ_MAX, async move {
-            reader.snapshot(&keys).await
-        }));
+        let read = tokio::time::timeout(READ_MAX, async move { reader.snapshot(&keys).await });
+        let read = self.tasks.spawn(read.with_current_context());
         match read.await {
             Ok(Ok(read)) => Ok(read?),
             Ok(Err(_)) => Err(ReadError::TimedOut),

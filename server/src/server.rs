@@ -15,6 +15,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::App;
+use crate::admin_port::AdminPort;
 use crate::db::pool::{Pool, PoolSettings};
 use crate::db::probe::{self, Durability};
 use crate::db::{Conn, clock, migrate, settings};
@@ -23,6 +24,8 @@ use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::reads::Reads;
 use crate::reference::Stores;
 use crate::rpc::{self, auth::Authentication};
+use crate::telemetry::Telemetry;
+use crate::telemetry::calls::LOG_READS_DEFAULT;
 use crate::workers;
 use crate::workers::watch_health::WatchHealth;
 
@@ -56,6 +59,11 @@ pub struct ServerSettings {
     /// See [`DRAIN_MAX`]; more only for tests.
     pub drain_max: Duration,
     pub authentication: Authentication,
+    /// Where the admin port is opened, if it is.
+    pub admin_address: Option<SocketAddr>,
+    /// One of so many successful reads has a line in the log; 0 is none.
+    pub log_reads: u32,
+    pub telemetry: Telemetry,
 }
 
 impl ServerSettings {
@@ -71,6 +79,9 @@ impl ServerSettings {
             stop_notice: STOP_NOTICE_DEFAULT,
             drain_max: DRAIN_MAX,
             authentication,
+            admin_address: None,
+            log_reads: LOG_READS_DEFAULT,
+            telemetry: Telemetry::local(),
         }
     }
 }
@@ -86,6 +97,7 @@ pub struct Server {
     drain: Drain,
     /// Ends with the last connection.
     listener: TaskTracker,
+    admin: Option<AdminPort>,
     stop_notice: Duration,
     drain_max: Duration,
 }
@@ -94,8 +106,12 @@ impl Server {
     /// Refuses a database whose schema it does not know, then serves on `listener`.
     pub async fn start(settings: ServerSettings, listener: TcpListener) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
-        let app = Arc::new(build_app(&settings).await?);
         let (health, health_service) = tonic_health::server::health_reporter();
+        // Open before anything that may take long, and not ready until the first look is over.
+        say_not_serving(&health).await;
+        let admin = open_admin_port(&settings, &health).await?;
+        let app = Arc::new(build_app(&settings).await?);
+        app.telemetry.metrics.observe(&app);
         // What is first said of its health is true.
         let mut watch_health = WatchHealth::new(app.clone(), health.clone(), SERVICES);
         watch_health.look().await;
@@ -172,6 +188,7 @@ impl Server {
             workers,
             drain,
             listener,
+            admin,
             stop_notice,
             drain_max,
         })
@@ -179,6 +196,11 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Of the admin port, if it is open.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminPort::address)
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -193,11 +215,7 @@ impl Server {
         self.stop.cancel();
         // Nothing says "serving" after this.
         self.workers.wait().await;
-        for service in SERVICES.iter().copied().chain([""]) {
-            self.health
-                .set_service_status(service, tonic_health::ServingStatus::NotServing)
-                .await;
-        }
+        say_not_serving(&self.health).await;
         if !self.stop_notice.is_zero() {
             tracing::info!(
                 notice_ms = self.stop_notice.as_millis(),
@@ -211,6 +229,10 @@ impl Server {
             .await;
         self.app.engine.stop().await;
         self.app.reads.stop().await;
+        // Last: until here somebody may want to see how the stop goes.
+        if let Some(admin) = self.admin {
+            admin.stop().await;
+        }
         tracing::info!("stopped");
         drained
     }
@@ -225,6 +247,31 @@ const SERVICES: &[&str] = &[
     v1::store_service_server::SERVICE_NAME,
     v1::policy_service_server::SERVICE_NAME,
 ];
+
+/// Of every service, and of the server as a whole.
+async fn say_not_serving(health: &HealthReporter) {
+    for service in SERVICES.iter().copied().chain([""]) {
+        health
+            .set_service_status(service, tonic_health::ServingStatus::NotServing)
+            .await;
+    }
+}
+
+async fn open_admin_port(
+    settings: &ServerSettings,
+    health: &HealthReporter,
+) -> anyhow::Result<Option<AdminPort>> {
+    let Some(address) = settings.admin_address else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("the admin port cannot listen on {address}"))?;
+    let metrics = settings.telemetry.metrics.clone();
+    let admin = AdminPort::start(listener, health.clone(), metrics)?;
+    tracing::info!(address = %admin.address(), "the admin port is open");
+    Ok(Some(admin))
+}
 
 /// Runs what has no end of its own until the server stops.
 async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
@@ -262,8 +309,9 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         lock_wait_max,
         ..PoolSettings::default()
     };
-    let pool =
-        Pool::new(&settings.database_url, pool_settings).context("the database's address")?;
+    let telemetry = settings.telemetry.clone().logging_reads(settings.log_reads);
+    let pool = Pool::told(&settings.database_url, pool_settings, telemetry.clone())
+        .context("the database's address")?;
     let mut connection = pool
         .checkout()
         .await
@@ -289,12 +337,14 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
             manual_clock: settings.manual_clock,
             database_wait_max: settings.database_wait_max,
         },
+        &telemetry,
     );
-    let reads = Reads::start(pool.clone(), settings.manual_clock);
+    let reads = Reads::start(pool.clone(), settings.manual_clock, &telemetry);
     Ok(App {
         engine,
         reads,
         stores,
+        telemetry,
         pool,
         identity_key: database.identity_key,
         partitions: database.partitions,

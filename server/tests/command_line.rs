@@ -343,6 +343,32 @@ fn the_notice_of_a_stop_is_a_duration() {
     }
 }
 
+#[test]
+fn one_of_so_many_reads_is_a_bounded_number() {
+    for wrong in ["-1", "1000001", "many"] {
+        let said = refusal(&[SERVE, &[&*format!("--log-reads={wrong}")]].concat());
+        assert!(said.contains("invalid value"), "{wrong}: {said}");
+    }
+    for right in ["0", "1", "1000000"] {
+        let said = refusal(&[SERVE, &[&*format!("--log-reads={right}")]].concat());
+        assert!(
+            said.contains("the database cannot be reached"),
+            "{right}: {said}"
+        );
+    }
+}
+
+#[test]
+fn an_admin_port_that_is_taken_is_told_before_the_database_is_asked() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let said = refusal(&[SERVE, &["--admin-listen", &address]].concat());
+    assert!(
+        said.contains(&format!("the admin port cannot listen on {address}")),
+        "{said}"
+    );
+}
+
 /// A mysqld of its own, which the test may kill.
 struct Mysqld(PathBuf);
 

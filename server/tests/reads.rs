@@ -7,6 +7,7 @@ use std::time::Duration;
 use belay_domain::ids::OrderKey;
 use belay_server::db::{Conn, Pool, aggregate};
 use belay_server::reads::{READ_QUEUE_MAX, ReadError, Reads};
+use belay_server::telemetry::Telemetry;
 use common::{TestDatabase, eventful, order};
 use diesel::QueryableByName;
 use diesel::sql_types::Text;
@@ -30,7 +31,7 @@ async fn with_orders(count: usize) -> (TestDatabase, Vec<OrderKey>, Pool, Reads)
     .await
     .unwrap();
     let pool = database.pool(1);
-    let reads = Reads::start(pool.clone(), false);
+    let reads = Reads::start(pool.clone(), false, &Telemetry::local());
     (
         database,
         orders.iter().map(|order| order.key()).collect(),

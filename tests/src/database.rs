@@ -53,6 +53,15 @@ impl Snapshot {
 impl Database {
     /// Creates and migrates it.
     pub(crate) async fn create() -> Self {
+        let database = Self::empty().await;
+        migrate::run(&database.url())
+            .await
+            .expect("the database can be migrated");
+        database
+    }
+
+    /// Creates it. To be removed by who has it.
+    pub async fn empty() -> Self {
         let Ok(root) = std::env::var(URL_VARIABLE) else {
             panic!(
                 "{URL_VARIABLE} is not set. These tests need a MySQL: run `server/dev/mysql.sh start DIR -- \
@@ -77,9 +86,6 @@ impl Database {
             .await
             .expect("the new database is there");
         let url = format!("{}/{name}", root.trim_end_matches('/'));
-        migrate::run(&SecretString::from(url.clone()))
-            .await
-            .expect("the database can be migrated");
         Self {
             url,
             name,
@@ -105,6 +111,11 @@ impl Database {
             .await
             .query_drop(format!("DROP DATABASE {}", self.name))
             .await
+    }
+
+    /// Of [`Self::empty`].
+    pub async fn remove(&self) {
+        self.drop().await.expect("the database can be dropped");
     }
 
     /// With its name.

@@ -155,6 +155,11 @@ impl Service {
         self.server.address()
     }
 
+    /// Of its admin port, if that is open.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.server.admin_address()
+    }
+
     /// What the server is made of, for tests that must get between its parts.
     pub fn app(&self) -> &Arc<App> {
         self.server.app()

@@ -14,6 +14,7 @@ pub mod instance;
 pub mod invariants;
 pub mod manual;
 pub mod market;
+pub mod process;
 pub mod raw;
 pub mod server;
 pub mod shop;

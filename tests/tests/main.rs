@@ -25,6 +25,7 @@ mod harness;
 mod health;
 mod known_failures;
 mod lists;
+mod observed;
 mod orders;
 mod pairs;
 mod previews;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use belay_server::demo;
+use belay_tests::process::built;
 use belay_tests::run;
 use tokio::process::Command;
 
@@ -63,22 +64,6 @@ fn commands(readme: &str) -> Vec<Shown> {
         is_open = was_open && (command.matches('\'').count() % 2 == 1 || command.ends_with('\\'));
     }
     commands
-}
-
-/// A program that is built together with this test.
-fn built(name: &str) -> PathBuf {
-    let folder = std::env::current_exe()
-        .expect("a path")
-        .parent()
-        .and_then(|deps| deps.parent())
-        .map(PathBuf::from);
-    let path = folder.expect("target/debug/deps").join(name);
-    assert!(
-        path.exists(),
-        "{} is not there: run `cargo build --workspace --bins --examples` first",
-        path.display()
-    );
-    path
 }
 
 /// The words of a JSON text, however it is laid out: `key:"value"` for what has a plain value,

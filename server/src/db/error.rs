@@ -189,7 +189,7 @@ impl From<ConnectionError> for DbError {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "diesel may add kinds")]
-fn class_of(error: &DieselError) -> Class {
+pub(super) fn class_of(error: &DieselError) -> Class {
     match error {
         DieselError::DatabaseError(kind, information) => match kind {
             DatabaseErrorKind::UniqueViolation => Class::Duplicate,

@@ -21,6 +21,7 @@ mod payments;
 mod schema;
 mod scope;
 mod shipment_units;
+mod spans;
 mod statement;
 
 pub mod aggregate;

@@ -21,7 +21,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Conn;
 use super::error::{Class, DbError};
+use super::spans::StatementSpans;
 use crate::outage::Notes;
+use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::Queue;
 
 /// A connection that was used this recently is taken to be alive; a longer idle one is asked first.
 const PING_AFTER: Duration = Duration::from_secs(5);
@@ -103,6 +106,7 @@ fn over_tcp(url: &SecretString) -> SecretString {
 struct Manager {
     url: SecretString,
     lock_wait_max: Duration,
+    telemetry: Telemetry,
 }
 
 impl managed::Manager for Manager {
@@ -110,7 +114,9 @@ impl managed::Manager for Manager {
     type Error = DbError;
 
     async fn create(&self) -> Result<Conn, DbError> {
-        establish(&self.url, self.lock_wait_max).await
+        let mut conn = establish(&self.url, self.lock_wait_max).await?;
+        conn.set_instrumentation(StatementSpans::new(self.telemetry.traces.clone()));
+        Ok(conn)
     }
 
     async fn recycle(&self, conn: &mut Conn, metrics: &Metrics) -> managed::RecycleResult<DbError> {
@@ -145,6 +151,8 @@ impl fmt::Debug for Pool {
 /// How many connections are there and who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
+    /// Most at the same time.
+    pub max: usize,
     pub used: usize,
     pub idle: usize,
     pub waiting: usize,
@@ -154,6 +162,15 @@ impl Pool {
     /// A pool for `mysql://user:password@host:port/database`. Connects to nothing yet; see
     /// [`Pool::warm`].
     pub fn new(url: &SecretString, settings: PoolSettings) -> Result<Self, DbError> {
+        Self::told(url, settings, Telemetry::local())
+    }
+
+    /// [`Self::new`], with spans for its statements and a count of those who found no connection.
+    pub fn told(
+        url: &SecretString,
+        settings: PoolSettings,
+        telemetry: Telemetry,
+    ) -> Result<Self, DbError> {
         let refused = |message: String| DbError::Connect {
             class: Class::Statement,
             message,
@@ -166,6 +183,7 @@ impl Pool {
         let builder = managed::Pool::builder(Manager {
             url: url.clone(),
             lock_wait_max: settings.lock_wait_max,
+            telemetry,
         })
         .max_size(settings.size)
         .wait_timeout(Some(settings.wait_max))
@@ -213,9 +231,12 @@ impl Pool {
                 });
             }
             Err(PoolError::Backend(error)) => error,
-            Err(PoolError::Timeout(TimeoutType::Wait)) => DbError::PoolExhausted {
-                waited_ms: self.wait_max.as_millis(),
-            },
+            Err(PoolError::Timeout(TimeoutType::Wait)) => {
+                self.inner.manager().telemetry.metrics.shed(Queue::Pool);
+                DbError::PoolExhausted {
+                    waited_ms: self.wait_max.as_millis(),
+                }
+            }
             Err(other) => DbError::Connect {
                 class: Class::Unavailable,
                 message: other.to_string(),
@@ -245,6 +266,7 @@ impl Pool {
     pub fn status(&self) -> PoolStatus {
         let status = self.inner.status();
         PoolStatus {
+            max: status.max_size,
             used: status.size.saturating_sub(status.available),
             idle: status.available,
             waiting: status.waiting,

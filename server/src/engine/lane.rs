@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use opentelemetry::context::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::task::TaskTracker;
@@ -53,6 +54,15 @@ impl Lane {
         })
     }
 
+    /// How many wait: of interactive commands, and of background ones.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |queue: &mpsc::Sender<Job>| queue.max_capacity() - queue.capacity();
+        senders.as_ref().map_or((0, 0), |senders| {
+            (waiting(&senders.interactive), waiting(&senders.background))
+        })
+    }
+
     pub(super) fn close(&self) {
         self.senders
             .lock()
@@ -63,9 +73,12 @@ impl Lane {
 
 /// One batch after the other, until the lane is closed and its queues are empty.
 async fn run(mut queues: Queues, unit: Arc<UnitOfWork>, units: TaskTracker) {
-    while let Some(batch) = queues.next_batch().await {
+    while let Some(mut batch) = queues.next_batch().await {
+        let context = unit.begin_batch("lane", &batch);
+        unit.leave_queue(&mut batch);
         // In a task of its own: a bug in there must not end the lane.
-        let in_flight = units.spawn(unit.clone().run(batch, units.clone()));
+        let run = unit.clone().run(batch, units.clone());
+        let in_flight = units.spawn(run.with_context(context));
         if let Err(error) = in_flight.await {
             tracing::error!(%error, "a unit of work died");
         }

@@ -21,6 +21,9 @@ use belay_domain::context::StoreFacts;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
+use opentelemetry::Context;
+use opentelemetry::trace::{Span as _, SpanKind, TraceContextExt as _, TraceId};
+use opentelemetry_sdk::trace::Span;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -29,6 +32,8 @@ use uuid::Uuid;
 
 use crate::db::pool::Pool;
 use crate::reference::Stores;
+use crate::telemetry::metrics::Queue;
+use crate::telemetry::{Telemetry, calls};
 use lane::Lane;
 use unit::UnitOfWork;
 
@@ -68,6 +73,7 @@ struct Inner {
     lanes: Vec<Lane>,
     partitions: u16,
     units: TaskTracker,
+    telemetry: Telemetry,
     /// Callers that wait for an answer.
     callers: AtomicUsize,
 }
@@ -99,6 +105,15 @@ pub enum Class {
     Interactive,
     /// Due orders and bulk work: at most a quarter of a batch while interactive commands wait.
     Background,
+}
+
+impl Class {
+    fn queue(self) -> Queue {
+        match self {
+            Class::Interactive => Queue::Interactive,
+            Class::Background => Queue::Background,
+        }
+    }
 }
 
 /// What came of a command that was decided, now or when it was first asked.
@@ -136,12 +151,32 @@ struct Job {
     reply: oneshot::Sender<Result<Reply, EngineError>>,
     /// A commit of this command was lost and is being looked into.
     is_unknown: Arc<AtomicBool>,
+    /// Of the call that it comes from.
+    context: Context,
+    submitted: Instant,
+    /// The wait in the queue, where it is told.
+    queued: Option<Span>,
 }
 
 impl Job {
     fn answer(self, outcome: Result<Reply, EngineError>) {
         // A caller that has gone needs no answer: it will ask again with the same request_id.
         let _ = self.reply.send(outcome);
+    }
+
+    /// The wait in the queue is over.
+    fn leave_queue(&mut self, telemetry: &Telemetry) {
+        let queue = self.submission.class.queue();
+        telemetry
+            .metrics
+            .left_queue(queue, self.submitted.elapsed());
+        if let Some(mut span) = self.queued.take() {
+            span.end();
+        }
+    }
+
+    fn trace_id(&self) -> TraceId {
+        self.context.span().span_context().trace_id()
     }
 
     /// Nobody waits for the answer any more: the deadline has passed, or the caller has gone before
@@ -153,9 +188,14 @@ impl Job {
 
 impl Engine {
     /// Starts the lanes.
-    pub fn start(pool: Pool, stores: Stores, settings: &EngineSettings) -> Self {
+    pub fn start(
+        pool: Pool,
+        stores: Stores,
+        settings: &EngineSettings,
+        telemetry: &Telemetry,
+    ) -> Self {
         let units = TaskTracker::new();
-        let unit = Arc::new(UnitOfWork::new(pool, stores, settings));
+        let unit = Arc::new(UnitOfWork::new(pool, stores, settings, telemetry.clone()));
         let lanes = (0..settings.lanes.max(1))
             .map(|_| Lane::start(unit.clone(), &units))
             .collect();
@@ -163,6 +203,7 @@ impl Engine {
             lanes,
             partitions: settings.partitions,
             units,
+            telemetry: telemetry.clone(),
             callers: AtomicUsize::new(0),
         }))
     }
@@ -174,10 +215,23 @@ impl Engine {
     pub async fn submit(&self, submission: Submission) -> Result<Reply, EngineError> {
         let deadline = submission.deadline;
         let _waits = Waits::begin(&self.0.callers);
-        let (job, mut reply) = job(submission)?;
+        calls::about_store(&submission.store.id);
+        calls::about_order(&submission.order);
+        calls::about_request(submission.request_id);
+        let queue = submission.class.queue();
+        let (mut job, mut reply) = job(submission)?;
+        job.queued = self.0.telemetry.traces.begin_within(
+            "engine.queue",
+            SpanKind::Internal,
+            &job.context,
+            Vec::new,
+        );
         let is_unknown = job.is_unknown.clone();
         let lane = usize::from(job.key.partition(self.0.partitions)) % self.0.lanes.len();
-        self.0.lanes[lane].push(job)?;
+        if let Err(error) = self.0.lanes[lane].push(job) {
+            self.0.telemetry.metrics.shed(queue);
+            return Err(error);
+        }
         match tokio::time::timeout_at(deadline, &mut reply).await {
             Ok(Ok(outcome)) => outcome,
             // The unit of work died with the reply in its hands; it has logged why.
@@ -190,6 +244,14 @@ impl Engine {
     /// How many callers wait for an answer at this moment.
     pub fn callers(&self) -> usize {
         self.0.callers.load(Ordering::Acquire)
+    }
+
+    /// How many commands wait in the queues of all lanes: interactive ones, and background ones.
+    pub fn waiting(&self) -> (usize, usize) {
+        let waiting = self.0.lanes.iter().map(Lane::waiting);
+        waiting.fold((0, 0), |(interactive, background), waiting| {
+            (interactive + waiting.0, background + waiting.1)
+        })
     }
 
     /// Takes nothing more and waits until what was taken is committed and answered.
@@ -241,6 +303,9 @@ fn job(submission: Submission) -> Result<(Job, Answered), EngineError> {
         submission,
         reply,
         is_unknown: Arc::new(AtomicBool::new(false)),
+        context: Context::current(),
+        submitted: Instant::now(),
+        queued: None,
     };
     Ok((job, answered))
 }

@@ -20,6 +20,10 @@ use std::time::Duration;
 
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{OrderKey, StoreId};
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_semantic_conventions::attribute;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
@@ -31,6 +35,8 @@ use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
 use crate::db::{Class as ErrorClass, DbError};
 use crate::reference::{ACTIVATION_LEAD, Stores};
+use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::Retry;
 
 /// Between two tries of a unit; doubled each time, with full jitter.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
@@ -41,6 +47,7 @@ const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
 pub(super) struct UnitOfWork {
     pool: Pool,
     stores: Stores,
+    telemetry: Telemetry,
     partitions: u16,
     manual_clock: bool,
     database_wait_max: Duration,
@@ -67,17 +74,48 @@ enum Failure {
 }
 
 impl UnitOfWork {
-    pub(super) fn new(pool: Pool, stores: Stores, settings: &EngineSettings) -> Self {
+    pub(super) fn new(
+        pool: Pool,
+        stores: Stores,
+        settings: &EngineSettings,
+        telemetry: Telemetry,
+    ) -> Self {
         let status = pool.status();
         Self {
             pool,
             stores,
+            telemetry,
             partitions: settings.partitions,
             manual_clock: settings.manual_clock,
             database_wait_max: settings.database_wait_max,
             busy_orders: Mutex::default(),
             waiting: Semaphore::new(((status.used + status.idle) / 2).max(1)),
         }
+    }
+
+    /// The context in which these commands are run together; `kind` says on what occasion.
+    pub(super) fn begin_batch(&self, kind: &'static str, jobs: &[Job]) -> Context {
+        let calls = jobs.iter().map(|job| &job.context);
+        self.telemetry.traces.begin_batch(
+            "engine.batch",
+            calls,
+            vec![
+                KeyValue::new("belay.batch.kind", kind),
+                KeyValue::new("belay.batch.size", signed(jobs.len())),
+            ],
+        )
+    }
+
+    /// A lane has taken these commands.
+    pub(super) fn leave_queue(&self, jobs: &mut [Job]) {
+        self.telemetry.metrics.batch_taken(jobs.len());
+        for job in jobs {
+            job.leave_queue(&self.telemetry);
+        }
+    }
+
+    fn retried(&self, retry: Retry) {
+        self.telemetry.metrics.retried(retry);
     }
 
     /// Runs a batch and answers every caller.
@@ -93,37 +131,49 @@ impl UnitOfWork {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(Failure::Busy) => match self.busy_keys(&sorted_keys(&jobs)).await {
                     Ok(busy) if !busy.is_empty() => {
+                        self.retried(Retry::Locked);
                         jobs = self.set_aside(jobs, &busy, &units);
                         continue;
                     }
                     // Free again by now; or about to be created by somebody: such a row is locked
                     // and cannot be seen.
                     Ok(_) if !is_puzzled => {
+                        self.retried(Retry::Locked);
                         is_puzzled = true;
                         continue;
                     }
                     Ok(_) => match sorted_keys(&jobs).as_slice() {
                         [only] => {
+                            self.retried(Retry::Locked);
                             jobs = self.set_aside(jobs, &HashSet::from([*only]), &units);
                             continue;
                         }
-                        _ => return self.halve(jobs, units).await,
+                        _ => {
+                            self.retried(Retry::Locked);
+                            return self.halve(jobs, units).await;
+                        }
                     },
                     Err(error) => Failure::Transient(error),
                 },
                 Err(failure) => failure,
             };
             attempt += 1;
+            let retry = failure.retry();
             match failure {
                 Failure::Unknown(error) => {
+                    self.retried(retry);
                     self.pool
                         .notes()
                         .note("a commit, whose outcome is being looked into", &error);
-                    units.spawn(self.clone().resolve(jobs));
+                    let context = self.begin_batch("lost_commit", &jobs);
+                    units.spawn(self.clone().resolve(jobs).with_context(context));
                     return;
                 }
                 Failure::Poison(error) if jobs.len() == 1 => return poisoned(jobs, &error),
-                Failure::Poison(_) => return self.halve(jobs, units).await,
+                Failure::Poison(_) => {
+                    self.retried(retry);
+                    return self.halve(jobs, units).await;
+                }
                 Failure::Stale if attempt >= ATTEMPTS_MAX => {
                     return answer_all(jobs, EngineError::DatabaseUnavailable);
                 }
@@ -132,10 +182,11 @@ impl UnitOfWork {
                     return answer_all(jobs, caller_error(&error));
                 }
                 Failure::Transient(error) => {
+                    self.retried(retry);
                     tracing::debug!(%error, commands = jobs.len(), attempt, "a unit of work is repeated");
                     tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
                 }
-                Failure::Busy | Failure::Stale => {}
+                Failure::Busy | Failure::Stale => self.retried(retry),
             }
         }
     }
@@ -144,6 +195,39 @@ impl UnitOfWork {
     /// for as long as nobody tells us that the other end is gone; so each half of the work has its
     /// time. What is given up is dropped with its connection.
     async fn attempt(&self, jobs: &[Job], wait: Wait) -> Result<Vec<Outcome>, Failure> {
+        let batch = Context::current();
+        let size = || vec![KeyValue::new("belay.batch.size", signed(jobs.len()))];
+        let traces = &self.telemetry.traces;
+        let span = traces.begin_within("engine.transaction", SpanKind::Internal, &batch, size);
+        let is_told = span.is_some();
+        let context = match span {
+            Some(span) => batch.with_span(span),
+            None => batch,
+        };
+        let begun = Instant::now();
+        let outcome = self
+            .transaction(jobs, wait)
+            .with_context(context.clone())
+            .await;
+        let name = match &outcome {
+            Ok(_) => "committed",
+            Err(failure) => failure.retry().name(),
+        };
+        let metrics = &self.telemetry.metrics;
+        metrics.transaction_ended(name, begun.elapsed());
+        let span = context.span();
+        if is_told {
+            span.set_attribute(KeyValue::new("belay.transaction.outcome", name));
+            if outcome.is_err() {
+                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, name));
+                span.set_status(Status::error(name));
+            }
+            span.end();
+        }
+        outcome
+    }
+
+    async fn transaction(&self, jobs: &[Job], wait: Wait) -> Result<Vec<Outcome>, Failure> {
         let decided = timeout(self.database_wait_max, self.decide_and_write(jobs, wait)).await;
         let (mut connection, outcomes) =
             decided.unwrap_or_else(|_| Err(Failure::Transient(self.timed_out())))?;
@@ -284,10 +368,9 @@ impl UnitOfWork {
                 Entry::Vacant(_) => return,
             };
             // In a task of its own: a bug in there must not leave the order busy for ever.
-            if let Err(error) = units
-                .spawn(self.clone().run_waiting(jobs, units.clone()))
-                .await
-            {
+            let context = self.begin_batch("locked_order", &jobs);
+            let run = self.clone().run_waiting(jobs, units.clone());
+            if let Err(error) = units.spawn(run.with_context(context)).await {
                 tracing::error!(%error, "a unit of work died");
             }
         }
@@ -306,21 +389,27 @@ impl UnitOfWork {
             match self.attempt(&jobs, Wait::Wait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(Failure::Unknown(error)) => {
+                    self.retried(Retry::LostCommit);
                     self.pool
                         .notes()
                         .note("a commit, whose outcome is being looked into", &error);
-                    units.spawn(self.clone().resolve(jobs));
+                    let context = self.begin_batch("lost_commit", &jobs);
+                    units.spawn(self.clone().resolve(jobs).with_context(context));
                     return;
                 }
                 Err(Failure::Poison(error)) if jobs.len() == 1 => return poisoned(jobs, &error),
-                Err(Failure::Poison(_)) => return self.wait_for_each(jobs, units).await,
+                Err(Failure::Poison(_)) => {
+                    self.retried(Retry::Refused);
+                    return self.wait_for_each(jobs, units).await;
+                }
                 Err(Failure::Transient(error)) if attempt == ATTEMPTS_MAX => {
                     self.pool
                         .notes()
                         .note("a unit of work about a locked order", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
-                Err(Failure::Busy | Failure::Stale | Failure::Transient(_)) => {
+                Err(failure @ (Failure::Busy | Failure::Stale | Failure::Transient(_))) => {
+                    self.retried(failure.retry());
                     tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
                 }
             }
@@ -369,8 +458,12 @@ impl UnitOfWork {
                 }
                 Err(Failure::Poison(error)) => return poisoned(jobs, &error),
                 Err(
-                    Failure::Busy | Failure::Stale | Failure::Transient(_) | Failure::Unknown(_),
+                    failure @ (Failure::Busy
+                    | Failure::Stale
+                    | Failure::Transient(_)
+                    | Failure::Unknown(_)),
                 ) => {
+                    self.retried(failure.retry());
                     tokio::time::sleep(jittered(delay)).await;
                     delay = (delay * 2).min(RESOLVE_DELAY_MAX);
                 }
@@ -393,6 +486,17 @@ impl UnitOfWork {
 }
 
 impl Failure {
+    /// As what it is counted.
+    fn retry(&self) -> Retry {
+        match self {
+            Failure::Busy => Retry::Locked,
+            Failure::Stale => Retry::Stale,
+            Failure::Unknown(_) => Retry::LostCommit,
+            Failure::Poison(_) => Retry::Refused,
+            Failure::Transient(error) => Retry::Failed(error.class()),
+        }
+    }
+
     fn of(error: DbError) -> Self {
         match error.class() {
             ErrorClass::RowBusy => Failure::Busy,
@@ -431,7 +535,8 @@ fn poisoned(jobs: Vec<Job>, error: &DbError) {
     for job in jobs {
         let submission = &job.submission;
         tracing::error!(%error, store.id = %submission.store.id, order.id = %submission.order,
-            request.id = %submission.request_id, "the database refused what a command wants to write");
+            request.id = %submission.request_id, trace.id = %job.trace_id(),
+            "the database refused what a command wants to write");
         job.answer(Err(EngineError::Internal));
     }
 }
@@ -451,6 +556,10 @@ pub(super) fn sorted_keys(jobs: &[Job]) -> Vec<OrderKey> {
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn jittered(delay: Duration) -> Duration {

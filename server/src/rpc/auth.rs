@@ -1,14 +1,19 @@
 //! Who calls, and which roles may call what.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock};
 
 use belay_domain::actor::Role;
 use belay_domain::scope::Caller;
 use http::HeaderMap;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use prost_types::method_options::IdempotencyLevel;
 
 use super::caller_headers::{self, SetBy};
 use super::status::Failure;
 use crate::callers::Callers;
+use crate::telemetry::calls::Called;
 
 /// How callers are known.
 #[derive(Debug, Clone)]
@@ -41,11 +46,53 @@ pub(super) fn authenticate(
     }
 }
 
-/// Which roles may call the method of this path. What has no row is closed to all, and is no
-/// method: a test keeps rows and methods the same.
-pub(super) fn roles(path: &str) -> Result<&'static [Role], Failure> {
-    let row = ROLES.iter().find(|(method, _)| *method == path);
-    row.map(|(_, roles)| *roles).ok_or(Failure::MethodUnknown)
+/// A method, and which roles may call it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Method {
+    pub(super) called: Called,
+    pub(super) roles: &'static [Role],
+}
+
+/// The method of this path. What has no row is closed to all, and is no method: a test keeps rows
+/// and methods the same.
+pub(super) fn method(path: &str) -> Option<Method> {
+    METHODS.get(path).copied()
+}
+
+static METHODS: LazyLock<HashMap<&'static str, Method>> = LazyLock::new(|| {
+    let reads = paths_of_reads();
+    let method = |(path, roles): &(&'static str, &'static [Role])| {
+        let called = Called {
+            method: path.trim_start_matches('/'),
+            is_read: reads.contains(*path),
+        };
+        (*path, Method { called, roles })
+    };
+    ROLES.iter().map(method).collect()
+});
+
+/// Of the methods that the protos say have no side effects.
+fn paths_of_reads() -> HashSet<String> {
+    let mut reads = HashSet::new();
+    for set in [
+        belay_proto::FILE_DESCRIPTOR_SET,
+        belay_proto::testing::FILE_DESCRIPTOR_SET,
+    ] {
+        // They are compiled in, and a test reads them.
+        let set = FileDescriptorSet::decode(set).unwrap_or_default();
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let level = method.options.as_ref().map(|o| o.idempotency_level());
+                    if level == Some(IdempotencyLevel::NoSideEffects) {
+                        let (package, service) = (file.package(), service.name());
+                        reads.insert(format!("/{package}.{service}/{}", method.name()));
+                    }
+                }
+            }
+        }
+    }
+    reads
 }
 
 /// Whether this caller is in one of these roles.
@@ -203,7 +250,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use belay_domain::actor::Actor;
-    use prost::Message as _;
 
     use super::*;
 
@@ -275,7 +321,10 @@ mod tests {
     #[test]
     fn what_has_no_row_is_closed() {
         let may = |path, role| {
-            roles(path).and_then(|roles| authorize(roles, Caller::everywhere(Actor::new(role, ""))))
+            let method = method(path).ok_or(Failure::MethodUnknown);
+            method.and_then(|method| {
+                authorize(method.roles, Caller::everywhere(Actor::new(role, "")))
+            })
         };
         assert!(may("/belay.v1.OrderService/GetOrder", Auditor).is_ok());
         let create_order = may("/belay.v1.OrderService/CreateOrder", Auditor);

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
+use opentelemetry::context::FutureExt as _;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -15,21 +16,26 @@ use tower::Service;
 use super::auth::{self, Authentication};
 use super::call::Call;
 use super::deadline::Deadline;
-use super::status::Failure;
+use super::edge;
+use super::status::{Failure, outcome_of};
+use crate::telemetry::Telemetry;
+use crate::telemetry::calls::OpenCall;
 
 /// Lets a call through to `service` once its caller is known, its role may call the method, and as
-/// long as its deadline has not passed.
+/// long as its deadline has not passed; and tells how it went.
 #[derive(Debug, Clone)]
 pub(super) struct Border<S> {
     service: S,
     authentication: Authentication,
+    telemetry: Telemetry,
 }
 
 impl<S> Border<S> {
-    pub(super) fn new(service: S, authentication: Authentication) -> Self {
+    pub(super) fn new(service: S, authentication: Authentication, telemetry: Telemetry) -> Self {
         Self {
             service,
             authentication,
+            telemetry,
         }
     }
 }
@@ -55,19 +61,27 @@ where
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let deadline = Deadline::of(request.headers(), Instant::now());
-        let caller = auth::roles(request.uri().path())
-            .and_then(|roles| {
-                Ok((
-                    roles,
-                    auth::authenticate(&self.authentication, request.headers())?,
-                ))
-            })
-            .and_then(|(roles, caller)| auth::authorize(roles, caller));
+        let (path, headers) = (request.uri().path(), request.headers());
+        let method = auth::method(path);
+        let called = method.map(|method| method.called);
+        let mut open = OpenCall::begin(&self.telemetry, called, path, headers);
+        let caller = method.ok_or(Failure::MethodUnknown).and_then(|method| {
+            let caller = auth::authenticate(&self.authentication, headers)?;
+            open.is_from(&caller.actor);
+            auth::authorize(method.roles, caller)
+        });
         let caller = match caller {
             Ok(caller) => caller,
-            Err(failure) => return Box::pin(std::future::ready(Ok(refuse(failure)))),
+            Err(failure) => {
+                let answer = {
+                    let _within = open.context().clone().attach();
+                    refuse(failure)
+                };
+                open.end(outcome_of(answer.headers()));
+                return Box::pin(std::future::ready(Ok(answer)));
+            }
         };
-        let path = request.uri().path().to_owned();
+        let path = path.to_owned();
         request.extensions_mut().insert(Call {
             caller,
             deadline: deadline.decide_by,
@@ -77,12 +91,20 @@ where
             // What a method left half-done when it panicked is closed with it: its connection does
             // not return to the pool.
             let answer = AssertUnwindSafe(answer).catch_unwind();
-            match tokio::time::timeout_at(deadline.answer_by, answer).await {
-                Ok(Ok(Ok(answer))) if is_undecodable(&answer) => Ok(refuse(undecodable())),
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => Ok(refuse(Failure::Internal(format!("{path} panicked")))),
-                Err(_) => Ok(refuse(Failure::DeadlineExceeded)),
-            }
+            let answer = async {
+                match tokio::time::timeout_at(deadline.answer_by, answer).await {
+                    Ok(Ok(Ok(answer))) if is_undecodable(&answer) => refuse(undecodable()),
+                    Ok(Ok(Ok(mut answer))) => {
+                        edge::explain(answer.headers_mut());
+                        answer
+                    }
+                    Ok(Err(_)) => refuse(Failure::Internal(format!("{path} panicked"))),
+                    Err(_) => refuse(Failure::DeadlineExceeded),
+                }
+            };
+            let answer = answer.with_context(open.context().clone()).await;
+            open.end(outcome_of(answer.headers()));
+            Ok(answer)
         })
     }
 }
@@ -130,7 +152,7 @@ mod tests {
                 request.header(*name, *value)
             });
         let request = request.body(Body::empty()).unwrap();
-        let response = Border::new(never, Authentication::Dev)
+        let response = Border::new(never, Authentication::Dev, Telemetry::local())
             .oneshot(request)
             .await
             .unwrap();
@@ -159,7 +181,7 @@ mod tests {
         let request = http::Request::post("/belay.v1.OrderService/GetOrder")
             .body(Body::empty())
             .unwrap();
-        let response = Border::new(undecoded, Authentication::Dev)
+        let response = Border::new(undecoded, Authentication::Dev, Telemetry::local())
             .oneshot(request)
             .await
             .unwrap();
@@ -182,7 +204,7 @@ mod tests {
         let request = http::Request::post("/belay.v1.OrderService/GetOrder")
             .body(Body::empty())
             .unwrap();
-        let response = Border::new(panics, Authentication::Dev)
+        let response = Border::new(panics, Authentication::Dev, Telemetry::local())
             .oneshot(request)
             .await
             .unwrap();

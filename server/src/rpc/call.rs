@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::status::Failure;
 use crate::engine::{Class, Reply, Submission, Work};
 use crate::reference::StoresError;
+use crate::telemetry::calls;
 use crate::wire::parse::{self, Violations, lists};
 use crate::wire::refusals::About;
 use crate::{App, entropy};
@@ -68,6 +69,7 @@ pub(super) async fn facts(
 
 /// A store that the caller does not see is not there.
 pub(super) fn check_store(call: &Call, store: &StoreId) -> Result<(), Failure> {
+    calls::about_store(store);
     match call.caller.scope.sees_store(store) {
         true => Ok(()),
         false => Err(Failure::StoreNotFound {

@@ -148,7 +148,7 @@ fn explained(response: Response) -> Response {
     Response::from_parts(head, body)
 }
 
-fn explain(headers: &mut HeaderMap) {
+pub(super) fn explain(headers: &mut HeaderMap) {
     if headers.contains_key(GRPC_DETAILS) {
         return;
     }

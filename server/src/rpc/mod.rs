@@ -52,6 +52,7 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
                     // Of a message that comes compressed; others are measured before.
                     .max_decoding_message_size(limits::MESSAGE_BYTES_MAX),
                 authentication.clone(),
+                app.telemetry.clone(),
             )
         };
     }
@@ -80,7 +81,10 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
         policies::Policies { app: app.clone() }
     ));
     match app.manual_clock {
-        true => routes.add_service(bordered!(ClockServiceServer, clock::Clock { app })),
+        true => routes.add_service(bordered!(
+            ClockServiceServer,
+            clock::Clock { app: app.clone() }
+        )),
         false => routes,
     }
 }

@@ -14,6 +14,7 @@ use crate::App;
 use crate::db::error::DbError;
 use crate::db::pool::Checkout;
 use crate::db::{Conn, Place, aggregate, clock, transaction};
+use crate::telemetry::calls;
 use crate::wire::refusals::About;
 
 /// A connection on which all statements see the same moment. If it is dropped before its end, the
@@ -63,6 +64,8 @@ pub(super) async fn order(
     store: &StoreId,
     id: &OrderId,
 ) -> Result<(Arc<Order>, Timestamp), Failure> {
+    calls::about_store(store);
+    calls::about_order(id);
     match app.reads.order(OrderKey::of(store, id)).await? {
         (Some(order), now) if call.caller.scope.sees_order(&order) => {
             let now = now.max(order.update_time);

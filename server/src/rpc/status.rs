@@ -9,10 +9,8 @@ use belay_domain::error_reason::ErrorReason;
 use belay_domain::money::Currency;
 use belay_domain::policy::DocumentFault;
 use belay_domain::rejection::{FieldViolation, Rejection};
-use opentelemetry::trace::TraceContextExt as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
 use super::limits::MESSAGE_BYTES_MAX;
@@ -20,12 +18,16 @@ use crate::db::error::{Class, DbError};
 use crate::engine::EngineError;
 use crate::entropy;
 use crate::reads::ReadError;
+use crate::telemetry::Telemetry;
 use crate::wire::parse::Malformed;
 use crate::wire::refusals::{About, Refusal, refusals};
 
 use self::fit::{Draft, Violations};
 
 mod fit;
+mod outcome;
+
+pub(super) use self::outcome::outcome_of;
 
 const DOMAIN: &str = "belay";
 
@@ -445,11 +447,10 @@ fn bad_request(reason: ErrorReason, entries: Vec<(String, String)>, left_out: us
 
 /// Fixed text for the caller; the cause goes to the log, under the same trace id.
 fn internal(cause: &dyn Display) -> Status {
-    let span = tracing::Span::current().context();
-    let trace = span.span().span_context().trace_id();
-    let trace_id = match trace == opentelemetry::trace::TraceId::INVALID {
-        true => entropy::request_id().simple().to_string(),
-        false => trace.to_string(),
+    // Of the standard services, whose calls are not told, it is an id of its own.
+    let trace_id = match Telemetry::current_trace_id() {
+        Some(trace_id) => trace_id.to_string(),
+        None => entropy::request_id().simple().to_string(),
     };
     tracing::error!(trace.id = trace_id, cause = %cause, "a call failed by a defect of Belay");
     let metadata = HashMap::from([("trace_id".to_owned(), trace_id)]);

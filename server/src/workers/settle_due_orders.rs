@@ -9,6 +9,7 @@ use belay_domain::actor::Actor;
 use belay_domain::commands::Command;
 use belay_domain::ids::OrderKey;
 use belay_domain::scope::Caller;
+use jiff::Timestamp;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -18,6 +19,7 @@ use crate::db::orders::{self, DueOrder};
 use crate::engine::{Class, EngineError, Submission, Work};
 use crate::entropy;
 use crate::reference::StoresError;
+use crate::telemetry::metrics::Settled;
 
 /// Between two looks when nothing new was due.
 const IDLE: Duration = Duration::from_millis(200);
@@ -54,8 +56,8 @@ pub async fn run(app: Arc<App>) {
             });
         }
         let is_idle = found.is_empty() && after.is_none();
-        for due in found {
-            sent.spawn(settle(worker.app.clone(), due));
+        for (due, late) in found {
+            sent.spawn(settle(worker.app.clone(), due, late));
         }
         let is_full = sent.len() >= IN_FLIGHT_MAX;
         tokio::select! {
@@ -81,13 +83,17 @@ struct Worker {
 
 impl Worker {
     /// The orders of the next page that may be sent; `after` is where it begins, and then where the
-    /// one after it does. None is the beginning, to which the last page leads back.
-    async fn next_page(&mut self, after: &mut Option<DueOrder>) -> Result<Vec<DueOrder>, DbError> {
+    /// one after it does. None is the beginning, to which the last page leads back. With each is how
+    /// long it has been due.
+    async fn next_page(
+        &mut self,
+        after: &mut Option<DueOrder>,
+    ) -> Result<Vec<(DueOrder, Duration)>, DbError> {
         let now = Instant::now();
         if after.is_none() {
             self.failures.forget_old(now);
         }
-        let mut page = self.due(after.as_ref()).await?;
+        let (mut page, read_at) = self.due(after.as_ref()).await?;
         *after = page
             .last()
             .filter(|_| page.len() == usize::from(PAGE))
@@ -95,7 +101,11 @@ impl Worker {
         let is_left_alone = |due: &DueOrder| self.failures.is_left_alone(due.order_key, now);
         page.retain(|due| !is_left_alone(due) && !self.in_flight.contains(&due.order_key));
         self.in_flight.extend(page.iter().map(|due| due.order_key));
-        Ok(page)
+        let late = |due: DueOrder| {
+            let late = Duration::try_from(read_at.duration_since(due.next_due));
+            (due, late.unwrap_or_default())
+        };
+        Ok(page.into_iter().map(late).collect())
     }
 
     fn note(&mut self, ended: Result<(DueOrder, Result<(), Unsettled>), JoinError>) {
@@ -106,20 +116,25 @@ impl Worker {
             Err(error) => return tracing::error!(%error, "settling a due order died"),
         };
         self.in_flight.remove(&due.order_key);
+        let metrics = &self.app.telemetry.metrics;
         match outcome {
             Ok(()) => {
+                metrics.settled(Settled::Done);
                 self.failures.forget(due.order_key);
             }
-            Err(error) => self.note_failure(&due, &error),
+            Err(error) => {
+                metrics.settled(Settled::Failed);
+                self.note_failure(&due, &error);
+            }
         }
     }
 
-    async fn due(&self, after: Option<&DueOrder>) -> Result<Vec<DueOrder>, DbError> {
+    async fn due(&self, after: Option<&DueOrder>) -> Result<(Vec<DueOrder>, Timestamp), DbError> {
         let mut connection = self.app.pool.checkout().await?;
         let now = self.app.now(&mut connection).await?;
         let due = orders::due(&mut connection, 0..self.app.partitions, now, after, PAGE).await?;
         connection.finish();
-        Ok(due)
+        Ok((due, now))
     }
 
     fn note_failure(&mut self, due: &DueOrder, error: &Unsettled) {
@@ -203,7 +218,8 @@ impl From<EngineError> for Unsettled {
     }
 }
 
-async fn settle(app: Arc<App>, due: DueOrder) -> (DueOrder, Result<(), Unsettled>) {
+async fn settle(app: Arc<App>, due: DueOrder, late: Duration) -> (DueOrder, Result<(), Unsettled>) {
+    let found = Instant::now();
     let outcome = async {
         let store = app.stores.facts(&due.store).await?;
         let submission = Submission {
@@ -217,6 +233,8 @@ async fn settle(app: Arc<App>, due: DueOrder) -> (DueOrder, Result<(), Unsettled
             class: Class::Background,
         };
         app.engine.submit(submission).await?;
+        let metrics = &app.telemetry.metrics;
+        metrics.settled_late(late + found.elapsed());
         Ok(())
     };
     let outcome = outcome.await;

@@ -1,0 +1,228 @@
+//! A span for each statement, within the span of who asks for it. It names the statement and its
+//! table; parameters, and the database's words about them, are never told.
+
+use std::fmt::{self, Write as _};
+
+use diesel::connection::{DebugQuery, Instrumentation, InstrumentationEvent};
+use opentelemetry::trace::{Span as _, SpanKind, Status};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::Span;
+use opentelemetry_semantic_conventions::attribute;
+
+use super::error::class_of;
+use crate::telemetry::traces::Traces;
+
+/// Bytes of a statement that are looked at: enough for its first table.
+const SQL_BYTES_MAX: usize = 1_024;
+
+/// Of one connection, which runs one statement at a time.
+pub(super) struct StatementSpans {
+    traces: Traces,
+    open: Option<Span>,
+}
+
+impl StatementSpans {
+    pub(super) fn new(traces: Traces) -> Self {
+        Self { traces, open: None }
+    }
+
+    fn begin(&self, query: &dyn DebugQuery) -> Option<Span> {
+        Context::map_current(|context| {
+            // Only of what is kept is the text looked at.
+            self.traces
+                .begin_within("", SpanKind::Client, context, Vec::new)
+        })
+        .map(|mut span| {
+            let kind = StatementKind::of(&beginning(query));
+            span.update_name(kind.summary());
+            span.set_attributes(kind.attributes());
+            span
+        })
+    }
+}
+
+impl Instrumentation for StatementSpans {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            self.open = self.begin(query);
+        } else if let InstrumentationEvent::FinishQuery { error, .. } = event
+            && let Some(mut span) = self.open.take()
+        {
+            if let Some(error) = error {
+                let class = class_of(error).name();
+                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, class));
+                span.set_status(Status::error(class));
+            }
+            span.end();
+        }
+    }
+}
+
+/// What kind of statement it is.
+#[derive(Debug, PartialEq, Eq)]
+struct StatementKind {
+    operation: String,
+    table: Option<String>,
+}
+
+impl StatementKind {
+    fn of(sql: &str) -> Self {
+        // A snapshot is begun by two statements at once.
+        if sql.starts_with("SET TRANSACTION") {
+            return Self {
+                operation: "START TRANSACTION".to_owned(),
+                table: None,
+            };
+        }
+        let words = sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let mut words = words.filter(|word| !word.is_empty());
+        let operation = words.next().unwrap_or("UNKNOWN").to_ascii_uppercase();
+        let has_table = ["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&operation.as_str());
+        // diesel quotes names and begins with one of the table's columns or with the table.
+        let quoted = sql.split('`').nth(1).map(str::to_owned);
+        let named = || {
+            let mut words = words.skip_while(|word| !["FROM", "INTO"].contains(word));
+            words.nth(1).map(str::to_owned)
+        };
+        Self {
+            table: quoted.or_else(named).filter(|_| has_table),
+            operation,
+        }
+    }
+
+    fn summary(&self) -> String {
+        match &self.table {
+            Some(table) => format!("{} {table}", self.operation),
+            None => self.operation.clone(),
+        }
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        let table = self.table.clone();
+        let table = table.map(|table| KeyValue::new(attribute::DB_COLLECTION_NAME, table));
+        let known = [
+            KeyValue::new(attribute::DB_SYSTEM_NAME, "mysql"),
+            KeyValue::new(attribute::DB_OPERATION_NAME, self.operation.clone()),
+            KeyValue::new(attribute::DB_QUERY_SUMMARY, self.summary()),
+        ];
+        known.into_iter().chain(table).collect()
+    }
+}
+
+/// The first bytes of a statement. Its parameters come behind its text, and are not written once
+/// there is enough.
+fn beginning(query: &dyn DebugQuery) -> String {
+    struct Beginning(String);
+
+    impl fmt::Write for Beginning {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let left = SQL_BYTES_MAX.saturating_sub(self.0.len());
+            let taken = text
+                .char_indices()
+                .map(|(at, c)| at + c.len_utf8())
+                .take_while(|end| *end <= left)
+                .last()
+                .unwrap_or(0);
+            self.0.push_str(&text[..taken]);
+            match taken == text.len() {
+                true => Ok(()),
+                false => Err(fmt::Error),
+            }
+        }
+    }
+
+    let mut beginning = Beginning(String::new());
+    // It fails once there is enough.
+    let _ = write!(beginning, "{query}");
+    // diesel's mark between a short statement and its parameters.
+    let text = beginning.0.split(" -- binds: ").next().unwrap_or_default();
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::Instrumentation as _;
+    use diesel::prelude::*;
+
+    use super::*;
+    use crate::db::schema::orders;
+
+    fn kind(sql: &str) -> (String, Option<String>) {
+        let StatementKind { operation, table } = StatementKind::of(sql);
+        (operation, table)
+    }
+
+    #[test]
+    fn a_statement_is_known_by_its_first_word_and_its_table() {
+        for (sql, operation, table) in [
+            ("BEGIN", "BEGIN", None),
+            ("COMMIT", "COMMIT", None),
+            ("ROLLBACK", "ROLLBACK", None),
+            (
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION",
+                "START TRANSACTION",
+                None,
+            ),
+            ("DO 0", "DO", None),
+            ("SELECT SYSDATE(6)", "SELECT", None),
+            (
+                "SELECT now FROM manual_clock WHERE id = 1",
+                "SELECT",
+                Some("manual_clock"),
+            ),
+            (
+                "SELECT `orders`.`order_key` FROM `orders`",
+                "SELECT",
+                Some("orders"),
+            ),
+            (
+                "INSERT INTO `events` (`partition_id`) VALUES (?)",
+                "INSERT",
+                Some("events"),
+            ),
+            (
+                "UPDATE `orders` SET `version` = ?",
+                "UPDATE",
+                Some("orders"),
+            ),
+            (
+                "UPDATE `orders` SET `version` = ?",
+                "UPDATE",
+                Some("orders"),
+            ),
+            (
+                "DELETE FROM `policy_activations`",
+                "DELETE",
+                Some("policy_activations"),
+            ),
+        ] {
+            assert_eq!(
+                kind(sql),
+                (operation.to_owned(), table.map(str::to_owned)),
+                "{sql}"
+            );
+        }
+    }
+
+    #[test]
+    fn parameters_are_not_told() {
+        let query = orders::table
+            .filter(orders::order_id.eq("hunter2"))
+            .select(orders::order_id);
+        let query = diesel::debug_query::<diesel::mysql::Mysql, _>(&query);
+        assert!(query.to_string().contains("hunter2"));
+        assert!(
+            !beginning(&query).contains("hunter2"),
+            "{}",
+            beginning(&query)
+        );
+        assert_eq!(
+            StatementKind::of(&beginning(&query)).summary(),
+            "SELECT orders"
+        );
+        // Outside any call nothing is begun.
+        let mut spans = StatementSpans::new(Traces::local());
+        spans.on_connection_event(InstrumentationEvent::start_query(&query));
+        assert!(spans.open.is_none());
+    }
+}

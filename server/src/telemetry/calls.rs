@@ -1,0 +1,268 @@
+//! One call as it is seen from outside: its span, its line in the log and its place in the metrics.
+//! No payload is told, and of the caller no more than its role and id.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use belay_domain::actor::Actor;
+use belay_domain::ids::{OrderId, StoreId};
+use http::HeaderMap;
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_semantic_conventions::attribute;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Telemetry;
+use super::traces::parent_of;
+
+/// Of one read that is logged, so many successful ones are not, where nothing else is said.
+pub const LOG_READS_DEFAULT: u32 = 1_000;
+/// The most that can be said.
+pub const LOG_READS_MAX: u32 = 1_000_000;
+/// What the convention calls a method that the server does not have: the names that callers make up
+/// have no end.
+const OTHER_METHOD: &str = "_OTHER";
+/// Of the name of such a method, in its span.
+const ORIGINAL_CHARACTERS_MAX: usize = 128;
+
+/// What is called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Called {
+    /// Such as `belay.v1.OrderService/GetOrder`.
+    pub(crate) method: &'static str,
+    pub(crate) is_read: bool,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Such as `NOT_FOUND`.
+    pub(crate) code: &'static str,
+    /// Such as `ORDER_NOT_FOUND`; none of a success.
+    pub(crate) reason: Option<&'static str>,
+    /// Whether the convention takes the code for a fault of the server.
+    pub(crate) is_server_fault: bool,
+}
+
+impl Outcome {
+    /// The caller went away before there was an answer.
+    const CANCELLED: Self = Self {
+        code: "CANCELLED",
+        reason: None,
+        is_server_fault: false,
+    };
+    const OK: &'static str = "OK";
+}
+
+/// Which successful reads have a line.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallLines {
+    one_of: u32,
+    reads: Arc<AtomicU32>,
+}
+
+impl CallLines {
+    pub(crate) fn new(one_of: u32) -> Self {
+        Self {
+            one_of,
+            reads: Arc::default(),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.one_of > 0
+            && self
+                .reads
+                .fetch_add(1, Ordering::Relaxed)
+                .is_multiple_of(self.one_of)
+    }
+}
+
+/// What a call turned out to be about, told by those who serve it. It is in the call's context.
+#[derive(Debug, Default)]
+struct About(Mutex<Subject>);
+
+#[derive(Debug, Default)]
+struct Subject {
+    store: Option<StoreId>,
+    order: Option<OrderId>,
+    request_id: Option<Uuid>,
+}
+
+impl About {
+    fn subject(&self) -> MutexGuard<'_, Subject> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of the call that is being worked for; nothing where none is.
+    fn tell(note: impl FnOnce(&mut Subject)) {
+        Context::map_current(|context| {
+            if let Some(about) = context.get::<About>() {
+                note(&mut about.subject());
+            }
+        });
+    }
+}
+
+/// The call that is being worked for is about this store.
+pub(crate) fn about_store(store: &StoreId) {
+    About::tell(|subject| subject.store = Some(store.clone()));
+}
+
+/// The call that is being worked for is about this order.
+pub(crate) fn about_order(order: &OrderId) {
+    About::tell(|subject| subject.order = Some(order.clone()));
+}
+
+/// The call that is being worked for is this write.
+pub(crate) fn about_request(request_id: Uuid) {
+    About::tell(|subject| subject.request_id = Some(request_id));
+}
+
+/// A call that has not ended. One that is dropped was cancelled.
+#[derive(Debug)]
+pub(crate) struct OpenCall {
+    telemetry: Telemetry,
+    called: Called,
+    context: Context,
+    begun: Instant,
+    caller: Option<Actor>,
+    is_open: bool,
+}
+
+impl OpenCall {
+    /// `called` is none where the server has no such method.
+    pub(crate) fn begin(
+        telemetry: &Telemetry,
+        called: Option<Called>,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Self {
+        let parent = parent_of(headers);
+        let original = called.is_none().then(|| {
+            let name = path.trim_start_matches('/').chars();
+            name.take(ORIGINAL_CHARACTERS_MAX).collect::<String>()
+        });
+        let called = called.unwrap_or(Called {
+            method: OTHER_METHOD,
+            is_read: false,
+        });
+        let mut attributes = vec![
+            KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
+            KeyValue::new(attribute::RPC_METHOD, called.method),
+        ];
+        if let Some(original) = original {
+            attributes.push(KeyValue::new(attribute::RPC_METHOD_ORIGINAL, original));
+        }
+        let span = telemetry
+            .traces
+            .begin(called.method, SpanKind::Server, &parent, attributes);
+        Self {
+            telemetry: telemetry.clone(),
+            called,
+            context: Context::new().with_span(span).with_value(About::default()),
+            begun: Instant::now(),
+            caller: None,
+            is_open: true,
+        }
+    }
+
+    /// In which all is done that is done for the call.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn is_from(&mut self, caller: &Actor) {
+        self.caller = Some(caller.clone());
+    }
+
+    pub(crate) fn end(mut self, outcome: Outcome) {
+        self.tell(outcome);
+    }
+
+    fn tell(&mut self, outcome: Outcome) {
+        self.is_open = false;
+        let lasted = self.begun.elapsed();
+        let metrics = &self.telemetry.metrics;
+        metrics.call_ended(self.called.method, outcome, lasted);
+        let Subject {
+            store,
+            order,
+            request_id,
+        } = match self.context.get::<About>() {
+            Some(about) => std::mem::take(&mut *about.subject()),
+            None => Subject::default(),
+        };
+
+        let span = self.context.span();
+        if span.is_recording() {
+            let text = |key: &'static str, value: Option<String>| {
+                value.map(|value| KeyValue::new(key, value))
+            };
+            span.set_attribute(KeyValue::new(
+                attribute::RPC_RESPONSE_STATUS_CODE,
+                outcome.code,
+            ));
+            let caller = self.caller.as_ref();
+            let known = [
+                text("belay.store_id", store.as_ref().map(ToString::to_string)),
+                text("belay.order_id", order.as_ref().map(ToString::to_string)),
+                text("belay.request_id", request_id.map(|id| id.to_string())),
+                text("belay.role", caller.map(|caller| caller.role.to_string())),
+                text("belay.actor", caller.map(|caller| caller.id.clone())),
+                outcome
+                    .reason
+                    .map(|reason| KeyValue::new("belay.reason", reason)),
+            ];
+            span.set_attributes(known.into_iter().flatten());
+            if outcome.is_server_fault {
+                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, outcome.code));
+                span.set_status(Status::error(outcome.reason.unwrap_or(outcome.code)));
+            }
+        }
+        span.end();
+
+        let is_logged =
+            outcome.code != Outcome::OK || !self.called.is_read || self.telemetry.lines.is_due();
+        if is_logged {
+            let caller = self.caller.as_ref();
+            tracing::info!(
+                target: "belay::calls",
+                method = self.called.method,
+                code = outcome.code,
+                reason = outcome.reason,
+                role = caller.map(|caller| display(caller.role)),
+                actor = caller.map(|caller| caller.id.as_str()),
+                store.id = store.map(display),
+                order.id = order.map(display),
+                request.id = request_id.map(display),
+                ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
+                trace.id = %span.span_context().trace_id(),
+                "call"
+            );
+        }
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.tell(Outcome::CANCELLED);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_so_many_reads_is_due() {
+        let due = |one_of: u32| {
+            let lines = CallLines::new(one_of);
+            (0..10).filter(|_| lines.is_due()).count()
+        };
+        assert_eq!([due(0), due(1), due(5), due(1_000)], [0, 10, 2, 1]);
+    }
+}

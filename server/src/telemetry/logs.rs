@@ -1,0 +1,198 @@
+//! The log: lines on standard error, written by a thread of their own.
+//!
+//! Every write has a line, so whoever reads the log must not be able to hold up the server: a line
+//! that finds the queue full is dropped and counted. The thread writes all lines that wait with one
+//! call to the system.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Lines that wait to be written; one more is dropped.
+pub const LINES_MAX: usize = 8_192;
+/// Bytes that are written at once, unless a single line is longer.
+const WRITE_BYTES_MAX: usize = 64 * 1024;
+/// How long the end of the process waits for a reader of the log that has stopped reading.
+const LAST_LINES_MAX: Duration = Duration::from_secs(1);
+/// What is logged where `RUST_LOG` is not set. The libraries of OpenTelemetry would log every batch
+/// that cannot be sent; `traces` says so once.
+const FILTER: &str = "info,opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,opentelemetry-prometheus=off";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The thread that writes. Dropping it writes what is left.
+#[derive(Debug)]
+pub struct Logs {
+    lines: SyncSender<Order>,
+    dropped: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Write(Vec<u8>),
+    /// Writes what came before, answers, and writes no more.
+    End(SyncSender<()>),
+}
+
+impl Logs {
+    /// Installs the subscriber of this process. `RUST_LOG` says what is logged.
+    pub fn start(format: LogFormat) -> anyhow::Result<Self> {
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
+        let (lines, waiting) = sync_channel(LINES_MAX);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let thread = std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn({
+                let dropped = dropped.clone();
+                move || write(&waiting, &dropped)
+            })
+            .context("the thread of the log")?;
+        let queue = Queue {
+            lines: lines.clone(),
+            dropped: dropped.clone(),
+        };
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(queue)
+            .with_ansi(io::stderr().is_terminal());
+        let registry = tracing_subscriber::registry().with(filter);
+        match format {
+            LogFormat::Text => registry.with(layer).try_init(),
+            LogFormat::Json => registry.with(layer.json()).try_init(),
+        }
+        .context("a subscriber is installed already")?;
+        Ok(Self {
+            lines,
+            dropped,
+            thread: Some(thread),
+        })
+    }
+
+    /// How many lines were dropped so far.
+    pub fn dropped(&self) -> Arc<AtomicU64> {
+        self.dropped.clone()
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        let (ended, end) = sync_channel(1);
+        // A full queue has a reader that does not read.
+        if self.lines.try_send(Order::End(ended)).is_ok()
+            && end.recv_timeout(LAST_LINES_MAX).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where lines are put.
+#[derive(Debug, Clone)]
+struct Queue {
+    lines: SyncSender<Order>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl<'a> MakeWriter<'a> for Queue {
+    type Writer = &'a Queue;
+
+    fn make_writer(&'a self) -> &'a Queue {
+        self
+    }
+}
+
+impl io::Write for &Queue {
+    /// A whole line: the formatter writes each at once.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self.lines.try_send(Order::Write(line.to_vec())) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            // At the end of the process there is nobody left to tell.
+            Err(TrySendError::Disconnected(_)) => {}
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs until it is told to end.
+fn write(waiting: &Receiver<Order>, dropped: &AtomicU64) {
+    let (mut bytes, mut told) = (Vec::new(), 0);
+    while let Ok(first) = waiting.recv() {
+        let mut next = Some(first);
+        while let Some(order) = next {
+            match order {
+                Order::Write(line) => bytes.extend_from_slice(&line),
+                Order::End(ended) => {
+                    put(&mut bytes);
+                    let _ = ended.try_send(());
+                    return;
+                }
+            }
+            next = match bytes.len() < WRITE_BYTES_MAX {
+                true => waiting.try_recv().ok(),
+                false => None,
+            };
+        }
+        put(&mut bytes);
+        let so_far = dropped.load(Ordering::Relaxed);
+        if so_far > told {
+            let lines = so_far - told;
+            told = so_far;
+            tracing::warn!(
+                lines,
+                "lines of the log were dropped: they are not read as fast as they come"
+            );
+        }
+    }
+}
+
+fn put(bytes: &mut Vec<u8>) {
+    // There is no other place where a failure to log could be told.
+    let _ = io::stderr().write_all(bytes);
+    bytes.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_nobody_reads_holds_nobody_up() {
+        let (lines, waiting) = sync_channel(2);
+        let queue = Queue {
+            lines,
+            dropped: Arc::default(),
+        };
+        for line in ["one\n", "two\n", "three\n", "four\n"] {
+            (&queue).write_all(line.as_bytes()).unwrap();
+        }
+        assert_eq!(queue.dropped.load(Ordering::Relaxed), 2);
+        assert!(matches!(waiting.recv(), Ok(Order::Write(line)) if line == b"one\n"));
+        (&queue).write_all(b"five\n").unwrap();
+        assert_eq!(queue.dropped.load(Ordering::Relaxed), 2);
+    }
+}

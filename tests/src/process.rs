@@ -1,0 +1,258 @@
+//! Programs of this workspace, each in a process of its own: for what a server tells its
+//! surroundings.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::until;
+
+/// A program that is built together with the tests.
+pub fn built(name: &str) -> PathBuf {
+    let folder = std::env::current_exe()
+        .expect("a path")
+        .parent()
+        .and_then(|deps| deps.parent())
+        .map(PathBuf::from);
+    let path = folder.expect("target/debug/deps").join(name);
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build --workspace --bins --examples` first",
+        path.display()
+    );
+    path
+}
+
+/// A running program and the lines it has written. It is killed with the test.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// With no environment but what is set on `command`.
+    fn start(mut command: Command) -> Self {
+        let piped = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = piped.spawn().expect("it can be run");
+        let lines = Arc::default();
+        let out = child.stdout.take().expect("a pipe");
+        let err = child.stderr.take().expect("a pipe");
+        let readers = vec![read(out, &lines), read(err, &lines)];
+        Self {
+            child,
+            lines,
+            readers,
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it has written so far.
+    pub fn said(&self) -> String {
+        self.lines().join("\n")
+    }
+
+    /// Waits for a line that `find` finds something in.
+    pub async fn until_said<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        until(what, async || {
+            let found = self.lines().iter().find_map(|line| find(line));
+            if found.is_none()
+                && let Ok(Some(status)) = self.child.try_wait()
+            {
+                panic!("{what}: it has ended with {status}: {}", self.said());
+            }
+            found
+        })
+        .await
+    }
+
+    /// As a service manager does it.
+    pub fn tell_to_stop(&self) {
+        let told = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(told.expect("there is kill").success());
+    }
+
+    /// After it was told to stop: how it ended, and all that it has written.
+    pub async fn end(mut self) -> (ExitStatus, String) {
+        let status = until("it ends", async || {
+            self.child.try_wait().expect("it is ours")
+        })
+        .await;
+        for reader in self.readers.drain(..) {
+            reader.join().expect("a reader ends with its pipe");
+        }
+        (status, self.said())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(pipe: impl Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+    let lines = lines.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            lines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
+        }
+    })
+}
+
+/// The binary `belay` as a server.
+#[derive(Debug)]
+pub struct BelayProcess {
+    pub running: Running,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl BelayProcess {
+    /// On free ports, with a log in JSON and all reads in it.
+    pub async fn start(
+        database: &SecretString,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut belay = Command::new(built("belay"));
+        belay
+            .args(arguments)
+            .args(["--grpc-address", "127.0.0.1:0"])
+            .args(["--admin-listen", "127.0.0.1:0"])
+            .args(["--log-format", "json", "--log-reads", "1"])
+            .env_clear()
+            .env("BELAY_DATABASE_URL", database.expose_secret())
+            .envs(environment.iter().copied());
+        let mut running = Running::start(belay);
+        let address = |line: &str, message: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let fields = line.get("fields")?;
+            let is_it = fields.get("message")?.as_str()? == message;
+            is_it.then(|| fields.get("address")?.as_str()?.parse().ok())?
+        };
+        let admin = running
+            .until_said("the admin port opens", |line| {
+                address(line, "the admin port is open")
+            })
+            .await;
+        let address = running
+            .until_said("it serves", |line| address(line, "serving"))
+            .await;
+        Self {
+            running,
+            address,
+            admin,
+        }
+    }
+
+    /// What the log says of calls.
+    pub fn calls(&self) -> Vec<Value> {
+        calls(&self.running.said())
+    }
+
+    /// Asks the admin port.
+    pub async fn get(&self, path: &str) -> HttpAnswer {
+        HttpAnswer::to(
+            self.admin,
+            &format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"),
+        )
+        .await
+        .expect("the admin port answers")
+    }
+}
+
+/// The fields of those lines of a log in JSON that are about calls.
+pub fn calls(said: &str) -> Vec<Value> {
+    let lines = said
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines
+        .filter(|line| line["target"] == "belay::calls")
+        .map(|line| line["fields"].clone())
+        .collect()
+}
+
+/// An answer in HTTP/1.1, as it came.
+#[derive(Debug)]
+pub struct HttpAnswer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl HttpAnswer {
+    /// To these bytes, up to the end of the connection; none where nothing came.
+    pub async fn to(address: SocketAddr, request: &str) -> Option<Self> {
+        let mut connection = TcpStream::connect(address).await.ok()?;
+        // It may be refused before all of it is sent.
+        let _ = connection.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Self {
+            status,
+            head: head.to_lowercase(),
+            body: body.to_owned(),
+        })
+    }
+}
+
+/// A collector of traces in a process of its own.
+#[derive(Debug)]
+pub struct Collector {
+    running: Running,
+    pub endpoint: String,
+}
+
+impl Collector {
+    pub async fn start() -> Self {
+        let mut collector = Command::new(built("collector"));
+        collector.env_clear();
+        let mut running = Running::start(collector);
+        let endpoint = running
+            .until_said("the collector listens", |line| {
+                line.strip_prefix("listening on ").map(str::to_owned)
+            })
+            .await;
+        Self { running, endpoint }
+    }
+
+    /// All spans that came so far.
+    pub fn spans(&self) -> Vec<Value> {
+        let said = self.running.said();
+        let lines = said.lines().filter(|line| line.starts_with('{'));
+        lines
+            .map(|line| serde_json::from_str(line).expect("a span a line"))
+            .collect()
+    }
+
+    /// Waits for a span.
+    pub async fn until_span(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        until(what, async || self.spans().into_iter().find(&is_it)).await
+    }
+}

@@ -1,0 +1,563 @@
+//! What can be seen of a server from outside: a real collector receives its traces, a scraper its
+//! metrics, and whoever reads its log finds the calls.
+
+use std::collections::BTreeSet;
+
+use belay_proto::v1 as pb;
+use belay_proto::v1::order_service_client::OrderServiceClient;
+use belay_server::db::{clock, pool};
+use belay_server::telemetry::metrics::{INSTRUMENTS, Instrument, Kind};
+use belay_tests::database::Database;
+use belay_tests::instance::Service;
+use belay_tests::process::{BelayProcess, Collector, HttpAnswer, calls};
+use belay_tests::raw::Refused;
+use belay_tests::{SHOP, TestServer, run, until};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use crate::tidy::read_to_string;
+
+const SERVE: &[&str] = &["serve", "--trust-role-header", "--stop-notice", "0s"];
+/// Spans are sent often, so that no test waits for them long.
+const OFTEN: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "50");
+/// Of the callers' traces.
+const CALLER_SPAN: &str = "00f067aa0ba902b7";
+const EMAIL: &str = "ann@example.com";
+
+fn trace(number: u8) -> String {
+    format!("4bf92f3577b34da6a3ce929d0e0e47{number:02x}")
+}
+
+/// A call in a trace of its caller's.
+fn traced<T>(number: u8, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let parent = format!("00-{}-{CALLER_SPAN}-01", trace(number));
+    let metadata = request.metadata_mut();
+    metadata.insert("traceparent", parent.parse().unwrap());
+    metadata.insert("tracestate", "shop=1".parse().unwrap());
+    metadata.insert("belay-role", "storefront".parse().unwrap());
+    metadata.insert("belay-actor", "web".parse().unwrap());
+    request
+}
+
+fn orders(belay: &BelayProcess) -> OrderServiceClient<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", belay.address)).unwrap();
+    OrderServiceClient::new(endpoint.connect_lazy())
+}
+
+const REQUEST_ID: &str = "0194f5e0-0000-7000-8000-000000000001";
+
+fn new_order(store_id: &str, order_id: &str) -> pb::CreateOrderRequest {
+    let eur = |minor_units| {
+        Some(pb::Money {
+            currency_code: "EUR".to_owned(),
+            minor_units,
+        })
+    };
+    pb::CreateOrderRequest {
+        store_id: store_id.to_owned(),
+        order_id: order_id.to_owned(),
+        request_id: REQUEST_ID.to_owned(),
+        buyer: Some(pb::Buyer {
+            id: "ann".to_owned(),
+            email: EMAIL.to_owned(),
+            ..Default::default()
+        }),
+        seller_id: "acme".to_owned(),
+        destination: Some(pb::Destination {
+            country_code: "DE".to_owned(),
+            ..Default::default()
+        }),
+        lines: vec![pb::NewLine {
+            sku: "MUG".to_owned(),
+            quantity: 3,
+            goods: eur(1_000),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+fn get_order(order_id: &str) -> pb::GetOrderRequest {
+    pb::GetOrderRequest {
+        store_id: SHOP.to_owned(),
+        order_id: order_id.to_owned(),
+    }
+}
+
+fn is_call(number: u8) -> impl Fn(&Value) -> bool {
+    let trace = trace(number);
+    move |span| span["trace_id"] == json!(trace) && span["kind"] == "SPAN_KIND_SERVER"
+}
+
+fn id_of(span: &Value) -> Value {
+    json!({"trace_id": span["trace_id"], "span_id": span["span_id"]})
+}
+
+/// The trace id in the details of an error.
+fn told_trace(status: &Status) -> String {
+    Refused::of(status).metadata["trace_id"].clone()
+}
+
+#[test]
+fn a_collector_receives_a_span_for_each_call_and_for_the_work_behind_it() {
+    run(async |t| {
+        let collector = Collector::start().await;
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str());
+        let belay = BelayProcess::start(&t.database.url(), SERVE, &[endpoint, OFTEN]).await;
+        let mut orders = orders(&belay);
+        let created = orders.create_order(traced(1, new_order(SHOP, "A-1")));
+        created.await.expect("an order");
+        let read = orders.get_order(traced(2, get_order("A-1")));
+        read.await.expect("it is there");
+        let absent = orders.get_order(traced(3, get_order("NONE"))).await;
+        assert_eq!(absent.unwrap_err().code(), Code::NotFound);
+
+        let call = collector.until_span("the write", is_call(1)).await;
+        assert_eq!(call["name"], "belay.v1.OrderService/CreateOrder");
+        assert_eq!(call["parent_span_id"], CALLER_SPAN);
+        assert_eq!(call["trace_state"], "shop=1");
+        assert_eq!(call["scope"], "belay");
+        assert_eq!(call["resource"]["service.name"], "belay");
+        assert_eq!(call["status"], json!({"code": 0, "message": ""}));
+        assert_eq!(call["dropped"], 0);
+        assert_eq!(
+            call["attributes"],
+            json!({
+                "rpc.system.name": "grpc",
+                "rpc.method": "belay.v1.OrderService/CreateOrder",
+                "rpc.response.status_code": "OK",
+                "belay.store_id": SHOP,
+                "belay.order_id": "A-1",
+                "belay.request_id": REQUEST_ID,
+                "belay.role": "STOREFRONT",
+                "belay.actor": "web",
+            })
+        );
+
+        // The batch has a trace of its own; each is linked to the other.
+        let links = call["links"].as_array().unwrap();
+        assert_eq!(links.len(), 1, "{call}");
+        let batch = collector
+            .until_span("its batch", |span| id_of(span) == links[0])
+            .await;
+        assert_eq!(batch["name"], "engine.batch");
+        assert_eq!(batch["links"], json!([id_of(&call)]));
+        assert_ne!(batch["trace_id"], call["trace_id"]);
+        assert_eq!(batch["parent_span_id"], "");
+        assert_eq!(
+            batch["attributes"],
+            json!({"belay.batch.kind": "lane", "belay.batch.size": 1})
+        );
+        let queue = collector
+            .until_span("its wait", |span| span["name"] == "engine.queue")
+            .await;
+        assert_eq!(queue["parent_span_id"], call["span_id"]);
+        assert_eq!(queue["trace_id"], call["trace_id"]);
+
+        let transaction = collector
+            .until_span("its transaction", |span| {
+                span["parent_span_id"] == batch["span_id"]
+            })
+            .await;
+        assert_eq!(transaction["name"], "engine.transaction");
+        assert_eq!(
+            transaction["attributes"],
+            json!({"belay.batch.size": 1, "belay.transaction.outcome": "committed"})
+        );
+        let statements: Vec<Value> = collector
+            .spans()
+            .into_iter()
+            .filter(|span| span["parent_span_id"] == transaction["span_id"])
+            .collect();
+        let names: BTreeSet<&str> = statements
+            .iter()
+            .map(|span| span["name"].as_str().unwrap())
+            .collect();
+        for name in [
+            "BEGIN",
+            "SELECT orders",
+            "INSERT orders",
+            "INSERT order_lines",
+            "COMMIT",
+        ] {
+            assert!(names.contains(name), "{name} is not in {names:?}");
+        }
+        let insert = statements
+            .iter()
+            .find(|span| span["name"] == "INSERT orders");
+        let insert = insert.expect("just seen");
+        assert_eq!(insert["kind"], "SPAN_KIND_CLIENT");
+        assert_eq!(
+            insert["attributes"],
+            json!({
+                "db.system.name": "mysql",
+                "db.operation.name": "INSERT",
+                "db.collection.name": "orders",
+                "db.query.summary": "INSERT orders",
+            })
+        );
+
+        let read = collector.until_span("the read", is_call(2)).await;
+        assert_eq!(read["attributes"]["belay.order_id"], "A-1");
+        let shared = collector
+            .until_span("its snapshot", |span| id_of(span) == read["links"][0])
+            .await;
+        assert_eq!(shared["name"], "reads.batch");
+        collector
+            .until_span("its statements", |span| {
+                span["parent_span_id"] == shared["span_id"] && span["name"] == "SELECT orders"
+            })
+            .await;
+
+        // A refusal is the caller's business.
+        let refused = collector.until_span("the refusal", is_call(3)).await;
+        assert_eq!(refused["attributes"]["belay.reason"], "ORDER_NOT_FOUND");
+        assert_eq!(
+            refused["attributes"]["rpc.response.status_code"],
+            "NOT_FOUND"
+        );
+        assert_eq!(refused["status"]["code"], 0);
+        assert_eq!(refused["attributes"].get("error.type"), None);
+
+        belay.running.tell_to_stop();
+        let (status, said) = belay.running.end().await;
+        assert!(status.success(), "{said}");
+        let told = format!("{said}{:?}", collector.spans());
+        assert!(!told.contains(EMAIL) && !told.contains("MUG"), "{told}");
+    });
+}
+
+#[test]
+fn the_trace_of_an_internal_error_is_the_calls_own() {
+    run(async |t| {
+        t.place("A-1").await;
+        let corrupt = "UPDATE orders SET line_count = line_count + 1 WHERE order_id = 'A-1'";
+        t.database.execute(corrupt, ()).await;
+
+        let collector = Collector::start().await;
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str());
+        let belay = BelayProcess::start(&t.database.url(), SERVE, &[endpoint, OFTEN]).await;
+        let failed = orders(&belay).get_order(traced(1, get_order("A-1"))).await;
+        assert_eq!(told_trace(&failed.unwrap_err()), trace(1));
+        let span = collector.until_span("the failure", is_call(1)).await;
+        assert_eq!(span["status"], json!({"code": 2, "message": "INTERNAL"}));
+        assert_eq!(span["attributes"]["error.type"], "INTERNAL");
+
+        // Also where nothing is exported; and where the caller has no trace there is one.
+        let belay = BelayProcess::start(&t.database.url(), SERVE, &[]).await;
+        let failed = orders(&belay).get_order(traced(2, get_order("A-1"))).await;
+        assert_eq!(told_trace(&failed.unwrap_err()), trace(2));
+        let mut alone = traced(3, get_order("A-1"));
+        alone.metadata_mut().remove("traceparent");
+        let failed = orders(&belay).get_order(alone).await;
+        let alone = told_trace(&failed.unwrap_err());
+        assert_eq!(alone.len(), 32);
+        assert!(u128::from_str_radix(&alone, 16).is_ok_and(|id| id > 0));
+
+        belay.running.tell_to_stop();
+        let (status, said) = belay.running.end().await;
+        assert!(status.success(), "{said}");
+        let traces: Vec<Value> = calls(&said)
+            .into_iter()
+            .map(|call| call["trace.id"].clone())
+            .collect();
+        assert_eq!(traces, [json!(trace(2)), json!(alone)]);
+        let causes = said
+            .lines()
+            .filter(|line| line.contains("by a defect of Belay"));
+        assert_eq!(causes.filter(|line| line.contains(&alone)).count(), 1);
+
+        let mend = "UPDATE orders SET line_count = line_count - 1 WHERE order_id = 'A-1'";
+        t.database.execute(mend, ()).await;
+    });
+}
+
+#[test]
+fn the_log_has_a_line_for_each_call() {
+    run(async |t| {
+        let belay = BelayProcess::start(&t.database.url(), SERVE, &[]).await;
+        let mut orders = orders(&belay);
+        let created = orders.create_order(traced(1, new_order(SHOP, "A-1")));
+        created.await.expect("an order");
+        let read = orders.get_order(traced(2, get_order("A-1")));
+        read.await.expect("it is there");
+        let mut unknown = traced(3, new_order(SHOP, "A-2"));
+        unknown
+            .metadata_mut()
+            .insert("belay-role", "auditor".parse().unwrap());
+        let refused = orders.create_order(unknown).await;
+        assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+        belay.running.tell_to_stop();
+        let (_, said) = belay.running.end().await;
+        let lines: Vec<Value> = calls(&said)
+            .into_iter()
+            .map(|mut line| {
+                assert!(line["ms"].is_u64(), "{line}");
+                line.as_object_mut().unwrap().remove("ms");
+                line
+            })
+            .collect();
+        let line = |number: u8, method: &str| {
+            json!({
+                "message": "call",
+                "method": format!("belay.v1.OrderService/{method}"),
+                "code": "OK",
+                "role": "STOREFRONT",
+                "actor": "web",
+                "store.id": SHOP,
+                "order.id": "A-1",
+                "trace.id": trace(number),
+            })
+        };
+        let mut write = line(1, "CreateOrder");
+        write["request.id"] = json!(REQUEST_ID);
+        let refused = json!({
+            "message": "call",
+            "method": "belay.v1.OrderService/CreateOrder",
+            "code": "PERMISSION_DENIED",
+            "reason": "ROLE_NOT_ALLOWED",
+            "role": "AUDITOR",
+            "actor": "web",
+            "trace.id": trace(3),
+        });
+        assert_eq!(lines, [write, line(2, "GetOrder"), refused]);
+        assert!(!said.contains(EMAIL), "{said}");
+    });
+}
+
+/// A collector that takes connections and never answers, and one that is not there.
+#[test]
+fn a_collector_that_takes_nothing_holds_nobody_up() {
+    run(async |t| {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silent_address = format!("http://{}", silent.local_addr().unwrap());
+        for endpoint in [silent_address.as_str(), "http://127.0.0.1:1"] {
+            let environment = [
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+                ("OTEL_EXPORTER_OTLP_TIMEOUT", "100"),
+                OFTEN,
+            ];
+            let mut belay = BelayProcess::start(&t.database.url(), SERVE, &environment).await;
+            let mut orders = orders(&belay);
+            let read = orders.get_order(traced(1, get_order("NONE")));
+            assert_eq!(read.await.unwrap_err().code(), Code::NotFound, "{endpoint}");
+            let complains =
+                |line: &str| line.contains("the collector takes no traces").then_some(());
+            belay.running.until_said("it complains", complains).await;
+            for number in 0..20 {
+                let read = orders.get_order(traced(number, get_order("NONE")));
+                assert_eq!(read.await.unwrap_err().code(), Code::NotFound, "{endpoint}");
+            }
+            belay.running.tell_to_stop();
+            let (status, said) = belay.running.end().await;
+            assert!(status.success(), "{said}");
+            assert_eq!(
+                said.matches("the collector takes no traces").count(),
+                1,
+                "{said}"
+            );
+        }
+        drop(silent);
+    });
+}
+
+#[test]
+fn a_collector_that_is_named_wrongly_is_no_reason_not_to_serve() {
+    run(async |t| {
+        let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", "not a URL")];
+        let belay = BelayProcess::start(&t.database.url(), SERVE, &environment).await;
+        let mut orders = orders(&belay);
+        let read = orders.get_order(traced(1, get_order("NONE")));
+        assert_eq!(read.await.unwrap_err().code(), Code::NotFound);
+        belay.running.tell_to_stop();
+        let (status, said) = belay.running.end().await;
+        assert!(status.success(), "{said}");
+        assert_eq!(said.matches("no traces are exported").count(), 1, "{said}");
+    });
+}
+
+/// As Prometheus knows it.
+fn family(row: &Instrument) -> String {
+    let name = row.name.replace('.', "_");
+    let unit = match row.unit {
+        "s" => "_seconds",
+        annotation => {
+            assert!(annotation.starts_with('{'), "{row:?}");
+            ""
+        }
+    };
+    let suffix = match row.kind {
+        Kind::Counter => "_total",
+        Kind::Histogram | Kind::Gauge => "",
+    };
+    format!("{name}{unit}{suffix}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_are_those_of_the_table() {
+    // A database of its own, in which time can be moved.
+    let database = Database::empty().await;
+    let belay = BelayProcess::start(&database.url(), &["dev", "--manual-clock"], &[]).await;
+    let mut orders = orders(&belay);
+    // `dev` makes its store once it serves.
+    until("there is a store", async || {
+        orders
+            .create_order(traced(1, new_order("demo", "A-1")))
+            .await
+            .ok()
+    })
+    .await;
+    let mut get = traced(2, get_order("A-1"));
+    get.get_mut().store_id = "demo".to_owned();
+    orders.get_order(get).await.expect("it is there");
+    // The order is due once it is not paid in time.
+    let mut connection = pool::connect(&database.url()).await.unwrap();
+    clock::advance_manual(&mut connection, SignedDuration::from_hours(24 * 365))
+        .await
+        .unwrap();
+    let text = until("the order is settled", async || {
+        let text = belay.get("/metrics").await.body;
+        text.contains("belay_settle_lag_seconds_count 1")
+            .then_some(text)
+    })
+    .await;
+
+    let types: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .collect();
+    let expected: Vec<String> = INSTRUMENTS
+        .iter()
+        .map(|row| {
+            let kind = match row.kind {
+                Kind::Histogram => "histogram",
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+            };
+            format!("{} {kind}", family(row))
+        })
+        .collect();
+    assert_eq!(types, expected.iter().map(String::as_str).collect());
+    for row in &INSTRUMENTS {
+        let help = format!("# HELP {} {}", family(row), row.help);
+        assert!(text.contains(&help), "{help}");
+    }
+    for sample in [
+        "rpc_server_call_duration_seconds_count{rpc_method=\"belay.v1.OrderService/GetOrder\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\"} 1",
+        "belay_settle_orders_total{belay_outcome=\"settled\"} 1",
+        "belay_queue_shed_total{belay_queue=\"interactive\"} 0",
+        "belay_engine_retries_total{belay_retry_kind=\"deadlock\"} 0",
+        "db_client_connection_max{db_client_connection_pool_name=\"belay\"} 16",
+    ] {
+        assert!(text.contains(sample), "{sample} is not in\n{text}");
+    }
+    for no_label in ["A-1", "demo", "ann", "web", "acme"] {
+        assert!(!text.contains(&format!("\"{no_label}\"")), "{no_label}");
+    }
+    belay.running.tell_to_stop();
+    let (status, said) = belay.running.end().await;
+    assert!(status.success(), "{said}");
+    database.remove().await;
+}
+
+#[test]
+fn the_readme_lists_every_instrument() {
+    let readme = read_to_string("README.md");
+    for row in &INSTRUMENTS {
+        let begins = format!("| `{}` | {} |", row.name, row.unit.replace(['{', '}'], ""));
+        assert!(readme.contains(&begins), "{begins}");
+    }
+}
+
+async fn ask(service: &Service, request: &str) -> Option<HttpAnswer> {
+    let admin = service.admin_address().expect("it is open");
+    HttpAnswer::to(admin, request).await
+}
+
+async fn get(service: &Service, path: &str) -> u16 {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+    ask(service, &request).await.expect("an answer").status
+}
+
+#[test]
+fn the_admin_port_answers_what_it_knows_and_refuses_the_rest() {
+    run(async |t| {
+        let service = with_admin_port(t).await;
+        assert_eq!(get(&service, "/livez").await, 200);
+        assert_eq!(get(&service, "/readyz").await, 200);
+        assert_eq!(get(&service, "/readyz?verbose").await, 200);
+        for unknown in ["/", "/metrics/", "/debug"] {
+            assert_eq!(get(&service, unknown).await, 404, "{unknown}");
+        }
+        let post = ask(
+            &service,
+            "POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n",
+        );
+        let post = post.await.expect("an answer");
+        assert_eq!(post.status, 405);
+        assert!(post.head.contains("allow: get"), "{post:?}");
+        let metrics = ask(&service, "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n");
+        let metrics = metrics.await.expect("an answer");
+        assert!(
+            metrics
+                .head
+                .contains("content-type: text/plain; version=0.0.4"),
+            "{metrics:?}"
+        );
+        // Too large, and what is no HTTP.
+        let large = format!(
+            "GET /livez HTTP/1.1\r\nhost: {}\r\n\r\n",
+            "a".repeat(64 * 1024)
+        );
+        for odd in [large.as_str(), "\0\0\0\0\r\n\r\n"] {
+            let answer = ask(&service, odd).await;
+            assert!(answer.is_none_or(|answer| answer.status >= 400));
+        }
+        assert_eq!(get(&service, "/livez").await, 200);
+        service.stop().await;
+    });
+}
+
+async fn with_admin_port(t: &TestServer) -> Service {
+    Service::start(t.database.url(), |settings| {
+        settings.admin_address = Some(([127, 0, 0, 1], 0).into());
+    })
+    .await
+}
+
+#[test]
+fn a_server_that_is_about_to_stop_is_live_and_not_ready() {
+    run(async |t| {
+        // A notice that ends only with the test.
+        let service = Service::start(t.database.url(), |settings| {
+            settings.admin_address = Some(([127, 0, 0, 1], 0).into());
+            settings.stop_notice = std::time::Duration::from_secs(24 * 3600);
+        });
+        let service = service.await;
+        let admin = service.admin_address().expect("it is open");
+        let status = async |path: &str| {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+            HttpAnswer::to(admin, &request)
+                .await
+                .expect("an answer")
+                .status
+        };
+        assert_eq!(status("/readyz").await, 200);
+        let noticing = async {
+            until("it is not ready", async || {
+                (status("/readyz").await == 503).then_some(())
+            })
+            .await;
+            assert_eq!(status("/livez").await, 200);
+            assert_eq!(status("/metrics").await, 200);
+        };
+        tokio::select! {
+            () = service.stop() => panic!("the notice is not over"),
+            () = noticing => {}
+        }
+    });
+}
