@@ -337,51 +337,91 @@ impl QueryId for UpdateOrders<'_> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-/// The columns that may change, and what a list's row must be cast to: in a UNION the server would
-/// else guess.
-const CHANGING: [(&str, &str); 15] = [
-    ("version", "UNSIGNED"),
-    ("state", "CHAR(32) CHARACTER SET ascii"),
-    ("update_time", "DATETIME(6)"),
-    ("pay_by", "DATETIME(6)"),
-    ("pay_by_moved", "UNSIGNED"),
-    ("paid_time", "DATETIME(6)"),
-    ("next_due", "DATETIME(6)"),
-    ("line_count", "UNSIGNED"),
-    ("payment_count", "UNSIGNED"),
-    ("shipment_count", "UNSIGNED"),
-    ("cancellation_count", "UNSIGNED"),
-    ("refund_count", "UNSIGNED"),
-    ("incident_count", "UNSIGNED"),
-    ("verified_at", "DATETIME(6)"),
-    ("lapse_time", "DATETIME(6)"),
-];
-
-/// The value of `CHANGING[column]`.
-fn push_changing<'b>(
-    out: &mut AstPass<'_, 'b, Mysql>,
-    column: usize,
-    row: &'b OrderRow,
-) -> QueryResult<()> {
-    match column {
-        0 => out.push_bind_param::<Unsigned<BigInt>, _>(&row.version),
-        1 => out.push_bind_param::<Text, _>(&row.state),
-        2 => out.push_bind_param::<Datetime, _>(&row.update_time),
-        3 => out.push_bind_param::<Datetime, _>(&row.pay_by),
-        4 => out.push_bind_param::<Bool, _>(&row.pay_by_moved),
-        5 => out.push_bind_param::<Nullable<Datetime>, _>(&row.paid_time),
-        6 => out.push_bind_param::<Nullable<Datetime>, _>(&row.next_due),
-        7 => out.push_bind_param::<Unsigned<Integer>, _>(&row.line_count),
-        8 => out.push_bind_param::<Unsigned<Integer>, _>(&row.payment_count),
-        9 => out.push_bind_param::<Unsigned<Integer>, _>(&row.shipment_count),
-        10 => out.push_bind_param::<Unsigned<Integer>, _>(&row.cancellation_count),
-        11 => out.push_bind_param::<Unsigned<Integer>, _>(&row.refund_count),
-        12 => out.push_bind_param::<Unsigned<Integer>, _>(&row.incident_count),
-        13 => out.push_bind_param::<Nullable<Datetime>, _>(&row.verified_at),
-        14 => out.push_bind_param::<Nullable<Datetime>, _>(&row.lapse_time),
-        _ => unreachable!("CHANGING has 15 columns"),
-    }
+/// A column that may change.
+struct Changing {
+    name: &'static str,
+    /// What a list's row must be cast to: in a UNION the server would else guess.
+    cast: &'static str,
+    bind: for<'a, 'b> fn(&mut AstPass<'a, 'b, Mysql>, &'b OrderRow) -> QueryResult<()>,
 }
+
+const CHANGING: [Changing; 15] = [
+    Changing {
+        name: "version",
+        cast: "UNSIGNED",
+        bind: |out, row| out.push_bind_param::<Unsigned<BigInt>, _>(&row.version),
+    },
+    Changing {
+        name: "state",
+        cast: "CHAR(32) CHARACTER SET ascii",
+        bind: |out, row| out.push_bind_param::<Text, _>(&row.state),
+    },
+    Changing {
+        name: "update_time",
+        cast: "DATETIME(6)",
+        bind: |out, row| out.push_bind_param::<Datetime, _>(&row.update_time),
+    },
+    Changing {
+        name: "pay_by",
+        cast: "DATETIME(6)",
+        bind: |out, row| out.push_bind_param::<Datetime, _>(&row.pay_by),
+    },
+    Changing {
+        name: "pay_by_moved",
+        cast: "UNSIGNED",
+        bind: |out, row| out.push_bind_param::<Bool, _>(&row.pay_by_moved),
+    },
+    Changing {
+        name: "paid_time",
+        cast: "DATETIME(6)",
+        bind: |out, row| out.push_bind_param::<Nullable<Datetime>, _>(&row.paid_time),
+    },
+    Changing {
+        name: "next_due",
+        cast: "DATETIME(6)",
+        bind: |out, row| out.push_bind_param::<Nullable<Datetime>, _>(&row.next_due),
+    },
+    Changing {
+        name: "line_count",
+        cast: "UNSIGNED",
+        bind: |out, row| out.push_bind_param::<Unsigned<Integer>, _>(&row.line_count),
+    },
+    Changing {
+        name: "payment_count",
+        cast: "UNSIGNED",
+        bind: |out, row| out.push_bind_param::<Unsigned<Integer>, _>(&row.payment_count),
+    },
+    Changing {
+        name: "shipment_count",
+        cast: "UNSIGNED",
+        bind: |out, row| out.push_bind_param::<Unsigned<Integer>, _>(&row.shipment_count),
+    },
+    Changing {
+        name: "cancellation_count",
+        cast: "UNSIGNED",
+        bind: |out, row| out.push_bind_param::<Unsigned<Integer>, _>(&row.cancellation_count),
+    },
+    Changing {
+        name: "refund_count",
+        cast: "UNSIGNED",
+        bind: |out, row| out.push_bind_param::<Unsigned<Integer>, _>(&row.refund_count),
+    },
+    Changing {
+        name: "incident_count",
+        cast: "UNSIGNED",
+        bind: |out, row| out.push_bind_param::<Unsigned<Integer>, _>(&row.incident_count),
+    },
+    Changing {
+        name: "verified_at",
+        cast: "DATETIME(6)",
+        bind: |out, row| out.push_bind_param::<Nullable<Datetime>, _>(&row.verified_at),
+    },
+    Changing {
+        name: "lapse_time",
+        cast: "DATETIME(6)",
+        bind: |out, row| out.push_bind_param::<Nullable<Datetime>, _>(&row.lapse_time),
+    },
+];
 
 const NO_VERSION: u64 = 0;
 
@@ -392,11 +432,11 @@ impl UpdateOrders<'_> {
         mut out: AstPass<'_, 'b, Mysql>,
     ) -> QueryResult<()> {
         out.push_sql("UPDATE `orders` SET ");
-        for (column, (name, _)) in CHANGING.iter().enumerate() {
+        for (column, changing) in CHANGING.iter().enumerate() {
             out.push_sql(if column == 0 { "" } else { ", " });
-            out.push_identifier(name)?;
+            out.push_identifier(changing.name)?;
             out.push_sql(" = ");
-            push_changing(&mut out, column, after)?;
+            (changing.bind)(&mut out, after)?;
         }
         out.push_sql(" WHERE `order_key` = ");
         out.push_bind_param::<Binary, _>(&before.order_key)?;
@@ -426,28 +466,28 @@ impl QueryFragment<Mysql> for UpdateOrders<'_> {
                 &before.version
             })?;
             out.push_sql(" AS UNSIGNED) AS `loaded_version`");
-            for (column, (name, sql_type)) in CHANGING.iter().enumerate() {
+            for changing in &CHANGING {
                 out.push_sql(", CAST(");
-                push_changing(&mut out, column, after)?;
+                (changing.bind)(&mut out, after)?;
                 out.push_sql(" AS ");
-                out.push_sql(sql_type);
+                out.push_sql(changing.cast);
                 out.push_sql(") AS ");
-                out.push_identifier(name)?;
+                out.push_identifier(changing.name)?;
             }
         }
         out.push_sql(
             ") AS `changes` STRAIGHT_JOIN `orders` FORCE INDEX (PRIMARY) \
              ON `orders`.`order_key` = `changes`.`order_key` AND `orders`.`version` = `changes`.`loaded_version` SET ",
         );
-        for (column, (name, _)) in CHANGING.iter().enumerate() {
+        for (column, changing) in CHANGING.iter().enumerate() {
             out.push_sql(if column == 0 {
                 "`orders`."
             } else {
                 ", `orders`."
             });
-            out.push_identifier(name)?;
+            out.push_identifier(changing.name)?;
             out.push_sql(" = `changes`.");
-            out.push_identifier(name)?;
+            out.push_identifier(changing.name)?;
         }
         Ok(())
     }
