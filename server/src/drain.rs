@@ -180,11 +180,12 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let until = match request.uri().path().starts_with(ENDLESS_PATHS) {
-            true => Until::Closed(Box::pin(self.drain.0.close.clone().cancelled_owned())),
-            false => Until::Answered {
+        let until = if request.uri().path().starts_with(ENDLESS_PATHS) {
+            Until::Closed(Box::pin(self.drain.0.close.clone().cancelled_owned()))
+        } else {
+            Until::Answered {
                 _call: self.drain.begin_call(),
-            },
+            }
         };
         let answer = self.service.call(request);
         Box::pin(async move {

@@ -199,9 +199,10 @@ impl Reader {
             let mut keys: Vec<OrderKey> = batch.iter().map(|ask| ask.key).collect();
             keys.sort_unstable();
             keys.dedup();
-            let read = match keys.is_empty() {
-                true => continue,
-                false => self.read(keys).await,
+            let read = if keys.is_empty() {
+                continue;
+            } else {
+                self.read(keys).await
             };
             match read {
                 Ok((orders, now)) => {

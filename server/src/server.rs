@@ -121,11 +121,11 @@ impl Server {
             let builder = builder
                 .register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-            match settings.manual_clock {
-                true => builder.register_encoded_file_descriptor_set(
-                    belay_proto::testing::FILE_DESCRIPTOR_SET,
-                ),
-                false => builder,
+            if settings.manual_clock {
+                builder
+                    .register_encoded_file_descriptor_set(belay_proto::testing::FILE_DESCRIPTOR_SET)
+            } else {
+                builder
             }
         };
         let routes = rpc::routes(app.clone(), &settings.authentication)

@@ -137,14 +137,14 @@ pub fn create_again(
     fingerprint: [u8; 32],
     context: &Context<'_>,
 ) -> Result<(), Rejection> {
-    match order.create_fingerprint == fingerprint {
-        _ if !context.scope.sees_order(order) => Err(Rejection::OutOfScope),
-        true => Ok(()),
-        false => {
-            create_order::check_scope(command, context.store, context.scope)?;
-            Err(Rejection::OrderAlreadyExists)
-        }
+    if !context.scope.sees_order(order) {
+        return Err(Rejection::OutOfScope);
     }
+    if order.create_fingerprint == fingerprint {
+        return Ok(());
+    }
+    create_order::check_scope(command, context.store, context.scope)?;
+    Err(Rejection::OrderAlreadyExists)
 }
 
 /// Looks whether the order is the caller's, settles what is due, then decides.

@@ -592,9 +592,10 @@ impl Order {
     /// What the buyer owes in all, in minor units. Nothing once the order has closed unpaid,
     /// whatever a policy kept of units that were cancelled while it was still paid.
     pub fn amount_due(&self) -> i64 {
-        match self.has_closed_unpaid() {
-            true => 0,
-            false => self.total().total() - self.credited().total(),
+        if self.has_closed_unpaid() {
+            0
+        } else {
+            self.total().total() - self.credited().total()
         }
     }
 

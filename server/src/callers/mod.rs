@@ -181,9 +181,10 @@ fn read(path: &Path) -> Result<Vec<u8>, CallersError> {
     bounded
         .read_to_end(&mut text)
         .map_err(|error| fault(format!("it cannot be read: {error}")))?;
-    match text.len() <= FILE_BYTES_MAX {
-        true => Ok(text),
-        false => Err(fault(format!("may have at most {FILE_BYTES_MAX} bytes"))),
+    if text.len() <= FILE_BYTES_MAX {
+        Ok(text)
+    } else {
+        Err(fault(format!("may have at most {FILE_BYTES_MAX} bytes")))
     }
 }
 

@@ -124,9 +124,10 @@ fn beginning(query: &dyn DebugQuery) -> String {
                 .last()
                 .unwrap_or(0);
             self.0.push_str(&text[..taken]);
-            match taken == text.len() {
-                true => Ok(()),
-                false => Err(fmt::Error),
+            if taken == text.len() {
+                Ok(())
+            } else {
+                Err(fmt::Error)
             }
         }
     }

@@ -53,9 +53,10 @@ pub(super) async fn decide_and_write(
     };
     let request_keys: Vec<RequestKey> = jobs.iter().filter_map(Job::request_key).collect();
     // Orders that are not there have no requests: a batch of creations asks nothing.
-    let known = match locked.is_empty() {
-        true => HashMap::new(),
-        false => requests::find(connection, &request_keys).await?,
+    let known = if locked.is_empty() {
+        HashMap::new()
+    } else {
+        requests::find(connection, &request_keys).await?
     };
     let loaded = aggregate::load_children(connection, locked).await?;
 
@@ -174,9 +175,10 @@ impl<'a> Batch<'a> {
         }
         let request_key = job.request_key();
         if let Some(known) = request_key.as_ref().and_then(|key| self.known.get(key)) {
-            return match known.fingerprint == job.fingerprint {
-                true => decode(&known.answer),
-                false => Ok(Reply::Refused(Rejection::RequestIdReused)),
+            return if known.fingerprint == job.fingerprint {
+                decode(&known.answer)
+            } else {
+                Ok(Reply::Refused(Rejection::RequestIdReused))
             };
         }
         // A panic in here is this command's alone: nothing is taken over before all of it is made.

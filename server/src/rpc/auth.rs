@@ -97,11 +97,12 @@ fn paths_of_reads() -> HashSet<String> {
 
 /// Whether this caller is in one of these roles.
 pub(super) fn authorize(roles: &[Role], caller: Caller) -> Result<Caller, Failure> {
-    match roles.contains(&caller.actor.role) {
-        true => Ok(caller),
-        false => Err(Failure::RoleNotAllowed {
+    if roles.contains(&caller.actor.role) {
+        Ok(caller)
+    } else {
+        Err(Failure::RoleNotAllowed {
             role: caller.actor.role.to_string(),
-        }),
+        })
     }
 }
 

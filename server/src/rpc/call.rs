@@ -70,11 +70,12 @@ pub(super) async fn facts(
 /// A store that the caller does not see is not there.
 pub(super) fn check_store(call: &Call, store: &StoreId) -> Result<(), Failure> {
     calls::about_store(store);
-    match call.caller.scope.sees_store(store) {
-        true => Ok(()),
-        false => Err(Failure::StoreNotFound {
+    if call.caller.scope.sees_store(store) {
+        Ok(())
+    } else {
+        Err(Failure::StoreNotFound {
             store: store.to_string(),
-        }),
+        })
     }
 }
 

@@ -64,12 +64,13 @@ pub(super) fn named(headers: &HeaderMap, set_by: SetBy) -> Result<Caller, Failur
             format!("is required of the role {role}, or the header that says what it may see"),
         );
     }
-    match reader.violations.is_empty() {
-        true => Ok(Caller {
+    if reader.violations.is_empty() {
+        Ok(Caller {
             actor: Actor::new(role, id),
             scope,
-        }),
-        false => Err(Failure::invalid_fields(reader.violations)),
+        })
+    } else {
+        Err(Failure::invalid_fields(reader.violations))
     }
 }
 

@@ -80,11 +80,12 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
         PolicyServiceServer,
         policies::Policies { app: app.clone() }
     ));
-    match app.manual_clock {
-        true => routes.add_service(bordered!(
+    if app.manual_clock {
+        routes.add_service(bordered!(
             ClockServiceServer,
             clock::Clock { app: app.clone() }
-        )),
-        false => routes,
+        ))
+    } else {
+        routes
     }
 }

@@ -105,9 +105,10 @@ pub(super) async fn page(
         keys.sort_unstable();
         keys.dedup();
         let now = now(app, snapshot.conn()).await?;
-        let orders = match keys.is_empty() {
-            true => HashMap::new(),
-            false => aggregate::read(snapshot.conn(), &keys).await?,
+        let orders = if keys.is_empty() {
+            HashMap::new()
+        } else {
+            aggregate::read(snapshot.conn(), &keys).await?
         };
         Ok(Page {
             places,

@@ -195,9 +195,10 @@ impl Refunds {
                     .push(refund.number);
             }
             let keys: Vec<OrderKey> = by_order.keys().copied().collect();
-            let orders = match keys.is_empty() {
-                true => Default::default(),
-                false => aggregate::read(snapshot.conn(), &keys).await?,
+            let orders = if keys.is_empty() {
+                Default::default()
+            } else {
+                aggregate::read(snapshot.conn(), &keys).await?
             };
             let named = |(key, numbers)| orders.get(&key).map(|order| (order.id.clone(), numbers));
             Ok(by_order.into_iter().filter_map(named).collect())

@@ -152,9 +152,10 @@ fn write(waiting: &Receiver<Order>, dropped: &AtomicU64) {
                     return;
                 }
             }
-            next = match bytes.len() < WRITE_BYTES_MAX {
-                true => waiting.try_recv().ok(),
-                false => None,
+            next = if bytes.len() < WRITE_BYTES_MAX {
+                waiting.try_recv().ok()
+            } else {
+                None
             };
         }
         put(&mut bytes);

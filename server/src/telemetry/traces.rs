@@ -209,9 +209,10 @@ impl ShouldSample for FollowLinks {
                 .should_sample(parent, trace_id, name, kind, attributes, links);
         }
         SamplingResult {
-            decision: match links.iter().any(|link| link.span_context.is_sampled()) {
-                true => SamplingDecision::RecordAndSample,
-                false => SamplingDecision::Drop,
+            decision: if links.iter().any(|link| link.span_context.is_sampled()) {
+                SamplingDecision::RecordAndSample
+            } else {
+                SamplingDecision::Drop
             },
             attributes: Vec::new(),
             trace_state: TraceState::default(),

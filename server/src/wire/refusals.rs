@@ -382,12 +382,13 @@ fn quote_mismatch(about: &About, quoted: &str, present: &str) -> Told {
 }
 
 fn evidence_required(about: &About, reason: &str, channels: &[String]) -> Told {
-    let message = match channels.is_empty() {
-        true => format!("{reason} needs evidence"),
-        false => format!(
+    let message = if channels.is_empty() {
+        format!("{reason} needs evidence")
+    } else {
+        format!(
             "{reason} needs evidence, each piece from one of {}",
             channels.join(", ")
-        ),
+        )
     };
     about
         .of_reason(reason, message)

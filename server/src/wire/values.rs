@@ -10,12 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
     // jiff's nanoseconds are negative before 1970, the wire's never are.
     let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
-    match nanos < 0 {
-        true => prost_types::Timestamp {
+    if nanos < 0 {
+        prost_types::Timestamp {
             seconds: seconds - 1,
             nanos: nanos + 1_000_000_000,
-        },
-        false => prost_types::Timestamp { seconds, nanos },
+        }
+    } else {
+        prost_types::Timestamp { seconds, nanos }
     }
 }
 

@@ -285,10 +285,11 @@ pub(super) fn check_scope(
         .as_ref()
         .filter(|_| command.shipments.is_empty());
     let mut routes = named.chain(default.map(|(warehouse, carrier)| (warehouse, carrier)));
-    match scope.sellers.holds(&command.seller)
+    if scope.sellers.holds(&command.seller)
         && routes.all(|(warehouse, carrier)| scope.sees_route(warehouse, carrier))
     {
-        true => Ok(()),
-        false => Err(Rejection::OutOfScope),
+        Ok(())
+    } else {
+        Err(Rejection::OutOfScope)
     }
 }

@@ -193,12 +193,13 @@ fn check_room(order: &Order, fact: PaymentFact, known: Option<usize>) -> Result<
         ),
     };
     let max = if counts { max + room } else { max };
-    match found < max {
-        true => Ok(()),
-        false => Err(Rejection::LimitReached {
+    if found < max {
+        Ok(())
+    } else {
+        Err(Rejection::LimitReached {
             limit: limit.to_owned(),
             max,
-        }),
+        })
     }
 }
 

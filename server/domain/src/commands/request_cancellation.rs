@@ -208,11 +208,12 @@ fn check_reason<'a>(
         theirs.map(|reason| reason.code.clone()).collect()
     };
     let Some(code) = &request.reason else {
-        return match policy.reason_required.contains(&requester) {
-            true => Err(Rejection::ReasonRequired {
+        return if policy.reason_required.contains(&requester) {
+            Err(Rejection::ReasonRequired {
                 declared: declared(),
-            }),
-            false => Ok(None),
+            })
+        } else {
+            Ok(None)
         };
     };
     let Some(reason) = policy.reason(code) else {
@@ -256,12 +257,13 @@ fn check_proof(reason: Option<&Reason>, request: &RequestCancellation) -> Result
 }
 
 fn check_room(order: &Order) -> Result<(), Rejection> {
-    match order.asked_cancellations() >= CANCELLATIONS_MAX {
-        true => Err(Rejection::LimitReached {
+    if order.asked_cancellations() >= CANCELLATIONS_MAX {
+        Err(Rejection::LimitReached {
             limit: "cancellations".to_owned(),
             max: CANCELLATIONS_MAX,
-        }),
-        false => Ok(()),
+        })
+    } else {
+        Ok(())
     }
 }
 

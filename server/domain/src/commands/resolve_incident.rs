@@ -33,11 +33,12 @@ pub(super) fn decide(
         .ok_or(Rejection::IncidentNotFound { incident: number })?
         .clone();
     if incident.state == IncidentState::Resolved {
-        return match incident.resolution == Some(command.resolution) {
-            true => Ok(Answer::Incident(number)),
-            false => Err(Rejection::IncidentResolved {
+        return if incident.resolution == Some(command.resolution) {
+            Ok(Answer::Incident(number))
+        } else {
+            Err(Rejection::IncidentResolved {
                 resolution: incident.resolution,
-            }),
+            })
         };
     }
     let allowed = allowed(&draft.order, &incident);

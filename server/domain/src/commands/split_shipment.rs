@@ -143,12 +143,13 @@ fn contents(live: &UnitSet, parcels: &[Vec<LineQuantity>]) -> Result<Vec<UnitSet
         left = left.minus(&units);
         contents.push(units);
     }
-    match left.is_empty() {
-        true => Ok(contents),
-        false => Err(invalid(format!(
+    if left.is_empty() {
+        Ok(contents)
+    } else {
+        Err(invalid(format!(
             "leave out {} units of the shipment",
             left.count()
-        ))),
+        )))
     }
 }
 

@@ -54,9 +54,10 @@ pub(crate) fn awaited(
         return Err(Rejection::GateTimedOut { respond_by });
     }
     // Agreed is agreed: a second click harms nothing.
-    match closed.iter().any(|gate| gate.state == said) {
-        true => Ok(Vec::new()),
-        false => Err(Rejection::GateNotOpen { gate: kind }),
+    if closed.iter().any(|gate| gate.state == said) {
+        Ok(Vec::new())
+    } else {
+        Err(Rejection::GateNotOpen { gate: kind })
     }
 }
 

@@ -277,9 +277,10 @@ fn create(
     amounts: Amounts,
     cancellation: Option<u32>,
 ) {
-    let state = match draft.order.is_contested(cancellation) {
-        true => RefundState::Blocked,
-        false => RefundState::Due,
+    let state = if draft.order.is_contested(cancellation) {
+        RefundState::Blocked
+    } else {
+        RefundState::Due
     };
     draft.add_refund(NewRefund {
         payment,
@@ -426,9 +427,10 @@ fn is_accepted(order: &Order, kind: IncidentKind, about: About, amount: i64) -> 
         let is_of_now = order
             .lapse_time
             .is_none_or(|lapsed| incident.create_time >= lapsed);
-        let covers = match kind == IncidentKind::PaymentLapsed {
-            true => is_of_now,
-            false => incident.amount >= Some(amount),
+        let covers = if kind == IncidentKind::PaymentLapsed {
+            is_of_now
+        } else {
+            incident.amount >= Some(amount)
         };
         let is_accepted = incident.resolution == Some(Resolution::Accept);
         incident.kind == kind && About::of(incident) == about && is_accepted && covers

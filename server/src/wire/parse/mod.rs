@@ -370,12 +370,13 @@ fn told_money(v: &mut Violations, field: &str, money: &pb::Money) -> Option<Mone
 }
 
 fn minor_units(v: &mut Violations, field: &str, minor_units: i64) -> Option<i64> {
-    match (0..=AMOUNT_MINOR_MAX).contains(&minor_units) {
-        true => Some(minor_units),
-        false => v.refuse(
+    if (0..=AMOUNT_MINOR_MAX).contains(&minor_units) {
+        Some(minor_units)
+    } else {
+        v.refuse(
             &format!("{field}.minor_units"),
             format!("must be from 0 to {AMOUNT_MINOR_MAX}, is {minor_units}"),
-        ),
+        )
     }
 }
 
@@ -401,9 +402,10 @@ pub(crate) fn time(
 /// ISO 3166-1 alpha-2; that there is such a country is not checked, for countries come and go.
 fn country(v: &mut Violations, field: &str, code: String) -> Option<String> {
     let is_country = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
-    match is_country {
-        true => Some(code),
-        false => v.refuse(field, "must be an ISO 3166-1 alpha-2 code such as DE"),
+    if is_country {
+        Some(code)
+    } else {
+        v.refuse(field, "must be an ISO 3166-1 alpha-2 code such as DE")
     }
 }
 

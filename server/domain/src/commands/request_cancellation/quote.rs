@@ -105,12 +105,13 @@ impl BoundQuote {
                 valid_until: self.valid_until,
             });
         }
-        match self.quote == *present {
-            true => Ok(()),
-            false => Err(Rejection::QuoteMismatch {
+        if self.quote == *present {
+            Ok(())
+        } else {
+            Err(Rejection::QuoteMismatch {
                 quoted: text(&self.quote),
                 present: text(present),
-            }),
+            })
         }
     }
 }
