@@ -13,6 +13,7 @@ use std::time::Duration;
 use belay_domain::context::{self, StoreFacts};
 use belay_domain::ids::{StoreId, WarehouseId};
 use belay_domain::policy::{self, Calendar, Policies, Policy};
+use belay_domain::store::{StoredPolicy, Warehouse};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -20,8 +21,7 @@ use tokio::time::Instant;
 
 use crate::db::error::DbError;
 use crate::db::pool::Pool;
-use crate::db::warehouses::{self, Warehouse};
-use crate::db::{carriers, policies, stores, transaction};
+use crate::db::{carriers, policies, stores, transaction, warehouses};
 
 /// How often stores in use are read again.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -243,7 +243,12 @@ async fn load(
 
 fn facts_of(warehouse: Warehouse) -> Result<(WarehouseId, context::Warehouse), DbError> {
     let zone = time_zone(&warehouse.store, &warehouse.time_zone)?;
-    let calendar = Calendar::new(zone, warehouse.weekend, warehouse.holidays).map_err(|error| {
+    let calendar = Calendar::new(
+        zone,
+        warehouse.days_off.weekend,
+        warehouse.days_off.holidays,
+    )
+    .map_err(|error| {
         DbError::Corrupt(format!(
             "the calendar of warehouse {} of store {}: {error}",
             warehouse.id, warehouse.store
@@ -269,7 +274,7 @@ fn time_zone(store: &StoreId, name: &str) -> Result<TimeZone, DbError> {
 fn parse(
     store: &StoreId,
     version: u32,
-    stored: Option<policies::StoredPolicy>,
+    stored: Option<StoredPolicy>,
 ) -> Result<Arc<Policy>, DbError> {
     let stored = stored
         .ok_or_else(|| DbError::Corrupt(format!("policy {version} of store {store} is missing")))?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use belay_domain::context::{self, ReturnLabel};
 use belay_domain::ids::{CarrierId, StoreId};
 use belay_domain::money::Money;
+use belay_domain::store::Carrier;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -13,15 +14,6 @@ use super::Conn;
 use super::columns::{Json, Name};
 use super::error::DbError;
 use super::schema::carriers;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Carrier {
-    pub store: StoreId,
-    pub id: CarrierId,
-    pub display_name: String,
-    pub facts: context::Carrier,
-    pub version: u64,
-}
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = carriers, check_for_backend(Mysql), treat_none_as_default_value = false)]

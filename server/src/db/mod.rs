@@ -45,41 +45,9 @@ pub mod summaries;
 pub mod transaction;
 pub mod warehouses;
 
-use belay_domain::ids::OrderKey;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 pub use self::error::{Class, DbError};
-pub use self::pages::PageQuery;
+pub use self::pages::{ListQuery, PageQuery, list};
 pub use self::pool::{Checkout, Pool, PoolSettings};
 
 /// A connection to the database.
 pub type Conn = diesel_async::AsyncMysqlConnection;
-
-/// An entry of a list that goes from new to old, and where the next page of it begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    pub create_time: Timestamp,
-    #[serde(with = "key_bytes")]
-    pub order_key: OrderKey,
-    /// Of the order's child that is listed; 0 where orders are.
-    pub number: u32,
-}
-
-mod key_bytes {
-    use belay_domain::ids::OrderKey;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        key: &OrderKey,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        key.0.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<OrderKey, D::Error> {
-        <[u8; 16]>::deserialize(deserializer).map(OrderKey)
-    }
-}

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use belay_domain::ids::{StoreId, WarehouseId};
 use belay_domain::policy::Weekday;
+use belay_domain::store::{DaysOff, Warehouse};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -13,21 +14,6 @@ use super::Conn;
 use super::columns::{Json, Name};
 use super::error::DbError;
 use super::schema::warehouses;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warehouse {
-    pub store: StoreId,
-    pub id: WarehouseId,
-    pub display_name: String,
-    /// An IANA name.
-    pub time_zone: String,
-    /// ISO 3166-1 alpha-2, where it is known.
-    pub country_code: Option<String>,
-    /// Days of the week on which nobody works there.
-    pub weekend: BTreeSet<Weekday>,
-    pub holidays: BTreeSet<Date>,
-    pub version: u64,
-}
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = warehouses, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -51,8 +37,8 @@ impl From<&Warehouse> for WarehouseRow {
             time_zone: warehouse.time_zone.clone(),
             version: warehouse.version,
             country_code: warehouse.country_code.clone(),
-            weekend: Json(warehouse.weekend.clone()),
-            holidays: Json(warehouse.holidays.clone()),
+            weekend: Json(warehouse.days_off.weekend.clone()),
+            holidays: Json(warehouse.days_off.holidays.clone()),
         }
     }
 }
@@ -65,8 +51,10 @@ impl From<WarehouseRow> for Warehouse {
             display_name: row.display_name,
             time_zone: row.time_zone,
             country_code: row.country_code,
-            weekend: row.weekend.0,
-            holidays: row.holidays.0,
+            days_off: DaysOff {
+                weekend: row.weekend.0,
+                holidays: row.holidays.0,
+            },
             version: row.version,
         }
     }
@@ -126,8 +114,8 @@ pub async fn update(
             warehouses::display_name.eq(&warehouse.display_name),
             warehouses::time_zone.eq(&warehouse.time_zone),
             warehouses::country_code.eq(&warehouse.country_code),
-            warehouses::weekend.eq(Json(&warehouse.weekend)),
-            warehouses::holidays.eq(Json(&warehouse.holidays)),
+            warehouses::weekend.eq(Json(&warehouse.days_off.weekend)),
+            warehouses::holidays.eq(Json(&warehouse.days_off.holidays)),
             warehouses::version.eq(warehouse.version),
         ))
         .execute(conn)

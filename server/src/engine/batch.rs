@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use belay_domain::commands::{self, Answer, Command, Decision};
+use belay_domain::commands::{self, Answer, Command, Decision, Work};
 use belay_domain::context::{Context, StoreFacts};
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::order::Order;
@@ -16,7 +16,7 @@ use diesel_async::AsyncMysqlConnection;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineError, Job, Reply, Submission, Work, unit};
+use super::{EngineError, Job, Reply, Submission, unit};
 use crate::db::DbError;
 use crate::db::decisions::{self, NewDecision};
 use crate::db::events::{self, NewEvents};
@@ -68,34 +68,8 @@ pub(super) async fn decide_and_write(
 impl Job {
     /// Where the answer to this command is kept; none for commands that are their own guard.
     fn request_key(&self) -> Option<RequestKey> {
-        match self.submission.work {
-            // Guarded by the order's primary key, with the fingerprint on the order.
-            Work::Create(_) => None,
-            // Twice is harmless.
-            Work::Decide(Command::Settle) => None,
-            Work::Decide(
-                Command::RecordPayment(_)
-                | Command::RequestCancellation(_)
-                | Command::StartPreparation(_)
-                | Command::MarkReady(_)
-                | Command::DispatchShipment(_)
-                | Command::RecordTracking(_)
-                // Its id is made here and never comes again; but a lost commit must not hide the
-                // leases from their worker.
-                | Command::LeaseRefunds(_)
-                | Command::RecordRefundResult(_)
-                | Command::ApproveCancellation(_)
-                | Command::RejectCancellation(_)
-                | Command::WithdrawCancellation(_)
-                | Command::AnswerStop(_)
-                | Command::AnswerIntercept(_)
-                | Command::ReceiveParcel(_)
-                | Command::HoldShipment(_)
-                | Command::ReleaseHold(_)
-                | Command::SplitShipment(_)
-                | Command::ResolveIncident(_),
-            ) => Some(self.decision_key()),
-        }
+        let is_kept = self.submission.work.is_kept_by_request();
+        is_kept.then(|| self.decision_key())
     }
 
     /// Where the questions put to a policy are kept, whatever the command: those of a deadline that

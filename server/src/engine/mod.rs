@@ -16,12 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use belay_domain::commands::{Command, CreateOrder};
+use belay_domain::commands::Work;
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
-use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -85,12 +84,6 @@ pub struct Submission {
     pub work: Work,
     pub deadline: Instant,
     pub class: Class,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub enum Work {
-    Create(CreateOrder),
-    Decide(Command),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use belay_domain::commands::Command;
+use belay_domain::commands::{Command, Work};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{ChildKind, OrderId, StoreId};
 use belay_domain::scope::Caller;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::status::Failure;
-use crate::engine::{Class, Reply, Submission, Work};
+use crate::engine::{Class, Reply, Submission};
 use crate::reference::StoresError;
 use crate::wire::parse::{self, Violations, lists};
 use crate::wire::refusals::About;

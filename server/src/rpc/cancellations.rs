@@ -6,6 +6,7 @@ use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{self, Command, WithdrawCancellation};
 use belay_domain::context::Context;
 use belay_domain::ids::{CarrierId, ChildKind, OrderId, OrderKey, SellerId, WarehouseId};
+use belay_domain::query::{CancellationFilter, Counted, IncidentFilter};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::cancellation_service_server::CancellationService;
@@ -16,8 +17,7 @@ use super::call::{Call, ChildFrame, Frame, decide, facts, store_id};
 use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
-use crate::db::summaries::Counted;
-use crate::db::{cancellations, incidents};
+use crate::db::{self, summaries};
 use crate::wire::parse::{self, Violations, cancellations as parse_cancellations, lists};
 use crate::wire::{render, values};
 use crate::{App, entropy};
@@ -168,7 +168,7 @@ impl CancellationService for Cancellations {
             let awaiting = lists::party_filter(v, "awaiting", request.awaiting);
             let respond_by_before = parse::time(v, "respond_by_before", request.respond_by_before);
             let store = store?;
-            let filter = cancellations::CancellationFilter {
+            let filter = CancellationFilter {
                 store: store.clone(),
                 scope: call.caller.scope.clone(),
                 order: order?.map(|order| OrderKey::of(&store, &order)),
@@ -186,7 +186,7 @@ impl CancellationService for Cancellations {
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
-        let places = cancellations::list(snapshot.conn(), &filter, after, page_size + 1).await;
+        let places = db::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (cancellations, next_page_token) =
             pages::cut(&scope, &page, page_size, |order, number| {
@@ -311,7 +311,7 @@ impl CancellationService for Cancellations {
             let state = lists::incident_state_filter(v, request.state);
             let kind = lists::incident_kind_filter(v, request.kind);
             let store = store?;
-            let filter = incidents::IncidentFilter {
+            let filter = IncidentFilter {
                 store: store.clone(),
                 scope: call.caller.scope.clone(),
                 order: order?.map(|order| OrderKey::of(&store, &order)),
@@ -325,7 +325,7 @@ impl CancellationService for Cancellations {
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
-        let places = incidents::list(snapshot.conn(), &filter, after, page_size + 1).await;
+        let places = db::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (incidents, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
             order
@@ -381,13 +381,15 @@ impl CancellationService for Cancellations {
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
         let read = async {
             let summary = &actions.summary;
-            let (requested, nearest_deadline) = summary
-                .awaiting(actions.party)
+            let (requested, nearest_deadline) = summaries::awaiting(summary, actions.party)
                 .load(snapshot.conn())
                 .await?;
             let auto_approved = if actions.party == Role::Seller {
                 let since = actions.since(read::now(&self.app, snapshot.conn()).await?);
-                summary.auto_approved(since).load(snapshot.conn()).await?.0
+                summaries::auto_approved(summary, since)
+                    .load(snapshot.conn())
+                    .await?
+                    .0
             } else {
                 Counted::default()
             };

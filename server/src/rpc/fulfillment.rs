@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use belay_domain::commands::{Command, MarkReady, ReleaseHold, StartPreparation};
 use belay_domain::ids::{CarrierId, ChildKind, OrderKey, SellerId, WarehouseId};
+use belay_domain::query::ShipmentFilter;
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::fulfillment_service_server::FulfillmentService;
@@ -14,7 +15,7 @@ use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
 use crate::App;
-use crate::db::shipments;
+use crate::db;
 use crate::wire::parse::{self, Violations, fulfillment, lists};
 use crate::wire::render;
 
@@ -84,7 +85,7 @@ impl FulfillmentService for Fulfillment {
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let stage = lists::stage_filter(v, request.stage);
             let store = store?;
-            let filter = shipments::ShipmentFilter {
+            let filter = ShipmentFilter {
                 store: store.clone(),
                 scope: call.caller.scope.clone(),
                 order: order?.map(|order| OrderKey::of(&store, &order)),
@@ -100,7 +101,7 @@ impl FulfillmentService for Fulfillment {
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
-        let places = shipments::list(snapshot.conn(), &filter, after, page_size + 1).await;
+        let places = db::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (shipments, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
             order

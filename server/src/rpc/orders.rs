@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use belay_domain::commands::Command;
+use belay_domain::commands::{Command, Work};
 use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
+use belay_domain::query::{OrderFilter, OrdersSummary};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::order_service_server::OrderService;
@@ -14,8 +15,7 @@ use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
 use crate::App;
-use crate::db::{events, orders, summaries};
-use crate::engine::Work;
+use crate::db::{self, events, summaries};
 use crate::wire::parse::{self, lists, orders as parse_orders};
 use crate::wire::{events as wire_events, render};
 
@@ -100,7 +100,7 @@ impl OrderService for Orders {
                 lists::destination_filter(v, request.destination_country, request.destination_city);
             let (country, city) = destination.unzip();
             let store = store?;
-            let filter = orders::OrderFilter {
+            let filter = OrderFilter {
                 store: store.clone(),
                 scope: call.caller.scope.clone(),
                 buyer: buyer?,
@@ -119,7 +119,7 @@ impl OrderService for Orders {
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
-        let places = orders::list(snapshot.conn(), &filter, after, page_size + 1).await;
+        let places = db::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (orders, next_page_token) = pages::cut(&scope, &page, page_size, |order, _| {
             Some(render::order(order, &facts, page.now))
@@ -141,7 +141,7 @@ impl OrderService for Orders {
             let seller = parse::optional_id(v, "seller_id", request.seller_id, SellerId::parse);
             let scope = call.caller.scope.clone();
             let seller = scope.sellers.narrow(seller?);
-            Some(summaries::OrdersSummary {
+            Some(OrdersSummary {
                 store: store?,
                 scope,
                 buyer: buyer?,

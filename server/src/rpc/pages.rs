@@ -3,6 +3,7 @@
 
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
+use belay_domain::query::Place;
 use jiff::Timestamp;
 use prost::Message;
 use serde::Serialize;
@@ -11,7 +12,6 @@ use serde::de::DeserializeOwned;
 use super::read::Page;
 use super::status::Failure;
 use crate::App;
-use crate::db::Place;
 
 const TOKEN_VERSION: u8 = 1;
 /// Of a page's entries together: clients take messages of 4 MiB where nobody told them otherwise.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use belay_domain::ids::StoreId;
 use belay_domain::policy;
 use belay_domain::rejection::FieldViolation;
+use belay_domain::store::{Activation, NewPolicy, PolicyHead, StoredPolicy, active, is_activated};
 use belay_proto::v1 as pb;
 use belay_proto::v1::policy_service_server::PolicyService;
 use jiff::Timestamp;
@@ -18,12 +19,11 @@ use super::status::Failure;
 use super::stores::{refresh, written};
 use crate::App;
 use crate::db::error::DbError;
-use crate::db::policies::{self, Activation, NewPolicy, PolicyHead, StoredPolicy};
-use crate::db::{Conn, transaction};
+use crate::db::{Conn, policies, transaction};
 use crate::presets;
 use crate::wire::parse;
 use crate::wire::parse::stores::policy_version;
-use crate::wire::render::administration::{self as render, active};
+use crate::wire::render::administration as render;
 
 #[derive(Debug)]
 pub(super) struct Policies {
@@ -186,7 +186,7 @@ impl PolicyService for Policies {
             return Err(Failure::PolicyNotFound { version }.into());
         };
         let earliest = self.app.stores.earliest_activation(now);
-        if stands(&activations, version, asked_time, now, earliest) {
+        if is_activated(&activations, version, asked_time, now, earliest) {
             let policy = Some(render::policy(&policy, &activations, now));
             return Ok(Response::new(pb::ActivatePolicyResponse { policy }));
         }
@@ -304,63 +304,4 @@ async fn ended<T>(conn: &mut Conn, written: Result<T, DbError>) -> Result<T, DbE
         Err(_) => transaction::rollback(conn).await?,
     }
     written
-}
-
-/// Whether what an activation asks for is so already: in force or to come at that instant, or,
-/// where no instant is named, as soon as it could be had now.
-fn stands(
-    activations: &[Activation],
-    version: u32,
-    asked_time: Option<Timestamp>,
-    now: Timestamp,
-    earliest: Timestamp,
-) -> bool {
-    let active = active(activations, now);
-    let in_force_or_coming = || {
-        activations.iter().filter(|activation| {
-            active.is_none_or(|active| activation.effective_time >= active.effective_time)
-        })
-    };
-    match asked_time {
-        Some(asked) => {
-            in_force_or_coming().any(|each| each.version == version && each.effective_time == asked)
-        }
-        None => in_force_or_coming()
-            .rfind(|activation| activation.effective_time <= earliest)
-            .is_some_and(|last| {
-                last.version == version
-                    && in_force_or_coming().all(|each| each.effective_time <= earliest)
-            }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_activation_that_stands_is_not_written_again() {
-        let at = |second| Timestamp::new(second, 0).unwrap();
-        let activations = [(10, 1), (20, 2), (50, 3)].map(|(second, version)| Activation {
-            effective_time: at(second),
-            version,
-        });
-        let stands_at = |version, asked: Option<i64>| {
-            stands(&activations, version, asked.map(at), at(30), at(35))
-        };
-        assert!(stands_at(2, Some(20)), "in force since then");
-        assert!(stands_at(3, Some(50)), "to come at that instant");
-        assert!(!stands_at(1, Some(10)), "superseded");
-        assert!(!stands_at(3, Some(60)));
-        assert!(!stands_at(2, None), "in force, but another is to come");
-        assert!(!stands_at(3, None), "to come later than could be had");
-        assert!(
-            stands(&activations, 3, None, at(46), at(51)),
-            "to come as soon as could be had"
-        );
-        assert!(
-            stands(&activations, 3, None, at(60), at(65)),
-            "in force with none to come"
-        );
-    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::order::Order;
+use belay_domain::query::Place;
 use belay_domain::rejection::Rejection;
 use jiff::Timestamp;
 
@@ -13,7 +14,7 @@ use super::status::Failure;
 use crate::App;
 use crate::db::error::DbError;
 use crate::db::pool::Checkout;
-use crate::db::{Conn, Place, aggregate, clock, transaction};
+use crate::db::{Conn, aggregate, clock, transaction};
 use crate::wire::refusals::About;
 
 /// A connection on which all statements see the same moment. If it is dropped before its end, the

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use belay_domain::commands::{Command, LeaseRefunds, RecordRefundResult};
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{ChildKind, OrderId, OrderKey, SellerId};
+use belay_domain::query::RefundFilter;
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::refund_service_server::RefundService;
@@ -17,7 +18,7 @@ use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
 use crate::App;
-use crate::db::{aggregate, refunds};
+use crate::db::{self, aggregate, refunds};
 use crate::entropy;
 use crate::wire::parse::refunds::Claim;
 use crate::wire::parse::{self, lists, refunds as parse_refunds};
@@ -71,7 +72,7 @@ impl RefundService for Refunds {
             let state = lists::refund_state_filter(v, request.state);
             let store = store?;
             let order = order?.map(|order| OrderKey::of(&store, &order));
-            let filter = refunds::RefundFilter {
+            let filter = RefundFilter {
                 store: store.clone(),
                 scope: call.caller.scope.clone(),
                 order,
@@ -85,7 +86,7 @@ impl RefundService for Refunds {
         let after = pages::place(&scope, &page_token)?;
 
         let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
-        let places = refunds::list(snapshot.conn(), &filter, after, page_size + 1).await;
+        let places = db::list(snapshot.conn(), &filter, after, page_size + 1).await;
         let page = read::page(&self.app, snapshot, places).await?;
         let (refunds, next_page_token) = pages::cut(&scope, &page, page_size, |order, number| {
             order

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
 use belay_domain::policy;
 use belay_domain::rejection::FieldViolation;
+use belay_domain::store::{Activation, Carrier, Store, Warehouse};
 use belay_proto::v1 as pb;
 use belay_proto::v1::create_store_request::Policy as PolicyChoice;
 use belay_proto::v1::store_service_server::StoreService;
@@ -21,11 +22,8 @@ use super::pages::{self, Scope};
 use super::read::{self, Snapshot};
 use super::status::Failure;
 use crate::App;
-use crate::db::carriers::{self, Carrier};
 use crate::db::error::{Class, DbError};
-use crate::db::policies::{self, Activation};
-use crate::db::stores::{self, Store};
-use crate::db::warehouses::{self, Warehouse};
+use crate::db::{carriers, policies, stores, warehouses};
 use crate::presets;
 use crate::wire::parse::stores::{
     StoreChanges, create_store, put_carrier, put_warehouse, update_store,
@@ -281,8 +279,7 @@ impl StoreService for Stores {
                 display_name: wanted.display_name.clone(),
                 time_zone: time_zone.clone(),
                 country_code: wanted.country_code.clone(),
-                weekend: wanted.days_off.weekend.clone(),
-                holidays: wanted.days_off.holidays.clone(),
+                days_off: wanted.days_off.clone(),
                 version,
             };
             Ok(match present {

@@ -1,7 +1,7 @@
 //! The response of a command, as the bytes that the caller gets now and again whenever it repeats
 //! the request.
 
-use belay_domain::commands::{Answer, Command};
+use belay_domain::commands::{Answer, Command, Work};
 use belay_domain::context::StoreFacts;
 use belay_domain::order::Order;
 use belay_proto::v1 as pb;
@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::values::etag;
 use super::{Wire, render};
-use crate::engine::Work;
 
 /// The encoded response message of the RPC that `work` came from; nothing for work that no RPC
 /// waits for.

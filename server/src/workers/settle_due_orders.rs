@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use belay_domain::actor::Actor;
-use belay_domain::commands::Command;
+use belay_domain::commands::{Command, Work};
 use belay_domain::ids::OrderKey;
 use belay_domain::scope::Caller;
 use tokio::task::{JoinError, JoinSet};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::App;
 use crate::db::DbError;
 use crate::db::orders::{self, DueOrder};
-use crate::engine::{Class, EngineError, Submission, Work};
+use crate::engine::{Class, EngineError, Submission};
 use crate::entropy;
 use crate::reference::StoresError;
 

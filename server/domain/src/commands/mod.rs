@@ -33,6 +33,7 @@ mod settle;
 mod split_shipment;
 mod start_preparation;
 mod withdraw_cancellation;
+mod work;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,7 @@ pub use scope::check_scope;
 pub use split_shipment::SplitShipment;
 pub use start_preparation::StartPreparation;
 pub use withdraw_cancellation::WithdrawCancellation;
+pub use work::Work;
 
 use crate::context::Context;
 use crate::error_reason::ErrorReason;

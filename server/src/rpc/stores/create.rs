@@ -1,20 +1,17 @@
 //! A store begins with several records, in one transaction.
 
 use belay_domain::context;
+use belay_domain::store::{Activation, Carrier, DaysOff, NewPolicy, Store, Warehouse};
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 use prost::Message;
 
 use super::{Stores, written};
-use crate::db::carriers::{self, Carrier};
 use crate::db::error::{Class, DbError};
-use crate::db::policies::{self, Activation, NewPolicy};
-use crate::db::stores::{self, Store};
-use crate::db::warehouses::{self, Warehouse};
-use crate::db::{Conn, transaction};
+use crate::db::{Conn, carriers, policies, stores, transaction, warehouses};
 use crate::rpc::read;
 use crate::rpc::status::Failure;
-use crate::wire::parse::stores::{DaysOff, NewStore};
+use crate::wire::parse::stores::NewStore;
 use crate::wire::render::administration as render;
 
 /// What a store's first version is made of.
@@ -75,15 +72,13 @@ async fn insert(
         fingerprint: fingerprint(new),
     };
     stores::insert(conn, &store).await?;
-    let days_off = DaysOff::usual();
     let warehouse = Warehouse {
         store: new.id.clone(),
         id: new.warehouse.clone(),
         display_name: new.warehouse.to_string(),
         time_zone: new.time_zone.clone(),
         country_code: None,
-        weekend: days_off.weekend,
-        holidays: days_off.holidays,
+        days_off: DaysOff::usual(),
         version: 1,
     };
     warehouses::insert(conn, &warehouse).await?;

@@ -5,6 +5,7 @@ use belay_domain::cancellation::CancellationState;
 use belay_domain::ids::{CarrierId, OrderId, SellerId, StoreId, WarehouseId};
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::order::OrderState;
+use belay_domain::query::ActionsSummary;
 use belay_domain::refund::RefundState;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
@@ -15,7 +16,6 @@ use super::bounds::{
     AUTO_APPROVED_DEFAULT, AUTO_APPROVED_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PLACE_CHARS_MAX,
 };
 use super::{Violations, optional_id, positive_or, text, time, unspecified_or};
-use crate::db::summaries::ActionsSummary;
 
 pub(crate) fn page_size(v: &mut Violations, page_size: i32) -> Option<u16> {
     positive_or(v, "page_size", page_size, PAGE_SIZE_MAX, PAGE_SIZE_DEFAULT)

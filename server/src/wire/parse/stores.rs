@@ -1,11 +1,11 @@
 //! Requests of the StoreService and the PolicyService.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use belay_domain::context::{self, ReturnLabel};
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
-use belay_domain::policy::Weekday;
 use belay_domain::policy::limits::HOLIDAYS_MAX;
+use belay_domain::store::DaysOff;
 use belay_proto::v1 as pb;
 use belay_proto::v1::create_store_request::Policy as PolicyChoice;
 use jiff::civil::Date;
@@ -202,23 +202,6 @@ pub(crate) struct NewWarehouse {
     pub(crate) country_code: Option<String>,
     pub(crate) days_off: DaysOff,
     pub(crate) expected_version: Option<u64>,
-}
-
-/// When nobody works at a warehouse.
-#[derive(Debug, Clone)]
-pub(crate) struct DaysOff {
-    pub(crate) weekend: BTreeSet<Weekday>,
-    pub(crate) holidays: BTreeSet<Date>,
-}
-
-impl DaysOff {
-    /// Where nobody says otherwise.
-    pub(crate) fn usual() -> Self {
-        Self {
-            weekend: BTreeSet::from([Weekday::Saturday, Weekday::Sunday]),
-            holidays: BTreeSet::new(),
-        }
-    }
 }
 
 pub(crate) fn put_warehouse(

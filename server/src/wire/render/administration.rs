@@ -1,13 +1,12 @@
 //! Stores, carriers, warehouses and policies.
 
 use belay_domain::ids::StoreId;
+use belay_domain::store::{
+    Activation, Carrier, PolicyHead, Store, StoredPolicy, Warehouse, active,
+};
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::db::carriers::Carrier;
-use crate::db::policies::{Activation, PolicyHead, StoredPolicy};
-use crate::db::stores::Store;
-use crate::db::warehouses::Warehouse;
 use crate::wire::Wire as _;
 use crate::wire::values::{count, etag, money, time};
 
@@ -66,8 +65,18 @@ pub(crate) fn warehouse(warehouse: &Warehouse) -> pb::Warehouse {
         etag: etag(warehouse.version),
         country_code: warehouse.country_code.clone().unwrap_or_default(),
         calendar: Some(pb::WarehouseCalendar {
-            weekend: warehouse.weekend.iter().map(|day| day.number()).collect(),
-            holidays: warehouse.holidays.iter().map(ToString::to_string).collect(),
+            weekend: warehouse
+                .days_off
+                .weekend
+                .iter()
+                .map(|day| day.number())
+                .collect(),
+            holidays: warehouse
+                .days_off
+                .holidays
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         }),
     }
 }
@@ -129,15 +138,6 @@ fn activations_of(version: u32, activations: &[Activation]) -> Vec<pb::PolicyAct
     shown.reverse();
     shown.truncate(ACTIVATIONS_MAX);
     shown
-}
-
-/// The activation that decides now: the last one whose time has come.
-pub(crate) fn active(activations: &[Activation], now: Timestamp) -> Option<Activation> {
-    activations
-        .iter()
-        .rev()
-        .find(|activation| activation.effective_time <= now)
-        .copied()
 }
 
 fn policy_state(

@@ -1,10 +1,10 @@
 //! Counts for tabs and badges.
 
 use belay_domain::order::OrderState;
+use belay_domain::query::Counted;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use crate::db::summaries::Counted;
 use crate::wire::Wire;
 use crate::wire::values::{count, time};
 
