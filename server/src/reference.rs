@@ -13,7 +13,7 @@ use std::time::Duration;
 use belay_domain::context::{self, StoreFacts};
 use belay_domain::ids::{StoreId, WarehouseId};
 use belay_domain::policy::{self, Calendar, Policies, Policy};
-use belay_domain::store::{StoredPolicy, Warehouse};
+use belay_domain::store::{Carrier, StoredPolicy, Warehouse};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -21,7 +21,8 @@ use tokio::time::Instant;
 
 use crate::db::error::DbError;
 use crate::db::pool::Pool;
-use crate::db::{carriers, policies, stores, transaction, warehouses};
+use crate::db::snapshot::Snapshot;
+use crate::db::{Conn, StoreRecord as _, policies, stores};
 
 /// How often stores in use are read again.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -196,32 +197,35 @@ async fn load(
     store: &StoreId,
     previous: Option<&StoreFacts>,
 ) -> Result<Option<StoreFacts>, DbError> {
-    let mut connection = pool.checkout().await?;
-    transaction::begin_snapshot(&mut connection).await?;
-    let Some(found) = stores::get(&mut connection, store).await? else {
-        transaction::rollback(&mut connection).await?;
-        connection.finish();
+    let mut connection = Snapshot::begin(pool).await?;
+    let read = facts(&mut connection, store, previous).await;
+    connection.end(read).await
+}
+
+async fn facts(
+    connection: &mut Conn,
+    store: &StoreId,
+    previous: Option<&StoreFacts>,
+) -> Result<Option<StoreFacts>, DbError> {
+    let Some(found) = stores::get(connection, store).await? else {
         return Ok(None);
     };
-    let activations = policies::activations(&mut connection, store).await?;
+    let activations = policies::activations(connection, store).await?;
     let mut versions = BTreeMap::new();
-    let newest = policies::newest_version(&mut connection, store).await?;
+    let newest = policies::newest_version(connection, store).await?;
     for version in 1..=newest {
         let policy = match previous.and_then(|previous| previous.policies.version(version)) {
             Some(policy) => policy.clone(),
             None => parse(
                 store,
                 version,
-                policies::get(&mut connection, store, version).await?,
+                policies::get(connection, store, version).await?,
             )?,
         };
         versions.insert(version, policy);
     }
-    let carriers = carriers::list(&mut connection, store, None, u16::MAX).await?;
-    let warehouses = warehouses::list(&mut connection, store, None, u16::MAX).await?;
-    transaction::commit(&mut connection).await?;
-    connection.finish();
-
+    let carriers = Carrier::list(connection, store, None, u16::MAX).await?;
+    let warehouses = Warehouse::list(connection, store, None, u16::MAX).await?;
     let activations = activations
         .into_iter()
         .map(|activation| (activation.effective_time, activation.version));

@@ -15,14 +15,16 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::App;
+use crate::auth::Authentication;
+use crate::db::clock::{self, Clock};
 use crate::db::pool::{Pool, PoolSettings};
 use crate::db::probe::{self, Durability};
-use crate::db::{Conn, clock, migrate, settings};
+use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::reads::Reads;
 use crate::reference::Stores;
-use crate::rpc::{self, auth::Authentication};
+use crate::rpc;
 use crate::workers;
 use crate::workers::watch_health::WatchHealth;
 
@@ -271,9 +273,12 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     migrate::check(&mut connection).await?;
     let database = settings::read(&mut connection).await?;
     tell_durability(&mut connection).await;
-    if settings.manual_clock {
+    let clock = if settings.manual_clock {
         clock::start_manual(&mut connection).await?;
-    }
+        Clock::Manual
+    } else {
+        Clock::Database
+    };
     connection.finish();
     pool.warm()
         .await
@@ -286,11 +291,11 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         &EngineSettings {
             lanes: settings.lanes,
             partitions: database.partitions,
-            manual_clock: settings.manual_clock,
+            clock,
             database_wait_max: settings.database_wait_max,
         },
     );
-    let reads = Reads::start(pool.clone(), settings.manual_clock);
+    let reads = Reads::start(pool.clone(), clock);
     Ok(App {
         engine,
         reads,
@@ -298,6 +303,6 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         pool,
         identity_key: database.identity_key,
         partitions: database.partitions,
-        manual_clock: settings.manual_clock,
+        clock,
     })
 }

@@ -28,8 +28,8 @@ use belay_server::db::events::NewEvents;
 use belay_server::db::orders::DueOrder;
 use belay_server::db::requests::{NewRequest, RequestKey};
 use belay_server::db::{
-    self, Class, Conn, aggregate, carriers, clock, decisions, events, orders, policies, refunds,
-    requests, stores, transaction, warehouses,
+    self, Class, Conn, StoreRecord as _, aggregate, clock, decisions, events, orders, policies,
+    refunds, requests, stores, transaction,
 };
 use common::{TestDatabase, eventful, order, refund, store, time};
 use jiff::SignedDuration;
@@ -648,9 +648,9 @@ async fn administration_rows_are_guarded_by_their_versions() {
         },
         version: 1,
     };
-    carriers::insert(&mut conn, &carrier).await.unwrap();
+    carrier.insert(&mut conn).await.unwrap();
     assert_eq!(
-        carriers::get(&mut conn, &store(), &carrier.id)
+        Carrier::get(&mut conn, &store(), &carrier.id)
             .await
             .unwrap(),
         Some(carrier.clone())
@@ -665,22 +665,19 @@ async fn administration_rows_are_guarded_by_their_versions() {
         version: 2,
         ..carrier.clone()
     };
-    carriers::update(&mut conn, &renamed, 1).await.unwrap();
+    renamed.update(&mut conn, 1).await.unwrap();
     assert_eq!(
-        carriers::update(&mut conn, &renamed, 1)
-            .await
-            .unwrap_err()
-            .class(),
+        renamed.update(&mut conn, 1).await.unwrap_err().class(),
         Class::VersionConflict
     );
     assert_eq!(
-        carriers::get(&mut conn, &store(), &carrier.id)
+        Carrier::get(&mut conn, &store(), &carrier.id)
             .await
             .unwrap(),
         Some(renamed.clone())
     );
     assert_eq!(
-        carriers::list(&mut conn, &store(), None, 10).await.unwrap(),
+        Carrier::list(&mut conn, &store(), None, 10).await.unwrap(),
         [renamed]
     );
 
@@ -696,9 +693,9 @@ async fn administration_rows_are_guarded_by_their_versions() {
         },
         version: 1,
     };
-    warehouses::insert(&mut conn, &warehouse).await.unwrap();
+    warehouse.insert(&mut conn).await.unwrap();
     assert_eq!(
-        warehouses::get(&mut conn, &store(), &warehouse.id)
+        Warehouse::get(&mut conn, &store(), &warehouse.id)
             .await
             .unwrap(),
         Some(warehouse.clone())
@@ -713,22 +710,19 @@ async fn administration_rows_are_guarded_by_their_versions() {
         version: 2,
         ..warehouse.clone()
     };
-    warehouses::update(&mut conn, &moved, 1).await.unwrap();
+    moved.update(&mut conn, 1).await.unwrap();
     assert_eq!(
-        warehouses::update(&mut conn, &moved, 1)
-            .await
-            .unwrap_err()
-            .class(),
+        moved.update(&mut conn, 1).await.unwrap_err().class(),
         Class::VersionConflict
     );
     assert_eq!(
-        warehouses::get(&mut conn, &store(), &warehouse.id)
+        Warehouse::get(&mut conn, &store(), &warehouse.id)
             .await
             .unwrap(),
         Some(moved.clone())
     );
     assert_eq!(
-        warehouses::list(&mut conn, &store(), None, 10)
+        Warehouse::list(&mut conn, &store(), None, 10)
             .await
             .unwrap(),
         [moved]

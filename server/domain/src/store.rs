@@ -179,6 +179,36 @@ impl<R: Record> Put<R> {
     }
 }
 
+/// A warehouse as it shall be.
+#[derive(Debug, Clone)]
+pub struct NewWarehouse {
+    pub store: StoreId,
+    pub id: WarehouseId,
+    pub display_name: String,
+    /// The store's where none is named.
+    pub time_zone: Option<String>,
+    pub country_code: Option<String>,
+    pub days_off: DaysOff,
+    pub expected_version: Option<u64>,
+}
+
+impl NewWarehouse {
+    pub fn in_store(self, store: &Store) -> Put<Warehouse> {
+        Put {
+            record: Warehouse {
+                store: self.store,
+                id: self.id,
+                display_name: self.display_name,
+                time_zone: self.time_zone.unwrap_or_else(|| store.time_zone.clone()),
+                country_code: self.country_code,
+                days_off: self.days_off,
+                version: 0,
+            },
+            expected_version: self.expected_version,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPolicy {
     pub store: StoreId,

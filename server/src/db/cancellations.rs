@@ -185,12 +185,7 @@ fn page_of_gates(filter: &CancellationFilter) -> PageQuery {
     };
     let mut filters = vec![Filter::eq("store_id", filter.store.as_str())];
     filters.extend(of_the_gate(filter));
-    filters.extend(
-        filter
-            .seller
-            .as_ref()
-            .map(|seller| Filter::eq("seller_id", seller.as_str())),
-    );
+    filters.extend(Filter::given("seller_id", &filter.seller));
     filters.extend(filter.state.map(|state| state_of("gates", state)));
     PageQuery::by_index(
         Listed::Mentions {
@@ -244,10 +239,7 @@ fn page_of_pending(filter: &CancellationFilter) -> PageQuery {
 fn columns(filter: &CancellationFilter) -> Vec<Filter> {
     let columns = [
         Some(Filter::eq("store_id", filter.store.as_str())),
-        filter
-            .seller
-            .as_ref()
-            .map(|seller| Filter::eq("seller_id", seller.as_str())),
+        Filter::given("seller_id", &filter.seller),
         filter.state.map(|state| Filter::eq("state", state.name())),
     ];
     columns.into_iter().flatten().collect()
@@ -289,14 +281,8 @@ fn of_the_gate(filter: &CancellationFilter) -> Vec<Filter> {
 
 fn of_the_parcel(filter: &CancellationFilter) -> Vec<Filter> {
     let columns = [
-        filter
-            .warehouse
-            .as_ref()
-            .map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
-        filter
-            .carrier
-            .as_ref()
-            .map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
+        Filter::given("warehouse_id", &filter.warehouse),
+        Filter::given("carrier_id", &filter.carrier),
     ];
     columns.into_iter().flatten().collect()
 }

@@ -40,10 +40,16 @@ pub mod refunds;
 pub mod requests;
 pub mod settings;
 pub mod shipments;
+pub mod snapshot;
 pub mod stores;
 pub mod summaries;
 pub mod transaction;
 pub mod warehouses;
+
+use std::future::Future;
+
+use belay_domain::ids::StoreId;
+use belay_domain::store::Record;
 
 pub use self::error::{Class, DbError};
 pub use self::pages::{ListQuery, PageQuery, list};
@@ -51,3 +57,37 @@ pub use self::pool::{Checkout, Pool, PoolSettings};
 
 /// A connection to the database.
 pub type Conn = diesel_async::AsyncMysqlConnection;
+
+/// A record of a store that is kept in a table of its own, by store and id. May run anywhere; one
+/// row at a time.
+pub trait StoreRecord: Record + Send + Sync {
+    type Id;
+
+    fn store(&self) -> &StoreId;
+    fn id(&self) -> &Self::Id;
+
+    fn get(
+        conn: &mut Conn,
+        store: &StoreId,
+        id: &Self::Id,
+    ) -> impl Future<Output = Result<Option<Self>, DbError>> + Send;
+
+    /// By id, after this one.
+    fn list(
+        conn: &mut Conn,
+        store: &StoreId,
+        after: Option<&Self::Id>,
+        limit: u16,
+    ) -> impl Future<Output = Result<Vec<Self>, DbError>> + Send;
+
+    /// Fails with class `Duplicate` if the store has a record of this id.
+    fn insert(&self, conn: &mut Conn) -> impl Future<Output = Result<(), DbError>> + Send;
+
+    /// Writes it over the one that was loaded at this version, or fails with class
+    /// `VersionConflict`.
+    fn update(
+        &self,
+        conn: &mut Conn,
+        loaded_version: u64,
+    ) -> impl Future<Output = Result<(), DbError>> + Send;
+}

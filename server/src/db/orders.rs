@@ -570,23 +570,11 @@ impl ListQuery for OrderFilter {
 /// What columns of the order itself must be.
 fn columns(filter: &OrderFilter) -> Vec<Filter> {
     let columns = [
-        filter
-            .buyer
-            .as_ref()
-            .map(|buyer| Filter::eq("buyer_id", buyer.as_str())),
-        filter
-            .seller
-            .as_ref()
-            .map(|seller| Filter::eq("seller_id", seller.as_str())),
+        Filter::given("buyer_id", &filter.buyer),
+        Filter::given("seller_id", &filter.seller),
         filter.state.map(|state| Filter::eq("state", state.name())),
-        filter
-            .country
-            .as_ref()
-            .map(|country| Filter::eq("country_code", country.as_str())),
-        filter
-            .city
-            .as_ref()
-            .map(|city| Filter::eq("city", city.as_str())),
+        Filter::given("country_code", &filter.country),
+        Filter::given("city", &filter.city),
     ];
     columns.into_iter().flatten().collect()
 }

@@ -123,6 +123,12 @@ impl Filter {
         Self::new(&format!("`{column}` = ?"), value)
     }
 
+    /// The same where there is a value, and else no condition.
+    pub(super) fn given(column: &str, value: &Option<impl AsRef<str>>) -> Option<Self> {
+        let value = value.as_ref();
+        value.map(|value| Self::eq(column, value.as_ref()))
+    }
+
     /// Whether a row of another table that belongs to this one, as `source` says, meets all of
     /// these.
     ///

@@ -156,9 +156,7 @@ impl ListQuery for RefundFilter {
     /// The order, or the seller, or neither leads to the page, with the state.
     fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let columns = [
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
+            Filter::given("seller_id", &self.seller),
             self.state.map(|state| Filter::eq("state", state.name())),
         ];
         let store = Filter::eq("store_id", self.store.as_str());

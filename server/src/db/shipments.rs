@@ -190,15 +190,9 @@ impl ListQuery for ShipmentFilter {
     /// page, with the stage, and the others filter.
     fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let columns = [
-            self.warehouse
-                .as_ref()
-                .map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
-            self.carrier
-                .as_ref()
-                .map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
+            Filter::given("warehouse_id", &self.warehouse),
+            Filter::given("carrier_id", &self.carrier),
+            Filter::given("seller_id", &self.seller),
             self.stage.map(|stage| Filter::eq("stage", stage.name())),
         ];
         let store = Filter::eq("store_id", self.store.as_str());

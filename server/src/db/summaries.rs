@@ -27,18 +27,8 @@ pub fn count(summary: &OrdersSummary, state: OrderState) -> CountQuery {
         (None, None) => "orders_by_state",
     };
     let mut filters = vec![Filter::eq("store_id", summary.store.as_str())];
-    filters.extend(
-        summary
-            .buyer
-            .as_ref()
-            .map(|buyer| Filter::eq("buyer_id", buyer.as_str())),
-    );
-    filters.extend(
-        summary
-            .seller
-            .as_ref()
-            .map(|seller| Filter::eq("seller_id", seller.as_str())),
-    );
+    filters.extend(Filter::given("buyer_id", &summary.buyer));
+    filters.extend(Filter::given("seller_id", &summary.seller));
     filters.push(Filter::eq("state", state.name()));
     CountQuery {
         entry: None,
@@ -75,18 +65,9 @@ pub fn awaiting(summary: &ActionsSummary, party: Role) -> CountQuery {
     let columns = [
         Some(Filter::eq("store_id", summary.store.as_str())),
         Some(Filter::eq("awaiting", party.name())),
-        summary
-            .seller
-            .as_ref()
-            .map(|seller| Filter::eq("seller_id", seller.as_str())),
-        summary
-            .warehouse
-            .as_ref()
-            .map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
-        summary
-            .carrier
-            .as_ref()
-            .map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
+        Filter::given("seller_id", &summary.seller),
+        Filter::given("warehouse_id", &summary.warehouse),
+        Filter::given("carrier_id", &summary.carrier),
     ];
     CountQuery {
         entry: Some("`create_time`, `order_key`, `cancellation_number`"),
@@ -112,10 +93,7 @@ pub fn auto_approved(summary: &ActionsSummary, since: Timestamp) -> CountQuery {
     };
     let columns = [
         Some(Filter::eq("store_id", summary.store.as_str())),
-        summary
-            .seller
-            .as_ref()
-            .map(|seller| Filter::eq("seller_id", seller.as_str())),
+        Filter::given("seller_id", &summary.seller),
         Some(Filter::eq("state", CancellationState::Completed.name())),
         Some(Filter::new("`create_time` >= ?", since)),
         Some(Filter::eq("requester_role", Role::Buyer.name())),

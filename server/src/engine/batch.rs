@@ -16,14 +16,15 @@ use diesel_async::AsyncMysqlConnection;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineError, Job, Reply, Submission, unit};
+use super::job::{EngineError, Job, Reply, Submission};
+use super::unit;
 use crate::db::DbError;
+use crate::db::aggregate;
+use crate::db::clock::Clock;
 use crate::db::decisions::{self, NewDecision};
 use crate::db::events::{self, NewEvents};
 use crate::db::orders::{self, Wait};
 use crate::db::requests::{self, KnownRequest, NewRequest, RequestKey};
-use crate::db::{aggregate, clock};
-use crate::wire;
 
 pub(super) type Outcome = Result<Reply, EngineError>;
 
@@ -33,7 +34,7 @@ pub(super) struct Terms<'a> {
     /// Of every store that has a command in the batch.
     pub(super) facts: &'a HashMap<StoreId, Arc<StoreFacts>>,
     pub(super) partitions: u16,
-    pub(super) manual_clock: bool,
+    pub(super) clock: Clock,
 }
 
 /// Decides these commands in their order and writes all that came of them. Outcomes stand in the
@@ -46,16 +47,17 @@ pub(super) async fn decide_and_write(
 ) -> Result<Vec<Outcome>, DbError> {
     let locked = orders::lock(connection, &unit::sorted_keys(jobs), wait).await?;
     // Read after the locks: a decision is never before what it waited for.
-    let now = match locked.iter().map(|order| order.locked_at).max() {
-        _ if terms.manual_clock => clock::manual(connection).await?,
-        Some(now) => now,
-        None => clock::now(connection).await?,
+    let locked_at = locked.iter().map(|order| order.locked_at).max();
+    let now = match (terms.clock, locked_at) {
+        (Clock::Database, Some(now)) => now,
+        (clock, _) => clock.now(connection).await?,
     };
     let request_keys: Vec<RequestKey> = jobs.iter().filter_map(Job::request_key).collect();
     // Orders that are not there have no requests: a batch of creations asks nothing.
-    let known = match locked.is_empty() {
-        true => HashMap::new(),
-        false => requests::find(connection, &request_keys).await?,
+    let known = if locked.is_empty() {
+        HashMap::new()
+    } else {
+        requests::find(connection, &request_keys).await?
     };
     let loaded = aggregate::load_children(connection, locked).await?;
 
@@ -148,9 +150,10 @@ impl<'a> Batch<'a> {
         }
         let request_key = job.request_key();
         if let Some(known) = request_key.as_ref().and_then(|key| self.known.get(key)) {
-            return match known.fingerprint == job.fingerprint {
-                true => decode(&known.answer),
-                false => Ok(Reply::Refused(Rejection::RequestIdReused)),
+            return if known.fingerprint == job.fingerprint {
+                decode(&known.answer)
+            } else {
+                Ok(Reply::Refused(Rejection::RequestIdReused))
             };
         }
         // A panic in here is this command's alone: nothing is taken over before all of it is made.
@@ -182,7 +185,7 @@ impl<'a> Batch<'a> {
         let submission = &job.submission;
         let render = |order: &Order| {
             let (work, store) = (&submission.work, self.store_of(job));
-            Reply::Answer(wire::answers::render(
+            Reply::Answer(belay_wire::answers::render(
                 work,
                 &Answer::Order,
                 order,
@@ -233,7 +236,7 @@ impl<'a> Batch<'a> {
             Ok(answer) => {
                 let (work, store) = (&submission.work, self.store_of(job));
                 let id = submission.request_id;
-                Reply::Answer(wire::answers::render(
+                Reply::Answer(belay_wire::answers::render(
                     work,
                     answer,
                     &decision.order,
@@ -293,7 +296,7 @@ impl<'a> Batch<'a> {
             event_time: last.time,
             count: u32::try_from(events.len())
                 .unwrap_or_else(|_| panic!("{} events of one command", events.len())),
-            payload: wire::events::render(&order, &events, partition),
+            payload: belay_wire::events::render(&order, &events, partition),
         });
         let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
         let record = record.map(|record| NewDecision {

@@ -6,16 +6,16 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use belay_wire::status::Failure;
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
-use super::auth::{self, Authentication};
-use super::call::Call;
+use super::call::{self, Call};
 use super::deadline::Deadline;
-use super::status::Failure;
+use crate::auth::{self, Authentication};
 
 /// Lets a call through to `service` once its caller is known, its role may call the method, and as
 /// long as its deadline has not passed.
@@ -65,7 +65,7 @@ where
             .and_then(|(roles, caller)| auth::authorize(roles, caller));
         let caller = match caller {
             Ok(caller) => caller,
-            Err(failure) => return Box::pin(std::future::ready(Ok(refuse(failure)))),
+            Err(failure) => return Box::pin(std::future::ready(Ok(refuse(failure.into())))),
         };
         let path = request.uri().path().to_owned();
         request.extensions_mut().insert(Call {
@@ -105,7 +105,7 @@ fn undecodable() -> Failure {
 }
 
 fn refuse(failure: Failure) -> Response {
-    tonic::Status::from(failure).into_http()
+    call::status(failure).into_http()
 }
 
 #[cfg(test)]

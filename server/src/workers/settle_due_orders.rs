@@ -116,7 +116,7 @@ impl Worker {
 
     async fn due(&self, after: Option<&DueOrder>) -> Result<Vec<DueOrder>, DbError> {
         let mut connection = self.app.pool.checkout().await?;
-        let now = self.app.now(&mut connection).await?;
+        let now = self.app.clock.now(&mut connection).await?;
         let due = orders::due(&mut connection, 0..self.app.partitions, now, after, PAGE).await?;
         connection.finish();
         Ok(due)

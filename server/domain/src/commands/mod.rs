@@ -61,7 +61,7 @@ pub use scope::check_scope;
 pub use split_shipment::SplitShipment;
 pub use start_preparation::StartPreparation;
 pub use withdraw_cancellation::WithdrawCancellation;
-pub use work::Work;
+pub use work::{Fingerprint, Work};
 
 use crate::context::Context;
 use crate::error_reason::ErrorReason;
