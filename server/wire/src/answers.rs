@@ -74,12 +74,12 @@ pub fn render(
         Command::RecordTracking(_) => shipment!(RecordTrackingResponse),
         Command::HoldShipment(_) => shipment!(HoldShipmentResponse),
         Command::ReleaseHold(_) => shipment!(ReleaseHoldResponse),
-        Command::SplitShipment(_) => {
-            encoded!(SplitShipmentResponse {
-                shipment,
-                into_shipments
-            })
+        Command::SplitShipment(_) => pb::SplitShipmentResponse {
+            shipment: shown.shipment(),
+            request_id,
+            into_shipments: shown.split_off(),
         }
+        .encode_to_vec(),
         Command::AnswerStop(_) => shipment!(AnswerStopResponse),
         Command::AnswerIntercept(_) => shipment!(AnswerInterceptResponse),
         Command::ReceiveParcel(_) => shipment!(ReceiveParcelResponse),
@@ -133,7 +133,7 @@ impl Shown<'_> {
     }
 
     /// The shipments that hold what was in the answered one. A shipment is split once at most.
-    fn into_shipments(&self) -> Vec<pb::Shipment> {
+    fn split_off(&self) -> Vec<pb::Shipment> {
         let is_of = |split_from: Option<u32>| {
             split_from.is_some_and(|from| *self.answer == Answer::Shipment(from))
         };

@@ -2,10 +2,12 @@
 
 use belay_domain::order::IdentityHash;
 
+/// Of an e-mail address.
 pub fn email(key: &[u8; 32], address: &str) -> IdentityHash {
     keyed_hash(key, "email", address)
 }
 
+/// Of a user name.
 pub fn username(key: &[u8; 32], name: &str) -> IdentityHash {
     keyed_hash(key, "username", name)
 }

@@ -1,7 +1,8 @@
 //! Requests, checked whole: every field violation is found and told by its path, and what comes out
 //! holds no empty string, no UNSPECIFIED and no raw id.
 //!
-//! A reader returns `None` only after it has said why. What needs the order to be judged is the
+//! Each RPC has a reader of its name, in the module of its service. The functions that readers are
+//! made of return `None` only after they have said why. What needs the order to be judged is the
 //! domain's business, not ours.
 
 pub mod bounds;

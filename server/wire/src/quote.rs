@@ -16,6 +16,7 @@ fn seal(json: &[u8], identity_key: &[u8; 32]) -> blake3::Hash {
     blake3::keyed_hash(&blake3::derive_key(KEY_CONTEXT, identity_key), json)
 }
 
+/// The word that stands for a quote.
 pub fn write(quote: &BoundQuote, identity_key: &[u8; 32]) -> String {
     let json =
         serde_json::to_vec(quote).unwrap_or_else(|error| panic!("a quote is plain data: {error}"));

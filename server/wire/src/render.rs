@@ -1,10 +1,10 @@
 //! What stands, as messages.
 
 pub mod administration;
-pub mod cancellation;
-pub mod order;
+pub(crate) mod cancellation;
+pub(crate) mod order;
 pub mod preview;
-pub mod shipment;
+pub(crate) mod shipment;
 mod summaries;
 
 pub use cancellation::cancellation;

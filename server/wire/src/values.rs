@@ -8,6 +8,7 @@ use belay_domain::units::UnitSet;
 use belay_proto::v1 as pb;
 use jiff::{SignedDuration, Timestamp};
 
+/// An instant.
 pub fn time(at: Timestamp) -> prost_types::Timestamp {
     // jiff's nanoseconds are negative before 1970, the wire's never are.
     let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
@@ -21,6 +22,7 @@ pub fn time(at: Timestamp) -> prost_types::Timestamp {
     }
 }
 
+/// A length of time.
 pub fn duration(length: SignedDuration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: length.as_secs(),
@@ -28,6 +30,7 @@ pub fn duration(length: SignedDuration) -> prost_types::Duration {
     }
 }
 
+/// An amount in the currency of its order.
 pub fn money(currency: Currency, minor_units: i64) -> pb::Money {
     pb::Money {
         currency_code: currency.code().to_owned(),
@@ -35,6 +38,7 @@ pub fn money(currency: Currency, minor_units: i64) -> pb::Money {
     }
 }
 
+/// What goes back, by what it was paid for.
 pub fn refund_amount(currency: Currency, amounts: Amounts) -> pb::RefundAmount {
     pb::RefundAmount {
         goods: Some(money(currency, amounts.goods)),
@@ -45,6 +49,7 @@ pub fn refund_amount(currency: Currency, amounts: Amounts) -> pb::RefundAmount {
     }
 }
 
+/// What is kept of it.
 pub fn deductions(currency: Currency, deductions: Deductions) -> pb::Deductions {
     pb::Deductions {
         outbound_shipping: Some(money(currency, deductions.outbound_shipping)),
@@ -74,6 +79,7 @@ pub fn line_quantities(order: &OrderId, units: &UnitSet) -> Vec<pb::LineQuantity
         .collect()
 }
 
+/// How many of a line.
 pub fn line_quantity(
     order: &OrderId,
     LineQuantity { line, quantity }: LineQuantity,

@@ -36,6 +36,7 @@ pub fn store(store: &Store, activations: &[Activation], now: Timestamp) -> pb::S
     }
 }
 
+/// A carrier of a store.
 pub fn carrier(carrier: &Carrier) -> pb::Carrier {
     let labels = carrier
         .facts
@@ -57,6 +58,7 @@ pub fn carrier(carrier: &Carrier) -> pb::Carrier {
     }
 }
 
+/// A warehouse of a store.
 pub fn warehouse(warehouse: &Warehouse) -> pb::Warehouse {
     pb::Warehouse {
         warehouse_id: warehouse.id.to_string(),

@@ -21,6 +21,7 @@ use crate::values::{
     count, deductions, duration, line_quantities, line_quantity, money, refund_amount, time,
 };
 
+/// A cancellation with its parts and gates.
 pub fn cancellation(
     order: &Order,
     store: &StoreFacts,
@@ -68,12 +69,12 @@ pub fn cancellation(
 }
 
 /// Empty where there is none.
-pub fn reason_name(reason: Option<ErrorReason>) -> String {
+pub(crate) fn reason_name(reason: Option<ErrorReason>) -> String {
     reason.map_or("", ErrorReason::name).to_owned()
 }
 
 /// Empty for a plain success and while pending.
-pub fn close_reason(cancellation: &Cancellation) -> &str {
+pub(crate) fn close_reason(cancellation: &Cancellation) -> &str {
     match cancellation.close_time {
         Some(_) if cancellation.reason == PAYMENT_EXPIRED => PAYMENT_EXPIRED,
         Some(_) | None => cancellation.close_reason().map_or("", ErrorReason::name),
@@ -81,7 +82,7 @@ pub fn close_reason(cancellation: &Cancellation) -> &str {
 }
 
 /// Without a reason nobody said whose doing it is.
-pub fn fault(cancellation: &Cancellation) -> i32 {
+pub(crate) fn fault(cancellation: &Cancellation) -> i32 {
     if cancellation.reason.is_empty() {
         0
     } else {
@@ -89,7 +90,7 @@ pub fn fault(cancellation: &Cancellation) -> i32 {
     }
 }
 
-pub fn actor(actor: &Actor) -> pb::Actor {
+pub(crate) fn actor(actor: &Actor) -> pb::Actor {
     pb::Actor {
         role: actor.role.number(),
         id: actor.id.clone(),
@@ -203,7 +204,7 @@ fn gate_answer(order: &OrderId, answer: &GateAnswer) -> pb::GateAnswer {
     }
 }
 
-pub fn gate_preview(PreviewedGate { spec, respond_by }: &PreviewedGate) -> pb::GatePreview {
+pub(crate) fn gate_preview(PreviewedGate { spec, respond_by }: &PreviewedGate) -> pb::GatePreview {
     pb::GatePreview {
         kind: spec.kind.number(),
         party: party(spec.kind).into(),
@@ -225,7 +226,7 @@ fn on_timeout(spec: &GateSpec) -> i32 {
         .map_or(0, |_| OnTimeout::number(spec.on_timeout))
 }
 
-pub fn party(kind: GateKind) -> pb::Party {
+pub(crate) fn party(kind: GateKind) -> pb::Party {
     match kind {
         GateKind::SellerConsent => pb::Party::Seller,
         GateKind::SupportReview => pb::Party::Support,

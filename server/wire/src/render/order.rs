@@ -191,6 +191,7 @@ fn payment(order: &Order, payment: &Payment) -> pb::Payment {
     }
 }
 
+/// Money that goes back, or an authorisation that is let go.
 pub fn refund(order: &Order, refund: &Refund) -> pb::Refund {
     let payment = order.payment(refund.payment);
     let cancellation = refund
@@ -235,6 +236,7 @@ pub fn refund(order: &Order, refund: &Refund) -> pb::Refund {
     }
 }
 
+/// A contradiction that support resolves.
 pub fn incident(order: &Order, incident: &Incident) -> pb::Incident {
     let cancellation = incident
         .cancellation
@@ -257,7 +259,7 @@ pub fn incident(order: &Order, incident: &Incident) -> pb::Incident {
 }
 
 /// What an incident is about: a shipment, a refund, a payment, or else the order.
-pub fn subject_id(order: &Order, incident: &Incident) -> String {
+pub(crate) fn subject_id(order: &Order, incident: &Incident) -> String {
     let shipment = incident
         .shipment
         .map(|number| ChildKind::Shipment.id(&order.id, number));

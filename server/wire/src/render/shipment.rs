@@ -11,6 +11,7 @@ use crate::Wire;
 use crate::enums::numbers;
 use crate::values::{count, etag, time};
 
+/// A shipment with what its warehouse needs.
 pub fn shipment(order: &Order, store: &StoreFacts, shipment: &Shipment) -> pb::Shipment {
     let cancelled = shipment.units.intersection(&order.cancelled_units());
     let content = |number| {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::Wire;
 use crate::values::{count, time};
 
+/// How many orders are in each state.
 pub fn orders_summary(counts: &[(OrderState, Counted)]) -> pb::SummarizeOrdersResponse {
     let state = |(state, count): &(OrderState, Counted)| pb::OrderStateCount {
         state: state.number(),
@@ -21,6 +22,7 @@ pub fn orders_summary(counts: &[(OrderState, Counted)]) -> pb::SummarizeOrdersRe
     }
 }
 
+/// How much waits for a party.
 pub fn actions_summary(
     auto_approved: Counted,
     requested: Counted,
