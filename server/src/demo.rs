@@ -6,10 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use belay_proto::v1;
 use belay_proto::v1::store_service_client::StoreServiceClient;
+use belay_wire::status::may_be_repeated;
 use tonic::Status;
 use tonic::transport::Endpoint;
-
-use crate::rpc;
 
 /// The store that `belay dev` makes.
 pub const STORE: &str = "demo";
@@ -60,7 +59,7 @@ async fn insist<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Statu
     let mut delay = RETRY_DELAY;
     for _ in 1..ATTEMPTS_MAX {
         match call().await {
-            Err(status) if rpc::may_be_repeated(&status) => {
+            Err(status) if may_be_repeated(&status) => {
                 tracing::debug!(%status, "a call of the start is repeated");
                 tokio::time::sleep(delay.mul_f64(fastrand::f64())).await;
                 delay = (delay * 2).min(RETRY_DELAY_MAX);

@@ -1,19 +1,21 @@
 //! The Belay server: gRPC in front, MySQL behind, one door between.
 //!
-//! `rpc` parses and renders, `engine` decides and commits, `db` holds the SQL, `workers` send what
-//! nobody asks for. The rules themselves are in the crate `belay_domain`. `ARCHITECTURE.md` draws
-//! it.
+//! `rpc` takes calls in, `engine` decides and commits, `admin` changes reference data, `db` holds the
+//! SQL, `workers` send what nobody asks for. The rules themselves are in the crate `belay_domain`,
+//! requests and answers in `belay_wire`. `ARCHITECTURE.md` draws it.
 
 // tonic's Status is large by design and travels in every Err of an RPC.
 #![allow(clippy::result_large_err)]
 
+mod admin;
 pub mod admin_port;
-pub mod callers;
+pub mod auth;
 pub mod db;
 pub mod demo;
 pub mod drain;
 pub mod engine;
 pub mod entropy;
+mod failure;
 pub mod outage;
 pub mod presets;
 pub mod reads;
@@ -21,13 +23,10 @@ pub mod reference;
 pub mod rpc;
 pub mod server;
 pub mod telemetry;
-pub mod wire;
 pub mod workers;
 
-use jiff::Timestamp;
-
+use crate::db::clock::Clock;
 use crate::db::pool::Pool;
-use crate::db::{Conn, DbError, clock};
 use crate::engine::Engine;
 use crate::reads::Reads;
 use crate::reference::Stores;
@@ -46,17 +45,5 @@ pub struct App {
     pub identity_key: [u8; 32],
     /// Partitions of the feed, fixed when the database was made.
     pub partitions: u16,
-    /// Time is a row of the database.
-    pub manual_clock: bool,
-}
-
-impl App {
-    /// The time as the engine would see it: the database's, or that of the manual clock.
-    pub async fn now(&self, conn: &mut Conn) -> Result<Timestamp, DbError> {
-        if self.manual_clock {
-            clock::manual(conn).await
-        } else {
-            clock::now(conn).await
-        }
-    }
+    pub clock: Clock,
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use belay_server::callers::{self, Callers};
+use belay_server::auth::Authentication;
+use belay_server::auth::callers::{self, Callers};
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::demo;
-use belay_server::rpc::auth::Authentication;
 use belay_server::server::{Server, ServerSettings};
 use belay_server::telemetry::calls::{LOG_READS_DEFAULT, LOG_READS_MAX};
 use belay_server::telemetry::logs::LogFormat;

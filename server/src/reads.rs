@@ -21,8 +21,10 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use crate::db::clock::Clock;
 use crate::db::pool::Pool;
-use crate::db::{Class, Conn, DbError, aggregate, clock, transaction};
+use crate::db::snapshot::Snapshot;
+use crate::db::{Class, DbError, aggregate};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
 
@@ -90,14 +92,14 @@ pub struct Reads {
 
 impl Reads {
     /// Starts the readers.
-    pub fn start(pool: Pool, manual_clock: bool, telemetry: &Telemetry) -> Self {
+    pub fn start(pool: Pool, clock: Clock, telemetry: &Telemetry) -> Self {
         let tasks = TaskTracker::new();
         let (asks, waiting) = mpsc::channel(READ_QUEUE_MAX);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         for _ in 0..READERS {
             let reader = Reader {
                 pool: pool.clone(),
-                manual_clock,
+                clock,
                 tasks: tasks.clone(),
                 telemetry: telemetry.clone(),
             };
@@ -154,7 +156,7 @@ impl Reads {
 #[derive(Debug, Clone)]
 struct Reader {
     pool: Pool,
-    manual_clock: bool,
+    clock: Clock,
     tasks: TaskTracker,
     telemetry: Telemetry,
 }
@@ -199,12 +201,10 @@ impl Reader {
             let mut keys: Vec<OrderKey> = batch.iter().map(|ask| ask.key).collect();
             keys.sort_unstable();
             keys.dedup();
-            let read = if keys.is_empty() {
+            if keys.is_empty() {
                 continue;
-            } else {
-                self.read(keys).await
-            };
-            match read {
+            }
+            match self.read(keys).await {
                 Ok((orders, now)) => {
                     for ask in batch {
                         let _ = ask.answer.send(Ok((orders.get(&ask.key).cloned(), now)));
@@ -246,35 +246,16 @@ impl Reader {
         &self,
         keys: &[OrderKey],
     ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), DbError> {
-        let mut conn = self.pool.checkout().await?;
-        transaction::begin_snapshot(&mut conn).await?;
-        let read = self.orders(&mut conn, keys).await;
-        if read.is_ok() {
-            // Nothing was written; this only ends the transaction.
-            transaction::commit(&mut conn).await?;
-        } else {
-            let _ = transaction::rollback(&mut conn).await;
-        }
-        conn.finish_with(read)
-    }
-
-    async fn orders(
-        &self,
-        conn: &mut Conn,
-        keys: &[OrderKey],
-    ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), DbError> {
-        let now = if self.manual_clock {
-            clock::manual(conn).await?
-        } else {
-            clock::now(conn).await?
-        };
-        let orders = aggregate::read(conn, keys).await?;
-        Ok((
-            orders
+        let mut conn = Snapshot::begin(&self.pool).await?;
+        let read = async {
+            let now = self.clock.now(&mut conn).await?;
+            let orders = aggregate::read(&mut conn, keys).await?;
+            let shared = orders
                 .into_iter()
-                .map(|(key, order)| (key, Arc::new(order)))
-                .collect(),
-            now,
-        ))
+                .map(|(key, order)| (key, Arc::new(order)));
+            Ok((shared.collect(), now))
+        }
+        .await;
+        conn.end(read).await
     }
 }

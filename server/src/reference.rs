@@ -14,6 +14,7 @@ use belay_domain::calendar::Calendar;
 use belay_domain::context::{self, StoreFacts};
 use belay_domain::ids::{StoreId, WarehouseId};
 use belay_domain::policy::{self, Policies, Policy};
+use belay_domain::store::{Carrier, StoredPolicy, Warehouse};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -21,8 +22,8 @@ use tokio::time::Instant;
 
 use crate::db::error::DbError;
 use crate::db::pool::Pool;
-use crate::db::warehouses::{self, Warehouse};
-use crate::db::{carriers, policies, stores, transaction};
+use crate::db::snapshot::Snapshot;
+use crate::db::{Conn, StoreRecord as _, policies, stores};
 
 /// How often stores in use are read again.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -197,32 +198,35 @@ async fn load(
     store: &StoreId,
     previous: Option<&StoreFacts>,
 ) -> Result<Option<StoreFacts>, DbError> {
-    let mut connection = pool.checkout().await?;
-    transaction::begin_snapshot(&mut connection).await?;
-    let Some(found) = stores::get(&mut connection, store).await? else {
-        transaction::rollback(&mut connection).await?;
-        connection.finish();
+    let mut connection = Snapshot::begin(pool).await?;
+    let read = facts(&mut connection, store, previous).await;
+    connection.end(read).await
+}
+
+async fn facts(
+    connection: &mut Conn,
+    store: &StoreId,
+    previous: Option<&StoreFacts>,
+) -> Result<Option<StoreFacts>, DbError> {
+    let Some(found) = stores::get(connection, store).await? else {
         return Ok(None);
     };
-    let activations = policies::activations(&mut connection, store).await?;
+    let activations = policies::activations(connection, store).await?;
     let mut versions = BTreeMap::new();
-    let newest = policies::newest_version(&mut connection, store).await?;
+    let newest = policies::newest_version(connection, store).await?;
     for version in 1..=newest {
         let policy = match previous.and_then(|previous| previous.policies.version(version)) {
             Some(policy) => policy.clone(),
             None => parse(
                 store,
                 version,
-                policies::get(&mut connection, store, version).await?,
+                policies::get(connection, store, version).await?,
             )?,
         };
         versions.insert(version, policy);
     }
-    let carriers = carriers::list(&mut connection, store, None, u16::MAX).await?;
-    let warehouses = warehouses::list(&mut connection, store, None, u16::MAX).await?;
-    transaction::commit(&mut connection).await?;
-    connection.finish();
-
+    let carriers = Carrier::list(connection, store, None, u16::MAX).await?;
+    let warehouses = Warehouse::list(connection, store, None, u16::MAX).await?;
     let activations = activations
         .into_iter()
         .map(|activation| (activation.effective_time, activation.version));
@@ -244,7 +248,12 @@ async fn load(
 
 fn facts_of(warehouse: Warehouse) -> Result<(WarehouseId, context::Warehouse), DbError> {
     let zone = time_zone(&warehouse.store, &warehouse.time_zone)?;
-    let calendar = Calendar::new(zone, warehouse.weekend, warehouse.holidays).map_err(|error| {
+    let calendar = Calendar::new(
+        zone,
+        warehouse.days_off.weekend,
+        warehouse.days_off.holidays,
+    )
+    .map_err(|error| {
         DbError::Corrupt(format!(
             "the calendar of warehouse {} of store {}: {error}",
             warehouse.id, warehouse.store
@@ -270,7 +279,7 @@ fn time_zone(store: &StoreId, name: &str) -> Result<TimeZone, DbError> {
 fn parse(
     store: &StoreId,
     version: u32,
-    stored: Option<policies::StoredPolicy>,
+    stored: Option<StoredPolicy>,
 ) -> Result<Arc<Policy>, DbError> {
     let stored = stored
         .ok_or_else(|| DbError::Corrupt(format!("policy {version} of store {store} is missing")))?;

@@ -16,14 +16,16 @@ use tonic_health::server::HealthReporter;
 
 use crate::App;
 use crate::admin_port::AdminPort;
+use crate::auth::Authentication;
+use crate::db::clock::{self, Clock};
 use crate::db::pool::{Pool, PoolSettings};
 use crate::db::probe::{self, Durability};
-use crate::db::{Conn, clock, migrate, settings};
+use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::reads::Reads;
 use crate::reference::Stores;
-use crate::rpc::{self, auth::Authentication};
+use crate::rpc;
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::LOG_READS_DEFAULT;
 use crate::workers;
@@ -319,9 +321,12 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     migrate::check(&mut connection).await?;
     let database = settings::read(&mut connection).await?;
     tell_durability(&mut connection).await;
-    if settings.manual_clock {
+    let clock = if settings.manual_clock {
         clock::start_manual(&mut connection).await?;
-    }
+        Clock::Manual
+    } else {
+        Clock::Database
+    };
     connection.finish();
     pool.warm()
         .await
@@ -334,12 +339,12 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         &EngineSettings {
             lanes: settings.lanes,
             partitions: database.partitions,
-            manual_clock: settings.manual_clock,
+            clock,
             database_wait_max: settings.database_wait_max,
         },
         &telemetry,
     );
-    let reads = Reads::start(pool.clone(), settings.manual_clock, &telemetry);
+    let reads = Reads::start(pool.clone(), clock, &telemetry);
     Ok(App {
         engine,
         reads,
@@ -348,6 +353,6 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         pool,
         identity_key: database.identity_key,
         partitions: database.partitions,
-        manual_clock: settings.manual_clock,
+        clock,
     })
 }

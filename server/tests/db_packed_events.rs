@@ -6,7 +6,7 @@ mod common;
 use belay_domain::ids::OrderKey;
 use belay_proto::v1 as pb;
 use belay_server::db::{events, migrate};
-use belay_server::wire;
+use belay_wire::events as wire;
 use common::TestDatabase;
 use diesel::sql_types::{BigInt, Binary, Unsigned};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -74,8 +74,7 @@ async fn rows_of_one_event_become_packed_rows() {
     let rows = events::history(&mut conn, KEY, 0, 100).await.unwrap();
     assert_eq!(rows.len(), written.len());
     for ((position, row), event) in (1_i64..).zip(rows).zip(written) {
-        let read =
-            wire::events::read(&row.payload, row.partition, row.last_position, row.count).unwrap();
+        let read = wire::read(&row.payload, row.partition, row.last_position, row.count).unwrap();
         assert_eq!(
             read,
             [pb::Event {

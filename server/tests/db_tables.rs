@@ -11,24 +11,20 @@ use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, StoreId
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Order, OrderState};
+use belay_domain::query::{
+    CancellationFilter, IncidentFilter, OrderFilter, Place, RefundFilter, ShipmentFilter,
+};
 use belay_domain::refund::RefundState;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
-use belay_server::db::cancellations::CancellationFilter;
-use belay_server::db::carriers::Carrier;
+use belay_domain::store::{Activation, Carrier, DaysOff, NewPolicy, Store, Warehouse};
 use belay_server::db::decisions::NewDecision;
 use belay_server::db::events::NewEvents;
-use belay_server::db::incidents::IncidentFilter;
-use belay_server::db::orders::{DueOrder, OrderFilter};
-use belay_server::db::policies::{Activation, NewPolicy};
-use belay_server::db::refunds::RefundFilter;
+use belay_server::db::orders::DueOrder;
 use belay_server::db::requests::{NewRequest, RequestKey};
-use belay_server::db::shipments::ShipmentFilter;
-use belay_server::db::stores::Store;
-use belay_server::db::warehouses::Warehouse;
 use belay_server::db::{
-    Class, Conn, Place, aggregate, cancellations, carriers, clock, decisions, events, incidents,
-    orders, policies, refunds, requests, shipments, stores, transaction, warehouses,
+    self, Class, Conn, StoreRecord as _, aggregate, clock, decisions, events, orders, policies,
+    refunds, requests, stores, transaction,
 };
 use common::{TestDatabase, eventful, order, refund, store, time};
 use jiff::SignedDuration;
@@ -237,7 +233,7 @@ fn all_orders() -> OrderFilter {
 async fn pages(conn: &mut Conn, filter: &OrderFilter, limit: u16) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
     loop {
-        let page = orders::list(conn, filter, places.last().copied(), limit)
+        let page = db::list(conn, filter, places.last().copied(), limit)
             .await
             .unwrap();
         let is_last = page.len() < usize::from(limit);
@@ -308,10 +304,10 @@ async fn pages_of_children_lose_none() {
     let mut conn = database.connect().await;
     let placed = ten_orders(&mut conn).await;
     macro_rules! all {
-        ($module:ident, $filter:expr) => {{
+        ($filter:expr) => {{
             let (filter, mut places) = ($filter, Vec::<Place>::new());
             loop {
-                let page = $module::list(&mut conn, &filter, places.last().copied(), 3)
+                let page = db::list(&mut conn, &filter, places.last().copied(), 3)
                     .await
                     .unwrap();
                 if page.is_empty() {
@@ -338,35 +334,26 @@ async fn pages_of_children_lose_none() {
         awaiting: None,
         respond_by_before: None,
     };
-    assert_eq!(all!(cancellations, of.clone()), 20);
+    assert_eq!(all!(of.clone()), 20);
     assert_eq!(
-        all!(
-            cancellations,
-            CancellationFilter {
-                order: Some(placed[3].key()),
-                ..of.clone()
-            }
-        ),
+        all!(CancellationFilter {
+            order: Some(placed[3].key()),
+            ..of.clone()
+        }),
         2
     );
     assert_eq!(
-        all!(
-            cancellations,
-            CancellationFilter {
-                state: Some(CancellationState::Completed),
-                ..of.clone()
-            }
-        ),
+        all!(CancellationFilter {
+            state: Some(CancellationState::Completed),
+            ..of.clone()
+        }),
         0
     );
     assert_eq!(
-        all!(
-            cancellations,
-            CancellationFilter {
-                state: Some(CancellationState::Pending),
-                ..of
-            }
-        ),
+        all!(CancellationFilter {
+            state: Some(CancellationState::Pending),
+            ..of
+        }),
         20
     );
 
@@ -379,46 +366,34 @@ async fn pages_of_children_lose_none() {
         carrier: None,
         stage: None,
     };
-    assert_eq!(all!(shipments, of.clone()), 20);
+    assert_eq!(all!(of.clone()), 20);
     assert_eq!(
-        all!(
-            shipments,
-            ShipmentFilter {
-                order: Some(placed[3].key()),
-                ..of.clone()
-            }
-        ),
+        all!(ShipmentFilter {
+            order: Some(placed[3].key()),
+            ..of.clone()
+        }),
         2
     );
     let warehouse = |id| Some(WarehouseId::parse(id).unwrap());
     assert_eq!(
-        all!(
-            shipments,
-            ShipmentFilter {
-                warehouse: warehouse("w-1"),
-                ..of.clone()
-            }
-        ),
+        all!(ShipmentFilter {
+            warehouse: warehouse("w-1"),
+            ..of.clone()
+        }),
         20
     );
     assert_eq!(
-        all!(
-            shipments,
-            ShipmentFilter {
-                warehouse: warehouse("w-2"),
-                ..of.clone()
-            }
-        ),
+        all!(ShipmentFilter {
+            warehouse: warehouse("w-2"),
+            ..of.clone()
+        }),
         0
     );
     assert_eq!(
-        all!(
-            shipments,
-            ShipmentFilter {
-                stage: Some(Stage::Delivered),
-                ..of
-            }
-        ),
+        all!(ShipmentFilter {
+            stage: Some(Stage::Delivered),
+            ..of
+        }),
         10
     );
 
@@ -429,45 +404,33 @@ async fn pages_of_children_lose_none() {
         state: None,
         kind: None,
     };
-    assert_eq!(all!(incidents, of.clone()), 10);
+    assert_eq!(all!(of.clone()), 10);
     assert_eq!(
-        all!(
-            incidents,
-            IncidentFilter {
-                order: Some(placed[3].key()),
-                ..of.clone()
-            }
-        ),
+        all!(IncidentFilter {
+            order: Some(placed[3].key()),
+            ..of.clone()
+        }),
         1
     );
     assert_eq!(
-        all!(
-            incidents,
-            IncidentFilter {
-                state: Some(IncidentState::Open),
-                ..of.clone()
-            }
-        ),
+        all!(IncidentFilter {
+            state: Some(IncidentState::Open),
+            ..of.clone()
+        }),
         0
     );
     assert_eq!(
-        all!(
-            incidents,
-            IncidentFilter {
-                state: Some(IncidentState::Resolved),
-                ..of.clone()
-            }
-        ),
+        all!(IncidentFilter {
+            state: Some(IncidentState::Resolved),
+            ..of.clone()
+        }),
         10
     );
     assert_eq!(
-        all!(
-            incidents,
-            IncidentFilter {
-                kind: Some(IncidentKind::LateFact),
-                ..of
-            }
-        ),
+        all!(IncidentFilter {
+            kind: Some(IncidentKind::LateFact),
+            ..of
+        }),
         0
     );
 
@@ -478,15 +441,12 @@ async fn pages_of_children_lose_none() {
         seller: None,
         state: None,
     };
-    assert_eq!(all!(refunds, of.clone()), 20);
+    assert_eq!(all!(of.clone()), 20);
     assert_eq!(
-        all!(
-            refunds,
-            RefundFilter {
-                state: Some(RefundState::Due),
-                ..of
-            }
-        ),
+        all!(RefundFilter {
+            state: Some(RefundState::Due),
+            ..of
+        }),
         10
     );
 }
@@ -683,9 +643,9 @@ async fn administration_rows_are_guarded_by_their_versions() {
         },
         version: 1,
     };
-    carriers::insert(&mut conn, &carrier).await.unwrap();
+    carrier.insert(&mut conn).await.unwrap();
     assert_eq!(
-        carriers::get(&mut conn, &store(), &carrier.id)
+        Carrier::get(&mut conn, &store(), &carrier.id)
             .await
             .unwrap(),
         Some(carrier.clone())
@@ -700,22 +660,19 @@ async fn administration_rows_are_guarded_by_their_versions() {
         version: 2,
         ..carrier.clone()
     };
-    carriers::update(&mut conn, &renamed, 1).await.unwrap();
+    renamed.update(&mut conn, 1).await.unwrap();
     assert_eq!(
-        carriers::update(&mut conn, &renamed, 1)
-            .await
-            .unwrap_err()
-            .class(),
+        renamed.update(&mut conn, 1).await.unwrap_err().class(),
         Class::VersionConflict
     );
     assert_eq!(
-        carriers::get(&mut conn, &store(), &carrier.id)
+        Carrier::get(&mut conn, &store(), &carrier.id)
             .await
             .unwrap(),
         Some(renamed.clone())
     );
     assert_eq!(
-        carriers::list(&mut conn, &store(), None, 10).await.unwrap(),
+        Carrier::list(&mut conn, &store(), None, 10).await.unwrap(),
         [renamed]
     );
 
@@ -725,13 +682,15 @@ async fn administration_rows_are_guarded_by_their_versions() {
         display_name: "Halle".into(),
         time_zone: "Europe/Berlin".into(),
         country_code: Some("DE".into()),
-        weekend: BTreeSet::from([Weekday::Sunday]),
-        holidays: BTreeSet::from([date(2026, 12, 25), date(2026, 12, 26)]),
+        days_off: DaysOff {
+            weekend: BTreeSet::from([Weekday::Sunday]),
+            holidays: BTreeSet::from([date(2026, 12, 25), date(2026, 12, 26)]),
+        },
         version: 1,
     };
-    warehouses::insert(&mut conn, &warehouse).await.unwrap();
+    warehouse.insert(&mut conn).await.unwrap();
     assert_eq!(
-        warehouses::get(&mut conn, &store(), &warehouse.id)
+        Warehouse::get(&mut conn, &store(), &warehouse.id)
             .await
             .unwrap(),
         Some(warehouse.clone())
@@ -739,27 +698,26 @@ async fn administration_rows_are_guarded_by_their_versions() {
     let moved = Warehouse {
         time_zone: "Europe/Paris".into(),
         country_code: None,
-        weekend: BTreeSet::new(),
-        holidays: BTreeSet::from([date(2026, 7, 14)]),
+        days_off: DaysOff {
+            weekend: BTreeSet::new(),
+            holidays: BTreeSet::from([date(2026, 7, 14)]),
+        },
         version: 2,
         ..warehouse.clone()
     };
-    warehouses::update(&mut conn, &moved, 1).await.unwrap();
+    moved.update(&mut conn, 1).await.unwrap();
     assert_eq!(
-        warehouses::update(&mut conn, &moved, 1)
-            .await
-            .unwrap_err()
-            .class(),
+        moved.update(&mut conn, 1).await.unwrap_err().class(),
         Class::VersionConflict
     );
     assert_eq!(
-        warehouses::get(&mut conn, &store(), &warehouse.id)
+        Warehouse::get(&mut conn, &store(), &warehouse.id)
             .await
             .unwrap(),
         Some(moved.clone())
     );
     assert_eq!(
-        warehouses::list(&mut conn, &store(), None, 10)
+        Warehouse::list(&mut conn, &store(), None, 10)
             .await
             .unwrap(),
         [moved]

@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use belay_domain::ids::OrderKey;
+use belay_server::db::clock::Clock;
 use belay_server::db::{Conn, Pool, aggregate};
 use belay_server::reads::{READ_QUEUE_MAX, ReadError, Reads};
 use belay_server::telemetry::Telemetry;
@@ -31,7 +32,7 @@ async fn with_orders(count: usize) -> (TestDatabase, Vec<OrderKey>, Pool, Reads)
     .await
     .unwrap();
     let pool = database.pool(1);
-    let reads = Reads::start(pool.clone(), false, &Telemetry::local());
+    let reads = Reads::start(pool.clone(), Clock::Database, &Telemetry::local());
     (
         database,
         orders.iter().map(|order| order.key()).collect(),

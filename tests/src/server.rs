@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use belay_client::calls::FirstPolicy;
 use belay_client::{Belay, Role, Store};
+use belay_server::auth::Authentication;
 use belay_server::db::{clock, pool};
-use belay_server::rpc::auth::Authentication;
 use belay_server::server::{Server, ServerSettings};
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};

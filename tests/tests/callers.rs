@@ -12,8 +12,8 @@ use belay_client::model::{
 };
 use belay_client::{Belay, Error, Kind, RequestId, Role, Scope, Store, Units, reason};
 use belay_proto::v1 as pb;
-use belay_server::callers::{Callers, hash_secret};
-use belay_server::rpc::auth::Authentication;
+use belay_server::auth::Authentication;
+use belay_server::auth::callers::{Callers, hash_secret};
 use belay_tests::instance::{Service, literal};
 use belay_tests::manual::{self, Rpc};
 use belay_tests::shop::{eur, new_order};

@@ -11,9 +11,10 @@ use belay_client::model::OrderState;
 use belay_client::{Belay, Error, Kind, RequestId, Store, Units, reason};
 use belay_domain::actor::Actor;
 use belay_domain::commands::Command;
+use belay_domain::commands::Work;
 use belay_domain::ids::{OrderId, StoreId};
 use belay_domain::scope::Caller;
-use belay_server::engine::{Class, EngineError, LANE_QUEUE_MAX, Submission, Work};
+use belay_server::engine::{Class, EngineError, LANE_QUEUE_MAX, Submission};
 use belay_server::server::ServerSettings;
 use belay_tests::instance::{
     HeldLanes, Service, insistent, literal, payments, session, storefront,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use belay_client::calls::FirstPolicy;
 use belay_domain::actor::Actor;
+use belay_domain::commands::Work;
 use belay_domain::commands::{self, Command};
 use belay_domain::context::{Context, StoreFacts};
 use belay_domain::ids::{OrderId, StoreId};
@@ -22,7 +23,7 @@ use belay_domain::rejection::Rejection;
 use belay_domain::scope::{Caller, Scope};
 use belay_server::App;
 use belay_server::db::aggregate;
-use belay_server::engine::{Class, EngineError, Reply, Submission, Work};
+use belay_server::engine::{Class, EngineError, Reply, Submission};
 use belay_server::presets;
 use belay_tests::instance::Service;
 use belay_tests::{HANG, TestServer, documents, run_at};

@@ -129,6 +129,56 @@ fn the_domain_is_pure() {
 }
 
 #[test]
+fn the_wire_needs_no_runtime_and_no_database() {
+    // A server in the caller's own process reads and renders with it. tonic is here for `Status`
+    // and `Code`: without a feature of its own it opens no connection and starts no task.
+    let plain = [
+        "belay-domain",
+        "belay-proto",
+        "blake3",
+        "http",
+        "jiff",
+        "prost",
+        "prost-types",
+        "serde",
+        "serde_json",
+        "thiserror",
+        "tonic",
+        "tonic-types",
+        "uuid",
+    ];
+    for dependency in dependencies("server/wire/Cargo.toml", false) {
+        assert!(
+            plain.contains(&&*dependency),
+            "belay-wire depends on {dependency}"
+        );
+    }
+    let manifest = read_to_string("server/wire/Cargo.toml");
+    assert!(
+        !manifest.contains("features"),
+        "belay-wire asks for features"
+    );
+    nowhere(
+        rust_files("server/wire/src"),
+        &[
+            "async ",
+            "tokio",
+            "diesel",
+            "SELECT ",
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::thread",
+            "SystemTime",
+            "Instant",
+            "Timestamp::now",
+            "Uuid::new",
+            "tonic::transport",
+        ],
+    );
+}
+
+#[test]
 fn the_database_knows_nothing_of_the_wire() {
     nowhere(
         rust_files("server/src/db"),
@@ -136,7 +186,7 @@ fn the_database_knows_nothing_of_the_wire() {
             "belay_proto",
             "tonic",
             "prost",
-            "crate::wire",
+            "belay_wire",
             "crate::rpc",
             "crate::engine",
         ],
@@ -153,9 +203,11 @@ fn the_services_know_nothing_of_sql() {
 
 #[test]
 fn one_file_knows_the_codes_of_grpc() {
-    let others = rust_files("server/src")
+    let files = [rust_files("server/src"), rust_files("server/wire/src")];
+    let others = files
         .into_iter()
-        .filter(|file| !file.starts_with("server/src/rpc/status"));
+        .flatten()
+        .filter(|file| !file.starts_with("server/wire/src/status"));
     nowhere(others, &["tonic::Code", "Code::", "Code,", "Code}"]);
 }
 
@@ -164,9 +216,9 @@ fn the_protos_are_known_at_the_border_only() {
     // The composition root names the services that it starts; `belay dev` is a caller like any
     // other.
     let border = [
+        "server/src/rpc.rs",
         "server/src/rpc/",
         "server/src/feed/",
-        "server/src/wire/",
         "server/src/server.rs",
         "server/src/demo.rs",
     ];
@@ -174,6 +226,18 @@ fn the_protos_are_known_at_the_border_only() {
         .into_iter()
         .filter(|file| !border.iter().any(|part| file.starts_with(part)));
     nowhere(inside, &["belay_proto"]);
+}
+
+#[test]
+fn who_calls_is_known_without_what_is_called() {
+    nowhere(
+        rust_files("server/src/auth"),
+        &["crate::rpc", "crate::db", "belay_wire", "tonic"],
+    );
+    nowhere(
+        rust_files("server/src/admin"),
+        &["crate::rpc", "belay_proto", "tonic"],
+    );
 }
 
 #[test]
@@ -206,14 +270,25 @@ fn client_and_server_do_not_know_each_other_and_the_protos_know_neither() {
     };
     never("server/Cargo.toml", &["belay-client", "belay-tests"]);
     never(
+        "server/wire/Cargo.toml",
+        &["belay-client", "belay-server", "belay-tests"],
+    );
+    never(
         "server/domain/Cargo.toml",
-        &["belay-client", "belay-server", "belay-proto", "belay-tests"],
+        &[
+            "belay-client",
+            "belay-server",
+            "belay-wire",
+            "belay-proto",
+            "belay-tests",
+        ],
     );
     never(
         "proto/Cargo.toml",
         &[
             "belay-client",
             "belay-server",
+            "belay-wire",
             "belay-domain",
             "belay-tests",
         ],

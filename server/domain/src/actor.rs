@@ -21,6 +21,25 @@ named_enum! {
     }
 }
 
+impl Role {
+    /// Those in which somebody can call. Buyers and the system are only ever recorded.
+    pub const CALLERS: &'static [Role] = &[
+        Role::Storefront,
+        Role::Seller,
+        Role::Warehouse,
+        Role::Carrier,
+        Role::Payments,
+        Role::Support,
+        Role::Operator,
+        Role::Auditor,
+    ];
+
+    /// Whether a caller in this role may speak for a buyer.
+    pub fn may_speak_for_buyers(self) -> bool {
+        matches!(self, Role::Support | Role::Operator)
+    }
+}
+
 /// A role and the id of who has it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {

@@ -33,6 +33,7 @@ mod resolve_incident;
 mod split_shipment;
 mod start_preparation;
 mod withdraw_cancellation;
+mod work;
 
 pub use crate::decision::{Answer, Asked, Decision, Record};
 pub use answer_intercept::{AnswerIntercept, InterceptAnswer};
@@ -58,6 +59,7 @@ pub use resolve_incident::{ResolveIncident, allowed as allowed_resolutions};
 pub use split_shipment::SplitShipment;
 pub use start_preparation::StartPreparation;
 pub use withdraw_cancellation::WithdrawCancellation;
+pub use work::{Fingerprint, Work};
 
 /// A command about an order that exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -11,6 +11,9 @@ use crate::ids::{CarrierId, SellerId, StoreId, WarehouseId};
 use crate::order::Order;
 use crate::shipment::Shipment;
 
+/// Ids in one dimension of a scope.
+pub const SCOPE_IDS_MAX: usize = 200;
+
 /// Who calls, and how far they see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {

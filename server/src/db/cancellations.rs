@@ -3,21 +3,20 @@
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{Cancellation, CancellationState, GateState, Outcome, Part};
 use belay_domain::error_reason::ErrorReason;
-use belay_domain::ids::{CarrierId, OrderKey, SellerId, StoreId, WarehouseId};
+use belay_domain::ids::{OrderKey, SellerId, StoreId};
 use belay_domain::order::Order;
-use belay_domain::scope::Scope;
+use belay_domain::query::{CancellationFilter, Place};
 use belay_domain::terms::{Effect, Fault, NextAction};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use jiff::Timestamp;
 
+use super::Conn;
 use super::columns::{At, Bytes, Json, Name};
 use super::error::DbError;
-use super::pages::{Filter, Listed, PageQuery};
+use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::cancellations;
 use super::statement::{self, rows_of_orders, upsert_rows};
-use super::{Conn, Place};
 
 /// `state`, `outcome` and `close_reason` are what the parts say; they are written for the lists and
 /// not read back.
@@ -146,38 +145,20 @@ pub(super) async fn write(conn: &mut Conn, rows: &[CancellationRow]) -> Result<(
     Ok(())
 }
 
-/// Which cancellations to list. All given fields must match; those from `warehouse` on must match
-/// for one of the parts.
-#[derive(Debug, Clone)]
-pub struct CancellationFilter {
-    pub store: StoreId,
-    /// Of who asks.
-    pub scope: Scope,
-    pub order: Option<OrderKey>,
-    pub seller: Option<SellerId>,
-    pub state: Option<CancellationState>,
-    pub warehouse: Option<WarehouseId>,
-    pub carrier: Option<CarrierId>,
-    /// The part waits for this party.
-    pub awaiting: Option<Role>,
-    /// The part waits for an answer that must come before some instant before this one.
-    pub respond_by_before: Option<Timestamp>,
-}
-
-impl CancellationFilter {
+impl ListQuery for CancellationFilter {
     /// The order, or else who is awaited (with the seller, the warehouse or the carrier), or else
     /// the warehouse or the carrier leads to the page; and else the seller and the state. The
     /// others filter.
-    pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let page = match (self.order, self.awaiting) {
             (Some(order), _) => {
-                let filters = [self.columns(), self.of_a_part()].concat();
+                let filters = [columns(self), of_a_part(self)].concat();
                 PageQuery::of_order("cancellations", order, filters)
             }
-            (None, Some(_)) => self.page_of_gates(),
-            (None, None) if self.respond_by_before.is_some() => self.page_of_pending(),
+            (None, Some(_)) => page_of_gates(self),
+            (None, None) if self.respond_by_before.is_some() => page_of_pending(self),
             (None, None) if self.warehouse.is_some() || self.carrier.is_some() => {
-                self.page_of_parts()
+                page_of_parts(self)
             }
             (None, None) => {
                 let index = match (&self.seller, self.state) {
@@ -186,134 +167,126 @@ impl CancellationFilter {
                     (None, Some(_)) => "cancellations_by_state",
                     (None, None) => "cancellations_by_time",
                 };
-                PageQuery::by_index(Listed::Children("cancellations"), index, self.columns())
+                PageQuery::by_index(Listed::Children("cancellations"), index, columns(self))
             }
         };
-        page.after(after, limit)
+        page.within(&self.scope).after(after, limit)
     }
+}
 
-    fn page_of_gates(&self) -> PageQuery {
-        let index = match (&self.seller, &self.warehouse, &self.carrier) {
-            (Some(_), _, _) => "gates_by_seller",
-            (None, Some(_), _) => "gates_by_warehouse",
-            (None, None, Some(_)) => "gates_by_carrier",
-            (None, None, None) => "gates_by_party",
-        };
-        let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
-        filters.extend(self.of_the_gate());
-        filters.extend(
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
-        );
-        filters.extend(self.state.map(|state| self.state_of("gates", state)));
-        PageQuery::by_index(
-            Listed::Mentions {
-                table: "gates",
-                number: Some("cancellation_number"),
-            },
-            index,
-            filters,
-        )
-    }
-
-    fn page_of_parts(&self) -> PageQuery {
-        let index = if self.warehouse.is_some() {
-            "parts_by_warehouse"
-        } else {
-            "parts_by_carrier"
-        };
-        let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
-        filters.extend(self.of_the_parcel());
-        filters.extend(self.seller.as_ref().map(|seller| {
-            Filter::any(
-                &of_mention("cancellation_parts"),
-                vec![Filter::eq("seller_id", seller.as_str())],
-            )
-        }));
-        filters.extend(
-            self.state
-                .map(|state| self.state_of("cancellation_parts", state)),
-        );
-        let parts = Listed::Mentions {
-            table: "cancellation_parts",
+fn page_of_gates(filter: &CancellationFilter) -> PageQuery {
+    let index = match (&filter.seller, &filter.warehouse, &filter.carrier) {
+        (Some(_), _, _) => "gates_by_seller",
+        (None, Some(_), _) => "gates_by_warehouse",
+        (None, None, Some(_)) => "gates_by_carrier",
+        (None, None, None) => "gates_by_party",
+    };
+    let mut filters = vec![Filter::eq("store_id", filter.store.as_str())];
+    filters.extend(of_the_gate(filter));
+    filters.extend(Filter::given("seller_id", &filter.seller));
+    filters.extend(filter.state.map(|state| state_of("gates", state)));
+    PageQuery::by_index(
+        Listed::Mentions {
+            table: "gates",
             number: Some("cancellation_number"),
-        };
-        PageQuery::by_index(parts, index, filters)
-    }
+        },
+        index,
+        filters,
+    )
+}
 
-    /// What waits for anybody is pending.
-    fn page_of_pending(&self) -> PageQuery {
-        let index = if self.seller.is_some() {
-            "cancellations_by_seller_state"
-        } else {
-            "cancellations_by_state"
-        };
-        let mut filters = [self.columns(), self.of_a_part()].concat();
-        filters.push(Filter::eq("state", CancellationState::Pending.name()));
-        PageQuery::by_index(Listed::Children("cancellations"), index, filters)
-    }
+fn page_of_parts(filter: &CancellationFilter) -> PageQuery {
+    let index = if filter.warehouse.is_some() {
+        "parts_by_warehouse"
+    } else {
+        "parts_by_carrier"
+    };
+    let mut filters = vec![Filter::eq("store_id", filter.store.as_str())];
+    filters.extend(of_the_parcel(filter));
+    filters.extend(filter.seller.as_ref().map(|seller| {
+        Filter::any(
+            &of_mention("cancellation_parts"),
+            vec![Filter::eq("seller_id", seller.as_str())],
+        )
+    }));
+    filters.extend(
+        filter
+            .state
+            .map(|state| state_of("cancellation_parts", state)),
+    );
+    let parts = Listed::Mentions {
+        table: "cancellation_parts",
+        number: Some("cancellation_number"),
+    };
+    PageQuery::by_index(parts, index, filters)
+}
 
-    /// What columns of the cancellation itself must be.
-    fn columns(&self) -> Vec<Filter> {
-        let columns = [
-            Some(Filter::eq("store_id", self.store.as_str())),
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
-            self.state.map(|state| Filter::eq("state", state.name())),
-        ];
-        columns.into_iter().flatten().collect()
-    }
+/// What waits for anybody is pending.
+fn page_of_pending(filter: &CancellationFilter) -> PageQuery {
+    let index = if filter.seller.is_some() {
+        "cancellations_by_seller_state"
+    } else {
+        "cancellations_by_state"
+    };
+    let mut filters = [columns(filter), of_a_part(filter)].concat();
+    filters.push(Filter::eq("state", CancellationState::Pending.name()));
+    PageQuery::by_index(Listed::Children("cancellations"), index, filters)
+}
 
-    /// That there is a part which matches.
-    fn of_a_part(&self) -> Vec<Filter> {
-        let of_this = |table: &str| {
-            format!(
-                "`{table}` WHERE `{table}`.`order_key` = `cancellations`.`order_key` \
-                 AND `{table}`.`cancellation_number` = `cancellations`.`number`"
-            )
-        };
-        if self.awaiting.is_some() || self.respond_by_before.is_some() {
-            return vec![Filter::any(&of_this("gates"), self.of_the_gate())];
-        }
-        let parcel = self.of_the_parcel();
-        if parcel.is_empty() {
-            Vec::new()
-        } else {
-            vec![Filter::any(&of_this("cancellation_parts"), parcel)]
-        }
-    }
+/// What columns of the cancellation itself must be.
+fn columns(filter: &CancellationFilter) -> Vec<Filter> {
+    let columns = [
+        Some(Filter::eq("store_id", filter.store.as_str())),
+        Filter::given("seller_id", &filter.seller),
+        filter.state.map(|state| Filter::eq("state", state.name())),
+    ];
+    columns.into_iter().flatten().collect()
+}
 
-    /// What columns of an open gate must be.
-    fn of_the_gate(&self) -> Vec<Filter> {
-        let mut filters = match self.awaiting {
-            Some(party) => vec![Filter::eq("awaiting", party.name())],
-            None => vec![Filter::eq("state", GateState::Open.name())],
-        };
-        filters.extend(self.of_the_parcel());
-        filters.extend(
-            self.respond_by_before
-                .map(|before| Filter::new("`respond_by` < ?", before)),
-        );
-        filters
+/// That there is a part which matches.
+fn of_a_part(filter: &CancellationFilter) -> Vec<Filter> {
+    let of_this = |table: &str| {
+        format!(
+            "`{table}` WHERE `{table}`.`order_key` = `cancellations`.`order_key` \
+             AND `{table}`.`cancellation_number` = `cancellations`.`number`"
+        )
+    };
+    if filter.awaiting.is_some() || filter.respond_by_before.is_some() {
+        return vec![Filter::any(&of_this("gates"), of_the_gate(filter))];
     }
+    let parcel = of_the_parcel(filter);
+    if parcel.is_empty() {
+        Vec::new()
+    } else {
+        vec![Filter::any(&of_this("cancellation_parts"), parcel)]
+    }
+}
 
-    fn of_the_parcel(&self) -> Vec<Filter> {
-        let columns = [
-            self.warehouse
-                .as_ref()
-                .map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
-            self.carrier
-                .as_ref()
-                .map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
-        ];
-        columns.into_iter().flatten().collect()
-    }
+/// What columns of an open gate must be.
+fn of_the_gate(filter: &CancellationFilter) -> Vec<Filter> {
+    let mut filters = match filter.awaiting {
+        Some(party) => vec![Filter::eq("awaiting", party.name())],
+        None => vec![Filter::eq("state", GateState::Open.name())],
+    };
+    filters.extend(of_the_parcel(filter));
+    filters.extend(
+        filter
+            .respond_by_before
+            .map(|before| Filter::new("`respond_by` < ?", before)),
+    );
+    filters
+}
 
-    fn state_of(&self, table: &str, state: CancellationState) -> Filter {
-        Filter::any(&of_mention(table), vec![Filter::eq("state", state.name())])
-    }
+fn of_the_parcel(filter: &CancellationFilter) -> Vec<Filter> {
+    let columns = [
+        Filter::given("warehouse_id", &filter.warehouse),
+        Filter::given("carrier_id", &filter.carrier),
+    ];
+    columns.into_iter().flatten().collect()
+}
+
+fn state_of(table: &str, state: CancellationState) -> Filter {
+    Filter::any(&of_mention(table), vec![Filter::eq("state", state.name())])
 }
 
 /// The cancellation that a row of another table is about.
@@ -322,18 +295,4 @@ fn of_mention(table: &str) -> String {
         "`cancellations` WHERE `cancellations`.`order_key` = `{table}`.`order_key` \
          AND `cancellations`.`number` = `{table}`.`cancellation_number`"
     )
-}
-
-/// One page of cancellations, newest first, after the last one of the page before.
-pub async fn list(
-    conn: &mut Conn,
-    filter: &CancellationFilter,
-    after: Option<Place>,
-    limit: u16,
-) -> Result<Vec<Place>, DbError> {
-    filter
-        .page(after, limit)
-        .within(&filter.scope)
-        .load(conn)
-        .await
 }

@@ -5,23 +5,15 @@ use std::collections::BTreeMap;
 use belay_domain::context::{self, ReturnLabel};
 use belay_domain::ids::{CarrierId, StoreId};
 use belay_domain::money::Money;
+use belay_domain::store::Carrier;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::Conn;
 use super::columns::{Json, Name};
 use super::error::DbError;
 use super::schema::carriers;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Carrier {
-    pub store: StoreId,
-    pub id: CarrierId,
-    pub display_name: String,
-    pub facts: context::Carrier,
-    pub version: u64,
-}
+use super::{Conn, StoreRecord};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = carriers, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -83,64 +75,68 @@ impl From<CarrierRow> for Carrier {
     }
 }
 
-pub async fn get(
-    conn: &mut Conn,
-    store: &StoreId,
-    carrier: &CarrierId,
-) -> Result<Option<Carrier>, DbError> {
-    let query = carriers::table
-        .find((store.as_str(), carrier.as_str()))
-        .select(CarrierRow::as_select());
-    Ok(query.first(conn).await.optional()?.map(Carrier::from))
-}
+impl StoreRecord for Carrier {
+    type Id = CarrierId;
 
-/// By id, after this one.
-pub async fn list(
-    conn: &mut Conn,
-    store: &StoreId,
-    after: Option<&CarrierId>,
-    limit: u16,
-) -> Result<Vec<Carrier>, DbError> {
-    let query = carriers::table.filter(carriers::store_id.eq(store.as_str()));
-    let query = query.filter(carriers::carrier_id.gt(after.map_or("", CarrierId::as_str)));
-    let query = query
-        .order(carriers::carrier_id)
-        .limit(limit.into())
-        .select(CarrierRow::as_select());
-    Ok(query
-        .load(conn)
-        .await?
-        .into_iter()
-        .map(Carrier::from)
-        .collect())
-}
+    fn store(&self) -> &StoreId {
+        &self.store
+    }
 
-/// Fails with class `Duplicate` if the store has a carrier of this id.
-pub async fn insert(conn: &mut Conn, carrier: &Carrier) -> Result<(), DbError> {
-    diesel::insert_into(carriers::table)
-        .values(CarrierRow::from(carrier))
-        .execute(conn)
-        .await?;
-    Ok(())
-}
+    fn id(&self) -> &CarrierId {
+        &self.id
+    }
 
-/// Writes a carrier over the one that was loaded at this version, or fails with class
-/// `VersionConflict`.
-pub async fn update(
-    conn: &mut Conn,
-    carrier: &Carrier,
-    loaded_version: u64,
-) -> Result<(), DbError> {
-    let stored = carriers::table.find((carrier.store.as_str(), carrier.id.as_str()));
-    let matched = diesel::update(stored.filter(carriers::version.eq(loaded_version)))
-        .set((
-            carriers::display_name.eq(&carrier.display_name),
-            carriers::in_transit_cancel.eq(carrier.facts.in_transit_cancel),
-            carriers::partner_delivery.eq(carrier.facts.partner_delivery),
-            carriers::return_labels.eq(labels_of(&carrier.facts)),
-            carriers::version.eq(carrier.version),
-        ))
-        .execute(conn)
-        .await?;
-    DbError::unless_all_matched(matched, 1)
+    async fn get(
+        conn: &mut Conn,
+        store: &StoreId,
+        id: &CarrierId,
+    ) -> Result<Option<Carrier>, DbError> {
+        let query = carriers::table
+            .find((store.as_str(), id.as_str()))
+            .select(CarrierRow::as_select());
+        Ok(query.first(conn).await.optional()?.map(Carrier::from))
+    }
+
+    async fn list(
+        conn: &mut Conn,
+        store: &StoreId,
+        after: Option<&CarrierId>,
+        limit: u16,
+    ) -> Result<Vec<Carrier>, DbError> {
+        let query = carriers::table.filter(carriers::store_id.eq(store.as_str()));
+        let query = query.filter(carriers::carrier_id.gt(after.map_or("", CarrierId::as_str)));
+        let query = query
+            .order(carriers::carrier_id)
+            .limit(limit.into())
+            .select(CarrierRow::as_select());
+        Ok(query
+            .load(conn)
+            .await?
+            .into_iter()
+            .map(Carrier::from)
+            .collect())
+    }
+
+    async fn insert(&self, conn: &mut Conn) -> Result<(), DbError> {
+        diesel::insert_into(carriers::table)
+            .values(CarrierRow::from(self))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, conn: &mut Conn, loaded_version: u64) -> Result<(), DbError> {
+        let stored = carriers::table.find((self.store.as_str(), self.id.as_str()));
+        let matched = diesel::update(stored.filter(carriers::version.eq(loaded_version)))
+            .set((
+                carriers::display_name.eq(&self.display_name),
+                carriers::in_transit_cancel.eq(self.facts.in_transit_cancel),
+                carriers::partner_delivery.eq(self.facts.partner_delivery),
+                carriers::return_labels.eq(labels_of(&self.facts)),
+                carriers::version.eq(self.version),
+            ))
+            .execute(conn)
+            .await?;
+        DbError::unless_all_matched(matched, 1)
+    }
 }

@@ -15,6 +15,25 @@ use super::statement::{SysDate, Upsert};
 /// The table has one row or none.
 const ONLY: u8 = 1;
 
+/// Which time counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The database's own.
+    Database,
+    /// A row of the database, which tests move.
+    Manual,
+}
+
+impl Clock {
+    /// The time by which decisions are made.
+    pub async fn now(self, conn: &mut Conn) -> Result<Timestamp, DbError> {
+        match self {
+            Clock::Database => now(conn).await,
+            Clock::Manual => manual(conn).await,
+        }
+    }
+}
+
 /// The database's time, now and not when the transaction or the statement began.
 pub async fn now(conn: &mut Conn) -> Result<Timestamp, DbError> {
     let now: At = diesel::select(SysDate).get_result(conn).await?;

@@ -4,17 +4,17 @@ use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::order::Order;
-use belay_domain::scope::Scope;
+use belay_domain::query::{IncidentFilter, Place};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::Conn;
 use super::columns::{At, Bytes, Name, both};
 use super::error::DbError;
-use super::pages::{Filter, Listed, PageQuery};
+use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::incidents;
 use super::statement::{self, rows_of_orders, upsert_rows};
-use super::{Conn, Place};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = incidents, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -116,28 +116,7 @@ pub(super) async fn write(conn: &mut Conn, rows: &[IncidentRow]) -> Result<(), D
     Ok(())
 }
 
-/// Which incidents to list. All given fields must match.
-#[derive(Debug, Clone)]
-pub struct IncidentFilter {
-    pub store: StoreId,
-    pub scope: Scope,
-    pub order: Option<OrderKey>,
-    pub state: Option<IncidentState>,
-    pub kind: Option<IncidentKind>,
-}
-
-/// One page of incidents, newest first, after the last one of the page before. State and kind
-/// filter within the store's incidents by time.
-pub async fn list(
-    conn: &mut Conn,
-    filter: &IncidentFilter,
-    after: Option<Place>,
-    limit: u16,
-) -> Result<Vec<Place>, DbError> {
-    filter.page(after, limit).load(conn).await
-}
-
-impl IncidentFilter {
+impl ListQuery for IncidentFilter {
     fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let columns = [
             Some(Filter::eq("store_id", self.store.as_str())),

@@ -41,46 +41,54 @@ pub mod refunds;
 pub mod requests;
 pub mod settings;
 pub mod shipments;
+pub mod snapshot;
 pub mod stores;
 pub mod summaries;
 pub mod transaction;
 pub mod warehouses;
 
-use belay_domain::ids::OrderKey;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use std::future::Future;
+
+use belay_domain::ids::StoreId;
+use belay_domain::store::Record;
 
 pub use self::error::{Class, DbError};
-pub use self::pages::PageQuery;
+pub use self::pages::{ListQuery, PageQuery, list};
 pub use self::pool::{Checkout, Pool, PoolSettings};
 
 /// A connection to the database.
 pub type Conn = diesel_async::AsyncMysqlConnection;
 
-/// An entry of a list that goes from new to old, and where the next page of it begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    pub create_time: Timestamp,
-    #[serde(with = "key_bytes")]
-    pub order_key: OrderKey,
-    /// Of the order's child that is listed; 0 where orders are.
-    pub number: u32,
-}
+/// A record of a store that is kept in a table of its own, by store and id. May run anywhere; one
+/// row at a time.
+pub trait StoreRecord: Record + Send + Sync {
+    type Id;
 
-mod key_bytes {
-    use belay_domain::ids::OrderKey;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    fn store(&self) -> &StoreId;
+    fn id(&self) -> &Self::Id;
 
-    pub(super) fn serialize<S: Serializer>(
-        key: &OrderKey,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        key.0.serialize(serializer)
-    }
+    fn get(
+        conn: &mut Conn,
+        store: &StoreId,
+        id: &Self::Id,
+    ) -> impl Future<Output = Result<Option<Self>, DbError>> + Send;
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<OrderKey, D::Error> {
-        <[u8; 16]>::deserialize(deserializer).map(OrderKey)
-    }
+    /// By id, after this one.
+    fn list(
+        conn: &mut Conn,
+        store: &StoreId,
+        after: Option<&Self::Id>,
+        limit: u16,
+    ) -> impl Future<Output = Result<Vec<Self>, DbError>> + Send;
+
+    /// Fails with class `Duplicate` if the store has a record of this id.
+    fn insert(&self, conn: &mut Conn) -> impl Future<Output = Result<(), DbError>> + Send;
+
+    /// Writes it over the one that was loaded at this version, or fails with class
+    /// `VersionConflict`.
+    fn update(
+        &self,
+        conn: &mut Conn,
+        loaded_version: u64,
+    ) -> impl Future<Output = Result<(), DbError>> + Send;
 }

@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
+use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, StoreId};
 use belay_domain::money::Currency;
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
-use belay_domain::scope::Scope;
+use belay_domain::query::{OrderFilter, Place};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -17,12 +17,12 @@ use diesel::sql_types::{BigInt, Binary, Bool, Datetime, Integer, Nullable, Text,
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
+use super::Conn;
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
-use super::pages::{Filter, Listed, PageQuery};
+use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::orders;
 use super::statement::{self, KEYS_MAX, SysDate, insert_rows, one_of, push_keys, rows_of_orders};
-use super::{Conn, Place};
 
 /// Most changes that one UPDATE carries; 17 placeholders each.
 const CHANGES_MAX: usize = 1_024;
@@ -561,31 +561,11 @@ pub async fn due(
     Ok(due.collect())
 }
 
-/// Which orders to list. All given fields must match.
-#[derive(Debug, Clone)]
-pub struct OrderFilter {
-    pub store: StoreId,
-    /// Of who asks.
-    pub scope: Scope,
-    pub buyer: Option<BuyerId>,
-    pub seller: Option<SellerId>,
-    pub state: Option<OrderState>,
-    /// Of one of the lines.
-    pub sku: Option<Sku>,
-    /// Of the destination.
-    pub country: Option<String>,
-    /// Of the destination; means little without its country, and no index begins with it.
-    pub city: Option<String>,
-    /// `from ≤ create_time < before`.
-    pub create_time_from: Option<Timestamp>,
-    pub create_time_before: Option<Timestamp>,
-}
-
-impl OrderFilter {
+impl ListQuery for OrderFilter {
     /// A buyer, a SKU, a seller, a destination: the first of these that is given leads to the page,
     /// with the state where there is an index for both, and the others filter. A time range cuts
     /// out of any of them.
-    pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
         // Not behind what was created at this instant with the least key.
         let before = self.create_time_before.map(|time| Place {
@@ -601,7 +581,7 @@ impl OrderFilter {
         );
         if let (None, Some(sku)) = (&self.buyer, &self.sku) {
             filters.push(Filter::eq("sku", sku.as_str()));
-            let rest = self.columns();
+            let rest = columns(self);
             if !rest.is_empty() {
                 filters.push(Filter::any(
                     "`orders` WHERE `orders`.`order_key` = `order_lines`.`order_key`",
@@ -612,62 +592,44 @@ impl OrderFilter {
                 table: "order_lines",
                 number: None,
             };
-            return PageQuery::by_index(lines, "order_lines_by_sku", filters).after(after, limit);
+            return PageQuery::by_index(lines, "order_lines_by_sku", filters)
+                .within(&self.scope)
+                .after(after, limit);
         }
-        filters.extend(self.columns());
+        filters.extend(columns(self));
         if let Some(sku) = &self.sku {
             let line = "`order_lines` WHERE `order_lines`.`order_key` = `orders`.`order_key`";
             filters.push(Filter::any(line, vec![Filter::eq("sku", sku.as_str())]));
         }
-        PageQuery::by_index(Listed::Orders, self.index(), filters).after(after, limit)
-    }
-
-    /// What columns of the order itself must be.
-    fn columns(&self) -> Vec<Filter> {
-        let columns = [
-            self.buyer
-                .as_ref()
-                .map(|buyer| Filter::eq("buyer_id", buyer.as_str())),
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
-            self.state.map(|state| Filter::eq("state", state.name())),
-            self.country
-                .as_ref()
-                .map(|country| Filter::eq("country_code", country.as_str())),
-            self.city
-                .as_ref()
-                .map(|city| Filter::eq("city", city.as_str())),
-        ];
-        columns.into_iter().flatten().collect()
-    }
-
-    fn index(&self) -> &'static str {
-        match (&self.buyer, &self.seller, &self.country, self.state) {
-            (Some(_), _, _, None) => "orders_by_buyer",
-            (Some(_), _, _, Some(_)) => "orders_by_buyer_state",
-            (None, Some(_), _, None) => "orders_by_seller",
-            (None, Some(_), _, Some(_)) => "orders_by_seller_state",
-            (None, None, Some(_), _) if self.city.is_some() => "orders_by_city",
-            (None, None, Some(_), _) => "orders_by_country",
-            (None, None, None, Some(_)) => "orders_by_state",
-            (None, None, None, None) => "orders_by_time",
-        }
+        PageQuery::by_index(Listed::Orders, index(self), filters)
+            .within(&self.scope)
+            .after(after, limit)
     }
 }
 
-/// One page of orders, newest first, after the last one of the page before.
-pub async fn list(
-    conn: &mut Conn,
-    filter: &OrderFilter,
-    after: Option<Place>,
-    limit: u16,
-) -> Result<Vec<Place>, DbError> {
-    filter
-        .page(after, limit)
-        .within(&filter.scope)
-        .load(conn)
-        .await
+/// What columns of the order itself must be.
+fn columns(filter: &OrderFilter) -> Vec<Filter> {
+    let columns = [
+        Filter::given("buyer_id", &filter.buyer),
+        Filter::given("seller_id", &filter.seller),
+        filter.state.map(|state| Filter::eq("state", state.name())),
+        Filter::given("country_code", &filter.country),
+        Filter::given("city", &filter.city),
+    ];
+    columns.into_iter().flatten().collect()
+}
+
+fn index(filter: &OrderFilter) -> &'static str {
+    match (&filter.buyer, &filter.seller, &filter.country, filter.state) {
+        (Some(_), _, _, None) => "orders_by_buyer",
+        (Some(_), _, _, Some(_)) => "orders_by_buyer_state",
+        (None, Some(_), _, None) => "orders_by_seller",
+        (None, Some(_), _, Some(_)) => "orders_by_seller_state",
+        (None, None, Some(_), _) if filter.city.is_some() => "orders_by_city",
+        (None, None, Some(_), _) => "orders_by_country",
+        (None, None, None, Some(_)) => "orders_by_state",
+        (None, None, None, None) => "orders_by_time",
+    }
 }
 
 #[cfg(test)]

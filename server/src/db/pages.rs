@@ -7,6 +7,7 @@
 //! entry of the page before (a keyset), so that the hundredth page costs what the first does.
 
 use belay_domain::ids::OrderKey;
+use belay_domain::query::Place;
 use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -15,10 +16,10 @@ use diesel::sql_types::{BigInt, Binary, Datetime, Integer, Text, Unsigned};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
+use super::Conn;
 use super::columns::{At, Bytes};
 use super::error::DbError;
 use super::scope::walk_in_scope;
-use super::{Conn, Place};
 
 /// Where a list begins: after every entry there could be.
 const NEWEST: Place = Place {
@@ -122,6 +123,12 @@ impl Filter {
         Self::new(&format!("`{column}` = ?"), value)
     }
 
+    /// The same where there is a value, and else no condition.
+    pub(super) fn given(column: &str, value: &Option<impl AsRef<str>>) -> Option<Self> {
+        let value = value.as_ref();
+        value.map(|value| Self::eq(column, value.as_ref()))
+    }
+
     /// Whether a row of another table that belongs to this one, as `source` says, meets all of
     /// these.
     ///
@@ -157,6 +164,24 @@ impl Filter {
         }
         Ok(())
     }
+}
+
+/// A filter whose entries are listed in pages.
+pub trait ListQuery: Sync {
+    /// After the last entry of the page before, so many, of those that the filter's scope sees.
+    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery;
+}
+
+/// One page of a list, newest first, after the last entry of the page before. An entry's time is
+/// that of its creation, or of its order's: by the time of a change, one that changes between two
+/// pages could be missed.
+pub async fn list(
+    conn: &mut Conn,
+    filter: &impl ListQuery,
+    after: Option<Place>,
+    limit: u16,
+) -> Result<Vec<Place>, DbError> {
+    filter.page(after, limit).load(conn).await
 }
 
 /// The statement that finds one page of a list.
@@ -212,7 +237,7 @@ impl PageQuery {
         }
     }
 
-    pub(super) async fn load(self, conn: &mut Conn) -> Result<Vec<Place>, DbError> {
+    async fn load(self, conn: &mut Conn) -> Result<Vec<Place>, DbError> {
         let rows: Vec<(At, Bytes<16>, u32)> = RunQueryDsl::load(self, conn).await?;
         let place = |(time, key, number): (At, Bytes<16>, u32)| Place {
             create_time: time.0,

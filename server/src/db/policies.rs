@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use belay_domain::ids::StoreId;
+use belay_domain::store::{Activation, NewPolicy, PolicyHead, StoredPolicy};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -15,31 +16,6 @@ use super::error::DbError;
 use super::schema::{policies, policy_activations};
 use super::statement::Upsert;
 use super::stores;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredPolicy {
-    pub store: StoreId,
-    pub version: u32,
-    pub name: String,
-    pub document: String,
-    pub create_time: Timestamp,
-}
-
-/// A policy that has no version yet.
-#[derive(Debug, Clone)]
-pub struct NewPolicy {
-    pub store: StoreId,
-    pub name: String,
-    pub document: String,
-    pub create_time: Timestamp,
-}
-
-/// From when a version decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Activation {
-    pub effective_time: Timestamp,
-    pub version: u32,
-}
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = policies, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -94,14 +70,6 @@ pub async fn newest_version(conn: &mut Conn, store: &StoreId) -> Result<u32, DbE
         .get_result(conn)
         .await?;
     Ok(newest.unwrap_or(0))
-}
-
-/// A version without its document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyHead {
-    pub version: u32,
-    pub name: String,
-    pub create_time: Timestamp,
 }
 
 /// Newest first, before this one.

@@ -5,6 +5,7 @@ use std::iter;
 use belay_domain::ids::{ExternalId, OrderKey, SellerId, StoreId, WorkerId};
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
+use belay_domain::query::{Place, RefundFilter};
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
@@ -12,13 +13,13 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
+use super::Conn;
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
-use super::pages::{Filter, Listed, PageQuery};
+use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::refunds;
 use super::scope::in_scope;
 use super::statement::{self, rows_of_orders, upsert_rows};
-use super::{Conn, Place};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = refunds, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -151,24 +152,11 @@ pub(super) async fn write(conn: &mut Conn, rows: &[RefundRow]) -> Result<(), DbE
     Ok(())
 }
 
-/// Which refunds to list. All given fields must match.
-#[derive(Debug, Clone)]
-pub struct RefundFilter {
-    pub store: StoreId,
-    /// Of who asks.
-    pub scope: Scope,
-    pub order: Option<OrderKey>,
-    pub seller: Option<SellerId>,
-    pub state: Option<RefundState>,
-}
-
-impl RefundFilter {
+impl ListQuery for RefundFilter {
     /// The order, or the seller, or neither leads to the page, with the state.
-    pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let columns = [
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
+            Filter::given("seller_id", &self.seller),
             self.state.map(|state| Filter::eq("state", state.name())),
         ];
         let store = Filter::eq("store_id", self.store.as_str());
@@ -177,33 +165,19 @@ impl RefundFilter {
             .collect();
         let page = match self.order {
             Some(order) => PageQuery::of_order("refunds", order, filters),
-            None => PageQuery::by_index(Listed::Children("refunds"), self.index(), filters),
+            None => PageQuery::by_index(Listed::Children("refunds"), index(self), filters),
         };
-        page.after(after, limit)
-    }
-
-    fn index(&self) -> &'static str {
-        match (&self.seller, self.state) {
-            (Some(_), None) => "refunds_by_seller",
-            (Some(_), Some(_)) => "refunds_by_seller_state",
-            (None, Some(_)) => "refunds_by_state",
-            (None, None) => "refunds_by_time",
-        }
+        page.within(&self.scope).after(after, limit)
     }
 }
 
-/// One page of refunds, newest first, after the last one of the page before.
-pub async fn list(
-    conn: &mut Conn,
-    filter: &RefundFilter,
-    after: Option<Place>,
-    limit: u16,
-) -> Result<Vec<Place>, DbError> {
-    filter
-        .page(after, limit)
-        .within(&filter.scope)
-        .load(conn)
-        .await
+fn index(filter: &RefundFilter) -> &'static str {
+    match (&filter.seller, filter.state) {
+        (Some(_), None) => "refunds_by_seller",
+        (Some(_), Some(_)) => "refunds_by_seller_state",
+        (None, Some(_)) => "refunds_by_state",
+        (None, None) => "refunds_by_time",
+    }
 }
 
 /// A refund that a payment worker may have.

@@ -4,7 +4,7 @@ use std::iter;
 
 use belay_domain::ids::{CarrierId, ExternalId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
-use belay_domain::scope::Scope;
+use belay_domain::query::{Place, ShipmentFilter};
 use belay_domain::shipment::{
     CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage, Whereabouts,
 };
@@ -13,12 +13,12 @@ use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::Conn;
 use super::columns::{At, Bytes, Json, Name, both};
 use super::error::DbError;
-use super::pages::{Filter, Listed, PageQuery};
+use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::shipments;
 use super::statement::{self, rows_of_orders, upsert_rows};
-use super::{Conn, Place};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = shipments, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -185,33 +185,14 @@ pub(super) async fn write(conn: &mut Conn, rows: &[ShipmentRow]) -> Result<(), D
     Ok(())
 }
 
-/// Which shipments to list. All given fields must match.
-#[derive(Debug, Clone)]
-pub struct ShipmentFilter {
-    pub store: StoreId,
-    /// Of who asks.
-    pub scope: Scope,
-    pub order: Option<OrderKey>,
-    pub seller: Option<SellerId>,
-    pub warehouse: Option<WarehouseId>,
-    pub carrier: Option<CarrierId>,
-    pub stage: Option<Stage>,
-}
-
-impl ShipmentFilter {
+impl ListQuery for ShipmentFilter {
     /// An order, a warehouse, a carrier, a seller: the first of these that is given leads to the
     /// page, with the stage, and the others filter.
-    pub fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
         let columns = [
-            self.warehouse
-                .as_ref()
-                .map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
-            self.carrier
-                .as_ref()
-                .map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
+            Filter::given("warehouse_id", &self.warehouse),
+            Filter::given("carrier_id", &self.carrier),
+            Filter::given("seller_id", &self.seller),
             self.stage.map(|stage| Filter::eq("stage", stage.name())),
         ];
         let store = Filter::eq("store_id", self.store.as_str());
@@ -220,37 +201,26 @@ impl ShipmentFilter {
             .collect();
         let page = match self.order {
             Some(order) => PageQuery::of_order("shipments", order, filters),
-            None => PageQuery::by_index(Listed::Children("shipments"), self.index(), filters),
+            None => PageQuery::by_index(Listed::Children("shipments"), index(self), filters),
         };
-        page.after(after, limit)
-    }
-
-    fn index(&self) -> &'static str {
-        match (&self.warehouse, &self.carrier, &self.seller, self.stage) {
-            (Some(_), _, _, None) => "shipments_by_warehouse",
-            (Some(_), _, _, Some(_)) => "shipments_by_warehouse_stage",
-            (None, Some(_), _, None) => "shipments_by_carrier",
-            (None, Some(_), _, Some(_)) => "shipments_by_carrier_stage",
-            (None, None, Some(_), None) => "shipments_by_seller",
-            (None, None, Some(_), Some(_)) => "shipments_by_seller_stage",
-            (None, None, None, Some(_)) => "shipments_by_stage",
-            (None, None, None, None) => "shipments_by_time",
-        }
+        page.within(&self.scope).after(after, limit)
     }
 }
 
-/// One page of shipments, those of the newest orders first, after the last one of the page before.
-/// `create_time` is the order's: by `update_time` a shipment that changes between two pages could
-/// be missed.
-pub async fn list(
-    conn: &mut Conn,
-    filter: &ShipmentFilter,
-    after: Option<Place>,
-    limit: u16,
-) -> Result<Vec<Place>, DbError> {
-    filter
-        .page(after, limit)
-        .within(&filter.scope)
-        .load(conn)
-        .await
+fn index(filter: &ShipmentFilter) -> &'static str {
+    match (
+        &filter.warehouse,
+        &filter.carrier,
+        &filter.seller,
+        filter.stage,
+    ) {
+        (Some(_), _, _, None) => "shipments_by_warehouse",
+        (Some(_), _, _, Some(_)) => "shipments_by_warehouse_stage",
+        (None, Some(_), _, None) => "shipments_by_carrier",
+        (None, Some(_), _, Some(_)) => "shipments_by_carrier_stage",
+        (None, None, Some(_), None) => "shipments_by_seller",
+        (None, None, Some(_), Some(_)) => "shipments_by_seller_stage",
+        (None, None, None, Some(_)) => "shipments_by_stage",
+        (None, None, None, None) => "shipments_by_time",
+    }
 }

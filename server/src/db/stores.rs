@@ -1,30 +1,15 @@
 //! Stores. May run anywhere; one row at a time.
 
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
+use belay_domain::store::Store;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use jiff::Timestamp;
 
 use super::Conn;
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::schema::stores;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Store {
-    pub id: StoreId,
-    pub display_name: String,
-    /// An IANA name.
-    pub time_zone: String,
-    pub default_warehouse: Option<WarehouseId>,
-    pub default_carrier: Option<CarrierId>,
-    pub version: u64,
-    pub create_time: Timestamp,
-    pub update_time: Timestamp,
-    /// Of the command that created it.
-    pub fingerprint: [u8; 32],
-}
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = stores, check_for_backend(Mysql), treat_none_as_default_value = false)]

@@ -3,8 +3,8 @@
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{CancellationState, GateState};
-use belay_domain::ids::{BuyerId, CarrierId, SellerId, StoreId, WarehouseId};
 use belay_domain::order::OrderState;
+use belay_domain::query::{ActionsSummary, COUNT_MAX, Counted, OrdersSummary};
 use belay_domain::scope::Scope;
 use belay_domain::terms::GateKind;
 use diesel::mysql::Mysql;
@@ -20,73 +20,25 @@ use super::error::DbError;
 use super::pages::Filter;
 use super::scope::walk_in_scope;
 
-/// Where counting stops.
-pub const COUNT_MAX: u32 = 10_000;
-
-/// How many there are, or `COUNT_MAX` and that there are more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counted {
-    pub value: u32,
-    pub at_least: bool,
-}
-
-impl Counted {
-    fn of(found: i64) -> Result<Self, DbError> {
-        let found =
-            u32::try_from(found).map_err(|_| DbError::Corrupt(format!("a count of {found}")))?;
-        Ok(Self {
-            value: found.min(COUNT_MAX),
-            at_least: found > COUNT_MAX,
-        })
-    }
-
-    /// Of a few; it goes on beyond `COUNT_MAX`.
-    pub fn sum(counts: impl IntoIterator<Item = Counted>) -> Self {
-        counts.into_iter().fold(Self::default(), |sum, count| Self {
-            value: sum.value + count.value,
-            at_least: sum.at_least || count.at_least,
-        })
-    }
-}
-
-/// Whose orders to count. All given fields must match.
-#[derive(Debug, Clone)]
-pub struct OrdersSummary {
-    pub store: StoreId,
-    pub scope: Scope,
-    pub buyer: Option<BuyerId>,
-    pub seller: Option<SellerId>,
-}
-
-impl OrdersSummary {
-    /// For one state, from an index alone unless both buyer and seller are given.
-    pub fn count(&self, state: OrderState) -> CountQuery {
-        let index = match (&self.buyer, &self.seller) {
-            (Some(_), _) => "orders_by_buyer_state",
-            (None, Some(_)) => "orders_by_seller_state",
-            (None, None) => "orders_by_state",
-        };
-        let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
-        filters.extend(
-            self.buyer
-                .as_ref()
-                .map(|buyer| Filter::eq("buyer_id", buyer.as_str())),
-        );
-        filters.extend(
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
-        );
-        filters.push(Filter::eq("state", state.name()));
-        CountQuery {
-            entry: None,
-            time: "NULL",
-            table: "orders",
-            index,
-            filters,
-            scope: self.scope.clone(),
-            limit: LIMIT,
-        }
+/// For one state, from an index alone unless both buyer and seller are given.
+pub fn count(summary: &OrdersSummary, state: OrderState) -> CountQuery {
+    let index = match (&summary.buyer, &summary.seller) {
+        (Some(_), _) => "orders_by_buyer_state",
+        (None, Some(_)) => "orders_by_seller_state",
+        (None, None) => "orders_by_state",
+    };
+    let mut filters = vec![Filter::eq("store_id", summary.store.as_str())];
+    filters.extend(Filter::given("buyer_id", &summary.buyer));
+    filters.extend(Filter::given("seller_id", &summary.seller));
+    filters.push(Filter::eq("state", state.name()));
+    CountQuery {
+        entry: None,
+        time: "NULL",
+        table: "orders",
+        index,
+        filters,
+        scope: summary.scope.clone(),
+        limit: LIMIT,
     }
 }
 
@@ -97,92 +49,72 @@ pub async fn orders(
 ) -> Result<Vec<(OrderState, Counted)>, DbError> {
     let mut counts = Vec::with_capacity(OrderState::ALL.len());
     for state in OrderState::ALL {
-        counts.push((*state, summary.count(*state).load(conn).await?.0));
+        counts.push((*state, count(summary, *state).load(conn).await?.0));
     }
     Ok(counts)
 }
 
-/// What somebody should look at. All given fields must match.
-#[derive(Debug, Clone)]
-pub struct ActionsSummary {
-    pub store: StoreId,
-    pub scope: Scope,
-    pub seller: Option<SellerId>,
-    pub warehouse: Option<WarehouseId>,
-    pub carrier: Option<CarrierId>,
+/// Cancellations with an open gate that waits for this party. The parts of one cancellation
+/// stand together in the index and count once.
+pub fn awaiting(summary: &ActionsSummary, party: Role) -> CountQuery {
+    let index = match (&summary.seller, &summary.warehouse, &summary.carrier) {
+        (Some(_), _, _) => "gates_by_seller",
+        (None, Some(_), _) => "gates_by_warehouse",
+        (None, None, Some(_)) => "gates_by_carrier",
+        (None, None, None) => "gates_by_party",
+    };
+    let columns = [
+        Some(Filter::eq("store_id", summary.store.as_str())),
+        Some(Filter::eq("awaiting", party.name())),
+        Filter::given("seller_id", &summary.seller),
+        Filter::given("warehouse_id", &summary.warehouse),
+        Filter::given("carrier_id", &summary.carrier),
+    ];
+    CountQuery {
+        entry: Some("`create_time`, `order_key`, `cancellation_number`"),
+        time: "MIN(`respond_by`)",
+        table: "gates",
+        index,
+        filters: columns.into_iter().flatten().collect(),
+        scope: summary.scope.clone(),
+        limit: LIMIT,
+    }
 }
 
-impl ActionsSummary {
-    /// Cancellations with an open gate that waits for this party. The parts of one cancellation
-    /// stand together in the index and count once.
-    pub fn awaiting(&self, party: Role) -> CountQuery {
-        let index = match (&self.seller, &self.warehouse, &self.carrier) {
-            (Some(_), _, _) => "gates_by_seller",
-            (None, Some(_), _) => "gates_by_warehouse",
-            (None, None, Some(_)) => "gates_by_carrier",
-            (None, None, None) => "gates_by_party",
-        };
-        let columns = [
-            Some(Filter::eq("store_id", self.store.as_str())),
-            Some(Filter::eq("awaiting", party.name())),
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
-            self.warehouse
-                .as_ref()
-                .map(|warehouse| Filter::eq("warehouse_id", warehouse.as_str())),
-            self.carrier
-                .as_ref()
-                .map(|carrier| Filter::eq("carrier_id", carrier.as_str())),
-        ];
-        CountQuery {
-            entry: Some("`create_time`, `order_key`, `cancellation_number`"),
-            time: "MIN(`respond_by`)",
-            table: "gates",
-            index,
-            filters: columns.into_iter().flatten().collect(),
-            scope: self.scope.clone(),
-            limit: LIMIT,
-        }
-    }
-
-    /// What buyers asked for since then and got without the seller's consent.
-    pub fn auto_approved(&self, since: Timestamp) -> CountQuery {
-        const SELLER_ASKED: &str = "(SELECT COUNT(*) FROM `gates` \
-            WHERE `gates`.`order_key` = `cancellations`.`order_key` \
-            AND `gates`.`cancellation_number` = `cancellations`.`number` \
-            AND `kind` = ? AND `gates`.`state` = ?) = 0";
-        let index = if self.seller.is_some() {
-            "cancellations_by_seller_state"
-        } else {
-            "cancellations_by_state"
-        };
-        let columns = [
-            Some(Filter::eq("store_id", self.store.as_str())),
-            self.seller
-                .as_ref()
-                .map(|seller| Filter::eq("seller_id", seller.as_str())),
-            Some(Filter::eq("state", CancellationState::Completed.name())),
-            Some(Filter::new("`create_time` >= ?", since)),
-            Some(Filter::eq("requester_role", Role::Buyer.name())),
-            Some(Filter::with(
-                SELLER_ASKED,
-                vec![
-                    GateKind::SellerConsent.name().into(),
-                    GateState::Passed.name().into(),
-                ],
-            )),
-        ];
-        let filters = columns.into_iter().flatten().collect();
-        CountQuery {
-            entry: None,
-            time: "NULL",
-            table: "cancellations",
-            index,
-            filters,
-            scope: self.scope.clone(),
-            limit: LIMIT,
-        }
+/// What buyers asked for since then and got without the seller's consent.
+pub fn auto_approved(summary: &ActionsSummary, since: Timestamp) -> CountQuery {
+    const SELLER_ASKED: &str = "(SELECT COUNT(*) FROM `gates` \
+        WHERE `gates`.`order_key` = `cancellations`.`order_key` \
+        AND `gates`.`cancellation_number` = `cancellations`.`number` \
+        AND `kind` = ? AND `gates`.`state` = ?) = 0";
+    let index = if summary.seller.is_some() {
+        "cancellations_by_seller_state"
+    } else {
+        "cancellations_by_state"
+    };
+    let columns = [
+        Some(Filter::eq("store_id", summary.store.as_str())),
+        Filter::given("seller_id", &summary.seller),
+        Some(Filter::eq("state", CancellationState::Completed.name())),
+        Some(Filter::new("`create_time` >= ?", since)),
+        Some(Filter::eq("requester_role", Role::Buyer.name())),
+        Some(Filter::with(
+            SELLER_ASKED,
+            vec![
+                GateKind::SellerConsent.name().into(),
+                GateState::Passed.name().into(),
+            ],
+        )),
+    ];
+    let filters = columns.into_iter().flatten().collect();
+    CountQuery {
+        entry: None,
+        time: "NULL",
+        table: "cancellations",
+        index,
+        filters,
+        scope: summary.scope.clone(),
+        limit: LIMIT,
     }
 }
 
@@ -208,8 +140,14 @@ pub struct CountQuery {
 impl CountQuery {
     pub async fn load(self, conn: &mut Conn) -> Result<(Counted, Option<Timestamp>), DbError> {
         let (found, earliest): (i64, Option<At>) = RunQueryDsl::get_result(self, conn).await?;
-        Ok((Counted::of(found)?, earliest.map(|time| time.0)))
+        Ok((counted(found)?, earliest.map(|time| time.0)))
     }
+}
+
+fn counted(found: i64) -> Result<Counted, DbError> {
+    let found = u32::try_from(found);
+    let found = found.map_err(|error| DbError::Corrupt(format!("a count: {error}")))?;
+    Ok(Counted::of(found))
 }
 
 impl Query for CountQuery {
@@ -256,14 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counting_stops_at_its_bound_and_says_so() {
-        let counted = |value, at_least| Counted { value, at_least };
-        assert_eq!(Counted::of(10_000).unwrap(), counted(10_000, false));
-        assert_eq!(Counted::of(10_001).unwrap(), counted(10_000, true));
-        assert!(Counted::of(-1).is_err());
-        assert_eq!(
-            Counted::sum([counted(3, false), counted(10_000, true)]),
-            counted(10_003, true)
-        );
+    fn a_count_is_not_negative() {
+        assert!(counted(0).is_ok() && counted(-1).is_err());
     }
 }

@@ -4,30 +4,16 @@ use std::collections::BTreeSet;
 
 use belay_domain::calendar::Weekday;
 use belay_domain::ids::{StoreId, WarehouseId};
+use belay_domain::store::{DaysOff, Warehouse};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use jiff::civil::Date;
 
-use super::Conn;
 use super::columns::{Json, Name};
 use super::error::DbError;
 use super::schema::warehouses;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warehouse {
-    pub store: StoreId,
-    pub id: WarehouseId,
-    pub display_name: String,
-    /// An IANA name.
-    pub time_zone: String,
-    /// ISO 3166-1 alpha-2, where it is known.
-    pub country_code: Option<String>,
-    /// Days of the week on which nobody works there.
-    pub weekend: BTreeSet<Weekday>,
-    pub holidays: BTreeSet<Date>,
-    pub version: u64,
-}
+use super::{Conn, StoreRecord};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = warehouses, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -51,8 +37,8 @@ impl From<&Warehouse> for WarehouseRow {
             time_zone: warehouse.time_zone.clone(),
             version: warehouse.version,
             country_code: warehouse.country_code.clone(),
-            weekend: Json(warehouse.weekend.clone()),
-            holidays: Json(warehouse.holidays.clone()),
+            weekend: Json(warehouse.days_off.weekend.clone()),
+            holidays: Json(warehouse.days_off.holidays.clone()),
         }
     }
 }
@@ -65,72 +51,79 @@ impl From<WarehouseRow> for Warehouse {
             display_name: row.display_name,
             time_zone: row.time_zone,
             country_code: row.country_code,
-            weekend: row.weekend.0,
-            holidays: row.holidays.0,
+            days_off: DaysOff {
+                weekend: row.weekend.0,
+                holidays: row.holidays.0,
+            },
             version: row.version,
         }
     }
 }
 
-pub async fn get(
-    conn: &mut Conn,
-    store: &StoreId,
-    warehouse: &WarehouseId,
-) -> Result<Option<Warehouse>, DbError> {
-    let query = warehouses::table
-        .find((store.as_str(), warehouse.as_str()))
-        .select(WarehouseRow::as_select());
-    Ok(query.first(conn).await.optional()?.map(Warehouse::from))
-}
+impl StoreRecord for Warehouse {
+    type Id = WarehouseId;
 
-/// By id, after this one.
-pub async fn list(
-    conn: &mut Conn,
-    store: &StoreId,
-    after: Option<&WarehouseId>,
-    limit: u16,
-) -> Result<Vec<Warehouse>, DbError> {
-    let query = warehouses::table.filter(warehouses::store_id.eq(store.as_str()));
-    let query = query.filter(warehouses::warehouse_id.gt(after.map_or("", WarehouseId::as_str)));
-    let query = query
-        .order(warehouses::warehouse_id)
-        .limit(limit.into())
-        .select(WarehouseRow::as_select());
-    Ok(query
-        .load(conn)
-        .await?
-        .into_iter()
-        .map(Warehouse::from)
-        .collect())
-}
+    fn store(&self) -> &StoreId {
+        &self.store
+    }
 
-/// Fails with class `Duplicate` if the store has a warehouse of this id.
-pub async fn insert(conn: &mut Conn, warehouse: &Warehouse) -> Result<(), DbError> {
-    diesel::insert_into(warehouses::table)
-        .values(WarehouseRow::from(warehouse))
-        .execute(conn)
-        .await?;
-    Ok(())
-}
+    fn id(&self) -> &WarehouseId {
+        &self.id
+    }
 
-/// Writes a warehouse over the one that was loaded at this version, or fails with class
-/// `VersionConflict`.
-pub async fn update(
-    conn: &mut Conn,
-    warehouse: &Warehouse,
-    loaded_version: u64,
-) -> Result<(), DbError> {
-    let stored = warehouses::table.find((warehouse.store.as_str(), warehouse.id.as_str()));
-    let matched = diesel::update(stored.filter(warehouses::version.eq(loaded_version)))
-        .set((
-            warehouses::display_name.eq(&warehouse.display_name),
-            warehouses::time_zone.eq(&warehouse.time_zone),
-            warehouses::country_code.eq(&warehouse.country_code),
-            warehouses::weekend.eq(Json(&warehouse.weekend)),
-            warehouses::holidays.eq(Json(&warehouse.holidays)),
-            warehouses::version.eq(warehouse.version),
-        ))
-        .execute(conn)
-        .await?;
-    DbError::unless_all_matched(matched, 1)
+    async fn get(
+        conn: &mut Conn,
+        store: &StoreId,
+        id: &WarehouseId,
+    ) -> Result<Option<Warehouse>, DbError> {
+        let query = warehouses::table
+            .find((store.as_str(), id.as_str()))
+            .select(WarehouseRow::as_select());
+        Ok(query.first(conn).await.optional()?.map(Warehouse::from))
+    }
+
+    async fn list(
+        conn: &mut Conn,
+        store: &StoreId,
+        after: Option<&WarehouseId>,
+        limit: u16,
+    ) -> Result<Vec<Warehouse>, DbError> {
+        let query = warehouses::table.filter(warehouses::store_id.eq(store.as_str()));
+        let query =
+            query.filter(warehouses::warehouse_id.gt(after.map_or("", WarehouseId::as_str)));
+        let query = query
+            .order(warehouses::warehouse_id)
+            .limit(limit.into())
+            .select(WarehouseRow::as_select());
+        Ok(query
+            .load(conn)
+            .await?
+            .into_iter()
+            .map(Warehouse::from)
+            .collect())
+    }
+
+    async fn insert(&self, conn: &mut Conn) -> Result<(), DbError> {
+        diesel::insert_into(warehouses::table)
+            .values(WarehouseRow::from(self))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, conn: &mut Conn, loaded_version: u64) -> Result<(), DbError> {
+        let stored = warehouses::table.find((self.store.as_str(), self.id.as_str()));
+        let matched = diesel::update(stored.filter(warehouses::version.eq(loaded_version)))
+            .set((
+                warehouses::display_name.eq(&self.display_name),
+                warehouses::time_zone.eq(&self.time_zone),
+                warehouses::country_code.eq(&self.country_code),
+                warehouses::weekend.eq(Json(&self.days_off.weekend)),
+                warehouses::holidays.eq(Json(&self.days_off.holidays)),
+                warehouses::version.eq(self.version),
+            ))
+            .execute(conn)
+            .await?;
+        DbError::unless_all_matched(matched, 1)
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use belay_domain::commands::{self, Answer, Command, Decision};
+use belay_domain::commands::{self, Answer, Command, Decision, Work};
 use belay_domain::context::{Context, StoreFacts};
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::order::Order;
@@ -16,14 +16,15 @@ use diesel_async::AsyncMysqlConnection;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineError, Job, Reply, Submission, Work, unit};
+use super::job::{EngineError, Job, Reply, Submission};
+use super::unit;
 use crate::db::DbError;
+use crate::db::aggregate;
+use crate::db::clock::Clock;
 use crate::db::decisions::{self, NewDecision};
 use crate::db::events::{self, NewEvents};
 use crate::db::orders::{self, Wait};
 use crate::db::requests::{self, KnownRequest, NewRequest, RequestKey};
-use crate::db::{aggregate, clock};
-use crate::wire;
 
 pub(super) type Outcome = Result<Reply, EngineError>;
 
@@ -33,7 +34,7 @@ pub(super) struct Terms<'a> {
     /// Of every store that has a command in the batch.
     pub(super) facts: &'a HashMap<StoreId, Arc<StoreFacts>>,
     pub(super) partitions: u16,
-    pub(super) manual_clock: bool,
+    pub(super) clock: Clock,
 }
 
 /// Decides these commands in their order and writes all that came of them. Outcomes stand in the
@@ -46,10 +47,10 @@ pub(super) async fn decide_and_write(
 ) -> Result<Vec<Outcome>, DbError> {
     let locked = orders::lock(connection, &unit::sorted_keys(jobs), wait).await?;
     // Read after the locks: a decision is never before what it waited for.
-    let now = match locked.iter().map(|order| order.locked_at).max() {
-        _ if terms.manual_clock => clock::manual(connection).await?,
-        Some(now) => now,
-        None => clock::now(connection).await?,
+    let locked_at = locked.iter().map(|order| order.locked_at).max();
+    let now = match (terms.clock, locked_at) {
+        (Clock::Database, Some(now)) => now,
+        (clock, _) => clock.now(connection).await?,
     };
     let request_keys: Vec<RequestKey> = jobs.iter().filter_map(Job::request_key).collect();
     // Orders that are not there have no requests: a batch of creations asks nothing.
@@ -69,34 +70,8 @@ pub(super) async fn decide_and_write(
 impl Job {
     /// Where the answer to this command is kept; none for commands that are their own guard.
     fn request_key(&self) -> Option<RequestKey> {
-        match self.submission.work {
-            // Guarded by the order's primary key, with the fingerprint on the order.
-            Work::Create(_) => None,
-            // Twice is harmless.
-            Work::Decide(Command::Settle) => None,
-            Work::Decide(
-                Command::RecordPayment(_)
-                | Command::RequestCancellation(_)
-                | Command::StartPreparation(_)
-                | Command::MarkReady(_)
-                | Command::DispatchShipment(_)
-                | Command::RecordTracking(_)
-                // Its id is made here and never comes again; but a lost commit must not hide the
-                // leases from their worker.
-                | Command::LeaseRefunds(_)
-                | Command::RecordRefundResult(_)
-                | Command::ApproveCancellation(_)
-                | Command::RejectCancellation(_)
-                | Command::WithdrawCancellation(_)
-                | Command::AnswerStop(_)
-                | Command::AnswerIntercept(_)
-                | Command::ReceiveParcel(_)
-                | Command::HoldShipment(_)
-                | Command::ReleaseHold(_)
-                | Command::SplitShipment(_)
-                | Command::ResolveIncident(_),
-            ) => Some(self.decision_key()),
-        }
+        let is_kept = self.submission.work.is_kept_by_request();
+        is_kept.then(|| self.decision_key())
     }
 
     /// Where the questions put to a policy are kept, whatever the command: those of a deadline that
@@ -211,7 +186,7 @@ impl<'a> Batch<'a> {
         let submission = &job.submission;
         let render = |order: &Order| {
             let (work, store) = (&submission.work, self.store_of(job));
-            Reply::Answer(wire::answers::render(
+            Reply::Answer(belay_wire::answers::render(
                 work,
                 &Answer::Order,
                 order,
@@ -262,7 +237,7 @@ impl<'a> Batch<'a> {
             Ok(answer) => {
                 let (work, store) = (&submission.work, self.store_of(job));
                 let id = submission.request_id;
-                Reply::Answer(wire::answers::render(
+                Reply::Answer(belay_wire::answers::render(
                     work,
                     answer,
                     &decision.order,
@@ -322,7 +297,7 @@ impl<'a> Batch<'a> {
             event_time: last.time,
             count: u32::try_from(events.len())
                 .unwrap_or_else(|_| panic!("{} events of one command", events.len())),
-            payload: wire::events::render(&order, &events, partition),
+            payload: belay_wire::events::render(&order, &events, partition),
         });
         let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
         let record = record.map(|record| NewDecision {

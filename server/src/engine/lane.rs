@@ -7,8 +7,9 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::task::TaskTracker;
 
+use super::job::{Class, EngineError, Job};
 use super::unit::UnitOfWork;
-use super::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Class, EngineError, Job, LANE_QUEUE_MAX};
+use super::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, LANE_QUEUE_MAX};
 
 #[derive(Debug)]
 pub(super) struct Lane {

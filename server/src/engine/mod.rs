@@ -9,31 +9,23 @@
 //! and writes, `wire` puts the answer into bytes.
 
 mod batch;
+mod job;
 mod lane;
 mod unit;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use belay_domain::commands::{Command, CreateOrder};
-use belay_domain::context::StoreFacts;
-use belay_domain::ids::{OrderId, OrderKey};
-use belay_domain::rejection::Rejection;
-use belay_domain::scope::Caller;
-use opentelemetry::Context;
-use opentelemetry::trace::{Span as _, SpanKind, TraceContextExt as _, TraceId};
-use opentelemetry_sdk::trace::Span;
-use serde::Serialize;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use opentelemetry::trace::SpanKind;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
+use crate::db::clock::Clock;
 use crate::db::pool::Pool;
 use crate::reference::Stores;
-use crate::telemetry::metrics::Queue;
 use crate::telemetry::{Telemetry, calls};
+use job::job;
+pub use job::{Class, EngineError, Reply, Submission};
 use lane::Lane;
 use unit::UnitOfWork;
 
@@ -58,8 +50,7 @@ pub struct EngineSettings {
     pub lanes: u16,
     /// Partitions of the database; each belongs to one lane.
     pub partitions: u16,
-    /// Time is a row of the database that tests move.
-    pub manual_clock: bool,
+    pub clock: Clock,
     /// How long the database may take over a transaction up to its COMMIT, and again over the
     /// COMMIT.
     pub database_wait_max: Duration,
@@ -76,114 +67,6 @@ struct Inner {
     telemetry: Telemetry,
     /// Callers that wait for an answer.
     callers: AtomicUsize,
-}
-
-/// A command on its way in.
-#[derive(Debug, Clone)]
-pub struct Submission {
-    /// The store's reference data as the caller's request found it. The decision takes the latest.
-    pub store: Arc<StoreFacts>,
-    pub caller: Caller,
-    pub order: OrderId,
-    pub request_id: Uuid,
-    /// The version that the caller decided on, where it named one.
-    pub expected_version: Option<u64>,
-    pub work: Work,
-    pub deadline: Instant,
-    pub class: Class,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub enum Work {
-    Create(CreateOrder),
-    Decide(Command),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Somebody waits for it.
-    Interactive,
-    /// Due orders and bulk work: at most a quarter of a batch while interactive commands wait.
-    Background,
-}
-
-impl Class {
-    fn queue(self) -> Queue {
-        match self {
-            Class::Interactive => Queue::Interactive,
-            Class::Background => Queue::Background,
-        }
-    }
-}
-
-/// What came of a command that was decided, now or when it was first asked.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reply {
-    /// The encoded response message.
-    Answer(Vec<u8>),
-    Refused(Rejection),
-}
-
-/// Why a command was not decided, or not known to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EngineError {
-    #[error("too many commands wait")]
-    Overloaded,
-    #[error("the deadline passed before the command was decided")]
-    DeadlineExceeded,
-    #[error("the database cannot be reached")]
-    DatabaseUnavailable,
-    #[error("the order is locked by somebody else")]
-    Contention,
-    #[error("the connection was lost at commit and what came of it is not known yet")]
-    OutcomeUnknown,
-    #[error("a bug: see the log")]
-    Internal,
-}
-
-/// A submission in a queue, with what the engine needs to know of it.
-#[derive(Debug)]
-struct Job {
-    submission: Submission,
-    key: OrderKey,
-    fingerprint: [u8; 32],
-    bytes: usize,
-    reply: oneshot::Sender<Result<Reply, EngineError>>,
-    /// A commit of this command was lost and is being looked into.
-    is_unknown: Arc<AtomicBool>,
-    /// Of the call that it comes from.
-    context: Context,
-    submitted: Instant,
-    /// The wait in the queue, where it is told.
-    queued: Option<Span>,
-}
-
-impl Job {
-    fn answer(self, outcome: Result<Reply, EngineError>) {
-        // A caller that has gone needs no answer: it will ask again with the same request_id.
-        let _ = self.reply.send(outcome);
-    }
-
-    /// The wait in the queue is over.
-    fn leave_queue(&mut self, telemetry: &Telemetry) {
-        let queue = self.submission.class.queue();
-        telemetry
-            .metrics
-            .left_queue(queue, self.submitted.elapsed());
-        if let Some(mut span) = self.queued.take() {
-            span.end();
-        }
-    }
-
-    fn trace_id(&self) -> TraceId {
-        self.context.span().span_context().trace_id()
-    }
-
-    /// Nobody waits for the answer any more: the deadline has passed, or the caller has gone before
-    /// it.
-    fn is_unwanted(&self) -> bool {
-        self.submission.deadline <= Instant::now() || self.reply.is_closed()
-    }
 }
 
 impl Engine {
@@ -279,33 +162,4 @@ impl Drop for Waits<'_> {
         // After the receiver: who sees the count fall finds the command unwanted.
         self.0.fetch_sub(1, Ordering::Release);
     }
-}
-
-/// Version of what is hashed into a fingerprint; a change of the commands' fields that changes
-/// their meaning raises it.
-const FINGERPRINT_VERSION: u8 = 1;
-
-type Answered = oneshot::Receiver<Result<Reply, EngineError>>;
-
-fn job(submission: Submission) -> Result<(Job, Answered), EngineError> {
-    // Of the parsed command, not of the wire: unknown fields and field order make no other command.
-    let encoded = serde_json::to_vec(&submission.work).map_err(|error| {
-        tracing::error!(%error, "a command could not be encoded for its fingerprint");
-        EngineError::Internal
-    })?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[FINGERPRINT_VERSION]).update(&encoded);
-    let (reply, answered) = oneshot::channel();
-    let job = Job {
-        key: OrderKey::of(&submission.store.id, &submission.order),
-        fingerprint: *hasher.finalize().as_bytes(),
-        bytes: encoded.len(),
-        submission,
-        reply,
-        is_unknown: Arc::new(AtomicBool::new(false)),
-        context: Context::current(),
-        submitted: Instant::now(),
-        queued: None,
-    };
-    Ok((job, answered))
 }

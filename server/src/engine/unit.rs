@@ -29,7 +29,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::batch::{self, Outcome, Terms};
-use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, BUSY_ORDERS_MAX, EngineError, EngineSettings, Job};
+use super::job::{EngineError, Job};
+use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, BUSY_ORDERS_MAX, EngineSettings};
+use crate::db::clock::Clock;
 use crate::db::orders::{self, Wait};
 use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
@@ -49,7 +51,7 @@ pub(super) struct UnitOfWork {
     stores: Stores,
     telemetry: Telemetry,
     partitions: u16,
-    manual_clock: bool,
+    clock: Clock,
     database_wait_max: Duration,
     /// Orders that somebody else has locked. Each has one task that waits for it, and here what has
     /// come for it since.
@@ -86,7 +88,7 @@ impl UnitOfWork {
             stores,
             telemetry,
             partitions: settings.partitions,
-            manual_clock: settings.manual_clock,
+            clock: settings.clock,
             database_wait_max: settings.database_wait_max,
             busy_orders: Mutex::default(),
             waiting: Semaphore::new(((status.used + status.idle) / 2).max(1)),
@@ -261,7 +263,7 @@ impl UnitOfWork {
         let terms = Terms {
             facts: &facts,
             partitions: self.partitions,
-            manual_clock: self.manual_clock,
+            clock: self.clock,
         };
         match batch::decide_and_write(&mut connection, jobs, wait, terms).await {
             // A policy may have begun that these decisions know nothing of.

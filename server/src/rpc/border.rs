@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use belay_wire::status::{Failure, outcome_of};
 use futures_util::FutureExt as _;
 use opentelemetry::context::FutureExt as _;
 use tokio::time::Instant;
@@ -13,11 +14,11 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
-use super::auth::{self, Authentication};
-use super::call::Call;
+use super::call::{self, Call};
 use super::deadline::Deadline;
 use super::edge;
-use super::status::{Failure, outcome_of};
+use super::method;
+use crate::auth::{self, Authentication};
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::OpenCall;
 
@@ -62,20 +63,19 @@ where
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let deadline = Deadline::of(request.headers(), Instant::now());
         let (path, headers) = (request.uri().path(), request.headers());
-        let method = auth::method(path);
-        let called = method.map(|method| method.called);
+        let called = method::called(path);
         let mut open = OpenCall::begin(&self.telemetry, called, path, headers);
-        let caller = method.ok_or(Failure::MethodUnknown).and_then(|method| {
+        let caller = auth::roles(path).and_then(|roles| {
             let caller = auth::authenticate(&self.authentication, headers)?;
             open.is_from(&caller.actor);
-            auth::authorize(method.roles, caller)
+            auth::authorize(roles, caller)
         });
         let caller = match caller {
             Ok(caller) => caller,
             Err(failure) => {
                 let answer = {
                     let _within = open.context().clone().attach();
-                    refuse(failure)
+                    refuse(failure.into())
                 };
                 open.end(outcome_of(answer.headers()));
                 return Box::pin(std::future::ready(Ok(answer)));
@@ -127,7 +127,7 @@ fn undecodable() -> Failure {
 }
 
 fn refuse(failure: Failure) -> Response {
-    tonic::Status::from(failure).into_http()
+    call::status(failure).into_http()
 }
 
 #[cfg(test)]

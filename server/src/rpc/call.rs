@@ -1,22 +1,29 @@
-//! What a method knows of its call besides the message, and what all commands have in common.
+//! What a method knows of its call besides the message, and what methods have in common: a request
+//! is read, handed on, and answered in one way.
 
+use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 
-use belay_domain::commands::Command;
 use belay_domain::context::StoreFacts;
-use belay_domain::ids::{ChildKind, OrderId, StoreId};
+use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::order::Order;
+use belay_domain::query::Place;
+use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
+use belay_wire::parse::{CommandRequest, ListRequest, Reader};
+use belay_wire::refusals::About;
+use belay_wire::status::Failure;
+use jiff::Timestamp;
 use prost::Message;
 use tokio::time::Instant;
-use uuid::Uuid;
+use tonic::{Request, Response, Status};
 
-use super::status::Failure;
-use crate::engine::{Class, Reply, Submission, Work};
-use crate::reference::StoresError;
-use crate::telemetry::calls;
-use crate::wire::parse::{self, Violations, lists};
-use crate::wire::refusals::About;
-use crate::{App, entropy};
+use crate::db::snapshot::Snapshot;
+use crate::db::{self, ListQuery, aggregate};
+use crate::engine::{Class, Reply, Submission};
+use crate::telemetry::{Telemetry, calls};
+use crate::{App, entropy, failure};
 
 /// Put on the request by the border.
 #[derive(Debug, Clone)]
@@ -25,155 +32,200 @@ pub(super) struct Call {
     pub(super) deadline: Instant,
 }
 
+/// What a method gives back to tonic.
+pub(super) type Answer<T> = Result<Response<T>, Status>;
+
+/// Runs the work of a method. Here, and nowhere else in one, a failure becomes a status.
+pub(super) async fn answer<T>(work: impl Future<Output = Result<T, Failure>>) -> Answer<T> {
+    work.await.map(Response::new).map_err(status)
+}
+
+/// The status of a call that failed; the cause of a defect goes to the log.
+pub(super) fn status(failure: Failure) -> Status {
+    failure.into_status(|cause| {
+        // Of the standard services, whose calls are not told, it is an id of its own.
+        let trace_id = match Telemetry::current_trace_id() {
+            Some(trace_id) => trace_id.to_string(),
+            None => entropy::request_id().simple().to_string(),
+        };
+        tracing::error!(
+            trace.id = trace_id,
+            cause,
+            "a call failed by a defect of Belay"
+        );
+        trace_id
+    })
+}
+
 impl Call {
     /// Takes the request apart.
-    pub(super) fn of<T>(request: tonic::Request<T>) -> Result<(Call, T), Failure> {
+    pub(super) fn of<T>(request: Request<T>) -> Result<(Call, T), Failure> {
         let (_, mut extensions, message) = request.into_parts();
         let call = extensions.remove::<Call>();
         let call =
             call.ok_or_else(|| Failure::Internal("a call came past the border".to_owned()))?;
         Ok((call, message))
     }
-}
 
-/// The store that every request but a few names. It is read together with the request's other
-/// fields, so that all that is wrong is told at once, and looked up when all of them are right.
-pub(super) fn store_id(v: &mut Violations, text: &str) -> Option<StoreId> {
-    parse::id(v, "store_id", text.to_owned(), StoreId::parse)
-}
-
-/// What all lists of a store's records have in common.
-pub(super) fn store_and_page_size(store: &str, page_size: i32) -> Result<(StoreId, u16), Failure> {
-    let read = parse::parse(|v| {
-        let store = store_id(v, store);
-        let page_size = lists::page_size(v, page_size);
-        Some((store?, page_size?))
-    });
-    Ok(read?)
-}
-
-/// The reference data of a store that the caller sees.
-pub(super) async fn facts(
-    app: &App,
-    call: &Call,
-    store: &StoreId,
-) -> Result<Arc<StoreFacts>, Failure> {
-    check_store(call, store)?;
-    app.stores.facts(store).await.map_err(|error| match error {
-        StoresError::NotFound => Failure::StoreNotFound {
-            store: store.to_string(),
-        },
-        StoresError::Unavailable => Failure::DatabaseUnavailable,
-    })
-}
-
-/// A store that the caller does not see is not there.
-pub(super) fn check_store(call: &Call, store: &StoreId) -> Result<(), Failure> {
-    calls::about_store(store);
-    if call.caller.scope.sees_store(store) {
-        Ok(())
-    } else {
-        Err(Failure::StoreNotFound {
-            store: store.to_string(),
-        })
-    }
-}
-
-/// What all commands carry besides their content.
-#[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) order: OrderId,
-    pub(super) request_id: Uuid,
-    pub(super) expected_version: Option<u64>,
-    /// What the command names below its order, for the metadata of its refusals.
-    pub(super) child: Option<(ChildKind, u32)>,
-}
-
-impl Frame {
-    /// `order` is `None` where it was refused.
-    pub(super) fn parse(
-        v: &mut Violations,
-        order: Option<OrderId>,
-        request_id: &str,
-        etag: &str,
-    ) -> Option<Frame> {
-        let request_id = parse::request_id(v, request_id);
-        let expected_version = parse::etag(v, "etag", etag);
-        let request_id = request_id?.unwrap_or_else(entropy::request_id);
-        Some(Frame {
-            order: order?,
-            request_id,
-            expected_version: expected_version?,
-            child: None,
-        })
-    }
-}
-
-/// The frame of a command about something that belongs to an order. Each is `None` where it was
-/// refused.
-pub(super) struct ChildFrame {
-    pub(super) frame: Option<Frame>,
-    pub(super) order: Option<OrderId>,
-    pub(super) number: Option<u32>,
-}
-
-impl ChildFrame {
-    /// `id` is in the field `field`.
-    pub(super) fn parse(
-        v: &mut Violations,
-        (kind, field, id): (ChildKind, &str, &str),
-        request_id: &str,
-        etag: &str,
-    ) -> Self {
-        let (order, number) = parse::child(v, field, id, kind).unzip();
-        let frame = Frame::parse(v, order.clone(), request_id, etag);
-        let child = number.map(|number| (kind, number));
-        Self {
-            frame: frame.map(|frame| Frame { child, ..frame }),
-            order,
-            number,
+    /// A store that the caller does not see is not there.
+    pub(super) fn check_store(&self, store: &StoreId) -> Result<(), Failure> {
+        calls::about_store(store);
+        if self.caller.scope.sees_store(store) {
+            Ok(())
+        } else {
+            Err(Failure::StoreNotFound {
+                store: store.to_string(),
+            })
         }
     }
 }
 
-/// Lets the engine decide, and reads the answer it gives now or gave when the request first came.
-pub(super) async fn submit<Response: Message + Default>(
-    app: &App,
-    call: Call,
-    store: Arc<StoreFacts>,
-    frame: Frame,
-    work: Work,
-) -> Result<Response, Failure> {
-    let about = About {
-        order: frame.order.clone(),
-        child: frame.child,
-        request_id: Some(frame.request_id),
-    };
-    let submission = Submission {
-        store,
-        caller: call.caller,
-        order: frame.order,
-        request_id: frame.request_id,
-        expected_version: frame.expected_version,
-        work,
-        deadline: call.deadline,
-        class: Class::Interactive,
-    };
-    match app.engine.submit(submission).await {
-        Ok(Reply::Answer(answer)) => Response::decode(answer.as_slice())
-            .map_err(|error| Failure::Internal(format!("a stored answer cannot be read: {error}"))),
-        Ok(Reply::Refused(rejection)) => Err(Failure::rejected(rejection, about)),
-        Err(error) => Err(Failure::of_engine(error, frame.request_id)),
+impl App {
+    pub(super) fn reader<'a>(&'a self, call: &'a Call) -> Reader<'a> {
+        Reader {
+            caller: &call.caller,
+            identity_key: &self.identity_key,
+        }
+    }
+
+    /// Reads a request whole.
+    pub(super) fn read<M, T>(
+        &self,
+        request: Request<M>,
+        parse: impl FnOnce(M, &Reader<'_>) -> Result<T, Failure>,
+    ) -> Result<(Call, T), Failure> {
+        let (call, message) = Call::of(request)?;
+        let read = parse(message, &self.reader(&call))?;
+        Ok((call, read))
+    }
+
+    /// The reference data of a store that the caller sees.
+    pub(super) async fn facts(
+        &self,
+        call: &Call,
+        store: &StoreId,
+    ) -> Result<Arc<StoreFacts>, Failure> {
+        call.check_store(store)?;
+        let facts = self.stores.facts(store).await;
+        facts.map_err(|error| failure::of_stores(&error, store))
+    }
+
+    /// A whole method: a command that is read so.
+    pub(super) async fn command<M, R: Message + Default>(
+        &self,
+        request: Request<M>,
+        parse: impl FnOnce(M, &Reader<'_>) -> Result<CommandRequest, Failure>,
+    ) -> Answer<R> {
+        answer(async {
+            let (call, command) = self.read(request, parse)?;
+            self.submit(&call, command).await
+        })
+        .await
+    }
+
+    /// Lets the engine decide, and reads the answer that it gives now or gave when the request first
+    /// came.
+    pub(super) async fn submit<R: Message + Default>(
+        &self,
+        call: &Call,
+        command: CommandRequest,
+    ) -> Result<R, Failure> {
+        let store = self.facts(call, &command.store).await?;
+        let envelope = command.envelope;
+        let request_id = envelope.request_id.unwrap_or_else(entropy::request_id);
+        let submission = Submission {
+            store,
+            caller: call.caller.clone(),
+            order: envelope.order.clone(),
+            request_id,
+            expected_version: envelope.expected_version,
+            work: command.work,
+            deadline: call.deadline,
+            class: Class::Interactive,
+        };
+        match self.engine.submit(submission).await {
+            Ok(Reply::Answer(answer)) => R::decode(answer.as_slice()).map_err(|error| {
+                Failure::Internal(format!("a stored answer cannot be read: {error}"))
+            }),
+            Ok(Reply::Refused(rejection)) => {
+                let about = About {
+                    order: envelope.order,
+                    child: envelope.child,
+                    request_id: Some(request_id),
+                };
+                Err(Failure::rejected(rejection, about))
+            }
+            Err(error) => Err(failure::of_engine(error, request_id)),
+        }
+    }
+
+    /// One order, the reference data of its store, and the moment of the read, which is never before
+    /// the order's last change. It is read together with those that others ask for. One that the
+    /// caller does not see is not there.
+    pub(super) async fn order(
+        &self,
+        call: &Call,
+        store: &StoreId,
+        id: &OrderId,
+    ) -> Result<Read<Arc<Order>>, Failure> {
+        calls::about_order(id);
+        let facts = self.facts(call, store).await?;
+        match self.reads.order(OrderKey::of(store, id)).await? {
+            (Some(order), now) if call.caller.scope.sees_order(&order) => Ok(Read {
+                now: now.max(order.update_time),
+                found: order,
+                facts,
+            }),
+            (Some(_) | None, _) => Err(rejected(Rejection::OrderNotFound, id)),
+        }
+    }
+
+    /// A page of what orders hold, with the token for what follows.
+    pub(super) async fn list<M, F: ListQuery, Entry: Message>(
+        &self,
+        request: Request<M>,
+        parse: impl FnOnce(M, &Reader<'_>) -> Result<ListRequest<F>, Failure>,
+        render: impl Fn(&Order, u32, &Read<HashMap<OrderKey, Order>>) -> Option<Entry>,
+    ) -> Result<(Vec<Entry>, String), Failure> {
+        let (call, list) = self.read(request, parse)?;
+        let facts = self.facts(&call, &list.store).await?;
+        let after = list.page.after_place()?;
+        let mut conn = Snapshot::begin(&self.pool).await?;
+        let read = async {
+            let places = db::list(&mut conn, &list.filter, after, list.page.limit()).await?;
+            let mut keys: Vec<OrderKey> = places.iter().map(|place| place.order_key).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            let now = self.clock.now(&mut conn).await?;
+            let orders = if keys.is_empty() {
+                HashMap::new()
+            } else {
+                aggregate::read(&mut conn, &keys).await?
+            };
+            Ok((places, orders, now))
+        }
+        .await;
+        let (places, found, now): (Vec<Place>, _, _) = conn.end(read).await?;
+        let read = Read { found, facts, now };
+        let render = |order: &Order, number| render(order, number, &read);
+        Ok(list.page.cut_places(&places, &read.found, render))
     }
 }
 
-/// [`submit`] for a command about an order that exists.
-pub(super) async fn decide<Response: Message + Default>(
-    app: &App,
-    call: Call,
-    store: Arc<StoreFacts>,
-    frame: Frame,
-    command: Command,
-) -> Result<Response, Failure> {
-    submit(app, call, store, frame, Work::Decide(command)).await
+/// What was read of a store's orders.
+#[derive(Debug)]
+pub(super) struct Read<T> {
+    pub(super) found: T,
+    pub(super) facts: Arc<StoreFacts>,
+    pub(super) now: Timestamp,
+}
+
+/// A refusal that the order itself, or its absence, gives to a read.
+pub(super) fn rejected(rejection: Rejection, order: &OrderId) -> Failure {
+    let about = About {
+        order: order.clone(),
+        child: None,
+        request_id: None,
+    };
+    Failure::rejected(rejection, about)
 }

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use belay_proto::testing::v1 as pb;
 use belay_proto::testing::v1::clock_service_server::ClockService;
-use tonic::{Request, Response, Status};
+use belay_wire::parse::clock as parse;
+use belay_wire::values::time;
+use tonic::Request;
 
-use super::call::Call;
-use super::status::Failure;
-use super::stores::written;
+use super::call::{Answer, Call, answer};
 use crate::App;
+use crate::admin::write_failure;
 use crate::db::clock;
-use crate::wire::parse::{self, clock as parse_clock};
-use crate::wire::values::time;
 
 #[derive(Debug)]
 pub(super) struct Clock {
@@ -21,30 +20,28 @@ pub(super) struct Clock {
 
 #[tonic::async_trait]
 impl ClockService for Clock {
-    async fn get_time(
-        &self,
-        request: Request<pb::GetTimeRequest>,
-    ) -> Result<Response<pb::GetTimeResponse>, Status> {
-        let (_, pb::GetTimeRequest {}) = Call::of(request)?;
-        let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
-        let read = clock::manual(&mut conn).await;
-        let now = conn.finish_with(read).map_err(Failure::from)?;
-        Ok(Response::new(pb::GetTimeResponse {
-            time: Some(time(now)),
-        }))
+    async fn get_time(&self, request: Request<pb::GetTimeRequest>) -> Answer<pb::GetTimeResponse> {
+        answer(async {
+            let (_, pb::GetTimeRequest {}) = Call::of(request)?;
+            let mut conn = self.app.pool.checkout().await?;
+            let read = clock::manual(&mut conn).await;
+            let time = Some(time(conn.finish_with(read)?));
+            Ok(pb::GetTimeResponse { time })
+        })
+        .await
     }
 
     async fn advance_time(
         &self,
         request: Request<pb::AdvanceTimeRequest>,
-    ) -> Result<Response<pb::AdvanceTimeResponse>, Status> {
-        let (_, request) = Call::of(request)?;
-        let by = parse::parse(|v| parse_clock::advance(v, request)).map_err(Failure::from)?;
-        let mut conn = self.app.pool.checkout().await.map_err(Failure::from)?;
-        let write = clock::advance_manual(&mut conn, by).await;
-        let now = conn.finish_with(write).map_err(written)?;
-        Ok(Response::new(pb::AdvanceTimeResponse {
-            time: Some(time(now)),
-        }))
+    ) -> Answer<pb::AdvanceTimeResponse> {
+        answer(async {
+            let (_, by) = self.app.read(request, parse::advance_time)?;
+            let mut conn = self.app.pool.checkout().await?;
+            let write = clock::advance_manual(&mut conn, by).await;
+            let time = Some(time(conn.finish_with(write).map_err(write_failure)?));
+            Ok(pb::AdvanceTimeResponse { time })
+        })
+        .await
     }
 }

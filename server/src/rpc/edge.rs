@@ -5,6 +5,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use belay_wire::status::Failure;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -14,8 +15,8 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tower::{Layer, Service};
 
+use super::call::status;
 use super::limits::{self, Expected};
-use super::status::Failure;
 
 /// The only compression that is taken and given.
 pub const COMPRESSION: CompressionEncoding = CompressionEncoding::Gzip;
@@ -107,7 +108,7 @@ fn refused(request: &http::Request<Body>) -> Option<Response> {
     }
     let encoding = request.headers().get(GRPC_ENCODING);
     if encoding.is_some_and(|encoding| encoding != IDENTITY && encoding != GZIP) {
-        let mut response = Status::from(Failure::EncodingUnsupported).into_http();
+        let mut response = status(Failure::EncodingUnsupported).into_http();
         response.headers_mut().insert(
             GRPC_ACCEPT_ENCODING,
             HeaderValue::from_static("identity,gzip"),
@@ -158,7 +159,7 @@ pub(super) fn explain(headers: &mut HeaderMap) {
     else {
         return;
     };
-    if let Err(error) = Status::from(failure).add_header(headers) {
+    if let Err(error) = status(failure).add_header(headers) {
         tracing::error!(%error, "an error could not be explained");
     }
 }

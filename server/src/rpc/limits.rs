@@ -5,15 +5,14 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use belay_wire::status::{Failure, MESSAGE_BYTES_MAX};
 use http_body::{Frame, SizeHint};
 use prost::bytes::{Buf, Bytes};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::status::Failure;
+use super::call::status;
 
-/// Largest message taken from a caller, as sent and as decompressed.
-pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// What stands before each message: one byte of flags, four of length.
 const HEADER_BYTES: usize = 5;
 
@@ -70,7 +69,7 @@ impl Measured {
                 self.header.clear();
                 self.messages += 1;
                 if self.left > MESSAGE_BYTES_MAX {
-                    return Err(Failure::MESSAGE_TOO_LARGE.into());
+                    return Err(status(Failure::MESSAGE_TOO_LARGE));
                 }
             }
         }
@@ -80,15 +79,14 @@ impl Measured {
     /// Whether what has come may be all.
     fn end(&self) -> Result<(), Status> {
         if self.left > 0 || !self.header.is_empty() {
-            return Err(
-                Failure::undecodable("the request ends in the middle of its message").into(),
-            );
+            return Err(status(Failure::undecodable(
+                "the request ends in the middle of its message",
+            )));
         }
         if self.messages == 0 && self.expected == Expected::One {
-            return Err(Failure::undecodable(
+            return Err(status(Failure::undecodable(
                 "the request has no message; one without fields is still to be sent",
-            )
-            .into());
+            )));
         }
         Ok(())
     }

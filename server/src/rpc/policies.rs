@@ -1,29 +1,19 @@
 //! The PolicyService.
 
-use std::mem;
 use std::sync::Arc;
 
-use belay_domain::ids::StoreId;
 use belay_domain::policy;
-use belay_domain::rejection::FieldViolation;
+use belay_domain::store::{PolicyHead, StoredPolicy};
 use belay_proto::v1 as pb;
 use belay_proto::v1::policy_service_server::PolicyService;
-use jiff::Timestamp;
-use tonic::{Request, Response, Status};
+use belay_wire::parse::stores as parse;
+use belay_wire::render::administration as render;
+use belay_wire::status::Failure;
+use tonic::Request;
 
-use super::call::{Call, facts, store_and_page_size, store_id};
-use super::pages::{self, Scope};
-use super::read::{self, Snapshot};
-use super::status::Failure;
-use super::stores::{refresh, written};
-use crate::App;
-use crate::db::error::DbError;
-use crate::db::policies::{self, Activation, NewPolicy, PolicyHead, StoredPolicy};
-use crate::db::{Conn, transaction};
-use crate::presets;
-use crate::wire::parse;
-use crate::wire::parse::stores::policy_version;
-use crate::wire::render::administration::{self as render, active};
+use super::call::{Answer, answer};
+use crate::admin::policies::{self, PolicyView};
+use crate::{App, presets};
 
 #[derive(Debug)]
 pub(super) struct Policies {
@@ -35,332 +25,108 @@ impl PolicyService for Policies {
     async fn list_presets(
         &self,
         _: Request<pb::ListPresetsRequest>,
-    ) -> Result<Response<pb::ListPresetsResponse>, Status> {
-        let preset = |(name, document): &(&str, &str)| {
-            let policy = policy::parse(document).map_err(|_| {
-                Failure::Internal(format!(
-                    "the preset {name} has faults: a test keeps it from that"
-                ))
-            })?;
-            Ok(pb::Preset {
-                preset: (*name).to_owned(),
-                description: policy.source,
-                document: (*document).to_owned(),
-            })
-        };
-        let mut presets = presets::ALL
-            .iter()
-            .map(preset)
-            .collect::<Result<Vec<_>, Failure>>()?;
-        presets.sort_by(|a, b| a.preset.cmp(&b.preset));
-        Ok(Response::new(pb::ListPresetsResponse { presets }))
+    ) -> Answer<pb::ListPresetsResponse> {
+        answer(async {
+            let preset = |(name, document): &(&str, &str)| {
+                let policy = policy::parse(document).map_err(|_| {
+                    Failure::Internal(format!(
+                        "the preset {name} has faults: a test keeps it from that"
+                    ))
+                })?;
+                Ok(pb::Preset {
+                    preset: (*name).to_owned(),
+                    description: policy.source,
+                    document: (*document).to_owned(),
+                })
+            };
+            let mut presets = presets::ALL
+                .iter()
+                .map(preset)
+                .collect::<Result<Vec<_>, Failure>>()?;
+            presets.sort_by(|a, b| a.preset.cmp(&b.preset));
+            Ok(pb::ListPresetsResponse { presets })
+        })
+        .await
     }
 
     async fn create_policy(
         &self,
         request: Request<pb::CreatePolicyRequest>,
-    ) -> Result<Response<pb::CreatePolicyResponse>, Status> {
-        let (call, request) = Call::of(request)?;
-        let store = parse::parse(|v| store_id(v, &request.store_id)).map_err(Failure::from)?;
-        facts(&self.app, &call, &store).await?;
-        let document = request.document;
-        let policy = policy::parse(&document).map_err(|faults| Failure::PolicyInvalid {
-            field: "document",
-            faults,
-        })?;
-        if request.validate_only {
-            let validated = pb::Policy {
-                store_id: store.to_string(),
-                name: policy.name,
-                document,
-                ..pb::Policy::default()
+    ) -> Answer<pb::CreatePolicyResponse> {
+        answer(async {
+            let (call, asked) = self.app.read(request, parse::create_policy)?;
+            self.app.facts(&call, &asked.store).await?;
+            let name = policies::validate(&asked.document)?;
+            let policy = if asked.validate_only {
+                pb::Policy {
+                    store_id: asked.store.to_string(),
+                    name,
+                    document: asked.document,
+                    ..pb::Policy::default()
+                }
+            } else {
+                shown(&policies::create(&self.app, &asked.store, name, asked.document).await?)
             };
-            return Ok(Response::new(pb::CreatePolicyResponse {
-                policy: Some(validated),
-            }));
-        }
-
-        let created = self.create(&store, policy.name, document).await?;
-        let Standing {
-            activations,
-            now,
-            policy: _,
-        } = self.standing(&store, Some(created.version)).await?;
-        refresh(&self.app, &store).await;
-        let policy = Some(render::policy(&created, &activations, now));
-        Ok(Response::new(pb::CreatePolicyResponse { policy }))
+            Ok(pb::CreatePolicyResponse {
+                policy: Some(policy),
+            })
+        })
+        .await
     }
 
     async fn get_policy(
         &self,
         request: Request<pb::GetPolicyRequest>,
-    ) -> Result<Response<pb::GetPolicyResponse>, Status> {
-        let (call, request) = Call::of(request)?;
-        let (store, asked) = parse::parse(|v| {
-            let store = store_id(v, &request.store_id);
-            let version = policy_version(v, request.version);
-            Some((store?, version?))
+    ) -> Answer<pb::GetPolicyResponse> {
+        answer(async {
+            let (call, (store, version)) = self.app.read(request, parse::get_policy)?;
+            self.app.facts(&call, &store).await?;
+            let policy = Some(shown(&policies::get(&self.app, &store, version).await?));
+            Ok(pb::GetPolicyResponse { policy })
         })
-        .map_err(Failure::from)?;
-        facts(&self.app, &call, &store).await?;
-
-        let Standing {
-            activations,
-            now,
-            policy,
-        } = self.standing(&store, asked).await?;
-        let Some(policy) = policy else {
-            return Err(Failure::PolicyNotFound {
-                version: asked.unwrap_or(0),
-            }
-            .into());
-        };
-        Ok(Response::new(pb::GetPolicyResponse {
-            policy: Some(render::policy(&policy, &activations, now)),
-        }))
+        .await
     }
 
     async fn list_policies(
         &self,
         request: Request<pb::ListPoliciesRequest>,
-    ) -> Result<Response<pb::ListPoliciesResponse>, Status> {
-        let (call, mut request) = Call::of(request)?;
-        let (page_size, page_token) = (
-            mem::take(&mut request.page_size),
-            mem::take(&mut request.page_token),
-        );
-        let scope = Scope::new(&self.app, "ListPolicies", &request);
-        let (store, page_size) = store_and_page_size(&request.store_id, page_size)?;
-        facts(&self.app, &call, &store).await?;
-        let before: Option<u32> = scope.open(&page_token)?;
-
-        let mut snapshot = Snapshot::begin(&self.app).await.map_err(Failure::from)?;
-        let read = async {
-            let now = read::now(&self.app, snapshot.conn()).await?;
-            let activations = policies::activations(snapshot.conn(), &store).await?;
-            Ok((
-                policies::list(snapshot.conn(), &store, before, page_size + 1).await?,
-                activations,
-                now,
-            ))
-        }
-        .await;
-        let (versions, activations, now) = snapshot.end(read).await?;
-        let rendered =
-            |version: &PolicyHead| Some(render::policy_head(&store, version, &activations, now));
-        let (policies, next_page_token) =
-            pages::cut_by_key(&scope, &versions, page_size, rendered, |version| {
-                version.version
-            });
-        Ok(Response::new(pb::ListPoliciesResponse {
-            policies,
-            next_page_token,
-        }))
+    ) -> Answer<pb::ListPoliciesResponse> {
+        answer(async {
+            let (call, list) = self.app.read(request, parse::list_policies)?;
+            let (store, page) = (&list.store, &list.page);
+            self.app.facts(&call, store).await?;
+            let view = policies::list(&self.app, store, page.after()?, page.limit()).await?;
+            let rendered = |head: &PolicyHead| {
+                Some(render::policy_head(
+                    store,
+                    head,
+                    &view.activations,
+                    view.now,
+                ))
+            };
+            let (policies, next_page_token) = page.cut(&view.found, rendered, |head| head.version);
+            Ok(pb::ListPoliciesResponse {
+                policies,
+                next_page_token,
+            })
+        })
+        .await
     }
 
     async fn activate_policy(
         &self,
         request: Request<pb::ActivatePolicyRequest>,
-    ) -> Result<Response<pb::ActivatePolicyResponse>, Status> {
-        let (call, request) = Call::of(request)?;
-        let (store, version, asked_time) = parse::parse(|v| {
-            let store = store_id(v, &request.store_id);
-            let version = parse::positive(
-                v,
-                "version",
-                request.version.into(),
-                i32::MAX.unsigned_abs(),
-            );
-            let effective_time = parse::time(v, "effective_time", request.effective_time);
-            Some((store?, version?, effective_time?))
+    ) -> Answer<pb::ActivatePolicyResponse> {
+        answer(async {
+            let (call, asked) = self.app.read(request, parse::activate_policy)?;
+            self.app.facts(&call, &asked.store).await?;
+            let policy = Some(shown(&policies::activate(&self.app, asked).await?));
+            Ok(pb::ActivatePolicyResponse { policy })
         })
-        .map_err(Failure::from)?;
-        facts(&self.app, &call, &store).await?;
-
-        let Standing {
-            activations,
-            now,
-            policy,
-        } = self.standing(&store, Some(version)).await?;
-        let Some(policy) = policy else {
-            return Err(Failure::PolicyNotFound { version }.into());
-        };
-        let earliest = self.app.stores.earliest_activation(now);
-        if stands(&activations, version, asked_time, now, earliest) {
-            let policy = Some(render::policy(&policy, &activations, now));
-            return Ok(Response::new(pb::ActivatePolicyResponse { policy }));
-        }
-        let effective_time = asked_time.unwrap_or(earliest);
-        if effective_time < earliest {
-            let description =
-                format!("must not be before {earliest}: every server must know of it in time");
-            let violation = FieldViolation {
-                field: "effective_time".to_owned(),
-                description,
-            };
-            return Err(Failure::invalid_fields(vec![violation]).into());
-        }
-        let activations = self
-            .activate(
-                &store,
-                Activation {
-                    effective_time,
-                    version,
-                },
-                earliest,
-            )
-            .await?;
-        refresh(&self.app, &store).await;
-        let policy = Some(render::policy(&policy, &activations, now));
-        Ok(Response::new(pb::ActivatePolicyResponse { policy }))
+        .await
     }
 }
 
-/// A store's activations, and one version of its policy, if there is such a one.
-struct Standing {
-    activations: Vec<Activation>,
-    now: Timestamp,
-    policy: Option<StoredPolicy>,
-}
-
-impl Policies {
-    /// The active version where none is asked for.
-    async fn standing(&self, store: &StoreId, version: Option<u32>) -> Result<Standing, Failure> {
-        let mut snapshot = Snapshot::begin(&self.app).await?;
-        let read = async {
-            let now = read::now(&self.app, snapshot.conn()).await?;
-            let activations = policies::activations(snapshot.conn(), store).await?;
-            let policy = match version.or(active(&activations, now).map(|active| active.version)) {
-                Some(version) => policies::get(snapshot.conn(), store, version).await?,
-                None => None,
-            };
-            Ok(Standing {
-                activations,
-                now,
-                policy,
-            })
-        }
-        .await;
-        snapshot.end(read).await
-    }
-
-    async fn create(
-        &self,
-        store: &StoreId,
-        name: String,
-        document: String,
-    ) -> Result<StoredPolicy, Failure> {
-        let mut conn = self.app.pool.checkout().await?;
-        let write = async {
-            transaction::begin_write(&mut conn).await?;
-            let created = async {
-                let create_time = read::now(&self.app, &mut conn).await?;
-                policies::create(
-                    &mut conn,
-                    NewPolicy {
-                        store: store.clone(),
-                        name,
-                        document,
-                        create_time,
-                    },
-                )
-                .await
-            }
-            .await;
-            ended(&mut conn, created).await
-        }
-        .await;
-        conn.finish_with(write).map_err(written)
-    }
-
-    /// Replaces what is to come after `earliest`; what is nearer stays, because some server may
-    /// already count on it.
-    async fn activate(
-        &self,
-        store: &StoreId,
-        activation: Activation,
-        earliest: Timestamp,
-    ) -> Result<Vec<Activation>, Failure> {
-        let mut conn = self.app.pool.checkout().await?;
-        let write = async {
-            transaction::begin_write(&mut conn).await?;
-            let activated = async {
-                policies::activate(&mut conn, store, activation, earliest).await?;
-                policies::activations(&mut conn, store).await
-            }
-            .await;
-            ended(&mut conn, activated).await
-        }
-        .await;
-        conn.finish_with(write).map_err(written)
-    }
-}
-
-/// Ends a transaction as its writes went.
-async fn ended<T>(conn: &mut Conn, written: Result<T, DbError>) -> Result<T, DbError> {
-    match &written {
-        Ok(_) => transaction::commit(conn).await?,
-        Err(error) if error.class().ends_connection() => {}
-        Err(_) => transaction::rollback(conn).await?,
-    }
-    written
-}
-
-/// Whether what an activation asks for is so already: in force or to come at that instant, or,
-/// where no instant is named, as soon as it could be had now.
-fn stands(
-    activations: &[Activation],
-    version: u32,
-    asked_time: Option<Timestamp>,
-    now: Timestamp,
-    earliest: Timestamp,
-) -> bool {
-    let active = active(activations, now);
-    let in_force_or_coming = || {
-        activations.iter().filter(|activation| {
-            active.is_none_or(|active| activation.effective_time >= active.effective_time)
-        })
-    };
-    match asked_time {
-        Some(asked) => {
-            in_force_or_coming().any(|each| each.version == version && each.effective_time == asked)
-        }
-        None => in_force_or_coming()
-            .rfind(|activation| activation.effective_time <= earliest)
-            .is_some_and(|last| {
-                last.version == version
-                    && in_force_or_coming().all(|each| each.effective_time <= earliest)
-            }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_activation_that_stands_is_not_written_again() {
-        let at = |second| Timestamp::new(second, 0).unwrap();
-        let activations = [(10, 1), (20, 2), (50, 3)].map(|(second, version)| Activation {
-            effective_time: at(second),
-            version,
-        });
-        let stands_at = |version, asked: Option<i64>| {
-            stands(&activations, version, asked.map(at), at(30), at(35))
-        };
-        assert!(stands_at(2, Some(20)), "in force since then");
-        assert!(stands_at(3, Some(50)), "to come at that instant");
-        assert!(!stands_at(1, Some(10)), "superseded");
-        assert!(!stands_at(3, Some(60)));
-        assert!(!stands_at(2, None), "in force, but another is to come");
-        assert!(!stands_at(3, None), "to come later than could be had");
-        assert!(
-            stands(&activations, 3, None, at(46), at(51)),
-            "to come as soon as could be had"
-        );
-        assert!(
-            stands(&activations, 3, None, at(60), at(65)),
-            "in force with none to come"
-        );
-    }
+fn shown(view: &PolicyView<StoredPolicy>) -> pb::Policy {
+    render::policy(&view.found, &view.activations, view.now)
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use belay_domain::actor::Actor;
 use belay_domain::ids::{OrderId, StoreId};
+use belay_wire::status::Outcome;
 use http::HeaderMap;
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
@@ -32,27 +33,6 @@ pub(crate) struct Called {
     /// Such as `belay.v1.OrderService/GetOrder`.
     pub(crate) method: &'static str,
     pub(crate) is_read: bool,
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    /// Such as `NOT_FOUND`.
-    pub(crate) code: &'static str,
-    /// Such as `ORDER_NOT_FOUND`; none of a success.
-    pub(crate) reason: Option<&'static str>,
-    /// Whether the convention takes the code for a fault of the server.
-    pub(crate) is_server_fault: bool,
-}
-
-impl Outcome {
-    /// The caller went away before there was an answer.
-    const CANCELLED: Self = Self {
-        code: "CANCELLED",
-        reason: None,
-        is_server_fault: false,
-    };
-    const OK: &'static str = "OK";
 }
 
 /// Which successful reads have a line.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use belay_wire::status::Outcome;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
@@ -15,7 +16,6 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_semantic_conventions::{attribute, metric};
 use prometheus::{Registry, TextEncoder};
 
-use super::calls::Outcome;
 use super::traces::SCOPE;
 use crate::App;
 use crate::db::Class;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::callers::{Callers, REREAD_INTERVAL, Reread};
+use crate::auth::callers::{Callers, REREAD_INTERVAL, Reread};
 
 /// Runs for as long as it is polled.
 pub async fn run(callers: Arc<Callers>) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use belay_domain::actor::Actor;
-use belay_domain::commands::Command;
+use belay_domain::commands::{Command, Work};
 use belay_domain::ids::OrderKey;
 use belay_domain::scope::Caller;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::App;
 use crate::db::DbError;
 use crate::db::orders::{self, DueOrder};
-use crate::engine::{Class, EngineError, Submission, Work};
+use crate::engine::{Class, EngineError, Submission};
 use crate::entropy;
 use crate::reference::StoresError;
 use crate::telemetry::metrics::Settled;
@@ -131,7 +131,7 @@ impl Worker {
 
     async fn due(&self, after: Option<&DueOrder>) -> Result<(Vec<DueOrder>, Timestamp), DbError> {
         let mut connection = self.app.pool.checkout().await?;
-        let now = self.app.now(&mut connection).await?;
+        let now = self.app.clock.now(&mut connection).await?;
         let due = orders::due(&mut connection, 0..self.app.partitions, now, after, PAGE).await?;
         connection.finish();
         Ok((due, now))

@@ -5,15 +5,16 @@ use belay_domain::actor::Role;
 use belay_domain::cancellation::{Cancellation, CancellationState, GateState, Part, PartState};
 use belay_domain::ids::{BuyerId, CarrierId, SellerId, Sku, WarehouseId};
 use belay_domain::order::{Order, OrderState};
+use belay_domain::query::CancellationFilter;
+use belay_domain::query::OrderFilter;
+use belay_domain::query::Place;
+use belay_domain::query::RefundFilter;
+use belay_domain::query::ShipmentFilter;
 use belay_domain::refund::RefundState;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use belay_domain::terms::GateKind;
-use belay_server::db::cancellations::CancellationFilter;
-use belay_server::db::orders::OrderFilter;
-use belay_server::db::refunds::RefundFilter;
-use belay_server::db::shipments::ShipmentFilter;
-use belay_server::db::{Place, aggregate, cancellations, orders, refunds, shipments};
+use belay_server::db::{self, aggregate};
 use diesel_async::SimpleAsyncConnection;
 use jiff::SignedDuration;
 
@@ -82,10 +83,10 @@ fn combinations<const N: usize>() -> impl Iterator<Item = [bool; N]> {
 }
 
 macro_rules! pages {
-    ($module:ident, $conn:expr, $filter:expr) => {{
+    ($conn:expr, $filter:expr) => {{
         let mut places = Vec::<Place>::new();
         loop {
-            let page = $module::list($conn, $filter, places.last().copied(), 7)
+            let page = db::list($conn, $filter, places.last().copied(), 7)
                 .await
                 .unwrap();
             let is_last = page.len() < 7;
@@ -156,7 +157,7 @@ async fn orders_are_found_by_any_combination_of_filters() {
             number: 0,
         };
         let expected = sorted(all.iter().filter(matches).map(place));
-        assert_eq!(pages!(orders, &mut conn, &filter), expected, "{filter:?}");
+        assert_eq!(pages!(&mut conn, &filter), expected, "{filter:?}");
     }
 }
 
@@ -200,11 +201,7 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
             };
             matches.then_some(place)
         }));
-        assert_eq!(
-            pages!(shipments, &mut conn, &filter),
-            expected,
-            "{filter:?}"
-        );
+        assert_eq!(pages!(&mut conn, &filter), expected, "{filter:?}");
     }
     for [order, seller, state] in combinations() {
         let filter = RefundFilter {
@@ -228,7 +225,7 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
             };
             matches.then_some(place)
         }));
-        assert_eq!(pages!(refunds, &mut conn, &filter), expected, "{filter:?}");
+        assert_eq!(pages!(&mut conn, &filter), expected, "{filter:?}");
     }
 }
 
@@ -285,11 +282,7 @@ async fn cancellations_are_found_by_any_combination_of_filters() {
                     number: each.number,
                 }));
                 found += expected.len();
-                assert_eq!(
-                    pages!(cancellations, &mut conn, &filter),
-                    expected,
-                    "{filter:?}"
-                );
+                assert_eq!(pages!(&mut conn, &filter), expected, "{filter:?}");
             }
         }
     }
@@ -350,9 +343,9 @@ async fn rows_of_the_release_before_are_filled() {
         Some(Role::Carrier),
     ];
     let mut lists = async || {
-        let mut lists = vec![pages!(orders, &mut conn, &of_sku)];
+        let mut lists = vec![pages!(&mut conn, &of_sku)];
         for party in parties {
-            lists.push(pages!(cancellations, &mut conn, &of(party)));
+            lists.push(pages!(&mut conn, &of(party)));
         }
         lists
     };

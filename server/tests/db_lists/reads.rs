@@ -4,10 +4,10 @@
 use belay_domain::actor::Role;
 use belay_domain::ids::{BuyerId, SellerId, Sku};
 use belay_domain::order::OrderState;
+use belay_domain::query::{ActionsSummary, COUNT_MAX, Counted, OrderFilter, OrdersSummary, Place};
 use belay_domain::scope::Scope;
-use belay_server::db::orders::{self, OrderFilter};
-use belay_server::db::summaries::{self, ActionsSummary, COUNT_MAX, Counted, OrdersSummary};
-use belay_server::db::{Conn, Place};
+use belay_server::db::summaries;
+use belay_server::db::{self, Conn};
 
 use crate::common::{TestDatabase, store, time};
 use crate::crowd::{self, EVENTFUL};
@@ -21,7 +21,7 @@ async fn page(conn: &mut Conn, filter: &OrderFilter, after: Option<Place>) -> (V
     // To ask is to look as well.
     let asking = crowd::looked_at(conn).await - before;
     let begin = crowd::looked_at(conn).await;
-    let page = orders::list(conn, filter, after, PAGE).await.unwrap();
+    let page = db::list(conn, filter, after, PAGE).await.unwrap();
     (page, crowd::looked_at(conn).await - begin - asking)
 }
 
@@ -134,8 +134,7 @@ async fn summaries_stop(conn: &mut Conn) {
         warehouse: None,
         carrier: None,
     };
-    let (requested, nearest) = actions(None)
-        .awaiting(Role::Seller)
+    let (requested, nearest) = summaries::awaiting(&actions(None), Role::Seller)
         .load(conn)
         .await
         .unwrap();
@@ -148,14 +147,16 @@ async fn summaries_stop(conn: &mut Conn) {
         }
     );
     assert_eq!(nearest, Some(time("2026-01-03T00:00:00Z")));
-    let (carriers, _) = actions(None)
-        .awaiting(Role::Carrier)
+    let (carriers, _) = summaries::awaiting(&actions(None), Role::Carrier)
         .load(conn)
         .await
         .unwrap();
     assert_eq!(carriers, Counted::default(), "their gates have passed");
     let since = time("2026-01-01T00:00:00Z");
-    let (approved, _) = actions(None).auto_approved(since).load(conn).await.unwrap();
+    let (approved, _) = summaries::auto_approved(&actions(None), since)
+        .load(conn)
+        .await
+        .unwrap();
     // Odd, and not of a seller; no SELLER_CONSENT gate is odd.
     assert_eq!(
         approved,
@@ -164,8 +165,7 @@ async fn summaries_stop(conn: &mut Conn) {
             at_least: false
         }
     );
-    let (of_one, _) = actions(Some("s-3"))
-        .auto_approved(since)
+    let (of_one, _) = summaries::auto_approved(&actions(Some("s-3")), since)
         .load(conn)
         .await
         .unwrap();
@@ -173,8 +173,7 @@ async fn summaries_stop(conn: &mut Conn) {
         (1..approved.value / 5).contains(&of_one.value),
         "{of_one:?}"
     );
-    let (late, _) = actions(None)
-        .auto_approved(time("2026-02-01T00:00:00Z"))
+    let (late, _) = summaries::auto_approved(&actions(None), time("2026-02-01T00:00:00Z"))
         .load(conn)
         .await
         .unwrap();

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use belay_client::RequestId;
 use belay_domain::actor::{Actor, Role};
+use belay_domain::commands::Work;
 use belay_domain::commands::{Command, LeaseRefunds};
 use belay_domain::ids::{OrderId, StoreId, WorkerId};
 use belay_domain::scope::Caller;
 use belay_proto::v1 as pb;
 use belay_server::App;
-use belay_server::engine::{Class, Reply, Submission, Work};
+use belay_server::engine::{Class, Reply, Submission};
 use belay_tests::HANG;
 use belay_tests::instance::Service;
 use belay_tests::raw::{AnyRequest, Raw, Refused};

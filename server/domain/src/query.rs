@@ -1,0 +1,158 @@
+//! What lists and counts are asked for: plain data, for a database to put into SQL and for any
+//! other store to hold its records against. All given fields of a filter must match.
+
+use jiff::Timestamp;
+
+use crate::actor::Role;
+use crate::cancellation::CancellationState;
+use crate::ids::{BuyerId, CarrierId, OrderKey, SellerId, Sku, StoreId, WarehouseId};
+use crate::incident::{IncidentKind, IncidentState};
+use crate::order::OrderState;
+use crate::refund::RefundState;
+use crate::scope::Scope;
+use crate::shipment::Stage;
+
+/// An entry of a list that goes from new to old, and where the next page of it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub create_time: Timestamp,
+    pub order_key: OrderKey,
+    /// Of the order's child that is listed; 0 where orders are.
+    pub number: u32,
+}
+
+/// Which orders to list.
+#[derive(Debug, Clone)]
+pub struct OrderFilter {
+    pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
+    pub buyer: Option<BuyerId>,
+    pub seller: Option<SellerId>,
+    pub state: Option<OrderState>,
+    /// Of one of the lines.
+    pub sku: Option<Sku>,
+    /// Of the destination.
+    pub country: Option<String>,
+    /// Of the destination; means little without its country, and no index begins with it.
+    pub city: Option<String>,
+    /// `from ≤ create_time < before`.
+    pub create_time_from: Option<Timestamp>,
+    pub create_time_before: Option<Timestamp>,
+}
+
+/// Which shipments to list.
+#[derive(Debug, Clone)]
+pub struct ShipmentFilter {
+    pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
+    pub order: Option<OrderKey>,
+    pub seller: Option<SellerId>,
+    pub warehouse: Option<WarehouseId>,
+    pub carrier: Option<CarrierId>,
+    pub stage: Option<Stage>,
+}
+
+/// Which cancellations to list. Fields from `warehouse` on must match for one of the parts.
+#[derive(Debug, Clone)]
+pub struct CancellationFilter {
+    pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
+    pub order: Option<OrderKey>,
+    pub seller: Option<SellerId>,
+    pub state: Option<CancellationState>,
+    pub warehouse: Option<WarehouseId>,
+    pub carrier: Option<CarrierId>,
+    /// The part waits for this party.
+    pub awaiting: Option<Role>,
+    /// The part waits for an answer that must come before some instant before this one.
+    pub respond_by_before: Option<Timestamp>,
+}
+
+/// Which refunds to list.
+#[derive(Debug, Clone)]
+pub struct RefundFilter {
+    pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
+    pub order: Option<OrderKey>,
+    pub seller: Option<SellerId>,
+    pub state: Option<RefundState>,
+}
+
+/// Which incidents to list.
+#[derive(Debug, Clone)]
+pub struct IncidentFilter {
+    pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
+    pub order: Option<OrderKey>,
+    pub state: Option<IncidentState>,
+    pub kind: Option<IncidentKind>,
+}
+
+/// Whose orders to count.
+#[derive(Debug, Clone)]
+pub struct OrdersSummary {
+    pub store: StoreId,
+    pub scope: Scope,
+    pub buyer: Option<BuyerId>,
+    pub seller: Option<SellerId>,
+}
+
+/// Whose work to count: what somebody should look at.
+#[derive(Debug, Clone)]
+pub struct ActionsSummary {
+    pub store: StoreId,
+    pub scope: Scope,
+    pub seller: Option<SellerId>,
+    pub warehouse: Option<WarehouseId>,
+    pub carrier: Option<CarrierId>,
+}
+
+/// Where counting stops: an exact count of everything would cost the more the longer a store has
+/// been at it.
+pub const COUNT_MAX: u32 = 10_000;
+
+/// How many there are, or `COUNT_MAX` and that there are more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    pub value: u32,
+    pub at_least: bool,
+}
+
+impl Counted {
+    /// Of so many that were found before counting stopped.
+    pub fn of(found: u32) -> Self {
+        Self {
+            value: found.min(COUNT_MAX),
+            at_least: found > COUNT_MAX,
+        }
+    }
+
+    /// Of a few; it goes on beyond `COUNT_MAX`.
+    pub fn sum(counts: impl IntoIterator<Item = Counted>) -> Self {
+        counts.into_iter().fold(Self::default(), |sum, count| Self {
+            value: sum.value + count.value,
+            at_least: sum.at_least || count.at_least,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counting_stops_at_its_bound_and_says_so() {
+        let counted = |value, at_least| Counted { value, at_least };
+        assert_eq!(Counted::of(10_000), counted(10_000, false));
+        assert_eq!(Counted::of(10_001), counted(10_000, true));
+        assert_eq!(
+            Counted::sum([counted(3, false), counted(10_000, true)]),
+            counted(10_003, true)
+        );
+    }
+}

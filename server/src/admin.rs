@@ -1,0 +1,54 @@
+//! Use cases of reference data: what an administrator reads and changes of a store. Each is
+//! idempotent by id and etag, and what is written is read again at once, so that this server
+//! decides by it.
+//!
+//! How a request looks, and who may send it, is for others to know.
+
+pub(crate) mod policies;
+pub(crate) mod records;
+pub(crate) mod stores;
+
+use belay_domain::ids::StoreId;
+use belay_wire::status::Failure;
+
+use crate::App;
+use crate::db::error::{Class, DbError};
+use crate::db::pool::Checkout;
+use crate::db::transaction;
+
+/// Ends a transaction as its writes went, and gives the connection back.
+async fn end<T>(mut conn: Checkout, written: Result<T, DbError>) -> Result<T, DbError> {
+    let ended = match &written {
+        Ok(_) => transaction::commit(&mut conn).await,
+        Err(error) if error.class().ends_connection() => Ok(()),
+        Err(_) => transaction::rollback(&mut conn).await,
+    };
+    conn.finish_with(ended.and(written))
+}
+
+/// The failure of an administration write.
+pub(crate) fn write_failure(error: DbError) -> Failure {
+    match error.class() {
+        Class::ConnectionLost => Failure::OutcomeUnknown { request_id: None },
+        // Somebody wrote the same record in between.
+        Class::Duplicate => Failure::Contention,
+        Class::Deadlock
+        | Class::LockWait
+        | Class::RowBusy
+        | Class::VersionConflict
+        | Class::ReadOnly
+        | Class::Denied
+        | Class::TooManyConnections
+        | Class::Unavailable
+        | Class::Corrupt
+        | Class::Statement => Failure::from(error),
+    }
+}
+
+/// Lets this server decide by what was just written. Where it fails, it happens with the next round
+/// of reading.
+async fn refresh(app: &App, store: &StoreId) {
+    if let Err(error) = app.stores.refresh(store).await {
+        tracing::debug!(store.id = %store, %error, "reference data could not be read again after a write");
+    }
+}

@@ -1,0 +1,151 @@
+//! Policy versions and from when each decides.
+
+use belay_domain::ids::StoreId;
+use belay_domain::policy;
+use belay_domain::rejection::FieldViolation;
+use belay_domain::store::{Activation, NewPolicy, PolicyHead, StoredPolicy, active, is_activated};
+use belay_wire::parse::stores::ActivationRequest;
+use belay_wire::status::Failure;
+use jiff::Timestamp;
+
+use super::{end, refresh, write_failure};
+use crate::App;
+use crate::db::snapshot::Snapshot;
+use crate::db::{policies, transaction};
+
+/// Something of a store's policies, with the store's activations, earliest first, at some moment.
+#[derive(Debug)]
+pub(crate) struct PolicyView<T> {
+    pub(crate) found: T,
+    pub(crate) activations: Vec<Activation>,
+    pub(crate) now: Timestamp,
+}
+
+/// One version; the active one where none is named.
+pub(crate) async fn get(
+    app: &App,
+    store: &StoreId,
+    version: Option<u32>,
+) -> Result<PolicyView<StoredPolicy>, Failure> {
+    let mut conn = Snapshot::begin(&app.pool).await?;
+    let read = async {
+        let now = app.clock.now(&mut conn).await?;
+        let activations = policies::activations(&mut conn, store).await?;
+        let found = match version.or(active(&activations, now).map(|active| active.version)) {
+            Some(version) => policies::get(&mut conn, store, version).await?,
+            None => None,
+        };
+        Ok((found, activations, now))
+    }
+    .await;
+    let (found, activations, now) = conn.end(read).await?;
+    let found = found.ok_or(Failure::PolicyNotFound {
+        version: version.unwrap_or(0),
+    })?;
+    Ok(PolicyView {
+        found,
+        activations,
+        now,
+    })
+}
+
+/// So many versions before this one, the newest first.
+pub(crate) async fn list(
+    app: &App,
+    store: &StoreId,
+    before: Option<u32>,
+    limit: u16,
+) -> Result<PolicyView<Vec<PolicyHead>>, Failure> {
+    let mut conn = Snapshot::begin(&app.pool).await?;
+    let read = async {
+        Ok(PolicyView {
+            now: app.clock.now(&mut conn).await?,
+            activations: policies::activations(&mut conn, store).await?,
+            found: policies::list(&mut conn, store, before, limit).await?,
+        })
+    }
+    .await;
+    Ok(conn.end(read).await?)
+}
+
+/// The name of the policy that a document describes.
+pub(crate) fn validate(document: &str) -> Result<String, Failure> {
+    let policy = policy::parse(document).map_err(|faults| Failure::PolicyInvalid {
+        field: "document",
+        faults,
+    })?;
+    Ok(policy.name)
+}
+
+/// Makes a version of a document; none where the newest one has it already.
+pub(crate) async fn create(
+    app: &App,
+    store: &StoreId,
+    name: String,
+    document: String,
+) -> Result<PolicyView<StoredPolicy>, Failure> {
+    let mut conn = app.pool.checkout().await?;
+    let write = async {
+        transaction::begin_write(&mut conn).await?;
+        let new = NewPolicy {
+            store: store.clone(),
+            name,
+            document,
+            create_time: app.clock.now(&mut conn).await?,
+        };
+        policies::create(&mut conn, new).await
+    }
+    .await;
+    let created = end(conn, write).await.map_err(write_failure)?;
+    let view = get(app, store, Some(created.version)).await?;
+    refresh(app, store).await;
+    Ok(view)
+}
+
+/// Lets a version decide from the instant that is asked for, or as soon as every server can know of
+/// it.
+pub(crate) async fn activate(
+    app: &App,
+    request: ActivationRequest,
+) -> Result<PolicyView<StoredPolicy>, Failure> {
+    let ActivationRequest {
+        store,
+        version,
+        effective_time,
+    } = request;
+    let present = get(app, &store, Some(version)).await?;
+    let (activations, now) = (&present.activations, present.now);
+    let earliest = app.stores.earliest_activation(now);
+    if is_activated(activations, version, effective_time, now, earliest) {
+        return Ok(present);
+    }
+    let effective_time = effective_time.unwrap_or(earliest);
+    if effective_time < earliest {
+        let violation = FieldViolation {
+            field: "effective_time".to_owned(),
+            description: format!(
+                "must not be before {earliest}: every server must know of it in time"
+            ),
+        };
+        return Err(Failure::invalid_fields(vec![violation]));
+    }
+    let activation = Activation {
+        effective_time,
+        version,
+    };
+    let mut conn = app.pool.checkout().await?;
+    let write = async {
+        transaction::begin_write(&mut conn).await?;
+        // What is to come after `earliest` is replaced; what is nearer stays, because some server
+        // may already count on it.
+        policies::activate(&mut conn, &store, activation, earliest).await?;
+        policies::activations(&mut conn, &store).await
+    }
+    .await;
+    let activations = end(conn, write).await.map_err(write_failure)?;
+    refresh(app, &store).await;
+    Ok(PolicyView {
+        activations,
+        ..present
+    })
+}

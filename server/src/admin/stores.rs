@@ -1,0 +1,257 @@
+//! Stores: one begins with several records, in one transaction; later its settings are written one
+//! row at a time.
+
+use std::collections::HashMap;
+
+use belay_domain::context;
+use belay_domain::ids::StoreId;
+use belay_domain::policy;
+use belay_domain::rejection::FieldViolation;
+use belay_domain::scope::Scope;
+use belay_domain::store::{
+    Activation, Carrier, DaysOff, NewPolicy, NewStore, PolicySource, Store, StoreChanges, Warehouse,
+};
+use belay_wire::status::Failure;
+use belay_wire::values::etag;
+use jiff::Timestamp;
+
+use super::{end, refresh, write_failure};
+use crate::db::error::{Class, DbError};
+use crate::db::snapshot::Snapshot;
+use crate::db::{Conn, StoreRecord as _, policies, stores, transaction};
+use crate::{App, presets};
+
+/// A store with its activations, earliest first, at some moment.
+#[derive(Debug)]
+pub(crate) struct StoreView {
+    pub(crate) store: Store,
+    pub(crate) activations: Vec<Activation>,
+    pub(crate) now: Timestamp,
+}
+
+pub(crate) async fn get(app: &App, id: &StoreId) -> Result<StoreView, Failure> {
+    let mut conn = Snapshot::begin(&app.pool).await?;
+    let read = async {
+        let now = app.clock.now(&mut conn).await?;
+        let activations = policies::activations(&mut conn, id).await?;
+        Ok((stores::get(&mut conn, id).await?, activations, now))
+    }
+    .await;
+    let (store, activations, now) = conn.end(read).await?;
+    let store = store.ok_or_else(|| Failure::StoreNotFound {
+        store: id.to_string(),
+    })?;
+    Ok(StoreView {
+        store,
+        activations,
+        now,
+    })
+}
+
+/// So many stores after this one, by id, with the activations of each.
+pub(crate) async fn list(
+    app: &App,
+    after: Option<StoreId>,
+    limit: u16,
+) -> Result<Vec<StoreView>, Failure> {
+    let mut conn = Snapshot::begin(&app.pool).await?;
+    let read = async {
+        let now = app.clock.now(&mut conn).await?;
+        let stores = stores::list(&mut conn, after.as_ref(), limit).await?;
+        let ids: Vec<&StoreId> = stores.iter().map(|store| &store.id).collect();
+        let mut activations: HashMap<_, _> = policies::activations_of(&mut conn, &ids).await?;
+        let view = |store: Store| StoreView {
+            activations: activations.remove(&store.id).unwrap_or_default(),
+            store,
+            now,
+        };
+        Ok(stores.into_iter().map(view).collect())
+    }
+    .await;
+    Ok(conn.end(read).await?)
+}
+
+/// Creates a store. To create it again as it was asked for is harmless.
+pub(crate) async fn create(app: &App, scope: &Scope, new: NewStore) -> Result<StoreView, Failure> {
+    if !scope.sees_route(&new.warehouse, &new.carrier) {
+        return Err(Failure::OutOfScope);
+    }
+    let document = match &new.policy {
+        PolicySource::Preset(name) => {
+            presets::find(name).ok_or_else(|| Failure::PresetNotFound {
+                preset: name.clone(),
+            })?
+        }
+        PolicySource::Document(document) => document,
+    };
+    let policy = policy::parse(document).map_err(|faults| Failure::PolicyInvalid {
+        field: "document",
+        faults,
+    })?;
+
+    let mut conn = app.pool.checkout().await?;
+    let write = async {
+        transaction::begin_write(&mut conn).await?;
+        let now = app.clock.now(&mut conn).await?;
+        insert(&mut conn, &new, &policy.name, document, now).await
+    }
+    .await;
+    let view = match end(conn, write).await {
+        Ok(created) => created,
+        // Another caller was faster, or this one has been here before.
+        Err(error) if error.class() == Class::Duplicate => {
+            let present = get(app, &new.id).await?;
+            if present.store.fingerprint != new.fingerprint {
+                return Err(Failure::StoreAlreadyExists {
+                    store: new.id.to_string(),
+                });
+            }
+            present
+        }
+        Err(error) => return Err(write_failure(error)),
+    };
+    refresh(app, &new.id).await;
+    Ok(view)
+}
+
+/// All rows of a new store; `Duplicate` where there is one of this id.
+async fn insert(
+    conn: &mut Conn,
+    new: &NewStore,
+    policy_name: &str,
+    document: &str,
+    now: Timestamp,
+) -> Result<StoreView, DbError> {
+    let store = Store {
+        id: new.id.clone(),
+        display_name: new.display_name.clone(),
+        time_zone: new.time_zone.clone(),
+        default_warehouse: Some(new.warehouse.clone()),
+        default_carrier: Some(new.carrier.clone()),
+        version: 1,
+        create_time: now,
+        update_time: now,
+        fingerprint: new.fingerprint,
+    };
+    stores::insert(conn, &store).await?;
+    let warehouse = Warehouse {
+        store: new.id.clone(),
+        id: new.warehouse.clone(),
+        display_name: new.warehouse.to_string(),
+        time_zone: new.time_zone.clone(),
+        country_code: None,
+        days_off: DaysOff::usual(),
+        version: 1,
+    };
+    warehouse.insert(conn).await?;
+    let carrier = Carrier {
+        store: new.id.clone(),
+        id: new.carrier.clone(),
+        display_name: new.carrier.to_string(),
+        facts: context::Carrier::default(),
+        version: 1,
+    };
+    carrier.insert(conn).await?;
+    let first = NewPolicy {
+        store: new.id.clone(),
+        name: policy_name.to_owned(),
+        document: document.to_owned(),
+        create_time: now,
+    };
+    let version = policies::create(conn, first).await?.version;
+    // Nobody can have decided anything in this store before, so its first policy needs no lead.
+    let activation = Activation {
+        effective_time: now,
+        version,
+    };
+    policies::activate(conn, &new.id, activation, now).await?;
+    Ok(StoreView {
+        store,
+        activations: vec![activation],
+        now,
+    })
+}
+
+/// Changes the settings of a store.
+pub(crate) async fn update(
+    app: &App,
+    id: &StoreId,
+    changes: StoreChanges,
+) -> Result<StoreView, Failure> {
+    let present = get(app, id).await?;
+    let StoreView {
+        store,
+        activations,
+        now,
+    } = present;
+    let expected_version = changes.expected_version;
+    let wanted = store.with(changes);
+    if wanted == store {
+        return Ok(StoreView {
+            store,
+            activations,
+            now,
+        });
+    }
+    check_defaults(app, &store, &wanted).await?;
+    if expected_version.is_some_and(|expected| expected != store.version) {
+        return Err(Failure::EtagMismatch {
+            present: etag(store.version),
+        });
+    }
+    let stored = Store {
+        version: store.version + 1,
+        update_time: now.max(store.update_time),
+        ..wanted
+    };
+    let mut conn = app.pool.checkout().await?;
+    let write = stores::update(&mut conn, &stored, store.version).await;
+    conn.finish_with(write).map_err(write_failure)?;
+    refresh(app, id).await;
+    Ok(StoreView {
+        store: stored,
+        activations,
+        now,
+    })
+}
+
+/// Orders that name no shipments go by these, so the store must have them. Nothing ever takes them
+/// away again.
+async fn check_defaults(app: &App, present: &Store, wanted: &Store) -> Result<(), Failure> {
+    let mut conn = app.pool.checkout().await?;
+    let read = async {
+        let mut unknown: Vec<FieldViolation> = Vec::new();
+        let mut missing = |field: &str, description: String| {
+            unknown.push(FieldViolation {
+                field: field.to_owned(),
+                description,
+            });
+        };
+        if wanted.default_warehouse != present.default_warehouse
+            && let Some(id) = &wanted.default_warehouse
+            && Warehouse::get(&mut conn, &wanted.id, id).await?.is_none()
+        {
+            missing(
+                "default_warehouse_id",
+                format!("the store has no warehouse {id}"),
+            );
+        }
+        if wanted.default_carrier != present.default_carrier
+            && let Some(id) = &wanted.default_carrier
+            && Carrier::get(&mut conn, &wanted.id, id).await?.is_none()
+        {
+            missing(
+                "default_carrier_id",
+                format!("the store has no carrier {id}"),
+            );
+        }
+        Ok(unknown)
+    }
+    .await;
+    let unknown = conn.finish_with(read)?;
+    if unknown.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::invalid_fields(unknown))
+    }
+}

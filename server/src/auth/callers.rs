@@ -1,0 +1,197 @@
+//! The callers file: who may call with which secret, in which role, and how far they see.
+//!
+//! The file holds hashes and no secrets. It is read when the server starts, which fails on any
+//! fault, and again every [`REREAD_INTERVAL`]; a file with faults then changes nothing, so that a
+//! slip of the pen locks nobody out.
+
+mod document;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use belay_domain::policy::DocumentFault;
+use belay_domain::scope::Caller;
+
+/// Between two looks at the file.
+pub const REREAD_INTERVAL: Duration = Duration::from_secs(2);
+/// Largest file, in bytes.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Callers in one file. Each call is compared with the secrets of all.
+pub const CALLERS_MAX: usize = 1_000;
+/// Secrets of one caller: the one in use, the one that comes next, and some for the slow.
+pub const SECRETS_MAX: usize = 4;
+/// Fewest characters of a secret. It is hashed without salt or stretching, which suits what a
+/// machine made up and no password.
+pub const SECRET_CHARS_MIN: usize = 32;
+
+/// What a hash begins with in the file, for there may be others one day.
+const HASH_PREFIX: &str = "blake3:";
+
+/// A caller of the file, with the hashes of its secrets.
+#[derive(Clone)]
+struct Known {
+    caller: Caller,
+    secrets: Vec<blake3::Hash>,
+}
+
+/// The callers of a file, as it was when it last had no fault.
+pub struct Callers {
+    path: PathBuf,
+    known: RwLock<Arc<Vec<Known>>>,
+    /// What the last look found, so that only news is told.
+    last_seen: Mutex<Option<blake3::Hash>>,
+}
+
+/// What a look at the file came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reread {
+    Unchanged,
+    /// So many callers are known now.
+    Taken(usize),
+    /// The callers are those from before.
+    Faulty(CallersError),
+}
+
+/// Why a file is not taken, with every fault in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallersError {
+    path: PathBuf,
+    faults: Vec<DocumentFault>,
+}
+
+impl fmt::Display for CallersError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the callers file {} is not taken:", self.path.display())?;
+        self.faults
+            .iter()
+            .try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for CallersError {}
+
+/// Says how many there are; hashes are nobody's business either.
+impl fmt::Debug for Callers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let callers = self.list().len();
+        f.debug_struct("Callers")
+            .field("path", &self.path)
+            .field("callers", &callers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Callers {
+    /// # Errors
+    /// Where the file cannot be read or has faults.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, CallersError> {
+        let path = path.into();
+        let text = read(&path)?;
+        let known = parse(&path, &text)?;
+        let last_seen = Mutex::new(Some(blake3::hash(&text)));
+        Ok(Self {
+            path,
+            known: RwLock::new(Arc::new(known)),
+            last_seen,
+        })
+    }
+
+    /// Whose secret this is.
+    pub(crate) fn find(&self, token: &str) -> Option<Caller> {
+        let hash = blake3::hash(token.as_bytes());
+        let mut found = None;
+        let list = self.list();
+        // All of them, each in constant time: how long it takes tells nothing of how near a guess
+        // was.
+        for known in list.iter() {
+            for secret in &known.secrets {
+                if *secret == hash {
+                    found = Some(known);
+                }
+            }
+        }
+        found.map(|known| known.caller.clone())
+    }
+
+    /// Looks at the file again.
+    pub fn reread(&self) -> Reread {
+        let text = read(&self.path);
+        let mut last_seen = self
+            .last_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let seen = text.as_ref().ok().map(|text| blake3::hash(text));
+        if *last_seen == seen {
+            return Reread::Unchanged;
+        }
+        *last_seen = seen;
+        match text.and_then(|text| parse(&self.path, &text)) {
+            Ok(known) => {
+                let callers = known.len();
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+                Reread::Taken(callers)
+            }
+            Err(error) => Reread::Faulty(error),
+        }
+    }
+
+    fn list(&self) -> Arc<Vec<Known>> {
+        self.known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// The line that stands in the file for this secret.
+///
+/// # Errors
+/// What is wrong with a secret that is too short or cannot be sent in a header.
+pub fn hash_secret(secret: &str) -> Result<String, String> {
+    let chars = secret.chars().count();
+    if chars < SECRET_CHARS_MIN {
+        return Err(format!(
+            "a secret must have at least {SECRET_CHARS_MIN} characters, this one has {chars}"
+        ));
+    }
+    if !secret.chars().all(|c| c.is_ascii_graphic()) {
+        return Err("a secret may hold only printable ASCII without spaces".to_owned());
+    }
+    Ok(format!("{HASH_PREFIX}{}", blake3::hash(secret.as_bytes())))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CallersError> {
+    let fault = |description: String| CallersError {
+        path: path.to_owned(),
+        faults: vec![DocumentFault {
+            path: String::new(),
+            description,
+        }],
+    };
+    let file = File::open(path).map_err(|error| fault(format!("it cannot be opened: {error}")))?;
+    let mut text = Vec::new();
+    let bytes_max = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut bounded = file.take(bytes_max.saturating_add(1));
+    bounded
+        .read_to_end(&mut text)
+        .map_err(|error| fault(format!("it cannot be read: {error}")))?;
+    if text.len() <= FILE_BYTES_MAX {
+        Ok(text)
+    } else {
+        Err(fault(format!("may have at most {FILE_BYTES_MAX} bytes")))
+    }
+}
+
+fn parse(path: &Path, text: &[u8]) -> Result<Vec<Known>, CallersError> {
+    document::parse(text).map_err(|faults| CallersError {
+        path: path.to_owned(),
+        faults,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Which roles may call which method.
+
+use belay_domain::actor::Role;
+use belay_domain::actor::Role::{
+    Auditor, Carrier, Operator, Payments, Seller, Storefront, Support, Warehouse,
+};
+
+use super::AuthError;
+
+/// Which roles may call the method of this path. What has no row is closed to all, and is no
+/// method: a test keeps rows and methods the same.
+pub(crate) fn roles(path: &str) -> Result<&'static [Role], AuthError> {
+    let row = ROLES.iter().find(|(method, _)| *method == path);
+    row.map(|(_, roles)| *roles).ok_or(AuthError::MethodUnknown)
+}
+
+/// The paths of all methods.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    ROLES.iter().map(|(path, _)| *path)
+}
+
+/// Everyone who has to do with orders.
+const READERS: &[Role] = &[
+    Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor,
+];
+/// Those whose wishes a policy can be about.
+const WISHERS: &[Role] = &[Storefront, Seller, Warehouse, Carrier, Support, Operator];
+
+/// Who may call what, by the path of the call.
+const ROLES: &[(&str, &[Role])] = &[
+    (
+        "/belay.v1.OrderService/CreateOrder",
+        &[Storefront, Operator],
+    ),
+    ("/belay.v1.OrderService/GetOrder", READERS),
+    (
+        "/belay.v1.OrderService/ListOrders",
+        &[Storefront, Seller, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.OrderService/SummarizeOrders",
+        &[Storefront, Seller, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.OrderService/RecordPayment",
+        &[Storefront, Payments, Operator],
+    ),
+    ("/belay.v1.OrderService/ListOrderHistory", READERS),
+    ("/belay.v1.CancellationService/PreviewCancellation", WISHERS),
+    ("/belay.v1.CancellationService/RequestCancellation", WISHERS),
+    ("/belay.v1.CancellationService/GetCancellation", READERS),
+    ("/belay.v1.CancellationService/ListCancellations", READERS),
+    (
+        "/belay.v1.CancellationService/ApproveCancellation",
+        &[Seller, Support, Operator],
+    ),
+    (
+        "/belay.v1.CancellationService/RejectCancellation",
+        &[Seller, Support, Operator],
+    ),
+    (
+        "/belay.v1.CancellationService/WithdrawCancellation",
+        WISHERS,
+    ),
+    (
+        "/belay.v1.CancellationService/ListIncidents",
+        &[Warehouse, Payments, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.CancellationService/ResolveIncident",
+        &[Support, Operator],
+    ),
+    ("/belay.v1.CancellationService/SummarizeActions", READERS),
+    ("/belay.v1.FulfillmentService/GetShipment", READERS),
+    ("/belay.v1.FulfillmentService/ListShipments", READERS),
+    (
+        "/belay.v1.FulfillmentService/StartPreparation",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/MarkReady",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/DispatchShipment",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/RecordTracking",
+        &[Seller, Warehouse, Carrier, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/HoldShipment",
+        &[Seller, Support, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/ReleaseHold",
+        &[Seller, Support, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/SplitShipment",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/AnswerStop",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/AnswerIntercept",
+        &[Warehouse, Carrier, Operator],
+    ),
+    (
+        "/belay.v1.FulfillmentService/ReceiveParcel",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.RefundService/GetRefund",
+        &[Storefront, Seller, Payments, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.RefundService/ListRefunds",
+        &[Storefront, Seller, Payments, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.RefundService/ClaimRefunds",
+        &[Payments, Operator],
+    ),
+    (
+        "/belay.v1.RefundService/RecordRefundResult",
+        &[Payments, Operator],
+    ),
+    ("/belay.v1.StoreService/CreateStore", &[Operator]),
+    ("/belay.v1.StoreService/GetStore", READERS),
+    ("/belay.v1.StoreService/ListStores", &[Operator, Auditor]),
+    ("/belay.v1.StoreService/UpdateStore", &[Operator]),
+    ("/belay.v1.StoreService/PutCarrier", &[Operator]),
+    ("/belay.v1.StoreService/ListCarriers", READERS),
+    ("/belay.v1.StoreService/PutWarehouse", &[Operator]),
+    ("/belay.v1.StoreService/ListWarehouses", READERS),
+    ("/belay.v1.PolicyService/ListPresets", &[Operator, Auditor]),
+    ("/belay.v1.PolicyService/CreatePolicy", &[Operator]),
+    (
+        "/belay.v1.PolicyService/GetPolicy",
+        &[Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.PolicyService/ListPolicies",
+        &[Support, Operator, Auditor],
+    ),
+    ("/belay.v1.PolicyService/ActivatePolicy", &[Operator]),
+    ("/belay.testing.v1.ClockService/GetTime", &[Operator]),
+    ("/belay.testing.v1.ClockService/AdvanceTime", &[Operator]),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn every_rpc_has_a_row_and_every_row_an_rpc() {
+        let mut rpcs = BTreeSet::new();
+        for set in [
+            belay_proto::FILE_DESCRIPTOR_SET,
+            belay_proto::testing::FILE_DESCRIPTOR_SET,
+        ] {
+            for file in prost_types::FileDescriptorSet::decode(set).unwrap().file {
+                for service in &file.service {
+                    let path =
+                        |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
+                    rpcs.extend(service.method.iter().map(|method| path(method.name())));
+                }
+            }
+        }
+        let rows: BTreeSet<String> = ROLES
+            .iter()
+            .map(|(method, _)| (*method).to_owned())
+            .collect();
+        assert!(!rpcs.is_empty());
+        assert_eq!(rpcs, rows);
+        assert_eq!(ROLES.len(), rows.len(), "a row is there twice");
+    }
+
+    #[test]
+    fn an_auditor_changes_nothing() {
+        for (method, roles) in ROLES {
+            let rpc = method.rsplit('/').next().unwrap();
+            let is_read = ["Get", "List", "Summarize"]
+                .iter()
+                .any(|verb| rpc.starts_with(verb));
+            assert!(!roles.contains(&Auditor) || is_read, "{method}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Reads that belong together, from one moment.
+
+use std::ops::{Deref, DerefMut};
+
+use super::error::DbError;
+use super::pool::{Checkout, Pool};
+use super::{Conn, transaction};
+
+/// A connection on which all statements see the same moment. If it is dropped before its end, the
+/// connection is closed.
+#[derive(Debug)]
+pub struct Snapshot(Checkout);
+
+impl Snapshot {
+    pub async fn begin(pool: &Pool) -> Result<Self, DbError> {
+        let mut conn = pool.checkout().await?;
+        transaction::begin_snapshot(&mut conn).await?;
+        Ok(Self(conn))
+    }
+
+    /// Gives the connection back. Every future on it has ended.
+    pub async fn end<T>(mut self, read: Result<T, DbError>) -> Result<T, DbError> {
+        if read.is_ok() {
+            // Nothing was written; this only ends the transaction.
+            transaction::commit(&mut self.0).await?;
+        } else {
+            let _ = transaction::rollback(&mut self.0).await;
+        }
+        self.0.finish_with(read)
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.0
+    }
+}
+
+impl DerefMut for Snapshot {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.0
+    }
+}

@@ -1,0 +1,143 @@
+//! A command on its way through the engine, and what comes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use belay_domain::commands::{Fingerprint, Work};
+use belay_domain::context::StoreFacts;
+use belay_domain::ids::{OrderId, OrderKey};
+use belay_domain::rejection::Rejection;
+use belay_domain::scope::Caller;
+use opentelemetry::Context;
+use opentelemetry::trace::{Span as _, TraceContextExt as _, TraceId};
+use opentelemetry_sdk::trace::Span;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::Queue;
+
+/// A command on its way in.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The store's reference data as the caller's request found it. The decision takes the latest.
+    pub store: Arc<StoreFacts>,
+    pub caller: Caller,
+    pub order: OrderId,
+    pub request_id: Uuid,
+    /// The version that the caller decided on, where it named one.
+    pub expected_version: Option<u64>,
+    pub work: Work,
+    pub deadline: Instant,
+    pub class: Class,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Somebody waits for it.
+    Interactive,
+    /// Due orders and bulk work: at most a quarter of a batch while interactive commands wait.
+    Background,
+}
+
+impl Class {
+    pub(super) fn queue(self) -> Queue {
+        match self {
+            Class::Interactive => Queue::Interactive,
+            Class::Background => Queue::Background,
+        }
+    }
+}
+
+/// What came of a command that was decided, now or when it was first asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// The encoded response message.
+    Answer(Vec<u8>),
+    Refused(Rejection),
+}
+
+/// Why a command was not decided, or not known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    #[error("too many commands wait")]
+    Overloaded,
+    #[error("the deadline passed before the command was decided")]
+    DeadlineExceeded,
+    #[error("the database cannot be reached")]
+    DatabaseUnavailable,
+    #[error("the order is locked by somebody else")]
+    Contention,
+    #[error("the connection was lost at commit and what came of it is not known yet")]
+    OutcomeUnknown,
+    #[error("a bug: see the log")]
+    Internal,
+}
+
+/// A submission in a queue, with what the engine needs to know of it.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) submission: Submission,
+    pub(super) key: OrderKey,
+    pub(super) fingerprint: [u8; 32],
+    pub(super) bytes: usize,
+    reply: oneshot::Sender<Result<Reply, EngineError>>,
+    /// A commit of this command was lost and is being looked into.
+    pub(super) is_unknown: Arc<AtomicBool>,
+    /// Of the call that it comes from.
+    pub(super) context: Context,
+    pub(super) submitted: Instant,
+    /// The wait in the queue, where it is told.
+    pub(super) queued: Option<Span>,
+}
+
+impl Job {
+    pub(super) fn answer(self, outcome: Result<Reply, EngineError>) {
+        // A caller that has gone needs no answer: it will ask again with the same request_id.
+        let _ = self.reply.send(outcome);
+    }
+
+    /// The wait in the queue is over.
+    pub(super) fn leave_queue(&mut self, telemetry: &Telemetry) {
+        let queue = self.submission.class.queue();
+        telemetry
+            .metrics
+            .left_queue(queue, self.submitted.elapsed());
+        if let Some(mut span) = self.queued.take() {
+            span.end();
+        }
+    }
+
+    pub(super) fn trace_id(&self) -> TraceId {
+        self.context.span().span_context().trace_id()
+    }
+
+    /// Nobody waits for the answer any more: the deadline has passed, or the caller has gone before
+    /// it.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.submission.deadline <= Instant::now() || self.reply.is_closed()
+    }
+}
+
+pub(super) type Answered = oneshot::Receiver<Result<Reply, EngineError>>;
+
+pub(super) fn job(submission: Submission) -> Result<(Job, Answered), EngineError> {
+    let Fingerprint { hash, bytes } = submission.work.fingerprint().map_err(|error| {
+        tracing::error!(%error, "a command could not be encoded for its fingerprint");
+        EngineError::Internal
+    })?;
+    let (reply, answered) = oneshot::channel();
+    let job = Job {
+        key: OrderKey::of(&submission.store.id, &submission.order),
+        fingerprint: hash,
+        bytes,
+        submission,
+        reply,
+        is_unknown: Arc::new(AtomicBool::new(false)),
+        context: Context::current(),
+        submitted: Instant::now(),
+        queued: None,
+    };
+    Ok((job, answered))
+}

@@ -1,0 +1,86 @@
+//! The gRPC services: each method parses, asks the engine or reads, and renders. What is decided is
+//! decided elsewhere.
+//!
+//! Every call passes the `edge` first: is it gRPC, and of a size that is taken? Those of our own
+//! services pass the `border` next: who calls, whether that role may, and until when the answer
+//! counts.
+
+mod border;
+mod call;
+mod cancellations;
+mod clock;
+mod deadline;
+pub mod edge;
+mod fulfillment;
+pub mod limits;
+mod method;
+mod orders;
+mod policies;
+mod refunds;
+mod stores;
+
+use std::sync::Arc;
+
+use belay_proto::testing::v1::clock_service_server::ClockServiceServer;
+use belay_proto::v1::cancellation_service_server::CancellationServiceServer;
+use belay_proto::v1::fulfillment_service_server::FulfillmentServiceServer;
+use belay_proto::v1::order_service_server::OrderServiceServer;
+use belay_proto::v1::policy_service_server::PolicyServiceServer;
+use belay_proto::v1::refund_service_server::RefundServiceServer;
+use belay_proto::v1::store_service_server::StoreServiceServer;
+use belay_wire::status::MESSAGE_BYTES_MAX;
+use tonic::service::Routes;
+
+use self::border::Border;
+use crate::App;
+use crate::auth::Authentication;
+use crate::db::clock::Clock;
+
+/// All services of `belay.v1`, each behind the border; and the manual clock, where time is moved by
+/// hand.
+pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
+    macro_rules! bordered {
+        ($Server:ident, $service:expr) => {
+            Border::new(
+                $Server::new($service)
+                    .accept_compressed(edge::COMPRESSION)
+                    .send_compressed(edge::COMPRESSION)
+                    // Of a message that comes compressed; others are measured before.
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX),
+                authentication.clone(),
+                app.telemetry.clone(),
+            )
+        };
+    }
+    let routes = Routes::new(bordered!(
+        OrderServiceServer,
+        orders::Orders { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        CancellationServiceServer,
+        cancellations::Cancellations { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        FulfillmentServiceServer,
+        fulfillment::Fulfillment { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        RefundServiceServer,
+        refunds::Refunds { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        StoreServiceServer,
+        stores::Stores { app: app.clone() }
+    ))
+    .add_service(bordered!(
+        PolicyServiceServer,
+        policies::Policies { app: app.clone() }
+    ));
+    match app.clock {
+        Clock::Manual => routes.add_service(bordered!(
+            ClockServiceServer,
+            clock::Clock { app: app.clone() }
+        )),
+        Clock::Database => routes,
+    }
+}

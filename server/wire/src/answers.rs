@@ -1,0 +1,202 @@
+//! The response of a command, as the bytes that the caller gets now and again whenever it repeats
+//! the request.
+
+use belay_domain::commands::{Answer, Command, Work};
+use belay_domain::context::StoreFacts;
+use belay_domain::order::Order;
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+use prost::Message;
+use uuid::Uuid;
+
+use super::values::etag;
+use super::{Wire, render};
+
+/// The encoded response message of the RPC that `work` came from; nothing for work that no RPC
+/// waits for.
+///
+/// # Panics
+/// If the answer is not one that this command gives, or names something that the order does not
+/// have: a bug.
+pub fn render(
+    work: &Work,
+    answer: &Answer,
+    order: &Order,
+    store: &StoreFacts,
+    now: Timestamp,
+    request_id: Uuid,
+) -> Vec<u8> {
+    let request_id = request_id.to_string();
+    let command = match work {
+        Work::Create(_) => {
+            let order = Some(render::order(order, store, now));
+            return pb::CreateOrderResponse { order, request_id }.encode_to_vec();
+        }
+        Work::Decide(command) => command,
+    };
+    let shown = Shown {
+        order,
+        store,
+        answer,
+    };
+    // Each RPC names its own message in full, so that a field that one of them gains is asked for.
+    macro_rules! encoded {
+        ($Response:ident { $($field:ident),* }) => {
+            pb::$Response { request_id, $($field: shown.$field()),* }.encode_to_vec()
+        };
+    }
+    macro_rules! shipment {
+        ($Response:ident) => {
+            encoded!($Response { shipment })
+        };
+    }
+    macro_rules! cancellation {
+        ($Response:ident) => {
+            encoded!($Response {
+                cancellation,
+                order_state,
+                order_etag
+            })
+        };
+    }
+    match command {
+        Command::RecordPayment(_) => {
+            let order = Some(render::order(order, store, now));
+            pb::RecordPaymentResponse { order, request_id }.encode_to_vec()
+        }
+        Command::RequestCancellation(_) => cancellation!(RequestCancellationResponse),
+        Command::ApproveCancellation(_) => cancellation!(ApproveCancellationResponse),
+        Command::RejectCancellation(_) => cancellation!(RejectCancellationResponse),
+        Command::WithdrawCancellation(_) => cancellation!(WithdrawCancellationResponse),
+        Command::StartPreparation(_) => shipment!(StartPreparationResponse),
+        Command::MarkReady(_) => shipment!(MarkReadyResponse),
+        Command::DispatchShipment(_) => shipment!(DispatchShipmentResponse),
+        Command::RecordTracking(_) => shipment!(RecordTrackingResponse),
+        Command::HoldShipment(_) => shipment!(HoldShipmentResponse),
+        Command::ReleaseHold(_) => shipment!(ReleaseHoldResponse),
+        Command::SplitShipment(_) => pb::SplitShipmentResponse {
+            shipment: shown.shipment(),
+            request_id,
+            into_shipments: shown.split_off(),
+        }
+        .encode_to_vec(),
+        Command::AnswerStop(_) => shipment!(AnswerStopResponse),
+        Command::AnswerIntercept(_) => shipment!(AnswerInterceptResponse),
+        Command::ReceiveParcel(_) => shipment!(ReceiveParcelResponse),
+        Command::LeaseRefunds(_) => pb::ClaimRefundsResponse {
+            refunds: shown.refunds(),
+        }
+        .encode_to_vec(),
+        Command::RecordRefundResult(_) => {
+            let refund = shown.refunds().pop();
+            pb::RecordRefundResultResponse { refund, request_id }.encode_to_vec()
+        }
+        Command::ResolveIncident(_) => {
+            encoded!(ResolveIncidentResponse {
+                incident,
+                order_state,
+                order_etag
+            })
+        }
+        Command::Settle => Vec::new(),
+    }
+}
+
+/// What a command showed of the order.
+struct Shown<'a> {
+    order: &'a Order,
+    store: &'a StoreFacts,
+    answer: &'a Answer,
+}
+
+impl Shown<'_> {
+    fn order_state(&self) -> i32 {
+        self.order.state.number()
+    }
+
+    fn order_etag(&self) -> String {
+        etag(self.order.version)
+    }
+
+    fn shipment(&self) -> Option<pb::Shipment> {
+        let shown = match self.answer {
+            Answer::Shipment(number) => self.order.shipment(*number),
+            Answer::Order
+            | Answer::Cancellation(_)
+            | Answer::Refund(_)
+            | Answer::Refunds(_)
+            | Answer::Incident(_)
+            | Answer::Nothing => None,
+        }
+        .map(|shipment| render::shipment(self.order, self.store, shipment));
+        Some(shown.unwrap_or_else(|| self.lacks("shipment")))
+    }
+
+    /// The shipments that hold what was in the answered one. A shipment is split once at most.
+    fn split_off(&self) -> Vec<pb::Shipment> {
+        let is_of = |split_from: Option<u32>| {
+            split_from.is_some_and(|from| *self.answer == Answer::Shipment(from))
+        };
+        let split_off = self
+            .order
+            .shipments
+            .iter()
+            .filter(|shipment| is_of(shipment.split_from));
+        split_off
+            .map(|shipment| render::shipment(self.order, self.store, shipment))
+            .collect()
+    }
+
+    fn cancellation(&self) -> Option<pb::Cancellation> {
+        let shown = match self.answer {
+            Answer::Cancellation(number) => self.order.cancellation(*number),
+            Answer::Order
+            | Answer::Shipment(_)
+            | Answer::Refund(_)
+            | Answer::Refunds(_)
+            | Answer::Incident(_)
+            | Answer::Nothing => None,
+        }
+        .map(|cancellation| render::cancellation(self.order, self.store, cancellation));
+        Some(shown.unwrap_or_else(|| self.lacks("cancellation")))
+    }
+
+    fn incident(&self) -> Option<pb::Incident> {
+        let shown = match self.answer {
+            Answer::Incident(number) => self.order.incident(*number),
+            Answer::Order
+            | Answer::Shipment(_)
+            | Answer::Cancellation(_)
+            | Answer::Refund(_)
+            | Answer::Refunds(_)
+            | Answer::Nothing => None,
+        }
+        .map(|incident| render::incident(self.order, incident));
+        Some(shown.unwrap_or_else(|| self.lacks("incident")))
+    }
+
+    fn refunds(&self) -> Vec<pb::Refund> {
+        let numbers = match self.answer {
+            Answer::Refund(number) => std::slice::from_ref(number),
+            Answer::Refunds(numbers) => numbers,
+            Answer::Order
+            | Answer::Cancellation(_)
+            | Answer::Shipment(_)
+            | Answer::Incident(_)
+            | Answer::Nothing => self.lacks("refund"),
+        };
+        let refunds = numbers
+            .iter()
+            .filter_map(|number| self.order.refund(*number));
+        refunds
+            .map(|refund| render::refund(self.order, refund))
+            .collect()
+    }
+
+    fn lacks(&self, what: &str) -> ! {
+        panic!(
+            "{:?} shows no {what} of order {}",
+            self.answer, self.order.id
+        )
+    }
+}

@@ -1,0 +1,319 @@
+//! What there is to tell of an event beyond its type.
+
+use belay_domain::cancellation::GateState;
+use belay_domain::event::EventDetail;
+use belay_domain::ids::ChildKind;
+use belay_domain::incident::{IncidentState, Resolution};
+use belay_domain::ledger::Promise;
+use belay_domain::money::Amounts;
+use belay_domain::order::Order;
+use belay_domain::refund::RefundState;
+use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
+use belay_domain::terms::GateKind;
+use belay_proto::v1 as pb;
+use belay_proto::v1::event::Detail;
+use jiff::Timestamp;
+
+use crate::Wire;
+use crate::enums::numbers;
+use crate::render::cancellation::{close_reason, fault, party, reason_name};
+use crate::render::order::subject_id;
+use crate::values::{line_quantities, money, refund_amount, time};
+
+/// `order` is as it stands after the command.
+pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
+    Some(match detail {
+        EventDetail::OrderPaid
+        | EventDetail::OrderClosedUnpaid { .. }
+        | EventDetail::PaymentVerified => return None,
+        EventDetail::OrderCreated { total } => order_created(order, *total),
+        EventDetail::PaymentRecorded {
+            payment,
+            fact,
+            amount,
+            movement,
+            refund,
+            occurred_time,
+        } => Detail::PaymentRecorded(pb::PaymentRecorded {
+            payment_id: ChildKind::Payment.id(&order.id, *payment),
+            fact: fact.number(),
+            amount: amount.map(|amount| money(amount.currency, amount.minor_units)),
+            state: order
+                .payment(*payment)
+                .map_or(0, |payment| payment.balance.state.number()),
+            occurred_time: occurred_time.map(time),
+            movement_id: movement
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            refund_id: refund
+                .map(|number| ChildKind::Refund.id(&order.id, number))
+                .unwrap_or_default(),
+        }),
+        EventDetail::PaymentLapsed { pay_by } => Detail::PaymentLapsed(pb::PaymentLapsed {
+            pay_by: Some(time(*pay_by)),
+        }),
+        EventDetail::ShipmentStageChanged {
+            shipment,
+            from,
+            to,
+            fence,
+        } => stage_changed(order, *shipment, *from, *to, *fence),
+        EventDetail::TrackingRecorded {
+            shipment,
+            fact,
+            occurred_time,
+        } => tracking_recorded(order, *shipment, *fact, *occurred_time),
+        EventDetail::CancellationRequested { cancellation, .. }
+        | EventDetail::CancellationRejected { cancellation, .. }
+        | EventDetail::CancellationWithdrawn { cancellation } => {
+            return cancellation_changed(order, *cancellation, None);
+        }
+        EventDetail::CancellationCompleted {
+            cancellation,
+            refund,
+            release,
+            ..
+        } => {
+            let promise = Promise {
+                refund: *refund,
+                release: *release,
+            };
+            return cancellation_changed(order, *cancellation, Some(promise));
+        }
+        EventDetail::GateOpened {
+            cancellation,
+            shipment,
+            gate,
+            respond_by,
+        }
+        | EventDetail::GateReminder {
+            cancellation,
+            shipment,
+            gate,
+            respond_by,
+        } => gate_changed(
+            order,
+            (*cancellation, *shipment),
+            *gate,
+            GateState::Open,
+            *respond_by,
+        ),
+        EventDetail::GateClosed {
+            cancellation,
+            shipment,
+            gate,
+            state,
+        } => gate_changed(order, (*cancellation, *shipment), *gate, *state, None),
+        EventDetail::PartEnded {
+            cancellation,
+            shipment,
+            state,
+            refused_reason,
+            units,
+            effects,
+        } => Detail::PartEnded(pb::PartEnded {
+            cancellation_id: cancellation_id(order, *cancellation),
+            shipment_id: shipment_id(order, *shipment),
+            state: state.number(),
+            refused_reason: reason_name(*refused_reason),
+            contents: line_quantities(&order.id, units),
+            effects: numbers(effects),
+        }),
+        EventDetail::RefundCreated { refund, .. } => {
+            return refund_changed(order, *refund, None, None);
+        }
+        EventDetail::RefundStateChanged {
+            refund,
+            from,
+            to,
+            settled_amount,
+        } => {
+            return refund_changed(order, *refund, Some((*from, *to)), *settled_amount);
+        }
+        EventDetail::RefundOverdue { refund, due_by } => Detail::RefundOverdue(pb::RefundOverdue {
+            refund_id: ChildKind::Refund.id(&order.id, *refund),
+            due_by: Some(time(*due_by)),
+        }),
+        EventDetail::IncidentOpened { incident, .. } => {
+            return incident_changed(order, *incident, IncidentState::Open, None);
+        }
+        EventDetail::IncidentResolved {
+            incident,
+            resolution,
+            ..
+        } => {
+            return incident_changed(order, *incident, IncidentState::Resolved, *resolution);
+        }
+        EventDetail::ShipmentHeld { shipment, until } => shipment_held(order, *shipment, *until),
+        EventDetail::HoldEnded { shipment } => Detail::HoldEnded(pb::HoldEnded {
+            shipment_id: shipment_id(order, *shipment),
+        }),
+        EventDetail::ShipmentSplit { shipment, into } => shipment_split(order, *shipment, into),
+        EventDetail::InterceptChanged { shipment, state } => {
+            intercept_changed(order, *shipment, *state)
+        }
+        EventDetail::ParcelReceived {
+            shipment,
+            condition,
+            units,
+            receipt_id,
+            receive_time,
+        } => Detail::ParcelReceived(pb::ParcelReceived {
+            shipment_id: shipment_id(order, *shipment),
+            condition: condition.number(),
+            contents: line_quantities(&order.id, units),
+            receipt_id: receipt_id
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            receive_time: Some(time(*receive_time)),
+        }),
+        EventDetail::PreparationOverdue {
+            shipment,
+            prepare_by,
+        } => preparation_overdue(order, *shipment, *prepare_by),
+    })
+}
+
+fn shipment_id(order: &Order, number: u32) -> String {
+    ChildKind::Shipment.id(&order.id, number)
+}
+
+fn cancellation_id(order: &Order, number: u32) -> String {
+    ChildKind::Cancellation.id(&order.id, number)
+}
+
+fn order_created(order: &Order, total: Amounts) -> Detail {
+    Detail::OrderCreated(pb::OrderCreated {
+        seller_id: order.seller.to_string(),
+        total: Some(money(order.currency, total.total())),
+        pay_by: Some(time(order.pay_by)),
+    })
+}
+
+fn stage_changed(order: &Order, shipment: u32, from: Stage, to: Stage, fence: u32) -> Detail {
+    Detail::ShipmentStageChanged(pb::ShipmentStageChanged {
+        shipment_id: shipment_id(order, shipment),
+        from_stage: from.number(),
+        to_stage: to.number(),
+        fence: i64::from(fence),
+    })
+}
+
+fn tracking_recorded(order: &Order, shipment: u32, fact: TrackingFact, at: Timestamp) -> Detail {
+    Detail::TrackingRecorded(pb::TrackingRecorded {
+        shipment_id: shipment_id(order, shipment),
+        fact: fact.number(),
+        occurred_time: Some(time(at)),
+    })
+}
+
+fn cancellation_changed(order: &Order, number: u32, promise: Option<Promise>) -> Option<Detail> {
+    let cancellation = order.cancellation(number)?;
+    Some(Detail::CancellationChanged(pb::CancellationChanged {
+        cancellation_id: cancellation_id(order, number),
+        state: cancellation.state().number(),
+        outcome: cancellation.outcome().map_or(0, Wire::number),
+        reason: cancellation.reason.clone(),
+        fault: fault(cancellation),
+        close_reason: close_reason(cancellation).to_owned(),
+        counted: cancellation.counted,
+        effects: numbers(&cancellation.effects),
+        refund: promise.map(|promise| refund_amount(order.currency, promise.refund)),
+        release: promise.map(|promise| money(order.currency, promise.release)),
+    }))
+}
+
+/// A gate of this cancellation's part in this shipment.
+fn gate_changed(
+    order: &Order,
+    (cancellation, shipment): (u32, u32),
+    gate: GateKind,
+    state: GateState,
+    respond_by: Option<Timestamp>,
+) -> Detail {
+    Detail::GateChanged(pb::GateChanged {
+        cancellation_id: cancellation_id(order, cancellation),
+        shipment_id: shipment_id(order, shipment),
+        kind: gate.number(),
+        party: party(gate).into(),
+        state: state.number(),
+        respond_by: respond_by.map(time),
+    })
+}
+
+/// `moved` is from where to where; `None` for a new refund, which stands where it was created.
+fn refund_changed(
+    order: &Order,
+    number: u32,
+    moved: Option<(RefundState, RefundState)>,
+    settled_amount: Option<i64>,
+) -> Option<Detail> {
+    let refund = order.refund(number)?;
+    let cancellation = refund
+        .cancellation
+        .map(|number| cancellation_id(order, number));
+    Some(Detail::RefundChanged(pb::RefundChanged {
+        refund_id: ChildKind::Refund.id(&order.id, number),
+        kind: refund.kind.number(),
+        from_state: moved.map_or(0, |(from, _)| from.number()),
+        to_state: moved.map_or(refund.state, |(_, to)| to).number(),
+        total: Some(money(order.currency, refund.amounts.total())),
+        due_by: Some(time(refund.due_by)),
+        payment_id: ChildKind::Payment.id(&order.id, refund.payment),
+        cancellation_id: cancellation.unwrap_or_default(),
+        retry_of_id: refund
+            .retry_of
+            .map(|number| ChildKind::Refund.id(&order.id, number))
+            .unwrap_or_default(),
+        settled_amount: settled_amount.map(|amount| money(order.currency, amount)),
+    }))
+}
+
+fn incident_changed(
+    order: &Order,
+    number: u32,
+    state: IncidentState,
+    resolution: Option<Resolution>,
+) -> Option<Detail> {
+    let incident = order.incident(number)?;
+    Some(Detail::IncidentChanged(pb::IncidentChanged {
+        incident_id: ChildKind::Incident.id(&order.id, number),
+        kind: incident.kind.number(),
+        state: state.number(),
+        subject_id: subject_id(order, incident),
+        resolution: resolution.map_or(0, Wire::number),
+    }))
+}
+
+fn shipment_held(order: &Order, shipment: u32, until: Timestamp) -> Detail {
+    Detail::ShipmentHeld(pb::ShipmentHeld {
+        shipment_id: shipment_id(order, shipment),
+        hold_until: Some(time(until)),
+    })
+}
+
+fn shipment_split(order: &Order, shipment: u32, into: &[u32]) -> Detail {
+    Detail::ShipmentSplit(pb::ShipmentSplit {
+        shipment_id: shipment_id(order, shipment),
+        into_shipment_ids: into
+            .iter()
+            .map(|number| shipment_id(order, *number))
+            .collect(),
+    })
+}
+
+fn intercept_changed(order: &Order, shipment: u32, state: InterceptState) -> Detail {
+    Detail::InterceptChanged(pb::InterceptChanged {
+        shipment_id: shipment_id(order, shipment),
+        state: state.number(),
+    })
+}
+
+fn preparation_overdue(order: &Order, shipment: u32, prepare_by: Timestamp) -> Detail {
+    Detail::PreparationOverdue(pb::PreparationOverdue {
+        shipment_id: shipment_id(order, shipment),
+        prepare_by: Some(time(prepare_by)),
+    })
+}

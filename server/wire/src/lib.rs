@@ -1,0 +1,26 @@
+//! Between the protos and the domain: `parse` checks what comes in, `render` shows what stands,
+//! `answers` and `events` make the bytes that are stored, `refusals` and `status` say why a call
+//! does not get its answer, `pages` cuts lists and says where they go on.
+//!
+//! Nothing here knows of connections, SQL, a runtime or a clock: with this crate and the domain
+//! alone, orders can be served from whatever keeps them. A reader of [`parse`] makes a
+//! [`CommandRequest`](parse::CommandRequest) of a message, `belay_domain::commands` decides it,
+//! [`answers::render`] makes the response, and [`Failure`](status::Failure) the status of a call
+//! that has none.
+
+// tonic's Status is large by design.
+#![allow(clippy::result_large_err)]
+
+pub mod answers;
+pub mod enums;
+pub mod events;
+pub mod identity;
+pub mod pages;
+pub mod parse;
+pub mod quote;
+pub mod refusals;
+pub mod render;
+pub mod status;
+pub mod values;
+
+pub use enums::Wire;

@@ -1,0 +1,485 @@
+//! Requests of the CancellationService.
+
+use belay_domain::actor::Role;
+use belay_domain::commands::{
+    ApproveCancellation, BoundQuote, Command, Identity, IneligibleUnits, RejectCancellation,
+    RequestCancellation, ResolveIncident, Selection, WithdrawCancellation,
+};
+use belay_domain::ids::{CarrierId, ChildKind, OrderId, OrderKey, SellerId, StoreId, WarehouseId};
+use belay_domain::query::{ActionsSummary, CancellationFilter, IncidentFilter};
+use belay_domain::scope::Scope;
+use belay_domain::terms::Path;
+use belay_proto::v1 as pb;
+use belay_proto::v1::on_behalf_of::Buyer;
+use belay_proto::v1::preview_cancellation_request::Selection as PreviewSelection;
+use belay_proto::v1::request_cancellation_request::Selection as RequestSelection;
+use jiff::Timestamp;
+
+use super::bounds::{
+    AUTO_APPROVED_DEFAULT, AUTO_APPROVED_MAX, EMAIL_CHARS_MAX, EVIDENCE_CHARS_MAX, EVIDENCE_MAX,
+    QUOTE_CHARS_MAX, USERNAME_CHARS_MAX,
+};
+use super::envelope::{
+    CANCELLATION, Child, CommandRequest, INCIDENT, Reader, Target, child_of_store, store_id, target,
+};
+use super::lists::{ListRequest, asked_page};
+use super::quantities::line_quantities;
+use super::{
+    Parsed, Violations, all, child_of, code, distinct, id, note, optional_id, parse, required_code,
+    specified, text, time, unspecified_or,
+};
+use crate::status::Failure;
+use crate::{identity, quote};
+
+pub fn request_cancellation(
+    request: pb::RequestCancellationRequest,
+    reader: &Reader<'_>,
+) -> Parsed<CommandRequest> {
+    check_on_behalf_of(reader, request.on_behalf_of.as_ref())?;
+    parse(|v| {
+        let named = [
+            &*request.store_id,
+            &request.order_id,
+            &request.request_id,
+            &request.etag,
+        ];
+        let on = Target::order(v, named);
+        let selection = match request.selection {
+            Some(RequestSelection::All(pb::AllUnits {})) => Some(Selection::All),
+            Some(RequestSelection::Lines(lines)) => selected_lines(v, &lines, on.order.as_ref()),
+            Some(RequestSelection::ShipmentId(shipment)) => {
+                selected_shipment(v, &shipment, on.order.as_ref())
+            }
+            None => no_selection(v),
+        };
+        let terms = terms(
+            v,
+            request.reason,
+            &request.paths,
+            request.on_ineligible_units,
+        );
+        let note = note(v, request.note);
+        let evidence = evidence(v, request.evidence);
+        let on_behalf_of = on_behalf_of(v, request.on_behalf_of, reader.identity_key);
+        let quote = optional_quote(v, &request.quote, reader.identity_key);
+        let (reason, paths, on_ineligible_units) = terms?;
+        on.with(Command::RequestCancellation(RequestCancellation {
+            selection: selection?,
+            reason,
+            note: note?,
+            evidence: evidence?,
+            paths,
+            on_ineligible_units,
+            on_behalf_of: on_behalf_of?,
+            quote: quote?,
+        }))
+    })
+}
+
+/// A cancellation to be looked at before it is requested.
+#[derive(Debug, Clone)]
+pub struct PreviewRequest {
+    pub store: StoreId,
+    pub order: OrderId,
+    /// The instant for which it is asked, where one is named.
+    pub at_time: Option<Timestamp>,
+    /// Without a note and evidence: a preview is not refused for their lack.
+    pub request: RequestCancellation,
+}
+
+pub fn preview_cancellation(
+    request: pb::PreviewCancellationRequest,
+    reader: &Reader<'_>,
+) -> Parsed<PreviewRequest> {
+    check_on_behalf_of(reader, request.on_behalf_of.as_ref())?;
+    parse(|v| {
+        let store = store_id(v, &request.store_id);
+        let order = id(v, "order_id", request.order_id, OrderId::parse);
+        let at_time = time(v, "at_time", request.at_time);
+        let selection = match request.selection {
+            Some(PreviewSelection::All(pb::AllUnits {})) => Some(Selection::All),
+            Some(PreviewSelection::Lines(lines)) => selected_lines(v, &lines, order.as_ref()),
+            Some(PreviewSelection::ShipmentId(shipment)) => {
+                selected_shipment(v, &shipment, order.as_ref())
+            }
+            None => no_selection(v),
+        };
+        let terms = terms(
+            v,
+            request.reason,
+            &request.paths,
+            request.on_ineligible_units,
+        );
+        let on_behalf_of = on_behalf_of(v, request.on_behalf_of, reader.identity_key);
+        let (reason, paths, on_ineligible_units) = terms?;
+        Some(PreviewRequest {
+            store: store?,
+            order: order?,
+            at_time: at_time?,
+            request: RequestCancellation {
+                selection: selection?,
+                reason,
+                note: None,
+                evidence: Vec::new(),
+                paths,
+                on_ineligible_units,
+                on_behalf_of: on_behalf_of?,
+                quote: None,
+            },
+        })
+    })
+}
+
+pub fn get_cancellation(request: pb::GetCancellationRequest, _: &Reader<'_>) -> Parsed<Child> {
+    child_of_store(&request.store_id, CANCELLATION, &request.cancellation_id)
+}
+
+pub fn list_cancellations(
+    mut request: pb::ListCancellationsRequest,
+    reader: &Reader<'_>,
+) -> Parsed<ListRequest<CancellationFilter>> {
+    let page = asked_page!("ListCancellations", request, reader);
+    page.list(&request.store_id, |v, store| {
+        let order = optional_id(v, "order_id", request.order_id, OrderId::parse);
+        let seller = optional_id(v, "seller_id", request.seller_id, SellerId::parse);
+        let state = unspecified_or(v, "state", request.state);
+        let warehouse = optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
+        let carrier = optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
+        let awaiting = party(v, "awaiting", request.awaiting);
+        let respond_by_before = time(v, "respond_by_before", request.respond_by_before);
+        let scope = &reader.caller.scope;
+        let store = store?;
+        Some(CancellationFilter {
+            order: order?.map(|order| OrderKey::of(&store, &order)),
+            store,
+            scope: scope.clone(),
+            seller: scope.sellers.narrow(seller?),
+            state: state?,
+            warehouse: warehouse?,
+            carrier: carrier?,
+            awaiting: awaiting?,
+            respond_by_before: respond_by_before?,
+        })
+    })
+}
+
+pub fn list_incidents(
+    mut request: pb::ListIncidentsRequest,
+    reader: &Reader<'_>,
+) -> Parsed<ListRequest<IncidentFilter>> {
+    let page = asked_page!("ListIncidents", request, reader);
+    page.list(&request.store_id, |v, store| {
+        let order = optional_id(v, "order_id", request.order_id, OrderId::parse);
+        let state = unspecified_or(v, "state", request.state);
+        let kind = unspecified_or(v, "kind", request.kind);
+        let store = store?;
+        Some(IncidentFilter {
+            order: order?.map(|order| OrderKey::of(&store, &order)),
+            store,
+            scope: reader.caller.scope.clone(),
+            state: state?,
+            kind: kind?,
+        })
+    })
+}
+
+pub fn approve_cancellation(
+    request: pb::ApproveCancellationRequest,
+    _: &Reader<'_>,
+) -> Parsed<CommandRequest> {
+    parse(|v| {
+        let on = target!(v, CANCELLATION, request.cancellation_id, request.etag);
+        let note = note(v, request.note);
+        let command = ApproveCancellation {
+            cancellation: on.number?,
+            note: note?,
+        };
+        on.with(Command::ApproveCancellation(command))
+    })
+}
+
+pub fn reject_cancellation(
+    request: pb::RejectCancellationRequest,
+    _: &Reader<'_>,
+) -> Parsed<CommandRequest> {
+    parse(|v| {
+        let on = target!(v, CANCELLATION, request.cancellation_id, request.etag);
+        let code = required_code(v, "code", request.code);
+        let note = note(v, request.note);
+        let evidence = evidence(v, request.evidence);
+        let command = RejectCancellation {
+            cancellation: on.number?,
+            code: code?,
+            note: note?,
+            evidence: evidence?,
+        };
+        on.with(Command::RejectCancellation(command))
+    })
+}
+
+pub fn resolve_incident(
+    request: pb::ResolveIncidentRequest,
+    _: &Reader<'_>,
+) -> Parsed<CommandRequest> {
+    parse(|v| {
+        let on = target!(v, INCIDENT, request.incident_id, request.etag);
+        let resolution = specified(v, "resolution", request.resolution);
+        let note = note(v, request.note);
+        let command = ResolveIncident {
+            incident: on.number?,
+            resolution: resolution?,
+            note: note?,
+        };
+        on.with(Command::ResolveIncident(command))
+    })
+}
+
+pub fn withdraw_cancellation(
+    request: pb::WithdrawCancellationRequest,
+    _: &Reader<'_>,
+) -> Parsed<CommandRequest> {
+    parse(|v| {
+        let on = target!(v, CANCELLATION, request.cancellation_id, request.etag);
+        let cancellation = on.number?;
+        on.with(Command::WithdrawCancellation(WithdrawCancellation {
+            cancellation,
+        }))
+    })
+}
+
+/// Only support may speak for a buyer; for others the field is not theirs to use.
+fn check_on_behalf_of(reader: &Reader<'_>, on_behalf_of: Option<&pb::OnBehalfOf>) -> Parsed<()> {
+    let role = reader.caller.actor.role;
+    if on_behalf_of.is_some() && !role.may_speak_for_buyers() {
+        let role = role.to_string();
+        return Err(Failure::RoleNotAllowed { role });
+    }
+    Ok(())
+}
+
+/// Whose actions to count.
+#[derive(Debug)]
+pub struct Actions {
+    pub party: Role,
+    pub summary: ActionsSummary,
+    auto_approved_since: Option<Timestamp>,
+}
+
+impl Actions {
+    /// From when on cancellations that were approved without asking the seller count.
+    pub fn since(&self, now: Timestamp) -> Timestamp {
+        let ago = |length| now.checked_sub(length).unwrap_or(Timestamp::MIN);
+        self.auto_approved_since
+            .unwrap_or(ago(AUTO_APPROVED_DEFAULT))
+            .max(ago(AUTO_APPROVED_MAX))
+    }
+}
+
+pub fn summarize_actions(
+    request: pb::SummarizeActionsRequest,
+    reader: &Reader<'_>,
+) -> Parsed<Actions> {
+    parse(|v| actions(v, request, &reader.caller.scope))
+}
+
+fn actions(
+    v: &mut Violations,
+    request: pb::SummarizeActionsRequest,
+    scope: &Scope,
+) -> Option<Actions> {
+    let store = store_id(v, &request.store_id);
+    let party = party(v, "party", request.party);
+    let party = party.map(|party| party.unwrap_or(Role::Seller));
+    let of_another = |field, is_given: bool, owner: Role| {
+        (is_given && party? != owner).then_some((field, owner))
+    };
+    let misplaced = [
+        of_another(
+            "warehouse_id",
+            !request.warehouse_id.is_empty(),
+            Role::Warehouse,
+        ),
+        of_another("carrier_id", !request.carrier_id.is_empty(), Role::Carrier),
+        of_another(
+            "auto_approved_since",
+            request.auto_approved_since.is_some(),
+            Role::Seller,
+        ),
+    ];
+    for (field, owner) in misplaced.into_iter().flatten() {
+        v.add(field, format!("is for party {owner} only"));
+    }
+    let seller = optional_id(v, "seller_id", request.seller_id, SellerId::parse);
+    let warehouse = optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
+    let carrier = optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
+    let auto_approved_since = time(v, "auto_approved_since", request.auto_approved_since);
+    let seller = scope.sellers.narrow(seller?);
+    Some(Actions {
+        party: party?,
+        summary: ActionsSummary {
+            store: store?,
+            scope: scope.clone(),
+            seller,
+            warehouse: warehouse?,
+            carrier: carrier?,
+        },
+        auto_approved_since: auto_approved_since?,
+    })
+}
+
+/// The role that acts as this party.
+fn party(v: &mut Violations, field: &str, party: i32) -> Option<Option<Role>> {
+    match pb::Party::try_from(party) {
+        Ok(pb::Party::Unspecified) => Some(None),
+        Ok(pb::Party::Seller) => Some(Some(Role::Seller)),
+        Ok(pb::Party::Support) => Some(Some(Role::Support)),
+        Ok(pb::Party::Warehouse) => Some(Some(Role::Warehouse)),
+        Ok(pb::Party::Carrier) => Some(Some(Role::Carrier)),
+        Err(_) => v.refuse(
+            field,
+            format!("{party} is not a value that this server knows"),
+        ),
+    }
+}
+
+fn no_selection(v: &mut Violations) -> Option<Selection> {
+    // A oneof is no field: the path is that of its first.
+    v.add("all", "one of all, lines and shipment_id must be given");
+    None
+}
+
+fn selected_lines(
+    v: &mut Violations,
+    selection: &pb::LineSelection,
+    order: Option<&OrderId>,
+) -> Option<Selection> {
+    line_quantities(v, "lines.lines", &selection.lines, 1, order).map(Selection::Lines)
+}
+
+fn selected_shipment(
+    v: &mut Violations,
+    shipment: &str,
+    order: Option<&OrderId>,
+) -> Option<Selection> {
+    child_of(v, "shipment_id", shipment, ChildKind::Shipment, order).map(Selection::Shipment)
+}
+
+type Terms = (Option<String>, Vec<Path>, IneligibleUnits);
+
+fn terms(
+    v: &mut Violations,
+    reason: String,
+    paths: &[i32],
+    on_ineligible_units: i32,
+) -> Option<Terms> {
+    let reason = code(v, "reason", reason);
+    let path_field = |index: usize| format!("paths[{index}]");
+    let read = all(paths
+        .iter()
+        .enumerate()
+        .map(|(index, number)| specified(v, &path_field(index), *number)));
+    distinct(
+        v,
+        paths
+            .iter()
+            .enumerate()
+            .map(|(index, number)| (path_field(index), Some(*number))),
+    );
+    let on_ineligible_units = match pb::OnIneligibleUnits::try_from(on_ineligible_units) {
+        Ok(pb::OnIneligibleUnits::Unspecified | pb::OnIneligibleUnits::Refuse) => {
+            Some(IneligibleUnits::Refuse)
+        }
+        Ok(pb::OnIneligibleUnits::LeaveOut) => Some(IneligibleUnits::LeaveOut),
+        Err(_) => {
+            v.add(
+                "on_ineligible_units",
+                format!("{on_ineligible_units} is not a value that this server knows"),
+            );
+            None
+        }
+    };
+    let paths = read.map(|paths| {
+        if paths.is_empty() {
+            vec![Path::Cancel]
+        } else {
+            paths
+        }
+    });
+    Some((reason?, paths?, on_ineligible_units?))
+}
+
+fn evidence(v: &mut Violations, evidence: Vec<String>) -> Option<Vec<String>> {
+    if evidence.len() > EVIDENCE_MAX {
+        v.add(
+            "evidence",
+            format!(
+                "must have at most {EVIDENCE_MAX} entries, has {}",
+                evidence.len()
+            ),
+        );
+        return None;
+    }
+    all(evidence.into_iter().enumerate().map(|(index, reference)| {
+        let field = format!("evidence[{index}]");
+        if reference.trim().is_empty() {
+            v.add(&field, "must not be blank");
+            return None;
+        }
+        text(v, &field, reference, EVIDENCE_CHARS_MAX)
+    }))
+}
+
+fn optional_quote(
+    v: &mut Violations,
+    text: &str,
+    identity_key: &[u8; 32],
+) -> Option<Option<BoundQuote>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let quote = (text.len() <= QUOTE_CHARS_MAX)
+        .then(|| quote::read(text, identity_key))
+        .flatten();
+    if quote.is_none() {
+        v.add(
+            "quote",
+            "is no quote that Belay gave out; it must be given back as it is",
+        );
+    }
+    quote.map(Some)
+}
+
+/// `Some(None)` where nobody is spoken for.
+fn on_behalf_of(
+    v: &mut Violations,
+    on_behalf_of: Option<pb::OnBehalfOf>,
+    identity_key: &[u8; 32],
+) -> Option<Option<Identity>> {
+    let Some(on_behalf_of) = on_behalf_of else {
+        return Some(None);
+    };
+    let (field, name, chars_max) = match &on_behalf_of.buyer {
+        Some(Buyer::BuyerEmail(address)) => ("on_behalf_of.buyer_email", address, EMAIL_CHARS_MAX),
+        Some(Buyer::BuyerUsername(name)) => {
+            ("on_behalf_of.buyer_username", name, USERNAME_CHARS_MAX)
+        }
+        None => {
+            v.add(
+                "on_behalf_of",
+                "one of buyer_email and buyer_username must be given",
+            );
+            return None;
+        }
+    };
+    let name = text(v, field, name.clone(), chars_max)?;
+    if name.trim().is_empty() {
+        v.add(field, "must not be blank");
+        return None;
+    }
+    Some(Some(match on_behalf_of.buyer {
+        Some(Buyer::BuyerUsername(_)) => {
+            Identity::Username(identity::username(identity_key, &name))
+        }
+        Some(Buyer::BuyerEmail(_)) | None => Identity::Email(identity::email(identity_key, &name)),
+    }))
+}

@@ -1,0 +1,511 @@
+//! A rejection in the words of the protos: for the status of a call that failed and for a preview
+//! that lists what stands against a request.
+
+use std::collections::HashMap;
+
+use belay_domain::error_reason::ErrorReason;
+use belay_domain::ids::{ChildKind, OrderId};
+use belay_domain::incident::Resolution;
+use belay_domain::money::Currency;
+use belay_domain::rejection::{FieldViolation, Ineligibility, Rejection};
+use belay_domain::shipment::Stage;
+use belay_domain::terms::{GateKind, NextAction};
+use belay_domain::units::LineQuantity;
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::values::etag;
+
+/// Longest list or text in metadata, in bytes: a list is cut between two entries.
+const VALUE_BYTES_MAX: usize = 1024;
+/// Metadata that is a list with commas in between, or a text of any length, and may be cut. All
+/// other metadata is short.
+pub const LIST_KEYS: &[&str] = &[
+    "acceptable",
+    "cancellation_ids",
+    "channels",
+    "next_actions",
+    "reasons",
+    "resolutions",
+];
+pub const TEXT_KEYS: &[&str] = &["label_instructions", "present", "quoted"];
+
+/// The key under which is told how many entries of a list, or characters of a text, were left out;
+/// absent where none were.
+pub fn left_out_key(key: &str) -> String {
+    format!("{key}_left_out")
+}
+
+/// One reason against a request, with all that is told of it.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    pub reason: ErrorReason,
+    /// The id that it is about; empty where it is about the request itself.
+    pub subject: String,
+    pub message: String,
+    pub metadata: HashMap<String, String>,
+}
+
+impl From<Refusal> for pb::Refusal {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            reason: refusal.reason.name().to_owned(),
+            subject: refusal.subject,
+            message: refusal.message,
+            metadata: refusal.metadata,
+        }
+    }
+}
+
+/// What a request was about, as far as a rejection leaves it out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct About {
+    pub order: OrderId,
+    /// What the request names below its order.
+    pub child: Option<(ChildKind, u32)>,
+    pub request_id: Option<Uuid>,
+}
+
+/// Everything that a rejection says stands against the request, the decisive one first; never
+/// empty.
+pub fn refusals(rejection: &Rejection, about: &About) -> Vec<Refusal> {
+    if let Rejection::Ineligible {
+        violations,
+        acceptable,
+    } = rejection
+        && !violations.is_empty()
+    {
+        let acceptable = acceptable.iter().map(|LineQuantity { line, quantity }| {
+            format!("{}={quantity}", ChildKind::Line.id(&about.order, *line))
+        });
+        let acceptable: Vec<String> = acceptable.collect();
+        return violations
+            .iter()
+            .map(|violation| ineligible(violation, &acceptable, about))
+            .collect();
+    }
+    vec![refusal(rejection, about)]
+}
+
+fn ineligible(violation: &Ineligibility, acceptable: &[String], about: &About) -> Refusal {
+    let shipment = ChildKind::Shipment.id(&about.order, violation.shipment);
+    let message = format!(
+        "the policy does not allow {} for {shipment}: {}",
+        violation.path, violation.code
+    );
+    let mut told = Told {
+        subject: shipment.clone(),
+        message,
+        metadata: Vec::new(),
+    }
+    .with("shipment_id", shipment)
+    .with("path", violation.path)
+    .with("rule", violation.rule.as_deref().unwrap_or_default())
+    .with_names(
+        "next_actions",
+        violation.next_actions.iter().map(|action| action.name()),
+    );
+    if let Some(from) = violation.available_from {
+        told = told.with("available_from", from);
+    }
+    if let Some(instructions) = &violation.without_label {
+        told = told.with_text("label_instructions", instructions);
+    }
+    if let Some(pay_by) = violation.pay_by {
+        told = told.with("pay_by", pay_by);
+    }
+    if !acceptable.is_empty() {
+        told = told.with_list("acceptable", acceptable.iter().cloned());
+    }
+    told.under(violation.code.reason())
+}
+
+fn refusal(rejection: &Rejection, about: &About) -> Refusal {
+    let told = match rejection {
+        Rejection::InvalidField(violations) => invalid_field(about, violations),
+        Rejection::OrderNotFound => about
+            .of_order(format!("there is no order {}", about.order))
+            .with_order(about),
+        Rejection::OutOfScope => about
+            .of_order("this reaches beyond what the caller sees".to_owned())
+            .with_order(about),
+        Rejection::LineNotFound { line } => about.absent("line", ChildKind::Line, *line),
+        Rejection::ShipmentNotFound { shipment } => {
+            about.absent("shipment", ChildKind::Shipment, *shipment)
+        }
+        Rejection::CancellationNotFound { cancellation } => {
+            about.absent("cancellation", ChildKind::Cancellation, *cancellation)
+        }
+        Rejection::RefundNotFound { refund } => about.absent("refund", ChildKind::Refund, *refund),
+        Rejection::IncidentNotFound { incident } => {
+            about.absent("incident", ChildKind::Incident, *incident)
+        }
+        Rejection::RequestIdReused => request_id_reused(about),
+        Rejection::OrderAlreadyExists => about
+            .of_order(format!(
+                "there is an order {} with another content",
+                about.order
+            ))
+            .with_order(about),
+        Rejection::EtagMismatch { present } => about
+            .of_order("the order has changed since")
+            .with("etag", etag(*present)),
+        Rejection::FenceStale {
+            present,
+            stage,
+            cancellations,
+        } => fence_stale(about, *present, *stage, cancellations),
+        Rejection::QuoteExpired { valid_until } => quote_expired(about, *valid_until),
+        Rejection::QuoteMismatch { quoted, present } => quote_mismatch(about, quoted, present),
+        Rejection::UnknownWarehouse { warehouse } => about
+            .of_order(format!("the store has no warehouse {warehouse}"))
+            .with("warehouse_id", warehouse),
+        Rejection::UnknownCarrier { carrier } => about
+            .of_order(format!("the store has no carrier {carrier}"))
+            .with("carrier_id", carrier),
+        Rejection::ReasonRequired { declared } => about
+            .of_order("the policy requires a reason")
+            .with_reasons(declared),
+        Rejection::ReasonUnknown { reason, declared } => about
+            .of_reason(reason, format!("the policy declares no reason {reason}"))
+            .with_reasons(declared),
+        Rejection::ReasonNotAllowed { reason, declared } => {
+            let message = format!("the policy does not take {reason} from this requester");
+            about.of_reason(reason, message).with_reasons(declared)
+        }
+        Rejection::NoteRequired { reason } => {
+            about.of_reason(reason, format!("{reason} needs a note"))
+        }
+        Rejection::EvidenceRequired { reason, channels } => {
+            evidence_required(about, reason, channels)
+        }
+        Rejection::AlreadyPending { cancellation } => already_pending(about, *cancellation),
+        Rejection::UnitsClaimed {
+            line,
+            requested,
+            available,
+        } => {
+            let message = format!(
+                "{requested} units are asked, {available} are neither cancelled nor claimed"
+            );
+            quantity(about, *line, message, *requested, *available)
+        }
+        Rejection::QuantityUnavailable {
+            line,
+            requested,
+            available,
+        } => {
+            let message = format!("{requested} units are asked, {available} are left");
+            quantity(about, *line, message, *requested, *available)
+        }
+        Rejection::NothingToCancel => about
+            .of_order("all of that is cancelled already")
+            .with_order(about),
+        // Without a violation there is nothing that could have been cancelled.
+        Rejection::Ineligible { .. } => about.of_order("no rule allows it").with_order(about),
+        Rejection::GateNotOpen { gate } => gate_not_open(about, *gate),
+        Rejection::GateTimedOut { respond_by } => gate_timed_out(about, *respond_by),
+        Rejection::NotTheRequester => about.of_child("only who asked may take it back"),
+        Rejection::TooLateToWithdraw { gate } => too_late_to_withdraw(about, *gate),
+        Rejection::PaymentLapsed { pay_by } => payment_lapsed(about, *pay_by),
+        Rejection::NotReleased => about.of_child("the shipment is not released yet"),
+        Rejection::StageMismatch { stage } => stage_mismatch(about, *stage),
+        Rejection::ShipmentHeld { until } => shipment_held(about, *until),
+        Rejection::ShipmentBarred { cancellation } => shipment_barred(about, *cancellation),
+        Rejection::SplitNotAllowed { next_actions } => split_not_allowed(about, next_actions),
+        Rejection::CurrencyMismatch { expected } => currency_mismatch(about, *expected),
+        Rejection::RefundNotClaimed { refund } => refund_not_claimed(about, *refund),
+        Rejection::IncidentResolved { resolution } => incident_resolved(about, *resolution),
+        Rejection::ResolutionNotAllowed { allowed } => resolution_not_allowed(about, allowed),
+        Rejection::LimitReached { limit, max } => limit_reached(about, limit, *max),
+    };
+    told.under(rejection.reason())
+}
+
+/// What is said of a rejection.
+struct Told {
+    subject: String,
+    message: String,
+    metadata: Vec<(String, String)>,
+}
+
+impl Told {
+    fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.metadata.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// One of [`LIST_KEYS`].
+    fn with_list(self, key: &str, entries: impl IntoIterator<Item = String>) -> Self {
+        let (mut list, mut left_out) = (String::new(), 0);
+        for entry in entries {
+            if left_out > 0 || list.len() + entry.len() + 1 > VALUE_BYTES_MAX {
+                left_out += 1;
+                continue;
+            }
+            if !list.is_empty() {
+                list.push(',');
+            }
+            list.push_str(&entry);
+        }
+        self.with(key, list).without(key, left_out)
+    }
+
+    fn with_names<'a>(self, key: &str, names: impl Iterator<Item = &'a str>) -> Self {
+        self.with_list(key, names.map(str::to_owned))
+    }
+
+    /// One of [`TEXT_KEYS`].
+    fn with_text(self, key: &str, text: &str) -> Self {
+        let mut ends = (0..=VALUE_BYTES_MAX.min(text.len())).rev();
+        let (told, left) = text.split_at(ends.find(|end| text.is_char_boundary(*end)).unwrap_or(0));
+        self.with(key, told).without(key, left.chars().count())
+    }
+
+    fn without(self, key: &str, left_out: usize) -> Self {
+        if left_out > 0 {
+            self.with(&left_out_key(key), left_out)
+        } else {
+            self
+        }
+    }
+
+    fn with_order(self, about: &About) -> Self {
+        self.with("order_id", &about.order)
+    }
+
+    fn with_reasons(self, declared: &[String]) -> Self {
+        self.with_list("reasons", declared.iter().cloned())
+    }
+
+    fn under(self, reason: ErrorReason) -> Refusal {
+        Refusal {
+            reason,
+            subject: self.subject,
+            message: self.message,
+            metadata: self.metadata.into_iter().collect(),
+        }
+    }
+}
+
+impl About {
+    fn of_order(&self, message: impl Into<String>) -> Told {
+        Told {
+            subject: self.order.to_string(),
+            message: message.into(),
+            metadata: Vec::new(),
+        }
+    }
+
+    /// Of what the request names below its order; of the order where it names nothing.
+    fn of_child(&self, message: impl Into<String>) -> Told {
+        let Some((kind, number)) = self.child else {
+            return self.of_order(message);
+        };
+        self.of(kind, number, message)
+    }
+
+    /// With the id, under its name.
+    fn of(&self, kind: ChildKind, number: u32, message: impl Into<String>) -> Told {
+        let id = kind.id(&self.order, number);
+        Told {
+            subject: id.clone(),
+            message: message.into(),
+            metadata: vec![(id_key(kind).to_owned(), id)],
+        }
+    }
+
+    fn of_reason(&self, reason: &str, message: impl Into<String>) -> Told {
+        self.of_order(message).with("reason", reason)
+    }
+
+    fn absent(&self, what: &str, kind: ChildKind, number: u32) -> Told {
+        self.of(
+            kind,
+            number,
+            format!("there is no {what} {}", kind.id(&self.order, number)),
+        )
+    }
+}
+
+fn id_key(kind: ChildKind) -> &'static str {
+    match kind {
+        ChildKind::Line => "line_id",
+        ChildKind::Payment => "payment_id",
+        ChildKind::Shipment => "shipment_id",
+        ChildKind::Cancellation => "cancellation_id",
+        ChildKind::Refund => "refund_id",
+        ChildKind::Incident => "incident_id",
+    }
+}
+
+fn invalid_field(about: &About, violations: &[FieldViolation]) -> Told {
+    let first = violations
+        .first()
+        .map(|first| format!("{}: {}", first.field, first.description));
+    about.of_order(first.unwrap_or_default())
+}
+
+fn request_id_reused(about: &About) -> Told {
+    let id = about
+        .request_id
+        .map(|id| id.to_string())
+        .unwrap_or_default();
+    about
+        .of_order("this request_id was used for another content")
+        .with("request_id", id)
+}
+
+fn fence_stale(about: &About, present: u32, stage: Stage, cancellations: &[u32]) -> Told {
+    let ids = cancellations
+        .iter()
+        .map(|number| ChildKind::Cancellation.id(&about.order, *number));
+    about
+        .of_child(format!("something opened or ended on the shipment since its fence was read; it is {present} now"))
+        .with("fence", present)
+        .with("stage", stage)
+        .with_list("cancellation_ids", ids)
+}
+
+fn quote_expired(about: &About, valid_until: Timestamp) -> Told {
+    about
+        .of_order(format!("the quote could be used until {valid_until}"))
+        .with("quote_valid_until", valid_until)
+}
+
+fn quote_mismatch(about: &About, quoted: &str, present: &str) -> Told {
+    about
+        .of_order("what would come of it now is not what was quoted")
+        .with_text("quoted", quoted)
+        .with_text("present", present)
+}
+
+fn evidence_required(about: &About, reason: &str, channels: &[String]) -> Told {
+    let message = if channels.is_empty() {
+        format!("{reason} needs evidence")
+    } else {
+        format!(
+            "{reason} needs evidence, each piece from one of {}",
+            channels.join(", ")
+        )
+    };
+    about
+        .of_reason(reason, message)
+        .with_list("channels", channels.iter().cloned())
+}
+
+fn already_pending(about: &About, cancellation: u32) -> Told {
+    let id = ChildKind::Cancellation.id(&about.order, cancellation);
+    about.of(
+        ChildKind::Cancellation,
+        cancellation,
+        format!("{id} waits for the very same units"),
+    )
+}
+
+fn quantity(about: &About, line: u32, message: String, requested: u32, available: u32) -> Told {
+    about
+        .of(ChildKind::Line, line, message)
+        .with("requested", requested)
+        .with("available", available)
+}
+
+fn gate_not_open(about: &About, gate: GateKind) -> Told {
+    about
+        .of_child(format!(
+            "nobody waits for an answer to {gate}, and nobody did"
+        ))
+        .with("gate", gate)
+}
+
+fn gate_timed_out(about: &About, respond_by: Timestamp) -> Told {
+    about
+        .of_child(format!("the answer was awaited until {respond_by}"))
+        .with("respond_by", respond_by)
+}
+
+fn too_late_to_withdraw(about: &About, gate: Option<GateKind>) -> Told {
+    let message = match gate {
+        Some(gate) => format!("somebody has acted on it at {gate}"),
+        None => "it is over".to_owned(),
+    };
+    about
+        .of_child(message)
+        .with("gate", gate.map_or("", GateKind::name))
+}
+
+fn stage_mismatch(about: &About, stage: Stage) -> Told {
+    about
+        .of_child(format!("this step does not lead on from {stage}"))
+        .with("stage", stage)
+}
+
+fn payment_lapsed(about: &About, pay_by: Timestamp) -> Told {
+    about
+        .of_child(format!("the order is paid no more, and closes at {pay_by}"))
+        .with("pay_by", pay_by)
+}
+
+fn shipment_held(about: &About, until: Timestamp) -> Told {
+    about
+        .of_child(format!("somebody holds the shipment until {until}"))
+        .with("hold_until", until)
+}
+
+fn shipment_barred(about: &About, cancellation: u32) -> Told {
+    let id = ChildKind::Cancellation.id(&about.order, cancellation);
+    about
+        .of_child(format!("{id} waits for units of the shipment"))
+        .with("cancellation_id", id)
+}
+
+fn split_not_allowed(about: &About, next_actions: &[NextAction]) -> Told {
+    let message = "customs may stop the shipment, and the policy does not offer to split it";
+    about.of_child(message).with_names(
+        "next_actions",
+        next_actions.iter().map(|action| action.name()),
+    )
+}
+
+fn currency_mismatch(about: &About, expected: Currency) -> Told {
+    let code = expected.code();
+    about
+        .of_order(format!("all money of the order is in one currency, {code}"))
+        .with("currency_code", code)
+}
+
+fn refund_not_claimed(about: &About, refund: u32) -> Told {
+    let id = ChildKind::Refund.id(&about.order, refund);
+    about.of(
+        ChildKind::Refund,
+        refund,
+        format!("no worker has claimed {id}"),
+    )
+}
+
+fn incident_resolved(about: &About, resolution: Option<Resolution>) -> Told {
+    let message = match resolution {
+        Some(resolution) => format!("the incident was settled by {resolution}"),
+        None => "the incident was settled by a later fact".to_owned(),
+    };
+    about
+        .of_child(message)
+        .with("resolution", resolution.map_or("", Resolution::name))
+}
+
+fn resolution_not_allowed(about: &About, allowed: &[Resolution]) -> Told {
+    let message = "that makes no sense for the incident as things stand";
+    about.of_child(message).with_names(
+        "resolutions",
+        allowed.iter().map(|resolution| resolution.name()),
+    )
+}
+
+fn limit_reached(about: &About, limit: &str, max: usize) -> Told {
+    let message = format!("the order has as many {limit} as it may have, {max}");
+    about
+        .of_order(message)
+        .with("limit", limit)
+        .with("limit_max", max)
+}

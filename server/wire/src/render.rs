@@ -1,0 +1,13 @@
+//! What stands, as messages.
+
+pub mod administration;
+pub(crate) mod cancellation;
+pub(crate) mod order;
+pub mod preview;
+pub(crate) mod shipment;
+mod summaries;
+
+pub use cancellation::cancellation;
+pub use order::{incident, order, refund};
+pub use shipment::shipment;
+pub use summaries::{actions_summary, orders_summary};

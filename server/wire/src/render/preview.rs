@@ -1,0 +1,163 @@
+//! What a RequestCancellation would come to.
+
+use belay_domain::cancellation::LabelState;
+use belay_domain::commands::{
+    Preview, PreviewedGate, PreviewedPath, PreviewedVerdict, RequestCancellation,
+};
+use belay_domain::context::StoreFacts;
+use belay_domain::ids::ChildKind;
+use belay_domain::order::Order;
+use belay_domain::policy::{Policy, RefundDue};
+use belay_proto::v1 as pb;
+use jiff::Timestamp;
+
+use super::cancellation::gate_preview;
+use crate::Wire;
+use crate::enums::numbers;
+use crate::quote;
+use crate::refusals::{About, refusals};
+use crate::values::{count, deductions, etag, line_quantities, money, refund_amount, time};
+
+/// `now` is the moment for which the preview holds.
+pub fn preview(
+    order: &Order,
+    request: &RequestCancellation,
+    preview: &Preview,
+    store: &StoreFacts,
+    now: Timestamp,
+    identity_key: &[u8; 32],
+) -> pb::PreviewCancellationResponse {
+    let policy = store.policies.version(preview.policy_version);
+    let reason = request
+        .reason
+        .as_deref()
+        .and_then(|code| policy?.reason(code));
+    let about = About {
+        order: order.id.clone(),
+        child: None,
+        request_id: None,
+    };
+    let allowed = preview.refusals.is_empty();
+    // The last of the refund is due when the slowest of the chosen paths lets its clock start.
+    let chosen = chosen_paths(preview, request);
+    let due = |gates: &[PreviewedGate]| {
+        policy.map(|policy| refund_due(policy, gates, preview.refund_due_by))
+    };
+    let gates: Vec<PreviewedGate> = chosen
+        .iter()
+        .flat_map(|path| gates_of(path))
+        .cloned()
+        .collect();
+    pb::PreviewCancellationResponse {
+        allowed,
+        refusals: preview
+            .refusals
+            .iter()
+            .flat_map(|rejection| refusals(rejection, &about))
+            .map(pb::Refusal::from)
+            .collect(),
+        options: preview
+            .paths
+            .iter()
+            .map(|path| {
+                let is_chosen = chosen.iter().any(|chosen| std::ptr::eq(*chosen, path));
+                path_option(order, path, is_chosen, due(gates_of(path)))
+            })
+            .collect(),
+        expected_refund: allowed.then(|| refund_amount(order.currency, preview.refund)),
+        expected_release: allowed.then(|| money(order.currency, preview.release)),
+        refund_due: due(&gates).filter(|_| allowed),
+        note_required: reason.is_some_and(|reason| reason.note_required),
+        evidence_required: reason.is_some_and(|reason| reason.evidence_required),
+        counted: preview.counted,
+        effects: numbers(&preview.effects),
+        policy_version: count(preview.policy_version),
+        order_etag: etag(order.version),
+        decide_time: Some(time(now)),
+        next_actions: numbers(&preview.next_actions),
+        quote: preview
+            .quote
+            .as_ref()
+            .map(|quote| quote::write(quote, identity_key))
+            .unwrap_or_default(),
+        quote_valid_until: preview.quote.as_ref().map(|quote| time(quote.valid_until)),
+    }
+}
+
+/// Of each shipment the first path, in the order of preference, that is allowed.
+fn chosen_paths<'a>(preview: &'a Preview, request: &RequestCancellation) -> Vec<&'a PreviewedPath> {
+    let mut shipments: Vec<u32> = preview.paths.iter().map(|path| path.shipment).collect();
+    shipments.dedup();
+    let first_allowed = |shipment: u32| {
+        request.paths.iter().find_map(|wanted| {
+            preview.paths.iter().find(|path| {
+                let is_allowed = matches!(path.verdict, PreviewedVerdict::Allowed { .. });
+                path.shipment == shipment && path.path == *wanted && is_allowed
+            })
+        })
+    };
+    shipments.into_iter().filter_map(first_allowed).collect()
+}
+
+fn gates_of(path: &PreviewedPath) -> &[PreviewedGate] {
+    match &path.verdict {
+        PreviewedVerdict::Allowed { gates, .. } => gates,
+        PreviewedVerdict::Denied(_) => &[],
+    }
+}
+
+/// Where somebody has to act first, the clock of the refund starts only then.
+fn refund_due(policy: &Policy, gates: &[PreviewedGate], due_by: Timestamp) -> pb::RefundDue {
+    pb::RefundDue {
+        immediate: matches!(policy.refunds.due, RefundDue::Immediate),
+        due_by: gates.is_empty().then(|| time(due_by)),
+    }
+}
+
+fn path_option(
+    order: &Order,
+    path: &PreviewedPath,
+    chosen: bool,
+    due: Option<pb::RefundDue>,
+) -> pb::PathOption {
+    let option = pb::PathOption {
+        shipment_id: ChildKind::Shipment.id(&order.id, path.shipment),
+        path: path.path.number(),
+        chosen,
+        rule: path.rule.clone().unwrap_or_default(),
+        contents: line_quantities(&order.id, &path.units),
+        ..pb::PathOption::default()
+    };
+    match &path.verdict {
+        PreviewedVerdict::Allowed {
+            gates,
+            refund,
+            credit,
+            label,
+            without_label,
+            available_until,
+        } => pb::PathOption {
+            allowed: true,
+            gates: gates.iter().map(gate_preview).collect(),
+            expected_refund: Some(refund_amount(order.currency, refund.amounts)),
+            credit: Some(refund_amount(order.currency, *credit)),
+            refund_due: due,
+            deductions: Some(deductions(order.currency, refund.deductions)),
+            label: label.map_or(0, Wire::number),
+            label_instructions: without_label.clone().unwrap_or_default(),
+            available_until: available_until.map(time),
+            ..option
+        },
+        PreviewedVerdict::Denied(denied) => pb::PathOption {
+            refused_reason: denied.code.reason().name().to_owned(),
+            next_actions: numbers(&denied.next_actions),
+            label: denied
+                .without_label
+                .as_ref()
+                .map_or(0, |_| LabelState::UnavailableInRegion.number()),
+            label_instructions: denied.without_label.clone().unwrap_or_default(),
+            available_from: denied.available_from.map(time),
+            ..option
+        },
+    }
+}

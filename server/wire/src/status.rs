@@ -1,0 +1,495 @@
+//! Why a call does not get its answer, and the status that says so. The only file that names
+//! `tonic::Code`: which reason has which code is one table here, kept equal to the comments of
+//! `ErrorReason` by a test.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use belay_domain::error_reason::ErrorReason;
+use belay_domain::money::Currency;
+use belay_domain::policy::DocumentFault;
+use belay_domain::rejection::{FieldViolation, Rejection};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use uuid::Uuid;
+
+use crate::refusals::{About, Refusal, refusals};
+
+use self::fit::{Draft, Violations};
+
+mod fit;
+mod outcome;
+
+pub use self::outcome::{Outcome, outcome_of};
+
+const DOMAIN: &str = "belay";
+/// Largest message taken from a caller, as sent and as decompressed.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// When to come back.
+const OVERLOADED_RETRY: Duration = Duration::from_millis(250);
+const CONTENTION_RETRY: Duration = Duration::from_millis(50);
+const OUTCOME_UNKNOWN_RETRY: Duration = Duration::from_millis(500);
+const DATABASE_RETRY: Duration = Duration::from_secs(1);
+
+/// Why a call does not get its answer.
+#[derive(Debug, PartialEq)]
+pub enum Failure {
+    /// The server has no such method: it is older than the caller, or the caller is mistaken.
+    MethodUnknown,
+    /// The message is compressed in a way that nobody here reads.
+    EncodingUnsupported,
+    /// Of the services that are not ours: what was asked for by name is not there.
+    NameUnknown {
+        message: String,
+    },
+    InvalidFields {
+        violations: Vec<FieldViolation>,
+        /// How many there are beyond these.
+        left_out: usize,
+    },
+    PageTokenInvalid,
+    MessageTooLarge {
+        limit_bytes: usize,
+    },
+    DeadlineExceeded,
+    /// No token, or none that is known. Which of both is for the log alone.
+    CallerUnknown,
+    RoleNotAllowed {
+        role: String,
+    },
+    Overloaded,
+    StoreNotFound {
+        store: String,
+    },
+    PresetNotFound {
+        preset: String,
+    },
+    PolicyNotFound {
+        version: u32,
+    },
+    /// Of an administration record; orders have a rejection for it.
+    OutOfScope,
+    StoreAlreadyExists {
+        store: String,
+    },
+    /// Of an administration record; orders have a rejection for it.
+    EtagMismatch {
+        present: String,
+    },
+    CurrencyMismatch {
+        expected: Currency,
+        /// The first field with another.
+        field: String,
+    },
+    /// Of a document in this field.
+    PolicyInvalid {
+        field: &'static str,
+        faults: Vec<DocumentFault>,
+    },
+    Rejected {
+        rejection: Box<Rejection>,
+        about: About,
+    },
+    DatabaseUnavailable,
+    Contention,
+    /// Administration writes have no request_id: they may be repeated as they are.
+    OutcomeUnknown {
+        request_id: Option<Uuid>,
+    },
+    /// A bug; the text is for the log alone.
+    Internal(String),
+}
+
+impl Failure {
+    pub const MESSAGE_TOO_LARGE: Self = Failure::MessageTooLarge {
+        limit_bytes: MESSAGE_BYTES_MAX,
+    };
+
+    /// Of a request of which nothing else is wrong.
+    pub fn invalid_fields(violations: Vec<FieldViolation>) -> Self {
+        Failure::InvalidFields {
+            violations,
+            left_out: 0,
+        }
+    }
+
+    /// Of a message as a whole.
+    pub fn undecodable(description: &str) -> Self {
+        let violation = FieldViolation {
+            field: String::new(),
+            description: description.to_owned(),
+        };
+        Failure::invalid_fields(vec![violation])
+    }
+
+    pub fn rejected(rejection: Rejection, about: About) -> Self {
+        if let Rejection::InvalidField(violations) = rejection {
+            return Failure::invalid_fields(violations);
+        }
+        Failure::Rejected {
+            rejection: Box::new(rejection),
+            about,
+        }
+    }
+
+    /// Of a status without details, which none of ours is; nothing of one that is no error.
+    pub fn of_others(status: &Status) -> Option<Self> {
+        Some(match status.code() {
+            Code::Ok => return None,
+            Code::Unimplemented => Failure::MethodUnknown,
+            Code::NotFound => Failure::NameUnknown {
+                message: status.message().to_owned(),
+            },
+            Code::InvalidArgument => Failure::undecodable(status.message()),
+            // Decompressed, the message is too large: its length as sent is measured before.
+            Code::ResourceExhausted | Code::OutOfRange => Failure::MESSAGE_TOO_LARGE,
+            Code::DeadlineExceeded | Code::Cancelled => Failure::DeadlineExceeded,
+            Code::Unknown
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+            | Code::Unauthenticated => {
+                Failure::Internal(format!("{:?}: {}", status.code(), status.message()))
+            }
+        })
+    }
+
+    /// The status of the call. Of a defect the caller is told no more than a trace id; `log` writes
+    /// its cause down and gives the id under which it is found.
+    pub fn into_status(self, log: impl FnOnce(&str) -> String) -> Status {
+        let plain = |reason: ErrorReason, message: &str| (reason, message.to_owned(), None);
+        let (reason, message, metadata): (ErrorReason, String, Option<(&str, String)>) = match self
+        {
+            Failure::MethodUnknown => {
+                plain(ErrorReason::MethodUnknown, "the server has no such method")
+            }
+            Failure::EncodingUnsupported => plain(
+                ErrorReason::EncodingUnsupported,
+                "a message may be compressed with gzip or not at all",
+            ),
+            Failure::NameUnknown { message } => (ErrorReason::NameUnknown, message, None),
+            Failure::InvalidFields {
+                violations,
+                left_out,
+            } => return invalid_fields(&violations, left_out),
+            Failure::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
+            Failure::Rejected { rejection, about } => {
+                return status_of(&refusals(&rejection, &about));
+            }
+            Failure::Internal(cause) => return internal(log(&cause)),
+            Failure::PageTokenInvalid => plain(
+                ErrorReason::PageTokenInvalid,
+                "this list, with these filters, gave out no such page_token",
+            ),
+            Failure::MessageTooLarge { limit_bytes: limit } => {
+                let message = format!("a message may have at most {limit} bytes");
+                (
+                    ErrorReason::MessageTooLarge,
+                    message,
+                    Some(("limit_bytes", limit.to_string())),
+                )
+            }
+            Failure::DeadlineExceeded => plain(
+                ErrorReason::DeadlineExceeded,
+                "the deadline passed; repeat a write to learn whether it has happened",
+            ),
+            Failure::CallerUnknown => plain(
+                ErrorReason::CallerUnknown,
+                "the call brings no token that is known here",
+            ),
+            Failure::RoleNotAllowed { role } => (
+                ErrorReason::RoleNotAllowed,
+                format!("the role {role:?} may not do this"),
+                Some(("role", role)),
+            ),
+            Failure::Overloaded => plain(
+                ErrorReason::Overloaded,
+                "the server has more work than it takes in; nothing was done",
+            ),
+            Failure::StoreNotFound { store } => (
+                ErrorReason::StoreNotFound,
+                format!("there is no store {store}"),
+                Some(("store_id", store)),
+            ),
+            Failure::PresetNotFound { preset } => (
+                ErrorReason::PresetNotFound,
+                format!("there is no preset {preset}"),
+                Some(("preset", preset)),
+            ),
+            Failure::PolicyNotFound { version } => {
+                let message = format!("the store has no policy version {version}");
+                (
+                    ErrorReason::PolicyNotFound,
+                    message,
+                    Some(("version", version.to_string())),
+                )
+            }
+            Failure::OutOfScope => plain(
+                ErrorReason::OutOfScope,
+                "this reaches beyond what the caller sees",
+            ),
+            Failure::StoreAlreadyExists { store } => {
+                let message = format!("there is a store {store} with other settings");
+                (
+                    ErrorReason::StoreAlreadyExists,
+                    message,
+                    Some(("store_id", store)),
+                )
+            }
+            Failure::EtagMismatch { present } => (
+                ErrorReason::EtagMismatch,
+                "it has changed since the etag was read".to_owned(),
+                Some(("etag", present)),
+            ),
+            Failure::CurrencyMismatch { expected, field } => {
+                return mixed_currencies(expected, field);
+            }
+            Failure::DatabaseUnavailable => plain(
+                ErrorReason::DatabaseUnavailable,
+                "the database cannot be reached or takes no writes; nothing was done",
+            ),
+            Failure::Contention => plain(
+                ErrorReason::Contention,
+                "too many wrote to the same order or record at once; nothing was done",
+            ),
+            Failure::OutcomeUnknown { request_id } => {
+                let message =
+                    "the write has happened or not; repeat it to learn which, it happens once"
+                        .to_owned();
+                (
+                    ErrorReason::OutcomeUnknown,
+                    message,
+                    request_id.map(|id| ("request_id", id.to_string())),
+                )
+            }
+        };
+        let metadata = metadata
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        status_of(&[Refusal {
+            reason,
+            subject: String::new(),
+            message,
+            metadata,
+        }])
+    }
+}
+
+/// UNAVAILABLE is always safe to repeat, and nothing else is.
+pub fn may_be_repeated(status: &Status) -> bool {
+    status.code() == Code::Unavailable
+}
+
+/// The status of what stands against a call, the decisive one first.
+fn status_of(refusals: &[Refusal]) -> Status {
+    let [first, ..] = refusals else {
+        panic!("a call was refused without a reason")
+    };
+    let reason = first.reason;
+    let code = code(reason);
+    let violations = if code == Code::InvalidArgument {
+        Violations::BadRequest(vec![(field(reason).to_owned(), first.message.clone())], 0)
+    } else if code == Code::FailedPrecondition {
+        let entry = |refusal: &Refusal| {
+            [
+                refusal.reason.name().to_owned(),
+                refusal.subject.clone(),
+                refusal.message.clone(),
+            ]
+        };
+        Violations::Preconditions(refusals.iter().map(entry).collect())
+    } else {
+        Violations::None
+    };
+    Draft {
+        code,
+        reason,
+        message: first.message.clone(),
+        metadata: first.metadata.clone(),
+        violations,
+        retry_delay: retry_delay(reason),
+    }
+    .fit()
+}
+
+fn invalid_fields(violations: &[FieldViolation], left_out: usize) -> Status {
+    let entries = violations
+        .iter()
+        .map(|violation| (violation.field.clone(), violation.description.clone()));
+    bad_request(ErrorReason::InvalidField, entries.collect(), left_out)
+}
+
+fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
+    let path = |fault: &DocumentFault| match fault.path.as_str() {
+        "" => field.to_owned(),
+        path => format!("{field}.{path}"),
+    };
+    let entries = faults
+        .iter()
+        .map(|fault| (path(fault), fault.description.clone()));
+    bad_request(ErrorReason::PolicyInvalid, entries.collect(), 0)
+}
+
+fn mixed_currencies(expected: Currency, field: String) -> Status {
+    let message = format!(
+        "all money of an order is in one currency, here {}",
+        expected.code()
+    );
+    Draft {
+        code: code(ErrorReason::CurrencyMismatch),
+        reason: ErrorReason::CurrencyMismatch,
+        message: message.clone(),
+        metadata: HashMap::from([("currency_code".to_owned(), expected.code().to_owned())]),
+        violations: Violations::BadRequest(vec![(field, message)], 0),
+        retry_delay: None,
+    }
+    .fit()
+}
+
+fn bad_request(reason: ErrorReason, entries: Vec<(String, String)>, left_out: usize) -> Status {
+    let message = match entries.first() {
+        Some((field, description)) if field.is_empty() => description.clone(),
+        Some((field, description)) => format!("{field}: {description}"),
+        None => String::new(),
+    };
+    Draft {
+        code: code(reason),
+        reason,
+        message,
+        metadata: HashMap::new(),
+        violations: Violations::BadRequest(entries, left_out),
+        retry_delay: None,
+    }
+    .fit()
+}
+
+/// Fixed text for the caller; the cause is in the log, under the same trace id.
+fn internal(trace_id: String) -> Status {
+    let metadata = HashMap::from([("trace_id".to_owned(), trace_id)]);
+    let details = ErrorDetails::with_error_info(ErrorReason::Internal.name(), DOMAIN, metadata);
+    Status::with_error_details(
+        Code::Internal,
+        "an internal error; its trace id is in the details",
+        details,
+    )
+}
+
+/// The canonical code of each reason; the comments of `ErrorReason` say the same.
+fn code(reason: ErrorReason) -> Code {
+    match reason {
+        ErrorReason::MethodUnknown | ErrorReason::EncodingUnsupported => Code::Unimplemented,
+        ErrorReason::InvalidField
+        | ErrorReason::PageTokenInvalid
+        | ErrorReason::UnknownWarehouse
+        | ErrorReason::UnknownCarrier
+        | ErrorReason::ReasonRequired
+        | ErrorReason::ReasonUnknown
+        | ErrorReason::ReasonNotAllowed
+        | ErrorReason::NoteRequired
+        | ErrorReason::EvidenceRequired
+        | ErrorReason::CurrencyMismatch
+        | ErrorReason::PolicyInvalid => Code::InvalidArgument,
+        ErrorReason::MessageTooLarge | ErrorReason::Overloaded => Code::ResourceExhausted,
+        ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
+        ErrorReason::CallerUnknown => Code::Unauthenticated,
+        ErrorReason::RoleNotAllowed | ErrorReason::OutOfScope | ErrorReason::NotTheRequester => {
+            Code::PermissionDenied
+        }
+        ErrorReason::NameUnknown
+        | ErrorReason::StoreNotFound
+        | ErrorReason::PresetNotFound
+        | ErrorReason::PolicyNotFound
+        | ErrorReason::OrderNotFound
+        | ErrorReason::LineNotFound
+        | ErrorReason::ShipmentNotFound
+        | ErrorReason::CancellationNotFound
+        | ErrorReason::RefundNotFound
+        | ErrorReason::IncidentNotFound => Code::NotFound,
+        ErrorReason::RequestIdReused
+        | ErrorReason::OrderAlreadyExists
+        | ErrorReason::StoreAlreadyExists => Code::AlreadyExists,
+        ErrorReason::EtagMismatch
+        | ErrorReason::FenceStale
+        | ErrorReason::QuoteExpired
+        | ErrorReason::QuoteMismatch => Code::Aborted,
+        ErrorReason::OrderClosed
+        | ErrorReason::AlreadyPending
+        | ErrorReason::UnitsClaimed
+        | ErrorReason::QuantityUnavailable
+        | ErrorReason::NothingToCancel
+        | ErrorReason::NotAllowed
+        | ErrorReason::Shipped
+        | ErrorReason::Delivered
+        | ErrorReason::AlreadyEnded
+        | ErrorReason::PaymentVerifying
+        | ErrorReason::UnpaidClosesItself
+        | ErrorReason::RefundNotOffered
+        | ErrorReason::NotInterceptable
+        | ErrorReason::CarrierRefused
+        | ErrorReason::WarehouseCannotStop
+        | ErrorReason::LabelUnavailableInRegion
+        | ErrorReason::NoAgreement
+        | ErrorReason::ConsentRefused
+        | ErrorReason::GateNotOpen
+        | ErrorReason::GateTimedOut
+        | ErrorReason::TooLateToWithdraw
+        | ErrorReason::PaymentLapsed
+        | ErrorReason::NotReleased
+        | ErrorReason::StageMismatch
+        | ErrorReason::ShipmentHeld
+        | ErrorReason::ShipmentBarred
+        | ErrorReason::SplitNotAllowed
+        | ErrorReason::RefundNotClaimed
+        | ErrorReason::IncidentResolved
+        | ErrorReason::ResolutionNotAllowed
+        | ErrorReason::LimitReached => Code::FailedPrecondition,
+        ErrorReason::DatabaseUnavailable
+        | ErrorReason::Contention
+        | ErrorReason::OutcomeUnknown => Code::Unavailable,
+        ErrorReason::Internal => Code::Internal,
+    }
+}
+
+/// Which field a refusal of the request itself is about.
+fn field(reason: ErrorReason) -> &'static str {
+    if matches!(reason, ErrorReason::PageTokenInvalid) {
+        "page_token"
+    } else if matches!(reason, ErrorReason::NoteRequired) {
+        "note"
+    } else if matches!(reason, ErrorReason::EvidenceRequired) {
+        "evidence"
+    } else if matches!(
+        reason,
+        ErrorReason::UnknownWarehouse | ErrorReason::UnknownCarrier
+    ) {
+        "shipments"
+    } else if matches!(reason, ErrorReason::CurrencyMismatch) {
+        // Of what somebody outside says of an order that is there.
+        "amount.currency_code"
+    } else {
+        "reason"
+    }
+}
+
+fn retry_delay(reason: ErrorReason) -> Option<Duration> {
+    if matches!(reason, ErrorReason::Overloaded) {
+        Some(OVERLOADED_RETRY)
+    } else if matches!(reason, ErrorReason::Contention) {
+        Some(CONTENTION_RETRY)
+    } else if matches!(reason, ErrorReason::DatabaseUnavailable) {
+        Some(DATABASE_RETRY)
+    } else if matches!(reason, ErrorReason::OutcomeUnknown) {
+        Some(OUTCOME_UNKNOWN_RETRY)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
