@@ -21,18 +21,17 @@ use belay_domain::context::StoreFacts;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
-use opentelemetry::Context;
-use opentelemetry::trace::{Span as _, SpanKind, TraceContextExt as _, TraceId};
-use opentelemetry_sdk::trace::Span;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::db::pool::Pool;
 use crate::reference::Stores;
 use crate::telemetry::metrics::Queue;
+use crate::telemetry::traces::{self, WORK};
 use crate::telemetry::{Telemetry, calls};
 use lane::Lane;
 use unit::UnitOfWork;
@@ -152,10 +151,10 @@ struct Job {
     /// A commit of this command was lost and is being looked into.
     is_unknown: Arc<AtomicBool>,
     /// Of the call that it comes from.
-    context: Context,
+    span: Span,
     submitted: Instant,
-    /// The wait in the queue, where it is told.
-    queued: Option<Span>,
+    /// The wait in the queue.
+    queued: Span,
 }
 
 impl Job {
@@ -170,13 +169,7 @@ impl Job {
         telemetry
             .metrics
             .left_queue(queue, self.submitted.elapsed());
-        if let Some(mut span) = self.queued.take() {
-            span.end();
-        }
-    }
-
-    fn trace_id(&self) -> TraceId {
-        self.context.span().span_context().trace_id()
+        self.queued = Span::none();
     }
 
     /// Nobody waits for the answer any more: the deadline has passed, or the caller has gone before
@@ -219,13 +212,7 @@ impl Engine {
         calls::about_order(&submission.order);
         calls::about_request(submission.request_id);
         let queue = submission.class.queue();
-        let (mut job, mut reply) = job(submission)?;
-        job.queued = self.0.telemetry.traces.begin_within(
-            "engine.queue",
-            SpanKind::Internal,
-            &job.context,
-            Vec::new,
-        );
+        let (job, mut reply) = job(submission)?;
         let is_unknown = job.is_unknown.clone();
         let lane = usize::from(job.key.partition(self.0.partitions)) % self.0.lanes.len();
         if let Err(error) = self.0.lanes[lane].push(job) {
@@ -303,9 +290,9 @@ fn job(submission: Submission) -> Result<(Job, Answered), EngineError> {
         submission,
         reply,
         is_unknown: Arc::new(AtomicBool::new(false)),
-        context: Context::current(),
+        span: Span::current(),
         submitted: Instant::now(),
-        queued: None,
+        queued: traces::within(|| tracing::info_span!(target: WORK, "engine.queue")),
     };
     Ok((job, answered))
 }

@@ -18,7 +18,7 @@ use crate::db::error::{Class, DbError};
 use crate::engine::EngineError;
 use crate::entropy;
 use crate::reads::ReadError;
-use crate::telemetry::Telemetry;
+use crate::telemetry::traces;
 use crate::wire::parse::Malformed;
 use crate::wire::refusals::{About, Refusal, refusals};
 
@@ -448,7 +448,7 @@ fn bad_request(reason: ErrorReason, entries: Vec<(String, String)>, left_out: us
 /// Fixed text for the caller; the cause goes to the log, under the same trace id.
 fn internal(cause: &dyn Display) -> Status {
     // Of the standard services, whose calls are not told, it is an id of its own.
-    let trace_id = match Telemetry::current_trace_id() {
+    let trace_id = match traces::current_trace_id() {
         Some(trace_id) => trace_id.to_string(),
         None => entropy::request_id().simple().to_string(),
     };
