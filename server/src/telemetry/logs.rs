@@ -87,23 +87,11 @@ impl Logs {
             dropped: dropped.clone(),
         };
         let is_terminal = io::stderr().is_terminal();
-        let layer = tracing_subscriber::fmt::layer()
-            .with_writer(queue)
-            .with_ansi(is_terminal);
-        let registry = tracing_subscriber::registry().with(traces);
-        match format {
-            LogFormat::Text => {
-                let layer =
-                    layer.event_format(TracedText(Format::default().with_ansi(is_terminal)));
-                registry.with(layer.with_filter(filter)).try_init()
-            }
-            LogFormat::Json => {
-                let layer = layer.fmt_fields(JsonFields::new());
-                let layer = layer.event_format(TracedJson(Format::default().json()));
-                registry.with(layer.with_filter(filter)).try_init()
-            }
-        }
-        .context("a subscriber is installed already")?;
+        tracing_subscriber::registry()
+            .with(traces)
+            .with(layer(format, queue, is_terminal).with_filter(filter))
+            .try_init()
+            .context("a subscriber is installed already")?;
         Ok(Self {
             lines,
             dropped,
@@ -126,6 +114,24 @@ impl Drop for Logs {
             && let Some(thread) = self.thread.take()
         {
             let _ = thread.join();
+        }
+    }
+}
+
+fn layer<S>(format: LogFormat, queue: Queue, is_terminal: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(queue);
+    match format {
+        LogFormat::Text => {
+            let text = Format::default().with_ansi(is_terminal);
+            layer.event_format(TracedText(text)).boxed()
+        }
+        LogFormat::Json => {
+            let layer = layer.fmt_fields(JsonFields::new());
+            let json = Format::default().json();
+            layer.event_format(TracedJson(json)).boxed()
         }
     }
 }
@@ -260,6 +266,7 @@ fn put(bytes: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::traces::{CALLS, Traces};
     use super::*;
 
     #[test]
@@ -276,5 +283,42 @@ mod tests {
         assert!(matches!(waiting.recv(), Ok(Order::Write(line)) if line == b"one\n"));
         (&queue).write_all(b"five\n").unwrap();
         assert_eq!(queue.dropped.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_line_tells_the_trace_that_it_is_logged_in_once() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let (lines, waiting) = sync_channel(8);
+            let queue = Queue {
+                lines,
+                dropped: Arc::default(),
+            };
+            let traces = Traces::local();
+            let subscriber = tracing_subscriber::registry()
+                .with(traces.layer())
+                .with(layer(format, queue, false));
+            let next = || match waiting.try_recv() {
+                Ok(Order::Write(line)) => String::from_utf8(line).unwrap(),
+                other => panic!("{other:?}"),
+            };
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!("outside");
+                assert!(!next().contains(TRACE_ID));
+                let call = tracing::info_span!(target: CALLS, "call");
+                let id = call.in_scope(current_trace_id).unwrap().to_string();
+                call.in_scope(|| tracing::info!(target: "library", rows = 3, "inside"));
+                let line = next();
+                assert!(line.contains("inside") && line.ends_with('\n'), "{line}");
+                assert_eq!(line.matches(&id).count(), 1, "{line}");
+                if format == LogFormat::Json {
+                    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+                    assert_eq!(line[TRACE_ID], id);
+                    assert_eq!(line["fields"]["rows"], 3);
+                }
+                call.in_scope(|| tracing::info!(trace.id = id, "itself"));
+                let line = next();
+                assert_eq!(line.matches(&id).count(), 1, "{line}");
+            });
+        }
     }
 }
