@@ -2,6 +2,7 @@
 //! table; parameters, and the database's words about them, are never told.
 
 use std::fmt::{self, Write as _};
+use std::mem;
 
 use diesel::connection::{DebugQuery, Instrumentation, InstrumentationEvent};
 use opentelemetry::trace::Status;
@@ -16,20 +17,23 @@ use crate::telemetry::traces::{self, WORK};
 const SQL_BYTES_MAX: usize = 1_024;
 
 /// Of one connection, which runs one statement at a time.
-#[derive(Default)]
 pub(super) struct StatementSpans {
-    open: Option<Span>,
+    open: Span,
+}
+
+impl StatementSpans {
+    pub(super) fn new() -> Self {
+        Self { open: Span::none() }
+    }
 }
 
 impl Instrumentation for StatementSpans {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         if let InstrumentationEvent::StartQuery { query, .. } = event {
             // Only of what is kept is the text looked at.
-            let span = traces::within(|| StatementKind::of(&beginning(query)).span());
-            self.open = (!span.is_none()).then_some(span);
-        } else if let InstrumentationEvent::FinishQuery { error, .. } = event
-            && let Some(span) = self.open.take()
-        {
+            self.open = traces::within(|| StatementKind::of(&beginning(query)).span());
+        } else if let InstrumentationEvent::FinishQuery { error, .. } = event {
+            let span = mem::replace(&mut self.open, Span::none());
             if let Some(error) = error {
                 let class = class_of(error).name();
                 span.set_attribute(attribute::ERROR_TYPE, class);
@@ -205,7 +209,7 @@ mod tests {
             "SELECT orders"
         );
         // Outside any call nothing is begun.
-        let mut spans = StatementSpans::default();
+        let mut spans = StatementSpans::new();
         spans.on_connection_event(InstrumentationEvent::start_query(&query));
         assert!(spans.open.is_none());
     }
