@@ -15,11 +15,10 @@ use std::time::Duration;
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
 use jiff::Timestamp;
-use opentelemetry::context::FutureExt as _;
-use opentelemetry::{Context, KeyValue};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use crate::db::clock::Clock;
 use crate::db::pool::Pool;
@@ -27,6 +26,7 @@ use crate::db::snapshot::Snapshot;
 use crate::db::{Class, DbError, aggregate};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
+use crate::telemetry::traces::{self, WORK};
 
 /// Reads under way at the same time. One would let a page of large orders hold up everybody; many
 /// would share nothing.
@@ -77,7 +77,7 @@ impl ReadError {
 struct Ask {
     key: OrderKey,
     /// Of the call that it comes from.
-    context: Context,
+    span: Span,
     answer: oneshot::Sender<Result<Found, ReadError>>,
 }
 
@@ -120,7 +120,7 @@ impl Reads {
             let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
             let ask = Ask {
                 key,
-                context: Context::current(),
+                span: Span::current(),
                 answer,
             };
             let sent = asks.as_ref().map(|asks| asks.try_send(ask));
@@ -179,15 +179,14 @@ impl Reader {
                 return;
             }
             self.telemetry.metrics.reads_taken(asks.len());
-            let context = self.telemetry.traces.begin_batch(
+            let batch = tracing::info_span!(
+                target: WORK,
+                parent: None,
                 "reads.batch",
-                asks.iter().map(|ask| &ask.context),
-                vec![KeyValue::new(
-                    "belay.batch.size",
-                    i64::try_from(asks.len()).unwrap_or(i64::MAX),
-                )],
+                belay.batch.size = traces::count(asks.len()),
             );
-            self.answer(asks).with_context(context).await;
+            traces::link(&batch, asks.iter().map(|ask| &ask.span));
+            self.answer(asks).instrument(batch).await;
         }
     }
 
@@ -231,7 +230,7 @@ impl Reader {
     ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), ReadError> {
         let reader = self.clone();
         let read = tokio::time::timeout(READ_MAX, async move { reader.snapshot(&keys).await });
-        let read = self.tasks.spawn(read.with_current_context());
+        let read = self.tasks.spawn(read.in_current_span());
         match read.await {
             Ok(Ok(read)) => Ok(read?),
             Ok(Err(_)) => Err(ReadError::TimedOut),

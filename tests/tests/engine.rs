@@ -186,6 +186,9 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
             .filter(|outcome| **outcome == Err(EngineError::Overloaded))
             .count();
         assert_eq!(overloaded, 256, "as many as there were too many");
+        let metrics = app.telemetry.metrics.text().expect("they can be told");
+        let counted = "belay_queue_shed_total{belay_queue=\"interactive\"} 257";
+        assert!(metrics.contains(counted), "{metrics}");
         assert!(
             filled
                 .iter()

@@ -8,13 +8,14 @@ use belay_proto::v1::order_service_client::OrderServiceClient;
 use belay_server::db::{clock, pool};
 use belay_server::telemetry::metrics::{INSTRUMENTS, Instrument, Kind};
 use belay_tests::database::Database;
-use belay_tests::instance::Service;
+use belay_tests::instance::{Health, HeldLanes, Service};
 use belay_tests::process::{BelayProcess, Collector, HttpAnswer, calls};
 use belay_tests::raw::Refused;
-use belay_tests::{SHOP, TestServer, run, until};
+use belay_tests::shop;
+use belay_tests::{HANG, SHOP, TestServer, run, until};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
@@ -232,6 +233,80 @@ fn a_collector_receives_a_span_for_each_call_and_for_the_work_behind_it() {
 }
 
 #[test]
+fn a_batch_is_linked_with_all_its_calls() {
+    run(async |t| {
+        let collector = Collector::start().await;
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str());
+        let one_lane = [SERVE, &["--lanes", "1"]].concat();
+        let belay = BelayProcess::start(&t.database.url(), &one_lane, &[endpoint, OFTEN]).await;
+        let place = async |number: u8| {
+            let order = new_order(SHOP, &format!("A-{number}"));
+            let placed = orders(&belay).create_order(traced(number, order)).await;
+            placed.expect("an order");
+        };
+        // The first is in flight and waits; behind it the others gather.
+        let held = HeldLanes::hold(&t.database.url()).await;
+        let gathering = async {
+            HeldLanes::until_held(&t.database, 1).await;
+            let releasing = async {
+                until("both wait", async || {
+                    let metrics = belay.get("/metrics").await.body;
+                    let depth = "belay_queue_depth{belay_queue=\"interactive\"} 2";
+                    metrics.contains(depth).then_some(())
+                })
+                .await;
+                held.release().await;
+            };
+            tokio::join!(place(2), place(3), releasing)
+        };
+        tokio::join!(place(1), gathering);
+
+        let batch = collector
+            .until_span("the batch of both", |span| {
+                span["name"] == "engine.batch" && span["attributes"]["belay.batch.size"] == 2
+            })
+            .await;
+        let mut links = Vec::new();
+        for number in [2, 3] {
+            let call = collector.until_span("a call of it", is_call(number)).await;
+            assert_eq!(call["links"], json!([id_of(&batch)]));
+            links.push(id_of(&call));
+        }
+        let linked = batch["links"].as_array().unwrap();
+        assert_eq!(linked.len(), 2, "{batch}");
+        assert!(links.iter().all(|link| linked.contains(link)), "{batch}");
+    });
+}
+
+#[test]
+fn health_and_reflection_are_silent() {
+    run(async |t| {
+        let collector = Collector::start().await;
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str());
+        let belay = BelayProcess::start(&t.database.url(), SERVE, &[endpoint, OFTEN]).await;
+        let mut health = Health::of(belay.address);
+        assert!(health.is_serving("").await);
+        drop(health.reflection().await);
+        let mut orders = orders(&belay);
+        let read = orders.get_order(traced(1, get_order("NONE")));
+        assert_eq!(read.await.unwrap_err().code(), Code::NotFound);
+
+        belay.running.tell_to_stop();
+        let (status, said) = belay.running.end().await;
+        assert!(status.success(), "{said}");
+        let told = calls(&said);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let call = collector.until_span("the call", is_call(1)).await;
+        // All were sent before the end.
+        let spans = collector.spans().into_iter();
+        let served: Vec<Value> = spans
+            .filter(|span| span["kind"] == "SPAN_KIND_SERVER")
+            .collect();
+        assert_eq!(served, [call]);
+    });
+}
+
+#[test]
 fn the_trace_of_an_internal_error_is_the_calls_own() {
     run(async |t| {
         t.place("A-1").await;
@@ -414,6 +489,10 @@ async fn metrics_are_those_of_the_table() {
     let mut get = traced(2, get_order("A-1"));
     get.get_mut().store_id = "demo".to_owned();
     orders.get_order(get).await.expect("it is there");
+    let mut absent = traced(3, get_order("NONE"));
+    absent.get_mut().store_id = "demo".to_owned();
+    let absent = orders.get_order(absent).await;
+    assert_eq!(absent.unwrap_err().code(), Code::NotFound);
     // The order is due once it is not paid in time.
     let mut connection = pool::connect(&database.url()).await.unwrap();
     clock::advance_manual(&mut connection, SignedDuration::from_hours(24 * 365))
@@ -448,6 +527,7 @@ async fn metrics_are_those_of_the_table() {
     }
     for sample in [
         "rpc_server_call_duration_seconds_count{rpc_method=\"belay.v1.OrderService/GetOrder\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\"} 1",
+        "rpc_server_call_duration_seconds_count{belay_reason=\"ORDER_NOT_FOUND\",rpc_method=\"belay.v1.OrderService/GetOrder\",rpc_response_status_code=\"NOT_FOUND\",rpc_system_name=\"grpc\"} 1",
         "belay_settle_orders_total{belay_outcome=\"settled\"} 1",
         "belay_queue_shed_total{belay_queue=\"interactive\"} 0",
         "belay_engine_retries_total{belay_retry_kind=\"deadlock\"} 0",
@@ -559,5 +639,42 @@ fn a_server_that_is_about_to_stop_is_live_and_not_ready() {
             () = service.stop() => panic!("the notice is not over"),
             () = noticing => {}
         }
+    });
+}
+
+#[test]
+fn the_admin_port_closes_last() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |settings| {
+            settings.admin_address = Some(([127, 0, 0, 1], 0).into());
+            settings.lanes = 1;
+            settings.drain_max = std::time::Duration::from_secs(24 * 3600);
+            settings.database_wait_max = HANG;
+        });
+        let service = service.await;
+        let (address, admin) = (service.address(), service.admin_address());
+        let admin = admin.expect("it is open");
+        let storefront = service.storefront();
+        let held = HeldLanes::hold(&t.database.url()).await;
+        let placing = shop::new_order(&storefront, "A-1").send();
+        let stopping = async {
+            HeldLanes::until_held(&t.database, 1).await;
+            service.stop().await;
+        };
+        let watching = async {
+            until("its doors are closed", async || {
+                TcpStream::connect(address).await.is_err().then_some(())
+            })
+            .await;
+            for (path, status) in [("/livez", 200), ("/readyz", 503), ("/metrics", 200)] {
+                let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+                let answer = HttpAnswer::to(admin, &request).await;
+                assert_eq!(answer.expect("it is open").status, status, "{path}");
+            }
+            held.release().await;
+        };
+        let (placed, (), ()) = tokio::join!(placing, stopping, watching);
+        placed.expect("it was taken and is done");
+        assert!(TcpStream::connect(admin).await.is_err(), "it is closed");
     });
 }

@@ -115,7 +115,7 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Conn, DbError> {
         let mut conn = establish(&self.url, self.lock_wait_max).await?;
-        conn.set_instrumentation(StatementSpans::new(self.telemetry.traces.clone()));
+        conn.set_instrumentation(StatementSpans::new());
         Ok(conn)
     }
 

@@ -2,58 +2,43 @@
 //! table; parameters, and the database's words about them, are never told.
 
 use std::fmt::{self, Write as _};
+use std::mem;
 
 use diesel::connection::{DebugQuery, Instrumentation, InstrumentationEvent};
-use opentelemetry::trace::{Span as _, SpanKind, Status};
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::Span;
+use opentelemetry::trace::Status;
 use opentelemetry_semantic_conventions::attribute;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::error::class_of;
-use crate::telemetry::traces::Traces;
+use crate::telemetry::traces::{self, WORK};
 
 /// Bytes of a statement that are looked at: enough for its first table.
 const SQL_BYTES_MAX: usize = 1_024;
 
 /// Of one connection, which runs one statement at a time.
 pub(super) struct StatementSpans {
-    traces: Traces,
-    open: Option<Span>,
+    open: Span,
 }
 
 impl StatementSpans {
-    pub(super) fn new(traces: Traces) -> Self {
-        Self { traces, open: None }
-    }
-
-    fn begin(&self, query: &dyn DebugQuery) -> Option<Span> {
-        Context::map_current(|context| {
-            // Only of what is kept is the text looked at.
-            self.traces
-                .begin_within("", SpanKind::Client, context, Vec::new)
-        })
-        .map(|mut span| {
-            let kind = StatementKind::of(&beginning(query));
-            span.update_name(kind.summary());
-            span.set_attributes(kind.attributes());
-            span
-        })
+    pub(super) fn new() -> Self {
+        Self { open: Span::none() }
     }
 }
 
 impl Instrumentation for StatementSpans {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         if let InstrumentationEvent::StartQuery { query, .. } = event {
-            self.open = self.begin(query);
-        } else if let InstrumentationEvent::FinishQuery { error, .. } = event
-            && let Some(mut span) = self.open.take()
-        {
+            // Only of what is kept is the text looked at.
+            self.open = traces::within(|| StatementKind::of(&beginning(query)).span());
+        } else if let InstrumentationEvent::FinishQuery { error, .. } = event {
+            let span = mem::replace(&mut self.open, Span::none());
             if let Some(error) = error {
                 let class = class_of(error).name();
-                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, class));
+                span.set_attribute(attribute::ERROR_TYPE, class);
                 span.set_status(Status::error(class));
             }
-            span.end();
         }
     }
 }
@@ -97,15 +82,18 @@ impl StatementKind {
         }
     }
 
-    fn attributes(&self) -> Vec<KeyValue> {
-        let table = self.table.clone();
-        let table = table.map(|table| KeyValue::new(attribute::DB_COLLECTION_NAME, table));
-        let known = [
-            KeyValue::new(attribute::DB_SYSTEM_NAME, "mysql"),
-            KeyValue::new(attribute::DB_OPERATION_NAME, self.operation.clone()),
-            KeyValue::new(attribute::DB_QUERY_SUMMARY, self.summary()),
-        ];
-        known.into_iter().chain(table).collect()
+    fn span(&self) -> Span {
+        let summary = self.summary();
+        tracing::info_span!(
+            target: WORK,
+            "statement",
+            otel.name = summary,
+            otel.kind = "client",
+            { attribute::DB_SYSTEM_NAME } = "mysql",
+            { attribute::DB_OPERATION_NAME } = self.operation,
+            { attribute::DB_COLLECTION_NAME } = self.table,
+            { attribute::DB_QUERY_SUMMARY } = summary,
+        )
     }
 }
 
@@ -222,7 +210,7 @@ mod tests {
             "SELECT orders"
         );
         // Outside any call nothing is begun.
-        let mut spans = StatementSpans::new(Traces::local());
+        let mut spans = StatementSpans::new();
         spans.on_connection_event(InstrumentationEvent::start_query(&query));
         assert!(spans.open.is_none());
     }

@@ -174,9 +174,14 @@ impl<'a> Batch<'a> {
             }
             Err(_) => {
                 let submission = &job.submission;
-                tracing::error!(store.id = %submission.store.id, order.id = %submission.order,
-                    request.id = %submission.request_id, trace.id = %job.trace_id(),
-                    "a decision panicked");
+                job.span.in_scope(|| {
+                    tracing::error!(
+                        store.id = %submission.store.id,
+                        order.id = %submission.order,
+                        request.id = %submission.request_id,
+                        "a decision panicked"
+                    );
+                });
                 Err(EngineError::Internal)
             }
         }

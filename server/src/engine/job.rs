@@ -8,15 +8,14 @@ use belay_domain::context::StoreFacts;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
-use opentelemetry::Context;
-use opentelemetry::trace::{Span as _, TraceContextExt as _, TraceId};
-use opentelemetry_sdk::trace::Span;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
+use crate::telemetry::traces::{self, WORK};
 
 /// A command on its way in.
 #[derive(Debug, Clone)]
@@ -86,10 +85,10 @@ pub(super) struct Job {
     /// A commit of this command was lost and is being looked into.
     pub(super) is_unknown: Arc<AtomicBool>,
     /// Of the call that it comes from.
-    pub(super) context: Context,
+    pub(super) span: Span,
     pub(super) submitted: Instant,
-    /// The wait in the queue, where it is told.
-    pub(super) queued: Option<Span>,
+    /// The wait in the queue.
+    pub(super) queued: Span,
 }
 
 impl Job {
@@ -104,13 +103,7 @@ impl Job {
         telemetry
             .metrics
             .left_queue(queue, self.submitted.elapsed());
-        if let Some(mut span) = self.queued.take() {
-            span.end();
-        }
-    }
-
-    pub(super) fn trace_id(&self) -> TraceId {
-        self.context.span().span_context().trace_id()
+        self.queued = Span::none();
     }
 
     /// Nobody waits for the answer any more: the deadline has passed, or the caller has gone before
@@ -135,9 +128,9 @@ pub(super) fn job(submission: Submission) -> Result<(Job, Answered), EngineError
         submission,
         reply,
         is_unknown: Arc::new(AtomicBool::new(false)),
-        context: Context::current(),
+        span: Span::current(),
         submitted: Instant::now(),
-        queued: None,
+        queued: traces::within(|| tracing::info_span!(target: WORK, "engine.queue")),
     };
     Ok((job, answered))
 }

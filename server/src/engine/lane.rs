@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use opentelemetry::context::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::job::{Class, EngineError, Job};
 use super::unit::UnitOfWork;
@@ -75,11 +75,11 @@ impl Lane {
 /// One batch after the other, until the lane is closed and its queues are empty.
 async fn run(mut queues: Queues, unit: Arc<UnitOfWork>, units: TaskTracker) {
     while let Some(mut batch) = queues.next_batch().await {
-        let context = unit.begin_batch("lane", &batch);
+        let span = unit.begin_batch("lane", &batch);
         unit.leave_queue(&mut batch);
         // In a task of its own: a bug in there must not end the lane.
         let run = unit.clone().run(batch, units.clone());
-        let in_flight = units.spawn(run.with_context(context));
+        let in_flight = units.spawn(run.instrument(span));
         if let Err(error) = in_flight.await {
             tracing::error!(%error, "a unit of work died");
         }

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use opentelemetry::trace::SpanKind;
 use tokio_util::task::TaskTracker;
 
 use crate::db::clock::Clock;
@@ -102,13 +101,7 @@ impl Engine {
         calls::about_order(&submission.order);
         calls::about_request(submission.request_id);
         let queue = submission.class.queue();
-        let (mut job, mut reply) = job(submission)?;
-        job.queued = self.0.telemetry.traces.begin_within(
-            "engine.queue",
-            SpanKind::Internal,
-            &job.context,
-            Vec::new,
-        );
+        let (job, mut reply) = job(submission)?;
         let is_unknown = job.is_unknown.clone();
         let lane = usize::from(job.key.partition(self.0.partitions)) % self.0.lanes.len();
         if let Err(error) = self.0.lanes[lane].push(job) {

@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use belay_domain::context::StoreFacts;
 use belay_domain::ids::{OrderKey, StoreId};
-use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::trace::Status;
 use opentelemetry_semantic_conventions::attribute;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::batch::{self, Outcome, Terms};
 use super::job::{EngineError, Job};
@@ -39,6 +39,7 @@ use crate::db::{Class as ErrorClass, DbError};
 use crate::reference::{ACTIVATION_LEAD, Stores};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
+use crate::telemetry::traces::{self, WORK};
 
 /// Between two tries of a unit; doubled each time, with full jitter.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
@@ -95,17 +96,17 @@ impl UnitOfWork {
         }
     }
 
-    /// The context in which these commands are run together; `kind` says on what occasion.
-    pub(super) fn begin_batch(&self, kind: &'static str, jobs: &[Job]) -> Context {
-        let calls = jobs.iter().map(|job| &job.context);
-        self.telemetry.traces.begin_batch(
+    /// The span in which these commands are run together; `kind` says on what occasion.
+    pub(super) fn begin_batch(&self, kind: &'static str, jobs: &[Job]) -> Span {
+        let batch = tracing::info_span!(
+            target: WORK,
+            parent: None,
             "engine.batch",
-            calls,
-            vec![
-                KeyValue::new("belay.batch.kind", kind),
-                KeyValue::new("belay.batch.size", signed(jobs.len())),
-            ],
-        )
+            belay.batch.kind = kind,
+            belay.batch.size = traces::count(jobs.len()),
+        );
+        traces::link(&batch, jobs.iter().map(|job| &job.span));
+        batch
     }
 
     /// A lane has taken these commands.
@@ -167,8 +168,8 @@ impl UnitOfWork {
                     self.pool
                         .notes()
                         .note("a commit, whose outcome is being looked into", &error);
-                    let context = self.begin_batch("lost_commit", &jobs);
-                    units.spawn(self.clone().resolve(jobs).with_context(context));
+                    let span = self.begin_batch("lost_commit", &jobs);
+                    units.spawn(self.clone().resolve(jobs).instrument(span));
                     return;
                 }
                 Failure::Poison(error) if jobs.len() == 1 => return poisoned(jobs, &error),
@@ -197,34 +198,25 @@ impl UnitOfWork {
     /// for as long as nobody tells us that the other end is gone; so each half of the work has its
     /// time. What is given up is dropped with its connection.
     async fn attempt(&self, jobs: &[Job], wait: Wait) -> Result<Vec<Outcome>, Failure> {
-        let batch = Context::current();
-        let size = || vec![KeyValue::new("belay.batch.size", signed(jobs.len()))];
-        let traces = &self.telemetry.traces;
-        let span = traces.begin_within("engine.transaction", SpanKind::Internal, &batch, size);
-        let is_told = span.is_some();
-        let context = match span {
-            Some(span) => batch.with_span(span),
-            None => batch,
-        };
+        let span = traces::within(|| {
+            tracing::info_span!(
+                target: WORK,
+                "engine.transaction",
+                belay.batch.size = traces::count(jobs.len()),
+            )
+        });
         let begun = Instant::now();
-        let outcome = self
-            .transaction(jobs, wait)
-            .with_context(context.clone())
-            .await;
+        let outcome = self.transaction(jobs, wait).instrument(span.clone()).await;
         let name = match &outcome {
             Ok(_) => "committed",
             Err(failure) => failure.retry().name(),
         };
         let metrics = &self.telemetry.metrics;
         metrics.transaction_ended(name, begun.elapsed());
-        let span = context.span();
-        if is_told {
-            span.set_attribute(KeyValue::new("belay.transaction.outcome", name));
-            if outcome.is_err() {
-                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, name));
-                span.set_status(Status::error(name));
-            }
-            span.end();
+        span.set_attribute("belay.transaction.outcome", name);
+        if outcome.is_err() {
+            span.set_attribute(attribute::ERROR_TYPE, name);
+            span.set_status(Status::error(name));
         }
         outcome
     }
@@ -370,9 +362,9 @@ impl UnitOfWork {
                 Entry::Vacant(_) => return,
             };
             // In a task of its own: a bug in there must not leave the order busy for ever.
-            let context = self.begin_batch("locked_order", &jobs);
+            let span = self.begin_batch("locked_order", &jobs);
             let run = self.clone().run_waiting(jobs, units.clone());
-            if let Err(error) = units.spawn(run.with_context(context)).await {
+            if let Err(error) = units.spawn(run.instrument(span)).await {
                 tracing::error!(%error, "a unit of work died");
             }
         }
@@ -395,8 +387,8 @@ impl UnitOfWork {
                     self.pool
                         .notes()
                         .note("a commit, whose outcome is being looked into", &error);
-                    let context = self.begin_batch("lost_commit", &jobs);
-                    units.spawn(self.clone().resolve(jobs).with_context(context));
+                    let span = self.begin_batch("lost_commit", &jobs);
+                    units.spawn(self.clone().resolve(jobs).instrument(span));
                     return;
                 }
                 Err(Failure::Poison(error)) if jobs.len() == 1 => return poisoned(jobs, &error),
@@ -536,9 +528,15 @@ fn caller_error(error: &DbError) -> EngineError {
 fn poisoned(jobs: Vec<Job>, error: &DbError) {
     for job in jobs {
         let submission = &job.submission;
-        tracing::error!(%error, store.id = %submission.store.id, order.id = %submission.order,
-            request.id = %submission.request_id, trace.id = %job.trace_id(),
-            "the database refused what a command wants to write");
+        job.span.in_scope(|| {
+            tracing::error!(
+                %error,
+                store.id = %submission.store.id,
+                order.id = %submission.order,
+                request.id = %submission.request_id,
+                "the database refused what a command wants to write"
+            );
+        });
         job.answer(Err(EngineError::Internal));
     }
 }
@@ -558,10 +556,6 @@ pub(super) fn sorted_keys(jobs: &[Job]) -> Vec<OrderKey> {
     keys.sort_unstable();
     keys.dedup();
     keys
-}
-
-fn signed(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn jittered(delay: Duration) -> Duration {

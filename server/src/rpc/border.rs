@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 
 use belay_wire::status::{Failure, outcome_of};
 use futures_util::FutureExt as _;
-use opentelemetry::context::FutureExt as _;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
+use tracing::Instrument as _;
 
 use super::call::{self, Call};
 use super::deadline::Deadline;
@@ -73,10 +73,7 @@ where
         let caller = match caller {
             Ok(caller) => caller,
             Err(failure) => {
-                let answer = {
-                    let _within = open.context().clone().attach();
-                    refuse(failure.into())
-                };
+                let answer = open.span().in_scope(|| refuse(failure.into()));
                 open.end(outcome_of(answer.headers()));
                 return Box::pin(std::future::ready(Ok(answer)));
             }
@@ -102,7 +99,7 @@ where
                     Err(_) => refuse(Failure::DeadlineExceeded),
                 }
             };
-            let answer = answer.with_context(open.context().clone()).await;
+            let answer = answer.instrument(open.span().clone()).await;
             open.end(outcome_of(answer.headers()));
             Ok(answer)
         })

@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status};
 use crate::db::snapshot::Snapshot;
 use crate::db::{self, ListQuery, aggregate};
 use crate::engine::{Class, Reply, Submission};
-use crate::telemetry::{Telemetry, calls};
+use crate::telemetry::{calls, traces};
 use crate::{App, entropy, failure};
 
 /// Put on the request by the border.
@@ -44,7 +44,7 @@ pub(super) async fn answer<T>(work: impl Future<Output = Result<T, Failure>>) ->
 pub(super) fn status(failure: Failure) -> Status {
     failure.into_status(|cause| {
         // Of the standard services, whose calls are not told, it is an id of its own.
-        let trace_id = match Telemetry::current_trace_id() {
+        let trace_id = match traces::current_trace_id() {
             Some(trace_id) => trace_id.to_string(),
             None => entropy::request_id().simple().to_string(),
         };

@@ -8,14 +8,16 @@ use belay_domain::actor::Actor;
 use belay_domain::ids::{OrderId, StoreId};
 use belay_wire::status::Outcome;
 use http::HeaderMap;
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
+use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute;
 use tokio::time::Instant;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
 use super::Telemetry;
-use super::traces::parent_of;
+use super::traces::{CALLS, parent_of};
 
 /// Of one read that is logged, so many successful ones are not, where nothing else is said.
 pub const LOG_READS_DEFAULT: u32 = 1_000;
@@ -59,7 +61,8 @@ impl CallLines {
     }
 }
 
-/// What a call turned out to be about, told by those who serve it. It is in the call's context.
+/// What a call turned out to be about, told by those who serve it. It is in the context of the
+/// call's span, and not in fields of it: the line of the call tells it too.
 #[derive(Debug, Default)]
 struct About(Mutex<Subject>);
 
@@ -105,7 +108,7 @@ pub(crate) fn about_request(request_id: Uuid) {
 pub(crate) struct OpenCall {
     telemetry: Telemetry,
     called: Called,
-    context: Context,
+    span: Span,
     begun: Instant,
     caller: Option<Actor>,
     is_open: bool,
@@ -119,7 +122,6 @@ impl OpenCall {
         path: &str,
         headers: &HeaderMap,
     ) -> Self {
-        let parent = parent_of(headers);
         let original = called.is_none().then(|| {
             let name = path.trim_start_matches('/').chars();
             name.take(ORIGINAL_CHARACTERS_MAX).collect::<String>()
@@ -128,20 +130,22 @@ impl OpenCall {
             method: OTHER_METHOD,
             is_read: false,
         });
-        let mut attributes = vec![
-            KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
-            KeyValue::new(attribute::RPC_METHOD, called.method),
-        ];
-        if let Some(original) = original {
-            attributes.push(KeyValue::new(attribute::RPC_METHOD_ORIGINAL, original));
-        }
-        let span = telemetry
-            .traces
-            .begin(called.method, SpanKind::Server, &parent, attributes);
+        let span = tracing::info_span!(
+            target: CALLS,
+            parent: None,
+            "call",
+            otel.name = called.method,
+            otel.kind = "server",
+            { attribute::RPC_SYSTEM_NAME } = "grpc",
+            { attribute::RPC_METHOD } = called.method,
+            { attribute::RPC_METHOD_ORIGINAL } = original,
+        );
+        // It fails where the process has no traces.
+        let _ = span.set_parent(parent_of(headers).with_value(About::default()));
         Self {
             telemetry: telemetry.clone(),
             called,
-            context: Context::new().with_span(span).with_value(About::default()),
+            span,
             begun: Instant::now(),
             caller: None,
             is_open: true,
@@ -149,8 +153,8 @@ impl OpenCall {
     }
 
     /// In which all is done that is done for the call.
-    pub(crate) fn context(&self) -> &Context {
-        &self.context
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     pub(crate) fn is_from(&mut self, caller: &Actor) {
@@ -166,16 +170,17 @@ impl OpenCall {
         let lasted = self.begun.elapsed();
         let metrics = &self.telemetry.metrics;
         metrics.call_ended(self.called.method, outcome, lasted);
+        let context = self.span.context();
         let Subject {
             store,
             order,
             request_id,
-        } = match self.context.get::<About>() {
+        } = match context.get::<About>() {
             Some(about) => std::mem::take(&mut *about.subject()),
             None => Subject::default(),
         };
 
-        let span = self.context.span();
+        let span = context.span();
         if span.is_recording() {
             let text = |key: &'static str, value: Option<String>| {
                 value.map(|value| KeyValue::new(key, value))
@@ -201,6 +206,7 @@ impl OpenCall {
                 span.set_status(Status::error(outcome.reason.unwrap_or(outcome.code)));
             }
         }
+        // Who still works for the call holds the span for longer.
         span.end();
 
         let is_logged =

@@ -4,6 +4,7 @@
 //! that finds the queue full is dropped and counted. The thread writes all lines that wait with one
 //! call to the system.
 
+use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +14,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use opentelemetry::trace::TraceId;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{Format, Full, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use super::traces::current_trace_id;
 
 /// Lines that wait to be written; one more is dropped.
 pub const LINES_MAX: usize = 8_192;
@@ -27,6 +34,11 @@ const LAST_LINES_MAX: Duration = Duration::from_secs(1);
 /// What is logged where `RUST_LOG` is not set. The libraries of OpenTelemetry would log every batch
 /// that cannot be sent; `traces` says so once.
 const FILTER: &str = "info,opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,opentelemetry-prometheus=off";
+
+/// Spans are for `traces`; the log has their ids.
+const NO_SPANS: &str = "belay::spans=off";
+/// The field of a line that tells its trace.
+const TRACE_ID: &str = "trace.id";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,9 +65,14 @@ enum Order {
 }
 
 impl Logs {
-    /// Installs the subscriber of this process. `RUST_LOG` says what is logged.
-    pub fn start(format: LogFormat) -> anyhow::Result<Self> {
+    /// Installs the subscriber of this process, with the layer of its traces. `RUST_LOG` says what is
+    /// logged.
+    pub(super) fn start(
+        format: LogFormat,
+        traces: impl Layer<Registry> + Send + Sync,
+    ) -> anyhow::Result<Self> {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
+        let filter = filter.add_directive(NO_SPANS.parse()?);
         let (lines, waiting) = sync_channel(LINES_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
         let thread = std::thread::Builder::new()
@@ -69,15 +86,12 @@ impl Logs {
             lines: lines.clone(),
             dropped: dropped.clone(),
         };
-        let layer = tracing_subscriber::fmt::layer()
-            .with_writer(queue)
-            .with_ansi(io::stderr().is_terminal());
-        let registry = tracing_subscriber::registry().with(filter);
-        match format {
-            LogFormat::Text => registry.with(layer).try_init(),
-            LogFormat::Json => registry.with(layer.json()).try_init(),
-        }
-        .context("a subscriber is installed already")?;
+        let is_terminal = io::stderr().is_terminal();
+        tracing_subscriber::registry()
+            .with(traces)
+            .with(layer(format, queue, is_terminal).with_filter(filter))
+            .try_init()
+            .context("a subscriber is installed already")?;
         Ok(Self {
             lines,
             dropped,
@@ -101,6 +115,80 @@ impl Drop for Logs {
         {
             let _ = thread.join();
         }
+    }
+}
+
+fn layer<S>(format: LogFormat, queue: Queue, is_terminal: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(queue);
+    match format {
+        LogFormat::Text => {
+            let text = Format::default().with_ansi(is_terminal);
+            layer.event_format(TracedText(text)).boxed()
+        }
+        LogFormat::Json => {
+            let layer = layer.fmt_fields(JsonFields::new());
+            let json = Format::default().json();
+            layer.event_format(TracedJson(json)).boxed()
+        }
+    }
+}
+
+/// Text whose lines end with the trace that they were logged in.
+struct TracedText(Format<Full>);
+
+/// JSON whose lines begin with the trace that they were logged in.
+struct TracedJson(Format<Json>);
+
+/// Of the trace that is being worked in; none where the line tells it itself.
+fn untold_trace(event: &Event<'_>) -> Option<TraceId> {
+    let is_told = event.fields().any(|field| field.name() == TRACE_ID);
+    current_trace_id().filter(|_| !is_told)
+}
+
+impl<S, N> FormatEvent<S, N> for TracedText
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some(trace_id) = untold_trace(event) else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0
+            .format_event(context, Writer::new(&mut line), event)?;
+        writeln!(writer, "{} {TRACE_ID}={trace_id}", line.trim_end())
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for TracedJson
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some(trace_id) = untold_trace(event) else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0
+            .format_event(context, Writer::new(&mut line), event)?;
+        // An object that is not empty: each line has its level.
+        let members = line.strip_prefix('{').ok_or(fmt::Error)?;
+        write!(writer, "{{\"{TRACE_ID}\":\"{trace_id}\",{members}")
     }
 }
 
@@ -179,6 +267,7 @@ fn put(bytes: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::traces::{CALLS, Traces};
     use super::*;
 
     #[test]
@@ -195,5 +284,42 @@ mod tests {
         assert!(matches!(waiting.recv(), Ok(Order::Write(line)) if line == b"one\n"));
         (&queue).write_all(b"five\n").unwrap();
         assert_eq!(queue.dropped.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_line_tells_the_trace_that_it_is_logged_in_once() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let (lines, waiting) = sync_channel(8);
+            let queue = Queue {
+                lines,
+                dropped: Arc::default(),
+            };
+            let traces = Traces::local();
+            let subscriber = tracing_subscriber::registry()
+                .with(traces.layer())
+                .with(layer(format, queue, false));
+            let next = || match waiting.try_recv() {
+                Ok(Order::Write(line)) => String::from_utf8(line).unwrap(),
+                other => panic!("{other:?}"),
+            };
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!("outside");
+                assert!(!next().contains(TRACE_ID));
+                let call = tracing::info_span!(target: CALLS, "call");
+                let id = call.in_scope(current_trace_id).unwrap().to_string();
+                call.in_scope(|| tracing::info!(target: "library", rows = 3, "inside"));
+                let line = next();
+                assert!(line.contains("inside") && line.ends_with('\n'), "{line}");
+                assert_eq!(line.matches(&id).count(), 1, "{line}");
+                if format == LogFormat::Json {
+                    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+                    assert_eq!(line[TRACE_ID], id);
+                    assert_eq!(line["fields"]["rows"], 3);
+                }
+                call.in_scope(|| tracing::info!(trace.id = id, "itself"));
+                let line = next();
+                assert_eq!(line.matches(&id).count(), 1, "{line}");
+            });
+        }
     }
 }

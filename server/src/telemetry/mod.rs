@@ -1,9 +1,8 @@
 //! What can be seen of a server from outside: log lines, traces and metrics.
 //!
-//! Spans and instruments are OpenTelemetry's own. The context of a call is OpenTelemetry's
-//! [`Context`](opentelemetry::Context): it travels with the call's future, and whoever works for
-//! the call reads it from there. Nothing here knows what a call means, and nothing here fails or
-//! delays one: what cannot be told is dropped and counted.
+//! Spans are those of `tracing` and instruments are OpenTelemetry's. The span of a call travels with
+//! the call's future, and whoever works for the call finds it there. Nothing here knows what a call
+//! means, and nothing here fails or delays one: what cannot be told is dropped and counted.
 
 pub mod calls;
 pub mod logs;
@@ -13,25 +12,19 @@ pub mod traces;
 use self::calls::CallLines;
 use self::logs::{LogFormat, Logs};
 use self::metrics::Metrics;
-use self::traces::{Exporter, Traces};
+use self::traces::Traces;
 
 /// What the parts of one server tell. Cloning it shares it.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
-    pub traces: Traces,
     pub metrics: Metrics,
     pub(crate) lines: CallLines,
 }
 
 impl Telemetry {
-    /// Exports nothing. Calls have their trace ids and metrics are counted all the same.
+    /// Metrics and lines of its own. Spans go where the process sends them.
     pub fn local() -> Self {
-        Self::of(Traces::local())
-    }
-
-    fn of(traces: Traces) -> Self {
         Self {
-            traces,
             metrics: Metrics::new(),
             lines: CallLines::default(),
         }
@@ -49,32 +42,31 @@ impl Telemetry {
 #[derive(Debug)]
 pub struct Process {
     telemetry: Telemetry,
-    exporter: Option<Exporter>,
-    // Dropped last, for the exporter may have something to say at its end.
+    traces: Traces,
+    // Dropped last, for the traces may have something to say at their end.
     _logs: Logs,
 }
 
 impl Process {
-    /// Installs the log of this process, and an exporter of traces where a standard variable names
-    /// a collector.
+    /// Installs the log and the spans of this process, and an exporter of traces where a standard
+    /// variable names a collector.
     pub fn start(format: LogFormat) -> anyhow::Result<Self> {
-        let logs = Logs::start(format)?;
-        let exporting = traces::is_collector_named().then(traces::exporting);
-        let (traces, exporter) = match exporting {
-            Some(Ok((traces, exporter))) => (traces, Some(exporter)),
+        let exporting = traces::is_collector_named().then(Traces::exporting);
+        let (traces, error) = match exporting {
+            Some(Ok(traces)) => (traces, None),
             // No reason to serve nobody.
-            Some(Err(error)) => {
-                let error = format!("{error:#}");
-                tracing::warn!(error, "no traces are exported: the variables are wrong");
-                (Traces::local(), None)
-            }
+            Some(Err(error)) => (Traces::local(), Some(format!("{error:#}"))),
             None => (Traces::local(), None),
         };
-        let telemetry = Telemetry::of(traces);
+        let logs = Logs::start(format, traces.layer())?;
+        if let Some(error) = error {
+            tracing::warn!(error, "no traces are exported: the variables are wrong");
+        }
+        let telemetry = Telemetry::local();
         telemetry.metrics.observe_dropped_lines(logs.dropped());
         Ok(Self {
             telemetry,
-            exporter,
+            traces,
             _logs: logs,
         })
     }
@@ -86,8 +78,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(exporter) = self.exporter.take() {
-            exporter.stop();
-        }
+        self.traces.stop();
     }
 }

@@ -1,9 +1,12 @@
-//! Spans: who begins them, which are kept, and where they go.
+//! Spans: which are kept, and where they go.
+//!
+//! They are spans of `tracing`, and tracing-opentelemetry makes OpenTelemetry's of them. What
+//! `tracing` has no word for is said in OpenTelemetry's own: a parent that came in headers, links,
+//! and whether a span is kept.
 //!
 //! Every call has a span and so a trace id, also where nothing is exported: the id is in the log
 //! and in the details of INTERNAL. Spans that are not kept cost no more than their ids.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,8 +14,7 @@ use anyhow::Context as _;
 use http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{
-    Link, SpanBuilder, SpanKind, TraceContextExt as _, TraceId, TraceState, Tracer as _,
-    TracerProvider as _,
+    Link, SpanKind, TraceContextExt as _, TraceId, TraceState, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::SpanExporter as OtlpExporter;
@@ -20,11 +22,14 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{
-    Config, Sampler, SamplingDecision, SamplingResult, SdkTracer, SdkTracerProvider, ShouldSample,
-    Span, SpanData, SpanExporter,
+    Config, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanData,
+    SpanExporter,
 };
-
-use super::Telemetry;
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::{Layer, Registry};
 
 /// Where traces go, of all signals and of traces alone.
 const COLLECTOR_VARIABLES: [&str; 2] = [
@@ -40,97 +45,48 @@ const TRACESTATE_BYTES_MAX: usize = 512;
 const TRACEPARENT_BYTES: usize = 55;
 /// The name of the instrumentation scope.
 pub const SCOPE: &str = "belay";
+/// The target of the spans of calls, which are there whether or not anything is exported.
+pub(crate) const CALLS: &str = "belay::spans::calls";
+/// The target of the spans of the work behind calls, which are there only where they are exported.
+pub(crate) const WORK: &str = "belay::spans::work";
 
-/// Begins spans. Cloning it is cheap.
-#[derive(Debug, Clone)]
-pub struct Traces {
-    tracer: SdkTracer,
-}
-
-impl Traces {
-    /// Spans are ids and nothing else.
-    pub fn local() -> Self {
-        let provider = SdkTracerProvider::builder()
-            .with_sampler(Sampler::AlwaysOff)
-            .build();
-        Self {
-            tracer: provider.tracer(SCOPE),
-        }
-    }
-
-    /// Keeps every span and gives it to `exporter` when it ends. For tests.
-    pub fn to(exporter: impl SpanExporter + 'static) -> Self {
-        let provider = SdkTracerProvider::builder()
-            .with_sampler(FollowLinks::configured())
-            .with_simple_exporter(exporter)
-            .build();
-        Self {
-            tracer: provider.tracer(SCOPE),
-        }
-    }
-
-    pub(crate) fn begin(
-        &self,
-        name: impl Into<Cow<'static, str>>,
-        kind: SpanKind,
-        parent: &Context,
-        attributes: Vec<KeyValue>,
-    ) -> Span {
-        let builder = SpanBuilder::from_name(name)
-            .with_kind(kind)
-            .with_attributes(attributes);
-        self.tracer.build_with_context(builder, parent)
-    }
-
-    /// A span within the one of the context; nothing where that is not kept.
-    pub(crate) fn begin_within(
-        &self,
-        name: impl Into<Cow<'static, str>>,
-        kind: SpanKind,
-        parent: &Context,
-        attributes: impl FnOnce() -> Vec<KeyValue>,
-    ) -> Option<Span> {
-        let is_kept = parent.span().is_recording();
-        is_kept.then(|| self.begin(name, kind, parent, attributes()))
-    }
-
-    /// The context of work that is done for many calls at once. Its span has a trace of its own and
-    /// is linked to theirs, as theirs are to it. It is kept where one of theirs is.
-    pub(crate) fn begin_batch<'c>(
-        &self,
-        name: &'static str,
-        calls: impl Iterator<Item = &'c Context> + Clone,
-        attributes: Vec<KeyValue>,
-    ) -> Context {
-        let links = calls
-            .clone()
-            .map(|call| call.span().span_context().clone())
-            .filter(|call| call.is_valid())
-            .map(|call| Link::new(call, Vec::new(), 0))
-            .collect();
-        let builder = SpanBuilder::from_name(name)
-            .with_kind(SpanKind::Internal)
-            .with_attributes(attributes)
-            .with_links(links);
-        let batch =
-            Context::new().with_span(self.tracer.build_with_context(builder, &Context::new()));
-        let span = batch.span();
-        if span.is_recording() {
-            for call in calls {
-                call.span()
-                    .add_link(span.span_context().clone(), Vec::new());
-            }
-        }
-        batch
+/// A span within the one that is being worked in; none where that is not kept.
+pub(crate) fn within(span: impl FnOnce() -> Span) -> Span {
+    let is_kept = Context::map_current(|context| context.span().is_recording());
+    match is_kept {
+        true => span(),
+        false => Span::none(),
     }
 }
 
-impl Telemetry {
-    /// The trace of the call that is being worked for, if there is one.
-    pub(crate) fn current_trace_id() -> Option<TraceId> {
-        let trace_id = Context::map_current(|context| context.span().span_context().trace_id());
-        (trace_id != TraceId::INVALID).then_some(trace_id)
+/// Links a span of work that is done for many calls at once with theirs, both ways. It has a trace
+/// of its own, and is kept where one of theirs is.
+pub(crate) fn link<'s>(batch: &Span, calls: impl Iterator<Item = &'s Span> + Clone) {
+    if batch.is_disabled() {
+        return;
     }
+    for call in calls.clone() {
+        batch.add_link(call.context().span().span_context().clone());
+    }
+    // With this it begins: the sampler has seen its links.
+    let batch = batch.context();
+    let batch = batch.span();
+    if batch.is_recording() {
+        for call in calls {
+            call.add_link(batch.span_context().clone());
+        }
+    }
+}
+
+/// A count as an attribute, of which numbers have a sign.
+pub(crate) fn count(items: usize) -> i64 {
+    i64::try_from(items).unwrap_or(i64::MAX)
+}
+
+/// The trace that is being worked in, if there is one.
+pub(crate) fn current_trace_id() -> Option<TraceId> {
+    let trace_id = Context::map_current(|context| context.span().span_context().trace_id());
+    (trace_id != TraceId::INVALID).then_some(trace_id)
 }
 
 /// The span that a caller says it is in.
@@ -228,36 +184,69 @@ pub(super) fn is_collector_named() -> bool {
     !is_off && COLLECTOR_VARIABLES.into_iter().any(is_set)
 }
 
-/// Sends spans to a collector, in batches and from a thread of its own.
+/// Makes OpenTelemetry's spans of those of `tracing`.
 #[derive(Debug)]
-pub struct Exporter {
+pub(super) struct Traces {
     provider: SdkTracerProvider,
+    is_exporting: bool,
 }
 
-/// Endpoint, service name, sampler, limits and resource come from the standard `OTEL_*` variables.
-pub(super) fn exporting() -> anyhow::Result<(Traces, Exporter)> {
-    let exporter = OtlpExporter::builder()
-        .with_tonic()
-        .build()
-        .context("the exporter of traces")?;
-    let resource = match std::env::var_os("OTEL_SERVICE_NAME") {
-        Some(_) => Resource::builder().build(),
-        None => Resource::builder().with_service_name("belay").build(),
-    };
-    let provider = SdkTracerProvider::builder()
-        .with_sampler(FollowLinks::configured())
-        .with_batch_exporter(Told::new(exporter))
-        .with_resource(resource)
-        .build();
-    let traces = Traces {
-        tracer: provider.tracer(SCOPE),
-    };
-    Ok((traces, Exporter { provider }))
-}
+impl Traces {
+    /// Spans are ids and nothing else.
+    pub(super) fn local() -> Self {
+        Self {
+            provider: SdkTracerProvider::builder()
+                .with_sampler(Sampler::AlwaysOff)
+                .build(),
+            is_exporting: false,
+        }
+    }
 
-impl Exporter {
+    /// Sends spans to a collector, in batches and from a thread of its own. Endpoint, service name,
+    /// sampler, limits and resource come from the standard `OTEL_*` variables.
+    pub(super) fn exporting() -> anyhow::Result<Self> {
+        let exporter = OtlpExporter::builder()
+            .with_tonic()
+            .build()
+            .context("the exporter of traces")?;
+        let resource = match std::env::var_os("OTEL_SERVICE_NAME") {
+            Some(_) => Resource::builder().build(),
+            None => Resource::builder().with_service_name("belay").build(),
+        };
+        Ok(Self {
+            provider: SdkTracerProvider::builder()
+                .with_sampler(FollowLinks::configured())
+                .with_batch_exporter(Told::new(exporter))
+                .with_resource(resource)
+                .build(),
+            is_exporting: true,
+        })
+    }
+
+    /// Takes spans of ours and nothing else. Lines of the log stay there, where the trace id is
+    /// beside them: the database's words about an error are not for a collector.
+    pub(super) fn layer(&self) -> impl Layer<Registry> + Send + Sync + use<> {
+        let work = match self.is_exporting {
+            true => LevelFilter::INFO,
+            false => LevelFilter::OFF,
+        };
+        tracing_opentelemetry::layer()
+            .with_tracer(self.provider.tracer(SCOPE))
+            // Nothing is told of a span but what it says itself.
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_level(false)
+            .with_tracked_inactivity(false)
+            .with_filter(
+                Targets::new()
+                    .with_target(CALLS, LevelFilter::INFO)
+                    .with_target(WORK, work),
+            )
+    }
+
     /// Sends what is left, as long as the collector takes it.
-    pub(super) fn stop(self) {
+    pub(super) fn stop(&self) {
         if let Err(error) = self.provider.shutdown_with_timeout(LAST_SPANS_MAX) {
             tracing::warn!(%error, "the last traces could not be sent");
         }
@@ -316,6 +305,8 @@ impl<E: SpanExporter> SpanExporter for Told<E> {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
     use super::*;
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -366,48 +357,59 @@ mod tests {
         assert_eq!(context.span().span_context().trace_state().header(), "");
     }
 
+    fn with_layer<T>(provider: SdkTracerProvider, work: impl FnOnce() -> T) -> T {
+        let traces = Traces {
+            provider,
+            is_exporting: true,
+        };
+        let subscriber = tracing_subscriber::registry().with(traces.layer());
+        tracing::subscriber::with_default(subscriber, work)
+    }
+
+    fn provider(sampler: impl ShouldSample + 'static) -> SdkTracerProvider {
+        SdkTracerProvider::builder().with_sampler(sampler).build()
+    }
+
+    fn call(parent: Context) -> Span {
+        let call = tracing::info_span!(target: CALLS, parent: None, "call");
+        call.set_parent(parent).unwrap();
+        call
+    }
+
     #[test]
     fn a_span_that_is_not_kept_has_an_id_all_the_same() {
-        let traces = Traces::local();
-        let root = traces.begin("a", SpanKind::Server, &Context::new(), Vec::new());
-        let context = Context::new().with_span(root);
-        let span = context.span().span_context().clone();
-        assert!(span.is_valid() && !span.is_sampled());
-        let none = traces.begin_within("b", SpanKind::Client, &context, || {
-            unreachable!("nobody keeps it")
+        with_layer(provider(Sampler::AlwaysOff), || {
+            let root = call(Context::new());
+            let context = root.context();
+            let span = context.span().span_context().clone();
+            assert!(span.is_valid() && !span.is_sampled());
+            root.in_scope(|| {
+                assert_eq!(current_trace_id(), Some(span.trace_id()));
+                assert!(within(|| unreachable!("nobody keeps it")).is_none());
+            });
+            assert_eq!(current_trace_id(), None);
+            // Of a caller that is followed, the caller's.
+            let caller = parent(&[("traceparent", PARENT)]);
+            call(caller.clone()).in_scope(|| {
+                let caller = caller.span().span_context().trace_id();
+                assert_eq!(current_trace_id(), Some(caller));
+            });
         });
-        assert!(none.is_none());
-        // Of a caller that is followed, the caller's.
-        let context = parent(&[("traceparent", PARENT)]);
-        let within = traces.begin("a", SpanKind::Server, &context, Vec::new());
-        let within = Context::new().with_span(within);
-        assert_eq!(
-            within.span().span_context().trace_id(),
-            context.span().span_context().trace_id()
-        );
     }
 
     #[test]
     fn a_batch_is_kept_where_one_of_its_calls_is() {
-        let (kept, dropped) = (Sampler::AlwaysOn, Sampler::AlwaysOff);
-        let call = |sampler: Sampler| {
-            let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
-            let tracer = provider.tracer(SCOPE);
-            Context::new().with_span(tracer.start_with_context("call", &Context::new()))
-        };
-        let (kept, dropped) = (call(kept), call(dropped));
-        let provider = SdkTracerProvider::builder()
-            .with_sampler(FollowLinks::configured())
-            .build();
-        let traces = Traces {
-            tracer: provider.tracer(SCOPE),
-        };
-        let is_kept = |calls: &[&Context]| {
-            let batch = traces.begin_batch("batch", calls.iter().copied(), Vec::new());
-            batch.span().is_recording()
-        };
-        assert!(is_kept(&[&dropped, &kept]));
-        assert!(!is_kept(&[&dropped]));
-        assert!(is_kept(&[]), "by the standard variables alone");
+        with_layer(provider(FollowLinks::configured()), || {
+            let dropped = call(parent(&[("traceparent", &PARENT.replace("-01", "-00"))]));
+            let kept = call(parent(&[("traceparent", PARENT)]));
+            let is_kept = |calls: &[&Span]| {
+                let batch = tracing::info_span!(target: WORK, parent: None, "batch");
+                link(&batch, calls.iter().copied());
+                batch.context().span().is_recording()
+            };
+            assert!(is_kept(&[&dropped, &kept]));
+            assert!(!is_kept(&[&dropped]));
+            assert!(is_kept(&[]), "by the standard variables alone");
+        });
     }
 }
