@@ -10,17 +10,17 @@ use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 /// What an error means for whoever sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// The server rolled the transaction back for another's sake. Repeat the whole unit.
+    /// The server rolled the transaction back for another's sake. Repeat the whole transaction.
     Deadlock,
     /// A row was locked for longer than `innodb_lock_wait_timeout`. Only the statement was undone:
-    /// ROLLBACK, then repeat the whole unit.
+    /// ROLLBACK, then repeat the whole transaction.
     LockWait,
     /// A row is locked and the statement was told not to wait. Rows locked before stay locked until
     /// ROLLBACK.
     RowBusy,
     /// A row with this key is there already.
     Duplicate,
-    /// A row was not at the version that was loaded. ROLLBACK, then repeat the whole unit.
+    /// A row was not at the version that was loaded. ROLLBACK, then repeat the whole transaction.
     VersionConflict,
     /// The connection is gone, with it the transaction; a COMMIT that was on its way may have
     /// landed or not.
@@ -75,7 +75,7 @@ impl Class {
         }
     }
 
-    /// The same unit of work may succeed when it is repeated from its beginning.
+    /// The same transaction may succeed when it is repeated from its beginning.
     pub fn is_transient(self) -> bool {
         match self {
             Class::Deadlock

@@ -45,7 +45,7 @@ pub(super) async fn decide_and_write(
     wait: Wait,
     terms: Terms<'_>,
 ) -> Result<Vec<Outcome>, DbError> {
-    let locked = orders::lock(connection, &unit::sorted_keys(jobs), wait).await?;
+    let locked = orders::lock(connection, &runner::sorted_keys(jobs), wait).await?;
     // Read after the locks: a decision is never before what it waited for.
     let locked_at = locked.iter().map(|order| order.locked_at).max();
     let now = match (terms.clock, locked_at) {

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::job::{Class, EngineError, Job};
-use super::unit::UnitOfWork;
+use super::runner::Runner;
 use super::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, LANE_QUEUE_MAX};
 
 #[derive(Debug)]
@@ -24,7 +24,7 @@ struct Senders {
 }
 
 impl Lane {
-    pub(super) fn start(unit: Arc<UnitOfWork>, units: &TaskTracker) -> Self {
+    pub(super) fn start(runner: Arc<Runner>, tasks: &TaskTracker) -> Self {
         let (interactive, waiting_interactive) = mpsc::channel(LANE_QUEUE_MAX);
         let (background, waiting_background) = mpsc::channel(LANE_QUEUE_MAX);
         let queues = Queues {
@@ -32,7 +32,7 @@ impl Lane {
             background: waiting_background,
             held_back: None,
         };
-        units.spawn(run(queues, unit, units.clone()));
+        tasks.spawn(run(queues, runner, tasks.clone()));
         Self {
             senders: Mutex::new(Some(Senders {
                 interactive,
@@ -73,15 +73,15 @@ impl Lane {
 }
 
 /// One batch after the other, until the lane is closed and its queues are empty.
-async fn run(mut queues: Queues, unit: Arc<UnitOfWork>, units: TaskTracker) {
+async fn run(mut queues: Queues, runner: Arc<Runner>, tasks: TaskTracker) {
     while let Some(mut batch) = queues.next_batch().await {
         let span = unit.begin_batch("lane", &batch);
         unit.leave_queue(&mut batch);
         // In a task of its own: a bug in there must not end the lane.
-        let run = unit.clone().run(batch, units.clone());
-        let in_flight = units.spawn(run.instrument(span));
+        let run = runner.clone().run(batch, tasks.clone());
+        let in_flight = tasks.spawn(run.instrument(span));
         if let Err(error) = in_flight.await {
-            tracing::error!(%error, "a unit of work died");
+            tracing::error!(%error, "the task of a batch died");
         }
     }
 }

@@ -11,7 +11,7 @@
 mod batch;
 mod job;
 mod lane;
-mod unit;
+mod runner;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ use crate::telemetry::{Telemetry, calls};
 use job::job;
 pub use job::{Class, EngineError, Reply, Submission};
 use lane::Lane;
-use unit::UnitOfWork;
+use runner::Runner;
 
 /// Commands in one transaction.
 pub const BATCH_COMMANDS_MAX: usize = 128;
@@ -34,7 +34,7 @@ pub const BATCH_COMMANDS_MAX: usize = 128;
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Commands that wait in one lane, of each class; one more is shed with `OVERLOADED`.
 pub const LANE_QUEUE_MAX: usize = 4096;
-/// Tries of one unit of work before its callers are told to come back.
+/// Attempts of one batch before its callers are told to come back.
 pub const ATTEMPTS_MAX: u32 = 3;
 /// How long the database may take over one transaction up to its COMMIT, and as long again over the
 /// COMMIT: longer than any number of short lock waits that a caller would wait for.
@@ -62,7 +62,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     lanes: Vec<Lane>,
     partitions: u16,
-    units: TaskTracker,
+    tasks: TaskTracker,
     telemetry: Telemetry,
     /// Callers that wait for an answer.
     callers: AtomicUsize,
@@ -76,15 +76,15 @@ impl Engine {
         settings: &EngineSettings,
         telemetry: &Telemetry,
     ) -> Self {
-        let units = TaskTracker::new();
-        let unit = Arc::new(UnitOfWork::new(pool, stores, settings, telemetry.clone()));
+        let tasks = TaskTracker::new();
+        let runner = Arc::new(Runner::new(pool, stores, settings, telemetry.clone()));
         let lanes = (0..settings.lanes.max(1))
-            .map(|_| Lane::start(unit.clone(), &units))
+            .map(|_| Lane::start(runner.clone(), &tasks))
             .collect();
         Self(Arc::new(Inner {
             lanes,
             partitions: settings.partitions,
-            units,
+            tasks,
             telemetry: telemetry.clone(),
             callers: AtomicUsize::new(0),
         }))
@@ -110,7 +110,7 @@ impl Engine {
         }
         match tokio::time::timeout_at(deadline, &mut reply).await {
             Ok(Ok(outcome)) => outcome,
-            // The unit of work died with the reply in its hands; it has logged why.
+            // The task of the batch died with the reply in its hands; it has logged why.
             Ok(Err(_)) => Err(EngineError::Internal),
             Err(_) if is_unknown.load(Ordering::Relaxed) => Err(EngineError::OutcomeUnknown),
             Err(_) => Err(EngineError::DeadlineExceeded),
@@ -135,8 +135,8 @@ impl Engine {
         for lane in &self.0.lanes {
             lane.close();
         }
-        self.0.units.close();
-        self.0.units.wait().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 }
 

@@ -1,11 +1,11 @@
-//! The unit of work: takes a batch to its end, whatever the database does meanwhile.
+//! The runner: takes a batch to its end, whatever the database does meanwhile.
 //!
 //! Every failure is one of few kinds, and each has one answer:
 //!
 //! | what happened | what is done |
 //! |---|---|
 //! | an order is locked by somebody | go on without it; what is asked of it is run off the lane, and waits a little |
-//! | deadlock, version changed, connection lost before COMMIT | nothing happened: repeat the whole unit |
+//! | deadlock, version changed, connection lost before COMMIT | nothing happened: repeat the whole batch |
 //! | connection lost at COMMIT | unknown: the same commands are run again, in a task of their own, and find their request rows or not |
 //! | the database does not answer in time | as if the connection were lost, here or at COMMIT; it is closed |
 //! | a statement was refused | a command is poison: halve the batch until it stands alone |
@@ -41,13 +41,13 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
 use crate::telemetry::traces::{self, WORK};
 
-/// Between two tries of a unit; doubled each time, with full jitter.
+/// Between two attempts of a batch; doubled each time, with full jitter.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
 /// Between two tries to learn the outcome of a lost commit.
 const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
-pub(super) struct UnitOfWork {
+pub(super) struct Runner {
     pool: Pool,
     stores: Stores,
     telemetry: Telemetry,
@@ -76,7 +76,7 @@ enum Failure {
     Stale,
 }
 
-impl UnitOfWork {
+impl Runner {
     pub(super) fn new(
         pool: Pool,
         stores: Stores,
@@ -122,12 +122,12 @@ impl UnitOfWork {
     }
 
     /// Runs a batch and answers every caller.
-    pub(super) async fn run(self: Arc<Self>, jobs: Vec<Job>, units: TaskTracker) {
+    pub(super) async fn run(self: Arc<Self>, jobs: Vec<Job>, tasks: TaskTracker) {
         // Work for nobody is not begun.
         let (unwanted, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
         answer_all(unwanted, EngineError::DeadlineExceeded);
         // Known to be busy; behind those who wait already, or they would be overtaken.
-        let mut jobs = self.set_aside(jobs, &HashSet::new(), &units);
+        let mut jobs = self.set_aside(jobs, &HashSet::new(), &tasks);
         let (mut attempt, mut is_puzzled) = (0, false);
         while !jobs.is_empty() {
             let failure = match self.attempt(&jobs, Wait::NoWait).await {
@@ -135,7 +135,7 @@ impl UnitOfWork {
                 Err(Failure::Busy) => match self.busy_keys(&sorted_keys(&jobs)).await {
                     Ok(busy) if !busy.is_empty() => {
                         self.retried(Retry::Locked);
-                        jobs = self.set_aside(jobs, &busy, &units);
+                        jobs = self.set_aside(jobs, &busy, &tasks);
                         continue;
                     }
                     // Free again by now; or about to be created by somebody: such a row is locked
@@ -148,12 +148,12 @@ impl UnitOfWork {
                     Ok(_) => match sorted_keys(&jobs).as_slice() {
                         [only] => {
                             self.retried(Retry::Locked);
-                            jobs = self.set_aside(jobs, &HashSet::from([*only]), &units);
+                            jobs = self.set_aside(jobs, &HashSet::from([*only]), &tasks);
                             continue;
                         }
                         _ => {
                             self.retried(Retry::Locked);
-                            return self.halve(jobs, units).await;
+                            return self.halve(jobs, tasks).await;
                         }
                     },
                     Err(error) => Failure::Transient(error),
@@ -169,24 +169,24 @@ impl UnitOfWork {
                         .notes()
                         .note("a commit, whose outcome is being looked into", &error);
                     let span = self.begin_batch("lost_commit", &jobs);
-                    units.spawn(self.clone().resolve(jobs).instrument(span));
+                    tasks.spawn(self.clone().resolve(jobs).instrument(span));
                     return;
                 }
                 Failure::Poison(error) if jobs.len() == 1 => return poisoned(jobs, &error),
                 Failure::Poison(_) => {
                     self.retried(retry);
-                    return self.halve(jobs, units).await;
+                    return self.halve(jobs, tasks).await;
                 }
                 Failure::Stale if attempt >= ATTEMPTS_MAX => {
                     return answer_all(jobs, EngineError::DatabaseUnavailable);
                 }
                 Failure::Transient(error) if attempt >= ATTEMPTS_MAX => {
-                    self.pool.notes().note("a unit of work", &error);
+                    self.pool.notes().note("a batch", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
                 Failure::Transient(error) => {
                     self.retried(retry);
-                    tracing::debug!(%error, commands = jobs.len(), attempt, "a unit of work is repeated");
+                    tracing::debug!(%error, commands = jobs.len(), attempt, "a batch is repeated");
                     tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
                 }
                 Failure::Busy | Failure::Stale => self.retried(retry),
@@ -303,7 +303,7 @@ impl UnitOfWork {
         self: &Arc<Self>,
         jobs: Vec<Job>,
         busy: &HashSet<OrderKey>,
-        units: &TaskTracker,
+        tasks: &TaskTracker,
     ) -> Vec<Job> {
         let mut waiting = self.busy_orders();
         let mut rest = Vec::with_capacity(jobs.len());
@@ -319,7 +319,7 @@ impl UnitOfWork {
                     job.answer(Err(EngineError::Contention))
                 }
                 Entry::Vacant(entry) => {
-                    units.spawn(self.clone().wait_for(job.key, units.clone()));
+                    tasks.spawn(self.clone().wait_for(job.key, tasks.clone()));
                     entry.insert(vec![job]);
                 }
             }
@@ -349,7 +349,7 @@ impl UnitOfWork {
     }
 
     /// Runs what is asked of a busy order, until nothing has come for it meanwhile.
-    async fn wait_for(self: Arc<Self>, key: OrderKey, units: TaskTracker) {
+    async fn wait_for(self: Arc<Self>, key: OrderKey, tasks: TaskTracker) {
         // It is never closed; without a permit the pool's own bound would hold.
         let _permit = self.waiting.acquire().await;
         loop {
@@ -363,15 +363,15 @@ impl UnitOfWork {
             };
             // In a task of its own: a bug in there must not leave the order busy for ever.
             let span = self.begin_batch("locked_order", &jobs);
-            let run = self.clone().run_waiting(jobs, units.clone());
-            if let Err(error) = units.spawn(run.instrument(span)).await {
-                tracing::error!(%error, "a unit of work died");
+            let run = self.clone().run_waiting(jobs, tasks.clone());
+            if let Err(error) = tasks.spawn(run.instrument(span)).await {
+                tracing::error!(%error, "the task of a batch died");
             }
         }
     }
 
     /// Waits for the order's lock, as long as the session's lock wait allows.
-    async fn run_waiting(self: Arc<Self>, mut jobs: Vec<Job>, units: TaskTracker) {
+    async fn run_waiting(self: Arc<Self>, mut jobs: Vec<Job>, tasks: TaskTracker) {
         for attempt in 1..=ATTEMPTS_MAX {
             let (unwanted, wanted): (Vec<Job>, Vec<Job>) =
                 jobs.into_iter().partition(Job::is_unwanted);
@@ -388,18 +388,16 @@ impl UnitOfWork {
                         .notes()
                         .note("a commit, whose outcome is being looked into", &error);
                     let span = self.begin_batch("lost_commit", &jobs);
-                    units.spawn(self.clone().resolve(jobs).instrument(span));
+                    tasks.spawn(self.clone().resolve(jobs).instrument(span));
                     return;
                 }
                 Err(Failure::Poison(error)) if jobs.len() == 1 => return poisoned(jobs, &error),
                 Err(Failure::Poison(_)) => {
                     self.retried(Retry::Refused);
-                    return self.wait_for_each(jobs, units).await;
+                    return self.wait_for_each(jobs, tasks).await;
                 }
                 Err(Failure::Transient(error)) if attempt == ATTEMPTS_MAX => {
-                    self.pool
-                        .notes()
-                        .note("a unit of work about a locked order", &error);
+                    self.pool.notes().note("a batch for a locked order", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
                 Err(failure @ (Failure::Busy | Failure::Stale | Failure::Transient(_))) => {
@@ -415,11 +413,11 @@ impl UnitOfWork {
     fn wait_for_each(
         self: Arc<Self>,
         jobs: Vec<Job>,
-        units: TaskTracker,
+        tasks: TaskTracker,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             for job in jobs {
-                self.clone().run_waiting(vec![job], units.clone()).await;
+                self.clone().run_waiting(vec![job], tasks.clone()).await;
             }
         })
     }
@@ -469,12 +467,12 @@ impl UnitOfWork {
     fn halve(
         self: Arc<Self>,
         mut jobs: Vec<Job>,
-        units: TaskTracker,
+        tasks: TaskTracker,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let second_half = jobs.split_off(jobs.len() / 2);
-            self.clone().run(jobs, units.clone()).await;
-            self.run(second_half, units).await;
+            self.clone().run(jobs, tasks.clone()).await;
+            self.run(second_half, tasks).await;
         })
     }
 }
