@@ -14,7 +14,7 @@ use belay_domain::commands::Command;
 use belay_domain::commands::Work;
 use belay_domain::ids::{OrderId, StoreId};
 use belay_domain::scope::Caller;
-use belay_server::engine::{Class, EngineError, LANE_QUEUE_MAX, Submission};
+use belay_server::engine::{EngineError, LANE_QUEUE_MAX, Priority, Submission};
 use belay_server::server::ServerSettings;
 use belay_tests::instance::{
     HeldLanes, Service, insistent, literal, payments, session, storefront,
@@ -159,7 +159,7 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
                     expected_version: None,
                     work: Work::Decide(Command::Settle),
                     deadline: Instant::now() + HANG,
-                    class: Class::Interactive,
+                    priority: Priority::Interactive,
                 };
                 let app = app.clone();
                 async move { app.engine.submit(submission).await }

@@ -23,7 +23,7 @@ use belay_domain::rejection::Rejection;
 use belay_domain::scope::{Caller, Scope};
 use belay_server::App;
 use belay_server::db::aggregate;
-use belay_server::engine::{Class, EngineError, Reply, Submission};
+use belay_server::engine::{EngineError, Priority, Reply, Submission};
 use belay_server::presets;
 use belay_tests::instance::Service;
 use belay_tests::{HANG, TestServer, documents, run_at};
@@ -201,7 +201,7 @@ async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
         expected_version: submitted.version,
         work: submitted.work,
         deadline: Instant::now() + HANG,
-        class: Class::Interactive,
+        priority: Priority::Interactive,
     };
     loop {
         match app.engine.submit(submission.clone()).await {

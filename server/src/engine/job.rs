@@ -29,11 +29,11 @@ pub struct Submission {
     pub expected_version: Option<u64>,
     pub work: Work,
     pub deadline: Instant,
-    pub class: Class,
+    pub priority: Priority,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum Priority {
     /// Somebody waits for it.
     Interactive,
     /// Due orders and bulk work: at most a quarter of a batch while interactive commands wait.
@@ -43,8 +43,8 @@ pub enum Class {
 impl Class {
     pub(super) fn queue(self) -> Queue {
         match self {
-            Class::Interactive => Queue::Interactive,
-            Class::Background => Queue::Background,
+            Priority::Interactive => Queue::Interactive,
+            Priority::Background => Queue::Background,
         }
     }
 }
@@ -99,7 +99,7 @@ impl Job {
 
     /// The wait in the queue is over.
     pub(super) fn leave_queue(&mut self, telemetry: &Telemetry) {
-        let queue = self.submission.class.queue();
+        let queue = self.submission.priority.queue();
         telemetry
             .metrics
             .left_queue(queue, self.submitted.elapsed());

@@ -46,9 +46,9 @@ impl Lane {
         let Some(senders) = senders.as_ref() else {
             return Err(EngineError::Overloaded);
         };
-        let queue = match job.submission.class {
-            Class::Interactive => &senders.interactive,
-            Class::Background => &senders.background,
+        let queue = match job.submission.priority {
+            Priority::Interactive => &senders.interactive,
+            Priority::Background => &senders.background,
         };
         queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Closed(_) => EngineError::Overloaded,

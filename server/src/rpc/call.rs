@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 
 use crate::db::snapshot::Snapshot;
 use crate::db::{self, ListQuery, aggregate};
-use crate::engine::{Class, Reply, Submission};
+use crate::engine::{Priority, Reply, Submission};
 use crate::telemetry::{calls, traces};
 use crate::{App, entropy, failure};
 
@@ -141,7 +141,7 @@ impl App {
             expected_version: envelope.expected_version,
             work: command.work,
             deadline: call.deadline,
-            class: Class::Interactive,
+            priority: Priority::Interactive,
         };
         match self.engine.submit(submission).await {
             Ok(Reply::Answer(answer)) => R::decode(answer.as_slice()).map_err(|error| {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::App;
 use crate::db::DbError;
 use crate::db::orders::{self, DueOrder};
-use crate::engine::{Class, EngineError, Submission};
+use crate::engine::{EngineError, Priority, Submission};
 use crate::entropy;
 use crate::reference::StoresError;
 use crate::telemetry::metrics::Settled;
@@ -230,7 +230,7 @@ async fn settle(app: Arc<App>, due: DueOrder, late: Duration) -> (DueOrder, Resu
             expected_version: None,
             work: Work::Decide(Command::Settle),
             deadline: Instant::now() + DEADLINE,
-            class: Class::Background,
+            priority: Priority::Background,
         };
         app.engine.submit(submission).await?;
         let metrics = &app.telemetry.metrics;

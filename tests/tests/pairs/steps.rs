@@ -11,7 +11,7 @@ use belay_domain::ids::{OrderId, StoreId, WorkerId};
 use belay_domain::scope::Caller;
 use belay_proto::v1 as pb;
 use belay_server::App;
-use belay_server::engine::{Class, Reply, Submission};
+use belay_server::engine::{Priority, Reply, Submission};
 use belay_tests::HANG;
 use belay_tests::instance::Service;
 use belay_tests::raw::{AnyRequest, Raw, Refused};
@@ -472,7 +472,7 @@ impl Side {
             expected_version: None,
             work: Work::Decide(Command::LeaseRefunds(command)),
             deadline: give_up,
-            class: Class::Interactive,
+            priority: Priority::Interactive,
         };
         loop {
             match self.app.engine.submit(submission.clone()).await {
