@@ -12,7 +12,7 @@ use belay_domain::ids::StoreId;
 use belay_wire::status::Failure;
 
 use crate::App;
-use crate::db::error::{Class, DbError};
+use crate::db::error::{DbError, ErrorKind};
 use crate::db::pool::Checkout;
 use crate::db::transaction;
 
@@ -20,7 +20,7 @@ use crate::db::transaction;
 async fn end<T>(mut conn: Checkout, written: Result<T, DbError>) -> Result<T, DbError> {
     let ended = match &written {
         Ok(_) => transaction::commit(&mut conn).await,
-        Err(error) if error.class().ends_connection() => Ok(()),
+        Err(error) if error.kind().ends_connection() => Ok(()),
         Err(_) => transaction::rollback(&mut conn).await,
     };
     conn.finish_with(ended.and(written))
@@ -28,20 +28,20 @@ async fn end<T>(mut conn: Checkout, written: Result<T, DbError>) -> Result<T, Db
 
 /// The failure of an administration write.
 pub(crate) fn write_failure(error: DbError) -> Failure {
-    match error.class() {
-        Class::ConnectionLost => Failure::OutcomeUnknown { request_id: None },
+    match error.kind() {
+        ErrorKind::ConnectionLost => Failure::OutcomeUnknown { request_id: None },
         // Somebody wrote the same record in between.
-        Class::Duplicate => Failure::Contention,
-        Class::Deadlock
-        | Class::LockWait
-        | Class::RowBusy
-        | Class::VersionConflict
-        | Class::ReadOnly
-        | Class::Denied
-        | Class::TooManyConnections
-        | Class::Unavailable
-        | Class::Corrupt
-        | Class::Statement => Failure::from(error),
+        ErrorKind::Duplicate => Failure::Contention,
+        ErrorKind::Deadlock
+        | ErrorKind::LockWait
+        | ErrorKind::RowBusy
+        | ErrorKind::VersionConflict
+        | ErrorKind::ReadOnly
+        | ErrorKind::Denied
+        | ErrorKind::TooManyConnections
+        | ErrorKind::Unavailable
+        | ErrorKind::Corrupt
+        | ErrorKind::Statement => Failure::from(error),
     }
 }
 

@@ -4,7 +4,7 @@ use belay_wire::status::Failure;
 use uuid::Uuid;
 
 use crate::auth::AuthError;
-use crate::db::error::{Class, DbError};
+use crate::db::error::{DbError, ErrorKind};
 use crate::engine::EngineError;
 use crate::reads::ReadError;
 use crate::reference::StoresError;
@@ -67,17 +67,18 @@ fn of_database(error: &DbError) -> Failure {
     if matches!(error, DbError::PoolExhausted { .. }) {
         return Failure::Overloaded;
     }
-    match error.class() {
-        Class::Deadlock | Class::LockWait | Class::RowBusy | Class::VersionConflict => {
-            Failure::Contention
-        }
+    match error.kind() {
+        ErrorKind::Deadlock
+        | ErrorKind::LockWait
+        | ErrorKind::RowBusy
+        | ErrorKind::VersionConflict => Failure::Contention,
         // The log has it from the pool.
-        Class::ConnectionLost
-        | Class::ReadOnly
-        | Class::Denied
-        | Class::TooManyConnections
-        | Class::Unavailable => Failure::DatabaseUnavailable,
-        Class::Duplicate | Class::Corrupt | Class::Statement => {
+        ErrorKind::ConnectionLost
+        | ErrorKind::ReadOnly
+        | ErrorKind::Denied
+        | ErrorKind::TooManyConnections
+        | ErrorKind::Unavailable => Failure::DatabaseUnavailable,
+        ErrorKind::Duplicate | ErrorKind::Corrupt | ErrorKind::Statement => {
             Failure::Internal(error.to_string())
         }
     }
@@ -106,17 +107,17 @@ mod tests {
 
     #[test]
     fn the_classes_of_the_database_are_told_apart() {
-        let connect = |class| {
+        let connect = |kind| {
             Failure::from(DbError::Connect {
-                class,
+                kind,
                 message: String::new(),
             })
         };
         let exhausted = Failure::from(DbError::PoolExhausted { waited_ms: 1 });
         assert_eq!(exhausted, Failure::Overloaded);
-        let lost = connect(Class::ConnectionLost);
+        let lost = connect(ErrorKind::ConnectionLost);
         assert_eq!(lost, Failure::DatabaseUnavailable);
-        assert_eq!(connect(Class::Deadlock), Failure::Contention);
-        assert!(matches!(connect(Class::Corrupt), Failure::Internal(_)));
+        assert_eq!(connect(ErrorKind::Deadlock), Failure::Contention);
+        assert!(matches!(connect(ErrorKind::Corrupt), Failure::Internal(_)));
     }
 }

@@ -23,7 +23,7 @@ use tracing::{Instrument as _, Span};
 use crate::db::clock::Clock;
 use crate::db::pool::Pool;
 use crate::db::snapshot::Snapshot;
-use crate::db::{Class, DbError, aggregate};
+use crate::db::{DbError, ErrorKind, aggregate};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
 use crate::telemetry::traces::{self, WORK};
@@ -66,7 +66,7 @@ impl ReadError {
         match self {
             ReadError::Overloaded | ReadError::TimedOut => false,
             ReadError::Database(error) => {
-                matches!(error.class(), Class::Corrupt | Class::Statement)
+                matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Statement)
             }
             ReadError::Died => true,
         }

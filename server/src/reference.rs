@@ -182,7 +182,7 @@ impl Stores {
     }
 
     fn note_failure(&self, store: &StoreId, error: &DbError) {
-        if error.class().is_transient() {
+        if error.kind().is_transient() {
             self.0.pool.notes().note("a read of reference data", error);
         } else {
             // A defect of this one store: it is told by name, each time.

@@ -10,7 +10,7 @@ use belay_domain::shipment::{Stage, Whereabouts};
 use belay_domain::terms::{GateKind, Path};
 use belay_domain::units::{UnitRange, UnitSet};
 use belay_server::db::orders::{self, Wait};
-use belay_server::db::{Class, Conn, aggregate, clock, transaction};
+use belay_server::db::{Conn, ErrorKind, aggregate, clock, transaction};
 use common::{TestDatabase, cancellation, eventful, gate, order, shipment, units};
 use diesel::QueryableByName;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -178,7 +178,7 @@ async fn half_of_what_is_written_together_is_refused() {
         let refused = aggregate::read(&mut conn, &[order.key()])
             .await
             .unwrap_err();
-        assert_eq!(refused.class(), Class::Corrupt, "{broken}: {refused}");
+        assert_eq!(refused.kind(), ErrorKind::Corrupt, "{broken}: {refused}");
         conn.batch_execute(mended).await.unwrap();
         aggregate::read(&mut conn, &[order.key()]).await.unwrap();
     }
@@ -245,7 +245,7 @@ async fn an_order_that_moved_on_meanwhile_is_not_overwritten() {
         let refused = aggregate::update(&mut conn, &before.iter().zip(&after).collect::<Vec<_>>())
             .await
             .unwrap_err();
-        assert_eq!(refused.class(), Class::VersionConflict, "{refused}");
+        assert_eq!(refused.kind(), ErrorKind::VersionConflict, "{refused}");
         assert!(
             refused
                 .to_string()
@@ -297,7 +297,7 @@ async fn what_never_changes_is_guarded() {
         let refused = aggregate::update(&mut conn, &[(&before, &after)])
             .await
             .unwrap_err();
-        assert_eq!(refused.class(), Class::Corrupt, "{refused}");
+        assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
     }
 }
 
@@ -313,21 +313,21 @@ async fn a_row_under_a_key_that_is_not_its_own_is_refused() {
     let refused = aggregate::read(&mut conn, &[order.key()])
         .await
         .unwrap_err();
-    assert_eq!(refused.class(), Class::Corrupt, "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
     conn.batch_execute("UPDATE orders SET order_id = 'a', line_count = 2")
         .await
         .unwrap();
     let refused = aggregate::read(&mut conn, &[order.key()])
         .await
         .unwrap_err();
-    assert_eq!(refused.class(), Class::Corrupt, "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
     conn.batch_execute("UPDATE orders SET line_count = 1, state = 'LOST'")
         .await
         .unwrap();
     let refused = aggregate::read(&mut conn, &[order.key()])
         .await
         .unwrap_err();
-    assert_eq!(refused.class(), Class::Corrupt, "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn the_same_order_twice_is_a_duplicate() {
     let refused = aggregate::insert(&mut conn, &[(&orders[1], 0), (&orders[0], 0)])
         .await
         .unwrap_err();
-    assert_eq!(refused.class(), Class::Duplicate);
+    assert_eq!(refused.kind(), ErrorKind::Duplicate);
     transaction::rollback(&mut conn).await.unwrap();
     assert_eq!(
         orders::existing(&mut conn, &keys(&orders)).await.unwrap(),
@@ -373,7 +373,7 @@ async fn a_busy_order_is_met_only_by_who_asks_for_it() {
         3
     );
     let busy = orders::lock(&mut b, &keys, Wait::NoWait).await.unwrap_err();
-    assert_eq!(busy.class(), Class::RowBusy);
+    assert_eq!(busy.kind(), ErrorKind::RowBusy);
     transaction::rollback(&mut b).await.unwrap();
     let mut free = orders::free_of(&mut b, &keys).await.unwrap();
     free.sort_unstable();

@@ -1,4 +1,4 @@
-//! Each class of error, provoked on the real server: their texts are all that tells them apart.
+//! Each kind of error, provoked on the real server: their texts are all that tells them apart.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use belay_server::db::pool::PoolSettings;
-use belay_server::db::{Class, Conn, DbError, Pool, pool, transaction};
+use belay_server::db::{Conn, DbError, ErrorKind, Pool, pool, transaction};
 use common::{TestDatabase, root};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use secrecy::SecretString;
@@ -24,8 +24,8 @@ async fn with_rows() -> TestDatabase {
     database
 }
 
-async fn class_of(conn: &mut Conn, sql: &str) -> Class {
-    DbError::from(conn.batch_execute(sql).await.unwrap_err()).class()
+async fn kind_of(conn: &mut Conn, sql: &str) -> ErrorKind {
+    DbError::from(conn.batch_execute(sql).await.unwrap_err()).kind()
 }
 
 /// A transaction that holds row 1.
@@ -55,7 +55,10 @@ async fn a_deadlock_is_told_and_leaves_a_connection_that_can_go_on() {
     } else {
         (&mut b, in_b)
     };
-    assert_eq!(DbError::from(error.unwrap_err()).class(), Class::Deadlock);
+    assert_eq!(
+        DbError::from(error.unwrap_err()).kind(),
+        ErrorKind::Deadlock
+    );
     transaction::rollback(victim).await.unwrap();
     transaction::begin_write(victim).await.unwrap();
     transaction::commit(victim).await.unwrap();
@@ -70,8 +73,8 @@ async fn a_lock_that_is_waited_for_too_long_is_told() {
         .await
         .unwrap();
     assert_eq!(
-        class_of(&mut waiter, "UPDATE t SET n = 5 WHERE id = 1").await,
-        Class::LockWait
+        kind_of(&mut waiter, "UPDATE t SET n = 5 WHERE id = 1").await,
+        ErrorKind::LockWait
     );
 }
 
@@ -79,16 +82,16 @@ async fn a_lock_that_is_waited_for_too_long_is_told() {
 async fn a_busy_row_is_told_at_once() {
     let database = with_rows().await;
     let (_holder, mut other) = (holder(&database).await, database.connect().await);
-    let class = class_of(&mut other, "SELECT n FROM t WHERE id = 1 FOR UPDATE NOWAIT").await;
-    assert_eq!(class, Class::RowBusy);
+    let kind = kind_of(&mut other, "SELECT n FROM t WHERE id = 1 FOR UPDATE NOWAIT").await;
+    assert_eq!(kind, ErrorKind::RowBusy);
 }
 
 #[tokio::test]
 async fn a_second_row_with_the_same_key_is_told() {
     let database = with_rows().await;
     assert_eq!(
-        class_of(&mut database.connect().await, "INSERT INTO t VALUES (1, 1)").await,
-        Class::Duplicate
+        kind_of(&mut database.connect().await, "INSERT INTO t VALUES (1, 1)").await,
+        ErrorKind::Duplicate
     );
 }
 
@@ -103,8 +106,8 @@ async fn a_wrong_statement_is_nobody_elses_fault() {
         "INSERT INTO t VALUES (3, 1e99)",
     ] {
         assert_eq!(
-            class_of(&mut conn, wrong).await,
-            Class::Statement,
+            kind_of(&mut conn, wrong).await,
+            ErrorKind::Statement,
             "{wrong}"
         );
     }
@@ -116,8 +119,8 @@ async fn a_transaction_or_a_session_that_only_reads_is_told() {
     let mut conn = database.connect().await;
     transaction::begin_snapshot(&mut conn).await.unwrap();
     assert_eq!(
-        class_of(&mut conn, "UPDATE t SET n = 1").await,
-        Class::ReadOnly
+        kind_of(&mut conn, "UPDATE t SET n = 1").await,
+        ErrorKind::ReadOnly
     );
     transaction::rollback(&mut conn).await.unwrap();
     // As with the global variable of this name, which every new session takes over.
@@ -129,7 +132,11 @@ async fn a_transaction_or_a_session_that_only_reads_is_told() {
         "INSERT INTO t VALUES (9, 9)",
         "DELETE FROM t WHERE FALSE",
     ] {
-        assert_eq!(class_of(&mut conn, write).await, Class::ReadOnly, "{write}");
+        assert_eq!(
+            kind_of(&mut conn, write).await,
+            ErrorKind::ReadOnly,
+            "{write}"
+        );
     }
 }
 
@@ -154,7 +161,11 @@ async fn a_grant_that_is_missing_is_told() {
         "SET GLOBAL max_connections = 1000",
         "USE mysql",
     ] {
-        assert_eq!(class_of(&mut conn, denied).await, Class::Denied, "{denied}");
+        assert_eq!(
+            kind_of(&mut conn, denied).await,
+            ErrorKind::Denied,
+            "{denied}"
+        );
     }
     root.batch_execute(&format!("DROP USER {user}"))
         .await
@@ -186,7 +197,7 @@ async fn a_killed_connection_is_told_and_not_used_again() {
         .await
         .map_err(DbError::from)
         .unwrap_err();
-    assert_eq!(error.class(), Class::ConnectionLost, "{error}");
+    assert_eq!(error.kind(), ErrorKind::ConnectionLost, "{error}");
     conn.finish_with::<()>(Err(error)).unwrap_err();
     pool.checkout()
         .await
@@ -219,11 +230,11 @@ async fn a_statement_that_is_killed_is_told() {
         }
         root.batch_execute(&format!("KILL {id}")).await.unwrap();
     };
-    let (class, ()) = tokio::join!(
-        class_of(&mut conn, "SELECT COUNT(*) FROM t WHERE SLEEP(180) = 0"),
+    let (kind, ()) = tokio::join!(
+        kind_of(&mut conn, "SELECT COUNT(*) FROM t WHERE SLEEP(180) = 0"),
         kill
     );
-    assert_eq!(class, Class::ConnectionLost);
+    assert_eq!(kind, ErrorKind::ConnectionLost);
 }
 
 /// A server of its own: a read-only one waits for the transactions of all tests beside this one,
@@ -244,10 +255,10 @@ async fn a_read_only_server_is_told() {
     let folder_name = folder.to_str().unwrap();
     let url = mysql(&["start", folder_name, "--", "--super-read-only=ON"]);
     let mut conn = pool::connect(&SecretString::from(url)).await.unwrap();
-    let class = class_of(&mut conn, "CREATE DATABASE d").await;
+    let kind = kind_of(&mut conn, "CREATE DATABASE d").await;
     mysql(&["stop", folder_name]);
     std::fs::remove_dir_all(folder).unwrap();
-    assert_eq!(class, Class::ReadOnly);
+    assert_eq!(kind, ErrorKind::ReadOnly);
 }
 
 #[tokio::test]
@@ -268,7 +279,7 @@ async fn too_many_connections_are_told() {
     root.batch_execute(&format!("DROP USER {user}"))
         .await
         .unwrap();
-    assert_eq!(second.class(), Class::TooManyConnections, "{second}");
+    assert_eq!(second.kind(), ErrorKind::TooManyConnections, "{second}");
 }
 
 #[tokio::test]
@@ -286,7 +297,7 @@ async fn a_full_table_is_told() {
             break DbError::from(error);
         }
     };
-    assert_eq!(error.class(), Class::Unavailable, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
 #[tokio::test]
@@ -301,6 +312,6 @@ async fn a_server_that_is_away_is_told_without_the_password() {
         .checkout()
         .await
         .unwrap_err();
-    assert_eq!(error.class(), Class::Unavailable);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use belay_server::db::pool::PoolSettings;
-use belay_server::db::{Class, Conn, Pool, transaction};
+use belay_server::db::{Conn, ErrorKind, Pool, transaction};
 use common::{HANG, TestDatabase};
 use diesel::prelude::*;
 use diesel_async::pooled_connection::{
@@ -187,8 +187,8 @@ async fn who_waits_too_long_for_a_connection_is_told() {
     pool.warm().await.unwrap();
     let held = pool.checkout().await.unwrap();
     assert_eq!(
-        pool.checkout().await.unwrap_err().class(),
-        Class::Unavailable
+        pool.checkout().await.unwrap_err().kind(),
+        ErrorKind::Unavailable
     );
     held.finish();
     pool.checkout().await.unwrap().finish();

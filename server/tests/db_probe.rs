@@ -3,7 +3,7 @@
 
 mod common;
 
-use belay_server::db::{Class, pool, probe};
+use belay_server::db::{ErrorKind, pool, probe};
 use common::{TestDatabase, root};
 use diesel_async::SimpleAsyncConnection;
 
@@ -75,7 +75,7 @@ async fn each_grant_that_serving_needs_is_missed() {
             .await
             .unwrap();
         let missed = probe::check_writable(&mut conn).await.unwrap_err();
-        assert_eq!(missed.class(), Class::Denied, "{verb} {table}: {missed}");
+        assert_eq!(missed.kind(), ErrorKind::Denied, "{verb} {table}: {missed}");
         assert!(
             missed.to_string().contains(table),
             "{verb} {table}: {missed}"

@@ -23,7 +23,7 @@ use belay_server::db::events::NewEvents;
 use belay_server::db::orders::DueOrder;
 use belay_server::db::requests::{NewRequest, RequestKey};
 use belay_server::db::{
-    self, Class, Conn, StoreRecord as _, aggregate, clock, decisions, events, orders, policies,
+    self, Conn, ErrorKind, StoreRecord as _, aggregate, clock, decisions, events, orders, policies,
     refunds, requests, stores, transaction,
 };
 use common::{TestDatabase, eventful, order, refund, store, time};
@@ -69,7 +69,7 @@ async fn a_request_is_found_by_order_id_and_caller() {
     assert_eq!(found[&asked[1]].answer, [2, 0, 255]);
     assert!(requests::find(&mut conn, &[]).await.unwrap().is_empty());
     let again = requests::insert(&mut conn, &stored[..1]).await.unwrap_err();
-    assert_eq!(again.class(), Class::Duplicate);
+    assert_eq!(again.kind(), ErrorKind::Duplicate);
 
     let decision = |key: &RequestKey| NewDecision {
         key: key.clone(),
@@ -134,7 +134,7 @@ async fn positions_of_a_partition_have_no_gaps() {
     let no_partition = events::append(&mut conn, &[events_of(64, 1, 1, b"")])
         .await
         .unwrap_err();
-    assert_eq!(no_partition.class(), Class::Corrupt);
+    assert_eq!(no_partition.kind(), ErrorKind::Corrupt);
 
     let mut rows_after = async |position: u64| -> Vec<(u64, u32, Vec<u8>)> {
         let history = events::history(&mut conn, OrderKey([1; 16]), position, 2)
@@ -561,8 +561,8 @@ async fn the_manual_clock_moves_only_by_hand() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     assert_eq!(
-        clock::manual(&mut conn).await.unwrap_err().class(),
-        Class::Corrupt
+        clock::manual(&mut conn).await.unwrap_err().kind(),
+        ErrorKind::Corrupt
     );
     let before = clock::now(&mut conn).await.unwrap();
     clock::start_manual(&mut conn).await.unwrap();
@@ -598,8 +598,8 @@ async fn administration_rows_are_guarded_by_their_versions() {
     };
     stores::insert(&mut conn, &first).await.unwrap();
     assert_eq!(
-        stores::insert(&mut conn, &first).await.unwrap_err().class(),
-        Class::Duplicate
+        stores::insert(&mut conn, &first).await.unwrap_err().kind(),
+        ErrorKind::Duplicate
     );
     let second = Store {
         display_name: "Demo".into(),
@@ -612,8 +612,8 @@ async fn administration_rows_are_guarded_by_their_versions() {
         stores::update(&mut conn, &second, 1)
             .await
             .unwrap_err()
-            .class(),
-        Class::VersionConflict
+            .kind(),
+        ErrorKind::VersionConflict
     );
     assert_eq!(
         stores::get(&mut conn, &store()).await.unwrap(),
@@ -662,8 +662,8 @@ async fn administration_rows_are_guarded_by_their_versions() {
     };
     renamed.update(&mut conn, 1).await.unwrap();
     assert_eq!(
-        renamed.update(&mut conn, 1).await.unwrap_err().class(),
-        Class::VersionConflict
+        renamed.update(&mut conn, 1).await.unwrap_err().kind(),
+        ErrorKind::VersionConflict
     );
     assert_eq!(
         Carrier::get(&mut conn, &store(), &carrier.id)
@@ -707,8 +707,8 @@ async fn administration_rows_are_guarded_by_their_versions() {
     };
     moved.update(&mut conn, 1).await.unwrap();
     assert_eq!(
-        moved.update(&mut conn, 1).await.unwrap_err().class(),
-        Class::VersionConflict
+        moved.update(&mut conn, 1).await.unwrap_err().kind(),
+        ErrorKind::VersionConflict
     );
     assert_eq!(
         Warehouse::get(&mut conn, &store(), &warehouse.id)

@@ -16,7 +16,7 @@ use belay_wire::values::etag;
 use jiff::Timestamp;
 
 use super::{end, refresh, write_failure};
-use crate::db::error::{Class, DbError};
+use crate::db::error::{DbError, ErrorKind};
 use crate::db::snapshot::Snapshot;
 use crate::db::{Conn, StoreRecord as _, policies, stores, transaction};
 use crate::{App, presets};
@@ -99,7 +99,7 @@ pub(crate) async fn create(app: &App, scope: &Scope, new: NewStore) -> Result<St
     let view = match end(conn, write).await {
         Ok(created) => created,
         // Another caller was faster, or this one has been here before.
-        Err(error) if error.class() == Class::Duplicate => {
+        Err(error) if error.kind() == ErrorKind::Duplicate => {
             let present = get(app, &new.id).await?;
             if present.store.fingerprint != new.fingerprint {
                 return Err(Failure::StoreAlreadyExists {

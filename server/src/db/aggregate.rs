@@ -41,7 +41,7 @@ pub async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<HashMap<OrderKey
     assemble(conn, rows).await
 }
 
-/// Writes new orders into these partitions. An order that exists already makes it fail with class
+/// Writes new orders into these partitions. An order that exists already makes it fail with kind
 /// `Duplicate`; nothing tells which one it was.
 pub async fn insert(conn: &mut Conn, new: &[(&Order, u16)]) -> Result<(), DbError> {
     let rows: Result<Vec<OrderRow>, DbError> = new
@@ -57,7 +57,7 @@ pub async fn insert(conn: &mut Conn, new: &[(&Order, u16)]) -> Result<(), DbErro
 }
 
 /// Writes what differs between `before`, as it was loaded, and `after`. An order that is no longer
-/// at the version of `before` makes it fail with class `VersionConflict`, and the transaction must
+/// at the version of `before` makes it fail with kind `VersionConflict`, and the transaction must
 /// be rolled back.
 pub async fn update(conn: &mut Conn, changed: &[(&Order, &Order)]) -> Result<(), DbError> {
     // The partition is not among what may change.

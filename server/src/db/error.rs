@@ -9,7 +9,7 @@ use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 
 /// What an error means for whoever sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum ErrorKind {
     /// The server rolled the transaction back for another's sake. Repeat the whole transaction.
     Deadlock,
     /// A row was locked for longer than `innodb_lock_wait_timeout`. Only the statement was undone:
@@ -41,76 +41,76 @@ pub enum Class {
     Statement,
 }
 
-impl Class {
-    pub const ALL: &'static [Class] = &[
-        Class::Deadlock,
-        Class::LockWait,
-        Class::RowBusy,
-        Class::Duplicate,
-        Class::VersionConflict,
-        Class::ConnectionLost,
-        Class::ReadOnly,
-        Class::Denied,
-        Class::TooManyConnections,
-        Class::Unavailable,
-        Class::Corrupt,
-        Class::Statement,
+impl ErrorKind {
+    pub const ALL: &'static [ErrorKind] = &[
+        ErrorKind::Deadlock,
+        ErrorKind::LockWait,
+        ErrorKind::RowBusy,
+        ErrorKind::Duplicate,
+        ErrorKind::VersionConflict,
+        ErrorKind::ConnectionLost,
+        ErrorKind::ReadOnly,
+        ErrorKind::Denied,
+        ErrorKind::TooManyConnections,
+        ErrorKind::Unavailable,
+        ErrorKind::Corrupt,
+        ErrorKind::Statement,
     ];
 
     /// For metrics and log fields.
     pub fn name(self) -> &'static str {
         match self {
-            Class::Deadlock => "deadlock",
-            Class::LockWait => "lock_wait",
-            Class::RowBusy => "row_busy",
-            Class::Duplicate => "duplicate",
-            Class::VersionConflict => "version_conflict",
-            Class::ConnectionLost => "connection_lost",
-            Class::ReadOnly => "read_only",
-            Class::Denied => "denied",
-            Class::TooManyConnections => "too_many_connections",
-            Class::Unavailable => "unavailable",
-            Class::Corrupt => "corrupt",
-            Class::Statement => "statement",
+            ErrorKind::Deadlock => "deadlock",
+            ErrorKind::LockWait => "lock_wait",
+            ErrorKind::RowBusy => "row_busy",
+            ErrorKind::Duplicate => "duplicate",
+            ErrorKind::VersionConflict => "version_conflict",
+            ErrorKind::ConnectionLost => "connection_lost",
+            ErrorKind::ReadOnly => "read_only",
+            ErrorKind::Denied => "denied",
+            ErrorKind::TooManyConnections => "too_many_connections",
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Corrupt => "corrupt",
+            ErrorKind::Statement => "statement",
         }
     }
 
     /// The same transaction may succeed when it is repeated from its beginning.
     pub fn is_transient(self) -> bool {
         match self {
-            Class::Deadlock
-            | Class::LockWait
-            | Class::RowBusy
-            | Class::VersionConflict
-            | Class::ConnectionLost
-            | Class::ReadOnly
-            | Class::Denied
-            | Class::TooManyConnections
-            | Class::Unavailable => true,
-            Class::Duplicate | Class::Corrupt | Class::Statement => false,
+            ErrorKind::Deadlock
+            | ErrorKind::LockWait
+            | ErrorKind::RowBusy
+            | ErrorKind::VersionConflict
+            | ErrorKind::ConnectionLost
+            | ErrorKind::ReadOnly
+            | ErrorKind::Denied
+            | ErrorKind::TooManyConnections
+            | ErrorKind::Unavailable => true,
+            ErrorKind::Duplicate | ErrorKind::Corrupt | ErrorKind::Statement => false,
         }
     }
 
     /// The connection can no longer be used.
     pub fn ends_connection(self) -> bool {
         match self {
-            Class::ConnectionLost
-            | Class::ReadOnly
-            | Class::Denied
-            | Class::TooManyConnections
-            | Class::Unavailable => true,
-            Class::Deadlock
-            | Class::LockWait
-            | Class::RowBusy
-            | Class::Duplicate
-            | Class::VersionConflict
-            | Class::Corrupt
-            | Class::Statement => false,
+            ErrorKind::ConnectionLost
+            | ErrorKind::ReadOnly
+            | ErrorKind::Denied
+            | ErrorKind::TooManyConnections
+            | ErrorKind::Unavailable => true,
+            ErrorKind::Deadlock
+            | ErrorKind::LockWait
+            | ErrorKind::RowBusy
+            | ErrorKind::Duplicate
+            | ErrorKind::VersionConflict
+            | ErrorKind::Corrupt
+            | ErrorKind::Statement => false,
         }
     }
 }
 
-impl std::fmt::Display for Class {
+impl std::fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
@@ -120,9 +120,12 @@ impl std::fmt::Display for Class {
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     #[error("the database answered: {source}")]
-    Database { class: Class, source: DieselError },
+    Database {
+        kind: ErrorKind,
+        source: DieselError,
+    },
     #[error("cannot connect to the database: {message}")]
-    Connect { class: Class, message: String },
+    Connect { kind: ErrorKind, message: String },
     #[error("no database connection was free within {waited_ms} ms")]
     PoolExhausted { waited_ms: u128 },
     #[error("the database did not answer within {waited_ms} ms")]
@@ -134,18 +137,18 @@ pub enum DbError {
 }
 
 impl DbError {
-    pub fn class(&self) -> Class {
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            DbError::Database { class, .. } | DbError::Connect { class, .. } => *class,
-            DbError::PoolExhausted { .. } => Class::Unavailable,
-            DbError::TimedOut { .. } => Class::ConnectionLost,
-            DbError::VersionConflict { .. } => Class::VersionConflict,
-            DbError::Corrupt(_) => Class::Corrupt,
+            DbError::Database { kind, .. } | DbError::Connect { kind, .. } => *kind,
+            DbError::PoolExhausted { .. } => ErrorKind::Unavailable,
+            DbError::TimedOut { .. } => ErrorKind::ConnectionLost,
+            DbError::VersionConflict { .. } => ErrorKind::VersionConflict,
+            DbError::Corrupt(_) => ErrorKind::Corrupt,
         }
     }
 
     pub fn is_transient(&self) -> bool {
-        self.class().is_transient()
+        self.kind().is_transient()
     }
 
     /// For an UPDATE that is guarded by versions. Connections count the rows that matched, not
@@ -162,7 +165,7 @@ impl DbError {
 impl From<DieselError> for DbError {
     fn from(source: DieselError) -> Self {
         DbError::Database {
-            class: class_of(&source),
+            kind: kind_of(&source),
             source,
         }
     }
@@ -173,15 +176,15 @@ impl From<ConnectionError> for DbError {
     fn from(error: ConnectionError) -> Self {
         match error {
             ConnectionError::CouldntSetupConfiguration(source) => DbError::Connect {
-                class: class_of(&source),
+                kind: kind_of(&source),
                 message: source.to_string(),
             },
             ConnectionError::InvalidConnectionUrl(message) => DbError::Connect {
-                class: Class::Statement,
+                kind: ErrorKind::Statement,
                 message,
             },
             other => DbError::Connect {
-                class: Class::Unavailable,
+                kind: ErrorKind::Unavailable,
                 message: other.to_string(),
             },
         }
@@ -189,108 +192,117 @@ impl From<ConnectionError> for DbError {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "diesel may add kinds")]
-pub(super) fn class_of(error: &DieselError) -> Class {
+pub(super) fn kind_of(error: &DieselError) -> ErrorKind {
     match error {
         DieselError::DatabaseError(kind, information) => match kind {
-            DatabaseErrorKind::UniqueViolation => Class::Duplicate,
-            DatabaseErrorKind::ClosedConnection => Class::ConnectionLost,
+            DatabaseErrorKind::UniqueViolation => ErrorKind::Duplicate,
+            DatabaseErrorKind::ClosedConnection => ErrorKind::ConnectionLost,
             _ => class_of_text(information.message()),
         },
-        DieselError::RollbackErrorOnCommit { commit_error, .. } => class_of(commit_error),
-        DieselError::BrokenTransactionManager => Class::ConnectionLost,
-        DieselError::DeserializationError(_) => Class::Corrupt,
-        _ => Class::Statement,
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => kind_of(commit_error),
+        DieselError::BrokenTransactionManager => ErrorKind::ConnectionLost,
+        DieselError::DeserializationError(_) => ErrorKind::Corrupt,
+        _ => ErrorKind::Statement,
     }
 }
 
 /// How the texts begin, in English, with the number that each has on the server.
-const TEXTS: &[(&str, Class)] = &[
-    ("Deadlock found when trying to get lock", Class::Deadlock), // 1213
+const TEXTS: &[(&str, ErrorKind)] = &[
+    (
+        "Deadlock found when trying to get lock",
+        ErrorKind::Deadlock,
+    ), // 1213
     (
         "Plugin instructed the server to rollback the current transaction",
-        Class::Deadlock,
+        ErrorKind::Deadlock,
     ), // 3101: group replication
-    ("Got error 149 ", Class::Deadlock), // 1180: group replication with several primaries
-    ("Lock wait timeout exceeded", Class::LockWait), // 1205; MariaDB's NOWAIT too
+    ("Got error 149 ", ErrorKind::Deadlock), // 1180: group replication with several primaries
+    ("Lock wait timeout exceeded", ErrorKind::LockWait), // 1205; MariaDB's NOWAIT too
     (
         "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set",
-        Class::RowBusy,
+        ErrorKind::RowBusy,
     ), // 3572
-    ("Input/output error: ", Class::ConnectionLost), // the driver's own
-    ("Driver error: ", Class::ConnectionLost), // the driver's own
-    ("Server shutdown in progress", Class::ConnectionLost), // 1053
-    ("Connection was killed", Class::ConnectionLost), // MariaDB 1927
+    ("Input/output error: ", ErrorKind::ConnectionLost), // the driver's own
+    ("Driver error: ", ErrorKind::ConnectionLost), // the driver's own
+    ("Server shutdown in progress", ErrorKind::ConnectionLost), // 1053
+    ("Connection was killed", ErrorKind::ConnectionLost), // MariaDB 1927
     (
         "The client was disconnected by the server",
-        Class::ConnectionLost,
+        ErrorKind::ConnectionLost,
     ), // 4031
-    ("Query execution was interrupted", Class::ConnectionLost), // 1317: by KILL, as a rule of the whole connection
+    ("Query execution was interrupted", ErrorKind::ConnectionLost), // 1317: by KILL, as a rule of the whole connection
     // 1290: --read-only, --super-read-only, and what managed servers put there when their disk is
     // full.
-    ("The MySQL server is running with the ", Class::ReadOnly),
-    ("The MariaDB server is running with the ", Class::ReadOnly), // 1290
+    ("The MySQL server is running with the ", ErrorKind::ReadOnly),
+    (
+        "The MariaDB server is running with the ",
+        ErrorKind::ReadOnly,
+    ), // 1290
     (
         "Cannot execute statement in a READ ONLY transaction",
-        Class::ReadOnly,
+        ErrorKind::ReadOnly,
     ), // 1792: transaction_read_only
-    ("Running in read-only mode", Class::ReadOnly),               // 1836
-    ("Operation not allowed when innodb_force", Class::ReadOnly), // 1881
+    ("Running in read-only mode", ErrorKind::ReadOnly), // 1836
+    (
+        "Operation not allowed when innodb_force",
+        ErrorKind::ReadOnly,
+    ), // 1881
     (
         "All queries have been blocked while function",
-        Class::ReadOnly,
+        ErrorKind::ReadOnly,
     ), // 4094: a primary is being elected
-    ("Held statement ", Class::ReadOnly), // group replication: the same, both texts
-    ("Timeout exceeded for held statement", Class::ReadOnly), // group replication: the same
-    ("Access denied", Class::Denied),     // 1044, 1045, 1227
-    ("You must reset your password", Class::Denied), // 1820
-    ("Too many connections", Class::TooManyConnections), // 1040
+    ("Held statement ", ErrorKind::ReadOnly),           // group replication: the same, both texts
+    ("Timeout exceeded for held statement", ErrorKind::ReadOnly), // group replication: the same
+    ("Access denied", ErrorKind::Denied),               // 1044, 1045, 1227
+    ("You must reset your password", ErrorKind::Denied), // 1820
+    ("Too many connections", ErrorKind::TooManyConnections), // 1040
     (
         "Can't create more than max_prepared_stmt_count statements",
-        Class::Unavailable,
+        ErrorKind::Unavailable,
     ), // 1461
-    ("Disk full (", Class::Unavailable),  // 1021
-    ("Error writing file ", Class::Unavailable), // 1026
-    ("Got error 28 ", Class::Unavailable), // 1030: no space left
-    ("Binary logging not possible", Class::Unavailable), // 1598
+    ("Disk full (", ErrorKind::Unavailable),            // 1021
+    ("Error writing file ", ErrorKind::Unavailable),    // 1026
+    ("Got error 28 ", ErrorKind::Unavailable),          // 1030: no space left
+    ("Binary logging not possible", ErrorKind::Unavailable), // 1598
     (
         "The server is currently in offline mode",
-        Class::Unavailable,
+        ErrorKind::Unavailable,
     ), // 3032
     (
         "The Group Replication plugin is stopping",
-        Class::Unavailable,
+        ErrorKind::Unavailable,
     ),
     (
         "Error while waiting for group transactions commit",
-        Class::Unavailable,
+        ErrorKind::Unavailable,
     ), // group_replication_consistency
-    ("WSREP has not yet prepared node", Class::Unavailable), // 1047: Galera
+    ("WSREP has not yet prepared node", ErrorKind::Unavailable), // 1047: Galera
     (
         "Error on observer while running replication hook",
-        Class::Unavailable,
+        ErrorKind::Unavailable,
     ), // 3100: no quorum
 ];
 
-fn class_of_text(text: &str) -> Class {
-    if let Some((_, class)) = TEXTS.iter().find(|(begin, _)| text.starts_with(begin)) {
-        return *class;
+fn class_of_text(text: &str) -> ErrorKind {
+    if let Some((_, kind)) = TEXTS.iter().find(|(begin, _)| text.starts_with(begin)) {
+        return *kind;
     }
     // 1203 and 1226 begin with the name of the account.
     if text.contains("max_user_connections") {
-        return Class::TooManyConnections;
+        return ErrorKind::TooManyConnections;
     }
     // 1142, 1143 and 1370 begin with the name of the command.
     if text.contains(" command denied to user ") {
-        return Class::Denied;
+        return ErrorKind::Denied;
     }
     // 1036 and 1114 name the table in between.
     match text
         .strip_prefix("Table '")
         .or_else(|| text.strip_prefix("The table '"))
     {
-        Some(rest) if rest.ends_with("' is read only") => Class::ReadOnly,
-        Some(rest) if rest.ends_with("' is full") => Class::Unavailable,
-        Some(_) | None => Class::Statement,
+        Some(rest) if rest.ends_with("' is read only") => ErrorKind::ReadOnly,
+        Some(rest) if rest.ends_with("' is full") => ErrorKind::Unavailable,
+        Some(_) | None => ErrorKind::Statement,
     }
 }
 
@@ -313,9 +325,9 @@ mod tests {
 
     #[test]
     fn only_what_may_succeed_later_is_transient() {
-        let transient: Vec<&str> = Class::ALL
+        let transient: Vec<&str> = ErrorKind::ALL
             .iter()
-            .filter(|class| class.is_transient())
+            .filter(|kind| kind.is_transient())
             .map(|c| c.name())
             .collect();
         let expected = [

@@ -10,7 +10,7 @@ use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::{self, Class, DbError};
+use super::error::{self, DbError, ErrorKind};
 use super::{Conn, pool, settings, transaction};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -190,7 +190,7 @@ async fn hold_lock(lock: &mut Conn) -> Result<(), MigrateError> {
         Ok(())
     };
     held.await.map_err(|error: DbError| {
-        if error.class() == Class::LockWait {
+        if error.kind() == ErrorKind::LockWait {
             MigrateError::Busy
         } else {
             MigrateError::Database(error)

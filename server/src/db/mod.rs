@@ -52,7 +52,7 @@ use std::future::Future;
 use belay_domain::ids::StoreId;
 use belay_domain::store::Record;
 
-pub use self::error::{Class, DbError};
+pub use self::error::{DbError, ErrorKind};
 pub use self::pages::{ListQuery, PageQuery, list};
 pub use self::pool::{Checkout, Pool, PoolSettings};
 
@@ -81,10 +81,10 @@ pub trait StoreRecord: Record + Send + Sync {
         limit: u16,
     ) -> impl Future<Output = Result<Vec<Self>, DbError>> + Send;
 
-    /// Fails with class `Duplicate` if the store has a record of this id.
+    /// Fails with kind `Duplicate` if the store has a record of this id.
     fn insert(&self, conn: &mut Conn) -> impl Future<Output = Result<(), DbError>> + Send;
 
-    /// Writes it over the one that was loaded at this version, or fails with class
+    /// Writes it over the one that was loaded at this version, or fails with kind
     /// `VersionConflict`.
     fn update(
         &self,

@@ -202,10 +202,10 @@ pub struct LockedOrder {
 /// What to do about a row that another transaction has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Fail the statement with class `RowBusy`. Rows that it locked before stay locked until
+    /// Fail the statement with kind `RowBusy`. Rows that it locked before stay locked until
     /// ROLLBACK.
     NoWait,
-    /// Wait for as long as the session waits for locks, then fail with class `LockWait`.
+    /// Wait for as long as the session waits for locks, then fail with kind `LockWait`.
     Wait,
 }
 

@@ -20,7 +20,7 @@ use futures_util::future::try_join_all;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Conn;
-use super::error::{Class, DbError};
+use super::error::{DbError, ErrorKind};
 use super::spans::StatementSpans;
 use crate::outage::Notes;
 use crate::telemetry::Telemetry;
@@ -172,7 +172,7 @@ impl Pool {
         telemetry: Telemetry,
     ) -> Result<Self, DbError> {
         let refused = |message: String| DbError::Connect {
-            class: Class::Statement,
+            kind: ErrorKind::Statement,
             message,
         };
         if !url.expose_secret().starts_with("mysql://") {
@@ -238,7 +238,7 @@ impl Pool {
                 }
             }
             Err(other) => DbError::Connect {
-                class: Class::Unavailable,
+                kind: ErrorKind::Unavailable,
                 message: other.to_string(),
             },
         };
@@ -309,7 +309,7 @@ impl Checkout {
     /// The work has ended with this result; an error that ends the connection closes it.
     pub fn finish_with<T>(self, result: Result<T, DbError>) -> Result<T, DbError> {
         match &result {
-            Err(error) if error.class().ends_connection() => {
+            Err(error) if error.kind().ends_connection() => {
                 self.notes.note("work on a connection", error)
             }
             Ok(_) | Err(_) => self.finish(),

@@ -91,7 +91,7 @@ pub async fn lock(conn: &mut Conn, store: &StoreId) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Fails with class `Duplicate` if there is a store of this id.
+/// Fails with kind `Duplicate` if there is a store of this id.
 pub async fn insert(conn: &mut Conn, store: &Store) -> Result<(), DbError> {
     diesel::insert_into(stores::table)
         .values(StoreRow::from(store))
@@ -100,7 +100,7 @@ pub async fn insert(conn: &mut Conn, store: &Store) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Writes a store over the one that was loaded at this version, or fails with class
+/// Writes a store over the one that was loaded at this version, or fails with kind
 /// `VersionConflict`.
 pub async fn update(conn: &mut Conn, store: &Store, loaded_version: u64) -> Result<(), DbError> {
     let row = StoreRow::from(store);

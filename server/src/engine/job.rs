@@ -40,7 +40,7 @@ pub enum Priority {
     Background,
 }
 
-impl Class {
+impl ErrorKind {
     pub(super) fn queue(self) -> Queue {
         match self {
             Priority::Interactive => Queue::Interactive,

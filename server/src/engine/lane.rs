@@ -7,7 +7,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::job::{Class, EngineError, Job};
+use super::job::{EngineError, ErrorKind, Job};
 use super::runner::Runner;
 use super::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, LANE_QUEUE_MAX};
 

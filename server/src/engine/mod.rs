@@ -24,7 +24,7 @@ use crate::db::pool::Pool;
 use crate::reference::Stores;
 use crate::telemetry::{Telemetry, calls};
 use job::job;
-pub use job::{Class, EngineError, Reply, Submission};
+pub use job::{EngineError, ErrorKind, Reply, Submission};
 use lane::Lane;
 use runner::Runner;
 
@@ -32,7 +32,7 @@ use runner::Runner;
 pub const BATCH_COMMANDS_MAX: usize = 128;
 /// Bytes of the commands in one transaction, encoded; a single longer one goes alone.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// Commands that wait in one lane, of each class; one more is shed with `OVERLOADED`.
+/// Commands that wait in one lane, of each kind; one more is shed with `OVERLOADED`.
 pub const LANE_QUEUE_MAX: usize = 4096;
 /// Attempts of one batch before its callers are told to come back.
 pub const ATTEMPTS_MAX: u32 = 3;
@@ -100,7 +100,7 @@ impl Engine {
         calls::about_store(&submission.store.id);
         calls::about_order(&submission.order);
         calls::about_request(submission.request_id);
-        let queue = submission.class.queue();
+        let queue = submission.kind.queue();
         let (job, mut reply) = job(submission)?;
         let is_unknown = job.is_unknown.clone();
         let lane = usize::from(job.key.partition(self.0.partitions)) % self.0.lanes.len();

@@ -35,7 +35,7 @@ use crate::db::clock::Clock;
 use crate::db::orders::{self, Wait};
 use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
-use crate::db::{Class as ErrorClass, DbError};
+use crate::db::{DbError, ErrorKind};
 use crate::reference::{ACTIVATION_LEAD, Stores};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
@@ -268,7 +268,7 @@ impl Runner {
                 // one to a server that takes no writes: behind the same address there may be
                 // another by now.
                 if transaction::rollback(&mut connection).await.is_ok()
-                    && !error.class().ends_connection()
+                    && !error.kind().ends_connection()
                 {
                     connection.finish();
                 }
@@ -485,41 +485,41 @@ impl Failure {
             Failure::Stale => Retry::Stale,
             Failure::Unknown(_) => Retry::LostCommit,
             Failure::Poison(_) => Retry::Refused,
-            Failure::Transient(error) => Retry::Failed(error.class()),
+            Failure::Transient(error) => Retry::Failed(error.kind()),
         }
     }
 
     fn of(error: DbError) -> Self {
-        match error.class() {
-            ErrorClass::RowBusy => Failure::Busy,
-            ErrorClass::LockWait
-            | ErrorClass::Deadlock
-            | ErrorClass::VersionConflict
+        match error.kind() {
+            ErrorKind::RowBusy => Failure::Busy,
+            ErrorKind::LockWait
+            | ErrorKind::Deadlock
+            | ErrorKind::VersionConflict
             // Another server created the order in between: the repetition finds it.
-            | ErrorClass::Duplicate
-            | ErrorClass::ConnectionLost
-            | ErrorClass::ReadOnly
-            | ErrorClass::Denied
-            | ErrorClass::TooManyConnections
-            | ErrorClass::Unavailable => Failure::Transient(error),
-            ErrorClass::Corrupt | ErrorClass::Statement => Failure::Poison(error),
+            | ErrorKind::Duplicate
+            | ErrorKind::ConnectionLost
+            | ErrorKind::ReadOnly
+            | ErrorKind::Denied
+            | ErrorKind::TooManyConnections
+            | ErrorKind::Unavailable => Failure::Transient(error),
+            ErrorKind::Corrupt | ErrorKind::Statement => Failure::Poison(error),
         }
     }
 }
 
 fn caller_error(error: &DbError) -> EngineError {
-    match error.class() {
-        ErrorClass::ConnectionLost
-        | ErrorClass::ReadOnly
-        | ErrorClass::Denied
-        | ErrorClass::TooManyConnections
-        | ErrorClass::Unavailable => EngineError::DatabaseUnavailable,
-        ErrorClass::RowBusy
-        | ErrorClass::LockWait
-        | ErrorClass::Deadlock
-        | ErrorClass::VersionConflict
-        | ErrorClass::Duplicate => EngineError::Contention,
-        ErrorClass::Corrupt | ErrorClass::Statement => EngineError::Internal,
+    match error.kind() {
+        ErrorKind::ConnectionLost
+        | ErrorKind::ReadOnly
+        | ErrorKind::Denied
+        | ErrorKind::TooManyConnections
+        | ErrorKind::Unavailable => EngineError::DatabaseUnavailable,
+        ErrorKind::RowBusy
+        | ErrorKind::LockWait
+        | ErrorKind::Deadlock
+        | ErrorKind::VersionConflict
+        | ErrorKind::Duplicate => EngineError::Contention,
+        ErrorKind::Corrupt | ErrorKind::Statement => EngineError::Internal,
     }
 }
 

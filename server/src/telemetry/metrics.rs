@@ -18,7 +18,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::traces::SCOPE;
 use crate::App;
-use crate::db::Class;
+use crate::db::ErrorKind;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +154,7 @@ const LATE_SECONDS: [f64; 11] = [
 const ITEMS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 const QUEUE: &str = "belay.queue";
-const CLASS: &str = "belay.class";
+const CLASS: &str = "belay.kind";
 const OUTCOME: &str = "belay.outcome";
 const RETRY_KIND: &str = "belay.retry.kind";
 const REASON: &str = "belay.reason";
@@ -195,7 +195,7 @@ pub(crate) enum Retry {
     /// The database refuses one of its statements.
     Refused,
     /// Nothing was committed, for this.
-    Failed(Class),
+    Failed(ErrorKind),
 }
 
 impl Retry {
@@ -207,18 +207,18 @@ impl Retry {
             Retry::Stale => "stale",
             Retry::LostCommit => "lost_commit",
             Retry::Refused => "refused",
-            Retry::Failed(class) => class.name(),
+            Retry::Failed(kind) => kind.name(),
         }
     }
 
     fn all() -> impl Iterator<Item = Self> {
         // Those that `unit` takes for transient.
-        let failed = Class::ALL
+        let failed = ErrorKind::ALL
             .iter()
-            .filter(|class| class.is_transient() || **class == Class::Duplicate);
+            .filter(|kind| kind.is_transient() || **kind == ErrorKind::Duplicate);
         Self::PLAIN
             .into_iter()
-            .chain(failed.map(|class| Self::Failed(*class)))
+            .chain(failed.map(|kind| Self::Failed(*kind)))
     }
 }
 
