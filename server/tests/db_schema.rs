@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use belay_domain::wait;
+use belay_domain::period;
 use belay_server::db::migrate::{self, MigrateError, SchemaError};
 use belay_server::db::settings;
 use common::TestDatabase;
@@ -228,7 +228,7 @@ async fn a_gate_keeps_its_wait_when_its_column_changes() {
     }
     let waits = diesel::sql_query("SELECT respond_within FROM gates ORDER BY gate_number");
     let waits: Vec<Wait> = waits.load(&mut conn).await.unwrap();
-    let waits: Vec<Option<wait::Wait>> = waits
+    let waits: Vec<Option<period::Period>> = waits
         .iter()
         .map(|row| {
             row.respond_within
@@ -239,7 +239,7 @@ async fn a_gate_keeps_its_wait_when_its_column_changes() {
     assert_eq!(
         waits,
         [
-            Some(wait::Wait::Time(SignedDuration::from_micros(
+            Some(period::Period::Time(SignedDuration::from_micros(
                 172_800_000_001
             ))),
             None

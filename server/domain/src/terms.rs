@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::actor::Role;
 use crate::error_reason::ErrorReason;
 use crate::names::named_enum;
-use crate::wait::Wait;
+use crate::period::Period;
 
 named_enum! {
     /// How a unit may still be kept from the buyer, or come back.
@@ -71,13 +71,13 @@ impl GateKind {
 pub struct GateSpec {
     pub kind: GateKind,
     /// How long its party has; `None` waits for ever (facts only).
-    pub respond_within: Option<Wait>,
+    pub respond_within: Option<Period>,
     /// How long before the deadline its party is reminded.
     pub remind_before: Option<SignedDuration>,
     pub on_timeout: OnTimeout,
     /// How long support has where silence or a loss escalates to it; as long as the party where
     /// `None`.
-    pub escalate_within: Option<Wait>,
+    pub escalate_within: Option<Period>,
     pub on_dispatch: OnDispatch,
     pub on_lost: OnLost,
 }

@@ -3,8 +3,8 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{Gate, GateAnswer, GateState};
 use belay_domain::ids::{CarrierId, OrderKey, SellerId, StoreId, WarehouseId};
+use belay_domain::period::Period;
 use belay_domain::terms::{GateKind, GateSpec, OnDispatch, OnLost, OnTimeout};
-use belay_domain::wait::Wait;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -33,9 +33,9 @@ pub(super) struct GateRow {
     open_time: Option<At>,
     respond_by: Option<At>,
     close_time: Option<At>,
-    respond_within: Option<Json<Wait>>,
+    respond_within: Option<Json<Period>>,
     remind_before_micros: Option<i64>,
-    escalate_within: Option<Json<Wait>>,
+    escalate_within: Option<Json<Period>>,
     remind_at: Option<At>,
     answer: Option<Json<GateAnswer>>,
     /// What the lists need of the order, the shipment and the cancellation.

@@ -14,6 +14,7 @@ use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Line, Order, OrderState};
 use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
+use belay_domain::period::Period;
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::shipment::{
     Accepted, CustomsFlag, Hold, Intercept, InterceptState, Scan, Shipment, Stage, TrackingFact,
@@ -24,7 +25,6 @@ use belay_domain::terms::{
     Path, Payer, RefundPlan, RefundShare,
 };
 use belay_domain::units::{LineQuantity, UnitRange, UnitSet};
-use belay_domain::wait::Wait;
 use belay_server::db::pool::{self, Pool, PoolSettings};
 use belay_server::db::{Conn, migrate};
 use diesel::QueryableByName;
@@ -414,10 +414,10 @@ pub(crate) fn gate(kind: GateKind) -> Gate {
     Gate {
         spec: GateSpec {
             kind,
-            respond_within: Some(Wait::Time(SignedDuration::from_hours(48))),
+            respond_within: Some(Period::Time(SignedDuration::from_hours(48))),
             remind_before: Some(SignedDuration::from_micros(3_600_000_001)),
             on_timeout: OnTimeout::Escalate,
-            escalate_within: Some(Wait::WorkingDays(2)),
+            escalate_within: Some(Period::WorkingDays(2)),
             on_dispatch: OnDispatch::Bar,
             on_lost: OnLost::Pass,
         },
@@ -453,7 +453,7 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
     };
     let queued = Gate {
         spec: GateSpec {
-            respond_within: Some(Wait::CalendarDays(7)),
+            respond_within: Some(Period::CalendarDays(7)),
             remind_before: None,
             escalate_within: None,
             ..gate(GateKind::ParcelReceipt).spec

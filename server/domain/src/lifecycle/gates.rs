@@ -8,7 +8,7 @@ use crate::lifecycle::draft::Draft;
 use crate::lifecycle::intercepts;
 use crate::policy::Policy;
 use crate::terms::{GateKind, GateSpec, OnLost, OnTimeout};
-use crate::wait::Wait;
+use crate::period::Period;
 
 pub(crate) fn open(draft: &mut Draft<'_>, id: PartId, gate: usize) {
     draft.decided_as(id);
@@ -19,7 +19,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, id: PartId, gate: usize) {
     let policy = draft.pinned(policy_version);
     let respond_by = spec
         .respond_within
-        .map(|wait| deadline(draft, policy, spec.kind, shipment, wait));
+        .map(|period| deadline(draft, policy, spec.kind, shipment, period));
     let before = |respond_by: Timestamp| respond_by.checked_sub(spec.remind_before?).ok();
     let gate = &mut draft.part_mut(id).gates[gate];
     gate.state = GateState::Open;
@@ -90,14 +90,14 @@ pub(crate) fn deadline(
     policy: &Policy,
     kind: GateKind,
     shipment: u32,
-    wait: Wait,
+    period: Period,
 ) -> Timestamp {
     let warehouse = draft
         .order
         .shipment(shipment)
         .and_then(|shipment| draft.store.warehouses.get(&shipment.warehouse));
     match (kind, warehouse) {
-        (GateKind::WarehouseStop | GateKind::ParcelReceipt, Some(warehouse)) => wait.deadline(
+        (GateKind::WarehouseStop | GateKind::ParcelReceipt, Some(warehouse)) => period.deadline(
             draft.now,
             warehouse.calendar.time_zone(),
             &warehouse.calendar,
@@ -109,7 +109,7 @@ pub(crate) fn deadline(
             | GateKind::CarrierIntercept
             | GateKind::LossConfirmation,
             _,
-        ) => wait.deadline(
+        ) => period.deadline(
             draft.now,
             &draft.store.time_zone,
             &policy.refunds.default_calendar,

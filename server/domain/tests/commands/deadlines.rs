@@ -4,10 +4,10 @@
 use belay_domain::cancellation::PartState;
 use belay_domain::event::{Cause, EventDetail, EventType};
 use belay_domain::order::OrderState;
+use belay_domain::period::Period;
 use belay_domain::policy::{Policy, Verification};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::GateKind;
-use belay_domain::wait::Wait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::kit::{
@@ -110,10 +110,10 @@ fn a_reminder_that_would_come_before_its_gate_opens_does_not_come() {
 #[test]
 fn a_party_has_so_much_time_or_so_many_days() {
     let table = [
-        (Wait::Time(hours(5)), "2026-01-05T05:00:00Z"),
-        (Wait::CalendarDays(2), "2026-01-07T00:00:00Z"),
-        (Wait::WorkingDays(1), "2026-01-07T00:00:00Z"),
-        (Wait::WorkingDays(5), "2026-01-13T00:00:00Z"),
+        (Period::Time(hours(5)), "2026-01-05T05:00:00Z"),
+        (Period::CalendarDays(2), "2026-01-07T00:00:00Z"),
+        (Period::WorkingDays(1), "2026-01-07T00:00:00Z"),
+        (Period::WorkingDays(5), "2026-01-13T00:00:00Z"),
     ];
     for (wait, respond_by) in table {
         let terms = gated("PLANNED", &[&gate("WAREHOUSE_STOP", "REFUSE", "BAR")]);
@@ -248,7 +248,7 @@ fn a_deadline_is_counted_by_the_policy_that_the_wish_was_made_under() {
         gate("SUPPORT_REVIEW", "REFUSE", "BAR"),
     ];
     let first = with_gates(gated("PLANNED", &[&gates[0], &gates[1]]), |spec| {
-        spec.respond_within = Some(Wait::WorkingDays(1));
+        spec.respond_within = Some(Period::WorkingDays(1));
     });
     let mut second = first.clone();
     let thursdays = std::collections::BTreeSet::from([belay_domain::calendar::Weekday::Thursday]);

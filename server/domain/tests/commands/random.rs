@@ -31,6 +31,7 @@ use belay_domain::incident::{Incident, IncidentState, Resolution};
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order, PAYMENT_EXPIRED};
 use belay_domain::payment::PaymentFact;
+use belay_domain::period::Period;
 use belay_domain::policy::{
     AgeBound, Allow, Clock, Condition, Consequence, Customs, Deny, Notification, Policies, Policy,
     Reason, RefundDue, Refunds, ReturnRate, Returns, Rule, ShippingRefund, Unpaid, Verification,
@@ -41,7 +42,6 @@ use belay_domain::terms::{
     OnTimeout, Path, Payer, RefundPlan, RefundShare,
 };
 use belay_domain::units::{LineQuantity, UnitSet};
-use belay_domain::wait::Wait;
 use jiff::tz::{TimeZone, offset};
 use jiff::{SignedDuration, Timestamp};
 
@@ -343,10 +343,10 @@ fn gates(random: &mut Random, kinds: &[GateKind]) -> Vec<GateSpec> {
 
 fn gate(random: &mut Random, kind: GateKind) -> GateSpec {
     let waits = [
-        Wait::Time(hours(1)),
-        Wait::Time(hours(48)),
-        Wait::CalendarDays(2),
-        Wait::WorkingDays(1),
+        Period::Time(hours(1)),
+        Period::Time(hours(48)),
+        Period::CalendarDays(2),
+        Period::WorkingDays(1),
     ];
     let respond_within = random.maybe(if kind.is_consent() { 100 } else { 75 }, |random| {
         random.pick(&waits)

@@ -1,13 +1,13 @@
 //! What a policy answers: each condition on both sides of its boundary.
 
 use belay_domain::actor::Role;
+use belay_domain::period::Period;
 use belay_domain::policy::{Answer, CarrierFacts, Question, Verdict};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{
     DenyCode, GateKind, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, Path, Payer,
     RefundPlan, RefundShare,
 };
-use belay_domain::wait::Wait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -300,7 +300,7 @@ fn what_no_rule_matches_is_not_allowed() {
 fn an_answer_carries_the_gates_as_written_and_safe_defaults() {
     let usual = |kind| GateSpec {
         kind,
-        respond_within: Some(Wait::Time(hours(36) + SignedDuration::from_mins(30))),
+        respond_within: Some(Period::Time(hours(36) + SignedDuration::from_mins(30))),
         remind_before: None,
         on_timeout: OnTimeout::Refuse,
         escalate_within: None,
@@ -339,10 +339,10 @@ fn an_answer_carries_the_gates_as_written_and_safe_defaults() {
     let expected = vec![
         GateSpec {
             kind: GateKind::SellerConsent,
-            respond_within: Some(Wait::CalendarDays(2)),
+            respond_within: Some(Period::CalendarDays(2)),
             remind_before: Some(hours(12)),
             on_timeout: OnTimeout::Escalate,
-            escalate_within: Some(Wait::WorkingDays(1)),
+            escalate_within: Some(Period::WorkingDays(1)),
             on_dispatch: OnDispatch::RefusePart,
             on_lost: OnLost::Pass,
         },

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use belay_domain::calendar::{Calendar, CalendarError, HOLIDAYS_MAX, Weekday};
+use belay_domain::period::Period;
 use belay_domain::policy::limits::WORKING_DAYS_MAX;
-use belay_domain::wait::Wait;
 use jiff::civil::{Date, date};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -232,7 +232,7 @@ fn refunds_are_due_in_the_calendar_of_the_buyers_country() {
 
 fn calendar_days(zone: &str, from: &str, days: u32) -> Timestamp {
     let zone = TimeZone::get(zone).unwrap();
-    Wait::CalendarDays(days).deadline(at(from), &zone, &Calendar::monday_to_friday())
+    Period::CalendarDays(days).deadline(at(from), &zone, &Calendar::monday_to_friday())
 }
 
 #[test]
@@ -308,21 +308,22 @@ fn a_local_time_that_comes_twice_is_taken_the_first_time() {
 #[test]
 fn a_length_of_time_takes_no_notice_of_clocks() {
     let berlin = TimeZone::get("Europe/Berlin").unwrap();
-    let deadline = |wait: Wait, from| wait.deadline(from, &berlin, &Calendar::monday_to_friday());
+    let deadline =
+        |period: Period, from| period.deadline(from, &berlin, &Calendar::monday_to_friday());
     let from = at("2026-03-28T10:00:00Z");
     let years = SignedDuration::from_hours(3 * 365 * 24);
     assert_eq!(
-        deadline(Wait::Time(SignedDuration::from_hours(48)), from),
+        deadline(Period::Time(SignedDuration::from_hours(48)), from),
         at("2026-03-30T10:00:00Z")
     );
     assert_eq!(
-        deadline(Wait::Time(years), from),
+        deadline(Period::Time(years), from),
         at("2029-03-27T10:00:00Z")
     );
     for wait in [
-        Wait::Time(years),
-        Wait::CalendarDays(366),
-        Wait::WorkingDays(90),
+        Period::Time(years),
+        Period::CalendarDays(366),
+        Period::WorkingDays(90),
     ] {
         assert_eq!(deadline(wait, Timestamp::MAX), Timestamp::MAX);
     }
@@ -332,7 +333,7 @@ fn a_length_of_time_takes_no_notice_of_clocks() {
 fn working_days_of_a_wait_are_those_of_the_calendar_and_not_of_the_zone_beside_it() {
     let shanghai = calendar("Asia/Shanghai", &[Weekday::Saturday, Weekday::Sunday], &[]);
     let found =
-        Wait::WorkingDays(1).deadline(at("2026-11-06T10:00:00Z"), &TimeZone::UTC, &shanghai);
+        Period::WorkingDays(1).deadline(at("2026-11-06T10:00:00Z"), &TimeZone::UTC, &shanghai);
     assert_eq!(found, at("2026-11-09T16:00:00Z"));
 }
 
@@ -417,7 +418,7 @@ proptest! {
 
     #[test]
     fn calendar_days_keep_the_local_time_where_there_is_one((zone, from, days) in around_a_change()) {
-        let until = Wait::CalendarDays(days).deadline(from, &zone, &Calendar::monday_to_friday());
+        let until = Period::CalendarDays(days).deadline(from, &zone, &Calendar::monday_to_friday());
         let wanted = zone.to_datetime(from) + i64::from(days).days();
         let found = zone.to_datetime(until);
         let is_skipped = matches!(zone.to_ambiguous_timestamp(wanted).offset(), AmbiguousOffset::Gap { .. });
@@ -430,7 +431,7 @@ proptest! {
     #[test]
     fn more_calendar_days_are_later(zone in prop::sample::select(ZONES), from in any_time(), days in 1u32..400) {
         let zone = TimeZone::get(zone).unwrap();
-        let until = |days| Wait::CalendarDays(days).deadline(from, &zone, &Calendar::monday_to_friday());
+        let until = |days| Period::CalendarDays(days).deadline(from, &zone, &Calendar::monday_to_friday());
         prop_assert!(until(days) < until(days + 1));
     }
 
@@ -444,7 +445,7 @@ proptest! {
         days in 1u32..400,
     ) {
         let zone = TimeZone::get(zone).unwrap();
-        let until = |from| Wait::CalendarDays(days).deadline(from, &zone, &Calendar::monday_to_friday());
+        let until = |from| Period::CalendarDays(days).deadline(from, &zone, &Calendar::monday_to_friday());
         prop_assert!(until(from) <= until(from + SignedDuration::from_secs(seconds)));
     }
 }

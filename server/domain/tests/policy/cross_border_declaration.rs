@@ -2,12 +2,12 @@
 
 use belay_domain::actor::Role::{Buyer, Carrier, Seller, Support};
 use belay_domain::calendar::{Calendar, Weekday};
+use belay_domain::period::Period;
 use belay_domain::policy::{Policy, RefundDue};
 use belay_domain::shipment::Stage::{
     Delivered, InTransit, Lost, Planned, Preparing, Ready, Returned, Returning, Unreleased,
 };
 use belay_domain::terms::{GateKind, GoodsCondition, OnDispatch, OnTimeout, Path};
-use belay_domain::wait::Wait;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -59,7 +59,7 @@ fn s001_04_and_05_the_refund_button_is_there_for_twelve_hours() {
     // "There is no guarantee that the refund application will be approved."
     assert_eq!(
         (review.respond_within, review.on_timeout),
-        (Some(Wait::WorkingDays(2)), OnTimeout::Refuse)
+        (Some(Period::WorkingDays(2)), OnTimeout::Refuse)
     );
     assert_eq!(review.on_dispatch, OnDispatch::Bar);
 }
@@ -101,7 +101,7 @@ fn s001_08_a_stop_is_answered_within_a_working_day_of_the_warehouse() {
         &wish(Buyer, Ready, Path::Cancel),
         GateKind::WarehouseStop,
     );
-    assert_eq!(stop.respond_within, Some(Wait::WorkingDays(1)));
+    assert_eq!(stop.respond_within, Some(Period::WorkingDays(1)));
     let calendar = |zone: &str, weekend: [Weekday; 2]| {
         Calendar::new(TimeZone::get(zone).unwrap(), weekend.into(), [].into()).unwrap()
     };
@@ -112,7 +112,7 @@ fn s001_08_a_stop_is_answered_within_a_working_day_of_the_warehouse() {
         (shenzhen, "2026-11-09T16:00:00Z"),
         (riyadh, "2026-11-08T21:00:00Z"),
     ] {
-        let respond_by = Wait::WorkingDays(1).deadline(friday, calendar.time_zone(), &calendar);
+        let respond_by = Period::WorkingDays(1).deadline(friday, calendar.time_zone(), &calendar);
         assert_eq!(respond_by, until.parse().unwrap());
     }
 }

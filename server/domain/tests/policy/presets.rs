@@ -6,6 +6,7 @@ use std::fs;
 use belay_domain::actor::Role;
 use belay_domain::cancellation::PARCEL_RETURNED;
 use belay_domain::order::{OrderState, PAYMENT_EXPIRED};
+use belay_domain::period::Period;
 use belay_domain::policy::{
     CarrierFacts, Consequence, Notification, Policy, Question, RefundDue, Verdict,
 };
@@ -13,7 +14,6 @@ use belay_domain::shipment::Stage;
 use belay_domain::terms::{
     DenyCode, Effect, Fault, GateKind, NextAction, OnTimeout, Path, RefundPlan,
 };
-use belay_domain::wait::Wait;
 
 use crate::support::{
     PRESETS, With, because, gate, hours, policy, preset, preset_folder, preset_text, question, wish,
@@ -411,7 +411,7 @@ fn independent_site_waits_for_the_parcel() {
         .collect();
     let receipt = (
         GateKind::ParcelReceipt,
-        Some(Wait::Time(hours(30 * 24))),
+        Some(Period::Time(hours(30 * 24))),
         OnTimeout::Refuse,
     );
     assert_eq!(
@@ -419,7 +419,7 @@ fn independent_site_waits_for_the_parcel() {
         [
             (
                 GateKind::CarrierIntercept,
-                Some(Wait::Time(hours(48))),
+                Some(Period::Time(hours(48))),
                 OnTimeout::Refuse
             ),
             receipt

@@ -2,12 +2,12 @@
 
 use belay_domain::actor::Role::{Buyer, Seller, Support};
 use belay_domain::calendar::Calendar;
+use belay_domain::period::Period;
 use belay_domain::policy::{Policy, QualityDenominator, QualityNumerator};
 use belay_domain::shipment::Stage::{
     self, Delivered, InTransit, Planned, Preparing, Ready, Unreleased,
 };
 use belay_domain::terms::{Fault, GateKind, OnTimeout, Path};
-use belay_domain::wait::Wait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -48,7 +48,7 @@ fn s004_04_a_request_is_answered_by_the_same_local_time_two_days_later() {
         &wish(Buyer, Preparing, Path::Cancel),
         GateKind::SellerConsent,
     );
-    assert_eq!(consent.respond_within, Some(Wait::CalendarDays(2)));
+    assert_eq!(consent.respond_within, Some(Period::CalendarDays(2)));
     // Zone of the store, asked, respond_by: over a weekend, and over both changes of clocks.
     for (zone, asked, respond_by) in [
         (
@@ -68,7 +68,7 @@ fn s004_04_a_request_is_answered_by_the_same_local_time_two_days_later() {
         ),
     ] {
         let (zone, asked): (_, Timestamp) = (TimeZone::get(zone).unwrap(), asked.parse().unwrap());
-        let found = Wait::CalendarDays(2).deadline(asked, &zone, &Calendar::monday_to_friday());
+        let found = Period::CalendarDays(2).deadline(asked, &zone, &Calendar::monday_to_friday());
         assert_eq!(found, respond_by.parse().unwrap());
     }
 }

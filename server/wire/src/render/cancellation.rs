@@ -10,9 +10,9 @@ use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::money::Amounts;
 use belay_domain::order::{Order, PAYMENT_EXPIRED};
+use belay_domain::period::Period;
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{GateKind, GateSpec, OnTimeout, Path};
-use belay_domain::wait::Wait;
 use belay_proto::v1 as pb;
 use belay_proto::v1::gate_preview::RespondWithin;
 
@@ -210,9 +210,9 @@ pub(crate) fn gate_preview(PreviewedGate { spec, respond_by }: &PreviewedGate) -
         kind: spec.kind.number(),
         party: party(spec.kind).into(),
         respond_within: spec.respond_within.map(|wait| match wait {
-            Wait::Time(length) => RespondWithin::Duration(duration(length)),
-            Wait::CalendarDays(days) => RespondWithin::CalendarDays(count(days)),
-            Wait::WorkingDays(days) => RespondWithin::WorkingDays(count(days)),
+            Period::Time(length) => RespondWithin::Duration(duration(length)),
+            Period::CalendarDays(days) => RespondWithin::CalendarDays(count(days)),
+            Period::WorkingDays(days) => RespondWithin::WorkingDays(count(days)),
         }),
         on_timeout: on_timeout(spec),
         on_dispatch: spec.on_dispatch.number(),

@@ -12,7 +12,7 @@ use super::Fault;
 use super::limits::{
     CALENDAR_DAYS_MAX, CODE_CHARS_MAX, DURATION_MAX, FAULTS_MAX, WORKING_DAYS_MAX,
 };
-use crate::wait::Wait;
+use crate::period::Period;
 
 /// Characters of a wrong value that a fault repeats.
 const QUOTED_CHARS_MAX: usize = 40;
@@ -370,18 +370,18 @@ impl<'a> Node<'a> {
     }
 
     /// How long somebody has: a duration, or days that only a calendar can tell the length of.
-    pub(super) fn wait(&self, faults: &mut Faults) -> Option<Wait> {
+    pub(super) fn wait(&self, faults: &mut Faults) -> Option<Period> {
         if !self.value.is_object() {
-            return self.positive_duration(faults).map(Wait::Time);
+            return self.positive_duration(faults).map(Period::Time);
         }
         let object = self.object(&["calendar_days", "working_days"], faults)?;
         match (object.get("calendar_days"), object.get("working_days")) {
             (Some(days), None) => days
                 .count(1..=CALENDAR_DAYS_MAX, faults)
-                .map(Wait::CalendarDays),
+                .map(Period::CalendarDays),
             (None, Some(days)) => days
                 .count(1..=WORKING_DAYS_MAX, faults)
-                .map(Wait::WorkingDays),
+                .map(Period::WorkingDays),
             (Some(_), Some(_)) => {
                 self.fault("must have calendar_days or working_days, not both", faults);
                 None

@@ -3,7 +3,7 @@
 use super::fields::{Faults, Node, Object};
 use crate::policy::{Consequence, Rule};
 use crate::terms::{GateKind, GateSpec, OnDispatch, OnLost, OnTimeout};
-use crate::wait::Wait;
+use crate::period::Period;
 
 const KEYS: &[&str] = &[
     "kind",
@@ -36,7 +36,7 @@ pub(super) fn gates(node: &Node<'_>, faults: &mut Faults) -> Vec<GateSpec> {
 /// Whether some gate counts working days by the calendar of the document. A warehouse has one of
 /// its own, but support that is asked in its place has not.
 pub(super) fn count_days_by_default(rules: &[Rule]) -> bool {
-    let counts_days = |wait: Option<Wait>| matches!(wait, Some(Wait::WorkingDays(_)));
+    let counts_days = |period: Option<Period>| matches!(period, Some(Period::WorkingDays(_)));
     let by_default = |gate: &GateSpec| match gate.kind {
         GateKind::WarehouseStop | GateKind::ParcelReceipt => {
             may_escalate(gate) && counts_days(gate.escalate_within.or(gate.respond_within))
@@ -142,7 +142,7 @@ fn check_deadline(object: &Object<'_>, gate: &GateSpec, faults: &mut Faults) {
             "has no respond_within before which it would happen",
         );
     }
-    if let (Some(before), Some(Wait::Time(within))) = (gate.remind_before, gate.respond_within)
+    if let (Some(before), Some(Period::Time(within))) = (gate.remind_before, gate.respond_within)
         && before >= within
     {
         faults.add(
