@@ -9,7 +9,7 @@ use belay_domain::payment::PaymentState;
 use belay_domain::shipment::{Stage, Whereabouts};
 use belay_domain::terms::{GateKind, Path};
 use belay_domain::units::{UnitRange, UnitSet};
-use belay_server::db::orders::{self, Wait};
+use belay_server::db::orders::{self, OnLocked};
 use belay_server::db::{Conn, ErrorKind, aggregate, clock, transaction};
 use common::{TestDatabase, cancellation, eventful, gate, order, shipment, units};
 use diesel::QueryableByName;
@@ -57,7 +57,7 @@ async fn an_order_comes_back_as_it_went() {
     for order in &orders {
         assert_eq!(read(&mut conn, order).await, *order);
     }
-    let locked = orders::lock(&mut conn, &keys(&orders), Wait::NoWait)
+    let locked = orders::lock(&mut conn, &keys(&orders), OnLocked::Fail)
         .await
         .unwrap();
     assert!(locked.iter().all(|locked| locked.partition == PARTITION));
@@ -359,20 +359,22 @@ async fn a_busy_order_is_met_only_by_who_asks_for_it() {
     let keys = keys(&orders);
 
     transaction::begin_write(&mut a).await.unwrap();
-    orders::lock(&mut a, &keys[..1], Wait::NoWait)
+    orders::lock(&mut a, &keys[..1], OnLocked::Fail)
         .await
         .unwrap();
     transaction::begin_write(&mut b).await.unwrap();
     // On a table this small a scan would be cheaper than three look-ups, and would meet the lock of
     // the first order.
     assert_eq!(
-        orders::lock(&mut b, &keys[1..], Wait::NoWait)
+        orders::lock(&mut b, &keys[1..], OnLocked::Fail)
             .await
             .unwrap()
             .len(),
         3
     );
-    let busy = orders::lock(&mut b, &keys, Wait::NoWait).await.unwrap_err();
+    let busy = orders::lock(&mut b, &keys, OnLocked::Fail)
+        .await
+        .unwrap_err();
     assert_eq!(busy.kind(), ErrorKind::RowBusy);
     transaction::rollback(&mut b).await.unwrap();
     let mut free = orders::free_of(&mut b, &keys).await.unwrap();
@@ -401,7 +403,7 @@ async fn the_time_of_a_lock_is_not_before_what_it_waited_for() {
     let order = order("a", 1);
     insert(&mut a, std::slice::from_ref(&order)).await;
     transaction::begin_write(&mut a).await.unwrap();
-    orders::lock(&mut a, &[order.key()], Wait::NoWait)
+    orders::lock(&mut a, &[order.key()], OnLocked::Fail)
         .await
         .unwrap();
     // However long it takes until somebody looks.
@@ -419,7 +421,7 @@ async fn the_time_of_a_lock_is_not_before_what_it_waited_for() {
     };
     let wait = async {
         transaction::begin_write(&mut b).await.unwrap();
-        orders::lock(&mut b, &[order.key()], Wait::Wait)
+        orders::lock(&mut b, &[order.key()], OnLocked::Wait)
             .await
             .unwrap()[0]
             .locked_at
@@ -470,7 +472,7 @@ async fn reading_and_updating_lists_prepares_nothing_anew() {
     let keys = keys(&orders);
     let mut work = async |count: usize| {
         transaction::begin_write(&mut conn).await.unwrap();
-        let locked = orders::lock(&mut conn, &keys[..count], Wait::NoWait)
+        let locked = orders::lock(&mut conn, &keys[..count], OnLocked::Fail)
             .await
             .unwrap();
         let loaded = aggregate::load_children(&mut conn, locked).await.unwrap();

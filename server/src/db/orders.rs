@@ -201,10 +201,10 @@ pub struct LockedOrder {
 
 /// What to do about a row that another transaction has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub enum OnLocked {
     /// Fail the statement with kind `RowBusy`. Rows that it locked before stay locked until
     /// ROLLBACK.
-    NoWait,
+    Fail,
     /// Wait for as long as the session waits for locks, then fail with kind `LockWait`.
     Wait,
 }
@@ -214,12 +214,12 @@ pub enum Wait {
 pub async fn lock(
     conn: &mut Conn,
     keys: &[OrderKey],
-    wait: Wait,
+    on_locked: OnLocked,
 ) -> Result<Vec<LockedOrder>, DbError> {
     debug_assert!(keys.is_sorted(), "locks are taken in one order");
     let mut locked = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_MAX) {
-        let rows: Vec<(OrderRow, At)> = LockOrders { keys, wait }.load(conn).await?;
+        let rows: Vec<(OrderRow, At)> = LockOrders { keys, on_locked }.load(conn).await?;
         locked.extend(rows.into_iter().map(|(row, at)| LockedOrder {
             order_key: row.key(),
             partition: row.shard_partition,
@@ -235,7 +235,7 @@ pub async fn lock(
 #[derive(Debug, Clone, Copy)]
 struct LockOrders<'a> {
     keys: &'a [OrderKey],
-    wait: Wait,
+    on_locked: OnLocked,
 }
 
 impl Query for LockOrders<'_> {
@@ -255,9 +255,9 @@ impl QueryFragment<Mysql> for LockOrders<'_> {
         SysDate.walk_ast(out.reborrow())?;
         out.push_sql(" FROM `orders` FORCE INDEX (PRIMARY) WHERE `orders`.`order_key`");
         push_keys(&mut out, self.keys)?;
-        out.push_sql(match self.wait {
-            Wait::NoWait => " FOR UPDATE NOWAIT",
-            Wait::Wait => " FOR UPDATE",
+        out.push_sql(match self.on_locked {
+            OnLocked::Fail => " FOR UPDATE NOWAIT",
+            OnLocked::Wait => " FOR UPDATE",
         });
         Ok(())
     }
@@ -651,13 +651,13 @@ mod tests {
         let keys = [OrderKey([1; 16]), OrderKey([2; 16]), OrderKey([3; 16])];
         let lock = sql(&LockOrders {
             keys: &keys,
-            wait: Wait::NoWait,
+            on_locked: OnLocked::Fail,
         });
         let end = "FROM `orders` FORCE INDEX (PRIMARY) WHERE `orders`.`order_key` IN (?, ?, ?, ?) FOR UPDATE NOWAIT";
         assert!(lock.ends_with(end), "{lock}");
         let lock = sql(&LockOrders {
             keys: &keys[..1],
-            wait: Wait::Wait,
+            on_locked: OnLocked::Wait,
         });
         assert!(
             lock.ends_with("WHERE `orders`.`order_key` = ? FOR UPDATE"),

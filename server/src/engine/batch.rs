@@ -23,7 +23,7 @@ use crate::db::aggregate;
 use crate::db::clock::Clock;
 use crate::db::decisions::{self, NewDecision};
 use crate::db::events::{self, NewEvents};
-use crate::db::orders::{self, Wait};
+use crate::db::orders::{self, OnLocked};
 use crate::db::requests::{self, KnownRequest, NewRequest, RequestKey};
 
 pub(super) type Outcome = Result<Reply, EngineError>;
@@ -42,10 +42,10 @@ pub(super) struct Terms<'a> {
 pub(super) async fn decide_and_write(
     connection: &mut AsyncMysqlConnection,
     jobs: &[Job],
-    wait: Wait,
+    on_locked: OnLocked,
     terms: Terms<'_>,
 ) -> Result<Vec<Outcome>, DbError> {
-    let locked = orders::lock(connection, &runner::sorted_keys(jobs), wait).await?;
+    let locked = orders::lock(connection, &runner::sorted_keys(jobs), on_locked).await?;
     // Read after the locks: a decision is never before what it waited for.
     let locked_at = locked.iter().map(|order| order.locked_at).max();
     let now = match (terms.clock, locked_at) {

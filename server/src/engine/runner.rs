@@ -32,7 +32,7 @@ use super::batch::{self, Outcome, Terms};
 use super::job::{EngineError, Job};
 use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, BUSY_ORDERS_MAX, EngineSettings};
 use crate::db::clock::Clock;
-use crate::db::orders::{self, Wait};
+use crate::db::orders::{self, OnLocked};
 use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
 use crate::db::{DbError, ErrorKind};
@@ -130,7 +130,7 @@ impl Runner {
         let mut jobs = self.set_aside(jobs, &HashSet::new(), &tasks);
         let (mut attempt, mut is_puzzled) = (0, false);
         while !jobs.is_empty() {
-            let failure = match self.attempt(&jobs, Wait::NoWait).await {
+            let failure = match self.attempt(&jobs, OnLocked::Fail).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(Failure::Busy) => match self.busy_keys(&sorted_keys(&jobs)).await {
                     Ok(busy) if !busy.is_empty() => {
@@ -197,7 +197,7 @@ impl Runner {
     /// One transaction for all these commands. A connection that is half-open would hold its lane
     /// for as long as nobody tells us that the other end is gone; so each half of the work has its
     /// time. What is given up is dropped with its connection.
-    async fn attempt(&self, jobs: &[Job], wait: Wait) -> Result<Vec<Outcome>, Failure> {
+    async fn attempt(&self, jobs: &[Job], on_locked: OnLocked) -> Result<Vec<Outcome>, Failure> {
         let span = traces::within(|| {
             tracing::info_span!(
                 target: WORK,
@@ -221,8 +221,16 @@ impl Runner {
         outcome
     }
 
-    async fn transaction(&self, jobs: &[Job], wait: Wait) -> Result<Vec<Outcome>, Failure> {
-        let decided = timeout(self.database_wait_max, self.decide_and_write(jobs, wait)).await;
+    async fn transaction(
+        &self,
+        jobs: &[Job],
+        on_locked: OnLocked,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let decided = timeout(
+            self.database_wait_max,
+            self.decide_and_write(jobs, on_locked),
+        )
+        .await;
         let (mut connection, outcomes) =
             decided.unwrap_or_else(|_| Err(Failure::Transient(self.timed_out())))?;
         match timeout(self.database_wait_max, transaction::commit(&mut connection)).await {
@@ -245,7 +253,7 @@ impl Runner {
     async fn decide_and_write(
         &self,
         jobs: &[Job],
-        wait: Wait,
+        on_locked: OnLocked,
     ) -> Result<(Checkout, Vec<Outcome>), Failure> {
         let (facts, read_at) = self.latest_facts(jobs);
         let mut connection = self.pool.checkout().await.map_err(Failure::Transient)?;
@@ -257,7 +265,7 @@ impl Runner {
             partitions: self.partitions,
             clock: self.clock,
         };
-        match batch::decide_and_write(&mut connection, jobs, wait, terms).await {
+        match batch::decide_and_write(&mut connection, jobs, on_locked, terms).await {
             // A policy may have begun that these decisions know nothing of.
             Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => {
                 Err(Failure::Stale)
@@ -380,7 +388,7 @@ impl Runner {
             if jobs.is_empty() {
                 return;
             }
-            match self.attempt(&jobs, Wait::Wait).await {
+            match self.attempt(&jobs, OnLocked::Wait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(Failure::Unknown(error)) => {
                     self.retried(Retry::LostCommit);
@@ -443,7 +451,7 @@ impl Runner {
             if jobs.is_empty() {
                 return;
             }
-            match self.attempt(&jobs, Wait::Wait).await {
+            match self.attempt(&jobs, OnLocked::Wait).await {
                 Ok(outcomes) => {
                     tracing::debug!(commands = jobs.len(), "a lost commit was resolved");
                     return answer_each(jobs, outcomes);
