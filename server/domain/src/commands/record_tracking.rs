@@ -47,9 +47,9 @@ pub struct RecordTracking {
     pub occurred_time: Option<Timestamp>,
 }
 
-/// What a fact does to a shipment.
+/// The transition that a fact causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
+enum Transition {
     Move(Stage),
     RecordOnly,
     /// The shipment was cancelled and has left all the same.
@@ -75,10 +75,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         time: occurred_time,
     });
     let account = Account::of(&scans);
-    let effect = effect_now(shipment.stage, command.fact, account);
-    let max = match effect {
-        Effect::RecordOnly => FACTS_MAX,
-        Effect::Move(_) | Effect::Contradiction(_) => FACTS_MAX + FACTS_ROOM,
+    let transition = transition_now(shipment.stage, command.fact, account);
+    let max = match transition {
+        Transition::RecordOnly => FACTS_MAX,
+        Transition::Move(_) | Transition::Contradiction(_) => FACTS_MAX + FACTS_ROOM,
     };
     if shipment.carrier_event_ids.len() >= max {
         return Err(Rejection::LimitReached {
@@ -99,10 +99,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         fact: command.fact,
         occurred_time,
     });
-    match effect {
-        Effect::RecordOnly if !was_dispatched => {}
-        Effect::RecordOnly => keep(draft, number, scans, account),
-        Effect::Move(to) => {
+    match transition {
+        Transition::RecordOnly if !was_dispatched => {}
+        Transition::RecordOnly => keep(draft, number, scans, account),
+        Transition::Move(to) => {
             draft.end_hold(number);
             if !was_dispatched {
                 leave(draft, number, occurred_time);
@@ -126,7 +126,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
                 contest(draft, number);
             }
         }
-        Effect::Contradiction(to) => {
+        Transition::Contradiction(to) => {
             leave(draft, number, occurred_time);
             keep(draft, number, scans, account);
             draft.move_shipment(number, to);
@@ -235,7 +235,7 @@ impl Account {
             deliver_time: None,
         };
         for scan in scans {
-            if let Effect::Move(to) = effect(account.stage, scan.fact) {
+            if let Transition::Move(to) = transition(account.stage, scan.fact) {
                 account.go(to, scan.time);
             }
         }
@@ -275,7 +275,7 @@ impl Account {
 /// What a fact does to a shipment that stands here, with all that was told of it so far. Any fact
 /// finds outside what was thought inside; where a parcel outside stands, all facts say together;
 /// what is back stays back.
-fn effect_now(stage: Stage, fact: TrackingFact, account: Account) -> Effect {
+fn transition_now(stage: Stage, fact: TrackingFact, account: Account) -> Transition {
     match stage {
         Stage::Unreleased
         | Stage::Planned
@@ -283,20 +283,20 @@ fn effect_now(stage: Stage, fact: TrackingFact, account: Account) -> Effect {
         | Stage::Ready
         | Stage::Cancelled
         | Stage::Returned
-        | Stage::Split => effect(stage, fact),
+        | Stage::Split => transition(stage, fact),
         Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning
             if account.stage == stage =>
         {
-            Effect::RecordOnly
+            Transition::RecordOnly
         }
         Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning => {
-            Effect::Move(account.stage)
+            Transition::Move(account.stage)
         }
     }
 }
 
 /// One total table, stage × fact.
-fn effect(stage: Stage, fact: TrackingFact) -> Effect {
+fn transition(stage: Stage, fact: TrackingFact) -> Transition {
     use Stage::{
         Cancelled, Delivered, InTransit, Lost, Planned, Preparing, Ready, Returned, Returning,
         Split, Unreleased,
@@ -305,37 +305,37 @@ fn effect(stage: Stage, fact: TrackingFact) -> Effect {
         (
             TrackingFact::PickedUp | TrackingFact::InTransit,
             Unreleased | Planned | Preparing | Ready | Lost,
-        ) => Effect::Move(InTransit),
+        ) => Transition::Move(InTransit),
         (TrackingFact::PickedUp | TrackingFact::InTransit, Cancelled) => {
-            Effect::Contradiction(InTransit)
+            Transition::Contradiction(InTransit)
         }
         (
             TrackingFact::PickedUp | TrackingFact::InTransit,
             InTransit | Delivered | Returning | Returned | Split,
-        ) => Effect::RecordOnly,
+        ) => Transition::RecordOnly,
         (
             TrackingFact::Delivered,
             Unreleased | Planned | Preparing | Ready | InTransit | Lost | Returning,
-        ) => Effect::Move(Delivered),
-        (TrackingFact::Delivered, Cancelled) => Effect::Contradiction(Delivered),
-        (TrackingFact::Delivered, Delivered | Returned | Split) => Effect::RecordOnly,
+        ) => Transition::Move(Delivered),
+        (TrackingFact::Delivered, Cancelled) => Transition::Contradiction(Delivered),
+        (TrackingFact::Delivered, Delivered | Returned | Split) => Transition::RecordOnly,
         (TrackingFact::Lost, Unreleased | Planned | Preparing | Ready | InTransit | Returning) => {
-            Effect::Move(Lost)
+            Transition::Move(Lost)
         }
-        (TrackingFact::Lost, Cancelled) => Effect::Contradiction(Lost),
-        (TrackingFact::Lost, Delivered | Lost | Returned | Split) => Effect::RecordOnly,
+        (TrackingFact::Lost, Cancelled) => Transition::Contradiction(Lost),
+        (TrackingFact::Lost, Delivered | Lost | Returned | Split) => Transition::RecordOnly,
         (
             TrackingFact::Returning,
             Unreleased | Planned | Preparing | Ready | InTransit | Delivered | Lost,
-        ) => Effect::Move(Returning),
-        (TrackingFact::Returning, Cancelled) => Effect::Contradiction(Returning),
-        (TrackingFact::Returning, Returning | Returned | Split) => Effect::RecordOnly,
+        ) => Transition::Move(Returning),
+        (TrackingFact::Returning, Cancelled) => Transition::Contradiction(Returning),
+        (TrackingFact::Returning, Returning | Returned | Split) => Transition::RecordOnly,
         (
             TrackingFact::Returned,
             Unreleased | Planned | Preparing | Ready | InTransit | Delivered | Lost | Returning,
-        ) => Effect::Move(Returned),
-        (TrackingFact::Returned, Cancelled) => Effect::Contradiction(Returned),
-        (TrackingFact::Returned, Returned | Split) => Effect::RecordOnly,
+        ) => Transition::Move(Returned),
+        (TrackingFact::Returned, Cancelled) => Transition::Contradiction(Returned),
+        (TrackingFact::Returned, Returned | Split) => Transition::RecordOnly,
     }
 }
 
@@ -450,11 +450,11 @@ fn contest(draft: &mut Draft<'_>, number: u32) {
 mod tests {
     use super::*;
 
-    fn is_as_told(found: Effect, cell: &str) -> bool {
+    fn is_as_told(found: Transition, cell: &str) -> bool {
         match found {
-            Effect::RecordOnly => cell == ".",
-            Effect::Move(to) => !cell.starts_with('!') && to.name().starts_with(cell),
-            Effect::Contradiction(to) => cell
+            Transition::RecordOnly => cell == ".",
+            Transition::Move(to) => !cell.starts_with('!') && to.name().starts_with(cell),
+            Transition::Contradiction(to) => cell
                 .strip_prefix('!')
                 .is_some_and(|cell| to.name().starts_with(cell)),
         }
@@ -485,7 +485,7 @@ mod tests {
             let cells: Vec<&str> = row.split(' ').collect();
             assert_eq!(cells.len(), Stage::ALL.len());
             for (stage, cell) in Stage::ALL.iter().zip(cells) {
-                let found = effect(*stage, fact);
+                let found = transition(*stage, fact);
                 assert!(
                     is_as_told(found, cell),
                     "{stage} × {fact}: {found:?}, the table says {cell}"
@@ -539,7 +539,7 @@ mod tests {
                     .into_iter()
                     .collect();
                 scans.push(Scan { fact, time: at });
-                let found = effect_now(*stage, fact, Account::of(&scans));
+                let found = transition_now(*stage, fact, Account::of(&scans));
                 assert!(
                     is_as_told(found, cell),
                     "{stage} × older {fact}: {found:?}, the table says {cell}"
