@@ -61,9 +61,9 @@ pub(super) async fn decide_and_write(
     };
     let loaded = aggregate::load_children(connection, locked).await?;
 
-    let mut batch = Batch::new(loaded, known, now, terms);
-    let outcomes: Vec<Outcome> = jobs.iter().map(|job| batch.decide(job)).collect();
-    batch.write(connection).await?;
+    let mut state = BatchState::new(loaded, known, now, terms);
+    let outcomes: Vec<Outcome> = jobs.iter().map(|job| state.decide(job)).collect();
+    state.write(connection).await?;
     Ok(outcomes)
 }
 
@@ -86,8 +86,8 @@ impl Job {
     }
 }
 
-/// The orders of a batch as they were and as they have become.
-struct Batch<'a> {
+/// The state of a batch: its orders as they were and as they have become.
+struct BatchState<'a> {
     orders: HashMap<OrderKey, Change>,
     /// Answers that were given before: by an earlier batch or earlier in this one.
     known: HashMap<RequestKey, KnownRequest>,
@@ -114,7 +114,7 @@ enum StoredRefusal {
 const STORED_ANSWER: u8 = 1;
 const STORED_REFUSAL: u8 = 2;
 
-impl<'a> Batch<'a> {
+impl<'a> BatchState<'a> {
     fn new(
         loaded: HashMap<OrderKey, Order>,
         known: HashMap<RequestKey, KnownRequest>,
