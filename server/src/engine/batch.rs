@@ -28,9 +28,9 @@ use crate::db::requests::{self, KnownRequest, NewRequest, RequestKey};
 
 pub(super) type Outcome = Result<Reply, EngineError>;
 
-/// What all decisions of a batch go by.
+/// The context that all decisions of a batch share.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms<'a> {
+pub(super) struct BatchContext<'a> {
     /// Of every store that has a command in the batch.
     pub(super) facts: &'a HashMap<StoreId, Arc<StoreFacts>>,
     pub(super) partitions: u16,
@@ -43,12 +43,12 @@ pub(super) async fn decide_and_write(
     connection: &mut AsyncMysqlConnection,
     jobs: &[Job],
     on_locked: OnLocked,
-    terms: Terms<'_>,
+    context: BatchContext<'_>,
 ) -> Result<Vec<Outcome>, DbError> {
     let locked = orders::lock(connection, &runner::sorted_keys(jobs), on_locked).await?;
     // Read after the locks: a decision is never before what it waited for.
     let locked_at = locked.iter().map(|order| order.locked_at).max();
-    let now = match (terms.clock, locked_at) {
+    let now = match (context.clock, locked_at) {
         (Clock::Database, Some(now)) => now,
         (clock, _) => clock.now(connection).await?,
     };
@@ -61,7 +61,7 @@ pub(super) async fn decide_and_write(
     };
     let loaded = aggregate::load_children(connection, locked).await?;
 
-    let mut state = BatchState::new(loaded, known, now, terms);
+    let mut state = BatchState::new(loaded, known, now, context);
     let outcomes: Vec<Outcome> = jobs.iter().map(|job| state.decide(job)).collect();
     state.write(connection).await?;
     Ok(outcomes)
@@ -92,7 +92,7 @@ struct BatchState<'a> {
     /// Answers that were given before: by an earlier batch or earlier in this one.
     known: HashMap<RequestKey, KnownRequest>,
     now: Timestamp,
-    terms: Terms<'a>,
+    context: BatchContext<'a>,
     new_requests: Vec<NewRequest>,
     new_decisions: Vec<NewDecision>,
     new_events: Vec<NewEvents>,
@@ -119,7 +119,7 @@ impl<'a> BatchState<'a> {
         loaded: HashMap<OrderKey, Order>,
         known: HashMap<RequestKey, KnownRequest>,
         now: Timestamp,
-        terms: Terms<'a>,
+        context: BatchContext<'a>,
     ) -> Self {
         let change = |order: Order| Change {
             before: Some(order.clone()),
@@ -132,7 +132,7 @@ impl<'a> BatchState<'a> {
                 .collect(),
             known,
             now,
-            terms,
+            context,
             new_requests: Vec::new(),
             new_decisions: Vec::new(),
             new_events: Vec::new(),
@@ -275,7 +275,7 @@ impl<'a> BatchState<'a> {
 
     fn store_of<'j>(&'j self, job: &'j Job) -> &'j StoreFacts {
         let store = &job.submission.store;
-        self.terms.facts.get(&store.id).unwrap_or(store)
+        self.context.facts.get(&store.id).unwrap_or(store)
     }
 
     /// All rows that a decision puts into the database.
@@ -293,7 +293,7 @@ impl<'a> BatchState<'a> {
             record,
         } = decision;
         let now = self.now.max(order.update_time);
-        let partition = job.key.partition(self.terms.partitions);
+        let partition = job.key.partition(self.context.partitions);
         let events = events.last().map(|last| NewEvents {
             partition,
             order_key: job.key,
@@ -355,7 +355,7 @@ impl<'a> BatchState<'a> {
     /// they are what batches of other servers wait for.
     async fn write(&self, connection: &mut AsyncMysqlConnection) -> Result<(), DbError> {
         let (mut created, mut changed) = (Vec::new(), Vec::new());
-        let partitions = self.terms.partitions;
+        let partitions = self.context.partitions;
         for (key, Change { before, after }) in &self.orders {
             match before {
                 None => created.push((after, key.partition(partitions))),

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::batch::{self, Outcome, Terms};
+use super::batch::{self, BatchContext, Outcome};
 use super::job::{EngineError, Job};
 use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, BUSY_ORDERS_MAX, EngineSettings};
 use crate::db::clock::Clock;
@@ -260,12 +260,12 @@ impl Runner {
         transaction::begin_write(&mut connection)
             .await
             .map_err(Failure::Transient)?;
-        let terms = Terms {
+        let context = BatchContext {
             facts: &facts,
             partitions: self.partitions,
             clock: self.clock,
         };
-        match batch::decide_and_write(&mut connection, jobs, on_locked, terms).await {
+        match batch::decide_and_write(&mut connection, jobs, on_locked, context).await {
             // A policy may have begun that these decisions know nothing of.
             Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => {
                 Err(Failure::Stale)
