@@ -61,9 +61,9 @@ pub(super) struct Runner {
     waiting: Semaphore,
 }
 
-/// Why a try came to nothing.
+/// The reason why an attempt failed.
 #[derive(Debug)]
-enum Failure {
+enum AttemptError {
     /// Some order of the batch is locked by somebody else.
     Busy,
     /// Nothing was committed and a repetition may well be.
@@ -132,7 +132,7 @@ impl Runner {
         while !jobs.is_empty() {
             let failure = match self.attempt(&jobs, OnLocked::Fail).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
-                Err(Failure::Busy) => match self.busy_keys(&sorted_keys(&jobs)).await {
+                Err(AttemptError::Busy) => match self.busy_keys(&sorted_keys(&jobs)).await {
                     Ok(busy) if !busy.is_empty() => {
                         self.retried(Retry::Locked);
                         jobs = self.set_aside(jobs, &busy, &tasks);
@@ -156,14 +156,14 @@ impl Runner {
                             return self.halve(jobs, tasks).await;
                         }
                     },
-                    Err(error) => Failure::Transient(error),
+                    Err(error) => AttemptError::Transient(error),
                 },
                 Err(failure) => failure,
             };
             attempt += 1;
             let retry = failure.retry();
             match failure {
-                Failure::Unknown(error) => {
+                AttemptError::Unknown(error) => {
                     self.retried(retry);
                     self.pool
                         .notes()
@@ -172,24 +172,24 @@ impl Runner {
                     tasks.spawn(self.clone().resolve(jobs).instrument(span));
                     return;
                 }
-                Failure::Poison(error) if jobs.len() == 1 => return poisoned(jobs, &error),
-                Failure::Poison(_) => {
+                AttemptError::Poison(error) if jobs.len() == 1 => return poisoned(jobs, &error),
+                AttemptError::Poison(_) => {
                     self.retried(retry);
                     return self.halve(jobs, tasks).await;
                 }
-                Failure::Stale if attempt >= ATTEMPTS_MAX => {
+                AttemptError::Stale if attempt >= ATTEMPTS_MAX => {
                     return answer_all(jobs, EngineError::DatabaseUnavailable);
                 }
-                Failure::Transient(error) if attempt >= ATTEMPTS_MAX => {
+                AttemptError::Transient(error) if attempt >= ATTEMPTS_MAX => {
                     self.pool.notes().note("a batch", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
-                Failure::Transient(error) => {
+                AttemptError::Transient(error) => {
                     self.retried(retry);
                     tracing::debug!(%error, commands = jobs.len(), attempt, "a batch is repeated");
                     tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
                 }
-                Failure::Busy | Failure::Stale => self.retried(retry),
+                AttemptError::Busy | AttemptError::Stale => self.retried(retry),
             }
         }
     }
@@ -197,7 +197,11 @@ impl Runner {
     /// One transaction for all these commands. A connection that is half-open would hold its lane
     /// for as long as nobody tells us that the other end is gone; so each half of the work has its
     /// time. What is given up is dropped with its connection.
-    async fn attempt(&self, jobs: &[Job], on_locked: OnLocked) -> Result<Vec<Outcome>, Failure> {
+    async fn attempt(
+        &self,
+        jobs: &[Job],
+        on_locked: OnLocked,
+    ) -> Result<Vec<Outcome>, AttemptError> {
         let span = traces::within(|| {
             tracing::info_span!(
                 target: WORK,
@@ -225,21 +229,21 @@ impl Runner {
         &self,
         jobs: &[Job],
         on_locked: OnLocked,
-    ) -> Result<Vec<Outcome>, Failure> {
+    ) -> Result<Vec<Outcome>, AttemptError> {
         let decided = timeout(
             self.database_wait_max,
             self.decide_and_write(jobs, on_locked),
         )
         .await;
         let (mut connection, outcomes) =
-            decided.unwrap_or_else(|_| Err(Failure::Transient(self.timed_out())))?;
+            decided.unwrap_or_else(|_| Err(AttemptError::Transient(self.timed_out())))?;
         match timeout(self.database_wait_max, transaction::commit(&mut connection)).await {
             Ok(Ok(())) => {
                 connection.finish();
                 Ok(outcomes)
             }
-            Ok(Err(error)) => Err(Failure::Unknown(error)),
-            Err(_) => Err(Failure::Unknown(self.timed_out())),
+            Ok(Err(error)) => Err(AttemptError::Unknown(error)),
+            Err(_) => Err(AttemptError::Unknown(self.timed_out())),
         }
     }
 
@@ -254,12 +258,16 @@ impl Runner {
         &self,
         jobs: &[Job],
         on_locked: OnLocked,
-    ) -> Result<(Checkout, Vec<Outcome>), Failure> {
+    ) -> Result<(Checkout, Vec<Outcome>), AttemptError> {
         let (facts, read_at) = self.latest_facts(jobs);
-        let mut connection = self.pool.checkout().await.map_err(Failure::Transient)?;
+        let mut connection = self
+            .pool
+            .checkout()
+            .await
+            .map_err(AttemptError::Transient)?;
         transaction::begin_write(&mut connection)
             .await
-            .map_err(Failure::Transient)?;
+            .map_err(AttemptError::Transient)?;
         let context = BatchContext {
             facts: &facts,
             partitions: self.partitions,
@@ -268,7 +276,7 @@ impl Runner {
         match batch::decide_and_write(&mut connection, jobs, on_locked, context).await {
             // A policy may have begun that these decisions know nothing of.
             Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => {
-                Err(Failure::Stale)
+                Err(AttemptError::Stale)
             }
             Ok(outcomes) => Ok((connection, outcomes)),
             Err(error) => {
@@ -280,7 +288,7 @@ impl Runner {
                 {
                     connection.finish();
                 }
-                Err(Failure::of(error))
+                Err(AttemptError::of(error))
             }
         }
     }
@@ -390,7 +398,7 @@ impl Runner {
             }
             match self.attempt(&jobs, OnLocked::Wait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
-                Err(Failure::Unknown(error)) => {
+                Err(AttemptError::Unknown(error)) => {
                     self.retried(Retry::LostCommit);
                     self.pool
                         .notes()
@@ -399,16 +407,22 @@ impl Runner {
                     tasks.spawn(self.clone().resolve(jobs).instrument(span));
                     return;
                 }
-                Err(Failure::Poison(error)) if jobs.len() == 1 => return poisoned(jobs, &error),
-                Err(Failure::Poison(_)) => {
+                Err(AttemptError::Poison(error)) if jobs.len() == 1 => {
+                    return poisoned(jobs, &error);
+                }
+                Err(AttemptError::Poison(_)) => {
                     self.retried(Retry::Refused);
                     return self.wait_for_each(jobs, tasks).await;
                 }
-                Err(Failure::Transient(error)) if attempt == ATTEMPTS_MAX => {
+                Err(AttemptError::Transient(error)) if attempt == ATTEMPTS_MAX => {
                     self.pool.notes().note("a batch for a locked order", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
-                Err(failure @ (Failure::Busy | Failure::Stale | Failure::Transient(_))) => {
+                Err(
+                    failure @ (AttemptError::Busy
+                    | AttemptError::Stale
+                    | AttemptError::Transient(_)),
+                ) => {
                     self.retried(failure.retry());
                     tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
                 }
@@ -456,12 +470,12 @@ impl Runner {
                     tracing::debug!(commands = jobs.len(), "a lost commit was resolved");
                     return answer_each(jobs, outcomes);
                 }
-                Err(Failure::Poison(error)) => return poisoned(jobs, &error),
+                Err(AttemptError::Poison(error)) => return poisoned(jobs, &error),
                 Err(
-                    failure @ (Failure::Busy
-                    | Failure::Stale
-                    | Failure::Transient(_)
-                    | Failure::Unknown(_)),
+                    failure @ (AttemptError::Busy
+                    | AttemptError::Stale
+                    | AttemptError::Transient(_)
+                    | AttemptError::Unknown(_)),
                 ) => {
                     self.retried(failure.retry());
                     tokio::time::sleep(jittered(delay)).await;
@@ -485,21 +499,21 @@ impl Runner {
     }
 }
 
-impl Failure {
+impl AttemptError {
     /// As what it is counted.
     fn retry(&self) -> Retry {
         match self {
-            Failure::Busy => Retry::Locked,
-            Failure::Stale => Retry::Stale,
-            Failure::Unknown(_) => Retry::LostCommit,
-            Failure::Poison(_) => Retry::Refused,
-            Failure::Transient(error) => Retry::Failed(error.kind()),
+            AttemptError::Busy => Retry::Locked,
+            AttemptError::Stale => Retry::Stale,
+            AttemptError::Unknown(_) => Retry::LostCommit,
+            AttemptError::Poison(_) => Retry::Refused,
+            AttemptError::Transient(error) => Retry::Failed(error.kind()),
         }
     }
 
     fn of(error: DbError) -> Self {
         match error.kind() {
-            ErrorKind::RowBusy => Failure::Busy,
+            ErrorKind::RowBusy => AttemptError::Busy,
             ErrorKind::LockWait
             | ErrorKind::Deadlock
             | ErrorKind::VersionConflict
@@ -509,8 +523,8 @@ impl Failure {
             | ErrorKind::ReadOnly
             | ErrorKind::Denied
             | ErrorKind::TooManyConnections
-            | ErrorKind::Unavailable => Failure::Transient(error),
-            ErrorKind::Corrupt | ErrorKind::Statement => Failure::Poison(error),
+            | ErrorKind::Unavailable => AttemptError::Transient(error),
+            ErrorKind::Corrupt | ErrorKind::Statement => AttemptError::Poison(error),
         }
     }
 }
