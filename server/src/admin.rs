@@ -9,7 +9,7 @@ pub(crate) mod records;
 pub(crate) mod stores;
 
 use belay_domain::ids::StoreId;
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 
 use crate::App;
 use crate::db::error::{DbError, ErrorKind};
@@ -27,11 +27,11 @@ async fn end<T>(mut conn: Checkout, written: Result<T, DbError>) -> Result<T, Db
 }
 
 /// The failure of an administration write.
-pub(crate) fn write_failure(error: DbError) -> Failure {
+pub(crate) fn write_failure(error: DbError) -> CallError {
     match error.kind() {
-        ErrorKind::ConnectionLost => Failure::OutcomeUnknown { request_id: None },
+        ErrorKind::ConnectionLost => CallError::OutcomeUnknown { request_id: None },
         // Somebody wrote the same record in between.
-        ErrorKind::Duplicate => Failure::Contention,
+        ErrorKind::Duplicate => CallError::Contention,
         ErrorKind::Deadlock
         | ErrorKind::LockWait
         | ErrorKind::RowBusy
@@ -41,7 +41,7 @@ pub(crate) fn write_failure(error: DbError) -> Failure {
         | ErrorKind::TooManyConnections
         | ErrorKind::Unavailable
         | ErrorKind::Corrupt
-        | ErrorKind::Statement => Failure::from(error),
+        | ErrorKind::Statement => CallError::from(error),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What keeps the server from answering, as the failure that the caller is told.
 
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use uuid::Uuid;
 
 use crate::auth::AuthError;
@@ -9,77 +9,77 @@ use crate::engine::EngineError;
 use crate::reads::ReadError;
 use crate::reference::StoresError;
 
-impl From<AuthError> for Failure {
+impl From<AuthError> for CallError {
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::MethodUnknown => Failure::MethodUnknown,
-            AuthError::CallerUnknown => Failure::CallerUnknown,
-            AuthError::RoleNotAllowed { role } => Failure::RoleNotAllowed { role },
-            AuthError::InvalidHeaders(violations) => Failure::invalid_fields(violations),
+            AuthError::MethodUnknown => CallError::MethodUnknown,
+            AuthError::CallerUnknown => CallError::CallerUnknown,
+            AuthError::RoleNotAllowed { role } => CallError::RoleNotAllowed { role },
+            AuthError::InvalidHeaders(violations) => CallError::invalid_fields(violations),
         }
     }
 }
 
-impl From<ReadError> for Failure {
+impl From<ReadError> for CallError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Overloaded => Failure::Overloaded,
-            ReadError::TimedOut => Failure::DatabaseUnavailable,
+            ReadError::Overloaded => CallError::Overloaded,
+            ReadError::TimedOut => CallError::DatabaseUnavailable,
             ReadError::Database(error) => of_database(&error),
-            ReadError::Died => Failure::Internal("a read died".to_owned()),
+            ReadError::Died => CallError::Internal("a read died".to_owned()),
         }
     }
 }
 
-impl From<DbError> for Failure {
+impl From<DbError> for CallError {
     fn from(error: DbError) -> Self {
         of_database(&error)
     }
 }
 
 /// Of a request, by the id under which it may be repeated.
-pub(crate) fn of_engine(error: EngineError, request_id: Uuid) -> Failure {
+pub(crate) fn of_engine(error: EngineError, request_id: Uuid) -> CallError {
     match error {
-        EngineError::Overloaded => Failure::Overloaded,
-        EngineError::DeadlineExceeded => Failure::DeadlineExceeded,
-        EngineError::DatabaseUnavailable => Failure::DatabaseUnavailable,
-        EngineError::Contention => Failure::Contention,
-        EngineError::OutcomeUnknown => Failure::OutcomeUnknown {
+        EngineError::Overloaded => CallError::Overloaded,
+        EngineError::DeadlineExceeded => CallError::DeadlineExceeded,
+        EngineError::DatabaseUnavailable => CallError::DatabaseUnavailable,
+        EngineError::Contention => CallError::Contention,
+        EngineError::OutcomeUnknown => CallError::OutcomeUnknown {
             request_id: Some(request_id),
         },
         EngineError::Internal => {
-            Failure::Internal(format!("the engine failed on request {request_id}"))
+            CallError::Internal(format!("the engine failed on request {request_id}"))
         }
     }
 }
 
 /// Of the reference data of this store.
-pub(crate) fn of_stores(error: &StoresError, store: impl ToString) -> Failure {
+pub(crate) fn of_stores(error: &StoresError, store: impl ToString) -> CallError {
     match error {
-        StoresError::NotFound => Failure::StoreNotFound {
+        StoresError::NotFound => CallError::StoreNotFound {
             store: store.to_string(),
         },
-        StoresError::Unavailable => Failure::DatabaseUnavailable,
+        StoresError::Unavailable => CallError::DatabaseUnavailable,
     }
 }
 
-fn of_database(error: &DbError) -> Failure {
+fn of_database(error: &DbError) -> CallError {
     if matches!(error, DbError::PoolExhausted { .. }) {
-        return Failure::Overloaded;
+        return CallError::Overloaded;
     }
     match error.kind() {
         ErrorKind::Deadlock
         | ErrorKind::LockWait
         | ErrorKind::RowBusy
-        | ErrorKind::VersionConflict => Failure::Contention,
+        | ErrorKind::VersionConflict => CallError::Contention,
         // The log has it from the pool.
         ErrorKind::ConnectionLost
         | ErrorKind::ReadOnly
         | ErrorKind::Denied
         | ErrorKind::TooManyConnections
-        | ErrorKind::Unavailable => Failure::DatabaseUnavailable,
+        | ErrorKind::Unavailable => CallError::DatabaseUnavailable,
         ErrorKind::Duplicate | ErrorKind::Corrupt | ErrorKind::Statement => {
-            Failure::Internal(error.to_string())
+            CallError::Internal(error.to_string())
         }
     }
 }
@@ -102,22 +102,25 @@ mod tests {
             assert!(status.get_details_retry_info().is_some(), "{error}");
         }
         let bug = of_engine(EngineError::Internal, Uuid::nil());
-        assert!(matches!(bug, Failure::Internal(_)));
+        assert!(matches!(bug, CallError::Internal(_)));
     }
 
     #[test]
     fn the_classes_of_the_database_are_told_apart() {
         let connect = |kind| {
-            Failure::from(DbError::Connect {
+            CallError::from(DbError::Connect {
                 kind,
                 message: String::new(),
             })
         };
-        let exhausted = Failure::from(DbError::PoolExhausted { waited_ms: 1 });
-        assert_eq!(exhausted, Failure::Overloaded);
+        let exhausted = CallError::from(DbError::PoolExhausted { waited_ms: 1 });
+        assert_eq!(exhausted, CallError::Overloaded);
         let lost = connect(ErrorKind::ConnectionLost);
-        assert_eq!(lost, Failure::DatabaseUnavailable);
-        assert_eq!(connect(ErrorKind::Deadlock), Failure::Contention);
-        assert!(matches!(connect(ErrorKind::Corrupt), Failure::Internal(_)));
+        assert_eq!(lost, CallError::DatabaseUnavailable);
+        assert_eq!(connect(ErrorKind::Deadlock), CallError::Contention);
+        assert!(matches!(
+            connect(ErrorKind::Corrupt),
+            CallError::Internal(_)
+        ));
     }
 }

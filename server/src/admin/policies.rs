@@ -5,7 +5,7 @@ use belay_domain::policy;
 use belay_domain::rejection::FieldViolation;
 use belay_domain::store::{Activation, NewPolicy, PolicyHead, StoredPolicy, active, is_activated};
 use belay_wire::parse::stores::ActivationRequest;
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use jiff::Timestamp;
 
 use super::{end, refresh, write_failure};
@@ -26,7 +26,7 @@ pub(crate) async fn get(
     app: &App,
     store: &StoreId,
     version: Option<u32>,
-) -> Result<PolicyView<StoredPolicy>, Failure> {
+) -> Result<PolicyView<StoredPolicy>, CallError> {
     let mut conn = Snapshot::begin(&app.pool).await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
@@ -39,7 +39,7 @@ pub(crate) async fn get(
     }
     .await;
     let (found, activations, now) = conn.end(read).await?;
-    let found = found.ok_or(Failure::PolicyNotFound {
+    let found = found.ok_or(CallError::PolicyNotFound {
         version: version.unwrap_or(0),
     })?;
     Ok(PolicyView {
@@ -55,7 +55,7 @@ pub(crate) async fn list(
     store: &StoreId,
     before: Option<u32>,
     limit: u16,
-) -> Result<PolicyView<Vec<PolicyHead>>, Failure> {
+) -> Result<PolicyView<Vec<PolicyHead>>, CallError> {
     let mut conn = Snapshot::begin(&app.pool).await?;
     let read = async {
         Ok(PolicyView {
@@ -69,8 +69,8 @@ pub(crate) async fn list(
 }
 
 /// The name of the policy that a document describes.
-pub(crate) fn validate(document: &str) -> Result<String, Failure> {
-    let policy = policy::parse(document).map_err(|faults| Failure::PolicyInvalid {
+pub(crate) fn validate(document: &str) -> Result<String, CallError> {
+    let policy = policy::parse(document).map_err(|faults| CallError::PolicyInvalid {
         field: "document",
         faults,
     })?;
@@ -83,7 +83,7 @@ pub(crate) async fn create(
     store: &StoreId,
     name: String,
     document: String,
-) -> Result<PolicyView<StoredPolicy>, Failure> {
+) -> Result<PolicyView<StoredPolicy>, CallError> {
     let mut conn = app.pool.checkout().await?;
     let write = async {
         transaction::begin_write(&mut conn).await?;
@@ -107,7 +107,7 @@ pub(crate) async fn create(
 pub(crate) async fn activate(
     app: &App,
     request: ActivationRequest,
-) -> Result<PolicyView<StoredPolicy>, Failure> {
+) -> Result<PolicyView<StoredPolicy>, CallError> {
     let ActivationRequest {
         store,
         version,
@@ -127,7 +127,7 @@ pub(crate) async fn activate(
                 "must not be before {earliest}: every server must know of it in time"
             ),
         };
-        return Err(Failure::invalid_fields(vec![violation]));
+        return Err(CallError::invalid_fields(vec![violation]));
     }
     let activation = Activation {
         effective_time,

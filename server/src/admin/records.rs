@@ -2,7 +2,7 @@
 
 use belay_domain::scope::Scope;
 use belay_domain::store::{Carrier, Put, PutOutcome, Record, Warehouse};
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use belay_wire::values::etag;
 
 use super::{refresh, write_failure};
@@ -31,9 +31,9 @@ pub(crate) async fn put<R: Seen + StoreRecord>(
     app: &App,
     scope: &Scope,
     put: Put<R>,
-) -> Result<R, Failure> {
+) -> Result<R, CallError> {
     if !put.record.is_seen(scope) {
-        return Err(Failure::OutOfScope);
+        return Err(CallError::OutOfScope);
     }
     let mut conn = app.pool.checkout().await?;
     let write = async {
@@ -54,7 +54,7 @@ pub(crate) async fn put<R: Seen + StoreRecord>(
             refresh(app, record.store()).await;
             Ok(record)
         }
-        PutOutcome::Stale(present) => Err(Failure::EtagMismatch {
+        PutOutcome::Stale(present) => Err(CallError::EtagMismatch {
             present: present.map(etag).unwrap_or_default(),
         }),
     }

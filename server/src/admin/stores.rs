@@ -11,7 +11,7 @@ use belay_domain::scope::Scope;
 use belay_domain::store::{
     Activation, Carrier, DaysOff, NewPolicy, NewStore, PolicySource, Store, StoreChanges, Warehouse,
 };
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use belay_wire::values::etag;
 use jiff::Timestamp;
 
@@ -29,7 +29,7 @@ pub(crate) struct StoreView {
     pub(crate) now: Timestamp,
 }
 
-pub(crate) async fn get(app: &App, id: &StoreId) -> Result<StoreView, Failure> {
+pub(crate) async fn get(app: &App, id: &StoreId) -> Result<StoreView, CallError> {
     let mut conn = Snapshot::begin(&app.pool).await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
@@ -38,7 +38,7 @@ pub(crate) async fn get(app: &App, id: &StoreId) -> Result<StoreView, Failure> {
     }
     .await;
     let (store, activations, now) = conn.end(read).await?;
-    let store = store.ok_or_else(|| Failure::StoreNotFound {
+    let store = store.ok_or_else(|| CallError::StoreNotFound {
         store: id.to_string(),
     })?;
     Ok(StoreView {
@@ -53,7 +53,7 @@ pub(crate) async fn list(
     app: &App,
     after: Option<StoreId>,
     limit: u16,
-) -> Result<Vec<StoreView>, Failure> {
+) -> Result<Vec<StoreView>, CallError> {
     let mut conn = Snapshot::begin(&app.pool).await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
@@ -72,19 +72,23 @@ pub(crate) async fn list(
 }
 
 /// Creates a store. To create it again as it was asked for is harmless.
-pub(crate) async fn create(app: &App, scope: &Scope, new: NewStore) -> Result<StoreView, Failure> {
+pub(crate) async fn create(
+    app: &App,
+    scope: &Scope,
+    new: NewStore,
+) -> Result<StoreView, CallError> {
     if !scope.sees_route(&new.warehouse, &new.carrier) {
-        return Err(Failure::OutOfScope);
+        return Err(CallError::OutOfScope);
     }
     let document = match &new.policy {
         PolicySource::Preset(name) => {
-            presets::find(name).ok_or_else(|| Failure::PresetNotFound {
+            presets::find(name).ok_or_else(|| CallError::PresetNotFound {
                 preset: name.clone(),
             })?
         }
         PolicySource::Document(document) => document,
     };
-    let policy = policy::parse(document).map_err(|faults| Failure::PolicyInvalid {
+    let policy = policy::parse(document).map_err(|faults| CallError::PolicyInvalid {
         field: "document",
         faults,
     })?;
@@ -102,7 +106,7 @@ pub(crate) async fn create(app: &App, scope: &Scope, new: NewStore) -> Result<St
         Err(error) if error.kind() == ErrorKind::Duplicate => {
             let present = get(app, &new.id).await?;
             if present.store.fingerprint != new.fingerprint {
-                return Err(Failure::StoreAlreadyExists {
+                return Err(CallError::StoreAlreadyExists {
                     store: new.id.to_string(),
                 });
             }
@@ -177,7 +181,7 @@ pub(crate) async fn update(
     app: &App,
     id: &StoreId,
     changes: StoreChanges,
-) -> Result<StoreView, Failure> {
+) -> Result<StoreView, CallError> {
     let present = get(app, id).await?;
     let StoreView {
         store,
@@ -195,7 +199,7 @@ pub(crate) async fn update(
     }
     check_defaults(app, &store, &wanted).await?;
     if expected_version.is_some_and(|expected| expected != store.version) {
-        return Err(Failure::EtagMismatch {
+        return Err(CallError::EtagMismatch {
             present: etag(store.version),
         });
     }
@@ -217,7 +221,7 @@ pub(crate) async fn update(
 
 /// Orders that name no shipments go by these, so the store must have them. Nothing ever takes them
 /// away again.
-async fn check_defaults(app: &App, present: &Store, wanted: &Store) -> Result<(), Failure> {
+async fn check_defaults(app: &App, present: &Store, wanted: &Store) -> Result<(), CallError> {
     let mut conn = app.pool.checkout().await?;
     let read = async {
         let mut unknown: Vec<FieldViolation> = Vec::new();
@@ -252,6 +256,6 @@ async fn check_defaults(app: &App, present: &Store, wanted: &Store) -> Result<()
     if unknown.is_empty() {
         Ok(())
     } else {
-        Err(Failure::invalid_fields(unknown))
+        Err(CallError::invalid_fields(unknown))
     }
 }

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use belay_wire::status::{Failure, outcome_of};
+use belay_wire::status::{CallError, outcome_of};
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -95,8 +95,8 @@ where
                         edge::explain(answer.headers_mut());
                         answer
                     }
-                    Ok(Err(_)) => refuse(Failure::Internal(format!("{path} panicked"))),
-                    Err(_) => refuse(Failure::DeadlineExceeded),
+                    Ok(Err(_)) => refuse(CallError::Internal(format!("{path} panicked"))),
+                    Err(_) => refuse(CallError::DeadlineExceeded),
                 }
             };
             let answer = answer.instrument(open.span().clone()).await;
@@ -117,13 +117,13 @@ fn is_undecodable(answer: &Response) -> bool {
         && !headers.contains_key("grpc-status-details-bin")
 }
 
-fn undecodable() -> Failure {
-    Failure::undecodable(
+fn undecodable() -> CallError {
+    CallError::undecodable(
         "the message cannot be decoded: it is no protobuf, not of this type, not compressed as said, or holds text that is no UTF-8",
     )
 }
 
-fn refuse(failure: Failure) -> Response {
+fn refuse(failure: CallError) -> Response {
     call::status(failure).into_http()
 }
 

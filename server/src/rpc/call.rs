@@ -13,7 +13,7 @@ use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
 use belay_wire::parse::{CommandRequest, ListRequest, Reader};
 use belay_wire::refusals::About;
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use jiff::Timestamp;
 use prost::Message;
 use tokio::time::Instant;
@@ -36,12 +36,12 @@ pub(super) struct Call {
 pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 /// Runs the work of a method. Here, and nowhere else in one, a failure becomes a status.
-pub(super) async fn answer<T>(work: impl Future<Output = Result<T, Failure>>) -> Answer<T> {
+pub(super) async fn answer<T>(work: impl Future<Output = Result<T, CallError>>) -> Answer<T> {
     work.await.map(Response::new).map_err(status)
 }
 
 /// The status of a call that failed; the cause of a defect goes to the log.
-pub(super) fn status(failure: Failure) -> Status {
+pub(super) fn status(failure: CallError) -> Status {
     failure.into_status(|cause| {
         // Of the standard services, whose calls are not told, it is an id of its own.
         let trace_id = match traces::current_trace_id() {
@@ -59,21 +59,21 @@ pub(super) fn status(failure: Failure) -> Status {
 
 impl Call {
     /// Takes the request apart.
-    pub(super) fn of<T>(request: Request<T>) -> Result<(Call, T), Failure> {
+    pub(super) fn of<T>(request: Request<T>) -> Result<(Call, T), CallError> {
         let (_, mut extensions, message) = request.into_parts();
         let call = extensions.remove::<Call>();
         let call =
-            call.ok_or_else(|| Failure::Internal("a call came past the border".to_owned()))?;
+            call.ok_or_else(|| CallError::Internal("a call came past the border".to_owned()))?;
         Ok((call, message))
     }
 
     /// A store that the caller does not see is not there.
-    pub(super) fn check_store(&self, store: &StoreId) -> Result<(), Failure> {
+    pub(super) fn check_store(&self, store: &StoreId) -> Result<(), CallError> {
         calls::about_store(store);
         if self.caller.scope.sees_store(store) {
             Ok(())
         } else {
-            Err(Failure::StoreNotFound {
+            Err(CallError::StoreNotFound {
                 store: store.to_string(),
             })
         }
@@ -92,8 +92,8 @@ impl App {
     pub(super) fn read<M, T>(
         &self,
         request: Request<M>,
-        parse: impl FnOnce(M, &Reader<'_>) -> Result<T, Failure>,
-    ) -> Result<(Call, T), Failure> {
+        parse: impl FnOnce(M, &Reader<'_>) -> Result<T, CallError>,
+    ) -> Result<(Call, T), CallError> {
         let (call, message) = Call::of(request)?;
         let read = parse(message, &self.reader(&call))?;
         Ok((call, read))
@@ -104,7 +104,7 @@ impl App {
         &self,
         call: &Call,
         store: &StoreId,
-    ) -> Result<Arc<StoreFacts>, Failure> {
+    ) -> Result<Arc<StoreFacts>, CallError> {
         call.check_store(store)?;
         let facts = self.stores.facts(store).await;
         facts.map_err(|error| failure::of_stores(&error, store))
@@ -114,7 +114,7 @@ impl App {
     pub(super) async fn command<M, R: Message + Default>(
         &self,
         request: Request<M>,
-        parse: impl FnOnce(M, &Reader<'_>) -> Result<CommandRequest, Failure>,
+        parse: impl FnOnce(M, &Reader<'_>) -> Result<CommandRequest, CallError>,
     ) -> Answer<R> {
         answer(async {
             let (call, command) = self.read(request, parse)?;
@@ -129,7 +129,7 @@ impl App {
         &self,
         call: &Call,
         command: CommandRequest,
-    ) -> Result<R, Failure> {
+    ) -> Result<R, CallError> {
         let store = self.facts(call, &command.store).await?;
         let envelope = command.envelope;
         let request_id = envelope.request_id.unwrap_or_else(entropy::request_id);
@@ -145,7 +145,7 @@ impl App {
         };
         match self.engine.submit(submission).await {
             Ok(Reply::Answer(answer)) => R::decode(answer.as_slice()).map_err(|error| {
-                Failure::Internal(format!("a stored answer cannot be read: {error}"))
+                CallError::Internal(format!("a stored answer cannot be read: {error}"))
             }),
             Ok(Reply::Refused(rejection)) => {
                 let about = About {
@@ -153,7 +153,7 @@ impl App {
                     child: envelope.child,
                     request_id: Some(request_id),
                 };
-                Err(Failure::rejected(rejection, about))
+                Err(CallError::rejected(rejection, about))
             }
             Err(error) => Err(failure::of_engine(error, request_id)),
         }
@@ -167,7 +167,7 @@ impl App {
         call: &Call,
         store: &StoreId,
         id: &OrderId,
-    ) -> Result<Read<Arc<Order>>, Failure> {
+    ) -> Result<Read<Arc<Order>>, CallError> {
         calls::about_order(id);
         let facts = self.facts(call, store).await?;
         match self.reads.order(OrderKey::of(store, id)).await? {
@@ -184,9 +184,9 @@ impl App {
     pub(super) async fn list<M, F: ListQuery, Entry: Message>(
         &self,
         request: Request<M>,
-        parse: impl FnOnce(M, &Reader<'_>) -> Result<ListRequest<F>, Failure>,
+        parse: impl FnOnce(M, &Reader<'_>) -> Result<ListRequest<F>, CallError>,
         render: impl Fn(&Order, u32, &Read<HashMap<OrderKey, Order>>) -> Option<Entry>,
-    ) -> Result<(Vec<Entry>, String), Failure> {
+    ) -> Result<(Vec<Entry>, String), CallError> {
         let (call, list) = self.read(request, parse)?;
         let facts = self.facts(&call, &list.store).await?;
         let after = list.page.after_place()?;
@@ -221,11 +221,11 @@ pub(super) struct Read<T> {
 }
 
 /// A refusal that the order itself, or its absence, gives to a read.
-pub(super) fn rejected(rejection: Rejection, order: &OrderId) -> Failure {
+pub(super) fn rejected(rejection: Rejection, order: &OrderId) -> CallError {
     let about = About {
         order: order.clone(),
         child: None,
         request_id: None,
     };
-    Failure::rejected(rejection, about)
+    CallError::rejected(rejection, about)
 }

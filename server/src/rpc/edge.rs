@@ -5,7 +5,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -108,7 +108,7 @@ fn refused(request: &http::Request<Body>) -> Option<Response> {
     }
     let encoding = request.headers().get(GRPC_ENCODING);
     if encoding.is_some_and(|encoding| encoding != IDENTITY && encoding != GZIP) {
-        let mut response = status(Failure::EncodingUnsupported).into_http();
+        let mut response = status(CallError::EncodingUnsupported).into_http();
         response.headers_mut().insert(
             GRPC_ACCEPT_ENCODING,
             HeaderValue::from_static("identity,gzip"),
@@ -155,7 +155,7 @@ pub(super) fn explain(headers: &mut HeaderMap) {
     }
     // What has no details was made by the libraries that we serve with.
     let Some(failure) =
-        Status::from_header_map(headers).and_then(|status| Failure::of_others(&status))
+        Status::from_header_map(headers).and_then(|status| CallError::of_others(&status))
     else {
         return;
     };

@@ -5,7 +5,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use belay_wire::status::{Failure, MESSAGE_BYTES_MAX};
+use belay_wire::status::{CallError, MESSAGE_BYTES_MAX};
 use http_body::{Frame, SizeHint};
 use prost::bytes::{Buf, Bytes};
 use tonic::Status;
@@ -69,7 +69,7 @@ impl Measured {
                 self.header.clear();
                 self.messages += 1;
                 if self.left > MESSAGE_BYTES_MAX {
-                    return Err(status(Failure::MESSAGE_TOO_LARGE));
+                    return Err(status(CallError::MESSAGE_TOO_LARGE));
                 }
             }
         }
@@ -79,12 +79,12 @@ impl Measured {
     /// Whether what has come may be all.
     fn end(&self) -> Result<(), Status> {
         if self.left > 0 || !self.header.is_empty() {
-            return Err(status(Failure::undecodable(
+            return Err(status(CallError::undecodable(
                 "the request ends in the middle of its message",
             )));
         }
         if self.messages == 0 && self.expected == Expected::One {
-            return Err(status(Failure::undecodable(
+            return Err(status(CallError::undecodable(
                 "the request has no message; one without fields is still to be sent",
             )));
         }

@@ -7,7 +7,7 @@ use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::order_service_server::OrderService;
 use belay_wire::parse::orders as parse;
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use belay_wire::{events as wire_events, render};
 use tonic::Request;
 
@@ -123,7 +123,7 @@ impl OrderService for Orders {
                 let read =
                     wire_events::read(&row.payload, row.partition, row.last_position, row.count);
                 events.extend(read.map_err(|error| {
-                    Failure::Internal(format!("stored events cannot be read: {error}"))
+                    CallError::Internal(format!("stored events cannot be read: {error}"))
                 })?);
             }
             // A page may begin, or end, in the middle of a row.

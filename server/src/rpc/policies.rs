@@ -8,7 +8,7 @@ use belay_proto::v1 as pb;
 use belay_proto::v1::policy_service_server::PolicyService;
 use belay_wire::parse::stores as parse;
 use belay_wire::render::administration as render;
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use tonic::Request;
 
 use super::call::{Answer, answer};
@@ -29,7 +29,7 @@ impl PolicyService for Policies {
         answer(async {
             let preset = |(name, document): &(&str, &str)| {
                 let policy = policy::parse(document).map_err(|_| {
-                    Failure::Internal(format!(
+                    CallError::Internal(format!(
                         "the preset {name} has faults: a test keeps it from that"
                     ))
                 })?;
@@ -42,7 +42,7 @@ impl PolicyService for Policies {
             let mut presets = presets::ALL
                 .iter()
                 .map(preset)
-                .collect::<Result<Vec<_>, Failure>>()?;
+                .collect::<Result<Vec<_>, CallError>>()?;
             presets.sort_by(|a, b| a.preset.cmp(&b.preset));
             Ok(pb::ListPresetsResponse { presets })
         })

@@ -12,7 +12,7 @@ use belay_wire::parse::refunds as parse;
 use belay_wire::parse::refunds::Claim;
 use belay_wire::parse::{CommandRequest, Envelope};
 use belay_wire::render;
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use futures_util::future::join_all;
 use tonic::Request;
 
@@ -126,7 +126,7 @@ impl Refunds {
         &self,
         call: &Call,
         claim: &Claim,
-    ) -> Result<Vec<(OrderId, Vec<u32>)>, Failure> {
+    ) -> Result<Vec<(OrderId, Vec<u32>)>, CallError> {
         let mut conn = Snapshot::begin(&self.app.pool).await?;
         let read = async {
             let now = self.app.clock.now(&mut conn).await?;

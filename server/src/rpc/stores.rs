@@ -9,7 +9,7 @@ use belay_proto::v1::store_service_server::StoreService;
 use belay_wire::parse::ListRequest;
 use belay_wire::parse::stores as parse;
 use belay_wire::render::administration as render;
-use belay_wire::status::Failure;
+use belay_wire::status::CallError;
 use prost::Message;
 use serde::de::DeserializeOwned;
 use tonic::Request;
@@ -153,7 +153,7 @@ fn shown(view: &StoreView) -> pb::Store {
 
 impl Stores {
     /// One that the caller sees.
-    async fn store(&self, call: &Call, id: &StoreId) -> Result<StoreView, Failure> {
+    async fn store(&self, call: &Call, id: &StoreId) -> Result<StoreView, CallError> {
         call.check_store(id)?;
         stores::get(&self.app, id).await
     }
@@ -164,7 +164,7 @@ impl Stores {
         call: &Call,
         list: &ListRequest<()>,
         render: impl Fn(&R) -> Entry,
-    ) -> Result<(Vec<Entry>, String), Failure>
+    ) -> Result<(Vec<Entry>, String), CallError>
     where
         R: Seen + StoreRecord<Id = Id>,
         Id: DeserializeOwned + serde::Serialize + Clone + Send + Sync,

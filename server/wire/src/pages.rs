@@ -12,7 +12,7 @@ use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::status::Failure;
+use crate::status::CallError;
 
 const TOKEN_VERSION: u8 = 1;
 /// Of a page's entries together: clients take messages of 4 MiB where nobody told them otherwise.
@@ -54,7 +54,7 @@ impl PageTokens {
     }
 
     /// Where the page begins that a token asks for; `None` for the first.
-    pub fn open<Place: DeserializeOwned>(&self, token: &str) -> Result<Option<Place>, Failure> {
+    pub fn open<Place: DeserializeOwned>(&self, token: &str) -> Result<Option<Place>, CallError> {
         if token.is_empty() {
             return Ok(None);
         }
@@ -64,7 +64,7 @@ impl PageTokens {
             let is_ours = *version == TOKEN_VERSION && self.mac(place) == *seal;
             is_ours.then(|| serde_json::from_slice(place).ok())?
         });
-        place.map(Some).ok_or(Failure::PageTokenInvalid)
+        place.map(Some).ok_or(CallError::PageTokenInvalid)
     }
 
     fn mac(&self, place: &[u8]) -> [u8; SEAL_BYTES] {
@@ -99,17 +99,17 @@ impl PageRequest {
     }
 
     /// What the page begins after, by what the list is sorted by; `None` for the first page.
-    pub fn after<Key: DeserializeOwned>(&self) -> Result<Option<Key>, Failure> {
+    pub fn after<Key: DeserializeOwned>(&self) -> Result<Option<Key>, CallError> {
         self.tokens.open(&self.token)
     }
 
     /// The same of a list that goes from new to old.
-    pub fn after_place(&self) -> Result<Option<Place>, Failure> {
+    pub fn after_place(&self) -> Result<Option<Place>, CallError> {
         let Some((micros, key, number)) = self.after::<KeptPlace>()? else {
             return Ok(None);
         };
         let create_time =
-            Timestamp::from_microsecond(micros).map_err(|_| Failure::PageTokenInvalid)?;
+            Timestamp::from_microsecond(micros).map_err(|_| CallError::PageTokenInvalid)?;
         Ok(Some(Place {
             create_time,
             order_key: OrderKey(key),
@@ -205,7 +205,7 @@ mod tests {
         ] {
             assert!(matches!(
                 other.open::<(i64, String)>(&token),
-                Err(Failure::PageTokenInvalid)
+                Err(CallError::PageTokenInvalid)
             ));
         }
         let other_key = PageTokens::new(
@@ -240,7 +240,7 @@ mod tests {
             assert!(
                 matches!(
                     ours.open::<(i64, String)>(odd),
-                    Err(Failure::PageTokenInvalid)
+                    Err(CallError::PageTokenInvalid)
                 ),
                 "{odd:?}"
             );

@@ -29,10 +29,10 @@ use self::bounds::{CODE_CHARS_MAX, NOTE_CHARS_MAX, TIMES, VIOLATIONS_MAX};
 pub use self::envelope::{Child, CommandRequest, Envelope, Reader};
 pub use self::lists::ListRequest;
 use crate::Wire;
-use crate::status::Failure;
+use crate::status::CallError;
 
 /// A request as it was read, or everything that is wrong with it.
-pub type Parsed<T> = Result<T, Failure>;
+pub type Parsed<T> = Result<T, CallError>;
 
 /// What is wrong with the request that is being read.
 #[derive(Debug, Default)]
@@ -55,13 +55,13 @@ fn parse<T>(read: impl FnOnce(&mut Violations) -> Option<T>) -> Parsed<T> {
     let mut violations = Violations::default();
     let value = read(&mut violations);
     if !violations.list.is_empty() {
-        return Err(Failure::InvalidFields {
+        return Err(CallError::InvalidFields {
             violations: violations.list,
             left_out: violations.left_out,
         });
     }
     match (violations.currency, violations.differs) {
-        (Some(expected), Some(field)) => Err(Failure::CurrencyMismatch { expected, field }),
+        (Some(expected), Some(field)) => Err(CallError::CurrencyMismatch { expected, field }),
         _ => Ok(value.unwrap_or_else(|| panic!("a field was refused without a violation"))),
     }
 }

@@ -34,7 +34,7 @@ const DATABASE_RETRY: Duration = Duration::from_secs(1);
 
 /// Why a call does not get its answer.
 #[derive(Debug, PartialEq)]
-pub enum Failure {
+pub enum CallError {
     /// The server has no such method: it is older than the caller, or the caller is mistaken.
     MethodUnknown,
     /// The message is compressed in a way that nobody here reads.
@@ -101,14 +101,14 @@ pub enum Failure {
     Internal(String),
 }
 
-impl Failure {
-    pub const MESSAGE_TOO_LARGE: Self = Failure::MessageTooLarge {
+impl CallError {
+    pub const MESSAGE_TOO_LARGE: Self = CallError::MessageTooLarge {
         limit_bytes: MESSAGE_BYTES_MAX,
     };
 
     /// Of a request of which nothing else is wrong.
     pub fn invalid_fields(violations: Vec<FieldViolation>) -> Self {
-        Failure::InvalidFields {
+        CallError::InvalidFields {
             violations,
             left_out: 0,
         }
@@ -120,14 +120,14 @@ impl Failure {
             field: String::new(),
             description: description.to_owned(),
         };
-        Failure::invalid_fields(vec![violation])
+        CallError::invalid_fields(vec![violation])
     }
 
     pub fn rejected(rejection: Rejection, about: About) -> Self {
         if let Rejection::InvalidField(violations) = rejection {
-            return Failure::invalid_fields(violations);
+            return CallError::invalid_fields(violations);
         }
-        Failure::Rejected {
+        CallError::Rejected {
             rejection: Box::new(rejection),
             about,
         }
@@ -137,14 +137,14 @@ impl Failure {
     pub fn of_others(status: &Status) -> Option<Self> {
         Some(match status.code() {
             Code::Ok => return None,
-            Code::Unimplemented => Failure::MethodUnknown,
-            Code::NotFound => Failure::NameUnknown {
+            Code::Unimplemented => CallError::MethodUnknown,
+            Code::NotFound => CallError::NameUnknown {
                 message: status.message().to_owned(),
             },
-            Code::InvalidArgument => Failure::undecodable(status.message()),
+            Code::InvalidArgument => CallError::undecodable(status.message()),
             // Decompressed, the message is too large: its length as sent is measured before.
-            Code::ResourceExhausted | Code::OutOfRange => Failure::MESSAGE_TOO_LARGE,
-            Code::DeadlineExceeded | Code::Cancelled => Failure::DeadlineExceeded,
+            Code::ResourceExhausted | Code::OutOfRange => CallError::MESSAGE_TOO_LARGE,
+            Code::DeadlineExceeded | Code::Cancelled => CallError::DeadlineExceeded,
             Code::Unknown
             | Code::AlreadyExists
             | Code::PermissionDenied
@@ -154,7 +154,7 @@ impl Failure {
             | Code::Unavailable
             | Code::DataLoss
             | Code::Unauthenticated => {
-                Failure::Internal(format!("{:?}: {}", status.code(), status.message()))
+                CallError::Internal(format!("{:?}: {}", status.code(), status.message()))
             }
         })
     }
@@ -165,28 +165,28 @@ impl Failure {
         let plain = |reason: ErrorReason, message: &str| (reason, message.to_owned(), None);
         let (reason, message, metadata): (ErrorReason, String, Option<(&str, String)>) = match self
         {
-            Failure::MethodUnknown => {
+            CallError::MethodUnknown => {
                 plain(ErrorReason::MethodUnknown, "the server has no such method")
             }
-            Failure::EncodingUnsupported => plain(
+            CallError::EncodingUnsupported => plain(
                 ErrorReason::EncodingUnsupported,
                 "a message may be compressed with gzip or not at all",
             ),
-            Failure::NameUnknown { message } => (ErrorReason::NameUnknown, message, None),
-            Failure::InvalidFields {
+            CallError::NameUnknown { message } => (ErrorReason::NameUnknown, message, None),
+            CallError::InvalidFields {
                 violations,
                 left_out,
             } => return invalid_fields(&violations, left_out),
-            Failure::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
-            Failure::Rejected { rejection, about } => {
+            CallError::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
+            CallError::Rejected { rejection, about } => {
                 return status_of(&refusals(&rejection, &about));
             }
-            Failure::Internal(cause) => return internal(log(&cause)),
-            Failure::PageTokenInvalid => plain(
+            CallError::Internal(cause) => return internal(log(&cause)),
+            CallError::PageTokenInvalid => plain(
                 ErrorReason::PageTokenInvalid,
                 "this list, with these filters, gave out no such page_token",
             ),
-            Failure::MessageTooLarge { limit_bytes: limit } => {
+            CallError::MessageTooLarge { limit_bytes: limit } => {
                 let message = format!("a message may have at most {limit} bytes");
                 (
                     ErrorReason::MessageTooLarge,
@@ -194,34 +194,34 @@ impl Failure {
                     Some(("limit_bytes", limit.to_string())),
                 )
             }
-            Failure::DeadlineExceeded => plain(
+            CallError::DeadlineExceeded => plain(
                 ErrorReason::DeadlineExceeded,
                 "the deadline passed; repeat a write to learn whether it has happened",
             ),
-            Failure::CallerUnknown => plain(
+            CallError::CallerUnknown => plain(
                 ErrorReason::CallerUnknown,
                 "the call brings no token that is known here",
             ),
-            Failure::RoleNotAllowed { role } => (
+            CallError::RoleNotAllowed { role } => (
                 ErrorReason::RoleNotAllowed,
                 format!("the role {role:?} may not do this"),
                 Some(("role", role)),
             ),
-            Failure::Overloaded => plain(
+            CallError::Overloaded => plain(
                 ErrorReason::Overloaded,
                 "the server has more work than it takes in; nothing was done",
             ),
-            Failure::StoreNotFound { store } => (
+            CallError::StoreNotFound { store } => (
                 ErrorReason::StoreNotFound,
                 format!("there is no store {store}"),
                 Some(("store_id", store)),
             ),
-            Failure::PresetNotFound { preset } => (
+            CallError::PresetNotFound { preset } => (
                 ErrorReason::PresetNotFound,
                 format!("there is no preset {preset}"),
                 Some(("preset", preset)),
             ),
-            Failure::PolicyNotFound { version } => {
+            CallError::PolicyNotFound { version } => {
                 let message = format!("the store has no policy version {version}");
                 (
                     ErrorReason::PolicyNotFound,
@@ -229,11 +229,11 @@ impl Failure {
                     Some(("version", version.to_string())),
                 )
             }
-            Failure::OutOfScope => plain(
+            CallError::OutOfScope => plain(
                 ErrorReason::OutOfScope,
                 "this reaches beyond what the caller sees",
             ),
-            Failure::StoreAlreadyExists { store } => {
+            CallError::StoreAlreadyExists { store } => {
                 let message = format!("there is a store {store} with other settings");
                 (
                     ErrorReason::StoreAlreadyExists,
@@ -241,23 +241,23 @@ impl Failure {
                     Some(("store_id", store)),
                 )
             }
-            Failure::EtagMismatch { present } => (
+            CallError::EtagMismatch { present } => (
                 ErrorReason::EtagMismatch,
                 "it has changed since the etag was read".to_owned(),
                 Some(("etag", present)),
             ),
-            Failure::CurrencyMismatch { expected, field } => {
+            CallError::CurrencyMismatch { expected, field } => {
                 return mixed_currencies(expected, field);
             }
-            Failure::DatabaseUnavailable => plain(
+            CallError::DatabaseUnavailable => plain(
                 ErrorReason::DatabaseUnavailable,
                 "the database cannot be reached or takes no writes; nothing was done",
             ),
-            Failure::Contention => plain(
+            CallError::Contention => plain(
                 ErrorReason::Contention,
                 "too many wrote to the same order or record at once; nothing was done",
             ),
-            Failure::OutcomeUnknown { request_id } => {
+            CallError::OutcomeUnknown { request_id } => {
                 let message =
                     "the write has happened or not; repeat it to learn which, it happens once"
                         .to_owned();

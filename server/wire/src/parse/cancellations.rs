@@ -28,7 +28,7 @@ use super::{
     Parsed, Violations, all, child_of, code, distinct, id, note, optional_id, parse, required_code,
     specified, text, time, unspecified_or,
 };
-use crate::status::Failure;
+use crate::status::CallError;
 use crate::{identity, quote};
 
 pub fn request_cancellation(
@@ -252,7 +252,7 @@ fn check_on_behalf_of(reader: &Reader<'_>, on_behalf_of: Option<&pb::OnBehalfOf>
     let role = reader.caller.actor.role;
     if on_behalf_of.is_some() && !role.may_speak_for_buyers() {
         let role = role.to_string();
-        return Err(Failure::RoleNotAllowed { role });
+        return Err(CallError::RoleNotAllowed { role });
     }
     Ok(())
 }

@@ -45,14 +45,14 @@ fn euro(minor_units: i64) -> Option<pb::Money> {
     })
 }
 
-fn fields<T: std::fmt::Debug>(result: Result<T, Failure>) -> Vec<String> {
+fn fields<T: std::fmt::Debug>(result: Result<T, CallError>) -> Vec<String> {
     match result {
         Ok(_) => Vec::new(),
-        Err(Failure::InvalidFields { violations, .. }) => violations
+        Err(CallError::InvalidFields { violations, .. }) => violations
             .into_iter()
             .map(|violation| violation.field)
             .collect(),
-        Err(Failure::CurrencyMismatch { expected, field }) => {
+        Err(CallError::CurrencyMismatch { expected, field }) => {
             vec![format!("{field}: not {}", expected.code())]
         }
         Err(other) => panic!("{other:?}"),
@@ -91,7 +91,7 @@ fn good_order() -> pb::CreateOrderRequest {
 }
 
 /// With the request of a caller who sees everything.
-fn reading<T>(read: impl FnOnce(&Reader<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+fn reading<T>(read: impl FnOnce(&Reader<'_>) -> Result<T, CallError>) -> Result<T, CallError> {
     let caller = Caller::everywhere(Actor::new(Role::Support, "ann"));
     read(&Reader {
         caller: &caller,
@@ -99,14 +99,14 @@ fn reading<T>(read: impl FnOnce(&Reader<'_>) -> Result<T, Failure>) -> Result<T,
     })
 }
 
-fn command(read: Result<CommandRequest, Failure>) -> Result<Command, Failure> {
+fn command(read: Result<CommandRequest, CallError>) -> Result<Command, CallError> {
     read.map(|request| match request.work {
         Work::Decide(command) => command,
         Work::Create(order) => panic!("{order:?}"),
     })
 }
 
-fn read_order(request: pb::CreateOrderRequest) -> Result<CreateOrder, Failure> {
+fn read_order(request: pb::CreateOrderRequest) -> Result<CreateOrder, CallError> {
     let read = reading(|reader| orders::create_order(request, Some(&store()), reader));
     read.map(|request| match request.work {
         Work::Create(order) => order,
@@ -341,7 +341,7 @@ fn good_cancellation() -> pb::RequestCancellationRequest {
 
 fn read_cancellation(
     request: pb::RequestCancellationRequest,
-) -> Result<RequestCancellation, Failure> {
+) -> Result<RequestCancellation, CallError> {
     let read = reading(|reader| cancellations::request_cancellation(request, reader));
     command(read).map(|command| {
         let Command::RequestCancellation(request) = command else {

@@ -92,9 +92,9 @@ fn is_server_fault(code: Code) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Failure;
+    use crate::status::CallError;
 
-    fn outcome(failure: Failure) -> Outcome {
+    fn outcome(failure: CallError) -> Outcome {
         let answer = failure.into_status(|_| "0".repeat(32)).into_http::<()>();
         outcome_of(answer.headers())
     }
@@ -115,15 +115,15 @@ mod tests {
             is_server_fault,
         };
         assert_eq!(
-            outcome(Failure::CallerUnknown),
+            outcome(CallError::CallerUnknown),
             known("UNAUTHENTICATED", "CALLER_UNKNOWN", false)
         );
         assert_eq!(
-            outcome(Failure::Internal("a bug".to_owned())),
+            outcome(CallError::Internal("a bug".to_owned())),
             known("INTERNAL", "INTERNAL", true)
         );
         assert_eq!(
-            outcome(Failure::DatabaseUnavailable),
+            outcome(CallError::DatabaseUnavailable),
             known("UNAVAILABLE", "DATABASE_UNAVAILABLE", true)
         );
     }

@@ -25,12 +25,12 @@ fn about() -> About {
 /// What is told where a defect has this trace id.
 const TRACE_ID: &str = "0123456789abcdef0123456789abcdef";
 
-fn status(failure: Failure) -> Status {
+fn status(failure: CallError) -> Status {
     failure.into_status(|_| TRACE_ID.to_owned())
 }
 
 fn rejected(rejection: Rejection) -> Status {
-    status(Failure::rejected(rejection, about()))
+    status(CallError::rejected(rejection, about()))
 }
 
 fn ineligible(code: DenyCode) -> Ineligibility {
@@ -241,7 +241,7 @@ fn a_mismatched_buyer_and_an_unknown_order_look_the_same() {
         child: None,
         request_id,
     };
-    let status = |about| status(Failure::rejected(Rejection::OrderNotFound, about));
+    let status = |about| status(CallError::rejected(Rejection::OrderNotFound, about));
     let (mismatch, unknown) = (status(about(Some(Uuid::max()))), status(about(None)));
     assert_eq!(mismatch.message(), unknown.message());
     assert_eq!(mismatch.details(), unknown.details());
@@ -316,7 +316,7 @@ fn a_refusal_names_what_the_request_named() {
         let rejection = Rejection::GateNotOpen {
             gate: GateKind::SellerConsent,
         };
-        status(Failure::rejected(rejection, about))
+        status(CallError::rejected(rejection, about))
             .get_details_error_info()
             .unwrap()
             .metadata
@@ -335,13 +335,13 @@ fn a_refusal_names_what_the_request_named() {
 #[test]
 fn waiting_is_advised_where_it_helps_and_only_there() {
     for failure in [
-        Failure::Overloaded,
-        Failure::Contention,
-        Failure::DatabaseUnavailable,
-        Failure::OutcomeUnknown {
+        CallError::Overloaded,
+        CallError::Contention,
+        CallError::DatabaseUnavailable,
+        CallError::OutcomeUnknown {
             request_id: Some(Uuid::nil()),
         },
-        Failure::OutcomeUnknown { request_id: None },
+        CallError::OutcomeUnknown { request_id: None },
     ] {
         let status = status(failure);
         assert!(matches!(
@@ -354,7 +354,7 @@ fn waiting_is_advised_where_it_helps_and_only_there() {
             status.message()
         );
     }
-    let too_large = status(Failure::MessageTooLarge { limit_bytes: 7 });
+    let too_large = status(CallError::MessageTooLarge { limit_bytes: 7 });
     assert_eq!(too_large.code(), Code::ResourceExhausted);
     assert!(too_large.get_details_retry_info().is_none());
 }
@@ -362,7 +362,7 @@ fn waiting_is_advised_where_it_helps_and_only_there() {
 #[test]
 fn a_bug_tells_nothing_but_its_trace_id() {
     let mut logged = String::new();
-    let defect = Failure::Internal("password hunter2".to_owned());
+    let defect = CallError::Internal("password hunter2".to_owned());
     let status = defect.into_status(|cause| {
         logged = cause.to_owned();
         TRACE_ID.to_owned()
@@ -384,7 +384,7 @@ fn details_stay_small_and_say_how_many_were_left_out() {
         field: format!("lines[{index}].quantity"),
         description: "must be from 1 to 1000000, is 0".to_owned(),
     });
-    let status = status(Failure::InvalidFields {
+    let status = status(CallError::InvalidFields {
         violations: violations.collect(),
         left_out: 7,
     });
@@ -544,7 +544,7 @@ fn every_refusal_passes_through_every_proxy_and_keeps_its_reason_and_its_ids() {
             };
             let is_of_fields = matches!(rejection, Rejection::InvalidField(_));
             let all = (!is_of_fields).then(|| refusals(&rejection, &about));
-            let status = status(Failure::rejected(rejection.clone(), about));
+            let status = status(CallError::rejected(rejection.clone(), about));
             let told = format!("{} bytes: {status:?}", bytes(&status));
             assert!(bytes(&status) <= STATUS_BYTES_MAX, "{told}");
             assert!(!status.message().is_empty(), "{told}");
@@ -577,45 +577,45 @@ fn every_other_failure_passes_too() {
     };
     let eur = Currency::parse("EUR").unwrap();
     for failure in [
-        Failure::MethodUnknown,
-        Failure::EncodingUnsupported,
-        Failure::NameUnknown {
+        CallError::MethodUnknown,
+        CallError::EncodingUnsupported,
+        CallError::NameUnknown {
             message: "\u{0}".repeat(100_000),
         },
-        Failure::InvalidFields {
+        CallError::InvalidFields {
             violations: vec![],
             left_out: usize::MAX,
         },
-        Failure::PageTokenInvalid,
-        Failure::MESSAGE_TOO_LARGE,
-        Failure::RoleNotAllowed {
+        CallError::PageTokenInvalid,
+        CallError::MESSAGE_TOO_LARGE,
+        CallError::RoleNotAllowed {
             role: "é".repeat(32),
         },
-        Failure::StoreNotFound { store: id() },
-        Failure::PresetNotFound {
+        CallError::StoreNotFound { store: id() },
+        CallError::PresetNotFound {
             preset: "é".repeat(64),
         },
-        Failure::PolicyNotFound { version: u32::MAX },
-        Failure::StoreAlreadyExists { store: id() },
-        Failure::EtagMismatch {
+        CallError::PolicyNotFound { version: u32::MAX },
+        CallError::StoreAlreadyExists { store: id() },
+        CallError::EtagMismatch {
             present: format!("\"{}\"", u64::MAX),
         },
-        Failure::CurrencyMismatch {
+        CallError::CurrencyMismatch {
             expected: eur,
             field: "lines[199].discount.currency_code".to_owned(),
         },
-        Failure::PolicyInvalid {
+        CallError::PolicyInvalid {
             field: "document",
             faults: (0..1).map(fault).collect(),
         },
-        Failure::PolicyInvalid {
+        CallError::PolicyInvalid {
             field: "document",
             faults: (0..1_000).map(fault).collect(),
         },
-        Failure::OutcomeUnknown {
+        CallError::OutcomeUnknown {
             request_id: Some(Uuid::max()),
         },
-        Failure::Internal("x".repeat(100_000)),
+        CallError::Internal("x".repeat(100_000)),
     ] {
         let shown = format!("{failure:?}").chars().take(100).collect::<String>();
         let status = status(failure);

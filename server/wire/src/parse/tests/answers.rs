@@ -25,7 +25,7 @@ const CANCELLATION: &str = "A-1:c1";
 
 /// The fields that a request is refused for.
 fn refused<M>(
-    read: impl FnOnce(M, &Reader<'_>) -> Result<CommandRequest, Failure>,
+    read: impl FnOnce(M, &Reader<'_>) -> Result<CommandRequest, CallError>,
     request: M,
 ) -> Vec<String> {
     fields(reading(|reader| read(request, reader)))
