@@ -7,7 +7,7 @@ use crate::auth::AuthError;
 use crate::db::error::{DbError, ErrorKind};
 use crate::engine::EngineError;
 use crate::reads::ReadError;
-use crate::reference::StoresError;
+use crate::store_cache::StoreCacheError;
 
 impl From<AuthError> for CallError {
     fn from(error: AuthError) -> Self {
@@ -54,12 +54,12 @@ pub(crate) fn of_engine(error: EngineError, request_id: Uuid) -> CallError {
 }
 
 /// Of the reference data of this store.
-pub(crate) fn of_stores(error: &StoresError, store: impl ToString) -> CallError {
+pub(crate) fn of_stores(error: &StoreCacheError, store: impl ToString) -> CallError {
     match error {
-        StoresError::NotFound => CallError::StoreNotFound {
+        StoreCacheError::NotFound => CallError::StoreNotFound {
             store: store.to_string(),
         },
-        StoresError::Unavailable => CallError::DatabaseUnavailable,
+        StoreCacheError::Unavailable => CallError::DatabaseUnavailable,
     }
 }
 

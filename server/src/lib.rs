@@ -19,9 +19,9 @@ mod failure;
 pub mod outage;
 pub mod presets;
 pub mod reads;
-pub mod reference;
 pub mod rpc;
 pub mod server;
+pub mod store_cache;
 pub mod telemetry;
 pub mod workers;
 
@@ -29,7 +29,7 @@ use crate::db::clock::Clock;
 use crate::db::pool::Pool;
 use crate::engine::Engine;
 use crate::reads::Reads;
-use crate::reference::Stores;
+use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 
 /// What every RPC and every worker shares.
@@ -38,7 +38,7 @@ pub struct App {
     pub engine: Engine,
     pub reads: Reads,
     pub pool: Pool,
-    pub stores: Stores,
+    pub stores: StoreCache,
     pub telemetry: Telemetry,
     /// Key of the hashes of e-mail addresses and user names; made with the database, never leaves
     /// it.

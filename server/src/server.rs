@@ -24,8 +24,8 @@ use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::reads::Reads;
-use crate::reference::Stores;
 use crate::rpc;
+use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::LOG_READS_DEFAULT;
 use crate::workers;
@@ -332,7 +332,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         .await
         .context("the database does not take as many connections as are configured")?;
 
-    let stores = Stores::new(pool.clone());
+    let stores = StoreCache::new(pool.clone());
     let engine = Engine::start(
         pool.clone(),
         stores.clone(),

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::db::clock::Clock;
 use crate::db::pool::Pool;
-use crate::reference::Stores;
+use crate::store_cache::StoreCache;
 use crate::telemetry::{Telemetry, calls};
 use job::job;
 pub use job::{EngineError, ErrorKind, Reply, Submission};
@@ -72,7 +72,7 @@ impl Engine {
     /// Starts the lanes.
     pub fn start(
         pool: Pool,
-        stores: Stores,
+        stores: StoreCache,
         settings: &EngineSettings,
         telemetry: &Telemetry,
     ) -> Self {

@@ -36,7 +36,7 @@ use crate::db::orders::{self, OnLocked};
 use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
 use crate::db::{DbError, ErrorKind};
-use crate::reference::{ACTIVATION_LEAD, Stores};
+use crate::store_cache::{ACTIVATION_LEAD, StoreCache};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
 use crate::telemetry::traces::{self, WORK};
@@ -49,7 +49,7 @@ const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Runner {
     pool: Pool,
-    stores: Stores,
+    stores: StoreCache,
     telemetry: Telemetry,
     partitions: u16,
     clock: Clock,
@@ -79,7 +79,7 @@ enum AttemptError {
 impl Runner {
     pub(super) fn new(
         pool: Pool,
-        stores: Stores,
+        stores: StoreCache,
         settings: &EngineSettings,
         telemetry: Telemetry,
     ) -> Self {

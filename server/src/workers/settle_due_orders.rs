@@ -18,7 +18,7 @@ use crate::db::DbError;
 use crate::db::orders::{self, DueOrder};
 use crate::engine::{EngineError, Priority, Submission};
 use crate::entropy;
-use crate::reference::StoresError;
+use crate::store_cache::StoreCacheError;
 use crate::telemetry::metrics::Settled;
 
 /// Between two looks when nothing new was due.
@@ -195,11 +195,11 @@ enum Unsettled {
     Refused(String),
 }
 
-impl From<StoresError> for Unsettled {
-    fn from(error: StoresError) -> Self {
+impl From<StoreCacheError> for Unsettled {
+    fn from(error: StoreCacheError) -> Self {
         match error {
-            StoresError::Unavailable => Unsettled::Unavailable(error.to_string()),
-            StoresError::NotFound => Unsettled::Refused(error.to_string()),
+            StoreCacheError::Unavailable => Unsettled::Unavailable(error.to_string()),
+            StoreCacheError::NotFound => Unsettled::Refused(error.to_string()),
         }
     }
 }

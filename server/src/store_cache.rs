@@ -39,18 +39,18 @@ const TURNS: usize = 16;
 const UNUSED_MAX: Duration = Duration::from_secs(180);
 
 #[derive(Debug, Clone)]
-pub struct Stores(Arc<Inner>);
+pub struct StoreCache(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     pool: Pool,
-    known: RwLock<HashMap<StoreId, Known>>,
+    known: RwLock<HashMap<StoreId, CachedStore>>,
     /// Whoever misses a store waits for its turn here, and then finds what the one before has read.
     turns: [Mutex<()>; TURNS],
 }
 
 #[derive(Debug, Clone)]
-struct Known {
+struct CachedStore {
     facts: Arc<StoreFacts>,
     /// When the reading began: what was committed before is in it.
     read_at: Instant,
@@ -58,7 +58,7 @@ struct Known {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum StoresError {
+pub enum StoreCacheError {
     #[error("no such store")]
     NotFound,
     /// The log has the reason.
@@ -66,7 +66,7 @@ pub enum StoresError {
     Unavailable,
 }
 
-impl Stores {
+impl StoreCache {
     pub fn new(pool: Pool) -> Self {
         Self(Arc::new(Inner {
             pool,
@@ -76,7 +76,7 @@ impl Stores {
     }
 
     /// The store's reference data, no older than [`AGE_MAX`].
-    pub async fn facts(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoresError> {
+    pub async fn facts(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoreCacheError> {
         if let Some(facts) = self.fresh(store) {
             return Ok(facts);
         }
@@ -98,7 +98,7 @@ impl Stores {
 
     /// Writes once in an interval at most: every call comes through here.
     fn note_use(&self, store: &StoreId) {
-        let is_old = |known: &Known| known.used_at.elapsed() > REFRESH_INTERVAL;
+        let is_old = |known: &CachedStore| known.used_at.elapsed() > REFRESH_INTERVAL;
         let is_due = self
             .0
             .known
@@ -123,7 +123,7 @@ impl Stores {
     }
 
     /// Reads a store again, after an administration write.
-    pub async fn refresh(&self, store: &StoreId) -> Result<(), StoresError> {
+    pub async fn refresh(&self, store: &StoreId) -> Result<(), StoreCacheError> {
         self.read(store).await.map(|_| ())
     }
 
@@ -150,18 +150,18 @@ impl Stores {
         known.keys().cloned().collect()
     }
 
-    async fn read(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoresError> {
+    async fn read(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoreCacheError> {
         let read_at = Instant::now();
         let previous = self.latest(store).map(|(facts, _)| facts);
         let loaded = load(&self.0.pool, store, previous.as_deref())
             .await
             .map_err(|error| {
                 self.note_failure(store, &error);
-                StoresError::Unavailable
+                StoreCacheError::Unavailable
             })?;
-        let facts = Arc::new(loaded.ok_or(StoresError::NotFound)?);
+        let facts = Arc::new(loaded.ok_or(StoreCacheError::NotFound)?);
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = Known {
+        let entry = CachedStore {
             facts: facts.clone(),
             read_at,
             used_at: read_at,
@@ -171,7 +171,7 @@ impl Stores {
             // Two readings may end in the other order than they began.
             .and_modify(|present| {
                 if present.read_at < read_at {
-                    *present = Known {
+                    *present = CachedStore {
                         used_at: present.used_at,
                         ..entry.clone()
                     };
