@@ -385,7 +385,7 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         terms::GateKind = "GateKind",
         cancellation::GateState = "GateState",
         cancellation::LabelState = "LabelState",
-        cancellation::Outcome = "CancellationOutcome",
+        cancellation::CancellationOutcome = "CancellationOutcome",
         cancellation::PartState = "PartState",
         terms::Path = "CancellationPath",
         event::EventType = "EventType",

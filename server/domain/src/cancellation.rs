@@ -27,7 +27,7 @@ named_enum! {
 }
 
 named_enum! {
-    pub enum Outcome {
+    pub enum CancellationOutcome {
         /// Every unit asked for is cancelled.
         Full = "FULL",
         Partial = "PARTIAL",
@@ -336,16 +336,16 @@ impl Cancellation {
     }
 
     /// Known once nothing waits and something was cancelled.
-    pub fn outcome(&self) -> Option<Outcome> {
+    pub fn outcome(&self) -> Option<CancellationOutcome> {
         (self.state() == CancellationState::Completed).then(|| {
             let full = self
                 .parts
                 .iter()
                 .all(|part| part.state == PartState::Cancelled);
             if full {
-                Outcome::Full
+                CancellationOutcome::Full
             } else {
-                Outcome::Partial
+                CancellationOutcome::Partial
             }
         })
     }

@@ -1,7 +1,9 @@
 //! Cancellations. Read with their order; written by `aggregate` alone. The list may run anywhere.
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{Cancellation, CancellationState, GateState, Outcome, Part};
+use belay_domain::cancellation::{
+    Cancellation, CancellationOutcome, CancellationState, GateState, Part,
+};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{OrderKey, SellerId, StoreId};
 use belay_domain::order::Order;
@@ -28,7 +30,7 @@ pub(super) struct CancellationRow {
     store_id: Name<StoreId>,
     seller_id: Name<SellerId>,
     state: Name<CancellationState>,
-    outcome: Option<Name<Outcome>>,
+    outcome: Option<Name<CancellationOutcome>>,
     close_reason: Option<Name<ErrorReason>>,
     reason: String,
     fault: Name<Fault>,

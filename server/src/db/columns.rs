@@ -5,7 +5,9 @@ use std::fmt::Debug;
 use std::io::Write;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{CancellationState, GateState, LabelState, Outcome, PartState};
+use belay_domain::cancellation::{
+    CancellationOutcome, CancellationState, GateState, LabelState, PartState,
+};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId,
@@ -175,7 +177,7 @@ macro_rules! named {
 
 named! {
     ids: StoreId, OrderId, BuyerId, SellerId, WarehouseId, CarrierId, WorkerId, Sku, ExternalId;
-    enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, Outcome, Fault, Path, PartState,
+    enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, CancellationOutcome, Fault, Path, PartState,
         ErrorReason, LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
         RefundState, IncidentKind, IncidentState, Resolution
 }

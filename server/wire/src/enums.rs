@@ -3,7 +3,9 @@
 
 use belay_domain::actor::Role;
 use belay_domain::calendar::Weekday;
-use belay_domain::cancellation::{CancellationState, GateState, LabelState, Outcome, PartState};
+use belay_domain::cancellation::{
+    CancellationOutcome, CancellationState, GateState, LabelState, PartState,
+};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
@@ -60,7 +62,7 @@ wire! {
     InterceptState = InterceptState { Requested, Confirmed, Returning, Received, Failed }
     GoodsCondition = GoodsCondition { Unopened, Opened, Damaged }
     CancellationState = CancellationState { Pending, Completed, Rejected, Withdrawn }
-    Outcome = CancellationOutcome { Full, Partial }
+    CancellationOutcome = CancellationOutcome { Full, Partial }
     Fault = Fault { Buyer, Seller, Carrier, Platform, None }
     Effect = CancellationEffect { ZeroStock, Restock }
     Path = CancellationPath { Cancel, Intercept, RefuseDelivery, ReturnUnopened, ReturnOpened }
@@ -172,7 +174,7 @@ mod tests {
             InterceptState = "InterceptState",
             GoodsCondition = "GoodsCondition",
             CancellationState = "CancellationState",
-            Outcome = "CancellationOutcome",
+            CancellationOutcome = "CancellationOutcome",
             Fault = "Fault",
             Effect = "CancellationEffect",
             Path = "CancellationPath",

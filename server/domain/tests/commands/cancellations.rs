@@ -1,7 +1,7 @@
 //! Which units a wish takes, what comes back for them, and what stands in its way.
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{CancellationState, Outcome, PartState};
+use belay_domain::cancellation::{CancellationOutcome, CancellationState, PartState};
 use belay_domain::commands::{Command, Identity};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
@@ -104,7 +104,7 @@ fn a_wish_takes_the_whole_order_lines_quantities_or_one_shipment() {
             (vec![(1, *money, Due)], *state),
             "{wish:?}"
         );
-        assert_eq!(cancellation.outcome(), Some(Outcome::Full));
+        assert_eq!(cancellation.outcome(), Some(CancellationOutcome::Full));
         assert_eq!(
             (cancellation.close_time, cancellation.state()),
             (Some(case.now), CancellationState::Completed)
@@ -323,7 +323,7 @@ fn what_cannot_be_cancelled_stops_all_or_is_left_out_as_the_caller_chose() {
     assert_eq!(case.parts(1), expected);
     assert_eq!(
         (case.cancellation(1).outcome(), case.refunds()),
-        (Some(Outcome::Partial), vec![(1, 200, Due)])
+        (Some(CancellationOutcome::Partial), vec![(1, 200, Due)])
     );
     assert_eq!(
         case.cancellation(1).close_reason(),

@@ -1,7 +1,7 @@
 //! Sellers and support agree or do not, and who asked changes their mind.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{CancellationState, GateState, Outcome, PartState};
+use belay_domain::cancellation::{CancellationOutcome, CancellationState, GateState, PartState};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::order::OrderState;
@@ -35,7 +35,10 @@ fn an_approval_cancels_where_nobody_else_is_asked() {
         (case.parts(1), case.refunds()),
         (vec![(PartState::Cancelled, "")], vec![(1, 100, Due)])
     );
-    assert_eq!(case.cancellation(1).outcome(), Some(Outcome::Full));
+    assert_eq!(
+        case.cancellation(1).outcome(),
+        Some(CancellationOutcome::Full)
+    );
     let answer = case.part(1, 0).gates[0].answer.clone().unwrap();
     assert_eq!((answer.by.role, answer.code), (Role::Seller, None));
 }
@@ -138,7 +141,10 @@ fn one_consent_answers_every_part_and_parts_may_end_differently() {
         case.parts(1),
         [(PartState::Cancelled, ""), (PartState::Refused, "SHIPPED")]
     );
-    assert_eq!(case.cancellation(1).outcome(), Some(Outcome::Partial));
+    assert_eq!(
+        case.cancellation(1).outcome(),
+        Some(CancellationOutcome::Partial)
+    );
     assert_eq!(
         (case.state(), case.refunds()),
         (OrderState::Shipped, vec![(1, 100, Due)])

@@ -1,7 +1,7 @@
 //! Warehouses stop what they were told to stop, or some of it, or cannot, or say so too late.
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::{CancellationState, GateState, Outcome, PartState};
+use belay_domain::cancellation::{CancellationOutcome, CancellationState, GateState, PartState};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::{IncidentKind::LateFact, Resolution};
 use belay_domain::refund::RefundState::Due;
@@ -61,7 +61,10 @@ fn what_is_stopped_in_part_is_cancelled_in_part_and_the_rest_is_refused() {
         ),
         (vec![2, 3], vec![1])
     );
-    assert_eq!(case.cancellation(1).outcome(), Some(Outcome::Partial));
+    assert_eq!(
+        case.cancellation(1).outcome(),
+        Some(CancellationOutcome::Partial)
+    );
     assert_eq!(case.refunds(), [(1, 200, Due)]);
     assert_eq!(case.order.live_units(case.shipment(1)).count(), 2);
     // The same answer again changes nothing, and is not late.
