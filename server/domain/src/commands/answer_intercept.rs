@@ -9,7 +9,7 @@ use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{Portion, Wish};
-use crate::lifecycle::incidents::About;
+use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{eligibility, gates, intercepts, parts};
 use crate::policy::Verdict;
 use crate::rejection::Rejection;
@@ -117,7 +117,7 @@ fn late(draft: &mut Draft<'_>, number: u32) {
     {
         let part = draft.part(id);
         if part.missed(GateKind::CarrierIntercept) {
-            draft.open_incident_once(IncidentKind::LateFact, About::gate(id.cancellation, number));
+            draft.open_incident_once(IncidentKind::LateFact, IncidentSubject::gate(id.cancellation, number));
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::incidents::About;
+use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{gates, incidents, intercepts, parts, quantities, undeliverable};
 use crate::order::FACTS_MAX;
 use crate::rejection::Rejection;
@@ -322,7 +322,7 @@ fn receive_too_late(
         }
         received = received.minus(&late);
         parts::note_on_refused(draft, id, &late, receipt);
-        draft.open_incident_anew(IncidentKind::LateFact, About::gate(id.cancellation, number));
+        draft.open_incident_anew(IncidentKind::LateFact, IncidentSubject::gate(id.cancellation, number));
     }
     received
 }

@@ -7,7 +7,7 @@ use crate::decision::Answer;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::incidents::About;
+use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{refund_results, refunds};
 use crate::money::Money;
 use crate::refund::{RefundKind, RefundState};
@@ -104,7 +104,7 @@ pub(super) fn decide(
                 .payment(payment)
                 .is_some_and(|payment| payment.balance.held > 0);
             if kind == RefundKind::Refund || holds {
-                draft.open_incident(IncidentKind::RefundFailed, About::refund(number));
+                draft.open_incident(IncidentKind::RefundFailed, IncidentSubject::refund(number));
             }
         }
         (RefundState::Settled, RefundResult::Settled { amount, .. }) => {

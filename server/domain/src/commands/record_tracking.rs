@@ -30,7 +30,7 @@ use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::incidents::About;
+use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{departure, intercepts, parts, undeliverable};
 use crate::order::{FACTS_MAX, FACTS_ROOM};
 use crate::refund::RefundState;
@@ -434,7 +434,7 @@ fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
 /// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is
 /// paid back for it until the goods are home or support has decided.
 fn contest(draft: &mut Draft<'_>, number: u32) {
-    draft.open_incident_once(IncidentKind::CancelledYetShipped, About::shipment(number));
+    draft.open_incident_once(IncidentKind::CancelledYetShipped, IncidentSubject::shipment(number));
     let due = draft
         .order
         .refunds

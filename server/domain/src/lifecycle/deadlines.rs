@@ -9,7 +9,7 @@ use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::incidents::About;
+use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{gates, open, parts, refunds, undeliverable};
 use crate::order::{OrderState, PAYMENT_EXPIRED};
 use crate::refund::RefundState;
@@ -111,7 +111,7 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
     };
     let number = open::open(draft, cancellation);
     for shipment in gone {
-        draft.open_incident_once(IncidentKind::CancelledYetShipped, About::shipment(shipment));
+        draft.open_incident_once(IncidentKind::CancelledYetShipped, IncidentSubject::shipment(shipment));
     }
     parts::advance(draft, number);
 }
@@ -145,7 +145,7 @@ fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
                 if is_received || is_returned {
                     draft.open_incident_anew(
                         IncidentKind::LateFact,
-                        About::gate(id.cancellation, shipment),
+                        IncidentSubject::gate(id.cancellation, shipment),
                     );
                 }
             }

@@ -7,16 +7,16 @@ use crate::lifecycle::draft::{Draft, next_number};
 use crate::order::Order;
 use crate::refund::{Refund, RefundKind, RefundState};
 
-/// What an incident is about.
+/// The subject of an incident: what of the order it is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct About {
+pub(crate) struct IncidentSubject {
     pub(crate) shipment: Option<u32>,
     pub(crate) refund: Option<u32>,
     pub(crate) cancellation: Option<u32>,
     pub(crate) payment: Option<u32>,
 }
 
-impl About {
+impl IncidentSubject {
     pub(crate) fn payment(number: u32) -> Self {
         Self {
             payment: Some(number),
@@ -66,15 +66,15 @@ impl About {
 
 impl Draft<'_> {
     /// Records that a fact contradicts what was decided.
-    pub(crate) fn open_incident(&mut self, kind: IncidentKind, about: About) {
-        self.open_incident_of(kind, about, None);
+    pub(crate) fn open_incident(&mut self, kind: IncidentKind, subject: IncidentSubject) {
+        self.open_incident_of(kind, subject, None);
     }
 
     /// The same, about so much money.
     pub(crate) fn open_incident_of(
         &mut self,
         kind: IncidentKind,
-        about: About,
+        subject: IncidentSubject,
         amount: Option<i64>,
     ) {
         let number = next_number(&self.order.incidents, |incident| incident.number);
@@ -82,10 +82,10 @@ impl Draft<'_> {
             number,
             kind,
             state: IncidentState::Open,
-            shipment: about.shipment,
-            refund: about.refund,
-            cancellation: about.cancellation,
-            payment: about.payment,
+            shipment: subject.shipment,
+            refund: subject.refund,
+            cancellation: subject.cancellation,
+            payment: subject.payment,
             amount,
             create_time: self.now,
             resolve_time: None,
@@ -101,26 +101,26 @@ impl Draft<'_> {
 
     /// The same contradiction is one incident, however often it is reported, and stays settled once
     /// it was.
-    pub(crate) fn open_incident_once(&mut self, kind: IncidentKind, about: About) {
-        let is_known = |incident: &Incident| incident.kind == kind && About::of(incident) == about;
+    pub(crate) fn open_incident_once(&mut self, kind: IncidentKind, subject: IncidentSubject) {
+        let is_known = |incident: &Incident| incident.kind == kind && IncidentSubject::of(incident) == subject;
         if !self.order.incidents.iter().any(is_known) {
-            self.open_incident(kind, about);
+            self.open_incident(kind, subject);
         }
     }
 
     /// Each time something new comes to pass that somebody must settle: it joins an incident that
     /// is still open, and opens one where the last was settled without it.
-    pub(crate) fn open_incident_anew(&mut self, kind: IncidentKind, about: About) {
-        if self.open_incident_about(kind, about).is_none() {
-            self.open_incident(kind, about);
+    pub(crate) fn open_incident_anew(&mut self, kind: IncidentKind, subject: IncidentSubject) {
+        if self.open_incident_about(kind, subject).is_none() {
+            self.open_incident(kind, subject);
         }
     }
 
-    pub(crate) fn open_incident_about(&self, kind: IncidentKind, about: About) -> Option<u32> {
+    pub(crate) fn open_incident_about(&self, kind: IncidentKind, subject: IncidentSubject) -> Option<u32> {
         let is_open = |incident: &&Incident| {
             incident.kind == kind
                 && incident.state == IncidentState::Open
-                && About::of(incident) == about
+                && IncidentSubject::of(incident) == subject
         };
         self.order
             .incidents
@@ -276,7 +276,7 @@ pub(crate) fn release_refunds(draft: &mut Draft<'_>, incident: &Incident) {
         match has_its_money(&draft.order, refund) {
             true => draft.move_refund(refund, RefundState::Due),
             // It went back outside meanwhile.
-            false => draft.open_incident(IncidentKind::RefundMismatch, About::refund(refund)),
+            false => draft.open_incident(IncidentKind::RefundMismatch, IncidentSubject::refund(refund)),
         }
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::incidents::About;
+use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::refunds;
 use crate::money::Money;
 use crate::payment::{PaymentFact, RecordedFact};
@@ -56,7 +56,7 @@ pub(crate) fn correct(draft: &mut Draft<'_>, number: u32, paid: i64) {
     refunds::weigh(draft);
     draft.open_incident_of(
         IncidentKind::RefundMismatch,
-        About::refund(number),
+        IncidentSubject::refund(number),
         Some(paid),
     );
 }
@@ -76,7 +76,7 @@ pub(crate) fn pay_after_all(
     refund.settled_amount = Some(paid);
     refund.provider_refund_id = refund.provider_refund_id.take().or(provider_refund_id);
     refunds::weigh(draft);
-    draft.open_incident_once(IncidentKind::LateFact, About::refund(number));
+    draft.open_incident_once(IncidentKind::LateFact, IncidentSubject::refund(number));
 }
 
 /// What was really paid counts; where that is less than was asked, the rest is due under a row of
@@ -121,7 +121,7 @@ pub(crate) fn settle(
     if paid != asked {
         draft.open_incident_of(
             IncidentKind::RefundMismatch,
-            About::refund(number),
+            IncidentSubject::refund(number),
             Some(paid),
         );
     }

@@ -7,7 +7,7 @@ use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use crate::ledger;
 use crate::lifecycle::draft::{Draft, NewRefund};
 use crate::lifecycle::incidents;
-use crate::lifecycle::incidents::About;
+use crate::lifecycle::incidents::IncidentSubject;
 use crate::money::Amounts;
 use crate::order::{Order, PAYMENT_EXPIRED};
 use crate::payment::Payment;
@@ -60,7 +60,7 @@ fn hold_back(draft: &mut Draft<'_>) {
         let exceeds = order.going_back() > order.returnable() && !is_decided(order, number);
         if exceeds || is_short(order, number) {
             draft.move_refund(number, RefundState::Blocked);
-            draft.open_incident(IncidentKind::RefundMismatch, About::refund(number));
+            draft.open_incident(IncidentKind::RefundMismatch, IncidentSubject::refund(number));
         }
     }
 }
@@ -378,29 +378,29 @@ fn watch(draft: &mut Draft<'_>) {
     let order = &draft.order;
     let mut found = Vec::new();
     for payment in &order.payments {
-        let about = About::payment(payment.number);
+        let subject = IncidentSubject::payment(payment.number);
         found.push((
             IncidentKind::OverRefunded,
-            about,
+            subject,
             order.gone_back(payment) - payment.balance.captured,
         ));
         found.push((
             IncidentKind::CaptureMismatch,
-            about,
+            subject,
             payment.balance.unconfirmed,
         ));
     }
     let lapsed = order
         .lapse_time
         .map_or(0, |_| order.amount_due() - order.secured());
-    found.push((IncidentKind::PaymentLapsed, About::default(), lapsed));
+    found.push((IncidentKind::PaymentLapsed, IncidentSubject::default(), lapsed));
     found.push((
         IncidentKind::GoodsUnpaid,
-        About::default(),
+        IncidentSubject::default(),
         leaves_unpaid(order),
     ));
-    for (kind, about, amount) in found {
-        match draft.open_incident_about(kind, about) {
+    for (kind, subject, amount) in found {
+        match draft.open_incident_about(kind, subject) {
             Some(number) if amount <= 0 => incidents::settle_by_fact(draft, number),
             Some(number) => {
                 let known = draft
@@ -412,8 +412,8 @@ fn watch(draft: &mut Draft<'_>) {
                     .into_iter()
                     .for_each(|incident| incident.amount = incident.amount.max(Some(amount)));
             }
-            None if amount > 0 && !is_accepted(&draft.order, kind, about, amount) => {
-                draft.open_incident_of(kind, about, Some(amount));
+            None if amount > 0 && !is_accepted(&draft.order, kind, subject, amount) => {
+                draft.open_incident_of(kind, subject, Some(amount));
             }
             None => {}
         }
@@ -422,7 +422,7 @@ fn watch(draft: &mut Draft<'_>) {
 
 /// Somebody has accepted so much of this, or decided about this lapse. What a later fact had ended
 /// may come again.
-fn is_accepted(order: &Order, kind: IncidentKind, about: About, amount: i64) -> bool {
+fn is_accepted(order: &Order, kind: IncidentKind, subject: IncidentSubject, amount: i64) -> bool {
     order.incidents.iter().any(|incident| {
         let is_of_now = order
             .lapse_time
@@ -433,7 +433,7 @@ fn is_accepted(order: &Order, kind: IncidentKind, about: About, amount: i64) -> 
             incident.amount >= Some(amount)
         };
         let is_accepted = incident.resolution == Some(Resolution::Accept);
-        incident.kind == kind && About::of(incident) == about && is_accepted && covers
+        incident.kind == kind && IncidentSubject::of(incident) == subject && is_accepted && covers
     })
 }
 

@@ -7,7 +7,7 @@ use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{Portion, Wish, judge};
-use crate::lifecycle::incidents::About;
+use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_OF_BELAY_MAX, Home};
 use crate::policy::Policy;
@@ -28,7 +28,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
         // The incident is the same one until somebody settles it, so it needs no room: support pays
         // for all of them at once.
         if receipt.is_some() {
-            draft.open_incident_anew(IncidentKind::LateFact, About::shipment(number));
+            draft.open_incident_anew(IncidentKind::LateFact, IncidentSubject::shipment(number));
         }
         return;
     }
