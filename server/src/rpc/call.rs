@@ -12,7 +12,7 @@ use belay_domain::query::Place;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
 use belay_wire::parse::{CommandRequest, ListRequest, Reader};
-use belay_wire::refusals::About;
+use belay_wire::refusals::RequestIds;
 use belay_wire::status::CallError;
 use jiff::Timestamp;
 use prost::Message;
@@ -148,12 +148,12 @@ impl App {
                 CallError::Internal(format!("a stored answer cannot be read: {error}"))
             }),
             Ok(Reply::Refused(rejection)) => {
-                let about = About {
+                let named = RequestIds {
                     order: envelope.order,
                     child: envelope.child,
                     request_id: Some(request_id),
                 };
-                Err(CallError::rejected(rejection, about))
+                Err(CallError::rejected(rejection, named))
             }
             Err(error) => Err(failure::of_engine(error, request_id)),
         }
@@ -222,10 +222,10 @@ pub(super) struct Read<T> {
 
 /// A refusal that the order itself, or its absence, gives to a read.
 pub(super) fn rejected(rejection: Rejection, order: &OrderId) -> CallError {
-    let about = About {
+    let named = RequestIds {
         order: order.clone(),
         child: None,
         request_id: None,
     };
-    CallError::rejected(rejection, about)
+    CallError::rejected(rejection, named)
 }

@@ -64,7 +64,7 @@ impl CallLines {
 /// What a call turned out to be about, told by those who serve it. It is in the context of the
 /// call's span, and not in fields of it: the line of the call tells it too.
 #[derive(Debug, Default)]
-struct About(Mutex<Subject>);
+struct RequestIds(Mutex<Subject>);
 
 #[derive(Debug, Default)]
 struct Subject {
@@ -73,7 +73,7 @@ struct Subject {
     request_id: Option<Uuid>,
 }
 
-impl About {
+impl RequestIds {
     fn subject(&self) -> MutexGuard<'_, Subject> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,8 +81,8 @@ impl About {
     /// Of the call that is being worked for; nothing where none is.
     fn tell(note: impl FnOnce(&mut Subject)) {
         Context::map_current(|context| {
-            if let Some(about) = context.get::<About>() {
-                note(&mut about.subject());
+            if let Some(named) = context.get::<RequestIds>() {
+                note(&mut named.subject());
             }
         });
     }
@@ -90,17 +90,17 @@ impl About {
 
 /// The call that is being worked for is about this store.
 pub(crate) fn about_store(store: &StoreId) {
-    About::tell(|subject| subject.store = Some(store.clone()));
+    RequestIds::tell(|subject| subject.store = Some(store.clone()));
 }
 
 /// The call that is being worked for is about this order.
 pub(crate) fn about_order(order: &OrderId) {
-    About::tell(|subject| subject.order = Some(order.clone()));
+    RequestIds::tell(|subject| subject.order = Some(order.clone()));
 }
 
 /// The call that is being worked for is this write.
 pub(crate) fn about_request(request_id: Uuid) {
-    About::tell(|subject| subject.request_id = Some(request_id));
+    RequestIds::tell(|subject| subject.request_id = Some(request_id));
 }
 
 /// A call that has not ended. One that is dropped was cancelled.
@@ -141,7 +141,7 @@ impl OpenCall {
             { attribute::RPC_METHOD_ORIGINAL } = original,
         );
         // It fails where the process has no traces.
-        let _ = span.set_parent(parent_of(headers).with_value(About::default()));
+        let _ = span.set_parent(parent_of(headers).with_value(RequestIds::default()));
         Self {
             telemetry: telemetry.clone(),
             called,
@@ -175,8 +175,8 @@ impl OpenCall {
             store,
             order,
             request_id,
-        } = match context.get::<About>() {
-            Some(about) => std::mem::take(&mut *about.subject()),
+        } = match context.get::<RequestIds>() {
+            Some(named) => std::mem::take(&mut *named.subject()),
             None => Subject::default(),
         };
 

@@ -58,9 +58,9 @@ impl From<Refusal> for pb::Refusal {
     }
 }
 
-/// What a request was about, as far as a rejection leaves it out.
+/// The ids that a request named: what a rejection leaves out.
 #[derive(Debug, Clone, PartialEq)]
-pub struct About {
+pub struct RequestIds {
     pub order: OrderId,
     /// What the request names below its order.
     pub child: Option<(ChildKind, u32)>,
@@ -69,7 +69,7 @@ pub struct About {
 
 /// Everything that a rejection says stands against the request, the decisive one first; never
 /// empty.
-pub fn refusals(rejection: &Rejection, about: &About) -> Vec<Refusal> {
+pub fn refusals(rejection: &Rejection, named: &RequestIds) -> Vec<Refusal> {
     if let Rejection::Ineligible {
         violations,
         acceptable,
@@ -77,19 +77,19 @@ pub fn refusals(rejection: &Rejection, about: &About) -> Vec<Refusal> {
         && !violations.is_empty()
     {
         let acceptable = acceptable.iter().map(|LineQuantity { line, quantity }| {
-            format!("{}={quantity}", ChildKind::Line.id(&about.order, *line))
+            format!("{}={quantity}", ChildKind::Line.id(&named.order, *line))
         });
         let acceptable: Vec<String> = acceptable.collect();
         return violations
             .iter()
-            .map(|violation| ineligible(violation, &acceptable, about))
+            .map(|violation| ineligible(violation, &acceptable, named))
             .collect();
     }
-    vec![refusal(rejection, about)]
+    vec![refusal(rejection, named)]
 }
 
-fn ineligible(violation: &Ineligibility, acceptable: &[String], about: &About) -> Refusal {
-    let shipment = ChildKind::Shipment.id(&about.order, violation.shipment);
+fn ineligible(violation: &Ineligibility, acceptable: &[String], named: &RequestIds) -> Refusal {
+    let shipment = ChildKind::Shipment.id(&named.order, violation.shipment);
     let message = format!(
         "the policy does not allow {} for {shipment}: {}",
         violation.path, violation.code
@@ -121,66 +121,66 @@ fn ineligible(violation: &Ineligibility, acceptable: &[String], about: &About) -
     told.under(violation.code.reason())
 }
 
-fn refusal(rejection: &Rejection, about: &About) -> Refusal {
+fn refusal(rejection: &Rejection, named: &RequestIds) -> Refusal {
     let told = match rejection {
-        Rejection::InvalidField(violations) => invalid_field(about, violations),
-        Rejection::OrderNotFound => about
-            .of_order(format!("there is no order {}", about.order))
-            .with_order(about),
-        Rejection::OutOfScope => about
+        Rejection::InvalidField(violations) => invalid_field(named, violations),
+        Rejection::OrderNotFound => named
+            .of_order(format!("there is no order {}", named.order))
+            .with_order(named),
+        Rejection::OutOfScope => named
             .of_order("this reaches beyond what the caller sees".to_owned())
-            .with_order(about),
-        Rejection::LineNotFound { line } => about.absent("line", ChildKind::Line, *line),
+            .with_order(named),
+        Rejection::LineNotFound { line } => named.absent("line", ChildKind::Line, *line),
         Rejection::ShipmentNotFound { shipment } => {
-            about.absent("shipment", ChildKind::Shipment, *shipment)
+            named.absent("shipment", ChildKind::Shipment, *shipment)
         }
         Rejection::CancellationNotFound { cancellation } => {
-            about.absent("cancellation", ChildKind::Cancellation, *cancellation)
+            named.absent("cancellation", ChildKind::Cancellation, *cancellation)
         }
-        Rejection::RefundNotFound { refund } => about.absent("refund", ChildKind::Refund, *refund),
+        Rejection::RefundNotFound { refund } => named.absent("refund", ChildKind::Refund, *refund),
         Rejection::IncidentNotFound { incident } => {
-            about.absent("incident", ChildKind::Incident, *incident)
+            named.absent("incident", ChildKind::Incident, *incident)
         }
-        Rejection::RequestIdReused => request_id_reused(about),
-        Rejection::OrderAlreadyExists => about
+        Rejection::RequestIdReused => request_id_reused(named),
+        Rejection::OrderAlreadyExists => named
             .of_order(format!(
                 "there is an order {} with another content",
-                about.order
+                named.order
             ))
-            .with_order(about),
-        Rejection::EtagMismatch { present } => about
+            .with_order(named),
+        Rejection::EtagMismatch { present } => named
             .of_order("the order has changed since")
             .with("etag", etag(*present)),
         Rejection::FenceStale {
             present,
             stage,
             cancellations,
-        } => fence_stale(about, *present, *stage, cancellations),
-        Rejection::QuoteExpired { valid_until } => quote_expired(about, *valid_until),
-        Rejection::QuoteMismatch { quoted, present } => quote_mismatch(about, quoted, present),
-        Rejection::UnknownWarehouse { warehouse } => about
+        } => fence_stale(named, *present, *stage, cancellations),
+        Rejection::QuoteExpired { valid_until } => quote_expired(named, *valid_until),
+        Rejection::QuoteMismatch { quoted, present } => quote_mismatch(named, quoted, present),
+        Rejection::UnknownWarehouse { warehouse } => named
             .of_order(format!("the store has no warehouse {warehouse}"))
             .with("warehouse_id", warehouse),
-        Rejection::UnknownCarrier { carrier } => about
+        Rejection::UnknownCarrier { carrier } => named
             .of_order(format!("the store has no carrier {carrier}"))
             .with("carrier_id", carrier),
-        Rejection::ReasonRequired { declared } => about
+        Rejection::ReasonRequired { declared } => named
             .of_order("the policy requires a reason")
             .with_reasons(declared),
-        Rejection::ReasonUnknown { reason, declared } => about
+        Rejection::ReasonUnknown { reason, declared } => named
             .of_reason(reason, format!("the policy declares no reason {reason}"))
             .with_reasons(declared),
         Rejection::ReasonNotAllowed { reason, declared } => {
             let message = format!("the policy does not take {reason} from this requester");
-            about.of_reason(reason, message).with_reasons(declared)
+            named.of_reason(reason, message).with_reasons(declared)
         }
         Rejection::NoteRequired { reason } => {
-            about.of_reason(reason, format!("{reason} needs a note"))
+            named.of_reason(reason, format!("{reason} needs a note"))
         }
         Rejection::EvidenceRequired { reason, channels } => {
-            evidence_required(about, reason, channels)
+            evidence_required(named, reason, channels)
         }
-        Rejection::AlreadyPending { cancellation } => already_pending(about, *cancellation),
+        Rejection::AlreadyPending { cancellation } => already_pending(named, *cancellation),
         Rejection::UnitsClaimed {
             line,
             requested,
@@ -189,7 +189,7 @@ fn refusal(rejection: &Rejection, about: &About) -> Refusal {
             let message = format!(
                 "{requested} units are asked, {available} are neither cancelled nor claimed"
             );
-            quantity(about, *line, message, *requested, *available)
+            quantity(named, *line, message, *requested, *available)
         }
         Rejection::QuantityUnavailable {
             line,
@@ -197,28 +197,28 @@ fn refusal(rejection: &Rejection, about: &About) -> Refusal {
             available,
         } => {
             let message = format!("{requested} units are asked, {available} are left");
-            quantity(about, *line, message, *requested, *available)
+            quantity(named, *line, message, *requested, *available)
         }
-        Rejection::NothingToCancel => about
+        Rejection::NothingToCancel => named
             .of_order("all of that is cancelled already")
-            .with_order(about),
+            .with_order(named),
         // Without a violation there is nothing that could have been cancelled.
-        Rejection::Ineligible { .. } => about.of_order("no rule allows it").with_order(about),
-        Rejection::GateNotOpen { gate } => gate_not_open(about, *gate),
-        Rejection::GateTimedOut { respond_by } => gate_timed_out(about, *respond_by),
-        Rejection::NotTheRequester => about.of_child("only who asked may take it back"),
-        Rejection::TooLateToWithdraw { gate } => too_late_to_withdraw(about, *gate),
-        Rejection::PaymentLapsed { pay_by } => payment_lapsed(about, *pay_by),
-        Rejection::NotReleased => about.of_child("the shipment is not released yet"),
-        Rejection::StageMismatch { stage } => stage_mismatch(about, *stage),
-        Rejection::ShipmentHeld { until } => shipment_held(about, *until),
-        Rejection::ShipmentBarred { cancellation } => shipment_barred(about, *cancellation),
-        Rejection::SplitNotAllowed { next_actions } => split_not_allowed(about, next_actions),
-        Rejection::CurrencyMismatch { expected } => currency_mismatch(about, *expected),
-        Rejection::RefundNotClaimed { refund } => refund_not_claimed(about, *refund),
-        Rejection::IncidentResolved { resolution } => incident_resolved(about, *resolution),
-        Rejection::ResolutionNotAllowed { allowed } => resolution_not_allowed(about, allowed),
-        Rejection::LimitReached { limit, max } => limit_reached(about, limit, *max),
+        Rejection::Ineligible { .. } => named.of_order("no rule allows it").with_order(named),
+        Rejection::GateNotOpen { gate } => gate_not_open(named, *gate),
+        Rejection::GateTimedOut { respond_by } => gate_timed_out(named, *respond_by),
+        Rejection::NotTheRequester => named.of_child("only who asked may take it back"),
+        Rejection::TooLateToWithdraw { gate } => too_late_to_withdraw(named, *gate),
+        Rejection::PaymentLapsed { pay_by } => payment_lapsed(named, *pay_by),
+        Rejection::NotReleased => named.of_child("the shipment is not released yet"),
+        Rejection::StageMismatch { stage } => stage_mismatch(named, *stage),
+        Rejection::ShipmentHeld { until } => shipment_held(named, *until),
+        Rejection::ShipmentBarred { cancellation } => shipment_barred(named, *cancellation),
+        Rejection::SplitNotAllowed { next_actions } => split_not_allowed(named, next_actions),
+        Rejection::CurrencyMismatch { expected } => currency_mismatch(named, *expected),
+        Rejection::RefundNotClaimed { refund } => refund_not_claimed(named, *refund),
+        Rejection::IncidentResolved { resolution } => incident_resolved(named, *resolution),
+        Rejection::ResolutionNotAllowed { allowed } => resolution_not_allowed(named, allowed),
+        Rejection::LimitReached { limit, max } => limit_reached(named, limit, *max),
     };
     told.under(rejection.reason())
 }
@@ -271,8 +271,8 @@ impl Told {
         }
     }
 
-    fn with_order(self, about: &About) -> Self {
-        self.with("order_id", &about.order)
+    fn with_order(self, named: &RequestIds) -> Self {
+        self.with("order_id", &named.order)
     }
 
     fn with_reasons(self, declared: &[String]) -> Self {
@@ -289,7 +289,7 @@ impl Told {
     }
 }
 
-impl About {
+impl RequestIds {
     fn of_order(&self, message: impl Into<String>) -> Told {
         Told {
             subject: self.order.to_string(),
@@ -340,48 +340,48 @@ fn id_key(kind: ChildKind) -> &'static str {
     }
 }
 
-fn invalid_field(about: &About, violations: &[FieldViolation]) -> Told {
+fn invalid_field(named: &RequestIds, violations: &[FieldViolation]) -> Told {
     let first = violations
         .first()
         .map(|first| format!("{}: {}", first.field, first.description));
-    about.of_order(first.unwrap_or_default())
+    named.of_order(first.unwrap_or_default())
 }
 
-fn request_id_reused(about: &About) -> Told {
-    let id = about
+fn request_id_reused(named: &RequestIds) -> Told {
+    let id = named
         .request_id
         .map(|id| id.to_string())
         .unwrap_or_default();
-    about
+    named
         .of_order("this request_id was used for another content")
         .with("request_id", id)
 }
 
-fn fence_stale(about: &About, present: u32, stage: Stage, cancellations: &[u32]) -> Told {
+fn fence_stale(named: &RequestIds, present: u32, stage: Stage, cancellations: &[u32]) -> Told {
     let ids = cancellations
         .iter()
-        .map(|number| ChildKind::Cancellation.id(&about.order, *number));
-    about
+        .map(|number| ChildKind::Cancellation.id(&named.order, *number));
+    named
         .of_child(format!("something opened or ended on the shipment since its fence was read; it is {present} now"))
         .with("fence", present)
         .with("stage", stage)
         .with_list("cancellation_ids", ids)
 }
 
-fn quote_expired(about: &About, valid_until: Timestamp) -> Told {
-    about
+fn quote_expired(named: &RequestIds, valid_until: Timestamp) -> Told {
+    named
         .of_order(format!("the quote could be used until {valid_until}"))
         .with("quote_valid_until", valid_until)
 }
 
-fn quote_mismatch(about: &About, quoted: &str, present: &str) -> Told {
-    about
+fn quote_mismatch(named: &RequestIds, quoted: &str, present: &str) -> Told {
+    named
         .of_order("what would come of it now is not what was quoted")
         .with_text("quoted", quoted)
         .with_text("present", present)
 }
 
-fn evidence_required(about: &About, reason: &str, channels: &[String]) -> Told {
+fn evidence_required(named: &RequestIds, reason: &str, channels: &[String]) -> Told {
     let message = if channels.is_empty() {
         format!("{reason} needs evidence")
     } else {
@@ -390,121 +390,127 @@ fn evidence_required(about: &About, reason: &str, channels: &[String]) -> Told {
             channels.join(", ")
         )
     };
-    about
+    named
         .of_reason(reason, message)
         .with_list("channels", channels.iter().cloned())
 }
 
-fn already_pending(about: &About, cancellation: u32) -> Told {
-    let id = ChildKind::Cancellation.id(&about.order, cancellation);
-    about.of(
+fn already_pending(named: &RequestIds, cancellation: u32) -> Told {
+    let id = ChildKind::Cancellation.id(&named.order, cancellation);
+    named.of(
         ChildKind::Cancellation,
         cancellation,
         format!("{id} waits for the very same units"),
     )
 }
 
-fn quantity(about: &About, line: u32, message: String, requested: u32, available: u32) -> Told {
-    about
+fn quantity(
+    named: &RequestIds,
+    line: u32,
+    message: String,
+    requested: u32,
+    available: u32,
+) -> Told {
+    named
         .of(ChildKind::Line, line, message)
         .with("requested", requested)
         .with("available", available)
 }
 
-fn gate_not_open(about: &About, gate: GateKind) -> Told {
-    about
+fn gate_not_open(named: &RequestIds, gate: GateKind) -> Told {
+    named
         .of_child(format!(
             "nobody waits for an answer to {gate}, and nobody did"
         ))
         .with("gate", gate)
 }
 
-fn gate_timed_out(about: &About, respond_by: Timestamp) -> Told {
-    about
+fn gate_timed_out(named: &RequestIds, respond_by: Timestamp) -> Told {
+    named
         .of_child(format!("the answer was awaited until {respond_by}"))
         .with("respond_by", respond_by)
 }
 
-fn too_late_to_withdraw(about: &About, gate: Option<GateKind>) -> Told {
+fn too_late_to_withdraw(named: &RequestIds, gate: Option<GateKind>) -> Told {
     let message = match gate {
         Some(gate) => format!("somebody has acted on it at {gate}"),
         None => "it is over".to_owned(),
     };
-    about
+    named
         .of_child(message)
         .with("gate", gate.map_or("", GateKind::name))
 }
 
-fn stage_mismatch(about: &About, stage: Stage) -> Told {
-    about
+fn stage_mismatch(named: &RequestIds, stage: Stage) -> Told {
+    named
         .of_child(format!("this step does not lead on from {stage}"))
         .with("stage", stage)
 }
 
-fn payment_lapsed(about: &About, pay_by: Timestamp) -> Told {
-    about
+fn payment_lapsed(named: &RequestIds, pay_by: Timestamp) -> Told {
+    named
         .of_child(format!("the order is paid no more, and closes at {pay_by}"))
         .with("pay_by", pay_by)
 }
 
-fn shipment_held(about: &About, until: Timestamp) -> Told {
-    about
+fn shipment_held(named: &RequestIds, until: Timestamp) -> Told {
+    named
         .of_child(format!("somebody holds the shipment until {until}"))
         .with("hold_until", until)
 }
 
-fn shipment_barred(about: &About, cancellation: u32) -> Told {
-    let id = ChildKind::Cancellation.id(&about.order, cancellation);
-    about
+fn shipment_barred(named: &RequestIds, cancellation: u32) -> Told {
+    let id = ChildKind::Cancellation.id(&named.order, cancellation);
+    named
         .of_child(format!("{id} waits for units of the shipment"))
         .with("cancellation_id", id)
 }
 
-fn split_not_allowed(about: &About, next_actions: &[NextAction]) -> Told {
+fn split_not_allowed(named: &RequestIds, next_actions: &[NextAction]) -> Told {
     let message = "customs may stop the shipment, and the policy does not offer to split it";
-    about.of_child(message).with_names(
+    named.of_child(message).with_names(
         "next_actions",
         next_actions.iter().map(|action| action.name()),
     )
 }
 
-fn currency_mismatch(about: &About, expected: Currency) -> Told {
+fn currency_mismatch(named: &RequestIds, expected: Currency) -> Told {
     let code = expected.code();
-    about
+    named
         .of_order(format!("all money of the order is in one currency, {code}"))
         .with("currency_code", code)
 }
 
-fn refund_not_claimed(about: &About, refund: u32) -> Told {
-    let id = ChildKind::Refund.id(&about.order, refund);
-    about.of(
+fn refund_not_claimed(named: &RequestIds, refund: u32) -> Told {
+    let id = ChildKind::Refund.id(&named.order, refund);
+    named.of(
         ChildKind::Refund,
         refund,
         format!("no worker has claimed {id}"),
     )
 }
 
-fn incident_resolved(about: &About, resolution: Option<Resolution>) -> Told {
+fn incident_resolved(named: &RequestIds, resolution: Option<Resolution>) -> Told {
     let message = match resolution {
         Some(resolution) => format!("the incident was settled by {resolution}"),
         None => "the incident was settled by a later fact".to_owned(),
     };
-    about
+    named
         .of_child(message)
         .with("resolution", resolution.map_or("", Resolution::name))
 }
 
-fn resolution_not_allowed(about: &About, allowed: &[Resolution]) -> Told {
+fn resolution_not_allowed(named: &RequestIds, allowed: &[Resolution]) -> Told {
     let message = "that makes no sense for the incident as things stand";
-    about.of_child(message).with_names(
+    named.of_child(message).with_names(
         "resolutions",
         allowed.iter().map(|resolution| resolution.name()),
     )
 }
 
-fn limit_reached(about: &About, limit: &str, max: usize) -> Told {
+fn limit_reached(named: &RequestIds, limit: &str, max: usize) -> Told {
     let message = format!("the order has as many {limit} as it may have, {max}");
-    about
+    named
         .of_order(message)
         .with("limit", limit)
         .with("limit_max", max)

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use uuid::Uuid;
 
-use crate::refusals::{About, Refusal, refusals};
+use crate::refusals::{Refusal, RequestIds, refusals};
 
 use self::fit::{Draft, Violations};
 
@@ -89,7 +89,7 @@ pub enum CallError {
     },
     Rejected {
         rejection: Box<Rejection>,
-        about: About,
+        named: RequestIds,
     },
     DatabaseUnavailable,
     Contention,
@@ -123,13 +123,13 @@ impl CallError {
         CallError::invalid_fields(vec![violation])
     }
 
-    pub fn rejected(rejection: Rejection, about: About) -> Self {
+    pub fn rejected(rejection: Rejection, named: RequestIds) -> Self {
         if let Rejection::InvalidField(violations) = rejection {
             return CallError::invalid_fields(violations);
         }
         CallError::Rejected {
             rejection: Box::new(rejection),
-            about,
+            named,
         }
     }
 
@@ -178,8 +178,8 @@ impl CallError {
                 left_out,
             } => return invalid_fields(&violations, left_out),
             CallError::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
-            CallError::Rejected { rejection, about } => {
-                return status_of(&refusals(&rejection, &about));
+            CallError::Rejected { rejection, named } => {
+                return status_of(&refusals(&rejection, &named));
             }
             CallError::Internal(cause) => return internal(log(&cause)),
             CallError::PageTokenInvalid => plain(

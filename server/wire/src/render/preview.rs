@@ -15,7 +15,7 @@ use super::cancellation::gate_preview;
 use crate::Wire;
 use crate::enums::numbers;
 use crate::quote;
-use crate::refusals::{About, refusals};
+use crate::refusals::{RequestIds, refusals};
 use crate::values::{count, deductions, etag, line_quantities, money, refund_amount, time};
 
 /// `now` is the moment for which the preview holds.
@@ -32,7 +32,7 @@ pub fn preview(
         .reason
         .as_deref()
         .and_then(|code| policy?.reason(code));
-    let about = About {
+    let named = RequestIds {
         order: order.id.clone(),
         child: None,
         request_id: None,
@@ -53,7 +53,7 @@ pub fn preview(
         refusals: preview
             .refusals
             .iter()
-            .flat_map(|rejection| refusals(rejection, &about))
+            .flat_map(|rejection| refusals(rejection, &named))
             .map(pb::Refusal::from)
             .collect(),
         options: preview

@@ -14,8 +14,8 @@ use super::*;
 use crate::Wire as _;
 use crate::refusals::{LIST_KEYS, TEXT_KEYS};
 
-fn about() -> About {
-    About {
+fn named() -> RequestIds {
+    RequestIds {
         order: OrderId::parse("A-1").unwrap(),
         child: Some((ChildKind::Shipment, 1)),
         request_id: Some(Uuid::nil()),
@@ -30,7 +30,7 @@ fn status(failure: CallError) -> Status {
 }
 
 fn rejected(rejection: Rejection) -> Status {
-    status(CallError::rejected(rejection, about()))
+    status(CallError::rejected(rejection, named()))
 }
 
 fn ineligible(code: DenyCode) -> Ineligibility {
@@ -236,13 +236,13 @@ fn every_reason_has_the_code_that_its_comment_names() {
 
 #[test]
 fn a_mismatched_buyer_and_an_unknown_order_look_the_same() {
-    let about = |request_id| About {
+    let named = |request_id| RequestIds {
         order: OrderId::parse("A-1").unwrap(),
         child: None,
         request_id,
     };
-    let status = |about| status(CallError::rejected(Rejection::OrderNotFound, about));
-    let (mismatch, unknown) = (status(about(Some(Uuid::max()))), status(about(None)));
+    let status = |named| status(CallError::rejected(Rejection::OrderNotFound, named));
+    let (mismatch, unknown) = (status(named(Some(Uuid::max()))), status(named(None)));
     assert_eq!(mismatch.message(), unknown.message());
     assert_eq!(mismatch.details(), unknown.details());
     let metadata = unknown.get_details_error_info().unwrap().metadata;
@@ -309,14 +309,14 @@ fn a_quote_that_no_longer_holds_is_shown_beside_what_would_come_cut_to_size() {
 #[test]
 fn a_refusal_names_what_the_request_named() {
     let named = |child| {
-        let about = About {
+        let named = RequestIds {
             child: Some(child),
-            ..about()
+            ..named()
         };
         let rejection = Rejection::GateNotOpen {
             gate: GateKind::SellerConsent,
         };
-        status(CallError::rejected(rejection, about))
+        status(CallError::rejected(rejection, named))
             .get_details_error_info()
             .unwrap()
             .metadata
@@ -537,14 +537,14 @@ fn every_refusal_passes_through_every_proxy_and_keeps_its_reason_and_its_ids() {
             Some((ChildKind::Cancellation, 999_999_999)),
             Some((ChildKind::Shipment, 50)),
         ] {
-            let about = About {
+            let named = RequestIds {
                 order: order.clone(),
                 child,
                 request_id: Some(Uuid::max()),
             };
             let is_of_fields = matches!(rejection, Rejection::InvalidField(_));
-            let all = (!is_of_fields).then(|| refusals(&rejection, &about));
-            let status = status(CallError::rejected(rejection.clone(), about));
+            let all = (!is_of_fields).then(|| refusals(&rejection, &named));
+            let status = status(CallError::rejected(rejection.clone(), named));
             let told = format!("{} bytes: {status:?}", bytes(&status));
             assert!(bytes(&status) <= STATUS_BYTES_MAX, "{told}");
             assert!(!status.message().is_empty(), "{told}");
@@ -635,7 +635,7 @@ fn every_other_failure_passes_too() {
 fn every_key_of_metadata_that_may_be_long_is_one_that_is_cut() {
     // What a rejection holds that has no bound of its own ends in lists and texts alone.
     for rejection in extreme_rejections() {
-        for refusal in refusals(&rejection, &about())
+        for refusal in refusals(&rejection, &named())
             .into_iter()
             .filter(|refusal| refusal.reason != ErrorReason::InvalidField)
         {
