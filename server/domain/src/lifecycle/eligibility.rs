@@ -8,7 +8,7 @@ use crate::decision::Asked;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::refund_of;
-use crate::lifecycle::refund_of::{Claim, refund_of};
+use crate::lifecycle::refund_of::{RefundBasis, refund_of};
 use crate::order::{Home, Order};
 use crate::payment::Payment;
 use crate::policy::{CarrierFacts, Policy, Question, Verdict};
@@ -112,7 +112,7 @@ pub(crate) fn judge(
                 let label = refund_of::label(draft, shipment, *path)
                     .and_then(|label| home.map_or(Some(label), |home| home.label));
                 let (receipt, before) = (home.map(|home| home.receipt), &judgement.portion.before);
-                let claim = Claim {
+                let basis = RefundBasis {
                     shipment,
                     units,
                     before,
@@ -122,7 +122,7 @@ pub(crate) fn judge(
                     label,
                     receipt,
                 };
-                let refund = refund_of(draft, policy, &claim);
+                let refund = refund_of(draft, policy, &basis);
                 judgement.allowed = Some(Allowed {
                     path: *path,
                     rule,

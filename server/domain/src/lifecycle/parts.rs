@@ -9,7 +9,7 @@ use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{Portion, Wish};
-use crate::lifecycle::refund_of::{Claim, refund_of};
+use crate::lifecycle::refund_of::{RefundBasis, refund_of};
 use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refunds};
 use crate::money::Amounts;
 use crate::order::{Home, PAYMENT_EXPIRED};
@@ -210,7 +210,7 @@ fn refund_of_part(
     part: &Part,
     shipment: &Shipment,
 ) -> PartRefund {
-    let claim = Claim {
+    let basis = RefundBasis {
         shipment,
         units: &part.units,
         before: &UnitSet::default(),
@@ -220,7 +220,7 @@ fn refund_of_part(
         label: part.label,
         receipt: part.receipt,
     };
-    refund_of(draft, draft.pinned(of.policy_version), &claim)
+    refund_of(draft, draft.pinned(of.policy_version), &basis)
 }
 
 /// What cancelling this part asks of the stock. Goods go back on sale that never left, or came back

@@ -8,9 +8,9 @@ use crate::shipment::Shipment;
 use crate::terms::{GoodsCondition, Path, Payer, RefundPlan, RefundShare};
 use crate::units::UnitSet;
 
-/// Everything that the money of a part hangs on.
+/// The basis of a refund: everything that the money of a part depends on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Claim<'a> {
+pub(crate) struct RefundBasis<'a> {
     pub(crate) shipment: &'a Shipment,
     pub(crate) units: &'a UnitSet,
     /// Units of the shipment that the same wish takes before these.
@@ -28,38 +28,38 @@ pub(crate) struct Claim<'a> {
 ///
 /// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the
 /// policy could keep. What left while it was paid is on the policy's terms, also after a lapse.
-pub(crate) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> PartRefund {
+pub(crate) fn refund_of(draft: &Draft<'_>, policy: &Policy, basis: &RefundBasis<'_>) -> PartRefund {
     let order = &draft.order;
     let was_paid = order.paid_time.is_some()
-        || order.lapse_time.is_some() && !claim.shipment.stage.is_before_dispatch();
+        || order.lapse_time.is_some() && !basis.shipment.stage.is_before_dispatch();
     let is_unpaid = !was_paid;
     let share = if is_unpaid {
         RefundShare::Full
     } else {
-        claim.plan.share
+        basis.plan.share
     };
-    let carried = order.amounts_of(claim.units);
+    let carried = order.amounts_of(basis.units);
     let of_units = match share {
         RefundShare::None => return PartRefund::default(),
         RefundShare::Full => carried,
         RefundShare::BySchedule => {
-            order.percentage_of(claim.units, by_schedule(draft, policy, claim))
+            order.percentage_of(basis.units, by_schedule(draft, policy, basis))
         }
     };
-    let has_left = !claim.shipment.stage.is_before_dispatch();
-    let returns_shipping = match (policy.refunds.shipping, claim.plan.outbound_shipping) {
+    let has_left = !basis.shipment.stage.is_before_dispatch();
+    let returns_shipping = match (policy.refunds.shipping, basis.plan.outbound_shipping) {
         _ if is_unpaid => true,
         (_, payer) if has_left => payer == Payer::Seller,
         (ShippingRefund::WhenShipmentWhollyCancelled, _) => true,
         (ShippingRefund::Never, _) => false,
     };
     let takes_the_last_unit = order
-        .live_units(claim.shipment)
-        .minus(claim.before)
-        .minus(claim.units)
+        .live_units(basis.shipment)
+        .minus(basis.before)
+        .minus(basis.units)
         .is_empty();
     let shipping = if takes_the_last_unit {
-        claim.shipment.shipping_amounts()
+        basis.shipment.shipping_amounts()
     } else {
         Amounts::ZERO
     };
@@ -72,7 +72,7 @@ pub(crate) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -
     let charged = amounts.take(if is_unpaid {
         0
     } else {
-        return_charge(draft, claim)
+        return_charge(draft, basis)
     });
     let deductions = Deductions {
         outbound_shipping: if returns_shipping {
@@ -89,30 +89,30 @@ pub(crate) fn refund_of(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -
     }
 }
 
-fn by_schedule(draft: &Draft<'_>, policy: &Policy, claim: &Claim<'_>) -> u32 {
-    let promised = match claim.path {
+fn by_schedule(draft: &Draft<'_>, policy: &Policy, basis: &RefundBasis<'_>) -> u32 {
+    let promised = match basis.path {
         Path::ReturnOpened => GoodsCondition::Opened,
         Path::Cancel | Path::Intercept | Path::RefuseDelivery | Path::ReturnUnopened => {
             GoodsCondition::Unopened
         }
     };
-    let (condition, back) = claim.receipt.map_or((promised, draft.now), |receipt| {
+    let (condition, back) = basis.receipt.map_or((promised, draft.now), |receipt| {
         (receipt.condition, receipt.receive_time)
     });
-    let since_delivered = claim
+    let since_delivered = basis
         .shipment
         .deliver_time
         .map(|delivered| back.duration_since(delivered));
     policy
         .returns
-        .percent(since_delivered, condition, claim.reason)
+        .percent(since_delivered, condition, basis.reason)
 }
 
 /// The price of the label where the buyer bears the way back. Without a label the buyer pays the
 /// carrier, not us.
-fn return_charge(draft: &Draft<'_>, claim: &Claim<'_>) -> i64 {
-    match (claim.plan.return_shipping, claim.label) {
-        (Payer::Buyer, Some(LabelState::Issued)) => label_price(draft, claim.shipment),
+fn return_charge(draft: &Draft<'_>, basis: &RefundBasis<'_>) -> i64 {
+    match (basis.plan.return_shipping, basis.label) {
+        (Payer::Buyer, Some(LabelState::Issued)) => label_price(draft, basis.shipment),
         (Payer::Buyer, Some(LabelState::UnavailableInRegion) | None) | (Payer::Seller, _) => 0,
     }
 }

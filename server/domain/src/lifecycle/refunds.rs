@@ -147,8 +147,8 @@ fn resume(draft: &mut Draft<'_>) {
     }
 }
 
-/// What is to go back, and whom it is for.
-struct Claim {
+/// An amount that is payable, and the cancellation that it is for.
+struct Payable {
     cancellation: Option<u32>,
     left: Amounts,
 }
@@ -172,8 +172,8 @@ fn give_back(draft: &mut Draft<'_>, cancellation: Option<u32>) {
         .iter()
         .map(|payment| (payment.number, draft.order.left_of(payment)))
         .collect();
-    for mut claim in claims(&draft.order, cancellation) {
-        let mut share = owed.min(claim.left.total());
+    for mut payable in payables(&draft.order, cancellation) {
+        let mut share = owed.min(payable.left.total());
         owed -= share;
         for (payment, left) in &mut left {
             let amount = share.min(*left);
@@ -182,13 +182,13 @@ fn give_back(draft: &mut Draft<'_>, cancellation: Option<u32>) {
             }
             share -= amount;
             *left -= amount;
-            let amounts = claim.left.take(amount);
+            let amounts = payable.left.take(amount);
             create(
                 draft,
                 *payment,
                 RefundKind::Refund,
                 amounts,
-                claim.cancellation,
+                payable.cancellation,
             );
         }
         // No payment has it any more.
@@ -196,7 +196,7 @@ fn give_back(draft: &mut Draft<'_>, cancellation: Option<u32>) {
     }
 }
 
-fn claims(order: &Order, at_hand: Option<u32>) -> Vec<Claim> {
+fn payables(order: &Order, at_hand: Option<u32>) -> Vec<Payable> {
     let first = order
         .cancellations
         .iter()
@@ -205,16 +205,16 @@ fn claims(order: &Order, at_hand: Option<u32>) -> Vec<Claim> {
         .cancellations
         .iter()
         .filter(|of| Some(of.number) != at_hand);
-    let mut claims: Vec<Claim> = Vec::new();
+    let mut payables: Vec<Payable> = Vec::new();
     for of in first {
-        claims.push(Claim {
+        payables.push(Payable {
             cancellation: at_hand,
             left: uncovered(order, of),
         });
     }
     for of in others {
         let excess = uncovered(order, of).total();
-        claims.push(Claim {
+        payables.push(Payable {
             cancellation: Some(of.number),
             left: Amounts {
                 excess,
@@ -222,23 +222,23 @@ fn claims(order: &Order, at_hand: Option<u32>) -> Vec<Claim> {
             },
         });
     }
-    claims.retain(|claim| claim.left.total() > 0);
+    payables.retain(|payable| payable.left.total() > 0);
     // What comes after an order has closed unpaid came too late for all of it.
     let closing = order
         .closing_cancellation()
         .filter(|closing| closing.reason == PAYMENT_EXPIRED);
     if at_hand.is_none() && closing.is_some() {
-        claims.clear();
+        payables.clear();
     }
     let rest = Amounts {
         excess: i64::MAX,
         ..Amounts::ZERO
     };
-    claims.push(Claim {
+    payables.push(Payable {
         cancellation: closing.map(|closing| closing.number),
         left: rest,
     });
-    claims
+    payables
 }
 
 /// What a cancellation took off the price and no row gives back.
