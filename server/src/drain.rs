@@ -190,7 +190,7 @@ where
         let answer = self.service.call(request);
         Box::pin(async move {
             Ok(answer.await?.map(|body| {
-                Body::new(Answer {
+                Body::new(AnswerBody {
                     body,
                     until,
                     is_over: false,
@@ -209,13 +209,13 @@ enum Until {
 }
 
 /// The body of an answer.
-struct Answer {
+struct AnswerBody {
     body: Body,
     until: Until,
     is_over: bool,
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for AnswerBody {
     type Data = <Body as http_body::Body>::Data;
     type Error = <Body as http_body::Body>::Error;
 

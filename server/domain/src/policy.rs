@@ -14,7 +14,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 pub use document::{Fault as DocumentFault, limits, parse};
-pub use evaluate::{Answer, Verdict};
+pub use evaluate::{PolicyAnswer, Verdict};
 pub use question::{CarrierFacts, Question};
 
 use crate::actor::Role;

@@ -13,7 +13,7 @@ pub(super) const VERIFICATION_RULE: &str = "verification";
 
 /// What a policy answers to a question, and by which rule. `rule` is `None` where none matched.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct PolicyAnswer {
     pub rule: Option<String>,
     pub verdict: Verdict,
 }
@@ -34,7 +34,7 @@ pub enum Verdict {
 
 impl Policy {
     /// Verification comes before the rules, and makes nobody wait but the buyer.
-    pub fn answer(&self, question: &Question) -> Answer {
+    pub fn answer(&self, question: &Question) -> PolicyAnswer {
         if let Some(available_in) = question
             .verified_in
             .filter(|_| question.actor == Role::Buyer)
@@ -45,17 +45,17 @@ impl Policy {
                 next_actions,
                 available_in: Some(available_in),
             };
-            return Answer {
+            return PolicyAnswer {
                 rule: Some(VERIFICATION_RULE.to_owned()),
                 verdict,
             };
         }
         match self.rules.iter().find(|rule| rule.when.matches(question)) {
-            Some(rule) => Answer {
+            Some(rule) => PolicyAnswer {
                 rule: Some(rule.id.clone()),
                 verdict: Verdict::from(&rule.then),
             },
-            None => Answer {
+            None => PolicyAnswer {
                 rule: None,
                 verdict: Verdict::Deny {
                     code: DenyCode::NotAllowed,

@@ -2,7 +2,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::period::Period;
-use belay_domain::policy::{Answer, CarrierFacts, Question, Verdict};
+use belay_domain::policy::{CarrierFacts, PolicyAnswer, Question, Verdict};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{
     DenyCode, GateKind, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, Path, Payer,
@@ -289,7 +289,7 @@ fn what_no_rule_matches_is_not_allowed() {
     let answer = policy(&document()).answer(&asked(|q| q.stage = Stage::Delivered));
     assert_eq!(
         answer,
-        Answer {
+        PolicyAnswer {
             rule: None,
             verdict
         }

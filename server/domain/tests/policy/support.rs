@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use belay_domain::actor::Role;
-use belay_domain::policy::{Answer, CarrierFacts, Policy, Question, Verdict, parse};
+use belay_domain::policy::{CarrierFacts, Policy, PolicyAnswer, Question, Verdict, parse};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{GateKind, GateSpec, Path, RefundPlan};
 use jiff::SignedDuration;
@@ -154,7 +154,7 @@ pub(crate) fn because(reason: &str) -> impl FnOnce(&mut Question) {
 }
 
 /// An answer in a line: `rule: GATE, GATE, REFUND` or `rule: no, CODE, ACTION, ACTION`.
-pub(crate) fn told(answer: &Answer) -> String {
+pub(crate) fn told(answer: &PolicyAnswer) -> String {
     let words: Vec<String> = match &answer.verdict {
         Verdict::Allow { gates, refund } => gates
             .iter()
