@@ -35,7 +35,7 @@ mod start_preparation;
 mod withdraw_cancellation;
 mod work;
 
-pub use crate::decision::{Answer, Asked, Decision, Record};
+pub use crate::decision::{Answer, AskedQuestion, Decision, DecisionLog};
 pub use answer_intercept::{AnswerIntercept, InterceptAnswer};
 pub use answer_stop::{AnswerStop, StopAnswer};
 pub use approve_cancellation::ApproveCancellation;
@@ -163,7 +163,7 @@ pub fn decide(
             order: order.clone(),
             events: Vec::new(),
             result: Err(rejection),
-            record: None,
+            log: None,
         };
     }
     let mut draft = Draft::of(order, context);
@@ -209,7 +209,7 @@ pub fn decide(
             draft.accept(order, answer)
         }
         Err(rejection) => {
-            let refused = settled.with_record(draft.record);
+            let refused = settled.with_log(draft.log);
             refused.refuse(order, rejection)
         }
     }

@@ -21,10 +21,10 @@ pub enum Answer {
     Nothing,
 }
 
-/// What was asked of the policy and what it said; stored with every decision on a cancellation,
-/// refusals included.
+/// A question to the policy and its answer; stored with every decision on a cancellation,
+/// rejections included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct AskedQuestion {
     pub shipment: u32,
     pub units: UnitSet,
     pub question: Question,
@@ -32,11 +32,11 @@ pub struct Asked {
     pub answer: Verdict,
 }
 
-/// A decision's questions and answers, with the policy version that was asked.
+/// The log of a decision: its questions and answers, with the policy version that was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct DecisionLog {
     pub policy_version: u32,
-    pub asked: Vec<Asked>,
+    pub asked: Vec<AskedQuestion>,
 }
 
 /// What came of a command.
@@ -48,5 +48,5 @@ pub struct Decision {
     /// Empty if and only if the order is as before.
     pub events: Vec<Event>,
     pub result: Result<Answer, Rejection>,
-    pub record: Option<Record>,
+    pub log: Option<DecisionLog>,
 }

@@ -290,7 +290,7 @@ impl<'a> BatchState<'a> {
             order,
             events,
             result,
-            record,
+            log,
         } = decision;
         let now = self.now.max(order.update_time);
         let partition = job.key.partition(self.context.partitions);
@@ -305,14 +305,14 @@ impl<'a> BatchState<'a> {
             payload: belay_wire::events::render(&order, &events, partition),
         });
         let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
-        let record = record.map(|record| NewDecision {
+        let decision = log.map(|log| NewDecision {
             key: job.decision_key(),
             store: order.store.clone(),
             decision_time: now,
-            policy_version: record.policy_version,
+            policy_version: log.policy_version,
             accepted: result.is_ok(),
-            record: serde_json::to_string(&record)
-                .unwrap_or_else(|error| panic!("a record is plain data: {error}")),
+            record: serde_json::to_string(&log)
+                .unwrap_or_else(|error| panic!("a decision log is plain data: {error}")),
         });
         let request = request_key.filter(|_| is_stored).map(|key| NewRequest {
             key,
@@ -323,7 +323,7 @@ impl<'a> BatchState<'a> {
         Landing {
             order,
             events,
-            record,
+            decision,
             request,
         }
     }
@@ -331,7 +331,7 @@ impl<'a> BatchState<'a> {
     /// Makes a decision part of the batch: the next command on this order is decided on top of it.
     fn take_over(&mut self, key: OrderKey, landing: Landing) {
         self.new_events.extend(landing.events);
-        self.new_decisions.extend(landing.record);
+        self.new_decisions.extend(landing.decision);
         if let Some(request) = landing.request {
             let known = KnownRequest {
                 fingerprint: request.fingerprint,
@@ -395,7 +395,7 @@ struct Decided {
 struct Landing {
     order: Order,
     events: Option<NewEvents>,
-    record: Option<NewDecision>,
+    decision: Option<NewDecision>,
     request: Option<NewRequest>,
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, Part, PartId};
 use crate::context::{Context, StoreFacts};
-use crate::decision::{Answer, Asked, Decision, Record};
+use crate::decision::{Answer, AskedQuestion, Decision, DecisionLog};
 use crate::event::{Cause, Event, EventDetail};
 use crate::money::Amounts;
 use crate::order::Order;
@@ -32,7 +32,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) now: Timestamp,
     pub(crate) caller: Actor,
     pub(crate) store: &'a StoreFacts,
-    pub(crate) record: Option<Record>,
+    pub(crate) log: Option<DecisionLog>,
     events: Vec<Event>,
     actor: Actor,
     on_behalf_of: Option<Actor>,
@@ -53,7 +53,7 @@ impl<'a> Draft<'a> {
             now: context.now,
             caller: context.caller.clone(),
             store: context.store,
-            record: None,
+            log: None,
             events: Vec::new(),
             actor: context.caller.clone(),
             on_behalf_of: None,
@@ -137,13 +137,13 @@ impl<'a> Draft<'a> {
         self.decided_by(policy_version, rule);
     }
 
-    /// Notes what a policy was asked and what it said. A record is of one policy version: what was
+    /// Logs what a policy was asked and what it answered. A log is of one policy version: what was
     /// asked of another before is forgotten.
-    pub(crate) fn log_asked(&mut self, policy_version: u32, asked: Vec<Asked>) {
-        match &mut self.record {
-            Some(record) if record.policy_version == policy_version => record.asked.extend(asked),
+    pub(crate) fn log_asked(&mut self, policy_version: u32, asked: Vec<AskedQuestion>) {
+        match &mut self.log {
+            Some(log) if log.policy_version == policy_version => log.asked.extend(asked),
             _ => {
-                self.record = Some(Record {
+                self.log = Some(DecisionLog {
                     policy_version,
                     asked,
                 })
@@ -325,8 +325,8 @@ impl<'a> Draft<'a> {
         });
     }
 
-    pub(crate) fn with_record(self, record: Option<Record>) -> Self {
-        Self { record, ..self }
+    pub(crate) fn with_log(self, log: Option<DecisionLog>) -> Self {
+        Self { log, ..self }
     }
 
     pub(crate) fn accept(self, before: &Order, answer: Answer) -> Decision {
@@ -348,7 +348,7 @@ impl<'a> Draft<'a> {
             order: self.order,
             events: self.events,
             result,
-            record: self.record,
+            log: self.log,
         }
     }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::actor::Role;
 use crate::cancellation::{Gate, LabelState, Part, PartRefund};
-use crate::decision::Asked;
+use crate::decision::AskedQuestion;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::refund_of;
@@ -63,7 +63,7 @@ impl Portion {
 #[derive(Debug)]
 pub(crate) struct Judgement {
     pub(crate) portion: Portion,
-    pub(crate) asked: Vec<Asked>,
+    pub(crate) asked: Vec<AskedQuestion>,
     /// The first path that the policy allows.
     pub(crate) allowed: Option<Allowed>,
     /// The paths before it, which the policy does not.
@@ -148,7 +148,7 @@ pub(crate) fn judge(
                     .or_else(|| wish.asked_at.checked_add(available_in?).ok()),
             }),
         }
-        judgement.asked.push(Asked {
+        judgement.asked.push(AskedQuestion {
             shipment: shipment.number,
             units: judgement.portion.units.clone(),
             question,

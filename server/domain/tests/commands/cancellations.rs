@@ -303,7 +303,7 @@ fn what_cannot_be_cancelled_stops_all_or_is_left_out_as_the_caller_chose() {
         "nothing is recorded on the order"
     );
     assert_eq!(
-        case.last.record.as_ref().unwrap().asked.len(),
+        case.last.log.as_ref().unwrap().asked.len(),
         3,
         "but what was asked is"
     );
@@ -373,7 +373,7 @@ fn a_portion_takes_the_first_path_that_its_rule_allows() {
     assert_eq!(case.refunds(), [(1, 100, Due)]);
     let asked: Vec<_> = case
         .last
-        .record
+        .log
         .as_ref()
         .unwrap()
         .asked
@@ -684,9 +684,9 @@ fn what_was_asked_and_answered_is_on_record_for_refusals_too() {
     case.dispatch(1).unwrap();
     case.wait(SignedDuration::from_hours(3));
     assert_eq!(case.try_cancel(Wish::all()), "SHIPPED");
-    let record = case.last.record.as_ref().expect("a refusal is a decision");
-    assert_eq!((record.policy_version, record.asked.len()), (1, 1));
-    let asked = &record.asked[0];
+    let log = case.last.log.as_ref().expect("a refusal is a decision");
+    assert_eq!((log.policy_version, log.asked.len()), (1, 1));
+    let asked = &log.asked[0];
     assert_eq!(
         (asked.rule.as_deref(), asked.shipment, asked.units.count()),
         (Some("shipped"), 1, 2)

@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{GateState, PartState};
-use belay_domain::commands::{self, Asked, Command, RequestCancellation, Selection, preview};
+use belay_domain::commands::{
+    self, AskedQuestion, Command, RequestCancellation, Selection, preview,
+};
 use belay_domain::context::Context;
 use belay_domain::event::EventType;
 use belay_domain::incident::{IncidentKind, Resolution};
@@ -148,7 +150,7 @@ fn take(case: &mut Case, step: Step, random: &mut Random) -> (String, &'static s
 /// S1: what is cancelled outside although no carrier and no receipt says where it is, was given
 /// away by a policy that was asked about the stage outside.
 fn check_given_away(before: &Order, case: &Case) {
-    let record = case.last.record.as_ref();
+    let log = case.last.log.as_ref();
     for of in &case.order.cancellations {
         let cancelled = of
             .parts
@@ -165,19 +167,18 @@ fn check_given_away(before: &Order, case: &Case) {
                 of.requester.role == Role::Carrier || of.requester.role == Role::System;
             let is_explained = part.receipt.is_some() || part.trusts_the_carrier() || is_of_carrier;
             // A record is of one version; what another one was asked before, it does not show.
-            let Some(record) = record.filter(|record| record.policy_version == of.policy_version)
-            else {
+            let Some(log) = log.filter(|log| log.policy_version == of.policy_version) else {
                 continue;
             };
             if is_outside && !is_explained {
-                let gave = |asked: &Asked| {
+                let gave = |asked: &AskedQuestion| {
                     let allows = matches!(asked.answer, Verdict::Allow { .. });
                     asked.shipment == part.shipment
                         && asked.question.stage.is_dispatched()
                         && allows
                 };
                 assert!(
-                    record.asked.iter().any(gave),
+                    log.asked.iter().any(gave),
                     "{part:?} is outside, and nobody gave it away"
                 );
             }

@@ -186,7 +186,7 @@ fn decided(case: &Case, command: &Command, scope: &Scope) -> (&'static str, bool
     // A stale etag too: what is not there has none.
     let decision = decide(&case.order, command, Some(99), &context);
     let is_as_before =
-        decision.order == case.order && decision.events.is_empty() && decision.record.is_none();
+        decision.order == case.order && decision.events.is_empty() && decision.log.is_none();
     (
         decision
             .result
