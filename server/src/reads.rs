@@ -40,7 +40,7 @@ pub const READ_QUEUE_MAX: usize = 4096;
 const READ_MAX: Duration = Duration::from_secs(10);
 
 /// What stands of an order, if there is one, and the moment of the read.
-pub type Found = (Option<Arc<Order>>, Timestamp);
+pub type OrderRead = (Option<Arc<Order>>, Timestamp);
 
 /// Why there is no answer.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ struct Ask {
     key: OrderKey,
     /// Of the call that it comes from.
     span: Span,
-    answer: oneshot::Sender<Result<Found, ReadError>>,
+    answer: oneshot::Sender<Result<OrderRead, ReadError>>,
 }
 
 /// The queue before the readers.
@@ -114,7 +114,7 @@ impl Reads {
 
     /// The order as it stands after this was called. Dropping the future withdraws from a read that
     /// has not begun.
-    pub async fn order(&self, key: OrderKey) -> Result<Found, ReadError> {
+    pub async fn order(&self, key: OrderKey) -> Result<OrderRead, ReadError> {
         let (answer, answered) = oneshot::channel();
         {
             let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
