@@ -85,13 +85,13 @@ pub enum Identity {
 
 pub(super) fn decide(
     draft: &mut Draft<'_>,
-    request: &RequestCancellation,
+    command: &RequestCancellation,
 ) -> Result<Answer, Rejection> {
-    let requester = requester(&draft.order, &draft.caller, request)?;
-    select::check_named(&draft.order, &request.selection)?;
+    let requester = requester(&draft.order, &draft.caller, command)?;
+    select::check_named(&draft.order, &command.selection)?;
     let (policy_version, policy) = draft.policy();
-    let reason = check_reason(policy, request, requester.role)?;
-    check_proof(reason, request)?;
+    let reason = check_reason(policy, command, requester.role)?;
+    check_proof(reason, command)?;
 
     if let Some(closing) = draft.order.closing_cancellation() {
         return Ok(Answer::Cancellation(closing.number));
@@ -100,16 +100,16 @@ pub(super) fn decide(
     let wish = Wish {
         requester: requester.role,
         reason: reason_code,
-        paths: &request.paths,
+        paths: &command.paths,
         asked_at: draft.now,
         has_label: None,
     };
-    let select::Spread { portions, claimed } = select::spread(draft, policy, &wish, request)?;
+    let select::Spread { portions, claimed } = select::spread(draft, policy, &wish, command)?;
     let judgements: Vec<Judgement> = portions
         .into_iter()
         .map(|portion| eligibility::judge(draft, policy, &wish, portion))
         .collect();
-    if let Some(bound) = &request.quote {
+    if let Some(bound) = &command.quote {
         bound.check(
             draft.now,
             &Quote::of(
@@ -128,7 +128,7 @@ pub(super) fn decide(
             .flat_map(|judgement| judgement.asked.clone())
             .collect(),
     );
-    if !goes_ahead(&judgements, request.on_ineligible_units) {
+    if !goes_ahead(&judgements, command.on_ineligible_units) {
         return Err(ineligible(&judgements));
     }
     check_room(&draft.order)?;
@@ -142,10 +142,10 @@ pub(super) fn decide(
     draft.decided_by(policy_version, first_rule);
     let claimed = claimed
         .into_iter()
-        .map(|portion| portion.refused(request.paths[0], ErrorReason::UnitsClaimed));
+        .map(|portion| portion.refused(command.paths[0], ErrorReason::UnitsClaimed));
     let cancellation = Cancellation {
-        note: request.note.clone(),
-        evidence: request.evidence.clone(),
+        note: command.note.clone(),
+        evidence: command.evidence.clone(),
         parts: judgements
             .into_iter()
             .map(eligibility::part)
@@ -169,10 +169,10 @@ pub(super) fn decide(
 fn requester(
     order: &Order,
     caller: &Actor,
-    request: &RequestCancellation,
+    command: &RequestCancellation,
 ) -> Result<Actor, Rejection> {
     let buyer = || Actor::new(Role::Buyer, order.buyer.id.as_str());
-    match (caller.role, request.on_behalf_of) {
+    match (caller.role, command.on_behalf_of) {
         (Role::Support | Role::Operator, Some(identity)) => {
             let is_the_buyer = match identity {
                 Identity::Email(hash) => order.buyer.email_hash == Some(hash),
@@ -197,7 +197,7 @@ fn requester(
 /// The policy declares which reasons there are and who may give them.
 fn check_reason<'a>(
     policy: &'a Policy,
-    request: &RequestCancellation,
+    command: &RequestCancellation,
     requester: Role,
 ) -> Result<Option<&'a Reason>, Rejection> {
     let declared = || {
@@ -207,7 +207,7 @@ fn check_reason<'a>(
             .filter(|reason| reason.actors.contains(&requester));
         theirs.map(|reason| reason.code.clone()).collect()
     };
-    let Some(code) = &request.reason else {
+    let Some(code) = &command.reason else {
         return if policy.reason_required.contains(&requester) {
             Err(Rejection::ReasonRequired {
                 declared: declared(),
@@ -232,9 +232,9 @@ fn check_reason<'a>(
 }
 
 /// Some reasons ask for a description and for proof. A preview is not refused for their lack.
-fn check_proof(reason: Option<&Reason>, request: &RequestCancellation) -> Result<(), Rejection> {
+fn check_proof(reason: Option<&Reason>, command: &RequestCancellation) -> Result<(), Rejection> {
     let Some(reason) = reason else { return Ok(()) };
-    if reason.note_required && request.note.is_none() {
+    if reason.note_required && command.note.is_none() {
         return Err(Rejection::NoteRequired {
             reason: reason.code.clone(),
         });
@@ -245,8 +245,8 @@ fn check_proof(reason: Option<&Reason>, request: &RequestCancellation) -> Result
         channels.is_empty()
             || channel.is_some_and(|channel| channels.iter().any(|known| known == channel))
     };
-    if (reason.evidence_required && request.evidence.is_empty())
-        || !request.evidence.iter().all(is_from_a_channel)
+    if (reason.evidence_required && command.evidence.is_empty())
+        || !command.evidence.iter().all(is_from_a_channel)
     {
         return Err(Rejection::EvidenceRequired {
             reason: reason.code.clone(),

@@ -81,17 +81,17 @@ pub struct PreviewedGate {
 /// copy first, so a time in the future may be asked about.
 pub fn preview(
     order: &Order,
-    request: &RequestCancellation,
+    command: &RequestCancellation,
     context: &Context<'_>,
 ) -> Result<Preview, Rejection> {
-    reach::check(order, request.selection.reach(), context.scope)?;
+    reach::check(order, command.selection.reach(), context.scope)?;
     let mut draft = Draft::of(order, context);
     deadlines::apply_due(&mut draft);
-    let requester = super::requester(&draft.order, &draft.caller, request)?;
-    select::check_named(&draft.order, &request.selection)?;
+    let requester = super::requester(&draft.order, &draft.caller, command)?;
+    select::check_named(&draft.order, &command.selection)?;
     let (policy_version, policy) = draft.policy();
     let mut refusals = Vec::new();
-    let reason = super::check_reason(policy, request, requester.role).unwrap_or_else(|rejection| {
+    let reason = super::check_reason(policy, command, requester.role).unwrap_or_else(|rejection| {
         refusals.push(rejection);
         None
     });
@@ -100,11 +100,11 @@ pub fn preview(
     let wish = Wish {
         requester: requester.role,
         reason: reason_code,
-        paths: &request.paths,
+        paths: &command.paths,
         asked_at: draft.now,
         has_label: None,
     };
-    let portions = match select::spread(&draft, policy, &wish, request) {
+    let portions = match select::spread(&draft, policy, &wish, command) {
         Ok(spread) => spread.portions,
         // What is wholly cancelled may be asked for again: the answer is the cancellation that took
         // the last unit.
@@ -144,7 +144,7 @@ pub fn preview(
         .order
         .promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
     (preview.refund, preview.release) = (promise.refund, promise.release);
-    if !judgements.is_empty() && !super::goes_ahead(&judgements, request.on_ineligible_units) {
+    if !judgements.is_empty() && !super::goes_ahead(&judgements, command.on_ineligible_units) {
         preview.refusals.push(super::ineligible(&judgements));
     }
     if !draft.order.is_wholly_cancelled() {

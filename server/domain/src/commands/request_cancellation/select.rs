@@ -43,10 +43,10 @@ pub(super) fn spread(
     draft: &Draft<'_>,
     policy: &Policy,
     wish: &Wish<'_>,
-    request: &RequestCancellation,
+    command: &RequestCancellation,
 ) -> Result<Spread, Rejection> {
     let order = &draft.order;
-    let live = match request.selection {
+    let live = match command.selection {
         Selection::All | Selection::Lines(_) => order.units().minus(&order.cancelled_units()),
         Selection::Shipment(number) => order
             .shipment(number)
@@ -55,12 +55,12 @@ pub(super) fn spread(
     };
     let claimed = live.intersection(&order.claimed_units());
     let free = live.minus(&claimed);
-    let wanted = wanted_quantities(&live, &request.selection);
+    let wanted = wanted_quantities(&live, &command.selection);
     // An order that is wholly cancelled was answered before; here something else of it is left.
     if wanted.iter().all(|wanted| live.count_of(wanted.line) == 0) {
         return Err(Rejection::NothingToCancel);
     }
-    if let Some(rejection) = shortage(order, request, &wanted, &live, &free) {
+    if let Some(rejection) = shortage(order, command, &wanted, &live, &free) {
         return Err(rejection);
     }
 
@@ -94,7 +94,7 @@ fn wanted_quantities(live: &UnitSet, selection: &Selection) -> Vec<LineQuantity>
 /// waits.
 fn shortage(
     order: &Order,
-    request: &RequestCancellation,
+    command: &RequestCancellation,
     wanted: &[LineQuantity],
     live: &UnitSet,
     free: &UnitSet,
@@ -106,11 +106,11 @@ fn shortage(
             .filter(|wanted| wanted.quantity > free.count_of(wanted.line))
     };
     let first = short().next()?;
-    if let Some(cancellation) = pending_for_the_same(order, &request.selection, wanted, live) {
+    if let Some(cancellation) = pending_for_the_same(order, &command.selection, wanted, live) {
         return Some(Rejection::AlreadyPending { cancellation });
     }
     let some_are_free = wanted.iter().any(|wanted| free.count_of(wanted.line) > 0);
-    if request.on_ineligible_units == IneligibleUnits::LeaveOut && some_are_free {
+    if command.on_ineligible_units == IneligibleUnits::LeaveOut && some_are_free {
         return None;
     }
     let is_claimed =
