@@ -160,7 +160,7 @@ impl Day {
             .reason(reason)
             .paths(intercept)
             .await?;
-        let mut wish = self
+        let mut request = self
             .storefront
             .request_cancellation(id, Units::all())
             .reason(reason)
@@ -170,9 +170,9 @@ impl Day {
                 "\nThe buyer is shown what would come back, and that holds until {}",
                 quote.valid_until
             );
-            wish = wish.quote(quote);
+            request = request.quote(quote);
         }
-        let cancellation = wish.await?.cancellation;
+        let cancellation = request.await?.cancellation;
         println!(
             "  {} is {}",
             cancellation.cancellation_id, cancellation.state
@@ -199,11 +199,11 @@ impl Day {
     async fn stop(&self, order: &Order) -> Result<(), Error> {
         let (id, shipment) = (&order.order_id, &order.shipments[0].shipment_id);
         let packing = self.warehouse.start_preparation(shipment).await?;
-        let wish = self
+        let request = self
             .storefront
             .request_cancellation(id, Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        let cancellation = wish.await?.cancellation;
+        let cancellation = request.await?.cancellation;
         println!(
             "  {} is {}",
             cancellation.cancellation_id, cancellation.state

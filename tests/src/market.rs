@@ -209,29 +209,35 @@ impl Market<'_> {
         recorded.unwrap_or_else(|error| panic!("{fact} of {shipment_id}: {error}"));
     }
 
-    /// The buyer's wish to cancel all of an order.
-    pub fn wish(&self, order_id: &str, reason: &str) -> RequestCancellation {
+    /// The buyer's request to cancel all of an order.
+    pub fn buyers_request(&self, order_id: &str, reason: &str) -> RequestCancellation {
         self.storefront()
             .request_cancellation(order_id, Units::all())
             .reason(reason)
     }
 
     /// The seller's.
-    pub fn sellers_wish(&self, order_id: &str, reason: &str) -> RequestCancellation {
+    pub fn sellers_request(&self, order_id: &str, reason: &str) -> RequestCancellation {
         self.seller()
             .request_cancellation(order_id, Units::all())
             .reason(reason)
     }
 
-    /// A wish that is refused by order, policy or state, and leaves nothing behind but its answer.
-    pub async fn refuses(&self, wish: RequestCancellation, reason: &str) -> Error {
-        self.refuses_as(wish, Kind::Refused, reason).await
+    /// A request that is refused by order, policy or state, and leaves nothing behind but its
+    /// answer.
+    pub async fn refuses(&self, request: RequestCancellation, reason: &str) -> Error {
+        self.refuses_as(request, Kind::Refused, reason).await
     }
 
-    /// A wish that is refused so, and leaves nothing behind but its answer.
-    pub async fn refuses_as(&self, wish: RequestCancellation, kind: Kind, reason: &str) -> Error {
+    /// A request that is refused so, and leaves nothing behind but its answer.
+    pub async fn refuses_as(
+        &self,
+        request: RequestCancellation,
+        kind: Kind,
+        reason: &str,
+    ) -> Error {
         let before = self.t.database.snapshot().await.without_answers();
-        let error = refused(wish.await, kind, reason);
+        let error = refused(request.await, kind, reason);
         assert_eq!(
             self.t.database.snapshot().await.without_answers(),
             before,

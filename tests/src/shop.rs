@@ -199,11 +199,12 @@ impl TestServer {
 
     /// Cancels some units, as the buyer through the storefront.
     pub async fn cancel_units(&self, order_id: &str, units: Units) -> RequestedCancellation {
-        let wish = self
+        let request = self
             .storefront()
             .request_cancellation(order_id, units)
             .reason(reason::NO_LONGER_WANTED);
-        wish.await
+        request
+            .await
             .unwrap_or_else(|error| panic!("cancellation of {order_id}: {error}"))
     }
 

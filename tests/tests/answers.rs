@@ -50,14 +50,14 @@ impl<'a> Shop<'a> {
     }
 
     async fn asked(&self, order_id: &str, reason: &str) -> Cancellation {
-        let wish = self
+        let request = self
             .storefront()
             .request_cancellation(order_id, Units::all())
             .reason(reason);
-        wish.await.unwrap().cancellation
+        request.await.unwrap().cancellation
     }
 
-    /// A paid order under way, and the buyer's wish to have it back.
+    /// A paid order under way, and the buyer's request to have it back.
     async fn called_back(&self, order_id: &str) -> Cancellation {
         self.paid(order_id).await;
         let shipment_id = format!("{order_id}:s1");
@@ -71,11 +71,12 @@ impl<'a> Shop<'a> {
             .dispatch_shipment(&*shipment_id, fence)
             .await
             .unwrap();
-        let wish = self
+        let request = self
             .storefront()
             .request_cancellation(order_id, Units::all())
             .reason("DIRECT");
-        wish.paths([CancellationPath::Intercept])
+        request
+            .paths([CancellationPath::Intercept])
             .await
             .unwrap()
             .cancellation
@@ -364,13 +365,13 @@ fn a_return_goes_from_authorised_over_returning_to_received() {
     run(async |t| {
         t.place_shipped("A-1").await;
         t.scan("A-1:s1", TrackingFact::Delivered).await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::line("A-1:l1", 1));
-        let wish = wish
+        let request = request
             .reason(reason::NO_LONGER_WANTED)
             .paths([CancellationPath::ReturnUnopened]);
-        let part = wish.await.unwrap().cancellation.parts.remove(0);
+        let part = request.await.unwrap().cancellation.parts.remove(0);
         assert_eq!(part.return_state, Some(ReturnState::Authorised));
         let receive = || {
             t.warehouse()
@@ -665,7 +666,7 @@ fn a_quote_holds_for_a_while_and_for_what_was_quoted() {
                 .reason(reason::NO_LONGER_WANTED);
             preview.await.unwrap().quote.expect("it is allowed")
         };
-        let wish = |order_id: &str| {
+        let request = |order_id: &str| {
             t.storefront()
                 .request_cancellation(order_id, Units::all())
                 .reason(reason::NO_LONGER_WANTED)
@@ -673,13 +674,13 @@ fn a_quote_holds_for_a_while_and_for_what_was_quoted() {
         let quote = quoted("A-1").await;
         t.cancel_units("A-1", Units::line("A-1:l2", 1)).await;
         let error = refused(
-            wish("A-1").quote(quote).await,
+            request("A-1").quote(quote).await,
             Kind::Aborted,
             "QUOTE_MISMATCH",
         );
         assert_ne!(error.metadata()["quoted"], error.metadata()["present"]);
         let again = quoted("A-1").await;
-        let cancelled = wish("A-1").quote(again).await.unwrap().cancellation;
+        let cancelled = request("A-1").quote(again).await.unwrap().cancellation;
         assert_eq!(
             (cancelled.state, cancelled.auto_approved),
             (CancellationState::Completed, true)
@@ -689,7 +690,7 @@ fn a_quote_holds_for_a_while_and_for_what_was_quoted() {
         let quote = quoted("A-2").await;
         t.set_clock(quote.valid_until).await;
         let error = refused(
-            wish("A-2").quote(quote.clone()).await,
+            request("A-2").quote(quote.clone()).await,
             Kind::Aborted,
             "QUOTE_EXPIRED",
         );

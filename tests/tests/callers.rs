@@ -552,24 +552,24 @@ fn an_answer_is_not_repeated_to_who_does_not_see_the_order() {
     run(async |t| {
         t.place_paid("A-1").await;
         let somebody = t.role(Role::Support, "somebody");
-        let wish = |belay: &Belay, request_id| {
-            let wish = belay
+        let cancel_request = |belay: &Belay, request_id| {
+            let cancel_request = belay
                 .store(SHOP)
                 .request_cancellation("A-1", Units::all())
                 .reason(reason::NO_LONGER_WANTED);
-            wish.request_id(request_id)
+            cancel_request.request_id(request_id)
         };
         let request_id = RequestId::mint();
-        let answer = wish(&somebody, request_id).await.unwrap();
+        let answer = cancel_request(&somebody, request_id).await.unwrap();
         let narrowed = somebody
             .with_scope(Scope::default().sellers(["zenith"]))
             .unwrap();
         refused(
-            wish(&narrowed, request_id).await,
+            cancel_request(&narrowed, request_id).await,
             Kind::NotFound,
             "ORDER_NOT_FOUND",
         );
-        assert_eq!(wish(&somebody, request_id).await.unwrap(), answer);
+        assert_eq!(cancel_request(&somebody, request_id).await.unwrap(), answer);
     });
 }
 

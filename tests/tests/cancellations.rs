@@ -128,26 +128,26 @@ fn units_that_cannot_be_cancelled_refuse_the_whole_or_are_left_out_as_asked() {
         t.place_split_paid("A-1").await;
         t.ship("A-1:s1").await;
         let before = t.order("A-1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
 
         let error = refused(
-            wish.clone().request_id(RequestId::mint()).await,
+            request.clone().request_id(RequestId::mint()).await,
             Kind::Refused,
             "SHIPPED",
         );
         assert_eq!(error.metadata()["acceptable"], "A-1:l1=1,A-1:l2=1");
         assert_eq!(error.refusals().len(), 1);
-        let explicit = wish
+        let explicit = request
             .clone()
             .request_id(RequestId::mint())
             .on_ineligible_units(OnIneligibleUnits::Refuse);
         refused(explicit.await, Kind::Refused, "SHIPPED");
         assert_eq!(t.order("A-1").await, before);
 
-        let requested = wish
+        let requested = request
             .on_ineligible_units(OnIneligibleUnits::LeaveOut)
             .await
             .unwrap();
@@ -187,11 +187,13 @@ fn units_that_cannot_be_cancelled_refuse_the_whole_or_are_left_out_as_asked() {
 fn leaving_everything_out_is_a_refusal() {
     run(async |t| {
         t.place_shipped("A-1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        let outcome = wish.on_ineligible_units(OnIneligibleUnits::LeaveOut).await;
+        let outcome = request
+            .on_ineligible_units(OnIneligibleUnits::LeaveOut)
+            .await;
         refused(outcome, Kind::Refused, "SHIPPED");
         assert!(t.order("A-1").await.cancellations.is_empty());
     });
@@ -202,13 +204,13 @@ fn more_than_is_left_is_refused_with_what_is_left() {
     run(async |t| {
         t.place_paid("A-1").await;
         t.cancel_units("A-1", Units::line("A-1:l1", 2)).await;
-        let wish = |quantity| {
-            let wish = t
+        let request = |quantity| {
+            let request = t
                 .storefront()
                 .request_cancellation("A-1", Units::line("A-1:l1", quantity));
-            wish.reason(reason::NO_LONGER_WANTED)
+            request.reason(reason::NO_LONGER_WANTED)
         };
-        let error = refused(wish(2).await, Kind::Refused, "QUANTITY_UNAVAILABLE");
+        let error = refused(request(2).await, Kind::Refused, "QUANTITY_UNAVAILABLE");
         assert_eq!(
             (
                 &*error.metadata()["line_id"],
@@ -217,7 +219,7 @@ fn more_than_is_left_is_refused_with_what_is_left() {
             ("A-1:l1", "1")
         );
         // Left out, what is too much is what is not there.
-        let cancellation = wish(2)
+        let cancellation = request(2)
             .on_ineligible_units(OnIneligibleUnits::LeaveOut)
             .await
             .unwrap()
@@ -225,7 +227,7 @@ fn more_than_is_left_is_refused_with_what_is_left() {
         assert_eq!(cancellation.parts[0].contents[0].quantity, 1);
         // Of a line that is wholly cancelled there is nothing left, while the order goes on with
         // the other.
-        let error = refused(wish(1).await, Kind::Refused, "NOTHING_TO_CANCEL");
+        let error = refused(request(1).await, Kind::Refused, "NOTHING_TO_CANCEL");
         assert_eq!(error.metadata()["order_id"], "A-1");
     });
 }
@@ -234,18 +236,18 @@ fn more_than_is_left_is_refused_with_what_is_left() {
 fn a_repeated_request_gets_the_same_answer_and_has_one_effect() {
     run(async |t| {
         t.place_paid("A-1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::line("A-1:l1", 1))
             .reason(reason::WRONG_PURCHASE);
-        let wish = wish.request_id(RequestId::mint());
-        let first = wish.clone().await.unwrap();
+        let request = request.request_id(RequestId::mint());
+        let first = request.clone().await.unwrap();
         t.cancel("A-1").await;
         let rows = t.database.snapshot().await;
         // The answer is the one of then, although the order has gone on.
-        assert_eq!(wish.clone().await.unwrap(), first);
+        assert_eq!(request.clone().await.unwrap(), first);
         let error = refused(
-            wish.clone().note("why not").await,
+            request.clone().note("why not").await,
             Kind::AlreadyExists,
             "REQUEST_ID_REUSED",
         );
@@ -260,10 +262,10 @@ fn a_repeated_refusal_is_the_same_refusal_although_it_would_be_allowed_by_now() 
         t.place_paid("A-1").await;
         let store = t.storefront();
         let waiting = async |units: Units| {
-            let wish = store
+            let request = store
                 .request_cancellation("A-1", units)
                 .reason(reason::NO_LONGER_WANTED);
-            wish.request_id(RequestId::mint())
+            request.request_id(RequestId::mint())
         };
         let too_many = waiting(Units::line("A-1:l1", 4)).await;
         let first = refused(
@@ -278,7 +280,7 @@ fn a_repeated_refusal_is_the_same_refusal_although_it_would_be_allowed_by_now() 
             (first.metadata(), first.message())
         );
         assert_eq!(again.metadata()["available"], "3");
-        // A new wish is decided anew.
+        // A new request is decided anew.
         let anew = refused(
             waiting(Units::line("A-1:l1", 4)).await.await,
             Kind::Refused,
@@ -310,16 +312,16 @@ fn what_is_wholly_cancelled_answers_with_the_cancellation_that_took_the_last_uni
 }
 
 #[test]
-fn a_wish_for_another_state_of_the_order_is_aborted() {
+fn a_request_for_another_state_of_the_order_is_aborted() {
     run(async |t| {
         let seen = t.place_paid("A-1").await.etag;
         t.prepare("A-1:s1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::WRONG_PURCHASE);
         let error = refused(
-            wish.clone().etag(&seen).await,
+            request.clone().etag(&seen).await,
             Kind::Aborted,
             "ETAG_MISMATCH",
         );
@@ -327,7 +329,7 @@ fn a_wish_for_another_state_of_the_order_is_aborted() {
         assert_eq!(error.metadata()["etag"], present.as_str());
         // With the same request id, once the caller has looked again: a mismatch is not remembered.
         assert_eq!(
-            wish.etag(&present).await.unwrap().order_state,
+            request.etag(&present).await.unwrap().order_state,
             OrderState::Cancelled
         );
     });
@@ -337,7 +339,7 @@ fn a_wish_for_another_state_of_the_order_is_aborted() {
 fn a_reason_must_be_one_that_the_policy_takes_from_this_requester() {
     run(async |t| {
         t.place_paid("A-1").await;
-        let wish = |store: belay_client::Store, reason: &str| {
+        let request = |store: belay_client::Store, reason: &str| {
             store
                 .request_cancellation("A-1", Units::all())
                 .reason(reason)
@@ -345,7 +347,7 @@ fn a_reason_must_be_one_that_the_policy_takes_from_this_requester() {
         let buyers = "NO_LONGER_WANTED,WRONG_PURCHASE,FOUND_BETTER,OTHER";
 
         let error = refused(
-            wish(t.storefront(), "BORED").await,
+            request(t.storefront(), "BORED").await,
             Kind::InvalidArgument,
             "REASON_UNKNOWN",
         );
@@ -354,7 +356,7 @@ fn a_reason_must_be_one_that_the_policy_takes_from_this_requester() {
             ("BORED", buyers)
         );
         let error = refused(
-            wish(t.storefront(), "OUT_OF_STOCK").await,
+            request(t.storefront(), "OUT_OF_STOCK").await,
             Kind::InvalidArgument,
             "REASON_NOT_ALLOWED",
         );
@@ -363,18 +365,18 @@ fn a_reason_must_be_one_that_the_policy_takes_from_this_requester() {
             ("OUT_OF_STOCK", buyers)
         );
         refused(
-            wish(t.seller(), "NO_LONGER_WANTED").await,
+            request(t.seller(), "NO_LONGER_WANTED").await,
             Kind::InvalidArgument,
             "REASON_NOT_ALLOWED",
         );
         refused(
-            wish(t.storefront(), "PAYMENT_EXPIRED").await,
+            request(t.storefront(), "PAYMENT_EXPIRED").await,
             Kind::InvalidArgument,
             "REASON_NOT_ALLOWED",
         );
 
         let error = refused(
-            wish(t.storefront(), "OTHER").await,
+            request(t.storefront(), "OTHER").await,
             Kind::InvalidArgument,
             "NOTE_REQUIRED",
         );
@@ -386,13 +388,13 @@ fn a_reason_must_be_one_that_the_policy_takes_from_this_requester() {
             ("OTHER", "note")
         );
         refused(
-            wish(t.storefront(), "OTHER").note(" \n ").await,
+            request(t.storefront(), "OTHER").note(" \n ").await,
             Kind::InvalidArgument,
             "NOTE_REQUIRED",
         );
         assert!(t.order("A-1").await.cancellations.is_empty());
 
-        let cancellation = wish(t.storefront(), "OTHER")
+        let cancellation = request(t.storefront(), "OTHER")
             .note("It is blue.\nI am not.")
             .await
             .unwrap()
@@ -405,11 +407,11 @@ fn a_reason_must_be_one_that_the_policy_takes_from_this_requester() {
 fn a_seller_cancels_for_itself_and_it_counts() {
     run(async |t| {
         t.place_paid("A-1").await;
-        let wish = t
+        let request = t
             .seller()
             .request_cancellation("A-1", Units::line("A-1:l2", 1))
             .reason("OUT_OF_STOCK");
-        let cancellation = wish.await.unwrap().cancellation;
+        let cancellation = request.await.unwrap().cancellation;
         assert_eq!(
             (
                 cancellation.requester.role,
@@ -507,10 +509,10 @@ fn the_101st_cancellation_of_an_order_is_refused() {
         for _ in 0..100 {
             t.cancel_units("A-1", Units::line("A-1:l1", 1)).await;
         }
-        let wish = store
+        let request = store
             .request_cancellation("A-1", Units::line("A-1:l1", 1))
             .reason(reason::NO_LONGER_WANTED);
-        let error = refused(wish.await, Kind::Refused, "LIMIT_REACHED");
+        let error = refused(request.await, Kind::Refused, "LIMIT_REACHED");
         assert_eq!(
             (&*error.metadata()["limit"], &*error.metadata()["limit_max"]),
             ("cancellations", "100")
@@ -576,7 +578,7 @@ fn cancellations_are_listed_from_new_to_old_page_by_page_and_by_filter() {
 fn a_call_out_of_time_says_so_and_its_repeat_tells_what_came_of_it() {
     run(async |t| {
         t.place_paid("A-1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::FOUND_BETTER);
@@ -586,10 +588,10 @@ fn a_call_out_of_time_says_so_and_its_repeat_tells_what_came_of_it() {
             .query_drop("LOCK TABLES orders WRITE")
             .await
             .unwrap();
-        let late = wish.clone().timeout(Duration::from_millis(300)).await;
+        let late = request.clone().timeout(Duration::from_millis(300)).await;
         refused(late, Kind::DeadlineExceeded, "DEADLINE_EXCEEDED");
         somebody.query_drop("UNLOCK TABLES").await.unwrap();
-        assert_eq!(wish.await.unwrap().order_state, OrderState::Cancelled);
+        assert_eq!(request.await.unwrap().order_state, OrderState::Cancelled);
         assert_eq!(t.order("A-1").await.cancellations.len(), 1);
     });
 }

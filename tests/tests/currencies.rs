@@ -87,12 +87,17 @@ fn an_order_in_a_withdrawn_currency_lives_on() {
         );
         assert_eq!(other.metadata()["currency_code"], WITHDRAWN);
         paid("e2", dinars(total)).await.unwrap();
-        let wish = t
+        let cancel_request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
         assert_eq!(
-            wish.await.unwrap().cancellation.expected_refund.total,
+            cancel_request
+                .await
+                .unwrap()
+                .cancellation
+                .expected_refund
+                .total,
             dinars(total)
         );
         let claimed = till.claim_refunds("worker").max_refunds(10).await.unwrap();

@@ -85,25 +85,25 @@ fn what_is_delivered_is_returned_and_not_cancelled() {
     run(async |t| {
         t.place_shipped("A-1").await;
         t.scan("A-1:s1", TrackingFact::Delivered).await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::WRONG_PURCHASE);
-        let error = refused(wish.clone().await, Kind::Refused, "DELIVERED");
+        let error = refused(request.clone().await, Kind::Refused, "DELIVERED");
         assert_eq!(
             error.metadata()["next_actions"],
             "RETURN_UNOPENED,CONTACT_SUPPORT"
         );
-        let returned = wish
+        let returned = request
             .paths([CancellationPath::Cancel, CancellationPath::ReturnUnopened])
             .await;
         // The same request id for another content: asked anew.
         refused(returned, Kind::AlreadyExists, "REQUEST_ID_REUSED");
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::WRONG_PURCHASE);
-        let waiting = wish
+        let waiting = request
             .paths([CancellationPath::Cancel, CancellationPath::ReturnUnopened])
             .await
             .unwrap();
@@ -119,12 +119,12 @@ fn what_is_delivered_is_returned_and_not_cancelled() {
 fn what_the_carrier_cannot_bring_back_is_not_intercepted() {
     run(async |t| {
         t.place_shipped("A-1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::WRONG_PURCHASE);
         let error = refused(
-            wish.paths([CancellationPath::Intercept]).await,
+            request.paths([CancellationPath::Intercept]).await,
             Kind::Refused,
             "NOT_INTERCEPTABLE",
         );

@@ -43,10 +43,10 @@ async fn all<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> 
 }
 
 async fn cancel(belay: &Belay, order_id: &str) -> Result<OrderState, Error> {
-    let wish = storefront(belay)
+    let cancel_request = storefront(belay)
         .request_cancellation(order_id, Units::all())
         .reason(reason::NO_LONGER_WANTED);
-    Ok(wish.await?.order_state)
+    Ok(cancel_request.await?.order_state)
 }
 
 /// Takes the policy of a store away: once the servers have read it again, every decision about its
@@ -75,7 +75,7 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
             .iter()
             .map(async |id| new_order(&broken, id).await.expect("an order")))
         .await;
-        let wish = |id: &str| {
+        let cancel_request = |id: &str| {
             broken
                 .request_cancellation(id, Units::all())
                 .reason(reason::NO_LONGER_WANTED)
@@ -84,7 +84,7 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
         new_order(&broken, "PROBE").await.expect("an order");
         break_store(t, "broken").await;
         until("decisions panic", async || {
-            wish("PROBE")
+            cancel_request("PROBE")
                 .await
                 .err()
                 .filter(|error| error.kind() == Kind::Internal)
@@ -95,7 +95,7 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
         let (is_over, told) = (AtomicBool::new(false), AtomicUsize::new(0));
         let panicking = join_all(doomed.iter().map(async |id| {
             while !is_over.load(Ordering::Relaxed) {
-                let error = wish(id).await.expect_err("its policy is missing");
+                let error = cancel_request(id).await.expect_err("its policy is missing");
                 assert_eq!(
                     (error.kind(), error.reason().map(|reason| reason.as_str())),
                     (Kind::Internal, Some("INTERNAL"))
@@ -229,10 +229,11 @@ fn a_command_past_its_deadline_is_never_begun() {
                     .timeout(patience)
                     .send()
             });
-            let wish = shop
+            let cancel_request = shop
                 .request_cancellation("PAID", Units::all())
                 .reason(reason::NO_LONGER_WANTED);
-            let (placed, cancelled) = join!(join_all(placing), wish.timeout(patience).send());
+            let (placed, cancelled) =
+                join!(join_all(placing), cancel_request.timeout(patience).send());
             let errors = placed
                 .into_iter()
                 .map(|placed| placed.expect_err("it was too late"));
@@ -262,12 +263,12 @@ fn a_command_whose_caller_has_gone_is_never_begun() {
             // Each has minutes left when its caller hangs up.
             let placing =
                 join_all((0..40).map(|number| new_order(&shop, &format!("GONE-{number}")).send()));
-            let wish = shop
+            let cancel_request = shop
                 .request_cancellation("PAID", Units::all())
                 .reason(reason::NO_LONGER_WANTED)
                 .send();
             tokio::select! {
-                outcomes = async { join!(placing, wish) } => panic!("the lane is held: {outcomes:?}"),
+                outcomes = async { join!(placing, cancel_request) } => panic!("the lane is held: {outcomes:?}"),
                 () = until("all of them wait", async || (service.app().engine.callers() == 42).then_some(())) => {}
             }
             only_the_first_waits(&service).await;

@@ -165,11 +165,11 @@ fn a_shipment_that_changed_since_the_warehouse_looked_does_not_leave() {
 fn a_dispatched_shipment_cannot_be_cancelled_and_a_cancelled_one_cannot_be_dispatched() {
     run(async |t| {
         t.place_shipped("A-1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason("NO_LONGER_WANTED");
-        refused(wish.await, Kind::Refused, "SHIPPED");
+        refused(request.await, Kind::Refused, "SHIPPED");
 
         t.place_paid("A-2").await;
         let seen = t.shipment("A-2:s1").await.fence;

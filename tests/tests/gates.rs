@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 
 const MONDAY: &str = "2026-03-02T10:00:00Z";
 
-/// A paid order under way with the carrier that can bring it back, and the buyer's wish that it
+/// A paid order under way with the carrier that can bring it back, and the buyer's request that it
 /// does.
 async fn intercepted(t: &TestServer, order_id: &str) -> Cancellation {
     t.place_interceptable(order_id).await;
@@ -31,11 +31,11 @@ async fn intercept(
     order_id: &str,
     units: Units,
 ) -> belay_client::calls::RequestCancellation {
-    let wish = t
+    let request = t
         .storefront()
         .request_cancellation(order_id, units)
         .reason(reason::NO_LONGER_WANTED);
-    wish.paths([CancellationPath::Cancel, CancellationPath::Intercept])
+    request.paths([CancellationPath::Cancel, CancellationPath::Intercept])
 }
 
 #[test]
@@ -202,10 +202,10 @@ async fn consent_store(t: &TestServer, on_timeout: &str, on_dispatch: &str) -> S
 }
 
 async fn ask(store: &Store) -> Cancellation {
-    let wish = store
+    let request = store
         .request_cancellation("A-1", Units::all())
         .reason(reason::NO_LONGER_WANTED);
-    wish.await.unwrap().cancellation
+    request.await.unwrap().cancellation
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn deadlines_that_passed_are_applied_before_a_command_is_decided() {
     run_at(MONDAY, async |t| {
         intercepted(t, "A-1").await;
         t.advance(SignedDuration::from_hours(48)).await;
-        // Whether or not the worker came first: the claim of the first wish is gone.
+        // Whether or not the worker came first: the claim of the first request is gone.
         let second = intercept(t, "A-1", Units::all())
             .await
             .await
@@ -374,11 +374,11 @@ fn evidence_is_asked_where_the_reason_needs_it() {
     run(async |t| {
         consent_store(t, "REFUSE", "BAR").await;
         let support = t.store_as("b2b", Role::Support, "sam");
-        let wish = support
+        let request = support
             .request_cancellation("A-1", Units::all())
             .reason("PROVEN")
             .request_id(RequestId::mint());
-        let error = refused(wish.await, Kind::InvalidArgument, "EVIDENCE_REQUIRED");
+        let error = refused(request.await, Kind::InvalidArgument, "EVIDENCE_REQUIRED");
         assert_eq!(
             (
                 &*error.metadata()["reason"],
@@ -386,11 +386,11 @@ fn evidence_is_asked_where_the_reason_needs_it() {
             ),
             ("PROVEN", "evidence")
         );
-        let wish = support
+        let request = support
             .request_cancellation("A-1", Units::all())
             .reason("PROVEN")
             .evidence(["photo-1", "photo-2"]);
-        let cancellation = wish.await.unwrap().cancellation;
+        let cancellation = request.await.unwrap().cancellation;
         assert_eq!(cancellation.evidence, ["photo-1", "photo-2"]);
         assert!(cancellation.counted);
     });

@@ -112,12 +112,12 @@ async fn every_write_is_unavailable(belay: &Belay) {
     let paid = payments(belay)
         .record_payment("UNPAID", "pay", "evt", PaymentFact::Captured)
         .amount(eur(TOTAL));
-    let wish = shop
+    let request = shop
         .request_cancellation("A-1", Units::all())
         .reason(reason::NO_LONGER_WANTED);
     unavailable(new_order(&shop, "NEW").await.map(drop));
     unavailable(paid.method("CREDIT_CARD").await.map(drop));
-    unavailable(wish.await.map(drop));
+    unavailable(request.await.map(drop));
     unavailable(
         operator
             .create_store("other", FirstPolicy::preset("independent-site"))

@@ -345,7 +345,7 @@ fn what_was_approved_without_the_seller_needs_the_sellers_eye_for_a_week() {
         t.place_paid("A-2").await;
         let later = t.now().await;
         t.cancel_units("A-2", Units::line("A-2:l1", 1)).await;
-        // The seller's own wish is no news to the seller.
+        // The seller's own request is no news to the seller.
         let own = t
             .seller()
             .request_cancellation("A-2", Units::line("A-2:l2", 1))

@@ -35,12 +35,12 @@ const STORE: &str = "pairs";
 enum Scene {
     Unpaid,
     Paid,
-    /// The buyer's wish waits for the seller.
+    /// The buyer's request waits for the seller.
     ConsentWaits,
-    /// The buyer's wish waits for the warehouse.
+    /// The buyer's request waits for the warehouse.
     StopWaits,
     InTransit,
-    /// The buyer's wish waits for the carrier.
+    /// The buyer's request waits for the carrier.
     InterceptWaits,
     /// The carrier brings the parcel back.
     ReceiptWaits,

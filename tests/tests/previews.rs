@@ -38,12 +38,12 @@ fn a_preview_changes_nothing_and_tells_what_the_request_then_does() {
             (false, false, false)
         );
 
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", units())
             .reason(reason::FOUND_BETTER)
             .etag(&order.etag);
-        let cancellation = wish.await.unwrap().cancellation;
+        let cancellation = request.await.unwrap().cancellation;
         assert_eq!(preview.expected_refund, Some(cancellation.expected_refund));
         assert_eq!(preview.effects, cancellation.effects);
         let chosen: Vec<_> = preview
@@ -160,11 +160,11 @@ fn a_preview_with_paths_and_what_is_left_out_says_what_the_request_would_be_told
             .await
             .unwrap();
         assert!(lenient.allowed, "{:?}", lenient.refusals);
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::FOUND_BETTER);
-        let done = wish
+        let done = request
             .on_ineligible_units(OnIneligibleUnits::LeaveOut)
             .await
             .unwrap();
@@ -224,11 +224,11 @@ fn a_preview_for_a_later_time_knows_the_deadlines_until_then() {
         t.place_interceptable("A-1").await;
         t.pay("A-1").await;
         t.ship("A-1:s1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::FOUND_BETTER);
-        let deadline = wish
+        let deadline = request
             .paths([CancellationPath::Intercept])
             .await
             .unwrap()
@@ -286,13 +286,13 @@ fn the_question_and_its_answer_are_kept_of_every_decision_refusals_included() {
         t.place_split_paid("A-1").await;
         t.advance(SignedDuration::from_hours(2)).await;
         t.ship("A-1:s1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::FOUND_BETTER);
-        let wish = wish.request_id(RequestId::mint());
-        refused(wish.clone().await, Kind::Refused, "SHIPPED");
-        refused(wish.await, Kind::Refused, "SHIPPED");
+        let request = request.request_id(RequestId::mint());
+        refused(request.clone().await, Kind::Refused, "SHIPPED");
+        refused(request.await, Kind::Refused, "SHIPPED");
         t.advance(SignedDuration::from_hours(1)).await;
         t.cancel_units("A-1", Units::shipment("A-1:s2")).await;
 

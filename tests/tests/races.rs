@@ -205,13 +205,14 @@ fn of_two_cancellations_of_the_same_units_one_has_an_effect() {
             sides
                 .trials(FEWER_TRIALS, async |order_id, held_back| {
                     sides.place_paid(&order_id).await;
-                    let wish = |side: &Belay| {
-                        let wish = storefront(side).request_cancellation(&*order_id, Units::all());
-                        wish.reason(reason::NO_LONGER_WANTED)
+                    let request = |side: &Belay| {
+                        let request =
+                            storefront(side).request_cancellation(&*order_id, Units::all());
+                        request.reason(reason::NO_LONGER_WANTED)
                     };
                     let (left, right) = join!(
-                        after(held_back[0], wish(&sides.left)),
-                        after(held_back[1], wish(&sides.right))
+                        after(held_back[0], request(&sides.left)),
+                        after(held_back[1], request(&sides.right))
                     );
                     // Whoever comes second is told which cancellation took the last unit.
                     let (left, right) = (left.expect("an answer"), right.expect("an answer"));
@@ -237,16 +238,18 @@ fn a_request_that_is_sent_twice_at_once_is_one() {
                 .trials(FEWER_TRIALS, async |order_id, held_back| {
                     sides.place_paid(&order_id).await;
                     let request_id = RequestId::mint();
-                    let wish = |side: &Belay| {
-                        let wish = storefront(side).request_cancellation(
+                    let request = |side: &Belay| {
+                        let request = storefront(side).request_cancellation(
                             &*order_id,
                             Units::line(format!("{order_id}:l1"), 1),
                         );
-                        wish.reason(reason::NO_LONGER_WANTED).request_id(request_id)
+                        request
+                            .reason(reason::NO_LONGER_WANTED)
+                            .request_id(request_id)
                     };
                     let (left, right) = join!(
-                        after(held_back[0], wish(&sides.left)),
-                        after(held_back[1], wish(&sides.right))
+                        after(held_back[0], request(&sides.left)),
+                        after(held_back[1], request(&sides.right))
                     );
                     assert_eq!(left.expect("an answer"), right.expect("an answer"));
                     let order = storefront(&sides.left)
@@ -272,12 +275,12 @@ fn money_that_arrives_while_its_order_is_cancelled_goes_back() {
             sides
                 .trials(FEWER_TRIALS, async |order_id, held_back| {
                     sides.place(&order_id).await;
-                    let wish =
+                    let request =
                         storefront(&sides.left).request_cancellation(&*order_id, Units::all());
-                    let wish = wish.reason(reason::NO_LONGER_WANTED);
+                    let request = request.reason(reason::NO_LONGER_WANTED);
                     let money = payments(&sides.right);
                     let (cancelled, paid) = join!(
-                        after(held_back[0], wish),
+                        after(held_back[0], request),
                         after(held_back[1], pay(&money, &order_id))
                     );
                     cancelled.expect("nothing has left");
@@ -315,16 +318,16 @@ fn two_cancellations_never_take_more_units_than_were_ordered() {
                 .trials(FEWER_TRIALS, async |order_id, held_back| {
                     sides.place_paid(&order_id).await;
                     // Two of three mugs, twice.
-                    let wish = |side: &Belay| {
-                        let wish = storefront(side).request_cancellation(
+                    let request = |side: &Belay| {
+                        let request = storefront(side).request_cancellation(
                             &*order_id,
                             Units::line(format!("{order_id}:l1"), 2),
                         );
-                        wish.reason(reason::NO_LONGER_WANTED)
+                        request.reason(reason::NO_LONGER_WANTED)
                     };
                     let (left, right) = join!(
-                        after(held_back[0], wish(&sides.left)),
-                        after(held_back[1], wish(&sides.right))
+                        after(held_back[0], request(&sides.left)),
+                        after(held_back[1], request(&sides.right))
                     );
                     let (_, refused) = one_of(&order_id, [left, right]);
                     assert_eq!(
@@ -448,8 +451,10 @@ fn a_refund_is_leased_to_one_worker() {
         on_one_and_on_two(t, false, async |sides| {
             let trial = async |order_id: String, _| {
                 sides.place_paid(&order_id).await;
-                let wish = storefront(&sides.left).request_cancellation(&*order_id, Units::all());
-                wish.reason(reason::NO_LONGER_WANTED)
+                let request =
+                    storefront(&sides.left).request_cancellation(&*order_id, Units::all());
+                request
+                    .reason(reason::NO_LONGER_WANTED)
                     .await
                     .expect("nothing has left")
                     .cancellation

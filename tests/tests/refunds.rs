@@ -387,10 +387,10 @@ fn a_refund_in_working_days_is_due_at_the_end_of_the_last_in_the_buyers_region()
         let store = t.store_as("slow", Role::Storefront, "web");
         new_order(&store, "A-1").await.unwrap();
         pay(&store, "A-1").await;
-        let wish = store
+        let request = store
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        let cancellation = wish.await.unwrap().cancellation;
+        let cancellation = request.await.unwrap().cancellation;
         // Good Friday, a weekend and Easter Monday lie between; Tuesday and Wednesday are the two
         // days.
         let due: Timestamp = "2026-04-08T22:00:00Z".parse().unwrap();

@@ -151,11 +151,11 @@ fn s000_03_shipped_is_refused_and_the_answer_names_what_to_do_instead() {
                 [NextAction::ReturnUnopened, NextAction::ContactSupport],
             ),
         ] {
-            let wish = t
+            let cancel_request = t
                 .storefront()
                 .request_cancellation(order_id, Units::all())
                 .reason(reason::NO_LONGER_WANTED);
-            let error = refused(wish.await, Kind::Refused, "SHIPPED");
+            let error = refused(cancel_request.await, Kind::Refused, "SHIPPED");
             assert_eq!(
                 error.metadata()["next_actions"],
                 actions.map(|action| action.to_string()).join(",")
@@ -280,14 +280,14 @@ fn s000_05_a_given_reason_is_recorded_and_the_cancellation_is_seen_in_progress()
 fn s000_06_cancellation_received_is_notified_once_and_can_be_switched_off() {
     run(async |t| {
         t.place_paid("A-1").await;
-        let wish = t
+        let cancel_request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::FOUND_BETTER);
-        let wish = wish.request_id(RequestId::mint());
-        let first = wish.clone().await.unwrap();
+        let cancel_request = cancel_request.request_id(RequestId::mint());
+        let first = cancel_request.clone().await.unwrap();
         for _ in 0..3 {
-            assert_eq!(wish.clone().await.unwrap(), first);
+            assert_eq!(cancel_request.clone().await.unwrap(), first);
         }
         let received = t.events("A-1", EventType::CancellationRequested).await;
         assert_eq!(
@@ -387,10 +387,10 @@ fn s000_08_a_refund_that_takes_working_days_shows_when_it_is_due_and_pends_until
         let due_by: Timestamp = "2026-03-14T00:00:00Z".parse().unwrap();
         assert_eq!((due.immediate, due.due_by), (false, Some(due_by)));
 
-        let wish = storefront
+        let cancel_request = storefront
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        let cancellation = wish.await.unwrap().cancellation;
+        let cancellation = cancel_request.await.unwrap().cancellation;
         assert_eq!(
             (cancellation.state, cancellation.refund_due_by),
             (CancellationState::Completed, Some(due_by))
@@ -444,11 +444,11 @@ fn s000_09_support_cancels_for_a_buyer_who_is_known_by_email_or_username() {
         ];
         for (order_id, identity) in ["A-1", "A-2", "A-3", "A-4"].into_iter().zip(identities) {
             t.place_paid(order_id).await;
-            let wish = t
+            let cancel_request = t
                 .support()
                 .request_cancellation(order_id, Units::all())
                 .on_behalf_of(identity);
-            let cancellation = wish
+            let cancellation = cancel_request
                 .reason(reason::WRONG_PURCHASE)
                 .await
                 .unwrap()
@@ -481,11 +481,15 @@ fn s000_09_support_cancels_for_a_buyer_who_is_known_by_email_or_username() {
 
         // "You need to provide the order number, your account information … and the reason."
         t.place_paid("A-5").await;
-        let wish = t
+        let cancel_request = t
             .support()
             .request_cancellation("A-5", Units::all())
             .on_behalf_of(OnBehalfOf::username("ann-1"));
-        refused(wish.await, Kind::InvalidArgument, "REASON_REQUIRED");
+        refused(
+            cancel_request.await,
+            Kind::InvalidArgument,
+            "REASON_REQUIRED",
+        );
     });
 }
 
@@ -558,11 +562,11 @@ fn as_if_about(answer: &raw::Refused, order_id: &str) -> (Code, String, String) 
 fn s000_11_support_cancels_an_unshipped_order_and_can_tell_when_and_how_the_money_comes_back() {
     run_at("2026-03-02T10:00:00Z", async |t| {
         t.place_paid("A-1").await;
-        let wish = t
+        let cancel_request = t
             .support()
             .request_cancellation("A-1", Units::all())
             .reason("OUT_OF_STOCK");
-        let requested = wish.await.unwrap();
+        let requested = cancel_request.await.unwrap();
         let cancellation = requested.cancellation;
         assert_eq!(
             (cancellation.state, requested.order_state),
@@ -661,9 +665,9 @@ fn s000_15_two_stores_with_two_policies_each_follow_their_own() {
 /// Cancels with a reason; by which rule, and how it ended.
 async fn direct(t: &TestServer, store_id: &str, order_id: &str) -> (String, PartState) {
     let storefront = t.store_as(store_id, Role::Storefront, "web");
-    let wish = storefront
+    let cancel_request = storefront
         .request_cancellation(order_id, Units::all())
         .reason(reason::WRONG_PURCHASE);
-    let part = wish.await.unwrap().cancellation.parts.remove(0);
+    let part = cancel_request.await.unwrap().cancellation.parts.remove(0);
     (part.rule.unwrap(), part.state)
 }

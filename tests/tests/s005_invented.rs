@@ -39,7 +39,7 @@ fn at(instant: &str) -> Timestamp {
     instant.parse().expect("an instant")
 }
 
-/// A wish for the pen alone, so small that nobody has to look at it.
+/// A request for the pen alone, so small that nobody has to look at it.
 fn small(grocer: &Market<'_>, order_id: &str) -> RequestCancellation {
     grocer
         .storefront()
@@ -99,9 +99,9 @@ fn a_basket_is_cancelled_until_it_is_packed() {
                 "NOT_ALLOWED",
             )
             .await;
-        let wish = grocer.support().request_cancellation("A-5", Units::all());
+        let request = grocer.support().request_cancellation("A-5", Units::all());
         grocer
-            .refuses_as(wish, Kind::InvalidArgument, "REASON_REQUIRED")
+            .refuses_as(request, Kind::InvalidArgument, "REASON_REQUIRED")
             .await;
     });
 }
@@ -113,7 +113,7 @@ fn a_large_basket_is_looked_at_in_working_days_that_end_on_thursdays() {
         for order_id in ["LOOKED-AT", "OVERLOOKED", "LEFT"] {
             grocer.place_paid(order_id, "standard").await;
             let waiting = grocer
-                .wish(order_id, "CHANGED_MIND")
+                .buyers_request(order_id, "CHANGED_MIND")
                 .await
                 .unwrap()
                 .cancellation;
@@ -185,7 +185,7 @@ fn what_never_came_is_asked_of_the_courier_and_then_of_support() {
                 .order_at(order_id, "standard", ShipmentStage::InTransit)
                 .await;
             let waiting = grocer
-                .wish(order_id, "NEVER_CAME")
+                .buyers_request(order_id, "NEVER_CAME")
                 .await
                 .unwrap()
                 .cancellation;
@@ -227,9 +227,9 @@ fn what_never_came_is_asked_of_the_courier_and_then_of_support() {
 fn spoiled_food_is_sent_back_with_a_photo_and_paid_for_by_schedule() {
     run_at(THURSDAY, async |t| {
         let grocer = open(t).await;
-        let wish = |order_id: &str| {
+        let request = |order_id: &str| {
             grocer
-                .wish(order_id, "SPOILED")
+                .buyers_request(order_id, "SPOILED")
                 .paths([CancellationPath::ReturnOpened])
         };
         let cases = [
@@ -243,9 +243,13 @@ fn spoiled_food_is_sent_back_with_a_photo_and_paid_for_by_schedule() {
                 .order_at(order_id, "standard", ShipmentStage::Delivered)
                 .await;
             grocer
-                .refuses_as(wish(order_id), Kind::InvalidArgument, "EVIDENCE_REQUIRED")
+                .refuses_as(
+                    request(order_id),
+                    Kind::InvalidArgument,
+                    "EVIDENCE_REQUIRED",
+                )
                 .await;
-            let waiting = wish(order_id)
+            let waiting = request(order_id)
                 .evidence(["PHOTO:1"])
                 .await
                 .unwrap()
@@ -278,7 +282,7 @@ fn spoiled_food_is_sent_back_with_a_photo_and_paid_for_by_schedule() {
         t.set_clock(delivered + SignedDuration::from_hours(24))
             .await;
         grocer
-            .refuses(wish("NEXT-DAY").evidence(["PHOTO:2"]), "NOT_ALLOWED")
+            .refuses(request("NEXT-DAY").evidence(["PHOTO:2"]), "NOT_ALLOWED")
             .await;
     });
 }

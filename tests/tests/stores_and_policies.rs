@@ -234,10 +234,10 @@ fn nothing_of_a_store_is_seen_through_another_one() {
             Kind::NotFound,
             "ORDER_NOT_FOUND",
         );
-        let wish = other
+        let request = other
             .request_cancellation("A-1", Units::all())
             .reason(reason::FOUND_BETTER);
-        refused(wish.await, Kind::NotFound, "ORDER_NOT_FOUND");
+        refused(request.await, Kind::NotFound, "ORDER_NOT_FOUND");
         assert_eq!(other.list_orders().await.unwrap().items, []);
         assert_eq!(other.list_cancellations().await.unwrap().items, []);
         assert_eq!(other.list_shipments().await.unwrap().items, []);
@@ -376,8 +376,8 @@ fn a_version_is_created_once_for_its_content_and_decides_nothing_by_itself() {
     });
 }
 
-/// A buyer's wish in the shop: its policy version, and whether somebody has to agree first.
-async fn wish(t: &TestServer, order_id: &str) -> (i32, CancellationState) {
+/// A buyer's request in the shop: its policy version, and whether somebody has to agree first.
+async fn buyers_request(t: &TestServer, order_id: &str) -> (i32, CancellationState) {
     let cancellation = t.cancel(order_id).await.cancellation;
     (cancellation.policy_version, cancellation.state)
 }
@@ -413,10 +413,16 @@ fn a_version_decides_from_its_effective_time_on() {
 
         t.set_clock(effective - SignedDuration::from_micros(1))
             .await;
-        assert_eq!(wish(t, "BEFORE").await, (1, CancellationState::Completed));
+        assert_eq!(
+            buyers_request(t, "BEFORE").await,
+            (1, CancellationState::Completed)
+        );
         assert_eq!(t.order("AT").await.display_state, "Paid, to be shipped");
         t.set_clock(effective).await;
-        assert_eq!(wish(t, "AT").await, (2, CancellationState::Pending));
+        assert_eq!(
+            buyers_request(t, "AT").await,
+            (2, CancellationState::Pending)
+        );
         // The new document has no labels: the state's own name is shown.
         assert_eq!(t.order("AT").await.display_state, "TO_SHIP");
         assert_eq!(
@@ -447,11 +453,11 @@ fn a_cancellation_under_way_goes_on_under_the_version_it_was_asked_under() {
         t.place_interceptable("A-1").await;
         t.pay("A-1").await;
         t.ship("A-1:s1").await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        let waiting = wish
+        let waiting = request
             .paths([CancellationPath::Intercept])
             .await
             .unwrap()
@@ -563,7 +569,10 @@ fn an_activation_to_come_is_replaced_and_an_older_version_may_come_back() {
             .unwrap();
         t.set_clock(in_hours(3)).await;
         t.place_paid("A-1").await;
-        assert_eq!(wish(t, "A-1").await, (1, CancellationState::Completed));
+        assert_eq!(
+            buyers_request(t, "A-1").await,
+            (1, CancellationState::Completed)
+        );
         assert_eq!(
             t.operator().get_policy().version(3).await.unwrap().state,
             Some(PolicyState::Superseded)

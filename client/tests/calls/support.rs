@@ -304,7 +304,7 @@ pub(crate) fn refusal(code: Code, reason: &str, mut details: ErrorDetails) -> St
     Status::with_error_details(code, "wording", details)
 }
 
-/// UNAVAILABLE, with the wish to be left alone for a while.
+/// UNAVAILABLE, with RetryInfo: not to be asked again for a while.
 pub(crate) fn unavailable(retry_delay: Duration) -> Step {
     let details = ErrorDetails::with_retry_info(Some(retry_delay));
     Step::Fail(refusal(Code::Unavailable, "DATABASE_UNAVAILABLE", details))

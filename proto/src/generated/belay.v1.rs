@@ -843,7 +843,7 @@ impl TrackingFact {
         }
     }
 }
-/// The record of one wish to cancel: who, why, which units, with which outcome. It spreads over the shipments that
+/// The record of one request to cancel: who, why, which units, with which outcome. It spreads over the shipments that
 /// hold the units, one part for each, and its state follows from the parts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Cancellation {
@@ -917,7 +917,8 @@ pub struct Cancellation {
     /// reason, best first.
     #[prost(enumeration = "NextAction", repeated, tag = "21")]
     pub next_actions: ::prost::alloc::vec::Vec<i32>,
-    /// True when the policy alone granted the buyer's wish and nobody's consent was asked: whoever ships has to be told.
+    /// True when the policy alone granted the buyer's request and nobody's consent was asked: whoever ships has to be
+    /// told.
     #[prost(bool, tag = "22")]
     pub auto_approved: bool,
     /// What is released of authorisations instead of being refunded: money that was never taken. A bank shows it as free
@@ -2824,7 +2825,7 @@ pub mod cancellation_service_client {
     /// Cancellations: for storefronts, sellers, warehouses, carriers and support. May this be cancelled, by whom, on what
     /// terms: the store's policy answers. And what follows where facts contradict what was decided: incidents.
     ///
-    /// Who asks follows from the caller's role: what a storefront asks is the buyer's wish; support asks for itself, or
+    /// Who asks follows from the caller's role: what a storefront asks is the buyer's request; support asks for itself, or
     /// for a buyer with on_behalf_of.
     ///
     /// Of every RPC: INVALID_FIELD for malformed input, and by who calls (see Role) CALLER_UNKNOWN, ROLE_NOT_ALLOWED and
@@ -3208,7 +3209,7 @@ pub mod cancellation_service_client {
         /// Nothing is marked as seen: what was approved without being asked leaves the count as its window moves on.
         ///
         /// Each count is exact up to 10,000, and says so where there are more; no more is looked at. Cancellations of the
-        /// window that are not the buyer's wish, or that a seller approved, are looked at and not counted.
+        /// window that are not the buyer's request, or that a seller approved, are looked at and not counted.
         ///
         /// Refuses nothing beyond what is said of every RPC.
         pub async fn summarize_actions(
@@ -3379,7 +3380,7 @@ pub mod cancellation_service_server {
         /// Nothing is marked as seen: what was approved without being asked leaves the count as its window moves on.
         ///
         /// Each count is exact up to 10,000, and says so where there are more; no more is looked at. Cancellations of the
-        /// window that are not the buyer's wish, or that a seller approved, are looked at and not counted.
+        /// window that are not the buyer's request, or that a seller approved, are looked at and not counted.
         ///
         /// Refuses nothing beyond what is said of every RPC.
         async fn summarize_actions(
@@ -3393,7 +3394,7 @@ pub mod cancellation_service_server {
     /// Cancellations: for storefronts, sellers, warehouses, carriers and support. May this be cancelled, by whom, on what
     /// terms: the store's policy answers. And what follows where facts contradict what was decided: incidents.
     ///
-    /// Who asks follows from the caller's role: what a storefront asks is the buyer's wish; support asks for itself, or
+    /// Who asks follows from the caller's role: what a storefront asks is the buyer's request; support asks for itself, or
     /// for a buyer with on_behalf_of.
     ///
     /// Of every RPC: INVALID_FIELD for malformed input, and by who calls (see Role) CALLER_UNKNOWN, ROLE_NOT_ALLOWED and
@@ -4131,9 +4132,9 @@ pub enum ErrorReason {
     RefundNotFound = 140,
     /// NOT_FOUND. There is no such incident, or it is not the caller's. Metadata: incident_id.
     IncidentNotFound = 145,
-    /// ALREADY_EXISTS. The same caller used this request_id on this order for another content. What a caller last saw is no
-    /// part of the content where it is an etag: a repeat may name a newer one, or none. A fence is. Metadata: request_id. A
-    /// new wish needs a new request_id.
+    /// ALREADY_EXISTS. The same caller used this request_id on this order for another content. What a caller last saw is
+    /// no part of the content where it is an etag: a repeat may name a newer one, or none. A fence is. Metadata:
+    /// request_id. A new request needs a new request_id.
     RequestIdReused = 150,
     /// ALREADY_EXISTS. The store has an order with this id and another content. Metadata: order_id.
     OrderAlreadyExists = 160,
@@ -5785,7 +5786,7 @@ pub mod fulfillment_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Answers the open WAREHOUSE_STOP gates of a shipment: it was stopped, or some of it, or it cannot be. It is a fact,
-        /// and recorded however late it comes: where the gate had closed without it, and the wish was refused, the shipment
+        /// and recorded however late it comes: where the gate had closed without it, and the request was refused, the shipment
         /// goes on and the incident LATE_FACT opens. Units that were asked and not stopped end with WAREHOUSE_CANNOT_STOP.
         ///
         /// Idempotent by request_id, and in itself: what was answered already is answered OK. Refuses with ORDER_NOT_FOUND,
@@ -5816,7 +5817,7 @@ pub mod fulfillment_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Answers the order to bring a parcel back: the carrier does, or cannot. There is one parcel, so there is one answer
-        /// for everybody who waits for it. It is a fact, and recorded however late it comes: a late confirmation of a wish
+        /// for everybody who waits for it. It is a fact, and recorded however late it comes: a late confirmation of a request
         /// that was refused by then opens the incident LATE_FACT.
         ///
         /// Idempotent by request_id. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and GATE_NOT_OPEN
@@ -6035,7 +6036,7 @@ pub mod fulfillment_service_server {
             tonic::Status,
         >;
         /// Answers the open WAREHOUSE_STOP gates of a shipment: it was stopped, or some of it, or it cannot be. It is a fact,
-        /// and recorded however late it comes: where the gate had closed without it, and the wish was refused, the shipment
+        /// and recorded however late it comes: where the gate had closed without it, and the request was refused, the shipment
         /// goes on and the incident LATE_FACT opens. Units that were asked and not stopped end with WAREHOUSE_CANNOT_STOP.
         ///
         /// Idempotent by request_id, and in itself: what was answered already is answered OK. Refuses with ORDER_NOT_FOUND,
@@ -6049,7 +6050,7 @@ pub mod fulfillment_service_server {
             tonic::Status,
         >;
         /// Answers the order to bring a parcel back: the carrier does, or cannot. There is one parcel, so there is one answer
-        /// for everybody who waits for it. It is a fact, and recorded however late it comes: a late confirmation of a wish
+        /// for everybody who waits for it. It is a fact, and recorded however late it comes: a late confirmation of a request
         /// that was refused by then opens the incident LATE_FACT.
         ///
         /// Idempotent by request_id. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and GATE_NOT_OPEN

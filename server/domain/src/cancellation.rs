@@ -1,4 +1,4 @@
-//! Cancellations: the record of one wish to cancel, its parts (one or more a shipment) and what
+//! Cancellations: the record of one request to cancel, its parts (one or more a shipment) and what
 //! each part waits for.
 
 use jiff::Timestamp;
@@ -277,7 +277,7 @@ pub struct Cancellation {
     pub effects: Vec<Effect>,
     /// What whoever gave the reason had better do afterwards.
     pub next_actions: Vec<NextAction>,
-    /// Whose wish it is.
+    /// Who requests it.
     pub requester: Actor,
     /// Who brought it: support for a buyer, the storefront for its buyer.
     pub submitted_by: Actor,

@@ -110,7 +110,8 @@ pub enum Rejection {
         requested: u32,
         available: u32,
     },
-    /// Everything that the wish names is cancelled already, and other units of the order are not.
+    /// Everything that the request names is cancelled already, and other units of the order are
+    /// not.
     NothingToCancel,
     QuoteExpired {
         valid_until: Timestamp,

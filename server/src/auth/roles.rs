@@ -23,7 +23,7 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
 const READERS: &[Role] = &[
     Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor,
 ];
-/// Those whose wishes a policy can be about.
+/// The roles whose requests a policy can be about.
 const WISHERS: &[Role] = &[Storefront, Seller, Warehouse, Carrier, Support, Operator];
 
 /// Who may call what, by the path of the call.

@@ -1,4 +1,4 @@
-//! Wishes that make no sense.
+//! Cancellation requests that make no sense.
 
 use belay_proto::v1 as pb;
 use belay_proto::v1::request_cancellation_request::Selection;
@@ -34,7 +34,7 @@ fn right() -> pb::RequestCancellationRequest {
 }
 
 #[test]
-fn each_field_of_a_wish_is_checked() {
+fn each_field_of_a_request_is_checked() {
     use pb::on_behalf_of::Buyer::{BuyerEmail, BuyerUsername};
     let rows: Vec<Row<pb::RequestCancellationRequest>> = vec![
         ("store_id", |r| r.store_id.clear()),
@@ -243,7 +243,7 @@ fn what_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_request_id_is_not_reused_for_another_wish() {
+fn a_request_id_is_not_reused_for_another_request() {
     run(async |t| {
         t.place_paid("A-1").await;
         let mut first = right();

@@ -43,11 +43,11 @@ fn a_call_that_is_given_up_lands_whole_or_not_at_all() {
                 .expect("an order");
             pay(&t.payments(), order_id).await;
         };
-        let wish = |order_id: &str, request_id: RequestId| {
-            let wish = shop
+        let cancel_request = |order_id: &str, request_id: RequestId| {
+            let cancel_request = shop
                 .request_cancellation(order_id, Units::all())
                 .reason(reason::NO_LONGER_WANTED);
-            wish.request_id(request_id)
+            cancel_request.request_id(request_id)
         };
         let names: Vec<String> = (0..ABORTS).map(|number| format!("A-{number}")).collect();
         let extra: Vec<String> = (0..MEASURED).map(|number| format!("M-{number}")).collect();
@@ -56,7 +56,7 @@ fn a_call_that_is_given_up_lands_whole_or_not_at_all() {
 
         let measure = async |order_id: &String| {
             let begun = Instant::now();
-            wish(order_id, RequestId::mint())
+            cancel_request(order_id, RequestId::mint())
                 .await
                 .expect("nothing has left");
             begun.elapsed()
@@ -71,13 +71,13 @@ fn a_call_that_is_given_up_lands_whole_or_not_at_all() {
             let patience = longest * step / ABORTS;
             // Reads are given up as well: it is they that would leave rows on a connection.
             let (write, ..) = join!(
-                timeout(patience, wish(order_id, request_id).send()),
+                timeout(patience, cancel_request(order_id, request_id).send()),
                 timeout(patience, shop.get_order(&**order_id).send()),
                 timeout(patience, shop.list_order_history(&**order_id).send())
             );
             let has_landed = is_cancelled(t, order_id).await;
 
-            let found_out = wish(order_id, request_id)
+            let found_out = cancel_request(order_id, request_id)
                 .await
                 .expect("the same request id finds out");
             assert_eq!(found_out.cancellation.expected_refund.total, eur(TOTAL));

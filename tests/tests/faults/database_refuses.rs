@@ -23,7 +23,7 @@ async fn a_database_that_refuses_is_unavailable_until_it_does_not() {
         new_order(&shop, order_id).await.expect("an order");
         pay(&payments(&belay), order_id).await;
     }
-    let wish = |order_id: &str| {
+    let request = |order_id: &str| {
         shop.request_cancellation(order_id, Units::all())
             .reason(reason::NO_LONGER_WANTED)
     };
@@ -35,7 +35,7 @@ async fn a_database_that_refuses_is_unavailable_until_it_does_not() {
         .await
         .unwrap();
     let error = refused(
-        wish("READ-ONLY").await,
+        request("READ-ONLY").await,
         Kind::Unavailable,
         "DATABASE_UNAVAILABLE",
     );
@@ -58,7 +58,7 @@ async fn a_database_that_refuses_is_unavailable_until_it_does_not() {
         .await
         .unwrap();
     until("the database writes again", async || {
-        wish("READ-ONLY").await.ok()
+        request("READ-ONLY").await.ok()
     })
     .await;
 
@@ -81,13 +81,13 @@ async fn a_database_that_refuses_is_unavailable_until_it_does_not() {
     })
     .await;
     refused(
-        wish("FULL").await,
+        request("FULL").await,
         Kind::Unavailable,
         "DATABASE_UNAVAILABLE",
     );
     drop(others);
     until("connections are free again", async || {
-        wish("FULL").await.ok()
+        request("FULL").await.ok()
     })
     .await;
 

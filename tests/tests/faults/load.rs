@@ -87,10 +87,10 @@ impl Load {
         };
         let cancelled = match units {
             Some(units) => {
-                let wish = shop
+                let request = shop
                     .request_cancellation(&*order_id, units)
                     .reason(reason::NO_LONGER_WANTED);
-                Some(self.insist(&wish).await)
+                Some(self.insist(&request).await)
             }
             None => None,
         };
@@ -208,10 +208,10 @@ async fn audit_one(journey: &Journey, belay: &Belay) {
     } else {
         Units::line(format!("{order_id}:l1"), 1)
     };
-    let wish = shop
+    let request = shop
         .request_cancellation(&**order_id, units)
         .reason(reason::NO_LONGER_WANTED);
-    let again = wish
+    let again = request
         .request_id(first.request_id)
         .await
         .expect("a repeated cancellation is answered");

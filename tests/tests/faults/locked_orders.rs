@@ -45,12 +45,12 @@ fn a_locked_order_holds_up_nobody_else() {
 
         // Its callers come before anybody else, and more of them with each call about another
         // order.
-        let wish = || {
+        let request = || {
             shop.request_cancellation("HELD", Units::all())
                 .reason(reason::NO_LONGER_WANTED)
                 .send()
         };
-        let busy = join_all((0..BUSY_CALLERS).map(|_| wish()));
+        let busy = join_all((0..BUSY_CALLERS).map(|_| request()));
         let others = async {
             until("all of them wait", async || {
                 (service.app().engine.callers() == BUSY_CALLERS).then_some(())
@@ -59,7 +59,7 @@ fn a_locked_order_holds_up_nobody_else() {
             for number in 0..OTHERS {
                 let order_id = format!("FREE-{number}");
                 new_order(&shop, &order_id).await.expect("an order");
-                let again = wish();
+                let again = request();
                 let paying = pay(&money, &order_id);
                 tokio::select! {
                     biased;
@@ -101,12 +101,12 @@ fn whoever_wants_a_locked_order_is_told_to_come_back() {
             )
             .await
             .unwrap();
-        let wish = || {
+        let request = || {
             shop.request_cancellation("HELD", Units::all())
                 .reason(reason::NO_LONGER_WANTED)
                 .send()
         };
-        for told in join_all((0..BUSY_CALLERS).map(|_| wish())).await {
+        for told in join_all((0..BUSY_CALLERS).map(|_| request())).await {
             assert!(
                 refused(told, Kind::Unavailable, "CONTENTION")
                     .retry_after()
@@ -115,7 +115,7 @@ fn whoever_wants_a_locked_order_is_told_to_come_back() {
         }
         somebody.query_drop("ROLLBACK").await.unwrap();
         assert_eq!(
-            wish().await.expect("nobody holds it").order_state,
+            request().await.expect("nobody holds it").order_state,
             OrderState::Cancelled
         );
         service.stop().await;

@@ -45,15 +45,15 @@ async fn place_all(t: &TestServer, order_ids: &[String]) {
 
 async fn cancel(shop: &Store, t: &TestServer, order_id: &str) {
     let request_id = RequestId::mint();
-    let wish = shop
+    let request = shop
         .request_cancellation(order_id, Units::all())
         .reason(reason::NO_LONGER_WANTED)
         .request_id(request_id);
-    let answer = wish
+    let answer = request
         .clone()
         .await
         .unwrap_or_else(|error| panic!("{order_id}: {error}"));
-    assert_eq!(wish.await.expect("the same answer"), answer);
+    assert_eq!(request.await.expect("the same answer"), answer);
     let order = t.order(order_id).await;
     assert_eq!(order.cancellations, [answer.cancellation], "{order_id}");
     assert_eq!(

@@ -109,20 +109,20 @@ fn what_was_shipped_before_it_was_paid_is_not_cancelled_as_unpaid() {
         let order = t.place("A-1").await;
         assert!(order.cancellable_now);
         t.scan("A-1:s1", TrackingFact::PickedUp).await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        refused(wish.await, Kind::Refused, "SHIPPED");
+        refused(request.await, Kind::Refused, "SHIPPED");
         let order = t.order("A-1").await;
         assert!(!order.cancellable_now);
         assert!(order.cancellations.is_empty());
         t.scan("A-1:s1", TrackingFact::Delivered).await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        refused(wish.await, Kind::Refused, "DELIVERED");
+        refused(request.await, Kind::Refused, "DELIVERED");
     });
 }
 
@@ -131,21 +131,21 @@ fn what_was_shipped_before_it_was_paid_is_not_cancelled_as_unpaid() {
 fn what_cannot_be_supplied_is_paid_back_in_the_same_breath() {
     run(async |t| {
         t.place_paid("A-1").await;
-        let wish = t
+        let request = t
             .seller()
             .request_cancellation("A-1", Units::all())
             .reason("OUT_OF_STOCK")
             .await
             .unwrap();
         assert_eq!(
-            (wish.order_state, wish.cancellation.refund_ids.len()),
+            (request.order_state, request.cancellation.refund_ids.len()),
             (OrderState::Cancelled, 1)
         );
         let claimed = t.claim("worker-1").await.unwrap();
-        assert_eq!(claimed.refund_id, wish.cancellation.refund_ids[0]);
+        assert_eq!(claimed.refund_id, request.cancellation.refund_ids[0]);
         assert_eq!(
             claimed.amount.total,
-            wish.cancellation.expected_refund.total
+            request.cancellation.expected_refund.total
         );
     });
 }

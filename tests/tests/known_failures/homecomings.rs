@@ -165,11 +165,11 @@ fn a_parcel_that_comes_home_while_support_is_asked_is_paid_for() {
         let intercepted = async |order_id: &str| {
             paid(t, order_id, 1).await;
             t.ship(&format!("{order_id}:s1")).await;
-            let wish = t
+            let request = t
                 .storefront()
                 .request_cancellation(order_id, Units::all())
                 .reason(reason::NO_LONGER_WANTED);
-            wish.paths([CancellationPath::Intercept]).await.unwrap();
+            request.paths([CancellationPath::Intercept]).await.unwrap();
         };
         for (order_id, scanned) in [("LOST", false), ("LOST-FOUND", true)] {
             let shipment_id = format!("{order_id}:s1");
@@ -245,11 +245,12 @@ fn what_comes_after_its_time_is_for_support_and_is_paid_whole() {
         paid(t, "A-1", 4).await;
         t.ship("A-1:s1").await;
         t.scan("A-1:s1", TrackingFact::Delivered).await;
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        wish.paths([CancellationPath::ReturnUnopened])
+        request
+            .paths([CancellationPath::ReturnUnopened])
             .await
             .unwrap();
         let receive = |units| {

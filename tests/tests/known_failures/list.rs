@@ -254,7 +254,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         34,
         "refunding and cancelling are two steps whose order matters",
         Shown(&[
-            "commands::cancellations::the_events_of_a_cancellation_tell_it_from_the_wish_to_the_money",
+            "commands::cancellations::the_events_of_a_cancellation_tell_it_from_the_request_to_the_money",
             "known_failures::repeats::nobody_is_told_twice",
         ]),
     ),
@@ -527,7 +527,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     ),
     (
         80,
-        "a refusal meets another wish; both sides see different states, and nothing mends it",
+        "a refusal meets another request; both sides see different states, and nothing mends it",
         Shown(&[
             "known_failures::repeats::after_a_refusal_the_order_goes_on_and_may_be_asked_for_again",
             "pairs::every_scene_has_a_test",

@@ -312,11 +312,11 @@ fn nothing_is_promised_that_is_not_there() {
             (&eur(TOTAL), vec![IncidentKind::GoodsUnpaid])
         );
         assert_eq!(promised().await.expected_refund.unwrap().total, eur(0));
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-3", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        refused(wish.quote(quote).await, Kind::Aborted, "QUOTE_MISMATCH");
+        refused(request.quote(quote).await, Kind::Aborted, "QUOTE_MISMATCH");
         let order = dispute("won", PaymentFact::ChargebackReversed, None).await;
         assert_eq!(
             (&order.payments[0].disputed, open(&order)),
@@ -337,7 +337,7 @@ fn a_quote_is_good_for_its_order_its_requester_and_its_time() {
             .preview_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
         let quote = preview.await.unwrap().quote.unwrap();
-        let wish = |role: Role, order_id: &'static str, quote: Quote| {
+        let request = |role: Role, order_id: &'static str, quote: Quote| {
             let store = t.store_as(belay_tests::SHOP, role, "someone");
             store
                 .request_cancellation(order_id, Units::all())
@@ -345,7 +345,7 @@ fn a_quote_is_good_for_its_order_its_requester_and_its_time() {
                 .quote(quote)
         };
         refused(
-            wish(Role::Storefront, "A-2", quote.clone()).await,
+            request(Role::Storefront, "A-2", quote.clone()).await,
             Kind::Aborted,
             "QUOTE_MISMATCH",
         );
@@ -357,12 +357,12 @@ fn a_quote_is_good_for_its_order_its_requester_and_its_time() {
             let mut moved = quote.clone();
             moved.token = digits.into_iter().collect();
             refused(
-                wish(Role::Storefront, "A-1", moved).await,
+                request(Role::Storefront, "A-1", moved).await,
                 Kind::InvalidArgument,
                 "INVALID_FIELD",
             );
         }
-        wish(Role::Storefront, "A-1", quote).await.unwrap();
+        request(Role::Storefront, "A-1", quote).await.unwrap();
     });
 }
 

@@ -187,13 +187,13 @@ fn nobody_is_told_twice() {
         for _ in 0..3 {
             t.pay("A-1").await;
         }
-        let wish = t
+        let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        let wish = wish.request_id(RequestId::mint());
+        let request = request.request_id(RequestId::mint());
         for _ in 0..3 {
-            wish.clone().await.unwrap();
+            request.clone().await.unwrap();
             t.cancel("A-1").await;
         }
         let refund = t.claim("worker-1").await.unwrap();
@@ -223,7 +223,7 @@ fn nobody_is_told_twice() {
     });
 }
 
-/// A wish that was refused stands in the way for ever: the order can be neither shipped nor
+/// A request that was refused stands in the way for ever: the order can be neither shipped nor
 /// cancelled, and the two sides see different states.
 #[test]
 fn after_a_refusal_the_order_goes_on_and_may_be_asked_for_again() {
@@ -241,12 +241,12 @@ fn after_a_refusal_the_order_goes_on_and_may_be_asked_for_again() {
         for (order_id, is_shipped) in [("SHIPPED", true), ("ASKED-AGAIN", false)] {
             new_order(&store, order_id).await.unwrap();
             pay(&store, order_id).await;
-            let wish = || {
+            let request = || {
                 store
                     .request_cancellation(order_id, Units::all())
                     .reason(reason::NO_LONGER_WANTED)
             };
-            let asked = wish().await.unwrap().cancellation;
+            let asked = request().await.unwrap().cancellation;
             let rejected = seller
                 .reject_cancellation(&asked.cancellation_id, "PACKED")
                 .await
@@ -263,9 +263,9 @@ fn after_a_refusal_the_order_goes_on_and_may_be_asked_for_again() {
                     .dispatch_shipment(&*shipment_id, fence)
                     .await
                     .unwrap();
-                refused(wish().await, Kind::Refused, "SHIPPED");
+                refused(request().await, Kind::Refused, "SHIPPED");
             } else {
-                let again = wish().await.unwrap().cancellation;
+                let again = request().await.unwrap().cancellation;
                 assert_ne!(again.cancellation_id, asked.cancellation_id);
                 seller
                     .approve_cancellation(&again.cancellation_id)

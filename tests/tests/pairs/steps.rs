@@ -131,11 +131,11 @@ impl Side {
         };
         match click.step {
             Step::Cancel => {
-                self.wish(click, "DIRECT", CancellationPath::Cancel, None)
+                self.request_cancellation(click, "DIRECT", CancellationPath::Cancel, None)
                     .await
             }
             Step::CancelOne => {
-                self.wish(
+                self.request_cancellation(
                     click,
                     "DIRECT",
                     CancellationPath::Cancel,
@@ -144,7 +144,7 @@ impl Side {
                 .await
             }
             Step::CancelTwo => {
-                self.wish(
+                self.request_cancellation(
                     click,
                     "DIRECT",
                     CancellationPath::Cancel,
@@ -153,18 +153,18 @@ impl Side {
                 .await
             }
             Step::AskSeller => {
-                self.wish(click, "CONSENT", CancellationPath::Cancel, None)
+                self.request_cancellation(click, "CONSENT", CancellationPath::Cancel, None)
                     .await
             }
             Step::AskWarehouse => {
-                self.wish(click, "STOP", CancellationPath::Cancel, None)
+                self.request_cancellation(click, "STOP", CancellationPath::Cancel, None)
                     .await
             }
             Step::AskCarrier => {
-                self.wish(click, "DIRECT", CancellationPath::Intercept, None)
+                self.request_cancellation(click, "DIRECT", CancellationPath::Intercept, None)
                     .await
             }
-            Step::Approve | Step::Reject | Step::Withdraw => self.answer_wish(click).await,
+            Step::Approve | Step::Reject | Step::Withdraw => self.answer_request(click).await,
             Step::Stop => self.answer_stop(click, stopped(Vec::new())).await,
             Step::StopSome => {
                 self.answer_stop(click, stopped(vec![click.line(1, 2)]))
@@ -215,7 +215,7 @@ impl Side {
         }
     }
 
-    async fn wish(
+    async fn request_cancellation(
         &self,
         click: &Click,
         reason: &str,
@@ -245,7 +245,7 @@ impl Side {
     }
 
     /// Of the seller, and of the buyer who changes their mind.
-    async fn answer_wish(&self, click: &Click) -> Answer {
+    async fn answer_request(&self, click: &Click) -> Answer {
         let (store_id, request_id, cancellation_id) =
             (STORE.to_owned(), click.request_id(), click.child("c"));
         match click.step {

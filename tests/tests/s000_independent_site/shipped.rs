@@ -21,14 +21,15 @@ async fn intercept(t: &TestServer, order_id: &str) -> Cancellation {
     t.place_interceptable(order_id).await;
     t.pay(order_id).await;
     t.ship(&format!("{order_id}:s1")).await;
-    let wish = t
+    let request = t
         .support()
         .request_cancellation(order_id, Units::all())
         .reason(reason::NO_LONGER_WANTED);
-    let wish = wish
+    let request = request
         .on_behalf_of(OnBehalfOf::email("ann@example.org"))
         .paths([CancellationPath::Intercept]);
-    wish.await
+    request
+        .await
         .unwrap_or_else(|error| panic!("intercept of {order_id}: {error}"))
         .cancellation
 }
@@ -170,12 +171,12 @@ fn s000_14_what_cannot_be_intercepted_goes_on_and_is_returned_once_it_has_arrive
         // The carrier never can: closed before anybody is asked.
         t.place_shipped("NEVER").await;
         let before = t.database.snapshot().await.without_answers();
-        let wish = t
+        let request = t
             .support()
             .request_cancellation("NEVER", Units::all())
             .reason(reason::NO_LONGER_WANTED);
         let error = refused(
-            wish.paths([CancellationPath::Intercept]).await,
+            request.paths([CancellationPath::Intercept]).await,
             Kind::Refused,
             "NOT_INTERCEPTABLE",
         );
@@ -215,11 +216,11 @@ fn s000_14_what_cannot_be_intercepted_goes_on_and_is_returned_once_it_has_arrive
                 (order.state, order.refunds.len()),
                 (OrderState::Delivered, 0)
             );
-            let wish = t
+            let request = t
                 .storefront()
                 .request_cancellation(order_id, Units::all())
                 .reason(reason::NO_LONGER_WANTED);
-            let waiting = wish
+            let waiting = request
                 .paths([CancellationPath::ReturnUnopened])
                 .await
                 .unwrap()

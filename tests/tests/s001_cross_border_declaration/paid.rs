@@ -18,7 +18,10 @@ use super::{MONDAY, SECOND, at, hours, open};
 /// What support has to decide on, or has decided.
 async fn apply(market: &Market<'_>, order_id: &str) -> Cancellation {
     market.place_paid(order_id, "standard").await;
-    let requested = market.wish(order_id, "NO_LONGER_WANTED").await.unwrap();
+    let requested = market
+        .buyers_request(order_id, "NO_LONGER_WANTED")
+        .await
+        .unwrap();
     assert_eq!(requested.order_state, OrderState::ToShip);
     requested.cancellation
 }
@@ -36,7 +39,7 @@ fn s001_04_an_application_for_a_refund_waits_for_support_and_may_be_approved_or_
         );
 
         let waiting = market
-            .wish("A-1", "NO_LONGER_WANTED")
+            .buyers_request("A-1", "NO_LONGER_WANTED")
             .await
             .unwrap()
             .cancellation;
@@ -210,7 +213,10 @@ fn s001_05_without_a_refund_button_the_buyer_is_sent_to_support() {
         })
         .await;
         let error = market
-            .refuses(market.wish("A-1", "NO_LONGER_WANTED"), "REFUND_NOT_OFFERED")
+            .refuses(
+                market.buyers_request("A-1", "NO_LONGER_WANTED"),
+                "REFUND_NOT_OFFERED",
+            )
             .await;
         let denial = error.denial().unwrap();
         assert_eq!(
@@ -228,12 +234,12 @@ fn s001_05_without_a_refund_button_the_buyer_is_sent_to_support() {
         assert!(!ask().await.unwrap().allowed);
 
         // Who "confirms the order status" there may cancel what has not left.
-        let wish = market
+        let request = market
             .support()
             .request_cancellation("A-1", Units::all())
             .reason("WRONG_PURCHASE");
         assert_eq!(
-            wish.await.unwrap().cancellation.state,
+            request.await.unwrap().cancellation.state,
             CancellationState::Completed
         );
     });
@@ -330,7 +336,7 @@ fn s001_07_what_is_being_prepared_is_stopped_by_its_warehouse_or_not() {
             let shipment_id = format!("{order_id}:s1");
             let seen = market.shipment(&shipment_id).await.fence;
             let waiting = market
-                .wish(order_id, "NO_LONGER_WANTED")
+                .buyers_request(order_id, "NO_LONGER_WANTED")
                 .await
                 .unwrap()
                 .cancellation;
@@ -479,7 +485,7 @@ fn s001_08_a_stop_counts_its_time_by_the_calendar_and_the_clock_of_its_warehouse
         );
         for order_id in ["A-1", "A-2"] {
             let parts = market
-                .wish(order_id, "WRONG_PURCHASE")
+                .buyers_request(order_id, "WRONG_PURCHASE")
                 .await
                 .unwrap()
                 .cancellation
@@ -562,7 +568,10 @@ fn s001_09_a_confirmed_stop_cancels_and_refunds_and_otherwise_the_shipment_goes_
             market
                 .order_at(order_id, "standard", ShipmentStage::Preparing)
                 .await;
-            market.wish(order_id, "NO_LONGER_WANTED").await.unwrap();
+            market
+                .buyers_request(order_id, "NO_LONGER_WANTED")
+                .await
+                .unwrap();
         }
         t.advance(hours(2)).await;
         let stopped = Stopped::all()
@@ -639,7 +648,10 @@ fn s001_09_a_confirmed_stop_cancels_and_refunds_and_otherwise_the_shipment_goes_
         market.ship("GONE-ON:s1").await;
         assert_eq!(market.order("GONE-ON").await.state, OrderState::Shipped);
         market
-            .refuses(market.wish("GONE-ON", "NO_LONGER_WANTED"), "SHIPPED")
+            .refuses(
+                market.buyers_request("GONE-ON", "NO_LONGER_WANTED"),
+                "SHIPPED",
+            )
             .await;
     });
 }
@@ -647,11 +659,11 @@ fn s001_09_a_confirmed_stop_cancels_and_refunds_and_otherwise_the_shipment_goes_
 /// Lets support cancel a paid order to this country; until when its money has to be back.
 async fn cancelled_for(market: &Market<'_>, order_id: &str, country: &str) -> Timestamp {
     market.place_paid_to(country, order_id, "standard").await;
-    let wish = market
+    let request = market
         .support()
         .request_cancellation(order_id, Units::all())
         .reason("WRONG_PURCHASE");
-    wish.await.unwrap().cancellation.refund_due_by.unwrap()
+    request.await.unwrap().cancellation.refund_due_by.unwrap()
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn along(
     reason: &str,
     path: CancellationPath,
 ) -> RequestCancellation {
-    market.wish(order_id, reason).paths([path])
+    market.buyers_request(order_id, reason).paths([path])
 }
 
 #[test]
@@ -35,7 +35,10 @@ fn s001_10_what_has_been_dispatched_is_not_cancelled() {
                 .await;
             let able = carrier_id == "express";
             let error = market
-                .refuses(market.wish(carrier_id, "NO_LONGER_WANTED"), "SHIPPED")
+                .refuses(
+                    market.buyers_request(carrier_id, "NO_LONGER_WANTED"),
+                    "SHIPPED",
+                )
                 .await;
             let denial = error.denial().unwrap();
             let anyway = [NextAction::RefuseDelivery, NextAction::ContactSupport];
@@ -62,13 +65,16 @@ fn s001_10_what_has_been_dispatched_is_not_cancelled() {
             );
             // Nor by who sells or serves.
             market
-                .refuses(market.sellers_wish(carrier_id, "OUT_OF_STOCK"), "SHIPPED")
+                .refuses(
+                    market.sellers_request(carrier_id, "OUT_OF_STOCK"),
+                    "SHIPPED",
+                )
                 .await;
-            let wish = market
+            let request = market
                 .support()
                 .request_cancellation(carrier_id, Units::all())
                 .reason("WRONG_PURCHASE");
-            market.refuses(wish, "SHIPPED").await;
+            market.refuses(request, "SHIPPED").await;
             assert_eq!(market.order(carrier_id).await, order);
             assert_eq!(
                 (order.state, &*order.display_state),
@@ -79,7 +85,10 @@ fn s001_10_what_has_been_dispatched_is_not_cancelled() {
         market.place_paid("SCANNED", "standard").await;
         market.scan("SCANNED:s1", TrackingFact::PickedUp).await;
         market
-            .refuses(market.wish("SCANNED", "NO_LONGER_WANTED"), "SHIPPED")
+            .refuses(
+                market.buyers_request("SCANNED", "NO_LONGER_WANTED"),
+                "SHIPPED",
+            )
             .await;
     });
 }
@@ -152,7 +161,10 @@ fn s001_11_each_stage_offers_the_ways_that_are_left() {
         ];
         assert_eq!(offers(&market, "RECEIVED").await, received);
         let error = market
-            .refuses(market.wish("RECEIVED", "NO_LONGER_WANTED"), "DELIVERED")
+            .refuses(
+                market.buyers_request("RECEIVED", "NO_LONGER_WANTED"),
+                "DELIVERED",
+            )
             .await;
         let ways = [
             NextAction::ReturnUnopened,
@@ -162,12 +174,13 @@ fn s001_11_each_stage_offers_the_ways_that_are_left() {
         assert_eq!(error.denial().unwrap().next_actions, ways);
 
         // Of several paths the first that is open is taken.
-        let wish =
-            market
-                .wish("UNABLE", "NO_LONGER_WANTED")
-                .paths([Cancel, Intercept, RefuseDelivery]);
+        let request = market.buyers_request("UNABLE", "NO_LONGER_WANTED").paths([
+            Cancel,
+            Intercept,
+            RefuseDelivery,
+        ]);
         assert_eq!(
-            wish.await.unwrap().cancellation.parts[0].path,
+            request.await.unwrap().cancellation.parts[0].path,
             RefuseDelivery
         );
     });
@@ -291,13 +304,13 @@ fn s001_12_where_there_are_no_labels_the_buyer_is_told_so_and_what_to_do() {
         market.ship("ABROAD:s1").await;
         market.scan("ABROAD:s1", TrackingFact::Delivered).await;
         for order_id in ["NO-LABELS", "ABROAD"] {
-            let wish = along(
+            let request = along(
                 &market,
                 order_id,
                 "NO_LONGER_WANTED",
                 CancellationPath::ReturnUnopened,
             );
-            let error = market.refuses(wish, "LABEL_UNAVAILABLE_IN_REGION").await;
+            let error = market.refuses(request, "LABEL_UNAVAILABLE_IN_REGION").await;
             let denial = error.denial().unwrap();
             assert_eq!(denial.next_actions, [NextAction::ContactSupport]);
             let instructions = denial.label_instructions.unwrap();
@@ -319,11 +332,11 @@ fn s001_12_where_there_are_no_labels_the_buyer_is_told_so_and_what_to_do() {
 
             // Support may agree all the same; the buyer then pays the way back to whom it is sent
             // with, not to us.
-            let wish = market
+            let request = market
                 .support()
                 .request_cancellation(order_id, Units::all())
                 .reason("NO_LONGER_WANTED");
-            let agreed = wish
+            let agreed = request
                 .paths([CancellationPath::ReturnUnopened])
                 .await
                 .unwrap()
@@ -377,14 +390,14 @@ fn s001_13_a_quote_shows_the_way_out_and_the_way_back_apart_where_the_buyer_bear
         let quote = preview.quote.unwrap();
 
         // The quote binds: what is asked with it is what was shown, or nothing.
-        let wish = along(
+        let request = along(
             &market,
             "A-1",
             "NO_LONGER_WANTED",
             CancellationPath::ReturnUnopened,
         )
         .quote(quote);
-        let part = wish.await.unwrap().cancellation.parts.remove(0);
+        let part = request.await.unwrap().cancellation.parts.remove(0);
         assert_eq!(
             (&part.deductions, &part.expected_refund),
             (deductions, &expected)
@@ -395,7 +408,7 @@ fn s001_13_a_quote_shows_the_way_out_and_the_way_back_apart_where_the_buyer_bear
             .put_carrier("express", "Express")
             .in_transit_cancel();
         express.return_label("DE", eur(LABEL + 200)).await.unwrap();
-        let wish = along(
+        let request = along(
             &market,
             "A-2",
             "NO_LONGER_WANTED",
@@ -403,7 +416,7 @@ fn s001_13_a_quote_shows_the_way_out_and_the_way_back_apart_where_the_buyer_bear
         )
         .quote(quote);
         market
-            .refuses_as(wish, Kind::Aborted, "QUOTE_MISMATCH")
+            .refuses_as(request, Kind::Aborted, "QUOTE_MISMATCH")
             .await;
 
         // "You *may* be responsible": not where it is the seller who erred.
@@ -434,22 +447,22 @@ fn s001_14_what_was_opened_does_not_go_back_on_sale() {
             market
                 .order_at(order_id, "express", ShipmentStage::Delivered)
                 .await;
-            let wish = along(&market, order_id, "NO_LONGER_WANTED", path)
+            let request = along(&market, order_id, "NO_LONGER_WANTED", path)
                 .await
                 .unwrap()
                 .cancellation;
             // The reason would have the goods go back on sale.
-            assert_eq!(wish.effects, [CancellationEffect::Restock]);
+            assert_eq!(request.effects, [CancellationEffect::Restock]);
             if path == ReturnOpened {
                 // "You need to communicate with us about the return plan."
                 assert_eq!(
-                    gates(&wish.parts[0])[0],
+                    gates(&request.parts[0])[0],
                     (GateKind::SupportReview, GateState::Open)
                 );
-                assert_eq!(wish.parts[0].return_state, None);
+                assert_eq!(request.parts[0].return_state, None);
                 market
                     .support()
-                    .approve_cancellation(&wish.cancellation_id)
+                    .approve_cancellation(&request.cancellation_id)
                     .await
                     .unwrap();
             }
@@ -627,7 +640,7 @@ fn a_parcel_that_never_comes_back_is_never_paid_for() {
         market
             .order_at("A-1", "express", ShipmentStage::Delivered)
             .await;
-        let wish = along(
+        let request = along(
             &market,
             "A-1",
             "NO_LONGER_WANTED",
@@ -635,7 +648,7 @@ fn a_parcel_that_never_comes_back_is_never_paid_for() {
         )
         .await
         .unwrap();
-        let respond_by = wish.cancellation.parts[0].gates[0].respond_by.unwrap();
+        let respond_by = request.cancellation.parts[0].gates[0].respond_by.unwrap();
         assert_eq!(respond_by, t.now().await + hours(24 * 60));
         t.set_clock(respond_by).await;
         let over = until("its time is up", async || {

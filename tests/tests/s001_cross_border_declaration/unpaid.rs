@@ -42,7 +42,7 @@ fn s001_01_what_is_not_paid_for_24_hours_closes_by_itself() {
         t.set_clock(pay_by - SECOND).await;
         let error = market
             .refuses(
-                market.wish("A-1", "NO_LONGER_WANTED"),
+                market.buyers_request("A-1", "NO_LONGER_WANTED"),
                 "UNPAID_CLOSES_ITSELF",
             )
             .await;
@@ -178,17 +178,17 @@ fn s001_03_cancelling_what_has_closed_by_itself_answers_with_its_closure() {
         let before = market.order("A-1").await;
         t.advance(hours(1)).await;
 
-        let wishes = [
-            market.wish("A-1", "NO_LONGER_WANTED"),
-            market.wish("A-1", "WRONG_PURCHASE"),
-            market.sellers_wish("A-1", "OUT_OF_STOCK"),
+        let requests = [
+            market.buyers_request("A-1", "NO_LONGER_WANTED"),
+            market.buyers_request("A-1", "WRONG_PURCHASE"),
+            market.sellers_request("A-1", "OUT_OF_STOCK"),
             market
                 .storefront()
                 .request_cancellation("A-1", Units::line("A-1:l1", 2))
                 .reason("NO_LONGER_WANTED"),
         ];
-        for wish in wishes {
-            let requested = wish.await.unwrap();
+        for request in requests {
+            let requested = request.await.unwrap();
             assert_eq!(requested.cancellation, before.cancellations[0]);
             assert_eq!(
                 (requested.order_state, &requested.order_etag),

@@ -16,7 +16,7 @@ use super::{MONDAY, SECOND, days, hours, open, place_paid};
 async fn ask(market: &Market<'_>, order_id: &str) -> Cancellation {
     place_paid(market, order_id).await;
     market
-        .wish(order_id, "NO_LONGER_NEEDED")
+        .buyers_request(order_id, "NO_LONGER_NEEDED")
         .await
         .unwrap()
         .cancellation
@@ -222,7 +222,10 @@ fn s002_03_a_supplier_who_disagrees_goes_on_to_ship_the_order_as_it_was() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
         let before = place_paid(&market, "A-1").await;
-        market.wish("A-1", "NO_LONGER_NEEDED").await.unwrap();
+        market
+            .buyers_request("A-1", "NO_LONGER_NEEDED")
+            .await
+            .unwrap();
         let rejected = market
             .seller()
             .reject_cancellation("A-1:c1", "MADE_TO_ORDER")
@@ -344,7 +347,10 @@ fn s002_05_what_the_supplier_has_shipped_is_not_cancelled() {
             market.ship(&shipment_id).await;
             let shipped = market.order(carrier_id).await;
             let error = market
-                .refuses(market.wish(carrier_id, "NO_LONGER_NEEDED"), "SHIPPED")
+                .refuses(
+                    market.buyers_request(carrier_id, "NO_LONGER_NEEDED"),
+                    "SHIPPED",
+                )
                 .await;
             let denial = error.denial().unwrap();
             assert_eq!(
@@ -357,7 +363,9 @@ fn s002_05_what_the_supplier_has_shipped_is_not_cancelled() {
             ];
             market
                 .refuses(
-                    market.wish(carrier_id, "NO_LONGER_NEEDED").paths(paths),
+                    market
+                        .buyers_request(carrier_id, "NO_LONGER_NEEDED")
+                        .paths(paths),
                     "NOT_ALLOWED",
                 )
                 .await;
@@ -368,7 +376,10 @@ fn s002_05_what_the_supplier_has_shipped_is_not_cancelled() {
             );
             market.scan(&shipment_id, TrackingFact::Delivered).await;
             market
-                .refuses(market.wish(carrier_id, "NO_LONGER_NEEDED"), "DELIVERED")
+                .refuses(
+                    market.buyers_request(carrier_id, "NO_LONGER_NEEDED"),
+                    "DELIVERED",
+                )
                 .await;
         }
     });

@@ -25,7 +25,10 @@ fn s002_06_a_card_payment_is_verified_for_24_hours_before_its_buyer_can_ask() {
         for at in [paid, available_from - SECOND] {
             t.set_clock(at).await;
             let error = market
-                .refuses(market.wish("A-1", "NO_LONGER_NEEDED"), "PAYMENT_VERIFYING")
+                .refuses(
+                    market.buyers_request("A-1", "NO_LONGER_NEEDED"),
+                    "PAYMENT_VERIFYING",
+                )
                 .await;
             let denial = error.denial().unwrap();
             assert_eq!(denial.available_from, Some(available_from));
@@ -58,7 +61,7 @@ fn s002_06_a_card_payment_is_verified_for_24_hours_before_its_buyer_can_ask() {
         }
         t.set_clock(available_from).await;
         let waiting = market
-            .wish("A-1", "NO_LONGER_NEEDED")
+            .buyers_request("A-1", "NO_LONGER_NEEDED")
             .await
             .unwrap()
             .cancellation;
@@ -89,7 +92,7 @@ fn s002_07_any_other_payment_waits_for_nothing() {
             let paid = pay_by(&market, method, method).await;
             assert_eq!(paid.paid_time, Some(t.now().await));
             let waiting = market
-                .wish(method, "WRONG_ITEMS_ORDERED")
+                .buyers_request(method, "WRONG_ITEMS_ORDERED")
                 .await
                 .unwrap()
                 .cancellation;
@@ -116,7 +119,7 @@ fn s002_08_meanwhile_the_supplier_may_keep_the_shipment_in_without_any_cancellat
             pay_by(&market, order_id, "CREDIT_CARD").await;
             market
                 .refuses(
-                    market.wish(order_id, "NO_LONGER_NEEDED"),
+                    market.buyers_request(order_id, "NO_LONGER_NEEDED"),
                     "PAYMENT_VERIFYING",
                 )
                 .await;
@@ -159,7 +162,10 @@ fn s002_08_meanwhile_the_supplier_may_keep_the_shipment_in_without_any_cancellat
 
         // Once the payment is verified the buyer asks, and the supplier agrees.
         t.advance(hours(24)).await;
-        market.wish("A-1", "NO_LONGER_NEEDED").await.unwrap();
+        market
+            .buyers_request("A-1", "NO_LONGER_NEEDED")
+            .await
+            .unwrap();
         market
             .seller()
             .approve_cancellation("A-1:c1")
@@ -241,7 +247,7 @@ fn s002_10_an_unpaid_order_is_not_cancelled_by_hand_and_the_answer_says_when_it_
         t.advance(days(3)).await;
         let error = market
             .refuses(
-                market.wish("A-1", "NO_LONGER_NEEDED"),
+                market.buyers_request("A-1", "NO_LONGER_NEEDED"),
                 "UNPAID_CLOSES_ITSELF",
             )
             .await;
@@ -298,14 +304,20 @@ fn s002_11_orders_are_listed_by_tabs_and_each_tab_has_its_count() {
         ] {
             place_paid(&market, order_id).await;
         }
-        market.wish("ASKED", "NO_LONGER_NEEDED").await.unwrap();
+        market
+            .buyers_request("ASKED", "NO_LONGER_NEEDED")
+            .await
+            .unwrap();
         market.prepare("PREPARING:s1").await;
         market.ship("SHIPPED:s1").await;
         market.ship("RECEIVED:s1").await;
         market
             .scan("RECEIVED:s1", belay_client::model::TrackingFact::Delivered)
             .await;
-        market.wish("CANCELLED", "NO_LONGER_NEEDED").await.unwrap();
+        market
+            .buyers_request("CANCELLED", "NO_LONGER_NEEDED")
+            .await
+            .unwrap();
         market
             .seller()
             .approve_cancellation("CANCELLED:c1")

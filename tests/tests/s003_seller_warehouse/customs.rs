@@ -123,11 +123,11 @@ fn s003_13_a_flagged_shipment_of_the_sellers_own_delivery_is_cancelled_or_split(
             .remedies
             .clone();
         assert_eq!(remedies, [NextAction::Cancel, NextAction::SplitShipment]);
-        let wish = market
-            .sellers_wish("CANCELLED", "BUYER_ASKED")
+        let request = market
+            .sellers_request("CANCELLED", "BUYER_ASKED")
             .evidence([CHAT]);
         assert_eq!(
-            wish.await.unwrap().cancellation.state,
+            request.await.unwrap().cancellation.state,
             CancellationState::Completed
         );
         assert_eq!(market.refund("CANCELLED").await.amount.total, eur(4_500));
@@ -240,17 +240,19 @@ fn s003_14_a_flagged_shipment_of_a_partner_can_only_be_cancelled() {
         );
         assert_eq!(error.metadata()["next_actions"], "CANCEL");
         assert_eq!(t.database.snapshot().await.without_answers(), rows);
-        let wish = market.sellers_wish("A-1", "BUYER_ASKED").evidence([CHAT]);
-        assert_eq!(wish.await.unwrap().order_state, OrderState::Cancelled);
+        let request = market
+            .sellers_request("A-1", "BUYER_ASKED")
+            .evidence([CHAT]);
+        assert_eq!(request.await.unwrap().order_state, OrderState::Cancelled);
 
         // Once it is few enough, it is a shipment like any other.
         mugs(&market, "A-2", "partner", &[4]).await;
         let one = belay_client::Units::line("A-2:l1", 1);
-        let wish = market
+        let request = market
             .seller()
             .request_cancellation("A-2", one)
             .reason("OUT_OF_STOCK");
-        wish.await.unwrap();
+        request.await.unwrap();
         assert_eq!(market.shipment("A-2:s1").await.customs_flag, None);
         let parcels = [Parcel::of("A-2:l1", 2), Parcel::of("A-2:l1", 1)];
         market

@@ -19,7 +19,7 @@ async fn ask_the_partner(market: &Market<'_>, order_id: &str) {
         .order_at(order_id, "partner", ShipmentStage::InTransit)
         .await;
     let waiting = market
-        .sellers_wish(order_id, "OUT_OF_STOCK")
+        .sellers_request(order_id, "OUT_OF_STOCK")
         .await
         .unwrap()
         .cancellation;
@@ -63,7 +63,7 @@ fn s003_03_under_way_with_a_partner_the_request_goes_to_the_partner_and_the_parc
         // Asked once is asked.
         market
             .refuses(
-                market.sellers_wish("A-1", "OUT_OF_STOCK"),
+                market.sellers_request("A-1", "OUT_OF_STOCK"),
                 "ALREADY_PENDING",
             )
             .await;
@@ -154,7 +154,7 @@ fn s003_05_a_carrier_that_cannot_turn_parcels_round_is_not_asked() {
             .await;
         let error = market
             .refuses(
-                market.sellers_wish("A-1", "OUT_OF_STOCK"),
+                market.sellers_request("A-1", "OUT_OF_STOCK"),
                 "NOT_INTERCEPTABLE",
             )
             .await;
@@ -194,7 +194,7 @@ fn s003_15_lost_is_what_its_carrier_has_lost_under_way() {
             market.order_at(&order_id, "partner", stage).await;
             let error = market
                 .refuses(
-                    market.sellers_wish(&order_id, "LOST_IN_TRANSIT"),
+                    market.sellers_request(&order_id, "LOST_IN_TRANSIT"),
                     "NOT_ALLOWED",
                 )
                 .await;
@@ -208,7 +208,7 @@ fn s003_15_lost_is_what_its_carrier_has_lost_under_way() {
             .await;
         market
             .refuses(
-                market.sellers_wish("ARRIVED", "LOST_IN_TRANSIT"),
+                market.sellers_request("ARRIVED", "LOST_IN_TRANSIT"),
                 "DELIVERED",
             )
             .await;
@@ -221,7 +221,7 @@ fn s003_15_lost_is_what_its_carrier_has_lost_under_way() {
                 .await;
             let shipment_id = format!("{carrier_id}:s1");
             let waiting = market
-                .sellers_wish(carrier_id, "LOST_IN_TRANSIT")
+                .sellers_request(carrier_id, "LOST_IN_TRANSIT")
                 .await
                 .unwrap()
                 .cancellation;
@@ -272,7 +272,7 @@ fn a_carrier_that_says_nothing_of_a_loss_leaves_it_to_support() {
             .order_at("A-1", "china-post", ShipmentStage::InTransit)
             .await;
         let waiting = market
-            .sellers_wish("A-1", "LOST_IN_TRANSIT")
+            .sellers_request("A-1", "LOST_IN_TRANSIT")
             .await
             .unwrap()
             .cancellation;
@@ -307,10 +307,10 @@ fn s003_18_the_partner_cancels_on_a_delivery_problem_and_not_at_the_sellers_cost
             .order_at("A-1", "partner", ShipmentStage::InTransit)
             .await;
         let partner = market.carrier("A-1:s1").await;
-        let wish = partner
+        let request = partner
             .request_cancellation("A-1", Units::shipment("A-1:s1"))
             .reason("DELIVERY_PROBLEM");
-        let cancellation = wish.await.unwrap().cancellation;
+        let cancellation = request.await.unwrap().cancellation;
         assert_eq!(cancellation.state, CancellationState::Completed);
         let requester = (
             cancellation.requester.role,
@@ -332,10 +332,10 @@ fn s003_18_the_partner_cancels_on_a_delivery_problem_and_not_at_the_sellers_cost
             .order_at("A-2", "express", ShipmentStage::InTransit)
             .await;
         let express = market.carrier("A-2:s1").await;
-        let wish = express
+        let request = express
             .request_cancellation("A-2", Units::shipment("A-2:s1"))
             .reason("DELIVERY_PROBLEM");
-        market.refuses(wish, "NOT_ALLOWED").await;
+        market.refuses(request, "NOT_ALLOWED").await;
     });
     // "Unless the policy says so": its author lays it at the seller's door.
     let theirs = preset("seller-warehouse").replace(
@@ -349,10 +349,10 @@ fn s003_18_the_partner_cancels_on_a_delivery_problem_and_not_at_the_sellers_cost
             .order_at("A-1", "partner", ShipmentStage::InTransit)
             .await;
         let partner = market.carrier("A-1:s1").await;
-        let wish = partner
+        let request = partner
             .request_cancellation("A-1", Units::shipment("A-1:s1"))
             .reason("DELIVERY_PROBLEM");
-        let cancellation = wish.await.unwrap().cancellation;
+        let cancellation = request.await.unwrap().cancellation;
         assert_eq!(
             (cancellation.fault, cancellation.counted),
             (Some(Fault::Seller), true)

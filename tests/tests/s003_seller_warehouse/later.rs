@@ -27,15 +27,15 @@ fn s003_09_out_of_stock_asks_once_for_zero_of_that_product_in_that_warehouse() {
             .await
             .unwrap();
         market.pay("A-1").await;
-        let wish = market
+        let request = market
             .seller()
             .request_cancellation("A-1", Units::shipment("A-1:s2"))
             .reason("OUT_OF_STOCK");
-        let wish = wish.request_id(RequestId::mint());
-        let first = wish.clone().await.unwrap();
+        let request = request.request_id(RequestId::mint());
+        let first = request.clone().await.unwrap();
         assert_eq!(first.cancellation.effects, [CancellationEffect::ZeroStock]);
         for _ in 0..3 {
-            assert_eq!(wish.clone().await.unwrap(), first);
+            assert_eq!(request.clone().await.unwrap(), first);
         }
         // Of the shipment from `east` and of nothing else; its event names the lines, and so the
         // products.
@@ -90,15 +90,15 @@ fn s003_10_afterwards_the_seller_is_told_to_set_a_quantity_or_to_archive_the_pro
             (&preview.next_actions[..], &preview.effects[..]),
             (&next[..], &[CancellationEffect::ZeroStock][..])
         );
-        let wish = market
-            .sellers_wish("A-1", "OUT_OF_STOCK")
+        let request = market
+            .sellers_request("A-1", "OUT_OF_STOCK")
             .request_id(RequestId::mint());
-        let done = wish.clone().await.unwrap();
+        let done = request.clone().await.unwrap();
         assert_eq!(done.cancellation.next_actions, next);
         let before = market.history("A-1").await;
         // Neither the same request nor a new one asks for zero again.
-        assert_eq!(wish.await.unwrap(), done);
-        let again = market.sellers_wish("A-1", "OUT_OF_STOCK").await.unwrap();
+        assert_eq!(request.await.unwrap(), done);
+        let again = market.sellers_request("A-1", "OUT_OF_STOCK").await.unwrap();
         assert_eq!(
             (again.cancellation, again.order_etag),
             (done.cancellation, done.order_etag)
@@ -123,7 +123,7 @@ fn s003_16_where_nothing_is_delivered_the_seller_is_told_to_change_the_delivery_
             .unwrap();
         assert_eq!(preview.next_actions, next);
         let cancellation = market
-            .sellers_wish("A-1", reason)
+            .sellers_request("A-1", reason)
             .await
             .unwrap()
             .cancellation;

@@ -46,12 +46,12 @@ fn s003_01_every_cancellation_by_the_seller_counts_in_service_quality() {
                 .await
                 .unwrap();
             assert!(preview.allowed && preview.counted, "{reason}: {preview:?}");
-            let wish = market
-                .sellers_wish(reason, reason)
+            let request = market
+                .sellers_request(reason, reason)
                 .note("as the page has it")
                 .evidence([CHAT]);
             assert_eq!(
-                wish.await.unwrap().cancellation.state,
+                request.await.unwrap().cancellation.state,
                 CancellationState::Completed,
                 "{reason}"
             );
@@ -86,7 +86,10 @@ fn s003_02_what_awaits_packaging_shipment_or_its_carrier_is_cancelled_with_a_rea
         for (order_id, stage, display) in stages {
             let order = market.order_at(order_id, "standard", stage).await;
             assert_eq!(order.display_state, display);
-            let requested = market.sellers_wish(order_id, "OUT_OF_STOCK").await.unwrap();
+            let requested = market
+                .sellers_request(order_id, "OUT_OF_STOCK")
+                .await
+                .unwrap();
             let cancellation = requested.cancellation;
             assert_eq!(
                 (cancellation.state, requested.order_state),
@@ -129,10 +132,10 @@ fn s003_02_what_awaits_packaging_shipment_or_its_carrier_is_cancelled_with_a_rea
         }
         // "The customer can request to cancel": of the seller.
         market.place_paid("A-4", "standard").await;
-        let wish = market
+        let request = market
             .storefront()
             .request_cancellation("A-4", Units::all());
-        let error = market.refuses(wish, "NOT_ALLOWED").await;
+        let error = market.refuses(request, "NOT_ALLOWED").await;
         assert_eq!(
             error.denial().unwrap().next_actions,
             [NextAction::ContactSeller]
@@ -179,7 +182,7 @@ fn s003_06_at_any_other_stage_nothing_is_cancelled() {
             market
                 .refuses(
                     market
-                        .sellers_wish(order_id, "OTHER")
+                        .sellers_request(order_id, "OTHER")
                         .note("the shelf broke"),
                     reason,
                 )
@@ -189,7 +192,10 @@ fn s003_06_at_any_other_stage_nothing_is_cancelled() {
         // The page speaks of orders that are paid.
         market.place("UNPAID", "standard").await;
         market
-            .refuses(market.sellers_wish("UNPAID", "OUT_OF_STOCK"), "NOT_ALLOWED")
+            .refuses(
+                market.sellers_request("UNPAID", "OUT_OF_STOCK"),
+                "NOT_ALLOWED",
+            )
             .await;
     });
 }
@@ -210,11 +216,11 @@ fn s003_07_of_several_shipments_the_others_stay() {
         market.mark_ready("A-1:s1").await;
         let other = market.shipment("A-1:s1").await;
 
-        let wish = market
+        let request = market
             .seller()
             .request_cancellation("A-1", Units::shipment("A-1:s2"))
             .reason("OUT_OF_STOCK");
-        let requested = wish.await.unwrap();
+        let requested = request.await.unwrap();
         assert_eq!(
             (requested.cancellation.parts.len(), requested.order_state),
             (1, OrderState::Processing)
@@ -263,9 +269,9 @@ fn s003_08_a_reason_must_be_given_and_be_one_of_the_list() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
         market.place_paid("A-1", "standard").await;
-        let wish = || market.seller().request_cancellation("A-1", Units::all());
+        let request = || market.seller().request_cancellation("A-1", Units::all());
         let error = market
-            .refuses_as(wish(), Kind::InvalidArgument, "REASON_REQUIRED")
+            .refuses_as(request(), Kind::InvalidArgument, "REASON_REQUIRED")
             .await;
         assert_eq!(
             (
@@ -276,20 +282,20 @@ fn s003_08_a_reason_must_be_given_and_be_one_of_the_list() {
         );
         let error = market
             .refuses_as(
-                wish().reason("BAD_WEATHER"),
+                request().reason("BAD_WEATHER"),
                 Kind::InvalidArgument,
                 "REASON_UNKNOWN",
             )
             .await;
         assert_eq!(error.metadata()["reasons"], REASONS);
         // The carrier's reason is not the seller's.
-        let theirs = wish().reason("DELIVERY_PROBLEM");
+        let theirs = request().reason("DELIVERY_PROBLEM");
         let error = market
             .refuses_as(theirs, Kind::InvalidArgument, "REASON_NOT_ALLOWED")
             .await;
         assert_eq!(error.metadata()["reasons"], REASONS);
         assert!(market.order("A-1").await.cancellations.is_empty());
-        let recorded = wish()
+        let recorded = request()
             .reason("ADDRESS_NOT_DELIVERABLE")
             .await
             .unwrap()
@@ -317,9 +323,11 @@ fn s003_11_that_the_buyer_asked_is_shown_from_where_and_only_before_dispatch() {
             vec![CHAT, "EMAIL:77"],
         ];
         for evidence in unproven {
-            let wish = market.sellers_wish("A-0", "BUYER_ASKED").evidence(evidence);
+            let request = market
+                .sellers_request("A-0", "BUYER_ASKED")
+                .evidence(evidence);
             let error = market
-                .refuses_as(wish, Kind::InvalidArgument, "EVIDENCE_REQUIRED")
+                .refuses_as(request, Kind::InvalidArgument, "EVIDENCE_REQUIRED")
                 .await;
             assert_eq!(error.metadata()["channels"], "CHAT,SUPPORT,CHATBOT");
         }
@@ -329,10 +337,10 @@ fn s003_11_that_the_buyer_asked_is_shown_from_where_and_only_before_dispatch() {
             ("A-3", "CHATBOT:9"),
         ] {
             market.place_paid(order_id, "partner").await;
-            let wish = market
-                .sellers_wish(order_id, "BUYER_ASKED")
+            let request = market
+                .sellers_request(order_id, "BUYER_ASKED")
                 .evidence([evidence]);
-            let cancellation = wish.await.unwrap().cancellation;
+            let cancellation = request.await.unwrap().cancellation;
             assert_eq!(
                 (cancellation.state, cancellation.fault),
                 (CancellationState::Completed, Some(Fault::Buyer))
@@ -347,8 +355,10 @@ fn s003_11_that_the_buyer_asked_is_shown_from_where_and_only_before_dispatch() {
         market
             .order_at("SENT", "partner", ShipmentStage::InTransit)
             .await;
-        let wish = market.sellers_wish("SENT", "BUYER_ASKED").evidence([CHAT]);
-        let error = market.refuses(wish, "SHIPPED").await;
+        let request = market
+            .sellers_request("SENT", "BUYER_ASKED")
+            .evidence([CHAT]);
+        let error = market.refuses(request, "SHIPPED").await;
         assert_eq!(
             error.denial().unwrap().rule.as_deref(),
             Some("buyer-asked-too-late")
@@ -369,13 +379,13 @@ fn s003_17_other_needs_a_description_and_is_the_sellers_fault() {
             .await
             .unwrap();
         assert!(preview.note_required);
-        let wish = market.sellers_wish("A-1", "OTHER");
+        let request = market.sellers_request("A-1", "OTHER");
         let error = market
-            .refuses_as(wish, Kind::InvalidArgument, "NOTE_REQUIRED")
+            .refuses_as(request, Kind::InvalidArgument, "NOTE_REQUIRED")
             .await;
         assert_eq!(error.metadata()["reason"], "OTHER");
         let cancellation = market
-            .sellers_wish("A-1", "OTHER")
+            .sellers_request("A-1", "OTHER")
             .note("the shelf broke")
             .await
             .unwrap()

@@ -49,10 +49,10 @@ fn s004_08_only_what_the_seller_did_wrong_counts() {
         let market = open(t).await;
         for (reason, fault, counted) in REASONS {
             market.place_paid(reason, "standard").await;
-            let wish = market
-                .sellers_wish(reason, reason)
+            let request = market
+                .sellers_request(reason, reason)
                 .note("as the page has it");
-            let cancellation = wish.await.unwrap().cancellation;
+            let cancellation = request.await.unwrap().cancellation;
             assert_eq!(
                 (cancellation.fault, cancellation.counted),
                 (Some(fault), counted),
@@ -63,7 +63,10 @@ fn s004_08_only_what_the_seller_did_wrong_counts() {
         // "If you initiate the cancellation": what a buyer asked for does not, granted or agreed
         // to.
         market.place_paid("BUYERS", "standard").await;
-        market.wish("BUYERS", "FOUND_BETTER").await.unwrap();
+        market
+            .buyers_request("BUYERS", "FOUND_BETTER")
+            .await
+            .unwrap();
         assert_eq!(told(&market, "BUYERS").await, [false, false]);
     });
 }
@@ -97,7 +100,7 @@ fn s004_09_the_preview_says_whether_it_will_count() {
             .await
             .unwrap();
         let done = market
-            .sellers_wish("A-1", "PRICING_ERROR")
+            .sellers_request("A-1", "PRICING_ERROR")
             .quote(preview.quote.unwrap())
             .await
             .unwrap();
@@ -143,9 +146,12 @@ fn s004_10_the_rate_is_defined_as_counted_cancellations_over_all_orders_of_seven
         for order_id in ["A-1", "A-2", "A-3", "A-4"] {
             market.place_paid(order_id, "standard").await;
         }
-        market.sellers_wish("A-1", "OUT_OF_STOCK").await.unwrap();
-        market.sellers_wish("A-2", "BUYER_ASKED").await.unwrap();
-        market.wish("A-3", "NO_LONGER_WANTED").await.unwrap();
+        market.sellers_request("A-1", "OUT_OF_STOCK").await.unwrap();
+        market.sellers_request("A-2", "BUYER_ASKED").await.unwrap();
+        market
+            .buyers_request("A-3", "NO_LONGER_WANTED")
+            .await
+            .unwrap();
         let listed = market
             .seller()
             .list_cancellations()

@@ -13,23 +13,23 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{MONDAY, SECOND, govern_by, open};
 
-/// A buyer's wish for an order that is being packed: the seller is asked.
+/// A buyer's request for an order that is being packed: the seller is asked.
 async fn ask(market: &Market<'_>, order_id: &str) -> Cancellation {
     market
         .order_at(order_id, "standard", ShipmentStage::Preparing)
         .await;
     market
-        .wish(order_id, "NO_LONGER_WANTED")
+        .buyers_request(order_id, "NO_LONGER_WANTED")
         .await
         .unwrap()
         .cancellation
 }
 
-/// A buyer's wish for an order that nobody has begun to pack: the policy grants it.
+/// A buyer's request for an order that nobody has begun to pack: the policy grants it.
 async fn grant(market: &Market<'_>, order_id: &str) -> Cancellation {
     market.place_paid(order_id, "standard").await;
     market
-        .wish(order_id, "WRONG_PURCHASE")
+        .buyers_request(order_id, "WRONG_PURCHASE")
         .await
         .unwrap()
         .cancellation
@@ -61,7 +61,7 @@ fn s004_01_action_needed_counts_what_was_approved_and_what_is_requested_and_thei
         ask(&market, "B-2").await;
         // The seller's own is no news to the seller.
         market.place_paid("C-1", "standard").await;
-        market.sellers_wish("C-1", "OUT_OF_STOCK").await.unwrap();
+        market.sellers_request("C-1", "OUT_OF_STOCK").await.unwrap();
         assert_eq!(needed().await, (3, 2, 5));
         let summary = market
             .seller()
@@ -198,7 +198,7 @@ fn s004_03_what_was_approved_without_the_seller_is_under_cancelled_with_a_warnin
         market.place_paid("C-1", "standard").await;
         assert!(
             !market
-                .sellers_wish("C-1", "PRICING_ERROR")
+                .sellers_request("C-1", "PRICING_ERROR")
                 .await
                 .unwrap()
                 .cancellation
@@ -227,7 +227,7 @@ fn s004_04_the_seller_has_until_the_same_local_time_two_calendar_days_later() {
             (Some(RespondWithin::CalendarDays(2)), Some(noon_on_monday))
         );
         let waiting = market
-            .wish("A-1", "NO_LONGER_WANTED")
+            .buyers_request("A-1", "NO_LONGER_WANTED")
             .await
             .unwrap()
             .cancellation;
@@ -387,13 +387,16 @@ fn s004_07_the_seller_cancels_with_a_reason_before_shipped_and_not_afterwards() 
             ("A-3", ShipmentStage::Ready),
         ] {
             market.order_at(order_id, "standard", stage).await;
-            let wish = market.seller().request_cancellation(order_id, Units::all());
+            let request = market.seller().request_cancellation(order_id, Units::all());
             let error = market
-                .refuses_as(wish, Kind::InvalidArgument, "REASON_REQUIRED")
+                .refuses_as(request, Kind::InvalidArgument, "REASON_REQUIRED")
                 .await;
             let reasons = "OUT_OF_STOCK,PRICING_ERROR,BUYER_ASKED,ADDRESS_NOT_DELIVERABLE,OTHER";
             assert_eq!(error.metadata()["reasons"], reasons);
-            let done = market.sellers_wish(order_id, "OUT_OF_STOCK").await.unwrap();
+            let done = market
+                .sellers_request(order_id, "OUT_OF_STOCK")
+                .await
+                .unwrap();
             assert_eq!(
                 (done.cancellation.state, done.order_state),
                 (CancellationState::Completed, OrderState::Cancelled)
@@ -410,7 +413,10 @@ fn s004_07_the_seller_cancels_with_a_reason_before_shipped_and_not_afterwards() 
                 .order_at(carrier_id, carrier_id, ShipmentStage::InTransit)
                 .await;
             let error = market
-                .refuses(market.sellers_wish(carrier_id, "OUT_OF_STOCK"), "SHIPPED")
+                .refuses(
+                    market.sellers_request(carrier_id, "OUT_OF_STOCK"),
+                    "SHIPPED",
+                )
                 .await;
             assert_eq!(
                 error.denial().unwrap().next_actions,
@@ -422,7 +428,10 @@ fn s004_07_the_seller_cancels_with_a_reason_before_shipped_and_not_afterwards() 
             .order_at("ARRIVED", "standard", ShipmentStage::Delivered)
             .await;
         market
-            .refuses(market.sellers_wish("ARRIVED", "PRICING_ERROR"), "DELIVERED")
+            .refuses(
+                market.sellers_request("ARRIVED", "PRICING_ERROR"),
+                "DELIVERED",
+            )
             .await;
     });
 }
@@ -436,16 +445,16 @@ fn s004_12_support_has_the_sellers_authority_only_where_the_policy_grants_it() {
             ("A-2", ShipmentStage::Ready),
         ] {
             market.order_at(order_id, "standard", stage).await;
-            let wish = || {
+            let request = || {
                 market
                     .support()
                     .request_cancellation(order_id, Units::all())
             };
-            let error = market.refuses(wish(), "NOT_ALLOWED").await;
+            let error = market.refuses(request(), "NOT_ALLOWED").await;
             assert_eq!(error.denial().unwrap().rule, None);
             market
                 .refuses_as(
-                    wish().reason("OUT_OF_STOCK"),
+                    request().reason("OUT_OF_STOCK"),
                     Kind::InvalidArgument,
                     "REASON_NOT_ALLOWED",
                 )
@@ -479,11 +488,11 @@ fn s004_12_support_has_the_sellers_authority_only_where_the_policy_grants_it() {
             .replace("      actor: SELLER\n", "      actor: [SELLER, SUPPORT]\n");
         let version = govern_by(t, &market, granted).await;
         market.place_paid("A-4", "standard").await;
-        let wish = market
+        let request = market
             .support()
             .request_cancellation("A-4", Units::all())
             .reason("OUT_OF_STOCK");
-        let done = wish.await.unwrap().cancellation;
+        let done = request.await.unwrap().cancellation;
         assert_eq!(
             (done.state, done.requester.role),
             (CancellationState::Completed, Role::Support)

@@ -8,7 +8,7 @@ use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Portion, Wish};
+use crate::lifecycle::eligibility::{Portion, CancellationRequest};
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{eligibility, gates, intercepts, parts};
 use crate::policy::Verdict;
@@ -77,16 +77,16 @@ pub(super) fn decide(
 /// carrier cannot.
 fn refuse(draft: &mut Draft<'_>, id: PartId) {
     let of = draft.cancellation(id.cancellation).clone();
-    let (wish, Portion { units, .. }) = parts::wish_of(&of, &of.parts[id.index]);
+    let (request, Portion { units, .. }) = parts::request_of(&of, &of.parts[id.index]);
     let Some(shipment) = draft.order.shipment(of.parts[id.index].shipment) else {
         return;
     };
     let path = of.parts[id.index].path;
     let mut question = eligibility::question(
         draft,
-        &Wish {
+        &CancellationRequest {
             asked_at: draft.now,
-            ..wish
+            ..request
         },
         shipment,
         &units,
@@ -107,8 +107,8 @@ fn refuse(draft: &mut Draft<'_>, id: PartId) {
     parts::conclude(draft, id.cancellation);
 }
 
-/// Nobody waits any more. The parcel comes all the same; whose wish was refused by then, somebody
-/// must look at.
+/// Nobody waits any more. The parcel comes all the same; whose request was refused by then,
+/// somebody must look at.
 fn late(draft: &mut Draft<'_>, number: u32) {
     intercepts::confirm(draft, number);
     for id in draft

@@ -137,7 +137,7 @@ impl Stopped {
 }
 
 /// Nobody waits for this answer any more. What was stopped for nothing goes on; where it was
-/// stopped too late for a wish that was still alive, somebody must look at it. The same answer
+/// stopped too late for a request that was still alive, somebody must look at it. The same answer
 /// again changes nothing.
 fn late(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<(), Rejection> {
     let number = command.shipment;

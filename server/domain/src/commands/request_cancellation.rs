@@ -1,6 +1,6 @@
-//! RequestCancellation: somebody wishes that units of an order never arrive.
+//! RequestCancellation: a requester asks that units of an order never arrive.
 //!
-//! The wish is checked against what is left, spread over the shipments that hold the units, and
+//! The request is checked against what is left, spread over the shipments that hold the units, and
 //! each portion is put to the policy. What the policy allows is cancelled at once, or waits for the
 //! gates that the policy names; what it denies is refused, all together or portion by portion as
 //! the caller chose.
@@ -12,7 +12,7 @@ use crate::cancellation::Cancellation;
 use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Judgement, Wish};
+use crate::lifecycle::eligibility::{Judgement, CancellationRequest};
 use crate::lifecycle::reach::Reach;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
@@ -67,7 +67,7 @@ impl Selection {
     }
 }
 
-/// What becomes of the wish where only some of its units may be cancelled.
+/// What becomes of the request where only some of its units may be cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IneligibleUnits {
     /// Nothing is cancelled and nothing recorded.
@@ -97,17 +97,17 @@ pub(super) fn decide(
         return Ok(Answer::Cancellation(closing.number));
     }
     let reason_code = reason.map(|reason| &*reason.code);
-    let wish = Wish {
+    let request = CancellationRequest {
         requester: requester.role,
         reason: reason_code,
         paths: &command.paths,
         asked_at: draft.now,
         has_label: None,
     };
-    let select::Spread { portions, claimed } = select::spread(draft, policy, &wish, command)?;
+    let select::Spread { portions, claimed } = select::spread(draft, policy, &request, command)?;
     let judgements: Vec<Judgement> = portions
         .into_iter()
-        .map(|portion| eligibility::judge(draft, policy, &wish, portion))
+        .map(|portion| eligibility::judge(draft, policy, &request, portion))
         .collect();
     if let Some(bound) = &command.quote {
         bound.check(
@@ -164,7 +164,7 @@ pub(super) fn decide(
     Ok(Answer::Cancellation(number))
 }
 
-/// Whose wish it is. Support that speaks for a buyer must know who the buyer is; if it does not, it
+/// The requester. Support that speaks for a buyer must know who the buyer is; if it does not, it
 /// learns nothing, not even that the order exists.
 fn requester(
     order: &Order,
@@ -267,7 +267,7 @@ fn check_room(order: &Order) -> Result<(), Rejection> {
     }
 }
 
-/// Whether something comes of a wish that was judged so.
+/// Whether something comes of a request that was judged so.
 pub(super) fn goes_ahead(judgements: &[Judgement], on_ineligible_units: IneligibleUnits) -> bool {
     let is_allowed = |judgement: &Judgement| judgement.allowed.is_some();
     match on_ineligible_units {
@@ -276,7 +276,7 @@ pub(super) fn goes_ahead(judgements: &[Judgement], on_ineligible_units: Ineligib
     }
 }
 
-/// The refusal of a wish: everything that stands against it, and the most that could be asked
+/// The refusal of a request: everything that stands against it, and the most that could be asked
 /// instead.
 pub(super) fn ineligible(judgements: &[Judgement]) -> Rejection {
     let refused = judgements

@@ -1,4 +1,4 @@
-//! Puts a portion of a wish to the policy, path by path.
+//! Puts a portion of a request to the policy, path by path.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,24 +19,24 @@ use crate::units::UnitSet;
 
 /// What does not differ between the portions of one request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct CancellationRequest<'a> {
     pub(crate) requester: Role,
     pub(crate) reason: Option<&'a str>,
     pub(crate) paths: &'a [Path],
-    /// When it was wished: what was in time then, is.
+    /// When it was made: what was in time then, is.
     pub(crate) asked_at: Timestamp,
     /// Whether the buyer was promised a label; none where nothing was promised yet.
     pub(crate) has_label: Option<bool>,
 }
 
-/// The units of a wish that are in one shipment and came home by one receipt, or are not home.
+/// The units of a request that are in one shipment and came home by one receipt, or are not home.
 #[derive(Debug, Clone)]
 pub(crate) struct Portion {
     pub(crate) shipment: u32,
     pub(crate) units: UnitSet,
     /// What is known of goods that are home.
     pub(crate) home: Option<Home>,
-    /// Units of the same shipment that the same wish takes before these.
+    /// Units of the same shipment that the same request takes before these.
     pub(crate) before: UnitSet,
 }
 
@@ -49,7 +49,7 @@ impl Portion {
         }
     }
 
-    /// All that a wish takes of a shipment, and none of it is home.
+    /// All that a request takes of a shipment, and none of it is home.
     pub(crate) fn out(shipment: u32, units: UnitSet) -> Self {
         Self {
             shipment,
@@ -84,7 +84,7 @@ pub(crate) struct Allowed {
 pub(crate) fn judge(
     draft: &Draft<'_>,
     policy: &Policy,
-    wish: &Wish<'_>,
+    request: &CancellationRequest<'_>,
     portion: Portion,
 ) -> Judgement {
     let mut judgement = Judgement {
@@ -96,8 +96,8 @@ pub(crate) fn judge(
     let Some(shipment) = draft.order.shipment(judgement.portion.shipment) else {
         return judgement;
     };
-    for path in wish.paths {
-        let question = question(draft, wish, shipment, &judgement.portion.units, *path);
+    for path in request.paths {
+        let question = question(draft, request, shipment, &judgement.portion.units, *path);
         let answer = policy.answer(&question);
         let rule = answer.rule.clone();
         match answer.verdict.clone() {
@@ -105,7 +105,7 @@ pub(crate) fn judge(
                 gates,
                 refund: plan,
             } => {
-                let (units, reason) = (&judgement.portion.units, wish.reason.unwrap_or_default());
+                let (units, reason) = (&judgement.portion.units, request.reason.unwrap_or_default());
                 let home = judgement.portion.home;
                 // What is home needs no label any more; the one that it came with may still have to
                 // be paid for.
@@ -144,8 +144,8 @@ pub(crate) fn judge(
                 code,
                 rule,
                 next_actions,
-                available_from: turns_at(policy, wish, &question)
-                    .or_else(|| wish.asked_at.checked_add(available_in?).ok()),
+                available_from: turns_at(policy, request, &question)
+                    .or_else(|| request.asked_at.checked_add(available_in?).ok()),
             }),
         }
         judgement.asked.push(AskedQuestion {
@@ -163,10 +163,10 @@ pub(crate) fn judge(
 }
 
 /// When time alone turns the answer to this question.
-pub(crate) fn turns_at(policy: &Policy, wish: &Wish<'_>, question: &Question) -> Option<Timestamp> {
+pub(crate) fn turns_at(policy: &Policy, request: &CancellationRequest<'_>, question: &Question) -> Option<Timestamp> {
     policy
         .turns_in(question)
-        .and_then(|wait| wish.asked_at.checked_add(wait).ok())
+        .and_then(|wait| request.asked_at.checked_add(wait).ok())
 }
 
 fn without_label(policy: &Policy, code: DenyCode) -> Option<String> {
@@ -176,23 +176,23 @@ fn without_label(policy: &Policy, code: DenyCode) -> Option<String> {
 /// The facts that a rule may look at, flat.
 pub(crate) fn question(
     draft: &Draft<'_>,
-    wish: &Wish<'_>,
+    request: &CancellationRequest<'_>,
     shipment: &Shipment,
     units: &UnitSet,
     path: Path,
 ) -> Question {
     let order = &draft.order;
-    let since = |start| wish.asked_at.duration_since(start);
+    let since = |start| request.asked_at.duration_since(start);
     let secured = order
         .payments
         .iter()
         .filter(|payment| Payment::secured(payment) > 0);
     let carrier = draft.store.carriers.get(&shipment.carrier);
     Question {
-        actor: wish.requester,
+        actor: request.requester,
         stage: shipment.stage,
         path,
-        reason: wish.reason.map(str::to_owned),
+        reason: request.reason.map(str::to_owned),
         paid: order.paid_time.is_some(),
         payment_methods: secured.map(|payment| payment.method.clone()).collect(),
         since_placed: since(order.create_time),
@@ -204,13 +204,13 @@ pub(crate) fn question(
         carrier: CarrierFacts {
             in_transit_cancel: carrier.is_some_and(|carrier| carrier.in_transit_cancel),
             partner_delivery: carrier.is_some_and(|carrier| carrier.partner_delivery),
-            return_label: wish
+            return_label: request
                 .has_label
                 .unwrap_or_else(|| refund_of::has_label(draft, shipment)),
         },
         verified_in: order
             .verified_at
-            .map(|verified_at| verified_at.duration_since(wish.asked_at))
+            .map(|verified_at| verified_at.duration_since(request.asked_at))
             .filter(SignedDuration::is_positive),
         customs_flagged: shipment.customs_flag.is_some(),
     }

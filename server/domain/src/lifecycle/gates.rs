@@ -38,9 +38,9 @@ pub(crate) fn open(draft: &mut Draft<'_>, id: PartId, gate: usize) {
         draft.raise_fence(shipment);
     }
     intercepts::gate_opened(draft, shipment, spec.kind);
-    // There is one parcel: a carrier that brings it back for one wish brings it back for all, and
-    // one that is on its way back need not be asked to turn it round. What is home already is not
-    // waited for.
+    // There is one parcel: a carrier that brings it back for one request brings it back for all,
+    // and one that is on its way back need not be asked to turn it round. What is home already is
+    // not waited for.
     let is_home = draft.part_mut(id).receipt.is_some();
     let has_happened = match spec.kind {
         GateKind::CarrierIntercept => is_home || intercepts::is_confirmed(draft, shipment),

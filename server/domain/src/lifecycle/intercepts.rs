@@ -19,8 +19,8 @@ pub(crate) fn request(draft: &mut Draft<'_>, shipment: u32) {
 }
 
 pub(crate) fn gate_opened(draft: &mut Draft<'_>, shipment: u32, gate: GateKind) {
-    // A second wish for the same parcel does not ask the carrier a second time, and what comes back
-    // already asks nobody.
+    // A second request for the same parcel does not ask the carrier a second time, and what comes
+    // back already asks nobody.
     let comes_back = is_under_way(draft, shipment) || is_confirmed(draft, shipment);
     if gate == GateKind::CarrierIntercept && !comes_back {
         request(draft, shipment);

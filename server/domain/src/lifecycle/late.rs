@@ -88,7 +88,7 @@ pub(crate) fn accept_late(draft: &mut Draft<'_>, incident: &Incident) {
     }
 }
 
-/// Goods that came too late were cancelled all the same, by a wish of their own: nothing is left
+/// Goods that came too late were cancelled all the same, by a request of their own: nothing is left
 /// for support to decide.
 pub(crate) fn settle_paid_late(draft: &mut Draft<'_>, shipment: u32) {
     let is_open = |incident: &&Incident| {

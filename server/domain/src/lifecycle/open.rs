@@ -1,4 +1,4 @@
-//! How a cancellation comes onto an order, whoever wishes it.
+//! How a cancellation comes onto an order, whoever requests it.
 
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, PartState};

@@ -8,7 +8,7 @@ use crate::cancellation::{
 use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Portion, Wish};
+use crate::lifecycle::eligibility::{Portion, CancellationRequest};
 use crate::lifecycle::refund_of::{RefundBasis, refund_of};
 use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refunds};
 use crate::money::Amounts;
@@ -32,7 +32,7 @@ fn step(draft: &mut Draft<'_>, id: PartId) -> bool {
     if part.state != PartState::Waiting || part.open_gate().is_some() {
         return false;
     }
-    // The last gate has passed. What the shipment's stage allowed when the wish came, it may not
+    // The last gate has passed. What the shipment's stage allowed when the request came, it may not
     // allow now.
     if !part.gates.is_empty() && next_gate(part).is_none() {
         reevaluate(draft, id);
@@ -81,7 +81,7 @@ pub(crate) fn reevaluate_on(draft: &mut Draft<'_>, shipment: u32) {
 fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
     let of = draft.cancellation(id.cancellation).clone();
     let part = &of.parts[id.index];
-    // A wish from before a lapse keeps the answer it had: whether the order is paid again is not
+    // A request from before a lapse keeps the answer it had: whether the order is paid again is not
     // its requester's doing.
     let has_lapsed = draft
         .order
@@ -90,8 +90,8 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
     if is_lost(draft, part.shipment) || has_lapsed {
         return;
     }
-    let (wish, portion) = wish_of(&of, part);
-    let mut judgement = eligibility::judge(draft, draft.pinned(of.policy_version), &wish, portion);
+    let (request, portion) = request_of(&of, part);
+    let mut judgement = eligibility::judge(draft, draft.pinned(of.policy_version), &request, portion);
     draft.log_asked(of.policy_version, judgement.asked);
     let part = draft.part_mut(id);
     if let Some(allowed) = judgement.allowed {
@@ -110,13 +110,13 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
     }
 }
 
-/// What was wished when this part began.
-pub(crate) fn wish_of<'a>(of: &'a Cancellation, part: &'a Part) -> (Wish<'a>, Portion) {
+/// The request as it was when this part began.
+pub(crate) fn request_of<'a>(of: &'a Cancellation, part: &'a Part) -> (CancellationRequest<'a>, Portion) {
     let reason = (!of.reason.is_empty()).then_some(&*of.reason);
     let paths = std::slice::from_ref(&part.path);
     // A label that was promised is not taken back.
     let has_label = part.label.map(|label| label == LabelState::Issued);
-    let wish = Wish {
+    let request = CancellationRequest {
         requester: of.requester.role,
         reason,
         paths,
@@ -128,7 +128,7 @@ pub(crate) fn wish_of<'a>(of: &'a Cancellation, part: &'a Part) -> (Wish<'a>, Po
         label: part.label,
     });
     (
-        wish,
+        request,
         Portion {
             home,
             ..Portion::out(part.shipment, part.units.clone())

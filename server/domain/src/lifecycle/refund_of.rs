@@ -13,7 +13,7 @@ use crate::units::UnitSet;
 pub(crate) struct RefundBasis<'a> {
     pub(crate) shipment: &'a Shipment,
     pub(crate) units: &'a UnitSet,
-    /// Units of the shipment that the same wish takes before these.
+    /// Units of the shipment that the same request takes before these.
     pub(crate) before: &'a UnitSet,
     pub(crate) path: Path,
     pub(crate) reason: &'a str,

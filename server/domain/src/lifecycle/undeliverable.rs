@@ -6,7 +6,7 @@ use crate::cancellation::{Cancellation, PARCEL_RETURNED, Part, PartId, PartState
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Portion, Wish, judge};
+use crate::lifecycle::eligibility::{Portion, CancellationRequest, judge};
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_OF_BELAY_MAX, Home};
@@ -34,7 +34,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
     }
     let carrier = Actor::new(Role::Carrier, shipment.carrier.as_str());
     let (policy_version, policy) = draft.policy();
-    let wish = wish(draft, policy);
+    let request = request(draft, policy);
     let home = receipt.map(|receipt| Home {
         receipt,
         label: None,
@@ -42,7 +42,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
     let judgement = judge(
         draft,
         policy,
-        &wish,
+        &request,
         Portion {
             home,
             ..Portion::out(number, units)
@@ -77,8 +77,8 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
     parts::advance(draft, cancellation);
 }
 
-fn wish<'a>(draft: &Draft<'_>, policy: &'a Policy) -> Wish<'a> {
-    Wish {
+fn request<'a>(draft: &Draft<'_>, policy: &'a Policy) -> CancellationRequest<'a> {
+    CancellationRequest {
         requester: Role::Carrier,
         reason: policy.reason(PARCEL_RETURNED).map(|reason| &*reason.code),
         paths: &[Path::RefuseDelivery],
@@ -91,13 +91,13 @@ fn wish<'a>(draft: &Draft<'_>, policy: &'a Policy) -> Wish<'a> {
 /// parcel that comes home, without the gates, and for all of it where the policy has no rule.
 pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: Actor) {
     let (policy_version, policy) = draft.policy();
-    let wish = wish(draft, policy);
+    let request = request(draft, policy);
     let mut parts = Vec::new();
     for portion in eligibility::by_receipt(&draft.order, units)
         .into_iter()
         .filter(|portion| portion.shipment == number)
     {
-        let judgement = eligibility::judge(draft, policy, &wish, portion);
+        let judgement = eligibility::judge(draft, policy, &request, portion);
         draft.log_asked(policy_version, judgement.asked.clone());
         let was_allowed = judgement.allowed.is_some();
         let part = eligibility::part(judgement);

@@ -34,8 +34,9 @@ pub struct Fault {
     pub description: String,
 }
 
-/// Who can wish a cancellation, and so who a rule or a reason can be about. A storefront wishes for
-/// its buyer and an operator as support; payments and auditors wish nothing.
+/// The roles that can request a cancellation, and so the roles that a rule or a reason can be
+/// about. A storefront requests for its buyer, an operator as support; payments and auditors
+/// request nothing.
 const WISHERS: &[Role] = &[
     Role::Buyer,
     Role::Seller,

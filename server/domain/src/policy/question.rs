@@ -11,7 +11,7 @@ use crate::terms::Path;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// Who wishes it: the buyer, even where support speaks for the buyer.
+    /// The requester: the buyer, even where support acts on behalf of the buyer.
     pub actor: Role,
     pub stage: Stage,
     pub path: Path,

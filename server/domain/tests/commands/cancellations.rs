@@ -1,4 +1,4 @@
-//! Which units a wish takes, what comes back for them, and what stands in its way.
+//! Which units a request takes, what comes back for them, and what stands in its way.
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{CancellationOutcome, CancellationState, PartState};
@@ -15,14 +15,14 @@ use belay_domain::units::LineQuantity;
 use jiff::SignedDuration;
 
 use crate::kit::{
-    Cart, EMAIL_HASH, EXPIRE_AFTER, PLAIN, USERNAME_HASH, Wish, amounts, consent_when_preparing,
-    gate, gated, independent_site, indexes, policy, policy_with,
+    CancellationRequest, Cart, EMAIL_HASH, EXPIRE_AFTER, PLAIN, USERNAME_HASH, amounts,
+    consent_when_preparing, gate, gated, independent_site, indexes, policy, policy_with,
 };
 
 /// `(line, quantity)` each.
 type Lines = Vec<(u32, u32)>;
 
-/// What stands against a wish, as `(shipment, code)`, and what would be accepted instead.
+/// What stands against a request, as `(shipment, code)`, and what would be accepted instead.
 fn acceptable(rejection: Rejection) -> (Vec<(u32, DenyCode)>, Lines) {
     let Rejection::Ineligible {
         violations,
@@ -40,10 +40,10 @@ fn acceptable(rejection: Rejection) -> (Vec<(u32, DenyCode)>, Lines) {
 }
 
 #[test]
-fn a_wish_takes_the_whole_order_lines_quantities_or_one_shipment() {
+fn a_request_takes_the_whole_order_lines_quantities_or_one_shipment() {
     let cart = Cart::of(&[(3, 300), (2, 80)]).split(&[&[(1, 2), (2, 1)], &[(1, 1), (2, 1)]]);
     type Row = (
-        Wish,
+        CancellationRequest,
         &'static [(u32, &'static [u32], &'static [u32])],
         i64,
         OrderState,
@@ -51,45 +51,45 @@ fn a_wish_takes_the_whole_order_lines_quantities_or_one_shipment() {
     // A row's parts: shipment, indexes of line 1, indexes of line 2.
     let table: &[Row] = &[
         (
-            Wish::all(),
+            CancellationRequest::all(),
             &[(1, &[0, 1], &[0]), (2, &[2], &[1])],
             380,
             OrderState::Cancelled,
         ),
         (
-            Wish::lines(&[(2, 2)]),
+            CancellationRequest::lines(&[(2, 2)]),
             &[(1, &[], &[0]), (2, &[], &[1])],
             80,
             OrderState::ToShip,
         ),
         (
-            Wish::lines(&[(1, 3), (2, 2)]),
+            CancellationRequest::lines(&[(1, 3), (2, 2)]),
             &[(1, &[0, 1], &[0]), (2, &[2], &[1])],
             380,
             OrderState::Cancelled,
         ),
         (
-            Wish::lines(&[(1, 1)]),
+            CancellationRequest::lines(&[(1, 1)]),
             &[(1, &[1], &[])],
             100,
             OrderState::ToShip,
         ),
         (
-            Wish::lines(&[(1, 2), (2, 1)]),
+            CancellationRequest::lines(&[(1, 2), (2, 1)]),
             &[(1, &[0, 1], &[0])],
             240,
             OrderState::ToShip,
         ),
         (
-            Wish::shipment(2),
+            CancellationRequest::shipment(2),
             &[(2, &[2], &[1])],
             140,
             OrderState::ToShip,
         ),
     ];
-    for (wish, parts, money, state) in table {
+    for (cancel_request, parts, money, state) in table {
         let mut case = cart.paid();
-        let number = case.cancel(wish.clone()).unwrap();
+        let number = case.cancel(cancel_request.clone()).unwrap();
         let cancellation = case.cancellation(number);
         let found = cancellation
             .parts
@@ -98,11 +98,15 @@ fn a_wish_takes_the_whole_order_lines_quantities_or_one_shipment() {
         let expected = parts
             .iter()
             .map(|(shipment, first, second)| (*shipment, first.to_vec(), second.to_vec()));
-        assert!(found.eq(expected), "{wish:?}: {:?}", cancellation.parts);
+        assert!(
+            found.eq(expected),
+            "{cancel_request:?}: {:?}",
+            cancellation.parts
+        );
         assert_eq!(
             (case.refunds(), case.state()),
             (vec![(1, *money, Due)], *state),
-            "{wish:?}"
+            "{cancel_request:?}"
         );
         assert_eq!(cancellation.outcome(), Some(CancellationOutcome::Full));
         assert_eq!(
@@ -115,18 +119,19 @@ fn a_wish_takes_the_whole_order_lines_quantities_or_one_shipment() {
 #[test]
 fn a_shipment_that_loses_its_last_unit_is_cancelled_and_others_go_on() {
     let mut case = Cart::of(&[(3, 300)]).split(&[&[(1, 2)], &[(1, 1)]]).paid();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     assert_eq!(case.stages(), [Stage::Planned, Stage::Planned]);
-    case.cancel(Wish::shipment(1)).unwrap();
+    case.cancel(CancellationRequest::shipment(1)).unwrap();
     assert_eq!(case.stages(), [Stage::Cancelled, Stage::Planned]);
     assert!(case.dispatch(2).is_ok());
 }
 
 #[test]
-fn a_cancellation_remembers_who_wished_it_why_and_under_which_rule() {
+fn a_cancellation_remembers_who_requested_it_why_and_under_which_rule() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    let wish = Wish::all().by_support_for(Identity::Username(USERNAME_HASH));
-    case.cancel(wish).unwrap();
+    let cancel_request =
+        CancellationRequest::all().by_support_for(Identity::Username(USERNAME_HASH));
+    case.cancel(cancel_request).unwrap();
     let cancellation = case.cancellation(1);
     assert_eq!(cancellation.requester, Actor::new(Role::Buyer, "buyer-1"));
     assert_eq!(
@@ -157,9 +162,9 @@ fn a_cancellation_remembers_who_wished_it_why_and_under_which_rule() {
 }
 
 #[test]
-fn the_events_of_a_cancellation_tell_it_from_the_wish_to_the_money() {
+fn the_events_of_a_cancellation_tell_it_from_the_request_to_the_money() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     let expected = [
         EventType::CancellationRequested,
         EventType::PartEnded,
@@ -183,7 +188,7 @@ fn the_events_of_a_cancellation_tell_it_from_the_wish_to_the_money() {
 }
 
 #[test]
-fn whose_wish_it_is_depends_on_who_brings_it() {
+fn whose_request_it_is_depends_on_who_brings_it() {
     let support_reason = ("actors: [SELLER]", "actors: [SELLER, SUPPORT]");
     let table = [
         (Role::Storefront, None, "CHANGED_MIND", Role::Buyer),
@@ -205,9 +210,9 @@ fn whose_wish_it_is_depends_on_who_brings_it() {
     ];
     for (by, on_behalf_of, reason, requester) in table {
         let mut case = Cart::of(&[(1, 100)]).paid_under(policy_with(PLAIN, &[support_reason]));
-        let mut wish = Wish::all().because(reason);
-        (wish.by, wish.request.on_behalf_of) = (by, on_behalf_of);
-        case.cancel(wish).unwrap();
+        let mut cancel_request = CancellationRequest::all().because(reason);
+        (cancel_request.by, cancel_request.request.on_behalf_of) = (by, on_behalf_of);
+        case.cancel(cancel_request).unwrap();
         assert_eq!(
             case.cancellation(1).requester.role,
             requester,
@@ -226,7 +231,8 @@ fn an_order_without_that_identity_answers_as_if_it_were_not_there() {
         Identity::Username([0; 32]),
     ] {
         assert_eq!(
-            cart.paid().cancel(Wish::all().by_support_for(identity)),
+            cart.paid()
+                .cancel(CancellationRequest::all().by_support_for(identity)),
             Err(Rejection::OrderNotFound)
         );
     }
@@ -235,7 +241,7 @@ fn an_order_without_that_identity_answers_as_if_it_were_not_there() {
 #[test]
 fn units_of_a_line_come_from_the_shipment_with_the_fewest_gates_then_the_lowest_number_then_the_highest_index()
  {
-    // Stages of three shipments of two units each; how many units are wished; the indexes taken.
+    // Stages of three shipments of two units each; how many units are requested; the indexes taken.
     let table: &[([Stage; 3], u32, &[u32])] = &[
         ([Stage::Planned, Stage::Planned, Stage::Planned], 1, &[1]),
         (
@@ -275,7 +281,9 @@ fn units_of_a_line_come_from_the_shipment_with_the_fewest_gates_then_the_lowest_
         for (shipment, stage) in (1..).zip(stages) {
             case.bring_to(shipment, *stage);
         }
-        let number = case.cancel(Wish::lines(&[(1, *count)])).unwrap();
+        let number = case
+            .cancel(CancellationRequest::lines(&[(1, *count)]))
+            .unwrap();
         let parts = case.cancellation(number).parts.iter();
         let found: Vec<u32> = parts.flat_map(|part| indexes(&part.units, 1)).collect();
         assert_eq!(found, *taken, "{stages:?}");
@@ -291,7 +299,7 @@ fn what_cannot_be_cancelled_stops_all_or_is_left_out_as_the_caller_chose() {
         .bring_to(2, Stage::Delivered);
 
     let mut case = shipped.clone();
-    let (violations, most) = acceptable(case.cancel(Wish::all()).unwrap_err());
+    let (violations, most) = acceptable(case.cancel(CancellationRequest::all()).unwrap_err());
     assert_eq!(
         violations,
         [(1, DenyCode::Shipped), (2, DenyCode::Delivered)],
@@ -308,13 +316,13 @@ fn what_cannot_be_cancelled_stops_all_or_is_left_out_as_the_caller_chose() {
         "but what was asked is"
     );
     assert_eq!(
-        case.cancel(Wish::lines(&most)),
+        case.cancel(CancellationRequest::lines(&most)),
         Ok(1),
         "and the most that was acceptable is accepted"
     );
 
     let mut case = shipped.clone();
-    case.cancel(Wish::all().leave_out()).unwrap();
+    case.cancel(CancellationRequest::all().leave_out()).unwrap();
     let expected = [
         (PartState::Refused, "SHIPPED"),
         (PartState::Refused, "DELIVERED"),
@@ -331,8 +339,11 @@ fn what_cannot_be_cancelled_stops_all_or_is_left_out_as_the_caller_chose() {
     );
 
     let mut case = shipped.clone();
-    case.cancel(Wish::shipment(3)).unwrap();
-    let (violations, most) = acceptable(case.cancel(Wish::all().leave_out()).unwrap_err());
+    case.cancel(CancellationRequest::shipment(3)).unwrap();
+    let (violations, most) = acceptable(
+        case.cancel(CancellationRequest::all().leave_out())
+            .unwrap_err(),
+    );
     assert_eq!(
         (violations.len(), most),
         (2, vec![]),
@@ -347,7 +358,7 @@ fn a_portion_takes_the_first_path_that_its_rule_allows() {
         .paid_under(independent_site());
     case.bring_to(1, Stage::InTransit);
     case.cancel(
-        Wish::all()
+        CancellationRequest::all()
             .because("WRONG_PURCHASE")
             .paths(&[Path::Cancel, Path::Intercept]),
     )
@@ -405,47 +416,91 @@ fn waiting_units_are_claimed() {
     };
     let pending = |cancellation| Err(Rejection::AlreadyPending { cancellation });
     // Line 1 has five units, line 2 two; what waits already, what is asked, and the answer.
-    let table: &[(Setup, Wish, Result<u32, Rejection>)] = &[
-        (&[&[(1, 2)]], Wish::lines(&[(1, 3)]), Ok(2)),
-        (&[&[(1, 2)]], Wish::lines(&[(1, 4)]), claimed(4, 3)),
-        (&[&[(1, 2)]], Wish::lines(&[(1, 2)]), Ok(2)),
-        (&[&[(1, 3)]], Wish::lines(&[(1, 3)]), pending(1)),
-        (&[&[(1, 3)]], Wish::lines(&[(1, 3)]).leave_out(), pending(1)),
-        (&[&[(1, 1)], &[(1, 3)]], Wish::lines(&[(1, 3)]), pending(2)),
-        (&[&[(1, 3), (2, 1)]], Wish::lines(&[(1, 3)]), claimed(3, 2)),
-        (&[&[(1, 3)]], Wish::lines(&[(1, 3), (2, 1)]), claimed(3, 2)),
-        (&[&[(1, 5), (2, 2)]], Wish::all(), pending(1)),
-        (&[&[(1, 5), (2, 2)]], Wish::shipment(1), pending(1)),
+    let table: &[(Setup, CancellationRequest, Result<u32, Rejection>)] = &[
+        (&[&[(1, 2)]], CancellationRequest::lines(&[(1, 3)]), Ok(2)),
         (
-            &[&[(1, 5), (2, 2)]],
-            Wish::lines(&[(2, 2), (1, 5)]),
+            &[&[(1, 2)]],
+            CancellationRequest::lines(&[(1, 4)]),
+            claimed(4, 3),
+        ),
+        (&[&[(1, 2)]], CancellationRequest::lines(&[(1, 2)]), Ok(2)),
+        (
+            &[&[(1, 3)]],
+            CancellationRequest::lines(&[(1, 3)]),
             pending(1),
         ),
-        (&[&[(1, 5)]], Wish::all(), claimed(5, 0)),
-        (&[&[(1, 5)]], Wish::all().leave_out(), Ok(2)),
+        (
+            &[&[(1, 3)]],
+            CancellationRequest::lines(&[(1, 3)]).leave_out(),
+            pending(1),
+        ),
+        (
+            &[&[(1, 1)], &[(1, 3)]],
+            CancellationRequest::lines(&[(1, 3)]),
+            pending(2),
+        ),
+        (
+            &[&[(1, 3), (2, 1)]],
+            CancellationRequest::lines(&[(1, 3)]),
+            claimed(3, 2),
+        ),
+        (
+            &[&[(1, 3)]],
+            CancellationRequest::lines(&[(1, 3), (2, 1)]),
+            claimed(3, 2),
+        ),
+        (&[&[(1, 5), (2, 2)]], CancellationRequest::all(), pending(1)),
+        (
+            &[&[(1, 5), (2, 2)]],
+            CancellationRequest::shipment(1),
+            pending(1),
+        ),
+        (
+            &[&[(1, 5), (2, 2)]],
+            CancellationRequest::lines(&[(2, 2), (1, 5)]),
+            pending(1),
+        ),
+        (&[&[(1, 5)]], CancellationRequest::all(), claimed(5, 0)),
+        (&[&[(1, 5)]], CancellationRequest::all().leave_out(), Ok(2)),
         (
             &[&[(1, 5)]],
-            Wish::lines(&[(1, 1)]).leave_out(),
+            CancellationRequest::lines(&[(1, 1)]).leave_out(),
             claimed(1, 0),
         ),
         (
             &[&[(1, 5)]],
-            Wish::lines(&[(1, 1), (2, 1)]).leave_out(),
+            CancellationRequest::lines(&[(1, 1), (2, 1)]).leave_out(),
             Ok(2),
         ),
-        (&[&[(1, 1)]], Wish::lines(&[(1, 6)]), claimed(6, 4)),
-        (&[&[(1, 1)]], Wish::lines(&[(2, 3), (1, 5)]), claimed(5, 4)),
-        (&[], Wish::lines(&[(2, 3), (1, 6)]), missing(2, 3, 2)),
-        (&[], Wish::lines(&[(2, 3)]).leave_out(), Ok(1)),
+        (
+            &[&[(1, 1)]],
+            CancellationRequest::lines(&[(1, 6)]),
+            claimed(6, 4),
+        ),
+        (
+            &[&[(1, 1)]],
+            CancellationRequest::lines(&[(2, 3), (1, 5)]),
+            claimed(5, 4),
+        ),
+        (
+            &[],
+            CancellationRequest::lines(&[(2, 3), (1, 6)]),
+            missing(2, 3, 2),
+        ),
+        (
+            &[],
+            CancellationRequest::lines(&[(2, 3)]).leave_out(),
+            Ok(1),
+        ),
     ];
-    for (row, (setup, wish, answer)) in table.iter().enumerate() {
+    for (row, (setup, cancel_request, answer)) in table.iter().enumerate() {
         let mut case = Cart::of(&[(5, 500), (2, 200)]).paid_under(consent_when_preparing());
         case.prepare(1).unwrap();
         for lines in *setup {
-            case.cancelled(Wish::lines(lines));
+            case.cancelled(CancellationRequest::lines(lines));
         }
         let before = case.order.clone();
-        assert_eq!(case.cancel(wish.clone()), *answer, "row {row}");
+        assert_eq!(case.cancel(cancel_request.clone()), *answer, "row {row}");
         assert!(
             answer.is_ok() || case.order == before,
             "row {row} writes nothing"
@@ -460,10 +515,10 @@ fn another_shipment_with_as_many_units_is_not_the_very_same_units() {
         "PLANNED",
         &[&gate("SELLER_CONSENT", "REFUSE", "BAR")],
     ));
-    case.cancel(Wish::shipment(1)).unwrap();
-    case.cancel(Wish::shipment(2)).unwrap();
+    case.cancel(CancellationRequest::shipment(1)).unwrap();
+    case.cancel(CancellationRequest::shipment(2)).unwrap();
     assert_eq!(
-        case.cancel(Wish::shipment(2)),
+        case.cancel(CancellationRequest::shipment(2)),
         Err(Rejection::AlreadyPending { cancellation: 2 })
     );
 }
@@ -472,8 +527,8 @@ fn another_shipment_with_as_many_units_is_not_the_very_same_units() {
 fn claimed_units_that_were_left_out_are_on_record_as_refused() {
     let mut case = Cart::of(&[(3, 300)]).paid_under(consent_when_preparing());
     case.prepare(1).unwrap();
-    case.cancel(Wish::lines(&[(1, 2)])).unwrap();
-    case.cancel(Wish::all().leave_out()).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 2)])).unwrap();
+    case.cancel(CancellationRequest::all().leave_out()).unwrap();
     assert_eq!(
         case.parts(2),
         [
@@ -499,17 +554,20 @@ fn claimed_units_that_were_left_out_are_on_record_as_refused() {
 fn to_cancel_what_is_wholly_cancelled_is_answered_by_the_cancellation_that_took_the_last_unit() {
     let mut case = Cart::of(&[(3, 300)]).paid();
     for expected in [1, 2, 3] {
-        assert_eq!(case.cancel(Wish::lines(&[(1, 1)])), Ok(expected));
+        assert_eq!(
+            case.cancel(CancellationRequest::lines(&[(1, 1)])),
+            Ok(expected)
+        );
     }
     let before = case.order.clone();
-    for wish in [
-        Wish::all(),
-        Wish::lines(&[(1, 2)]),
-        Wish::shipment(1),
-        Wish::all().by_seller(),
-        Wish::all().leave_out(),
+    for cancel_request in [
+        CancellationRequest::all(),
+        CancellationRequest::lines(&[(1, 2)]),
+        CancellationRequest::shipment(1),
+        CancellationRequest::all().by_seller(),
+        CancellationRequest::all().leave_out(),
     ] {
-        assert_eq!(case.cancel(wish), Ok(3));
+        assert_eq!(case.cancel(cancel_request), Ok(3));
         assert_eq!(
             (&case.order, case.events()),
             (&before, vec![]),
@@ -521,9 +579,9 @@ fn to_cancel_what_is_wholly_cancelled_is_answered_by_the_cancellation_that_took_
 #[test]
 fn to_cancel_what_closed_unpaid_is_answered_by_the_closing() {
     let mut case = Cart::of(&[(2, 200)]).place();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.wait(EXPIRE_AFTER);
-    assert_eq!(case.cancel(Wish::all()), Ok(2));
+    assert_eq!(case.cancel(CancellationRequest::all()), Ok(2));
     assert_eq!(
         (case.state(), case.cancellation(2).requester.clone()),
         (OrderState::ClosedUnpaid, Actor::system())
@@ -533,9 +591,9 @@ fn to_cancel_what_closed_unpaid_is_answered_by_the_closing() {
 #[test]
 fn a_shipment_that_is_wholly_cancelled_has_nothing_to_give() {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
-    case.cancel(Wish::shipment(1)).unwrap();
+    case.cancel(CancellationRequest::shipment(1)).unwrap();
     assert_eq!(
-        case.cancel(Wish::shipment(1)),
+        case.cancel(CancellationRequest::shipment(1)),
         Err(Rejection::NothingToCancel)
     );
 }
@@ -543,14 +601,15 @@ fn a_shipment_that_is_wholly_cancelled_has_nothing_to_give() {
 #[test]
 fn lines_that_are_wholly_cancelled_have_nothing_to_give_while_others_have() {
     let mut case = Cart::of(&[(2, 200), (1, 100), (1, 100)]).paid();
-    case.cancel(Wish::lines(&[(1, 2), (2, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 2), (2, 1)]))
+        .unwrap();
     let before = case.order.clone();
-    for wish in [
-        Wish::lines(&[(1, 1)]),
-        Wish::lines(&[(2, 1), (1, 2)]),
-        Wish::lines(&[(1, 1)]).leave_out(),
+    for cancel_request in [
+        CancellationRequest::lines(&[(1, 1)]),
+        CancellationRequest::lines(&[(2, 1), (1, 2)]),
+        CancellationRequest::lines(&[(1, 1)]).leave_out(),
     ] {
-        assert_eq!(case.cancel(wish), Err(Rejection::NothingToCancel));
+        assert_eq!(case.cancel(cancel_request), Err(Rejection::NothingToCancel));
     }
     // As soon as one of them has units left, it is a matter of how many.
     let missing = Rejection::QuantityUnavailable {
@@ -558,7 +617,10 @@ fn lines_that_are_wholly_cancelled_have_nothing_to_give_while_others_have() {
         requested: 1,
         available: 0,
     };
-    assert_eq!(case.cancel(Wish::lines(&[(3, 1), (1, 1)])), Err(missing));
+    assert_eq!(
+        case.cancel(CancellationRequest::lines(&[(3, 1), (1, 1)])),
+        Err(missing)
+    );
     assert_eq!(case.order, before, "nothing is written");
 }
 
@@ -568,9 +630,9 @@ fn shipping_comes_back_with_the_last_unit_of_a_shipment_and_only_before_it_has_l
         .split(&[&[(1, 2)], &[(2, 1)]])
         .shipping(30, 6);
     let mut case = cart.paid();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-    case.cancel(Wish::shipment(2)).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::shipment(2)).unwrap();
     let back: Vec<Amounts> = case
         .order
         .refunds
@@ -590,14 +652,14 @@ fn shipping_comes_back_with_the_last_unit_of_a_shipment_and_only_before_it_has_l
     let anywhere = "\n  - {id: anywhere, when: {path: CANCEL}, allow: {refund: FULL}}";
     let mut case = cart.paid_under(policy(anywhere));
     case.bring_to(1, Stage::InTransit).bring_to(2, Stage::Ready);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(case.order.refunds[0].amounts, amounts(300, 2, 10, 0));
 
     let mut case = cart.paid_under(policy_with(
         PLAIN,
         &[("WHEN_SHIPMENT_WHOLLY_CANCELLED", "NEVER")],
     ));
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(case.order.refunds[0].amounts, amounts(300, 0, 0, 0));
 }
 
@@ -607,9 +669,9 @@ fn two_parts_of_one_shipment_return_its_shipping_once() {
         .shipping(30, 0)
         .paid_under(consent_when_preparing_passes());
     case.prepare(1).unwrap();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.wait(SignedDuration::from_hours(1))
-        .cancel(Wish::lines(&[(1, 1)]))
+        .cancel(CancellationRequest::lines(&[(1, 1)]))
         .unwrap();
     assert_eq!(case.promise(2).refund, amounts(100, 0, 0, 0));
     case.wait(SignedDuration::from_hours(48)).settle();
@@ -635,7 +697,7 @@ fn a_rule_may_give_nothing_back() {
     let mut case = Cart::of(&[(1, 100)])
         .shipping(10, 0)
         .paid_under(policy(&PLAIN.replace("FULL", "NONE")));
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
         (case.state(), case.refunds()),
         (OrderState::Cancelled, vec![])
@@ -647,7 +709,7 @@ fn a_rule_may_give_nothing_back() {
 fn a_refused_part_expects_no_money() {
     let mut case = Cart::of(&[(1, 100)]).paid_under(consent_when_preparing());
     case.prepare(1).unwrap();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(case.part(1, 0).refund, amounts(100, 0, 0, 0));
     case.wait(SignedDuration::from_hours(48)).settle();
     assert_eq!(
@@ -671,7 +733,7 @@ fn partial_cancellations_in_any_order_return_to_the_cent_what_was_paid() {
     for steps in orders {
         let mut case = cart.paid();
         for step in steps {
-            case.cancelled(Wish::lines(&[*step]));
+            case.cancelled(CancellationRequest::lines(&[*step]));
         }
         let back: Amounts = case.order.refunds.iter().map(|refund| refund.amounts).sum();
         assert_eq!((back, case.order.amount_due()), (total, 0), "{steps:?}");
@@ -683,7 +745,7 @@ fn what_was_asked_and_answered_is_on_record_for_refusals_too() {
     let mut case = Cart::of(&[(2, 200)]).paid();
     case.dispatch(1).unwrap();
     case.wait(SignedDuration::from_hours(3));
-    assert_eq!(case.try_cancel(Wish::all()), "SHIPPED");
+    assert_eq!(case.try_cancel(CancellationRequest::all()), "SHIPPED");
     let log = case.last.log.as_ref().expect("a refusal is a decision");
     assert_eq!((log.policy_version, log.asked.len()), (1, 1));
     let asked = &log.asked[0];
@@ -740,7 +802,7 @@ fn a_card_payment_is_verified_before_its_buyer_may_cancel() {
         let mut case = Cart::of(&[(1, 100)]).paid_under(policy.clone());
         let paid = case.now;
         case.wait(after);
-        let refused = case.cancel(Wish::all()).err();
+        let refused = case.cancel(CancellationRequest::all()).err();
         assert_eq!(
             refused
                 .as_ref()
@@ -753,7 +815,7 @@ fn a_card_payment_is_verified_before_its_buyer_may_cancel() {
     }
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy);
     assert_eq!(
-        case.try_cancel(Wish::all().by_seller()),
+        case.try_cancel(CancellationRequest::all().by_seller()),
         "OK",
         "only the buyer waits"
     );
@@ -762,13 +824,13 @@ fn a_card_payment_is_verified_before_its_buyer_may_cancel() {
 #[test]
 fn a_command_that_expects_the_present_version_is_accepted() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    let wish = Wish::all();
+    let cancel_request = CancellationRequest::all();
     let version = case.order.version;
     assert!(
         case.run(
-            wish.by,
+            cancel_request.by,
             Some(version),
-            Command::RequestCancellation(wish.request)
+            Command::RequestCancellation(cancel_request.request)
         )
         .is_ok()
     );

@@ -9,14 +9,16 @@ use belay_domain::refund::RefundState::Due;
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 
-use crate::kit::{Cart, Case, MICROSECOND, Wish, consent_when_preparing, gate, gated};
+use crate::kit::{
+    CancellationRequest, Cart, Case, MICROSECOND, consent_when_preparing, gate, gated,
+};
 
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
 
 /// One of two units is to be cancelled, and these gates are in the way.
 fn waiting(gates: &[&str]) -> Case {
     let mut case = Cart::of(&[(2, 200)]).paid_under(gated("PLANNED", gates));
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case
 }
 
@@ -132,7 +134,7 @@ fn one_consent_answers_every_part_and_parts_may_end_differently() {
     let mut case = cart.paid_under(consent_when_preparing());
     case.prepare(1).unwrap();
     case.prepare(2).unwrap();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     // The second has left by what the carrier says: its policy is asked again and says no.
     case.scan(2, belay_domain::shipment::TrackingFact::PickedUp)
         .unwrap();
@@ -152,7 +154,7 @@ fn one_consent_answers_every_part_and_parts_may_end_differently() {
 }
 
 #[test]
-fn a_wish_is_withdrawn_before_a_fact_and_not_after() {
+fn a_request_is_withdrawn_before_a_fact_and_not_after() {
     let [consent, stop] = consent_and_stop();
     let mut case = waiting(&[&consent, &stop]);
     // A consent is no fact.
@@ -198,7 +200,7 @@ fn a_withdrawal_takes_back_what_nobody_has_acted_on_and_leaves_the_rest() {
     let review = gate("SUPPORT_REVIEW", "REFUSE", "BAR");
     let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]);
     let mut case = cart.paid_under(gated("PLANNED", &[&stop, &review]));
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     case.stop(1).unwrap();
     case.withdraw(Role::Storefront, 1).unwrap();
     assert_eq!(
@@ -231,7 +233,7 @@ fn a_hold_outlives_a_withdrawal() {
 fn an_order_that_was_kept_back_is_released_by_the_withdrawal() {
     let policy = gated("UNRELEASED", &[&gate("SELLER_CONSENT", "REFUSE", "BAR")]);
     let mut case = Cart::of(&[(2, 200)]).place_under(policy);
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.capture("p1", 200);
     assert_eq!(case.stage(1), Stage::Unreleased);
     case.withdraw(Role::Storefront, 1).unwrap();

@@ -11,7 +11,8 @@ use belay_domain::terms::GateKind;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::kit::{
-    Cart, Case, LEASE, MICROSECOND, PLACED, PLAIN, Wish, gate, gated, policy, settled,
+    CancellationRequest, Cart, Case, LEASE, MICROSECOND, PLACED, PLAIN, gate, gated, policy,
+    settled,
 };
 
 const fn hours(hours: i64) -> SignedDuration {
@@ -35,7 +36,7 @@ fn reminded(before: SignedDuration) -> Case {
         spec.remind_before = Some(before)
     });
     let mut case = Cart::of(&[(2, 200)]).paid_under(policy);
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case
 }
 
@@ -119,7 +120,7 @@ fn a_party_has_so_much_time_or_so_many_days() {
         let terms = gated("PLANNED", &[&gate("WAREHOUSE_STOP", "REFUSE", "BAR")]);
         let mut case = Cart::of(&[(1, 100)])
             .paid_under(with_gates(terms, |spec| spec.respond_within = Some(wait)));
-        case.cancel(Wish::all()).unwrap();
+        case.cancel(CancellationRequest::all()).unwrap();
         let respond_by: Timestamp = respond_by.parse().unwrap();
         assert_eq!(
             case.part(1, 0).gates[0].respond_by,
@@ -151,23 +152,39 @@ fn verified(method: &str) -> Case {
 #[test]
 fn a_buyer_cancels_once_the_payment_is_verified_and_the_seller_at_once() {
     let mut case = verified("CREDIT_CARD");
-    assert_eq!(case.try_cancel(Wish::all()), "PAYMENT_VERIFYING");
-    assert!(case.clone().cancel(Wish::all().by_seller()).is_ok());
+    assert_eq!(
+        case.try_cancel(CancellationRequest::all()),
+        "PAYMENT_VERIFYING"
+    );
+    assert!(
+        case.clone()
+            .cancel(CancellationRequest::all().by_seller())
+            .is_ok()
+    );
     case.wait(hours(24) - MICROSECOND);
-    assert_eq!(case.try_cancel(Wish::all()), "PAYMENT_VERIFYING");
+    assert_eq!(
+        case.try_cancel(CancellationRequest::all()),
+        "PAYMENT_VERIFYING"
+    );
     case.wait(MICROSECOND).settle();
     assert_eq!(
         (case.events(), case.order.verified_at),
         (vec![EventType::PaymentVerified], None)
     );
-    assert_eq!(case.try_cancel(Wish::all()), "OK");
-    assert_eq!(verified("BANK_TRANSFER").try_cancel(Wish::all()), "OK");
+    assert_eq!(case.try_cancel(CancellationRequest::all()), "OK");
+    assert_eq!(
+        verified("BANK_TRANSFER").try_cancel(CancellationRequest::all()),
+        "OK"
+    );
 }
 
 #[test]
 fn a_refusal_while_a_payment_is_verified_says_until_when() {
     let mut case = verified("CREDIT_CARD");
-    let refused = case.wait(hours(1)).cancel(Wish::all()).unwrap_err();
+    let refused = case
+        .wait(hours(1))
+        .cancel(CancellationRequest::all())
+        .unwrap_err();
     let belay_domain::rejection::Rejection::Ineligible { violations, .. } = refused else {
         panic!("{refused:?}")
     };
@@ -216,7 +233,7 @@ fn what_has_begun_or_is_cancelled_is_not_overdue() {
 #[test]
 fn a_refund_that_has_not_settled_a_day_after_it_was_due_is_overdue_once() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     case.wait(hours(24) - MICROSECOND).settle();
     assert_eq!(case.events(), []);
     case.wait(MICROSECOND).settle();
@@ -232,7 +249,7 @@ fn a_refund_that_has_not_settled_a_day_after_it_was_due_is_overdue_once() {
 #[test]
 fn a_refund_that_has_settled_in_time_is_not_overdue() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancelled(Wish::all()).lease(&[1]);
+    case.cancelled(CancellationRequest::all()).lease(&[1]);
     case.result(1, settled(100)).unwrap();
     case.wait(hours(48)).settle();
     assert_eq!(
@@ -242,7 +259,7 @@ fn a_refund_that_has_settled_in_time_is_not_overdue() {
 }
 
 #[test]
-fn a_deadline_is_counted_by_the_policy_that_the_wish_was_made_under() {
+fn a_deadline_is_counted_by_the_policy_that_the_request_was_made_under() {
     let gates = [
         gate("SELLER_CONSENT", "PASS", "BAR"),
         gate("SUPPORT_REVIEW", "REFUSE", "BAR"),
@@ -257,7 +274,7 @@ fn a_deadline_is_counted_by_the_policy_that_the_wish_was_made_under() {
         belay_domain::calendar::Calendar::new(zone, thursdays, std::collections::BTreeSet::new())
             .unwrap();
     let mut case = Cart::of(&[(1, 100)]).paid_under(first.clone());
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     let versions = std::collections::BTreeMap::from([(1, first.into()), (2, second.into())]);
     let activations = vec![(PLACED, 1), (PLACED + MICROSECOND, 2)];
     case.store.policies = belay_domain::policy::Policies::new(versions, activations);

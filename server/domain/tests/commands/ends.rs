@@ -10,7 +10,7 @@ use belay_domain::terms::{GateKind, GoodsCondition, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{Cart, Case, MICROSECOND, Wish};
+use crate::kit::{CancellationRequest, Cart, Case, MICROSECOND};
 use crate::{history, invariants};
 
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
@@ -72,7 +72,8 @@ fn waiting(kind: GateKind, time: Phase, stage: Stage) -> Case {
     let gate = format!("{{{gate}}}");
     let mut case = Cart::of(&[(1, 100)]).paid_under(outside(&[&gate]));
     case.dispatch(1).unwrap();
-    case.cancel(Wish::all().paths(&[Path::Intercept])).unwrap();
+    case.cancel(CancellationRequest::all().paths(&[Path::Intercept]))
+        .unwrap();
     match time {
         Phase::InTime => {}
         Phase::WithSupport | Phase::Refused => drop(case.wait(HOURS_48).settle()),

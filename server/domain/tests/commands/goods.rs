@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 
 use crate::acts::outside;
 use crate::history;
-use crate::kit::{Cart, Case, MICROSECOND, Wish, gate, indexes};
+use crate::kit::{CancellationRequest, Cart, Case, MICROSECOND, gate, indexes};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
@@ -28,7 +28,8 @@ fn sent(units: u32, cancelled: u32) -> Case {
     let gate = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     let mut case = Cart::of(&[(units, i64::from(units) * 100)]).paid_under(outside(&[&gate]));
     if cancelled > 0 {
-        case.cancel(Wish::lines(&[(1, cancelled)])).unwrap();
+        case.cancel(CancellationRequest::lines(&[(1, cancelled)]))
+            .unwrap();
     }
     case.dispatch(1).unwrap();
     case
@@ -124,7 +125,7 @@ fn a_receipt_that_is_told_twice_is_one_and_two_receipts_are_two() {
         let mut case = sent(4, 0);
         if announced {
             case.scan(1, TrackingFact::Delivered).unwrap();
-            case.cancel(Wish::lines(&[(1, 2)]).paths(&[Path::ReturnUnopened]))
+            case.cancel(CancellationRequest::lines(&[(1, 2)]).paths(&[Path::ReturnUnopened]))
                 .unwrap();
         }
         case.receive_box(1, Unopened, &[(1, 1)], "box-1").unwrap();
@@ -169,7 +170,7 @@ fn a_receipt_is_taken_for_what_is_expected_first() {
     let mut case = sent(8, 0);
     case.scan(1, TrackingFact::Delivered).unwrap();
     // 7 was asked for and its time was up; 6 is cancelled, and on its way; 5 is waited for.
-    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::ReturnUnopened]))
+    case.cancel(CancellationRequest::lines(&[(1, 1)]).paths(&[Path::ReturnUnopened]))
         .unwrap();
     let early = case.order.cancellations[0].parts[0].units.clone();
     case.wait(HOURS_48).settle();
@@ -182,7 +183,7 @@ fn a_receipt_is_taken_for_what_is_expected_first() {
         .units()
         .take_highest(1, 3)
         .minus(&case.order.units().take_highest(1, 2));
-    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::ReturnUnopened]))
+    case.cancel(CancellationRequest::lines(&[(1, 1)]).paths(&[Path::ReturnUnopened]))
         .unwrap();
     assert_eq!(indexes(&case.part(2, 0).units, 1), [7]);
     for (quantity, expected) in [
@@ -201,7 +202,7 @@ fn a_receipt_is_taken_for_what_is_expected_first() {
 fn the_third_that_comes_after_its_time_is_for_support() {
     let mut case = sent(3, 0);
     case.scan(1, TrackingFact::Delivered).unwrap();
-    case.cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+    case.cancel(CancellationRequest::all().paths(&[Path::ReturnUnopened]))
         .unwrap();
     case.receive_some(1, Unopened, &[(1, 2)]).unwrap();
     case.wait(HOURS_48)
@@ -223,7 +224,7 @@ fn the_third_that_comes_after_its_time_is_for_support() {
 fn support_pays_for_all_that_came_late_and_each_that_comes_later_is_news() {
     let mut case = sent(4, 0);
     case.scan(1, TrackingFact::Delivered).unwrap();
-    case.cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+    case.cancel(CancellationRequest::all().paths(&[Path::ReturnUnopened]))
         .unwrap();
     case.wait(HOURS_48);
     for _ in 0..3 {
@@ -246,7 +247,7 @@ fn support_pays_for_all_that_came_late_and_each_that_comes_later_is_news() {
 fn one_that_comes_late_and_one_that_nobody_announced_are_told_apart() {
     let mut case = sent(3, 0);
     case.scan(1, TrackingFact::Delivered).unwrap();
-    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::ReturnUnopened]))
+    case.cancel(CancellationRequest::lines(&[(1, 1)]).paths(&[Path::ReturnUnopened]))
         .unwrap();
     case.wait(HOURS_48)
         .receive_some(1, Unopened, &[(1, 2)])
@@ -257,7 +258,7 @@ fn one_that_comes_late_and_one_that_nobody_announced_are_told_apart() {
 #[test]
 fn what_left_though_it_was_cancelled_may_come_home_in_two_parcels() {
     let mut case = Cart::of(&[(2, 200)]).paid();
-    case.cancelled(Wish::all())
+    case.cancelled(CancellationRequest::all())
         .scan(1, TrackingFact::PickedUp)
         .unwrap();
     case.receive_some(1, Unopened, &[(1, 1)]).unwrap();
@@ -276,7 +277,7 @@ fn what_left_though_it_was_cancelled_may_come_home_in_two_parcels() {
 #[test]
 fn what_was_settled_by_hand_and_comes_home_later_is_on_record() {
     let mut case = Cart::of(&[(2, 200)]).paid();
-    case.cancelled(Wish::all())
+    case.cancelled(CancellationRequest::all())
         .scan(1, TrackingFact::PickedUp)
         .unwrap();
     case.resolve(1, Resolution::RefundAnyway).unwrap();
@@ -315,7 +316,7 @@ fn what_was_sent_and_never_paid_comes_home_and_is_on_record() {
 fn lines_that_were_cancelled_whole_before_the_rest_left_are_not_in_the_parcel() {
     let gate = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     let mut case = Cart::of(&[(2, 200), (1, 100)]).paid_under(outside(&[&gate]));
-    case.cancel(Wish::lines(&[(1, 2)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 2)])).unwrap();
     case.dispatch(1).unwrap();
     let refused = case.receive_some(1, Unopened, &[(1, 1)]).unwrap_err();
     assert_eq!(
@@ -344,9 +345,9 @@ fn what_the_policy_gave_away_outside_need_not_come_home() {
     policy.rules.insert(0, anywhere);
     let mut case = Cart::of(&[(2, 200)]).paid_under(policy);
     case.bring_to(1, Stage::Delivered)
-        .cancel(Wish::lines(&[(1, 1)]))
+        .cancel(CancellationRequest::lines(&[(1, 1)]))
         .unwrap();
-    case.cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+    case.cancel(CancellationRequest::all().paths(&[Path::ReturnUnopened]))
         .unwrap();
     case.receive(1, Unopened).unwrap();
     assert_eq!(
@@ -358,7 +359,7 @@ fn what_the_policy_gave_away_outside_need_not_come_home() {
 fn lost(gates: &[&str]) -> Case {
     let mut case = Cart::of(&[(1, 100)]).paid_under(outside(gates));
     case.bring_to(1, Stage::InTransit)
-        .cancel(Wish::all().paths(&[Path::Intercept]))
+        .cancel(CancellationRequest::all().paths(&[Path::Intercept]))
         .unwrap();
     case.scan(1, TrackingFact::Lost).unwrap();
     assert_eq!(
@@ -417,7 +418,7 @@ fn a_parcel_that_comes_after_support_said_no_is_for_support() {
     for (step, reason) in [("silence", "GATE_TIMED_OUT"), ("no", "CONSENT_REFUSED")] {
         let mut case = Cart::of(&[(1, 100)]).paid_under(outside(&[RECEIPT]));
         case.bring_to(1, Stage::Delivered)
-            .cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+            .cancel(CancellationRequest::all().paths(&[Path::ReturnUnopened]))
             .unwrap();
         case.wait(SignedDuration::from_hours(744)).settle();
         match step {
@@ -447,7 +448,7 @@ fn goods_that_are_home_do_not_wait_for_a_consent_in_vain() {
         let consent = gate(kind, "REFUSE", "REFUSE_PART");
         let mut case = Cart::of(&[(2, 200)]).paid_under(outside(&[&consent]));
         case.bring_to(1, Stage::Delivered)
-            .cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+            .cancel(CancellationRequest::all().paths(&[Path::ReturnUnopened]))
             .unwrap();
         case.receive_some(1, Damaged, &[(1, 1)]).unwrap();
         assert_eq!(
@@ -501,7 +502,7 @@ fn a_scan_on_the_way_home_answers_the_carriers_gate() {
         for late in [false, true] {
             let mut case = Cart::of(&[(1, 100)]).paid_under(outside(&[INTERCEPT, RECEIPT]));
             case.bring_to(1, Stage::InTransit)
-                .cancel(Wish::all().paths(&[Path::Intercept]))
+                .cancel(CancellationRequest::all().paths(&[Path::Intercept]))
                 .unwrap();
             if late {
                 // Support is asked in the carrier's place.
@@ -551,7 +552,7 @@ fn a_carriers_gate_whose_turn_comes_while_the_parcel_comes_home_asks_nobody() {
     let consent = gate("SELLER_CONSENT", "REFUSE", "REFUSE_PART");
     let mut case = Cart::of(&[(1, 100)]).paid_under(outside(&[&consent, INTERCEPT, RECEIPT]));
     case.bring_to(1, Stage::InTransit)
-        .cancel(Wish::all().paths(&[Path::Intercept]))
+        .cancel(CancellationRequest::all().paths(&[Path::Intercept]))
         .unwrap();
     case.scan(1, TrackingFact::Returning).unwrap();
     assert_eq!(
@@ -575,10 +576,12 @@ fn no_limit_of_callers_keeps_money() {
         "BAR",
     )]));
     for _ in 0..CANCELLATIONS_MAX {
-        case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+        case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     }
     assert_eq!(
-        case.cancel(Wish::lines(&[(1, 1)])).unwrap_err().reason(),
+        case.cancel(CancellationRequest::lines(&[(1, 1)]))
+            .unwrap_err()
+            .reason(),
         ErrorReason::LimitReached
     );
     case.dispatch(1).unwrap();
@@ -599,7 +602,7 @@ fn what_belay_opens_takes_no_room_from_callers() {
     }
     assert_eq!(refunded(&case), 10_100);
     case.scan(1, TrackingFact::Delivered).unwrap();
-    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::ReturnUnopened]))
+    case.cancel(CancellationRequest::lines(&[(1, 1)]).paths(&[Path::ReturnUnopened]))
         .unwrap();
 }
 
@@ -706,7 +709,7 @@ fn a_hold_passes_to_the_halves_and_history_says_so() {
 fn what_is_left_out_has_its_end_in_history() {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
     case.dispatch(1).unwrap();
-    case.cancel(Wish::all().leave_out()).unwrap();
+    case.cancel(CancellationRequest::all().leave_out()).unwrap();
     let ended = case
         .events()
         .into_iter()

@@ -1,5 +1,5 @@
 //! The history of an order accounts for how it stands: whoever folds its events has the order, but
-//! for what they leave to the reader on purpose (money in detail, who wished what, units that
+//! for what they leave to the reader on purpose (money in detail, who requested what, units that
 //! wait).
 
 use std::collections::{BTreeMap, BTreeSet};

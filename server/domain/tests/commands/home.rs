@@ -14,17 +14,17 @@ use belay_domain::terms::{GateKind, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{Cart, Case, Wish, cross_border, gate, independent_site, indexes};
+use crate::kit::{CancellationRequest, Cart, Case, cross_border, gate, independent_site, indexes};
 use crate::{history, invariants};
 
 const DAYS_31: SignedDuration = SignedDuration::from_hours(31 * 24);
 
-fn unopened(units: u32) -> Wish {
-    Wish::lines(&[(1, units)]).paths(&[Path::ReturnUnopened])
+fn unopened(units: u32) -> CancellationRequest {
+    CancellationRequest::lines(&[(1, units)]).paths(&[Path::ReturnUnopened])
 }
 
 /// As the preset wants it.
-fn unwanted(units: u32) -> Wish {
+fn unwanted(units: u32) -> CancellationRequest {
     unopened(units).because("NO_LONGER_WANTED")
 }
 
@@ -181,11 +181,11 @@ fn a_preview_promises_what_the_receipts_and_the_last_unit_come_to() {
 }
 
 #[test]
-fn a_no_is_followed_by_another_wish_and_the_receipt_still_counts() {
+fn a_no_is_followed_by_another_request_and_the_receipt_still_counts() {
     let mut case = Cart::of(&[(2, 2000)]).paid_under(cross_border());
     case.bring_to(1, Stage::Delivered);
     let opened = || {
-        Wish::all()
+        CancellationRequest::all()
             .paths(&[Path::ReturnOpened])
             .because("NO_LONGER_WANTED")
     };
@@ -209,7 +209,7 @@ fn a_no_is_followed_by_another_wish_and_the_receipt_still_counts() {
 }
 
 #[test]
-fn while_a_wish_waits_nobody_pays_twice_and_after_a_no_support_may() {
+fn while_a_request_waits_nobody_pays_twice_and_after_a_no_support_may() {
     let consent = gate("SELLER_CONSENT", "REFUSE", "REFUSE_PART");
     let receipt = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     for said in [GateState::Passed, GateState::Refused, GateState::Closed] {
@@ -276,7 +276,7 @@ fn the_rest_of_a_parcel_that_came_back_is_not_forgotten() {
         for fact in [TrackingFact::Returning, TrackingFact::Returned] {
             let mut case = Cart::of(&[(3, 3000)]).paid_under(outside(&[carrier, &receipt]));
             case.dispatch(1).unwrap();
-            case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::Intercept]))
+            case.cancel(CancellationRequest::lines(&[(1, 1)]).paths(&[Path::Intercept]))
                 .unwrap();
             if scan_first {
                 case.scan(1, fact).unwrap();

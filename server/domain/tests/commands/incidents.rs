@@ -15,7 +15,7 @@ use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{Cart, Case, Wish, gate, settled};
+use crate::kit::{CancellationRequest, Cart, Case, gate, settled};
 
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
 
@@ -28,7 +28,7 @@ fn failed() -> RefundResult {
 /// Cancelled whole, and scanned out before the money was sent.
 fn left_though_cancelled() -> Case {
     let mut case = Cart::of(&[(2, 200)]).paid();
-    case.cancelled(Wish::all())
+    case.cancelled(CancellationRequest::all())
         .scan(1, TrackingFact::PickedUp)
         .unwrap();
     assert_eq!(
@@ -43,7 +43,7 @@ fn received_too_late() -> Case {
     let gate = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     let mut case = Cart::of(&[(2, 200)]).paid_under(outside(&[&gate]));
     case.bring_to(1, Stage::Delivered)
-        .cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+        .cancel(CancellationRequest::all().paths(&[Path::ReturnUnopened]))
         .unwrap();
     case.wait(HOURS_48)
         .receive(1, GoodsCondition::Unopened)
@@ -58,7 +58,7 @@ fn received_too_late() -> Case {
 /// The provider could not pay back.
 fn not_paid_back() -> Case {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancelled(Wish::all()).lease(&[1]);
+    case.cancelled(CancellationRequest::all()).lease(&[1]);
     case.result(1, failed()).unwrap();
     case
 }
@@ -66,7 +66,7 @@ fn not_paid_back() -> Case {
 /// The provider paid another amount.
 fn paid_otherwise() -> Case {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancelled(Wish::all()).lease(&[1]);
+    case.cancelled(CancellationRequest::all()).lease(&[1]);
     case.result(1, settled(99)).unwrap();
     case
 }
@@ -74,7 +74,7 @@ fn paid_otherwise() -> Case {
 /// So much of a refund of 100 went back outside before it was sent.
 fn went_back_outside(amount: i64) -> Case {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancelled(Wish::all())
+    case.cancelled(CancellationRequest::all())
         .fact("p1", PaymentFact::RefundedOutside, amount)
         .unwrap();
     assert_eq!(
@@ -205,8 +205,8 @@ fn no_money_is_released_that_went_back_outside_while_it_was_held() {
 #[test]
 fn only_the_refunds_of_the_contested_shipment_are_held() {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
-    case.cancelled(Wish::shipment(1))
-        .cancelled(Wish::shipment(2))
+    case.cancelled(CancellationRequest::shipment(1))
+        .cancelled(CancellationRequest::shipment(2))
         .scan(2, TrackingFact::PickedUp)
         .unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Blocked)]);
@@ -241,7 +241,7 @@ fn of_goods_that_came_too_late_only_those_are_paid_for_that_came() {
     let gate = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     let mut case = Cart::of(&[(2, 200)]).paid_under(outside(&[&gate]));
     case.bring_to(1, Stage::Delivered)
-        .cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+        .cancel(CancellationRequest::all().paths(&[Path::ReturnUnopened]))
         .unwrap();
     case.wait(HOURS_48)
         .receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
@@ -311,7 +311,7 @@ fn a_refund_that_was_paid_after_all_holds_back_what_stands_for_it() {
 #[test]
 fn money_that_came_back_after_it_was_paid_out_is_tried_again() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancelled(Wish::all()).lease(&[1]);
+    case.cancelled(CancellationRequest::all()).lease(&[1]);
     case.result(1, settled(100)).unwrap();
     case.result(1, failed()).unwrap();
     assert_eq!(case.incidents(), [RefundFailed]);
@@ -330,7 +330,9 @@ fn a_retry_is_for_no_more_than_its_payment_still_has() {
 #[test]
 fn a_failed_release_of_money_that_was_captured_since_is_not_tried_again() {
     let mut case = Cart::of(&[(1, 100)]).place();
-    case.authorize("p1", 100).cancelled(Wish::all()).lease(&[1]);
+    case.authorize("p1", 100)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(1, failed()).unwrap();
     case.capture("p1", 100);
     assert_eq!(case.refunds(), [(1, 100, Failed), (1, 100, Due)]);

@@ -236,14 +236,14 @@ pub(crate) fn store(policy: Policy) -> StoreFacts {
     }
 }
 
-/// A wish to cancel, the buyer's unless said otherwise.
+/// A request to cancel, the buyer's unless said otherwise.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct CancellationRequest {
     pub(crate) by: Role,
     pub(crate) request: RequestCancellation,
 }
 
-impl Wish {
+impl CancellationRequest {
     fn of(selection: Selection) -> Self {
         let request = RequestCancellation {
             selection,
@@ -428,8 +428,12 @@ impl Case {
         self
     }
 
-    pub(crate) fn cancel(&mut self, wish: Wish) -> Result<u32, Rejection> {
-        match self.run(wish.by, None, Command::RequestCancellation(wish.request))? {
+    pub(crate) fn cancel(&mut self, cancel_request: CancellationRequest) -> Result<u32, Rejection> {
+        match self.run(
+            cancel_request.by,
+            None,
+            Command::RequestCancellation(cancel_request.request),
+        )? {
             Answer::Cancellation(number) => Ok(number),
             other @ (Answer::Order
             | Answer::Shipment(_)
@@ -443,14 +447,14 @@ impl Case {
     }
 
     /// Cancels what must be cancellable.
-    pub(crate) fn cancelled(&mut self, wish: Wish) -> &mut Self {
-        self.cancel(wish).unwrap();
+    pub(crate) fn cancelled(&mut self, cancel_request: CancellationRequest) -> &mut Self {
+        self.cancel(cancel_request).unwrap();
         self
     }
 
     /// The name of the refusal, `OK` where there is none: what a row of a table says.
-    pub(crate) fn try_cancel(&mut self, wish: Wish) -> &'static str {
-        self.cancel(wish)
+    pub(crate) fn try_cancel(&mut self, cancel_request: CancellationRequest) -> &'static str {
+        self.cancel(cancel_request)
             .map_or_else(|refused| refused.reason().name(), |_| "OK")
     }
 
@@ -523,7 +527,7 @@ impl Case {
             Stage::InTransit => self.scan(shipment, TrackingFact::PickedUp),
             Stage::Delivered => self.scan(shipment, TrackingFact::Delivered),
             Stage::Cancelled => self
-                .cancel(Wish::shipment(shipment))
+                .cancel(CancellationRequest::shipment(shipment))
                 .map(Answer::Cancellation),
             Stage::Lost => self
                 .bring_to(shipment, Stage::InTransit)

@@ -7,7 +7,7 @@ use belay_domain::shipment::Stage;
 use belay_domain::terms::Path;
 
 use crate::acts::outside;
-use crate::kit::{Cart, Case, Rung, Wish, climb, gate};
+use crate::kit::{CancellationRequest, Cart, Case, Rung, climb, gate};
 
 struct Attempt {
     case: Case,
@@ -44,7 +44,7 @@ fn each_rung_shows_once_those_before_it_are_mended() {
         let mut case = cart.paid_under(outside(&[&gate("CARRIER_INTERCEPT", "REFUSE", "BAR")]));
         case.bring_to(1, Stage::InTransit)
             .bring_to(2, Stage::InTransit);
-        case.cancel(Wish::shipment(2).paths(&[Path::Intercept]))
+        case.cancel(CancellationRequest::shipment(2).paths(&[Path::Intercept]))
             .unwrap();
         let mut attempt = Attempt {
             case,

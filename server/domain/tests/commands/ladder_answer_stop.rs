@@ -5,7 +5,7 @@ use belay_domain::commands::{AnswerStop, Command, StopAnswer};
 use belay_domain::rejection::Rejection;
 
 use crate::acts::quantities;
-use crate::kit::{Cart, Case, Rung, Wish, climb, gate, gated};
+use crate::kit::{CancellationRequest, Cart, Case, Rung, climb, gate, gated};
 
 struct Attempt {
     case: Case,
@@ -46,7 +46,7 @@ fn attempt() -> Attempt {
         "PLANNED",
         &[&gate("WAREHOUSE_STOP", "REFUSE", "BAR")],
     ));
-    case.cancel(Wish::shipment(2)).unwrap();
+    case.cancel(CancellationRequest::shipment(2)).unwrap();
     Attempt {
         case,
         shipment: 9,

@@ -5,7 +5,7 @@ use belay_domain::commands::{ApproveCancellation, Command, RejectCancellation};
 use belay_domain::rejection::Rejection;
 use jiff::SignedDuration;
 
-use crate::kit::{Cart, Case, Rung, Wish, climb, consent_when_preparing};
+use crate::kit::{CancellationRequest, Cart, Case, Rung, climb, consent_when_preparing};
 
 struct Attempt {
     case: Case,
@@ -45,9 +45,9 @@ impl Attempt {
 fn attempt() -> Attempt {
     let mut case = Cart::of(&[(2, 200)]).paid_under(consent_when_preparing());
     case.prepare(1).unwrap();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.wait(SignedDuration::from_hours(48)).settle();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     Attempt {
         case,
         by: Role::Support,

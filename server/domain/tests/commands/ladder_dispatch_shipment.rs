@@ -7,7 +7,7 @@ use belay_domain::rejection::Rejection;
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 
-use crate::kit::{Cart, Case, Rung, Wish, climb, consent_when_preparing};
+use crate::kit::{CancellationRequest, Cart, Case, Rung, climb, consent_when_preparing};
 
 struct Attempt {
     case: Case,
@@ -39,7 +39,7 @@ fn each_rung_shows_once_those_before_it_are_mended() {
     // It was paid, and is no more; a part of it waits.
     let mut case = cart.place_under(consent_when_preparing());
     case.authorize("p1", 200).prepare(1).unwrap();
-    case.cancel(Wish::shipment(1)).unwrap();
+    case.cancel(CancellationRequest::shipment(1)).unwrap();
     case.fact("p1", PaymentFact::Voided, 0).unwrap();
     let mut attempt = Attempt {
         case,
@@ -61,7 +61,7 @@ fn each_rung_shows_once_those_before_it_are_mended() {
         }),
         ("STAGE_MISMATCH", |a| {
             a.case.prepare(2).unwrap();
-            a.case.cancel(Wish::shipment(2)).unwrap();
+            a.case.cancel(CancellationRequest::shipment(2)).unwrap();
             a.case
                 .hold(2, a.case.now + SignedDuration::from_hours(1))
                 .unwrap();

@@ -5,7 +5,7 @@ use belay_domain::commands::{Command, LeaseRefunds};
 use belay_domain::ids::WorkerId;
 use belay_domain::rejection::Rejection;
 
-use crate::kit::{Cart, Case, LEASE, Rung, Wish, climb};
+use crate::kit::{CancellationRequest, Cart, Case, LEASE, Rung, climb};
 
 struct Attempt {
     case: Case,
@@ -33,7 +33,7 @@ impl Attempt {
 #[test]
 fn each_rung_shows_once_those_before_it_are_mended() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     let mut attempt = Attempt {
         case,
         expected_version: Some(1),
@@ -45,7 +45,7 @@ fn each_rung_shows_once_those_before_it_are_mended() {
 #[test]
 fn what_another_worker_has_or_nobody_knows_is_not_leased_and_nothing_is_written() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(case.lease(&[1, 9]), [1]);
     let before = case.order.clone();
     assert_eq!(case.lease(&[1, 9]), [0_u32; 0]);

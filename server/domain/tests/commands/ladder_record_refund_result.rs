@@ -4,7 +4,7 @@ use belay_domain::actor::Role;
 use belay_domain::commands::{Command, RecordRefundResult};
 use belay_domain::rejection::Rejection;
 
-use crate::kit::{Cart, Case, Rung, Wish, climb, settled};
+use crate::kit::{CancellationRequest, Cart, Case, Rung, climb, settled};
 
 struct Attempt {
     case: Case,
@@ -29,7 +29,7 @@ impl Attempt {
 #[test]
 fn each_rung_shows_once_those_before_it_are_mended() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     let mut attempt = Attempt {
         case,
         refund: 9,

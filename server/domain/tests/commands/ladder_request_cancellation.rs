@@ -6,29 +6,32 @@ use belay_domain::order::CANCELLATIONS_MAX;
 use belay_domain::rejection::Rejection;
 use belay_domain::units::LineQuantity;
 
-use crate::kit::{Cart, Case, EMAIL_HASH, Rung, Wish, climb, consent_when_preparing};
+use crate::kit::{
+    CancellationRequest, Cart, Case, EMAIL_HASH, Rung, climb, consent_when_preparing,
+};
 
 struct Attempt {
     case: Case,
-    wish: Wish,
+    cancel_request: CancellationRequest,
     expected_version: Option<u64>,
 }
 
 impl Attempt {
     fn run(&self) -> Result<(), Rejection> {
         let mut case = self.case.clone();
-        let command = Command::RequestCancellation(self.wish.request.clone());
-        case.run(self.wish.by, self.expected_version, command)
+        let command = Command::RequestCancellation(self.cancel_request.request.clone());
+        case.run(self.cancel_request.by, self.expected_version, command)
             .map(|_| ())
     }
 
     fn want(&mut self, lines: &[(u32, u32)]) {
         let quantity = |&(line, quantity): &(u32, u32)| LineQuantity { line, quantity };
-        self.wish.request.selection = Selection::Lines(lines.iter().map(quantity).collect());
+        self.cancel_request.request.selection =
+            Selection::Lines(lines.iter().map(quantity).collect());
     }
 
     fn because(&mut self, reason: &str) {
-        self.wish.request.reason = Some(reason.to_owned());
+        self.cancel_request.request.reason = Some(reason.to_owned());
     }
 }
 
@@ -40,10 +43,10 @@ fn crowded_order() -> Case {
     let mut case = cart.paid_under(consent_when_preparing());
     case.prepare(1).unwrap();
     case.dispatch(3).unwrap();
-    case.cancel(Wish::lines(&[(1, 2)])).unwrap();
-    case.cancel(Wish::lines(&[(4, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 2)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(4, 1)])).unwrap();
     for _ in 2..CANCELLATIONS_MAX {
-        case.cancel(Wish::lines(&[(2, 1)])).unwrap();
+        case.cancel(CancellationRequest::lines(&[(2, 1)])).unwrap();
     }
     case
 }
@@ -51,21 +54,21 @@ fn crowded_order() -> Case {
 #[test]
 fn each_rung_shows_once_those_before_it_are_mended() {
     let stranger = Identity::Email([99; 32]);
-    let mut wish = Wish::all().by_support_for(stranger);
-    (wish.by, wish.request.reason) = (Role::Seller, None);
+    let mut cancel_request = CancellationRequest::all().by_support_for(stranger);
+    (cancel_request.by, cancel_request.request.reason) = (Role::Seller, None);
     let mut attempt = Attempt {
         case: crowded_order(),
-        wish,
+        cancel_request,
         expected_version: Some(1),
     };
     let rungs: &[Rung<Attempt>] = &[
-        ("INVALID_FIELD", |a| a.wish.by = Role::Support),
+        ("INVALID_FIELD", |a| a.cancel_request.by = Role::Support),
         ("ORDER_NOT_FOUND", |a| {
-            a.wish.request.on_behalf_of = Some(Identity::Email(EMAIL_HASH));
+            a.cancel_request.request.on_behalf_of = Some(Identity::Email(EMAIL_HASH));
             a.want(&[(9, 1)]);
         }),
         ("LINE_NOT_FOUND", |a| {
-            a.wish.request.selection = Selection::Shipment(9)
+            a.cancel_request.request.selection = Selection::Shipment(9)
         }),
         ("SHIPMENT_NOT_FOUND", |a| a.want(&[(1, 2)])),
         ("ETAG_MISMATCH", |a| {
@@ -75,10 +78,10 @@ fn each_rung_shows_once_those_before_it_are_mended() {
         ("REASON_UNKNOWN", |a| a.because("OUT_OF_STOCK")),
         ("REASON_NOT_ALLOWED", |a| a.because("BROKEN")),
         ("NOTE_REQUIRED", |a| {
-            a.wish.request.note = Some("It rattles.".to_owned())
+            a.cancel_request.request.note = Some("It rattles.".to_owned())
         }),
         ("EVIDENCE_REQUIRED", |a| {
-            a.wish.request.evidence = vec!["photo-1".to_owned()]
+            a.cancel_request.request.evidence = vec!["photo-1".to_owned()]
         }),
         ("ALREADY_PENDING", |a| a.want(&[(2, 999), (1, 3), (3, 1)])),
         ("UNITS_CLAIMED", |a| a.want(&[(2, 999), (1, 1), (3, 1)])),
@@ -98,17 +101,20 @@ fn an_order_takes_as_many_cancellations_as_its_bound_and_none_more() {
         limit: "cancellations".to_owned(),
         max: CANCELLATIONS_MAX,
     };
-    assert_eq!(case.cancel(Wish::lines(&[(2, 1)])), Err(limit));
+    assert_eq!(
+        case.cancel(CancellationRequest::lines(&[(2, 1)])),
+        Err(limit)
+    );
 }
 
 #[test]
 fn a_stranger_does_not_learn_that_the_order_has_changed() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    let wish = Wish::all().by_support_for(Identity::Username([99; 32]));
+    let cancel_request = CancellationRequest::all().by_support_for(Identity::Username([99; 32]));
     let answer = case.run(
-        wish.by,
+        cancel_request.by,
         Some(77),
-        Command::RequestCancellation(wish.request),
+        Command::RequestCancellation(cancel_request.request),
     );
     assert_eq!(answer, Err(Rejection::OrderNotFound));
 }

@@ -10,7 +10,7 @@ use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{Cart, Case, Rung, Wish, climb, gate};
+use crate::kit::{CancellationRequest, Cart, Case, Rung, climb, gate};
 
 struct Attempt {
     case: Case,
@@ -48,13 +48,13 @@ fn attempt() -> Attempt {
         .unwrap();
     case.resolve(1, Resolution::DropRefund).unwrap();
     case.bring_to(2, Stage::Delivered)
-        .cancel(Wish::shipment(2).paths(&[Path::ReturnOpened]))
+        .cancel(CancellationRequest::shipment(2).paths(&[Path::ReturnOpened]))
         .unwrap();
     case.wait(SignedDuration::from_hours(48))
         .receive(2, GoodsCondition::Opened)
         .unwrap();
     while case.order.cancellations.len() < CANCELLATIONS_MAX {
-        case.cancel(Wish::lines(&[(3, 1)])).unwrap();
+        case.cancel(CancellationRequest::lines(&[(3, 1)])).unwrap();
     }
     Attempt {
         case,

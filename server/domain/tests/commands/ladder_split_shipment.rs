@@ -11,7 +11,7 @@ use belay_domain::terms::NextAction;
 use jiff::SignedDuration;
 
 use crate::acts::quantities;
-use crate::kit::{Cart, Case, Rung, Wish, climb, consent_when_preparing, store};
+use crate::kit::{CancellationRequest, Cart, Case, Rung, climb, consent_when_preparing, store};
 
 struct Attempt {
     case: Case,
@@ -68,7 +68,7 @@ fn attempt() -> Attempt {
     let mut case = cart.place_in(store(terms(&[NextAction::Cancel])));
     case.capture("p1", 9800).bring_to(1, Stage::InTransit);
     case.prepare(2).unwrap();
-    case.cancel(Wish::shipment(2)).unwrap();
+    case.cancel(CancellationRequest::shipment(2)).unwrap();
     Attempt {
         case,
         shipment: 9,

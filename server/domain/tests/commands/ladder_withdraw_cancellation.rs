@@ -4,7 +4,7 @@ use belay_domain::actor::Role;
 use belay_domain::commands::{Command, WithdrawCancellation};
 use belay_domain::rejection::Rejection;
 
-use crate::kit::{Cart, Case, Rung, Wish, climb, gate, gated};
+use crate::kit::{CancellationRequest, Cart, Case, Rung, climb, gate, gated};
 
 struct Attempt {
     case: Case,
@@ -33,9 +33,9 @@ fn each_rung_shows_once_those_before_it_are_mended() {
         gate("SELLER_CONSENT", "REFUSE", "BAR"),
     ];
     let mut case = Cart::of(&[(2, 200)]).paid_under(gated("PLANNED", &[&gates[0], &gates[1]]));
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.stop(1).unwrap();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     let mut attempt = Attempt {
         case,
         by: Role::Seller,

@@ -22,7 +22,9 @@ use belay_domain::rejection::Rejection;
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 
-use crate::kit::{Cart, Case, EXPIRE_AFTER, PLACED, PLAIN, Wish, amounts, policy_with, settled};
+use crate::kit::{
+    CancellationRequest, Cart, Case, EXPIRE_AFTER, PLACED, PLAIN, amounts, policy_with, settled,
+};
 use crate::quotes::quoted;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -64,8 +66,8 @@ fn to_send(case: &Case) -> i64 {
     due.map(|refund| refund.amounts.total()).sum()
 }
 
-fn promised(case: &Case, wish: &Wish) -> (i64, i64) {
-    let previewed = preview(&case.order, &wish.request, &case.context()).unwrap();
+fn promised(case: &Case, cancel_request: &CancellationRequest) -> (i64, i64) {
+    let previewed = preview(&case.order, &cancel_request.request, &case.context()).unwrap();
     (previewed.refund.total(), previewed.release)
 }
 
@@ -199,7 +201,7 @@ fn captured_money_outlives_the_lapse_of_the_rest() {
         (case.state(), case.order.payments[0].balance.captured),
         (OrderState::AwaitingPayment, 60)
     );
-    case.cancel(Wish::lines(&[(2, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(2, 1)])).unwrap();
     assert_eq!(
         (case.state(), rows(&case)),
         (OrderState::ToShip, vec![]),
@@ -286,7 +288,7 @@ fn an_older_failure_does_not_lose_a_newer_authorisation() {
             (OrderState::ToShip, 50),
             "{older}"
         );
-        case.cancel(Wish::all()).unwrap();
+        case.cancel(CancellationRequest::all()).unwrap();
         assert_eq!(rows(&case), [(Void, 1, 50, Due)]);
     }
 }
@@ -404,13 +406,17 @@ fn what_support_has_accepted_is_not_asked_again() {
 fn somebody_is_told_where_more_went_back_than_came() {
     // Refunded, and then disputed; and the other way round.
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(1, settled(50)).unwrap();
     case.fact("p1", Chargeback, 50).unwrap();
     assert_eq!(case.incidents(), [OverRefunded]);
 
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.fact("p1", Chargeback, 50).unwrap();
     assert_eq!(
         case.incidents(),
@@ -429,7 +435,7 @@ fn what_was_paid_short_is_due_under_a_key_of_its_own() {
         .discount_and_tax(0, 210)
         .shipping(500, 105)
         .paid();
-    case.cancelled(Wish::all()).lease(&[1]);
+    case.cancelled(CancellationRequest::all()).lease(&[1]);
     case.result(1, settled(1210)).unwrap();
     assert_eq!(
         rows(&case),
@@ -456,11 +462,12 @@ fn what_was_paid_short_is_due_under_a_key_of_its_own() {
 #[test]
 fn what_was_paid_above_is_taken_off_what_goes_back_later() {
     let mut case = Cart::of(&[(1, 1000), (1, 800)]).paid();
-    case.cancelled(Wish::lines(&[(1, 1)])).lease(&[1]);
+    case.cancelled(CancellationRequest::lines(&[(1, 1)]))
+        .lease(&[1]);
     case.result(1, settled(1200)).unwrap();
     assert_eq!(case.order.gone_back(&case.order.payments[0]), 1200);
-    assert_eq!(promised(&case, &Wish::all()).0, 600);
-    case.cancel(Wish::all()).unwrap();
+    assert_eq!(promised(&case, &CancellationRequest::all()).0, 600);
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
         rows(&case),
         [(Refund, 1, 1000, Settled), (Refund, 1, 600, Due)]
@@ -472,8 +479,8 @@ fn what_was_paid_above_is_taken_off_what_goes_back_later() {
 #[test]
 fn nothing_paid_nothing_promised() {
     let mut case = Cart::of(&[(2, 2000)]).discount_and_tax(0, 380).place();
-    assert_eq!(promised(&case, &Wish::all()), (0, 0));
-    case.cancel(Wish::all()).unwrap();
+    assert_eq!(promised(&case, &CancellationRequest::all()), (0, 0));
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
         (case.promise(1), rows(&case)),
         (belay_domain::ledger::Promise::default(), vec![])
@@ -488,8 +495,8 @@ fn nothing_paid_nothing_promised() {
 fn who_paid_a_part_is_promised_that_part() {
     let mut case = Cart::of(&[(2, 2000)]).discount_and_tax(0, 380).place();
     case.capture("p1", 1000);
-    assert_eq!(promised(&case, &Wish::all()).0, 1000);
-    case.cancel(Wish::all()).unwrap();
+    assert_eq!(promised(&case, &CancellationRequest::all()).0, 1000);
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
         (case.promise(1).refund.total(), to_send(&case)),
         (1000, 1000)
@@ -501,12 +508,12 @@ fn an_authorisation_is_promised_as_a_release() {
     let mut case = sixty_and_forty();
     case.authorize("p1", 100);
     assert_eq!(
-        promised(&case, &Wish::lines(&[(2, 1)])),
+        promised(&case, &CancellationRequest::lines(&[(2, 1)])),
         (0, 0),
         "the authorisation is needed for the other line"
     );
-    assert_eq!(promised(&case, &Wish::all()), (0, 100));
-    case.cancel(Wish::all()).unwrap();
+    assert_eq!(promised(&case, &CancellationRequest::all()), (0, 100));
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
         (case.promise(1).refund.total(), case.promise(1).release),
         (0, 100)
@@ -519,8 +526,8 @@ fn the_bank_s_money_is_not_promised_again() {
         for (gone, left) in [(50, 0), (5, 45)] {
             let mut case = fifty();
             case.capture("p1", 50).fact("p1", fact, gone).unwrap();
-            assert_eq!(promised(&case, &Wish::all()).0, left);
-            case.cancel(Wish::all()).unwrap();
+            assert_eq!(promised(&case, &CancellationRequest::all()).0, left);
+            case.cancel(CancellationRequest::all()).unwrap();
             assert_eq!(
                 (case.promise(1).refund.total(), to_send(&case)),
                 (left, left),
@@ -534,8 +541,11 @@ fn the_bank_s_money_is_not_promised_again() {
 fn a_favour_by_hand_is_taken_off_the_next_refund_and_off_its_promise() {
     let mut case = Cart::of(&[(1, 3000), (1, 2000)]).paid();
     case.fact("p1", RefundedOutside, 500).unwrap();
-    assert_eq!(promised(&case, &Wish::lines(&[(2, 1)])).0, 1500);
-    case.cancel(Wish::lines(&[(2, 1)])).unwrap();
+    assert_eq!(
+        promised(&case, &CancellationRequest::lines(&[(2, 1)])).0,
+        1500
+    );
+    case.cancel(CancellationRequest::lines(&[(2, 1)])).unwrap();
     assert_eq!(
         (case.promise(1).refund.total(), to_send(&case)),
         (1500, 1500)
@@ -547,10 +557,10 @@ fn a_favour_by_hand_is_taken_off_the_next_refund_and_off_its_promise() {
 fn a_quote_does_not_outlive_the_money_it_promised() {
     let mut case = fifty();
     case.capture("p1", 50);
-    let wish = quoted(&case, Wish::all());
+    let cancel_request = quoted(&case, CancellationRequest::all());
     case.fact("p1", Chargeback, 50).unwrap();
     assert!(matches!(
-        case.cancel(wish),
+        case.cancel(cancel_request),
         Err(Rejection::QuoteMismatch { .. })
     ));
 }
@@ -559,17 +569,17 @@ fn a_quote_does_not_outlive_the_money_it_promised() {
 fn a_quote_is_for_one_order_and_one_role() {
     let mut case = fifty();
     case.capture("p1", 50);
-    let wish = quoted(&case, Wish::all());
+    let cancel_request = quoted(&case, CancellationRequest::all());
     let mut other = case.clone();
     other.order.id = belay_domain::ids::OrderId::parse("A-2").unwrap();
     assert!(
         matches!(
-            other.cancel(wish.clone()),
+            other.cancel(cancel_request.clone()),
             Err(Rejection::QuoteMismatch { .. })
         ),
         "of another order"
     );
-    let mut by_support = wish.clone();
+    let mut by_support = cancel_request.clone();
     by_support.by = Role::Support;
     assert!(
         matches!(
@@ -578,7 +588,7 @@ fn a_quote_is_for_one_order_and_one_role() {
         ),
         "by another role"
     );
-    case.cancel(wish).unwrap();
+    case.cancel(cancel_request).unwrap();
 }
 
 // Authorisations that nothing is due for.
@@ -589,7 +599,7 @@ fn the_rest_of_an_authorisation_is_released_where_nothing_is_due_for_it() {
     let mut case = sixty_and_forty();
     case.authorize("p1", 100)
         .capture("p1", 60)
-        .cancel(Wish::all())
+        .cancel(CancellationRequest::all())
         .unwrap();
     assert_eq!(rows(&case), [(Refund, 1, 60, Due), (Void, 1, 40, Due)]);
     assert_eq!(case.promise(1).release, 40);
@@ -599,7 +609,9 @@ fn the_rest_of_an_authorisation_is_released_where_nothing_is_due_for_it() {
         .split(&[&[(1, 1)], &[(2, 1)]])
         .place();
     case.authorize("p1", 100).dispatch(1).unwrap();
-    case.capture("p1", 60).cancel(Wish::shipment(2)).unwrap();
+    case.capture("p1", 60)
+        .cancel(CancellationRequest::shipment(2))
+        .unwrap();
     assert_eq!(rows(&case), [(Void, 1, 40, Due)]);
 
     // More authorised than is due.
@@ -657,7 +669,7 @@ fn an_authorisation_that_lapsed_by_itself_sends_nobody_and_alarms_nobody() {
     for fact in [Voided, Declined] {
         let mut case = fifty();
         case.authorize("p1", 50)
-            .cancelled(Wish::all())
+            .cancelled(CancellationRequest::all())
             .fact("p1", fact, 0)
             .unwrap();
         assert_eq!(
@@ -667,7 +679,9 @@ fn an_authorisation_that_lapsed_by_itself_sends_nobody_and_alarms_nobody() {
     }
     // It was with a worker already.
     let mut case = fifty();
-    case.authorize("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.authorize("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.fact("p1", Voided, 0).unwrap();
     case.result(
         1,
@@ -685,7 +699,9 @@ fn an_authorisation_that_lapsed_by_itself_sends_nobody_and_alarms_nobody() {
 #[test]
 fn a_release_that_failed_after_all_holds_again() {
     let mut case = fifty();
-    case.authorize("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.authorize("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(1, settled(50)).unwrap();
     assert_eq!(case.order.payments[0].balance.state, PaymentState::Voided);
     case.result(
@@ -745,7 +761,7 @@ fn one_capture_told_twice_without_a_movement_is_doubted_and_not_refunded() {
     };
     let mut told_twice = captured_twice();
     told_twice.resolve(1, Accept).unwrap();
-    told_twice.cancel(Wish::all()).unwrap();
+    told_twice.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(rows(&told_twice), [(Refund, 1, 50, Due)]);
 
     let mut happened_twice = captured_twice();
@@ -775,7 +791,8 @@ fn captures_that_name_their_movements_are_believed() {
 fn the_providers_message_about_our_refund_settles_it_and_counts_once() {
     let refunded = || {
         let mut case = Cart::of(&[(1, 30), (1, 20)]).paid();
-        case.cancelled(Wish::lines(&[(2, 1)])).lease(&[1]);
+        case.cancelled(CancellationRequest::lines(&[(2, 1)]))
+            .lease(&[1]);
         case
     };
     let result = || RefundResult::Settled {
@@ -815,7 +832,7 @@ fn the_providers_message_about_our_refund_settles_it_and_counts_once() {
             "{name}"
         );
         assert_eq!(case.incidents(), [], "{name}");
-        case.cancel(Wish::all()).unwrap();
+        case.cancel(CancellationRequest::all()).unwrap();
         assert_eq!(
             rows(&case),
             [(Refund, 1, 20, Settled), (Refund, 1, 30, Due)],
@@ -827,7 +844,7 @@ fn the_providers_message_about_our_refund_settles_it_and_counts_once() {
 #[test]
 fn a_message_about_a_refund_of_another_payment_is_refused() {
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all());
+    case.capture("p1", 50).cancelled(CancellationRequest::all());
     let told = case.told(RefundedOutside, 50, |command| {
         (command.refund, command.provider_payment_id) = (Some(1), ExternalId::parse("p2").unwrap());
     });
@@ -845,14 +862,14 @@ fn a_dispute_that_is_won_brings_the_money_back() {
         (balance.disputed, balance.captured, case.incidents()),
         (0, 50, vec![])
     );
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(rows(&case), [(Refund, 1, 50, Due)]);
 }
 
 #[test]
 fn a_refund_that_a_dispute_held_back_goes_on_once_the_dispute_is_won() {
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all());
+    case.capture("p1", 50).cancelled(CancellationRequest::all());
     case.told(Chargeback, 50, |command| command.movement = id("dp_1"))
         .unwrap();
     assert_eq!(
@@ -900,7 +917,7 @@ fn a_dispute_in_the_cards_currency_is_on_record_and_nothing_is_promised_of_it() 
     assert_eq!(
         (
             case.order.payments[0].balance.disputed,
-            promised(&case, &Wish::all()).0
+            promised(&case, &CancellationRequest::all()).0
         ),
         (50, 0)
     );
@@ -911,7 +928,7 @@ fn a_dispute_in_the_cards_currency_is_on_record_and_nothing_is_promised_of_it() 
     assert_eq!(
         (
             case.order.payments[0].balance.disputed,
-            promised(&case, &Wish::all()).0
+            promised(&case, &CancellationRequest::all()).0
         ),
         (40, 10)
     );
@@ -1034,7 +1051,9 @@ fn a_decided_incident_covers_no_more_than_it_was_about() {
 
     // Much more than was paid too far.
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(1, settled(51)).unwrap();
     for incident in [1, 2] {
         case.resolve(incident, Accept).unwrap();
@@ -1046,7 +1065,9 @@ fn a_decided_incident_covers_no_more_than_it_was_about() {
 #[test]
 fn the_providers_last_word_on_an_amount_counts_and_is_told() {
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(1, settled(30)).unwrap();
     case.resolve(1, Accept).unwrap();
     case.result(1, settled(50)).unwrap();
@@ -1059,7 +1080,9 @@ fn the_providers_last_word_on_an_amount_counts_and_is_told() {
 
     // The worker said that it went; the provider says how much.
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(
         1,
         RefundResult::Settled {
@@ -1082,7 +1105,9 @@ fn the_providers_last_word_on_an_amount_counts_and_is_told() {
 fn a_refund_that_was_paid_after_all_counts_once_whoever_tells() {
     let failed = || {
         let mut case = fifty();
-        case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+        case.capture("p1", 50)
+            .cancelled(CancellationRequest::all())
+            .lease(&[1]);
         case.result(
             1,
             RefundResult::Failed {
@@ -1118,7 +1143,9 @@ fn a_refund_that_was_paid_after_all_counts_once_whoever_tells() {
 fn a_movement_that_is_found_to_be_our_refund_is_not_one_of_its_own() {
     // The worker gives no id; the provider names the row once, and the movement once more.
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(1, settled(50)).unwrap();
     case.told(RefundedOutside, 50, |command| {
         (command.refund, command.movement) = (Some(1), id("re_1"))
@@ -1136,7 +1163,9 @@ fn a_movement_that_is_found_to_be_our_refund_is_not_one_of_its_own() {
 
     // The movement comes first, and is named afterwards.
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.told(RefundedOutside, 50, |command| command.movement = id("re_1"))
         .unwrap();
     case.told(RefundedOutside, 50, |command| {
@@ -1157,7 +1186,7 @@ fn a_reversal_wins_the_dispute_that_it_names_and_no_other() {
             minor_units: 50,
         };
         let mut case = fifty();
-        case.capture("p1", 50).cancelled(Wish::all());
+        case.capture("p1", 50).cancelled(CancellationRequest::all());
         case.told(Chargeback, 0, |command| {
             (command.amount, command.movement) = (Some(money), id("dp_1"))
         })
@@ -1186,7 +1215,7 @@ fn a_reversal_wins_the_dispute_that_it_names_and_no_other() {
 #[test]
 fn what_a_dispute_forced_somebody_to_drop_is_owed_again_once_it_is_won() {
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all());
+    case.capture("p1", 50).cancelled(CancellationRequest::all());
     case.fact("p1", Chargeback, 50).unwrap();
     case.resolve(1, belay_domain::incident::Resolution::DropRefund)
         .unwrap();
@@ -1198,7 +1227,9 @@ fn what_a_dispute_forced_somebody_to_drop_is_owed_again_once_it_is_won() {
     assert_eq!(case.promise(1).refund.total(), 50);
 
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(
         1,
         RefundResult::Failed {
@@ -1218,7 +1249,7 @@ fn what_went_back_too_far_keeps_no_authorisation_of_a_cancelled_order() {
     case.capture("gift", 20).authorize("card", 30);
     case.fact("gift", RefundedOutside, 20).unwrap();
     case.fact("gift", Chargeback, 20).unwrap();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(rows(&case), [(Void, 2, 30, Due)]);
     assert_eq!(case.promise(1).release, 30);
 }
@@ -1227,7 +1258,7 @@ fn what_went_back_too_far_keeps_no_authorisation_of_a_cancelled_order() {
 fn a_lapse_ends_with_the_order() {
     let mut case = fifty();
     case.authorize("p1", 50).fact("p1", Voided, 0).unwrap();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
         (case.state(), case.order.lapse_time, case.incidents()),
         (OrderState::Cancelled, None, vec![])
@@ -1277,7 +1308,7 @@ fn a_release_follows_what_is_held() {
     let mut case = fifty();
     case.wait(HOUR)
         .authorize("p1", 50)
-        .cancelled(Wish::all())
+        .cancelled(CancellationRequest::all())
         .lease(&[1]);
     let early = RefundResult::Settled {
         amount: None,
@@ -1293,7 +1324,9 @@ fn a_release_follows_what_is_held() {
     // It failed, and then nothing was left to release.
     for fact in [Voided, Captured] {
         let mut case = fifty();
-        case.authorize("p1", 50).cancelled(Wish::all()).lease(&[1]);
+        case.authorize("p1", 50)
+            .cancelled(CancellationRequest::all())
+            .lease(&[1]);
         case.result(
             1,
             RefundResult::Failed {
@@ -1309,7 +1342,9 @@ fn a_release_follows_what_is_held() {
 
     // The lease ends of a release that nobody needs any more.
     let mut case = fifty();
-    case.authorize("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.authorize("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.fact("p1", Voided, 0).unwrap();
     case.wait(crate::kit::LEASE).settle();
     assert_eq!(rows(&case), [(Void, 1, 50, Cancelled)]);
@@ -1327,7 +1362,9 @@ fn a_release_follows_what_is_held() {
 fn no_more_is_promised_than_is_there() {
     // Paid after it had failed, with a retry held back.
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(
         1,
         RefundResult::Failed {
@@ -1342,7 +1379,9 @@ fn no_more_is_promised_than_is_there() {
 
     // Paid short, the rest with a worker, and then sent back.
     let mut case = fifty();
-    case.capture("p1", 50).cancelled(Wish::all()).lease(&[1]);
+    case.capture("p1", 50)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
     case.result(1, settled(30)).unwrap();
     case.lease(&[2]);
     case.result(
@@ -1357,7 +1396,7 @@ fn no_more_is_promised_than_is_there() {
     // The bank has it.
     let mut case = fifty();
     case.capture("p1", 50)
-        .cancelled(Wish::all())
+        .cancelled(CancellationRequest::all())
         .fact("p1", Chargeback, 50)
         .unwrap();
     assert_eq!(case.promise(1).refund.total(), 0);
@@ -1371,7 +1410,7 @@ fn a_doubtful_capture_is_doubted_whole_and_a_sale_is_none() {
         .capture("p1", 60);
     assert_eq!(case.order.payments[0].balance.captured, 60);
     case.resolve(1, Accept).unwrap();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(rows(&case), [(Refund, 1, 60, Due), (Void, 1, 40, Due)]);
 
     let mut case = fifty();
@@ -1393,7 +1432,7 @@ fn what_left_before_a_lapse_stays_on_the_policys_terms() {
         .authorize("p2", 1)
         .bring_to(1, Stage::Delivered);
     case.fact("p2", Voided, 0).unwrap();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
         to_send(&case),
         0,
@@ -1424,7 +1463,7 @@ fn only_what_has_not_left_is_closed_where_the_rest_is_paid_for() {
 }
 
 #[test]
-fn a_wish_from_before_a_lapse_waits_on() {
+fn a_request_from_before_a_lapse_waits_on() {
     let stop = crate::kit::gate("WAREHOUSE_STOP", "REFUSE", "BAR");
     let rules = format!(
         "\n  - {{id: packed, when: {{stage: READY, path: CANCEL, paid: true}}, allow: {{gates: [{stop}], refund: FULL}}}}\n{PLAIN}"
@@ -1432,7 +1471,7 @@ fn a_wish_from_before_a_lapse_waits_on() {
     let mut case = Cart::of(&[(1, 50)]).place_under(crate::kit::policy(&rules));
     case.authorize("p1", 50)
         .bring_to(1, Stage::Ready)
-        .cancel(Wish::all())
+        .cancel(CancellationRequest::all())
         .unwrap();
     case.wait(HOUR).fact("p1", Voided, 0).unwrap();
     case.authorize("p2", 50);

@@ -6,7 +6,7 @@ use OrderState::{
 use belay_domain::order::OrderState;
 use belay_domain::shipment::Stage;
 
-use crate::kit::{Cart, Case, EXPIRE_AFTER, Wish};
+use crate::kit::{CancellationRequest, Cart, Case, EXPIRE_AFTER};
 
 fn two_shipments() -> Cart {
     Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]])
@@ -52,7 +52,7 @@ fn every_state_is_reached_by_what_really_leads_there() {
     let unpaid: &[(OrderState, Steps)] = &[
         (AwaitingPayment, |case| case),
         (ClosedUnpaid, |case| case.wait(EXPIRE_AFTER).settle()),
-        (Cancelled, |case| case.cancelled(Wish::all())),
+        (Cancelled, |case| case.cancelled(CancellationRequest::all())),
         // Not paid comes before all that the shipments say.
         (AwaitingPayment, |case| case.bring_to(1, Stage::Delivered)),
         (ToShip, |case| case.capture("p1", 200)),

@@ -11,7 +11,7 @@ use belay_domain::terms::{Effect, GateKind, GoodsCondition, NextAction, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{Cart, Case, PLAIN, Wish, gate, policy};
+use crate::kit::{CancellationRequest, Cart, Case, PLAIN, gate, policy};
 
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
 
@@ -42,9 +42,10 @@ fn sent(gates: &[&str]) -> Case {
     case
 }
 
-fn sent_and_wished(gates: &[&str]) -> Case {
+fn sent_and_requested(gates: &[&str]) -> Case {
     let mut case = sent(gates);
-    case.cancel(Wish::all().paths(&[Path::Intercept])).unwrap();
+    case.cancel(CancellationRequest::all().paths(&[Path::Intercept]))
+        .unwrap();
     case
 }
 
@@ -54,7 +55,7 @@ fn intercept_of(case: &Case) -> Option<InterceptState> {
 
 #[test]
 fn a_carrier_that_confirms_brings_the_parcel_back() {
-    let mut case = sent_and_wished(&[&intercept("REFUSE"), &receipt("REFUSE")]);
+    let mut case = sent_and_requested(&[&intercept("REFUSE"), &receipt("REFUSE")]);
     assert_eq!(intercept_of(&case), Some(InterceptState::Requested));
     case.confirm_intercept(1).unwrap();
     assert_eq!(
@@ -99,7 +100,7 @@ fn a_carrier_that_cannot_ends_the_part_and_the_policy_says_what_is_left() {
     ] {
         let mut case = Cart::of(&[(1, 100)]).paid_under(policy(&format!("{rules}{PLAIN}")));
         case.bring_to(1, Stage::InTransit)
-            .cancel(Wish::all().paths(&[path]))
+            .cancel(CancellationRequest::all().paths(&[path]))
             .unwrap();
         case.cannot_intercept(1).unwrap();
         assert_eq!(
@@ -115,7 +116,7 @@ fn a_carrier_that_cannot_ends_the_part_and_the_policy_says_what_is_left() {
 
 #[test]
 fn a_confirmation_that_comes_too_late_is_recorded_and_for_support() {
-    let mut case = sent_and_wished(&[&intercept("REFUSE")]);
+    let mut case = sent_and_requested(&[&intercept("REFUSE")]);
     case.wait(HOURS_48).settle();
     assert_eq!(
         (case.parts(1), intercept_of(&case)),
@@ -135,12 +136,13 @@ fn a_confirmation_that_comes_too_late_is_recorded_and_for_support() {
 }
 
 #[test]
-fn a_second_wish_for_a_parcel_that_comes_back_need_not_ask_the_carrier_again() {
+fn a_second_request_for_a_parcel_that_comes_back_need_not_ask_the_carrier_again() {
     let mut case = sent(&[&intercept("REFUSE")]);
-    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::Intercept]))
+    case.cancel(CancellationRequest::lines(&[(1, 1)]).paths(&[Path::Intercept]))
         .unwrap();
     case.confirm_intercept(1).unwrap();
-    case.cancel(Wish::all().paths(&[Path::Intercept])).unwrap();
+    case.cancel(CancellationRequest::all().paths(&[Path::Intercept]))
+        .unwrap();
     assert_eq!(
         (case.parts(2), case.gates(2, 0)),
         (vec![(PartState::Cancelled, "")], vec![GateState::Passed])
@@ -149,7 +151,7 @@ fn a_second_wish_for_a_parcel_that_comes_back_need_not_ask_the_carrier_again() {
 
 #[test]
 fn what_was_to_come_back_and_arrives_is_a_contradiction() {
-    let mut case = sent_and_wished(&[&intercept("REFUSE")]);
+    let mut case = sent_and_requested(&[&intercept("REFUSE")]);
     case.confirm_intercept(1).unwrap();
     assert_eq!(case.refunds(), [(1, 200, Due)]);
     case.scan(1, TrackingFact::Delivered).unwrap();
@@ -162,7 +164,7 @@ fn what_was_to_come_back_and_arrives_is_a_contradiction() {
 #[test]
 fn one_unit_that_was_to_come_back_and_arrives_is_a_contradiction_too() {
     let mut case = sent(&[&intercept("REFUSE")]);
-    case.cancel(Wish::lines(&[(1, 1)]).paths(&[Path::Intercept]))
+    case.cancel(CancellationRequest::lines(&[(1, 1)]).paths(&[Path::Intercept]))
         .unwrap();
     case.confirm_intercept(1).unwrap();
     case.scan(1, TrackingFact::Delivered).unwrap();
@@ -177,7 +179,7 @@ fn what_a_policy_gave_away_on_its_way_may_arrive() {
     let anywhere = "\n  - {id: anywhere, when: {path: CANCEL}, allow: {refund: FULL}}";
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy(anywhere));
     case.bring_to(1, Stage::InTransit)
-        .cancel(Wish::all())
+        .cancel(CancellationRequest::all())
         .unwrap();
     case.scan(1, TrackingFact::Delivered).unwrap();
     assert_eq!(
@@ -207,7 +209,7 @@ fn goods_go_back_on_sale_only_as_they_were_sent() {
     for (path, condition, effects) in table {
         let mut case = sent(&[&receipt("REFUSE")]);
         case.bring_to(1, Stage::Delivered)
-            .cancel(Wish::all().paths(&[path]))
+            .cancel(CancellationRequest::all().paths(&[path]))
             .unwrap();
         case.receive(1, condition).unwrap();
         assert_eq!(case.part(1, 0).effects, effects, "{path} {condition}");
@@ -219,7 +221,7 @@ fn goods_go_back_on_sale_only_as_they_were_sent() {
 fn what_comes_back_in_part_is_cancelled_in_part_and_the_rest_goes_on_waiting() {
     let mut case = sent(&[&receipt("REFUSE")]);
     case.bring_to(1, Stage::Delivered)
-        .cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+        .cancel(CancellationRequest::all().paths(&[Path::ReturnUnopened]))
         .unwrap();
     case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
         .unwrap();
@@ -247,7 +249,7 @@ fn what_comes_back_in_part_is_cancelled_in_part_and_the_rest_goes_on_waiting() {
 
 #[test]
 fn the_same_parcel_again_writes_nothing() {
-    let mut case = sent_and_wished(&[&receipt("REFUSE")]);
+    let mut case = sent_and_requested(&[&receipt("REFUSE")]);
     case.receive(1, GoodsCondition::Unopened).unwrap();
     let before = case.order.clone();
     case.wait(HOURS_48 / 96)
@@ -341,7 +343,7 @@ fn a_policy_without_a_rule_for_what_comes_home_leaves_it_to_people_and_says_so_o
 #[test]
 fn a_loss_passes_the_gates_that_say_so() {
     for kind in ["CARRIER_INTERCEPT", "PARCEL_RECEIPT", "LOSS_CONFIRMATION"] {
-        let mut case = sent_and_wished(&[&lost(kind, "PASS")]);
+        let mut case = sent_and_requested(&[&lost(kind, "PASS")]);
         case.scan(1, TrackingFact::Lost).unwrap();
         assert_eq!(
             (case.parts(1), case.gates(1, 0)),
@@ -361,7 +363,7 @@ fn a_loss_is_for_support_where_one_gate_says_so() {
         lost("CARRIER_INTERCEPT", "PASS"),
         lost("PARCEL_RECEIPT", "ESCALATE"),
     ];
-    let mut case = sent_and_wished(&[&gates[0], &gates[1]]);
+    let mut case = sent_and_requested(&[&gates[0], &gates[1]]);
     case.scan(1, TrackingFact::Lost).unwrap();
     assert_eq!(
         case.gates(1, 0),
@@ -380,7 +382,7 @@ fn a_loss_is_for_support_where_one_gate_says_so() {
 
 #[test]
 fn a_loss_confirmation_waits_until_the_carrier_reports_a_loss() {
-    let mut case = sent_and_wished(&[&lost("LOSS_CONFIRMATION", "PASS")]);
+    let mut case = sent_and_requested(&[&lost("LOSS_CONFIRMATION", "PASS")]);
     case.wait(HOURS_48).settle();
     assert_eq!(case.parts(1), [(PartState::Waiting, "")]);
     case.scan(1, TrackingFact::Lost).unwrap();
@@ -391,13 +393,14 @@ fn a_loss_confirmation_waits_until_the_carrier_reports_a_loss() {
 fn what_is_lost_already_passes_when_it_is_asked_for() {
     let mut case = sent(&[&lost("LOSS_CONFIRMATION", "PASS")]);
     case.scan(1, TrackingFact::Lost).unwrap();
-    case.cancel(Wish::all().paths(&[Path::Intercept])).unwrap();
+    case.cancel(CancellationRequest::all().paths(&[Path::Intercept]))
+        .unwrap();
     assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
 }
 
 #[test]
 fn what_was_lost_and_arrives_after_all_is_a_contradiction() {
-    let mut case = sent_and_wished(&[&lost("LOSS_CONFIRMATION", "PASS")]);
+    let mut case = sent_and_requested(&[&lost("LOSS_CONFIRMATION", "PASS")]);
     case.scan(1, TrackingFact::Lost).unwrap();
     case.scan(1, TrackingFact::InTransit).unwrap();
     assert_eq!(
@@ -414,7 +417,7 @@ fn what_was_lost_and_arrives_after_all_is_a_contradiction() {
 
 #[test]
 fn what_was_lost_and_comes_home_contradicts_nothing() {
-    let mut case = sent_and_wished(&[&lost("LOSS_CONFIRMATION", "PASS")]);
+    let mut case = sent_and_requested(&[&lost("LOSS_CONFIRMATION", "PASS")]);
     case.scan(1, TrackingFact::Lost).unwrap();
     case.receive(1, GoodsCondition::Unopened).unwrap();
     assert_eq!((case.stage(1), case.incidents()), (Stage::Returned, vec![]));
@@ -450,7 +453,7 @@ fn a_whole_order_ends_differently_where_its_shipments_stand() {
     let cart = Cart::of(&[(3, 300)]).split(&[&[(1, 1)], &[(1, 1)], &[(1, 1)]]);
     let mut case = cart.paid_under(policy(&rules));
     case.bring_to(2, Stage::Ready).bring_to(3, Stage::InTransit);
-    case.cancel(Wish::all().paths(&[Path::Cancel, Path::Intercept]))
+    case.cancel(CancellationRequest::all().paths(&[Path::Cancel, Path::Intercept]))
         .unwrap();
     let waits = (PartState::Waiting, "");
     assert_eq!(case.parts(1), [(PartState::Cancelled, ""), waits, waits]);

@@ -10,7 +10,9 @@ use belay_domain::shipment::{CustomsFlag, Stage, TrackingFact};
 use belay_domain::terms::NextAction;
 use jiff::SignedDuration;
 
-use crate::kit::{Cart, Case, MICROSECOND, PLAIN, Wish, amounts, gate, gated, policy, store};
+use crate::kit::{
+    CancellationRequest, Cart, Case, MICROSECOND, PLAIN, amounts, gate, gated, policy, store,
+};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -50,7 +52,7 @@ fn when_a_hold_ends_a_stop_still_bars() {
         &[&gate("WAREHOUSE_STOP", "REFUSE", "BAR")],
     ));
     case.hold(1, case.now + HOUR).unwrap();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.wait(HOUR).settle();
     assert_eq!(
         case.dispatch(1).unwrap_err().reason(),
@@ -74,7 +76,7 @@ fn a_hold_goes_with_the_last_unit_and_with_the_parcel() {
     let mut cancelled = Cart::of(&[(1, 100)]).paid();
     cancelled.hold(1, cancelled.now + HOUR).unwrap();
     let mut left = cancelled.clone();
-    cancelled.cancel(Wish::all()).unwrap();
+    cancelled.cancel(CancellationRequest::all()).unwrap();
     left.scan(1, TrackingFact::PickedUp).unwrap();
     for case in [cancelled, left] {
         assert!(case.shipment(1).hold.is_none() && case.events().contains(&EventType::HoldEnded));
@@ -125,7 +127,7 @@ fn a_split_keeps_every_unit_and_every_minor_unit() {
     );
     // Cancelled one by one they give back what was paid, and a split counts as no cancellation.
     for parcel in [3, 2, 4] {
-        case.cancel(Wish::shipment(parcel)).unwrap();
+        case.cancel(CancellationRequest::shipment(parcel)).unwrap();
     }
     assert_eq!(
         case.order
@@ -141,7 +143,7 @@ fn a_split_keeps_every_unit_and_every_minor_unit() {
 #[test]
 fn what_is_cancelled_stays_behind_when_the_rest_is_split() {
     let mut case = odd_cart().paid();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     assert_eq!(
         case.split(1, &[&[(1, 2)], &[(1, 1), (2, 2)]])
             .unwrap_err()
@@ -182,7 +184,7 @@ fn nothing_is_split_while_a_part_waits_for_it() {
         "PLANNED",
         &[&gate("SELLER_CONSENT", "REFUSE", "REFUSE_PART")],
     ));
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     assert_eq!(
         case.split(1, &[&[(1, 1)], &[(1, 1)]]).unwrap_err().reason(),
         ErrorReason::ShipmentBarred
@@ -270,7 +272,9 @@ fn identical_units_are_counted_over_all_lines_and_only_across_a_border() {
 fn a_flag_goes_with_the_unit_too_many_and_by_a_split() {
     let mut cancelled = abroad((2, 2), "FR");
     let mut split = cancelled.clone();
-    cancelled.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    cancelled
+        .cancel(CancellationRequest::lines(&[(1, 1)]))
+        .unwrap();
     assert_eq!(cancelled.shipment(1).customs_flag, None);
     split.split(1, &[&[(1, 2), (2, 1)], &[(2, 1)]]).unwrap();
     assert!(
@@ -308,6 +312,6 @@ fn a_flagged_parcel_that_a_partner_delivers_is_not_split() {
     let refused = case.split(1, &[&[(1, 2)], &[(2, 2)]]).unwrap_err();
     assert_eq!(refused.reason(), ErrorReason::SplitNotAllowed);
     // One that is not flagged may be.
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     assert!(case.split(1, &[&[(1, 1)], &[(2, 2)]]).is_ok());
 }

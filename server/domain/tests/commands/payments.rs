@@ -14,8 +14,8 @@ use belay_domain::shipment::{Stage, TrackingFact};
 use jiff::SignedDuration;
 
 use crate::kit::{
-    Cart, Case, EXPIRE_AFTER, GRACE, MICROSECOND, PLACED, PLAIN, Wish, amounts, eur, gate, gated,
-    policy, policy_with, settled,
+    CancellationRequest, Cart, Case, EXPIRE_AFTER, GRACE, MICROSECOND, PLACED, PLAIN, amounts, eur,
+    gate, gated, policy, policy_with, settled,
 };
 
 /// One unit of 100.
@@ -173,7 +173,7 @@ fn a_paid_order_is_released_only_when_no_part_waits() {
         "UNRELEASED",
         &[&gate("SELLER_CONSENT", "REFUSE", "BAR")],
     ));
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.wait(SignedDuration::from_hours(1)).capture("p1", 100);
     assert_eq!(
         (case.stage(1), case.order.paid_time),
@@ -241,8 +241,8 @@ fn a_closed_unpaid_order_keeps_nothing_whatever_the_policy_keeps_of_paid_ones() 
             .shipping(30, 6);
         let mut case = cart.place_under(policy);
         case.capture("p1", 10);
-        case.cancel(Wish::shipment(2)).unwrap();
-        case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+        case.cancel(CancellationRequest::shipment(2)).unwrap();
+        case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
         case.wait(EXPIRE_AFTER).settle();
         case.capture("p2", 286);
         assert_eq!(case.state(), OrderState::ClosedUnpaid);
@@ -264,7 +264,7 @@ fn what_is_paid_above_the_price_goes_back_as_excess() {
         (OrderState::ToShip, vec![(1, 30, Due)])
     );
     assert_eq!(case.order.refunds[0].amounts, amounts(0, 0, 0, 30));
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(case.order.refunds[1].amounts, amounts(100, 0, 0, 0));
 }
 
@@ -272,7 +272,7 @@ fn what_is_paid_above_the_price_goes_back_as_excess() {
 fn a_capture_after_a_partial_cancellation_gives_the_difference_back() {
     let mut case = Cart::of(&[(4, 400)]).place();
     case.authorize("p1", 400);
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     assert_eq!(
         case.refunds(),
         [],
@@ -299,7 +299,7 @@ fn a_capture_after_a_partial_cancellation_gives_the_difference_back() {
 fn an_unpaid_order_may_become_paid_by_cancelling_a_part_of_it() {
     let mut case = Cart::of(&[(2, 200)]).place();
     case.capture("p1", 150);
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     assert_eq!(
         (case.state(), case.stage(1), case.refunds()),
         (OrderState::ToShip, Stage::Planned, vec![(1, 50, Due)])
@@ -311,7 +311,7 @@ fn refunds_fill_payments_in_the_order_of_capture() {
     let mut case = Cart::of(&[(3, 300)]).place();
     case.fact("p1", PaymentFact::Attempted, 0).unwrap();
     case.capture("p2", 120).wait(MICROSECOND).capture("p1", 180);
-    case.cancel(Wish::lines(&[(1, 2)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 2)])).unwrap();
     assert_eq!(case.refunds(), [(2, 120, Due), (1, 80, Due)]);
 }
 
@@ -412,7 +412,7 @@ fn a_decline_in_the_grace_returns_what_was_captured_before() {
 fn an_authorisation_that_nothing_is_due_for_is_released_whole() {
     let mut case = Cart::of(&[(1, 100)]).shipping(10, 2).place();
     case.authorize("p1", 120);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     let void = &case.order.refunds[0];
     assert_eq!(
         (void.kind, void.state, void.amounts),
@@ -428,7 +428,7 @@ fn an_authorisation_that_nothing_is_due_for_is_released_whole() {
 fn what_is_released_on_several_authorisations_adds_up_to_what_was_cancelled() {
     let mut case = hundred();
     case.authorize("p1", 60).authorize("p2", 60);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     case.authorize("p3", 60);
     let voids: Vec<_> = case
         .order
@@ -450,7 +450,7 @@ fn what_is_released_on_several_authorisations_adds_up_to_what_was_cancelled() {
 fn a_capture_and_an_authorisation_together_give_back_what_was_cancelled() {
     let mut case = hundred();
     case.capture("p1", 30).authorize("p2", 70);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     let rows: Vec<_> = case
         .order
         .refunds
@@ -470,7 +470,7 @@ fn a_capture_and_an_authorisation_together_give_back_what_was_cancelled() {
 fn money_captured_in_spite_of_a_void_goes_back() {
     let mut case = hundred();
     case.authorize("p1", 100);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     case.capture("p1", 100);
     let refund = &case.order.refunds[1];
     assert_eq!(
@@ -488,7 +488,7 @@ fn money_captured_in_spite_of_a_void_goes_back() {
 fn an_authorisation_after_a_settled_void_is_released_again_under_a_key_of_its_own() {
     let mut case = hundred();
     case.authorize("p1", 100);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     case.authorize("p1", 100);
     let rows = [(1, 100, RefundState::Cancelled), (1, 200, Due)];
     assert_eq!(
@@ -507,7 +507,7 @@ fn what_went_back_outside_does_not_go_back_again() {
     for fact in [PaymentFact::RefundedOutside, PaymentFact::Chargeback] {
         let mut case = Cart::of(&[(2, 200)]).paid();
         case.fact("p1", fact, 80).unwrap();
-        case.cancel(Wish::all()).unwrap();
+        case.cancel(CancellationRequest::all()).unwrap();
         assert_eq!(case.refunds(), [(1, 120, Due)], "{fact}");
     }
 }
@@ -522,8 +522,8 @@ fn a_refund_that_was_not_sent_yet_waits_for_support_once_the_money_went_back_out
     ];
     for (outside, states) in table {
         let mut case = Cart::of(&[(3, 300)]).paid();
-        case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-        case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+        case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
+        case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
         // A third unit is still sold: its price is due, and what went back outside is taken off
         // what is to go back.
         case.fact("p1", PaymentFact::RefundedOutside, outside)
@@ -549,8 +549,8 @@ fn a_refund_that_was_not_sent_yet_waits_for_support_once_the_money_went_back_out
 #[test]
 fn a_refund_that_waits_for_support_keeps_no_other_waiting() {
     let mut case = Cart::of(&[(2, 200)]).paid();
-    case.cancelled(Wish::lines(&[(1, 1)]))
-        .cancelled(Wish::lines(&[(1, 1)]));
+    case.cancelled(CancellationRequest::lines(&[(1, 1)]))
+        .cancelled(CancellationRequest::lines(&[(1, 1)]));
     for outside in [1, 99] {
         case.fact("p1", PaymentFact::RefundedOutside, outside)
             .unwrap();
@@ -566,7 +566,7 @@ fn a_refund_that_waits_for_support_keeps_no_other_waiting() {
 fn a_failed_refund_that_was_paid_by_hand_does_not_keep_later_money() {
     let mut case = hundred();
     case.capture("p1", 100);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     case.lease(&[1]);
     case.result(
         1,
@@ -584,7 +584,7 @@ fn a_failed_refund_that_was_paid_by_hand_does_not_keep_later_money() {
 fn a_settled_refund_stays_and_a_chargeback_on_top_of_it_is_for_support() {
     let mut case = hundred();
     case.capture("p1", 100);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     case.lease(&[1]);
     case.result(1, settled(100)).unwrap();
     case.fact("p1", PaymentFact::Chargeback, 100).unwrap();

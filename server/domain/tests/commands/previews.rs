@@ -14,11 +14,12 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use crate::kit::{
-    Cart, Case, EXPIRE_AFTER, Wish, amounts, consent_when_preparing, independent_site, policy_with,
+    CancellationRequest, Cart, Case, EXPIRE_AFTER, amounts, consent_when_preparing,
+    independent_site, policy_with,
 };
 
-fn previewed(case: &Case, wish: &Wish) -> Result<Preview, Rejection> {
-    let caller = Actor::new(wish.by, "someone");
+fn previewed(case: &Case, cancel_request: &CancellationRequest) -> Result<Preview, Rejection> {
+    let caller = Actor::new(cancel_request.by, "someone");
     let context = Context {
         now: case.now,
         caller: &caller,
@@ -26,11 +27,11 @@ fn previewed(case: &Case, wish: &Wish) -> Result<Preview, Rejection> {
         request_id: Uuid::nil(),
         store: &case.store,
     };
-    preview(&case.order, &wish.request, &context)
+    preview(&case.order, &cancel_request.request, &context)
 }
 
-fn refusals(case: &Case, wish: &Wish) -> Vec<&'static str> {
-    let preview = previewed(case, wish).unwrap_or_else(|refused| panic!("{refused:?}"));
+fn refusals(case: &Case, cancel_request: &CancellationRequest) -> Vec<&'static str> {
+    let preview = previewed(case, cancel_request).unwrap_or_else(|refused| panic!("{refused:?}"));
     preview
         .refusals
         .iter()
@@ -46,51 +47,85 @@ fn a_preview_says_what_the_command_would() {
     let mut open = cart.paid_under(consent_when_preparing());
     open.bring_to(1, Stage::Preparing)
         .bring_to(3, Stage::InTransit);
-    open.cancel(Wish::lines(&[(1, 2)])).unwrap();
+    open.cancel(CancellationRequest::lines(&[(1, 2)])).unwrap();
     let mut closed = Cart::of(&[(1, 100)]).paid();
-    closed.cancel(Wish::all()).unwrap();
+    closed.cancel(CancellationRequest::all()).unwrap();
     let mut due = Cart::of(&[(1, 100)]).place();
     due.wait(EXPIRE_AFTER);
     let mut full = cart.paid();
-    full.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    full.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     full.order.cancellations = vec![full.order.cancellations[0].clone(); CANCELLATIONS_MAX];
-    let no_reason = |mut wish: Wish| {
-        wish.request.reason = None;
-        wish
+    let no_reason = |mut cancel_request: CancellationRequest| {
+        cancel_request.request.reason = None;
+        cancel_request
     };
-    let table: &[(&Case, Wish, &[&str])] = &[
-        (&open, Wish::lines(&[(2, 1)]), &[]),
-        (&open, Wish::lines(&[(1, 1)]), &[]),
-        (&open, Wish::lines(&[(1, 2)]), &["ALREADY_PENDING"]),
-        (&open, Wish::all(), &["UNITS_CLAIMED"]),
-        (&open, Wish::lines(&[(2, 3)]), &["QUANTITY_UNAVAILABLE"]),
-        (&open, Wish::shipment(3), &["SHIPPED"]),
-        (&open, Wish::lines(&[(2, 1), (3, 1)]), &["SHIPPED"]),
-        (&open, Wish::lines(&[(2, 1), (3, 1)]).leave_out(), &[]),
-        (&open, Wish::shipment(3).leave_out(), &["SHIPPED"]),
+    let table: &[(&Case, CancellationRequest, &[&str])] = &[
+        (&open, CancellationRequest::lines(&[(2, 1)]), &[]),
+        (&open, CancellationRequest::lines(&[(1, 1)]), &[]),
         (
             &open,
-            no_reason(Wish::shipment(3)),
+            CancellationRequest::lines(&[(1, 2)]),
+            &["ALREADY_PENDING"],
+        ),
+        (&open, CancellationRequest::all(), &["UNITS_CLAIMED"]),
+        (
+            &open,
+            CancellationRequest::lines(&[(2, 3)]),
+            &["QUANTITY_UNAVAILABLE"],
+        ),
+        (&open, CancellationRequest::shipment(3), &["SHIPPED"]),
+        (
+            &open,
+            CancellationRequest::lines(&[(2, 1), (3, 1)]),
+            &["SHIPPED"],
+        ),
+        (
+            &open,
+            CancellationRequest::lines(&[(2, 1), (3, 1)]).leave_out(),
+            &[],
+        ),
+        (
+            &open,
+            CancellationRequest::shipment(3).leave_out(),
+            &["SHIPPED"],
+        ),
+        (
+            &open,
+            no_reason(CancellationRequest::shipment(3)),
             &["REASON_REQUIRED", "SHIPPED"],
         ),
-        (&open, Wish::lines(&[(9, 1)]), &["LINE_NOT_FOUND"]),
-        (&open, no_reason(Wish::shipment(9)), &["SHIPMENT_NOT_FOUND"]),
-        (&closed, Wish::all(), &[]),
-        (&closed, Wish::lines(&[(1, 1)]), &[]),
-        (&closed, Wish::shipment(1), &[]),
-        (&due, Wish::all(), &[]),
-        (&full, Wish::lines(&[(1, 1)]), &["LIMIT_REACHED"]),
+        (
+            &open,
+            CancellationRequest::lines(&[(9, 1)]),
+            &["LINE_NOT_FOUND"],
+        ),
+        (
+            &open,
+            no_reason(CancellationRequest::shipment(9)),
+            &["SHIPMENT_NOT_FOUND"],
+        ),
+        (&closed, CancellationRequest::all(), &[]),
+        (&closed, CancellationRequest::lines(&[(1, 1)]), &[]),
+        (&closed, CancellationRequest::shipment(1), &[]),
+        (&due, CancellationRequest::all(), &[]),
         (
             &full,
-            no_reason(Wish::lines(&[(1, 1)])),
+            CancellationRequest::lines(&[(1, 1)]),
+            &["LIMIT_REACHED"],
+        ),
+        (
+            &full,
+            no_reason(CancellationRequest::lines(&[(1, 1)])),
             &["REASON_REQUIRED", "LIMIT_REACHED"],
         ),
     ];
-    for (row, (case, wish, expected)) in table.iter().enumerate() {
-        let said = previewed(case, wish)
-            .map_or_else(|r| vec![r.reason().name()], |_| refusals(case, wish));
+    for (row, (case, cancel_request, expected)) in table.iter().enumerate() {
+        let said = previewed(case, cancel_request).map_or_else(
+            |r| vec![r.reason().name()],
+            |_| refusals(case, cancel_request),
+        );
         assert_eq!(said, *expected, "row {row}");
-        let done = (*case).clone().try_cancel(wish.clone());
+        let done = (*case).clone().try_cancel(cancel_request.clone());
         assert_eq!(done, expected.first().copied().unwrap_or("OK"), "row {row}");
     }
 }
@@ -102,10 +137,10 @@ fn a_preview_lists_every_path_of_every_portion_and_the_money() {
         .shipping(20, 4);
     let mut case = cart.paid_under(independent_site());
     case.bring_to(1, Stage::InTransit);
-    let wish = Wish::all()
+    let cancel_request = CancellationRequest::all()
         .because("FOUND_BETTER")
         .paths(&[Path::Cancel, Path::Intercept]);
-    let preview = previewed(&case, &wish).unwrap();
+    let preview = previewed(&case, &cancel_request).unwrap();
     let paths: Vec<_> = preview
         .paths
         .iter()
@@ -144,19 +179,26 @@ fn a_preview_lists_every_path_of_every_portion_and_the_money() {
 fn a_preview_of_tomorrow_applies_what_is_due_by_then() {
     let mut case = Cart::of(&[(1, 100)]).paid_under(consent_when_preparing());
     case.prepare(1).unwrap();
-    case.cancel(Wish::all()).unwrap();
-    assert_eq!(refusals(&case, &Wish::all()), ["ALREADY_PENDING"]);
+    case.cancel(CancellationRequest::all()).unwrap();
+    assert_eq!(
+        refusals(&case, &CancellationRequest::all()),
+        ["ALREADY_PENDING"]
+    );
     let before = case.order.clone();
     case.wait(SignedDuration::from_hours(48));
-    assert_eq!(refusals(&case, &Wish::all()), [""; 0]);
+    assert_eq!(refusals(&case, &CancellationRequest::all()), [""; 0]);
     assert_eq!(case.order, before);
 }
 
 #[test]
 fn a_stranger_is_shown_no_preview() {
     let case = Cart::of(&[(1, 100)]).paid();
-    let wish = Wish::all().by_support_for(belay_domain::commands::Identity::Email([0; 32]));
-    assert_eq!(previewed(&case, &wish), Err(Rejection::OrderNotFound));
+    let cancel_request =
+        CancellationRequest::all().by_support_for(belay_domain::commands::Identity::Email([0; 32]));
+    assert_eq!(
+        previewed(&case, &cancel_request),
+        Err(Rejection::OrderNotFound)
+    );
 }
 
 #[test]
@@ -175,11 +217,14 @@ fn an_order_list_says_whether_the_buyer_may_cancel_now() {
             Refused(ErrorReason::Delivered),
         ),
         (
-            |case| case.bring_to(1, Stage::Preparing).cancelled(Wish::all()),
+            |case| {
+                case.bring_to(1, Stage::Preparing)
+                    .cancelled(CancellationRequest::all())
+            },
             Refused(ErrorReason::AlreadyPending),
         ),
         (
-            |case| case.cancelled(Wish::all()),
+            |case| case.cancelled(CancellationRequest::all()),
             Refused(ErrorReason::OrderClosed),
         ),
     ];

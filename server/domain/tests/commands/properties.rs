@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::history;
 use crate::invariants;
-use crate::kit::{Cart, Case, PLACED, Wish};
+use crate::kit::{CancellationRequest, Cart, Case, PLACED};
 use crate::random::{self, Random, Step};
 
 /// Random orders, each under policies of its own. BELAY_PROPERTY_CASES tries more of them.
@@ -238,7 +238,7 @@ fn cancel(
     let was_open = !case.order.is_wholly_cancelled();
     let known_before = case.order.cancellations.len();
     let selection = request.selection.clone();
-    let result = case.cancel(Wish { by, request });
+    let result = case.cancel(CancellationRequest { by, request });
     match (previewed, &result) {
         (Err(said), Err(refused)) => assert_eq!(said, *refused),
         (Err(said), Ok(number)) => panic!("previewed {said:?}, but it is cancellation {number}"),
@@ -251,7 +251,7 @@ fn cancel(
                     (preview.refund, preview.release),
                     (promise.refund, promise.release)
                 );
-                check_is_what_was_wished(case, &selection, *number);
+                check_is_what_was_requested(case, &selection, *number);
             }
         }
     }
@@ -259,7 +259,7 @@ fn cancel(
 }
 
 /// A cancellation is never about more than was asked.
-fn check_is_what_was_wished(case: &Case, selection: &Selection, number: u32) {
+fn check_is_what_was_requested(case: &Case, selection: &Selection, number: u32) {
     let parts = case.cancellation(number).parts.iter();
     let units: UnitSet = parts
         .clone()
@@ -276,16 +276,16 @@ fn check_is_what_was_wished(case: &Case, selection: &Selection, number: u32) {
             assert!(units.minus(&case.shipment(*shipment).units).is_empty())
         }
         Selection::Lines(lines) => {
-            let wished = |line| {
+            let requested = |line| {
                 lines
                     .iter()
-                    .find(|wished| wished.line == line)
-                    .map_or(0, |wished: &LineQuantity| wished.quantity)
+                    .find(|requested| requested.line == line)
+                    .map_or(0, |requested: &LineQuantity| requested.quantity)
             };
             assert!(
                 units
                     .lines()
-                    .all(|line| units.count_of(line) <= wished(line)),
+                    .all(|line| units.count_of(line) <= requested(line)),
                 "{lines:?}: {units:?}"
             );
         }
@@ -506,14 +506,18 @@ const ANSWERS: &[(&str, &[&str])] = &[
 
 #[test]
 fn a_refused_command_leaves_a_settled_order_as_it_was() {
-    let refused = |case: &mut Case, wish: Wish| {
+    let refused = |case: &mut Case, cancel_request: CancellationRequest| {
         let before = case.order.clone();
-        let answer = case.run(wish.by, None, Command::RequestCancellation(wish.request));
+        let answer = case.run(
+            cancel_request.by,
+            None,
+            Command::RequestCancellation(cancel_request.request),
+        );
         assert!(matches!(answer, Err(Rejection::Ineligible { .. })));
         assert_eq!(case.order, before);
     };
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
     case.bring_to(1, Stage::InTransit);
-    refused(&mut case, Wish::all());
-    refused(&mut case, Wish::shipment(1).leave_out());
+    refused(&mut case, CancellationRequest::all());
+    refused(&mut case, CancellationRequest::shipment(1).leave_out());
 }

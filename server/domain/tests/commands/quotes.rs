@@ -11,10 +11,12 @@ use belay_domain::scope::Scope;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use crate::kit::{Cart, Case, MICROSECOND, PLACED, PLAIN, Wish, consent_when_preparing, policy};
+use crate::kit::{
+    CancellationRequest, Cart, Case, MICROSECOND, PLACED, PLAIN, consent_when_preparing, policy,
+};
 
-fn previewed(case: &Case, wish: &Wish) -> Preview {
-    let caller = Actor::new(wish.by, "someone");
+fn previewed(case: &Case, cancel_request: &CancellationRequest) -> Preview {
+    let caller = Actor::new(cancel_request.by, "someone");
     let context = Context {
         now: case.now,
         caller: &caller,
@@ -22,14 +24,14 @@ fn previewed(case: &Case, wish: &Wish) -> Preview {
         request_id: Uuid::nil(),
         store: &case.store,
     };
-    preview(&case.order, &wish.request, &context).unwrap()
+    preview(&case.order, &cancel_request.request, &context).unwrap()
 }
 
-/// The wish, with what it was quoted.
-pub(crate) fn quoted(case: &Case, mut wish: Wish) -> Wish {
-    wish.request.quote = previewed(case, &wish).quote;
-    assert!(wish.request.quote.is_some());
-    wish
+/// The request, with what it was quoted.
+pub(crate) fn quoted(case: &Case, mut cancel_request: CancellationRequest) -> CancellationRequest {
+    cancel_request.request.quote = previewed(case, &cancel_request).quote;
+    assert!(cancel_request.request.quote.is_some());
+    cancel_request
 }
 
 fn order() -> Case {
@@ -41,9 +43,9 @@ fn order() -> Case {
 #[test]
 fn what_was_quoted_is_what_is_got() {
     let mut case = order();
-    let wish = quoted(&case, Wish::all());
-    let quote = wish.request.quote.clone().unwrap().quote;
-    case.cancel(wish).unwrap();
+    let cancel_request = quoted(&case, CancellationRequest::all());
+    let quote = cancel_request.request.quote.clone().unwrap().quote;
+    case.cancel(cancel_request).unwrap();
     assert_eq!(
         (case.part(1, 0).refund, case.part(1, 0).deductions),
         (quote.parts[0].credit, quote.parts[0].deductions)
@@ -54,16 +56,16 @@ fn what_was_quoted_is_what_is_got() {
 #[test]
 fn a_quote_may_be_used_until_the_very_microsecond() {
     let case = order();
-    let wish = quoted(&case, Wish::all());
+    let cancel_request = quoted(&case, CancellationRequest::all());
     assert_eq!(
         case.clone()
             .wait(QUOTE_VALIDITY - MICROSECOND)
-            .try_cancel(wish.clone()),
+            .try_cancel(cancel_request.clone()),
         "OK"
     );
     let valid_until = PLACED + QUOTE_VALIDITY;
     assert_eq!(
-        case.clone().wait(QUOTE_VALIDITY).cancel(wish),
+        case.clone().wait(QUOTE_VALIDITY).cancel(cancel_request),
         Err(Rejection::QuoteExpired { valid_until })
     );
 }
@@ -74,7 +76,7 @@ fn what_has_changed_since_the_quote_refuses_and_shows_both() {
     let changes: [(&str, Change); 3] = [
         ("a gate is asked for now", |case| drop(case.prepare(1))),
         ("there is less left", |case| {
-            drop(case.cancel(Wish::lines(&[(1, 1)])))
+            drop(case.cancel(CancellationRequest::lines(&[(1, 1)])))
         }),
         ("another policy decides", |case| {
             let versions = BTreeMap::from([
@@ -86,10 +88,10 @@ fn what_has_changed_since_the_quote_refuses_and_shows_both() {
     ];
     for (name, change) in changes {
         let mut case = order();
-        let wish = quoted(&case, Wish::all());
+        let cancel_request = quoted(&case, CancellationRequest::all());
         change(&mut case);
         let before = case.order.clone();
-        match case.cancel(wish) {
+        match case.cancel(cancel_request) {
             Err(Rejection::QuoteMismatch { quoted, present }) => {
                 assert_ne!(quoted, present, "{name}")
             }
@@ -103,15 +105,15 @@ fn what_has_changed_since_the_quote_refuses_and_shows_both() {
 fn a_quote_binds_how_long_a_party_has_and_not_until_when() {
     let mut case = order();
     case.prepare(1).unwrap();
-    let wish = quoted(&case, Wish::lines(&[(1, 1)]));
+    let cancel_request = quoted(&case, CancellationRequest::lines(&[(1, 1)]));
     assert_eq!(
-        wish.request.quote.clone().unwrap().quote.parts[0]
+        cancel_request.request.quote.clone().unwrap().quote.parts[0]
             .gates
             .len(),
         1
     );
     case.wait(SignedDuration::from_mins(5))
-        .cancel(wish)
+        .cancel(cancel_request)
         .unwrap();
     assert_eq!(
         case.part(1, 0).gates[0].respond_by,
@@ -123,7 +125,7 @@ fn a_quote_binds_how_long_a_party_has_and_not_until_when() {
 fn what_would_be_refused_is_not_quoted() {
     let mut case = order();
     case.dispatch(1).unwrap();
-    assert_eq!(previewed(&case, &Wish::all()).quote, None);
+    assert_eq!(previewed(&case, &CancellationRequest::all()).quote, None);
 }
 
 #[test]
@@ -132,7 +134,12 @@ fn a_preview_says_from_and_until_when_a_path_is_open() {
     let rules =
         format!("\n  - {{id: day, when: {{path: CANCEL, age: {day}}}, allow: {{refund: FULL}}}}");
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy(&rules));
-    let cancel = |case: &Case| previewed(case, &Wish::all()).paths.swap_remove(0).verdict;
+    let cancel = |case: &Case| {
+        previewed(case, &CancellationRequest::all())
+            .paths
+            .swap_remove(0)
+            .verdict
+    };
     match cancel(&case) {
         PreviewedVerdict::Denied(denied) => {
             assert_eq!(

@@ -3,7 +3,7 @@
 //! This file knows nothing of the tests around it: it needs `belay-domain`'s public API and a seed,
 //! so that another crate may include it and drive a server with the same steps. A sequence is had
 //! by asking for one step after the other, each time with the order as the core has it by then:
-//! [`store`], [`create_order`], then [`step`] as often as wished. The same seed gives the same
+//! [`store`], [`create_order`], then [`step`] as often as wanted. The same seed gives the same
 //! sequence for as long as this file and the core stay as they are; nothing here reads a clock.
 //!
 //! Steps are plausible more often than not (the gate that is open is answered, the fence that

@@ -9,7 +9,7 @@ use belay_domain::refund::RefundState::{
 };
 use belay_domain::shipment::TrackingFact;
 
-use crate::kit::{Cart, Case, LEASE, PLACED, PLAIN, Wish, policy_with, settled};
+use crate::kit::{CancellationRequest, Cart, Case, LEASE, PLACED, PLAIN, policy_with, settled};
 
 fn failed() -> RefundResult {
     RefundResult::Failed {
@@ -20,7 +20,7 @@ fn failed() -> RefundResult {
 /// One refund of 100.
 fn refund_at(state: RefundState) -> Case {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     let submitted = |mut case: Case| {
         case.lease(&[1]);
         case
@@ -183,7 +183,7 @@ fn a_refund_is_due_at_once_or_after_working_days() {
     let calendar =
         "{working_days: 3}\n  calendars: {default: {time_zone: UTC, weekend: [SATURDAY, SUNDAY]}}";
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy_with(PLAIN, &[("IMMEDIATE", calendar)]));
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     let due_by: jiff::Timestamp = "2026-01-09T00:00:00Z".parse().unwrap();
     assert_eq!(
         case.order.refunds[0].due_by, due_by,

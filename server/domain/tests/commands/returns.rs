@@ -11,7 +11,7 @@ use belay_domain::terms::{GoodsCondition, Path, Payer, RefundPlan, RefundShare};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{Cart, Case, MICROSECOND, PLACED, Wish, eur, store};
+use crate::kit::{CancellationRequest, Cart, Case, MICROSECOND, PLACED, eur, store};
 
 const HOURS_72: SignedDuration = SignedDuration::from_hours(72);
 
@@ -72,7 +72,7 @@ fn by_schedule() -> RefundPlan {
 }
 
 fn returned(case: &mut Case) -> u32 {
-    case.cancel(Wish::all().paths(&[Path::ReturnUnopened]))
+    case.cancel(CancellationRequest::all().paths(&[Path::ReturnUnopened]))
         .unwrap()
 }
 
@@ -232,7 +232,7 @@ fn a_refused_delivery_needs_no_label() {
         ..RefundPlan::FULL
     };
     let mut case = delivered(plan, label(700));
-    case.cancel(Wish::all().paths(&[Path::RefuseDelivery]))
+    case.cancel(CancellationRequest::all().paths(&[Path::RefuseDelivery]))
         .unwrap();
     assert_eq!(
         (case.part(1, 0).label, case.part(1, 0).refund.total()),

@@ -11,7 +11,7 @@ use belay_domain::terms::GoodsCondition::Unopened;
 use belay_domain::terms::Path;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::kit::{Cart, Case, Wish, gate, independent_site};
+use crate::kit::{CancellationRequest, Cart, Case, gate, independent_site};
 use crate::{acts, history, invariants};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -41,7 +41,10 @@ fn start(from: Start) -> Case {
     match from {
         Start::Inside => {}
         Start::Dispatched => drop(case.dispatch(1).unwrap()),
-        Start::Cancelled => drop(case.cancel(Wish::all().because("FOUND_BETTER")).unwrap()),
+        Start::Cancelled => drop(
+            case.cancel(CancellationRequest::all().because("FOUND_BETTER"))
+                .unwrap(),
+        ),
     }
     case.wait(DAY * 10);
     case
@@ -156,7 +159,10 @@ fn a_parcel_outside_never_counts_as_inside() {
             "{fact}"
         );
         assert_eq!(case.shipment(1).dispatch_time, Some(case.now - DAY / 2));
-        assert_ne!(case.try_cancel(Wish::all().because("FOUND_BETTER")), "OK");
+        assert_ne!(
+            case.try_cancel(CancellationRequest::all().because("FOUND_BETTER")),
+            "OK"
+        );
         case.receive(1, Unopened).unwrap();
         assert_eq!(
             (case.state(), case.refunds()),
@@ -170,7 +176,7 @@ fn a_parcel_outside_never_counts_as_inside() {
 fn a_parcel_that_was_turned_round_answers_its_carriers_gate_however_late_it_is_told() {
     let mut case = start(Start::Dispatched);
     case.cancel(
-        Wish::all()
+        CancellationRequest::all()
             .because("FOUND_BETTER")
             .paths(&[Path::Intercept]),
     )
@@ -195,11 +201,11 @@ fn a_parcel_that_was_turned_round_answers_its_carriers_gate_however_late_it_is_t
 fn what_was_given_up_for_lost_and_had_arrived_is_a_contradiction() {
     let mut case = start(Start::Dispatched);
     case.scan_at(1, LOST, case.now - DAY).unwrap();
-    let wish = Wish {
+    let request = CancellationRequest {
         by: belay_domain::actor::Role::Support,
-        ..Wish::all().because("LOST_IN_TRANSIT")
+        ..CancellationRequest::all().because("LOST_IN_TRANSIT")
     };
-    case.cancel(wish).unwrap();
+    case.cancel(request).unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due)]);
     case.scan_at(1, DELIVERED, case.now - DAY * 2).unwrap();
     assert_eq!(
@@ -218,7 +224,7 @@ fn what_was_cancelled_on_the_carriers_word_and_had_arrived_is_a_contradiction() 
     )]));
     case.dispatch(1).unwrap();
     case.wait(DAY * 3)
-        .cancel(Wish::all().paths(&[Path::Intercept]))
+        .cancel(CancellationRequest::all().paths(&[Path::Intercept]))
         .unwrap();
     case.confirm_intercept(1).unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due)]);
@@ -251,7 +257,7 @@ fn a_carrier_that_delivers_after_all_takes_back_its_cancellation() {
         assert_eq!(case.parts(1), [(PartState::Waiting, "")]);
         case.wait(DAY).scan(1, DELIVERED).unwrap();
         assert_eq!(case.parts(1), [(PartState::Withdrawn, "")]);
-        let back = Wish::all()
+        let back = CancellationRequest::all()
             .because("FOUND_BETTER")
             .paths(&[Path::ReturnUnopened]);
         // What comes home by itself now is a new cancellation of the carrier's.
@@ -274,7 +280,7 @@ fn a_carrier_that_delivers_after_all_takes_back_its_cancellation() {
 fn an_order_to_bring_back_what_is_delivered_after_all_has_failed() {
     let mut case = start(Start::Dispatched);
     case.cancel(
-        Wish::all()
+        CancellationRequest::all()
             .because("FOUND_BETTER")
             .paths(&[Path::Intercept]),
     )

@@ -22,7 +22,7 @@ use belay_domain::shipment::{Stage, TrackingFact};
 use belay_domain::terms::GoodsCondition;
 use uuid::Uuid;
 
-use crate::kit::{Cart, Case, LEASE, PLACED, PLAIN, Wish, eur, gate, gated, policy};
+use crate::kit::{CancellationRequest, Cart, Case, LEASE, PLACED, PLAIN, eur, gate, gated, policy};
 
 /// Seller `seller-1` ships one mug from `main` and one from `east`, both by `post`.
 fn two_routes() -> Cart {
@@ -88,9 +88,9 @@ fn commands(shipment: u32) -> Vec<Command> {
             method: None,
             occurred_time: None,
         }),
-        Command::RequestCancellation(Wish::all().request),
-        Command::RequestCancellation(Wish::lines(&[(1, 1)]).request),
-        Command::RequestCancellation(Wish::shipment(shipment).request),
+        Command::RequestCancellation(CancellationRequest::all().request),
+        Command::RequestCancellation(CancellationRequest::lines(&[(1, 1)]).request),
+        Command::RequestCancellation(CancellationRequest::shipment(shipment).request),
         Command::StartPreparation(StartPreparation {
             shipment,
             fence: None,
@@ -245,7 +245,9 @@ fn another_warehouses_shipment_is_not_there() {
         let scope = warehouses(case.shipment(shipment).warehouse.as_str());
         for command in commands(others) {
             let expected = match &command {
-                Command::RequestCancellation(wish) if *wish != Wish::shipment(others).request => {
+                Command::RequestCancellation(cancel_request)
+                    if *cancel_request != CancellationRequest::shipment(others).request =>
+                {
                     "OUT_OF_SCOPE"
                 }
                 Command::RequestCancellation(_)
@@ -287,7 +289,7 @@ fn another_warehouses_shipment_is_not_there() {
 fn a_cancellation_is_answered_by_who_sees_all_of_it() {
     let consent = gated("PLANNED", &[&gate("SELLER_CONSENT", "REFUSE", "BAR")]);
     let mut case = two_routes_under(consent);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     let approve = Command::ApproveCancellation(ApproveCancellation {
         cancellation: 1,
         note: None,
@@ -303,9 +305,9 @@ fn a_cancellation_is_answered_by_who_sees_all_of_it() {
 }
 
 #[test]
-fn a_preview_sees_as_far_as_the_wish_would() {
+fn a_preview_sees_as_far_as_the_request_would() {
     let case = case();
-    let previewed = |wish: Wish, scope: &Scope| {
+    let previewed = |cancel_request: CancellationRequest, scope: &Scope| {
         let caller = Actor::new(Role::Storefront, "shop");
         let context = Context {
             now: case.now,
@@ -314,20 +316,29 @@ fn a_preview_sees_as_far_as_the_wish_would() {
             request_id: Uuid::nil(),
             store: &case.store,
         };
-        preview(&case.order, &wish.request, &context)
+        preview(&case.order, &cancel_request.request, &context)
             .map_or_else(|refused| refused.reason().name(), |_| "OK")
     };
     assert_eq!(
-        previewed(Wish::all(), &sellers("seller-2")),
+        previewed(CancellationRequest::all(), &sellers("seller-2")),
         "ORDER_NOT_FOUND"
     );
-    assert_eq!(previewed(Wish::all(), &warehouses("east")), "OUT_OF_SCOPE");
     assert_eq!(
-        previewed(Wish::shipment(1), &warehouses("east")),
+        previewed(CancellationRequest::all(), &warehouses("east")),
+        "OUT_OF_SCOPE"
+    );
+    assert_eq!(
+        previewed(CancellationRequest::shipment(1), &warehouses("east")),
         "SHIPMENT_NOT_FOUND"
     );
-    assert_eq!(previewed(Wish::shipment(2), &warehouses("east")), "OK");
-    assert_eq!(previewed(Wish::all(), &carriers("post")), "OK");
+    assert_eq!(
+        previewed(CancellationRequest::shipment(2), &warehouses("east")),
+        "OK"
+    );
+    assert_eq!(
+        previewed(CancellationRequest::all(), &carriers("post")),
+        "OK"
+    );
 }
 
 #[test]

@@ -11,14 +11,16 @@ use belay_domain::shipment::Stage;
 use belay_domain::terms::GateKind;
 use jiff::SignedDuration;
 
-use crate::kit::{Cart, Case, EXPIRE_AFTER, LEASE, MICROSECOND, PLACED, Wish, gate, gated};
+use crate::kit::{
+    CancellationRequest, Cart, Case, EXPIRE_AFTER, LEASE, MICROSECOND, PLACED, gate, gated,
+};
 
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
 
 /// Of two units at PLANNED, one is to be cancelled, and these gates are in the way.
 fn waiting(gates: &[&str]) -> Case {
     let mut case = Cart::of(&[(2, 200)]).paid_under(gated("PLANNED", gates));
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case
 }
 
@@ -37,7 +39,7 @@ fn an_unpaid_order_closes_at_the_very_microsecond() {
 #[test]
 fn a_closing_is_a_cancellation_by_the_system_of_all_that_is_left() {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).place();
-    case.cancel(Wish::shipment(1)).unwrap();
+    case.cancel(CancellationRequest::shipment(1)).unwrap();
     case.wait(EXPIRE_AFTER + EXPIRE_AFTER).settle();
     let closing = case.cancellation(2);
     assert_eq!(
@@ -86,7 +88,7 @@ fn a_closing_ends_what_waits_and_takes_its_units() {
         "UNRELEASED",
         &[&gate("SELLER_CONSENT", "PASS", "BAR")],
     ));
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.wait(EXPIRE_AFTER).settle();
     assert_eq!(case.parts(1), [(PartState::Refused, "ORDER_CLOSED")]);
     assert_eq!(case.cancellation(1).state(), CancellationState::Rejected);
@@ -257,7 +259,7 @@ fn the_money_of_a_part_goes_back_when_its_last_gate_passes_though_another_part_w
         &[&gate("SELLER_CONSENT", "REFUSE", "BAR")],
     ));
     case.prepare(2).unwrap();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
         case.parts(1),
         [(PartState::Cancelled, ""), (PartState::Waiting, "")]
@@ -316,7 +318,7 @@ fn a_policy_is_asked_again_for_the_stage_when_the_last_gate_passes() {
     let policy =
         crate::kit::policy(&rules.replace("STOP", &gate("WAREHOUSE_STOP", "REFUSE", "BAR")));
     let mut case = Cart::of(&[(2, 200)]).paid_under(policy);
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
 
     // A stage that asks for more adds its gate behind the open one.
     let mut preparing = case.clone();
@@ -348,12 +350,12 @@ fn a_policy_is_asked_again_for_the_stage_when_the_last_gate_passes() {
 }
 
 #[test]
-fn a_wish_that_came_in_time_is_in_time_when_its_last_gate_passes() {
+fn a_request_that_came_in_time_is_in_time_when_its_last_gate_passes() {
     let fresh = "
   - {id: fresh, when: {path: CANCEL, age: {clock: PAID, less_than: 24h}}, allow: {gates: [GATE], refund: FULL}}";
     let policy = crate::kit::policy(&fresh.replace("GATE", &gate("SELLER_CONSENT", "PASS", "BAR")));
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy);
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     case.wait(HOURS_48).settle();
     assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
     assert_eq!(case.refunds(), [(1, 100, RefundState::Due)]);
@@ -362,7 +364,7 @@ fn a_wish_that_came_in_time_is_in_time_when_its_last_gate_passes() {
 #[test]
 fn a_lease_that_ends_without_a_result_leaves_the_refund_unknown() {
     let mut case = Cart::of(&[(1, 100)]).paid();
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     case.lease(&[1]);
     assert_eq!(case.order.next_due(), Some(case.now + LEASE));
     case.wait(LEASE - MICROSECOND).settle();

@@ -10,12 +10,14 @@ use belay_domain::shipment::{Stage, TrackingFact};
 use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 
-use crate::kit::{Cart, Case, MICROSECOND, PLAIN, Wish, gate, gated, independent_site, policy};
+use crate::kit::{
+    CancellationRequest, Cart, Case, MICROSECOND, PLAIN, gate, gated, independent_site, policy,
+};
 
 /// Of two units at PLANNED, one is to be cancelled, and this gate is in the way.
 fn waiting(gate: &str) -> Case {
     let mut case = Cart::of(&[(2, 200)]).paid_under(gated("PLANNED", &[gate]));
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case
 }
 
@@ -104,12 +106,13 @@ fn a_fence_grows_whenever_a_cancellation_on_its_shipment_opens_or_ends_and_only_
     case.prepare(1).unwrap();
     case.scan(2, TrackingFact::InTransit).unwrap();
     assert_eq!(fences(&case), [1, 1], "stages do not move it");
-    case.cancel(Wish::shipment(1).leave_out()).unwrap();
+    case.cancel(CancellationRequest::shipment(1).leave_out())
+        .unwrap();
     assert_eq!(fences(&case), [2, 1], "it opens");
     case.wait(SignedDuration::from_hours(48)).settle();
     assert_eq!(fences(&case), [3, 1], "it ends");
     case.ready(1).unwrap();
-    case.cancel(Wish::all().leave_out()).unwrap();
+    case.cancel(CancellationRequest::all().leave_out()).unwrap();
     assert_eq!(
         fences(&case),
         [4, 1],
@@ -120,7 +123,7 @@ fn a_fence_grows_whenever_a_cancellation_on_its_shipment_opens_or_ends_and_only_
 #[test]
 fn a_warehouse_that_saw_an_older_fence_is_told_the_present_one() {
     let mut case = Cart::of(&[(2, 200)]).paid();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     assert_eq!(
         case.dispatch_seen(1, 1),
         Err(Rejection::FenceStale {
@@ -129,7 +132,7 @@ fn a_warehouse_that_saw_an_older_fence_is_told_the_present_one() {
             cancellations: vec![1]
         })
     );
-    case.cancel(Wish::all()).unwrap();
+    case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
         case.dispatch_seen(1, 2),
         Err(Rejection::FenceStale {
@@ -247,7 +250,7 @@ fn a_waiting_part_does_not_bar_another_shipment() {
         "PLANNED",
         &[&gate("SELLER_CONSENT", "REFUSE", "BAR")],
     ));
-    case.cancel(Wish::shipment(1)).unwrap();
+    case.cancel(CancellationRequest::shipment(1)).unwrap();
     assert!(case.dispatch(2).is_ok());
 }
 
@@ -269,7 +272,7 @@ fn an_intercept_goes_on_while_the_parcel_comes_back_and_ends_when_it_is_delivere
     let mut case = Cart::of(&[(1, 100)]).paid_under(independent_site());
     case.dispatch(1).unwrap();
     case.cancel(
-        Wish::all()
+        CancellationRequest::all()
             .because("FOUND_BETTER")
             .paths(&[Path::Cancel, Path::Intercept]),
     )
@@ -358,8 +361,8 @@ fn a_cancelled_shipment_that_is_scanned_out_opens_an_incident_and_blocks_what_wa
         (TrackingFact::Delivered, Stage::Delivered),
     ] {
         let mut case = Cart::of(&[(2, 200)]).paid();
-        case.cancel(Wish::lines(&[(1, 1)])).unwrap();
-        case.cancel(Wish::all()).unwrap();
+        case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
+        case.cancel(CancellationRequest::all()).unwrap();
         case.lease(&[1]);
         case.scan(1, fact).unwrap();
         assert_eq!(
@@ -395,7 +398,7 @@ fn whatever_finds_a_cancelled_shipment_outside_contradicts() {
         (TrackingFact::Returned, Stage::Returned),
     ] {
         let mut case = Cart::of(&[(1, 100)]).paid();
-        case.cancel(Wish::all()).unwrap();
+        case.cancel(CancellationRequest::all()).unwrap();
         case.scan(1, fact).unwrap();
         assert_eq!(
             (case.stage(1), case.incidents()),
@@ -414,7 +417,7 @@ fn whatever_finds_a_cancelled_shipment_outside_contradicts() {
 #[test]
 fn a_partly_cancelled_shipment_leaves_with_the_rest() {
     let mut case = Cart::of(&[(3, 300)]).paid_under(policy(PLAIN));
-    case.cancel(Wish::lines(&[(1, 2)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 2)])).unwrap();
     case.dispatch(1).unwrap();
     assert_eq!(
         (

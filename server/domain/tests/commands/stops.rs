@@ -8,7 +8,7 @@ use belay_domain::refund::RefundState::Due;
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 
-use crate::kit::{Cart, Case, Wish, gate, gated, indexes};
+use crate::kit::{CancellationRequest, Cart, Case, gate, gated, indexes};
 
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
 
@@ -18,7 +18,7 @@ fn stopping(gates: &[&str]) -> Case {
         .shipping(40, 4)
         .paid_under(gated("PREPARING", gates));
     case.prepare(1).unwrap();
-    case.cancel(Wish::lines(&[(1, 3)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 3)])).unwrap();
     case
 }
 
@@ -100,7 +100,7 @@ fn what_cannot_be_stopped_goes() {
 #[test]
 fn one_answer_is_for_everybody_who_waits_for_the_stop() {
     let mut case = stopping(&[&stop("REFUSE")]);
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.stop(1).unwrap();
     assert_eq!(
         (case.parts(1), case.parts(2)),
@@ -181,7 +181,7 @@ fn a_shipment_that_begins_again_has_its_time_to_be_prepared_again() {
     policy.preparation_within = Some(SignedDuration::from_hours(12));
     let mut case = Cart::of(&[(2, 200)]).paid_under(policy);
     case.prepare(1).unwrap();
-    case.cancel(Wish::lines(&[(1, 1)])).unwrap();
+    case.cancel(CancellationRequest::lines(&[(1, 1)])).unwrap();
     case.wait(HOURS_48).stop(1).unwrap();
     assert_eq!(
         case.shipment(1).prepare_by,

@@ -7,7 +7,7 @@ use belay_domain::rejection::Rejection;
 use belay_domain::shipment::{Stage, TrackingFact};
 use belay_domain::terms::{GateKind, GoodsCondition, Path};
 
-use crate::kit::{Cart, Case, PLAIN, Wish, policy};
+use crate::kit::{CancellationRequest, Cart, Case, PLAIN, policy};
 
 /// A parcel on its way that somebody wants back, once this gate has passed.
 fn waiting_for(kind: GateKind) -> Case {
@@ -17,7 +17,7 @@ fn waiting_for(kind: GateKind) -> Case {
     );
     let mut case = Cart::of(&[(1, 100)]).paid_under(policy(&format!("{rule}{PLAIN}")));
     case.bring_to(1, Stage::InTransit)
-        .cancel(Wish::all().paths(&[Path::Intercept]))
+        .cancel(CancellationRequest::all().paths(&[Path::Intercept]))
         .unwrap();
     assert_eq!(case.part(1, 0).open_gate().unwrap().spec.kind, kind);
     case
@@ -77,7 +77,7 @@ fn every_gate_takes_every_answer_as_the_table_says() {
             "WAITING WAITING CANCELLED CANCELLED CANCELLED CANCELLED",
         ),
         (
-            "it is wished no more",
+            "it is requested no more",
             |case| case.withdraw(Role::Storefront, 1),
             "WITHDRAWN WITHDRAWN WITHDRAWN WITHDRAWN WITHDRAWN WITHDRAWN",
         ),

@@ -11,7 +11,7 @@ use belay_domain::terms::{GateKind, GoodsCondition, OnDispatch, OnTimeout, Path}
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::{With, because, check_told, gate, hours, preset, wish};
+use crate::support::{With, asked_by, because, check_told, gate, hours, preset};
 
 fn declaration() -> Policy {
     preset("cross-border-declaration")
@@ -24,7 +24,7 @@ fn s001_01_and_02_an_order_is_payable_for_24_hours_and_no_longer() {
     let policy = declaration();
     assert_eq!(policy.unpaid.expire_after, hours(24));
     assert_eq!(policy.unpaid.in_flight_grace, SignedDuration::ZERO);
-    let unpaid = |actor| wish(actor, Unreleased, Path::Cancel).with(|q| q.paid = false);
+    let unpaid = |actor| asked_by(actor, Unreleased, Path::Cancel).with(|q| q.paid = false);
     let closes = "unpaid-closes-itself: no, UNPAID_CLOSES_ITSELF, PAY, WAIT";
     check_told(
         &policy,
@@ -39,7 +39,7 @@ fn s001_01_and_02_an_order_is_payable_for_24_hours_and_no_longer() {
 #[test]
 fn s001_04_and_05_the_refund_button_is_there_for_twelve_hours() {
     let policy = declaration();
-    let paid_for = |age| wish(Buyer, Planned, Path::Cancel).with(|q| q.since_paid = Some(age));
+    let paid_for = |age| asked_by(Buyer, Planned, Path::Cancel).with(|q| q.since_paid = Some(age));
     let button = "refund-button: SUPPORT_REVIEW, FULL";
     let no_button = "no-refund-button: no, REFUND_NOT_OFFERED, CONTACT_SUPPORT";
     let rows = vec![
@@ -50,8 +50,8 @@ fn s001_04_and_05_the_refund_button_is_there_for_twelve_hours() {
             paid_for(hours(13)).with(|q| q.stage = Unreleased),
             no_button,
         ),
-        (wish(Support, Planned, Path::Cancel), "unshipped: FULL"),
-        (wish(Seller, Planned, Path::Cancel), "unshipped: FULL"),
+        (asked_by(Support, Planned, Path::Cancel), "unshipped: FULL"),
+        (asked_by(Seller, Planned, Path::Cancel), "unshipped: FULL"),
     ];
     check_told(&policy, rows);
     assert_eq!(policy.turns_in(&paid_for(hours(11))), Some(hours(1)));
@@ -75,17 +75,19 @@ fn s001_07_and_09_what_is_being_prepared_is_stopped_by_the_warehouse_or_not_at_a
     let stop = "preparing: WAREHOUSE_STOP, FULL";
     let mut rows = Vec::new();
     for stage in [Preparing, Ready] {
-        rows.extend([Buyer, Support, Seller].map(|actor| (wish(actor, stage, Path::Cancel), stop)));
+        rows.extend(
+            [Buyer, Support, Seller].map(|actor| (asked_by(actor, stage, Path::Cancel), stop)),
+        );
     }
     // An application of the first hours that support has not answered by then goes on as a stop.
     rows.push((
-        wish(Buyer, Preparing, Path::Cancel).with(|q| q.since_paid = Some(hours(11))),
+        asked_by(Buyer, Preparing, Path::Cancel).with(|q| q.since_paid = Some(hours(11))),
         stop,
     ));
     check_told(&policy, rows);
     let stop = gate(
         &policy,
-        &wish(Buyer, Preparing, Path::Cancel),
+        &asked_by(Buyer, Preparing, Path::Cancel),
         GateKind::WarehouseStop,
     );
     assert_eq!(
@@ -98,7 +100,7 @@ fn s001_07_and_09_what_is_being_prepared_is_stopped_by_the_warehouse_or_not_at_a
 fn s001_08_a_stop_is_answered_within_a_working_day_of_the_warehouse() {
     let stop = gate(
         &declaration(),
-        &wish(Buyer, Ready, Path::Cancel),
+        &asked_by(Buyer, Ready, Path::Cancel),
         GateKind::WarehouseStop,
     );
     assert_eq!(stop.respond_within, Some(Period::WorkingDays(1)));
@@ -120,7 +122,7 @@ fn s001_08_a_stop_is_answered_within_a_working_day_of_the_warehouse() {
 #[test]
 fn s001_10_and_11_what_has_left_is_not_cancelled_and_comes_back_on_four_ways() {
     let policy = declaration();
-    let cancel = |stage| wish(Buyer, stage, Path::Cancel);
+    let cancel = |stage| asked_by(Buyer, stage, Path::Cancel);
     let able = |q: &mut belay_domain::policy::Question| q.carrier.in_transit_cancel = true;
     let labelled = |q: &mut belay_domain::policy::Question| q.carrier.return_label = true;
     let intercept = "stopped-by-the-carrier: CARRIER_INTERCEPT, PARCEL_RECEIPT, BY_SCHEDULE";
@@ -146,41 +148,41 @@ fn s001_10_and_11_what_has_left_is_not_cancelled_and_comes_back_on_four_ways() {
             ),
             // ①
             (
-                wish(Buyer, InTransit, Path::Intercept).with(able),
+                asked_by(Buyer, InTransit, Path::Intercept).with(able),
                 intercept,
             ),
-            (wish(Buyer, Returning, Path::Intercept), intercept),
-            (wish(Buyer, Returned, Path::Intercept), intercept),
+            (asked_by(Buyer, Returning, Path::Intercept), intercept),
+            (asked_by(Buyer, Returned, Path::Intercept), intercept),
             (
-                wish(Buyer, InTransit, Path::Intercept),
+                asked_by(Buyer, InTransit, Path::Intercept),
                 "not-interceptable: no, NOT_INTERCEPTABLE, REFUSE_DELIVERY, CONTACT_SUPPORT",
             ),
             // ① and ②
-            (wish(Buyer, InTransit, Path::RefuseDelivery), refuse),
-            (wish(Support, Returning, Path::RefuseDelivery), refuse),
-            (wish(Buyer, Returned, Path::RefuseDelivery), refuse),
-            (wish(Buyer, Delivered, Path::RefuseDelivery), too_late),
-            (wish(Buyer, Delivered, Path::Intercept), too_late),
+            (asked_by(Buyer, InTransit, Path::RefuseDelivery), refuse),
+            (asked_by(Support, Returning, Path::RefuseDelivery), refuse),
+            (asked_by(Buyer, Returned, Path::RefuseDelivery), refuse),
+            (asked_by(Buyer, Delivered, Path::RefuseDelivery), too_late),
+            (asked_by(Buyer, Delivered, Path::Intercept), too_late),
             // ③
             (
-                wish(Buyer, Delivered, Path::ReturnUnopened).with(labelled),
+                asked_by(Buyer, Delivered, Path::ReturnUnopened).with(labelled),
                 unopened,
             ),
-            (wish(Buyer, Returning, Path::ReturnUnopened), unopened),
+            (asked_by(Buyer, Returning, Path::ReturnUnopened), unopened),
             (
-                wish(Buyer, InTransit, Path::ReturnUnopened),
+                asked_by(Buyer, InTransit, Path::ReturnUnopened),
                 "ask-support: no, NOT_ALLOWED, CONTACT_SUPPORT",
             ),
             // ④
-            (wish(Buyer, Delivered, Path::ReturnOpened), opened),
-            (wish(Buyer, Returned, Path::ReturnOpened), opened),
+            (asked_by(Buyer, Delivered, Path::ReturnOpened), opened),
+            (asked_by(Buyer, Returned, Path::ReturnOpened), opened),
             // Nobody asked.
             (
-                wish(Carrier, Returning, Path::RefuseDelivery),
+                asked_by(Carrier, Returning, Path::RefuseDelivery),
                 "came-home: PARCEL_RECEIPT, BY_SCHEDULE",
             ),
             (
-                wish(Support, Lost, Path::Cancel),
+                asked_by(Support, Lost, Path::Cancel),
                 "lost: FULL SELLER/SELLER",
             ),
         ],
@@ -192,11 +194,11 @@ fn s001_12_a_region_without_labels_is_told_so_and_support_may_agree_on_another_w
     let policy = declaration();
     let rows = vec![
         (
-            wish(Buyer, Delivered, Path::ReturnUnopened),
+            asked_by(Buyer, Delivered, Path::ReturnUnopened),
             "no-label-in-the-region: no, LABEL_UNAVAILABLE_IN_REGION, CONTACT_SUPPORT",
         ),
         (
-            wish(Support, Delivered, Path::ReturnUnopened),
+            asked_by(Support, Delivered, Path::ReturnUnopened),
             "returned-unopened: PARCEL_RECEIPT, BY_SCHEDULE BUYER/BUYER",
         ),
     ];
@@ -208,7 +210,7 @@ fn s001_12_a_region_without_labels_is_told_so_and_support_may_agree_on_another_w
 fn s001_13_the_buyer_bears_both_ways_unless_the_goods_are_not_as_described() {
     let labelled = |q: &mut belay_domain::policy::Question| q.carrier.return_label = true;
     let back = |reason| {
-        wish(Buyer, Delivered, Path::ReturnUnopened)
+        asked_by(Buyer, Delivered, Path::ReturnUnopened)
             .with(labelled)
             .with(because(reason))
     };

@@ -16,7 +16,8 @@ use belay_domain::terms::{
 };
 
 use crate::support::{
-    PRESETS, With, because, gate, hours, policy, preset, preset_folder, preset_text, question, wish,
+    PRESETS, With, asked_by, because, gate, hours, policy, preset, preset_folder, preset_text,
+    question,
 };
 
 fn independent_site() -> Policy {
@@ -76,7 +77,7 @@ fn all_questions(policy: &Policy) -> Vec<Question> {
                             carrier: *carrier,
                             paid: since_paid.is_some(),
                             since_paid,
-                            ..wish(actor, stage, path)
+                            ..asked_by(actor, stage, path)
                         };
                         questions.push(asked);
                     }
@@ -186,7 +187,7 @@ fn in_every_preset_a_parcel_that_comes_home_is_paid_once_it_is_there() {
             Stage::Returned,
         ] {
             let asked =
-                wish(Role::Carrier, stage, Path::RefuseDelivery).with(because(PARCEL_RETURNED));
+                asked_by(Role::Carrier, stage, Path::RefuseDelivery).with(because(PARCEL_RETURNED));
             let receipt = gate(&policy, &asked, GateKind::ParcelReceipt);
             assert_eq!(receipt.on_timeout, OnTimeout::Escalate, "{name}");
         }

@@ -451,7 +451,7 @@ fn the_schema_and_the_parser_know_the_same_names() {
         );
         fault_paths(&document).is_empty()
     };
-    let wishers: BTreeSet<String> = Role::ALL
+    let requesters: BTreeSet<String> = Role::ALL
         .iter()
         .filter(takes)
         .map(ToString::to_string)
@@ -462,6 +462,6 @@ fn the_schema_and_the_parser_know_the_same_names() {
             .iter()
             .map(|name| name.as_str().unwrap().to_owned())
             .collect::<BTreeSet<_>>(),
-        wishers
+        requesters
     );
 }

@@ -11,7 +11,7 @@ use belay_domain::terms::{Fault, GateKind, OnTimeout, Path};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::support::{With, because, check_told, gate, preset, wish};
+use crate::support::{With, asked_by, because, check_told, gate, preset};
 
 fn marketplace() -> Policy {
     preset("seller-center")
@@ -21,7 +21,7 @@ fn marketplace() -> Policy {
 fn s004_01_to_03_before_anybody_packs_it_is_approved_and_then_it_is_requested() {
     let approved = "auto-approved: FULL";
     let requested = "requested: SELLER_CONSENT, FULL";
-    let cancel = |stage| wish(Buyer, stage, Path::Cancel).with(because("FOUND_BETTER"));
+    let cancel = |stage| asked_by(Buyer, stage, Path::Cancel).with(because("FOUND_BETTER"));
     let rows = vec![
         (cancel(Unreleased).with(|q| q.paid = false), approved),
         (cancel(Unreleased), approved),
@@ -34,7 +34,7 @@ fn s004_01_to_03_before_anybody_packs_it_is_approved_and_then_it_is_requested() 
             "delivered: no, DELIVERED, CONTACT_SUPPORT",
         ),
         (
-            wish(Buyer, Delivered, Path::ReturnOpened),
+            asked_by(Buyer, Delivered, Path::ReturnOpened),
             "ask-support: no, NOT_ALLOWED, CONTACT_SUPPORT",
         ),
     ];
@@ -45,7 +45,7 @@ fn s004_01_to_03_before_anybody_packs_it_is_approved_and_then_it_is_requested() 
 fn s004_04_a_request_is_answered_by_the_same_local_time_two_days_later() {
     let consent = gate(
         &marketplace(),
-        &wish(Buyer, Preparing, Path::Cancel),
+        &asked_by(Buyer, Preparing, Path::Cancel),
         GateKind::SellerConsent,
     );
     assert_eq!(consent.respond_within, Some(Period::CalendarDays(2)));
@@ -77,7 +77,7 @@ fn s004_04_a_request_is_answered_by_the_same_local_time_two_days_later() {
 fn s004_05_who_does_not_answer_has_approved() {
     let consent = gate(
         &marketplace(),
-        &wish(Buyer, Ready, Path::Cancel),
+        &asked_by(Buyer, Ready, Path::Cancel),
         GateKind::SellerConsent,
     );
     assert_eq!(consent.on_timeout, OnTimeout::Pass);
@@ -85,7 +85,8 @@ fn s004_05_who_does_not_answer_has_approved() {
 
 #[test]
 fn s004_07_the_seller_cancels_before_shipped() {
-    let cancel = |stage: Stage| wish(Seller, stage, Path::Cancel).with(because("PRICING_ERROR"));
+    let cancel =
+        |stage: Stage| asked_by(Seller, stage, Path::Cancel).with(because("PRICING_ERROR"));
     let mut rows: Vec<_> = [Unreleased, Planned, Preparing, Ready]
         .map(|stage| (cancel(stage), "by-the-seller: FULL"))
         .into();
@@ -144,6 +145,9 @@ fn s004_12_support_has_no_rule() {
     );
     check_told(
         &policy,
-        vec![(wish(Support, Planned, Path::Cancel), "-: no, NOT_ALLOWED")],
+        vec![(
+            asked_by(Support, Planned, Path::Cancel),
+            "-: no, NOT_ALLOWED",
+        )],
     );
 }

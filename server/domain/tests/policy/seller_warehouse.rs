@@ -10,7 +10,7 @@ use belay_domain::shipment::Stage::{
 };
 use belay_domain::terms::{Effect, Fault, GateKind, NextAction, OnLost, OnTimeout, Path};
 
-use crate::support::{With, because, check_told, gate, preset, wish};
+use crate::support::{With, asked_by, because, check_told, gate, preset};
 
 const SELLERS_REASONS: &[&str] = &[
     "OUT_OF_STOCK",
@@ -26,7 +26,7 @@ fn marketplace() -> Policy {
 
 /// The seller cancels, for this reason, what this carrier delivers.
 fn sellers(stage: Stage, reason: &str, carrier: CarrierFacts) -> Question {
-    wish(Seller, stage, Path::Cancel)
+    asked_by(Seller, stage, Path::Cancel)
         .with(because(reason))
         .with(|q| q.carrier = carrier)
 }
@@ -136,7 +136,7 @@ fn s003_06_at_any_other_stage_nothing_is_cancelled() {
     }
     rows.push((sellers(Lost, "OTHER", partner()), "-: no, NOT_ALLOWED"));
     let ask = "ask-the-seller: no, NOT_ALLOWED, CONTACT_SELLER";
-    rows.extend([Buyer, Support].map(|actor| (wish(actor, Planned, Path::Cancel), ask)));
+    rows.extend([Buyer, Support].map(|actor| (asked_by(actor, Planned, Path::Cancel), ask)));
     check_told(&marketplace(), rows);
 }
 
@@ -230,7 +230,7 @@ fn s003_18_a_partner_cancels_what_it_cannot_deliver_and_the_seller_is_not_to_bla
         (&[Carrier][..], Fault::Carrier, false)
     );
     let problem = |stage, carrier| {
-        wish(Carrier, stage, Path::Cancel)
+        asked_by(Carrier, stage, Path::Cancel)
             .with(because("DELIVERY_PROBLEM"))
             .with(|q| q.carrier = carrier)
     };
@@ -241,7 +241,7 @@ fn s003_18_a_partner_cancels_what_it_cannot_deliver_and_the_seller_is_not_to_bla
     rows.push((problem(InTransit, own()), "-: no, NOT_ALLOWED"));
     rows.push((problem(Delivered, partner()), "-: no, NOT_ALLOWED"));
     rows.push((
-        wish(Carrier, Returning, Path::RefuseDelivery),
+        asked_by(Carrier, Returning, Path::RefuseDelivery),
         "came-home: PARCEL_RECEIPT, FULL",
     ));
     check_told(&policy, rows);

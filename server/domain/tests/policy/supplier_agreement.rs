@@ -7,7 +7,7 @@ use belay_domain::shipment::Stage::{
 };
 use belay_domain::terms::{DenyCode, GateKind, NextAction, OnDispatch, OnTimeout, Path};
 
-use crate::support::{With, check_told, gate, hours, preset, wish};
+use crate::support::{With, asked_by, check_told, gate, hours, preset};
 
 fn agreement() -> Policy {
     preset("supplier-agreement")
@@ -18,11 +18,12 @@ fn s002_01_to_03_a_buyer_needs_the_supplier_until_the_order_is_shipped() {
     let policy = agreement();
     let consent = "by-agreement: SELLER_CONSENT, FULL";
     let mut rows: Vec<_> = [Unreleased, Planned, Preparing, Ready]
-        .map(|stage| (wish(Buyer, stage, Path::Cancel), consent))
+        .map(|stage| (asked_by(Buyer, stage, Path::Cancel), consent))
         .into();
     // An agreement takes two: neither the supplier nor support ends an order alone.
     rows.extend(
-        [Seller, Support].map(|actor| (wish(actor, Planned, Path::Cancel), "-: no, NOT_ALLOWED")),
+        [Seller, Support]
+            .map(|actor| (asked_by(actor, Planned, Path::Cancel), "-: no, NOT_ALLOWED")),
     );
     check_told(&policy, rows);
 }
@@ -31,7 +32,7 @@ fn s002_01_to_03_a_buyer_needs_the_supplier_until_the_order_is_shipped() {
 fn s002_04_silence_never_cancels_and_shipping_is_an_answer() {
     let consent = gate(
         &agreement(),
-        &wish(Buyer, Preparing, Path::Cancel),
+        &asked_by(Buyer, Preparing, Path::Cancel),
         GateKind::SellerConsent,
     );
     assert_eq!(
@@ -45,17 +46,17 @@ fn s002_05_what_is_shipped_is_not_cancelled() {
     let ask = "ask-the-supplier: no, NOT_ALLOWED, CONTACT_SELLER";
     let rows = vec![
         (
-            wish(Buyer, InTransit, Path::Cancel),
+            asked_by(Buyer, InTransit, Path::Cancel),
             "shipped: no, SHIPPED, CONTACT_SELLER",
         ),
         (
-            wish(Buyer, Delivered, Path::Cancel),
+            asked_by(Buyer, Delivered, Path::Cancel),
             "delivered: no, DELIVERED, CONTACT_SELLER",
         ),
-        (wish(Buyer, InTransit, Path::Intercept), ask),
-        (wish(Buyer, Delivered, Path::ReturnUnopened), ask),
+        (asked_by(Buyer, InTransit, Path::Intercept), ask),
+        (asked_by(Buyer, Delivered, Path::ReturnUnopened), ask),
         (
-            wish(Carrier, Returned, Path::RefuseDelivery),
+            asked_by(Carrier, Returned, Path::RefuseDelivery),
             "came-home: PARCEL_RECEIPT, FULL",
         ),
     ];
@@ -70,7 +71,7 @@ fn s002_06_and_07_cards_are_verified_for_24_hours_and_nothing_else_is() {
         (verification.methods, verification.wait),
         (vec!["CREDIT_CARD".to_owned()], hours(24))
     );
-    let verifying = wish(Buyer, Planned, Path::Cancel).with(|q| q.verified_in = Some(hours(1)));
+    let verifying = asked_by(Buyer, Planned, Path::Cancel).with(|q| q.verified_in = Some(hours(1)));
     let next_actions = vec![NextAction::Wait, NextAction::ContactSeller];
     let available_in = Some(hours(1));
     let verdict = Verdict::Deny {
@@ -86,7 +87,7 @@ fn s002_06_and_07_cards_are_verified_for_24_hours_and_nothing_else_is() {
 fn s002_09_and_10_what_is_not_paid_closes_itself_after_20_days() {
     let policy = agreement();
     assert_eq!(policy.unpaid.expire_after, hours(20 * 24));
-    let unpaid = wish(Buyer, Unreleased, Path::Cancel).with(|q| q.paid = false);
+    let unpaid = asked_by(Buyer, Unreleased, Path::Cancel).with(|q| q.paid = false);
     check_told(
         &policy,
         vec![(

@@ -105,7 +105,7 @@ pub(crate) fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
 }
 
-/// A buyer who wishes to cancel what was paid an hour ago and is not packed yet.
+/// A buyer who asks to cancel what was paid an hour ago and is not packed yet.
 pub(crate) fn question() -> Question {
     Question {
         actor: Role::Buyer,
@@ -127,7 +127,7 @@ pub(crate) fn question() -> Question {
 }
 
 /// Asks for one path at one stage, of an order that was paid an hour ago.
-pub(crate) fn wish(actor: Role, stage: Stage, path: Path) -> Question {
+pub(crate) fn asked_by(actor: Role, stage: Stage, path: Path) -> Question {
     Question {
         actor,
         stage,

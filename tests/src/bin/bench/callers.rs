@@ -366,7 +366,7 @@ fn payment(order: OrderNumber) -> v1::RecordPaymentRequest {
     }
 }
 
-/// Everything, as the buyer wishes.
+/// Everything, as the buyer asks.
 fn cancellation(order: OrderNumber) -> v1::RequestCancellationRequest {
     v1::RequestCancellationRequest {
         store_id: STORE.to_owned(),

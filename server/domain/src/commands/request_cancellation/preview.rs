@@ -11,7 +11,7 @@ use crate::commands::request_cancellation::{
 use crate::context::Context;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Allowed, Judgement, Portion, Wish};
+use crate::lifecycle::eligibility::{Allowed, Judgement, Portion, CancellationRequest};
 use crate::lifecycle::{deadlines, eligibility, gates, reach};
 use crate::money::Amounts;
 use crate::order::Order;
@@ -77,7 +77,7 @@ pub struct PreviewedGate {
     pub respond_by: Option<Timestamp>,
 }
 
-/// Answers a wish without granting it. Deadlines that are due by `context.now` are applied to a
+/// Answers a request without granting it. Deadlines that are due by `context.now` are applied to a
 /// copy first, so a time in the future may be asked about.
 pub fn preview(
     order: &Order,
@@ -97,14 +97,14 @@ pub fn preview(
     });
 
     let reason_code = reason.map(|reason| &*reason.code);
-    let wish = Wish {
+    let request = CancellationRequest {
         requester: requester.role,
         reason: reason_code,
         paths: &command.paths,
         asked_at: draft.now,
         has_label: None,
     };
-    let portions = match select::spread(&draft, policy, &wish, command) {
+    let portions = match select::spread(&draft, policy, &request, command) {
         Ok(spread) => spread.portions,
         // What is wholly cancelled may be asked for again: the answer is the cancellation that took
         // the last unit.
@@ -133,8 +133,8 @@ pub fn preview(
     for portion in portions {
         preview
             .paths
-            .extend(all_paths(&draft, policy, &wish, &portion));
-        let judgement = eligibility::judge(&draft, policy, &wish, portion);
+            .extend(all_paths(&draft, policy, &request, &portion));
+        let judgement = eligibility::judge(&draft, policy, &request, portion);
         judgements.push(judgement);
     }
     let allowed = judgements
@@ -175,13 +175,13 @@ pub fn preview(
 fn all_paths(
     draft: &Draft<'_>,
     policy: &Policy,
-    wish: &Wish<'_>,
+    request: &CancellationRequest<'_>,
     portion: &Portion,
 ) -> Vec<PreviewedPath> {
     let one_path = |path: &Path| {
-        let alone = Wish {
+        let alone = CancellationRequest {
             paths: std::slice::from_ref(path),
-            ..*wish
+            ..*request
         };
         let mut judgement = eligibility::judge(draft, policy, &alone, portion.clone());
         let (rule, verdict) = match judgement.allowed {
@@ -249,7 +249,7 @@ pub enum DirectCancellation {
     Refused(ErrorReason),
 }
 
-/// Judges the buyer's simplest wish: everything, on the path CANCEL, for whichever reason goes
+/// Judges the buyer's simplest request: everything, on the path CANCEL, for whichever reason goes
 /// furthest.
 pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancellation {
     let mut draft = Draft::of(order, context);
@@ -274,14 +274,14 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
         .filter(|reason| reason.actors.contains(&Role::Buyer));
     let no_reason = (!policy.reason_required.contains(&Role::Buyer)).then_some(None);
     for reason in reasons.map(|reason| Some(&*reason.code)).chain(no_reason) {
-        let wish = Wish {
+        let request = CancellationRequest {
             requester: Role::Buyer,
             reason,
             paths: &[Path::Cancel],
             asked_at: draft.now,
             has_label: None,
         };
-        let judge = |portion: &Portion| eligibility::judge(&draft, policy, &wish, portion.clone());
+        let judge = |portion: &Portion| eligibility::judge(&draft, policy, &request, portion.clone());
         let mut judgements: Vec<Judgement> = portions.iter().map(judge).collect();
         let refusal = judgements
             .iter_mut()

@@ -1,16 +1,16 @@
-//! Which units a wish is about, and in which shipments they are.
+//! Which units a request is about, and in which shipments they are.
 
 use crate::cancellation::{CancellationState, PartState};
 use crate::commands::request_cancellation::{IneligibleUnits, RequestCancellation, Selection};
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility;
-use crate::lifecycle::eligibility::{Portion, Wish};
+use crate::lifecycle::eligibility::{Portion, CancellationRequest};
 use crate::order::Order;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
 use crate::units::{LineQuantity, UnitSet};
 
-/// A wish, spread over the shipments.
+/// A request, spread over the shipments.
 #[derive(Debug)]
 pub(super) struct Spread {
     /// One for each shipment that is to give units and, of what is home, for each receipt.
@@ -19,7 +19,7 @@ pub(super) struct Spread {
     pub(super) claimed: Vec<Portion>,
 }
 
-/// What a wish names must be there.
+/// What a request names must be there.
 pub(super) fn check_named(order: &Order, selection: &Selection) -> Result<(), Rejection> {
     match selection {
         Selection::All => Ok(()),
@@ -37,12 +37,12 @@ pub(super) fn check_named(order: &Order, selection: &Selection) -> Result<(), Re
     }
 }
 
-/// Spreads the wish over the shipments, one portion each. Units that another cancellation waits for
-/// cannot be had twice.
+/// Spreads the request over the shipments, one portion each. Units that another cancellation waits
+/// for cannot be had twice.
 pub(super) fn spread(
     draft: &Draft<'_>,
     policy: &Policy,
-    wish: &Wish<'_>,
+    request: &CancellationRequest<'_>,
     command: &RequestCancellation,
 ) -> Result<Spread, Rejection> {
     let order = &draft.order;
@@ -67,7 +67,7 @@ pub(super) fn spread(
     let (mut chosen, mut left_out) = (UnitSet::default(), UnitSet::default());
     for LineQuantity { line, quantity } in wanted {
         let takes = quantity.min(free.count_of(line));
-        chosen = chosen.union(&take(draft, policy, wish, &free, line, takes));
+        chosen = chosen.union(&take(draft, policy, request, &free, line, takes));
         left_out = left_out.union(&claimed.take_highest(line, quantity - takes));
     }
     Ok(Spread {
@@ -89,9 +89,9 @@ fn wanted_quantities(live: &UnitSet, selection: &Selection) -> Vec<LineQuantity>
     }
 }
 
-/// What stands against a wish that asks for more than is free. One that leaves out what it cannot
-/// have is content with less, but not with nothing, and not where it only repeats a wish that
-/// waits.
+/// What stands against a request that asks for more than is free. One that leaves out what it
+/// cannot have is content with less, but not with nothing, and not where it only repeats a request
+/// that waits.
 fn shortage(
     order: &Order,
     command: &RequestCancellation,
@@ -174,7 +174,7 @@ fn pending_for_the_same(
 fn take(
     draft: &Draft<'_>,
     policy: &Policy,
-    wish: &Wish<'_>,
+    request: &CancellationRequest<'_>,
     free: &UnitSet,
     line: u32,
     quantity: u32,
@@ -196,7 +196,7 @@ fn take(
             let judgement = eligibility::judge(
                 draft,
                 policy,
-                wish,
+                request,
                 Portion::out(shipment.number, units.clone()),
             );
             let gates = judgement.allowed.map(|allowed| allowed.gates.len());

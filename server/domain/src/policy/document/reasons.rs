@@ -131,7 +131,7 @@ fn effects(node: &Node<'_>, faults: &mut Faults) -> Vec<Effect> {
     effects
 }
 
-/// A reason that Belay itself gives says what happened, not what somebody wishes, and there is
+/// A reason that Belay itself gives says what happened, not what a requester wants, and there is
 /// nobody to say more.
 fn check_reserved(object: &Object<'_>, reason: &Reason, faults: &mut Faults) {
     let Some((code, role, event)) = RESERVED.iter().find(|(code, ..)| *code == reason.code) else {
@@ -139,7 +139,7 @@ fn check_reserved(object: &Object<'_>, reason: &Reason, faults: &mut Faults) {
     };
     if reason.actors != [*role] {
         let description =
-            format!("must be [{role}]: {code} says that {event}, not what somebody wishes");
+            format!("must be [{role}]: {code} says that {event}, not what a requester wants");
         faults.add(&format!("{}.actors", object.path), description);
     }
     for (key, is_required) in [
