@@ -5,8 +5,8 @@
 mod amounts;
 mod expiry;
 mod goods;
-mod homecomings;
 mod late_money;
 mod list;
 mod money;
 mod repeats;
+mod undeliverable_returns;

@@ -806,7 +806,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         130,
         "of a return that comes in several boxes, the one that comes after its time is swallowed",
         Shown(&[
-            "known_failures::homecomings::what_comes_after_its_time_is_for_support_and_is_paid_whole",
+            "known_failures::undeliverable_returns::what_comes_after_its_time_is_for_support_and_is_paid_whole",
             "commands::goods::the_third_that_comes_after_its_time_is_for_support",
         ]),
     ),
@@ -814,7 +814,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         131,
         "a unit that comes home by itself is taken for one that was cancelled before the parcel left",
         Shown(&[
-            "known_failures::homecomings::only_what_has_left_and_is_not_home_comes_home",
+            "known_failures::undeliverable_returns::only_what_has_left_and_is_not_home_comes_home",
             "commands::goods::units_that_never_left_do_not_come_home",
         ]),
     ),
@@ -827,7 +827,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         133,
         "a second receipt of the same quantity is taken for the first one told again",
         Shown(&[
-            "known_failures::homecomings::only_what_has_left_and_is_not_home_comes_home",
+            "known_failures::undeliverable_returns::only_what_has_left_and_is_not_home_comes_home",
             "commands::goods::what_is_home_does_not_come_home_again",
             "commands::goods::a_receipt_that_is_told_twice_is_one_and_two_receipts_are_two",
         ]),
@@ -836,7 +836,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         134,
         "cancelled, sent all the same and home in two parcels: its money stays blocked, or is free after the first",
         Shown(&[
-            "known_failures::homecomings::money_that_waits_for_goods_goes_when_all_of_them_are_home",
+            "known_failures::undeliverable_returns::money_that_waits_for_goods_goes_when_all_of_them_are_home",
             "commands::goods::what_left_though_it_was_cancelled_may_come_home_in_two_parcels",
         ]),
     ),
@@ -844,7 +844,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         135,
         "the window to send back and the better rate count from when the scan arrived, not from the delivery",
         Shown(&[
-            "known_failures::homecomings::a_delivery_counts_from_when_it_was_and_not_from_when_it_was_told",
+            "known_failures::undeliverable_returns::a_delivery_counts_from_when_it_was_and_not_from_when_it_was_told",
             "commands::goods::a_delivery_counts_from_when_it_was_and_never_before_the_parcel_left",
         ]),
     ),
@@ -861,7 +861,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         137,
         "a parcel that comes home while support is asked about it is not paid for, and silence then refuses",
         Shown(&[
-            "known_failures::homecomings::a_parcel_that_comes_home_while_support_is_asked_is_paid_for",
+            "known_failures::undeliverable_returns::a_parcel_that_comes_home_while_support_is_asked_is_paid_for",
             "commands::goods::a_parcel_that_is_found_while_support_is_asked_is_paid_for",
             "commands::goods::a_parcel_that_comes_after_the_receipt_was_escalated_is_paid_for",
             "commands::goods::goods_that_are_home_do_not_wait_for_a_consent_in_vain",
@@ -872,7 +872,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         138,
         "a scan that the parcel is on its way back leaves the carrier's gate open, and its time ends in a no",
         Shown(&[
-            "known_failures::homecomings::a_parcel_that_comes_home_while_support_is_asked_is_paid_for",
+            "known_failures::undeliverable_returns::a_parcel_that_comes_home_while_support_is_asked_is_paid_for",
             "commands::goods::a_scan_on_the_way_home_answers_the_carriers_gate",
             "commands::goods::a_carriers_gate_whose_turn_comes_while_the_parcel_comes_home_asks_nobody",
         ]),

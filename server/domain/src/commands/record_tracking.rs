@@ -11,7 +11,7 @@
 //! - its carrier has confirmed that it brings the parcel back (CARRIER_INTERCEPT),
 //! - it is home (PARCEL_RECEIPT, or a receipt that support lets count after its time),
 //! - it is lost (LOSS_CONFIRMATION, `on_lost`, or support that decides about the loss),
-//! - its carrier has given up on it and cancels it (homecoming), or
+//! - its carrier has given up on it and cancels it (undeliverable return), or
 //! - the policy, asked about a stage outside, gave it away.
 //!
 //! Every other way opens CANCELLED_YET_SHIPPED, once for a shipment: it had been cancelled whole

@@ -1,5 +1,6 @@
-//! A parcel that comes home although nobody asked for it: the buyer refused it, or nobody was found
-//! at the address. The carrier has given up on it, so the carrier cancels, under the policy.
+//! Undeliverable returns: parcels that come home although no cancellation asked for it. The buyer
+//! refused the parcel, or the carrier found no one at the address. The carrier has given up on it,
+//! so the carrier cancels, under the policy.
 
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, PARCEL_RETURNED, Part, PartId, PartState, Receipt};
