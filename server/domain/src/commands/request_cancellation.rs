@@ -12,7 +12,7 @@ use crate::cancellation::Cancellation;
 use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Judgement, CancellationRequest};
+use crate::lifecycle::eligibility::{Evaluation, CancellationRequest};
 use crate::lifecycle::reach::Reach;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
@@ -105,9 +105,9 @@ pub(super) fn decide(
         has_label: None,
     };
     let select::Spread { portions, claimed } = select::spread(draft, policy, &request, command)?;
-    let judgements: Vec<Judgement> = portions
+    let evaluations: Vec<Evaluation> = portions
         .into_iter()
-        .map(|portion| eligibility::judge(draft, policy, &request, portion))
+        .map(|portion| eligibility::evaluate(draft, policy, &request, portion))
         .collect();
     if let Some(bound) = &command.quote {
         bound.check(
@@ -117,28 +117,28 @@ pub(super) fn decide(
                 requester.role,
                 policy_version,
                 reason,
-                &judgements,
+                &evaluations,
             ),
         )?;
     }
     draft.log_asked(
         policy_version,
-        judgements
+        evaluations
             .iter()
-            .flat_map(|judgement| judgement.asked.clone())
+            .flat_map(|evaluation| evaluation.asked.clone())
             .collect(),
     );
-    if !goes_ahead(&judgements, command.on_ineligible_units) {
-        return Err(ineligible(&judgements));
+    if !goes_ahead(&evaluations, command.on_ineligible_units) {
+        return Err(ineligible(&evaluations));
     }
     check_room(&draft.order)?;
 
     if requester != draft.caller {
         draft.speak_for(requester.clone());
     }
-    let first_rule = judgements
+    let first_rule = evaluations
         .iter()
-        .find_map(|judgement| judgement.allowed.as_ref()?.rule.clone());
+        .find_map(|evaluation| evaluation.allowed.as_ref()?.rule.clone());
     draft.decided_by(policy_version, first_rule);
     let claimed = claimed
         .into_iter()
@@ -146,7 +146,7 @@ pub(super) fn decide(
     let cancellation = Cancellation {
         note: command.note.clone(),
         evidence: command.evidence.clone(),
-        parts: judgements
+        parts: evaluations
             .into_iter()
             .map(eligibility::part)
             .chain(claimed)
@@ -267,29 +267,29 @@ fn check_room(order: &Order) -> Result<(), Rejection> {
     }
 }
 
-/// Whether something comes of a request that was judged so.
-pub(super) fn goes_ahead(judgements: &[Judgement], on_ineligible_units: IneligibleUnits) -> bool {
-    let is_allowed = |judgement: &Judgement| judgement.allowed.is_some();
+/// Whether something comes of a request that was evaluated so.
+pub(super) fn goes_ahead(evaluations: &[Evaluation], on_ineligible_units: IneligibleUnits) -> bool {
+    let is_allowed = |evaluation: &Evaluation| evaluation.allowed.is_some();
     match on_ineligible_units {
-        IneligibleUnits::Refuse => judgements.iter().all(is_allowed),
-        IneligibleUnits::LeaveOut => judgements.iter().any(is_allowed),
+        IneligibleUnits::Refuse => evaluations.iter().all(is_allowed),
+        IneligibleUnits::LeaveOut => evaluations.iter().any(is_allowed),
     }
 }
 
 /// The refusal of a request: everything that stands against it, and the most that could be asked
 /// instead.
-pub(super) fn ineligible(judgements: &[Judgement]) -> Rejection {
-    let refused = judgements
+pub(super) fn ineligible(evaluations: &[Evaluation]) -> Rejection {
+    let refused = evaluations
         .iter()
-        .filter(|judgement| judgement.allowed.is_none());
+        .filter(|evaluation| evaluation.allowed.is_none());
     let violations = refused
-        .flat_map(|judgement| judgement.denied.clone())
+        .flat_map(|evaluation| evaluation.denied.clone())
         .collect();
-    let allowed = judgements
+    let allowed = evaluations
         .iter()
-        .filter(|judgement| judgement.allowed.is_some());
+        .filter(|evaluation| evaluation.allowed.is_some());
     let acceptable: UnitSet = allowed
-        .flat_map(|judgement| judgement.portion.units.ranges().iter().copied())
+        .flat_map(|evaluation| evaluation.portion.units.ranges().iter().copied())
         .collect();
     let acceptable = acceptable
         .lines()

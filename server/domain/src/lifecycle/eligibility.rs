@@ -61,7 +61,7 @@ impl Portion {
 }
 
 #[derive(Debug)]
-pub(crate) struct Judgement {
+pub(crate) struct Evaluation {
     pub(crate) portion: Portion,
     pub(crate) asked: Vec<AskedQuestion>,
     /// The first path that the policy allows.
@@ -81,23 +81,23 @@ pub(crate) struct Allowed {
 }
 
 /// Asks for each path in turn until one is allowed.
-pub(crate) fn judge(
+pub(crate) fn evaluate(
     draft: &Draft<'_>,
     policy: &Policy,
     request: &CancellationRequest<'_>,
     portion: Portion,
-) -> Judgement {
-    let mut judgement = Judgement {
+) -> Evaluation {
+    let mut evaluation = Evaluation {
         portion,
         asked: Vec::new(),
         allowed: None,
         denied: Vec::new(),
     };
-    let Some(shipment) = draft.order.shipment(judgement.portion.shipment) else {
-        return judgement;
+    let Some(shipment) = draft.order.shipment(evaluation.portion.shipment) else {
+        return evaluation;
     };
     for path in request.paths {
-        let question = question(draft, request, shipment, &judgement.portion.units, *path);
+        let question = question(draft, request, shipment, &evaluation.portion.units, *path);
         let answer = policy.answer(&question);
         let rule = answer.rule.clone();
         match answer.verdict.clone() {
@@ -105,13 +105,13 @@ pub(crate) fn judge(
                 gates,
                 refund: plan,
             } => {
-                let (units, reason) = (&judgement.portion.units, request.reason.unwrap_or_default());
-                let home = judgement.portion.home;
+                let (units, reason) = (&evaluation.portion.units, request.reason.unwrap_or_default());
+                let home = evaluation.portion.home;
                 // What is home needs no label any more; the one that it came with may still have to
                 // be paid for.
                 let label = refund_of::label(draft, shipment, *path)
                     .and_then(|label| home.map_or(Some(label), |home| home.label));
-                let (receipt, before) = (home.map(|home| home.receipt), &judgement.portion.before);
+                let (receipt, before) = (home.map(|home| home.receipt), &evaluation.portion.before);
                 let basis = RefundBasis {
                     shipment,
                     units,
@@ -123,7 +123,7 @@ pub(crate) fn judge(
                     receipt,
                 };
                 let refund = refund_of(draft, policy, &basis);
-                judgement.allowed = Some(Allowed {
+                evaluation.allowed = Some(Allowed {
                     path: *path,
                     rule,
                     gates,
@@ -136,7 +136,7 @@ pub(crate) fn judge(
                 code,
                 next_actions,
                 available_in,
-            } => judgement.denied.push(Ineligibility {
+            } => evaluation.denied.push(Ineligibility {
                 without_label: without_label(policy, code),
                 pay_by: (code == DenyCode::UnpaidClosesItself).then_some(draft.order.pay_by),
                 shipment: shipment.number,
@@ -148,18 +148,18 @@ pub(crate) fn judge(
                     .or_else(|| request.asked_at.checked_add(available_in?).ok()),
             }),
         }
-        judgement.asked.push(AskedQuestion {
+        evaluation.asked.push(AskedQuestion {
             shipment: shipment.number,
-            units: judgement.portion.units.clone(),
+            units: evaluation.portion.units.clone(),
             question,
             rule: answer.rule,
             answer: answer.verdict,
         });
-        if judgement.allowed.is_some() {
+        if evaluation.allowed.is_some() {
             break;
         }
     }
-    judgement
+    evaluation
 }
 
 /// When time alone turns the answer to this question.
@@ -217,9 +217,9 @@ pub(crate) fn question(
 }
 
 /// A part that waits for what was allowed, or a refused one for what was left out.
-pub(crate) fn part(judgement: Judgement) -> Part {
-    let portion = judgement.portion;
-    match judgement.allowed {
+pub(crate) fn part(evaluation: Evaluation) -> Part {
+    let portion = evaluation.portion;
+    match evaluation.allowed {
         Some(allowed) => Part {
             rule: allowed.rule,
             plan: allowed.plan,
@@ -231,7 +231,7 @@ pub(crate) fn part(judgement: Judgement) -> Part {
             ..Part::waiting(portion.shipment, portion.units, allowed.path)
         },
         None => {
-            let first = &judgement.denied[0];
+            let first = &evaluation.denied[0];
             Part {
                 rule: first.rule.clone(),
                 next_actions: first.next_actions.clone(),

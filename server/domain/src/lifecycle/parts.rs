@@ -91,10 +91,10 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
         return;
     }
     let (request, portion) = request_of(&of, part);
-    let mut judgement = eligibility::judge(draft, draft.pinned(of.policy_version), &request, portion);
-    draft.log_asked(of.policy_version, judgement.asked);
+    let mut evaluation = eligibility::evaluate(draft, draft.pinned(of.policy_version), &request, portion);
+    draft.log_asked(of.policy_version, evaluation.asked);
     let part = draft.part_mut(id);
-    if let Some(allowed) = judgement.allowed {
+    if let Some(allowed) = evaluation.allowed {
         let is_new = |gate: &Gate| {
             of.parts[id.index]
                 .gates
@@ -103,7 +103,7 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
         };
         part.gates
             .extend(allowed.gates.into_iter().map(Gate::queued).filter(is_new));
-    } else if let Some(denied) = judgement.denied.pop() {
+    } else if let Some(denied) = evaluation.denied.pop() {
         part.rule = denied.rule;
         part.next_actions = denied.next_actions;
         refuse(draft, id, denied.code.reason());

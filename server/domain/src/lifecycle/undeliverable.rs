@@ -7,7 +7,7 @@ use crate::cancellation::{Cancellation, PARCEL_RETURNED, Part, PartId, PartState
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Portion, CancellationRequest, judge};
+use crate::lifecycle::eligibility::{Portion, CancellationRequest, evaluate};
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_OF_BELAY_MAX, Home};
@@ -40,7 +40,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
         receipt,
         label: None,
     });
-    let judgement = judge(
+    let evaluation = evaluate(
         draft,
         policy,
         &request,
@@ -49,10 +49,10 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
             ..Portion::out(number, units)
         },
     );
-    draft.log_asked(policy_version, judgement.asked.clone());
+    draft.log_asked(policy_version, evaluation.asked.clone());
     // A policy that has no rule for it leaves the decision to people: the record shows that there
     // was one to make.
-    let part = eligibility::part(judgement);
+    let part = eligibility::part(evaluation);
     if part.state == PartState::Refused
         && let Some(known) = on_record(draft, &part)
     {
@@ -98,10 +98,10 @@ pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
         .into_iter()
         .filter(|portion| portion.shipment == number)
     {
-        let judgement = eligibility::judge(draft, policy, &request, portion);
-        draft.log_asked(policy_version, judgement.asked.clone());
-        let was_allowed = judgement.allowed.is_some();
-        let part = eligibility::part(judgement);
+        let evaluation = eligibility::evaluate(draft, policy, &request, portion);
+        draft.log_asked(policy_version, evaluation.asked.clone());
+        let was_allowed = evaluation.allowed.is_some();
+        let part = eligibility::part(evaluation);
         let plan = if was_allowed {
             part.plan
         } else {

@@ -11,7 +11,7 @@ use crate::commands::request_cancellation::{
 use crate::context::Context;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Allowed, Judgement, Portion, CancellationRequest};
+use crate::lifecycle::eligibility::{Allowed, Evaluation, Portion, CancellationRequest};
 use crate::lifecycle::{deadlines, eligibility, gates, reach};
 use crate::money::Amounts;
 use crate::order::Order;
@@ -129,30 +129,30 @@ pub fn preview(
         next_actions: reason.map_or_else(Vec::new, |reason| reason.next_actions.clone()),
         quote: None,
     };
-    let mut judgements = Vec::new();
+    let mut evaluations = Vec::new();
     for portion in portions {
         preview
             .paths
             .extend(all_paths(&draft, policy, &request, &portion));
-        let judgement = eligibility::judge(&draft, policy, &request, portion);
-        judgements.push(judgement);
+        let evaluation = eligibility::evaluate(&draft, policy, &request, portion);
+        evaluations.push(evaluation);
     }
-    let allowed = judgements
+    let allowed = evaluations
         .iter()
-        .filter_map(|judgement| judgement.allowed.as_ref());
+        .filter_map(|evaluation| evaluation.allowed.as_ref());
     let promise = draft
         .order
         .promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
     (preview.refund, preview.release) = (promise.refund, promise.release);
-    if !judgements.is_empty() && !super::goes_ahead(&judgements, command.on_ineligible_units) {
-        preview.refusals.push(super::ineligible(&judgements));
+    if !evaluations.is_empty() && !super::goes_ahead(&evaluations, command.on_ineligible_units) {
+        preview.refusals.push(super::ineligible(&evaluations));
     }
     if !draft.order.is_wholly_cancelled() {
         preview
             .refusals
             .extend(super::check_room(&draft.order).err());
     }
-    if preview.refusals.is_empty() && !judgements.is_empty() {
+    if preview.refusals.is_empty() && !evaluations.is_empty() {
         let valid_until = draft
             .now
             .saturating_add(QUOTE_VALIDITY)
@@ -163,7 +163,7 @@ pub fn preview(
                 requester.role,
                 policy_version,
                 reason,
-                &judgements,
+                &evaluations,
             ),
             valid_until,
         });
@@ -171,7 +171,7 @@ pub fn preview(
     Ok(preview)
 }
 
-/// Judges each path alone, so that one that is allowed hides none behind it.
+/// Evaluates each path alone, so that one that is allowed hides none behind it.
 fn all_paths(
     draft: &Draft<'_>,
     policy: &Policy,
@@ -183,18 +183,18 @@ fn all_paths(
             paths: std::slice::from_ref(path),
             ..*request
         };
-        let mut judgement = eligibility::judge(draft, policy, &alone, portion.clone());
-        let (rule, verdict) = match judgement.allowed {
+        let mut evaluation = eligibility::evaluate(draft, policy, &alone, portion.clone());
+        let (rule, verdict) = match evaluation.allowed {
             Some(allowed) => {
                 let available_until =
-                    eligibility::turns_at(policy, &alone, &judgement.asked.pop()?.question);
+                    eligibility::turns_at(policy, &alone, &evaluation.asked.pop()?.question);
                 (
                     allowed.rule.clone(),
                     granted(draft, policy, portion.shipment, allowed, available_until),
                 )
             }
             None => {
-                let denied = judgement.denied.pop()?;
+                let denied = evaluation.denied.pop()?;
                 (denied.rule.clone(), PreviewedVerdict::Denied(denied))
             }
         };
@@ -249,8 +249,8 @@ pub enum DirectCancellation {
     Refused(ErrorReason),
 }
 
-/// Judges the buyer's simplest request: everything, on the path CANCEL, for whichever reason goes
-/// furthest.
+/// Evaluates the buyer's simplest request: everything, on the path CANCEL, for whichever reason
+/// goes furthest.
 pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancellation {
     let mut draft = Draft::of(order, context);
     deadlines::apply_due(&mut draft);
@@ -281,14 +281,14 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
             asked_at: draft.now,
             has_label: None,
         };
-        let judge = |portion: &Portion| eligibility::judge(&draft, policy, &request, portion.clone());
-        let mut judgements: Vec<Judgement> = portions.iter().map(judge).collect();
-        let refusal = judgements
+        let evaluate = |portion: &Portion| eligibility::evaluate(&draft, policy, &request, portion.clone());
+        let mut evaluations: Vec<Evaluation> = portions.iter().map(evaluate).collect();
+        let refusal = evaluations
             .iter_mut()
-            .find_map(|judgement| judgement.denied.pop());
-        let allowed = judgements
+            .find_map(|evaluation| evaluation.denied.pop());
+        let allowed = evaluations
             .iter()
-            .filter_map(|judgement| judgement.allowed.as_ref());
+            .filter_map(|evaluation| evaluation.allowed.as_ref());
         match refusal {
             None if allowed.clone().all(|allowed| allowed.gates.is_empty()) => {
                 return DirectCancellation::Offered;

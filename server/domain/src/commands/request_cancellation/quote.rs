@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::actor::Role;
 use crate::cancellation::Deductions;
 use crate::ids::{OrderId, StoreId};
-use crate::lifecycle::eligibility::Judgement;
+use crate::lifecycle::eligibility::Evaluation;
 use crate::money::Amounts;
 use crate::order::Order;
 use crate::policy::Reason;
@@ -64,17 +64,17 @@ impl Quote {
         requester: Role,
         policy_version: u32,
         reason: Option<&Reason>,
-        judgements: &[Judgement],
+        evaluations: &[Evaluation],
     ) -> Self {
-        let allowed = judgements
+        let allowed = evaluations
             .iter()
-            .filter_map(|judgement| judgement.allowed.as_ref());
+            .filter_map(|evaluation| evaluation.allowed.as_ref());
         let promise = order.promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
-        let part = |judgement: &Judgement| {
-            let allowed = judgement.allowed.as_ref()?;
+        let part = |evaluation: &Evaluation| {
+            let allowed = evaluation.allowed.as_ref()?;
             Some(QuotedPart {
-                shipment: judgement.portion.shipment,
-                units: judgement.portion.units.clone(),
+                shipment: evaluation.portion.shipment,
+                units: evaluation.portion.units.clone(),
                 path: allowed.path,
                 rule: allowed.rule.clone(),
                 gates: allowed.gates.clone(),
@@ -90,7 +90,7 @@ impl Quote {
             reason: reason.map(|reason| reason.code.clone()),
             counted: reason.is_some_and(|reason| reason.counted),
             effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
-            parts: judgements.iter().filter_map(part).collect(),
+            parts: evaluations.iter().filter_map(part).collect(),
             refund: promise.refund,
             release: promise.release,
         }

@@ -193,13 +193,13 @@ fn take(
             if units.is_empty() {
                 continue;
             }
-            let judgement = eligibility::judge(
+            let evaluation = eligibility::evaluate(
                 draft,
                 policy,
                 request,
                 Portion::out(shipment.number, units.clone()),
             );
-            let gates = judgement.allowed.map(|allowed| allowed.gates.len());
+            let gates = evaluation.allowed.map(|allowed| allowed.gates.len());
             let rank = (
                 gates.is_none(),
                 is_home,
