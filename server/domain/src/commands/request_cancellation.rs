@@ -128,7 +128,7 @@ pub(super) fn decide(
             .flat_map(|evaluation| evaluation.asked.clone())
             .collect(),
     );
-    if !goes_ahead(&evaluations, command.on_ineligible_units) {
+    if !is_acceptable(&evaluations, command.on_ineligible_units) {
         return Err(ineligible(&evaluations));
     }
     check_room(&draft.order)?;
@@ -267,8 +267,9 @@ fn check_room(order: &Order) -> Result<(), Rejection> {
     }
 }
 
-/// Whether something comes of a request that was evaluated so.
-pub(super) fn goes_ahead(evaluations: &[Evaluation], on_ineligible_units: IneligibleUnits) -> bool {
+/// Whether a request that was evaluated so is accepted, with what its requester wants done about
+/// ineligible units.
+pub(super) fn is_acceptable(evaluations: &[Evaluation], on_ineligible_units: IneligibleUnits) -> bool {
     let is_allowed = |evaluation: &Evaluation| evaluation.allowed.is_some();
     match on_ineligible_units {
         IneligibleUnits::Refuse => evaluations.iter().all(is_allowed),

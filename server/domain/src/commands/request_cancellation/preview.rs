@@ -144,7 +144,7 @@ pub fn preview(
         .order
         .promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
     (preview.refund, preview.release) = (promise.refund, promise.release);
-    if !evaluations.is_empty() && !super::goes_ahead(&evaluations, command.on_ineligible_units) {
+    if !evaluations.is_empty() && !super::is_acceptable(&evaluations, command.on_ineligible_units) {
         preview.refusals.push(super::ineligible(&evaluations));
     }
     if !draft.order.is_wholly_cancelled() {
