@@ -136,7 +136,8 @@ pub(crate) fn request_of<'a>(of: &'a Cancellation, part: &'a Part) -> (Cancellat
     )
 }
 
-/// Whether a part ends where its shipment leaves, instead of keeping it in.
+/// Whether a part yields to a dispatch: it ends where its shipment leaves, instead of keeping it
+/// in.
 pub(crate) fn yields_to_dispatch(draft: &Draft<'_>, id: PartId) -> bool {
     let part = draft.order.part(id);
     part.and_then(Part::open_gate).is_some_and(|gate| {
@@ -144,7 +145,8 @@ pub(crate) fn yields_to_dispatch(draft: &Draft<'_>, id: PartId) -> bool {
     })
 }
 
-/// The shipment has left. Whoever was asked and let it go has answered by that.
+/// Ends the parts that yield to a dispatch: the shipment has left, and the party that was asked and
+/// let it leave has answered by that.
 pub(crate) fn yield_to_dispatch(draft: &mut Draft<'_>, shipment: u32) {
     for id in draft.order.parts_waiting_on(shipment) {
         if yields_to_dispatch(draft, id) {
