@@ -1,6 +1,6 @@
 //! RequestCancellation: a requester asks that units of an order never arrive.
 //!
-//! The request is checked against what is left, spread over the shipments that hold the units, and
+//! The request is checked against what is left, allocated to the shipments that hold the units, and
 //! each portion is put to the policy. What the policy allows is cancelled at once, or waits for the
 //! gates that the policy names; what it denies is refused, all together or portion by portion as
 //! the caller chose.
@@ -104,7 +104,7 @@ pub(super) fn decide(
         asked_at: draft.now,
         has_label: None,
     };
-    let select::Spread { portions, claimed } = select::spread(draft, policy, &request, command)?;
+    let select::Allocation { portions, claimed } = select::allocate(draft, policy, &request, command)?;
     let evaluations: Vec<Evaluation> = portions
         .into_iter()
         .map(|portion| eligibility::evaluate(draft, policy, &request, portion))

@@ -104,8 +104,8 @@ pub fn preview(
         asked_at: draft.now,
         has_label: None,
     };
-    let portions = match select::spread(&draft, policy, &request, command) {
-        Ok(spread) => spread.portions,
+    let portions = match select::allocate(&draft, policy, &request, command) {
+        Ok(allocation) => allocation.portions,
         // What is wholly cancelled may be asked for again: the answer is the cancellation that took
         // the last unit.
         Err(_) if draft.order.is_wholly_cancelled() => Vec::new(),

@@ -10,9 +10,9 @@ use crate::policy::Policy;
 use crate::rejection::Rejection;
 use crate::units::{LineQuantity, UnitSet};
 
-/// A request, spread over the shipments.
+/// The allocation of a request to the shipments.
 #[derive(Debug)]
-pub(super) struct Spread {
+pub(super) struct Allocation {
     /// One for each shipment that is to give units and, of what is home, for each receipt.
     pub(super) portions: Vec<Portion>,
     /// Units that were asked for and left out, because another cancellation waits for them.
@@ -37,14 +37,14 @@ pub(super) fn check_named(order: &Order, selection: &Selection) -> Result<(), Re
     }
 }
 
-/// Spreads the request over the shipments, one portion each. Units that another cancellation waits
+/// Allocates the request to the shipments, one portion each. Units that another cancellation waits
 /// for cannot be had twice.
-pub(super) fn spread(
+pub(super) fn allocate(
     draft: &Draft<'_>,
     policy: &Policy,
     request: &CancellationRequest<'_>,
     command: &RequestCancellation,
-) -> Result<Spread, Rejection> {
+) -> Result<Allocation, Rejection> {
     let order = &draft.order;
     let live = match command.selection {
         Selection::All | Selection::Lines(_) => order.units().minus(&order.cancelled_units()),
@@ -70,7 +70,7 @@ pub(super) fn spread(
         chosen = chosen.union(&take(draft, policy, request, &free, line, takes));
         left_out = left_out.union(&claimed.take_highest(line, quantity - takes));
     }
-    Ok(Spread {
+    Ok(Allocation {
         portions: eligibility::by_receipt(order, &chosen),
         claimed: eligibility::by_shipment(order, &left_out),
     })
