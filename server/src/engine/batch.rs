@@ -156,19 +156,19 @@ impl<'a> BatchState<'a> {
                 Ok(Reply::Refused(Rejection::RequestIdReused))
             };
         }
-        // A panic in here is this command's alone: nothing is taken over before all of it is made.
+        // A panic in here is this command's alone: nothing is applied before all of it is made.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let Decided { reply, decision } = match &job.submission.work {
                 Work::Create(command) => self.decide_creation(job, command),
                 Work::Decide(command) => self.decide_command(job, command),
             };
-            let landing = decision.map(|decision| self.landing(job, request_key, &reply, decision));
-            (reply, landing)
+            let writes = decision.map(|decision| self.writes(job, request_key, &reply, decision));
+            (reply, writes)
         }));
         match decided {
-            Ok((reply, landing)) => {
-                if let Some(landing) = landing {
-                    self.take_over(job.key, landing);
+            Ok((reply, writes)) => {
+                if let Some(writes) = writes {
+                    self.apply(job.key, writes);
                 }
                 Ok(reply)
             }
@@ -279,13 +279,13 @@ impl<'a> BatchState<'a> {
     }
 
     /// All rows that a decision puts into the database.
-    fn landing(
+    fn writes(
         &self,
         job: &Job,
         request_key: Option<RequestKey>,
         reply: &Reply,
         decision: Decision,
-    ) -> Landing {
+    ) -> Writes {
         let Decision {
             order,
             events,
@@ -320,7 +320,7 @@ impl<'a> BatchState<'a> {
             answer: encode(reply),
             create_time: now,
         });
-        Landing {
+        Writes {
             order,
             events,
             decision,
@@ -329,10 +329,10 @@ impl<'a> BatchState<'a> {
     }
 
     /// Makes a decision part of the batch: the next command on this order is decided on top of it.
-    fn take_over(&mut self, key: OrderKey, landing: Landing) {
-        self.new_events.extend(landing.events);
-        self.new_decisions.extend(landing.decision);
-        if let Some(request) = landing.request {
+    fn apply(&mut self, key: OrderKey, writes: Writes) {
+        self.new_events.extend(writes.events);
+        self.new_decisions.extend(writes.decision);
+        if let Some(request) = writes.request {
             let known = KnownRequest {
                 fingerprint: request.fingerprint,
                 answer: request.answer.clone(),
@@ -341,11 +341,11 @@ impl<'a> BatchState<'a> {
             self.new_requests.push(request);
         }
         match self.orders.entry(key) {
-            Entry::Occupied(mut entry) => entry.get_mut().after = landing.order,
+            Entry::Occupied(mut entry) => entry.get_mut().after = writes.order,
             Entry::Vacant(entry) => {
                 entry.insert(Change {
                     before: None,
-                    after: landing.order,
+                    after: writes.order,
                 });
             }
         }
@@ -391,8 +391,8 @@ struct Decided {
     decision: Option<Decision>,
 }
 
-/// The rows of one decision.
-struct Landing {
+/// The writes of one decision, as rows.
+struct Writes {
     order: Order,
     events: Option<NewEvents>,
     decision: Option<NewDecision>,
