@@ -25,7 +25,7 @@ pub enum Authentication {
     /// Headers are believed, because a proxy sets them, and a role must be there.
     TrustedHeaders,
     /// By the secret that a call brings; headers that name a role or a scope count for nothing.
-    CallersFile(Arc<Callers>),
+    KeyFile(Arc<KeyFile>),
 }
 
 /// Why a call is not let through.
@@ -49,7 +49,7 @@ pub(crate) fn authenticate(
     match authentication {
         Authentication::Dev => headers::named(headers, SetBy::Anybody),
         Authentication::TrustedHeaders => headers::named(headers, SetBy::Proxy),
-        Authentication::CallersFile(callers) => {
+        Authentication::KeyFile(callers) => {
             let caller = headers::token(headers).and_then(|token| callers.find(token));
             caller.ok_or(AuthError::CallerUnknown)
         }

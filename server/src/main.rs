@@ -45,8 +45,7 @@ enum Subcommands {
     /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own
     /// role.
     Dev(Dev),
-    /// Read a secret from the standard input and print the line that stands for it in a callers
-    /// file.
+    /// Read a secret from the standard input and print the line that stands for it in a key file.
     HashSecret,
     /// Ask a running server whether it serves; exit code 1 where it does not.
     Health(Health),
@@ -96,8 +95,8 @@ struct Serve {
     trust_role_header: bool,
     /// Know callers by the secrets in this file. A change of it is taken over while the server
     /// runs.
-    #[arg(long, env = "BELAY_CALLERS_FILE", value_name = "FILE")]
-    callers_file: Option<PathBuf>,
+    #[arg(long, env = "BELAY_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// How long a server that is told to stop goes on serving after its health says NOT_SERVING, so
     /// that balancers notice: such as 3s or 500ms, at most 10m.
     #[arg(long, env = "BELAY_STOP_NOTICE", default_value = "3s", value_parser = stop_notice, value_name = "DURATION")]
@@ -216,16 +215,16 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// The one way in which callers are known.
 fn authentication(serve: &Serve) -> anyhow::Result<Authentication> {
-    match (serve.trust_role_header, &serve.callers_file) {
+    match (serve.trust_role_header, &serve.key_file) {
         (true, None) => Ok(Authentication::TrustedHeaders),
-        (false, Some(file)) => Ok(Authentication::CallersFile(Arc::new(Callers::open(file)?))),
+        (false, Some(file)) => Ok(Authentication::KeyFile(Arc::new(Callers::open(file)?))),
         (false, None) => anyhow::bail!(
-            "no authentication method is given and Belay serves nobody unknown; --callers-file knows callers by their \
+            "no authentication method is given and Belay serves nobody unknown; --key-file knows callers by their \
              secrets, --trust-role-header believes the role that a proxy names"
         ),
         (true, Some(_)) => {
             anyhow::bail!(
-                "--callers-file and --trust-role-header are two authentication methods; give one"
+                "--key-file and --trust-role-header are two authentication methods; give one"
             )
         }
     }

@@ -170,10 +170,10 @@ impl Server {
             workers::settle_due_orders::run(app.clone()),
         ));
         workers.spawn(until(stop.clone(), watch_health.run()));
-        if let Authentication::CallersFile(callers) = &settings.authentication {
+        if let Authentication::KeyFile(callers) = &settings.authentication {
             workers.spawn(until(
                 stop.clone(),
-                workers::reread_callers::run(callers.clone()),
+                workers::reload_key_file::run(callers.clone()),
             ));
         }
         workers.close();

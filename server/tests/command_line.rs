@@ -43,7 +43,7 @@ fn refusal(arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).expect("text")
 }
 
-fn callers_file(name: &str, text: &str) -> PathBuf {
+fn key_file(name: &str, text: &str) -> PathBuf {
     let file = std::env::temp_dir().join(format!(
         "belay-command-line-{}-{name}.yaml",
         std::process::id()
@@ -64,7 +64,7 @@ fn hashed(secret: &str) -> String {
 #[test]
 fn serve_wants_one_authentication_method_and_no_second() {
     assert!(refusal(&["serve"]).contains("no authentication method is given"));
-    let file = callers_file(
+    let file = key_file(
         "both",
         &format!(
             "callers: [{{id: a, role: AUDITOR, secrets: ['{}']}}]",
@@ -73,11 +73,11 @@ fn serve_wants_one_authentication_method_and_no_second() {
     );
     let file = file.to_str().expect("text");
     assert!(
-        refusal(&["serve", "--trust-role-header", "--callers-file", file])
+        refusal(&["serve", "--trust-role-header", "--key-file", file])
             .contains("two authentication methods")
     );
     // With one of them it goes on to the database.
-    for one in [vec!["--callers-file", file], vec!["--trust-role-header"]] {
+    for one in [vec!["--key-file", file], vec!["--trust-role-header"]] {
         let said = refusal(&[&["serve"], one.as_slice()].concat());
         assert!(
             said.contains("the database cannot be reached") && !said.contains("secret"),
@@ -88,12 +88,12 @@ fn serve_wants_one_authentication_method_and_no_second() {
 }
 
 #[test]
-fn serve_lists_every_fault_of_a_callers_file() {
-    let file = callers_file(
+fn serve_lists_every_fault_of_a_key_file() {
+    let file = key_file(
         "faults",
         "callers: [{id: a, role: KING, secrets: [x]}, {id: b, role: SELLER}]",
     );
-    let said = refusal(&["serve", "--callers-file", file.to_str().expect("text")]);
+    let said = refusal(&["serve", "--key-file", file.to_str().expect("text")]);
     for path in [
         "callers[0].role: ",
         "callers[0].secrets[0]: ",
@@ -107,7 +107,7 @@ fn serve_lists_every_fault_of_a_callers_file() {
     }
     std::fs::remove_file(&file).expect("it was there");
     assert!(
-        refusal(&["serve", "--callers-file", file.to_str().expect("text")])
+        refusal(&["serve", "--key-file", file.to_str().expect("text")])
             .contains("it cannot be opened")
     );
 }

@@ -695,10 +695,10 @@ const WEB: &str = "web-0123456789abcdef0123456789abcdef";
 const ACME: &str = "acme-0123456789abcdef0123456789abcdef";
 const NEXT: &str = "next-0123456789abcdef0123456789abcdef";
 
-/// A callers file that goes with the test.
-struct CallersFile(PathBuf);
+/// A key file that goes with the test.
+struct KeyFileOnDisk(PathBuf);
 
-impl CallersFile {
+impl KeyFileOnDisk {
     fn new() -> Self {
         Self(std::env::temp_dir().join(format!("belay-callers-{}.yaml", RequestId::mint())))
     }
@@ -719,7 +719,7 @@ impl CallersFile {
     }
 }
 
-impl Drop for CallersFile {
+impl Drop for KeyFileOnDisk {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
@@ -728,11 +728,11 @@ impl Drop for CallersFile {
 #[test]
 fn a_caller_is_known_by_its_token_and_by_nothing_else() {
     run(async |t| {
-        let file = CallersFile::new();
+        let file = KeyFileOnDisk::new();
         file.write(&[WEB]);
         let callers = Arc::new(Callers::open(&file.0).unwrap());
         let service = Service::start(t.database.url(), |settings| {
-            settings.authentication = Authentication::CallersFile(callers);
+            settings.authentication = Authentication::KeyFile(callers);
         });
         let service = service.await;
         let nobody = literal(service.address());

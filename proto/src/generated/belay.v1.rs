@@ -16,7 +16,7 @@ pub struct Actor {
 /// A server knows its callers in one of two ways, and which one its operator has chosen.
 ///
 /// * By a token, in the header `authorization` as `Bearer <token>`. Role, id and scope stand beside it in the server's
-///   callers file. Without a token that is known there: CALLER_UNKNOWN.
+///   key file. Without a token that is known there: CALLER_UNKNOWN.
 /// * By headers that a proxy sets, or on a developer's machine the caller itself: `belay-role`, the name of a value
 ///   below without its prefix in any case; `belay-actor`, the id within the role; and the scope in `belay-stores`,
 ///   `belay-sellers`, `belay-warehouses` and `belay-carriers`, each 1 to 200 ids with commas in between. A header that

@@ -1,7 +1,7 @@
-//! The callers file: who may call with which secret, in which role, and how far they see.
+//! The key file: who may call with which secret, in which role, and how far they see.
 //!
 //! The file holds hashes and no secrets. It is read when the server starts, which fails on any
-//! fault, and again every [`REREAD_INTERVAL`]; a file with faults then changes nothing, so that a
+//! fault, and again every [`RELOAD_INTERVAL`]; a file with faults then changes nothing, so that a
 //! slip of the pen locks nobody out.
 
 mod document;
@@ -17,7 +17,7 @@ use belay_domain::policy::DocumentFault;
 use belay_domain::scope::Caller;
 
 /// Between two looks at the file.
-pub const REREAD_INTERVAL: Duration = Duration::from_secs(2);
+pub const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 /// Largest file, in bytes.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Callers in one file. Each call is compared with the secrets of all.
@@ -31,64 +31,64 @@ pub const SECRET_CHARS_MIN: usize = 32;
 /// What a hash begins with in the file, for there may be others one day.
 const HASH_PREFIX: &str = "blake3:";
 
-/// A caller of the file, with the hashes of its secrets.
+/// A caller of the file with its keys, which are the hashes of its secrets.
 #[derive(Clone)]
-struct Known {
+struct CallerKeys {
     caller: Caller,
     secrets: Vec<blake3::Hash>,
 }
 
-/// The callers of a file, as it was when it last had no fault.
-pub struct Callers {
+/// A key file, as it was when it last had no fault.
+pub struct KeyFile {
     path: PathBuf,
-    known: RwLock<Arc<Vec<Known>>>,
+    known: RwLock<Arc<Vec<CallerKeys>>>,
     /// What the last look found, so that only news is told.
     last_seen: Mutex<Option<blake3::Hash>>,
 }
 
-/// What a look at the file came to.
+/// The outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reread {
+pub enum Reload {
     Unchanged,
-    /// So many callers are known now.
-    Taken(usize),
+    /// The file was loaded; so many callers are known now.
+    Loaded(usize),
     /// The callers are those from before.
-    Faulty(CallersError),
+    Faulty(KeyFileError),
 }
 
 /// Why a file is not taken, with every fault in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallersError {
+pub struct KeyFileError {
     path: PathBuf,
     faults: Vec<DocumentFault>,
 }
 
-impl fmt::Display for CallersError {
+impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the callers file {} is not taken:", self.path.display())?;
+        write!(f, "the key file {} is not taken:", self.path.display())?;
         self.faults
             .iter()
             .try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }
 
-impl std::error::Error for CallersError {}
+impl std::error::Error for KeyFileError {}
 
 /// Says how many there are; hashes are nobody's business either.
-impl fmt::Debug for Callers {
+impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let callers = self.list().len();
-        f.debug_struct("Callers")
+        f.debug_struct("KeyFile")
             .field("path", &self.path)
             .field("callers", &callers)
             .finish_non_exhaustive()
     }
 }
 
-impl Callers {
+impl KeyFile {
     /// # Errors
     /// Where the file cannot be read or has faults.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, CallersError> {
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
         let text = read(&path)?;
         let known = parse(&path, &text)?;
@@ -118,7 +118,7 @@ impl Callers {
     }
 
     /// Looks at the file again.
-    pub fn reread(&self) -> Reread {
+    pub fn reload(&self) -> Reload {
         let text = read(&self.path);
         let mut last_seen = self
             .last_seen
@@ -126,20 +126,20 @@ impl Callers {
             .unwrap_or_else(PoisonError::into_inner);
         let seen = text.as_ref().ok().map(|text| blake3::hash(text));
         if *last_seen == seen {
-            return Reread::Unchanged;
+            return Reload::Unchanged;
         }
         *last_seen = seen;
         match text.and_then(|text| parse(&self.path, &text)) {
             Ok(known) => {
                 let callers = known.len();
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
-                Reread::Taken(callers)
+                Reload::Loaded(callers)
             }
-            Err(error) => Reread::Faulty(error),
+            Err(error) => Reload::Faulty(error),
         }
     }
 
-    fn list(&self) -> Arc<Vec<Known>> {
+    fn list(&self) -> Arc<Vec<CallerKeys>> {
         self.known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -164,8 +164,8 @@ pub fn hash_secret(secret: &str) -> Result<String, String> {
     Ok(format!("{HASH_PREFIX}{}", blake3::hash(secret.as_bytes())))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CallersError> {
-    let fault = |description: String| CallersError {
+fn read(path: &Path) -> Result<Vec<u8>, KeyFileError> {
+    let fault = |description: String| KeyFileError {
         path: path.to_owned(),
         faults: vec![DocumentFault {
             path: String::new(),
@@ -186,8 +186,8 @@ fn read(path: &Path) -> Result<Vec<u8>, CallersError> {
     }
 }
 
-fn parse(path: &Path, text: &[u8]) -> Result<Vec<Known>, CallersError> {
-    document::parse(text).map_err(|faults| CallersError {
+fn parse(path: &Path, text: &[u8]) -> Result<Vec<CallerKeys>, KeyFileError> {
+    document::parse(text).map_err(|faults| KeyFileError {
         path: path.to_owned(),
         faults,
     })

@@ -1,6 +1,6 @@
 //! Workers find what is due, send ordinary commands, and report. They hold no lease and keep
 //! nothing: one that dies loses nothing, two at once do no harm.
 
-pub mod reread_callers;
+pub mod reload_key_file;
 pub mod settle_due_orders;
 pub mod watch_health;

@@ -1,6 +1,6 @@
-//! Reads a callers file and says everything that is wrong with it. Nothing is guessed: an unknown
-//! key, an empty list or a key without a value is a fault, because a limit that quietly falls away
-//! lets its caller see more than was meant.
+//! Reads a key file and says everything that is wrong with it. Nothing is guessed: an unknown key,
+//! an empty list or a key without a value is a fault, because a limit that quietly falls away lets
+//! its caller see more than was meant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -12,13 +12,13 @@ use belay_domain::scope::{Caller, SCOPE_IDS_MAX, Scope, Within};
 use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
-use super::{CALLERS_MAX, HASH_PREFIX, Known, SECRETS_MAX};
+use super::{CALLERS_MAX, CallerKeys, HASH_PREFIX, SECRETS_MAX};
 
 /// Characters of a parser's message: it may repeat what it could not read.
 const MESSAGE_CHARS_MAX: usize = 200;
 /// Characters of a wrong value that a fault repeats.
 const QUOTED_CHARS_MAX: usize = 40;
-/// A file needs four levels; what is nested deeper is no callers file.
+/// A file needs four levels; what is nested deeper is no key file.
 const DEPTH_MAX: usize = 8;
 
 const KEYS: &[&str] = &[
@@ -32,7 +32,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// Every fault is listed; a text that is no YAML at all has one.
-pub(super) fn parse(text: &[u8]) -> Result<Vec<Known>, Vec<DocumentFault>> {
+pub(super) fn parse(text: &[u8]) -> Result<Vec<CallerKeys>, Vec<DocumentFault>> {
     let mut reader = Reader::default();
     let callers = match yaml(text) {
         Ok(value) => reader.callers(&value),
@@ -89,7 +89,7 @@ impl Reader {
         });
     }
 
-    fn callers(&mut self, value: &Value) -> Vec<Known> {
+    fn callers(&mut self, value: &Value) -> Vec<CallerKeys> {
         let Some(document) = self.object("", value, &["callers"]) else {
             return Vec::new();
         };
@@ -103,7 +103,7 @@ impl Reader {
             .collect()
     }
 
-    fn caller(&mut self, path: &str, value: &Value) -> Option<Known> {
+    fn caller(&mut self, path: &str, value: &Value) -> Option<CallerKeys> {
         let entry = self.object(path, value, KEYS)?;
         let id = self
             .required(path, entry, "id")
@@ -141,7 +141,7 @@ impl Reader {
                 format!("is the same role and id as {first}; one caller may have several secrets"),
             );
         }
-        Some(Known {
+        Some(CallerKeys {
             caller: Caller {
                 actor: Actor::new(role, id.as_str()),
                 scope,

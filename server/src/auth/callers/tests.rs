@@ -59,7 +59,7 @@ fn two_callers(web: &[&str]) -> String {
 #[test]
 fn a_caller_is_known_by_each_of_its_secrets() {
     let file = Scratch::holding(&two_callers(&[OLD, NEW]));
-    let callers = Callers::open(&file.0).unwrap();
+    let callers = KeyFile::open(&file.0).unwrap();
     let web = callers.find(OLD).unwrap();
     let demo = BTreeSet::from([StoreId::parse("demo").unwrap()]);
     assert_eq!(web.actor, Actor::new(Role::Storefront, "web"));
@@ -89,17 +89,17 @@ fn a_caller_is_known_by_each_of_its_secrets() {
 #[test]
 fn a_changed_file_is_taken_and_a_faulty_one_changes_nothing() {
     let file = Scratch::holding(&two_callers(&[OLD]));
-    let callers = Callers::open(&file.0).unwrap();
-    assert_eq!(callers.reread(), Reread::Unchanged);
+    let callers = KeyFile::open(&file.0).unwrap();
+    assert_eq!(callers.reload(), Reload::Unchanged);
 
     file.write(&two_callers(&[OLD, NEW]));
     assert!(callers.find(NEW).is_none());
-    assert_eq!(callers.reread(), Reread::Taken(2));
-    assert_eq!(callers.reread(), Reread::Unchanged);
+    assert_eq!(callers.reload(), Reload::Loaded(2));
+    assert_eq!(callers.reload(), Reload::Unchanged);
     assert!(callers.find(OLD).is_some() && callers.find(NEW).is_some());
 
     file.write("callers: []");
-    let Reread::Faulty(error) = callers.reread() else {
+    let Reload::Faulty(error) = callers.reload() else {
         panic!("a fault")
     };
     assert!(
@@ -108,15 +108,15 @@ fn a_changed_file_is_taken_and_a_faulty_one_changes_nothing() {
             .ends_with("\n  callers: must have at least one entry"),
         "{error}"
     );
-    assert_eq!(callers.reread(), Reread::Unchanged, "a fault is told once");
+    assert_eq!(callers.reload(), Reload::Unchanged, "a fault is told once");
     assert!(callers.find(OLD).is_some());
     fs::remove_file(&file.0).unwrap();
-    assert!(matches!(callers.reread(), Reread::Faulty(_)));
-    assert_eq!(callers.reread(), Reread::Unchanged);
+    assert!(matches!(callers.reload(), Reload::Faulty(_)));
+    assert_eq!(callers.reload(), Reload::Unchanged);
     assert!(callers.find(OLD).is_some());
 
     file.write(&two_callers(&[NEW]));
-    assert_eq!(callers.reread(), Reread::Taken(2));
+    assert_eq!(callers.reload(), Reload::Loaded(2));
     assert!(callers.find(OLD).is_none(), "what is taken out is out");
 }
 
@@ -231,7 +231,7 @@ fn the_bounds_hold_on_both_sides() {
         "x".repeat(FILE_BYTES_MAX)
     ));
     assert!(
-        Callers::open(&file.0)
+        KeyFile::open(&file.0)
             .unwrap_err()
             .to_string()
             .contains("may have at most 1048576 bytes")

@@ -1,5 +1,4 @@
-//! Takes over changes of the callers file, so that a secret is given or withdrawn without a
-//! restart.
+//! Takes over changes of the key file, so that a secret is given or withdrawn without a restart.
 
 use std::sync::Arc;
 
@@ -14,12 +13,12 @@ pub async fn run(callers: Arc<Callers>) {
         match tokio::task::spawn_blocking(move || callers.reread()).await {
             Ok(Reread::Unchanged) => {}
             Ok(Reread::Taken(callers)) => {
-                tracing::info!(callers, "the callers file has changed and is taken")
+                tracing::info!(callers, "the key file has changed and is taken")
             }
             Ok(Reread::Faulty(error)) => {
                 tracing::error!(%error, "the callers stay those from before")
             }
-            Err(error) => tracing::error!(%error, "the callers file could not be read again"),
+            Err(error) => tracing::error!(%error, "the key file could not be read again"),
         }
     }
 }
