@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use belay_domain::calendar::Calendar;
-use belay_domain::context::{self, StoreFacts};
+use belay_domain::context::{self, StoreConfig};
 use belay_domain::ids::{StoreId, WarehouseId};
 use belay_domain::policy::{self, Policies, Policy};
 use belay_domain::store::{Carrier, StoredPolicy, Warehouse};
@@ -51,7 +51,7 @@ struct Inner {
 
 #[derive(Debug, Clone)]
 struct CachedStore {
-    facts: Arc<StoreFacts>,
+    config: Arc<StoreConfig>,
     /// When the reading began: what was committed before is in it.
     read_at: Instant,
     used_at: Instant,
@@ -76,23 +76,23 @@ impl StoreCache {
     }
 
     /// The store's reference data, no older than [`AGE_MAX`].
-    pub async fn facts(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoreCacheError> {
-        if let Some(facts) = self.fresh(store) {
-            return Ok(facts);
+    pub async fn config(&self, store: &StoreId) -> Result<Arc<StoreConfig>, StoreCacheError> {
+        if let Some(config) = self.fresh(store) {
+            return Ok(config);
         }
         let turn = usize::from(store.as_str().bytes().fold(0_u8, u8::wrapping_add)) % TURNS;
         let _turn = self.0.turns[turn].lock().await;
         match self.fresh(store) {
-            Some(facts) => Ok(facts),
+            Some(config) => Ok(config),
             None => self.read(store).await,
         }
     }
 
-    fn fresh(&self, store: &StoreId) -> Option<Arc<StoreFacts>> {
-        let (facts, read_at) = self.latest(store)?;
+    fn fresh(&self, store: &StoreId) -> Option<Arc<StoreConfig>> {
+        let (config, read_at) = self.latest(store)?;
         (read_at.elapsed() < AGE_MAX).then(|| {
             self.note_use(store);
-            facts
+            config
         })
     }
 
@@ -115,11 +115,11 @@ impl StoreCache {
     }
 
     /// What is in memory, and when it was read. Says nothing of a store that nobody has asked for.
-    pub fn latest(&self, store: &StoreId) -> Option<(Arc<StoreFacts>, Instant)> {
+    pub fn latest(&self, store: &StoreId) -> Option<(Arc<StoreConfig>, Instant)> {
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
         known
             .get(store)
-            .map(|known| (known.facts.clone(), known.read_at))
+            .map(|known| (known.config.clone(), known.read_at))
     }
 
     /// Reads a store again, after an administration write.
@@ -150,19 +150,19 @@ impl StoreCache {
         known.keys().cloned().collect()
     }
 
-    async fn read(&self, store: &StoreId) -> Result<Arc<StoreFacts>, StoreCacheError> {
+    async fn read(&self, store: &StoreId) -> Result<Arc<StoreConfig>, StoreCacheError> {
         let read_at = Instant::now();
-        let previous = self.latest(store).map(|(facts, _)| facts);
+        let previous = self.latest(store).map(|(config, _)| config);
         let loaded = load(&self.0.pool, store, previous.as_deref())
             .await
             .map_err(|error| {
                 self.note_failure(store, &error);
                 StoreCacheError::Unavailable
             })?;
-        let facts = Arc::new(loaded.ok_or(StoreCacheError::NotFound)?);
+        let config = Arc::new(loaded.ok_or(StoreCacheError::NotFound)?);
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
         let entry = CachedStore {
-            facts: facts.clone(),
+            config: config.clone(),
             read_at,
             used_at: read_at,
         };
@@ -178,7 +178,7 @@ impl StoreCache {
                 }
             })
             .or_insert(entry);
-        Ok(facts)
+        Ok(config)
     }
 
     fn note_failure(&self, store: &StoreId, error: &DbError) {
@@ -196,18 +196,18 @@ impl StoreCache {
 async fn load(
     pool: &Pool,
     store: &StoreId,
-    previous: Option<&StoreFacts>,
-) -> Result<Option<StoreFacts>, DbError> {
+    previous: Option<&StoreConfig>,
+) -> Result<Option<StoreConfig>, DbError> {
     let mut connection = Snapshot::begin(pool).await?;
-    let read = facts(&mut connection, store, previous).await;
+    let read = config(&mut connection, store, previous).await;
     connection.end(read).await
 }
 
-async fn facts(
+async fn config(
     connection: &mut Conn,
     store: &StoreId,
-    previous: Option<&StoreFacts>,
-) -> Result<Option<StoreFacts>, DbError> {
+    previous: Option<&StoreConfig>,
+) -> Result<Option<StoreConfig>, DbError> {
     let Some(found) = stores::get(connection, store).await? else {
         return Ok(None);
     };
@@ -230,7 +230,7 @@ async fn facts(
     let activations = activations
         .into_iter()
         .map(|activation| (activation.effective_time, activation.version));
-    Ok(Some(StoreFacts {
+    Ok(Some(StoreConfig {
         id: store.clone(),
         policies: Policies::new(versions, activations.collect()),
         time_zone: time_zone(store, &found.time_zone)?,
@@ -240,13 +240,13 @@ async fn facts(
             .collect(),
         warehouses: warehouses
             .into_iter()
-            .map(facts_of)
+            .map(warehouse_of)
             .collect::<Result<_, _>>()?,
         default_route: found.default_warehouse.zip(found.default_carrier),
     }))
 }
 
-fn facts_of(warehouse: Warehouse) -> Result<(WarehouseId, context::Warehouse), DbError> {
+fn warehouse_of(warehouse: Warehouse) -> Result<(WarehouseId, context::Warehouse), DbError> {
     let zone = time_zone(&warehouse.store, &warehouse.time_zone)?;
     let calendar = Calendar::new(
         zone,

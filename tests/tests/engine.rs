@@ -147,7 +147,7 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
             HeldLanes::until_held(&t.database, 1).await;
             let facts = app
                 .stores
-                .facts(&StoreId::parse(SHOP).unwrap())
+                .config(&StoreId::parse(SHOP).unwrap())
                 .await
                 .expect("the store");
             let queued = (0..LANE_QUEUE_MAX + 256).map(|number| {

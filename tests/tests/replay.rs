@@ -16,7 +16,7 @@ use belay_client::calls::FirstPolicy;
 use belay_domain::actor::Actor;
 use belay_domain::commands::Work;
 use belay_domain::commands::{self, Command};
-use belay_domain::context::{Context, StoreFacts};
+use belay_domain::context::{Context, StoreConfig};
 use belay_domain::ids::{OrderId, StoreId};
 use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
@@ -45,7 +45,7 @@ const AT_ONCE: usize = 32;
 /// One order, as the core has it.
 struct Replay {
     random: Random,
-    store: Arc<StoreFacts>,
+    store: Arc<StoreConfig>,
     order: Order,
     /// Of the sequence; the ids of its requests follow from it.
     number: u128,
@@ -56,7 +56,7 @@ type Answer = Result<(), Rejection>;
 
 impl Replay {
     /// Places the order on both sides.
-    async fn begin(app: &App, store: Arc<StoreFacts>, seed: u64, now: Timestamp) -> Self {
+    async fn begin(app: &App, store: Arc<StoreConfig>, seed: u64, now: Timestamp) -> Self {
         let mut random = Random::from_seed(seed);
         let mut create = random::create_order(&mut random);
         create.id = OrderId::parse(format!("R-{seed}")).expect("an id");
@@ -180,7 +180,7 @@ impl Replay {
 
 /// A command for the engine.
 struct Submitted<'a> {
-    store: &'a StoreFacts,
+    store: &'a StoreConfig,
     order: &'a Order,
     caller: Actor,
     id: u128,
@@ -192,7 +192,7 @@ async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
     let submission = Submission {
         store: app
             .stores
-            .facts(&submitted.store.id)
+            .config(&submitted.store.id)
             .await
             .expect("the store"),
         caller: Caller::everywhere(submitted.caller),
@@ -245,7 +245,7 @@ fn with_reasons(document: &str) -> String {
 }
 
 /// A store with the warehouses and carriers that the random orders name.
-async fn store(t: &TestServer, app: &App, name: &str, document: &str) -> Arc<StoreFacts> {
+async fn store(t: &TestServer, app: &App, name: &str, document: &str) -> Arc<StoreConfig> {
     let store = t
         .create_shop(name, FirstPolicy::document(with_reasons(document)))
         .await;
@@ -267,7 +267,7 @@ async fn store(t: &TestServer, app: &App, name: &str, document: &str) -> Arc<Sto
     store.put_carrier("rail", "Rail").await.expect("a carrier");
     let store = StoreId::parse(name).expect("an id");
     app.stores.refresh(&store).await.expect("it can be read");
-    app.stores.facts(&store).await.expect("the store")
+    app.stores.config(&store).await.expect("the store")
 }
 
 /// Runs so many at the same time.

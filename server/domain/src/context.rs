@@ -13,9 +13,9 @@ use crate::money::Money;
 use crate::policy::Policies;
 use crate::scope::Scope;
 
-/// A store's reference data, as of the decision.
+/// A store's configuration: its reference data, as of the decision.
 #[derive(Debug, Clone)]
-pub struct StoreFacts {
+pub struct StoreConfig {
     pub id: StoreId,
     pub policies: Policies,
     /// Calendar days are counted in it.
@@ -62,5 +62,5 @@ pub struct Context<'a> {
     /// What the caller sees.
     pub scope: &'a Scope,
     pub request_id: Uuid,
-    pub store: &'a StoreFacts,
+    pub store: &'a StoreConfig,
 }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use belay_domain::commands::{self, Answer, Command, Decision, Work};
-use belay_domain::context::{Context, StoreFacts};
+use belay_domain::context::{Context, StoreConfig};
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
@@ -32,7 +32,7 @@ pub(super) type Outcome = Result<Reply, EngineError>;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BatchContext<'a> {
     /// Of every store that has a command in the batch.
-    pub(super) facts: &'a HashMap<StoreId, Arc<StoreFacts>>,
+    pub(super) configs: &'a HashMap<StoreId, Arc<StoreConfig>>,
     pub(super) partitions: u16,
     pub(super) clock: Clock,
 }
@@ -273,9 +273,9 @@ impl<'a> BatchState<'a> {
         }
     }
 
-    fn store_of<'j>(&'j self, job: &'j Job) -> &'j StoreFacts {
+    fn store_of<'j>(&'j self, job: &'j Job) -> &'j StoreConfig {
         let store = &job.submission.store;
-        self.context.facts.get(&store.id).unwrap_or(store)
+        self.context.configs.get(&store.id).unwrap_or(store)
     }
 
     /// All rows that a decision puts into the database.

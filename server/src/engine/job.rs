@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use belay_domain::commands::{Fingerprint, Work};
-use belay_domain::context::StoreFacts;
+use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
@@ -21,7 +21,7 @@ use crate::telemetry::traces::{self, WORK};
 #[derive(Debug, Clone)]
 pub struct Submission {
     /// The store's reference data as the caller's request found it. The decision takes the latest.
-    pub store: Arc<StoreFacts>,
+    pub store: Arc<StoreConfig>,
     pub caller: Caller,
     pub order: OrderId,
     pub request_id: Uuid,

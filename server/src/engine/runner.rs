@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use belay_domain::context::StoreFacts;
+use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderKey, StoreId};
 use opentelemetry::trace::Status;
 use opentelemetry_semantic_conventions::attribute;
@@ -259,7 +259,7 @@ impl Runner {
         jobs: &[Job],
         on_locked: OnLocked,
     ) -> Result<(Checkout, Vec<Outcome>), AttemptError> {
-        let (facts, read_at) = self.latest_facts(jobs);
+        let (configs, read_at) = self.latest_configs(jobs);
         let mut connection = self
             .pool
             .checkout()
@@ -269,7 +269,7 @@ impl Runner {
             .await
             .map_err(AttemptError::Transient)?;
         let context = BatchContext {
-            facts: &facts,
+            configs: &configs,
             partitions: self.partitions,
             clock: self.clock,
         };
@@ -294,12 +294,15 @@ impl Runner {
     }
 
     /// The reference data of the stores in a batch, and when the oldest of it was read.
-    fn latest_facts(&self, jobs: &[Job]) -> (HashMap<StoreId, Arc<StoreFacts>>, Option<Instant>) {
-        let mut facts = HashMap::new();
+    fn latest_configs(
+        &self,
+        jobs: &[Job],
+    ) -> (HashMap<StoreId, Arc<StoreConfig>>, Option<Instant>) {
+        let mut configs = HashMap::new();
         let mut oldest: Option<Instant> = None;
         for job in jobs {
             let store = &job.submission.store;
-            if !facts.contains_key(&store.id) {
+            if !configs.contains_key(&store.id) {
                 // Only a store that nobody used for long is not there; its command has brought what
                 // it read.
                 let (latest, read_at) = self
@@ -307,10 +310,10 @@ impl Runner {
                     .latest(&store.id)
                     .unwrap_or_else(|| (store.clone(), Instant::now()));
                 oldest = Some(oldest.map_or(read_at, |oldest| oldest.min(read_at)));
-                facts.insert(store.id.clone(), latest);
+                configs.insert(store.id.clone(), latest);
             }
         }
-        (facts, oldest)
+        (configs, oldest)
     }
 
     /// Hands what is asked of these orders, and of all that are known to be busy, to the tasks that

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use belay_domain::context::StoreFacts;
+use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::order::Order;
 use belay_domain::query::Place;
@@ -104,9 +104,9 @@ impl App {
         &self,
         call: &Call,
         store: &StoreId,
-    ) -> Result<Arc<StoreFacts>, CallError> {
+    ) -> Result<Arc<StoreConfig>, CallError> {
         call.check_store(store)?;
-        let facts = self.stores.facts(store).await;
+        let facts = self.stores.config(store).await;
         facts.map_err(|error| failure::of_stores(&error, store))
     }
 
@@ -216,7 +216,7 @@ impl App {
 #[derive(Debug)]
 pub(super) struct Read<T> {
     pub(super) found: T,
-    pub(super) facts: Arc<StoreFacts>,
+    pub(super) facts: Arc<StoreConfig>,
     pub(super) now: Timestamp,
 }
 

@@ -221,7 +221,7 @@ impl From<EngineError> for Unsettled {
 async fn settle(app: Arc<App>, due: DueOrder, late: Duration) -> (DueOrder, Result<(), Unsettled>) {
     let found = Instant::now();
     let outcome = async {
-        let store = app.stores.facts(&due.store).await?;
+        let store = app.stores.config(&due.store).await?;
         let submission = Submission {
             store,
             caller: Caller::everywhere(Actor::system()),

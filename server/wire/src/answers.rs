@@ -2,7 +2,7 @@
 //! the request.
 
 use belay_domain::commands::{Answer, Command, Work};
-use belay_domain::context::StoreFacts;
+use belay_domain::context::StoreConfig;
 use belay_domain::order::Order;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -22,7 +22,7 @@ pub fn render(
     work: &Work,
     answer: &Answer,
     order: &Order,
-    store: &StoreFacts,
+    store: &StoreConfig,
     now: Timestamp,
     request_id: Uuid,
 ) -> Vec<u8> {
@@ -105,7 +105,7 @@ pub fn render(
 /// What a command showed of the order.
 struct Shown<'a> {
     order: &'a Order,
-    store: &'a StoreFacts,
+    store: &'a StoreConfig,
     answer: &'a Answer,
 }
 

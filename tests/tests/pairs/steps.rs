@@ -465,7 +465,7 @@ impl Side {
         };
         let store = StoreId::parse(STORE).expect("an id");
         let submission = Submission {
-            store: self.app.stores.facts(&store).await.expect("the store"),
+            store: self.app.stores.config(&store).await.expect("the store"),
             caller: Caller::everywhere(Actor::new(Role::Payments, "psp")),
             order: OrderId::parse(click.order.clone()).expect("an id"),
             request_id: click.request_id().parse().expect("a UUID"),

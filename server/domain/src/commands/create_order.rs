@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::context::{Context, StoreFacts};
+use crate::context::{Context, StoreConfig};
 use crate::decision::{Answer, Decision};
 use crate::event::EventDetail;
 use crate::ids::{CarrierId, OrderId, SellerId, Sku, WarehouseId};
@@ -162,7 +162,7 @@ impl NewLine {
 }
 
 /// The shipments as asked, or the one of the default route.
-fn routes(command: &CreateOrder, store: &StoreFacts) -> Result<Vec<NewShipment>, Rejection> {
+fn routes(command: &CreateOrder, store: &StoreConfig) -> Result<Vec<NewShipment>, Rejection> {
     if command.shipments.is_empty() {
         let Some((warehouse, carrier)) = store.default_route.clone() else {
             let description = "must not be empty: the store has no default warehouse and carrier";
@@ -183,7 +183,7 @@ fn routes(command: &CreateOrder, store: &StoreFacts) -> Result<Vec<NewShipment>,
     Ok(command.shipments.clone())
 }
 
-fn check_known(command: &CreateOrder, store: &StoreFacts) -> Result<(), Rejection> {
+fn check_known(command: &CreateOrder, store: &StoreConfig) -> Result<(), Rejection> {
     if let Some(unknown) = command
         .shipments
         .iter()
@@ -273,7 +273,7 @@ fn violation(field: impl Into<String>, description: impl Into<String>) -> FieldV
 /// Nobody places what they would not see, nor a shipment that is not theirs.
 pub(super) fn check_scope(
     command: &CreateOrder,
-    store: &StoreFacts,
+    store: &StoreConfig,
     scope: &Scope,
 ) -> Result<(), Rejection> {
     let named = command

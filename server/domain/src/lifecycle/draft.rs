@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, Part, PartId};
-use crate::context::{Context, StoreFacts};
+use crate::context::{Context, StoreConfig};
 use crate::decision::{Answer, AskedQuestion, Decision, DecisionLog};
 use crate::event::{Cause, Event, EventDetail};
 use crate::money::Amounts;
@@ -31,7 +31,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) order: Order,
     pub(crate) now: Timestamp,
     pub(crate) caller: Actor,
-    pub(crate) store: &'a StoreFacts,
+    pub(crate) store: &'a StoreConfig,
     pub(crate) log: Option<DecisionLog>,
     events: Vec<Event>,
     actor: Actor,

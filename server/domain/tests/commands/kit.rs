@@ -14,7 +14,7 @@ use belay_domain::commands::{
     LeaseRefunds, MarkReady, NewLine, NewShipment, RecordPayment, RecordRefundResult,
     RecordTracking, RefundResult, RequestCancellation, Selection, StartPreparation,
 };
-use belay_domain::context::{Carrier, Context, StoreFacts, Warehouse};
+use belay_domain::context::{Carrier, Context, StoreConfig, Warehouse};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{Event, EventType};
 use belay_domain::ids::{
@@ -165,7 +165,7 @@ impl Cart {
         self.place_in(store(policy))
     }
 
-    pub(crate) fn place_in(&self, store: StoreFacts) -> Case {
+    pub(crate) fn place_in(&self, store: StoreConfig) -> Case {
         let caller = Actor::new(Role::Storefront, "shop");
         let decision = self
             .decide(&store, &caller)
@@ -182,7 +182,11 @@ impl Cart {
         }
     }
 
-    pub(crate) fn decide(&self, store: &StoreFacts, caller: &Actor) -> Result<Decision, Rejection> {
+    pub(crate) fn decide(
+        &self,
+        store: &StoreConfig,
+        caller: &Actor,
+    ) -> Result<Decision, Rejection> {
         commands::create(
             &self.0,
             [1; 32],
@@ -209,12 +213,12 @@ impl Cart {
 }
 
 /// A store with this policy as its version 1, one warehouse and one carrier.
-pub(crate) fn store(policy: Policy) -> StoreFacts {
+pub(crate) fn store(policy: Policy) -> StoreConfig {
     let (warehouse, carrier) = (
         WarehouseId::parse("main").unwrap(),
         CarrierId::parse("post").unwrap(),
     );
-    StoreFacts {
+    StoreConfig {
         id: StoreId::parse("store-1").unwrap(),
         policies: Policies::new(BTreeMap::from([(1, Arc::new(policy))]), vec![(PLACED, 1)]),
         time_zone: TimeZone::UTC,
@@ -307,7 +311,7 @@ impl CancellationRequest {
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(crate) order: Order,
-    pub(crate) store: StoreFacts,
+    pub(crate) store: StoreConfig,
     pub(crate) now: Timestamp,
     pub(crate) last: Decision,
     /// All events, from the first.

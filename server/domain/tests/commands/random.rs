@@ -23,7 +23,7 @@ use belay_domain::commands::{
     RejectCancellation, ReleaseHold, RequestCancellation, ResolveIncident, Selection,
     SplitShipment, StartPreparation, StopAnswer, WithdrawCancellation,
 };
-use belay_domain::context::{Carrier, ReturnLabel, StoreFacts, Warehouse};
+use belay_domain::context::{Carrier, ReturnLabel, StoreConfig, Warehouse};
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
 };
@@ -119,7 +119,7 @@ impl Random {
 
 /// A store with two warehouses, one of them abroad, two carriers, and a policy from `now` on;
 /// sometimes another one follows it before the first orders have ended.
-pub(crate) fn store(random: &mut Random, now: Timestamp) -> StoreFacts {
+pub(crate) fn store(random: &mut Random, now: Timestamp) -> StoreConfig {
     let mut versions = BTreeMap::from([(1, Arc::new(policy(random)))]);
     let mut activations = vec![(now, 1)];
     if random.chance(40) {
@@ -141,7 +141,7 @@ pub(crate) fn store(random: &mut Random, now: Timestamp) -> StoreFacts {
         country_code: Some(country.to_owned()),
         calendar: Calendar::monday_to_friday(),
     };
-    StoreFacts {
+    StoreConfig {
         id: StoreId::parse("store-1").unwrap(),
         policies: Policies::new(versions, activations),
         time_zone: TimeZone::fixed(offset(8)),

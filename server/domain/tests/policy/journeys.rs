@@ -19,7 +19,7 @@ use belay_domain::commands::{
     RecordPayment, RecordTracking, RejectCancellation, RequestCancellation, Selection,
     SplitShipment, StartPreparation, StopAnswer,
 };
-use belay_domain::context::{Carrier, Context, ReturnLabel, StoreFacts, Warehouse};
+use belay_domain::context::{Carrier, Context, ReturnLabel, StoreConfig, Warehouse};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId,
@@ -46,7 +46,7 @@ const PLACED: &str = "2026-11-06T10:00:00Z";
 /// Germany, and the time.
 struct Journey {
     order: Order,
-    store: StoreFacts,
+    store: StoreConfig,
     now: Timestamp,
     counter: u32,
 }
@@ -86,7 +86,7 @@ impl Journey {
         let zone = TimeZone::get("Asia/Shanghai").unwrap();
         let calendar =
             Calendar::new(zone, [Weekday::Saturday, Weekday::Sunday].into(), [].into()).unwrap();
-        let store = StoreFacts {
+        let store = StoreConfig {
             id: StoreId::parse("store-1").unwrap(),
             policies: Policies::new(
                 BTreeMap::from([(1, Arc::new(preset(preset_name)))]),

@@ -1,7 +1,7 @@
 //! Requests of the OrderService.
 
 use belay_domain::commands::{Command, CreateOrder, NewLine, NewShipment, RecordPayment, Work};
-use belay_domain::context::StoreFacts;
+use belay_domain::context::StoreConfig;
 use belay_domain::ids::{
     BuyerId, CarrierId, ChildKind, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId,
 };
@@ -27,7 +27,7 @@ use crate::identity;
 /// there is no such store; nothing is said then of what only the store could tell.
 pub fn create_order(
     request: pb::CreateOrderRequest,
-    known: Option<&StoreFacts>,
+    known: Option<&StoreConfig>,
     reader: &Reader<'_>,
 ) -> Parsed<CommandRequest> {
     parse(|v| {
@@ -50,7 +50,7 @@ pub fn create_order(
 fn new_order(
     v: &mut Violations,
     request: pb::CreateOrderRequest,
-    store: Option<&StoreFacts>,
+    store: Option<&StoreConfig>,
     identity_key: &[u8; 32],
 ) -> Option<CreateOrder> {
     let order_id = id(v, "order_id", request.order_id, OrderId::parse);
@@ -187,7 +187,7 @@ fn new_line(v: &mut Violations, field: &str, line: pb::NewLine) -> Option<NewLin
 fn shipments(
     v: &mut Violations,
     shipments: Vec<pb::NewShipment>,
-    store: Option<&StoreFacts>,
+    store: Option<&StoreConfig>,
 ) -> Option<Vec<NewShipment>> {
     if shipments.len() > SHIPMENTS_MAX {
         v.add(
@@ -207,7 +207,7 @@ fn new_shipment(
     v: &mut Violations,
     field: &str,
     shipment: pb::NewShipment,
-    store: Option<&StoreFacts>,
+    store: Option<&StoreConfig>,
 ) -> Option<NewShipment> {
     let (warehouse_field, carrier_field) = (
         format!("{field}.warehouse_id"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{Command, CreateOrder, RequestCancellation, Selection, Work};
-use belay_domain::context::StoreFacts;
+use belay_domain::context::StoreConfig;
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
 use belay_domain::order::OrderState;
 use belay_domain::payment::PaymentFact;
@@ -23,12 +23,12 @@ mod answers;
 
 const KEY: [u8; 32] = [9; 32];
 
-fn store() -> StoreFacts {
+fn store() -> StoreConfig {
     let (warehouse, carrier) = (
         WarehouseId::parse("main").unwrap(),
         CarrierId::parse("standard").unwrap(),
     );
-    StoreFacts {
+    StoreConfig {
         id: StoreId::parse("demo").unwrap(),
         time_zone: TimeZone::UTC,
         policies: Policies::default(),

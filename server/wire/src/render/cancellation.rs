@@ -5,7 +5,7 @@ use belay_domain::cancellation::{
     Cancellation, Gate, GateAnswer, GateState, LabelState, Part, PartState,
 };
 use belay_domain::commands::PreviewedGate;
-use belay_domain::context::StoreFacts;
+use belay_domain::context::StoreConfig;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::money::Amounts;
@@ -25,7 +25,7 @@ use crate::values::{
 /// A cancellation with its parts and gates.
 pub fn cancellation(
     order: &Order,
-    store: &StoreFacts,
+    store: &StoreConfig,
     cancellation: &Cancellation,
 ) -> pb::Cancellation {
     let promise = order.promise(cancellation);
@@ -101,7 +101,7 @@ pub(crate) fn actor(actor: &Actor) -> pb::Actor {
 /// `refund_left` is what of the cancellation's refund no earlier part stands for.
 fn part(
     order: &Order,
-    store: &StoreFacts,
+    store: &StoreConfig,
     of: &Cancellation,
     part: &Part,
     refund_left: &mut Amounts,

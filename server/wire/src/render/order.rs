@@ -2,7 +2,7 @@
 
 use belay_domain::actor::Actor;
 use belay_domain::commands::{self, DirectCancellation};
-use belay_domain::context::{Context, StoreFacts};
+use belay_domain::context::{Context, StoreConfig};
 use belay_domain::ids::ChildKind;
 use belay_domain::incident::Incident;
 use belay_domain::order::{Line, Order};
@@ -21,7 +21,7 @@ use crate::enums::numbers;
 use crate::values::{count, etag, money, refund_amount, time};
 
 /// The whole order as it stands, with what its buyer may do at `now`.
-pub fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Order {
+pub fn order(order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
     let direct_cancellation = direct_cancellation(order, store, now);
     let explanation = match direct_cancellation {
         DirectCancellation::Refused(reason) => reason.name(),
@@ -97,7 +97,7 @@ pub fn order(order: &Order, store: &StoreFacts, now: Timestamp) -> pb::Order {
 }
 
 /// What the active policy calls the state.
-fn display_state(order: &Order, store: &StoreFacts, now: Timestamp) -> String {
+fn display_state(order: &Order, store: &StoreConfig, now: Timestamp) -> String {
     let active = store.policies.active_at(now).map(|(_, policy)| policy);
     let policy = active.or_else(|| {
         store
@@ -110,7 +110,7 @@ fn display_state(order: &Order, store: &StoreFacts, now: Timestamp) -> String {
         .to_owned()
 }
 
-fn direct_cancellation(order: &Order, store: &StoreFacts, now: Timestamp) -> DirectCancellation {
+fn direct_cancellation(order: &Order, store: &StoreConfig, now: Timestamp) -> DirectCancellation {
     let caller = Actor::system();
     // What the buyer may do is not narrowed by who looks at it.
     let scope = &Scope::EVERYTHING;

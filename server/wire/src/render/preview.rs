@@ -4,7 +4,7 @@ use belay_domain::cancellation::LabelState;
 use belay_domain::commands::{
     Preview, PreviewedGate, PreviewedPath, PreviewedVerdict, RequestCancellation,
 };
-use belay_domain::context::StoreFacts;
+use belay_domain::context::StoreConfig;
 use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;
 use belay_domain::policy::{Policy, RefundDue};
@@ -23,7 +23,7 @@ pub fn preview(
     order: &Order,
     request: &RequestCancellation,
     preview: &Preview,
-    store: &StoreFacts,
+    store: &StoreConfig,
     now: Timestamp,
     identity_key: &[u8; 32],
 ) -> pb::PreviewCancellationResponse {

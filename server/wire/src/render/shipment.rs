@@ -1,6 +1,6 @@
 //! A shipment: what is in it, where it stands and what keeps it in.
 
-use belay_domain::context::StoreFacts;
+use belay_domain::context::StoreConfig;
 use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;
 use belay_domain::shipment::{CustomsFlag, Hold, Shipment, Stage};
@@ -12,7 +12,7 @@ use crate::enums::numbers;
 use crate::values::{count, etag, time};
 
 /// A shipment with what its warehouse needs.
-pub fn shipment(order: &Order, store: &StoreFacts, shipment: &Shipment) -> pb::Shipment {
+pub fn shipment(order: &Order, store: &StoreConfig, shipment: &Shipment) -> pb::Shipment {
     let cancelled = shipment.units.intersection(&order.cancelled_units());
     let content = |number| {
         let line = order.line(number)?;
@@ -76,7 +76,7 @@ fn hold(hold: &Hold) -> pb::Hold {
 /// What may be done is by the policy that the order was placed under, as the flag is.
 fn customs_flag(
     order: &Order,
-    store: &StoreFacts,
+    store: &StoreConfig,
     shipment: &Shipment,
     flag: &CustomsFlag,
 ) -> pb::CustomsFlag {
