@@ -236,7 +236,7 @@ async fn config(
         time_zone: time_zone(store, &found.time_zone)?,
         carriers: carriers
             .into_iter()
-            .map(|carrier| (carrier.id, carrier.facts))
+            .map(|carrier| (carrier.id, carrier.capabilities))
             .collect(),
         warehouses: warehouses
             .into_iter()

@@ -633,7 +633,7 @@ async fn administration_rows_are_guarded_by_their_versions() {
         store: store(),
         id: CarrierId::parse("c-1").unwrap(),
         display_name: "Post".into(),
-        facts: context::Carrier {
+        capabilities: context::Carrier {
             in_transit_cancel: true,
             partner_delivery: false,
             return_labels: BTreeMap::from([
@@ -650,13 +650,13 @@ async fn administration_rows_are_guarded_by_their_versions() {
             .unwrap(),
         Some(carrier.clone())
     );
-    let facts = context::Carrier {
+    let capabilities = context::Carrier {
         return_labels: BTreeMap::new(),
-        ..carrier.facts.clone()
+        ..carrier.capabilities.clone()
     };
     let renamed = Carrier {
         display_name: "Post 2".into(),
-        facts,
+        capabilities,
         version: 2,
         ..carrier.clone()
     };

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use document::{Fault as DocumentFault, limits, parse};
 pub use evaluate::{PolicyAnswer, Verdict};
-pub use question::{CarrierFacts, Question};
+pub use question::{CarrierCapabilities, Question};
 
 use crate::actor::Role;
 use crate::calendar::Calendar;

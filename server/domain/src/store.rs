@@ -84,7 +84,7 @@ pub struct Carrier {
     pub store: StoreId,
     pub id: CarrierId,
     pub display_name: String,
-    pub facts: context::Carrier,
+    pub capabilities: context::Carrier,
     pub version: u64,
 }
 
@@ -312,7 +312,7 @@ mod tests {
             store: StoreId::parse("shop").unwrap(),
             id: CarrierId::parse("post").unwrap(),
             display_name: name.to_owned(),
-            facts: context::Carrier::default(),
+            capabilities: context::Carrier::default(),
             version,
         };
         let put = |expected_version, present| {

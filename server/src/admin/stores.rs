@@ -152,7 +152,7 @@ async fn insert(
         store: new.id.clone(),
         id: new.carrier.clone(),
         display_name: new.carrier.to_string(),
-        facts: context::Carrier::default(),
+        capabilities: context::Carrier::default(),
         version: 1,
     };
     carrier.insert(conn).await?;

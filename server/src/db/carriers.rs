@@ -30,9 +30,9 @@ struct CarrierRow {
 /// Their prices by country.
 type Labels = BTreeMap<String, Option<Money>>;
 
-fn labels_of(facts: &context::Carrier) -> Json<Labels> {
+fn labels_of(capabilities: &context::Carrier) -> Json<Labels> {
     Json(
-        facts
+        capabilities
             .return_labels
             .iter()
             .map(|(country, label)| (country.clone(), label.price))
@@ -46,10 +46,10 @@ impl From<&Carrier> for CarrierRow {
             store_id: Name(carrier.store.clone()),
             carrier_id: Name(carrier.id.clone()),
             display_name: carrier.display_name.clone(),
-            in_transit_cancel: carrier.facts.in_transit_cancel,
-            partner_delivery: carrier.facts.partner_delivery,
+            in_transit_cancel: carrier.capabilities.in_transit_cancel,
+            partner_delivery: carrier.capabilities.partner_delivery,
             version: carrier.version,
-            return_labels: labels_of(&carrier.facts),
+            return_labels: labels_of(&carrier.capabilities),
         }
     }
 }
@@ -65,7 +65,7 @@ impl From<CarrierRow> for Carrier {
             store: row.store_id.0,
             id: row.carrier_id.0,
             display_name: row.display_name,
-            facts: context::Carrier {
+            capabilities: context::Carrier {
                 in_transit_cancel: row.in_transit_cancel,
                 partner_delivery: row.partner_delivery,
                 return_labels: labels.collect(),

@@ -11,7 +11,7 @@ use crate::lifecycle::refund_of;
 use crate::lifecycle::refund_of::{RefundBasis, refund_of};
 use crate::order::{Home, Order};
 use crate::payment::Payment;
-use crate::policy::{CarrierFacts, Policy, Question, Verdict};
+use crate::policy::{CarrierCapabilities, Policy, Question, Verdict};
 use crate::rejection::Ineligibility;
 use crate::shipment::Shipment;
 use crate::terms::{DenyCode, GateSpec, Path, RefundPlan};
@@ -201,7 +201,7 @@ pub(crate) fn question(
         value: order.amounts_of(units).total(),
         currency: order.currency.code().to_owned(),
         destination_country: order.destination.country_code.clone(),
-        carrier: CarrierFacts {
+        carrier: CarrierCapabilities {
             in_transit_cancel: carrier.is_some_and(|carrier| carrier.in_transit_cancel),
             partner_delivery: carrier.is_some_and(|carrier| carrier.partner_delivery),
             return_label: request

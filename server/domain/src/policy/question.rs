@@ -26,7 +26,7 @@ pub struct Question {
     pub value: i64,
     pub currency: String,
     pub destination_country: String,
-    pub carrier: CarrierFacts,
+    pub carrier: CarrierCapabilities,
     /// Until the payment is verified, where it still is being.
     pub verified_in: Option<SignedDuration>,
     /// Customs may take the shipment for commerce.
@@ -61,7 +61,7 @@ impl Question {
 
 /// What a carrier can do: nothing, as long as nobody said otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CarrierFacts {
+pub struct CarrierCapabilities {
     /// Can bring a parcel back that is on its way.
     pub in_transit_cancel: bool,
     /// Is the marketplace's partner, not the seller's own.

@@ -2,7 +2,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::period::Period;
-use belay_domain::policy::{CarrierFacts, PolicyAnswer, Question, Verdict};
+use belay_domain::policy::{CarrierCapabilities, PolicyAnswer, Question, Verdict};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{
     DenyCode, GateKind, GateSpec, NextAction, OnDispatch, OnLost, OnTimeout, Path, Payer,
@@ -137,7 +137,7 @@ fn values_are_at_least_and_less_than() {
 fn carriers_are_told_apart() {
     let carrier = |in_transit_cancel, partner_delivery| {
         asked(|q| {
-            q.carrier = CarrierFacts {
+            q.carrier = CarrierCapabilities {
                 in_transit_cancel,
                 partner_delivery,
                 return_label: false,

@@ -8,7 +8,7 @@ use belay_domain::cancellation::PARCEL_RETURNED;
 use belay_domain::order::{OrderState, PAYMENT_EXPIRED};
 use belay_domain::period::Period;
 use belay_domain::policy::{
-    CarrierFacts, Consequence, Notification, Policy, Question, RefundDue, Verdict,
+    CarrierCapabilities, Consequence, Notification, Policy, Question, RefundDue, Verdict,
 };
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{
@@ -57,12 +57,12 @@ fn all_questions(policy: &Policy) -> Vec<Question> {
         .map(|reason| Some(&*reason.code))
         .chain([None])
         .collect();
-    let carriers = (0..8u8).map(|bits| CarrierFacts {
+    let carriers = (0..8u8).map(|bits| CarrierCapabilities {
         in_transit_cancel: bits & 1 != 0,
         partner_delivery: bits & 2 != 0,
         return_label: bits & 4 != 0,
     });
-    let carriers: Vec<CarrierFacts> = carriers.collect();
+    let carriers: Vec<CarrierCapabilities> = carriers.collect();
     let mut questions = Vec::new();
     for actor in actors {
         for (stage, path) in Stage::ALL
@@ -213,11 +213,11 @@ fn independent_site_answers_as_its_help_page_says() {
         next_actions: next_actions.to_vec(),
         available_in: None,
     };
-    let able = CarrierFacts {
+    let able = CarrierCapabilities {
         in_transit_cancel: true,
-        ..CarrierFacts::default()
+        ..CarrierCapabilities::default()
     };
-    let unable = CarrierFacts::default();
+    let unable = CarrierCapabilities::default();
     // Who, stage, path, carrier, rule, refusal.
     for (actor, stage, path, carrier, rule, refusal) in [
         (

@@ -2,7 +2,7 @@
 
 use belay_domain::actor::Role::{self, Buyer, Carrier, Seller, Support};
 use belay_domain::policy::{
-    CarrierFacts, Customs, Policy, QualityDenominator, QualityNumerator, Question,
+    CarrierCapabilities, Customs, Policy, QualityDenominator, QualityNumerator, Question,
 };
 use belay_domain::shipment::Stage::{
     self, Cancelled, Delivered, InTransit, Lost, Planned, Preparing, Ready, Returned, Returning,
@@ -25,14 +25,14 @@ fn marketplace() -> Policy {
 }
 
 /// The seller cancels, for this reason, what this carrier delivers.
-fn sellers(stage: Stage, reason: &str, carrier: CarrierFacts) -> Question {
+fn sellers(stage: Stage, reason: &str, carrier: CarrierCapabilities) -> Question {
     asked_by(Seller, stage, Path::Cancel)
         .with(because(reason))
         .with(|q| q.carrier = carrier)
 }
 
-fn partner() -> CarrierFacts {
-    CarrierFacts {
+fn partner() -> CarrierCapabilities {
+    CarrierCapabilities {
         in_transit_cancel: true,
         partner_delivery: true,
         return_label: false,
@@ -40,15 +40,15 @@ fn partner() -> CarrierFacts {
 }
 
 /// A carrier of the seller's own.
-fn own() -> CarrierFacts {
-    CarrierFacts {
+fn own() -> CarrierCapabilities {
+    CarrierCapabilities {
         partner_delivery: false,
         ..partner()
     }
 }
 
-fn china_post() -> CarrierFacts {
-    CarrierFacts {
+fn china_post() -> CarrierCapabilities {
+    CarrierCapabilities {
         in_transit_cancel: false,
         ..partner()
     }

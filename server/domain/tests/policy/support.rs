@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use belay_domain::actor::Role;
-use belay_domain::policy::{CarrierFacts, Policy, PolicyAnswer, Question, Verdict, parse};
+use belay_domain::policy::{CarrierCapabilities, Policy, PolicyAnswer, Question, Verdict, parse};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{GateKind, GateSpec, Path, RefundPlan};
 use jiff::SignedDuration;
@@ -120,7 +120,7 @@ pub(crate) fn question() -> Question {
         value: 5_000,
         currency: "EUR".to_owned(),
         destination_country: "DE".to_owned(),
-        carrier: CarrierFacts::default(),
+        carrier: CarrierCapabilities::default(),
         verified_in: None,
         customs_flagged: false,
     }

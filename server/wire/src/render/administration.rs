@@ -39,7 +39,7 @@ pub fn store(store: &Store, activations: &[Activation], now: Timestamp) -> pb::S
 /// A carrier of a store.
 pub fn carrier(carrier: &Carrier) -> pb::Carrier {
     let labels = carrier
-        .facts
+        .capabilities
         .return_labels
         .iter()
         .map(|(country, label)| pb::ReturnLabel {
@@ -51,8 +51,8 @@ pub fn carrier(carrier: &Carrier) -> pb::Carrier {
     pb::Carrier {
         carrier_id: carrier.id.to_string(),
         display_name: carrier.display_name.clone(),
-        in_transit_cancel: carrier.facts.in_transit_cancel,
-        partner_delivery: carrier.facts.partner_delivery,
+        in_transit_cancel: carrier.capabilities.in_transit_cancel,
+        partner_delivery: carrier.capabilities.partner_delivery,
         etag: etag(carrier.version),
         return_labels: labels.collect(),
     }
