@@ -23,7 +23,7 @@ use crate::db::snapshot::Snapshot;
 use crate::db::{self, ListQuery, aggregate};
 use crate::engine::{Priority, Reply, Submission};
 use crate::telemetry::{calls, traces};
-use crate::{App, entropy, failure};
+use crate::{App, failure, ids};
 
 /// Put on the request by the border.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub(super) fn status(failure: CallError) -> Status {
         // Of the standard services, whose calls are not told, it is an id of its own.
         let trace_id = match traces::current_trace_id() {
             Some(trace_id) => trace_id.to_string(),
-            None => entropy::request_id().simple().to_string(),
+            None => ids::request_id().simple().to_string(),
         };
         tracing::error!(
             trace.id = trace_id,
@@ -132,7 +132,7 @@ impl App {
     ) -> Result<R, CallError> {
         let store = self.facts(call, &command.store).await?;
         let envelope = command.envelope;
-        let request_id = envelope.request_id.unwrap_or_else(entropy::request_id);
+        let request_id = envelope.request_id.unwrap_or_else(ids::request_id);
         let submission = Submission {
             store,
             caller: call.caller.clone(),

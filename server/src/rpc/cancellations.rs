@@ -16,7 +16,7 @@ use tonic::Request;
 use super::call::{Answer, answer, rejected};
 use crate::db::snapshot::Snapshot;
 use crate::db::summaries;
-use crate::{App, entropy};
+use crate::{App, ids};
 
 #[derive(Debug)]
 pub(super) struct Cancellations {
@@ -38,7 +38,7 @@ impl CancellationService for Cancellations {
                 now,
                 caller: &call.caller.actor,
                 scope: &call.caller.scope,
-                request_id: entropy::request_id(),
+                request_id: ids::request_id(),
                 store: facts,
             };
             let preview = commands::preview(order, &asked.request, &context)

@@ -17,7 +17,7 @@ use crate::App;
 use crate::db::DbError;
 use crate::db::orders::{self, DueOrder};
 use crate::engine::{EngineError, Priority, Submission};
-use crate::entropy;
+use crate::ids;
 use crate::store_cache::StoreCacheError;
 use crate::telemetry::metrics::Settled;
 
@@ -226,7 +226,7 @@ async fn settle(app: Arc<App>, due: DueOrder, late: Duration) -> (DueOrder, Resu
             store,
             caller: Caller::everywhere(Actor::system()),
             order: due.order.clone(),
-            request_id: entropy::request_id(),
+            request_id: ids::request_id(),
             expected_version: None,
             work: Work::Decide(Command::Settle),
             deadline: Instant::now() + DEADLINE,

@@ -29,7 +29,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn holding(text: &str) -> Self {
-        let name = format!("belay-callers-{}.yaml", crate::entropy::request_id());
+        let name = format!("belay-callers-{}.yaml", crate::ids::request_id());
         let scratch = Self(std::env::temp_dir().join(name));
         scratch.write(text);
         scratch

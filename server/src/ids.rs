@@ -1,4 +1,4 @@
-//! The one home of chance: ids that must be new.
+//! The ids that must be new: the only place where chance comes in.
 
 use uuid::Uuid;
 
