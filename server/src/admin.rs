@@ -34,7 +34,7 @@ pub(crate) fn write_failure(error: DbError) -> CallError {
         ErrorKind::Duplicate => CallError::Contention,
         ErrorKind::Deadlock
         | ErrorKind::LockWait
-        | ErrorKind::RowBusy
+        | ErrorKind::RowLocked
         | ErrorKind::VersionConflict
         | ErrorKind::ReadOnly
         | ErrorKind::Denied

@@ -70,7 +70,7 @@ fn of_database(error: &DbError) -> CallError {
     match error.kind() {
         ErrorKind::Deadlock
         | ErrorKind::LockWait
-        | ErrorKind::RowBusy
+        | ErrorKind::RowLocked
         | ErrorKind::VersionConflict => CallError::Contention,
         // The log has it from the pool.
         ErrorKind::ConnectionLost

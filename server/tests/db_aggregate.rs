@@ -349,7 +349,7 @@ async fn the_same_order_twice_is_a_duplicate() {
 }
 
 #[tokio::test]
-async fn a_busy_order_is_met_only_by_who_asks_for_it() {
+async fn a_locked_order_is_met_only_by_those_who_ask_for_it() {
     let database = TestDatabase::migrated().await;
     let (mut a, mut b) = (database.connect().await, database.connect().await);
     let orders: Vec<Order> = (0..4)
@@ -375,7 +375,7 @@ async fn a_busy_order_is_met_only_by_who_asks_for_it() {
     let busy = orders::lock(&mut b, &keys, OnLocked::Fail)
         .await
         .unwrap_err();
-    assert_eq!(busy.kind(), ErrorKind::RowBusy);
+    assert_eq!(busy.kind(), ErrorKind::RowLocked);
     transaction::rollback(&mut b).await.unwrap();
     let mut free = orders::free_of(&mut b, &keys).await.unwrap();
     free.sort_unstable();

@@ -79,11 +79,11 @@ async fn a_lock_that_is_waited_for_too_long_is_told() {
 }
 
 #[tokio::test]
-async fn a_busy_row_is_told_at_once() {
+async fn a_locked_row_is_told_at_once() {
     let database = with_rows().await;
     let (_holder, mut other) = (holder(&database).await, database.connect().await);
     let kind = kind_of(&mut other, "SELECT n FROM t WHERE id = 1 FOR UPDATE NOWAIT").await;
-    assert_eq!(kind, ErrorKind::RowBusy);
+    assert_eq!(kind, ErrorKind::RowLocked);
 }
 
 #[tokio::test]

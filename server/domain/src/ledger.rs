@@ -116,29 +116,29 @@ impl Order {
             .filter(kept)
             .map(|refund| standing(self, refund))
             .sum();
-        let parked: i64 = self
+        let withheld: i64 = self
             .payments
             .iter()
-            .map(|payment| self.parked(payment))
+            .map(|payment| self.withheld(payment))
             .sum();
-        self.returnable() - self.going_back() - blocked - parked
+        self.returnable() - self.going_back() - blocked - withheld
     }
 
     /// What failed or dropped rows of a payment stand for, as far as the payment still has it: only
     /// a person's decision makes money go back that once did not.
-    fn parked(&self, payment: &Payment) -> i64 {
-        let is_parked = |refund: &&Refund| {
+    fn withheld(&self, payment: &Payment) -> i64 {
+        let is_withheld = |refund: &&Refund| {
             matches!(refund.state, RefundState::Failed | RefundState::Dropped) && !is_going(refund)
         };
-        let parked: i64 = refunds_of(self, payment)
-            .filter(is_parked)
+        let withheld: i64 = refunds_of(self, payment)
+            .filter(is_withheld)
             .map(|refund| standing(self, refund))
             .sum();
         let others: i64 = refunds_of(self, payment)
-            .filter(|refund| !is_parked(refund))
+            .filter(|refund| !is_withheld(refund))
             .map(|refund| standing(self, refund))
             .sum();
-        parked.min(payment.captured_net() - others).max(0)
+        withheld.min(payment.captured_net() - others).max(0)
     }
 
     /// What is left of a payment that no row stands for.

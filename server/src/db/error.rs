@@ -1,6 +1,6 @@
 //! What can go wrong with the database, told apart in one place.
 //!
-//! diesel-async passes on the server's text but not its error number: deadlocks, lock waits, busy
+//! diesel-async passes on the server's text but not its error number: deadlocks, lock waits, locked
 //! rows, read-only servers and lost connections all arrive as `DatabaseErrorKind::Unknown`. So this
 //! module, and no other, reads texts; each connection sets `lc_messages` so that the texts are
 //! these, and a test provokes each of them on a real server.
@@ -17,7 +17,7 @@ pub enum ErrorKind {
     LockWait,
     /// A row is locked and the statement was told not to wait. Rows locked before stay locked until
     /// ROLLBACK.
-    RowBusy,
+    RowLocked,
     /// A row with this key is there already.
     Duplicate,
     /// A row was not at the version that was loaded. ROLLBACK, then repeat the whole transaction.
@@ -45,7 +45,7 @@ impl ErrorKind {
     pub const ALL: &'static [ErrorKind] = &[
         ErrorKind::Deadlock,
         ErrorKind::LockWait,
-        ErrorKind::RowBusy,
+        ErrorKind::RowLocked,
         ErrorKind::Duplicate,
         ErrorKind::VersionConflict,
         ErrorKind::ConnectionLost,
@@ -62,7 +62,7 @@ impl ErrorKind {
         match self {
             ErrorKind::Deadlock => "deadlock",
             ErrorKind::LockWait => "lock_wait",
-            ErrorKind::RowBusy => "row_busy",
+            ErrorKind::RowLocked => "row_locked",
             ErrorKind::Duplicate => "duplicate",
             ErrorKind::VersionConflict => "version_conflict",
             ErrorKind::ConnectionLost => "connection_lost",
@@ -80,7 +80,7 @@ impl ErrorKind {
         match self {
             ErrorKind::Deadlock
             | ErrorKind::LockWait
-            | ErrorKind::RowBusy
+            | ErrorKind::RowLocked
             | ErrorKind::VersionConflict
             | ErrorKind::ConnectionLost
             | ErrorKind::ReadOnly
@@ -101,7 +101,7 @@ impl ErrorKind {
             | ErrorKind::Unavailable => true,
             ErrorKind::Deadlock
             | ErrorKind::LockWait
-            | ErrorKind::RowBusy
+            | ErrorKind::RowLocked
             | ErrorKind::Duplicate
             | ErrorKind::VersionConflict
             | ErrorKind::Corrupt
@@ -220,7 +220,7 @@ const TEXTS: &[(&str, ErrorKind)] = &[
     ("Lock wait timeout exceeded", ErrorKind::LockWait), // 1205; MariaDB's NOWAIT too
     (
         "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set",
-        ErrorKind::RowBusy,
+        ErrorKind::RowLocked,
     ), // 3572
     ("Input/output error: ", ErrorKind::ConnectionLost), // the driver's own
     ("Driver error: ", ErrorKind::ConnectionLost), // the driver's own
@@ -333,7 +333,7 @@ mod tests {
         let expected = [
             "deadlock",
             "lock_wait",
-            "row_busy",
+            "row_locked",
             "version_conflict",
             "connection_lost",
             "read_only",

@@ -202,7 +202,7 @@ pub struct LockedOrder {
 /// What to do about a row that another transaction has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnLocked {
-    /// Fail the statement with kind `RowBusy`. Rows that it locked before stay locked until
+    /// Fail the statement with kind `RowLocked`. Rows that it locked before stay locked until
     /// ROLLBACK.
     Fail,
     /// Wait for as long as the session waits for locks, then fail with kind `LockWait`.
@@ -264,7 +264,7 @@ impl QueryFragment<Mysql> for LockOrders<'_> {
 }
 
 /// Which of these orders nobody has locked at this moment: advice, to be asked after the ROLLBACK
-/// of a batch that met a busy row. Inside a transaction the orders found free are locked.
+/// of a batch that met a locked row. Inside a transaction the orders found free are locked.
 pub async fn free_of(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey>, DbError> {
     let mut free: Vec<OrderKey> = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_MAX) {

@@ -39,8 +39,8 @@ pub const ATTEMPTS_MAX: u32 = 3;
 /// How long the database may take over one transaction up to its COMMIT, and as long again over the
 /// COMMIT: longer than any number of short lock waits that a caller would wait for.
 pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(15);
-/// Orders that somebody else has locked and that are waited for, each off its lane.
-pub const BUSY_ORDERS_MAX: usize = 64;
+/// Orders that are locked elsewhere and waited for, each off its lane.
+pub const PARKED_ORDERS_MAX: usize = 64;
 
 /// How many lanes, and what time it is.
 #[derive(Debug, Clone)]

@@ -30,7 +30,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::batch::{self, BatchContext, Outcome};
 use super::job::{EngineError, Job};
-use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, BUSY_ORDERS_MAX, EngineSettings};
+use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, EngineSettings, PARKED_ORDERS_MAX};
 use crate::db::clock::Clock;
 use crate::db::orders::{self, OnLocked};
 use crate::db::pool::{Checkout, Pool};
@@ -54,10 +54,10 @@ pub(super) struct Runner {
     partitions: u16,
     clock: Clock,
     database_wait_max: Duration,
-    /// Orders that somebody else has locked. Each has one task that waits for it, and here what has
-    /// come for it since.
-    busy_orders: Mutex<HashMap<OrderKey, Vec<Job>>>,
-    /// Connections that may wait for busy orders: not all, for lanes and reads need some.
+    /// The parked commands of orders that are locked elsewhere. Each order has one task that waits
+    /// for it; here is what has come for it since.
+    parked: Mutex<HashMap<OrderKey, Vec<Job>>>,
+    /// Connections that may wait for locked orders: not all, for lanes and reads need some.
     waiting: Semaphore,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Runner {
 #[derive(Debug)]
 enum AttemptError {
     /// Some order of the batch is locked by somebody else.
-    Busy,
+    Locked,
     /// Nothing was committed and a repetition may well be.
     Transient(DbError),
     /// COMMIT was sent and its answer lost.
@@ -91,7 +91,7 @@ impl Runner {
             partitions: settings.partitions,
             clock: settings.clock,
             database_wait_max: settings.database_wait_max,
-            busy_orders: Mutex::default(),
+            parked: Mutex::default(),
             waiting: Semaphore::new(((status.used + status.idle) / 2).max(1)),
         }
     }
@@ -126,38 +126,40 @@ impl Runner {
         // Work for nobody is not begun.
         let (unwanted, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
         answer_all(unwanted, EngineError::DeadlineExceeded);
-        // Known to be busy; behind those who wait already, or they would be overtaken.
-        let mut jobs = self.set_aside(jobs, &HashSet::new(), &tasks);
+        // Known to be locked elsewhere; behind those who wait already, or they would be overtaken.
+        let mut jobs = self.park(jobs, &HashSet::new(), &tasks);
         let (mut attempt, mut is_puzzled) = (0, false);
         while !jobs.is_empty() {
             let failure = match self.attempt(&jobs, OnLocked::Fail).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
-                Err(AttemptError::Busy) => match self.busy_keys(&sorted_keys(&jobs)).await {
-                    Ok(busy) if !busy.is_empty() => {
-                        self.retried(Retry::Locked);
-                        jobs = self.set_aside(jobs, &busy, &tasks);
-                        continue;
-                    }
-                    // Free again by now; or about to be created by somebody: such a row is locked
-                    // and cannot be seen.
-                    Ok(_) if !is_puzzled => {
-                        self.retried(Retry::Locked);
-                        is_puzzled = true;
-                        continue;
-                    }
-                    Ok(_) => match sorted_keys(&jobs).as_slice() {
-                        [only] => {
+                Err(AttemptError::Locked) => {
+                    match self.keys_locked_elsewhere(&sorted_keys(&jobs)).await {
+                        Ok(locked_elsewhere) if !locked_elsewhere.is_empty() => {
                             self.retried(Retry::Locked);
-                            jobs = self.set_aside(jobs, &HashSet::from([*only]), &tasks);
+                            jobs = self.park(jobs, &locked_elsewhere, &tasks);
                             continue;
                         }
-                        _ => {
+                        // Free again by now; or about to be created by somebody: such a row is locked
+                        // and cannot be seen.
+                        Ok(_) if !is_puzzled => {
                             self.retried(Retry::Locked);
-                            return self.halve(jobs, tasks).await;
+                            is_puzzled = true;
+                            continue;
                         }
-                    },
-                    Err(error) => AttemptError::Transient(error),
-                },
+                        Ok(_) => match sorted_keys(&jobs).as_slice() {
+                            [only] => {
+                                self.retried(Retry::Locked);
+                                jobs = self.park(jobs, &HashSet::from([*only]), &tasks);
+                                continue;
+                            }
+                            _ => {
+                                self.retried(Retry::Locked);
+                                return self.halve(jobs, tasks).await;
+                            }
+                        },
+                        Err(error) => AttemptError::Transient(error),
+                    }
+                }
                 Err(failure) => failure,
             };
             attempt += 1;
@@ -189,7 +191,7 @@ impl Runner {
                     tracing::debug!(%error, commands = jobs.len(), attempt, "a batch is repeated");
                     tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
                 }
-                AttemptError::Busy | AttemptError::Stale => self.retried(retry),
+                AttemptError::Locked | AttemptError::Stale => self.retried(retry),
             }
         }
     }
@@ -316,15 +318,15 @@ impl Runner {
         (configs, oldest)
     }
 
-    /// Hands what is asked of these orders, and of all that are known to be busy, to the tasks that
-    /// wait for them; returns the rest.
-    fn set_aside(
+    /// Parks the commands of these orders, and of all that are known to be locked elsewhere, with
+    /// the tasks that wait for them; returns the rest.
+    fn park(
         self: &Arc<Self>,
         jobs: Vec<Job>,
-        busy: &HashSet<OrderKey>,
+        locked_elsewhere: &HashSet<OrderKey>,
         tasks: &TaskTracker,
     ) -> Vec<Job> {
-        let mut waiting = self.busy_orders();
+        let mut waiting = self.parked();
         let mut rest = Vec::with_capacity(jobs.len());
         for job in jobs {
             let known = waiting.len();
@@ -333,8 +335,8 @@ impl Runner {
                     job.answer(Err(EngineError::Contention));
                 }
                 Entry::Occupied(mut entry) => entry.get_mut().push(job),
-                Entry::Vacant(_) if !busy.contains(&job.key) => rest.push(job),
-                Entry::Vacant(_) if known >= BUSY_ORDERS_MAX => {
+                Entry::Vacant(_) if !locked_elsewhere.contains(&job.key) => rest.push(job),
+                Entry::Vacant(_) if known >= PARKED_ORDERS_MAX => {
                     job.answer(Err(EngineError::Contention))
                 }
                 Entry::Vacant(entry) => {
@@ -348,12 +350,12 @@ impl Runner {
 
     /// Which of these orders somebody else has locked. That is advice, no more: an order judged
     /// wrongly only takes the other way.
-    async fn busy_keys(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
-        let found = timeout(self.database_wait_max, self.find_busy(keys)).await;
+    async fn keys_locked_elsewhere(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
+        let found = timeout(self.database_wait_max, self.find_locked_elsewhere(keys)).await;
         found.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
-    async fn find_busy(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
+    async fn find_locked_elsewhere(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
         let mut connection = self.pool.checkout().await?;
         transaction::begin_write(&mut connection).await?;
         let free = orders::free_of(&mut connection, keys).await?;
@@ -367,12 +369,12 @@ impl Runner {
             .collect())
     }
 
-    /// Runs what is asked of a busy order, until nothing has come for it meanwhile.
+    /// Runs the parked commands of an order, until nothing has come for it meanwhile.
     async fn wait_for(self: Arc<Self>, key: OrderKey, tasks: TaskTracker) {
         // It is never closed; without a permit the pool's own bound would hold.
         let _permit = self.waiting.acquire().await;
         loop {
-            let jobs = match self.busy_orders().entry(key) {
+            let jobs = match self.parked().entry(key) {
                 Entry::Occupied(entry) if entry.get().is_empty() => {
                     entry.remove();
                     return;
@@ -380,7 +382,7 @@ impl Runner {
                 Entry::Occupied(mut entry) => std::mem::take(entry.get_mut()),
                 Entry::Vacant(_) => return,
             };
-            // In a task of its own: a bug in there must not leave the order busy for ever.
+            // In a task of its own: a bug in there must not leave the order parked for ever.
             let span = self.begin_batch("locked_order", &jobs);
             let run = self.clone().run_waiting(jobs, tasks.clone());
             if let Err(error) = tasks.spawn(run.instrument(span)).await {
@@ -422,7 +424,7 @@ impl Runner {
                     return answer_all(jobs, caller_error(&error));
                 }
                 Err(
-                    failure @ (AttemptError::Busy
+                    failure @ (AttemptError::Locked
                     | AttemptError::Stale
                     | AttemptError::Transient(_)),
                 ) => {
@@ -447,10 +449,8 @@ impl Runner {
         })
     }
 
-    fn busy_orders(&self) -> MutexGuard<'_, HashMap<OrderKey, Vec<Job>>> {
-        self.busy_orders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn parked(&self) -> MutexGuard<'_, HashMap<OrderKey, Vec<Job>>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Learns what became of a lost commit: the same commands are run again under their orders'
@@ -475,7 +475,7 @@ impl Runner {
                 }
                 Err(AttemptError::Poison(error)) => return poisoned(jobs, &error),
                 Err(
-                    failure @ (AttemptError::Busy
+                    failure @ (AttemptError::Locked
                     | AttemptError::Stale
                     | AttemptError::Transient(_)
                     | AttemptError::Unknown(_)),
@@ -506,7 +506,7 @@ impl AttemptError {
     /// As what it is counted.
     fn retry(&self) -> Retry {
         match self {
-            AttemptError::Busy => Retry::Locked,
+            AttemptError::Locked => Retry::Locked,
             AttemptError::Stale => Retry::Stale,
             AttemptError::Unknown(_) => Retry::LostCommit,
             AttemptError::Poison(_) => Retry::Refused,
@@ -516,7 +516,7 @@ impl AttemptError {
 
     fn of(error: DbError) -> Self {
         match error.kind() {
-            ErrorKind::RowBusy => AttemptError::Busy,
+            ErrorKind::RowLocked => AttemptError::Locked,
             ErrorKind::LockWait
             | ErrorKind::Deadlock
             | ErrorKind::VersionConflict
@@ -539,7 +539,7 @@ fn caller_error(error: &DbError) -> EngineError {
         | ErrorKind::Denied
         | ErrorKind::TooManyConnections
         | ErrorKind::Unavailable => EngineError::DatabaseUnavailable,
-        ErrorKind::RowBusy
+        ErrorKind::RowLocked
         | ErrorKind::LockWait
         | ErrorKind::Deadlock
         | ErrorKind::VersionConflict
