@@ -8,7 +8,7 @@
 //! | deadlock, version changed, connection lost before COMMIT | nothing happened: repeat the whole batch |
 //! | connection lost at COMMIT | unknown: the same commands are run again, in a task of their own, and find their request rows or not |
 //! | the database does not answer in time | as if the connection were lost, here or at COMMIT; it is closed |
-//! | a statement was refused | a command is poison: halve the batch until it stands alone |
+//! | a statement was refused | a command is poison: bisect the batch until it is alone |
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -154,7 +154,7 @@ impl Runner {
                             }
                             _ => {
                                 self.retried(Retry::Locked);
-                                return self.halve(jobs, tasks).await;
+                                return self.bisect(jobs, tasks).await;
                             }
                         },
                         Err(error) => AttemptError::Transient(error),
@@ -177,7 +177,7 @@ impl Runner {
                 AttemptError::Poison(error) if jobs.len() == 1 => return poisoned(jobs, &error),
                 AttemptError::Poison(_) => {
                     self.retried(retry);
-                    return self.halve(jobs, tasks).await;
+                    return self.bisect(jobs, tasks).await;
                 }
                 AttemptError::Stale if attempt >= ATTEMPTS_MAX => {
                     return answer_all(jobs, EngineError::DatabaseUnavailable);
@@ -489,7 +489,7 @@ impl Runner {
     }
 
     /// Narrows a failure down to the command that caused it; its neighbours go through.
-    fn halve(
+    fn bisect(
         self: Arc<Self>,
         mut jobs: Vec<Job>,
         tasks: TaskTracker,
