@@ -8,7 +8,7 @@ use belay_client::{Error, Kind};
 use tokio::time::{Instant, sleep};
 use tonic::Code;
 
-use crate::manual;
+use crate::descriptors;
 
 /// What takes longer than this hangs. No test is about it: it only ends a test that would else wait
 /// for ever, on a machine however slow and busy. A server waits for a call no longer than a minute.
@@ -24,7 +24,7 @@ pub fn refused<T: Debug>(outcome: Result<T, Error>, kind: Kind, reason: &str) ->
         Err(error) => {
             let found = error.reason().map_or("none", |reason| reason.as_str());
             assert_eq!((error.kind(), found), (kind, reason), "{error}");
-            manual::check(code(kind), reason, error.metadata().keys());
+            descriptors::check(code(kind), reason, error.metadata().keys());
             error
         }
     }

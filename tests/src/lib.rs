@@ -7,12 +7,12 @@
 //! dropped; neither can be forgotten, because there is no other way to get a server.
 
 pub mod database;
+pub mod descriptors;
 pub mod documents;
 pub mod expect;
 mod history;
 pub mod instance;
 pub mod invariants;
-pub mod manual;
 pub mod market;
 pub mod process;
 pub mod raw;

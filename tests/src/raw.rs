@@ -12,7 +12,7 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
-use crate::{HANG, manual};
+use crate::{HANG, descriptors};
 
 /// A connection that sends any message to any method, in any role.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl Raw {
                 let refused = Refused::of(&status);
                 for field in &refused.fields {
                     assert!(
-                        manual::is_field(method, field),
+                        descriptors::is_field(method, field),
                         "{method} has no field {field:?}: {refused:?}"
                     );
                 }
@@ -117,7 +117,7 @@ impl Refused {
         let info = details.error_info();
         if let Some(info) = info {
             assert_eq!(info.domain, "belay", "{status:?}");
-            manual::check(status.code(), &info.reason, info.metadata.keys());
+            descriptors::check(status.code(), &info.reason, info.metadata.keys());
         }
         let violations = details
             .bad_request()

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use belay_proto::v1 as pb;
 use belay_tests::raw::{AnyRequest, Raw, Refused};
-use belay_tests::{SHOP, TestServer, manual, run};
+use belay_tests::{SHOP, TestServer, descriptors, run};
 use prost::Message;
 use tonic::Code;
 
@@ -178,7 +178,10 @@ const LACKING: &[(&str, &[&str])] = &[
 
 #[test]
 fn an_empty_message_is_told_everything_that_it_lacks() {
-    let rpcs: BTreeSet<String> = manual::rpcs().iter().map(manual::Rpc::path).collect();
+    let rpcs: BTreeSet<String> = descriptors::rpcs()
+        .iter()
+        .map(descriptors::Rpc::path)
+        .collect();
     assert_eq!(
         rpcs,
         LACKING

@@ -4,7 +4,7 @@
 use belay_client::Role;
 use belay_proto::v1 as pb;
 use belay_tests::raw::Refused;
-use belay_tests::{SHOP, TestServer, manual, run};
+use belay_tests::{SHOP, TestServer, descriptors, run};
 use prost::Message;
 use prost::bytes::Bytes;
 use tonic::body::Body;
@@ -221,7 +221,7 @@ fn an_unknown_method_is_unimplemented_whoever_calls() {
 #[test]
 fn a_missing_or_broken_message_says_so() {
     run(async |t| {
-        for rpc in manual::rpcs() {
+        for rpc in descriptors::rpcs() {
             let path = format!("/belay.v1.{}", rpc.path());
             let refused = send(t, Method::POST, &path, &[GRPC], Vec::new())
                 .await

@@ -14,8 +14,8 @@ use belay_client::{Belay, Error, Kind, RequestId, Role, Scope, Store, Units, rea
 use belay_proto::v1 as pb;
 use belay_server::auth::Authentication;
 use belay_server::auth::callers::{Callers, hash_secret};
+use belay_tests::descriptors::{self, Rpc};
 use belay_tests::instance::{Service, literal};
-use belay_tests::manual::{self, Rpc};
 use belay_tests::shop::{eur, new_order};
 use belay_tests::{SHOP, TestServer, documents, pages, refused, run, until};
 use jiff::Timestamp;
@@ -289,7 +289,7 @@ async fn place_with_a_refund(t: &TestServer, order_id: &str) {
 
 #[test]
 fn every_rpc_has_a_row() {
-    let mut rpcs: Vec<String> = manual::rpcs().iter().map(Rpc::path).collect();
+    let mut rpcs: Vec<String> = descriptors::rpcs().iter().map(Rpc::path).collect();
     let mut rows: Vec<String> = RPCS.iter().map(|(path, _)| (*path).to_owned()).collect();
     rpcs.sort();
     rows.sort();

@@ -6,7 +6,7 @@ use belay_domain::{
     actor, calendar, cancellation, error_reason, event, incident, order, payment, refund, shipment,
     terms,
 };
-use belay_tests::manual::{self, Rpc};
+use belay_tests::descriptors::{self, Rpc};
 use belay_tests::run;
 use prost_types::method_options::IdempotencyLevel;
 use tonic::Code;
@@ -20,7 +20,7 @@ fn every_rpc_says_whether_it_may_be_repeated() {
         name,
         idempotency,
         ..
-    } in manual::rpcs()
+    } in descriptors::rpcs()
     {
         let is_read = ["Get", "List", "Preview", "Summarize"]
             .iter()
@@ -37,10 +37,10 @@ fn every_rpc_says_whether_it_may_be_repeated() {
 
 #[test]
 fn every_rpc_and_every_value_has_a_comment() {
-    for rpc in manual::rpcs() {
+    for rpc in descriptors::rpcs() {
         assert!(rpc.comment.len() > 20, "{}: {:?}", rpc.path(), rpc.comment);
     }
-    for found in manual::enums() {
+    for found in descriptors::enums() {
         for (value, _, comment) in &found.values {
             assert!(comment.ends_with(['.', ')']), "{value}: {comment:?}");
         }
@@ -56,9 +56,9 @@ fn every_reason_that_an_rpc_names_exists() {
             .map(str::to_owned)
             .collect()
     };
-    let enums = manual::enums();
+    let enums = descriptors::enums();
     let values: BTreeSet<&str> = enums.iter().flat_map(|found| found.short_names()).collect();
-    for rpc in manual::rpcs() {
+    for rpc in descriptors::rpcs() {
         for word in words(&rpc.comment) {
             assert!(
                 values.contains(&*word),
@@ -80,13 +80,13 @@ fn refusals_of(rpc: &Rpc) -> &str {
 fn reasons_in(comment: &str) -> BTreeSet<&str> {
     let words = comment.split(|c: char| !c.is_ascii_uppercase() && c != '_');
     words
-        .filter(|word| manual::reasons().contains_key(*word))
+        .filter(|word| descriptors::reasons().contains_key(*word))
         .collect()
 }
 
 #[test]
 fn every_rpc_names_the_reasons_it_refuses_with() {
-    let rpcs = manual::rpcs();
+    let rpcs = descriptors::rpcs();
     for rpc in &rpcs {
         let said = refusals_of(rpc);
         if said.starts_with("Refuses nothing beyond what is said of every RPC.") {
@@ -111,11 +111,11 @@ fn every_rpc_names_the_reasons_it_refuses_with() {
 
 #[test]
 fn every_error_reason_is_named_where_it_can_come_from() {
-    let rpcs = manual::rpcs();
-    let shared = manual::shared_comments();
+    let rpcs = descriptors::rpcs();
+    let shared = descriptors::shared_comments();
     let comments = rpcs.iter().map(|rpc| &rpc.comment).chain(&shared);
     let named: BTreeSet<&str> = comments.flat_map(|comment| reasons_in(comment)).collect();
-    for (name, reason) in manual::reasons() {
+    for (name, reason) in descriptors::reasons() {
         // Some are never the reason of an error, but of the end of a part.
         let ends_a_part = ["Ends a part", "ends a part"]
             .iter()
@@ -137,7 +137,7 @@ fn every_rpc_is_called_by_a_test_through_the_client() {
         .iter()
         .map(|file| read_to_string(file))
         .collect();
-    for rpc in manual::rpcs() {
+    for rpc in descriptors::rpcs() {
         let mut method = String::new();
         for letter in rpc.name.chars() {
             if letter.is_ascii_uppercase() && !method.is_empty() {
@@ -262,7 +262,7 @@ const ROLES: &[(&str, &str)] = &[
 
 #[test]
 fn every_rpc_is_open_to_its_roles_and_to_no_other() {
-    let rpcs: BTreeSet<String> = manual::rpcs().iter().map(Rpc::path).collect();
+    let rpcs: BTreeSet<String> = descriptors::rpcs().iter().map(Rpc::path).collect();
     let table: BTreeMap<&str, &str> = ROLES.iter().copied().collect();
     assert_eq!(rpcs, table.keys().map(|path| (*path).to_owned()).collect());
     run(async |t| {
@@ -299,7 +299,7 @@ fn every_rpc_is_open_to_its_roles_and_to_no_other() {
 
 #[test]
 fn every_error_reason_names_its_code_and_they_stand_in_order() {
-    let found = manual::enums()
+    let found = descriptors::enums()
         .into_iter()
         .find(|found| found.name == "ErrorReason")
         .unwrap();
@@ -308,7 +308,7 @@ fn every_error_reason_names_its_code_and_they_stand_in_order() {
         numbers.is_sorted(),
         "the precedence is the order of the numbers"
     );
-    for (name, reason) in manual::reasons() {
+    for (name, reason) in descriptors::reasons() {
         assert!(
             reason.code.is_some(),
             "{name}: {:?} does not begin with a code",
@@ -322,7 +322,7 @@ fn every_error_reason_names_its_code_and_they_stand_in_order() {
 #[test]
 fn the_catalogue_of_error_reasons_is_as_committed() {
     let mut catalogue = String::new();
-    let mut reasons: Vec<_> = manual::reasons().iter().collect();
+    let mut reasons: Vec<_> = descriptors::reasons().iter().collect();
     reasons.sort_by_key(|(_, reason)| reason.number);
     for (name, reason) in reasons {
         let comment = reason
@@ -359,7 +359,7 @@ fn every_error_reason_is_met_by_a_test() {
         .iter()
         .map(|code| code.name())
         .collect();
-    for name in manual::reasons().keys() {
+    for name in descriptors::reasons().keys() {
         // The denials are met one and all by a test that goes over them.
         let is_met = tests.contains(&format!("\"{name}\"")) || denials.contains(&**name);
         assert_ne!(
@@ -408,7 +408,7 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         shipment::Stage = "ShipmentStage",
         shipment::TrackingFact = "TrackingFact",
     ];
-    let enums = manual::enums();
+    let enums = descriptors::enums();
     let values = |name: &str| -> BTreeSet<&str> {
         enums
             .iter()
@@ -445,7 +445,7 @@ fn every_value_of_an_enum_reads_in_the_client_as_in_the_manual() {
         .iter()
         .map(|file| read_to_string(file))
         .collect();
-    for found in manual::enums()
+    for found in descriptors::enums()
         .iter()
         .filter(|found| found.name != "ErrorReason")
     {

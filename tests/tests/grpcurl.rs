@@ -6,7 +6,7 @@ use std::process::Output;
 use belay_client::Role;
 use belay_client::model::{OrderState, RefundState};
 use belay_server::demo;
-use belay_tests::{manual, run};
+use belay_tests::{descriptors, run};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -56,7 +56,7 @@ fn grpcurl_lists_and_describes_everything_without_the_protos() {
                 "{service} in {listed}"
             );
         }
-        for rpc in manual::rpcs() {
+        for rpc in descriptors::rpcs() {
             let described = ask(
                 t.address(),
                 &format!("describe belay.v1.{}.{}", rpc.service, rpc.name),
