@@ -31,18 +31,18 @@ impl Caller {
     }
 }
 
-/// One dimension of a scope.
+/// The ids that one dimension of a scope lets through.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Within<T> {
+pub enum IdFilter<T> {
     All,
     Only(BTreeSet<T>),
 }
 
-impl<T: Ord> Within<T> {
-    pub fn holds(&self, id: &T) -> bool {
+impl<T: Ord> IdFilter<T> {
+    pub fn contains(&self, id: &T) -> bool {
         match self {
-            Within::All => true,
-            Within::Only(ids) => ids.contains(id),
+            IdFilter::All => true,
+            IdFilter::Only(ids) => ids.contains(id),
         }
     }
 
@@ -53,8 +53,8 @@ impl<T: Ord> Within<T> {
         T: Clone,
     {
         match self {
-            Within::Only(ids) if asked.is_none() && ids.len() == 1 => ids.first().cloned(),
-            Within::Only(_) | Within::All => asked,
+            IdFilter::Only(ids) if asked.is_none() && ids.len() == 1 => ids.first().cloned(),
+            IdFilter::Only(_) | IdFilter::All => asked,
         }
     }
 }
@@ -62,28 +62,28 @@ impl<T: Ord> Within<T> {
 /// How far somebody sees. All dimensions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    pub stores: Within<StoreId>,
-    pub sellers: Within<SellerId>,
-    pub warehouses: Within<WarehouseId>,
-    pub carriers: Within<CarrierId>,
+    pub stores: IdFilter<StoreId>,
+    pub sellers: IdFilter<SellerId>,
+    pub warehouses: IdFilter<WarehouseId>,
+    pub carriers: IdFilter<CarrierId>,
 }
 
 impl Scope {
     pub const EVERYTHING: Scope = Scope {
-        stores: Within::All,
-        sellers: Within::All,
-        warehouses: Within::All,
-        carriers: Within::All,
+        stores: IdFilter::All,
+        sellers: IdFilter::All,
+        warehouses: IdFilter::All,
+        carriers: IdFilter::All,
     };
 
     pub fn sees_store(&self, store: &StoreId) -> bool {
-        self.stores.holds(store)
+        self.stores.contains(store)
     }
 
     /// An order is seen whole by its seller, and by whoever sees one of its shipments.
     pub fn sees_order(&self, order: &Order) -> bool {
         self.sees_store(&order.store)
-            && self.sellers.holds(&order.seller)
+            && self.sellers.contains(&order.seller)
             && (self.sees_every_route()
                 || order
                     .shipments
@@ -97,16 +97,16 @@ impl Scope {
     }
 
     pub fn sees_route(&self, warehouse: &WarehouseId, carrier: &CarrierId) -> bool {
-        self.warehouses.holds(warehouse) && self.carriers.holds(carrier)
+        self.warehouses.contains(warehouse) && self.carriers.contains(carrier)
     }
 
     /// Whether every order of the stores is seen.
     pub fn sees_every_order(&self) -> bool {
-        self.sellers == Within::All && self.sees_every_route()
+        self.sellers == IdFilter::All && self.sees_every_route()
     }
 
     /// Whether orders are seen whatever their shipments.
     pub fn sees_every_route(&self) -> bool {
-        self.warehouses == Within::All && self.carriers == Within::All
+        self.warehouses == IdFilter::All && self.carriers == IdFilter::All
     }
 }

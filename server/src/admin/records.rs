@@ -16,13 +16,13 @@ pub(crate) trait Seen: Record {
 
 impl Seen for Carrier {
     fn is_seen(&self, scope: &Scope) -> bool {
-        scope.carriers.holds(&self.id)
+        scope.carriers.contains(&self.id)
     }
 }
 
 impl Seen for Warehouse {
     fn is_seen(&self, scope: &Scope) -> bool {
-        scope.warehouses.holds(&self.id)
+        scope.warehouses.contains(&self.id)
     }
 }
 

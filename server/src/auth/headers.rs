@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{CarrierId, IdError, SellerId, StoreId, WarehouseId, WorkerId};
 use belay_domain::rejection::FieldViolation;
-use belay_domain::scope::{Caller, SCOPE_IDS_MAX, Scope, Within};
+use belay_domain::scope::{Caller, IdFilter, SCOPE_IDS_MAX, Scope};
 use http::HeaderMap;
 
 use super::AuthError;
@@ -92,16 +92,16 @@ fn role_named(text: &str) -> Result<Role, AuthError> {
 /// where it says neither what it sees nor who it is.
 fn sees_own_business(role: Role, id: &str, scope: &mut Scope) -> bool {
     fn own<T: Ord>(
-        within: &mut Within<T>,
+        within: &mut IdFilter<T>,
         id: &str,
         parse: fn(String) -> Result<T, IdError>,
     ) -> bool {
-        if *within == Within::All
+        if *within == IdFilter::All
             && let Ok(id) = parse(id.to_owned())
         {
-            *within = Within::Only(BTreeSet::from([id]));
+            *within = IdFilter::Only(BTreeSet::from([id]));
         }
-        *within != Within::All
+        *within != IdFilter::All
     }
     match role {
         Role::Seller => own(&mut scope.sellers, id, SellerId::parse),
@@ -155,9 +155,9 @@ impl<'a> Reader<'a> {
         &mut self,
         header: &str,
         parse: fn(String) -> Result<T, IdError>,
-    ) -> Within<T> {
+    ) -> IdFilter<T> {
         let Some(text) = self.text(header) else {
-            return Within::All;
+            return IdFilter::All;
         };
         let count = text.split(',').count();
         if count > SCOPE_IDS_MAX {
@@ -165,7 +165,7 @@ impl<'a> Reader<'a> {
                 header,
                 format!("may name at most {SCOPE_IDS_MAX} ids, names {count}"),
             );
-            return Within::Only(BTreeSet::new());
+            return IdFilter::Only(BTreeSet::new());
         }
         let mut ids = BTreeSet::new();
         for id in text.split(',') {
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
                 Err(error) => self.violate(header, error.to_string()),
             }
         }
-        Within::Only(ids)
+        IdFilter::Only(ids)
     }
 }
 
@@ -209,8 +209,8 @@ mod tests {
         }
     }
 
-    fn only<T: Ord>(parse: fn(String) -> Result<T, IdError>, ids: &[&str]) -> Within<T> {
-        Within::Only(
+    fn only<T: Ord>(parse: fn(String) -> Result<T, IdError>, ids: &[&str]) -> IdFilter<T> {
+        IdFilter::Only(
             ids.iter()
                 .map(|id| parse((*id).to_owned()).unwrap())
                 .collect(),

@@ -2,7 +2,7 @@
 //! outside is counted.
 
 use belay_domain::ids::{CarrierId, SellerId, WarehouseId};
-use belay_domain::scope::{Scope, Within};
+use belay_domain::scope::{IdFilter, Scope};
 use diesel::expression::{AppearsOnTable, Expression, ValidGrouping, is_aggregate};
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -57,7 +57,7 @@ pub(super) fn walk_in_scope<'b>(
     out.push_sql("(TRUE");
     if WITH_SELLER.contains(&table) {
         push_within(out, table, "seller_id", &scope.sellers, SellerId::as_str)?;
-    } else if scope.sellers != Within::All {
+    } else if scope.sellers != IdFilter::All {
         push_any(out, "orders", table)?;
         push_within(out, "orders", "seller_id", &scope.sellers, SellerId::as_str)?;
         out.push_sql(") > 0");
@@ -108,10 +108,10 @@ fn push_within<'b, T>(
     out: &mut AstPass<'_, 'b, Mysql>,
     table: &str,
     column: &str,
-    within: &'b Within<T>,
+    within: &'b IdFilter<T>,
     text: fn(&T) -> &str,
 ) -> QueryResult<()> {
-    let Within::Only(ids) = within else {
+    let IdFilter::Only(ids) = within else {
         return Ok(());
     };
     let ids: Vec<&'b str> = ids.iter().map(text).collect();
@@ -152,16 +152,16 @@ mod tests {
     fn a_scope_names_only_what_it_narrows() {
         let sellers = ["a", "b", "c"].map(|id| SellerId::parse(id).unwrap());
         let of_sellers = Scope {
-            sellers: Within::Only(BTreeSet::from(sellers)),
+            sellers: IdFilter::Only(BTreeSet::from(sellers)),
             ..Scope::EVERYTHING
         };
         let of_nobody = Scope {
-            carriers: Within::Only(BTreeSet::new()),
+            carriers: IdFilter::Only(BTreeSet::new()),
             ..Scope::EVERYTHING
         };
         let warehouse = BTreeSet::from([WarehouseId::parse("main").unwrap()]);
         let of_warehouse = Scope {
-            warehouses: Within::Only(warehouse),
+            warehouses: IdFilter::Only(warehouse),
             ..Scope::EVERYTHING
         };
         assert_eq!(sql("refunds", &Scope::EVERYTHING), "(TRUE)");

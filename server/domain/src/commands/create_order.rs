@@ -285,7 +285,7 @@ pub(super) fn check_scope(
         .as_ref()
         .filter(|_| command.shipments.is_empty());
     let mut routes = named.chain(default.map(|(warehouse, carrier)| (warehouse, carrier)));
-    if scope.sellers.holds(&command.seller)
+    if scope.sellers.contains(&command.seller)
         && routes.all(|(warehouse, carrier)| scope.sees_route(warehouse, carrier))
     {
         Ok(())

@@ -17,7 +17,7 @@ use belay_domain::incident::Resolution;
 use belay_domain::payment::PaymentFact;
 use belay_domain::policy::Policy;
 use belay_domain::rejection::Rejection;
-use belay_domain::scope::{Scope, Within};
+use belay_domain::scope::{IdFilter, Scope};
 use belay_domain::shipment::{Stage, TrackingFact};
 use belay_domain::terms::GoodsCondition;
 use uuid::Uuid;
@@ -43,8 +43,8 @@ fn two_routes_under(policy: Policy) -> Case {
     case
 }
 
-fn only<T: Ord>(id: T) -> Within<T> {
-    Within::Only(BTreeSet::from([id]))
+fn only<T: Ord>(id: T) -> IdFilter<T> {
+    IdFilter::Only(BTreeSet::from([id]))
 }
 
 fn sellers(id: &str) -> Scope {
@@ -449,7 +449,7 @@ fn a_scope_is_narrow_in_each_of_its_dimensions_alone() {
         ),
         (
             Scope {
-                warehouses: Within::Only(BTreeSet::new()),
+                warehouses: IdFilter::Only(BTreeSet::new()),
                 ..Scope::EVERYTHING
             },
             (false, false, false),

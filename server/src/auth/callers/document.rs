@@ -8,7 +8,7 @@ use std::fmt::Display;
 use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{CarrierId, IdError, SellerId, StoreId, WarehouseId, WorkerId};
 use belay_domain::policy::DocumentFault;
-use belay_domain::scope::{Caller, SCOPE_IDS_MAX, Scope, Within};
+use belay_domain::scope::{Caller, IdFilter, SCOPE_IDS_MAX, Scope};
 use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
@@ -177,9 +177,9 @@ impl Reader {
         entry: &Map<String, Value>,
         key: &str,
         parse: fn(String) -> Result<T, IdError>,
-    ) -> Within<T> {
+    ) -> IdFilter<T> {
         let Some(value) = entry.get(key) else {
-            return Within::All;
+            return IdFilter::All;
         };
         let path = child(path, key);
         let mut ids = BTreeSet::new();
@@ -191,7 +191,7 @@ impl Reader {
                 self.fault(&path, format!("{id} stands here twice"));
             }
         }
-        Within::Only(ids)
+        IdFilter::Only(ids)
     }
 
     fn secrets(&mut self, path: &str, value: &Value) -> Vec<blake3::Hash> {

@@ -4,7 +4,7 @@ use std::fs;
 use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{SellerId, StoreId};
 use belay_domain::scope::SCOPE_IDS_MAX;
-use belay_domain::scope::{Scope, Within};
+use belay_domain::scope::{IdFilter, Scope};
 
 use super::*;
 
@@ -66,7 +66,7 @@ fn a_caller_is_known_by_each_of_its_secrets() {
     assert_eq!(
         web.scope,
         Scope {
-            stores: Within::Only(demo),
+            stores: IdFilter::Only(demo),
             ..Scope::EVERYTHING
         }
     );
@@ -76,7 +76,7 @@ fn a_caller_is_known_by_each_of_its_secrets() {
     assert_eq!(
         desk.scope,
         Scope {
-            sellers: Within::Only(BTreeSet::from(sellers)),
+            sellers: IdFilter::Only(BTreeSet::from(sellers)),
             ..Scope::EVERYTHING
         }
     );
