@@ -160,7 +160,7 @@ async fn half_of_what_is_written_together_is_refused() {
     let mut conn = database.connect().await;
     let order = eventful("a");
     insert(&mut conn, std::slice::from_ref(&order)).await;
-    for (broken, mended) in [
+    for (broken, fixed) in [
         (
             "UPDATE shipments SET intercept_update_time = NULL WHERE number = 1",
             "UPDATE shipments SET intercept_state = NULL, intercept_request_time = NULL",
@@ -179,7 +179,7 @@ async fn half_of_what_is_written_together_is_refused() {
             .await
             .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Corrupt, "{broken}: {refused}");
-        conn.batch_execute(mended).await.unwrap();
+        conn.batch_execute(fixed).await.unwrap();
         aggregate::read(&mut conn, &[order.key()]).await.unwrap();
     }
 }

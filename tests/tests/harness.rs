@@ -70,15 +70,15 @@ fn each_invariant_is_found_broken_where_it_is() {
         t.place_paid("A-1").await;
         t.cancel("A-1").await;
         assert_eq!(invariants::violations(&t.database).await, [""; 0]);
-        for (corrupt, mend, invariant) in CORRUPTIONS {
+        for (corrupt, fix, invariant) in CORRUPTIONS {
             t.database.execute(corrupt, ()).await;
             let violations = invariants::violations(&t.database).await;
             assert!(
                 violations.iter().any(|found| found.starts_with(invariant)),
                 "{corrupt}: {violations:#?}"
             );
-            t.database.execute(mend, ()).await;
-            assert_eq!(invariants::violations(&t.database).await, [""; 0], "{mend}");
+            t.database.execute(fix, ()).await;
+            assert_eq!(invariants::violations(&t.database).await, [""; 0], "{fix}");
         }
     });
 }
@@ -136,9 +136,9 @@ fn what_left_after_it_was_cancelled_is_found_unless_an_incident_says_so() {
             "{violations:#?}"
         );
         for (partition, position, payload) in kept {
-            let mend = "UPDATE events SET payload = ? WHERE shard_partition = ? AND position = ?";
+            let fix = "UPDATE events SET payload = ? WHERE shard_partition = ? AND position = ?";
             t.database
-                .execute(mend, (payload, partition, position))
+                .execute(fix, (payload, partition, position))
                 .await;
         }
     });

@@ -346,8 +346,8 @@ fn the_trace_of_an_internal_error_is_the_calls_own() {
             .filter(|line| line.contains("by a defect of Belay"));
         assert_eq!(causes.filter(|line| line.contains(&alone)).count(), 1);
 
-        let mend = "UPDATE orders SET line_count = line_count - 1 WHERE order_id = 'A-1'";
-        t.database.execute(mend, ()).await;
+        let fix = "UPDATE orders SET line_count = line_count - 1 WHERE order_id = 'A-1'";
+        t.database.execute(fix, ()).await;
     });
 }
 

@@ -4089,7 +4089,7 @@ pub enum ErrorReason {
     /// INVALID_ARGUMENT. A field is missing, malformed, out of its range or UNSPECIFIED. BadRequest lists every one that
     /// the request itself shows, of choices (oneof) the first that could be made; an entry without a field is about the
     /// message as a whole, such as one that is missing or cannot be decoded. What only the store or the order can tell is
-    /// looked at when nothing else is wrong. Mend the request.
+    /// looked at when nothing else is wrong. Fix the request.
     InvalidField = 10,
     /// INVALID_ARGUMENT. The page_token is not one that this list, with these filters, gave out. Begin again without
     /// one.
@@ -8887,9 +8887,9 @@ pub mod refund_service_client {
         /// Hands out refunds that are DUE or UNKNOWN, the most urgent first, to one worker for a time. A DUE one
         /// becomes SUBMITTED; an UNKNOWN one stays UNKNOWN and comes with ask_provider_first.
         ///
-        /// Not idempotent: each call claims other refunds, and there is no request_id. A reply that is lost is mended by the
-        /// end of the lease: the refund becomes UNKNOWN and is handed out again. No refund is with two workers at once while
-        /// their leases last. An empty answer means that nothing is due.
+        /// Not idempotent: each call claims other refunds, and there is no request_id. A reply that is lost is made up for by
+        /// the end of the lease: the refund becomes UNKNOWN and is handed out again. No refund is with two workers at once
+        /// while their leases last. An empty answer means that nothing is due.
         ///
         /// Refuses nothing beyond what is said of every RPC.
         pub async fn claim_refunds(
@@ -8989,9 +8989,9 @@ pub mod refund_service_server {
         /// Hands out refunds that are DUE or UNKNOWN, the most urgent first, to one worker for a time. A DUE one
         /// becomes SUBMITTED; an UNKNOWN one stays UNKNOWN and comes with ask_provider_first.
         ///
-        /// Not idempotent: each call claims other refunds, and there is no request_id. A reply that is lost is mended by the
-        /// end of the lease: the refund becomes UNKNOWN and is handed out again. No refund is with two workers at once while
-        /// their leases last. An empty answer means that nothing is due.
+        /// Not idempotent: each call claims other refunds, and there is no request_id. A reply that is lost is made up for by
+        /// the end of the lease: the refund becomes UNKNOWN and is handed out again. No refund is with two workers at once
+        /// while their leases last. An empty answer means that nothing is due.
         ///
         /// Refuses nothing beyond what is said of every RPC.
         async fn claim_refunds(

@@ -527,7 +527,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     ),
     (
         80,
-        "a refusal meets another request; both sides see different states, and nothing mends it",
+        "a refusal meets another request; both sides see different states, and nothing fixes it",
         Shown(&[
             "known_failures::repeats::after_a_refusal_the_order_goes_on_and_may_be_asked_for_again",
             "pairs::every_scene_has_a_test",
@@ -663,7 +663,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         Shown(&[
             "commands::money::what_takes_back_a_payment_takes_back_the_release_at_whatever_stage",
             "commands::money::a_lapse_is_told_and_ends_where_the_order_is_paid_again",
-            "commands::money::a_lapse_that_nobody_mends_closes_the_order_as_an_unpaid_one",
+            "commands::money::a_lapse_that_is_not_paid_again_closes_the_order_as_an_unpaid_one",
             "known_failures::money::a_lapse_keeps_the_goods_in_until_the_order_is_paid_again_or_closes",
         ]),
     ),

@@ -687,10 +687,10 @@ pub(crate) fn rung(reason: &str) -> u32 {
     found.unwrap_or_else(|| panic!("ErrorReason has no {reason}"))
 }
 
-/// One rung: why the command fails now, and what mends just that.
+/// One rung: why the command fails now, and what fixes just that.
 pub(crate) type Rung<T> = (&'static str, fn(&mut T));
 
-/// Climbs a ladder: each rung's reason shows until it is mended, and in the end the command
+/// Climbs a ladder: each rung's reason shows until it is fixed, and in the end the command
 /// succeeds.
 pub(crate) fn climb<T>(
     attempt: &mut T,
@@ -702,14 +702,14 @@ pub(crate) fn climb<T>(
         numbers.is_sorted(),
         "the rungs stand in the order of ErrorReason: {rungs:?}"
     );
-    for (reason, mend) in rungs {
+    for (reason, fix) in rungs {
         match run(attempt) {
             Err(refused) => assert_eq!(refused.reason().name(), *reason, "{refused:?}"),
-            Ok(()) => panic!("it succeeds although {reason} is not mended"),
+            Ok(()) => panic!("it succeeds although {reason} is not fixed"),
         }
-        mend(attempt);
+        fix(attempt);
     }
-    assert_eq!(run(attempt), Ok(()), "everything is mended");
+    assert_eq!(run(attempt), Ok(()), "everything is fixed");
 }
 
 /// What has not left may be cancelled, but once it is being packed only if the seller agrees within

@@ -35,7 +35,7 @@ impl Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     for answer in [
         InterceptAnswer::Confirmed,
         InterceptAnswer::CannotIntercept { code: None },

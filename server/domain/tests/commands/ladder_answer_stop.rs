@@ -57,7 +57,7 @@ fn attempt() -> Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let rungs: &[Rung<Attempt>] = &[
         ("SHIPMENT_NOT_FOUND", |a| a.shipment = 1),
         ("CANCELLATION_NOT_FOUND", |a| a.cancellation = Some(1)),

@@ -66,7 +66,7 @@ const RUNGS: &[Rung<Attempt>] = &[
 ];
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     climb(&mut attempt(), RUNGS, Attempt::approve);
     climb(&mut attempt(), RUNGS, Attempt::reject);
 }

@@ -16,7 +16,7 @@ fn place(cart: &Cart) -> Result<(), Rejection> {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let mut cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 2)]]);
     cart.0.shipments[0].carrier = CarrierId::parse("nobody").unwrap();
     cart.0.shipments[1].warehouse = WarehouseId::parse("nowhere").unwrap();

@@ -34,7 +34,7 @@ impl Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]);
     // It was paid, and is no more; a part of it waits.
     let mut case = cart.place_under(consent_when_preparing());

@@ -56,7 +56,7 @@ fn attempt() -> Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let rungs: &[Rung<Attempt>] = &[
         ("INVALID_FIELD", |a| a.how_long = HOLD_MAX + MICROSECOND),
         ("INVALID_FIELD", |a| a.how_long = HOLD_MAX),

@@ -32,7 +32,7 @@ impl Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).place();
     let mut attempt = Attempt {
         case,

@@ -47,7 +47,7 @@ impl Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let mut case = Cart::of(&[(1, 1000)]).place();
     for payment in 1..=PAYMENTS_MAX {
         case.fact(&format!("p{payment}"), PaymentFact::Attempted, 0)

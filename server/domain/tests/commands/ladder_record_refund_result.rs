@@ -27,7 +27,7 @@ impl Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let mut case = Cart::of(&[(1, 100)]).paid();
     case.cancel(CancellationRequest::all()).unwrap();
     let mut attempt = Attempt {

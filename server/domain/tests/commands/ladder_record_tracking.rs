@@ -36,7 +36,7 @@ impl Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
     for _ in 0..FACTS_MAX {
         case.scan(1, TrackingFact::InTransit).unwrap();

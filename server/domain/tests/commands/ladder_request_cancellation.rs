@@ -52,7 +52,7 @@ fn crowded_order() -> Case {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let stranger = Identity::Email([99; 32]);
     let mut cancel_request = CancellationRequest::all().by_support_for(stranger);
     (cancel_request.by, cancel_request.request.reason) = (Role::Seller, None);

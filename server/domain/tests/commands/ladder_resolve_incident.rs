@@ -65,7 +65,7 @@ fn attempt() -> Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let rungs: &[Rung<Attempt>] = &[
         ("INCIDENT_NOT_FOUND", |a| a.incident = 1),
         ("ETAG_MISMATCH", |a| a.expected_version = None),

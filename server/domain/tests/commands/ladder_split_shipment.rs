@@ -79,7 +79,7 @@ fn attempt() -> Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     let rungs: &[Rung<Attempt>] = &[
         ("INVALID_FIELD", |a| a.parcels = &[&[(1, 2)], &[]]),
         ("INVALID_FIELD", |a| {

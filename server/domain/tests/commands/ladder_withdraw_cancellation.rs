@@ -26,7 +26,7 @@ impl Attempt {
 }
 
 #[test]
-fn each_rung_shows_once_those_before_it_are_mended() {
+fn each_rung_shows_once_those_before_it_are_fixed() {
     // The warehouse has stopped what the first cancellation is about, and is asked to stop more.
     let gates = [
         gate("WAREHOUSE_STOP", "REFUSE", "BAR"),

@@ -134,7 +134,7 @@ fn a_lapse_is_told_and_ends_where_the_order_is_paid_again() {
 }
 
 #[test]
-fn a_lapse_that_nobody_mends_closes_the_order_as_an_unpaid_one() {
+fn a_lapse_that_is_not_paid_again_closes_the_order_as_an_unpaid_one() {
     let policy = policy_with(
         PLAIN,
         &[(
