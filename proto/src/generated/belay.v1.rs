@@ -913,8 +913,8 @@ pub struct Cancellation {
     /// When it closed. Unset while pending.
     #[prost(message, optional, tag = "20")]
     pub close_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// What whoever gave the reason had better do afterwards, such as SET_STOCK for a seller who has none left; by the
-    /// reason, best first.
+    /// What the requester should do afterwards, such as SET_STOCK for a seller who has none left; by the reason, best
+    /// first.
     #[prost(enumeration = "NextAction", repeated, tag = "21")]
     pub next_actions: ::prost::alloc::vec::Vec<i32>,
     /// True when the policy alone granted the buyer's request and nobody's consent was asked: whoever ships has to be
@@ -1122,7 +1122,7 @@ pub mod gate_preview {
         /// (WAREHOUSE_STOP, PARCEL_RECEIPT), else in that of the store.
         #[prost(int32, tag = "7")]
         CalendarDays(i32),
-        /// Until the so manieth working day after is over: by the warehouse's calendar where a warehouse is asked, else by the
+        /// Until the nth working day after is over: by the warehouse's calendar where a warehouse is asked, else by the
         /// policy's.
         #[prost(int32, tag = "8")]
         WorkingDays(i32),
@@ -2432,7 +2432,7 @@ pub struct PreviewCancellationResponse {
     /// The moment for which the answer holds: now, or at_time.
     #[prost(message, optional, tag = "12")]
     pub decide_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// What whoever gives this reason had better do afterwards, best first.
+    /// What a requester who gives this reason should do afterwards, best first.
     #[prost(enumeration = "NextAction", repeated, tag = "13")]
     pub next_actions: ::prost::alloc::vec::Vec<i32>,
     /// The answer as something that binds: given to RequestCancellation with the same fields, it cancels on these terms or

@@ -275,7 +275,7 @@ pub struct Cancellation {
     /// Counts against the seller's quality.
     pub counted: bool,
     pub effects: Vec<Effect>,
-    /// What whoever gave the reason had better do afterwards.
+    /// What the requester should do afterwards.
     pub next_actions: Vec<NextAction>,
     /// Who requests it.
     pub requester: Actor,

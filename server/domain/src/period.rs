@@ -14,7 +14,7 @@ pub enum Period {
     /// Until the same local time so many days later, weekends or not. In the hour that a clock
     /// change skips or repeats, who starts later may end earlier: both keep their local time.
     CalendarDays(u32),
-    /// Until the so manieth working day after is over.
+    /// Until the nth working day after is over.
     WorkingDays(u32),
 }
 

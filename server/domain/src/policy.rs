@@ -116,7 +116,7 @@ pub struct Reason {
     /// Counts against the seller's quality.
     pub counted: bool,
     pub effects: Vec<Effect>,
-    /// What whoever gave this reason had better do afterwards.
+    /// What a requester who gives this reason should do afterwards.
     pub next_actions: Vec<NextAction>,
 }
 

@@ -37,7 +37,7 @@ pub struct Preview {
     /// It would count against the seller's quality.
     pub counted: bool,
     pub effects: Vec<Effect>,
-    /// What whoever gives this reason had better do afterwards.
+    /// What a requester who gives this reason should do afterwards.
     pub next_actions: Vec<NextAction>,
     /// To be handed in with the request; none where it would be refused, and where there is nothing
     /// left to cancel.
