@@ -8,7 +8,6 @@
 
 mod answers;
 mod bad_input;
-mod border;
 mod callers;
 mod cancellations;
 mod circles;
@@ -18,6 +17,7 @@ mod currencies;
 mod denials;
 mod engine;
 mod faults;
+mod foreign_calls;
 mod fulfillment;
 mod gates;
 mod grpcurl;

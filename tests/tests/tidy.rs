@@ -212,10 +212,10 @@ fn one_file_knows_the_codes_of_grpc() {
 }
 
 #[test]
-fn the_protos_are_known_at_the_border_only() {
+fn the_protos_are_known_at_the_boundary_only() {
     // The composition root names the services that it starts; `belay dev` is a caller like any
     // other.
-    let border = [
+    let boundary = [
         "server/src/rpc.rs",
         "server/src/rpc/",
         "server/src/feed/",
@@ -224,7 +224,7 @@ fn the_protos_are_known_at_the_border_only() {
     ];
     let inside = rust_files("server/src")
         .into_iter()
-        .filter(|file| !border.iter().any(|part| file.starts_with(part)));
+        .filter(|file| !boundary.iter().any(|part| file.starts_with(part)));
     nowhere(inside, &["belay_proto"]);
 }
 

@@ -1,4 +1,4 @@
-//! The names of things. Every id is checked once, at the border; past it a type says that it was.
+//! The names of things. Every id is checked once, at the boundary; past it a type says that it was.
 
 use std::fmt;
 

@@ -25,7 +25,7 @@ use crate::engine::{Priority, Reply, Submission};
 use crate::telemetry::{calls, traces};
 use crate::{App, failure, ids};
 
-/// Put on the request by the border.
+/// Put on the request by the guard.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) caller: Caller,
@@ -63,7 +63,7 @@ impl Call {
         let (_, mut extensions, message) = request.into_parts();
         let call = extensions.remove::<Call>();
         let call =
-            call.ok_or_else(|| CallError::Internal("a call came past the border".to_owned()))?;
+            call.ok_or_else(|| CallError::Internal("a call came past the guard".to_owned()))?;
         Ok((call, message))
     }
 

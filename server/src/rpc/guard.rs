@@ -25,13 +25,13 @@ use crate::telemetry::calls::OpenCall;
 /// Lets a call through to `service` once its caller is known, its role may call the method, and as
 /// long as its deadline has not passed; and tells how it went.
 #[derive(Debug, Clone)]
-pub(super) struct Border<S> {
+pub(super) struct Guard<S> {
     service: S,
     authentication: Authentication,
     telemetry: Telemetry,
 }
 
-impl<S> Border<S> {
+impl<S> Guard<S> {
     pub(super) fn new(service: S, authentication: Authentication, telemetry: Telemetry) -> Self {
         Self {
             service,
@@ -41,13 +41,13 @@ impl<S> Border<S> {
     }
 }
 
-impl<S: NamedService> NamedService for Border<S> {
+impl<S: NamedService> NamedService for Guard<S> {
     const NAME: &'static str = S::NAME;
 }
 
 type Response = http::Response<Body>;
 
-impl<S> Service<http::Request<Body>> for Border<S>
+impl<S> Service<http::Request<Body>> for Guard<S>
 where
     S: Service<http::Request<Body>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// The reason with which the border answers a call to a method that never does.
+    /// The reason with which the guard answers a call to a method that never does.
     async fn reason(path: &str, headers: &[(&str, &str)]) -> String {
         let never = service_fn(|request: http::Request<Body>| {
             assert!(
@@ -149,7 +149,7 @@ mod tests {
                 request.header(*name, *value)
             });
         let request = request.body(Body::empty()).unwrap();
-        let response = Border::new(never, Authentication::Dev, Telemetry::local())
+        let response = Guard::new(never, Authentication::Dev, Telemetry::local())
             .oneshot(request)
             .await
             .unwrap();
@@ -178,7 +178,7 @@ mod tests {
         let request = http::Request::post("/belay.v1.OrderService/GetOrder")
             .body(Body::empty())
             .unwrap();
-        let response = Border::new(undecoded, Authentication::Dev, Telemetry::local())
+        let response = Guard::new(undecoded, Authentication::Dev, Telemetry::local())
             .oneshot(request)
             .await
             .unwrap();
@@ -201,7 +201,7 @@ mod tests {
         let request = http::Request::post("/belay.v1.OrderService/GetOrder")
             .body(Body::empty())
             .unwrap();
-        let response = Border::new(panics, Authentication::Dev, Telemetry::local())
+        let response = Guard::new(panics, Authentication::Dev, Telemetry::local())
             .oneshot(request)
             .await
             .unwrap();
