@@ -67,7 +67,7 @@ fn is_lost(draft: &Draft<'_>, shipment: u32) -> bool {
         .is_some_and(|shipment| shipment.stage == Stage::Lost)
 }
 
-/// The shipment stands at another stage: every part that waits on it is put to its policy again.
+/// The shipment stands at another stage: re-evaluates every part that waits on it.
 pub(crate) fn reevaluate_on(draft: &mut Draft<'_>, shipment: u32) {
     for id in draft.order.parts_waiting_on(shipment) {
         reevaluate(draft, id);

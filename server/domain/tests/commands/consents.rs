@@ -135,7 +135,7 @@ fn one_consent_answers_every_part_and_parts_may_end_differently() {
     case.prepare(1).unwrap();
     case.prepare(2).unwrap();
     case.cancel(CancellationRequest::all()).unwrap();
-    // The second has left by what the carrier says: its policy is asked again and says no.
+    // The second has left by what the carrier says: it is re-evaluated and denied.
     case.scan(2, belay_domain::shipment::TrackingFact::PickedUp)
         .unwrap();
     case.approve(Role::Seller, 1).unwrap();
