@@ -6,7 +6,7 @@ use crate::names::named_enum;
 
 named_enum! {
     /// What somebody is towards an order. Callers of the API have one of the first eight; BUYER is
-    /// whom a storefront or support speaks for, SYSTEM is Belay itself when a deadline passes.
+    /// on whose behalf a storefront or support acts, SYSTEM is Belay itself when a deadline passes.
     pub enum Role {
         Storefront = "STOREFRONT",
         Seller = "SELLER",
@@ -35,7 +35,7 @@ impl Role {
     ];
 
     /// Whether a caller in this role may speak for a buyer.
-    pub fn may_speak_for_buyers(self) -> bool {
+    pub fn may_act_on_behalf_of_buyers(self) -> bool {
         matches!(self, Role::Support | Role::Operator)
     }
 }

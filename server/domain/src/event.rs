@@ -64,7 +64,7 @@ pub enum Cause {
 pub struct Event {
     pub detail: EventDetail,
     pub actor: Actor,
-    /// For whom, where the actor speaks for somebody.
+    /// On whose behalf the actor acts, where that is another.
     pub on_behalf_of: Option<Actor>,
     pub policy_version: u32,
     pub rule: Option<String>,

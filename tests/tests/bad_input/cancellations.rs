@@ -284,7 +284,7 @@ fn a_request_id_is_not_reused_for_another_request() {
 }
 
 #[test]
-fn nobody_but_support_speaks_for_a_buyer() {
+fn only_support_acts_on_behalf_of_a_buyer() {
     run(async |t| {
         t.place_paid("A-1").await;
         let mut request = right();

@@ -589,7 +589,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         88,
         "somebody cancels in another's name",
         Shown(&[
-            "bad_input::cancellations::nobody_but_support_speaks_for_a_buyer",
+            "bad_input::cancellations::only_support_acts_on_behalf_of_a_buyer",
             "cancellations::a_reason_must_be_one_that_the_policy_takes_from_this_requester",
         ]),
     ),

@@ -41,7 +41,7 @@ pub struct RequestCancellation {
     /// In order of preference; each portion takes the first that is allowed.
     pub paths: Vec<Path>,
     pub on_ineligible_units: IneligibleUnits,
-    /// The buyer whom support speaks for, as the buyer named themselves.
+    /// The buyer on whose behalf support acts, as the buyer named themselves.
     pub on_behalf_of: Option<Identity>,
     /// What a preview promised: this or nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +134,7 @@ pub(super) fn decide(
     check_room(&draft.order)?;
 
     if requester != draft.caller {
-        draft.speak_for(requester.clone());
+        draft.act_on_behalf_of(requester.clone());
     }
     let first_rule = evaluations
         .iter()
@@ -164,8 +164,8 @@ pub(super) fn decide(
     Ok(Answer::Cancellation(number))
 }
 
-/// The requester. Support that speaks for a buyer must know who the buyer is; if it does not, it
-/// learns nothing, not even that the order exists.
+/// The requester. Support that acts on behalf of a buyer must know who the buyer is; if it does
+/// not, it learns nothing, not even that the order exists.
 fn requester(
     order: &Order,
     caller: &Actor,
@@ -186,7 +186,7 @@ fn requester(
         }
         (_, Some(_)) => Err(Rejection::InvalidField(vec![FieldViolation {
             field: "on_behalf_of".to_owned(),
-            description: "only support may speak for a buyer".to_owned(),
+            description: "only support may act on behalf of a buyer".to_owned(),
         }])),
         (Role::Storefront, None) => Ok(buyer()),
         (Role::Operator, None) => Ok(Actor::new(Role::Support, caller.id.clone())),

@@ -61,7 +61,7 @@ pub(super) fn decide(
     Ok(Answer::Cancellation(number))
 }
 
-/// A storefront speaks for its buyer, and support for anybody.
+/// A storefront acts on behalf of its buyer, and support of anyone.
 fn may_withdraw(caller: &Actor, of: &Cancellation) -> bool {
     match caller.role {
         Role::Support | Role::Operator => true,

@@ -94,7 +94,7 @@ impl<'a> Draft<'a> {
         &self.actor
     }
 
-    pub(crate) fn speak_for(&mut self, principal: Actor) {
+    pub(crate) fn act_on_behalf_of(&mut self, principal: Actor) {
         self.on_behalf_of = Some(principal);
     }
 

@@ -247,10 +247,10 @@ pub fn withdraw_cancellation(
     })
 }
 
-/// Only support may speak for a buyer; for others the field is not theirs to use.
+/// Only support may act on behalf of a buyer; for others the field is not theirs to use.
 fn check_on_behalf_of(reader: &Reader<'_>, on_behalf_of: Option<&pb::OnBehalfOf>) -> Parsed<()> {
     let role = reader.caller.actor.role;
-    if on_behalf_of.is_some() && !role.may_speak_for_buyers() {
+    if on_behalf_of.is_some() && !role.may_act_on_behalf_of_buyers() {
         let role = role.to_string();
         return Err(CallError::RoleNotAllowed { role });
     }
