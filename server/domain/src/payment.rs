@@ -71,25 +71,25 @@ impl PaymentFact {
 /// later, or of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Told {
+pub enum ReportedAmount {
     Own(i64),
     Foreign(Money),
 }
 
-impl Told {
+impl ReportedAmount {
     pub fn of(money: Money, order: Currency) -> Self {
         if money.currency == order {
-            Told::Own(money.minor_units)
+            ReportedAmount::Own(money.minor_units)
         } else {
-            Told::Foreign(money)
+            ReportedAmount::Foreign(money)
         }
     }
 
     /// In the order's currency, where it was told so.
     pub fn own(self) -> Option<i64> {
         match self {
-            Told::Own(amount) => Some(amount),
-            Told::Foreign(_) => None,
+            ReportedAmount::Own(amount) => Some(amount),
+            ReportedAmount::Foreign(_) => None,
         }
     }
 }
@@ -104,7 +104,7 @@ pub struct RecordedFact {
     pub fact: PaymentFact,
     /// None for facts that carry no money, and for a release or a reversal of all there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amount: Option<Told>,
+    pub amount: Option<ReportedAmount>,
     /// The provider's id of the capture, refund or dispute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub movement: Option<ExternalId>,
@@ -129,7 +129,7 @@ impl RecordedFact {
         Self {
             provider_event_id: None,
             fact: PaymentFact::Voided,
-            amount: amount.map(Told::Own),
+            amount: amount.map(ReportedAmount::Own),
             movement: None,
             refund: Some(refund),
             time,
@@ -276,7 +276,7 @@ struct Disputes {
 
 impl Disputes {
     fn of(facts: &[&RecordedFact]) -> Self {
-        let exact = |fact: &RecordedFact| fact.amount.and_then(Told::own);
+        let exact = |fact: &RecordedFact| fact.amount.and_then(ReportedAmount::own);
         let of = |kind: PaymentFact| facts.iter().filter(move |fact| fact.fact == kind);
         let mut open: Vec<&RecordedFact> = of(PaymentFact::Chargeback).copied().collect();
         let mut won = 0;
@@ -318,7 +318,7 @@ fn counted(payment: &Payment) -> Vec<&RecordedFact> {
         let is_same = |known: &&mut &RecordedFact| {
             fact.movement.is_some() && known.movement == fact.movement && known.fact == fact.fact
         };
-        let own = |fact: &RecordedFact| fact.amount.and_then(Told::own);
+        let own = |fact: &RecordedFact| fact.amount.and_then(ReportedAmount::own);
         match counted.iter_mut().find(is_same) {
             Some(known) if own(fact) > own(known) => *known = fact,
             Some(_) => {}
@@ -343,7 +343,7 @@ fn is_own(payment: &Payment, fact: &RecordedFact, own: &[&Refund]) -> bool {
 /// forgets captured money.
 fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, doubt: i64) {
     use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
-    let amount = fact.amount.and_then(Told::own);
+    let amount = fact.amount.and_then(ReportedAmount::own);
     let told = amount.unwrap_or(0) - doubt;
     match fact.fact {
         PaymentFact::Attempted => {
@@ -393,7 +393,7 @@ fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, doubt: i64
 /// doubted where it exceeds all that was authorised: whole after another capture, and alone by what
 /// it exceeds.
 fn doubts(facts: &[&RecordedFact]) -> Vec<i64> {
-    let own = |fact: &RecordedFact| fact.amount.and_then(Told::own).unwrap_or(0);
+    let own = |fact: &RecordedFact| fact.amount.and_then(ReportedAmount::own).unwrap_or(0);
     let authorized: i64 = facts
         .iter()
         .filter(|fact| fact.fact == PaymentFact::Authorized)

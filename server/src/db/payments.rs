@@ -1,7 +1,7 @@
 //! Payments. Read with their order; written by `aggregate` alone.
 
 use belay_domain::ids::{ExternalId, OrderKey};
-use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
+use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, ReportedAmount};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -102,7 +102,7 @@ impl PaymentRow {
         let fact = |fact: PaymentFact, amount: i64, time: At| RecordedFact {
             provider_event_id: None,
             fact,
-            amount: (amount > 0).then_some(Told::Own(amount)),
+            amount: (amount > 0).then_some(ReportedAmount::Own(amount)),
             movement: None,
             refund: None,
             time: time.0,

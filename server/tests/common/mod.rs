@@ -13,7 +13,9 @@ use belay_domain::ids::{
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::{Amounts, Currency, Money};
 use belay_domain::order::{Buyer, Destination, Line, Order, OrderState};
-use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
+use belay_domain::payment::{
+    Balance, Payment, PaymentFact, PaymentState, RecordedFact, ReportedAmount,
+};
 use belay_domain::period::Period;
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::shipment::{
@@ -239,7 +241,7 @@ fn fact(event: &str, fact: PaymentFact, amount: i64, time: Timestamp) -> Recorde
     RecordedFact {
         provider_event_id: Some(ExternalId::parse(event).unwrap()),
         fact,
-        amount: Some(Told::Own(amount)),
+        amount: Some(ReportedAmount::Own(amount)),
         movement: None,
         refund: None,
         time,
@@ -303,7 +305,7 @@ pub(crate) fn eventful(id: &str) -> Order {
                 ..fact("-", PaymentFact::Voided, 0, at)
             },
             RecordedFact {
-                amount: Some(Told::Foreign(dollars)),
+                amount: Some(ReportedAmount::Foreign(dollars)),
                 ..fact("evt_3", PaymentFact::Chargeback, 0, at)
             },
         ],

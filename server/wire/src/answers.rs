@@ -34,7 +34,7 @@ pub fn render(
         }
         Work::Decide(command) => command,
     };
-    let shown = Shown {
+    let response = ResponseContext {
         order,
         store,
         answer,
@@ -42,7 +42,7 @@ pub fn render(
     // Each RPC names its own message in full, so that a field that one of them gains is asked for.
     macro_rules! encoded {
         ($Response:ident { $($field:ident),* }) => {
-            pb::$Response { request_id, $($field: shown.$field()),* }.encode_to_vec()
+            pb::$Response { request_id, $($field: response.$field()),* }.encode_to_vec()
         };
     }
     macro_rules! shipment {
@@ -75,20 +75,20 @@ pub fn render(
         Command::HoldShipment(_) => shipment!(HoldShipmentResponse),
         Command::ReleaseHold(_) => shipment!(ReleaseHoldResponse),
         Command::SplitShipment(_) => pb::SplitShipmentResponse {
-            shipment: shown.shipment(),
+            shipment: response.shipment(),
             request_id,
-            into_shipments: shown.split_off(),
+            into_shipments: response.split_off(),
         }
         .encode_to_vec(),
         Command::AnswerStop(_) => shipment!(AnswerStopResponse),
         Command::AnswerIntercept(_) => shipment!(AnswerInterceptResponse),
         Command::ReceiveParcel(_) => shipment!(ReceiveParcelResponse),
         Command::LeaseRefunds(_) => pb::ClaimRefundsResponse {
-            refunds: shown.refunds(),
+            refunds: response.refunds(),
         }
         .encode_to_vec(),
         Command::RecordRefundResult(_) => {
-            let refund = shown.refunds().pop();
+            let refund = response.refunds().pop();
             pb::RecordRefundResultResponse { refund, request_id }.encode_to_vec()
         }
         Command::ResolveIncident(_) => {
@@ -102,14 +102,14 @@ pub fn render(
     }
 }
 
-/// What a command showed of the order.
-struct Shown<'a> {
+/// The context of a response: the order, its store, and what the command answers.
+struct ResponseContext<'a> {
     order: &'a Order,
     store: &'a StoreConfig,
     answer: &'a Answer,
 }
 
-impl Shown<'_> {
+impl ResponseContext<'_> {
     fn order_state(&self) -> i32 {
         self.order.state.number()
     }
@@ -119,7 +119,7 @@ impl Shown<'_> {
     }
 
     fn shipment(&self) -> Option<pb::Shipment> {
-        let shown = match self.answer {
+        let response = match self.answer {
             Answer::Shipment(number) => self.order.shipment(*number),
             Answer::Order
             | Answer::Cancellation(_)
@@ -129,7 +129,7 @@ impl Shown<'_> {
             | Answer::Nothing => None,
         }
         .map(|shipment| render::shipment(self.order, self.store, shipment));
-        Some(shown.unwrap_or_else(|| self.lacks("shipment")))
+        Some(response.unwrap_or_else(|| self.lacks("shipment")))
     }
 
     /// The shipments that hold what was in the answered one. A shipment is split once at most.
@@ -148,7 +148,7 @@ impl Shown<'_> {
     }
 
     fn cancellation(&self) -> Option<pb::Cancellation> {
-        let shown = match self.answer {
+        let response = match self.answer {
             Answer::Cancellation(number) => self.order.cancellation(*number),
             Answer::Order
             | Answer::Shipment(_)
@@ -158,11 +158,11 @@ impl Shown<'_> {
             | Answer::Nothing => None,
         }
         .map(|cancellation| render::cancellation(self.order, self.store, cancellation));
-        Some(shown.unwrap_or_else(|| self.lacks("cancellation")))
+        Some(response.unwrap_or_else(|| self.lacks("cancellation")))
     }
 
     fn incident(&self) -> Option<pb::Incident> {
-        let shown = match self.answer {
+        let response = match self.answer {
             Answer::Incident(number) => self.order.incident(*number),
             Answer::Order
             | Answer::Shipment(_)
@@ -172,7 +172,7 @@ impl Shown<'_> {
             | Answer::Nothing => None,
         }
         .map(|incident| render::incident(self.order, incident));
-        Some(shown.unwrap_or_else(|| self.lacks("incident")))
+        Some(response.unwrap_or_else(|| self.lacks("incident")))
     }
 
     fn refunds(&self) -> Vec<pb::Refund> {

@@ -94,7 +94,7 @@ fn ineligible(violation: &Ineligibility, acceptable: &[String], named: &RequestI
         "the policy does not allow {} for {shipment}: {}",
         violation.path, violation.code
     );
-    let mut told = Told {
+    let mut told = RejectionBuilder {
         subject: shipment.clone(),
         message,
         metadata: Vec::new(),
@@ -223,14 +223,14 @@ fn refusal(rejection: &Rejection, named: &RequestIds) -> Refusal {
     told.under(rejection.reason())
 }
 
-/// What is said of a rejection.
-struct Told {
+/// The builder of a rejection in proto form.
+struct RejectionBuilder {
     subject: String,
     message: String,
     metadata: Vec<(String, String)>,
 }
 
-impl Told {
+impl RejectionBuilder {
     fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.metadata.push((key.to_owned(), value.to_string()));
         self
@@ -290,8 +290,8 @@ impl Told {
 }
 
 impl RequestIds {
-    fn of_order(&self, message: impl Into<String>) -> Told {
-        Told {
+    fn of_order(&self, message: impl Into<String>) -> RejectionBuilder {
+        RejectionBuilder {
             subject: self.order.to_string(),
             message: message.into(),
             metadata: Vec::new(),
@@ -299,7 +299,7 @@ impl RequestIds {
     }
 
     /// Of what the request names below its order; of the order where it names nothing.
-    fn of_child(&self, message: impl Into<String>) -> Told {
+    fn of_child(&self, message: impl Into<String>) -> RejectionBuilder {
         let Some((kind, number)) = self.child else {
             return self.of_order(message);
         };
@@ -307,20 +307,20 @@ impl RequestIds {
     }
 
     /// With the id, under its name.
-    fn of(&self, kind: ChildKind, number: u32, message: impl Into<String>) -> Told {
+    fn of(&self, kind: ChildKind, number: u32, message: impl Into<String>) -> RejectionBuilder {
         let id = kind.id(&self.order, number);
-        Told {
+        RejectionBuilder {
             subject: id.clone(),
             message: message.into(),
             metadata: vec![(id_key(kind).to_owned(), id)],
         }
     }
 
-    fn of_reason(&self, reason: &str, message: impl Into<String>) -> Told {
+    fn of_reason(&self, reason: &str, message: impl Into<String>) -> RejectionBuilder {
         self.of_order(message).with("reason", reason)
     }
 
-    fn absent(&self, what: &str, kind: ChildKind, number: u32) -> Told {
+    fn absent(&self, what: &str, kind: ChildKind, number: u32) -> RejectionBuilder {
         self.of(
             kind,
             number,
@@ -340,14 +340,14 @@ fn id_key(kind: ChildKind) -> &'static str {
     }
 }
 
-fn invalid_field(named: &RequestIds, violations: &[FieldViolation]) -> Told {
+fn invalid_field(named: &RequestIds, violations: &[FieldViolation]) -> RejectionBuilder {
     let first = violations
         .first()
         .map(|first| format!("{}: {}", first.field, first.description));
     named.of_order(first.unwrap_or_default())
 }
 
-fn request_id_reused(named: &RequestIds) -> Told {
+fn request_id_reused(named: &RequestIds) -> RejectionBuilder {
     let id = named
         .request_id
         .map(|id| id.to_string())
@@ -357,7 +357,12 @@ fn request_id_reused(named: &RequestIds) -> Told {
         .with("request_id", id)
 }
 
-fn fence_stale(named: &RequestIds, present: u32, stage: Stage, cancellations: &[u32]) -> Told {
+fn fence_stale(
+    named: &RequestIds,
+    present: u32,
+    stage: Stage,
+    cancellations: &[u32],
+) -> RejectionBuilder {
     let ids = cancellations
         .iter()
         .map(|number| ChildKind::Cancellation.id(&named.order, *number));
@@ -368,20 +373,20 @@ fn fence_stale(named: &RequestIds, present: u32, stage: Stage, cancellations: &[
         .with_list("cancellation_ids", ids)
 }
 
-fn quote_expired(named: &RequestIds, valid_until: Timestamp) -> Told {
+fn quote_expired(named: &RequestIds, valid_until: Timestamp) -> RejectionBuilder {
     named
         .of_order(format!("the quote could be used until {valid_until}"))
         .with("quote_valid_until", valid_until)
 }
 
-fn quote_mismatch(named: &RequestIds, quoted: &str, present: &str) -> Told {
+fn quote_mismatch(named: &RequestIds, quoted: &str, present: &str) -> RejectionBuilder {
     named
         .of_order("what would come of it now is not what was quoted")
         .with_text("quoted", quoted)
         .with_text("present", present)
 }
 
-fn evidence_required(named: &RequestIds, reason: &str, channels: &[String]) -> Told {
+fn evidence_required(named: &RequestIds, reason: &str, channels: &[String]) -> RejectionBuilder {
     let message = if channels.is_empty() {
         format!("{reason} needs evidence")
     } else {
@@ -395,7 +400,7 @@ fn evidence_required(named: &RequestIds, reason: &str, channels: &[String]) -> T
         .with_list("channels", channels.iter().cloned())
 }
 
-fn already_pending(named: &RequestIds, cancellation: u32) -> Told {
+fn already_pending(named: &RequestIds, cancellation: u32) -> RejectionBuilder {
     let id = ChildKind::Cancellation.id(&named.order, cancellation);
     named.of(
         ChildKind::Cancellation,
@@ -410,14 +415,14 @@ fn quantity(
     message: String,
     requested: u32,
     available: u32,
-) -> Told {
+) -> RejectionBuilder {
     named
         .of(ChildKind::Line, line, message)
         .with("requested", requested)
         .with("available", available)
 }
 
-fn gate_not_open(named: &RequestIds, gate: GateKind) -> Told {
+fn gate_not_open(named: &RequestIds, gate: GateKind) -> RejectionBuilder {
     named
         .of_child(format!(
             "nobody waits for an answer to {gate}, and nobody did"
@@ -425,13 +430,13 @@ fn gate_not_open(named: &RequestIds, gate: GateKind) -> Told {
         .with("gate", gate)
 }
 
-fn gate_timed_out(named: &RequestIds, respond_by: Timestamp) -> Told {
+fn gate_timed_out(named: &RequestIds, respond_by: Timestamp) -> RejectionBuilder {
     named
         .of_child(format!("the answer was awaited until {respond_by}"))
         .with("respond_by", respond_by)
 }
 
-fn too_late_to_withdraw(named: &RequestIds, gate: Option<GateKind>) -> Told {
+fn too_late_to_withdraw(named: &RequestIds, gate: Option<GateKind>) -> RejectionBuilder {
     let message = match gate {
         Some(gate) => format!("somebody has acted on it at {gate}"),
         None => "it is over".to_owned(),
@@ -441,32 +446,32 @@ fn too_late_to_withdraw(named: &RequestIds, gate: Option<GateKind>) -> Told {
         .with("gate", gate.map_or("", GateKind::name))
 }
 
-fn stage_mismatch(named: &RequestIds, stage: Stage) -> Told {
+fn stage_mismatch(named: &RequestIds, stage: Stage) -> RejectionBuilder {
     named
         .of_child(format!("this step does not lead on from {stage}"))
         .with("stage", stage)
 }
 
-fn payment_lapsed(named: &RequestIds, pay_by: Timestamp) -> Told {
+fn payment_lapsed(named: &RequestIds, pay_by: Timestamp) -> RejectionBuilder {
     named
         .of_child(format!("the order is paid no more, and closes at {pay_by}"))
         .with("pay_by", pay_by)
 }
 
-fn shipment_held(named: &RequestIds, until: Timestamp) -> Told {
+fn shipment_held(named: &RequestIds, until: Timestamp) -> RejectionBuilder {
     named
         .of_child(format!("somebody holds the shipment until {until}"))
         .with("hold_until", until)
 }
 
-fn shipment_barred(named: &RequestIds, cancellation: u32) -> Told {
+fn shipment_barred(named: &RequestIds, cancellation: u32) -> RejectionBuilder {
     let id = ChildKind::Cancellation.id(&named.order, cancellation);
     named
         .of_child(format!("{id} waits for units of the shipment"))
         .with("cancellation_id", id)
 }
 
-fn split_not_allowed(named: &RequestIds, next_actions: &[NextAction]) -> Told {
+fn split_not_allowed(named: &RequestIds, next_actions: &[NextAction]) -> RejectionBuilder {
     let message = "customs may stop the shipment, and the policy does not offer to split it";
     named.of_child(message).with_names(
         "next_actions",
@@ -474,14 +479,14 @@ fn split_not_allowed(named: &RequestIds, next_actions: &[NextAction]) -> Told {
     )
 }
 
-fn currency_mismatch(named: &RequestIds, expected: Currency) -> Told {
+fn currency_mismatch(named: &RequestIds, expected: Currency) -> RejectionBuilder {
     let code = expected.code();
     named
         .of_order(format!("all money of the order is in one currency, {code}"))
         .with("currency_code", code)
 }
 
-fn refund_not_claimed(named: &RequestIds, refund: u32) -> Told {
+fn refund_not_claimed(named: &RequestIds, refund: u32) -> RejectionBuilder {
     let id = ChildKind::Refund.id(&named.order, refund);
     named.of(
         ChildKind::Refund,
@@ -490,7 +495,7 @@ fn refund_not_claimed(named: &RequestIds, refund: u32) -> Told {
     )
 }
 
-fn incident_resolved(named: &RequestIds, resolution: Option<Resolution>) -> Told {
+fn incident_resolved(named: &RequestIds, resolution: Option<Resolution>) -> RejectionBuilder {
     let message = match resolution {
         Some(resolution) => format!("the incident was settled by {resolution}"),
         None => "the incident was settled by a later fact".to_owned(),
@@ -500,7 +505,7 @@ fn incident_resolved(named: &RequestIds, resolution: Option<Resolution>) -> Told
         .with("resolution", resolution.map_or("", Resolution::name))
 }
 
-fn resolution_not_allowed(named: &RequestIds, allowed: &[Resolution]) -> Told {
+fn resolution_not_allowed(named: &RequestIds, allowed: &[Resolution]) -> RejectionBuilder {
     let message = "that makes no sense for the incident as things stand";
     named.of_child(message).with_names(
         "resolutions",
@@ -508,7 +513,7 @@ fn resolution_not_allowed(named: &RequestIds, allowed: &[Resolution]) -> Told {
     )
 }
 
-fn limit_reached(named: &RequestIds, limit: &str, max: usize) -> Told {
+fn limit_reached(named: &RequestIds, limit: &str, max: usize) -> RejectionBuilder {
     let message = format!("the order has as many {limit} as it may have, {max}");
     named
         .of_order(message)

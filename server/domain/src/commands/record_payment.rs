@@ -11,7 +11,7 @@ use crate::lifecycle::draft::{Draft, next_number};
 use crate::lifecycle::{deadlines, refund_results, refunds};
 use crate::money::{Currency, Money};
 use crate::order::{FACTS_MAX, MONEY_FACTS_ROOM, Order, OrderState, PAYMENTS_MAX, PAYMENTS_ROOM};
-use crate::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, Told};
+use crate::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, ReportedAmount};
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::{FieldViolation, Rejection};
 
@@ -73,7 +73,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
     let time = command.occurred_time.unwrap_or(now).min(now);
     let amount = command
         .amount
-        .map(|money| Told::of(money, draft.order.currency));
+        .map(|money| ReportedAmount::of(money, draft.order.currency));
     let payment = &mut draft.order.payments[index];
     payment.update_time = now;
     payment.facts.push(RecordedFact {
@@ -162,7 +162,7 @@ fn is_told(order: &Order, payment: &Payment, command: &RecordPayment) -> bool {
         .filter(|_| is_exact)
         .map(|money| money.minor_units);
     let adds_nothing = |fact: &&RecordedFact| {
-        fact.amount.and_then(Told::own) >= told
+        fact.amount.and_then(ReportedAmount::own) >= told
             && (command.refund.is_none() || fact.refund.is_some())
     };
     payment.knows(&command.provider_event_id)
