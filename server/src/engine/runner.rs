@@ -128,7 +128,7 @@ impl Runner {
         answer_all(unwanted, EngineError::DeadlineExceeded);
         // Known to be locked elsewhere; behind those who wait already, or they would be overtaken.
         let mut jobs = self.park(jobs, &HashSet::new(), &tasks);
-        let (mut attempt, mut is_puzzled) = (0, false);
+        let (mut attempt, mut has_retried_once) = (0, false);
         while !jobs.is_empty() {
             let failure = match self.attempt(&jobs, OnLocked::Fail).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
@@ -141,9 +141,9 @@ impl Runner {
                         }
                         // Free again by now; or about to be created by somebody: such a row is locked
                         // and cannot be seen.
-                        Ok(_) if !is_puzzled => {
+                        Ok(_) if !has_retried_once => {
                             self.retried(Retry::Locked);
-                            is_puzzled = true;
+                            has_retried_once = true;
                             continue;
                         }
                         Ok(_) => match sorted_keys(&jobs).as_slice() {
