@@ -243,7 +243,7 @@ impl Part {
 
     /// It was cancelled because the parcel was to come back, or was lost, and nobody has seen the
     /// goods since.
-    pub fn trusts_the_carrier(&self) -> bool {
+    pub fn relies_on_the_carrier_alone(&self) -> bool {
         self.relies_on_the_carrier() && self.receipt.is_none()
     }
 

@@ -130,7 +130,7 @@ pub(super) fn decide(
         });
     }
 
-    let unborn = order.clone();
+    let before = order.clone();
     let mut draft = Draft::of(&order, context);
     for shipment in &order.shipments {
         customs::flag_again(&mut draft, shipment.number);
@@ -144,7 +144,7 @@ pub(super) fn decide(
     draft.follow_payments();
     draft.release_if_ready();
     draft.order.version = 1;
-    Ok(draft.accept(&unborn, Answer::Order))
+    Ok(draft.accept(&before, Answer::Order))
 }
 
 impl NewLine {

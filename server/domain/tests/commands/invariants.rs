@@ -810,8 +810,9 @@ fn check_shipment_step(before: &Order, after: &Order, was: &Shipment, is: &Shipm
     );
     // What was cancelled inside stayed there when the others left.
     let has_left = |part: &Part| !part.units.intersection(&is.whereabouts.left).is_empty();
-    let given_up =
-        |part: &Part| part.shipment == was.number && part.trusts_the_carrier() && has_left(part);
+    let given_up = |part: &Part| {
+        part.shipment == was.number && part.relies_on_the_carrier_alone() && has_left(part)
+    };
     let arrives = was.stage != Stage::Delivered && is.stage == Stage::Delivered;
     assert!(
         !arrives || is_contested || !all_parts(before).any(given_up),

@@ -165,7 +165,8 @@ fn check_given_away(before: &Order, case: &Case) {
                 stage.is_some_and(|stage| stage.is_dispatched() && stage != Stage::Lost);
             let is_of_carrier =
                 of.requester.role == Role::Carrier || of.requester.role == Role::System;
-            let is_explained = part.receipt.is_some() || part.trusts_the_carrier() || is_of_carrier;
+            let is_explained =
+                part.receipt.is_some() || part.relies_on_the_carrier_alone() || is_of_carrier;
             // A record is of one version; what another one was asked before, it does not show.
             let Some(log) = log.filter(|log| log.policy_version == of.policy_version) else {
                 continue;
