@@ -34,9 +34,9 @@ pub(crate) fn apply_due(draft: &mut Draft<'_>) {
             time_out_gates(draft, due);
             undeliverable::open_for_the_rest(draft, awaited);
             end_holds(draft, due);
-            call_preparation_overdue(draft, due);
+            mark_preparation_overdue(draft, due);
             end_leases(draft, due);
-            call_refunds_overdue(draft, due);
+            mark_refunds_overdue(draft, due);
         });
     }
 }
@@ -220,7 +220,7 @@ fn end_holds(draft: &mut Draft<'_>, due: Timestamp) {
     }
 }
 
-fn call_preparation_overdue(draft: &mut Draft<'_>, due: Timestamp) {
+fn mark_preparation_overdue(draft: &mut Draft<'_>, due: Timestamp) {
     let overdue = draft
         .order
         .shipments
@@ -235,7 +235,7 @@ fn call_preparation_overdue(draft: &mut Draft<'_>, due: Timestamp) {
     }
 }
 
-fn call_refunds_overdue(draft: &mut Draft<'_>, due: Timestamp) {
+fn mark_refunds_overdue(draft: &mut Draft<'_>, due: Timestamp) {
     let mut overdue = Vec::new();
     for refund in &mut draft.order.refunds {
         if refund.overdue_from().is_some_and(|from| from <= due) {
