@@ -54,8 +54,8 @@ async fn run() -> Result<(), Error> {
             option.shipment_id, option.path
         );
     }
-    for refusal in &preview.refusals {
-        println!("  against it: {} ({})", refusal.reason, refusal.message);
+    for rejection in &preview.rejections {
+        println!("  against it: {} ({})", rejection.reason, rejection.message);
     }
     if let Some(refund) = &preview.expected_refund {
         println!("  yes, and {} would go back", refund.total);

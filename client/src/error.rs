@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 
 use crate::error_reason::ErrorReason;
 use crate::ids::RequestId;
-use crate::model::{Denial, Refusal};
+use crate::model::{Denial, Rejection};
 use crate::wire::Malformed;
 
 /// The message of the status with which tonic, on either side, reports a deadline that has passed.
@@ -32,7 +32,7 @@ pub enum Kind {
     /// The server does not know the caller.
     Unauthenticated,
     /// The state or the policy does not allow it (FAILED_PRECONDITION).
-    /// [`refusals`](Error::refusals) lists everything that does not.
+    /// [`rejections`](Error::rejections) lists everything that does not.
     Refused,
     /// The etag, fence or quote is outdated. Read again and decide again. The client does not
     /// repeat the call, because the caller may decide otherwise now.
@@ -92,7 +92,7 @@ struct Inner {
     message: String,
     metadata: BTreeMap<String, String>,
     field_violations: Vec<FieldViolation>,
-    refusals: Vec<Refusal>,
+    rejections: Vec<Rejection>,
     retry_after: Option<Duration>,
     request_id: Option<RequestId>,
     source: Option<Status>,
@@ -178,14 +178,14 @@ impl Error {
         &self.0.field_violations
     }
 
-    /// Every refusal of the call, in order of precedence, with [`Kind::Refused`]. The server cuts
+    /// Every rejection of the call, in order of precedence, with [`Kind::Refused`]. The server cuts
     /// the list at 4 KiB.
-    pub fn refusals(&self) -> &[Refusal] {
-        &self.0.refusals
+    pub fn rejections(&self) -> &[Rejection] {
+        &self.0.rejections
     }
 
     /// The policy's denial of a cancellation, with what is possible instead. It is that of the
-    /// first of the [`refusals`](Self::refusals).
+    /// first of the [`rejections`](Self::rejections).
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -225,7 +225,7 @@ impl Error {
             message: message.into(),
             metadata: BTreeMap::new(),
             field_violations: Vec::new(),
-            refusals: Vec::new(),
+            rejections: Vec::new(),
             retry_after: None,
             request_id: None,
             source: None,
@@ -289,11 +289,11 @@ impl Error {
                 .collect();
         }
         if let Some(failure) = details.precondition_failure() {
-            inner.refusals = failure
+            inner.rejections = failure
                 .violations
                 .iter()
                 .filter_map(|one| {
-                    Some(Refusal {
+                    Some(Rejection {
                         reason: ErrorReason::from_name(one.r#type.clone())?,
                         subject: one.subject.clone(),
                         message: one.description.clone(),

@@ -38,7 +38,7 @@ pub use incident::{Incident, IncidentKind, IncidentResolution, IncidentState, Re
 pub use money::Money;
 pub use order::{Destination, Line, Order, OrderState, OrderTotals, ShippingCharge};
 pub use payment::{Payment, PaymentFact, PaymentState};
-pub use preview::{CancellationPreview, PathOption, Quote, Refusal};
+pub use preview::{CancellationPreview, PathOption, Quote, Rejection};
 pub use refund::{Refund, RefundAmount, RefundDue, RefundKind, RefundResult, RefundState};
 pub use shipment::{
     CustomsFlag, GoodsCondition, Hold, Intercept, InterceptState, Shipment, ShipmentContent,

@@ -76,7 +76,7 @@ struct Listen {
     #[arg(long, env = "BELAY_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<SocketAddr>,
     /// One of so many successful reads has a line in the log: 1 logs all, 0 none. Writes and
-    /// refusals always have one.
+    /// rejections always have one.
     #[arg(long, env = "BELAY_LOG_READS", default_value_t = LOG_READS_DEFAULT, value_name = "ONE_OF",
         value_parser = clap::value_parser!(u32).range(0..=i64::from(LOG_READS_MAX)))]
     log_reads: u32,

@@ -41,7 +41,7 @@ impl Snapshot {
         self
     }
 
-    /// Without what the engine keeps about a decision that was a refusal.
+    /// Without what the engine keeps about a decision that was a rejection.
     #[must_use]
     pub fn without_answers(mut self) -> Self {
         self.0

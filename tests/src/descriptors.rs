@@ -169,7 +169,7 @@ pub fn enums() -> Vec<Enum> {
     enums
 }
 
-/// Whether a path that a refusal names is one of the request: fields as they are called in the
+/// Whether a path that a rejection names is one of the request: fields as they are called in the
 /// protos, of lists with an index. Empty is the message as a whole. What stands below a policy's
 /// `document` is a path in its YAML, and the headers that say who calls are named as they are.
 pub fn is_field(method: &str, path: &str) -> bool {
@@ -248,7 +248,7 @@ fn code_of(name: &str) -> Option<Code> {
         .map(|(_, code)| code)
 }
 
-/// Holds a refusal to the comment of its reason: the code, and no metadata that is not told of.
+/// Holds a rejection to the comment of its reason: the code, and no metadata that is not told of.
 #[track_caller]
 pub fn check<'a>(code: Code, reason: &str, metadata: impl Iterator<Item = &'a String>) {
     let Some(promised) = reasons().get(reason) else {

@@ -234,7 +234,7 @@ fn a_request_of_an_unknown_store_is_first_told_what_is_wrong_with_it() {
     });
 }
 
-/// Sends a request that must be refused so, and write nothing but the refusal itself.
+/// Sends a request that must be refused so, and write nothing but the rejection itself.
 async fn is_refused<Q: AnyRequest>(
     t: &TestServer,
     role: &str,

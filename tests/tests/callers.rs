@@ -236,7 +236,7 @@ fn told(error: &Error, from: &str, to: &str) -> String {
         error.message(),
         error.metadata(),
         error.field_violations(),
-        error.refusals(),
+        error.rejections(),
         error.retry_after()
     );
     told.replace(from, to)

@@ -139,7 +139,7 @@ fn units_that_cannot_be_cancelled_refuse_the_whole_or_are_left_out_as_asked() {
             "SHIPPED",
         );
         assert_eq!(error.metadata()["acceptable"], "A-1:l1=1,A-1:l2=1");
-        assert_eq!(error.refusals().len(), 1);
+        assert_eq!(error.rejections().len(), 1);
         let explicit = request
             .clone()
             .request_id(RequestId::mint())
@@ -184,7 +184,7 @@ fn units_that_cannot_be_cancelled_refuse_the_whole_or_are_left_out_as_asked() {
 }
 
 #[test]
-fn leaving_everything_out_is_a_refusal() {
+fn leaving_everything_out_is_a_rejection() {
     run(async |t| {
         t.place_shipped("A-1").await;
         let request = t
@@ -257,7 +257,7 @@ fn a_repeated_request_gets_the_same_answer_and_has_one_effect() {
 }
 
 #[test]
-fn a_repeated_refusal_is_the_same_refusal_although_it_would_be_allowed_by_now() {
+fn a_repeated_rejection_is_the_same_rejection_although_it_would_be_allowed_by_now() {
     run(async |t| {
         t.place_paid("A-1").await;
         let store = t.storefront();

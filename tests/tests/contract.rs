@@ -69,8 +69,8 @@ fn every_reason_that_an_rpc_names_exists() {
     }
 }
 
-/// What an RPC says of its refusals, up to its end: that comes last, or next to last.
-fn refusals_of(rpc: &Rpc) -> &str {
+/// What an RPC says of its rejections, up to its end: that comes last, or next to last.
+fn rejections_of(rpc: &Rpc) -> &str {
     match rpc.comment.find("Refuses") {
         Some(at) => &rpc.comment[at..],
         None => panic!("{} does not say what it refuses", rpc.path()),
@@ -88,7 +88,7 @@ fn reasons_in(comment: &str) -> BTreeSet<&str> {
 fn every_rpc_names_the_reasons_it_refuses_with() {
     let rpcs = descriptors::rpcs();
     for rpc in &rpcs {
-        let said = refusals_of(rpc);
+        let said = rejections_of(rpc);
         if said.starts_with("Refuses nothing beyond what is said of every RPC.") {
             continue;
         }
@@ -100,7 +100,7 @@ fn every_rpc_names_the_reasons_it_refuses_with() {
                 .iter()
                 .find(|other| other.service == rpc.service && other.name == name)
             {
-                Some(other) => refusals_of(other),
+                Some(other) => rejections_of(other),
                 None => panic!("{} refuses as {name}, which is nothing", rpc.path()),
             },
             None => said,

@@ -66,7 +66,7 @@ fn every_code_of_a_denial_reaches_the_caller_with_its_rule_and_actions() {
                 format!("say-{}", code.name().to_lowercase().replace('_', "-"))
             );
             assert_eq!(error.metadata()["next_actions"], "WAIT,PAY");
-            assert_eq!(error.refusals()[0].reason.as_str(), code.name());
+            assert_eq!(error.rejections()[0].reason.as_str(), code.name());
         }
         // No rule speaks of it.
         let error = refused(cancel(&store, "A-1").await, Kind::Refused, "NOT_ALLOWED");

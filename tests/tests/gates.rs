@@ -172,7 +172,7 @@ fn units_that_a_waiting_part_has_claimed_cannot_be_had_twice() {
             "UNITS_CLAIMED",
         );
         assert_eq!(error.metadata()["line_id"], "A-1:l1");
-        // Of two refusals the first in the order of precedence is told.
+        // Of two rejections the first in the order of precedence is told.
         let too_many = intercept(t, "A-1", Units::line("A-1:l1", 4)).await.await;
         refused(too_many, Kind::Refused, "UNITS_CLAIMED");
 

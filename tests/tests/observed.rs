@@ -214,8 +214,8 @@ fn a_collector_receives_a_span_for_each_call_and_for_the_work_behind_it() {
             })
             .await;
 
-        // A refusal is the caller's business.
-        let refused = collector.until_span("the refusal", is_call(3)).await;
+        // A rejection is the caller's business.
+        let refused = collector.until_span("the rejection", is_call(3)).await;
         assert_eq!(refused["attributes"]["belay.reason"], "ORDER_NOT_FOUND");
         assert_eq!(
             refused["attributes"]["rpc.response.status_code"],

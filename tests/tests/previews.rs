@@ -130,7 +130,7 @@ fn a_preview_shows_every_path_of_every_shipment() {
             .collect();
         assert_eq!(chosen, ["A-1:s1"]);
         assert!(!preview.allowed);
-        assert_eq!(preview.refusals[0].metadata["acceptable"], "A-1:l1=2");
+        assert_eq!(preview.rejections[0].metadata["acceptable"], "A-1:l1=2");
 
         let intercept = preview
             .options
@@ -159,7 +159,7 @@ fn a_preview_with_paths_and_what_is_left_out_says_what_the_request_would_be_told
             .on_ineligible_units(OnIneligibleUnits::LeaveOut)
             .await
             .unwrap();
-        assert!(lenient.allowed, "{:?}", lenient.refusals);
+        assert!(lenient.allowed, "{:?}", lenient.rejections);
         let request = t
             .storefront()
             .request_cancellation("A-1", Units::all())
@@ -185,9 +185,9 @@ fn a_preview_lists_all_that_stands_against_the_request_the_first_first() {
             .await
             .unwrap();
         let reasons: Vec<&str> = preview
-            .refusals
+            .rejections
             .iter()
-            .map(|refusal| refusal.reason.as_str())
+            .map(|rejection| rejection.reason.as_str())
             .collect();
         assert_eq!(reasons, ["REASON_REQUIRED", "SHIPPED"]);
         assert_eq!(
@@ -244,15 +244,15 @@ fn a_preview_for_a_later_time_knows_the_deadlines_until_then() {
             .reason(reason::FOUND_BETTER);
         let preview = preview.paths([CancellationPath::Intercept]);
         let now = preview.clone().await.unwrap();
-        assert_eq!(now.refusals[0].reason.as_str(), "ALREADY_PENDING");
+        assert_eq!(now.rejections[0].reason.as_str(), "ALREADY_PENDING");
         let before = preview
             .clone()
             .at_time(deadline - SignedDuration::from_micros(1))
             .await
             .unwrap();
-        assert_eq!(before.refusals[0].reason.as_str(), "ALREADY_PENDING");
+        assert_eq!(before.rejections[0].reason.as_str(), "ALREADY_PENDING");
         let after = preview.at_time(deadline).await.unwrap();
-        assert!(after.allowed, "{:?}", after.refusals);
+        assert!(after.allowed, "{:?}", after.rejections);
         assert_eq!(after.decide_time, deadline);
         assert_eq!(
             t.order("A-1").await.cancellations[0].state,
@@ -281,7 +281,7 @@ async fn decisions(t: &TestServer) -> Vec<(bool, u32, Vec<Value>)> {
 }
 
 #[test]
-fn the_question_and_its_answer_are_kept_of_every_decision_refusals_included() {
+fn the_question_and_its_answer_are_kept_of_every_decision_rejections_included() {
     run_at(MONDAY, async |t| {
         t.place_split_paid("A-1").await;
         t.advance(SignedDuration::from_hours(2)).await;
@@ -297,10 +297,10 @@ fn the_question_and_its_answer_are_kept_of_every_decision_refusals_included() {
         t.cancel_units("A-1", Units::shipment("A-1:s2")).await;
 
         let decisions = decisions(t).await;
-        let [(refusal_accepted, 1, refused), (true, 1, accepted)] = decisions.as_slice() else {
+        let [(rejection_accepted, 1, refused), (true, 1, accepted)] = decisions.as_slice() else {
             panic!("{decisions:?}")
         };
-        assert!(!refusal_accepted);
+        assert!(!rejection_accepted);
         assert_eq!((refused.len(), accepted.len()), (2, 1));
         let question = &refused[0]["question"];
         assert_eq!(

@@ -290,7 +290,7 @@ fn order(order_id: &str, lines: i32) -> pb::CreateOrderRequest {
 
 /// What would be told whole in more than any proxy takes: 60 lines with a bad SKU, and an order of
 /// 50 shipments that have left.
-async fn large_refusals(
+async fn large_rejections(
     t: &TestServer,
     order_id: &str,
 ) -> (pb::CreateOrderRequest, pb::RequestCancellationRequest) {
@@ -352,7 +352,7 @@ fn assert_same(proxied: &Refused, direct: &Refused) {
 
 async fn everything_comes_through(t: &TestServer, program: &Program) {
     let order_id = "o".repeat(64);
-    let (bad, cancellation) = large_refusals(t, &order_id).await;
+    let (bad, cancellation) = large_rejections(t, &order_id).await;
     let proxy = Proxy::start(program, t.address()).await;
     let (direct, proxied) = (t.raw(), proxy.raw());
 
@@ -441,7 +441,7 @@ async fn what_is_too_large_does_not_come_through(program: &Program) {
 }
 
 #[test]
-fn nginx_lets_every_refusal_through() {
+fn nginx_lets_every_rejection_through() {
     run(async |t| {
         everything_comes_through(t, &NGINX).await;
         what_is_too_large_does_not_come_through(&NGINX).await;
@@ -449,7 +449,7 @@ fn nginx_lets_every_refusal_through() {
 }
 
 #[test]
-fn haproxy_lets_every_refusal_through() {
+fn haproxy_lets_every_rejection_through() {
     run(async |t| {
         everything_comes_through(t, &HAPROXY).await;
         what_is_too_large_does_not_come_through(&HAPROXY).await;
@@ -457,7 +457,7 @@ fn haproxy_lets_every_refusal_through() {
 }
 
 #[test]
-fn envoy_lets_every_refusal_through() {
+fn envoy_lets_every_rejection_through() {
     run(async |t| {
         everything_comes_through(t, &ENVOY).await;
         what_is_too_large_does_not_come_through(&ENVOY).await;

@@ -100,7 +100,7 @@ fn s000_02_paid_and_not_shipped_is_cancelled_directly() {
                 .reason(reason::WRONG_PURCHASE);
             let preview = preview.await.unwrap();
             assert!(
-                preview.allowed && preview.refusals.is_empty(),
+                preview.allowed && preview.rejections.is_empty(),
                 "{preview:?}"
             );
             let offered = &preview.options[0];
@@ -163,7 +163,7 @@ fn s000_03_shipped_is_refused_and_the_answer_names_what_to_do_instead() {
             assert_eq!(error.metadata()["rule"], rule);
             assert_eq!(error.metadata()["path"], "CANCEL");
             assert_eq!(error.metadata()["shipment_id"], format!("{order_id}:s1"));
-            assert_eq!(error.refusals()[0].subject, format!("{order_id}:s1"));
+            assert_eq!(error.rejections()[0].subject, format!("{order_id}:s1"));
 
             let preview = t
                 .storefront()
@@ -171,7 +171,7 @@ fn s000_03_shipped_is_refused_and_the_answer_names_what_to_do_instead() {
                 .reason(reason::NO_LONGER_WANTED);
             let preview = preview.await.unwrap();
             assert!(!preview.allowed);
-            assert_eq!(preview.refusals[0].reason.as_str(), "SHIPPED");
+            assert_eq!(preview.rejections[0].reason.as_str(), "SHIPPED");
             let direct = preview
                 .options
                 .iter()

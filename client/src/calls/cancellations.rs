@@ -21,7 +21,7 @@ pub(crate) mod units;
 impl Store {
     /// Previews [`request_cancellation`](Self::request_cancellation) and changes nothing. The
     /// preview has, for each shipment, every path with its rule, gates, refund and alternatives,
-    /// and every refusal of the request. Fails only with `OrderNotFound`, `LineNotFound`,
+    /// and every rejection of the request. Fails only with `OrderNotFound`, `LineNotFound`,
     /// `ShipmentNotFound`.
     ///
     /// ```no_run
@@ -30,9 +30,9 @@ impl Store {
     ///
     /// let one_mug = Units::line("A-1:l1", 1);
     /// let preview = store.preview_cancellation("A-1", one_mug).reason(reason::NO_LONGER_WANTED).await?;
-    /// match preview.refusals.first() {
+    /// match preview.rejections.first() {
     ///     None => println!("yes"),
-    ///     Some(refusal) => println!("no: {}", refusal.reason),
+    ///     Some(rejection) => println!("no: {}", rejection.reason),
     /// }
     /// # Ok(())
     /// # }
@@ -65,7 +65,7 @@ impl Store {
     /// Requests the cancellation of units. Units without a gate are cancelled and their refund is
     /// created in the same step; for the others a part waits.
     ///
-    /// A storefront makes the request for the buyer. Idempotent by request id, refusals included.
+    /// A storefront makes the request for the buyer. Idempotent by request id, rejections included.
     /// Fails with the reasons that the proto lists, among them `OutOfScope`, `ReasonRequired`,
     /// `UnitsClaimed`, `QuantityUnavailable`, `NotAllowed`, `Shipped`.
     ///
@@ -415,7 +415,7 @@ impl SummarizeActions {
 open_enum! {
     /// The treatment of requested units that cannot be cancelled.
     OnIneligibleUnits {
-        /// Refuse the whole request and record nothing. The error lists every refusal.
+        /// Refuse the whole request and record nothing. The error lists every rejection.
         Refuse,
         /// Leave these units out and cancel the others. If none is left, the request is refused.
         LeaveOut,

@@ -168,7 +168,7 @@ pub struct Part {
     pub state: PartState,
     /// The policy's rule that decided, by its id.
     pub rule: Option<String>,
-    /// The reason of the refusal. `None` unless it was refused.
+    /// The reason of the rejection. `None` unless it was refused.
     pub refused_reason: Option<ErrorReason>,
     /// The units.
     pub contents: Vec<LineQuantity>,

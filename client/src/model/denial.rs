@@ -36,7 +36,7 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// From the metadata of a refusal, by the documentation of [`ErrorReason::NotAllowed`].
+    /// From the metadata of a rejection, by the documentation of [`ErrorReason::NotAllowed`].
     pub(crate) fn of(reason: &ErrorReason, metadata: &BTreeMap<String, String>) -> Option<Self> {
         let text = |key: &str| metadata.get(key).map_or("", String::as_str);
         let entries = |key: &str| {

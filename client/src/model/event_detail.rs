@@ -163,7 +163,7 @@ pub enum EventDetail {
         shipment_id: ShipmentId,
         /// Its final state.
         state: PartState,
-        /// The reason of the refusal. `None` unless it was refused.
+        /// The reason of the rejection. `None` unless it was refused.
         refused_reason: Option<ErrorReason>,
         /// The units.
         contents: Vec<LineQuantity>,

@@ -51,7 +51,7 @@ pub struct Gate {
 pub struct GateAnswer {
     /// The actor. [`Role::System`](super::Role::System) if it was silence.
     pub by: Actor,
-    /// A word of the party's own, such as the reason of a refusal.
+    /// A word of the party's own, such as the reason of a rejection.
     pub code: Option<String>,
     /// Free text of the party.
     pub note: Option<String>,

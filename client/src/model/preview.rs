@@ -23,8 +23,8 @@ use crate::wire::{
 pub struct CancellationPreview {
     /// Whether it would be accepted, with a note and evidence where they are required.
     pub allowed: bool,
-    /// The refusals, in order of precedence: the first is what the request would fail with.
-    pub refusals: Vec<Refusal>,
+    /// The rejections, in order of precedence: the first is what the request would fail with.
+    pub rejections: Vec<Rejection>,
     /// For each shipment with requested units, by number, every path.
     pub options: Vec<PathOption>,
     /// The refund to the buyer over all chosen paths, out of the captured money that is still
@@ -67,10 +67,10 @@ pub struct Quote {
     pub valid_until: Timestamp,
 }
 
-/// A refusal of a request: one reason why it cannot be granted.
+/// A rejection of a request: one reason why it cannot be granted.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Rejection {
     /// The reason.
     pub reason: ErrorReason,
     /// The subject: the id of the order, a line, a shipment or a cancellation.
@@ -78,11 +78,11 @@ pub struct Refusal {
     /// For people. Its wording is no contract.
     pub message: String,
     /// The facts that the documentation of the reason names, such as `available`. Empty on the
-    /// refusals of an [`Error`](crate::Error), whose own metadata is that of its first reason.
+    /// rejections of an [`Error`](crate::Error), whose own metadata is that of its first reason.
     pub metadata: BTreeMap<String, String>,
 }
 
-impl Refusal {
+impl Rejection {
     /// The denial with what is possible instead, if the policy refused.
     pub fn denial(&self) -> Option<Denial> {
         Denial::of(&self.reason, &self.metadata)
@@ -105,7 +105,7 @@ pub struct PathOption {
     /// The policy's rule that decided, by its id. `None` if no rule matched, or the state refused
     /// before any rule.
     pub rule: Option<String>,
-    /// The reason of the refusal. `None` when allowed.
+    /// The reason of the rejection. `None` when allowed.
     pub refused_reason: Option<ErrorReason>,
     /// The units that would be cancelled.
     pub contents: Vec<LineQuantity>,
@@ -147,7 +147,7 @@ impl FromWire for CancellationPreview {
         };
         Ok(Self {
             allowed: message.allowed,
-            refusals: read_all(message.refusals)?,
+            rejections: read_all(message.rejections)?,
             options: read_all(message.options)?,
             expected_refund: read_if_set(message.expected_refund)?,
             expected_release: read_if_set(message.expected_release)?,
@@ -165,12 +165,12 @@ impl FromWire for CancellationPreview {
     }
 }
 
-impl FromWire for Refusal {
-    type Message = pb::Refusal;
+impl FromWire for Rejection {
+    type Message = pb::Rejection;
 
-    fn from_wire(message: pb::Refusal) -> Result<Self, Malformed> {
+    fn from_wire(message: pb::Rejection) -> Result<Self, Malformed> {
         Ok(Self {
-            reason: ErrorReason::from_name(message.reason).ok_or(Malformed("refusal.reason"))?,
+            reason: ErrorReason::from_name(message.reason).ok_or(Malformed("rejection.reason"))?,
             subject: message.subject,
             message: message.message,
             metadata: message.metadata.into_iter().collect(),

@@ -11,7 +11,7 @@ use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::support::{Fake, Step, refusal};
+use crate::support::{Fake, Step, rejection};
 
 /// What came to the server, and what the call ended with.
 struct Sent<M> {
@@ -336,7 +336,7 @@ async fn a_no_of_the_policy_says_what_is_possible_instead() {
         ("A-1:l2", 1)
     );
 
-    let claimed = refusal(
+    let claimed = rejection(
         Code::FailedPrecondition,
         "UNITS_CLAIMED",
         ErrorDetails::new(),

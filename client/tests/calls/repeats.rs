@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Fake, Step, refusal, unavailable};
+use crate::support::{Fake, Step, rejection, unavailable};
 
 use belay_client::{Belay, ErrorReason, Kind, OrderId, RequestId, RetryPolicy, Role, Scope, Units};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +17,7 @@ async fn what_is_unavailable_is_repeated_under_the_same_request_id() {
     let fake = Fake::start([
         unavailable(Duration::from_millis(1)),
         unavailable(Duration::from_millis(1)),
-        Step::Fail(refusal(
+        Step::Fail(rejection(
             Code::FailedPrecondition,
             "SHIPPED",
             ErrorDetails::new(),
@@ -46,7 +46,7 @@ async fn what_is_unavailable_is_repeated_under_the_same_request_id() {
 
 #[tokio::test]
 async fn the_callers_request_id_is_sent_and_named_by_the_error() {
-    let fake = Fake::start([Step::Fail(refusal(
+    let fake = Fake::start([Step::Fail(rejection(
         Code::NotFound,
         "ORDER_NOT_FOUND",
         ErrorDetails::new(),
@@ -86,7 +86,7 @@ async fn two_calls_have_two_request_ids_and_clones_have_one() {
 
 #[tokio::test]
 async fn what_is_aborted_is_not_repeated() {
-    let fake = Fake::start([Step::Fail(refusal(
+    let fake = Fake::start([Step::Fail(rejection(
         Code::Aborted,
         "ETAG_MISMATCH",
         ErrorDetails::new(),
@@ -112,7 +112,7 @@ async fn what_is_aborted_is_not_repeated() {
 #[tokio::test]
 async fn a_full_server_is_not_pressed_further() {
     let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(2)));
-    let fake = Fake::start([Step::Fail(refusal(
+    let fake = Fake::start([Step::Fail(rejection(
         Code::ResourceExhausted,
         "OVERLOADED",
         details,
@@ -441,7 +441,7 @@ async fn what_is_no_id_is_not_sent() {
 async fn an_unchecked_id_is_left_to_the_server() {
     let mut details = ErrorDetails::new();
     details.add_bad_request_violation("order_id", "must not be empty");
-    let fake = Fake::start([Step::Fail(refusal(
+    let fake = Fake::start([Step::Fail(rejection(
         Code::InvalidArgument,
         "INVALID_FIELD",
         details,
@@ -459,11 +459,11 @@ async fn an_unchecked_id_is_left_to_the_server() {
 }
 
 #[tokio::test]
-async fn a_refusal_lists_everything_that_stands_against_it() {
+async fn a_rejection_lists_everything_that_stands_against_it() {
     let mut details = ErrorDetails::new();
     details.add_precondition_failure_violation("UNITS_CLAIMED", "A-1:l1", "claimed");
     details.add_precondition_failure_violation("MOON_PHASE", "A-1:s1", "not today");
-    let fake = Fake::start([Step::Fail(refusal(
+    let fake = Fake::start([Step::Fail(rejection(
         Code::FailedPrecondition,
         "UNITS_CLAIMED",
         details,
@@ -476,13 +476,13 @@ async fn a_refusal_lists_everything_that_stands_against_it() {
         .await
         .unwrap_err();
 
-    let refusals: Vec<(&str, &str)> = error
-        .refusals()
+    let rejections: Vec<(&str, &str)> = error
+        .rejections()
         .iter()
         .map(|one| (one.reason.as_str(), one.subject.as_str()))
         .collect();
     assert_eq!(
-        refusals,
+        rejections,
         [("UNITS_CLAIMED", "A-1:l1"), ("MOON_PHASE", "A-1:s1")]
     );
     assert_eq!(error.message(), "wording");

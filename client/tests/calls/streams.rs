@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
-use crate::support::{Fake, Step, refusal};
+use crate::support::{Fake, Step, rejection};
 
 /// Three pages: two entries, none, one.
 fn three_pages() -> [Step; 3] {
@@ -22,7 +22,7 @@ fn three_pages() -> [Step; 3] {
 }
 
 fn aborted() -> Step {
-    Step::Fail(refusal(Code::Aborted, "CONTENTION", ErrorDetails::new()))
+    Step::Fail(rejection(Code::Aborted, "CONTENTION", ErrorDetails::new()))
 }
 
 fn ids(entries: &[Result<Refund, Error>]) -> Vec<&str> {

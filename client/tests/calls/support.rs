@@ -299,7 +299,7 @@ impl Fake {
 }
 
 /// A status as Belay sends it.
-pub(crate) fn refusal(code: Code, reason: &str, mut details: ErrorDetails) -> Status {
+pub(crate) fn rejection(code: Code, reason: &str, mut details: ErrorDetails) -> Status {
     details.set_error_info(reason, "belay", [("order_id".to_owned(), "A-1".to_owned())]);
     Status::with_error_details(code, "wording", details)
 }
@@ -307,5 +307,9 @@ pub(crate) fn refusal(code: Code, reason: &str, mut details: ErrorDetails) -> St
 /// UNAVAILABLE, with RetryInfo: not to be asked again for a while.
 pub(crate) fn unavailable(retry_delay: Duration) -> Step {
     let details = ErrorDetails::with_retry_info(Some(retry_delay));
-    Step::Fail(refusal(Code::Unavailable, "DATABASE_UNAVAILABLE", details))
+    Step::Fail(rejection(
+        Code::Unavailable,
+        "DATABASE_UNAVAILABLE",
+        details,
+    ))
 }

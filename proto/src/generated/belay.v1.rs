@@ -1189,7 +1189,7 @@ pub struct PathOption {
 }
 /// One thing that stands against a request.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Refusal {
+pub struct Rejection {
     /// The name of an ErrorReason without its prefix, such as "UNITS_CLAIMED".
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
@@ -2400,7 +2400,7 @@ pub struct PreviewCancellationResponse {
     /// Everything that stands against it, in order of precedence: the first is what RequestCancellation would fail with.
     /// Empty when allowed.
     #[prost(message, repeated, tag = "2")]
-    pub refusals: ::prost::alloc::vec::Vec<Refusal>,
+    pub rejections: ::prost::alloc::vec::Vec<Rejection>,
     /// For each shipment that holds asked units, by number, every path.
     #[prost(message, repeated, tag = "3")]
     pub options: ::prost::alloc::vec::Vec<PathOption>,
@@ -2904,8 +2904,8 @@ pub mod cancellation_service_client {
         /// rule, gates, refund and alternatives, and everything that stands against the request. Deadlines that have passed
         /// by then count as passed.
         ///
-        /// Refuses only where there is nothing to tell: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND.
-        /// All else is in `refusals`.
+        /// Refuses only where there is nothing to tell: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND. All
+        /// else is in `rejections`.
         pub async fn preview_cancellation(
             &mut self,
             request: impl tonic::IntoRequest<super::PreviewCancellationRequest>,
@@ -2941,15 +2941,15 @@ pub mod cancellation_service_client {
         /// already wholly cancelled, asked for the whole or for units of it, answers OK with the cancellation that took the
         /// last unit.
         ///
-        /// Idempotent by request_id: the same caller's same request gets the same stored answer, refusals included, and has
-        /// one effect; other content is REQUEST_ID_REUSED. Refuses, and then records nothing, in this order:
-        /// ORDER_NOT_FOUND, OUT_OF_SCOPE (a shipment of the order is not the caller's, and none is named), LINE_NOT_FOUND,
-        /// SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, REASON_REQUIRED, REASON_UNKNOWN, REASON_NOT_ALLOWED,
-        /// NOTE_REQUIRED, EVIDENCE_REQUIRED, ALREADY_PENDING, UNITS_CLAIMED, QUANTITY_UNAVAILABLE, NOTHING_TO_CANCEL,
-        /// QUOTE_EXPIRED, QUOTE_MISMATCH, then what the policy says: NOT_ALLOWED, SHIPPED, DELIVERED, ALREADY_ENDED,
-        /// PAYMENT_VERIFYING, UNPAID_CLOSES_ITSELF, REFUND_NOT_OFFERED, NOT_INTERCEPTABLE, LABEL_UNAVAILABLE_IN_REGION; last
-        /// LIMIT_REACHED for the 101st cancellation that callers have asked for of an order. What Belay opens itself, for a
-        /// parcel that comes home or an order that closes unpaid, is neither counted nor stopped by that.
+        /// Idempotent by request_id: the same caller's same request gets the same stored answer, rejections included, and has
+        /// one effect; other content is REQUEST_ID_REUSED. Refuses, and then records nothing, in this order: ORDER_NOT_FOUND,
+        /// OUT_OF_SCOPE (a shipment of the order is not the caller's, and none is named), LINE_NOT_FOUND, SHIPMENT_NOT_FOUND,
+        /// REQUEST_ID_REUSED, ETAG_MISMATCH, REASON_REQUIRED, REASON_UNKNOWN, REASON_NOT_ALLOWED, NOTE_REQUIRED,
+        /// EVIDENCE_REQUIRED, ALREADY_PENDING, UNITS_CLAIMED, QUANTITY_UNAVAILABLE, NOTHING_TO_CANCEL, QUOTE_EXPIRED,
+        /// QUOTE_MISMATCH, then what the policy says: NOT_ALLOWED, SHIPPED, DELIVERED, ALREADY_ENDED, PAYMENT_VERIFYING,
+        /// UNPAID_CLOSES_ITSELF, REFUND_NOT_OFFERED, NOT_INTERCEPTABLE, LABEL_UNAVAILABLE_IN_REGION; last LIMIT_REACHED for
+        /// the 101st cancellation that callers have asked for of an order. What Belay opens itself, for a parcel that comes
+        /// home or an order that closes unpaid, is neither counted nor stopped by that.
         pub async fn request_cancellation(
             &mut self,
             request: impl tonic::IntoRequest<super::RequestCancellationRequest>,
@@ -3258,8 +3258,8 @@ pub mod cancellation_service_server {
         /// rule, gates, refund and alternatives, and everything that stands against the request. Deadlines that have passed
         /// by then count as passed.
         ///
-        /// Refuses only where there is nothing to tell: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND.
-        /// All else is in `refusals`.
+        /// Refuses only where there is nothing to tell: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND. All
+        /// else is in `rejections`.
         async fn preview_cancellation(
             &self,
             request: tonic::Request<super::PreviewCancellationRequest>,
@@ -3273,15 +3273,15 @@ pub mod cancellation_service_server {
         /// already wholly cancelled, asked for the whole or for units of it, answers OK with the cancellation that took the
         /// last unit.
         ///
-        /// Idempotent by request_id: the same caller's same request gets the same stored answer, refusals included, and has
-        /// one effect; other content is REQUEST_ID_REUSED. Refuses, and then records nothing, in this order:
-        /// ORDER_NOT_FOUND, OUT_OF_SCOPE (a shipment of the order is not the caller's, and none is named), LINE_NOT_FOUND,
-        /// SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, REASON_REQUIRED, REASON_UNKNOWN, REASON_NOT_ALLOWED,
-        /// NOTE_REQUIRED, EVIDENCE_REQUIRED, ALREADY_PENDING, UNITS_CLAIMED, QUANTITY_UNAVAILABLE, NOTHING_TO_CANCEL,
-        /// QUOTE_EXPIRED, QUOTE_MISMATCH, then what the policy says: NOT_ALLOWED, SHIPPED, DELIVERED, ALREADY_ENDED,
-        /// PAYMENT_VERIFYING, UNPAID_CLOSES_ITSELF, REFUND_NOT_OFFERED, NOT_INTERCEPTABLE, LABEL_UNAVAILABLE_IN_REGION; last
-        /// LIMIT_REACHED for the 101st cancellation that callers have asked for of an order. What Belay opens itself, for a
-        /// parcel that comes home or an order that closes unpaid, is neither counted nor stopped by that.
+        /// Idempotent by request_id: the same caller's same request gets the same stored answer, rejections included, and has
+        /// one effect; other content is REQUEST_ID_REUSED. Refuses, and then records nothing, in this order: ORDER_NOT_FOUND,
+        /// OUT_OF_SCOPE (a shipment of the order is not the caller's, and none is named), LINE_NOT_FOUND, SHIPMENT_NOT_FOUND,
+        /// REQUEST_ID_REUSED, ETAG_MISMATCH, REASON_REQUIRED, REASON_UNKNOWN, REASON_NOT_ALLOWED, NOTE_REQUIRED,
+        /// EVIDENCE_REQUIRED, ALREADY_PENDING, UNITS_CLAIMED, QUANTITY_UNAVAILABLE, NOTHING_TO_CANCEL, QUOTE_EXPIRED,
+        /// QUOTE_MISMATCH, then what the policy says: NOT_ALLOWED, SHIPPED, DELIVERED, ALREADY_ENDED, PAYMENT_VERIFYING,
+        /// UNPAID_CLOSES_ITSELF, REFUND_NOT_OFFERED, NOT_INTERCEPTABLE, LABEL_UNAVAILABLE_IN_REGION; last LIMIT_REACHED for
+        /// the 101st cancellation that callers have asked for of an order. What Belay opens itself, for a parcel that comes
+        /// home or an order that closes unpaid, is neither counted nor stopped by that.
         async fn request_cancellation(
             &self,
             request: tonic::Request<super::RequestCancellationRequest>,
@@ -4040,10 +4040,10 @@ pub struct ReturnLabel {
 }
 /// Why a call was refused or failed.
 ///
-/// Every error status carries google.rpc.ErrorInfo with domain "belay" and, as `reason`, the name of one of these
-/// values WITHOUT the prefix ERROR_REASON\_: "SHIPPED", not "ERROR_REASON_SHIPPED". The same short names stand in
-/// close_reason, refused_reason, cancellable_explanation and Refusal.reason. Branch on the reason and the canonical
-/// code; the text of the message is for people and may change at any time.
+/// Every error status carries google.rpc.ErrorInfo with domain "belay" and, as `reason`, the name of one of these values
+/// WITHOUT the prefix ERROR_REASON\_: "SHIPPED", not "ERROR_REASON_SHIPPED". The same short names stand in close_reason,
+/// refused_reason, cancellable_explanation and Rejection.reason. Branch on the reason and the canonical code; the text
+/// of the message is for people and may change at any time.
 ///
 /// The values stand in order of precedence, which is also the order of their numbers: where several apply, a call
 /// fails with the first. The gaps between the numbers leave room. Each comment gives the canonical code, the keys of
@@ -4068,7 +4068,7 @@ pub struct ReturnLabel {
 /// reflection with NAME_UNKNOWN. What is no gRPC call is no error status either: a content type other than
 /// application/grpc or application/grpc+proto, such as that of gRPC-Web, is HTTP 415, and nothing is done.
 ///
-/// What was decided about an existing order is remembered, refusals included: the same request_id gets the same
+/// What was decided about an existing order is remembered, rejections included: the same request_id gets the same
 /// refusal. Not remembered, so worth a repeat with the same request_id after the cure: INVALID_FIELD, CURRENCY_MISMATCH,
 /// NOT_FOUND, UNAUTHENTICATED, ROLE_NOT_ALLOWED, OUT_OF_SCOPE, ABORTED, RESOURCE_EXHAUSTED, UNAVAILABLE,
 /// DEADLINE_EXCEEDED and INTERNAL.

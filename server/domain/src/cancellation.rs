@@ -350,7 +350,7 @@ impl Cancellation {
         })
     }
 
-    /// Why nothing, or not all, was cancelled: the first refusal.
+    /// Why nothing, or not all, was cancelled: the first rejection.
     pub fn close_reason(&self) -> Option<ErrorReason> {
         self.close_time?;
         self.parts.iter().find_map(|part| part.refused_reason)

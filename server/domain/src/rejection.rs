@@ -230,8 +230,8 @@ impl Rejection {
         }
     }
 
-    /// Whether the refusal is a decision about an existing order, to be stored and repeated to the
-    /// same request_id. What depends only on the request, or on what the caller last saw, is
+    /// Whether the rejection is a decision about an existing order, to be stored and repeated to
+    /// the same request_id. What depends only on the request, or on what the caller last saw, is
     /// decided afresh each time: all that comes up to a stale fence, and a few beyond.
     pub fn is_stored(&self) -> bool {
         let reason = self.reason();

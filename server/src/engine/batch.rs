@@ -106,13 +106,13 @@ struct Change {
 
 /// How an answer is kept in a request row. The variants' names and fields are a stored format.
 #[derive(Serialize, Deserialize)]
-enum StoredRefusal {
+enum StoredRejection {
     Refused(Rejection),
 }
 
 /// First byte of a stored answer.
 const STORED_ANSWER: u8 = 1;
-const STORED_REFUSAL: u8 = 2;
+const STORED_REJECTION: u8 = 2;
 
 impl<'a> BatchState<'a> {
     fn new(
@@ -403,10 +403,10 @@ fn encode(reply: &Reply) -> Vec<u8> {
     match reply {
         Reply::Answer(answer) => [&[STORED_ANSWER], answer.as_slice()].concat(),
         Reply::Refused(rejection) => {
-            let refusal = serde_json::to_vec(&StoredRefusal::Refused(rejection.clone()));
-            let refusal =
-                refusal.unwrap_or_else(|error| panic!("a rejection is plain data: {error}"));
-            [&[STORED_REFUSAL], refusal.as_slice()].concat()
+            let stored_rejection = serde_json::to_vec(&StoredRejection::Refused(rejection.clone()));
+            let stored_rejection =
+                stored_rejection.unwrap_or_else(|error| panic!("a rejection is plain data: {error}"));
+            [&[STORED_REJECTION], stored_rejection.as_slice()].concat()
         }
     }
 }
@@ -414,10 +414,10 @@ fn encode(reply: &Reply) -> Vec<u8> {
 fn decode(stored: &[u8]) -> Outcome {
     match stored.split_first() {
         Some((&STORED_ANSWER, answer)) => Ok(Reply::Answer(answer.to_vec())),
-        Some((&STORED_REFUSAL, refusal)) => match serde_json::from_slice(refusal) {
-            Ok(StoredRefusal::Refused(rejection)) => Ok(Reply::Refused(rejection)),
+        Some((&STORED_REJECTION, stored_rejection)) => match serde_json::from_slice(stored_rejection) {
+            Ok(StoredRejection::Refused(rejection)) => Ok(Reply::Refused(rejection)),
             Err(error) => {
-                tracing::error!(%error, "a stored refusal cannot be read");
+                tracing::error!(%error, "a stored stored_rejection cannot be read");
                 Err(EngineError::Internal)
             }
         },

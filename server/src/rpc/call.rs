@@ -12,7 +12,7 @@ use belay_domain::query::Place;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
 use belay_wire::parse::{CommandRequest, ListRequest, Reader};
-use belay_wire::refusals::RequestIds;
+use belay_wire::rejections::RequestIds;
 use belay_wire::status::CallError;
 use jiff::Timestamp;
 use prost::Message;
@@ -220,7 +220,7 @@ pub(super) struct Read<T> {
     pub(super) now: Timestamp,
 }
 
-/// A refusal that the order itself, or its absence, gives to a read.
+/// A rejection that the order itself, or its absence, gives to a read.
 pub(super) fn rejected(rejection: Rejection, order: &OrderId) -> CallError {
     let named = RequestIds {
         order: order.clone(),

@@ -1,5 +1,5 @@
 //! Between the protos and the domain: `parse` checks what comes in, `render` shows what stands,
-//! `answers` and `events` make the bytes that are stored, `refusals` and `status` say why a call
+//! `answers` and `events` make the bytes that are stored, `rejections` and `status` say why a call
 //! does not get its answer, `pages` cuts lists and says where they go on.
 //!
 //! Nothing here knows of connections, SQL, a runtime or a clock: with this crate and the domain
@@ -18,7 +18,7 @@ pub mod identity;
 pub mod pages;
 pub mod parse;
 pub mod quote;
-pub mod refusals;
+pub mod rejections;
 pub mod render;
 pub mod status;
 pub mod values;

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use uuid::Uuid;
 
-use crate::refusals::{Refusal, RequestIds, refusals};
+use crate::rejections::{Refusal, RequestIds, proto_rejections};
 
 use self::fit::{Draft, Violations};
 
@@ -179,7 +179,7 @@ impl CallError {
             } => return invalid_fields(&violations, left_out),
             CallError::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
             CallError::Rejected { rejection, named } => {
-                return status_of(&refusals(&rejection, &named));
+                return status_of(&proto_rejections(&rejection, &named));
             }
             CallError::Internal(cause) => return internal(log(&cause)),
             CallError::PageTokenInvalid => plain(
@@ -287,8 +287,8 @@ pub fn may_be_repeated(status: &Status) -> bool {
 }
 
 /// The status of what stands against a call, the decisive one first.
-fn status_of(refusals: &[Refusal]) -> Status {
-    let [first, ..] = refusals else {
+fn status_of(rejections: &[Refusal]) -> Status {
+    let [first, ..] = rejections else {
         panic!("a call was refused without a reason")
     };
     let reason = first.reason;
@@ -296,14 +296,14 @@ fn status_of(refusals: &[Refusal]) -> Status {
     let violations = if code == Code::InvalidArgument {
         Violations::BadRequest(vec![(field(reason).to_owned(), first.message.clone())], 0)
     } else if code == Code::FailedPrecondition {
-        let entry = |refusal: &Refusal| {
+        let entry = |rejection: &Refusal| {
             [
-                refusal.reason.name().to_owned(),
-                refusal.subject.clone(),
-                refusal.message.clone(),
+                rejection.reason.name().to_owned(),
+                rejection.subject.clone(),
+                rejection.message.clone(),
             ]
         };
-        Violations::Preconditions(refusals.iter().map(entry).collect())
+        Violations::Preconditions(rejections.iter().map(entry).collect())
     } else {
         Violations::None
     };
@@ -456,7 +456,7 @@ fn code(reason: ErrorReason) -> Code {
     }
 }
 
-/// Which field a refusal of the request itself is about.
+/// Which field a rejection of the request itself is about.
 fn field(reason: ErrorReason) -> &'static str {
     if matches!(reason, ErrorReason::PageTokenInvalid) {
         "page_token"

@@ -254,7 +254,7 @@ fn a_fact_that_comes_before_its_order_is_refused_and_counts_when_it_comes_again(
         let early = early.method("CREDIT_CARD").request_id(RequestId::mint());
         refused(early.clone().await, Kind::NotFound, "ORDER_NOT_FOUND");
         t.place("A-1").await;
-        // A refusal of what was not there is not remembered, so not even the request id need be
+        // A rejection of what was not there is not remembered, so not even the request id need be
         // another.
         assert_eq!(early.await.unwrap().state, OrderState::ToShip);
     });

@@ -527,9 +527,9 @@ const KNOWN: &[(usize, &str, Answer)] = &[
     ),
     (
         80,
-        "a refusal meets another request; both sides see different states, and nothing fixes it",
+        "a rejection meets another request; both sides see different states, and nothing fixes it",
         Shown(&[
-            "known_failures::repeats::after_a_refusal_the_order_goes_on_and_may_be_asked_for_again",
+            "known_failures::repeats::after_a_rejection_the_order_goes_on_and_may_be_asked_for_again",
             "pairs::every_scene_has_a_test",
         ]),
     ),

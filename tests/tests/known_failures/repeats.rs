@@ -226,7 +226,7 @@ fn nobody_is_told_twice() {
 /// A request that was refused stands in the way for ever: the order can be neither shipped nor
 /// cancelled, and the two sides see different states.
 #[test]
-fn after_a_refusal_the_order_goes_on_and_may_be_asked_for_again() {
+fn after_a_rejection_the_order_goes_on_and_may_be_asked_for_again() {
     run(async |t| {
         t.create_shop(
             "b2b",

@@ -80,7 +80,7 @@ pub(super) struct Click {
     pub(super) id: RequestId,
 }
 
-/// `ok` or the reason of the refusal; and what was shown, encoded.
+/// `ok` or the reason of the rejection; and what was shown, encoded.
 pub(super) type Answer = (String, Vec<u8>);
 
 /// One of the servers that callers meet on.

@@ -270,7 +270,7 @@ fn s002_10_an_unpaid_order_is_not_cancelled_by_hand_and_the_answer_says_when_it_
             (false, &denial.next_actions)
         );
         assert_eq!(
-            preview.refusals[0].denial().unwrap().pay_by,
+            preview.rejections[0].denial().unwrap().pay_by,
             Some(closes_at)
         );
         let order = market.order("A-1").await;

@@ -277,7 +277,7 @@ pub(super) fn is_acceptable(evaluations: &[Evaluation], on_ineligible_units: Ine
     }
 }
 
-/// The refusal of a request: everything that stands against it, and the most that could be asked
+/// The rejection of a request: everything that stands against it, and the most that could be asked
 /// instead.
 pub(super) fn ineligible(evaluations: &[Evaluation]) -> Rejection {
     let refused = evaluations

@@ -1,5 +1,5 @@
-//! The flat facts a rule reads. A question and its answer are stored with every decision, refusals
-//! included, so that a draft policy can be replayed over what really was asked.
+//! The flat facts a rule reads. A question and its answer are stored with every decision,
+//! rejections included, so that a draft policy can be replayed over what really was asked.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};

@@ -741,12 +741,12 @@ fn partial_cancellations_in_any_order_return_to_the_cent_what_was_paid() {
 }
 
 #[test]
-fn what_was_asked_and_answered_is_on_record_for_refusals_too() {
+fn what_was_asked_and_answered_is_on_record_for_rejections_too() {
     let mut case = Cart::of(&[(2, 200)]).paid();
     case.dispatch(1).unwrap();
     case.wait(SignedDuration::from_hours(3));
     assert_eq!(case.try_cancel(CancellationRequest::all()), "SHIPPED");
-    let log = case.last.log.as_ref().expect("a refusal is a decision");
+    let log = case.last.log.as_ref().expect("a rejection is a decision");
     assert_eq!((log.policy_version, log.asked.len()), (1, 1));
     let asked = &log.asked[0];
     assert_eq!(

@@ -179,7 +179,7 @@ fn a_buyer_cancels_once_the_payment_is_verified_and_the_seller_at_once() {
 }
 
 #[test]
-fn a_refusal_while_a_payment_is_verified_says_until_when() {
+fn a_rejection_while_a_payment_is_verified_says_until_when() {
     let mut case = verified("CREDIT_CARD");
     let refused = case
         .wait(hours(1))

@@ -456,7 +456,7 @@ impl Case {
         self
     }
 
-    /// The name of the refusal, `OK` where there is none: what a row of a table says.
+    /// The name of the rejection, `OK` where there is none: what a row of a table says.
     pub(crate) fn try_cancel(&mut self, cancel_request: CancellationRequest) -> &'static str {
         self.cancel(cancel_request)
             .map_or_else(|refused| refused.reason().name(), |_| "OK")

@@ -1,4 +1,4 @@
-//! LeaseRefunds, rung by rung: what cannot be had is not leased, and that is no refusal.
+//! LeaseRefunds, rung by rung: what cannot be had is not leased, and that is no rejection.
 
 use belay_domain::actor::Role;
 use belay_domain::commands::{Command, LeaseRefunds};

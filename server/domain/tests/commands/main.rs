@@ -1,7 +1,7 @@
 //! What every command does to an order, on the pure core: no server, no database.
 //!
-//! A ladder has one file per command and shows the refusals in their order of precedence. The other
-//! files are tables of the state machines; `properties` drives random commands and holds the
+//! A ladder has one file per command and shows the rejections in their order of precedence. The
+//! other files are tables of the state machines; `properties` drives random commands and holds the
 //! invariants against them.
 
 mod acts;

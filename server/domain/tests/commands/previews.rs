@@ -30,10 +30,10 @@ fn previewed(case: &Case, cancel_request: &CancellationRequest) -> Result<Previe
     preview(&case.order, &cancel_request.request, &context)
 }
 
-fn refusals(case: &Case, cancel_request: &CancellationRequest) -> Vec<&'static str> {
+fn rejections(case: &Case, cancel_request: &CancellationRequest) -> Vec<&'static str> {
     let preview = previewed(case, cancel_request).unwrap_or_else(|refused| panic!("{refused:?}"));
     preview
-        .refusals
+        .rejections
         .iter()
         .map(|refused| refused.reason().name())
         .collect()
@@ -122,7 +122,7 @@ fn a_preview_says_what_the_command_would() {
     for (row, (case, cancel_request, expected)) in table.iter().enumerate() {
         let said = previewed(case, cancel_request).map_or_else(
             |r| vec![r.reason().name()],
-            |_| refusals(case, cancel_request),
+            |_| rejections(case, cancel_request),
         );
         assert_eq!(said, *expected, "row {row}");
         let done = (*case).clone().try_cancel(cancel_request.clone());
@@ -170,7 +170,7 @@ fn a_preview_lists_every_path_of_every_portion_and_the_money() {
     ];
     assert_eq!(paths, expected);
     assert_eq!(
-        (preview.refund, preview.refusals, preview.policy_version),
+        (preview.refund, preview.rejections, preview.policy_version),
         (amounts(200, 2, 10, 0), vec![], 1)
     );
 }
@@ -181,12 +181,12 @@ fn a_preview_of_tomorrow_applies_what_is_due_by_then() {
     case.prepare(1).unwrap();
     case.cancel(CancellationRequest::all()).unwrap();
     assert_eq!(
-        refusals(&case, &CancellationRequest::all()),
+        rejections(&case, &CancellationRequest::all()),
         ["ALREADY_PENDING"]
     );
     let before = case.order.clone();
     case.wait(SignedDuration::from_hours(48));
-    assert_eq!(refusals(&case, &CancellationRequest::all()), [""; 0]);
+    assert_eq!(rejections(&case, &CancellationRequest::all()), [""; 0]);
     assert_eq!(case.order, before);
 }
 

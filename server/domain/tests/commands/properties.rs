@@ -115,8 +115,8 @@ fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
     }
 }
 
-/// Takes a step and says of what kind it was and what came of it. Refusals are as good as successes
-/// here.
+/// Takes a step and says of what kind it was and what came of it. Rejections are as good as
+/// successes here.
 fn take(case: &mut Case, step: Step, random: &mut Random) -> (String, &'static str) {
     match step {
         Step::Wait(time) => {
@@ -243,9 +243,9 @@ fn cancel(
     match (previewed, &result) {
         (Err(said), Err(refused)) => assert_eq!(said, *refused),
         (Err(said), Ok(number)) => panic!("previewed {said:?}, but it is cancellation {number}"),
-        (Ok(preview), Err(refused)) => assert_eq!(preview.refusals.first(), Some(refused)),
+        (Ok(preview), Err(refused)) => assert_eq!(preview.rejections.first(), Some(refused)),
         (Ok(preview), Ok(number)) => {
-            assert_eq!(preview.refusals, []);
+            assert_eq!(preview.rejections, []);
             if was_open && case.order.cancellations.len() > known_before {
                 let promise = case.promise(*number);
                 assert_eq!(

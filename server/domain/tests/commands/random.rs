@@ -7,8 +7,8 @@
 //! sequence for as long as this file and the core stay as they are; nothing here reads a clock.
 //!
 //! Steps are plausible more often than not (the gate that is open is answered, the fence that
-//! stands is named), for sequences of refusals reach nothing; and wrong often enough that every
-//! refusal is met.
+//! stands is named), for sequences of rejections reach nothing; and wrong often enough that every
+//! rejection is met.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -185,7 +185,7 @@ fn every_rejection_has_its_error_reason_and_their_order_is_the_same() {
 }
 
 #[test]
-fn a_refusal_is_stored_if_it_decides_about_an_order_that_is_there() {
+fn a_rejection_is_stored_if_it_decides_about_an_order_that_is_there() {
     let not_stored: Vec<&str> = one_of_each()
         .iter()
         .filter(|r| !r.is_stored())

@@ -173,7 +173,7 @@ fn commands(shipment: u32) -> Vec<Command> {
     ]
 }
 
-/// What a decision comes to for a caller of this scope: the refusal's name, or OK.
+/// What a decision comes to for a caller of this scope: the rejection's name, or OK.
 fn decided(case: &Case, command: &Command, scope: &Scope) -> (&'static str, bool) {
     let caller = Actor::new(Role::Operator, "ops");
     let context = Context {

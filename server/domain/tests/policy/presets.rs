@@ -218,8 +218,8 @@ fn independent_site_answers_as_its_help_page_says() {
         ..CarrierCapabilities::default()
     };
     let unable = CarrierCapabilities::default();
-    // Who, stage, path, carrier, rule, refusal.
-    for (actor, stage, path, carrier, rule, refusal) in [
+    // Who, stage, path, carrier, rule, rejection.
+    for (actor, stage, path, carrier, rule, denial) in [
         (
             Buyer,
             Stage::Unreleased,
@@ -385,9 +385,9 @@ fn independent_site_answers_as_its_help_page_says() {
         (asked.actor, asked.stage, asked.path, asked.carrier) = (actor, stage, path, carrier);
         let answer = policy.answer(&asked);
         assert_eq!(answer.rule.as_deref(), rule, "{asked:#?}");
-        match (answer.verdict, refusal) {
+        match (answer.verdict, denial) {
             (Verdict::Allow { refund, .. }, None) => assert_eq!(refund, RefundPlan::FULL),
-            (verdict, refusal) => assert_eq!(Some(verdict), refusal, "{asked:#?}"),
+            (verdict, denial) => assert_eq!(Some(verdict), denial, "{asked:#?}"),
         }
     }
 }

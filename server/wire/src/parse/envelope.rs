@@ -31,7 +31,7 @@ pub struct Envelope {
     pub request_id: Option<Uuid>,
     /// The version that the caller decided on, where it names one.
     pub expected_version: Option<u64>,
-    /// What the command names below its order, for the metadata of its refusals.
+    /// What the command names below its order, for the metadata of its rejections.
     pub child: Option<(ChildKind, u32)>,
 }
 

@@ -15,7 +15,7 @@ use super::cancellation::gate_preview;
 use crate::Wire;
 use crate::enums::numbers;
 use crate::quote;
-use crate::refusals::{RequestIds, refusals};
+use crate::rejections::{RequestIds, proto_rejections};
 use crate::values::{count, deductions, etag, line_quantities, money, refund_amount, time};
 
 /// `now` is the moment for which the preview holds.
@@ -37,7 +37,7 @@ pub fn preview(
         child: None,
         request_id: None,
     };
-    let allowed = preview.refusals.is_empty();
+    let allowed = preview.rejections.is_empty();
     // The last of the refund is due when the slowest of the chosen paths lets its clock start.
     let chosen = chosen_paths(preview, request);
     let due = |gates: &[PreviewedGate]| {
@@ -50,11 +50,11 @@ pub fn preview(
         .collect();
     pb::PreviewCancellationResponse {
         allowed,
-        refusals: preview
-            .refusals
+        rejections: preview
+            .rejections
             .iter()
-            .flat_map(|rejection| refusals(rejection, &named))
-            .map(pb::Refusal::from)
+            .flat_map(|rejection| proto_rejections(rejection, &named))
+            .map(pb::Rejection::from)
             .collect(),
         options: preview
             .paths

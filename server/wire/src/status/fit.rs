@@ -9,7 +9,7 @@ use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::refusals::{LIST_KEYS, TEXT_KEYS, left_out_key};
+use crate::rejections::{LIST_KEYS, TEXT_KEYS, left_out_key};
 
 use super::DOMAIN;
 

@@ -12,7 +12,7 @@ use prost::Message as _;
 use super::fit::{STATUS_BYTES_MAX, bytes};
 use super::*;
 use crate::Wire as _;
-use crate::refusals::{LIST_KEYS, TEXT_KEYS};
+use crate::rejections::{LIST_KEYS, TEXT_KEYS};
 
 fn named() -> RequestIds {
     RequestIds {
@@ -307,7 +307,7 @@ fn a_quote_that_no_longer_holds_is_shown_beside_what_would_come_cut_to_size() {
 }
 
 #[test]
-fn a_refusal_names_what_the_request_named() {
+fn a_rejection_names_what_the_request_named() {
     let named = |child| {
         let named = RequestIds {
             child: Some(child),
@@ -529,7 +529,7 @@ fn extreme_rejections() -> Vec<Rejection> {
 }
 
 #[test]
-fn every_refusal_passes_through_every_proxy_and_keeps_its_reason_and_its_ids() {
+fn every_rejection_passes_through_every_proxy_and_keeps_its_reason_and_its_ids() {
     let order = OrderId::parse("o".repeat(64)).unwrap();
     for rejection in extreme_rejections() {
         for child in [
@@ -543,7 +543,7 @@ fn every_refusal_passes_through_every_proxy_and_keeps_its_reason_and_its_ids() {
                 request_id: Some(Uuid::max()),
             };
             let is_of_fields = matches!(rejection, Rejection::InvalidField(_));
-            let all = (!is_of_fields).then(|| refusals(&rejection, &named));
+            let all = (!is_of_fields).then(|| proto_rejections(&rejection, &named));
             let status = status(CallError::rejected(rejection.clone(), named));
             let told = format!("{} bytes: {status:?}", bytes(&status));
             assert!(bytes(&status) <= STATUS_BYTES_MAX, "{told}");
@@ -635,16 +635,16 @@ fn every_other_failure_passes_too() {
 fn every_key_of_metadata_that_may_be_long_is_one_that_is_cut() {
     // What a rejection holds that has no bound of its own ends in lists and texts alone.
     for rejection in extreme_rejections() {
-        for refusal in refusals(&rejection, &named())
+        for rejection in proto_rejections(&rejection, &named())
             .into_iter()
-            .filter(|refusal| refusal.reason != ErrorReason::InvalidField)
+            .filter(|rejection| rejection.reason != ErrorReason::InvalidField)
         {
-            for (key, value) in refusal.metadata {
+            for (key, value) in rejection.metadata {
                 let may_be_cut = LIST_KEYS.contains(&&*key) || TEXT_KEYS.contains(&&*key);
                 assert!(
                     may_be_cut || value.len() <= 100,
                     "{}: {key} has {} bytes",
-                    refusal.reason,
+                    rejection.reason,
                     value.len()
                 );
             }

@@ -27,7 +27,7 @@ pub struct Preview {
     pub paths: Vec<PreviewedPath>,
     /// What stands against the request as a whole, in order of precedence; empty where it would be
     /// accepted.
-    pub refusals: Vec<Rejection>,
+    pub rejections: Vec<Rejection>,
     /// What would go back of captured money, for the first path allowed of each portion.
     pub refund: Amounts,
     /// What would be released of authorisations.
@@ -90,9 +90,9 @@ pub fn preview(
     let requester = super::requester(&draft.order, &draft.caller, command)?;
     select::check_named(&draft.order, &command.selection)?;
     let (policy_version, policy) = draft.policy();
-    let mut refusals = Vec::new();
+    let mut rejections = Vec::new();
     let reason = super::check_reason(policy, command, requester.role).unwrap_or_else(|rejection| {
-        refusals.push(rejection);
+        rejections.push(rejection);
         None
     });
 
@@ -110,7 +110,7 @@ pub fn preview(
         // the last unit.
         Err(_) if draft.order.is_wholly_cancelled() => Vec::new(),
         Err(rejection) => {
-            refusals.push(rejection);
+            rejections.push(rejection);
             Vec::new()
         }
     };
@@ -118,7 +118,7 @@ pub fn preview(
     let mut preview = Preview {
         policy_version,
         paths: Vec::new(),
-        refusals,
+        rejections,
         refund: Amounts::ZERO,
         release: 0,
         refund_due_by: policy
@@ -145,14 +145,14 @@ pub fn preview(
         .promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
     (preview.refund, preview.release) = (promise.refund, promise.release);
     if !evaluations.is_empty() && !super::is_acceptable(&evaluations, command.on_ineligible_units) {
-        preview.refusals.push(super::ineligible(&evaluations));
+        preview.rejections.push(super::ineligible(&evaluations));
     }
     if !draft.order.is_wholly_cancelled() {
         preview
-            .refusals
+            .rejections
             .extend(super::check_room(&draft.order).err());
     }
-    if preview.refusals.is_empty() && !evaluations.is_empty() {
+    if preview.rejections.is_empty() && !evaluations.is_empty() {
         let valid_until = draft
             .now
             .saturating_add(QUOTE_VALIDITY)
@@ -267,7 +267,7 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
     let portions = eligibility::by_receipt(&draft.order, &left);
 
     let mut on_request = false;
-    let mut first_refusal = None;
+    let mut first_denial = None;
     let reasons = policy
         .reasons
         .iter()
@@ -283,21 +283,21 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
         };
         let evaluate = |portion: &Portion| eligibility::evaluate(&draft, policy, &request, portion.clone());
         let mut evaluations: Vec<Evaluation> = portions.iter().map(evaluate).collect();
-        let refusal = evaluations
+        let denial = evaluations
             .iter_mut()
             .find_map(|evaluation| evaluation.denied.pop());
         let allowed = evaluations
             .iter()
             .filter_map(|evaluation| evaluation.allowed.as_ref());
-        match refusal {
+        match denial {
             None if allowed.clone().all(|allowed| allowed.gates.is_empty()) => {
                 return DirectCancellation::Offered;
             }
             None => on_request = true,
-            Some(refusal) => first_refusal = first_refusal.or(Some(refusal.code.reason())),
+            Some(denial) => first_denial = first_denial.or(Some(denial.code.reason())),
         }
     }
-    match first_refusal {
+    match first_denial {
         Some(reason) if !on_request => DirectCancellation::Refused(reason),
         _ => DirectCancellation::OnRequest,
     }

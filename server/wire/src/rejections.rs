@@ -47,13 +47,13 @@ pub struct Refusal {
     pub metadata: HashMap<String, String>,
 }
 
-impl From<Refusal> for pb::Refusal {
-    fn from(refusal: Refusal) -> Self {
+impl From<Refusal> for pb::Rejection {
+    fn from(rejection: Refusal) -> Self {
         Self {
-            reason: refusal.reason.name().to_owned(),
-            subject: refusal.subject,
-            message: refusal.message,
-            metadata: refusal.metadata,
+            reason: rejection.reason.name().to_owned(),
+            subject: rejection.subject,
+            message: rejection.message,
+            metadata: rejection.metadata,
         }
     }
 }
@@ -69,7 +69,7 @@ pub struct RequestIds {
 
 /// Everything that a rejection says stands against the request, the decisive one first; never
 /// empty.
-pub fn refusals(rejection: &Rejection, named: &RequestIds) -> Vec<Refusal> {
+pub fn proto_rejections(rejection: &Rejection, named: &RequestIds) -> Vec<Refusal> {
     if let Rejection::Ineligible {
         violations,
         acceptable,
@@ -82,13 +82,13 @@ pub fn refusals(rejection: &Rejection, named: &RequestIds) -> Vec<Refusal> {
         let acceptable: Vec<String> = acceptable.collect();
         return violations
             .iter()
-            .map(|violation| ineligible(violation, &acceptable, named))
+            .map(|violation| denied(violation, &acceptable, named))
             .collect();
     }
-    vec![refusal(rejection, named)]
+    vec![describe(rejection, named)]
 }
 
-fn ineligible(violation: &Ineligibility, acceptable: &[String], named: &RequestIds) -> Refusal {
+fn denied(violation: &Ineligibility, acceptable: &[String], named: &RequestIds) -> Refusal {
     let shipment = ChildKind::Shipment.id(&named.order, violation.shipment);
     let message = format!(
         "the policy does not allow {} for {shipment}: {}",
@@ -121,7 +121,7 @@ fn ineligible(violation: &Ineligibility, acceptable: &[String], named: &RequestI
     told.under(violation.code.reason())
 }
 
-fn refusal(rejection: &Rejection, named: &RequestIds) -> Refusal {
+fn describe(rejection: &Rejection, named: &RequestIds) -> Refusal {
     let told = match rejection {
         Rejection::InvalidField(violations) => invalid_field(named, violations),
         Rejection::OrderNotFound => named
