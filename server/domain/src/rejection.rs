@@ -20,9 +20,9 @@ pub struct FieldViolation {
     pub description: String,
 }
 
-/// Why a portion of what was asked cannot go one of the paths asked.
+/// A denial: the policy's no to one path for a portion of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ineligibility {
+pub struct Denial {
     pub shipment: u32,
     pub path: Path,
     pub code: DenyCode,
@@ -123,7 +123,7 @@ pub enum Rejection {
     },
     /// At least one; their first code is the reason of the error.
     Ineligible {
-        violations: Vec<Ineligibility>,
+        violations: Vec<Denial>,
         acceptable: Vec<LineQuantity>,
     },
     /// Nobody waits for this answer, and nobody ever did.

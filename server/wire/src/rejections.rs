@@ -7,7 +7,7 @@ use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::incident::Resolution;
 use belay_domain::money::Currency;
-use belay_domain::rejection::{FieldViolation, Ineligibility, Rejection};
+use belay_domain::rejection::{Denial, FieldViolation, Rejection};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{GateKind, NextAction};
 use belay_domain::units::LineQuantity;
@@ -88,7 +88,7 @@ pub fn proto_rejections(rejection: &Rejection, named: &RequestIds) -> Vec<Refusa
     vec![describe(rejection, named)]
 }
 
-fn denied(violation: &Ineligibility, acceptable: &[String], named: &RequestIds) -> Refusal {
+fn denied(violation: &Denial, acceptable: &[String], named: &RequestIds) -> Refusal {
     let shipment = ChildKind::Shipment.id(&named.order, violation.shipment);
     let message = format!(
         "the policy does not allow {} for {shipment}: {}",

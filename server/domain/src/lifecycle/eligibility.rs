@@ -12,7 +12,7 @@ use crate::lifecycle::refund_of::{RefundBasis, refund_of};
 use crate::order::{Home, Order};
 use crate::payment::Payment;
 use crate::policy::{CarrierCapabilities, Policy, Question, Verdict};
-use crate::rejection::Ineligibility;
+use crate::rejection::Denial;
 use crate::shipment::Shipment;
 use crate::terms::{DenyCode, GateSpec, Path, RefundPlan};
 use crate::units::UnitSet;
@@ -67,7 +67,7 @@ pub(crate) struct Evaluation {
     /// The first path that the policy allows.
     pub(crate) allowed: Option<Allowed>,
     /// The paths before it, which the policy does not.
-    pub(crate) denied: Vec<Ineligibility>,
+    pub(crate) denied: Vec<Denial>,
 }
 
 #[derive(Debug)]
@@ -136,7 +136,7 @@ pub(crate) fn evaluate(
                 code,
                 next_actions,
                 available_in,
-            } => evaluation.denied.push(Ineligibility {
+            } => evaluation.denied.push(Denial {
                 without_label: without_label(policy, code),
                 pay_by: (code == DenyCode::UnpaidClosesItself).then_some(draft.order.pay_by),
                 shipment: shipment.number,

@@ -8,7 +8,7 @@ use belay_domain::event::EventType;
 use belay_domain::money::Amounts;
 use belay_domain::order::OrderState;
 use belay_domain::refund::RefundState::Due;
-use belay_domain::rejection::{Ineligibility, Rejection};
+use belay_domain::rejection::{Denial, Rejection};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{DenyCode, Effect, Fault, Path};
 use belay_domain::units::LineQuantity;
@@ -31,7 +31,7 @@ fn acceptable(rejection: Rejection) -> (Vec<(u32, DenyCode)>, Lines) {
     else {
         panic!("{rejection:?}")
     };
-    let violation = |violation: &Ineligibility| (violation.shipment, violation.code);
+    let violation = |violation: &Denial| (violation.shipment, violation.code);
     let quantity = |quantity: &LineQuantity| (quantity.line, quantity.quantity);
     (
         violations.iter().map(violation).collect(),

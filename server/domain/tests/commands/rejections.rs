@@ -1,6 +1,6 @@
 //! The order of `Rejection` is the order of `ErrorReason`.
 
-use belay_domain::rejection::{Ineligibility, Rejection};
+use belay_domain::rejection::{Denial, Rejection};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{DenyCode, GateKind, Path};
 
@@ -9,7 +9,7 @@ use crate::kit::{PLACED, eur, rung};
 /// One of each, in the order of declaration.
 fn one_of_each() -> Vec<Rejection> {
     let (reason, declared) = (String::new, Vec::new);
-    let denied = |code| Ineligibility {
+    let denied = |code| Denial {
         shipment: 1,
         path: Path::Cancel,
         code,

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::incident::Resolution;
-use belay_domain::rejection::Ineligibility;
+use belay_domain::rejection::Denial;
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{DenyCode, GateKind, NextAction, Path};
 use belay_domain::units::LineQuantity;
@@ -33,8 +33,8 @@ fn rejected(rejection: Rejection) -> Status {
     status(CallError::rejected(rejection, named()))
 }
 
-fn ineligible(code: DenyCode) -> Ineligibility {
-    Ineligibility {
+fn ineligible(code: DenyCode) -> Denial {
+    Denial {
         shipment: 1,
         path: Path::Cancel,
         code,
@@ -257,7 +257,7 @@ fn everything_that_stands_against_a_request_is_told_with_what_could_be_asked_ins
     let status = rejected(Rejection::Ineligible {
         violations: vec![
             ineligible(DenyCode::Shipped),
-            Ineligibility {
+            Denial {
                 shipment: 2,
                 ..ineligible(DenyCode::Delivered)
             },
@@ -438,7 +438,7 @@ fn extreme_rejections() -> Vec<Rejection> {
     let code = || "X".repeat(63);
     let codes: Vec<String> = (0..200).map(|number| format!("{number:0>63}")).collect();
     let text = || "\u{1F4E6} {\"%\"}".repeat(2_000);
-    let violation = |shipment: u32| Ineligibility {
+    let violation = |shipment: u32| Denial {
         shipment,
         rule: Some("r".repeat(64)),
         next_actions: NextAction::ALL.to_vec(),
@@ -511,7 +511,7 @@ fn extreme_rejections() -> Vec<Rejection> {
         },
         Rejection::Ineligible {
             violations: (1..=50)
-                .map(|n| Ineligibility {
+                .map(|n| Denial {
                     shipment: n,
                     ..ineligible(DenyCode::Shipped)
                 })

@@ -16,7 +16,7 @@ use crate::lifecycle::{deadlines, eligibility, gates, reach};
 use crate::money::Amounts;
 use crate::order::Order;
 use crate::policy::Policy;
-use crate::rejection::{Ineligibility, Rejection};
+use crate::rejection::{Denial, Rejection};
 use crate::terms::{Effect, GateSpec, NextAction, Path};
 use crate::units::UnitSet;
 
@@ -67,7 +67,7 @@ pub enum PreviewedVerdict {
         /// When time alone closes this path.
         available_until: Option<Timestamp>,
     },
-    Denied(Ineligibility),
+    Denied(Denial),
 }
 
 #[derive(Debug, Clone, PartialEq)]
