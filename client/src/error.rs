@@ -33,7 +33,7 @@ pub enum Kind {
     Unauthenticated,
     /// The state or the policy does not allow it (FAILED_PRECONDITION).
     /// [`rejections`](Error::rejections) lists everything that does not.
-    Refused,
+    Rejected,
     /// The etag, fence or quote is outdated. Read again and decide again. The client does not
     /// repeat the call, because the caller may decide otherwise now.
     Aborted,
@@ -178,8 +178,8 @@ impl Error {
         &self.0.field_violations
     }
 
-    /// Every rejection of the call, in order of precedence, with [`Kind::Refused`]. The server cuts
-    /// the list at 4 KiB.
+    /// Every rejection of the call, in order of precedence, with [`Kind::Rejected`]. The server
+    /// cuts the list at 4 KiB.
     pub fn rejections(&self) -> &[Rejection] {
         &self.0.rejections
     }
@@ -319,7 +319,7 @@ fn kind(status: &Status) -> Kind {
         Code::AlreadyExists => Kind::AlreadyExists,
         Code::PermissionDenied => Kind::PermissionDenied,
         Code::Unauthenticated => Kind::Unauthenticated,
-        Code::FailedPrecondition => Kind::Refused,
+        Code::FailedPrecondition => Kind::Rejected,
         Code::Aborted => Kind::Aborted,
         Code::OutOfRange => Kind::OutOfRange,
         Code::ResourceExhausted => Kind::Overloaded,

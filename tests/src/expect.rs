@@ -39,7 +39,7 @@ fn code(kind: Kind) -> Code {
         (Kind::AlreadyExists, Code::AlreadyExists),
         (Kind::Unauthenticated, Code::Unauthenticated),
         (Kind::PermissionDenied, Code::PermissionDenied),
-        (Kind::Refused, Code::FailedPrecondition),
+        (Kind::Rejected, Code::FailedPrecondition),
         (Kind::Aborted, Code::Aborted),
         (Kind::Overloaded, Code::ResourceExhausted),
         (Kind::Unavailable, Code::Unavailable),

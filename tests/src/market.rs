@@ -226,7 +226,7 @@ impl Market<'_> {
     /// A request that is refused by order, policy or state, and leaves nothing behind but its
     /// answer.
     pub async fn refuses(&self, request: RequestCancellation, reason: &str) -> Error {
-        self.refuses_as(request, Kind::Refused, reason).await
+        self.refuses_as(request, Kind::Rejected, reason).await
     }
 
     /// A request that is refused so, and leaves nothing behind but its answer.

@@ -118,7 +118,7 @@ fn a_seller_agrees_or_does_not_and_says_so_again_without_harm() {
             .seller()
             .reject_cancellation("A-1:c1", "TOO_LATE")
             .await;
-        let error = refused(no, Kind::Refused, "GATE_NOT_OPEN");
+        let error = refused(no, Kind::Rejected, "GATE_NOT_OPEN");
         assert_eq!(
             (
                 &*error.metadata()["cancellation_id"],
@@ -159,7 +159,7 @@ fn an_answer_after_the_deadline_is_told_that_it_is_late() {
             .unwrap();
         t.advance(SignedDuration::from_hours(24)).await;
         let late = shop.seller().approve_cancellation("A-1:c1").await;
-        let error = refused(late, Kind::Refused, "GATE_TIMED_OUT");
+        let error = refused(late, Kind::Rejected, "GATE_TIMED_OUT");
         assert_eq!(error.metadata()["respond_by"], respond_by.to_string());
     });
 }
@@ -196,7 +196,7 @@ fn who_asked_may_take_it_back_until_somebody_has_acted() {
             .await
             .unwrap();
         let late = shop.storefront().withdraw_cancellation("A-2:c1").await;
-        let error = refused(late, Kind::Refused, "TOO_LATE_TO_WITHDRAW");
+        let error = refused(late, Kind::Rejected, "TOO_LATE_TO_WITHDRAW");
         assert_eq!(error.metadata()["gate"], "CARRIER_INTERCEPT");
     });
 }
@@ -241,7 +241,7 @@ fn a_warehouse_stops_all_or_some_or_cannot() {
             .warehouse()
             .answer_stop("A-2:s1", Stopped::of([("A-2:l1", 4)]))
             .await;
-        refused(too_many, Kind::Refused, "QUANTITY_UNAVAILABLE");
+        refused(too_many, Kind::Rejected, "QUANTITY_UNAVAILABLE");
         let some = shop
             .warehouse()
             .answer_stop("A-2:s1", Stopped::of([("A-2:l1", 2)]))
@@ -266,7 +266,7 @@ fn a_warehouse_stops_all_or_some_or_cannot() {
 
         shop.paid("A-3").await;
         let nobody = shop.warehouse().answer_stop("A-3:s1", Stopped::all()).await;
-        let error = refused(nobody, Kind::Refused, "GATE_NOT_OPEN");
+        let error = refused(nobody, Kind::Rejected, "GATE_NOT_OPEN");
         assert_eq!(
             (
                 &*error.metadata()["shipment_id"],
@@ -352,11 +352,11 @@ fn a_parcel_is_turned_round_comes_home_and_is_paid_for() {
             .warehouse()
             .receive_parcel("A-3:s1", GoodsCondition::Unopened)
             .await;
-        refused(stays, Kind::Refused, "STAGE_MISMATCH");
+        refused(stays, Kind::Rejected, "STAGE_MISMATCH");
         let nobody = carrier
             .answer_intercept("A-3:s1", InterceptAnswer::Confirmed)
             .await;
-        refused(nobody, Kind::Refused, "GATE_NOT_OPEN");
+        refused(nobody, Kind::Rejected, "GATE_NOT_OPEN");
     });
 }
 
@@ -396,7 +396,7 @@ fn a_return_goes_from_authorised_over_returning_to_received() {
             .receive_parcel("A-1:s1", GoodsCondition::Unopened)
             .quantities([("A-1:l1", 4)])
             .await;
-        refused(too_many, Kind::Refused, "QUANTITY_UNAVAILABLE");
+        refused(too_many, Kind::Rejected, "QUANTITY_UNAVAILABLE");
     });
 }
 
@@ -419,7 +419,7 @@ fn a_held_shipment_stays_until_it_is_released_or_its_time_is_over() {
             (fence + 1, Role::Seller)
         );
         let dispatch = t.warehouse().dispatch_shipment("A-1:s1", held.fence).await;
-        let error = refused(dispatch, Kind::Refused, "SHIPMENT_HELD");
+        let error = refused(dispatch, Kind::Rejected, "SHIPMENT_HELD");
         assert_eq!(
             error.metadata()["hold_until"],
             (now + SignedDuration::from_hours(1)).to_string()
@@ -450,7 +450,7 @@ fn a_held_shipment_stays_until_it_is_released_or_its_time_is_over() {
         t.ship("A-1:s1").await;
         refused(
             hold(now + SignedDuration::from_hours(5)).await,
-            Kind::Refused,
+            Kind::Rejected,
             "STAGE_MISMATCH",
         );
     });
@@ -465,7 +465,7 @@ fn a_shipment_is_split_and_every_unit_is_in_one_of_its_parcels() {
         let error = refused(left_out, Kind::InvalidArgument, "INVALID_FIELD");
         assert_eq!(error.field_violations()[0].field, "parcels");
         let too_many = split([Parcel::of("A-1:l1", 3), Parcel::of("A-1:l1", 1)]).await;
-        refused(too_many, Kind::Refused, "QUANTITY_UNAVAILABLE");
+        refused(too_many, Kind::Rejected, "QUANTITY_UNAVAILABLE");
 
         let parcels = || {
             [
@@ -491,7 +491,7 @@ fn a_shipment_is_split_and_every_unit_is_in_one_of_its_parcels() {
         // Its units are in other shipments now.
         refused(
             split(parcels()).await,
-            Kind::Refused,
+            Kind::Rejected,
             "QUANTITY_UNAVAILABLE",
         );
         let order = t.order("A-1").await;
@@ -546,7 +546,7 @@ fn what_customs_may_stop_is_split_only_where_the_policy_offers_it() {
         let parcels = || [Parcel::of("A-1:l1", 2), Parcel::of("A-1:l1", 2)];
         let error = refused(
             seller.split_shipment("A-1:s1", parcels()).await,
-            Kind::Refused,
+            Kind::Rejected,
             "SPLIT_NOT_ALLOWED",
         );
         assert_eq!(error.metadata()["next_actions"], "CANCEL");
@@ -613,7 +613,7 @@ fn an_incident_is_listed_with_what_may_be_done_and_settled_once() {
                 .note("new account")
         };
         let no = resolve(IncidentResolution::DropRefund).await;
-        let error = refused(no, Kind::Refused, "RESOLUTION_NOT_ALLOWED");
+        let error = refused(no, Kind::Rejected, "RESOLUTION_NOT_ALLOWED");
         assert_eq!(error.metadata()["resolutions"], "RETRY_REFUND,ACCEPT");
         let resolved = resolve(IncidentResolution::RetryRefund)
             .await
@@ -642,7 +642,7 @@ fn an_incident_is_listed_with_what_may_be_done_and_settled_once() {
         assert_eq!(t.order("A-1").await.refunds.len(), 2, "settled once");
         let error = refused(
             resolve(IncidentResolution::Accept).await,
-            Kind::Refused,
+            Kind::Rejected,
             "INCIDENT_RESOLVED",
         );
         assert_eq!(error.metadata()["resolution"], "RETRY_REFUND");

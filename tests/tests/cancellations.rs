@@ -135,7 +135,7 @@ fn units_that_cannot_be_cancelled_refuse_the_whole_or_are_left_out_as_asked() {
 
         let error = refused(
             request.clone().request_id(RequestId::mint()).await,
-            Kind::Refused,
+            Kind::Rejected,
             "SHIPPED",
         );
         assert_eq!(error.metadata()["acceptable"], "A-1:l1=1,A-1:l2=1");
@@ -144,7 +144,7 @@ fn units_that_cannot_be_cancelled_refuse_the_whole_or_are_left_out_as_asked() {
             .clone()
             .request_id(RequestId::mint())
             .on_ineligible_units(OnIneligibleUnits::Refuse);
-        refused(explicit.await, Kind::Refused, "SHIPPED");
+        refused(explicit.await, Kind::Rejected, "SHIPPED");
         assert_eq!(t.order("A-1").await, before);
 
         let requested = request
@@ -194,7 +194,7 @@ fn leaving_everything_out_is_a_rejection() {
         let outcome = request
             .on_ineligible_units(OnIneligibleUnits::LeaveOut)
             .await;
-        refused(outcome, Kind::Refused, "SHIPPED");
+        refused(outcome, Kind::Rejected, "SHIPPED");
         assert!(t.order("A-1").await.cancellations.is_empty());
     });
 }
@@ -210,7 +210,7 @@ fn more_than_is_left_is_refused_with_what_is_left() {
                 .request_cancellation("A-1", Units::line("A-1:l1", quantity));
             request.reason(reason::NO_LONGER_WANTED)
         };
-        let error = refused(request(2).await, Kind::Refused, "QUANTITY_UNAVAILABLE");
+        let error = refused(request(2).await, Kind::Rejected, "QUANTITY_UNAVAILABLE");
         assert_eq!(
             (
                 &*error.metadata()["line_id"],
@@ -227,7 +227,7 @@ fn more_than_is_left_is_refused_with_what_is_left() {
         assert_eq!(cancellation.parts[0].contents[0].quantity, 1);
         // Of a line that is wholly cancelled there is nothing left, while the order goes on with
         // the other.
-        let error = refused(request(1).await, Kind::Refused, "NOTHING_TO_CANCEL");
+        let error = refused(request(1).await, Kind::Rejected, "NOTHING_TO_CANCEL");
         assert_eq!(error.metadata()["order_id"], "A-1");
     });
 }
@@ -270,11 +270,11 @@ fn a_repeated_rejection_is_the_same_rejection_although_it_would_be_allowed_by_no
         let too_many = waiting(Units::line("A-1:l1", 4)).await;
         let first = refused(
             too_many.clone().await,
-            Kind::Refused,
+            Kind::Rejected,
             "QUANTITY_UNAVAILABLE",
         );
         t.cancel_units("A-1", Units::line("A-1:l1", 1)).await;
-        let again = refused(too_many.await, Kind::Refused, "QUANTITY_UNAVAILABLE");
+        let again = refused(too_many.await, Kind::Rejected, "QUANTITY_UNAVAILABLE");
         assert_eq!(
             (again.metadata(), again.message()),
             (first.metadata(), first.message())
@@ -283,7 +283,7 @@ fn a_repeated_rejection_is_the_same_rejection_although_it_would_be_allowed_by_no
         // A new request is decided anew.
         let anew = refused(
             waiting(Units::line("A-1:l1", 4)).await.await,
-            Kind::Refused,
+            Kind::Rejected,
             "QUANTITY_UNAVAILABLE",
         );
         assert_eq!(anew.metadata()["available"], "2");
@@ -512,7 +512,7 @@ fn the_101st_cancellation_of_an_order_is_refused() {
         let request = store
             .request_cancellation("A-1", Units::line("A-1:l1", 1))
             .reason(reason::NO_LONGER_WANTED);
-        let error = refused(request.await, Kind::Refused, "LIMIT_REACHED");
+        let error = refused(request.await, Kind::Rejected, "LIMIT_REACHED");
         assert_eq!(
             (&*error.metadata()["limit"], &*error.metadata()["limit_max"]),
             ("cancellations", "100")

@@ -60,7 +60,7 @@ fn every_code_of_a_denial_reaches_the_caller_with_its_rule_and_actions() {
         place_paid(&store, "A-1").await;
         for code in DenyCode::ALL {
             let outcome = cancel(&store, "A-1").reason(format!("ASK_{code}")).await;
-            let error = refused(outcome, Kind::Refused, code.name());
+            let error = refused(outcome, Kind::Rejected, code.name());
             assert_eq!(
                 error.metadata()["rule"],
                 format!("say-{}", code.name().to_lowercase().replace('_', "-"))
@@ -69,7 +69,7 @@ fn every_code_of_a_denial_reaches_the_caller_with_its_rule_and_actions() {
             assert_eq!(error.rejections()[0].reason.as_str(), code.name());
         }
         // No rule speaks of it.
-        let error = refused(cancel(&store, "A-1").await, Kind::Refused, "NOT_ALLOWED");
+        let error = refused(cancel(&store, "A-1").await, Kind::Rejected, "NOT_ALLOWED");
         assert_eq!(
             (
                 &*error.metadata()["rule"],
@@ -89,7 +89,7 @@ fn what_is_delivered_is_returned_and_not_cancelled() {
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::WRONG_PURCHASE);
-        let error = refused(request.clone().await, Kind::Refused, "DELIVERED");
+        let error = refused(request.clone().await, Kind::Rejected, "DELIVERED");
         assert_eq!(
             error.metadata()["next_actions"],
             "RETURN_UNOPENED,CONTACT_SUPPORT"
@@ -125,7 +125,7 @@ fn what_the_carrier_cannot_bring_back_is_not_intercepted() {
             .reason(reason::WRONG_PURCHASE);
         let error = refused(
             request.paths([CancellationPath::Intercept]).await,
-            Kind::Refused,
+            Kind::Rejected,
             "NOT_INTERCEPTABLE",
         );
         assert_eq!(
@@ -153,7 +153,7 @@ fn a_payment_is_verified_before_the_buyer_cancels_and_nobody_else_waits_for_it()
         let open = t.now().await + SignedDuration::from_hours(24);
         let error = refused(
             cancel(&store, "BUYER").await,
-            Kind::Refused,
+            Kind::Rejected,
             "PAYMENT_VERIFYING",
         );
         assert_eq!(
@@ -179,7 +179,7 @@ fn a_payment_is_verified_before_the_buyer_cancels_and_nobody_else_waits_for_it()
         t.set_clock(open - SignedDuration::from_micros(1)).await;
         refused(
             cancel(&store, "BUYER").await,
-            Kind::Refused,
+            Kind::Rejected,
             "PAYMENT_VERIFYING",
         );
         t.set_clock(open).await;
@@ -203,7 +203,7 @@ fn a_window_holds_its_first_instant_and_not_its_last() {
             .await;
         cancel(&store, "LAST").await.unwrap();
         t.set_clock(paid + SignedDuration::from_hours(2)).await;
-        let error = refused(cancel(&store, "AFTER").await, Kind::Refused, "NOT_ALLOWED");
+        let error = refused(cancel(&store, "AFTER").await, Kind::Rejected, "NOT_ALLOWED");
         assert_eq!(error.metadata()["rule"], "too-late");
     });
 }

@@ -122,7 +122,7 @@ fn an_unpaid_shipment_is_not_released() {
             t.warehouse().mark_ready("A-1:s1").await,
             t.warehouse().dispatch_shipment("A-1:s1", 1).await,
         ] {
-            let error = refused(outcome, Kind::Refused, "NOT_RELEASED");
+            let error = refused(outcome, Kind::Rejected, "NOT_RELEASED");
             assert_eq!(error.metadata()["shipment_id"], "A-1:s1");
         }
     });
@@ -169,7 +169,7 @@ fn a_dispatched_shipment_cannot_be_cancelled_and_a_cancelled_one_cannot_be_dispa
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason("NO_LONGER_WANTED");
-        refused(request.await, Kind::Refused, "SHIPPED");
+        refused(request.await, Kind::Rejected, "SHIPPED");
 
         t.place_paid("A-2").await;
         let seen = t.shipment("A-2:s1").await.fence;
@@ -182,7 +182,7 @@ fn a_dispatched_shipment_cannot_be_cancelled_and_a_cancelled_one_cannot_be_dispa
         let present = t.shipment("A-2:s1").await.fence;
         let error = refused(
             t.warehouse().dispatch_shipment("A-2:s1", present).await,
-            Kind::Refused,
+            Kind::Rejected,
             "STAGE_MISMATCH",
         );
         assert_eq!(
@@ -194,12 +194,12 @@ fn a_dispatched_shipment_cannot_be_cancelled_and_a_cancelled_one_cannot_be_dispa
         );
         refused(
             t.warehouse().start_preparation("A-2:s1").await,
-            Kind::Refused,
+            Kind::Rejected,
             "STAGE_MISMATCH",
         );
         refused(
             t.warehouse().mark_ready("A-2:s1").await,
-            Kind::Refused,
+            Kind::Rejected,
             "STAGE_MISMATCH",
         );
     });
@@ -212,14 +212,14 @@ fn a_step_back_is_refused_with_the_present_stage() {
         t.mark_ready("A-1:s1").await;
         let error = refused(
             t.warehouse().start_preparation("A-1:s1").await,
-            Kind::Refused,
+            Kind::Rejected,
             "STAGE_MISMATCH",
         );
         assert_eq!(error.metadata()["stage"], "READY");
         t.ship("A-1:s1").await;
         let error = refused(
             t.warehouse().dispatch_shipment("A-1:s1", 1).await,
-            Kind::Refused,
+            Kind::Rejected,
             "STAGE_MISMATCH",
         );
         assert_eq!(error.metadata()["stage"], "IN_TRANSIT");

@@ -152,13 +152,13 @@ fn units_that_a_waiting_part_has_claimed_cannot_be_had_twice() {
             .cancellation;
 
         let same = intercept(t, "A-1", Units::line("A-1:l1", 2)).await.await;
-        let error = refused(same, Kind::Refused, "ALREADY_PENDING");
+        let error = refused(same, Kind::Rejected, "ALREADY_PENDING");
         assert_eq!(
             error.metadata()["cancellation_id"],
             waiting.cancellation_id.as_str()
         );
         let more = intercept(t, "A-1", Units::line("A-1:l1", 3)).await.await;
-        let error = refused(more, Kind::Refused, "UNITS_CLAIMED");
+        let error = refused(more, Kind::Rejected, "UNITS_CLAIMED");
         assert_eq!(
             (
                 &*error.metadata()["line_id"],
@@ -168,13 +168,13 @@ fn units_that_a_waiting_part_has_claimed_cannot_be_had_twice() {
         );
         let error = refused(
             intercept(t, "A-1", Units::all()).await.await,
-            Kind::Refused,
+            Kind::Rejected,
             "UNITS_CLAIMED",
         );
         assert_eq!(error.metadata()["line_id"], "A-1:l1");
         // Of two rejections the first in the order of precedence is told.
         let too_many = intercept(t, "A-1", Units::line("A-1:l1", 4)).await.await;
-        refused(too_many, Kind::Refused, "UNITS_CLAIMED");
+        refused(too_many, Kind::Rejected, "UNITS_CLAIMED");
 
         // The rest may be asked for.
         let rest = intercept(t, "A-1", Units::all())
@@ -225,7 +225,7 @@ fn a_waiting_consent_bars_the_dispatch_where_the_policy_says_so() {
 
         let error = refused(
             warehouse.dispatch_shipment("A-1:s1", 2).await,
-            Kind::Refused,
+            Kind::Rejected,
             "SHIPMENT_BARRED",
         );
         assert_eq!(

@@ -402,7 +402,7 @@ fn the_21st_payment_of_an_order_is_refused() {
         for number in 1..=20 {
             attempt(number).await.unwrap();
         }
-        let error = refused(attempt(21).await, Kind::Refused, "LIMIT_REACHED");
+        let error = refused(attempt(21).await, Kind::Rejected, "LIMIT_REACHED");
         assert_eq!(
             (&*error.metadata()["limit"], &*error.metadata()["limit_max"]),
             ("payments", "20")

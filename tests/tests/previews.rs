@@ -291,8 +291,8 @@ fn the_question_and_its_answer_are_kept_of_every_decision_rejections_included() 
             .request_cancellation("A-1", Units::all())
             .reason(reason::FOUND_BETTER);
         let request = request.request_id(RequestId::mint());
-        refused(request.clone().await, Kind::Refused, "SHIPPED");
-        refused(request.await, Kind::Refused, "SHIPPED");
+        refused(request.clone().await, Kind::Rejected, "SHIPPED");
+        refused(request.await, Kind::Rejected, "SHIPPED");
         t.advance(SignedDuration::from_hours(1)).await;
         t.cancel_units("A-1", Units::shipment("A-1:s2")).await;
 

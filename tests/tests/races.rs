@@ -163,7 +163,7 @@ fn of_a_cancellation_and_a_dispatch_exactly_one_wins() {
                     (Err(refused), Ok(_)) => {
                         assert_eq!(
                             (refused.kind(), reason_of(&refused)),
-                            (Kind::Refused, "SHIPPED"),
+                            (Kind::Rejected, "SHIPPED"),
                             "{refused}"
                         );
                         assert_eq!(
@@ -332,7 +332,7 @@ fn two_cancellations_never_take_more_units_than_were_ordered() {
                     let (_, refused) = one_of(&order_id, [left, right]);
                     assert_eq!(
                         (refused.kind(), reason_of(&refused)),
-                        (Kind::Refused, "QUANTITY_UNAVAILABLE"),
+                        (Kind::Rejected, "QUANTITY_UNAVAILABLE"),
                         "{refused}"
                     );
                     assert_eq!(refused.metadata()["available"], "1");

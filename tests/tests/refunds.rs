@@ -301,7 +301,7 @@ fn a_result_of_what_nobody_claimed_is_refused() {
             .payments()
             .record_refund_result("A-1:r1", RefundResult::Settled)
             .await;
-        let error = refused(result, Kind::Refused, "REFUND_NOT_CLAIMED");
+        let error = refused(result, Kind::Rejected, "REFUND_NOT_CLAIMED");
         assert_eq!(error.metadata()["refund_id"], "A-1:r1");
     });
 }

@@ -206,7 +206,7 @@ async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
     loop {
         match app.engine.submit(submission.clone()).await {
             Ok(Reply::Answer(_)) => return Ok(()),
-            Ok(Reply::Refused(rejection)) => return Err(rejection),
+            Ok(Reply::Rejected(rejection)) => return Err(rejection),
             // A worker settles what is due at the same time. The same request_id is the same
             // command.
             Err(EngineError::Contention) => yield_now().await,

@@ -155,7 +155,7 @@ fn s000_03_shipped_is_refused_and_the_answer_names_what_to_do_instead() {
                 .storefront()
                 .request_cancellation(order_id, Units::all())
                 .reason(reason::NO_LONGER_WANTED);
-            let error = refused(cancel_request.await, Kind::Refused, "SHIPPED");
+            let error = refused(cancel_request.await, Kind::Rejected, "SHIPPED");
             assert_eq!(
                 error.metadata()["next_actions"],
                 actions.map(|action| action.to_string()).join(",")
@@ -649,7 +649,7 @@ fn s000_15_two_stores_with_two_policies_each_follow_their_own() {
             direct(t, SHOP, "LATE").await,
             ("before-dispatch".to_owned(), PartState::Cancelled)
         );
-        let error = refused(ask("strict", "LATE").await, Kind::Refused, "NOT_ALLOWED");
+        let error = refused(ask("strict", "LATE").await, Kind::Rejected, "NOT_ALLOWED");
         assert_eq!(error.metadata()["rule"], "packed");
         assert_eq!(error.metadata()["next_actions"], "CONTACT_SELLER");
         assert!(

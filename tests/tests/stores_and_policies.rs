@@ -489,7 +489,7 @@ fn a_cancellation_under_way_goes_on_under_the_version_it_was_asked_under() {
             .reason(reason::NO_LONGER_WANTED);
         refused(
             again.paths([CancellationPath::Intercept]).await,
-            Kind::Refused,
+            Kind::Rejected,
             "NOT_ALLOWED",
         );
         let ended = t

@@ -33,7 +33,7 @@ async fn what_is_unavailable_is_repeated_under_the_same_request_id() {
 
     assert_eq!(
         (error.kind(), error.reason()),
-        (Kind::Refused, Some(&ErrorReason::Shipped))
+        (Kind::Rejected, Some(&ErrorReason::Shipped))
     );
     let seen = fake.script.seen();
     assert_eq!(seen.len(), 3);

@@ -199,18 +199,18 @@ pub fn decide(
         // Who asks for what is not there, or may not know of it, is not told that something else
         // has changed.
         Err(rejection) if rejection.reason() < ErrorReason::EtagMismatch => {
-            settled.refuse(order, rejection)
+            settled.reject(order, rejection)
         }
         _ if expected_version.is_some_and(|expected| expected != present) => {
-            settled.refuse(order, Rejection::EtagMismatch { present })
+            settled.reject(order, Rejection::EtagMismatch { present })
         }
         Ok(answer) => {
             undeliverable::open_for_the_rest(&mut draft, awaited);
             draft.accept(order, answer)
         }
         Err(rejection) => {
-            let refused = settled.with_log(draft.log);
-            refused.refuse(order, rejection)
+            let rejected = settled.with_log(draft.log);
+            rejected.reject(order, rejection)
         }
     }
 }

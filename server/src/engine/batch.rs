@@ -107,7 +107,7 @@ struct Change {
 /// How an answer is kept in a request row. The variants' names and fields are a stored format.
 #[derive(Serialize, Deserialize)]
 enum StoredRejection {
-    Refused(Rejection),
+    Rejected(Rejection),
 }
 
 /// First byte of a stored answer.
@@ -146,14 +146,14 @@ impl<'a> BatchState<'a> {
             && let Err(rejection) =
                 commands::check_scope(after, command, &job.submission.caller.scope)
         {
-            return Ok(Reply::Refused(rejection));
+            return Ok(Reply::Rejected(rejection));
         }
         let request_key = job.request_key();
         if let Some(known) = request_key.as_ref().and_then(|key| self.known.get(key)) {
             return if known.fingerprint == job.fingerprint {
                 decode(&known.answer)
             } else {
-                Ok(Reply::Refused(Rejection::RequestIdReused))
+                Ok(Reply::Rejected(Rejection::RequestIdReused))
             };
         }
         // A panic in here is this command's alone: nothing is applied before all of it is made.
@@ -204,7 +204,7 @@ impl<'a> BatchState<'a> {
             let context = self.context(job, self.now);
             let reply = match commands::create_again(after, command, job.fingerprint, &context) {
                 Ok(()) => render(after),
-                Err(rejection) => Reply::Refused(rejection),
+                Err(rejection) => Reply::Rejected(rejection),
             };
             return Decided {
                 reply,
@@ -217,7 +217,7 @@ impl<'a> BatchState<'a> {
                 decision: Some(decision),
             },
             Err(rejection) => Decided {
-                reply: Reply::Refused(rejection),
+                reply: Reply::Rejected(rejection),
                 decision: None,
             },
         }
@@ -227,7 +227,7 @@ impl<'a> BatchState<'a> {
         let submission = &job.submission;
         let Some(Change { after: order, .. }) = self.orders.get(&job.key) else {
             return Decided {
-                reply: Reply::Refused(Rejection::OrderNotFound),
+                reply: Reply::Rejected(Rejection::OrderNotFound),
                 decision: None,
             };
         };
@@ -251,7 +251,7 @@ impl<'a> BatchState<'a> {
                     id,
                 ))
             }
-            Err(rejection) => Reply::Refused(rejection.clone()),
+            Err(rejection) => Reply::Rejected(rejection.clone()),
         };
         Decided {
             reply,
@@ -402,8 +402,8 @@ struct Writes {
 fn encode(reply: &Reply) -> Vec<u8> {
     match reply {
         Reply::Answer(answer) => [&[STORED_ANSWER], answer.as_slice()].concat(),
-        Reply::Refused(rejection) => {
-            let stored_rejection = serde_json::to_vec(&StoredRejection::Refused(rejection.clone()));
+        Reply::Rejected(rejection) => {
+            let stored_rejection = serde_json::to_vec(&StoredRejection::Rejected(rejection.clone()));
             let stored_rejection =
                 stored_rejection.unwrap_or_else(|error| panic!("a rejection is plain data: {error}"));
             [&[STORED_REJECTION], stored_rejection.as_slice()].concat()
@@ -415,7 +415,7 @@ fn decode(stored: &[u8]) -> Outcome {
     match stored.split_first() {
         Some((&STORED_ANSWER, answer)) => Ok(Reply::Answer(answer.to_vec())),
         Some((&STORED_REJECTION, stored_rejection)) => match serde_json::from_slice(stored_rejection) {
-            Ok(StoredRejection::Refused(rejection)) => Ok(Reply::Refused(rejection)),
+            Ok(StoredRejection::Rejected(rejection)) => Ok(Reply::Rejected(rejection)),
             Err(error) => {
                 tracing::error!(%error, "a stored stored_rejection cannot be read");
                 Err(EngineError::Internal)

@@ -54,7 +54,7 @@ impl ErrorKind {
 pub enum Reply {
     /// The encoded response message.
     Answer(Vec<u8>),
-    Refused(Rejection),
+    Rejected(Rejection),
 }
 
 /// Why a command was not decided, or not known to be.

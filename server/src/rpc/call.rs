@@ -147,7 +147,7 @@ impl App {
             Ok(Reply::Answer(answer)) => R::decode(answer.as_slice()).map_err(|error| {
                 CallError::Internal(format!("a stored answer cannot be read: {error}"))
             }),
-            Ok(Reply::Refused(rejection)) => {
+            Ok(Reply::Rejected(rejection)) => {
                 let named = RequestIds {
                     order: envelope.order,
                     child: envelope.child,

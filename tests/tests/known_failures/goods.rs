@@ -113,7 +113,7 @@ fn what_was_shipped_before_it_was_paid_is_not_cancelled_as_unpaid() {
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        refused(request.await, Kind::Refused, "SHIPPED");
+        refused(request.await, Kind::Rejected, "SHIPPED");
         let order = t.order("A-1").await;
         assert!(!order.cancellable_now);
         assert!(order.cancellations.is_empty());
@@ -122,7 +122,7 @@ fn what_was_shipped_before_it_was_paid_is_not_cancelled_as_unpaid() {
             .storefront()
             .request_cancellation("A-1", Units::all())
             .reason(reason::NO_LONGER_WANTED);
-        refused(request.await, Kind::Refused, "DELIVERED");
+        refused(request.await, Kind::Rejected, "DELIVERED");
     });
 }
 

@@ -80,7 +80,7 @@ fn a_lapse_keeps_the_goods_in_until_the_order_is_paid_again_or_closes() {
             let barred = warehouse
                 .dispatch_shipment(&shipment_id, lapsed.shipments[0].fence)
                 .await;
-            let barred = refused(barred, Kind::Refused, "PAYMENT_LAPSED");
+            let barred = refused(barred, Kind::Rejected, "PAYMENT_LAPSED");
             assert_eq!(
                 barred.metadata()["pay_by"],
                 lapsed.pay_by.unwrap().to_string()

@@ -263,7 +263,7 @@ fn after_a_rejection_the_order_goes_on_and_may_be_asked_for_again() {
                     .dispatch_shipment(&*shipment_id, fence)
                     .await
                     .unwrap();
-                refused(request().await, Kind::Refused, "SHIPPED");
+                refused(request().await, Kind::Rejected, "SHIPPED");
             } else {
                 let again = request().await.unwrap().cancellation;
                 assert_ne!(again.cancellation_id, asked.cancellation_id);

@@ -88,7 +88,7 @@ fn only_what_has_left_and_is_not_home_comes_home() {
         assert_eq!(refunded(t, "A-1").await, 200);
         let error = refused(
             receive("A-1", 2).await,
-            Kind::Refused,
+            Kind::Rejected,
             "QUANTITY_UNAVAILABLE",
         );
         assert_eq!(error.metadata()["available"], "1");

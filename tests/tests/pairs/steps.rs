@@ -480,7 +480,7 @@ impl Side {
                     let leased = pb::ClaimRefundsResponse::decode(&*answer).expect("a response");
                     return (format!("ok {}", leased.refunds.len()), answer);
                 }
-                Ok(Reply::Refused(rejection)) => {
+                Ok(Reply::Rejected(rejection)) => {
                     return (rejection.reason().to_string(), Vec::new());
                 }
                 Err(error) if Instant::now() > give_up => panic!("{click:?}: {error}"),

@@ -177,7 +177,7 @@ fn s000_14_what_cannot_be_intercepted_goes_on_and_is_returned_once_it_has_arrive
             .reason(reason::NO_LONGER_WANTED);
         let error = refused(
             request.paths([CancellationPath::Intercept]).await,
-            Kind::Refused,
+            Kind::Rejected,
             "NOT_INTERCEPTABLE",
         );
         let denial = error.denial().unwrap();

@@ -75,12 +75,12 @@ fn s001_04_an_application_for_a_refund_waits_for_support_and_may_be_approved_or_
             .dispatch_shipment("A-1:s1", fence)
             .await;
         assert_eq!(
-            refused(leaves, Kind::Refused, "SHIPMENT_BARRED").metadata()["cancellation_id"],
+            refused(leaves, Kind::Rejected, "SHIPMENT_BARRED").metadata()["cancellation_id"],
             "A-1:c1"
         );
         refused(
             market.seller().approve_cancellation("A-1:c1").await,
-            Kind::Refused,
+            Kind::Rejected,
             "GATE_NOT_OPEN",
         );
 
@@ -174,7 +174,7 @@ fn an_application_that_support_leaves_unanswered_is_reminded_of_and_then_refused
         );
         let late = market.support().approve_cancellation("A-1:c1").await;
         assert_eq!(
-            refused(late, Kind::Refused, "GATE_TIMED_OUT").metadata()["respond_by"],
+            refused(late, Kind::Rejected, "GATE_TIMED_OUT").metadata()["respond_by"],
             respond_by.to_string()
         );
     });
@@ -363,7 +363,7 @@ fn s001_07_what_is_being_prepared_is_stopped_by_its_warehouse_or_not() {
             let fence = market.shipment(&shipment_id).await.fence;
             refused(
                 warehouse.dispatch_shipment(&shipment_id, fence).await,
-                Kind::Refused,
+                Kind::Rejected,
                 "SHIPMENT_BARRED",
             );
         }

@@ -663,7 +663,7 @@ fn a_parcel_that_never_comes_back_is_never_paid_for() {
         assert!(market.order("A-1").await.refunds.is_empty());
         refused(
             market.support().approve_cancellation("A-1:c1").await,
-            Kind::Refused,
+            Kind::Rejected,
             "GATE_NOT_OPEN",
         );
     });

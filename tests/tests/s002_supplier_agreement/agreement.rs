@@ -111,7 +111,7 @@ fn s002_01_a_paid_order_that_the_buyer_wants_to_cancel_waits_for_the_supplier() 
         );
         refused(
             market.support().approve_cancellation("A-1:c1").await,
-            Kind::Refused,
+            Kind::Rejected,
             "GATE_NOT_OPEN",
         );
         let other = market
@@ -185,7 +185,7 @@ fn s002_02_a_supplier_who_agrees_bars_the_shipping_and_cancels_in_one_step() {
                 .dispatch_shipment(&shipment_id, shipment.fence)
                 .await;
             assert_eq!(
-                refused(dispatch, Kind::Refused, "STAGE_MISMATCH").metadata()["stage"],
+                refused(dispatch, Kind::Rejected, "STAGE_MISMATCH").metadata()["stage"],
                 "CANCELLED"
             );
 
@@ -300,7 +300,7 @@ fn s002_04_silence_never_cancels_and_a_supplier_who_ships_has_answered() {
         );
         refused(
             market.seller().approve_cancellation("SHIPS:c1").await,
-            Kind::Refused,
+            Kind::Rejected,
             "GATE_NOT_OPEN",
         );
 
@@ -328,7 +328,7 @@ fn s002_04_silence_never_cancels_and_a_supplier_who_ships_has_answered() {
         assert_eq!(market.order("SILENT").await.state, OrderState::ToShip);
         let late = market.seller().approve_cancellation("SILENT:c1").await;
         assert_eq!(
-            refused(late, Kind::Refused, "GATE_TIMED_OUT").metadata()["respond_by"],
+            refused(late, Kind::Rejected, "GATE_TIMED_OUT").metadata()["respond_by"],
             respond_by.to_string()
         );
         market.ship("SILENT:s1").await;

@@ -146,7 +146,7 @@ fn s002_08_meanwhile_the_supplier_may_keep_the_shipment_in_without_any_cancellat
             .await
             .dispatch_shipment("A-1:s1", held.fence)
             .await;
-        let error = refused(dispatch, Kind::Refused, "SHIPMENT_HELD");
+        let error = refused(dispatch, Kind::Rejected, "SHIPMENT_HELD");
         assert_eq!(error.metadata()["hold_until"], until_then.to_string());
         let order = market.order("A-1").await;
         assert_eq!(

@@ -235,7 +235,7 @@ fn s003_14_a_flagged_shipment_of_a_partner_can_only_be_cancelled() {
         let parcels = || [Parcel::of("A-1:l1", 2), Parcel::of("A-1:l1", 2)];
         let error = refused(
             market.seller().split_shipment("A-1:s1", parcels()).await,
-            Kind::Refused,
+            Kind::Rejected,
             "SPLIT_NOT_ALLOWED",
         );
         assert_eq!(error.metadata()["next_actions"], "CANCEL");

@@ -177,7 +177,7 @@ fn s003_05_a_carrier_that_cannot_turn_parcels_round_is_not_asked() {
             .await
             .answer_intercept("A-1:s1", InterceptAnswer::Confirmed)
             .await;
-        refused(answer, Kind::Refused, "GATE_NOT_OPEN");
+        refused(answer, Kind::Rejected, "GATE_NOT_OPEN");
     });
 }
 
@@ -239,7 +239,7 @@ fn s003_15_lost_is_what_its_carrier_has_lost_under_way() {
                 .await
                 .answer_intercept(&shipment_id, InterceptAnswer::Confirmed)
                 .await;
-            refused(answer, Kind::Refused, "GATE_NOT_OPEN");
+            refused(answer, Kind::Rejected, "GATE_NOT_OPEN");
             assert!(market.order(carrier_id).await.refunds.is_empty());
             if carrier_id == "partner" {
                 // It was not lost.

@@ -171,7 +171,7 @@ fn s004_03_what_was_approved_without_the_seller_is_under_cancelled_with_a_warnin
             .await
             .dispatch_shipment("A-1:s1", shipment.fence)
             .await;
-        refused(dispatch, Kind::Refused, "STAGE_MISMATCH");
+        refused(dispatch, Kind::Rejected, "STAGE_MISMATCH");
         // "Hover over the order status for more details, such as the reason for cancellation."
         let order = market.seller().get_order("A-1").await.unwrap();
         assert_eq!(
@@ -255,7 +255,7 @@ fn s004_04_the_seller_has_until_the_same_local_time_two_calendar_days_later() {
             .dispatch_shipment("A-1:s1", fence)
             .await;
         assert_eq!(
-            refused(dispatch, Kind::Refused, "SHIPMENT_BARRED").metadata()["cancellation_id"],
+            refused(dispatch, Kind::Rejected, "SHIPMENT_BARRED").metadata()["cancellation_id"],
             "A-1:c1"
         );
     });
@@ -362,11 +362,11 @@ fn s004_06_an_answer_counts_a_second_before_its_time_is_over_and_not_when_it_is(
             .seller()
             .reject_cancellation("LATE:c1", "PACKED")
             .await;
-        let error = refused(late, Kind::Refused, "GATE_TIMED_OUT");
+        let error = refused(late, Kind::Rejected, "GATE_TIMED_OUT");
         assert_eq!(error.metadata()["respond_by"], respond_by.to_string());
         refused(
             market.seller().approve_cancellation("LATE:c1").await,
-            Kind::Refused,
+            Kind::Rejected,
             "GATE_TIMED_OUT",
         );
         until("silence is consent", async || {
@@ -464,7 +464,7 @@ fn s004_12_support_has_the_sellers_authority_only_where_the_policy_grants_it() {
         ask(&market, "A-3").await;
         refused(
             market.support().approve_cancellation("A-3:c1").await,
-            Kind::Refused,
+            Kind::Rejected,
             "GATE_NOT_OPEN",
         );
         refused(
@@ -472,7 +472,7 @@ fn s004_12_support_has_the_sellers_authority_only_where_the_policy_grants_it() {
                 .support()
                 .reject_cancellation("A-3:c1", "PACKED")
                 .await,
-            Kind::Refused,
+            Kind::Rejected,
             "GATE_NOT_OPEN",
         );
         assert_eq!(

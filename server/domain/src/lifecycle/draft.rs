@@ -333,7 +333,7 @@ impl<'a> Draft<'a> {
         self.end(before, Ok(answer))
     }
 
-    pub(crate) fn refuse(self, before: &Order, rejection: Rejection) -> Decision {
+    pub(crate) fn reject(self, before: &Order, rejection: Rejection) -> Decision {
         self.end(before, Err(rejection))
     }
 
