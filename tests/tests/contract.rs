@@ -71,9 +71,9 @@ fn every_reason_that_an_rpc_names_exists() {
 
 /// What an RPC says of its rejections, up to its end: that comes last, or next to last.
 fn rejections_of(rpc: &Rpc) -> &str {
-    match rpc.comment.find("Refuses") {
+    match rpc.comment.find("Fails") {
         Some(at) => &rpc.comment[at..],
-        None => panic!("{} does not say what it refuses", rpc.path()),
+        None => panic!("{} does not say what it fails with", rpc.path()),
     }
 }
 
@@ -85,15 +85,15 @@ fn reasons_in(comment: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_rpc_names_the_reasons_it_refuses_with() {
+fn every_rpc_names_the_reasons_it_fails_with() {
     let rpcs = descriptors::rpcs();
     for rpc in &rpcs {
         let said = rejections_of(rpc);
-        if said.starts_with("Refuses nothing beyond what is said of every RPC.") {
+        if said.starts_with("Fails with nothing beyond what is said of every RPC.") {
             continue;
         }
         let like = said
-            .strip_prefix("Refuses as ")
+            .strip_prefix("Fails as ")
             .and_then(|rest| rest.split_whitespace().next());
         let said = match like {
             Some(name) => match rpcs
@@ -101,7 +101,7 @@ fn every_rpc_names_the_reasons_it_refuses_with() {
                 .find(|other| other.service == rpc.service && other.name == name)
             {
                 Some(other) => rejections_of(other),
-                None => panic!("{} refuses as {name}, which is nothing", rpc.path()),
+                None => panic!("{} fails as {name}, which is nothing", rpc.path()),
             },
             None => said,
         };

@@ -136,7 +136,7 @@ pub mod clock_service_client {
         }
         /// Moves the time on. It never goes back.
         ///
-        /// Not idempotent: each call moves it. Refuses with INVALID_FIELD, and ROLE_NOT_ALLOWED for all but operators.
+        /// Not idempotent: each call moves it. Fails with INVALID_FIELD, and ROLE_NOT_ALLOWED for all but operators.
         pub async fn advance_time(
             &mut self,
             request: impl tonic::IntoRequest<super::AdvanceTimeRequest>,
@@ -184,7 +184,7 @@ pub mod clock_service_server {
         ) -> std::result::Result<tonic::Response<super::GetTimeResponse>, tonic::Status>;
         /// Moves the time on. It never goes back.
         ///
-        /// Not idempotent: each call moves it. Refuses with INVALID_FIELD, and ROLE_NOT_ALLOWED for all but operators.
+        /// Not idempotent: each call moves it. Fails with INVALID_FIELD, and ROLE_NOT_ALLOWED for all but operators.
         async fn advance_time(
             &self,
             request: tonic::Request<super::AdvanceTimeRequest>,

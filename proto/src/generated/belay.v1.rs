@@ -2904,7 +2904,7 @@ pub mod cancellation_service_client {
         /// rule, gates, refund and alternatives, and everything that stands against the request. Deadlines that have passed
         /// by then count as passed.
         ///
-        /// Refuses only where there is nothing to tell: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND. All
+        /// Fails only where there is nothing to tell: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND. All
         /// else is in `rejections`.
         pub async fn preview_cancellation(
             &mut self,
@@ -2942,7 +2942,7 @@ pub mod cancellation_service_client {
         /// last unit.
         ///
         /// Idempotent by request_id: the same caller's same request gets the same stored answer, rejections included, and has
-        /// one effect; other content is REQUEST_ID_REUSED. Refuses, and then records nothing, in this order: ORDER_NOT_FOUND,
+        /// one effect; other content is REQUEST_ID_REUSED. Fails, and then records nothing, in this order: ORDER_NOT_FOUND,
         /// OUT_OF_SCOPE (a shipment of the order is not the caller's, and none is named), LINE_NOT_FOUND, SHIPMENT_NOT_FOUND,
         /// REQUEST_ID_REUSED, ETAG_MISMATCH, REASON_REQUIRED, REASON_UNKNOWN, REASON_NOT_ALLOWED, NOTE_REQUIRED,
         /// EVIDENCE_REQUIRED, ALREADY_PENDING, UNITS_CLAIMED, QUANTITY_UNAVAILABLE, NOTHING_TO_CANCEL, QUOTE_EXPIRED,
@@ -2979,7 +2979,7 @@ pub mod cancellation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Gets one cancellation. Refuses with ORDER_NOT_FOUND, CANCELLATION_NOT_FOUND.
+        /// Gets one cancellation. Fails with ORDER_NOT_FOUND, CANCELLATION_NOT_FOUND.
         pub async fn get_cancellation(
             &mut self,
             request: impl tonic::IntoRequest<super::GetCancellationRequest>,
@@ -3015,7 +3015,7 @@ pub mod cancellation_service_client {
         /// together or alone. Such a page costs the same however many cancellations there are. The others only filter what
         /// these lead to: where few match, a page takes longer.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_cancellations(
             &mut self,
             request: impl tonic::IntoRequest<super::ListCancellationsRequest>,
@@ -3046,7 +3046,7 @@ pub mod cancellation_service_client {
         /// SELLER_CONSENT; support and operators answer SUPPORT_REVIEW. A part that awaits nothing further is cancelled, and
         /// its refund is created, in the same step; others go on to their next gate.
         ///
-        /// Idempotent by request_id, and in itself: who has agreed already is answered OK. Refuses with ORDER_NOT_FOUND,
+        /// Idempotent by request_id, and in itself: who has agreed already is answered OK. Fails with ORDER_NOT_FOUND,
         /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, GATE_NOT_OPEN, GATE_TIMED_OUT.
         pub async fn approve_cancellation(
             &mut self,
@@ -3080,8 +3080,7 @@ pub mod cancellation_service_client {
         /// Says no to a cancellation: refuses every open gate of it that awaits the caller's consent, and so ends their parts
         /// with CONSENT_REFUSED. Their units stay as they were. Who may answer which gate: as with ApproveCancellation.
         ///
-        /// Idempotent by request_id, and in itself: who has said no already is answered OK. Refuses as ApproveCancellation
-        /// does.
+        /// Idempotent by request_id, and in itself: who has said no already is answered OK. Fails as ApproveCancellation does.
         pub async fn reject_cancellation(
             &mut self,
             request: impl tonic::IntoRequest<super::RejectCancellationRequest>,
@@ -3112,9 +3111,8 @@ pub mod cancellation_service_client {
         /// WITHDRAWN; what was stopped or turned round goes on. A storefront takes back what a buyer asked, support and
         /// operators what anybody asked, others what they asked themselves.
         ///
-        /// Idempotent by request_id, and in itself: one that is WITHDRAWN already is answered OK. Refuses with
-        /// ORDER_NOT_FOUND, CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, NOT_THE_REQUESTER,
-        /// TOO_LATE_TO_WITHDRAW.
+        /// Idempotent by request_id, and in itself: one that is WITHDRAWN already is answered OK. Fails with ORDER_NOT_FOUND,
+        /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, NOT_THE_REQUESTER, TOO_LATE_TO_WITHDRAW.
         pub async fn withdraw_cancellation(
             &mut self,
             request: impl tonic::IntoRequest<super::WithdrawCancellationRequest>,
@@ -3145,7 +3143,7 @@ pub mod cancellation_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lists incidents, newest first by create_time; those of one instant in a fixed order. All given filters must match.
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_incidents(
             &mut self,
             request: impl tonic::IntoRequest<super::ListIncidentsRequest>,
@@ -3175,7 +3173,7 @@ pub mod cancellation_service_client {
         /// Settles an incident. What may be chosen is in its allowed_resolutions; refunds that follow are moved or created in
         /// the same step.
         ///
-        /// Idempotent by request_id, and in itself: the same resolution again is answered OK. Refuses with ORDER_NOT_FOUND,
+        /// Idempotent by request_id, and in itself: the same resolution again is answered OK. Fails with ORDER_NOT_FOUND,
         /// INCIDENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, INCIDENT_RESOLVED, RESOLUTION_NOT_ALLOWED. No limit of
         /// callers stops it: a LATE_FACT that is resolved by REFUND_ANYWAY pays for all of its goods that are home, but for
         /// those that an earlier ACCEPT left as they are.
@@ -3211,7 +3209,7 @@ pub mod cancellation_service_client {
         /// Each count is exact up to 10,000, and says so where there are more; no more is looked at. Cancellations of the
         /// window that are not the buyer's request, or that a seller approved, are looked at and not counted.
         ///
-        /// Refuses nothing beyond what is said of every RPC.
+        /// Fails with nothing beyond what is said of every RPC.
         pub async fn summarize_actions(
             &mut self,
             request: impl tonic::IntoRequest<super::SummarizeActionsRequest>,
@@ -3258,7 +3256,7 @@ pub mod cancellation_service_server {
         /// rule, gates, refund and alternatives, and everything that stands against the request. Deadlines that have passed
         /// by then count as passed.
         ///
-        /// Refuses only where there is nothing to tell: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND. All
+        /// Fails only where there is nothing to tell: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND. All
         /// else is in `rejections`.
         async fn preview_cancellation(
             &self,
@@ -3274,7 +3272,7 @@ pub mod cancellation_service_server {
         /// last unit.
         ///
         /// Idempotent by request_id: the same caller's same request gets the same stored answer, rejections included, and has
-        /// one effect; other content is REQUEST_ID_REUSED. Refuses, and then records nothing, in this order: ORDER_NOT_FOUND,
+        /// one effect; other content is REQUEST_ID_REUSED. Fails, and then records nothing, in this order: ORDER_NOT_FOUND,
         /// OUT_OF_SCOPE (a shipment of the order is not the caller's, and none is named), LINE_NOT_FOUND, SHIPMENT_NOT_FOUND,
         /// REQUEST_ID_REUSED, ETAG_MISMATCH, REASON_REQUIRED, REASON_UNKNOWN, REASON_NOT_ALLOWED, NOTE_REQUIRED,
         /// EVIDENCE_REQUIRED, ALREADY_PENDING, UNITS_CLAIMED, QUANTITY_UNAVAILABLE, NOTHING_TO_CANCEL, QUOTE_EXPIRED,
@@ -3289,7 +3287,7 @@ pub mod cancellation_service_server {
             tonic::Response<super::RequestCancellationResponse>,
             tonic::Status,
         >;
-        /// Gets one cancellation. Refuses with ORDER_NOT_FOUND, CANCELLATION_NOT_FOUND.
+        /// Gets one cancellation. Fails with ORDER_NOT_FOUND, CANCELLATION_NOT_FOUND.
         async fn get_cancellation(
             &self,
             request: tonic::Request<super::GetCancellationRequest>,
@@ -3306,7 +3304,7 @@ pub mod cancellation_service_server {
         /// together or alone. Such a page costs the same however many cancellations there are. The others only filter what
         /// these lead to: where few match, a page takes longer.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         async fn list_cancellations(
             &self,
             request: tonic::Request<super::ListCancellationsRequest>,
@@ -3318,7 +3316,7 @@ pub mod cancellation_service_server {
         /// SELLER_CONSENT; support and operators answer SUPPORT_REVIEW. A part that awaits nothing further is cancelled, and
         /// its refund is created, in the same step; others go on to their next gate.
         ///
-        /// Idempotent by request_id, and in itself: who has agreed already is answered OK. Refuses with ORDER_NOT_FOUND,
+        /// Idempotent by request_id, and in itself: who has agreed already is answered OK. Fails with ORDER_NOT_FOUND,
         /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, GATE_NOT_OPEN, GATE_TIMED_OUT.
         async fn approve_cancellation(
             &self,
@@ -3330,8 +3328,7 @@ pub mod cancellation_service_server {
         /// Says no to a cancellation: refuses every open gate of it that awaits the caller's consent, and so ends their parts
         /// with CONSENT_REFUSED. Their units stay as they were. Who may answer which gate: as with ApproveCancellation.
         ///
-        /// Idempotent by request_id, and in itself: who has said no already is answered OK. Refuses as ApproveCancellation
-        /// does.
+        /// Idempotent by request_id, and in itself: who has said no already is answered OK. Fails as ApproveCancellation does.
         async fn reject_cancellation(
             &self,
             request: tonic::Request<super::RejectCancellationRequest>,
@@ -3343,9 +3340,8 @@ pub mod cancellation_service_server {
         /// WITHDRAWN; what was stopped or turned round goes on. A storefront takes back what a buyer asked, support and
         /// operators what anybody asked, others what they asked themselves.
         ///
-        /// Idempotent by request_id, and in itself: one that is WITHDRAWN already is answered OK. Refuses with
-        /// ORDER_NOT_FOUND, CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, NOT_THE_REQUESTER,
-        /// TOO_LATE_TO_WITHDRAW.
+        /// Idempotent by request_id, and in itself: one that is WITHDRAWN already is answered OK. Fails with ORDER_NOT_FOUND,
+        /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, NOT_THE_REQUESTER, TOO_LATE_TO_WITHDRAW.
         async fn withdraw_cancellation(
             &self,
             request: tonic::Request<super::WithdrawCancellationRequest>,
@@ -3354,7 +3350,7 @@ pub mod cancellation_service_server {
             tonic::Status,
         >;
         /// Lists incidents, newest first by create_time; those of one instant in a fixed order. All given filters must match.
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         async fn list_incidents(
             &self,
             request: tonic::Request<super::ListIncidentsRequest>,
@@ -3365,7 +3361,7 @@ pub mod cancellation_service_server {
         /// Settles an incident. What may be chosen is in its allowed_resolutions; refunds that follow are moved or created in
         /// the same step.
         ///
-        /// Idempotent by request_id, and in itself: the same resolution again is answered OK. Refuses with ORDER_NOT_FOUND,
+        /// Idempotent by request_id, and in itself: the same resolution again is answered OK. Fails with ORDER_NOT_FOUND,
         /// INCIDENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, INCIDENT_RESOLVED, RESOLUTION_NOT_ALLOWED. No limit of
         /// callers stops it: a LATE_FACT that is resolved by REFUND_ANYWAY pays for all of its goods that are home, but for
         /// those that an earlier ACCEPT left as they are.
@@ -3382,7 +3378,7 @@ pub mod cancellation_service_server {
         /// Each count is exact up to 10,000, and says so where there are more; no more is looked at. Cancellations of the
         /// window that are not the buyer's request, or that a seller approved, are looked at and not counted.
         ///
-        /// Refuses nothing beyond what is said of every RPC.
+        /// Fails with nothing beyond what is said of every RPC.
         async fn summarize_actions(
             &self,
             request: tonic::Request<super::SummarizeActionsRequest>,
@@ -5500,7 +5496,7 @@ pub mod fulfillment_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Gets one shipment. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND.
+        /// Gets one shipment. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND.
         pub async fn get_shipment(
             &mut self,
             request: impl tonic::IntoRequest<super::GetShipmentRequest>,
@@ -5533,7 +5529,7 @@ pub mod fulfillment_service_client {
         /// them and alone. Such a page costs the same however many shipments there are. The others only filter what these
         /// lead to: where few match, a page takes longer.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_shipments(
             &mut self,
             request: impl tonic::IntoRequest<super::ListShipmentsRequest>,
@@ -5560,7 +5556,7 @@ pub mod fulfillment_service_client {
         }
         /// Says that the warehouse begins to pack: PLANNED becomes PREPARING.
         ///
-        /// Idempotent by request_id, and in itself: a shipment that is PREPARING already is answered OK. Refuses with
+        /// Idempotent by request_id, and in itself: a shipment that is PREPARING already is answered OK. Fails with
         /// ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE, PAYMENT_LAPSED, NOT_RELEASED,
         /// STAGE_MISMATCH.
         pub async fn start_preparation(
@@ -5591,8 +5587,8 @@ pub mod fulfillment_service_client {
         }
         /// Says that the shipment is packed: PREPARING, or PLANNED for those who skip a step, becomes READY.
         ///
-        /// Idempotent by request_id, and in itself: a shipment that is READY already is answered OK. Refuses as
-        /// StartPreparation does.
+        /// Idempotent by request_id, and in itself: a shipment that is READY already is answered OK. Fails as StartPreparation
+        /// does.
         pub async fn mark_ready(
             &mut self,
             request: impl tonic::IntoRequest<super::MarkReadyRequest>,
@@ -5620,7 +5616,7 @@ pub mod fulfillment_service_client {
         /// Asks to hand the shipment to the carrier: PLANNED, PREPARING or READY becomes IN_TRANSIT. Only after an OK may
         /// the parcel leave. Of a cancellation and a dispatch that meet, exactly one succeeds.
         ///
-        /// Idempotent by request_id. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH,
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH,
         /// FENCE_STALE (with the present fence), PAYMENT_LAPSED, NOT_RELEASED, STAGE_MISMATCH (also for a shipment that is
         /// cancelled or has left), SHIPMENT_HELD, SHIPMENT_BARRED.
         pub async fn dispatch_shipment(
@@ -5665,10 +5661,10 @@ pub mod fulfillment_service_client {
         /// A parcel that is DELIVERED after all is the buyer's again: the cancellation that the carrier had opened for its way
         /// back, and that waits for it, is WITHDRAWN, and an Intercept that nobody waits for any more has FAILED.
         ///
-        /// Idempotent by carrier_event_id: an event counts once, and again answers with the shipment as it stands.
-        /// Idempotent by request_id too. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and
-        /// LIMIT_REACHED for the 101st fact of a shipment; facts that move its stage may be 20 more, so that no scan that only
-        /// passes by keeps out the one that says that the parcel is lost, delivered or on its way home.
+        /// Idempotent by carrier_event_id: an event counts once, and again answers with the shipment as it stands. Idempotent
+        /// by request_id too. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and LIMIT_REACHED for the
+        /// 101st fact of a shipment; facts that move its stage may be 20 more, so that no scan that only passes by keeps out
+        /// the one that says that the parcel is lost, delivered or on its way home.
         pub async fn record_tracking(
             &mut self,
             request: impl tonic::IntoRequest<super::RecordTrackingRequest>,
@@ -5698,7 +5694,7 @@ pub mod fulfillment_service_client {
         /// Keeps a shipment in while somebody thinks or talks: until hold_until it is not dispatched, and the fence grows. It may
         /// be packed meanwhile. A shipment that is held already is held until the new time.
         ///
-        /// Idempotent by request_id. Refuses with INVALID_FIELD for a hold_until that is not in the future or more than 30 days
+        /// Idempotent by request_id. Fails with INVALID_FIELD for a hold_until that is not in the future or more than 30 days
         /// away, ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE, and STAGE_MISMATCH for a
         /// shipment that is not in the warehouse any more.
         pub async fn hold_shipment(
@@ -5727,7 +5723,7 @@ pub mod fulfillment_service_client {
         }
         /// Ends a hold before its time. Whatever else keeps the shipment in still does.
         ///
-        /// Idempotent by request_id, and in itself: a shipment that nobody holds is answered OK. Refuses with ORDER_NOT_FOUND,
+        /// Idempotent by request_id, and in itself: a shipment that nobody holds is answered OK. Fails with ORDER_NOT_FOUND,
         /// SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE.
         pub async fn release_hold(
             &mut self,
@@ -5757,7 +5753,7 @@ pub mod fulfillment_service_client {
         /// money and units stay what they are, and the shipping charge is shared out anew. Cancelled units stay in the old
         /// shipment, whose stage becomes SPLIT.
         ///
-        /// Idempotent by request_id. Refuses with INVALID_FIELD where the parcels do not hold every unit that is not cancelled,
+        /// Idempotent by request_id. Fails with INVALID_FIELD where the parcels do not hold every unit that is not cancelled,
         /// ORDER_NOT_FOUND, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE,
         /// QUANTITY_UNAVAILABLE, STAGE_MISMATCH for a shipment that is not in the warehouse any more, SHIPMENT_BARRED while a
         /// cancellation waits for units of it, SPLIT_NOT_ALLOWED, and LIMIT_REACHED for the 51st shipment of an order.
@@ -5789,7 +5785,7 @@ pub mod fulfillment_service_client {
         /// and recorded however late it comes: where the gate had closed without it, and the request was refused, the shipment
         /// goes on and the incident LATE_FACT opens. Units that were asked and not stopped end with WAREHOUSE_CANNOT_STOP.
         ///
-        /// Idempotent by request_id, and in itself: what was answered already is answered OK. Refuses with ORDER_NOT_FOUND,
+        /// Idempotent by request_id, and in itself: what was answered already is answered OK. Fails with ORDER_NOT_FOUND,
         /// SHIPMENT_NOT_FOUND, CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE for more units than were asked,
         /// and GATE_NOT_OPEN where nobody ever asked.
         pub async fn answer_stop(
@@ -5820,7 +5816,7 @@ pub mod fulfillment_service_client {
         /// for everybody who waits for it. It is a fact, and recorded however late it comes: a late confirmation of a request
         /// that was refused by then opens the incident LATE_FACT.
         ///
-        /// Idempotent by request_id. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and GATE_NOT_OPEN
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and GATE_NOT_OPEN
         /// where nobody ever asked.
         pub async fn answer_intercept(
             &mut self,
@@ -5866,9 +5862,9 @@ pub mod fulfillment_service_client {
         /// changes nothing. Without a receipt_id the request_id alone tells a repetition from another box: two receipts of one
         /// unit each are two units. Without quantities, and without a receipt_id, a parcel that is home already is answered OK.
         ///
-        /// Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE (with what could still
-        /// come home) for more units than are out, also for a new receipt_id where nothing is, STAGE_MISMATCH for a shipment
-        /// that never left, and LIMIT_REACHED for the 101st receipt_id of a shipment, unless it is of all that is still out.
+        /// Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE (with what could still come
+        /// home) for more units than are out, also for a new receipt_id where nothing is, STAGE_MISMATCH for a shipment that
+        /// never left, and LIMIT_REACHED for the 101st receipt_id of a shipment, unless it is of all that is still out.
         pub async fn receive_parcel(
             &mut self,
             request: impl tonic::IntoRequest<super::ReceiveParcelRequest>,
@@ -5909,7 +5905,7 @@ pub mod fulfillment_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with FulfillmentServiceServer.
     #[async_trait]
     pub trait FulfillmentService: std::marker::Send + std::marker::Sync + 'static {
-        /// Gets one shipment. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND.
+        /// Gets one shipment. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND.
         async fn get_shipment(
             &self,
             request: tonic::Request<super::GetShipmentRequest>,
@@ -5925,7 +5921,7 @@ pub mod fulfillment_service_server {
         /// them and alone. Such a page costs the same however many shipments there are. The others only filter what these
         /// lead to: where few match, a page takes longer.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         async fn list_shipments(
             &self,
             request: tonic::Request<super::ListShipmentsRequest>,
@@ -5935,7 +5931,7 @@ pub mod fulfillment_service_server {
         >;
         /// Says that the warehouse begins to pack: PLANNED becomes PREPARING.
         ///
-        /// Idempotent by request_id, and in itself: a shipment that is PREPARING already is answered OK. Refuses with
+        /// Idempotent by request_id, and in itself: a shipment that is PREPARING already is answered OK. Fails with
         /// ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE, PAYMENT_LAPSED, NOT_RELEASED,
         /// STAGE_MISMATCH.
         async fn start_preparation(
@@ -5947,8 +5943,8 @@ pub mod fulfillment_service_server {
         >;
         /// Says that the shipment is packed: PREPARING, or PLANNED for those who skip a step, becomes READY.
         ///
-        /// Idempotent by request_id, and in itself: a shipment that is READY already is answered OK. Refuses as
-        /// StartPreparation does.
+        /// Idempotent by request_id, and in itself: a shipment that is READY already is answered OK. Fails as StartPreparation
+        /// does.
         async fn mark_ready(
             &self,
             request: tonic::Request<super::MarkReadyRequest>,
@@ -5959,7 +5955,7 @@ pub mod fulfillment_service_server {
         /// Asks to hand the shipment to the carrier: PLANNED, PREPARING or READY becomes IN_TRANSIT. Only after an OK may
         /// the parcel leave. Of a cancellation and a dispatch that meet, exactly one succeeds.
         ///
-        /// Idempotent by request_id. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH,
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH,
         /// FENCE_STALE (with the present fence), PAYMENT_LAPSED, NOT_RELEASED, STAGE_MISMATCH (also for a shipment that is
         /// cancelled or has left), SHIPMENT_HELD, SHIPMENT_BARRED.
         async fn dispatch_shipment(
@@ -5985,10 +5981,10 @@ pub mod fulfillment_service_server {
         /// A parcel that is DELIVERED after all is the buyer's again: the cancellation that the carrier had opened for its way
         /// back, and that waits for it, is WITHDRAWN, and an Intercept that nobody waits for any more has FAILED.
         ///
-        /// Idempotent by carrier_event_id: an event counts once, and again answers with the shipment as it stands.
-        /// Idempotent by request_id too. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and
-        /// LIMIT_REACHED for the 101st fact of a shipment; facts that move its stage may be 20 more, so that no scan that only
-        /// passes by keeps out the one that says that the parcel is lost, delivered or on its way home.
+        /// Idempotent by carrier_event_id: an event counts once, and again answers with the shipment as it stands. Idempotent
+        /// by request_id too. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and LIMIT_REACHED for the
+        /// 101st fact of a shipment; facts that move its stage may be 20 more, so that no scan that only passes by keeps out
+        /// the one that says that the parcel is lost, delivered or on its way home.
         async fn record_tracking(
             &self,
             request: tonic::Request<super::RecordTrackingRequest>,
@@ -5999,7 +5995,7 @@ pub mod fulfillment_service_server {
         /// Keeps a shipment in while somebody thinks or talks: until hold_until it is not dispatched, and the fence grows. It may
         /// be packed meanwhile. A shipment that is held already is held until the new time.
         ///
-        /// Idempotent by request_id. Refuses with INVALID_FIELD for a hold_until that is not in the future or more than 30 days
+        /// Idempotent by request_id. Fails with INVALID_FIELD for a hold_until that is not in the future or more than 30 days
         /// away, ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE, and STAGE_MISMATCH for a
         /// shipment that is not in the warehouse any more.
         async fn hold_shipment(
@@ -6011,7 +6007,7 @@ pub mod fulfillment_service_server {
         >;
         /// Ends a hold before its time. Whatever else keeps the shipment in still does.
         ///
-        /// Idempotent by request_id, and in itself: a shipment that nobody holds is answered OK. Refuses with ORDER_NOT_FOUND,
+        /// Idempotent by request_id, and in itself: a shipment that nobody holds is answered OK. Fails with ORDER_NOT_FOUND,
         /// SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE.
         async fn release_hold(
             &self,
@@ -6024,7 +6020,7 @@ pub mod fulfillment_service_server {
         /// money and units stay what they are, and the shipping charge is shared out anew. Cancelled units stay in the old
         /// shipment, whose stage becomes SPLIT.
         ///
-        /// Idempotent by request_id. Refuses with INVALID_FIELD where the parcels do not hold every unit that is not cancelled,
+        /// Idempotent by request_id. Fails with INVALID_FIELD where the parcels do not hold every unit that is not cancelled,
         /// ORDER_NOT_FOUND, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE,
         /// QUANTITY_UNAVAILABLE, STAGE_MISMATCH for a shipment that is not in the warehouse any more, SHIPMENT_BARRED while a
         /// cancellation waits for units of it, SPLIT_NOT_ALLOWED, and LIMIT_REACHED for the 51st shipment of an order.
@@ -6039,7 +6035,7 @@ pub mod fulfillment_service_server {
         /// and recorded however late it comes: where the gate had closed without it, and the request was refused, the shipment
         /// goes on and the incident LATE_FACT opens. Units that were asked and not stopped end with WAREHOUSE_CANNOT_STOP.
         ///
-        /// Idempotent by request_id, and in itself: what was answered already is answered OK. Refuses with ORDER_NOT_FOUND,
+        /// Idempotent by request_id, and in itself: what was answered already is answered OK. Fails with ORDER_NOT_FOUND,
         /// SHIPMENT_NOT_FOUND, CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE for more units than were asked,
         /// and GATE_NOT_OPEN where nobody ever asked.
         async fn answer_stop(
@@ -6053,7 +6049,7 @@ pub mod fulfillment_service_server {
         /// for everybody who waits for it. It is a fact, and recorded however late it comes: a late confirmation of a request
         /// that was refused by then opens the incident LATE_FACT.
         ///
-        /// Idempotent by request_id. Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and GATE_NOT_OPEN
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and GATE_NOT_OPEN
         /// where nobody ever asked.
         async fn answer_intercept(
             &self,
@@ -6080,9 +6076,9 @@ pub mod fulfillment_service_server {
         /// changes nothing. Without a receipt_id the request_id alone tells a repetition from another box: two receipts of one
         /// unit each are two units. Without quantities, and without a receipt_id, a parcel that is home already is answered OK.
         ///
-        /// Refuses with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE (with what could still
-        /// come home) for more units than are out, also for a new receipt_id where nothing is, STAGE_MISMATCH for a shipment
-        /// that never left, and LIMIT_REACHED for the 101st receipt_id of a shipment, unless it is of all that is still out.
+        /// Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE (with what could still come
+        /// home) for more units than are out, also for a new receipt_id where nothing is, STAGE_MISMATCH for a shipment that
+        /// never left, and LIMIT_REACHED for the 101st receipt_id of a shipment, unless it is of all that is still out.
         async fn receive_parcel(
             &self,
             request: tonic::Request<super::ReceiveParcelRequest>,
@@ -7135,10 +7131,10 @@ pub mod order_service_client {
         /// over units.
         ///
         /// Idempotent by order_id: the same content again changes nothing and answers with the order as it stands now; other
-        /// content is ORDER_ALREADY_EXISTS. Refuses with INVALID_FIELD (also: quantities of the shipments that do not add up
-        /// to the lines, more than 200 lines or 50 shipments, amounts that overflow), OUT_OF_SCOPE (the seller, a warehouse
-        /// or a carrier is not the caller's, or the id is taken by an order that is not), CURRENCY_MISMATCH,
-        /// UNKNOWN_WAREHOUSE, UNKNOWN_CARRIER.
+        /// content is ORDER_ALREADY_EXISTS. Fails with INVALID_FIELD (also: quantities of the shipments that do not add up to
+        /// the lines, more than 200 lines or 50 shipments, amounts that overflow), OUT_OF_SCOPE (the seller, a warehouse or a
+        /// carrier is not the caller's, or the id is taken by an order that is not), CURRENCY_MISMATCH, UNKNOWN_WAREHOUSE,
+        /// UNKNOWN_CARRIER.
         pub async fn create_order(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateOrderRequest>,
@@ -7163,8 +7159,8 @@ pub mod order_service_client {
                 .insert(GrpcMethod::new("belay.v1.OrderService", "CreateOrder"));
             self.inner.unary(req, path, codec).await
         }
-        /// Gets one order with everything that belongs to it, other warehouses' and carriers' shipments included. Refuses
-        /// with ORDER_NOT_FOUND.
+        /// Gets one order with everything that belongs to it, other warehouses' and carriers' shipments included. Fails with
+        /// ORDER_NOT_FOUND.
         pub async fn get_order(
             &mut self,
             request: impl tonic::IntoRequest<super::GetOrderRequest>,
@@ -7198,7 +7194,7 @@ pub mod order_service_client {
         /// costs the same however many orders there are and however far down the list it lies. The others only filter what
         /// the first one leads to: where few match, a page takes longer.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_orders(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOrdersRequest>,
@@ -7228,7 +7224,7 @@ pub mod order_service_client {
         /// Each count is exact up to 10,000, and says so where there are more. An answer looks at no more than 80,008 entries
         /// of an index, unless both buyer_id and seller_id are given: then it looks at the buyer's orders one by one.
         ///
-        /// Refuses nothing beyond what is said of every RPC.
+        /// Fails with nothing beyond what is said of every RPC.
         pub async fn summarize_orders(
             &mut self,
             request: impl tonic::IntoRequest<super::SummarizeOrdersRequest>,
@@ -7260,9 +7256,9 @@ pub mod order_service_client {
         /// needed any more becomes a release, a refund of the kind VOID.
         ///
         /// Idempotent by provider_event_id: an event counts once, and again answers with the order as it stands; by
-        /// movement_id, where one is given; and by request_id. Refuses with ORDER_NOT_FOUND, REFUND_NOT_FOUND,
-        /// REQUEST_ID_REUSED, CURRENCY_MISMATCH, and LIMIT_REACHED for the 21st payment and the 101st fact of one.
-        /// Facts about money have room above that: of 40 payments and of 200 facts of one.
+        /// movement_id, where one is given; and by request_id. Fails with ORDER_NOT_FOUND, REFUND_NOT_FOUND,
+        /// REQUEST_ID_REUSED, CURRENCY_MISMATCH, and LIMIT_REACHED for the 21st payment and the 101st fact of one. Facts about
+        /// money have room above that: of 40 payments and of 200 facts of one.
         pub async fn record_payment(
             &mut self,
             request: impl tonic::IntoRequest<super::RecordPaymentRequest>,
@@ -7287,7 +7283,7 @@ pub mod order_service_client {
                 .insert(GrpcMethod::new("belay.v1.OrderService", "RecordPayment"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists what came to pass with an order, oldest first. Refuses with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
+        /// Lists what came to pass with an order, oldest first. Fails with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
         pub async fn list_order_history(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOrderHistoryRequest>,
@@ -7332,10 +7328,10 @@ pub mod order_service_server {
         /// over units.
         ///
         /// Idempotent by order_id: the same content again changes nothing and answers with the order as it stands now; other
-        /// content is ORDER_ALREADY_EXISTS. Refuses with INVALID_FIELD (also: quantities of the shipments that do not add up
-        /// to the lines, more than 200 lines or 50 shipments, amounts that overflow), OUT_OF_SCOPE (the seller, a warehouse
-        /// or a carrier is not the caller's, or the id is taken by an order that is not), CURRENCY_MISMATCH,
-        /// UNKNOWN_WAREHOUSE, UNKNOWN_CARRIER.
+        /// content is ORDER_ALREADY_EXISTS. Fails with INVALID_FIELD (also: quantities of the shipments that do not add up to
+        /// the lines, more than 200 lines or 50 shipments, amounts that overflow), OUT_OF_SCOPE (the seller, a warehouse or a
+        /// carrier is not the caller's, or the id is taken by an order that is not), CURRENCY_MISMATCH, UNKNOWN_WAREHOUSE,
+        /// UNKNOWN_CARRIER.
         async fn create_order(
             &self,
             request: tonic::Request<super::CreateOrderRequest>,
@@ -7343,8 +7339,8 @@ pub mod order_service_server {
             tonic::Response<super::CreateOrderResponse>,
             tonic::Status,
         >;
-        /// Gets one order with everything that belongs to it, other warehouses' and carriers' shipments included. Refuses
-        /// with ORDER_NOT_FOUND.
+        /// Gets one order with everything that belongs to it, other warehouses' and carriers' shipments included. Fails with
+        /// ORDER_NOT_FOUND.
         async fn get_order(
             &self,
             request: tonic::Request<super::GetOrderRequest>,
@@ -7361,7 +7357,7 @@ pub mod order_service_server {
         /// costs the same however many orders there are and however far down the list it lies. The others only filter what
         /// the first one leads to: where few match, a page takes longer.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         async fn list_orders(
             &self,
             request: tonic::Request<super::ListOrdersRequest>,
@@ -7374,7 +7370,7 @@ pub mod order_service_server {
         /// Each count is exact up to 10,000, and says so where there are more. An answer looks at no more than 80,008 entries
         /// of an index, unless both buyer_id and seller_id are given: then it looks at the buyer's orders one by one.
         ///
-        /// Refuses nothing beyond what is said of every RPC.
+        /// Fails with nothing beyond what is said of every RPC.
         async fn summarize_orders(
             &self,
             request: tonic::Request<super::SummarizeOrdersRequest>,
@@ -7389,9 +7385,9 @@ pub mod order_service_server {
         /// needed any more becomes a release, a refund of the kind VOID.
         ///
         /// Idempotent by provider_event_id: an event counts once, and again answers with the order as it stands; by
-        /// movement_id, where one is given; and by request_id. Refuses with ORDER_NOT_FOUND, REFUND_NOT_FOUND,
-        /// REQUEST_ID_REUSED, CURRENCY_MISMATCH, and LIMIT_REACHED for the 21st payment and the 101st fact of one.
-        /// Facts about money have room above that: of 40 payments and of 200 facts of one.
+        /// movement_id, where one is given; and by request_id. Fails with ORDER_NOT_FOUND, REFUND_NOT_FOUND,
+        /// REQUEST_ID_REUSED, CURRENCY_MISMATCH, and LIMIT_REACHED for the 21st payment and the 101st fact of one. Facts about
+        /// money have room above that: of 40 payments and of 200 facts of one.
         async fn record_payment(
             &self,
             request: tonic::Request<super::RecordPaymentRequest>,
@@ -7399,7 +7395,7 @@ pub mod order_service_server {
             tonic::Response<super::RecordPaymentResponse>,
             tonic::Status,
         >;
-        /// Lists what came to pass with an order, oldest first. Refuses with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
+        /// Lists what came to pass with an order, oldest first. Fails with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
         async fn list_order_history(
             &self,
             request: tonic::Request<super::ListOrderHistoryRequest>,
@@ -8075,7 +8071,7 @@ pub mod policy_service_client {
         /// Lists the policy documents that ship with this server, by name. There is a handful, so there are no pages; they
         /// belong to no store, so there is no store_id.
         ///
-        /// Refuses nothing beyond what is said of every RPC.
+        /// Fails with nothing beyond what is said of every RPC.
         pub async fn list_presets(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPresetsRequest>,
@@ -8103,8 +8099,9 @@ pub mod policy_service_client {
         /// Creates the store's next policy version from a document. It is validated whole and decides nothing until it is
         /// activated.
         ///
-        /// Idempotent by content: the very document of the store's newest version answers with that version and creates
-        /// none, also where two bring it at the same time. Refuses with POLICY_INVALID, listing every fault with its path in the document.
+        /// Idempotent by content: the very document of the store's newest version answers with that version and creates none,
+        /// also where two bring it at the same time. Fails with POLICY_INVALID, listing every fault with its path in the
+        /// document.
         pub async fn create_policy(
             &mut self,
             request: impl tonic::IntoRequest<super::CreatePolicyRequest>,
@@ -8129,7 +8126,7 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("belay.v1.PolicyService", "CreatePolicy"));
             self.inner.unary(req, path, codec).await
         }
-        /// Gets one version, or the active one. Refuses with POLICY_NOT_FOUND.
+        /// Gets one version, or the active one. Fails with POLICY_NOT_FOUND.
         pub async fn get_policy(
             &mut self,
             request: impl tonic::IntoRequest<super::GetPolicyRequest>,
@@ -8156,7 +8153,7 @@ pub mod policy_service_client {
         }
         /// Lists the store's versions, newest first, each with its activations and without its document.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_policies(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPoliciesRequest>,
@@ -8185,7 +8182,7 @@ pub mod policy_service_client {
         /// under the version they were asked under. An older version may be activated again. An activation that is still to
         /// come is replaced by a new one, unless it is nearer than the earliest instant below.
         ///
-        /// Idempotent: the version that is active or scheduled for that instant already is answered OK. Refuses with
+        /// Idempotent: the version that is active or scheduled for that instant already is answered OK. Fails with
         /// POLICY_NOT_FOUND, and with INVALID_FIELD for an effective_time before the earliest that every replica can be sure
         /// to know of, some seconds from now.
         pub async fn activate_policy(
@@ -8231,7 +8228,7 @@ pub mod policy_service_server {
         /// Lists the policy documents that ship with this server, by name. There is a handful, so there are no pages; they
         /// belong to no store, so there is no store_id.
         ///
-        /// Refuses nothing beyond what is said of every RPC.
+        /// Fails with nothing beyond what is said of every RPC.
         async fn list_presets(
             &self,
             request: tonic::Request<super::ListPresetsRequest>,
@@ -8242,8 +8239,9 @@ pub mod policy_service_server {
         /// Creates the store's next policy version from a document. It is validated whole and decides nothing until it is
         /// activated.
         ///
-        /// Idempotent by content: the very document of the store's newest version answers with that version and creates
-        /// none, also where two bring it at the same time. Refuses with POLICY_INVALID, listing every fault with its path in the document.
+        /// Idempotent by content: the very document of the store's newest version answers with that version and creates none,
+        /// also where two bring it at the same time. Fails with POLICY_INVALID, listing every fault with its path in the
+        /// document.
         async fn create_policy(
             &self,
             request: tonic::Request<super::CreatePolicyRequest>,
@@ -8251,7 +8249,7 @@ pub mod policy_service_server {
             tonic::Response<super::CreatePolicyResponse>,
             tonic::Status,
         >;
-        /// Gets one version, or the active one. Refuses with POLICY_NOT_FOUND.
+        /// Gets one version, or the active one. Fails with POLICY_NOT_FOUND.
         async fn get_policy(
             &self,
             request: tonic::Request<super::GetPolicyRequest>,
@@ -8261,7 +8259,7 @@ pub mod policy_service_server {
         >;
         /// Lists the store's versions, newest first, each with its activations and without its document.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         async fn list_policies(
             &self,
             request: tonic::Request<super::ListPoliciesRequest>,
@@ -8273,7 +8271,7 @@ pub mod policy_service_server {
         /// under the version they were asked under. An older version may be activated again. An activation that is still to
         /// come is replaced by a new one, unless it is nearer than the earliest instant below.
         ///
-        /// Idempotent: the version that is active or scheduled for that instant already is answered OK. Refuses with
+        /// Idempotent: the version that is active or scheduled for that instant already is answered OK. Fails with
         /// POLICY_NOT_FOUND, and with INVALID_FIELD for an effective_time before the earliest that every replica can be sure
         /// to know of, some seconds from now.
         async fn activate_policy(
@@ -8828,7 +8826,7 @@ pub mod refund_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Gets one refund. Refuses with ORDER_NOT_FOUND, REFUND_NOT_FOUND.
+        /// Gets one refund. Fails with ORDER_NOT_FOUND, REFUND_NOT_FOUND.
         pub async fn get_refund(
             &mut self,
             request: impl tonic::IntoRequest<super::GetRefundRequest>,
@@ -8859,7 +8857,7 @@ pub mod refund_service_client {
         /// order_id leads to the page, else seller_id and state, together or alone: it costs the same however many refunds
         /// there are. Within an order, seller_id and state only filter.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_refunds(
             &mut self,
             request: impl tonic::IntoRequest<super::ListRefundsRequest>,
@@ -8891,7 +8889,7 @@ pub mod refund_service_client {
         /// the end of the lease: the refund becomes UNKNOWN and is handed out again. No refund is with two workers at once
         /// while their leases last. An empty answer means that nothing is due.
         ///
-        /// Refuses nothing beyond what is said of every RPC.
+        /// Fails with nothing beyond what is said of every RPC.
         pub async fn claim_refunds(
             &mut self,
             request: impl tonic::IntoRequest<super::ClaimRefundsRequest>,
@@ -8921,7 +8919,7 @@ pub mod refund_service_client {
         /// Idempotent by request_id, and in itself: SETTLED again changes nothing, but SETTLED with another amount opens the
         /// incident REFUND_MISMATCH. FAILED opens the incident REFUND_FAILED; after SETTLED it says that the money came back.
         /// SETTLED after FAILED opens the incident LATE_FACT; a refund that was to be made in its place and is still DUE
-        /// becomes BLOCKED, with the incident REFUND_MISMATCH, or the buyer would have the money twice. Refuses with
+        /// becomes BLOCKED, with the incident REFUND_MISMATCH, or the buyer would have the money twice. Fails with
         /// ORDER_NOT_FOUND, REFUND_NOT_FOUND, REQUEST_ID_REUSED, CURRENCY_MISMATCH, and REFUND_NOT_CLAIMED for a refund that
         /// was never handed out.
         pub async fn record_refund_result(
@@ -8964,7 +8962,7 @@ pub mod refund_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with RefundServiceServer.
     #[async_trait]
     pub trait RefundService: std::marker::Send + std::marker::Sync + 'static {
-        /// Gets one refund. Refuses with ORDER_NOT_FOUND, REFUND_NOT_FOUND.
+        /// Gets one refund. Fails with ORDER_NOT_FOUND, REFUND_NOT_FOUND.
         async fn get_refund(
             &self,
             request: tonic::Request<super::GetRefundRequest>,
@@ -8978,7 +8976,7 @@ pub mod refund_service_server {
         /// order_id leads to the page, else seller_id and state, together or alone: it costs the same however many refunds
         /// there are. Within an order, seller_id and state only filter.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         async fn list_refunds(
             &self,
             request: tonic::Request<super::ListRefundsRequest>,
@@ -8993,7 +8991,7 @@ pub mod refund_service_server {
         /// the end of the lease: the refund becomes UNKNOWN and is handed out again. No refund is with two workers at once
         /// while their leases last. An empty answer means that nothing is due.
         ///
-        /// Refuses nothing beyond what is said of every RPC.
+        /// Fails with nothing beyond what is said of every RPC.
         async fn claim_refunds(
             &self,
             request: tonic::Request<super::ClaimRefundsRequest>,
@@ -9006,7 +9004,7 @@ pub mod refund_service_server {
         /// Idempotent by request_id, and in itself: SETTLED again changes nothing, but SETTLED with another amount opens the
         /// incident REFUND_MISMATCH. FAILED opens the incident REFUND_FAILED; after SETTLED it says that the money came back.
         /// SETTLED after FAILED opens the incident LATE_FACT; a refund that was to be made in its place and is still DUE
-        /// becomes BLOCKED, with the incident REFUND_MISMATCH, or the buyer would have the money twice. Refuses with
+        /// becomes BLOCKED, with the incident REFUND_MISMATCH, or the buyer would have the money twice. Fails with
         /// ORDER_NOT_FOUND, REFUND_NOT_FOUND, REQUEST_ID_REUSED, CURRENCY_MISMATCH, and REFUND_NOT_CLAIMED for a refund that
         /// was never handed out.
         async fn record_refund_result(
@@ -9719,8 +9717,8 @@ pub mod store_service_client {
         /// PutCarrier change them.
         ///
         /// Idempotent by store_id: the same fields again change nothing and answer with the store as it stands; other fields
-        /// are STORE_ALREADY_EXISTS. Refuses with PRESET_NOT_FOUND, OUT_OF_SCOPE (the default warehouse or carrier is not
-        /// the caller's), POLICY_INVALID.
+        /// are STORE_ALREADY_EXISTS. Fails with PRESET_NOT_FOUND, OUT_OF_SCOPE (the default warehouse or carrier is not the
+        /// caller's), POLICY_INVALID.
         pub async fn create_store(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateStoreRequest>,
@@ -9745,7 +9743,7 @@ pub mod store_service_client {
                 .insert(GrpcMethod::new("belay.v1.StoreService", "CreateStore"));
             self.inner.unary(req, path, codec).await
         }
-        /// Gets one store. Refuses with STORE_NOT_FOUND.
+        /// Gets one store. Fails with STORE_NOT_FOUND.
         pub async fn get_store(
             &mut self,
             request: impl tonic::IntoRequest<super::GetStoreRequest>,
@@ -9772,7 +9770,7 @@ pub mod store_service_client {
         }
         /// Lists the stores, by id.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_stores(
             &mut self,
             request: impl tonic::IntoRequest<super::ListStoresRequest>,
@@ -9800,7 +9798,7 @@ pub mod store_service_client {
         /// Changes the store's own settings: what is given; what is left empty stays. Decisions follow within seconds; what is
         /// already decided stays, deadlines included. Warehouses keep their time zones.
         ///
-        /// Idempotent by content: what stands already is answered OK without a write, whatever the etag. Refuses with
+        /// Idempotent by content: what stands already is answered OK without a write, whatever the etag. Fails with
         /// ETAG_MISMATCH when the given etag is out of date, and with INVALID_FIELD for a default warehouse or carrier that
         /// the store does not have.
         pub async fn update_store(
@@ -9830,9 +9828,9 @@ pub mod store_service_client {
         /// Creates a carrier of the store, or replaces what is known of it. Decisions follow within seconds; what is already
         /// decided stays.
         ///
-        /// Idempotent by carrier_id: what stands already is answered OK without a write, whatever the etag. Refuses with
-        /// OUT_OF_SCOPE for a carrier that is not the caller's, and with ETAG_MISMATCH when the given etag is out of date,
-        /// or given for a carrier that does not exist.
+        /// Idempotent by carrier_id: what stands already is answered OK without a write, whatever the etag. Fails with
+        /// OUT_OF_SCOPE for a carrier that is not the caller's, and with ETAG_MISMATCH when the given etag is out of date, or
+        /// given for a carrier that does not exist.
         pub async fn put_carrier(
             &mut self,
             request: impl tonic::IntoRequest<super::PutCarrierRequest>,
@@ -9859,7 +9857,7 @@ pub mod store_service_client {
         }
         /// Lists the store's carriers, by id.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_carriers(
             &mut self,
             request: impl tonic::IntoRequest<super::ListCarriersRequest>,
@@ -9887,7 +9885,7 @@ pub mod store_service_client {
         /// Creates a warehouse of the store, or replaces what is known of it. Decisions follow within seconds; what is
         /// already decided stays.
         ///
-        /// Idempotent by warehouse_id: what stands already is answered OK without a write, whatever the etag. Refuses with
+        /// Idempotent by warehouse_id: what stands already is answered OK without a write, whatever the etag. Fails with
         /// OUT_OF_SCOPE for a warehouse that is not the caller's, and with ETAG_MISMATCH when the given etag is out of date,
         /// or given for a warehouse that does not exist.
         pub async fn put_warehouse(
@@ -9916,7 +9914,7 @@ pub mod store_service_client {
         }
         /// Lists the store's warehouses, by id.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_warehouses(
             &mut self,
             request: impl tonic::IntoRequest<super::ListWarehousesRequest>,
@@ -9963,8 +9961,8 @@ pub mod store_service_server {
         /// PutCarrier change them.
         ///
         /// Idempotent by store_id: the same fields again change nothing and answer with the store as it stands; other fields
-        /// are STORE_ALREADY_EXISTS. Refuses with PRESET_NOT_FOUND, OUT_OF_SCOPE (the default warehouse or carrier is not
-        /// the caller's), POLICY_INVALID.
+        /// are STORE_ALREADY_EXISTS. Fails with PRESET_NOT_FOUND, OUT_OF_SCOPE (the default warehouse or carrier is not the
+        /// caller's), POLICY_INVALID.
         async fn create_store(
             &self,
             request: tonic::Request<super::CreateStoreRequest>,
@@ -9972,7 +9970,7 @@ pub mod store_service_server {
             tonic::Response<super::CreateStoreResponse>,
             tonic::Status,
         >;
-        /// Gets one store. Refuses with STORE_NOT_FOUND.
+        /// Gets one store. Fails with STORE_NOT_FOUND.
         async fn get_store(
             &self,
             request: tonic::Request<super::GetStoreRequest>,
@@ -9982,7 +9980,7 @@ pub mod store_service_server {
         >;
         /// Lists the stores, by id.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         async fn list_stores(
             &self,
             request: tonic::Request<super::ListStoresRequest>,
@@ -9993,7 +9991,7 @@ pub mod store_service_server {
         /// Changes the store's own settings: what is given; what is left empty stays. Decisions follow within seconds; what is
         /// already decided stays, deadlines included. Warehouses keep their time zones.
         ///
-        /// Idempotent by content: what stands already is answered OK without a write, whatever the etag. Refuses with
+        /// Idempotent by content: what stands already is answered OK without a write, whatever the etag. Fails with
         /// ETAG_MISMATCH when the given etag is out of date, and with INVALID_FIELD for a default warehouse or carrier that
         /// the store does not have.
         async fn update_store(
@@ -10006,9 +10004,9 @@ pub mod store_service_server {
         /// Creates a carrier of the store, or replaces what is known of it. Decisions follow within seconds; what is already
         /// decided stays.
         ///
-        /// Idempotent by carrier_id: what stands already is answered OK without a write, whatever the etag. Refuses with
-        /// OUT_OF_SCOPE for a carrier that is not the caller's, and with ETAG_MISMATCH when the given etag is out of date,
-        /// or given for a carrier that does not exist.
+        /// Idempotent by carrier_id: what stands already is answered OK without a write, whatever the etag. Fails with
+        /// OUT_OF_SCOPE for a carrier that is not the caller's, and with ETAG_MISMATCH when the given etag is out of date, or
+        /// given for a carrier that does not exist.
         async fn put_carrier(
             &self,
             request: tonic::Request<super::PutCarrierRequest>,
@@ -10018,7 +10016,7 @@ pub mod store_service_server {
         >;
         /// Lists the store's carriers, by id.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         async fn list_carriers(
             &self,
             request: tonic::Request<super::ListCarriersRequest>,
@@ -10029,7 +10027,7 @@ pub mod store_service_server {
         /// Creates a warehouse of the store, or replaces what is known of it. Decisions follow within seconds; what is
         /// already decided stays.
         ///
-        /// Idempotent by warehouse_id: what stands already is answered OK without a write, whatever the etag. Refuses with
+        /// Idempotent by warehouse_id: what stands already is answered OK without a write, whatever the etag. Fails with
         /// OUT_OF_SCOPE for a warehouse that is not the caller's, and with ETAG_MISMATCH when the given etag is out of date,
         /// or given for a warehouse that does not exist.
         async fn put_warehouse(
@@ -10041,7 +10039,7 @@ pub mod store_service_server {
         >;
         /// Lists the store's warehouses, by id.
         ///
-        /// Refuses with PAGE_TOKEN_INVALID.
+        /// Fails with PAGE_TOKEN_INVALID.
         async fn list_warehouses(
             &self,
             request: tonic::Request<super::ListWarehousesRequest>,
