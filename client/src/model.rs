@@ -23,8 +23,8 @@ mod summary;
 pub use actor::{Actor, Fault, Party, Role};
 pub use answer::{Page, Written};
 pub use cancellation::{
-    Cancellation, CancellationEffect, CancellationOutcome, CancellationPath, CancellationState,
-    Deductions, FoundCancellation, LabelState, LineQuantity, Part, PartState, Receipt,
+    Cancellation, CancellationEffect, CancellationOutcome, CancellationPart, CancellationPath,
+    CancellationState, Deductions, FoundCancellation, LabelState, LineQuantity, PartState, Receipt,
     RequestedCancellation, ReturnState,
 };
 pub use denial::Denial;

@@ -6,8 +6,9 @@
 
 use belay_client::calls::{FirstPolicy, NewBuyer, NewLine, NewShipment, RequestCancellation};
 use belay_client::model::{
-    Cancellation, CancellationEffect, Destination, Event, EventDetail, EventType, GateKind,
-    GateState, Order, Part, PartState, PaymentFact, Refund, Shipment, ShipmentStage, TrackingFact,
+    Cancellation, CancellationEffect, CancellationPart, Destination, Event, EventDetail, EventType,
+    GateKind, GateState, Order, PartState, PaymentFact, Refund, Shipment, ShipmentStage,
+    TrackingFact,
 };
 use belay_client::{Error, Kind, Role, Store, Units};
 
@@ -268,7 +269,7 @@ impl Market<'_> {
     }
 
     /// The only part of a cancellation.
-    pub async fn part(&self, cancellation_id: &str) -> Part {
+    pub async fn part(&self, cancellation_id: &str) -> CancellationPart {
         let mut parts = self.cancellation(cancellation_id).await.parts;
         assert_eq!(parts.len(), 1, "{parts:?}");
         parts.remove(0)
@@ -326,7 +327,7 @@ impl Market<'_> {
 }
 
 /// What a part waits for or waited for, in order.
-pub fn gates(part: &Part) -> Vec<(GateKind, GateState)> {
+pub fn gates(part: &CancellationPart) -> Vec<(GateKind, GateState)> {
     part.gates
         .iter()
         .map(|gate| (gate.kind, gate.state))

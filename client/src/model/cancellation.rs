@@ -47,7 +47,7 @@ pub struct Cancellation {
     /// behalf.
     pub submitted_by: Actor,
     /// The parts, one for each shipment, by shipment number.
-    pub parts: Vec<Part>,
+    pub parts: Vec<CancellationPart>,
     /// The refund to the buyer if every open part succeeds, out of the captured money that is still
     /// there. Nothing for an unpaid order.
     pub expected_refund: RefundAmount,
@@ -159,7 +159,7 @@ pub struct LineQuantity {
 /// The part of a cancellation in one shipment. It has one path and is decided as a whole.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct CancellationPart {
     /// The shipment.
     pub shipment_id: ShipmentId,
     /// The path: the first of the requested ones that the policy allowed.
@@ -303,10 +303,10 @@ impl FromWire for LineQuantity {
     }
 }
 
-impl FromWire for Part {
-    type Message = pb::Part;
+impl FromWire for CancellationPart {
+    type Message = pb::CancellationPart;
 
-    fn from_wire(message: pb::Part) -> Result<Self, Malformed> {
+    fn from_wire(message: pb::CancellationPart) -> Result<Self, Malformed> {
         Ok(Self {
             shipment_id: ShipmentId::unchecked(message.shipment_id),
             path: CancellationPath::from_wire(message.path),

@@ -891,7 +891,7 @@ pub struct Cancellation {
     /// The parts, by shipment number as asked. A shipment has several where its units do not end together: goods that are
     /// home are parts apart from those that are not, one for each receipt, and parts are split as facts come in.
     #[prost(message, repeated, tag = "14")]
-    pub parts: ::prost::alloc::vec::Vec<Part>,
+    pub parts: ::prost::alloc::vec::Vec<CancellationPart>,
     /// What goes back to the buyer if every part that is not closed otherwise succeeds: of what was captured and has not
     /// gone back or been disputed. Nothing for an order that nobody paid. Once the cancellation is closed, what its refunds
     /// stand for: a FAILED one until somebody decides, a SETTLED one for what was really paid.
@@ -939,7 +939,7 @@ pub struct LineQuantity {
 }
 /// A portion of a cancellation inside one shipment. It has one path and is decided as a whole.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Part {
+pub struct CancellationPart {
     /// The shipment.
     #[prost(string, tag = "1")]
     pub shipment_id: ::prost::alloc::string::String,

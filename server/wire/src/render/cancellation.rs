@@ -105,13 +105,13 @@ fn part(
     of: &Cancellation,
     part: &Part,
     refund_left: &mut Amounts,
-) -> pb::Part {
+) -> pb::CancellationPart {
     let policy = store.policies.version(of.policy_version);
     let has_no_label = part.label == Some(LabelState::UnavailableInRegion);
     let instructions = policy
         .filter(|_| has_no_label)
         .map(|policy| policy.returns.without_label.clone());
-    pb::Part {
+    pb::CancellationPart {
         shipment_id: ChildKind::Shipment.id(&order.id, part.shipment),
         path: part.path.number(),
         state: part.state.number(),
