@@ -20,7 +20,7 @@ mod shipment;
 mod store;
 mod summary;
 
-pub use actor::{Actor, Fault, Party, Role};
+pub use actor::{Actor, CancellationFault, Party, Role};
 pub use answer::{Page, Written};
 pub use cancellation::{
     Cancellation, CancellationEffect, CancellationOutcome, CancellationPart, CancellationPath,

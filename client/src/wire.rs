@@ -197,7 +197,7 @@ mod tests {
             CancellationPath,
             CancellationState,
             EventType,
-            Fault,
+            CancellationFault,
             GateKind,
             GateState,
             GoodsCondition,

@@ -381,7 +381,7 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         error_reason::ErrorReason = "ErrorReason",
         actor::Role = "Role",
         cancellation::CancellationState = "CancellationState",
-        terms::Fault = "Fault",
+        terms::Fault = "CancellationFault",
         terms::GateKind = "GateKind",
         cancellation::GateState = "GateState",
         cancellation::LabelState = "LabelState",

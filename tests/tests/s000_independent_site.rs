@@ -5,8 +5,9 @@ mod shipped;
 
 use belay_client::calls::{FirstPolicy, OnBehalfOf};
 use belay_client::model::{
-    CancellationEffect, CancellationOutcome, CancellationPath, CancellationState, EventType, Fault,
-    NextAction, OrderState, PartState, RefundKind, RefundResult, RefundState, ShipmentStage,
+    CancellationEffect, CancellationFault, CancellationOutcome, CancellationPath,
+    CancellationState, EventType, NextAction, OrderState, PartState, RefundKind, RefundResult,
+    RefundState, ShipmentStage,
 };
 use belay_client::{Kind, RequestId, Role, Units, reason};
 use belay_proto::v1 as pb;
@@ -228,7 +229,7 @@ fn s000_05_a_given_reason_is_recorded_and_the_cancellation_is_seen_in_progress()
                 .unwrap();
             let cancellation = requested.cancellation;
             assert_eq!(cancellation.reason.as_deref(), Some(given));
-            assert_eq!(cancellation.fault, Some(Fault::Buyer));
+            assert_eq!(cancellation.fault, Some(CancellationFault::Buyer));
             assert_eq!(cancellation.effects, [CancellationEffect::Restock]);
             assert_eq!(
                 (
@@ -574,7 +575,7 @@ fn s000_11_support_cancels_an_unshipped_order_and_can_tell_when_and_how_the_mone
         );
         assert_eq!(
             (cancellation.requester.role, cancellation.fault),
-            (Role::Support, Some(Fault::Seller))
+            (Role::Support, Some(CancellationFault::Seller))
         );
         assert!(cancellation.counted);
 

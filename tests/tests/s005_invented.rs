@@ -4,9 +4,9 @@
 
 use belay_client::calls::{FirstPolicy, RequestCancellation};
 use belay_client::model::{
-    CancellationEffect, CancellationPath, CancellationState, EventType, Fault, GateKind, GateState,
-    GoodsCondition, NextAction, OrderState, Party, RefundState, ShipmentStage, TrackingFact,
-    Weekday,
+    CancellationEffect, CancellationFault, CancellationPath, CancellationState, EventType,
+    GateKind, GateState, GoodsCondition, NextAction, OrderState, Party, RefundState, ShipmentStage,
+    TrackingFact, Weekday,
 };
 use belay_client::{Kind, Role, Units};
 use belay_tests::market::{GOODS, Market, gates};
@@ -169,7 +169,7 @@ fn whoever_picks_may_find_the_shelf_empty() {
         let done = done.cancellation;
         assert_eq!(
             (done.requester.role, done.fault, done.counted),
-            (Role::Warehouse, Some(Fault::Seller), true)
+            (Role::Warehouse, Some(CancellationFault::Seller), true)
         );
         assert_eq!(done.parts[0].effects, [CancellationEffect::ZeroStock]);
         assert_eq!(done.next_actions, [NextAction::SetStock]);
@@ -195,7 +195,7 @@ fn what_never_came_is_asked_of_the_courier_and_then_of_support() {
             );
             assert_eq!(
                 (waiting.parts[0].gates[0].party, waiting.fault),
-                (Party::Carrier, Some(Fault::Carrier))
+                (Party::Carrier, Some(CancellationFault::Carrier))
             );
         }
         grocer.scan("LOST:s1", TrackingFact::Lost).await;
@@ -256,7 +256,7 @@ fn spoiled_food_is_sent_back_with_a_photo_and_paid_for_by_schedule() {
                 .cancellation;
             assert_eq!(
                 (waiting.fault, waiting.counted),
-                (Some(Fault::Seller), true)
+                (Some(CancellationFault::Seller), true)
             );
         }
         grocer

@@ -48,7 +48,7 @@ open_enum! {
 
 open_enum! {
     /// The party at fault for a cancellation. Each reason of a policy names its fault.
-    Fault {
+    CancellationFault {
         /// The buyer's.
         Buyer,
         /// The seller's.

@@ -3,7 +3,9 @@
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use super::{Actor, Fault, Gate, GoodsCondition, Money, NextAction, OrderState, RefundAmount};
+use super::{
+    Actor, CancellationFault, Gate, GoodsCondition, Money, NextAction, OrderState, RefundAmount,
+};
 use crate::error_reason::ErrorReason;
 use crate::ids::{CancellationId, Etag, LineId, OrderId, RefundId, RequestId, ShipmentId};
 use crate::wire::{
@@ -32,7 +34,7 @@ pub struct Cancellation {
     /// [`NO_LONGER_WANTED`](crate::reason::NO_LONGER_WANTED).
     pub reason: Option<String>,
     /// The party at fault, by the reason.
-    pub fault: Option<Fault>,
+    pub fault: Option<CancellationFault>,
     /// Free text by the person who made the request.
     pub note: Option<String>,
     /// References to proof, as given.

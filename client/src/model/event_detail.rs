@@ -4,10 +4,10 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::{
-    CancellationEffect, CancellationOutcome, CancellationState, Fault, GateKind, GateState,
-    GoodsCondition, IncidentKind, IncidentResolution, IncidentState, InterceptState, LineQuantity,
-    Money, PartState, Party, PaymentFact, PaymentState, RefundAmount, RefundKind, RefundState,
-    ShipmentStage, TrackingFact,
+    CancellationEffect, CancellationFault, CancellationOutcome, CancellationState, GateKind,
+    GateState, GoodsCondition, IncidentKind, IncidentResolution, IncidentState, InterceptState,
+    LineQuantity, Money, PartState, Party, PaymentFact, PaymentState, RefundAmount, RefundKind,
+    RefundState, ShipmentStage, TrackingFact,
 };
 use crate::error_reason::ErrorReason;
 use crate::ids::{CancellationId, IncidentId, PaymentId, RefundId, SellerId, ShipmentId};
@@ -88,7 +88,7 @@ pub enum EventDetail {
         /// The reason of the request.
         reason: Option<String>,
         /// The party at fault.
-        fault: Option<Fault>,
+        fault: Option<CancellationFault>,
         /// The reason of its outcome. `None` for a plain success and while pending.
         close_reason: Option<String>,
         /// Whether it counts in the seller's cancellation rate.

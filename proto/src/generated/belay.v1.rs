@@ -135,7 +135,7 @@ impl Party {
 /// Whose doing a cancellation is. Each reason of a policy names its fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
-pub enum Fault {
+pub enum CancellationFault {
     /// Not said. Returned only for a cancellation without a reason.
     Unspecified = 0,
     /// The buyer's.
@@ -149,30 +149,30 @@ pub enum Fault {
     /// Nobody's.
     None = 5,
 }
-impl Fault {
+impl CancellationFault {
     /// String value of the enum field names used in the ProtoBuf definition.
     ///
     /// The values are not transformed in any way and thus are considered stable
     /// (if the ProtoBuf definition does not change) and safe for programmatic use.
     pub fn as_str_name(&self) -> &'static str {
         match self {
-            Self::Unspecified => "FAULT_UNSPECIFIED",
-            Self::Buyer => "FAULT_BUYER",
-            Self::Seller => "FAULT_SELLER",
-            Self::Carrier => "FAULT_CARRIER",
-            Self::Platform => "FAULT_PLATFORM",
-            Self::None => "FAULT_NONE",
+            Self::Unspecified => "CANCELLATION_FAULT_UNSPECIFIED",
+            Self::Buyer => "CANCELLATION_FAULT_BUYER",
+            Self::Seller => "CANCELLATION_FAULT_SELLER",
+            Self::Carrier => "CANCELLATION_FAULT_CARRIER",
+            Self::Platform => "CANCELLATION_FAULT_PLATFORM",
+            Self::None => "CANCELLATION_FAULT_NONE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
-            "FAULT_UNSPECIFIED" => Some(Self::Unspecified),
-            "FAULT_BUYER" => Some(Self::Buyer),
-            "FAULT_SELLER" => Some(Self::Seller),
-            "FAULT_CARRIER" => Some(Self::Carrier),
-            "FAULT_PLATFORM" => Some(Self::Platform),
-            "FAULT_NONE" => Some(Self::None),
+            "CANCELLATION_FAULT_UNSPECIFIED" => Some(Self::Unspecified),
+            "CANCELLATION_FAULT_BUYER" => Some(Self::Buyer),
+            "CANCELLATION_FAULT_SELLER" => Some(Self::Seller),
+            "CANCELLATION_FAULT_CARRIER" => Some(Self::Carrier),
+            "CANCELLATION_FAULT_PLATFORM" => Some(Self::Platform),
+            "CANCELLATION_FAULT_NONE" => Some(Self::None),
             _ => None,
         }
     }
@@ -868,7 +868,7 @@ pub struct Cancellation {
     #[prost(string, tag = "6")]
     pub reason: ::prost::alloc::string::String,
     /// Whose doing it is, by the reason.
-    #[prost(enumeration = "Fault", tag = "7")]
+    #[prost(enumeration = "CancellationFault", tag = "7")]
     pub fault: i32,
     /// Free text by the person who asked.
     #[prost(string, tag = "8")]
@@ -4636,7 +4636,7 @@ pub struct CancellationChanged {
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
     /// Whose doing it is.
-    #[prost(enumeration = "Fault", tag = "5")]
+    #[prost(enumeration = "CancellationFault", tag = "5")]
     pub fault: i32,
     /// Why it closed as it did; empty for a plain success and while pending.
     #[prost(string, tag = "6")]

@@ -63,7 +63,7 @@ wire! {
     GoodsCondition = GoodsCondition { Unopened, Opened, Damaged }
     CancellationState = CancellationState { Pending, Completed, Rejected, Withdrawn }
     CancellationOutcome = CancellationOutcome { Full, Partial }
-    Fault = Fault { Buyer, Seller, Carrier, Platform, None }
+    Fault = CancellationFault { Buyer, Seller, Carrier, Platform, None }
     Effect = CancellationEffect { ZeroStock, Restock }
     Path = CancellationPath { Cancel, Intercept, RefuseDelivery, ReturnUnopened, ReturnOpened }
     PartState = PartState { Waiting, Cancelled, Refused, Withdrawn }
@@ -175,7 +175,7 @@ mod tests {
             GoodsCondition = "GoodsCondition",
             CancellationState = "CancellationState",
             CancellationOutcome = "CancellationOutcome",
-            Fault = "Fault",
+            Fault = "CancellationFault",
             Effect = "CancellationEffect",
             Path = "CancellationPath",
             PartState = "PartState",

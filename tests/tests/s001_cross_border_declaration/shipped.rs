@@ -3,9 +3,9 @@
 
 use belay_client::calls::{InterceptAnswer, RequestCancellation};
 use belay_client::model::{
-    CancellationEffect, CancellationPath, CancellationState, Fault, GateKind, GateState,
-    GoodsCondition, InterceptState, LabelState, NextAction, OrderState, PartState, RefundState,
-    ReturnState, ShipmentStage, TrackingFact,
+    CancellationEffect, CancellationFault, CancellationPath, CancellationState, GateKind,
+    GateState, GoodsCondition, InterceptState, LabelState, NextAction, OrderState, PartState,
+    RefundState, ReturnState, ShipmentStage, TrackingFact,
 };
 use belay_client::{Kind, Role, Units};
 use belay_tests::market::{GOODS, LABEL, Market, WAY_OUT, gates};
@@ -257,7 +257,7 @@ fn a_parcel_that_the_carrier_turns_round_or_the_buyer_does_not_accept_comes_home
         );
         assert_eq!(
             (unasked.reason.as_deref(), unasked.fault),
-            (Some("PARCEL_RETURNED"), Some(Fault::Buyer))
+            (Some("PARCEL_RETURNED"), Some(CancellationFault::Buyer))
         );
         assert_eq!(
             (unasked.state, unasked.parts[0].path),

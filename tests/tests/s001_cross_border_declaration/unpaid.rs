@@ -1,8 +1,8 @@
 //! "1. Unpaid Order": it closes by itself, once.
 
 use belay_client::model::{
-    CancellationEffect, CancellationOutcome, CancellationState, EventType, Fault, NextAction,
-    OrderState, PartState, PaymentFact, RefundKind, RefundState, ShipmentStage,
+    CancellationEffect, CancellationFault, CancellationOutcome, CancellationState, EventType,
+    NextAction, OrderState, PartState, PaymentFact, RefundKind, RefundState, ShipmentStage,
 };
 use belay_client::{Role, Units};
 use belay_tests::market::Market;
@@ -84,7 +84,7 @@ fn s001_01_what_is_not_paid_for_24_hours_closes_by_itself() {
         );
         assert_eq!(
             (cancellation.reason.as_deref(), cancellation.fault),
-            (Some("PAYMENT_EXPIRED"), Some(Fault::None))
+            (Some("PAYMENT_EXPIRED"), Some(CancellationFault::None))
         );
         assert_eq!(
             (cancellation.requester.role, cancellation.submitted_by.role),

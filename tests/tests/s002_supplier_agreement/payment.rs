@@ -2,7 +2,8 @@
 //! order?" and "How can I check my order status?"
 
 use belay_client::model::{
-    CancellationState, EventType, Fault, NextAction, OrderState, RefundState, ShipmentStage,
+    CancellationFault, CancellationState, EventType, NextAction, OrderState, RefundState,
+    ShipmentStage,
 };
 use belay_client::{Kind, Role, Units};
 use belay_tests::shop::{TOTAL, eur};
@@ -98,7 +99,7 @@ fn s002_07_any_other_payment_waits_for_nothing() {
                 .cancellation;
             assert_eq!(
                 (waiting.state, waiting.fault),
-                (CancellationState::Pending, Some(Fault::Buyer))
+                (CancellationState::Pending, Some(CancellationFault::Buyer))
             );
             assert!(
                 market

@@ -3,8 +3,8 @@
 
 use belay_client::calls::{FirstPolicy, InterceptAnswer};
 use belay_client::model::{
-    CancellationPath, CancellationState, EventType, Fault, GateKind, GateState, InterceptState,
-    NextAction, OrderState, PartState, Party, ShipmentStage, TrackingFact,
+    CancellationFault, CancellationPath, CancellationState, EventType, GateKind, GateState,
+    InterceptState, NextAction, OrderState, PartState, Party, ShipmentStage, TrackingFact,
 };
 use belay_client::{Kind, Role, Units};
 use belay_tests::market::{Market, gates, preset};
@@ -231,7 +231,7 @@ fn s003_15_lost_is_what_its_carrier_has_lost_under_way() {
             );
             assert_eq!(
                 (waiting.parts[0].gates[0].party, waiting.fault),
-                (Party::Carrier, Some(Fault::Carrier))
+                (Party::Carrier, Some(CancellationFault::Carrier))
             );
             assert_eq!(market.shipment(&shipment_id).await.intercept, None);
             let answer = market
@@ -319,7 +319,7 @@ fn s003_18_the_partner_cancels_on_a_delivery_problem_and_not_at_the_sellers_cost
         assert_eq!(requester, (Role::Carrier, Some("partner")));
         assert_eq!(
             (cancellation.fault, cancellation.counted),
-            (Some(Fault::Carrier), false)
+            (Some(CancellationFault::Carrier), false)
         );
         assert_eq!(
             cancellation.parts[0].rule.as_deref(),
@@ -355,7 +355,7 @@ fn s003_18_the_partner_cancels_on_a_delivery_problem_and_not_at_the_sellers_cost
         let cancellation = request.await.unwrap().cancellation;
         assert_eq!(
             (cancellation.fault, cancellation.counted),
-            (Some(Fault::Seller), true)
+            (Some(CancellationFault::Seller), true)
         );
     });
 }

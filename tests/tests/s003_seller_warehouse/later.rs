@@ -4,7 +4,7 @@
 
 use belay_client::calls::NewShipment;
 use belay_client::model::{
-    CancellationEffect, EventDetail, EventType, Fault, NextAction, OrderState,
+    CancellationEffect, CancellationFault, EventDetail, EventType, NextAction, OrderState,
 };
 use belay_client::{Kind, RequestId, Role, Units};
 use belay_tests::market::{MARKET, preset};
@@ -129,7 +129,7 @@ fn s003_16_where_nothing_is_delivered_the_seller_is_told_to_change_the_delivery_
             .cancellation;
         assert_eq!(
             (&cancellation.next_actions[..], cancellation.fault),
-            (&next[..], Some(Fault::Seller))
+            (&next[..], Some(CancellationFault::Seller))
         );
         assert_eq!(cancellation.effects, [CancellationEffect::Restock]);
         // Nothing is blocked by itself: the next order to the same city is taken, and goes.

@@ -2,8 +2,8 @@
 
 use belay_client::calls::NewShipment;
 use belay_client::model::{
-    CancellationEffect, CancellationOutcome, CancellationState, EventDetail, EventType, Fault,
-    NextAction, OrderState, RefundState, ShipmentStage, TrackingFact,
+    CancellationEffect, CancellationFault, CancellationOutcome, CancellationState, EventDetail,
+    EventType, NextAction, OrderState, RefundState, ShipmentStage, TrackingFact,
 };
 use belay_client::{Kind, Role, Units};
 use belay_tests::market::Market;
@@ -343,7 +343,7 @@ fn s003_11_that_the_buyer_asked_is_shown_from_where_and_only_before_dispatch() {
             let cancellation = request.await.unwrap().cancellation;
             assert_eq!(
                 (cancellation.state, cancellation.fault),
-                (CancellationState::Completed, Some(Fault::Buyer))
+                (CancellationState::Completed, Some(CancellationFault::Buyer))
             );
             assert_eq!(cancellation.evidence, [evidence]);
             // "Such cancellations are already included in the allowed cancellation rate."
@@ -392,7 +392,7 @@ fn s003_17_other_needs_a_description_and_is_the_sellers_fault() {
             .cancellation;
         assert_eq!(
             (cancellation.fault, cancellation.note.as_deref()),
-            (Some(Fault::Seller), Some("the shelf broke"))
+            (Some(CancellationFault::Seller), Some("the shelf broke"))
         );
         assert!(cancellation.counted);
     });

@@ -2,7 +2,7 @@
 //! SFCR": what the policy says of that rate and what a cancellation records for it is proved here;
 //! each test says what is still to come.
 
-use belay_client::model::{EventDetail, Fault};
+use belay_client::model::{CancellationFault, EventDetail};
 use belay_client::{Kind, Role, Units};
 use belay_tests::market::Market;
 use belay_tests::{refused, run_at};
@@ -10,12 +10,12 @@ use belay_tests::{refused, run_at};
 use super::{MONDAY, open};
 
 /// The reasons that a seller may give, whose fault each is, and whether it counts.
-const REASONS: [(&str, Fault, bool); 5] = [
-    ("OUT_OF_STOCK", Fault::Seller, true),
-    ("PRICING_ERROR", Fault::Seller, true),
-    ("BUYER_ASKED", Fault::Buyer, false),
-    ("ADDRESS_NOT_DELIVERABLE", Fault::Buyer, false),
-    ("OTHER", Fault::None, false),
+const REASONS: [(&str, CancellationFault, bool); 5] = [
+    ("OUT_OF_STOCK", CancellationFault::Seller, true),
+    ("PRICING_ERROR", CancellationFault::Seller, true),
+    ("BUYER_ASKED", CancellationFault::Buyer, false),
+    ("ADDRESS_NOT_DELIVERABLE", CancellationFault::Buyer, false),
+    ("OTHER", CancellationFault::None, false),
 ];
 
 /// What the events of an order say of whether its cancellations count.
