@@ -24,8 +24,8 @@ pub use actor::{Actor, CancellationFault, Party, Role};
 pub use answer::{Page, Written};
 pub use cancellation::{
     Cancellation, CancellationEffect, CancellationOutcome, CancellationPart, CancellationPath,
-    CancellationState, Deductions, FoundCancellation, LabelState, LineQuantity, PartState, Receipt,
-    RequestedCancellation, ReturnState,
+    CancellationState, Deductions, FoundCancellation, LabelState, LineQuantity, ParcelReceipt,
+    PartState, RequestedCancellation, ReturnState,
 };
 pub use denial::Denial;
 pub use event::{Event, EventType};

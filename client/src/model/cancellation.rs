@@ -191,7 +191,7 @@ pub struct CancellationPart {
     /// The policy's instructions for a buyer without a label.
     pub label_instructions: Option<String>,
     /// The goods as they came back.
-    pub receipt: Option<Receipt>,
+    pub receipt: Option<ParcelReceipt>,
     /// The effects of the cancelled units on the warehouse's stock. Empty until they are cancelled,
     /// and for goods that cannot be sold again.
     pub effects: Vec<CancellationEffect>,
@@ -215,7 +215,7 @@ pub struct Deductions {
 /// The receipt of returned goods.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
+pub struct ParcelReceipt {
     /// Their condition.
     pub condition: GoodsCondition,
     /// When, by the warehouse's account.
@@ -342,10 +342,10 @@ impl FromWire for Deductions {
     }
 }
 
-impl FromWire for Receipt {
-    type Message = pb::Receipt;
+impl FromWire for ParcelReceipt {
+    type Message = pb::ParcelReceipt;
 
-    fn from_wire(message: pb::Receipt) -> Result<Self, Malformed> {
+    fn from_wire(message: pb::ParcelReceipt) -> Result<Self, Malformed> {
         Ok(Self {
             condition: GoodsCondition::from_wire(message.condition),
             receive_time: time(message.receive_time, "receipt.receive_time")?,

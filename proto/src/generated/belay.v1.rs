@@ -978,7 +978,7 @@ pub struct CancellationPart {
     pub label_instructions: ::prost::alloc::string::String,
     /// The goods as they came back. Unset until then. Set from the start for goods that were home when they were asked for.
     #[prost(message, optional, tag = "13")]
-    pub receipt: ::core::option::Option<Receipt>,
+    pub receipt: ::core::option::Option<ParcelReceipt>,
     /// What the cancelled units ask of the warehouse's stock. Empty until they are cancelled, and for goods that cannot
     /// be sold again.
     #[prost(enumeration = "CancellationEffect", repeated, tag = "14")]
@@ -1008,7 +1008,7 @@ pub struct Deductions {
 }
 /// Goods that came back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Receipt {
+pub struct ParcelReceipt {
     /// How.
     #[prost(enumeration = "GoodsCondition", tag = "1")]
     pub condition: i32,

@@ -132,7 +132,7 @@ fn part(
         deductions: Some(deductions(order.currency, part.deductions)),
         label: part.label.map_or(0, Wire::number),
         label_instructions: instructions.unwrap_or_default(),
-        receipt: part.receipt.map(|receipt| pb::Receipt {
+        receipt: part.receipt.map(|receipt| pb::ParcelReceipt {
             condition: receipt.condition.number(),
             receive_time: Some(time(receipt.receive_time)),
         }),
