@@ -47,6 +47,6 @@ pub use shipment::{
 pub use store::{
     Carrier, Policy, PolicyActivation, PolicyState, Preset, ReturnLabel, Store, Warehouse, Weekday,
 };
-pub use summary::{ActionsSummary, Count, OrderStateCount, OrdersSummary};
+pub use summary::{ActionsSummary, BoundedCount, OrderStateCount, OrdersSummary};
 
 pub(crate) use answer::{read_page, read_request_id, read_written};

@@ -8,7 +8,8 @@ use belay_client::calls::{
     FirstPolicy, InterceptAnswer, NewBuyer, NewLine, NewShipment, Parcel, Stopped,
 };
 use belay_client::model::{
-    Count, Destination, GoodsCondition, IncidentResolution, PaymentFact, RefundResult, TrackingFact,
+    BoundedCount, Destination, GoodsCondition, IncidentResolution, PaymentFact, RefundResult,
+    TrackingFact,
 };
 use belay_client::{Belay, Error, Kind, RequestId, Role, Scope, Store, Units, reason};
 use belay_proto::v1 as pb;
@@ -219,7 +220,7 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
     }
 }
 
-fn size(count: Count) -> usize {
+fn size(count: BoundedCount) -> usize {
     usize::try_from(count.value).expect("a small number")
 }
 

@@ -2,7 +2,7 @@
 
 use belay_client::calls::FirstPolicy;
 use belay_client::model::{
-    CancellationState, Count, OrderState, Party, RefundState, ShipmentStage,
+    BoundedCount, CancellationState, OrderState, Party, RefundState, ShipmentStage,
 };
 use belay_client::{Kind, Role, Units, reason};
 use belay_tests::shop::{new_order, new_order_of, pay};
@@ -15,7 +15,7 @@ fn count(value: i32) -> (i32, bool) {
     (value, false)
 }
 
-fn told(count: Count) -> (i32, bool) {
+fn told(count: BoundedCount) -> (i32, bool) {
     (count.value, count.at_least)
 }
 

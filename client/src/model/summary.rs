@@ -11,7 +11,7 @@ use crate::wire::{FromWire, Malformed, Open, read, read_all, time_if_set};
 /// A count up to a bound.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Count {
+pub struct BoundedCount {
     /// The number, up to the bound of 10,000.
     pub value: i32,
     /// Whether there are more than `value`.
@@ -19,7 +19,7 @@ pub struct Count {
 }
 
 /// `17`, or `10000+` where there are more.
-impl fmt::Display for Count {
+impl fmt::Display for BoundedCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!(
             "{}{}",
@@ -36,14 +36,14 @@ pub struct OrdersSummary {
     /// The numbers, one for every state, those without orders included.
     pub states: Vec<OrderStateCount>,
     /// The number of all of them.
-    pub total: Count,
+    pub total: BoundedCount,
 }
 
 impl OrdersSummary {
     /// The number of orders in this state.
-    pub fn of(&self, state: OrderState) -> Count {
+    pub fn of(&self, state: OrderState) -> BoundedCount {
         let found = self.states.iter().find(|entry| entry.state == state);
-        found.map_or_else(Count::default, |entry| entry.count)
+        found.map_or_else(BoundedCount::default, |entry| entry.count)
     }
 }
 
@@ -54,7 +54,7 @@ pub struct OrderStateCount {
     /// The state: the tab.
     pub state: OrderState,
     /// The number of orders in it.
-    pub count: Count,
+    pub count: BoundedCount,
 }
 
 /// The cancellations that need a party's attention, at one moment: the "action needed" of a seller
@@ -64,19 +64,19 @@ pub struct OrderStateCount {
 pub struct ActionsSummary {
     /// Cancellations that were approved without the seller's consent; their units must not be
     /// handed over.
-    pub auto_approved: Count,
+    pub auto_approved: BoundedCount,
     /// Cancellations that wait for the party.
-    pub requested: Count,
+    pub requested: BoundedCount,
     /// The number of the badge: both together.
-    pub total: Count,
+    pub total: BoundedCount,
     /// The earliest deadline of those that wait. `None`: none waits, or none has a deadline.
     pub nearest_deadline: Option<Timestamp>,
 }
 
-impl FromWire for Count {
-    type Message = pb::Count;
+impl FromWire for BoundedCount {
+    type Message = pb::BoundedCount;
 
-    fn from_wire(message: pb::Count) -> Result<Self, Malformed> {
+    fn from_wire(message: pb::BoundedCount) -> Result<Self, Malformed> {
         Ok(Self {
             value: message.value,
             at_least: message.at_least,

@@ -177,6 +177,17 @@ impl CancellationFault {
         }
     }
 }
+/// How many there are. Nobody counts on beyond a bound that the RPC names, so that the answer comes as fast from a store
+/// with a hundred million orders.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BoundedCount {
+    /// How many, up to the bound.
+    #[prost(int32, tag = "1")]
+    pub value: i32,
+    /// Whether there are more than value says; show it as "10,000+".
+    #[prost(bool, tag = "2")]
+    pub at_least: bool,
+}
 /// An amount of money, exact: whole minor units of one currency, never a fraction.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Money {
@@ -1732,17 +1743,6 @@ impl OnIneligibleUnits {
         }
     }
 }
-/// How many there are. Nobody counts on beyond a bound that the RPC names, so that the answer comes as fast from a store
-/// with a hundred million orders.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Count {
-    /// How many, up to the bound.
-    #[prost(int32, tag = "1")]
-    pub value: i32,
-    /// Whether there are more than value says; show it as "10,000+".
-    #[prost(bool, tag = "2")]
-    pub at_least: bool,
-}
 /// A fact that contradicts what was decided. The fact is on record, somebody must settle what follows from it; until
 /// then refunds that depend on it and are not yet sent are BLOCKED.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2798,13 +2798,13 @@ pub struct SummarizeActionsResponse {
     /// COMPLETED cancellations which the buyer asked for, created since auto_approved_since, of which no part passed a
     /// SELLER_CONSENT gate: nobody asked the seller, who must not hand those units over. Always 0 for other parties.
     #[prost(message, optional, tag = "1")]
-    pub auto_approved: ::core::option::Option<Count>,
+    pub auto_approved: ::core::option::Option<BoundedCount>,
     /// Cancellations with an open gate that waits for the party.
     #[prost(message, optional, tag = "2")]
-    pub requested: ::core::option::Option<Count>,
+    pub requested: ::core::option::Option<BoundedCount>,
     /// The badge: auto_approved and requested together.
     #[prost(message, optional, tag = "3")]
-    pub total: ::core::option::Option<Count>,
+    pub total: ::core::option::Option<BoundedCount>,
     /// The earliest respond_by of the gates that wait for the party. Unset: none waits, or none has a deadline. Where
     /// requested is at_least, the earliest of those that were counted, which are the oldest requests.
     #[prost(message, optional, tag = "4")]
@@ -6942,7 +6942,7 @@ pub struct SummarizeOrdersResponse {
     pub states: ::prost::alloc::vec::Vec<OrderStateCount>,
     /// All of them together.
     #[prost(message, optional, tag = "2")]
-    pub total: ::core::option::Option<Count>,
+    pub total: ::core::option::Option<BoundedCount>,
 }
 /// How many orders are in one state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6952,7 +6952,7 @@ pub struct OrderStateCount {
     pub state: i32,
     /// How many orders are in it.
     #[prost(message, optional, tag = "2")]
-    pub count: ::core::option::Option<Count>,
+    pub count: ::core::option::Option<BoundedCount>,
 }
 /// A fact about a payment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -36,8 +36,8 @@ pub fn actions_summary(
     }
 }
 
-fn counted(counted: Counted) -> pb::Count {
-    pb::Count {
+fn counted(counted: Counted) -> pb::BoundedCount {
+    pb::BoundedCount {
         value: count(counted.value),
         at_least: counted.at_least,
     }
