@@ -235,11 +235,11 @@ fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
     let mut balance = Balance::NOTHING;
     // Captured before its authorisation was told.
     let mut ahead = 0;
-    let doubts = doubts(&facts);
-    for (fact, doubt) in facts.iter().zip(&doubts) {
-        apply(&mut balance, &mut ahead, fact, *doubt);
+    let unconfirmed_amounts = unconfirmed_amounts(&facts);
+    for (fact, unconfirmed) in facts.iter().zip(&unconfirmed_amounts) {
+        apply(&mut balance, &mut ahead, fact, *unconfirmed);
     }
-    balance.unconfirmed = doubts.iter().sum();
+    balance.unconfirmed = unconfirmed_amounts.iter().sum();
     let settled: i64 = own
         .iter()
         .filter(|refund| refund.kind == RefundKind::Refund)
@@ -341,10 +341,10 @@ fn is_own(payment: &Payment, fact: &RecordedFact, own: &[&Refund]) -> bool {
 
 /// One total table, state × fact. Money always counts, but for what is doubted; a state never
 /// forgets captured money.
-fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, doubt: i64) {
+fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, unconfirmed: i64) {
     use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
     let amount = fact.amount.and_then(ReportedAmount::own);
-    let told = amount.unwrap_or(0) - doubt;
+    let told = amount.unwrap_or(0) - unconfirmed;
     match fact.fact {
         PaymentFact::Attempted => {
             if matches!(balance.state, Declined | Voided) {
@@ -392,7 +392,7 @@ fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, doubt: i64
 /// authorisation, of which neither the movement's id nor support says that it is one of its own, is
 /// doubted where it exceeds all that was authorised: whole after another capture, and alone by what
 /// it exceeds.
-fn doubts(facts: &[&RecordedFact]) -> Vec<i64> {
+fn unconfirmed_amounts(facts: &[&RecordedFact]) -> Vec<i64> {
     let own = |fact: &RecordedFact| fact.amount.and_then(ReportedAmount::own).unwrap_or(0);
     let authorized: i64 = facts
         .iter()
@@ -400,20 +400,20 @@ fn doubts(facts: &[&RecordedFact]) -> Vec<i64> {
         .map(|fact| own(fact))
         .sum();
     let (mut is_authorized, mut captured) = (false, 0);
-    let doubt = |fact: &&RecordedFact| {
+    let unconfirmed = |fact: &&RecordedFact| {
         is_authorized |= fact.fact == PaymentFact::Authorized;
         if fact.fact != PaymentFact::Captured {
             return 0;
         }
         let is_sure = fact.movement.is_some() || fact.confirmed || !is_authorized;
         let beyond = captured + own(fact) - authorized;
-        let doubt = match () {
+        let unconfirmed = match () {
             () if is_sure || beyond <= 0 => 0,
             () if captured > 0 => own(fact),
             () => beyond,
         };
-        captured += own(fact) - doubt;
-        doubt
+        captured += own(fact) - unconfirmed;
+        unconfirmed
     };
-    facts.iter().map(doubt).collect()
+    facts.iter().map(unconfirmed).collect()
 }
