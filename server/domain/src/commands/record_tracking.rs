@@ -69,13 +69,13 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     // follow.
     let occurred_time = command.occurred_time.unwrap_or(draft.now).min(draft.now);
     let mut scans = known_scans(shipment);
-    let before = Account::of(&scans);
+    let before = ScanSummary::of(&scans);
     scans.push(Scan {
         fact: command.fact,
         time: occurred_time,
     });
-    let account = Account::of(&scans);
-    let transition = transition_now(shipment.stage, command.fact, account);
+    let summary = ScanSummary::of(&scans);
+    let transition = transition_now(shipment.stage, command.fact, summary);
     let max = match transition {
         Transition::RecordOnly => FACTS_MAX,
         Transition::Move(_) | Transition::Contradiction(_) => FACTS_MAX + FACTS_ROOM,
@@ -101,13 +101,13 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     });
     match transition {
         Transition::RecordOnly if !was_dispatched => {}
-        Transition::RecordOnly => keep(draft, number, scans, account),
+        Transition::RecordOnly => keep(draft, number, scans, summary),
         Transition::Move(to) => {
             draft.end_hold(number);
             if !was_dispatched {
                 leave(draft, number, occurred_time);
             }
-            keep(draft, number, scans, account);
+            keep(draft, number, scans, summary);
             if !was_dispatched {
                 let first = way_out(to);
                 draft.move_shipment(number, first);
@@ -128,7 +128,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         }
         Transition::Contradiction(to) => {
             leave(draft, number, occurred_time);
-            keep(draft, number, scans, account);
+            keep(draft, number, scans, summary);
             draft.move_shipment(number, to);
             contest(draft, number);
             let carrier = draft
@@ -145,7 +145,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         .order
         .shipment(number)
         .is_some_and(|shipment| shipment.stage == Stage::Lost);
-    if is_lost && was_dispatched && account.turned_round && !before.turned_round {
+    if is_lost && was_dispatched && summary.turned_round && !before.turned_round {
         turned_round(draft, number);
     }
     Ok(Answer::Shipment(number))
@@ -158,7 +158,7 @@ fn leave(draft: &mut Draft<'_>, number: u32, occurred_time: Timestamp) {
 }
 
 /// Keeps what was told of a shipment that is outside. What is home was not delivered afterwards.
-fn keep(draft: &mut Draft<'_>, number: u32, scans: Vec<Scan>, account: Account) {
+fn keep(draft: &mut Draft<'_>, number: u32, scans: Vec<Scan>, summary: ScanSummary) {
     let parts = draft
         .order
         .cancellations
@@ -172,10 +172,10 @@ fn keep(draft: &mut Draft<'_>, number: u32, scans: Vec<Scan>, account: Account) 
     shipment.whereabouts.scans = scans;
     let is_home = shipment.stage == Stage::Returned;
     let is_late = |delivered| is_home && home.is_some_and(|home| delivered > home);
-    let delivered = if account.deliver_time.is_some_and(is_late) {
+    let delivered = if summary.deliver_time.is_some_and(is_late) {
         shipment.deliver_time
     } else {
-        account.deliver_time
+        summary.deliver_time
     };
     departure::follow_scans(draft, number, delivered);
 }
@@ -213,9 +213,9 @@ fn known_scans(shipment: &Shipment) -> Vec<Scan> {
         .collect()
 }
 
-/// What the facts about a parcel outside come to.
+/// A summary of the facts about a parcel outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Account {
+struct ScanSummary {
     stage: Stage,
     /// It is on its way back, or was when it was lost.
     turned_round: bool,
@@ -223,23 +223,23 @@ struct Account {
     deliver_time: Option<Timestamp>,
 }
 
-impl Account {
+impl ScanSummary {
     /// Takes the facts in the order in which they happened, and those of one instant as they were
     /// told.
     fn of(scans: &[Scan]) -> Self {
         let mut scans = scans.to_vec();
         scans.sort_by_key(|scan| scan.time);
-        let mut account = Self {
+        let mut summary = Self {
             stage: Stage::InTransit,
             turned_round: false,
             deliver_time: None,
         };
         for scan in scans {
-            if let Transition::Move(to) = transition(account.stage, scan.fact) {
-                account.go(to, scan.time);
+            if let Transition::Move(to) = transition(summary.stage, scan.fact) {
+                summary.go(to, scan.time);
             }
         }
-        account
+        summary
     }
 
     fn go(&mut self, to: Stage, time: Timestamp) {
@@ -275,7 +275,7 @@ impl Account {
 /// What a fact does to a shipment that stands here, with all that was told of it so far. Any fact
 /// finds outside what was thought inside; where a parcel outside stands, all facts say together;
 /// what is back stays back.
-fn transition_now(stage: Stage, fact: TrackingFact, account: Account) -> Transition {
+fn transition_now(stage: Stage, fact: TrackingFact, summary: ScanSummary) -> Transition {
     match stage {
         Stage::Unreleased
         | Stage::Planned
@@ -285,12 +285,12 @@ fn transition_now(stage: Stage, fact: TrackingFact, account: Account) -> Transit
         | Stage::Returned
         | Stage::Split => transition(stage, fact),
         Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning
-            if account.stage == stage =>
+            if summary.stage == stage =>
         {
             Transition::RecordOnly
         }
         Stage::InTransit | Stage::Delivered | Stage::Lost | Stage::Returning => {
-            Transition::Move(account.stage)
+            Transition::Move(summary.stage)
         }
     }
 }
@@ -539,7 +539,7 @@ mod tests {
                     .into_iter()
                     .collect();
                 scans.push(Scan { fact, time: at });
-                let found = transition_now(*stage, fact, Account::of(&scans));
+                let found = transition_now(*stage, fact, ScanSummary::of(&scans));
                 assert!(
                     is_as_told(found, cell),
                     "{stage} × older {fact}: {found:?}, the table says {cell}"
@@ -570,8 +570,8 @@ mod tests {
                     fact: TrackingFact::InTransit,
                     time: time(at * 2),
                 };
-                let stage = Account::of(&[&told[..], &[late]].concat()).stage;
-                assert_eq!(stage, Account::of(&told).stage, "{told:?} and {late:?}");
+                let stage = ScanSummary::of(&[&told[..], &[late]].concat()).stage;
+                assert_eq!(stage, ScanSummary::of(&told).stage, "{told:?} and {late:?}");
             }
         }
     }
