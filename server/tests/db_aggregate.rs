@@ -579,7 +579,7 @@ async fn a_payment_without_facts_is_what_its_amounts_say() {
         // To weigh the facts that stand for the row adds nothing to it but what the provider may
         // yet capture.
         let read_as = found.balance.clone();
-        found.weigh(&[]);
+        found.recompute_balance(&[]);
         let weighed = &found.balance;
         assert_eq!(
             (weighed.state, weighed.captured),

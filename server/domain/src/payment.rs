@@ -205,7 +205,7 @@ impl Payment {
 
     /// Folds the facts anew. `refunds` are the order's: they tell which messages are about Belay's
     /// own.
-    pub fn weigh(&mut self, refunds: &[Refund]) {
+    pub fn recompute_balance(&mut self, refunds: &[Refund]) {
         self.balance = balance(self, refunds);
     }
 }

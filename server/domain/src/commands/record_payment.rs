@@ -103,7 +103,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
             time,
         );
     }
-    refunds::weigh(draft);
+    refunds::recompute_balances(draft);
 
     draft.follow_payments();
     draft.release_if_ready();

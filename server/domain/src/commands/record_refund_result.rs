@@ -96,7 +96,7 @@ pub(super) fn decide(
             refund.settled_amount = None;
             let (kind, payment) = (refund.kind, refund.payment);
             draft.move_refund(number, RefundState::Failed);
-            refunds::weigh(draft);
+            refunds::recompute_balances(draft);
             // An authorisation that is over by itself needs no release, and nobody need be told
             // that there was none to make.
             let holds = draft

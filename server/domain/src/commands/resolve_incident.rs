@@ -87,7 +87,7 @@ fn confirm_captures(draft: &mut Draft<'_>, payment: Option<u32>) {
             .filter(|fact| fact.fact == PaymentFact::Captured)
             .for_each(|fact| fact.confirmed = true);
     }
-    refunds::weigh(draft);
+    refunds::recompute_balances(draft);
     draft.follow_payments();
     draft.release_if_ready();
 }

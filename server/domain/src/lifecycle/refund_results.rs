@@ -53,7 +53,7 @@ pub(crate) fn correct(draft: &mut Draft<'_>, number: u32, paid: i64) {
         return;
     }
     refund.settled_amount = Some(paid);
-    refunds::weigh(draft);
+    refunds::recompute_balances(draft);
     draft.open_incident_of(
         IncidentKind::RefundMismatch,
         IncidentSubject::refund(number),
@@ -75,7 +75,7 @@ pub(crate) fn pay_after_all(
     }
     refund.settled_amount = Some(paid);
     refund.provider_refund_id = refund.provider_refund_id.take().or(provider_refund_id);
-    refunds::weigh(draft);
+    refunds::recompute_balances(draft);
     draft.open_incident_once(IncidentKind::LateFact, IncidentSubject::refund(number));
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn settle(
                 .push(RecordedFact::released(number, released, time));
         }
     }
-    refunds::weigh(draft);
+    refunds::recompute_balances(draft);
     if paid != asked {
         draft.open_incident_of(
             IncidentKind::RefundMismatch,

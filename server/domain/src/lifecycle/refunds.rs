@@ -22,17 +22,17 @@ pub(crate) fn reconcile(draft: &mut Draft<'_>, cancellation: Option<u32>) {
     give_back(draft, cancellation);
     keep_needed_authorisations(draft);
     release_others(draft, cancellation);
-    watch(draft);
+    reconcile_incidents(draft);
 }
 
 /// The provider's messages once more, with what is known of Belay's own refunds by now.
-pub(crate) fn weigh(draft: &mut Draft<'_>) {
+pub(crate) fn recompute_balances(draft: &mut Draft<'_>) {
     let Order {
         payments, refunds, ..
     } = &mut draft.order;
     payments
         .iter_mut()
-        .for_each(|payment| payment.weigh(refunds));
+        .for_each(|payment| payment.recompute_balance(refunds));
 }
 
 /// Money that was above what was due and went back outside meanwhile is nobody's decision: its row
@@ -373,8 +373,9 @@ fn release_others(draft: &mut Draft<'_>, cancellation: Option<u32>) {
     }
 }
 
-/// Opens what somebody has to look at, and ends what a later fact has put right.
-fn watch(draft: &mut Draft<'_>) {
+/// Opens the incidents that contradictions of money call for, and settles those that a later fact
+/// has put right.
+fn reconcile_incidents(draft: &mut Draft<'_>) {
     let order = &draft.order;
     let mut found = Vec::new();
     for payment in &order.payments {
