@@ -1,4 +1,4 @@
--- What was bought. Amounts are for the whole line, in minor units.
+-- The lines of an order: what was bought. Amounts are for the whole line, in minor units.
 CREATE TABLE IF NOT EXISTS order_lines (
     order_key BINARY(16) NOT NULL,
     number INT UNSIGNED NOT NULL,

@@ -1,4 +1,5 @@
--- What the payment provider reported, added up. provider_event_ids is a JSON list of the events that were counted.
+-- Payments: what the payment provider reported, added up. provider_event_ids is a JSON list of the events that were
+-- counted.
 CREATE TABLE IF NOT EXISTS payments (
     order_key BINARY(16) NOT NULL,
     number INT UNSIGNED NOT NULL,

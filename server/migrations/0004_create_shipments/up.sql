@@ -1,5 +1,5 @@
--- What one warehouse hands to one carrier. store_id, seller_id and create_time are the order's, repeated for the lists;
--- none of them ever changes. carrier_event_ids is a JSON list of the events that were counted.
+-- Shipments: what one warehouse hands to one carrier. store_id, seller_id and create_time are the order's, repeated for
+-- the lists; none of them ever changes. carrier_event_ids is a JSON list of the events that were counted.
 CREATE TABLE IF NOT EXISTS shipments (
     order_key BINARY(16) NOT NULL,
     number INT UNSIGNED NOT NULL,

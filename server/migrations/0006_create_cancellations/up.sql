@@ -1,5 +1,5 @@
--- The record of one wish to cancel. state, outcome and close_reason follow from its parts and are written for the lists.
--- store_id and seller_id are the order's. effects and evidence are JSON lists.
+-- The record of one request to cancel. state, outcome and close_reason follow from its parts and are written for the
+-- lists. store_id and seller_id are the order's. effects and evidence are JSON lists.
 CREATE TABLE IF NOT EXISTS cancellations (
     order_key BINARY(16) NOT NULL,
     number INT UNSIGNED NOT NULL,

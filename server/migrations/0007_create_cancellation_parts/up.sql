@@ -1,4 +1,4 @@
--- The portion of a cancellation inside one shipment. next_actions is a JSON list.
+-- The parts of a cancellation, each inside one shipment. next_actions is a JSON list.
 CREATE TABLE IF NOT EXISTS cancellation_parts (
     order_key BINARY(16) NOT NULL,
     cancellation_number INT UNSIGNED NOT NULL,

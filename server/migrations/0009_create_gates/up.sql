@@ -1,4 +1,4 @@
--- What a part waits for, with the terms copied from the policy when it opened.
+-- The gates of a part: what it waits for, with the terms copied from the policy when the gate opened.
 CREATE TABLE IF NOT EXISTS gates (
     order_key BINARY(16) NOT NULL,
     cancellation_number INT UNSIGNED NOT NULL,

@@ -1,4 +1,4 @@
--- Money going back; one row is one provider key for life. store_id and seller_id are the order's.
+-- Refunds: money going back. One row has one provider key for life. store_id and seller_id are the order's.
 CREATE TABLE IF NOT EXISTS refunds (
     order_key BINARY(16) NOT NULL,
     number INT UNSIGNED NOT NULL,

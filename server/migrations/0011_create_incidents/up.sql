@@ -1,4 +1,4 @@
--- Facts that contradict what was decided. store_id is the order's.
+-- Incidents: facts that contradict what was decided. store_id is the order's.
 CREATE TABLE IF NOT EXISTS incidents (
     order_key BINARY(16) NOT NULL,
     number INT UNSIGNED NOT NULL,

@@ -1,4 +1,5 @@
--- What a policy was asked about a cancellation and what it said, refusals included: the JSON of a domain Record.
+-- The decision log: the questions to a policy about a cancellation and its answers, rejections included. record is the
+-- JSON of a domain DecisionLog.
 CREATE TABLE IF NOT EXISTS decisions (
     order_key BINARY(16) NOT NULL,
     request_id BINARY(16) NOT NULL,

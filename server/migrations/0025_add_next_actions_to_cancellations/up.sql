@@ -1,3 +1,3 @@
--- What whoever gave the reason had better do afterwards: a JSON list.
+-- What the requester should do afterwards: a JSON list.
 ALTER TABLE cancellations
     ADD COLUMN next_actions TEXT NOT NULL DEFAULT ('[]')
