@@ -168,8 +168,8 @@ mod tests {
     use crate::calls::OnIneligibleUnits;
     use crate::model::*;
 
-    /// What the client makes of a number of one enum: its name, the number that it goes back to,
-    /// and the one that is read from the name.
+    /// How the client reads a number of one enum: its name, the number that it goes back to, and
+    /// the one that is read from the name.
     struct Row {
         name: &'static str,
         read: fn(i32) -> (String, i32, Option<i32>),

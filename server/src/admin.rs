@@ -26,7 +26,7 @@ async fn end<T>(mut conn: Checkout, written: Result<T, DbError>) -> Result<T, Db
     conn.finish_with(ended.and(written))
 }
 
-/// The failure of an administration write.
+/// The error of an administration write.
 pub(crate) fn write_failure(error: DbError) -> CallError {
     match error.kind() {
         ErrorKind::ConnectionLost => CallError::OutcomeUnknown { request_id: None },

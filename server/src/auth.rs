@@ -17,7 +17,7 @@ use self::headers::SetBy;
 
 pub(crate) use self::roles::{paths, roles};
 
-/// How callers are known.
+/// The way in which callers are authenticated.
 #[derive(Debug, Clone)]
 pub enum Authentication {
     /// Headers are believed; who names no role is the operator. For a machine of one's own.
@@ -41,7 +41,7 @@ pub(crate) enum AuthError {
     InvalidHeaders(Vec<FieldViolation>),
 }
 
-/// Who calls, and how far they see.
+/// Authenticates a caller: its actor and its scope.
 pub(crate) fn authenticate(
     authentication: &Authentication,
     headers: &HeaderMap,

@@ -1,4 +1,4 @@
-//! How a server lets go of its callers: open calls are waited for, idle connections are not.
+//! The drain of a server: open calls are waited for, idle connections are not.
 //!
 //! tonic waits for every connection, also for one that never said a word, and cannot cut any. So
 //! each connection is accepted through here and can be closed from here; and each call is counted,
@@ -44,7 +44,7 @@ struct Inner {
     cut: CancellationToken,
 }
 
-/// How a drain ended.
+/// The outcome of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
     /// Calls that did not end in time.

@@ -32,7 +32,7 @@ use crate::reads::Reads;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 
-/// What every RPC and every worker shares.
+/// The application: what every RPC and every worker shares.
 #[derive(Debug)]
 pub struct App {
     pub engine: Engine,

@@ -1,5 +1,5 @@
-//! What the log says while the database is out: one line when it begins, one a minute while it
-//! lasts, one when it ends.
+//! The log of a database outage: one line when it begins, one a minute while it lasts, one when it
+//! ends.
 //!
 //! Every part of the server notices an outage by itself and many times a second. None of them
 //! writes a line: they take a note ([`Notes`]), and who watches the server's health looks at the
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// Between two lines of one outage.
 pub const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What failed since somebody looked, because the database did.
+/// Notes of what failed because the database did, since they were last taken.
 #[derive(Debug, Default)]
 pub struct Notes(Mutex<Noted>);
 

@@ -39,10 +39,10 @@ pub const READ_QUEUE_MAX: usize = 4096;
 /// up.
 const READ_MAX: Duration = Duration::from_secs(10);
 
-/// What stands of an order, if there is one, and the moment of the read.
+/// An order as it was read, if there is one, and the moment of the read.
 pub type OrderRead = (Option<Arc<Order>>, Timestamp);
 
-/// Why there is no answer.
+/// The error of a read.
 #[derive(Debug, Clone)]
 pub enum ReadError {
     /// Too many wait, or the server stops.

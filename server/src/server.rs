@@ -1,4 +1,4 @@
-//! The composition root: what is built from what, in which order it starts and in which it stops.
+//! The composition root: it builds the server, starts its parts in order and stops them in order.
 
 use std::future::Future;
 use std::net::SocketAddr;

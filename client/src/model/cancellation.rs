@@ -117,7 +117,7 @@ open_enum! {
     CancellationOutcome {
         /// Every requested unit was cancelled.
         Full,
-        /// Some were not.
+        /// Some requested units were not cancelled.
         Partial,
     }
 }

@@ -36,7 +36,7 @@ pub struct Event {
     pub rule: Option<String>,
     /// The cause: the request id of a call, or `deadline`.
     pub cause: String,
-    /// Whether the store's policy wants the buyer to be told of it.
+    /// Whether the store's policy has the buyer notified of it.
     pub notify_buyer: bool,
     /// The detail. `None` for types without one, and for details that this version of the client
     /// does not know.
@@ -76,7 +76,7 @@ open_enum! {
         RefundStateChanged,
         /// An incident opened: a fact contradicts a decision.
         IncidentOpened,
-        /// An incident was settled.
+        /// An incident was resolved.
         IncidentResolved,
         /// A part of a cancellation ended: its units are cancelled, or stay as they were.
         PartEnded,
@@ -92,7 +92,7 @@ open_enum! {
         InterceptChanged,
         /// Goods are back at the warehouse.
         ParcelReceived,
-        /// The preparation of a shipment had not begun when it must have.
+        /// The preparation of a shipment had not begun in time.
         PreparationOverdue,
         /// A refund was not settled in time.
         RefundOverdue,

@@ -48,7 +48,7 @@ pub enum EventDetail {
         /// The refund of Belay's that it tells of.
         refund_id: Option<RefundId>,
     },
-    /// A payment that covers its order no more.
+    /// The lapse of an order's payment: it no longer covers what is due.
     #[non_exhaustive]
     PaymentLapsed {
         /// By when the order must be paid again, or it closes.
@@ -175,7 +175,7 @@ pub enum EventDetail {
     ShipmentHeld {
         /// The shipment.
         shipment_id: ShipmentId,
-        /// Then it ends by itself.
+        /// When it ends by itself.
         hold_until: Timestamp,
     },
     /// The end of a hold.
@@ -184,7 +184,7 @@ pub enum EventDetail {
         /// The shipment.
         shipment_id: ShipmentId,
     },
-    /// A shipment that goes as several.
+    /// The split of a shipment.
     #[non_exhaustive]
     ShipmentSplit {
         /// The shipment that was split.

@@ -21,7 +21,7 @@ pub struct Incident {
     pub order_id: OrderId,
     /// Its kind.
     pub kind: IncidentKind,
-    /// Whether it is settled.
+    /// Whether it is resolved.
     pub state: IncidentState,
     /// Its subject: the id of a shipment, a cancellation, a payment or a refund of the order.
     pub subject_id: String,
@@ -99,7 +99,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// Whether an incident is settled.
+    /// The state of an incident.
     IncidentState {
         /// It is to be settled.
         Open,

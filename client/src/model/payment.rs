@@ -51,7 +51,7 @@ open_enum! {
         Authorized,
         /// Money has been taken.
         Captured,
-        /// The provider said no.
+        /// The provider declined.
         Declined,
         /// The authorisation was released or has lapsed without money being taken.
         Voided,

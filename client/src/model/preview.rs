@@ -1,4 +1,4 @@
-//! What a cancellation would do.
+//! Previews of cancellations.
 
 use std::collections::BTreeMap;
 

@@ -115,7 +115,7 @@ open_enum! {
         Failed,
         /// The provider may or may not know it. It can be claimed again, with `ask_provider_first`.
         Unknown,
-        /// Given up by the settlement of an incident.
+        /// Given up by the resolution of an incident.
         Dropped,
         /// No longer needed before it was sent.
         Cancelled,

@@ -93,7 +93,7 @@ pub struct Intercept {
 pub struct CustomsFlag {
     /// The SKU of which there are too many, over all lines of the shipment.
     pub sku: String,
-    /// How many.
+    /// How many units of it there are.
     pub quantity: i32,
     /// How many customs would let pass.
     pub units_max: i32,

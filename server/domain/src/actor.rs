@@ -1,12 +1,13 @@
-//! Who does something.
+//! Actors: who does something, and in which role.
 
 use serde::{Deserialize, Serialize};
 
 use crate::names::named_enum;
 
 named_enum! {
-    /// What somebody is towards an order. Callers of the API have one of the first eight; BUYER is
-    /// on whose behalf a storefront or support acts, SYSTEM is Belay itself when a deadline passes.
+    /// The role in which an actor acts on an order. Callers of the API have one of the first eight;
+    /// BUYER is the one on whose behalf a storefront or support acts, SYSTEM is Belay itself when a
+    /// deadline passes.
     pub enum Role {
         Storefront = "STOREFRONT",
         Seller = "SELLER",
@@ -40,7 +41,7 @@ impl Role {
     }
 }
 
-/// A role and the id of who has it.
+/// An actor: a role, and the id of the one who has it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {
     pub role: Role,

@@ -37,7 +37,7 @@ impl From<jiff::civil::Weekday> for Weekday {
     }
 }
 
-/// Why days cannot be counted so.
+/// The error of a calendar that cannot count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalendarError {
     #[error("must leave at least one day to work on")]

@@ -55,7 +55,7 @@ named_enum! {
     }
 }
 
-/// What a part waits for. All its terms were copied from the policy when it opened.
+/// A gate that a part waits for. All its terms were copied from the policy when it opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     pub spec: GateSpec,
@@ -98,7 +98,7 @@ impl Gate {
     }
 }
 
-/// Who closed a gate, and what they said.
+/// The answer that closed a gate, and its actor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateAnswer {
     /// SYSTEM where it was silence.
@@ -127,21 +127,22 @@ impl GateAnswer {
 }
 
 named_enum! {
-    /// Whether the buyer gets a label for the way back.
+    /// The state of the buyer's return label.
     pub enum LabelState {
         Issued = "ISSUED",
         UnavailableInRegion = "UNAVAILABLE_IN_REGION",
     }
 }
 
-/// Goods that came back.
+/// The receipt of goods that came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     pub condition: GoodsCondition,
     pub receive_time: Timestamp,
 }
 
-/// What was kept of the money for the units because the buyer bears it, in minor units.
+/// Deductions: the amounts that are kept of the money for the units because the buyer bears them,
+/// in minor units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deductions {
     /// The charge for the way out and its tax.
@@ -152,7 +153,7 @@ pub struct Deductions {
     pub by_schedule: i64,
 }
 
-/// What a part gives back, and what it does not.
+/// The refund of a part: what it gives back, and what it deducts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartRefund {
     pub amounts: Amounts,
@@ -166,7 +167,7 @@ pub struct PartId {
     pub index: usize,
 }
 
-/// A portion of a cancellation inside one shipment.
+/// A part of a cancellation: units of one shipment that have one path and end together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     pub shipment: u32,
@@ -241,13 +242,13 @@ impl Part {
             && self.gates.iter().any(is_missed)
     }
 
-    /// It was cancelled because the parcel was to come back, or was lost, and nobody has seen the
-    /// goods since.
+    /// Whether it was cancelled because the parcel was to come back, or was lost, and the warehouse
+    /// has not received the goods since.
     pub fn relies_on_the_carrier_alone(&self) -> bool {
         self.relies_on_the_carrier() && self.receipt.is_none()
     }
 
-    /// It was cancelled because the parcel was to come back, or was lost.
+    /// Whether it was cancelled because the parcel was to come back, or was lost.
     pub fn relies_on_the_carrier(&self) -> bool {
         let relies_on_return = |gate: &Gate| match gate.spec.kind {
             GateKind::CarrierIntercept | GateKind::ParcelReceipt | GateKind::LossConfirmation => {

@@ -1,7 +1,7 @@
 //! The commands: one file each, with its `decide`.
 //!
-//! A decision checks everything and then writes once: it works on a draft of the order, which
-//! nobody sees unless the decision is accepted.
+//! A decision checks everything and then writes once: it works on a draft of the order, which is
+//! dropped unless the decision is accepted.
 
 use serde::{Deserialize, Serialize};
 

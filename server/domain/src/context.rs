@@ -1,4 +1,4 @@
-//! What a decision may know besides the order and the command.
+//! The context of a decision: all that it may know besides the order and the command.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub struct StoreConfig {
     pub default_route: Option<(WarehouseId, CarrierId)>,
 }
 
-/// What a carrier can do: nothing, as long as nobody said otherwise.
+/// The capabilities of a carrier: none, unless the store says otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Carrier {
     /// Can bring a parcel back that is on its way.

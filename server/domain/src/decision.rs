@@ -8,7 +8,7 @@ use crate::policy::{Question, Verdict};
 use crate::rejection::Rejection;
 use crate::units::UnitSet;
 
-/// What the caller is to be shown of the order.
+/// The answer of a command: what of the order its caller is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Order,
@@ -39,7 +39,7 @@ pub struct DecisionLog {
     pub asked: Vec<AskedQuestion>,
 }
 
-/// What came of a command.
+/// The decision of a command: the order afterwards, its events, and the answer or the rejection.
 #[derive(Debug, Clone)]
 pub struct Decision {
     /// The order afterwards. It may differ from before even where the command was refused:

@@ -1,5 +1,5 @@
-//! What an accepted command tells the world. Events of a command are written in its transaction;
-//! together they are the order's history.
+//! Events: what an accepted command reports. The events of a command are written in its
+//! transaction; together they are the order's history.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::terms::{Effect, GateKind, GoodsCondition};
 use crate::units::UnitSet;
 
 named_enum! {
-    /// What happened; the name of an event on the wire and in SQL.
+    /// The type of an event; its name on the wire and in SQL.
     pub enum EventType {
         OrderCreated = "ORDER_CREATED",
         PaymentRecorded = "PAYMENT_RECORDED",
@@ -51,7 +51,7 @@ named_enum! {
     }
 }
 
-/// What set the change off.
+/// The cause of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// A caller's command, by its request_id.
@@ -247,7 +247,7 @@ impl EventDetail {
         }
     }
 
-    /// What the buyer would be told of, where the policy says so.
+    /// The notification for the buyer, where the policy has it sent.
     pub fn notification(&self) -> Option<Notification> {
         match self {
             EventDetail::OrderCreated { .. } => Some(Notification::OrderPlaced),

@@ -9,7 +9,7 @@ pub const ID_LENGTH_MAX: usize = 64;
 /// Longest SKU or provider's id, in bytes.
 pub const EXTERNAL_ID_LENGTH_MAX: usize = 128;
 
-/// Why a text is not an id.
+/// The error of a text that is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     #[error("must not be empty")]
@@ -98,7 +98,7 @@ text_ids! {
     ExternalId: EXTERNAL_ID_LENGTH_MAX, "printable ASCII without spaces", |c| c.is_ascii_graphic();
 }
 
-/// What kind of thing belongs to an order, and the letter that marks it in an id.
+/// The kind of a child of an order, and the letter that marks it in an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildKind {
     Line,
@@ -143,8 +143,8 @@ impl ChildKind {
     }
 }
 
-/// Where an order lives: a hash of its store and id. It leads the primary key of every table that
-/// an order owns, so that whatever is done to one order touches one place of a sharded database.
+/// The key of an order: a hash of its store and id. It leads the primary key of every table that an
+/// order owns, so that whatever is done to one order touches one place of a sharded database.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderKey(pub [u8; 16]);
 

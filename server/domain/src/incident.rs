@@ -1,4 +1,4 @@
-//! Incidents: facts that contradict what was decided. Someone must settle them.
+//! Incidents: facts that contradict what was decided. Support must resolve them.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// What support decides about an incident.
+    /// The resolution of an incident, as support decides it.
     pub enum Resolution {
         /// Refunds that it holds back become due; goods that came home too late are paid for all
         /// the same; captures above what was authorised happened, and what nobody owes of them goes

@@ -10,8 +10,8 @@ use crate::order::Order;
 use crate::payment::Payment;
 use crate::refund::{Refund, RefundKind, RefundState};
 
-/// What a cancellation gives back: what has been made of it, and what is to come where its waiting
-/// parts are cancelled.
+/// The money that a cancellation is expected to give back: refunds that exist, and what is to come
+/// if its waiting parts are cancelled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Promise {
     /// Captured money that goes back to the buyer.
@@ -100,7 +100,7 @@ impl Order {
         self.payments.iter().map(Payment::captured_net).sum::<i64>() - self.amount_due()
     }
 
-    /// What rows have paid or are about to pay.
+    /// The amount that rows have paid or are about to pay.
     pub(crate) fn going_back(&self) -> i64 {
         rows(self, RefundKind::Refund)
             .filter(|refund| is_going(refund))

@@ -44,7 +44,7 @@ pub const MONEY_FACTS_ROOM: usize = 100;
 pub const PAYMENT_EXPIRED: &str = "PAYMENT_EXPIRED";
 
 named_enum! {
-    /// How an order stands as a whole; derived, stored on each write.
+    /// The state of an order as a whole; derived, and stored on each write.
     pub enum OrderState {
         AwaitingPayment = "AWAITING_PAYMENT",
         ClosedUnpaid = "CLOSED_UNPAID",

@@ -22,7 +22,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// What a payment provider reports. Facts are recorded, never refused.
+    /// A fact that a payment provider reports. Facts are recorded, never refused.
     pub enum PaymentFact {
         Attempted = "ATTEMPTED",
         Authorized = "AUTHORIZED",
@@ -94,7 +94,7 @@ impl ReportedAmount {
     }
 }
 
-/// One message about a payment. Two messages of one movement count once.
+/// A message about a payment, as it was recorded. Two messages of one movement count once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedFact {
     /// The provider's id of the message; none for a release that Belay's own refund row brought
@@ -152,7 +152,7 @@ pub struct Payment {
     pub balance: Balance,
 }
 
-/// What the facts of a payment come to, in minor units of the order's currency.
+/// The balance of a payment: the sum of its facts, in minor units of the order's currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
     pub state: PaymentState,
@@ -193,7 +193,7 @@ impl Payment {
             .any(|fact| fact.provider_event_id.as_ref() == Some(event))
     }
 
-    /// What this payment brings towards the amount due.
+    /// The amount that this payment brings towards what is due.
     pub fn secured(&self) -> i64 {
         self.balance.captured + self.balance.held
     }
@@ -266,7 +266,7 @@ fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
     balance
 }
 
-/// What the buyer's banks have taken back, less what was won back.
+/// The disputes of a payment: what the buyer's banks have taken back, less what was won back.
 #[derive(Debug, Clone, Copy)]
 struct Disputes {
     amount: i64,

@@ -26,7 +26,7 @@ use crate::terms::{
     DenyCode, Effect, Fault, GateSpec, GoodsCondition, NextAction, Path, RefundPlan,
 };
 
-/// One version of a store's rules, checked.
+/// A policy: one version of a store's rules, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub name: String,
@@ -83,7 +83,7 @@ pub struct Verification {
 }
 
 named_enum! {
-    /// What a buyer is told.
+    /// A notification that a buyer is sent.
     pub enum Notification {
         OrderPlaced = "ORDER_PLACED",
         OrderPaid = "ORDER_PAID",
@@ -100,7 +100,7 @@ named_enum! {
     }
 }
 
-/// Why a cancellation may be asked.
+/// A reason for which a cancellation may be requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// `[A-Z][A-Z0-9_]{0,62}`.
@@ -120,7 +120,7 @@ pub struct Reason {
     pub next_actions: Vec<NextAction>,
 }
 
-/// One row of the policy: when it matches, it answers.
+/// A rule, one row of the policy: when it matches, it answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// `[a-z][a-z0-9-]{0,62}`, unique in the document.
@@ -129,7 +129,8 @@ pub struct Rule {
     pub then: Consequence,
 }
 
-/// What a rule looks at. An empty list and a `None` match everything; what is given must all match.
+/// The condition of a rule. An empty list and a `None` match everything; what is given must all
+/// match.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Condition {
     pub actor: Vec<Role>,
@@ -226,7 +227,7 @@ named_enum! {
     }
 }
 
-/// What becomes of goods that come back.
+/// The terms for goods that come back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Returns {
     /// First match wins; the last matches everything. Empty where no rule refunds by schedule.

@@ -1,4 +1,4 @@
-//! How a command is refused. Variants stand in order of precedence: of all that apply, a write
+//! The rejections of commands. Variants are in order of precedence: of all that apply, a write
 //! fails with the first, and the checks, the protos' `ErrorReason` and the ladder tests keep this
 //! order.
 
@@ -12,7 +12,7 @@ use crate::shipment::Stage;
 use crate::terms::{DenyCode, GateKind, NextAction, Path};
 use crate::units::LineQuantity;
 
-/// What is wrong with one field of a request.
+/// A violation: what is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldViolation {
     /// Path of the field, such as `lines[2].quantity`.
@@ -126,7 +126,7 @@ pub enum Rejection {
         violations: Vec<Denial>,
         acceptable: Vec<LineQuantity>,
     },
-    /// Nobody waits for this answer, and nobody ever did.
+    /// No gate awaits this answer, and none ever did.
     GateNotOpen {
         gate: GateKind,
     },
@@ -134,7 +134,7 @@ pub enum Rejection {
     GateTimedOut {
         respond_by: Timestamp,
     },
-    /// Only who asked may take it back.
+    /// Only the requester may withdraw it.
     NotTheRequester,
     /// A warehouse or a carrier has acted on it already, at this gate; or it is over, where none is
     /// named.
@@ -167,7 +167,7 @@ pub enum Rejection {
     RefundNotClaimed {
         refund: u32,
     },
-    /// It was resolved otherwise.
+    /// The incident was resolved otherwise.
     IncidentResolved {
         resolution: Option<Resolution>,
     },

@@ -1,5 +1,5 @@
-//! What a caller may see: which stores, and within them the business of which sellers, warehouses
-//! and carriers.
+//! The scope of a caller: the stores that it sees, and within them the sellers, warehouses and
+//! carriers.
 //!
 //! What lies outside is not there for the caller: it is answered as if it did not exist. Whether a
 //! role may do something at all is not asked here.
@@ -14,7 +14,7 @@ use crate::shipment::Shipment;
 /// Ids in one dimension of a scope.
 pub const SCOPE_IDS_MAX: usize = 200;
 
-/// Who calls, and how far they see.
+/// A caller: its actor and its scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub actor: Actor,
@@ -59,7 +59,7 @@ impl<T: Ord> IdFilter<T> {
     }
 }
 
-/// How far somebody sees. All dimensions must hold.
+/// A scope: how far a caller sees. All dimensions must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     pub stores: IdFilter<StoreId>,

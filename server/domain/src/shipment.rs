@@ -10,7 +10,7 @@ use crate::names::named_enum;
 use crate::units::UnitSet;
 
 named_enum! {
-    /// Where a shipment stands.
+    /// The stage of a shipment.
     pub enum Stage {
         /// The order is not paid, or a part of a cancellation waits.
         Unreleased = "UNRELEASED",
@@ -64,7 +64,7 @@ impl Stage {
 }
 
 named_enum! {
-    /// What a carrier reports. Facts are recorded, never refused.
+    /// A fact that a carrier reports. Facts are recorded, never refused.
     pub enum TrackingFact {
         PickedUp = "PICKED_UP",
         InTransit = "IN_TRANSIT",
@@ -76,7 +76,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// How far the order to a carrier is to bring a parcel back.
+    /// The state of an intercept.
     pub enum InterceptState {
         Requested = "REQUESTED",
         Confirmed = "CONFIRMED",
@@ -95,7 +95,7 @@ pub struct Intercept {
     pub update_time: Timestamp,
 }
 
-/// Somebody keeps the shipment in of their own will, for a while.
+/// A hold: a seller or support keeps the shipment in for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Then it ends by itself.
@@ -114,15 +114,15 @@ pub struct CustomsFlag {
     pub units_max: u32,
 }
 
-/// What a carrier has told of a shipment, and when it was, by the carrier's clock.
+/// A scan: a fact that a carrier reported about a shipment, and its time by the carrier's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scan {
     pub fact: TrackingFact,
     pub time: Timestamp,
 }
 
-/// Where the units of a shipment are that have left the warehouse: out, which is with the carrier,
-/// with the buyer or lost, or home again.
+/// The whereabouts of the units of a shipment that have left the warehouse: out, which is with the
+/// carrier, with the buyer or lost, or home again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whereabouts {
     /// The units that left: those that were not cancelled when the shipment left, or all of a

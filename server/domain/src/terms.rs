@@ -9,7 +9,7 @@ use crate::names::named_enum;
 use crate::period::Period;
 
 named_enum! {
-    /// How a unit may still be kept from the buyer, or come back.
+    /// A path: the way in which a unit is kept from the buyer, or comes back.
     pub enum Path {
         Cancel = "CANCEL",
         Intercept = "INTERCEPT",
@@ -20,7 +20,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// Whose doing it is.
+    /// The party at fault for a cancellation.
     pub enum Fault {
         Buyer = "BUYER",
         Seller = "SELLER",
@@ -42,7 +42,7 @@ named_enum! {
 }
 
 impl GateKind {
-    /// Whose answer the gate waits for.
+    /// The party whose answer the gate awaits.
     pub fn party(self) -> Role {
         match self {
             GateKind::SellerConsent => Role::Seller,
@@ -52,8 +52,8 @@ impl GateKind {
         }
     }
 
-    /// A consent is somebody's will; a fact is something that happened, and nobody's silence makes
-    /// it happen.
+    /// Whether it is a consent, which is a decision of its party. A fact has or has not happened,
+    /// and silence does not make it happen.
     pub fn is_consent(self) -> bool {
         match self {
             GateKind::SellerConsent | GateKind::SupportReview => true,
@@ -107,7 +107,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// What a cancellation does besides cancelling.
+    /// An effect of a cancellation on stock.
     pub enum Effect {
         /// The SKU's quantity in that warehouse becomes zero.
         ZeroStock = "ZERO_STOCK",
@@ -116,7 +116,7 @@ named_enum! {
     }
 }
 
-/// What the buyer gets back for the units of a part.
+/// The refund plan of a part: what the buyer gets back for its units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundPlan {
     pub share: RefundShare,
@@ -181,7 +181,7 @@ impl GoodsCondition {
 }
 
 named_enum! {
-    /// Why a policy says no. Closed: each is a documented `ErrorReason`.
+    /// The reason of a denial. Closed: each is a documented `ErrorReason`.
     pub enum DenyCode {
         NotAllowed = "NOT_ALLOWED",
         Shipped = "SHIPPED",

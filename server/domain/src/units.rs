@@ -1,5 +1,5 @@
-//! Which units of an order something is about. A unit is one piece of a line, by index; units are
-//! kept as ranges because a line may hold a million of them.
+//! Sets of units of an order. A unit is one piece of a line, by index; units are kept as ranges
+//! because a line may hold a million of them.
 
 use serde::{Deserialize, Serialize};
 

@@ -56,7 +56,7 @@ pub enum Reload {
     Faulty(KeyFileError),
 }
 
-/// Why a file is not taken, with every fault in it.
+/// The error of a key file that cannot be loaded, with every fault in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFileError {
     path: PathBuf,
@@ -74,7 +74,7 @@ impl fmt::Display for KeyFileError {
 
 impl std::error::Error for KeyFileError {}
 
-/// Says how many there are; hashes are nobody's business either.
+/// Says how many callers there are, and shows no hash.
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let callers = self.list().len();
@@ -100,7 +100,7 @@ impl KeyFile {
         })
     }
 
-    /// Whose secret this is.
+    /// The caller who has this secret.
     pub(crate) fn find(&self, token: &str) -> Option<Caller> {
         let hash = blake3::hash(token.as_bytes());
         let mut found = None;

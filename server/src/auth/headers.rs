@@ -1,5 +1,5 @@
-//! Who the headers of a call say it is, where they are believed. What they say is taken whole or
-//! not at all: a limit that cannot be read is a fault, never no limit.
+//! The caller as the headers of a call name it, where they are trusted. What they say is taken
+//! whole or not at all: a limit that cannot be read is a fault, never no limit.
 
 use std::collections::BTreeSet;
 

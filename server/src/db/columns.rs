@@ -1,5 +1,5 @@
-//! How values of the domain are written into columns and read back. What a column holds and the
-//! domain does not know is an error of the read, never a default.
+//! Columns: how values of the domain are written and read back. What a column holds and the domain
+//! does not know is an error of the read, never a default.
 
 use std::fmt::Debug;
 use std::io::Write;

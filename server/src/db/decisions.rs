@@ -1,5 +1,4 @@
-//! What policies were asked and what they said. Written inside the engine's transaction, with the
-//! decision itself.
+//! The decision log. Written inside the engine's transaction, with the decision itself.
 
 use belay_domain::ids::StoreId;
 use diesel::prelude::*;

@@ -1,4 +1,4 @@
-//! What can go wrong with the database, told apart in one place.
+//! The errors of the database, told apart in one place.
 //!
 //! diesel-async passes on the server's text but not its error number: deadlocks, lock waits, locked
 //! rows, read-only servers and lost connections all arrive as `DatabaseErrorKind::Unknown`. So this
@@ -7,7 +7,7 @@
 
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 
-/// What an error means for whoever sees it.
+/// The kind of a database error, by what it means for the code that sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The server rolled the transaction back for another's sake. Repeat the whole transaction.

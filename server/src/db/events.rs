@@ -18,7 +18,7 @@ use super::schema::events;
 use super::statement::{self, insert_rows};
 use super::{Conn, partition_heads};
 
-/// What came to pass by one command on one order.
+/// The events of one command on one order.
 #[derive(Debug, Clone)]
 pub struct NewEvents {
     pub partition: u16,

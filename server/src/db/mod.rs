@@ -1,4 +1,4 @@
-//! The database: what stands in which table, and nothing of what it means.
+//! The database: which table holds what, and nothing of what it means.
 //!
 //! There is one file per table. Each says in its first paragraph what may run where: what reads or
 //! writes an order's rows for a command runs inside the engine's transaction, under the lock of the

@@ -199,7 +199,7 @@ pub struct LockedOrder {
     pub(super) row: OrderRow,
 }
 
-/// What to do about a row that another transaction has locked.
+/// The treatment of a row that another transaction has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnLocked {
     /// Fail the statement with kind `RowLocked`. Rows that it locked before stay locked until

@@ -60,7 +60,7 @@ impl Listed {
     }
 }
 
-/// What leads to a page.
+/// The index that leads to a page.
 #[derive(Debug, Clone, Copy)]
 enum Lead {
     /// Begins with the columns of some filters and goes on with those that the list is ordered by.

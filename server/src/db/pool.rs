@@ -45,7 +45,7 @@ const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
 /// How long a statement waits for a lock; see [`SESSION`].
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// How a pool behaves.
+/// The settings of a pool.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolSettings {
     /// Most connections at the same time.
@@ -148,7 +148,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// How many connections are there and who waits.
+/// The status of a pool: its connections, and how many wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
     /// Most at the same time.

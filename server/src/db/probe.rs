@@ -70,7 +70,7 @@ pub async fn check_writable(conn: &mut Conn) -> Result<(), DbError> {
     Ok(conn.batch_execute(&statements.join("; ")).await?)
 }
 
-/// How far the database goes to keep a commit.
+/// The durability of commits, by the database's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct Durability {
     /// `innodb_flush_log_at_trx_commit`; 1 reaches the disk with each commit.

@@ -1,4 +1,4 @@
-//! Which commands were decided, and what their callers were answered.
+//! The commands that were decided, with their answers.
 //!
 //! Both functions run inside the engine's transaction and under the orders' locks. Only under the
 //! lock does finding no row prove that the command was not decided: whoever could have written it
@@ -34,7 +34,7 @@ pub struct RequestKey {
     pub caller: String,
 }
 
-/// What became of a command.
+/// The stored outcome of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownRequest {
     /// Of its content.

@@ -1,4 +1,4 @@
-//! What a caller sees, as a condition on the rows of a list: so that pages are full and nothing
+//! The scope of a caller as a condition on the rows of a list: so that pages are full and nothing
 //! outside is counted.
 
 use belay_domain::ids::{CarrierId, SellerId, WarehouseId};

@@ -18,7 +18,7 @@ pub const PARTITIONS_DEFAULT: u16 = 64;
 const PARTITIONS: &str = "partitions";
 const IDENTITY_KEY: &str = "identity_key";
 
-/// What the database was created with, and what its server allows.
+/// The settings of a database: what it was created with, and what its server allows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// How many partitions the feed has; at least 1.

@@ -1,5 +1,4 @@
-//! What happens inside one transaction: load, decide one command after the other, write what
-//! changed.
+//! One batch inside its transaction: load, decide one command after the other, write what changed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -104,7 +103,7 @@ struct Change {
     after: Order,
 }
 
-/// How an answer is kept in a request row. The variants' names and fields are a stored format.
+/// A rejection as it is kept in a request row. The variants' names and fields are a stored format.
 #[derive(Serialize, Deserialize)]
 enum StoredRejection {
     Rejected(Rejection),
@@ -140,7 +139,7 @@ impl<'a> BatchState<'a> {
     }
 
     fn decide(&mut self, job: &Job) -> Outcome {
-        // Nor is an answer repeated to who does not see the order any more.
+        // An answer is not repeated to a caller who no longer sees the order.
         if let Work::Decide(command) = &job.submission.work
             && let Some(Change { after, .. }) = self.orders.get(&job.key)
             && let Err(rejection) =

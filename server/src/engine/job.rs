@@ -49,7 +49,7 @@ impl ErrorKind {
     }
 }
 
-/// What came of a command that was decided, now or when it was first asked.
+/// The reply to a command that was decided, now or when it was first sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// The encoded response message.
@@ -57,7 +57,7 @@ pub enum Reply {
     Rejected(Rejection),
 }
 
-/// Why a command was not decided, or not known to be.
+/// The error of a command that was not decided, or not known to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     #[error("too many commands wait")]
@@ -66,9 +66,9 @@ pub enum EngineError {
     DeadlineExceeded,
     #[error("the database cannot be reached")]
     DatabaseUnavailable,
-    #[error("the order is locked by somebody else")]
+    #[error("the order is locked by another transaction")]
     Contention,
-    #[error("the connection was lost at commit and what came of it is not known yet")]
+    #[error("the connection was lost at COMMIT and its outcome is not known yet")]
     OutcomeUnknown,
     #[error("a bug: see the log")]
     Internal,

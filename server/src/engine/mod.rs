@@ -42,7 +42,7 @@ pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// Orders that are locked elsewhere and waited for, each off its lane.
 pub const PARKED_ORDERS_MAX: usize = 64;
 
-/// How many lanes, and what time it is.
+/// The settings of the engine: its lanes, its clock and its limits.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
     /// Each has one batch in flight. Two were best on two cores; more pay when commits are slow.

@@ -123,7 +123,7 @@ impl Runner {
 
     /// Runs a batch and answers every caller.
     pub(super) async fn run(self: Arc<Self>, jobs: Vec<Job>, tasks: TaskTracker) {
-        // Work for nobody is not begun.
+        // A command that no caller waits for is not begun.
         let (unwanted, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
         answer_all(unwanted, EngineError::DeadlineExceeded);
         // Known to be locked elsewhere; behind those who wait already, or they would be overtaken.

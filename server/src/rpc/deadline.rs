@@ -1,4 +1,4 @@
-//! Until when an answer counts.
+//! The deadline of a call.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! What every call of every service passes first, the standard ones included: it must be gRPC, its
-//! message must be of a size that is taken, and its answer, if it is an error, says why in the way
-//! that all do.
+//! The edge that every call of every service passes first, the standard ones included: it must be
+//! gRPC, its message must be of a size that is taken, and its answer, if it is an error, says why
+//! in the way that all do.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

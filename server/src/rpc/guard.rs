@@ -1,4 +1,4 @@
-//! What every call passes before its method runs: nobody can forget it in a new one.
+//! The guard that every call passes before its method runs, so that no new method can forget it.
 
 use std::convert::Infallible;
 use std::future::Future;

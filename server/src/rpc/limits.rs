@@ -1,6 +1,6 @@
-//! How large a message may be. tonic has a limit of its own, but answers it without a reason; so
-//! ours cuts the request before tonic sees its end. What tonic alone can measure is a message that
-//! was compressed.
+//! Limits on the size of messages. tonic has a limit of its own, but answers it without a reason;
+//! so ours cuts the request before tonic sees its end. What tonic alone can measure is a message
+//! that was compressed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -40,7 +40,7 @@ const NO_SPANS: &str = "belay::spans=off";
 /// The field of a line that tells its trace.
 const TRACE_ID: &str = "trace.id";
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.

@@ -187,7 +187,7 @@ impl Failures {
     }
 }
 
-/// Why a due order stays due.
+/// The reason why a due order stays due.
 #[derive(Debug)]
 enum Unsettled {
     /// The database or the engine takes nothing now; that is no fault of the order.

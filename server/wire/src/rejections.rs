@@ -187,7 +187,7 @@ fn describe(rejection: &Rejection, named: &RequestIds) -> Refusal {
             available,
         } => {
             let message = format!(
-                "{requested} units are asked, {available} are neither cancelled nor claimed"
+                "{requested} units are requested, {available} are neither cancelled nor claimed"
             );
             quantity(named, *line, message, *requested, *available)
         }
@@ -196,17 +196,17 @@ fn describe(rejection: &Rejection, named: &RequestIds) -> Refusal {
             requested,
             available,
         } => {
-            let message = format!("{requested} units are asked, {available} are left");
+            let message = format!("{requested} units are requested, {available} are left");
             quantity(named, *line, message, *requested, *available)
         }
         Rejection::NothingToCancel => named
-            .of_order("all of that is cancelled already")
+            .of_order("all of the requested units are cancelled already")
             .with_order(named),
         // Without a violation there is nothing that could have been cancelled.
         Rejection::Ineligible { .. } => named.of_order("no rule allows it").with_order(named),
         Rejection::GateNotOpen { gate } => gate_not_open(named, *gate),
         Rejection::GateTimedOut { respond_by } => gate_timed_out(named, *respond_by),
-        Rejection::NotTheRequester => named.of_child("only who asked may take it back"),
+        Rejection::NotTheRequester => named.of_child("only the requester may withdraw it"),
         Rejection::TooLateToWithdraw { gate } => too_late_to_withdraw(named, *gate),
         Rejection::PaymentLapsed { pay_by } => payment_lapsed(named, *pay_by),
         Rejection::NotReleased => named.of_child("the shipment is not released yet"),
@@ -381,7 +381,7 @@ fn quote_expired(named: &RequestIds, valid_until: Timestamp) -> RejectionBuilder
 
 fn quote_mismatch(named: &RequestIds, quoted: &str, present: &str) -> RejectionBuilder {
     named
-        .of_order("what would come of it now is not what was quoted")
+        .of_order("the terms of the request are no longer those of the quote")
         .with_text("quoted", quoted)
         .with_text("present", present)
 }
@@ -424,9 +424,7 @@ fn quantity(
 
 fn gate_not_open(named: &RequestIds, gate: GateKind) -> RejectionBuilder {
     named
-        .of_child(format!(
-            "nobody waits for an answer to {gate}, and nobody did"
-        ))
+        .of_child(format!("no gate {gate} awaits an answer, and none did"))
         .with("gate", gate)
 }
 
@@ -438,7 +436,7 @@ fn gate_timed_out(named: &RequestIds, respond_by: Timestamp) -> RejectionBuilder
 
 fn too_late_to_withdraw(named: &RequestIds, gate: Option<GateKind>) -> RejectionBuilder {
     let message = match gate {
-        Some(gate) => format!("somebody has acted on it at {gate}"),
+        Some(gate) => format!("a warehouse or a carrier has acted on it at {gate}"),
         None => "it is over".to_owned(),
     };
     named
@@ -454,13 +452,15 @@ fn stage_mismatch(named: &RequestIds, stage: Stage) -> RejectionBuilder {
 
 fn payment_lapsed(named: &RequestIds, pay_by: Timestamp) -> RejectionBuilder {
     named
-        .of_child(format!("the order is paid no more, and closes at {pay_by}"))
+        .of_child(format!(
+            "the order is no longer paid, and closes at {pay_by}"
+        ))
         .with("pay_by", pay_by)
 }
 
 fn shipment_held(named: &RequestIds, until: Timestamp) -> RejectionBuilder {
     named
-        .of_child(format!("somebody holds the shipment until {until}"))
+        .of_child(format!("the shipment is held until {until}"))
         .with("hold_until", until)
 }
 
@@ -497,8 +497,8 @@ fn refund_not_claimed(named: &RequestIds, refund: u32) -> RejectionBuilder {
 
 fn incident_resolved(named: &RequestIds, resolution: Option<Resolution>) -> RejectionBuilder {
     let message = match resolution {
-        Some(resolution) => format!("the incident was settled by {resolution}"),
-        None => "the incident was settled by a later fact".to_owned(),
+        Some(resolution) => format!("the incident was resolved by {resolution}"),
+        None => "the incident was resolved by a later fact".to_owned(),
     };
     named
         .of_child(message)
@@ -506,7 +506,7 @@ fn incident_resolved(named: &RequestIds, resolution: Option<Resolution>) -> Reje
 }
 
 fn resolution_not_allowed(named: &RequestIds, allowed: &[Resolution]) -> RejectionBuilder {
-    let message = "that makes no sense for the incident as things stand";
+    let message = "the resolution is not allowed for the incident now";
     named.of_child(message).with_names(
         "resolutions",
         allowed.iter().map(|resolution| resolution.name()),

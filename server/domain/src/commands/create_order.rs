@@ -270,7 +270,7 @@ fn violation(field: impl Into<String>, description: impl Into<String>) -> FieldV
     }
 }
 
-/// Nobody places what they would not see, nor a shipment that is not theirs.
+/// Rejects an order that its caller would not see, or with a shipment that is not the caller's.
 pub(super) fn check_scope(
     command: &CreateOrder,
     store: &StoreConfig,

@@ -83,7 +83,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ReceiveParcel) -> Result<A
     Ok(Answer::Shipment(number))
 }
 
-/// What was in it, in the order that the module names.
+/// The units in the parcel, in the order that the module names.
 fn received(
     draft: &Draft<'_>,
     shipment: &Shipment,
@@ -170,7 +170,8 @@ fn too_late(draft: &Draft<'_>, shipment: u32) -> Vec<PartId> {
     asked
 }
 
-/// These units are home. What each of them was waited for, or was not, is decided here.
+/// Receives these units: passes the gates that awaited them, and opens what follows for those that
+/// no part awaited.
 fn take_in(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet) {
     let number = command.shipment;
     let receipt = receipt(draft, command);
@@ -225,7 +226,7 @@ fn receipt(draft: &Draft<'_>, command: &ReceiveParcel) -> Receipt {
     }
 }
 
-/// What was cancelled while it was outside is home as well.
+/// Notes the receipt on parts that were cancelled while their goods were outside.
 fn note_on_cancelled(draft: &mut Draft<'_>, number: u32, received: &UnitSet, receipt: Receipt) {
     for part in draft
         .order

@@ -67,7 +67,7 @@ impl Selection {
     }
 }
 
-/// What becomes of the request where only some of its units may be cancelled.
+/// The treatment of units that cannot be cancelled, as the requester chose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IneligibleUnits {
     /// Nothing is cancelled and nothing recorded.
@@ -277,7 +277,7 @@ pub(super) fn is_acceptable(evaluations: &[Evaluation], on_ineligible_units: Ine
     }
 }
 
-/// The rejection of a request: everything that stands against it, and the most that could be asked
+/// The rejection of a request: every denial, and the largest selection that could be requested
 /// instead.
 pub(super) fn ineligible(evaluations: &[Evaluation]) -> Rejection {
     let refused = evaluations

@@ -1,4 +1,4 @@
-//! ResolveIncident: somebody decides what is to come of a fact that contradicts what was decided.
+//! ResolveIncident: support decides what follows from a fact that contradicts what was decided.
 
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,7 @@ fn confirm_captures(draft: &mut Draft<'_>, payment: Option<u32>) {
     draft.release_if_ready();
 }
 
-/// What makes sense for this incident as things stand.
+/// The resolutions that are allowed for this incident now.
 pub fn allowed(order: &Order, incident: &Incident) -> Vec<Resolution> {
     if incident.state == IncidentState::Resolved {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! WithdrawCancellation: who asked has changed their mind.
+//! WithdrawCancellation: the requester takes a cancellation back.
 
 use serde::{Deserialize, Serialize};
 

@@ -21,7 +21,7 @@ pub(crate) fn flag_again(draft: &mut Draft<'_>, number: u32) {
     }
 }
 
-/// What may be done about a shipment that is flagged; none where it is not.
+/// The remedies for a shipment that is flagged; none where it is not.
 pub(crate) fn remedies<'a>(draft: &Draft<'a>, shipment: &Shipment) -> Option<&'a [NextAction]> {
     shipment.customs_flag.as_ref()?;
     let customs = draft.pinned(draft.order.policy_version).customs.as_ref()?;

@@ -1,5 +1,5 @@
-//! The order while a decision is being made, and what is common to all decisions: events, money
-//! owed back, release.
+//! The draft: the order while a command is decided, with what all decisions share: events, refunds,
+//! release.
 
 use jiff::Timestamp;
 
@@ -89,7 +89,7 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Who makes the change at hand: the caller, or Belay itself where a deadline does.
+    /// The actor of the change at hand: the caller, or Belay itself where a deadline passed.
     pub(crate) fn actor(&self) -> &Actor {
         &self.actor
     }
@@ -179,7 +179,7 @@ impl<'a> Draft<'a> {
         shipment.preparation_overdue = false;
     }
 
-    /// Lets go of a shipment that somebody kept in.
+    /// Ends the hold of a shipment, if it has one.
     pub(crate) fn end_hold(&mut self, number: u32) {
         if self.shipment_mut(number).hold.take().is_some() {
             self.raise_fence(number);

@@ -17,7 +17,7 @@ use crate::shipment::Shipment;
 use crate::terms::{DenyCode, GateSpec, Path, RefundPlan};
 use crate::units::UnitSet;
 
-/// What does not differ between the portions of one request.
+/// A request to cancel, as the policy sees it: all that its portions have in common.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CancellationRequest<'a> {
     pub(crate) requester: Role,
@@ -162,7 +162,7 @@ pub(crate) fn evaluate(
     evaluation
 }
 
-/// When time alone turns the answer to this question.
+/// The instant at which time alone turns the answer to this question.
 pub(crate) fn turns_at(policy: &Policy, request: &CancellationRequest<'_>, question: &Question) -> Option<Timestamp> {
     policy
         .turns_in(question)

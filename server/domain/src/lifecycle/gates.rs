@@ -83,8 +83,8 @@ pub(crate) fn close(draft: &mut Draft<'_>, id: PartId, state: GateState, answer:
     intercepts::gate_closed(draft, shipment, kind, state);
 }
 
-/// When the time is up of whom this gate asks from now on. A warehouse counts in its own calendar,
-/// everybody else in that of the policy; calendar days are those of the store.
+/// The deadline of a gate that opens now. A warehouse counts in its own calendar, all other parties
+/// in that of the policy; calendar days are those of the store.
 pub(crate) fn deadline(
     draft: &Draft<'_>,
     policy: &Policy,
@@ -133,7 +133,7 @@ pub(crate) fn review_instead_of(spec: &GateSpec, kind: GateKind) -> Gate {
     }
 }
 
-/// Tells of gates that a fact has closed, whether their turn had come or not.
+/// Emits the events of gates that a fact has closed, whether their turn had come or not.
 pub(crate) fn tell_closed(draft: &mut Draft<'_>, id: PartId, gates: &[GateKind], state: GateState) {
     draft.decided_as(id);
     let shipment = draft.part_mut(id).shipment;
@@ -147,9 +147,9 @@ pub(crate) fn tell_closed(draft: &mut Draft<'_>, id: PartId, gates: &[GateKind],
     }
 }
 
-/// Nothing that a warehouse or a carrier was to do will happen any more. Their gates pass if all of
-/// them say so, and with them support that is asked in place of one; else support decides instead
-/// of them all.
+/// Resolves the facts that a part awaits once its parcel is lost: no warehouse and no carrier will
+/// bring them about. Their gates pass if all of them say so, and with them a review by support in
+/// place of one; else support decides instead of them all.
 pub(crate) fn resolve_as_lost(draft: &mut Draft<'_>, id: PartId) {
     let (now, by) = (draft.now, draft.actor().clone());
     draft.decided_as(id);

@@ -70,7 +70,7 @@ impl Draft<'_> {
         self.open_incident_of(kind, subject, None);
     }
 
-    /// The same, about so much money.
+    /// Opens an incident about an amount.
     pub(crate) fn open_incident_of(
         &mut self,
         kind: IncidentKind,

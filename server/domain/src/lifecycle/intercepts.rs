@@ -6,7 +6,7 @@ use crate::lifecycle::draft::Draft;
 use crate::shipment::{Intercept, InterceptState, Stage};
 use crate::terms::GateKind;
 
-/// The carrier is asked.
+/// Opens an intercept: the carrier is asked to bring the parcel back.
 pub(crate) fn request(draft: &mut Draft<'_>, shipment: u32) {
     let now = draft.now;
     let state = InterceptState::Requested;

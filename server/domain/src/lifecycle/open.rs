@@ -1,4 +1,4 @@
-//! How a cancellation comes onto an order, whoever requests it.
+//! Opens cancellations, whoever requests them.
 
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, PartState};

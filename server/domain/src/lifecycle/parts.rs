@@ -1,5 +1,4 @@
-//! How a part of a cancellation goes on: gate after gate, until its units are cancelled or it ends
-//! otherwise.
+//! The life of a part: gate after gate, until its units are cancelled or it ends otherwise.
 
 use crate::cancellation::{
     Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateState, LabelState, Part,
@@ -156,7 +155,7 @@ pub(crate) fn yield_to_dispatch(draft: &mut Draft<'_>, shipment: u32) {
     }
 }
 
-/// The carrier has lost what these parts wait for.
+/// Resolves the parts that wait for a parcel that the carrier has lost.
 pub(crate) fn resolve_as_lost_on(draft: &mut Draft<'_>, shipment: u32) {
     for id in draft.order.parts_waiting_on(shipment) {
         let part = draft.part(id);
@@ -225,8 +224,8 @@ fn refund_of_part(
     refund_of(draft, draft.pinned(of.policy_version), &basis)
 }
 
-/// What cancelling this part asks of the stock. Goods go back on sale that never left, or came back
-/// as they were sent.
+/// The effects of cancelling this part on stock. Goods go back on sale that never left, or came
+/// back as they were sent.
 fn effects(of: &Cancellation, part: &Part, leaves_from: Stage) -> Vec<Effect> {
     let goes_back_on_sale = match part.receipt {
         Some(receipt) => receipt.condition.is_resaleable() && part.path != Path::ReturnOpened,
@@ -245,7 +244,7 @@ pub(crate) fn refuse(draft: &mut Draft<'_>, id: PartId, reason: ErrorReason) {
     end(draft, id, PartState::Refused);
 }
 
-/// The requester has taken it back.
+/// Withdraws a part for its requester.
 pub(crate) fn withdraw(draft: &mut Draft<'_>, id: PartId) {
     end(draft, id, PartState::Withdrawn);
 }
@@ -300,7 +299,7 @@ pub(crate) fn ended(draft: &mut Draft<'_>, id: PartId) {
     draft.emit(detail);
 }
 
-/// What was stopped and is not cancelled begins again where the warehouse begins.
+/// Plans a shipment again that was stopped and is not cancelled.
 pub(crate) fn put_back(draft: &mut Draft<'_>, shipment: u32) {
     let stage = draft
         .order
@@ -343,7 +342,7 @@ pub(crate) fn split(draft: &mut Draft<'_>, id: PartId, units: &UnitSet) -> Optio
     Some(other)
 }
 
-/// Reckons anew what a waiting part is expected to give back.
+/// Recomputes what a waiting part is expected to give back.
 pub(crate) fn expect_again(draft: &mut Draft<'_>, id: PartId) {
     let of = draft.cancellation(id.cancellation).clone();
     let part = &of.parts[id.index];

@@ -17,8 +17,8 @@ impl Draft<'_> {
         self.mark_paid_if_covered();
     }
 
-    /// What the order was paid with is not there any more: the time to pay begins anew, and what
-    /// has not left stays.
+    /// Marks the order as no longer paid where its payments do not cover what is due: the time to
+    /// pay begins anew, and shipments that have not left stay.
     fn lapse_if_uncovered(&mut self) {
         if self.order.paid_time.is_none()
             || self.order.is_wholly_cancelled()

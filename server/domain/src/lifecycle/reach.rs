@@ -5,7 +5,7 @@ use crate::order::Order;
 use crate::rejection::Rejection;
 use crate::scope::Scope;
 
-/// How much of an order a command is about.
+/// The reach of a command: how much of an order it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// The order itself, its payments or its refunds.

@@ -11,7 +11,7 @@ use crate::terms::{DenyCode, GateSpec, NextAction, RefundPlan};
 /// be called so.
 pub(super) const VERIFICATION_RULE: &str = "verification";
 
-/// What a policy answers to a question, and by which rule. `rule` is `None` where none matched.
+/// A policy's answer to a question, and the rule that gave it. `rule` is `None` where none matched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyAnswer {
     pub rule: Option<String>,
@@ -66,7 +66,7 @@ impl Policy {
         }
     }
 
-    /// How long until time alone turns a no into a yes or a yes into a no; `None` where it never
+    /// The time until time alone turns a denial into a permission or back; `None` where it never
     /// does.
     pub fn turns_in(&self, question: &Question) -> Option<SignedDuration> {
         let is_allowed =

@@ -59,7 +59,7 @@ impl Question {
     }
 }
 
-/// What a carrier can do: nothing, as long as nobody said otherwise.
+/// The capabilities of a carrier: none, unless the store says otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarrierCapabilities {
     /// Can bring a parcel back that is on its way.

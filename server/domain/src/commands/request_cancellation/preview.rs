@@ -1,4 +1,4 @@
-//! What a RequestCancellation would come to, without doing it.
+//! The preview of a RequestCancellation, without doing it.
 
 use jiff::Timestamp;
 
@@ -239,7 +239,7 @@ fn granted(
     }
 }
 
-/// Whether the buyer may cancel all that is left, now: what an order list shows beside each order.
+/// The offer beside an order in a list: whether the buyer may cancel all that is left, now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectCancellation {
     Offered,

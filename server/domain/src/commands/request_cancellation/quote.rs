@@ -1,4 +1,4 @@
-//! A quote: what a request would come to, for the caller to hold us to.
+//! A quote: the terms of a request that bind Belay for a while.
 //!
 //! It binds what is cancelled, on which terms and for how much, not when: gates are quoted with how
 //! long their party has, and times are shown beside the quote.
@@ -17,7 +17,7 @@ use crate::rejection::Rejection;
 use crate::terms::{Effect, GateSpec, Path};
 use crate::units::UnitSet;
 
-/// How long a quote may be used.
+/// The time for which a quote may be used.
 pub const QUOTE_VALIDITY: SignedDuration = SignedDuration::from_mins(15);
 
 /// The names and fields are a format that callers keep for a while.

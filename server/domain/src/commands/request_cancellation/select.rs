@@ -1,4 +1,4 @@
-//! Which units a request is about, and in which shipments they are.
+//! The selection of units for a request, and their allocation to shipments.
 
 use crate::cancellation::{CancellationState, PartState};
 use crate::commands::request_cancellation::{IneligibleUnits, RequestCancellation, Selection};
@@ -19,7 +19,7 @@ pub(super) struct Allocation {
     pub(super) claimed: Vec<Portion>,
 }
 
-/// What a request names must be there.
+/// Checks that what a request names exists.
 pub(super) fn check_named(order: &Order, selection: &Selection) -> Result<(), Rejection> {
     match selection {
         Selection::All => Ok(()),
@@ -89,9 +89,9 @@ fn wanted_quantities(live: &UnitSet, selection: &Selection) -> Vec<LineQuantity>
     }
 }
 
-/// What stands against a request that asks for more than is free. One that leaves out what it
-/// cannot have is content with less, but not with nothing, and not where it only repeats a request
-/// that waits.
+/// The rejection of a request that asks for more than is free. One that leaves out what it cannot
+/// have is content with less, but not with nothing, and not where it only repeats a request that
+/// waits.
 fn shortage(
     order: &Order,
     command: &RequestCancellation,

@@ -17,7 +17,7 @@ use crate::period::Period;
 /// Characters of a wrong value that a fault repeats.
 const QUOTED_CHARS_MAX: usize = 40;
 
-/// What was found wrong so far.
+/// The faults that were found so far.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     found: Vec<Fault>,

@@ -1,4 +1,4 @@
-//! What a rule lets pass only after somebody has answered.
+//! The gates of a rule: the answers that a path waits for.
 
 use super::fields::{Faults, Node, Object};
 use crate::policy::{Consequence, Rule};
