@@ -1,8 +1,8 @@
 //! Who calls, how far they see, and which roles may call what. It knows headers and secrets, and
 //! nothing of what is called.
 
-pub mod callers;
 mod headers;
+pub mod key_file;
 mod roles;
 
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::Caller;
 use http::HeaderMap;
 
-use self::callers::Callers;
 use self::headers::SetBy;
+use self::key_file::KeyFile;
 
 pub(crate) use self::roles::{paths, roles};
 

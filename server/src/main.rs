@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use belay_server::auth::Authentication;
-use belay_server::auth::callers::{self, Callers};
+use belay_server::auth::key_file::{self, KeyFile};
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::demo;
 use belay_server::server::{Server, ServerSettings};
@@ -217,7 +217,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 fn authentication(serve: &Serve) -> anyhow::Result<Authentication> {
     match (serve.trust_role_header, &serve.key_file) {
         (true, None) => Ok(Authentication::TrustedHeaders),
-        (false, Some(file)) => Ok(Authentication::KeyFile(Arc::new(Callers::open(file)?))),
+        (false, Some(file)) => Ok(Authentication::KeyFile(Arc::new(KeyFile::open(file)?))),
         (false, None) => anyhow::bail!(
             "no authentication method is given and Belay serves nobody unknown; --key-file knows callers by their \
              secrets, --trust-role-header believes the role that a proxy names"
@@ -234,7 +234,7 @@ fn print_hash() -> anyhow::Result<()> {
     let secret =
         std::io::read_to_string(std::io::stdin().lock()).context("the secret cannot be read")?;
     let secret = SecretString::from(secret.trim_end_matches(['\n', '\r']));
-    let line = callers::hash_secret(secret.expose_secret()).map_err(anyhow::Error::msg)?;
+    let line = key_file::hash_secret(secret.expose_secret()).map_err(anyhow::Error::msg)?;
     #[expect(clippy::print_stdout, reason = "the line is what was asked for")]
     {
         println!("{line}");

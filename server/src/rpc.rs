@@ -5,13 +5,13 @@
 //! services pass the `border` next: who calls, whether that role may, and until when the answer
 //! counts.
 
-mod border;
 mod call;
 mod cancellations;
 mod clock;
 mod deadline;
 pub mod edge;
 mod fulfillment;
+mod guard;
 pub mod limits;
 mod method;
 mod orders;
@@ -31,17 +31,17 @@ use belay_proto::v1::store_service_server::StoreServiceServer;
 use belay_wire::status::MESSAGE_BYTES_MAX;
 use tonic::service::Routes;
 
-use self::border::Border;
+use self::guard::Guard;
 use crate::App;
 use crate::auth::Authentication;
 use crate::db::clock::Clock;
 
-/// All services of `belay.v1`, each behind the border; and the manual clock, where time is moved by
+/// All services of `belay.v1`, each behind the guard; and the manual clock, where time is moved by
 /// hand.
 pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
-    macro_rules! bordered {
+    macro_rules! guarded {
         ($Server:ident, $service:expr) => {
-            Border::new(
+            Guard::new(
                 $Server::new($service)
                     .accept_compressed(edge::COMPRESSION)
                     .send_compressed(edge::COMPRESSION)
@@ -52,32 +52,32 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
             )
         };
     }
-    let routes = Routes::new(bordered!(
+    let routes = Routes::new(guarded!(
         OrderServiceServer,
         orders::Orders { app: app.clone() }
     ))
-    .add_service(bordered!(
+    .add_service(guarded!(
         CancellationServiceServer,
         cancellations::Cancellations { app: app.clone() }
     ))
-    .add_service(bordered!(
+    .add_service(guarded!(
         FulfillmentServiceServer,
         fulfillment::Fulfillment { app: app.clone() }
     ))
-    .add_service(bordered!(
+    .add_service(guarded!(
         RefundServiceServer,
         refunds::Refunds { app: app.clone() }
     ))
-    .add_service(bordered!(
+    .add_service(guarded!(
         StoreServiceServer,
         stores::Stores { app: app.clone() }
     ))
-    .add_service(bordered!(
+    .add_service(guarded!(
         PolicyServiceServer,
         policies::Policies { app: app.clone() }
     ));
     match app.clock {
-        Clock::Manual => routes.add_service(bordered!(
+        Clock::Manual => routes.add_service(guarded!(
             ClockServiceServer,
             clock::Clock { app: app.clone() }
         )),

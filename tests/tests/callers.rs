@@ -14,7 +14,7 @@ use belay_client::model::{
 use belay_client::{Belay, Error, Kind, RequestId, Role, Scope, Store, Units, reason};
 use belay_proto::v1 as pb;
 use belay_server::auth::Authentication;
-use belay_server::auth::callers::{Callers, hash_secret};
+use belay_server::auth::key_file::{KeyFile, hash_secret};
 use belay_tests::descriptors::{self, Rpc};
 use belay_tests::instance::{Service, literal};
 use belay_tests::shop::{eur, new_order};
@@ -731,7 +731,7 @@ fn a_caller_is_known_by_its_token_and_by_nothing_else() {
     run(async |t| {
         let file = KeyFileOnDisk::new();
         file.write(&[WEB]);
-        let callers = Arc::new(Callers::open(&file.0).unwrap());
+        let callers = Arc::new(KeyFile::open(&file.0).unwrap());
         let service = Service::start(t.database.url(), |settings| {
             settings.authentication = Authentication::KeyFile(callers);
         });

@@ -91,7 +91,7 @@ impl Command {
     /// How much of the order it is about.
     fn reach(&self) -> Reach {
         match self {
-            Command::RequestCancellation(command) => request.selection.reach(),
+            Command::RequestCancellation(command) => command.selection.reach(),
             Command::StartPreparation(command) => Reach::Shipment(command.shipment),
             Command::MarkReady(command) => Reach::Shipment(command.shipment),
             Command::DispatchShipment(command) => Reach::Shipment(command.shipment),

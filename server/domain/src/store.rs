@@ -73,7 +73,7 @@ impl Store {
 }
 
 /// A record of a store that is put whole and counts its changes, from 1.
-pub trait DecisionLog: Clone + PartialEq {
+pub trait Record: Clone + PartialEq {
     fn version(&self) -> u64;
     #[must_use]
     fn with_version(self, version: u64) -> Self;
@@ -88,7 +88,7 @@ pub struct Carrier {
     pub version: u64,
 }
 
-impl DecisionLog for Carrier {
+impl Record for Carrier {
     fn version(&self) -> u64 {
         self.version
     }
@@ -111,7 +111,7 @@ pub struct Warehouse {
     pub version: u64,
 }
 
-impl DecisionLog for Warehouse {
+impl Record for Warehouse {
     fn version(&self) -> u64 {
         self.version
     }
@@ -157,14 +157,14 @@ pub enum PutOutcome<R> {
     Stale(Option<u64>),
 }
 
-impl<R: DecisionLog> Put<R> {
+impl<R: Record> Put<R> {
     /// To put what is already there is harmless, whatever version was seen.
     pub fn over(self, present: Option<R>) -> PutOutcome<R> {
         let Put {
             record,
             expected_version,
         } = self;
-        let version = present.as_ref().map(DecisionLog::version);
+        let version = present.as_ref().map(Record::version);
         let stored = record.clone().with_version(version.unwrap_or(0));
         if present.as_ref() == Some(&stored) {
             return PutOutcome::Unchanged(stored);

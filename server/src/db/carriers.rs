@@ -130,9 +130,9 @@ impl StoreRecord for Carrier {
         let matched = diesel::update(stored.filter(carriers::version.eq(loaded_version)))
             .set((
                 carriers::display_name.eq(&self.display_name),
-                carriers::in_transit_cancel.eq(self.facts.in_transit_cancel),
-                carriers::partner_delivery.eq(self.facts.partner_delivery),
-                carriers::return_labels.eq(labels_of(&self.facts)),
+                carriers::in_transit_cancel.eq(self.capabilities.in_transit_cancel),
+                carriers::partner_delivery.eq(self.capabilities.partner_delivery),
+                carriers::return_labels.eq(labels_of(&self.capabilities)),
                 carriers::version.eq(self.version),
             ))
             .execute(conn)

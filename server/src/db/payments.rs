@@ -1,7 +1,9 @@
 //! Payments. Read with their order; written by `aggregate` alone.
 
 use belay_domain::ids::{ExternalId, OrderKey};
-use belay_domain::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, ReportedAmount};
+use belay_domain::payment::{
+    Balance, Payment, PaymentFact, PaymentState, RecordedFact, ReportedAmount,
+};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

@@ -10,7 +10,7 @@ use opentelemetry_semantic_conventions::attribute;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::error::class_of;
+use super::error::kind_of;
 use crate::telemetry::traces::{self, WORK};
 
 /// Bytes of a statement that are looked at: enough for its first table.
@@ -35,7 +35,7 @@ impl Instrumentation for StatementSpans {
         } else if let InstrumentationEvent::FinishQuery { error, .. } = event {
             let span = mem::replace(&mut self.open, Span::none());
             if let Some(error) = error {
-                let class = class_of(error).name();
+                let class = kind_of(error).name();
                 span.set_attribute(attribute::ERROR_TYPE, class);
                 span.set_status(Status::error(class));
             }

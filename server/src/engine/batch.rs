@@ -15,8 +15,7 @@ use diesel_async::AsyncMysqlConnection;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::job::{EngineError, Job, Reply, Submission};
-use super::unit;
+use super::job::{self, EngineError, Job, Reply, Submission};
 use crate::db::DbError;
 use crate::db::aggregate;
 use crate::db::clock::Clock;
@@ -44,7 +43,7 @@ pub(super) async fn decide_and_write(
     on_locked: OnLocked,
     context: BatchContext<'_>,
 ) -> Result<Vec<Outcome>, DbError> {
-    let locked = orders::lock(connection, &runner::sorted_keys(jobs), on_locked).await?;
+    let locked = orders::lock(connection, &job::sorted_keys(jobs), on_locked).await?;
     // Read after the locks: a decision is never before what it waited for.
     let locked_at = locked.iter().map(|order| order.locked_at).max();
     let now = match (context.clock, locked_at) {
@@ -402,9 +401,10 @@ fn encode(reply: &Reply) -> Vec<u8> {
     match reply {
         Reply::Answer(answer) => [&[STORED_ANSWER], answer.as_slice()].concat(),
         Reply::Rejected(rejection) => {
-            let stored_rejection = serde_json::to_vec(&StoredRejection::Rejected(rejection.clone()));
             let stored_rejection =
-                stored_rejection.unwrap_or_else(|error| panic!("a rejection is plain data: {error}"));
+                serde_json::to_vec(&StoredRejection::Rejected(rejection.clone()));
+            let stored_rejection = stored_rejection
+                .unwrap_or_else(|error| panic!("a rejection is plain data: {error}"));
             [&[STORED_REJECTION], stored_rejection.as_slice()].concat()
         }
     }
@@ -413,13 +413,15 @@ fn encode(reply: &Reply) -> Vec<u8> {
 fn decode(stored: &[u8]) -> Outcome {
     match stored.split_first() {
         Some((&STORED_ANSWER, answer)) => Ok(Reply::Answer(answer.to_vec())),
-        Some((&STORED_REJECTION, stored_rejection)) => match serde_json::from_slice(stored_rejection) {
-            Ok(StoredRejection::Rejected(rejection)) => Ok(Reply::Rejected(rejection)),
-            Err(error) => {
-                tracing::error!(%error, "a stored stored_rejection cannot be read");
-                Err(EngineError::Internal)
+        Some((&STORED_REJECTION, stored_rejection)) => {
+            match serde_json::from_slice(stored_rejection) {
+                Ok(StoredRejection::Rejected(rejection)) => Ok(Reply::Rejected(rejection)),
+                Err(error) => {
+                    tracing::error!(%error, "a stored stored_rejection cannot be read");
+                    Err(EngineError::Internal)
+                }
             }
-        },
+        }
         _ => {
             tracing::error!("a stored answer has no known form");
             Err(EngineError::Internal)

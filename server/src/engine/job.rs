@@ -40,7 +40,7 @@ pub enum Priority {
     Background,
 }
 
-impl ErrorKind {
+impl Priority {
     pub(super) fn queue(self) -> Queue {
         match self {
             Priority::Interactive => Queue::Interactive,
@@ -133,4 +133,11 @@ pub(super) fn job(submission: Submission) -> Result<(Job, Answered), EngineError
         queued: traces::within(|| tracing::info_span!(target: WORK, "engine.queue")),
     };
     Ok((job, answered))
+}
+
+pub(super) fn sorted_keys(jobs: &[Job]) -> Vec<OrderKey> {
+    let mut keys: Vec<OrderKey> = jobs.iter().map(|job| job.key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::job::{EngineError, ErrorKind, Job};
+use super::job::{EngineError, Job, Priority};
 use super::runner::Runner;
 use super::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, LANE_QUEUE_MAX};
 
@@ -75,8 +75,8 @@ impl Lane {
 /// One batch after the other, until the lane is closed and its queues are empty.
 async fn run(mut queues: Queues, runner: Arc<Runner>, tasks: TaskTracker) {
     while let Some(mut batch) = queues.next_batch().await {
-        let span = unit.begin_batch("lane", &batch);
-        unit.leave_queue(&mut batch);
+        let span = runner.begin_batch("lane", &batch);
+        runner.leave_queue(&mut batch);
         // In a task of its own: a bug in there must not end the lane.
         let run = runner.clone().run(batch, tasks.clone());
         let in_flight = tasks.spawn(run.instrument(span));

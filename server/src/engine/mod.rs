@@ -24,7 +24,7 @@ use crate::db::pool::Pool;
 use crate::store_cache::StoreCache;
 use crate::telemetry::{Telemetry, calls};
 use job::job;
-pub use job::{EngineError, ErrorKind, Reply, Submission};
+pub use job::{EngineError, Priority, Reply, Submission};
 use lane::Lane;
 use runner::Runner;
 
@@ -100,7 +100,7 @@ impl Engine {
         calls::about_store(&submission.store.id);
         calls::about_order(&submission.order);
         calls::about_request(submission.request_id);
-        let queue = submission.kind.queue();
+        let queue = submission.priority.queue();
         let (job, mut reply) = job(submission)?;
         let is_unknown = job.is_unknown.clone();
         let lane = usize::from(job.key.partition(self.0.partitions)) % self.0.lanes.len();

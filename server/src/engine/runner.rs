@@ -29,7 +29,7 @@ use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::batch::{self, BatchContext, Outcome};
-use super::job::{EngineError, Job};
+use super::job::{self, EngineError, Job};
 use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, EngineSettings, PARKED_ORDERS_MAX};
 use crate::db::clock::Clock;
 use crate::db::orders::{self, OnLocked};
@@ -133,7 +133,7 @@ impl Runner {
             let failure = match self.attempt(&jobs, OnLocked::Fail).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(AttemptError::Locked) => {
-                    match self.keys_locked_elsewhere(&sorted_keys(&jobs)).await {
+                    match self.keys_locked_elsewhere(&job::sorted_keys(&jobs)).await {
                         Ok(locked_elsewhere) if !locked_elsewhere.is_empty() => {
                             self.retried(Retry::Locked);
                             jobs = self.park(jobs, &locked_elsewhere, &tasks);
@@ -146,7 +146,7 @@ impl Runner {
                             has_retried_once = true;
                             continue;
                         }
-                        Ok(_) => match sorted_keys(&jobs).as_slice() {
+                        Ok(_) => match job::sorted_keys(&jobs).as_slice() {
                             [only] => {
                                 self.retried(Retry::Locked);
                                 jobs = self.park(jobs, &HashSet::from([*only]), &tasks);
@@ -212,7 +212,10 @@ impl Runner {
             )
         });
         let begun = Instant::now();
-        let outcome = self.transaction(jobs, wait).instrument(span.clone()).await;
+        let outcome = self
+            .transaction(jobs, on_locked)
+            .instrument(span.clone())
+            .await;
         let name = match &outcome {
             Ok(_) => "committed",
             Err(failure) => failure.retry().name(),
@@ -572,13 +575,6 @@ fn answer_each(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
 
 fn answer_all(jobs: Vec<Job>, error: EngineError) {
     jobs.into_iter().for_each(|job| job.answer(Err(error)));
-}
-
-pub(super) fn sorted_keys(jobs: &[Job]) -> Vec<OrderKey> {
-    let mut keys: Vec<OrderKey> = jobs.iter().map(|job| job.key).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
 }
 
 fn jittered(delay: Duration) -> Duration {

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::auth::callers::{Callers, REREAD_INTERVAL, Reread};
+use crate::auth::key_file::{KeyFile, RELOAD_INTERVAL, Reload};
 
 /// Runs for as long as it is polled.
-pub async fn run(callers: Arc<Callers>) {
+pub async fn run(callers: Arc<KeyFile>) {
     loop {
-        tokio::time::sleep(REREAD_INTERVAL).await;
+        tokio::time::sleep(RELOAD_INTERVAL).await;
         let callers = callers.clone();
         // A file may be on a slow disk.
-        match tokio::task::spawn_blocking(move || callers.reread()).await {
-            Ok(Reread::Unchanged) => {}
-            Ok(Reread::Taken(callers)) => {
+        match tokio::task::spawn_blocking(move || callers.reload()).await {
+            Ok(Reload::Unchanged) => {}
+            Ok(Reload::Loaded(callers)) => {
                 tracing::info!(callers, "the key file has changed and is taken")
             }
-            Ok(Reread::Faulty(error)) => {
+            Ok(Reload::Faulty(error)) => {
                 tracing::error!(%error, "the callers stay those from before")
             }
             Err(error) => tracing::error!(%error, "the key file could not be read again"),

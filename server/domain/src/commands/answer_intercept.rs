@@ -8,7 +8,7 @@ use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Portion, CancellationRequest};
+use crate::lifecycle::eligibility::{CancellationRequest, Portion};
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{eligibility, gates, intercepts, parts};
 use crate::policy::Verdict;
@@ -117,7 +117,10 @@ fn late(draft: &mut Draft<'_>, number: u32) {
     {
         let part = draft.part(id);
         if part.missed(GateKind::CarrierIntercept) {
-            draft.open_incident_once(IncidentKind::LateFact, IncidentSubject::gate(id.cancellation, number));
+            draft.open_incident_once(
+                IncidentKind::LateFact,
+                IncidentSubject::gate(id.cancellation, number),
+            );
         }
     }
 }

@@ -161,7 +161,10 @@ fn late(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<(), Rejection> {
         let was_answered = here.any(|part| part.has_passed(GateKind::WarehouseStop));
         was_withdrawn |= of.parts[id.index].state == PartState::Withdrawn;
         if of.parts[id.index].missed(GateKind::WarehouseStop) && !was_answered {
-            draft.open_incident_once(IncidentKind::LateFact, IncidentSubject::gate(id.cancellation, number));
+            draft.open_incident_once(
+                IncidentKind::LateFact,
+                IncidentSubject::gate(id.cancellation, number),
+            );
         }
     }
     let stage = draft.order.shipment(number).map(|shipment| shipment.stage);

@@ -323,7 +323,10 @@ fn receive_too_late(
         }
         received = received.minus(&late);
         parts::note_on_refused(draft, id, &late, receipt);
-        draft.open_incident_anew(IncidentKind::LateFact, IncidentSubject::gate(id.cancellation, number));
+        draft.open_incident_anew(
+            IncidentKind::LateFact,
+            IncidentSubject::gate(id.cancellation, number),
+        );
     }
     received
 }

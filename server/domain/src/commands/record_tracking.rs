@@ -434,7 +434,10 @@ fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
 /// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is
 /// paid back for it until the goods are home or support has decided.
 fn contest(draft: &mut Draft<'_>, number: u32) {
-    draft.open_incident_once(IncidentKind::CancelledYetShipped, IncidentSubject::shipment(number));
+    draft.open_incident_once(
+        IncidentKind::CancelledYetShipped,
+        IncidentSubject::shipment(number),
+    );
     let due = draft
         .order
         .refunds

@@ -12,7 +12,7 @@ use crate::cancellation::Cancellation;
 use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Evaluation, CancellationRequest};
+use crate::lifecycle::eligibility::{CancellationRequest, Evaluation};
 use crate::lifecycle::reach::Reach;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
@@ -104,7 +104,8 @@ pub(super) fn decide(
         asked_at: draft.now,
         has_label: None,
     };
-    let select::Allocation { portions, claimed } = select::allocate(draft, policy, &request, command)?;
+    let select::Allocation { portions, claimed } =
+        select::allocate(draft, policy, &request, command)?;
     let evaluations: Vec<Evaluation> = portions
         .into_iter()
         .map(|portion| eligibility::evaluate(draft, policy, &request, portion))
@@ -269,7 +270,10 @@ fn check_room(order: &Order) -> Result<(), Rejection> {
 
 /// Whether a request that was evaluated so is accepted, with what its requester wants done about
 /// ineligible units.
-pub(super) fn is_acceptable(evaluations: &[Evaluation], on_ineligible_units: IneligibleUnits) -> bool {
+pub(super) fn is_acceptable(
+    evaluations: &[Evaluation],
+    on_ineligible_units: IneligibleUnits,
+) -> bool {
     let is_allowed = |evaluation: &Evaluation| evaluation.allowed.is_some();
     match on_ineligible_units {
         IneligibleUnits::Refuse => evaluations.iter().all(is_allowed),

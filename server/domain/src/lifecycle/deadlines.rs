@@ -111,7 +111,10 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
     };
     let number = open::open(draft, cancellation);
     for shipment in gone {
-        draft.open_incident_once(IncidentKind::CancelledYetShipped, IncidentSubject::shipment(shipment));
+        draft.open_incident_once(
+            IncidentKind::CancelledYetShipped,
+            IncidentSubject::shipment(shipment),
+        );
     }
     parts::advance(draft, number);
 }

@@ -105,7 +105,10 @@ pub(crate) fn evaluate(
                 gates,
                 refund: plan,
             } => {
-                let (units, reason) = (&evaluation.portion.units, request.reason.unwrap_or_default());
+                let (units, reason) = (
+                    &evaluation.portion.units,
+                    request.reason.unwrap_or_default(),
+                );
                 let home = evaluation.portion.home;
                 // What is home needs no label any more; the one that it came with may still have to
                 // be paid for.
@@ -163,7 +166,11 @@ pub(crate) fn evaluate(
 }
 
 /// The instant at which time alone turns the answer to this question.
-pub(crate) fn turns_at(policy: &Policy, request: &CancellationRequest<'_>, question: &Question) -> Option<Timestamp> {
+pub(crate) fn turns_at(
+    policy: &Policy,
+    request: &CancellationRequest<'_>,
+    question: &Question,
+) -> Option<Timestamp> {
     policy
         .turns_in(question)
         .and_then(|wait| request.asked_at.checked_add(wait).ok())

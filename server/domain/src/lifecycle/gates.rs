@@ -6,9 +6,9 @@ use crate::cancellation::{Gate, GateAnswer, GateState, PartId};
 use crate::event::EventDetail;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::intercepts;
+use crate::period::Period;
 use crate::policy::Policy;
 use crate::terms::{GateKind, GateSpec, OnLost, OnTimeout};
-use crate::period::Period;
 
 pub(crate) fn open(draft: &mut Draft<'_>, id: PartId, gate: usize) {
     draft.decided_as(id);

@@ -102,7 +102,8 @@ impl Draft<'_> {
     /// The same contradiction is one incident, however often it is reported, and stays settled once
     /// it was.
     pub(crate) fn open_incident_once(&mut self, kind: IncidentKind, subject: IncidentSubject) {
-        let is_known = |incident: &Incident| incident.kind == kind && IncidentSubject::of(incident) == subject;
+        let is_known =
+            |incident: &Incident| incident.kind == kind && IncidentSubject::of(incident) == subject;
         if !self.order.incidents.iter().any(is_known) {
             self.open_incident(kind, subject);
         }
@@ -116,7 +117,11 @@ impl Draft<'_> {
         }
     }
 
-    pub(crate) fn open_incident_about(&self, kind: IncidentKind, subject: IncidentSubject) -> Option<u32> {
+    pub(crate) fn open_incident_about(
+        &self,
+        kind: IncidentKind,
+        subject: IncidentSubject,
+    ) -> Option<u32> {
         let is_open = |incident: &&Incident| {
             incident.kind == kind
                 && incident.state == IncidentState::Open
@@ -276,7 +281,10 @@ pub(crate) fn release_refunds(draft: &mut Draft<'_>, incident: &Incident) {
         match has_its_money(&draft.order, refund) {
             true => draft.move_refund(refund, RefundState::Due),
             // It went back outside meanwhile.
-            false => draft.open_incident(IncidentKind::RefundMismatch, IncidentSubject::refund(refund)),
+            false => draft.open_incident(
+                IncidentKind::RefundMismatch,
+                IncidentSubject::refund(refund),
+            ),
         }
     }
 }

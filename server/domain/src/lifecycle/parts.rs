@@ -7,7 +7,7 @@ use crate::cancellation::{
 use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Portion, CancellationRequest};
+use crate::lifecycle::eligibility::{CancellationRequest, Portion};
 use crate::lifecycle::refund_of::{RefundBasis, refund_of};
 use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refunds};
 use crate::money::Amounts;
@@ -90,7 +90,8 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
         return;
     }
     let (request, portion) = request_of(&of, part);
-    let mut evaluation = eligibility::evaluate(draft, draft.pinned(of.policy_version), &request, portion);
+    let mut evaluation =
+        eligibility::evaluate(draft, draft.pinned(of.policy_version), &request, portion);
     draft.log_asked(of.policy_version, evaluation.asked);
     let part = draft.part_mut(id);
     if let Some(allowed) = evaluation.allowed {
@@ -110,7 +111,10 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
 }
 
 /// The request as it was when this part began.
-pub(crate) fn request_of<'a>(of: &'a Cancellation, part: &'a Part) -> (CancellationRequest<'a>, Portion) {
+pub(crate) fn request_of<'a>(
+    of: &'a Cancellation,
+    part: &'a Part,
+) -> (CancellationRequest<'a>, Portion) {
     let reason = (!of.reason.is_empty()).then_some(&*of.reason);
     let paths = std::slice::from_ref(&part.path);
     // A label that was promised is not taken back.

@@ -60,7 +60,10 @@ fn hold_back(draft: &mut Draft<'_>) {
         let exceeds = order.going_back() > order.returnable() && !is_decided(order, number);
         if exceeds || is_short(order, number) {
             draft.move_refund(number, RefundState::Blocked);
-            draft.open_incident(IncidentKind::RefundMismatch, IncidentSubject::refund(number));
+            draft.open_incident(
+                IncidentKind::RefundMismatch,
+                IncidentSubject::refund(number),
+            );
         }
     }
 }
@@ -394,7 +397,11 @@ fn reconcile_incidents(draft: &mut Draft<'_>) {
     let lapsed = order
         .lapse_time
         .map_or(0, |_| order.amount_due() - order.secured());
-    found.push((IncidentKind::PaymentLapsed, IncidentSubject::default(), lapsed));
+    found.push((
+        IncidentKind::PaymentLapsed,
+        IncidentSubject::default(),
+        lapsed,
+    ));
     found.push((
         IncidentKind::GoodsUnpaid,
         IncidentSubject::default(),

@@ -7,7 +7,7 @@ use crate::cancellation::{Cancellation, PARCEL_RETURNED, Part, PartId, PartState
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Portion, CancellationRequest, evaluate};
+use crate::lifecycle::eligibility::{CancellationRequest, Portion, evaluate};
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_OF_BELAY_MAX, Home};

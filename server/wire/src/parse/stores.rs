@@ -184,7 +184,7 @@ fn carrier(
     let display_name = display_name_of(v, "carrier.display_name", carrier.display_name);
     let expected_version = etag(v, "carrier.etag", &carrier.etag);
     let return_labels = return_labels(v, "carrier.return_labels", carrier.return_labels);
-    let facts = context::Carrier {
+    let capabilities = context::Carrier {
         in_transit_cancel: carrier.in_transit_cancel,
         partner_delivery: carrier.partner_delivery,
         return_labels: return_labels?,
@@ -194,7 +194,7 @@ fn carrier(
             store: store?,
             id: carrier_id?,
             display_name: display_name?,
-            facts,
+            capabilities,
             version: 0,
         },
         expected_version: expected_version?,

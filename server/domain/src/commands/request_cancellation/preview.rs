@@ -11,7 +11,7 @@ use crate::commands::request_cancellation::{
 use crate::context::Context;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Allowed, Evaluation, Portion, CancellationRequest};
+use crate::lifecycle::eligibility::{Allowed, CancellationRequest, Evaluation, Portion};
 use crate::lifecycle::{deadlines, eligibility, gates, reach};
 use crate::money::Amounts;
 use crate::order::Order;
@@ -281,7 +281,8 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
             asked_at: draft.now,
             has_label: None,
         };
-        let evaluate = |portion: &Portion| eligibility::evaluate(&draft, policy, &request, portion.clone());
+        let evaluate =
+            |portion: &Portion| eligibility::evaluate(&draft, policy, &request, portion.clone());
         let mut evaluations: Vec<Evaluation> = portions.iter().map(evaluate).collect();
         let denial = evaluations
             .iter_mut()

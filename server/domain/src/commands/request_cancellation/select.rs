@@ -4,7 +4,7 @@ use crate::cancellation::{CancellationState, PartState};
 use crate::commands::request_cancellation::{IneligibleUnits, RequestCancellation, Selection};
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility;
-use crate::lifecycle::eligibility::{Portion, CancellationRequest};
+use crate::lifecycle::eligibility::{CancellationRequest, Portion};
 use crate::order::Order;
 use crate::policy::Policy;
 use crate::rejection::Rejection;

@@ -1,9 +1,9 @@
 //! The gates of a rule: the answers that a path waits for.
 
 use super::fields::{Faults, Node, Object};
+use crate::period::Period;
 use crate::policy::{Consequence, Rule};
 use crate::terms::{GateKind, GateSpec, OnDispatch, OnLost, OnTimeout};
-use crate::period::Period;
 
 const KEYS: &[&str] = &[
     "kind",
