@@ -8,6 +8,7 @@
 //! The engine knows nothing of RPCs or of what a command means: `belay_domain` decides, `db` reads
 //! and writes, `wire` puts the answer into bytes.
 
+mod attempt;
 mod batch;
 mod job;
 mod lane;

@@ -18,25 +18,21 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use belay_domain::context::StoreConfig;
-use belay_domain::ids::{OrderKey, StoreId};
-use opentelemetry::trace::Status;
-use opentelemetry_semantic_conventions::attribute;
+use belay_domain::ids::OrderKey;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::batch::{self, BatchContext, Outcome};
+use super::attempt::{AttemptError, Attempts};
+use super::batch::Outcome;
 use super::job::{self, EngineError, Job};
 use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, EngineSettings, PARKED_ORDERS_MAX};
-use crate::db::clock::Clock;
 use crate::db::orders::{self, OnLocked};
-use crate::db::pool::{Checkout, Pool};
+use crate::db::pool::Pool;
 use crate::db::transaction;
 use crate::db::{DbError, ErrorKind};
-use crate::store_cache::{ACTIVATION_LEAD, StoreCache};
+use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
 use crate::telemetry::traces::{self, WORK};
@@ -48,32 +44,12 @@ const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Runner {
-    pool: Pool,
-    stores: StoreCache,
-    telemetry: Telemetry,
-    partitions: u16,
-    clock: Clock,
-    database_wait_max: Duration,
+    attempts: Attempts,
     /// The parked commands of orders that are locked elsewhere. Each order has one task that waits
     /// for it; here is what has come for it since.
     parked: Mutex<HashMap<OrderKey, Vec<Job>>>,
     /// Connections that may wait for locked orders: not all, for lanes and reads need some.
     waiting: Semaphore,
-}
-
-/// The reason why an attempt failed.
-#[derive(Debug)]
-enum AttemptError {
-    /// Some order of the batch is locked by somebody else.
-    Locked,
-    /// Nothing was committed and a repetition may well be.
-    Transient(DbError),
-    /// COMMIT was sent and its answer lost.
-    Unknown(DbError),
-    /// The database refuses something that one of the commands wants.
-    Poison(DbError),
-    /// The reference data grew old while the transaction waited.
-    Stale,
 }
 
 impl Runner {
@@ -85,12 +61,7 @@ impl Runner {
     ) -> Self {
         let status = pool.status();
         Self {
-            pool,
-            stores,
-            telemetry,
-            partitions: settings.partitions,
-            clock: settings.clock,
-            database_wait_max: settings.database_wait_max,
+            attempts: Attempts::new(pool, stores, settings, telemetry),
             parked: Mutex::default(),
             waiting: Semaphore::new(((status.used + status.idle) / 2).max(1)),
         }
@@ -111,14 +82,14 @@ impl Runner {
 
     /// A lane has taken these commands.
     pub(super) fn leave_queue(&self, jobs: &mut [Job]) {
-        self.telemetry.metrics.batch_taken(jobs.len());
+        self.attempts.telemetry.metrics.batch_taken(jobs.len());
         for job in jobs {
-            job.leave_queue(&self.telemetry);
+            job.leave_queue(&self.attempts.telemetry);
         }
     }
 
     fn retried(&self, retry: Retry) {
-        self.telemetry.metrics.retried(retry);
+        self.attempts.telemetry.metrics.retried(retry);
     }
 
     /// Runs a batch and answers every caller.
@@ -130,7 +101,7 @@ impl Runner {
         let mut jobs = self.park(jobs, &HashSet::new(), &tasks);
         let (mut attempt, mut has_retried_once) = (0, false);
         while !jobs.is_empty() {
-            let failure = match self.attempt(&jobs, OnLocked::Fail).await {
+            let failure = match self.attempts.run(&jobs, OnLocked::Fail).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(AttemptError::Locked) => {
                     match self.keys_locked_elsewhere(&job::sorted_keys(&jobs)).await {
@@ -167,7 +138,8 @@ impl Runner {
             match failure {
                 AttemptError::Unknown(error) => {
                     self.retried(retry);
-                    self.pool
+                    self.attempts
+                        .pool
                         .notes()
                         .note("a commit, whose outcome is being looked into", &error);
                     let span = self.begin_batch("lost_commit", &jobs);
@@ -183,7 +155,7 @@ impl Runner {
                     return answer_all(jobs, EngineError::DatabaseUnavailable);
                 }
                 AttemptError::Transient(error) if attempt >= ATTEMPTS_MAX => {
-                    self.pool.notes().note("a batch", &error);
+                    self.attempts.pool.notes().note("a batch", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
                 AttemptError::Transient(error) => {
@@ -194,131 +166,6 @@ impl Runner {
                 AttemptError::Locked | AttemptError::Stale => self.retried(retry),
             }
         }
-    }
-
-    /// One transaction for all these commands. A connection that is half-open would hold its lane
-    /// for as long as nobody tells us that the other end is gone; so each half of the work has its
-    /// time. What is given up is dropped with its connection.
-    async fn attempt(
-        &self,
-        jobs: &[Job],
-        on_locked: OnLocked,
-    ) -> Result<Vec<Outcome>, AttemptError> {
-        let span = traces::within(|| {
-            tracing::info_span!(
-                target: WORK,
-                "engine.transaction",
-                belay.batch.size = traces::count(jobs.len()),
-            )
-        });
-        let begun = Instant::now();
-        let outcome = self
-            .transaction(jobs, on_locked)
-            .instrument(span.clone())
-            .await;
-        let name = match &outcome {
-            Ok(_) => "committed",
-            Err(failure) => failure.retry().name(),
-        };
-        let metrics = &self.telemetry.metrics;
-        metrics.transaction_ended(name, begun.elapsed());
-        span.set_attribute("belay.transaction.outcome", name);
-        if outcome.is_err() {
-            span.set_attribute(attribute::ERROR_TYPE, name);
-            span.set_status(Status::error(name));
-        }
-        outcome
-    }
-
-    async fn transaction(
-        &self,
-        jobs: &[Job],
-        on_locked: OnLocked,
-    ) -> Result<Vec<Outcome>, AttemptError> {
-        let decided = timeout(
-            self.database_wait_max,
-            self.decide_and_write(jobs, on_locked),
-        )
-        .await;
-        let (mut connection, outcomes) =
-            decided.unwrap_or_else(|_| Err(AttemptError::Transient(self.timed_out())))?;
-        match timeout(self.database_wait_max, transaction::commit(&mut connection)).await {
-            Ok(Ok(())) => {
-                connection.finish();
-                Ok(outcomes)
-            }
-            Ok(Err(error)) => Err(AttemptError::Unknown(error)),
-            Err(_) => Err(AttemptError::Unknown(self.timed_out())),
-        }
-    }
-
-    fn timed_out(&self) -> DbError {
-        DbError::TimedOut {
-            waited_ms: self.database_wait_max.as_millis(),
-        }
-    }
-
-    /// All of a transaction but its COMMIT.
-    async fn decide_and_write(
-        &self,
-        jobs: &[Job],
-        on_locked: OnLocked,
-    ) -> Result<(Checkout, Vec<Outcome>), AttemptError> {
-        let (configs, read_at) = self.latest_configs(jobs);
-        let mut connection = self
-            .pool
-            .checkout()
-            .await
-            .map_err(AttemptError::Transient)?;
-        transaction::begin_write(&mut connection)
-            .await
-            .map_err(AttemptError::Transient)?;
-        let context = BatchContext {
-            configs: &configs,
-            partitions: self.partitions,
-            clock: self.clock,
-        };
-        match batch::decide_and_write(&mut connection, jobs, on_locked, context).await {
-            // A policy may have begun that these decisions know nothing of.
-            Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => {
-                Err(AttemptError::Stale)
-            }
-            Ok(outcomes) => Ok((connection, outcomes)),
-            Err(error) => {
-                // A connection that cannot even roll back is dropped with its transaction. So is
-                // one to a server that takes no writes: behind the same address there may be
-                // another by now.
-                if transaction::rollback(&mut connection).await.is_ok()
-                    && !error.kind().ends_connection()
-                {
-                    connection.finish();
-                }
-                Err(AttemptError::of(error))
-            }
-        }
-    }
-
-    /// The reference data of the stores in a batch, and when the oldest of it was read.
-    fn latest_configs(
-        &self,
-        jobs: &[Job],
-    ) -> (HashMap<StoreId, Arc<StoreConfig>>, Option<Instant>) {
-        let mut configs = HashMap::new();
-        let mut oldest: Option<Instant> = None;
-        for job in jobs {
-            let store = &job.submission.store;
-            if !configs.contains_key(&store.id) {
-                // Only a store that nobody used for long is not there; its command has brought what
-                // it read.
-                let (latest, read_at) = self
-                    .stores
-                    .latest(&store.id)
-                    .unwrap_or_else(|| (store.clone(), Instant::now()));
-                oldest = Some(oldest.map_or(read_at, |oldest| oldest.min(read_at)));
-                configs.insert(store.id.clone(), latest);
-            }
-        }
-        (configs, oldest)
     }
 
     /// Parks the commands of these orders, and of all that are known to be locked elsewhere, with
@@ -354,12 +201,16 @@ impl Runner {
     /// Which of these orders somebody else has locked. That is advice, no more: an order judged
     /// wrongly only takes the other way.
     async fn keys_locked_elsewhere(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
-        let found = timeout(self.database_wait_max, self.find_locked_elsewhere(keys)).await;
-        found.unwrap_or_else(|_| Err(self.timed_out()))
+        let found = timeout(
+            self.attempts.database_wait_max,
+            self.find_locked_elsewhere(keys),
+        )
+        .await;
+        found.unwrap_or_else(|_| Err(self.attempts.timed_out()))
     }
 
     async fn find_locked_elsewhere(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
-        let mut connection = self.pool.checkout().await?;
+        let mut connection = self.attempts.pool.checkout().await?;
         transaction::begin_write(&mut connection).await?;
         let free = orders::free_of(&mut connection, keys).await?;
         let existing = orders::existing(&mut connection, keys).await?;
@@ -404,11 +255,12 @@ impl Runner {
             if jobs.is_empty() {
                 return;
             }
-            match self.attempt(&jobs, OnLocked::Wait).await {
+            match self.attempts.run(&jobs, OnLocked::Wait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(AttemptError::Unknown(error)) => {
                     self.retried(Retry::LostCommit);
-                    self.pool
+                    self.attempts
+                        .pool
                         .notes()
                         .note("a commit, whose outcome is being looked into", &error);
                     let span = self.begin_batch("lost_commit", &jobs);
@@ -423,7 +275,10 @@ impl Runner {
                     return self.wait_for_each(jobs, tasks).await;
                 }
                 Err(AttemptError::Transient(error)) if attempt == ATTEMPTS_MAX => {
-                    self.pool.notes().note("a batch for a locked order", &error);
+                    self.attempts
+                        .pool
+                        .notes()
+                        .note("a batch for a locked order", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
                 Err(
@@ -471,7 +326,7 @@ impl Runner {
             if jobs.is_empty() {
                 return;
             }
-            match self.attempt(&jobs, OnLocked::Wait).await {
+            match self.attempts.run(&jobs, OnLocked::Wait).await {
                 Ok(outcomes) => {
                     tracing::debug!(commands = jobs.len(), "a lost commit was resolved");
                     return answer_each(jobs, outcomes);
@@ -502,36 +357,6 @@ impl Runner {
             self.clone().run(jobs, tasks.clone()).await;
             self.run(second_half, tasks).await;
         })
-    }
-}
-
-impl AttemptError {
-    /// As what it is counted.
-    fn retry(&self) -> Retry {
-        match self {
-            AttemptError::Locked => Retry::Locked,
-            AttemptError::Stale => Retry::Stale,
-            AttemptError::Unknown(_) => Retry::LostCommit,
-            AttemptError::Poison(_) => Retry::Refused,
-            AttemptError::Transient(error) => Retry::Failed(error.kind()),
-        }
-    }
-
-    fn of(error: DbError) -> Self {
-        match error.kind() {
-            ErrorKind::RowLocked => AttemptError::Locked,
-            ErrorKind::LockWait
-            | ErrorKind::Deadlock
-            | ErrorKind::VersionConflict
-            // Another server created the order in between: the repetition finds it.
-            | ErrorKind::Duplicate
-            | ErrorKind::ConnectionLost
-            | ErrorKind::ReadOnly
-            | ErrorKind::Denied
-            | ErrorKind::TooManyConnections
-            | ErrorKind::Unavailable => AttemptError::Transient(error),
-            ErrorKind::Corrupt | ErrorKind::Statement => AttemptError::Poison(error),
-        }
     }
 }
 

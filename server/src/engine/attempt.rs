@@ -1,0 +1,225 @@
+//! One attempt at a batch: its transaction, from the connection to COMMIT, and why it failed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use belay_domain::context::StoreConfig;
+use belay_domain::ids::StoreId;
+use opentelemetry::trace::Status;
+use opentelemetry_semantic_conventions::attribute;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::EngineSettings;
+use super::batch::{self, BatchContext, Outcome};
+use super::job::Job;
+use crate::db::clock::Clock;
+use crate::db::orders::OnLocked;
+use crate::db::pool::{Checkout, Pool};
+use crate::db::transaction;
+use crate::db::{DbError, ErrorKind};
+use crate::store_cache::{ACTIVATION_LEAD, StoreCache};
+use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::Retry;
+use crate::telemetry::traces::{self, WORK};
+
+/// The reason why an attempt failed.
+#[derive(Debug)]
+pub(super) enum AttemptError {
+    /// Some order of the batch is locked by somebody else.
+    Locked,
+    /// Nothing was committed and a repetition may well be.
+    Transient(DbError),
+    /// COMMIT was sent and its answer lost.
+    Unknown(DbError),
+    /// The database refuses something that one of the commands wants.
+    Poison(DbError),
+    /// The reference data grew old while the transaction waited.
+    Stale,
+}
+
+/// What an attempt needs, whichever batch it is for.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    pub(super) pool: Pool,
+    pub(super) telemetry: Telemetry,
+    pub(super) database_wait_max: Duration,
+    stores: StoreCache,
+    partitions: u16,
+    clock: Clock,
+}
+
+impl Attempts {
+    pub(super) fn new(
+        pool: Pool,
+        stores: StoreCache,
+        settings: &EngineSettings,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self {
+            pool,
+            telemetry,
+            database_wait_max: settings.database_wait_max,
+            stores,
+            partitions: settings.partitions,
+            clock: settings.clock,
+        }
+    }
+
+    /// One transaction for all these commands. A connection that is half-open would hold its lane
+    /// for as long as nobody tells us that the other end is gone; so each half of the work has its
+    /// time. What is given up is dropped with its connection.
+    pub(super) async fn run(
+        &self,
+        jobs: &[Job],
+        on_locked: OnLocked,
+    ) -> Result<Vec<Outcome>, AttemptError> {
+        let span = traces::within(|| {
+            tracing::info_span!(
+                target: WORK,
+                "engine.transaction",
+                belay.batch.size = traces::count(jobs.len()),
+            )
+        });
+        let begun = Instant::now();
+        let outcome = self
+            .transaction(jobs, on_locked)
+            .instrument(span.clone())
+            .await;
+        let name = match &outcome {
+            Ok(_) => "committed",
+            Err(failure) => failure.retry().name(),
+        };
+        let metrics = &self.telemetry.metrics;
+        metrics.transaction_ended(name, begun.elapsed());
+        span.set_attribute("belay.transaction.outcome", name);
+        if outcome.is_err() {
+            span.set_attribute(attribute::ERROR_TYPE, name);
+            span.set_status(Status::error(name));
+        }
+        outcome
+    }
+
+    async fn transaction(
+        &self,
+        jobs: &[Job],
+        on_locked: OnLocked,
+    ) -> Result<Vec<Outcome>, AttemptError> {
+        let decided = timeout(
+            self.database_wait_max,
+            self.decide_and_write(jobs, on_locked),
+        )
+        .await;
+        let (mut connection, outcomes) =
+            decided.unwrap_or_else(|_| Err(AttemptError::Transient(self.timed_out())))?;
+        match timeout(self.database_wait_max, transaction::commit(&mut connection)).await {
+            Ok(Ok(())) => {
+                connection.finish();
+                Ok(outcomes)
+            }
+            Ok(Err(error)) => Err(AttemptError::Unknown(error)),
+            Err(_) => Err(AttemptError::Unknown(self.timed_out())),
+        }
+    }
+
+    pub(super) fn timed_out(&self) -> DbError {
+        DbError::TimedOut {
+            waited_ms: self.database_wait_max.as_millis(),
+        }
+    }
+
+    /// All of a transaction but its COMMIT.
+    async fn decide_and_write(
+        &self,
+        jobs: &[Job],
+        on_locked: OnLocked,
+    ) -> Result<(Checkout, Vec<Outcome>), AttemptError> {
+        let (configs, read_at) = self.latest_configs(jobs);
+        let mut connection = self
+            .pool
+            .checkout()
+            .await
+            .map_err(AttemptError::Transient)?;
+        transaction::begin_write(&mut connection)
+            .await
+            .map_err(AttemptError::Transient)?;
+        let context = BatchContext {
+            configs: &configs,
+            partitions: self.partitions,
+            clock: self.clock,
+        };
+        match batch::decide_and_write(&mut connection, jobs, on_locked, context).await {
+            // A policy may have begun that these decisions know nothing of.
+            Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => {
+                Err(AttemptError::Stale)
+            }
+            Ok(outcomes) => Ok((connection, outcomes)),
+            Err(error) => {
+                // A connection that cannot even roll back is dropped with its transaction. So is
+                // one to a server that takes no writes: behind the same address there may be
+                // another by now.
+                if transaction::rollback(&mut connection).await.is_ok()
+                    && !error.kind().ends_connection()
+                {
+                    connection.finish();
+                }
+                Err(AttemptError::of(error))
+            }
+        }
+    }
+
+    /// The reference data of the stores in a batch, and when the oldest of it was read.
+    fn latest_configs(
+        &self,
+        jobs: &[Job],
+    ) -> (HashMap<StoreId, Arc<StoreConfig>>, Option<Instant>) {
+        let mut configs = HashMap::new();
+        let mut oldest: Option<Instant> = None;
+        for job in jobs {
+            let store = &job.submission.store;
+            if !configs.contains_key(&store.id) {
+                // Only a store that nobody used for long is not there; its command has brought what
+                // it read.
+                let (latest, read_at) = self
+                    .stores
+                    .latest(&store.id)
+                    .unwrap_or_else(|| (store.clone(), Instant::now()));
+                oldest = Some(oldest.map_or(read_at, |oldest| oldest.min(read_at)));
+                configs.insert(store.id.clone(), latest);
+            }
+        }
+        (configs, oldest)
+    }
+}
+
+impl AttemptError {
+    /// As what it is counted.
+    pub(super) fn retry(&self) -> Retry {
+        match self {
+            AttemptError::Locked => Retry::Locked,
+            AttemptError::Stale => Retry::Stale,
+            AttemptError::Unknown(_) => Retry::LostCommit,
+            AttemptError::Poison(_) => Retry::Refused,
+            AttemptError::Transient(error) => Retry::Failed(error.kind()),
+        }
+    }
+
+    fn of(error: DbError) -> Self {
+        match error.kind() {
+            ErrorKind::RowLocked => AttemptError::Locked,
+            ErrorKind::LockWait
+            | ErrorKind::Deadlock
+            | ErrorKind::VersionConflict
+            // Another server created the order in between: the repetition finds it.
+            | ErrorKind::Duplicate
+            | ErrorKind::ConnectionLost
+            | ErrorKind::ReadOnly
+            | ErrorKind::Denied
+            | ErrorKind::TooManyConnections
+            | ErrorKind::Unavailable => AttemptError::Transient(error),
+            ErrorKind::Corrupt | ErrorKind::Statement => AttemptError::Poison(error),
+        }
+    }
+}
