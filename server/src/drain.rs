@@ -124,9 +124,9 @@ impl Drain {
         Drained { cut_calls }
     }
 
-    fn begin_call(&self) -> OpenCall {
+    fn begin_call(&self) -> CountedCall {
         self.0.calls.send_modify(|open| *open += 1);
-        OpenCall {
+        CountedCall {
             drain: self.clone(),
         }
     }
@@ -134,11 +134,11 @@ impl Drain {
 
 /// A call that is counted until this is dropped: with the end of its answer, or with its caller.
 #[derive(Debug)]
-struct OpenCall {
+struct CountedCall {
     drain: Drain,
 }
 
-impl Drop for OpenCall {
+impl Drop for CountedCall {
     fn drop(&mut self) {
         self.drain.0.calls.send_modify(|open| *open -= 1);
     }
@@ -203,7 +203,7 @@ where
 /// How long an answer goes on.
 enum Until {
     /// To its own end.
-    Answered { _call: OpenCall },
+    Answered { _call: CountedCall },
     /// To its own end or that of the server.
     Closed(Pin<Box<WaitForCancellationFutureOwned>>),
 }

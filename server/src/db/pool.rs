@@ -165,7 +165,7 @@ impl Pool {
         Self::told(url, settings, Telemetry::local())
     }
 
-    /// [`Self::new`], with spans for its statements and a count of those who found no connection.
+    /// [`Self::new`], with a count of those who found no connection.
     pub fn told(
         url: &SecretString,
         settings: PoolSettings,

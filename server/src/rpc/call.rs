@@ -33,10 +33,10 @@ pub(super) struct Call {
 }
 
 /// What a method gives back to tonic.
-pub(super) type Answer<T> = Result<Response<T>, Status>;
+pub(super) type MethodResult<T> = Result<Response<T>, Status>;
 
 /// Runs the work of a method. Here, and nowhere else in one, a failure becomes a status.
-pub(super) async fn answer<T>(work: impl Future<Output = Result<T, CallError>>) -> Answer<T> {
+pub(super) async fn answer<T>(work: impl Future<Output = Result<T, CallError>>) -> MethodResult<T> {
     work.await.map(Response::new).map_err(status)
 }
 
@@ -115,7 +115,7 @@ impl App {
         &self,
         request: Request<M>,
         parse: impl FnOnce(M, &Reader<'_>) -> Result<CommandRequest, CallError>,
-    ) -> Answer<R> {
+    ) -> MethodResult<R> {
         answer(async {
             let (call, command) = self.read(request, parse)?;
             self.submit(&call, command).await

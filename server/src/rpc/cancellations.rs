@@ -13,7 +13,7 @@ use belay_wire::parse::cancellations as parse;
 use belay_wire::{render, values};
 use tonic::Request;
 
-use super::call::{Answer, answer, rejected};
+use super::call::{MethodResult, answer, rejected};
 use crate::db::snapshot::Snapshot;
 use crate::db::summaries;
 use crate::{App, ids};
@@ -28,7 +28,7 @@ impl CancellationService for Cancellations {
     async fn preview_cancellation(
         &self,
         request: Request<pb::PreviewCancellationRequest>,
-    ) -> Answer<pb::PreviewCancellationResponse> {
+    ) -> MethodResult<pb::PreviewCancellationResponse> {
         answer(async {
             let (call, asked) = self.app.read(request, parse::preview_cancellation)?;
             let read = self.app.order(&call, &asked.store, &asked.order).await?;
@@ -59,14 +59,14 @@ impl CancellationService for Cancellations {
     async fn request_cancellation(
         &self,
         request: Request<pb::RequestCancellationRequest>,
-    ) -> Answer<pb::RequestCancellationResponse> {
+    ) -> MethodResult<pb::RequestCancellationResponse> {
         self.app.command(request, parse::request_cancellation).await
     }
 
     async fn get_cancellation(
         &self,
         request: Request<pb::GetCancellationRequest>,
-    ) -> Answer<pb::GetCancellationResponse> {
+    ) -> MethodResult<pb::GetCancellationResponse> {
         answer(async {
             let (call, of) = self.app.read(request, parse::get_cancellation)?;
             let read = self.app.order(&call, &of.store, &of.order).await?;
@@ -88,7 +88,7 @@ impl CancellationService for Cancellations {
     async fn list_cancellations(
         &self,
         request: Request<pb::ListCancellationsRequest>,
-    ) -> Answer<pb::ListCancellationsResponse> {
+    ) -> MethodResult<pb::ListCancellationsResponse> {
         answer(async {
             let page = self
                 .app
@@ -108,21 +108,21 @@ impl CancellationService for Cancellations {
     async fn approve_cancellation(
         &self,
         request: Request<pb::ApproveCancellationRequest>,
-    ) -> Answer<pb::ApproveCancellationResponse> {
+    ) -> MethodResult<pb::ApproveCancellationResponse> {
         self.app.command(request, parse::approve_cancellation).await
     }
 
     async fn reject_cancellation(
         &self,
         request: Request<pb::RejectCancellationRequest>,
-    ) -> Answer<pb::RejectCancellationResponse> {
+    ) -> MethodResult<pb::RejectCancellationResponse> {
         self.app.command(request, parse::reject_cancellation).await
     }
 
     async fn withdraw_cancellation(
         &self,
         request: Request<pb::WithdrawCancellationRequest>,
-    ) -> Answer<pb::WithdrawCancellationResponse> {
+    ) -> MethodResult<pb::WithdrawCancellationResponse> {
         self.app
             .command(request, parse::withdraw_cancellation)
             .await
@@ -131,7 +131,7 @@ impl CancellationService for Cancellations {
     async fn list_incidents(
         &self,
         request: Request<pb::ListIncidentsRequest>,
-    ) -> Answer<pb::ListIncidentsResponse> {
+    ) -> MethodResult<pb::ListIncidentsResponse> {
         answer(async {
             let page = self
                 .app
@@ -150,14 +150,14 @@ impl CancellationService for Cancellations {
     async fn resolve_incident(
         &self,
         request: Request<pb::ResolveIncidentRequest>,
-    ) -> Answer<pb::ResolveIncidentResponse> {
+    ) -> MethodResult<pb::ResolveIncidentResponse> {
         self.app.command(request, parse::resolve_incident).await
     }
 
     async fn summarize_actions(
         &self,
         request: Request<pb::SummarizeActionsRequest>,
-    ) -> Answer<pb::SummarizeActionsResponse> {
+    ) -> MethodResult<pb::SummarizeActionsResponse> {
         answer(async {
             let (call, actions) = self.app.read(request, parse::summarize_actions)?;
             let summary = &actions.summary;

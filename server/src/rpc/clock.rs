@@ -8,7 +8,7 @@ use belay_wire::parse::clock as parse;
 use belay_wire::values::time;
 use tonic::Request;
 
-use super::call::{Answer, Call, answer};
+use super::call::{Call, MethodResult, answer};
 use crate::App;
 use crate::admin::write_failure;
 use crate::db::clock;
@@ -20,7 +20,10 @@ pub(super) struct Clock {
 
 #[tonic::async_trait]
 impl ClockService for Clock {
-    async fn get_time(&self, request: Request<pb::GetTimeRequest>) -> Answer<pb::GetTimeResponse> {
+    async fn get_time(
+        &self,
+        request: Request<pb::GetTimeRequest>,
+    ) -> MethodResult<pb::GetTimeResponse> {
         answer(async {
             let (_, pb::GetTimeRequest {}) = Call::of(request)?;
             let mut conn = self.app.pool.checkout().await?;
@@ -34,7 +37,7 @@ impl ClockService for Clock {
     async fn advance_time(
         &self,
         request: Request<pb::AdvanceTimeRequest>,
-    ) -> Answer<pb::AdvanceTimeResponse> {
+    ) -> MethodResult<pb::AdvanceTimeResponse> {
         answer(async {
             let (_, by) = self.app.read(request, parse::advance_time)?;
             let mut conn = self.app.pool.checkout().await?;

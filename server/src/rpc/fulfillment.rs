@@ -9,7 +9,7 @@ use belay_wire::parse::fulfillment as parse;
 use belay_wire::render;
 use tonic::Request;
 
-use super::call::{Answer, answer, rejected};
+use super::call::{MethodResult, answer, rejected};
 use crate::App;
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl FulfillmentService for Fulfillment {
     async fn get_shipment(
         &self,
         request: Request<pb::GetShipmentRequest>,
-    ) -> Answer<pb::GetShipmentResponse> {
+    ) -> MethodResult<pb::GetShipmentResponse> {
         answer(async {
             let (call, of) = self.app.read(request, parse::get_shipment)?;
             let read = self.app.order(&call, &of.store, &of.order).await?;
@@ -44,7 +44,7 @@ impl FulfillmentService for Fulfillment {
     async fn list_shipments(
         &self,
         request: Request<pb::ListShipmentsRequest>,
-    ) -> Answer<pb::ListShipmentsResponse> {
+    ) -> MethodResult<pb::ListShipmentsResponse> {
         answer(async {
             let page = self
                 .app
@@ -64,70 +64,70 @@ impl FulfillmentService for Fulfillment {
     async fn start_preparation(
         &self,
         request: Request<pb::StartPreparationRequest>,
-    ) -> Answer<pb::StartPreparationResponse> {
+    ) -> MethodResult<pb::StartPreparationResponse> {
         self.app.command(request, parse::start_preparation).await
     }
 
     async fn mark_ready(
         &self,
         request: Request<pb::MarkReadyRequest>,
-    ) -> Answer<pb::MarkReadyResponse> {
+    ) -> MethodResult<pb::MarkReadyResponse> {
         self.app.command(request, parse::mark_ready).await
     }
 
     async fn dispatch_shipment(
         &self,
         request: Request<pb::DispatchShipmentRequest>,
-    ) -> Answer<pb::DispatchShipmentResponse> {
+    ) -> MethodResult<pb::DispatchShipmentResponse> {
         self.app.command(request, parse::dispatch_shipment).await
     }
 
     async fn record_tracking(
         &self,
         request: Request<pb::RecordTrackingRequest>,
-    ) -> Answer<pb::RecordTrackingResponse> {
+    ) -> MethodResult<pb::RecordTrackingResponse> {
         self.app.command(request, parse::record_tracking).await
     }
 
     async fn hold_shipment(
         &self,
         request: Request<pb::HoldShipmentRequest>,
-    ) -> Answer<pb::HoldShipmentResponse> {
+    ) -> MethodResult<pb::HoldShipmentResponse> {
         self.app.command(request, parse::hold_shipment).await
     }
 
     async fn release_hold(
         &self,
         request: Request<pb::ReleaseHoldRequest>,
-    ) -> Answer<pb::ReleaseHoldResponse> {
+    ) -> MethodResult<pb::ReleaseHoldResponse> {
         self.app.command(request, parse::release_hold).await
     }
 
     async fn split_shipment(
         &self,
         request: Request<pb::SplitShipmentRequest>,
-    ) -> Answer<pb::SplitShipmentResponse> {
+    ) -> MethodResult<pb::SplitShipmentResponse> {
         self.app.command(request, parse::split_shipment).await
     }
 
     async fn answer_stop(
         &self,
         request: Request<pb::AnswerStopRequest>,
-    ) -> Answer<pb::AnswerStopResponse> {
+    ) -> MethodResult<pb::AnswerStopResponse> {
         self.app.command(request, parse::answer_stop).await
     }
 
     async fn answer_intercept(
         &self,
         request: Request<pb::AnswerInterceptRequest>,
-    ) -> Answer<pb::AnswerInterceptResponse> {
+    ) -> MethodResult<pb::AnswerInterceptResponse> {
         self.app.command(request, parse::answer_intercept).await
     }
 
     async fn receive_parcel(
         &self,
         request: Request<pb::ReceiveParcelRequest>,
-    ) -> Answer<pb::ReceiveParcelResponse> {
+    ) -> MethodResult<pb::ReceiveParcelResponse> {
         self.app.command(request, parse::receive_parcel).await
     }
 }

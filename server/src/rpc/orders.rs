@@ -11,7 +11,7 @@ use belay_wire::status::CallError;
 use belay_wire::{events as wire_events, render};
 use tonic::Request;
 
-use super::call::{Answer, Call, answer, rejected};
+use super::call::{Call, MethodResult, answer, rejected};
 use crate::App;
 use crate::db::snapshot::Snapshot;
 use crate::db::{events, summaries};
@@ -26,7 +26,7 @@ impl OrderService for Orders {
     async fn create_order(
         &self,
         request: Request<pb::CreateOrderRequest>,
-    ) -> Answer<pb::CreateOrderResponse> {
+    ) -> MethodResult<pb::CreateOrderResponse> {
         answer(async {
             let (call, request) = Call::of(request)?;
             // What only the store can tell is told together with all else; that there is no such
@@ -45,7 +45,7 @@ impl OrderService for Orders {
     async fn get_order(
         &self,
         request: Request<pb::GetOrderRequest>,
-    ) -> Answer<pb::GetOrderResponse> {
+    ) -> MethodResult<pb::GetOrderResponse> {
         answer(async {
             let (call, (store, id)) = self.app.read(request, parse::get_order)?;
             let read = self.app.order(&call, &store, &id).await?;
@@ -59,7 +59,7 @@ impl OrderService for Orders {
     async fn list_orders(
         &self,
         request: Request<pb::ListOrdersRequest>,
-    ) -> Answer<pb::ListOrdersResponse> {
+    ) -> MethodResult<pb::ListOrdersResponse> {
         answer(async {
             let page = self
                 .app
@@ -78,7 +78,7 @@ impl OrderService for Orders {
     async fn summarize_orders(
         &self,
         request: Request<pb::SummarizeOrdersRequest>,
-    ) -> Answer<pb::SummarizeOrdersResponse> {
+    ) -> MethodResult<pb::SummarizeOrdersResponse> {
         answer(async {
             let (call, summary) = self.app.read(request, parse::summarize_orders)?;
             self.app.facts(&call, &summary.store).await?;
@@ -92,14 +92,14 @@ impl OrderService for Orders {
     async fn record_payment(
         &self,
         request: Request<pb::RecordPaymentRequest>,
-    ) -> Answer<pb::RecordPaymentResponse> {
+    ) -> MethodResult<pb::RecordPaymentResponse> {
         self.app.command(request, parse::record_payment).await
     }
 
     async fn list_order_history(
         &self,
         request: Request<pb::ListOrderHistoryRequest>,
-    ) -> Answer<pb::ListOrderHistoryResponse> {
+    ) -> MethodResult<pb::ListOrderHistoryResponse> {
         answer(async {
             let (call, list) = self.app.read(request, parse::list_order_history)?;
             let (store, id, page) = (&list.store, &list.filter, &list.page);

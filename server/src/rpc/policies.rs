@@ -11,7 +11,7 @@ use belay_wire::render::administration as render;
 use belay_wire::status::CallError;
 use tonic::Request;
 
-use super::call::{Answer, answer};
+use super::call::{MethodResult, answer};
 use crate::admin::policies::{self, PolicyView};
 use crate::{App, presets};
 
@@ -25,7 +25,7 @@ impl PolicyService for Policies {
     async fn list_presets(
         &self,
         _: Request<pb::ListPresetsRequest>,
-    ) -> Answer<pb::ListPresetsResponse> {
+    ) -> MethodResult<pb::ListPresetsResponse> {
         answer(async {
             let preset = |(name, document): &(&str, &str)| {
                 let policy = policy::parse(document).map_err(|_| {
@@ -52,7 +52,7 @@ impl PolicyService for Policies {
     async fn create_policy(
         &self,
         request: Request<pb::CreatePolicyRequest>,
-    ) -> Answer<pb::CreatePolicyResponse> {
+    ) -> MethodResult<pb::CreatePolicyResponse> {
         answer(async {
             let (call, asked) = self.app.read(request, parse::create_policy)?;
             self.app.facts(&call, &asked.store).await?;
@@ -77,7 +77,7 @@ impl PolicyService for Policies {
     async fn get_policy(
         &self,
         request: Request<pb::GetPolicyRequest>,
-    ) -> Answer<pb::GetPolicyResponse> {
+    ) -> MethodResult<pb::GetPolicyResponse> {
         answer(async {
             let (call, (store, version)) = self.app.read(request, parse::get_policy)?;
             self.app.facts(&call, &store).await?;
@@ -90,7 +90,7 @@ impl PolicyService for Policies {
     async fn list_policies(
         &self,
         request: Request<pb::ListPoliciesRequest>,
-    ) -> Answer<pb::ListPoliciesResponse> {
+    ) -> MethodResult<pb::ListPoliciesResponse> {
         answer(async {
             let (call, list) = self.app.read(request, parse::list_policies)?;
             let (store, page) = (&list.store, &list.page);
@@ -116,7 +116,7 @@ impl PolicyService for Policies {
     async fn activate_policy(
         &self,
         request: Request<pb::ActivatePolicyRequest>,
-    ) -> Answer<pb::ActivatePolicyResponse> {
+    ) -> MethodResult<pb::ActivatePolicyResponse> {
         answer(async {
             let (call, asked) = self.app.read(request, parse::activate_policy)?;
             self.app.facts(&call, &asked.store).await?;

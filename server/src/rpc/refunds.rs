@@ -16,7 +16,7 @@ use belay_wire::status::CallError;
 use futures_util::future::join_all;
 use tonic::Request;
 
-use super::call::{Answer, Call, answer, rejected};
+use super::call::{Call, MethodResult, answer, rejected};
 use crate::App;
 use crate::db::snapshot::Snapshot;
 use crate::db::{aggregate, refunds};
@@ -31,7 +31,7 @@ impl RefundService for Refunds {
     async fn get_refund(
         &self,
         request: Request<pb::GetRefundRequest>,
-    ) -> Answer<pb::GetRefundResponse> {
+    ) -> MethodResult<pb::GetRefundResponse> {
         answer(async {
             let (call, of) = self.app.read(request, parse::get_refund)?;
             let order = self.app.order(&call, &of.store, &of.order).await?.found;
@@ -49,7 +49,7 @@ impl RefundService for Refunds {
     async fn list_refunds(
         &self,
         request: Request<pb::ListRefundsRequest>,
-    ) -> Answer<pb::ListRefundsResponse> {
+    ) -> MethodResult<pb::ListRefundsResponse> {
         answer(async {
             let page = self
                 .app
@@ -70,7 +70,7 @@ impl RefundService for Refunds {
     async fn claim_refunds(
         &self,
         request: Request<pb::ClaimRefundsRequest>,
-    ) -> Answer<pb::ClaimRefundsResponse> {
+    ) -> MethodResult<pb::ClaimRefundsResponse> {
         answer(async {
             let (call, claim) = self.app.read(request, parse::claim_refunds)?;
             self.app.facts(&call, &claim.store).await?;
@@ -115,7 +115,7 @@ impl RefundService for Refunds {
     async fn record_refund_result(
         &self,
         request: Request<pb::RecordRefundResultRequest>,
-    ) -> Answer<pb::RecordRefundResultResponse> {
+    ) -> MethodResult<pb::RecordRefundResultResponse> {
         self.app.command(request, parse::record_refund_result).await
     }
 }

@@ -14,7 +14,7 @@ use prost::Message;
 use serde::de::DeserializeOwned;
 use tonic::Request;
 
-use super::call::{Answer, Call, answer};
+use super::call::{Call, MethodResult, answer};
 use crate::App;
 use crate::admin::records::{self, Seen};
 use crate::admin::stores::{self, StoreView};
@@ -30,7 +30,7 @@ impl StoreService for Stores {
     async fn create_store(
         &self,
         request: Request<pb::CreateStoreRequest>,
-    ) -> Answer<pb::CreateStoreResponse> {
+    ) -> MethodResult<pb::CreateStoreResponse> {
         answer(async {
             let (call, new) = self.app.read(request, parse::create_store)?;
             call.check_store(&new.id)?;
@@ -44,7 +44,7 @@ impl StoreService for Stores {
     async fn get_store(
         &self,
         request: Request<pb::GetStoreRequest>,
-    ) -> Answer<pb::GetStoreResponse> {
+    ) -> MethodResult<pb::GetStoreResponse> {
         answer(async {
             let (call, id) = self.app.read(request, parse::get_store)?;
             let store = Some(shown(&self.store(&call, &id).await?));
@@ -56,7 +56,7 @@ impl StoreService for Stores {
     async fn list_stores(
         &self,
         request: Request<pb::ListStoresRequest>,
-    ) -> Answer<pb::ListStoresResponse> {
+    ) -> MethodResult<pb::ListStoresResponse> {
         answer(async {
             let (call, page) = self.app.read(request, parse::list_stores)?;
             let found = stores::list(&self.app, page.after()?, page.limit()).await?;
@@ -75,7 +75,7 @@ impl StoreService for Stores {
     async fn update_store(
         &self,
         request: Request<pb::UpdateStoreRequest>,
-    ) -> Answer<pb::UpdateStoreResponse> {
+    ) -> MethodResult<pb::UpdateStoreResponse> {
         answer(async {
             let (call, (id, changes)) = self.app.read(request, parse::update_store)?;
             call.check_store(&id)?;
@@ -88,7 +88,7 @@ impl StoreService for Stores {
     async fn put_carrier(
         &self,
         request: Request<pb::PutCarrierRequest>,
-    ) -> Answer<pb::PutCarrierResponse> {
+    ) -> MethodResult<pb::PutCarrierResponse> {
         answer(async {
             let (call, put) = self.app.read(request, parse::put_carrier)?;
             self.store(&call, &put.record.store).await?;
@@ -102,7 +102,7 @@ impl StoreService for Stores {
     async fn list_carriers(
         &self,
         request: Request<pb::ListCarriersRequest>,
-    ) -> Answer<pb::ListCarriersResponse> {
+    ) -> MethodResult<pb::ListCarriersResponse> {
         answer(async {
             let (call, list) = self.app.read(request, parse::list_carriers)?;
             let page = self.records::<Carrier, CarrierId, _>(&call, &list, render::carrier);
@@ -118,7 +118,7 @@ impl StoreService for Stores {
     async fn put_warehouse(
         &self,
         request: Request<pb::PutWarehouseRequest>,
-    ) -> Answer<pb::PutWarehouseResponse> {
+    ) -> MethodResult<pb::PutWarehouseResponse> {
         answer(async {
             let (call, new) = self.app.read(request, parse::put_warehouse)?;
             let store = self.store(&call, &new.store).await?.store;
@@ -133,7 +133,7 @@ impl StoreService for Stores {
     async fn list_warehouses(
         &self,
         request: Request<pb::ListWarehousesRequest>,
-    ) -> Answer<pb::ListWarehousesResponse> {
+    ) -> MethodResult<pb::ListWarehousesResponse> {
         answer(async {
             let (call, list) = self.app.read(request, parse::list_warehouses)?;
             let page = self.records::<Warehouse, WarehouseId, _>(&call, &list, render::warehouse);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use belay_domain::actor::Actor;
 use belay_domain::ids::{OrderId, StoreId};
-use belay_wire::status::Outcome;
+use belay_wire::status::CallOutcome;
 use http::HeaderMap;
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
@@ -64,7 +64,7 @@ impl CallLines {
 /// What a call turned out to be about, told by those who serve it. It is in the context of the
 /// call's span, and not in fields of it: the line of the call tells it too.
 #[derive(Debug, Default)]
-struct RequestIds(Mutex<Subject>);
+struct CallSubject(Mutex<Subject>);
 
 #[derive(Debug, Default)]
 struct Subject {
@@ -73,7 +73,7 @@ struct Subject {
     request_id: Option<Uuid>,
 }
 
-impl RequestIds {
+impl CallSubject {
     fn subject(&self) -> MutexGuard<'_, Subject> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,7 +81,7 @@ impl RequestIds {
     /// Of the call that is being worked for; nothing where none is.
     fn tell(note: impl FnOnce(&mut Subject)) {
         Context::map_current(|context| {
-            if let Some(named) = context.get::<RequestIds>() {
+            if let Some(named) = context.get::<CallSubject>() {
                 note(&mut named.subject());
             }
         });
@@ -90,17 +90,17 @@ impl RequestIds {
 
 /// The call that is being worked for is about this store.
 pub(crate) fn about_store(store: &StoreId) {
-    RequestIds::tell(|subject| subject.store = Some(store.clone()));
+    CallSubject::tell(|subject| subject.store = Some(store.clone()));
 }
 
 /// The call that is being worked for is about this order.
 pub(crate) fn about_order(order: &OrderId) {
-    RequestIds::tell(|subject| subject.order = Some(order.clone()));
+    CallSubject::tell(|subject| subject.order = Some(order.clone()));
 }
 
 /// The call that is being worked for is this write.
 pub(crate) fn about_request(request_id: Uuid) {
-    RequestIds::tell(|subject| subject.request_id = Some(request_id));
+    CallSubject::tell(|subject| subject.request_id = Some(request_id));
 }
 
 /// A call that has not ended. One that is dropped was cancelled.
@@ -141,7 +141,7 @@ impl OpenCall {
             { attribute::RPC_METHOD_ORIGINAL } = original,
         );
         // It fails where the process has no traces.
-        let _ = span.set_parent(parent_of(headers).with_value(RequestIds::default()));
+        let _ = span.set_parent(parent_of(headers).with_value(CallSubject::default()));
         Self {
             telemetry: telemetry.clone(),
             called,
@@ -161,11 +161,11 @@ impl OpenCall {
         self.caller = Some(caller.clone());
     }
 
-    pub(crate) fn end(mut self, outcome: Outcome) {
+    pub(crate) fn end(mut self, outcome: CallOutcome) {
         self.tell(outcome);
     }
 
-    fn tell(&mut self, outcome: Outcome) {
+    fn tell(&mut self, outcome: CallOutcome) {
         self.is_open = false;
         let lasted = self.begun.elapsed();
         let metrics = &self.telemetry.metrics;
@@ -175,7 +175,7 @@ impl OpenCall {
             store,
             order,
             request_id,
-        } = match context.get::<RequestIds>() {
+        } = match context.get::<CallSubject>() {
             Some(named) => std::mem::take(&mut *named.subject()),
             None => Subject::default(),
         };
@@ -209,8 +209,9 @@ impl OpenCall {
         // Who still works for the call holds the span for longer.
         span.end();
 
-        let is_logged =
-            outcome.code != Outcome::OK || !self.called.is_read || self.telemetry.lines.is_due();
+        let is_logged = outcome.code != CallOutcome::OK
+            || !self.called.is_read
+            || self.telemetry.lines.is_due();
         if is_logged {
             let caller = self.caller.as_ref();
             tracing::info!(
@@ -234,7 +235,7 @@ impl OpenCall {
 impl Drop for OpenCall {
     fn drop(&mut self) {
         if self.is_open {
-            self.tell(Outcome::CANCELLED);
+            self.tell(CallOutcome::CANCELLED);
         }
     }
 }

@@ -52,13 +52,13 @@ pub enum LogFormat {
 /// The thread that writes. Dropping it writes what is left.
 #[derive(Debug)]
 pub struct Logs {
-    lines: SyncSender<Order>,
+    lines: SyncSender<WriterCommand>,
     dropped: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-enum Order {
+enum WriterCommand {
     Write(Vec<u8>),
     /// Writes what came before, answers, and writes no more.
     End(SyncSender<()>),
@@ -109,7 +109,7 @@ impl Drop for Logs {
     fn drop(&mut self) {
         let (ended, end) = sync_channel(1);
         // A full queue has a reader that does not read.
-        if self.lines.try_send(Order::End(ended)).is_ok()
+        if self.lines.try_send(WriterCommand::End(ended)).is_ok()
             && end.recv_timeout(LAST_LINES_MAX).is_ok()
             && let Some(thread) = self.thread.take()
         {
@@ -195,7 +195,7 @@ where
 /// Where lines are put.
 #[derive(Debug, Clone)]
 struct Queue {
-    lines: SyncSender<Order>,
+    lines: SyncSender<WriterCommand>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -210,7 +210,7 @@ impl<'a> MakeWriter<'a> for Queue {
 impl io::Write for &Queue {
     /// A whole line: the formatter writes each at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.lines.try_send(Order::Write(line.to_vec())) {
+        match self.lines.try_send(WriterCommand::Write(line.to_vec())) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -227,14 +227,14 @@ impl io::Write for &Queue {
 }
 
 /// Runs until it is told to end.
-fn write(waiting: &Receiver<Order>, dropped: &AtomicU64) {
+fn write(waiting: &Receiver<WriterCommand>, dropped: &AtomicU64) {
     let (mut bytes, mut told) = (Vec::new(), 0);
     while let Ok(first) = waiting.recv() {
         let mut next = Some(first);
         while let Some(order) = next {
             match order {
-                Order::Write(line) => bytes.extend_from_slice(&line),
-                Order::End(ended) => {
+                WriterCommand::Write(line) => bytes.extend_from_slice(&line),
+                WriterCommand::End(ended) => {
                     put(&mut bytes);
                     let _ = ended.try_send(());
                     return;
@@ -281,7 +281,7 @@ mod tests {
             (&queue).write_all(line.as_bytes()).unwrap();
         }
         assert_eq!(queue.dropped.load(Ordering::Relaxed), 2);
-        assert!(matches!(waiting.recv(), Ok(Order::Write(line)) if line == b"one\n"));
+        assert!(matches!(waiting.recv(), Ok(WriterCommand::Write(line)) if line == b"one\n"));
         (&queue).write_all(b"five\n").unwrap();
         assert_eq!(queue.dropped.load(Ordering::Relaxed), 2);
     }
@@ -299,7 +299,7 @@ mod tests {
                 .with(traces.layer())
                 .with(layer(format, queue, false));
             let next = || match waiting.try_recv() {
-                Ok(Order::Write(line)) => String::from_utf8(line).unwrap(),
+                Ok(WriterCommand::Write(line)) => String::from_utf8(line).unwrap(),
                 other => panic!("{other:?}"),
             };
             tracing::subscriber::with_default(subscriber, || {

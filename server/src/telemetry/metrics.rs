@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use belay_wire::status::Outcome;
+use belay_wire::status::CallOutcome;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
@@ -336,7 +336,7 @@ impl Metrics {
         Self(Arc::new(inner))
     }
 
-    pub(crate) fn call_ended(&self, method: &'static str, outcome: Outcome, lasted: Duration) {
+    pub(crate) fn call_ended(&self, method: &'static str, outcome: CallOutcome, lasted: Duration) {
         let mut labels = vec![
             KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
             KeyValue::new(attribute::RPC_METHOD, method),

@@ -107,7 +107,7 @@ pub(crate) fn parent_of(headers: &HeaderMap) -> Context {
     };
     let states = headers.get_all(TRACESTATE).iter();
     let states: Vec<&str> = states.filter_map(|state| state.to_str().ok()).collect();
-    let carrier = Carrier {
+    let carrier = HeaderExtractor {
         parent,
         state: Some(states.join(","))
             .filter(|state| !state.is_empty() && state.len() <= TRACESTATE_BYTES_MAX),
@@ -115,12 +115,12 @@ pub(crate) fn parent_of(headers: &HeaderMap) -> Context {
     TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier)
 }
 
-struct Carrier<'a> {
+struct HeaderExtractor<'a> {
     parent: &'a str,
     state: Option<String>,
 }
 
-impl Extractor for Carrier<'_> {
+impl Extractor for HeaderExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         match key {
             "traceparent" => Some(self.parent),

@@ -19,7 +19,7 @@ const CAUSE_DEADLINE: &str = "deadline";
 
 /// Why stored events cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub enum EventError {
     #[error(transparent)]
     Decode(#[from] prost::DecodeError),
     #[error("the row at position {last_position} holds {found} events and not {count}")]
@@ -49,13 +49,13 @@ pub fn read(
     partition: u16,
     last_position: u64,
     count: u32,
-) -> Result<Vec<pb::Event>, ReadError> {
+) -> Result<Vec<pb::Event>, EventError> {
     let mut events = Vec::new();
     while !payload.is_empty() {
         events.push(pb::Event::decode_length_delimited(&mut payload)?);
     }
     if u32::try_from(events.len()) != Ok(count) {
-        return Err(ReadError::Count {
+        return Err(EventError::Count {
             last_position,
             found: events.len(),
             count,

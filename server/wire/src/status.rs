@@ -15,12 +15,12 @@ use uuid::Uuid;
 
 use crate::rejections::{Refusal, RequestIds, proto_rejections};
 
-use self::fit::{Draft, Violations};
+use self::fit::{StatusDraft, Violations};
 
 mod fit;
 mod outcome;
 
-pub use self::outcome::{Outcome, outcome_of};
+pub use self::outcome::{CallOutcome, outcome_of};
 
 const DOMAIN: &str = "belay";
 /// Largest message taken from a caller, as sent and as decompressed.
@@ -307,7 +307,7 @@ fn status_of(rejections: &[Refusal]) -> Status {
     } else {
         Violations::None
     };
-    Draft {
+    StatusDraft {
         code,
         reason,
         message: first.message.clone(),
@@ -341,7 +341,7 @@ fn mixed_currencies(expected: Currency, field: String) -> Status {
         "all money of an order is in one currency, here {}",
         expected.code()
     );
-    Draft {
+    StatusDraft {
         code: code(ErrorReason::CurrencyMismatch),
         reason: ErrorReason::CurrencyMismatch,
         message: message.clone(),
@@ -358,7 +358,7 @@ fn bad_request(reason: ErrorReason, entries: Vec<(String, String)>, left_out: us
         Some((field, description)) => format!("{field}: {description}"),
         None => String::new(),
     };
-    Draft {
+    StatusDraft {
         code: code(reason),
         reason,
         message,

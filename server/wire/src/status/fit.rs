@@ -28,7 +28,7 @@ const TEXT_PIECE_CHARS: usize = 32;
 
 /// Everything that there is to say of an error.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
+pub(super) struct StatusDraft {
     pub(super) code: Code,
     pub(super) reason: ErrorReason,
     pub(super) message: String,
@@ -55,7 +55,7 @@ struct Share {
     violations: usize,
 }
 
-impl Draft {
+impl StatusDraft {
     /// As much of it as fits: of all lists the same number of entries first, then of the violations
     /// as many as there is room for.
     pub(super) fn fit(self) -> Status {

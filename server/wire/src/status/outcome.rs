@@ -7,7 +7,7 @@ use tonic_types::StatusExt as _;
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
+pub struct CallOutcome {
     /// Such as `NOT_FOUND`.
     pub code: &'static str,
     /// Such as `ORDER_NOT_FOUND`; none of a success.
@@ -16,7 +16,7 @@ pub struct Outcome {
     pub is_server_fault: bool,
 }
 
-impl Outcome {
+impl CallOutcome {
     /// The caller went away before there was an answer.
     pub const CANCELLED: Self = Self {
         code: "CANCELLED",
@@ -29,7 +29,7 @@ impl Outcome {
 
 /// Of an answer with these headers. A status in there is that of an error; all of ours have their
 /// reason with them.
-pub fn outcome_of(headers: &HeaderMap) -> Outcome {
+pub fn outcome_of(headers: &HeaderMap) -> CallOutcome {
     let status = Status::from_header_map(headers);
     let code = status.as_ref().map_or(Code::Ok, Status::code);
     let reason = status.as_ref().and_then(Status::get_details_error_info);
@@ -37,7 +37,7 @@ pub fn outcome_of(headers: &HeaderMap) -> Outcome {
     let reason = reason
         .and_then(|info| ErrorReason::parse(&info.reason))
         .map(ErrorReason::name);
-    Outcome {
+    CallOutcome {
         code: name(code),
         reason,
         is_server_fault: is_server_fault(code),
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::status::CallError;
 
-    fn outcome(failure: CallError) -> Outcome {
+    fn outcome(failure: CallError) -> CallOutcome {
         let answer = failure.into_status(|_| "0".repeat(32)).into_http::<()>();
         outcome_of(answer.headers())
     }
@@ -103,13 +103,13 @@ mod tests {
     fn an_answer_tells_its_code_and_its_reason() {
         assert_eq!(
             outcome_of(&HeaderMap::new()),
-            Outcome {
+            CallOutcome {
                 code: "OK",
                 reason: None,
                 is_server_fault: false
             }
         );
-        let known = |code, reason, is_server_fault| Outcome {
+        let known = |code, reason, is_server_fault| CallOutcome {
             code,
             reason: Some(reason),
             is_server_fault,
