@@ -22,18 +22,7 @@ pub(super) fn decide(
     draft: &mut Draft<'_>,
     command: &DispatchShipment,
 ) -> Result<Answer, Rejection> {
-    let shipment = draft.shipment_at(command.shipment, Some(command.fence))?;
-    match shipment.stage {
-        Stage::Planned | Stage::Preparing | Stage::Ready => {}
-        Stage::Unreleased => return Err(draft.not_released()),
-        stage @ (Stage::InTransit
-        | Stage::Delivered
-        | Stage::Cancelled
-        | Stage::Lost
-        | Stage::Returning
-        | Stage::Returned
-        | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
-    }
+    let shipment = draft.released_shipment(command.shipment, Some(command.fence))?;
     if let Some(until) = shipment.hold_ends() {
         return Err(Rejection::ShipmentHeld { until });
     }

@@ -8,7 +8,7 @@ use crate::decision::Answer;
 use crate::event::EventDetail;
 use crate::lifecycle::draft::Draft;
 use crate::rejection::{FieldViolation, Rejection};
-use crate::shipment::{Hold, Stage};
+use crate::shipment::Hold;
 
 /// Longest hold from now.
 pub const HOLD_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -34,17 +34,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &HoldShipment) -> Result<An
             description,
         }]));
     }
-    let shipment = draft.shipment_at(number, command.fence)?;
-    match shipment.stage {
-        Stage::Unreleased | Stage::Planned | Stage::Preparing | Stage::Ready => {}
-        stage @ (Stage::InTransit
-        | Stage::Delivered
-        | Stage::Cancelled
-        | Stage::Lost
-        | Stage::Returning
-        | Stage::Returned
-        | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
-    }
+    draft.shipment_inside(number, command.fence)?;
     let hold = Hold {
         until: command.until,
         note: command.note.clone(),

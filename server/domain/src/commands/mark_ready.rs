@@ -16,21 +16,10 @@ pub struct MarkReady {
 }
 
 pub(super) fn decide(draft: &mut Draft<'_>, command: &MarkReady) -> Result<Answer, Rejection> {
-    let shipment = draft.shipment_at(command.shipment, command.fence)?;
-    match shipment.stage {
-        Stage::Planned | Stage::Preparing => {
-            draft.move_shipment(command.shipment, Stage::Ready);
-            parts::reevaluate_on(draft, command.shipment);
-        }
-        Stage::Ready => {}
-        Stage::Unreleased => return Err(draft.not_released()),
-        stage @ (Stage::InTransit
-        | Stage::Delivered
-        | Stage::Cancelled
-        | Stage::Lost
-        | Stage::Returning
-        | Stage::Returned
-        | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
+    let shipment = draft.released_shipment(command.shipment, command.fence)?;
+    if shipment.stage != Stage::Ready {
+        draft.move_shipment(command.shipment, Stage::Ready);
+        parts::reevaluate_on(draft, command.shipment);
     }
     Ok(Answer::Shipment(command.shipment))
 }

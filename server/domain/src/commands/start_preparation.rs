@@ -19,23 +19,16 @@ pub(super) fn decide(
     draft: &mut Draft<'_>,
     command: &StartPreparation,
 ) -> Result<Answer, Rejection> {
-    let shipment = draft.shipment_at(command.shipment, command.fence)?;
-    match shipment.stage {
-        Stage::Planned => {
-            draft.move_shipment(command.shipment, Stage::Preparing);
-            parts::reevaluate_on(draft, command.shipment);
-        }
-        // Begun is begun: a second scan of the pick list harms nothing.
-        Stage::Preparing => {}
-        Stage::Unreleased => return Err(draft.not_released()),
-        stage @ (Stage::Ready
-        | Stage::InTransit
-        | Stage::Delivered
-        | Stage::Cancelled
-        | Stage::Lost
-        | Stage::Returning
-        | Stage::Returned
-        | Stage::Split) => return Err(Rejection::StageMismatch { stage }),
+    let stage = draft
+        .released_shipment(command.shipment, command.fence)?
+        .stage;
+    if stage == Stage::Ready {
+        return Err(Rejection::StageMismatch { stage });
+    }
+    // Begun is begun: a second scan of the pick list harms nothing.
+    if stage != Stage::Preparing {
+        draft.move_shipment(command.shipment, Stage::Preparing);
+        parts::reevaluate_on(draft, command.shipment);
     }
     Ok(Answer::Shipment(command.shipment))
 }

@@ -214,8 +214,37 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Why a shipment is not released.
-    pub(crate) fn not_released(&self) -> Rejection {
+    /// The same, of a shipment that has not left.
+    pub(crate) fn shipment_inside(
+        &self,
+        number: u32,
+        fence: Option<u32>,
+    ) -> Result<&Shipment, Rejection> {
+        let shipment = self.shipment_at(number, fence)?;
+        let stage = shipment.stage;
+        if stage.is_before_dispatch() {
+            Ok(shipment)
+        } else {
+            Err(Rejection::StageMismatch { stage })
+        }
+    }
+
+    /// The same, of a shipment that its warehouse may work on.
+    pub(crate) fn released_shipment(
+        &self,
+        number: u32,
+        fence: Option<u32>,
+    ) -> Result<&Shipment, Rejection> {
+        let shipment = self.shipment_inside(number, fence)?;
+        if shipment.stage == Stage::Unreleased {
+            Err(self.not_released())
+        } else {
+            Ok(shipment)
+        }
+    }
+
+    /// The reason why a shipment is not released.
+    fn not_released(&self) -> Rejection {
         match self.order.lapse_time {
             Some(_) => Rejection::PaymentLapsed {
                 pay_by: self.order.pay_by,
