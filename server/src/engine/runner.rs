@@ -95,8 +95,7 @@ impl Runner {
     /// Runs a batch and answers every caller.
     pub(super) async fn run(self: Arc<Self>, jobs: Vec<Job>, tasks: TaskTracker) {
         // A command that no caller waits for is not begun.
-        let (unwanted, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_unwanted);
-        answer_all(unwanted, EngineError::DeadlineExceeded);
+        let jobs = wanted(jobs, EngineError::DeadlineExceeded);
         // Known to be locked elsewhere; behind those who wait already, or they would be overtaken.
         let mut jobs = self.park(jobs, &HashSet::new(), &tasks);
         let (mut attempt, mut has_retried_once) = (0, false);
@@ -137,14 +136,7 @@ impl Runner {
             let retry = failure.retry();
             match failure {
                 AttemptError::Unknown(error) => {
-                    self.retried(retry);
-                    self.attempts
-                        .pool
-                        .notes()
-                        .note("a commit, whose outcome is being looked into", &error);
-                    let span = self.begin_batch("lost_commit", &jobs);
-                    tasks.spawn(self.clone().resolve(jobs).instrument(span));
-                    return;
+                    return self.look_into(jobs, &error, &tasks);
                 }
                 AttemptError::Poison(error) if jobs.len() == 1 => return poisoned(jobs, &error),
                 AttemptError::Poison(_) => {
@@ -248,24 +240,14 @@ impl Runner {
     /// Waits for the order's lock, as long as the session's lock wait allows.
     async fn run_waiting(self: Arc<Self>, mut jobs: Vec<Job>, tasks: TaskTracker) {
         for attempt in 1..=ATTEMPTS_MAX {
-            let (unwanted, wanted): (Vec<Job>, Vec<Job>) =
-                jobs.into_iter().partition(Job::is_unwanted);
-            answer_all(unwanted, EngineError::DeadlineExceeded);
-            jobs = wanted;
+            jobs = wanted(jobs, EngineError::DeadlineExceeded);
             if jobs.is_empty() {
                 return;
             }
             match self.attempts.run(&jobs, OnLocked::Wait).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(AttemptError::Unknown(error)) => {
-                    self.retried(Retry::LostCommit);
-                    self.attempts
-                        .pool
-                        .notes()
-                        .note("a commit, whose outcome is being looked into", &error);
-                    let span = self.begin_batch("lost_commit", &jobs);
-                    tasks.spawn(self.clone().resolve(jobs).instrument(span));
-                    return;
+                    return self.look_into(jobs, &error, &tasks);
                 }
                 Err(AttemptError::Poison(error)) if jobs.len() == 1 => {
                     return poisoned(jobs, &error);
@@ -311,6 +293,15 @@ impl Runner {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The outcome of these commands is learnt in a task of its own.
+    fn look_into(self: &Arc<Self>, jobs: Vec<Job>, error: &DbError, tasks: &TaskTracker) {
+        self.retried(Retry::LostCommit);
+        let notes = self.attempts.pool.notes();
+        notes.note("a commit, whose outcome is being looked into", error);
+        let span = self.begin_batch("lost_commit", &jobs);
+        tasks.spawn(self.clone().resolve(jobs).instrument(span));
+    }
+
     /// Learns what became of a lost commit: the same commands are run again under their orders'
     /// locks. Whoever could have written a request row held that lock, so a row that is not there
     /// was never written.
@@ -319,10 +310,7 @@ impl Runner {
             .for_each(|job| job.is_unknown.store(true, Ordering::Relaxed));
         let mut delay = RETRY_DELAY;
         loop {
-            let (unwanted, wanted): (Vec<Job>, Vec<Job>) =
-                jobs.into_iter().partition(Job::is_unwanted);
-            answer_all(unwanted, EngineError::OutcomeUnknown);
-            jobs = wanted;
+            jobs = wanted(jobs, EngineError::OutcomeUnknown);
             if jobs.is_empty() {
                 return;
             }
@@ -396,6 +384,13 @@ fn answer_each(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
     for (job, outcome) in jobs.into_iter().zip(outcomes) {
         job.answer(outcome);
     }
+}
+
+/// Answers the commands that nobody waits for any more and returns the others.
+fn wanted(jobs: Vec<Job>, unwanted: EngineError) -> Vec<Job> {
+    let (gone, wanted) = jobs.into_iter().partition(Job::is_unwanted);
+    answer_all(gone, unwanted);
+    wanted
 }
 
 fn answer_all(jobs: Vec<Job>, error: EngineError) {
