@@ -172,14 +172,14 @@ impl Error {
         &self.0.metadata
     }
 
-    /// Every invalid field, with [`Kind::InvalidArgument`]. The server cuts the list at 4 KiB; a
+    /// Every invalid field, with [`Kind::InvalidArgument`]. The server cuts a long list; a
     /// last entry without a field then says how many are left out.
     pub fn field_violations(&self) -> &[FieldViolation] {
         &self.0.field_violations
     }
 
     /// Every rejection of the call, in order of precedence, with [`Kind::Rejected`]. The server
-    /// cuts the list at 4 KiB.
+    /// cuts a long list.
     pub fn rejections(&self) -> &[Rejection] {
         &self.0.rejections
     }

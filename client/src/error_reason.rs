@@ -205,8 +205,8 @@ error_reasons! {
     CurrencyMismatch,
     /// A result was reported for a refund that no worker has claimed. Metadata: `refund_id`.
     RefundNotClaimed,
-    /// The incident was settled with another resolution. Metadata: `incident_id`, `resolution`
-    /// (empty where a later fact settled it).
+    /// The incident was resolved with another resolution. Metadata: `incident_id`, `resolution`
+    /// (empty where a later fact resolved it).
     IncidentResolved,
     /// The incident does not allow this resolution now. Metadata: `incident_id`, `resolutions`.
     ResolutionNotAllowed,

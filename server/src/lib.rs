@@ -1,8 +1,8 @@
 //! The Belay server: gRPC in front, MySQL behind, one door between.
 //!
-//! `rpc` takes calls in, `engine` decides and commits, `admin` changes reference data, `db` holds the
-//! SQL, `workers` send what nobody asks for. The rules themselves are in the crate `belay_domain`,
-//! requests and answers in `belay_wire`. `ARCHITECTURE.md` draws it.
+//! `rpc` takes calls in, `engine` decides and commits, `admin` changes reference data, `db` holds
+//! the SQL, `workers` send what nobody asks for. The rules themselves are in the crate
+//! `belay_domain`, requests and answers in `belay_wire`. `ARCHITECTURE.md` draws it.
 
 // tonic's Status is large by design and travels in every Err of an RPC.
 #![allow(clippy::result_large_err)]

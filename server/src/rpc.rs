@@ -2,7 +2,7 @@
 //! decided elsewhere.
 //!
 //! Every call passes the `edge` first: is it gRPC, and of a size that is taken? Those of our own
-//! services pass the `border` next: who calls, whether that role may, and until when the answer
+//! services pass the `guard` next: who calls, whether that role may, and until when the answer
 //! counts.
 
 mod call;

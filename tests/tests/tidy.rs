@@ -221,7 +221,6 @@ fn the_protos_are_known_at_the_boundary_only() {
     let boundary = [
         "server/src/rpc.rs",
         "server/src/rpc/",
-        "server/src/feed/",
         "server/src/server.rs",
         "server/src/demo.rs",
     ];

@@ -13,8 +13,8 @@ use crate::wire::{
     text_if_set, time, time_if_set,
 };
 
-/// A cancellation: a request to cancel units, with its reason and its outcome. It has one part for
-/// each shipment that holds such units.
+/// A cancellation: a request to cancel units, with its reason and its outcome. It has a part or
+/// more for each shipment that holds such units.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancellation {
@@ -41,14 +41,14 @@ pub struct Cancellation {
     pub evidence: Vec<String>,
     /// Whether it counts in the seller's cancellation rate, by the reason.
     pub counted: bool,
-    /// Its further effects, by the reason.
+    /// Its effects on stock, by the reason.
     pub effects: Vec<CancellationEffect>,
     /// The requester: the buyer, if the storefront or support made the request on a buyer's behalf.
     pub requester: Actor,
     /// The actor that sent the request. The same as the requester unless it acted on another's
     /// behalf.
     pub submitted_by: Actor,
-    /// The parts, one for each shipment, by shipment number.
+    /// The parts, by shipment number. A shipment may have several.
     pub parts: Vec<CancellationPart>,
     /// The refund to the buyer if every open part succeeds, out of the captured money that is still
     /// there. Nothing for an unpaid order.
@@ -123,7 +123,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// A further effect of a cancellation, on the stock.
+    /// An effect of a cancellation on stock.
     CancellationEffect {
         /// The SKU's stock in the shipment's warehouse becomes zero: there is none.
         ZeroStock,

@@ -59,9 +59,9 @@ pub enum EventDetail {
     ShipmentStageChanged {
         /// The shipment.
         shipment_id: ShipmentId,
-        /// The stage or state before.
+        /// The stage before.
         from_stage: ShipmentStage,
-        /// The stage or state now.
+        /// The stage now.
         to_stage: ShipmentStage,
         /// The fence after the move.
         fence: i64,
@@ -93,7 +93,7 @@ pub enum EventDetail {
         close_reason: Option<String>,
         /// Whether it counts in the seller's cancellation rate.
         counted: bool,
-        /// Its further effects.
+        /// Its effects on stock.
         effects: Vec<CancellationEffect>,
         /// The refund of captured money. `None` unless completed.
         refund: Option<RefundAmount>,
@@ -125,7 +125,7 @@ pub enum EventDetail {
         kind: RefundKind,
         /// The state before. `None` for a new one.
         from_state: Option<RefundState>,
-        /// The stage or state now.
+        /// The state now.
         to_state: RefundState,
         /// Its total.
         total: Money,
@@ -147,11 +147,11 @@ pub enum EventDetail {
         incident_id: IncidentId,
         /// Its subject.
         kind: IncidentKind,
-        /// Whether it is settled.
+        /// Whether it is resolved.
         state: IncidentState,
         /// The id of the shipment, cancellation, payment or refund that it concerns.
         subject_id: String,
-        /// The resolution. `None` while it is open, and if a later fact settled it.
+        /// The resolution. `None` while it is open, and if a later fact resolved it.
         resolution: Option<IncidentResolution>,
     },
     /// The end of a part.

@@ -10,7 +10,7 @@ use crate::wire::{
     time_if_set,
 };
 
-/// An incident: a fact that contradicts a decision. The fact is recorded; support settles what
+/// An incident: a fact that contradicts a decision. The fact is recorded; support resolves what
 /// follows from it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,20 +27,20 @@ pub struct Incident {
     pub subject_id: String,
     /// When it opened.
     pub create_time: Timestamp,
-    /// When it was settled.
+    /// When it was resolved.
     pub resolve_time: Option<Timestamp>,
     /// The cancellation for which the fact was too late. `None` for other kinds.
     pub cancellation_id: Option<CancellationId>,
-    /// The resolution. `None` while it is open, and if a later fact settled it.
+    /// The resolution. `None` while it is open, and if a later fact resolved it.
     pub resolution: Option<IncidentResolution>,
-    /// The actor that settled it, or that reported the later fact that did.
+    /// The actor that resolved it, or that reported the later fact that did.
     pub resolved_by: Option<Actor>,
-    /// Free text by the person who settled it.
+    /// Free text by the person who resolved it.
     pub note: Option<String>,
-    /// The resolutions that are possible now. Empty once it is settled.
+    /// The resolutions that are possible now. Empty once it is resolved.
     pub allowed_resolutions: Vec<IncidentResolution>,
-    /// The amount it is about; once a person has settled it, the amount that the resolution covers.
-    /// `None` if it is not about an amount.
+    /// The amount it is about; once a person has resolved it, the amount that the resolution
+    /// covers. `None` if it is not about an amount.
     pub amount: Option<Money>,
 }
 
@@ -86,7 +86,7 @@ open_enum! {
     /// The resolution of an incident.
     IncidentResolution {
         /// Refunds that it keeps back become due; goods that came home too late are paid for all
-        /// the same; captures that were doubted happened.
+        /// the same; captures that were unconfirmed happened.
         RefundAnyway,
         /// Refunds that it keeps back are dropped for good.
         DropRefund,
@@ -101,9 +101,9 @@ open_enum! {
 open_enum! {
     /// The state of an incident.
     IncidentState {
-        /// It is to be settled.
+        /// Support must act.
         Open,
-        /// Settled, by a person or by a later fact.
+        /// Resolved, by a person or by a later fact.
         Resolved,
     }
 }

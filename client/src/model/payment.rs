@@ -67,7 +67,7 @@ open_enum! {
         /// An amount was authorised. Counts as paid.
         Authorized,
         /// An amount was captured. Counts as paid. What exceeds the amount due becomes a refund at
-        /// once; what exceeds all that was authorised, without a movement's id, is doubted.
+        /// once; what exceeds all that was authorised, without a movement's id, is unconfirmed.
         Captured,
         /// The provider declined, to authorise or to capture: what was authorised before holds no
         /// more. After the original `pay_by` it closes the unpaid order at once.

@@ -40,7 +40,7 @@ pub struct CancellationPreview {
     pub evidence_required: bool,
     /// Whether it would count in the seller's cancellation rate.
     pub counted: bool,
-    /// Its further effects.
+    /// Its effects on stock.
     pub effects: Vec<CancellationEffect>,
     /// The policy version that was evaluated.
     pub policy_version: i32,

@@ -1803,7 +1803,7 @@ pub enum IncidentKind {
     /// A shipment left after its units were cancelled.
     CancelledYetShipped = 1,
     /// A fact arrived after the deadline by which it would have counted, or goods are home and silence would keep their
-    /// money. One stays open for all that comes while it is; what comes after it was settled opens another, about that
+    /// money. One stays open for all that comes while it is; what comes after it was resolved opens another, about that
     /// alone. Resolved without a resolution once another cancellation has paid for all of its goods.
     LateFact = 2,
     /// The provider settled a refund with another amount than was asked, or money that a refund was to give back went back
@@ -1812,11 +1812,11 @@ pub enum IncidentKind {
     /// The provider could not pay a refund out, or the money came back.
     RefundFailed = 4,
     /// The order was paid and is no more: an authorisation lapsed, was released or declined. About the order. Nothing of
-    /// it may leave. Ask the buyer to pay again; what has left already must be collected otherwise. Settled by itself once
+    /// it may leave. Ask the buyer to pay again; what has left already must be collected otherwise. Resolved by itself once
     /// the order is paid again or has closed.
     PaymentLapsed = 5,
     /// Money went back of an order whose goods have not left, and what is left does not cover what is due. About the
-    /// order. Cancel it, hold its shipments, or ACCEPT that the goods leave for less. Settled by itself once enough is
+    /// order. Cancel it, hold its shipments, or ACCEPT that the goods leave for less. Resolved by itself once enough is
     /// there.
     GoodsUnpaid = 6,
     /// More went back of a payment than it brought: refunded twice, or refunded and disputed. About the payment. Further
@@ -1867,7 +1867,7 @@ pub enum IncidentResolution {
     /// Not said. Refused on input with INVALID_FIELD.
     Unspecified = 0,
     /// Refunds that it keeps back become DUE; goods that came home too late are paid for all the same, by a cancellation
-    /// of their own; captures that were doubted happened, and what nobody owes of them goes back.
+    /// of their own; captures that were unconfirmed happened, and what nobody owes of them goes back.
     RefundAnyway = 1,
     /// Refunds that it keeps back are DROPPED for good.
     DropRefund = 2,
@@ -2758,7 +2758,7 @@ pub struct ResolveIncidentRequest {
     /// How: one of the incident's allowed_resolutions. Required.
     #[prost(enumeration = "IncidentResolution", tag = "5")]
     pub resolution: i32,
-    /// Free text by the person who settles it: at most 2,000 characters. Optional.
+    /// Free text by the person who resolves it: at most 2,000 characters. Optional.
     #[prost(string, tag = "6")]
     pub note: ::prost::alloc::string::String,
 }

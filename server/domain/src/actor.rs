@@ -35,7 +35,7 @@ impl Role {
         Role::Auditor,
     ];
 
-    /// Whether a caller in this role may speak for a buyer.
+    /// Whether a caller in this role may act on behalf of a buyer.
     pub fn may_act_on_behalf_of_buyers(self) -> bool {
         matches!(self, Role::Support | Role::Operator)
     }

@@ -68,7 +68,7 @@ pub struct Incident {
     pub cancellation: Option<u32>,
     pub create_time: Timestamp,
     pub resolve_time: Option<Timestamp>,
-    /// `None` while it is open, and where a later fact settled it.
+    /// `None` while it is open, and where a later fact resolved it.
     pub resolution: Option<Resolution>,
     pub resolved_by: Option<Actor>,
     pub note: Option<String>,

@@ -1,7 +1,7 @@
 //! What an order's money comes to: what may go back, what is on its way, and what that means for
 //! whoever was promised some.
 //!
-//! Everything here is derived from the order as it stands. `commands/refunds.rs` acts on it.
+//! Everything here is derived from the order as it stands. `lifecycle/refunds.rs` acts on it.
 
 use crate::cancellation::{Cancellation, CancellationState, PartState};
 use crate::incident::{IncidentKind, Resolution};

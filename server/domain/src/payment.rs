@@ -339,7 +339,7 @@ fn is_own(payment: &Payment, fact: &RecordedFact, own: &[&Refund]) -> bool {
         || fact.movement.is_some() && (own.iter().any(is_of) || payment.facts.iter().any(names))
 }
 
-/// One total table, state × fact. Money always counts, but for what is doubted; a state never
+/// One total table, state × fact. Money always counts, but for what is unconfirmed; a state never
 /// forgets captured money.
 fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, unconfirmed: i64) {
     use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
@@ -383,15 +383,15 @@ fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, unconfirme
             }
         }
         PaymentFact::RefundedOutside => balance.returned_outside += told,
-        // Weighed together, whichever was told first.
+        // Summed up together, whichever was told first.
         PaymentFact::Chargeback | PaymentFact::ChargebackReversed => {}
     }
 }
 
-/// How much of each fact is doubted, since two messages may tell of one capture. A capture after an
-/// authorisation, of which neither the movement's id nor support says that it is one of its own, is
-/// doubted where it exceeds all that was authorised: whole after another capture, and alone by what
-/// it exceeds.
+/// How much of each fact is unconfirmed, since two messages may tell of one capture. A capture
+/// after an authorisation, of which neither the movement's id nor support says that it is one of
+/// its own, is unconfirmed where it exceeds all that was authorised: whole after another capture,
+/// and alone by what it exceeds.
 fn unconfirmed_amounts(facts: &[&RecordedFact]) -> Vec<i64> {
     let own = |fact: &RecordedFact| fact.amount.and_then(ReportedAmount::own).unwrap_or(0);
     let authorized: i64 = facts

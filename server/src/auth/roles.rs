@@ -24,7 +24,7 @@ const READERS: &[Role] = &[
     Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor,
 ];
 /// The roles whose requests a policy can be about.
-const WISHERS: &[Role] = &[Storefront, Seller, Warehouse, Carrier, Support, Operator];
+const REQUESTERS: &[Role] = &[Storefront, Seller, Warehouse, Carrier, Support, Operator];
 
 /// Who may call what, by the path of the call.
 const ROLES: &[(&str, &[Role])] = &[
@@ -46,8 +46,14 @@ const ROLES: &[(&str, &[Role])] = &[
         &[Storefront, Payments, Operator],
     ),
     ("/belay.v1.OrderService/ListOrderHistory", READERS),
-    ("/belay.v1.CancellationService/PreviewCancellation", WISHERS),
-    ("/belay.v1.CancellationService/RequestCancellation", WISHERS),
+    (
+        "/belay.v1.CancellationService/PreviewCancellation",
+        REQUESTERS,
+    ),
+    (
+        "/belay.v1.CancellationService/RequestCancellation",
+        REQUESTERS,
+    ),
     ("/belay.v1.CancellationService/GetCancellation", READERS),
     ("/belay.v1.CancellationService/ListCancellations", READERS),
     (
@@ -60,7 +66,7 @@ const ROLES: &[(&str, &[Role])] = &[
     ),
     (
         "/belay.v1.CancellationService/WithdrawCancellation",
-        WISHERS,
+        REQUESTERS,
     ),
     (
         "/belay.v1.CancellationService/ListIncidents",

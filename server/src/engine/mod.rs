@@ -6,7 +6,7 @@
 //! least batch.
 //!
 //! The engine knows nothing of RPCs or of what a command means: `belay_domain` decides, `db` reads
-//! and writes, `wire` puts the answer into bytes.
+//! and writes, `belay_wire` puts the answer into bytes.
 
 mod attempt;
 mod batch;

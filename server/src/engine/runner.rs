@@ -109,8 +109,8 @@ impl Runner {
                             jobs = self.park(jobs, &locked_elsewhere, &tasks);
                             continue;
                         }
-                        // Free again by now; or about to be created by somebody: such a row is locked
-                        // and cannot be seen.
+                        // Free again by now; or about to be created by somebody: such a row is
+                        // locked and cannot be seen.
                         Ok(_) if !has_retried_once => {
                             self.retried(Retry::Locked);
                             has_retried_once = true;

@@ -123,8 +123,8 @@ impl App {
         .await
     }
 
-    /// Lets the engine decide, and reads the answer that it gives now or gave when the request first
-    /// came.
+    /// Lets the engine decide, and reads the answer that it gives now or gave when the request
+    /// first came.
     pub(super) async fn submit<R: Message + Default>(
         &self,
         call: &Call,
@@ -159,9 +159,9 @@ impl App {
         }
     }
 
-    /// One order, the reference data of its store, and the moment of the read, which is never before
-    /// the order's last change. It is read together with those that others ask for. One that the
-    /// caller does not see is not there.
+    /// One order, the reference data of its store, and the moment of the read, which is never
+    /// before the order's last change. It is read together with those that others ask for. One that
+    /// the caller does not see is not there.
     pub(super) async fn order(
         &self,
         call: &Call,

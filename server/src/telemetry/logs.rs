@@ -65,8 +65,8 @@ enum WriterCommand {
 }
 
 impl Logs {
-    /// Installs the subscriber of this process, with the layer of its traces. `RUST_LOG` says what is
-    /// logged.
+    /// Installs the subscriber of this process, with the layer of its traces. `RUST_LOG` says what
+    /// is logged.
     pub(super) fn start(
         format: LogFormat,
         traces: impl Layer<Registry> + Send + Sync,

@@ -212,7 +212,7 @@ impl Retry {
     }
 
     fn all() -> impl Iterator<Item = Self> {
-        // Those that `unit` takes for transient.
+        // Those that the engine takes for transient.
         let failed = ErrorKind::ALL
             .iter()
             .filter(|kind| kind.is_transient() || **kind == ErrorKind::Duplicate);

@@ -1,8 +1,8 @@
 //! What can be seen of a server from outside: log lines, traces and metrics.
 //!
-//! Spans are those of `tracing` and instruments are OpenTelemetry's. The span of a call travels with
-//! the call's future, and whoever works for the call finds it there. Nothing here knows what a call
-//! means, and nothing here fails or delays one: what cannot be told is dropped and counted.
+//! Spans are those of `tracing` and instruments are OpenTelemetry's. The span of a call travels
+//! with the call's future, and whoever works for the call finds it there. Nothing here knows what a
+//! call means, and nothing here fails or delays one: what cannot be told is dropped and counted.
 
 pub mod calls;
 pub mod logs;

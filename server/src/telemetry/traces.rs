@@ -53,10 +53,7 @@ pub(crate) const WORK: &str = "belay::spans::work";
 /// A span within the one that is being worked in; none where that is not kept.
 pub(crate) fn within(span: impl FnOnce() -> Span) -> Span {
     let is_kept = Context::map_current(|context| context.span().is_recording());
-    match is_kept {
-        true => span(),
-        false => Span::none(),
-    }
+    if is_kept { span() } else { Span::none() }
 }
 
 /// Links a span of work that is done for many calls at once with theirs, both ways. It has a trace

@@ -83,8 +83,8 @@ struct Worker {
 
 impl Worker {
     /// The orders of the next page that may be sent; `after` is where it begins, and then where the
-    /// one after it does. None is the beginning, to which the last page leads back. With each is how
-    /// long it has been due.
+    /// one after it does. None is the beginning, to which the last page leads back. With each is
+    /// how long it has been due.
     async fn next_page(
         &mut self,
         after: &mut Option<DueOrder>,

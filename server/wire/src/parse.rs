@@ -2,7 +2,7 @@
 //! holds no empty string, no UNSPECIFIED and no raw id.
 //!
 //! Each RPC has a reader of its name, in the module of its service. The functions that readers are
-//! made of return `None` only after they have said why. What needs the order to be judged is the
+//! made of return `None` only after they have said why. What needs the order to be checked is the
 //! domain's business, not ours.
 
 pub mod bounds;
@@ -45,9 +45,9 @@ struct Violations {
     differs: Option<String>,
 }
 
-/// Reads a request with `read` and says everything that is wrong with it: the violations in the order
-/// of its fields, and how many there are beyond [`VIOLATIONS_MAX`]. Where nothing else is wrong but
-/// two currencies are named, the first counts.
+/// Reads a request with `read` and says everything that is wrong with it: the violations in the
+/// order of its fields, and how many there are beyond [`VIOLATIONS_MAX`]. Where nothing else is
+/// wrong but two currencies are named, the first counts.
 ///
 /// # Panics
 /// If `read` gives nothing and no violation: it would have refused a field without saying why.

@@ -1,5 +1,5 @@
 //! A rejection in the words of the protos: for the status of a call that failed and for a preview
-//! that lists what stands against a request.
+//! that lists the rejections of a request.
 
 use std::collections::HashMap;
 
@@ -37,9 +37,9 @@ pub fn left_out_key(key: &str) -> String {
     format!("{key}_left_out")
 }
 
-/// One reason against a request, with all that is told of it.
+/// A rejection in proto form.
 #[derive(Debug, Clone)]
-pub struct Refusal {
+pub struct ProtoRejection {
     pub reason: ErrorReason,
     /// The id that it is about; empty where it is about the request itself.
     pub subject: String,
@@ -47,8 +47,8 @@ pub struct Refusal {
     pub metadata: HashMap<String, String>,
 }
 
-impl From<Refusal> for pb::Rejection {
-    fn from(rejection: Refusal) -> Self {
+impl From<ProtoRejection> for pb::Rejection {
+    fn from(rejection: ProtoRejection) -> Self {
         Self {
             reason: rejection.reason.name().to_owned(),
             subject: rejection.subject,
@@ -69,7 +69,7 @@ pub struct RequestIds {
 
 /// Everything that a rejection says stands against the request, the decisive one first; never
 /// empty.
-pub fn proto_rejections(rejection: &Rejection, named: &RequestIds) -> Vec<Refusal> {
+pub fn proto_rejections(rejection: &Rejection, named: &RequestIds) -> Vec<ProtoRejection> {
     if let Rejection::Ineligible {
         violations,
         acceptable,
@@ -88,7 +88,7 @@ pub fn proto_rejections(rejection: &Rejection, named: &RequestIds) -> Vec<Refusa
     vec![describe(rejection, named)]
 }
 
-fn denied(violation: &Denial, acceptable: &[String], named: &RequestIds) -> Refusal {
+fn denied(violation: &Denial, acceptable: &[String], named: &RequestIds) -> ProtoRejection {
     let shipment = ChildKind::Shipment.id(&named.order, violation.shipment);
     let message = format!(
         "the policy does not allow {} for {shipment}: {}",
@@ -121,7 +121,7 @@ fn denied(violation: &Denial, acceptable: &[String], named: &RequestIds) -> Refu
     told.under(violation.code.reason())
 }
 
-fn describe(rejection: &Rejection, named: &RequestIds) -> Refusal {
+fn describe(rejection: &Rejection, named: &RequestIds) -> ProtoRejection {
     let told = match rejection {
         Rejection::InvalidField(violations) => invalid_field(named, violations),
         Rejection::OrderNotFound => named
@@ -279,8 +279,8 @@ impl RejectionBuilder {
         self.with_list("reasons", declared.iter().cloned())
     }
 
-    fn under(self, reason: ErrorReason) -> Refusal {
-        Refusal {
+    fn under(self, reason: ErrorReason) -> ProtoRejection {
+        ProtoRejection {
             reason,
             subject: self.subject,
             message: self.message,

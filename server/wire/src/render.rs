@@ -1,4 +1,4 @@
-//! What stands, as messages.
+//! Orders and what belongs to them, as messages.
 
 pub mod administration;
 pub(crate) mod cancellation;

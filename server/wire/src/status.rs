@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use uuid::Uuid;
 
-use crate::rejections::{Refusal, RequestIds, proto_rejections};
+use crate::rejections::{ProtoRejection, RequestIds, proto_rejections};
 
 use self::fit::{StatusDraft, Violations};
 
@@ -272,7 +272,7 @@ impl CallError {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
-        status_of(&[Refusal {
+        status_of(&[ProtoRejection {
             reason,
             subject: String::new(),
             message,
@@ -286,8 +286,8 @@ pub fn may_be_repeated(status: &Status) -> bool {
     status.code() == Code::Unavailable
 }
 
-/// The status of what stands against a call, the decisive one first.
-fn status_of(rejections: &[Refusal]) -> Status {
+/// The status of a call with these rejections, the decisive one first.
+fn status_of(rejections: &[ProtoRejection]) -> Status {
     let [first, ..] = rejections else {
         panic!("a call was refused without a reason")
     };
@@ -296,7 +296,7 @@ fn status_of(rejections: &[Refusal]) -> Status {
     let violations = if code == Code::InvalidArgument {
         Violations::BadRequest(vec![(field(reason).to_owned(), first.message.clone())], 0)
     } else if code == Code::FailedPrecondition {
-        let entry = |rejection: &Refusal| {
+        let entry = |rejection: &ProtoRejection| {
             [
                 rejection.reason.name().to_owned(),
                 rejection.subject.clone(),

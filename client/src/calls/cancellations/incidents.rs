@@ -1,4 +1,4 @@
-//! Incidents, which support and operators settle.
+//! Incidents, which support and operators resolve.
 
 use belay_proto::v1 as pb;
 
@@ -38,7 +38,7 @@ impl Store {
         ))
     }
 
-    /// Settles an incident, with one of its `allowed_resolutions`. A repeat with the same
+    /// Resolves an incident, with one of its `allowed_resolutions`. A repeat with the same
     /// resolution is `Ok`.
     ///
     /// Fails with `OrderNotFound`, `IncidentNotFound`, `EtagMismatch`, `IncidentResolved`,

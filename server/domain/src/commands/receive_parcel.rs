@@ -159,8 +159,8 @@ fn is_met(gate: &Gate) -> bool {
     ) && gate.is_pending()
 }
 
-/// The parts on a shipment whose goods were to come back and did not in time, as (cancellation,
-/// index). The last terms that were promised are those that stand, so they come first.
+/// The parts on a shipment whose goods were to come back and did not in time. The last
+/// terms that were promised are those that stand, so they come first.
 fn too_late(draft: &Draft<'_>, shipment: u32) -> Vec<PartId> {
     let mut asked = draft
         .order

@@ -37,7 +37,7 @@ pub struct Fault {
 /// The roles that can request a cancellation, and so the roles that a rule or a reason can be
 /// about. A storefront requests for its buyer, an operator as support; payments and auditors
 /// request nothing.
-const WISHERS: &[Role] = &[
+const REQUESTERS: &[Role] = &[
     Role::Buyer,
     Role::Seller,
     Role::Support,

@@ -449,7 +449,7 @@ fn optional_quote(
     quote.map(Some)
 }
 
-/// `Some(None)` where nobody is spoken for.
+/// `Some(None)` where no buyer is named.
 fn on_behalf_of(
     v: &mut Violations,
     on_behalf_of: Option<pb::OnBehalfOf>,

@@ -37,7 +37,7 @@ pub(super) struct StatusDraft {
     pub(super) retry_delay: Option<Duration>,
 }
 
-/// What stands against the call, the decisive one first.
+/// The rejections of the call, the decisive one first.
 #[derive(Debug, Clone)]
 pub(super) enum Violations {
     None,

@@ -25,7 +25,7 @@ pub struct Preview {
     pub policy_version: u32,
     /// Every path there is, of every portion, in the order of shipments.
     pub paths: Vec<PreviewedPath>,
-    /// What stands against the request as a whole, in order of precedence; empty where it would be
+    /// The rejections of the request as a whole, in order of precedence; empty where it would be
     /// accepted.
     pub rejections: Vec<Rejection>,
     /// What would go back of captured money, for the first path allowed of each portion.

@@ -2,7 +2,7 @@
 
 use super::fields::{Faults, Node, Object, distinct};
 use super::limits::{EVIDENCE_CHANNELS_MAX, REASONS_MAX};
-use super::{WISHERS, next_actions};
+use super::{REQUESTERS, next_actions};
 use crate::actor::Role;
 use crate::cancellation::PARCEL_RETURNED;
 use crate::order::PAYMENT_EXPIRED;
@@ -78,9 +78,9 @@ pub(super) fn reasons(node: &Node<'_>, faults: &mut Faults) -> Vec<Reason> {
 
 fn reason(object: &Object<'_>, code: Option<String>, faults: &mut Faults) -> Option<Reason> {
     let actors = object.require("actors", faults).map(|node| {
-        let entries = node.filled_list(WISHERS.len(), faults);
+        let entries = node.filled_list(REQUESTERS.len(), faults);
         distinct(&entries, faults, |entry, faults| {
-            entry.name(WISHERS, faults)
+            entry.name(REQUESTERS, faults)
         })
     });
     let fault = object
@@ -156,9 +156,9 @@ fn check_reserved(object: &Object<'_>, reason: &Reason, faults: &mut Faults) {
 
 /// Who must name a reason. Whoever must, can.
 pub(super) fn required_of(node: &Node<'_>, reasons: &[Reason], faults: &mut Faults) -> Vec<Role> {
-    let entries = node.list(WISHERS.len(), faults);
+    let entries = node.list(REQUESTERS.len(), faults);
     distinct(&entries, faults, |entry, faults| {
-        let role = entry.name(WISHERS, faults)?;
+        let role = entry.name(REQUESTERS, faults)?;
         if !reasons.iter().any(|reason| reason.actors.contains(&role)) {
             entry.fault(
                 format!("must name a reason, but no reason has {role} among its actors"),

@@ -2,7 +2,7 @@
 
 use super::fields::{Faults, Node, Object, distinct};
 use super::limits::{CONDITION_ENTRIES_MAX, RULES_MAX};
-use super::{Declared, WISHERS, gates, next_actions, reach};
+use super::{Declared, REQUESTERS, gates, next_actions, reach};
 use crate::policy::evaluate::VERIFICATION_RULE;
 use crate::policy::{AgeBound, Allow, Clock, Condition, Consequence, Deny, Rule};
 use crate::shipment::Stage;
@@ -84,7 +84,7 @@ fn condition(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Optio
     let carrier = carrier.unwrap_or_default();
     Some(Condition {
         actor: each(&object, "actor", faults, |node, faults| {
-            node.name(WISHERS, faults)
+            node.name(REQUESTERS, faults)
         }),
         stage: each(&object, "stage", faults, |node, faults| {
             node.name(Stage::ALL, faults)
