@@ -36,19 +36,20 @@ fn step(draft: &mut Draft<'_>, id: PartId) -> bool {
     if !part.gates.is_empty() && next_gate(part).is_none() {
         reevaluate(draft, id);
     }
-    let part = draft.part(id).clone();
-    match next_gate(&part) {
-        _ if part.state != PartState::Waiting => {}
-        // What is home is not lost.
-        Some(gate)
-            if !part.gates[gate].spec.kind.is_consent()
-                && part.receipt.is_none()
-                && is_lost(draft, part.shipment) =>
-        {
-            gates::resolve_as_lost(draft, id);
-        }
-        Some(gate) => gates::open(draft, id, gate),
-        None => cancel(draft, id),
+    let part = draft.part(id);
+    if part.state != PartState::Waiting {
+        return true;
+    }
+    let Some(gate) = next_gate(part) else {
+        cancel(draft, id);
+        return true;
+    };
+    let awaits_a_fact = !part.gates[gate].spec.kind.is_consent();
+    // What is home is not lost.
+    if awaits_a_fact && part.receipt.is_none() && is_lost(draft, part.shipment) {
+        gates::resolve_as_lost(draft, id);
+    } else {
+        gates::open(draft, id, gate);
     }
     true
 }
