@@ -100,14 +100,14 @@ impl App {
     }
 
     /// The reference data of a store that the caller sees.
-    pub(super) async fn facts(
+    pub(super) async fn config(
         &self,
         call: &Call,
         store: &StoreId,
     ) -> Result<Arc<StoreConfig>, CallError> {
         call.check_store(store)?;
-        let facts = self.stores.config(store).await;
-        facts.map_err(|error| failure::of_stores(&error, store))
+        let config = self.stores.config(store).await;
+        config.map_err(|error| failure::of_stores(&error, store))
     }
 
     /// A whole method: a command that is read so.
@@ -130,7 +130,7 @@ impl App {
         call: &Call,
         command: CommandRequest,
     ) -> Result<R, CallError> {
-        let store = self.facts(call, &command.store).await?;
+        let store = self.config(call, &command.store).await?;
         let envelope = command.envelope;
         let request_id = envelope.request_id.unwrap_or_else(ids::request_id);
         let submission = Submission {
@@ -169,12 +169,12 @@ impl App {
         id: &OrderId,
     ) -> Result<Read<Arc<Order>>, CallError> {
         calls::about_order(id);
-        let facts = self.facts(call, store).await?;
+        let config = self.config(call, store).await?;
         match self.reads.order(OrderKey::of(store, id)).await? {
             (Some(order), now) if call.caller.scope.sees_order(&order) => Ok(Read {
                 now: now.max(order.update_time),
                 found: order,
-                facts,
+                config,
             }),
             (Some(_) | None, _) => Err(rejected(Rejection::OrderNotFound, id)),
         }
@@ -188,7 +188,7 @@ impl App {
         render: impl Fn(&Order, u32, &Read<HashMap<OrderKey, Order>>) -> Option<Entry>,
     ) -> Result<(Vec<Entry>, String), CallError> {
         let (call, list) = self.read(request, parse)?;
-        let facts = self.facts(&call, &list.store).await?;
+        let config = self.config(&call, &list.store).await?;
         let after = list.page.after_place()?;
         let mut conn = Snapshot::begin(&self.pool).await?;
         let read = async {
@@ -206,7 +206,7 @@ impl App {
         }
         .await;
         let (places, found, now): (Vec<Place>, _, _) = conn.end(read).await?;
-        let read = Read { found, facts, now };
+        let read = Read { found, config, now };
         let render = |order: &Order, number| render(order, number, &read);
         Ok(list.page.cut_places(&places, &read.found, render))
     }
@@ -216,7 +216,7 @@ impl App {
 #[derive(Debug)]
 pub(super) struct Read<T> {
     pub(super) found: T,
-    pub(super) facts: Arc<StoreConfig>,
+    pub(super) config: Arc<StoreConfig>,
     pub(super) now: Timestamp,
 }
 

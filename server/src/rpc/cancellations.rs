@@ -32,14 +32,14 @@ impl CancellationService for Cancellations {
         answer(async {
             let (call, asked) = self.app.read(request, parse::preview_cancellation)?;
             let read = self.app.order(&call, &asked.store, &asked.order).await?;
-            let (order, facts) = (&read.found, &read.facts);
+            let (order, config) = (&read.found, &read.config);
             let now = asked.at_time.map_or(read.now, |at| at.max(read.now));
             let context = Context {
                 now,
                 caller: &call.caller.actor,
                 scope: &call.caller.scope,
                 request_id: ids::request_id(),
-                store: facts,
+                store: config,
             };
             let preview = commands::preview(order, &asked.request, &context)
                 .map_err(|rejection| rejected(rejection, &asked.order))?;
@@ -48,7 +48,7 @@ impl CancellationService for Cancellations {
                 order,
                 &asked.request,
                 &preview,
-                facts,
+                config,
                 now,
                 key,
             ))
@@ -78,7 +78,7 @@ impl CancellationService for Cancellations {
                 return Err(rejected(absent, &of.order));
             };
             Ok(pb::GetCancellationResponse {
-                cancellation: Some(render::cancellation(&read.found, &read.facts, found)),
+                cancellation: Some(render::cancellation(&read.found, &read.config, found)),
                 order_etag: values::etag(read.found.version),
             })
         })
@@ -94,7 +94,7 @@ impl CancellationService for Cancellations {
                 .app
                 .list(request, parse::list_cancellations, |order, number, read| {
                     let found = order.cancellation(number)?;
-                    Some(render::cancellation(order, &read.facts, found))
+                    Some(render::cancellation(order, &read.config, found))
                 });
             let (cancellations, next_page_token) = page.await?;
             Ok(pb::ListCancellationsResponse {
@@ -161,7 +161,7 @@ impl CancellationService for Cancellations {
         answer(async {
             let (call, actions) = self.app.read(request, parse::summarize_actions)?;
             let summary = &actions.summary;
-            self.app.facts(&call, &summary.store).await?;
+            self.app.config(&call, &summary.store).await?;
             let mut conn = Snapshot::begin(&self.app.pool).await?;
             let read = async {
                 let awaiting = summaries::awaiting(summary, actions.party);

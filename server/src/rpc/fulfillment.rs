@@ -35,7 +35,7 @@ impl FulfillmentService for Fulfillment {
                 return Err(rejected(absent, &of.order));
             };
             Ok(pb::GetShipmentResponse {
-                shipment: Some(render::shipment(&read.found, &read.facts, found)),
+                shipment: Some(render::shipment(&read.found, &read.config, found)),
             })
         })
         .await
@@ -50,7 +50,7 @@ impl FulfillmentService for Fulfillment {
                 .app
                 .list(request, parse::list_shipments, |order, number, read| {
                     let found = order.shipment(number)?;
-                    Some(render::shipment(order, &read.facts, found))
+                    Some(render::shipment(order, &read.config, found))
                 });
             let (shipments, next_page_token) = page.await?;
             Ok(pb::ListShipmentsResponse {

@@ -32,7 +32,7 @@ impl OrderService for Orders {
             // What only the store can tell is told together with all else; that there is no such
             // store comes after what is wrong with the request.
             let known = match StoreId::parse(request.store_id.as_str()) {
-                Ok(store) => self.app.facts(&call, &store).await.ok(),
+                Ok(store) => self.app.config(&call, &store).await.ok(),
                 Err(_) => None,
             };
             let reader = self.app.reader(&call);
@@ -50,7 +50,7 @@ impl OrderService for Orders {
             let (call, (store, id)) = self.app.read(request, parse::get_order)?;
             let read = self.app.order(&call, &store, &id).await?;
             Ok(pb::GetOrderResponse {
-                order: Some(render::order(&read.found, &read.facts, read.now)),
+                order: Some(render::order(&read.found, &read.config, read.now)),
             })
         })
         .await
@@ -64,7 +64,7 @@ impl OrderService for Orders {
             let page = self
                 .app
                 .list(request, parse::list_orders, |order, _, read| {
-                    Some(render::order(order, &read.facts, read.now))
+                    Some(render::order(order, &read.config, read.now))
                 });
             let (orders, next_page_token) = page.await?;
             Ok(pb::ListOrdersResponse {
@@ -81,7 +81,7 @@ impl OrderService for Orders {
     ) -> MethodResult<pb::SummarizeOrdersResponse> {
         answer(async {
             let (call, summary) = self.app.read(request, parse::summarize_orders)?;
-            self.app.facts(&call, &summary.store).await?;
+            self.app.config(&call, &summary.store).await?;
             let mut conn = Snapshot::begin(&self.app.pool).await?;
             let read = summaries::orders(&mut conn, &summary).await;
             Ok(render::orders_summary(&conn.end(read).await?))
@@ -103,7 +103,7 @@ impl OrderService for Orders {
         answer(async {
             let (call, list) = self.app.read(request, parse::list_order_history)?;
             let (store, id, page) = (&list.store, &list.filter, &list.page);
-            self.app.facts(&call, store).await?;
+            self.app.config(&call, store).await?;
             let after: Option<u64> = page.after()?;
 
             // Events do not say who sees them; their order does.

@@ -55,7 +55,7 @@ impl PolicyService for Policies {
     ) -> MethodResult<pb::CreatePolicyResponse> {
         answer(async {
             let (call, asked) = self.app.read(request, parse::create_policy)?;
-            self.app.facts(&call, &asked.store).await?;
+            self.app.config(&call, &asked.store).await?;
             let name = policies::validate(&asked.document)?;
             let policy = if asked.validate_only {
                 pb::Policy {
@@ -80,7 +80,7 @@ impl PolicyService for Policies {
     ) -> MethodResult<pb::GetPolicyResponse> {
         answer(async {
             let (call, (store, version)) = self.app.read(request, parse::get_policy)?;
-            self.app.facts(&call, &store).await?;
+            self.app.config(&call, &store).await?;
             let policy = Some(shown(&policies::get(&self.app, &store, version).await?));
             Ok(pb::GetPolicyResponse { policy })
         })
@@ -94,7 +94,7 @@ impl PolicyService for Policies {
         answer(async {
             let (call, list) = self.app.read(request, parse::list_policies)?;
             let (store, page) = (&list.store, &list.page);
-            self.app.facts(&call, store).await?;
+            self.app.config(&call, store).await?;
             let view = policies::list(&self.app, store, page.after()?, page.limit()).await?;
             let rendered = |head: &PolicyHead| {
                 Some(render::policy_head(
@@ -119,7 +119,7 @@ impl PolicyService for Policies {
     ) -> MethodResult<pb::ActivatePolicyResponse> {
         answer(async {
             let (call, asked) = self.app.read(request, parse::activate_policy)?;
-            self.app.facts(&call, &asked.store).await?;
+            self.app.config(&call, &asked.store).await?;
             let policy = Some(shown(&policies::activate(&self.app, asked).await?));
             Ok(pb::ActivatePolicyResponse { policy })
         })

@@ -73,7 +73,7 @@ impl RefundService for Refunds {
     ) -> MethodResult<pb::ClaimRefundsResponse> {
         answer(async {
             let (call, claim) = self.app.read(request, parse::claim_refunds)?;
-            self.app.facts(&call, &claim.store).await?;
+            self.app.config(&call, &claim.store).await?;
             let claimable = self.claimable(&call, &claim).await?;
             let leases = claimable.into_iter().map(|(order, refunds)| {
                 let lease = LeaseRefunds {
