@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use crate::db::clock::Clock;
 use crate::db::pool::Pool;
@@ -26,7 +26,7 @@ use crate::db::snapshot::Snapshot;
 use crate::db::{DbError, ErrorKind, aggregate};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
-use crate::telemetry::traces::{self, WORK};
+use crate::telemetry::traces::{self, CallSpan, SPANS};
 
 /// Reads under way at the same time. One would let a page of large orders hold up everybody; many
 /// would share nothing.
@@ -77,7 +77,7 @@ impl ReadError {
 struct Ask {
     key: OrderKey,
     /// Of the call that it comes from.
-    span: Span,
+    call: CallSpan,
     answer: oneshot::Sender<Result<OrderRead, ReadError>>,
 }
 
@@ -120,7 +120,7 @@ impl Reads {
             let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
             let ask = Ask {
                 key,
-                span: Span::current(),
+                call: CallSpan::current(),
                 answer,
             };
             let sent = asks.as_ref().map(|asks| asks.try_send(ask));
@@ -180,12 +180,12 @@ impl Reader {
             }
             self.telemetry.metrics.reads_taken(asks.len());
             let batch = tracing::info_span!(
-                target: WORK,
+                target: SPANS,
                 parent: None,
                 "reads.batch",
                 belay.batch.size = traces::count(asks.len()),
             );
-            traces::link(&batch, asks.iter().map(|ask| &ask.span));
+            traces::link(&batch, asks.iter().map(|ask| &ask.call));
             self.answer(asks).instrument(batch).await;
         }
     }

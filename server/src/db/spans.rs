@@ -11,7 +11,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::error::kind_of;
-use crate::telemetry::traces::{self, WORK};
+use crate::telemetry::traces::{self, SPANS};
 
 /// Bytes of a statement that are looked at: enough for its first table.
 const SQL_BYTES_MAX: usize = 1_024;
@@ -85,7 +85,7 @@ impl StatementKind {
     fn span(&self) -> Span {
         let summary = self.summary();
         tracing::info_span!(
-            target: WORK,
+            target: SPANS,
             "statement",
             otel.name = summary,
             otel.kind = "client",

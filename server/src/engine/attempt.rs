@@ -23,7 +23,7 @@ use crate::db::{DbError, ErrorKind};
 use crate::store_cache::{ACTIVATION_LEAD, StoreCache};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
-use crate::telemetry::traces::{self, WORK};
+use crate::telemetry::traces::{self, SPANS};
 
 /// The reason why an attempt failed.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Attempts {
     ) -> Result<Vec<Outcome>, AttemptError> {
         let span = traces::within(|| {
             tracing::info_span!(
-                target: WORK,
+                target: SPANS,
                 "engine.transaction",
                 belay.batch.size = traces::count(jobs.len()),
             )

@@ -172,7 +172,7 @@ impl<'a> BatchState<'a> {
             }
             Err(_) => {
                 let submission = &job.submission;
-                job.span.in_scope(|| {
+                job.call.in_scope(|| {
                     tracing::error!(
                         store.id = %submission.store.id,
                         order.id = %submission.order,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
-use crate::telemetry::traces::{self, WORK};
+use crate::telemetry::traces::{self, CallSpan, SPANS};
 
 /// A command on its way in.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ pub(super) struct Job {
     /// A commit of this command was lost and is being looked into.
     pub(super) is_unknown: Arc<AtomicBool>,
     /// Of the call that it comes from.
-    pub(super) span: Span,
+    pub(super) call: CallSpan,
     pub(super) submitted: Instant,
     /// The wait in the queue.
     pub(super) queued: Span,
@@ -128,9 +128,9 @@ pub(super) fn job(submission: Submission) -> Result<(Job, Answered), EngineError
         submission,
         reply,
         is_unknown: Arc::new(AtomicBool::new(false)),
-        span: Span::current(),
+        call: CallSpan::current(),
         submitted: Instant::now(),
-        queued: traces::within(|| tracing::info_span!(target: WORK, "engine.queue")),
+        queued: traces::within(|| tracing::info_span!(target: SPANS, "engine.queue")),
     };
     Ok((job, answered))
 }

@@ -35,7 +35,7 @@ use crate::db::{DbError, ErrorKind};
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
-use crate::telemetry::traces::{self, WORK};
+use crate::telemetry::traces::{self, SPANS};
 
 /// Between two attempts of a batch; doubled each time, with full jitter.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
@@ -70,13 +70,13 @@ impl Runner {
     /// The span in which these commands are run together; `kind` says on what occasion.
     pub(super) fn begin_batch(&self, kind: &'static str, jobs: &[Job]) -> Span {
         let batch = tracing::info_span!(
-            target: WORK,
+            target: SPANS,
             parent: None,
             "engine.batch",
             belay.batch.kind = kind,
             belay.batch.size = traces::count(jobs.len()),
         );
-        traces::link(&batch, jobs.iter().map(|job| &job.span));
+        traces::link(&batch, jobs.iter().map(|job| &job.call));
         batch
     }
 
@@ -367,7 +367,7 @@ fn caller_error(error: &DbError) -> EngineError {
 fn poisoned(jobs: Vec<Job>, error: &DbError) {
     for job in jobs {
         let submission = &job.submission;
-        job.span.in_scope(|| {
+        job.call.in_scope(|| {
             tracing::error!(
                 %error,
                 store.id = %submission.store.id,

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
-use tracing::Instrument as _;
 
 use super::call::{self, Call};
 use super::deadline::Deadline;
@@ -99,7 +98,7 @@ where
                     Err(_) => refuse(CallError::DeadlineExceeded),
                 }
             };
-            let answer = answer.instrument(open.span().clone()).await;
+            let answer = open.span().instrument(answer).await;
             open.end(outcome_of(answer.headers()));
             Ok(answer)
         })

@@ -12,12 +12,10 @@ use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute;
 use tokio::time::Instant;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
 use super::Telemetry;
-use super::traces::{CALLS, parent_of};
+use super::traces::{CallSpan, SPANS, parent_of};
 
 /// Of one read that is logged, so many successful ones are not, where nothing else is said.
 pub const LOG_READS_DEFAULT: u32 = 1_000;
@@ -108,7 +106,7 @@ pub(crate) fn about_request(request_id: Uuid) {
 pub(crate) struct OpenCall {
     telemetry: Telemetry,
     called: Called,
-    span: Span,
+    span: CallSpan,
     begun: Instant,
     caller: Option<Actor>,
     is_open: bool,
@@ -131,7 +129,7 @@ impl OpenCall {
             is_read: false,
         });
         let span = tracing::info_span!(
-            target: CALLS,
+            target: SPANS,
             parent: None,
             "call",
             otel.name = called.method,
@@ -140,12 +138,10 @@ impl OpenCall {
             { attribute::RPC_METHOD } = called.method,
             { attribute::RPC_METHOD_ORIGINAL } = original,
         );
-        // It fails where the process has no traces.
-        let _ = span.set_parent(parent_of(headers).with_value(CallSubject::default()));
         Self {
             telemetry: telemetry.clone(),
             called,
-            span,
+            span: CallSpan::begin(span, parent_of(headers).with_value(CallSubject::default())),
             begun: Instant::now(),
             caller: None,
             is_open: true,
@@ -153,7 +149,7 @@ impl OpenCall {
     }
 
     /// In which all is done that is done for the call.
-    pub(crate) fn span(&self) -> &Span {
+    pub(crate) fn span(&self) -> &CallSpan {
         &self.span
     }
 
@@ -170,7 +166,7 @@ impl OpenCall {
         let lasted = self.begun.elapsed();
         let metrics = &self.telemetry.metrics;
         metrics.call_ended(self.called.method, outcome, lasted);
-        let context = self.span.context();
+        let context = self.span.context().clone();
         let Subject {
             store,
             order,

@@ -267,7 +267,10 @@ fn put(bytes: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::traces::{CALLS, Traces};
+    use opentelemetry::Context;
+    use tracing::Span;
+
+    use super::super::traces::CallSpan;
     use super::*;
 
     #[test]
@@ -294,10 +297,7 @@ mod tests {
                 lines,
                 dropped: Arc::default(),
             };
-            let traces = Traces::local();
-            let subscriber = tracing_subscriber::registry()
-                .with(traces.layer())
-                .with(layer(format, queue, false));
+            let subscriber = tracing_subscriber::registry().with(layer(format, queue, false));
             let next = || match waiting.try_recv() {
                 Ok(WriterCommand::Write(line)) => String::from_utf8(line).unwrap(),
                 other => panic!("{other:?}"),
@@ -305,7 +305,7 @@ mod tests {
             tracing::subscriber::with_default(subscriber, || {
                 tracing::info!("outside");
                 assert!(!next().contains(TRACE_ID));
-                let call = tracing::info_span!(target: CALLS, "call");
+                let call = CallSpan::begin(Span::none(), Context::new());
                 let id = call.in_scope(current_trace_id).unwrap().to_string();
                 call.in_scope(|| tracing::info!(target: "library", rows = 3, "inside"));
                 let line = next();

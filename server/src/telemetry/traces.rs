@@ -4,17 +4,21 @@
 //! `tracing` has no word for is said in OpenTelemetry's own: a parent that came in headers, links,
 //! and whether a span is kept.
 //!
-//! Every call has a span and so a trace id, also where nothing is exported: the id is in the log
-//! and in the details of INTERNAL. Spans that are not kept cost no more than their ids.
+//! Every call has a trace id, also where nothing is exported: the id is in the log and in the
+//! details of INTERNAL. A span is made only where it may be exported, for it is entered and left
+//! each time the call is polled.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use http::HeaderMap;
+use opentelemetry::context::FutureExt as _;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{
-    Link, SpanKind, TraceContextExt as _, TraceId, TraceState, TracerProvider as _,
+    Link, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+    TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::SpanExporter as OtlpExporter;
@@ -22,11 +26,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{
-    Config, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanData,
-    SpanExporter,
+    Config, IdGenerator as _, RandomIdGenerator, SamplingDecision, SamplingResult,
+    SdkTracerProvider, ShouldSample, SpanData, SpanExporter,
 };
-use tracing::Span;
 use tracing::level_filters::LevelFilter;
+use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer, Registry};
@@ -45,10 +49,68 @@ const TRACESTATE_BYTES_MAX: usize = 512;
 const TRACEPARENT_BYTES: usize = 55;
 /// The name of the instrumentation scope.
 pub const SCOPE: &str = "belay";
-/// The target of the spans of calls, which are there whether or not anything is exported.
-pub(crate) const CALLS: &str = "belay::spans::calls";
-/// The target of the spans of the work behind calls, which are there only where they are exported.
-pub(crate) const WORK: &str = "belay::spans::work";
+/// The target of spans, which are there only where they are exported.
+pub(crate) const SPANS: &str = "belay::spans";
+
+/// What a call is worked for in: its span, where traces are exported, and its ids and what is known
+/// of it, always.
+#[derive(Debug, Clone)]
+pub(crate) struct CallSpan {
+    span: Span,
+    context: Context,
+}
+
+impl CallSpan {
+    /// `parent` is the caller's span, with what the call carries.
+    pub(crate) fn begin(span: Span, parent: Context) -> Self {
+        let context = match span.set_parent(parent.clone()) {
+            Ok(()) => span.context(),
+            // Nothing is exported.
+            Err(_) => with_trace_id(&parent),
+        };
+        Self { span, context }
+    }
+
+    /// Of the call that is being worked for.
+    pub(crate) fn current() -> Self {
+        Self {
+            span: Span::current(),
+            context: Context::current(),
+        }
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.span.in_scope(|| {
+            let _attached = self.context.clone().attach();
+            work()
+        })
+    }
+
+    pub(crate) fn instrument<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+        work.with_context(self.context.clone())
+            .instrument(self.span.clone())
+    }
+
+    fn span_context(&self) -> SpanContext {
+        self.context.span().span_context().clone()
+    }
+}
+
+/// In the caller's trace, or in one that begins here.
+fn with_trace_id(parent: &Context) -> Context {
+    let caller = parent.span().span_context().trace_id();
+    let trace_id = match caller {
+        TraceId::INVALID => RandomIdGenerator::default().new_trace_id(),
+        caller => caller,
+    };
+    let (flags, state) = (TraceFlags::NOT_SAMPLED, TraceState::NONE);
+    let id = SpanContext::new(trace_id, SpanId::INVALID, flags, false, state);
+    parent.with_remote_span_context(id)
+}
 
 /// A span within the one that is being worked in; none where that is not kept.
 pub(crate) fn within(span: impl FnOnce() -> Span) -> Span {
@@ -58,19 +120,19 @@ pub(crate) fn within(span: impl FnOnce() -> Span) -> Span {
 
 /// Links a span of work that is done for many calls at once with theirs, both ways. It has a trace
 /// of its own, and is kept where one of theirs is.
-pub(crate) fn link<'s>(batch: &Span, calls: impl Iterator<Item = &'s Span> + Clone) {
+pub(crate) fn link<'s>(batch: &Span, calls: impl Iterator<Item = &'s CallSpan> + Clone) {
     if batch.is_disabled() {
         return;
     }
     for call in calls.clone() {
-        batch.add_link(call.context().span().span_context().clone());
+        batch.add_link(call.span_context());
     }
     // With this it begins: the sampler has seen its links.
     let batch = batch.context();
     let batch = batch.span();
     if batch.is_recording() {
         for call in calls {
-            call.add_link(batch.span_context().clone());
+            call.span.add_link(batch.span_context().clone());
         }
     }
 }
@@ -181,22 +243,16 @@ pub(super) fn is_collector_named() -> bool {
     !is_off && COLLECTOR_VARIABLES.into_iter().any(is_set)
 }
 
-/// Makes OpenTelemetry's spans of those of `tracing`.
+/// Makes OpenTelemetry's spans of those of `tracing`, where they are exported.
 #[derive(Debug)]
 pub(super) struct Traces {
-    provider: SdkTracerProvider,
-    is_exporting: bool,
+    provider: Option<SdkTracerProvider>,
 }
 
 impl Traces {
-    /// Spans are ids and nothing else.
+    /// There are no spans.
     pub(super) fn local() -> Self {
-        Self {
-            provider: SdkTracerProvider::builder()
-                .with_sampler(Sampler::AlwaysOff)
-                .build(),
-            is_exporting: false,
-        }
+        Self { provider: None }
     }
 
     /// Sends spans to a collector, in batches and from a thread of its own. Endpoint, service name,
@@ -210,41 +266,39 @@ impl Traces {
             Some(_) => Resource::builder().build(),
             None => Resource::builder().with_service_name("belay").build(),
         };
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(FollowLinks::configured())
+            .with_batch_exporter(Told::new(exporter))
+            .with_resource(resource)
+            .build();
         Ok(Self {
-            provider: SdkTracerProvider::builder()
-                .with_sampler(FollowLinks::configured())
-                .with_batch_exporter(Told::new(exporter))
-                .with_resource(resource)
-                .build(),
-            is_exporting: true,
+            provider: Some(provider),
         })
     }
 
     /// Takes spans of ours and nothing else. Lines of the log stay there, where the trace id is
     /// beside them: the database's words about an error are not for a collector.
-    pub(super) fn layer(&self) -> impl Layer<Registry> + Send + Sync + use<> {
-        let work = match self.is_exporting {
-            true => LevelFilter::INFO,
-            false => LevelFilter::OFF,
-        };
-        tracing_opentelemetry::layer()
-            .with_tracer(self.provider.tracer(SCOPE))
-            // Nothing is told of a span but what it says itself.
-            .with_location(false)
-            .with_threads(false)
-            .with_target(false)
-            .with_level(false)
-            .with_tracked_inactivity(false)
-            .with_filter(
-                Targets::new()
-                    .with_target(CALLS, LevelFilter::INFO)
-                    .with_target(WORK, work),
-            )
+    pub(super) fn layer(&self) -> Option<impl Layer<Registry> + Send + Sync + use<>> {
+        self.provider.as_ref().map(|provider| {
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer(SCOPE))
+                // Nothing is told of a span but what it says itself.
+                .with_location(false)
+                .with_threads(false)
+                .with_target(false)
+                .with_level(false)
+                .with_tracked_inactivity(false)
+                .with_filter(Targets::new().with_target(SPANS, LevelFilter::INFO))
+        })
     }
 
     /// Sends what is left, as long as the collector takes it.
     pub(super) fn stop(&self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(LAST_SPANS_MAX) {
+        let stopped = self
+            .provider
+            .as_ref()
+            .map(|provider| provider.shutdown_with_timeout(LAST_SPANS_MAX));
+        if let Some(Err(error)) = stopped {
             tracing::warn!(%error, "the last traces could not be sent");
         }
     }
@@ -302,6 +356,8 @@ impl<E: SpanExporter> SpanExporter for Told<E> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+    use opentelemetry_sdk::trace::Sampler;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
@@ -356,8 +412,7 @@ mod tests {
 
     fn with_layer<T>(provider: SdkTracerProvider, work: impl FnOnce() -> T) -> T {
         let traces = Traces {
-            provider,
-            is_exporting: true,
+            provider: Some(provider),
         };
         let subscriber = tracing_subscriber::registry().with(traces.layer());
         tracing::subscriber::with_default(subscriber, work)
@@ -367,31 +422,36 @@ mod tests {
         SdkTracerProvider::builder().with_sampler(sampler).build()
     }
 
-    fn call(parent: Context) -> Span {
-        let call = tracing::info_span!(target: CALLS, parent: None, "call");
-        call.set_parent(parent).unwrap();
-        call
+    fn call(parent: Context) -> CallSpan {
+        let span = tracing::info_span!(target: SPANS, parent: None, "call");
+        CallSpan::begin(span, parent)
     }
 
     #[test]
-    fn a_span_that_is_not_kept_has_an_id_all_the_same() {
-        with_layer(provider(Sampler::AlwaysOff), || {
+    fn a_call_that_is_not_kept_has_an_id_all_the_same() {
+        let ids = || {
             let root = call(Context::new());
-            let context = root.context();
-            let span = context.span().span_context().clone();
-            assert!(span.is_valid() && !span.is_sampled());
+            let id = root.span_context().trace_id();
+            assert!(id != TraceId::INVALID && !root.span_context().is_sampled());
+            assert_ne!(call(Context::new()).span_context().trace_id(), id);
             root.in_scope(|| {
-                assert_eq!(current_trace_id(), Some(span.trace_id()));
+                assert_eq!(current_trace_id(), Some(id));
+                assert_eq!(CallSpan::current().span_context().trace_id(), id);
                 assert!(within(|| unreachable!("nobody keeps it")).is_none());
             });
             assert_eq!(current_trace_id(), None);
+            let polled = root.instrument(async { current_trace_id() });
+            assert_eq!(polled.now_or_never(), Some(Some(id)));
             // Of a caller that is followed, the caller's.
             let caller = parent(&[("traceparent", PARENT)]);
             call(caller.clone()).in_scope(|| {
                 let caller = caller.span().span_context().trace_id();
                 assert_eq!(current_trace_id(), Some(caller));
             });
-        });
+        };
+        with_layer(provider(Sampler::AlwaysOff), ids);
+        let nothing_exported = tracing_subscriber::registry().with(Traces::local().layer());
+        tracing::subscriber::with_default(nothing_exported, ids);
     }
 
     #[test]
@@ -399,8 +459,8 @@ mod tests {
         with_layer(provider(FollowLinks::configured()), || {
             let dropped = call(parent(&[("traceparent", &PARENT.replace("-01", "-00"))]));
             let kept = call(parent(&[("traceparent", PARENT)]));
-            let is_kept = |calls: &[&Span]| {
-                let batch = tracing::info_span!(target: WORK, parent: None, "batch");
+            let is_kept = |calls: &[&CallSpan]| {
+                let batch = tracing::info_span!(target: SPANS, parent: None, "batch");
                 link(&batch, calls.iter().copied());
                 batch.context().span().is_recording()
             };
