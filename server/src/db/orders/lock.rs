@@ -1,0 +1,140 @@
+//! The locks of orders: taken in one order, for as long as the transaction lasts.
+
+use belay_domain::ids::OrderKey;
+use diesel::mysql::Mysql;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::Datetime;
+use diesel_async::RunQueryDsl;
+use jiff::Timestamp;
+
+use super::row::OrderRow;
+use crate::db::Conn;
+use crate::db::columns::{At, Bytes};
+use crate::db::error::DbError;
+use crate::db::schema::orders;
+use crate::db::statement::{KEYS_MAX, SysDate, one_of, push_keys};
+
+/// An order's row, locked until the transaction ends.
+#[derive(Debug, Clone)]
+pub struct LockedOrder {
+    pub order_key: OrderKey,
+    pub partition: u16,
+    /// The database's time right after the row was locked: not before the commit of whoever held
+    /// it. It needs no further round trip.
+    pub locked_at: Timestamp,
+    pub(crate) row: OrderRow,
+}
+
+/// The treatment of a row that another transaction has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLocked {
+    /// Fail the statement with kind `RowLocked`. Rows that it locked before stay locked until
+    /// ROLLBACK.
+    Fail,
+    /// Wait for as long as the session waits for locks, then fail with kind `LockWait`.
+    Wait,
+}
+
+/// Locks these orders in the order of their keys, which must be sorted: all who lock several take
+/// them in one order. What does not exist is left out.
+pub async fn lock(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+    on_locked: OnLocked,
+) -> Result<Vec<LockedOrder>, DbError> {
+    debug_assert!(keys.is_sorted(), "locks are taken in one order");
+    let mut locked = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS_MAX) {
+        let rows: Vec<(OrderRow, At)> = LockOrders { keys, on_locked }.load(conn).await?;
+        locked.extend(rows.into_iter().map(|(row, at)| LockedOrder {
+            order_key: row.key(),
+            partition: row.shard_partition,
+            locked_at: at.0,
+            row,
+        }));
+    }
+    Ok(locked)
+}
+
+/// `SELECT … FOR UPDATE` by primary key. The index is forced: on a small table the optimizer would
+/// rather scan it all and so meet the locks of orders that it was not asked for.
+#[derive(Debug, Clone, Copy)]
+struct LockOrders<'a> {
+    keys: &'a [OrderKey],
+    on_locked: OnLocked,
+}
+
+impl Query for LockOrders<'_> {
+    type SqlType = (orders::SqlType, Datetime);
+}
+
+impl QueryId for LockOrders<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Mysql> for LockOrders<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql("SELECT ");
+        orders::all_columns.walk_ast(out.reborrow())?;
+        out.push_sql(", ");
+        SysDate.walk_ast(out.reborrow())?;
+        out.push_sql(" FROM `orders` FORCE INDEX (PRIMARY) WHERE `orders`.`order_key`");
+        push_keys(&mut out, self.keys)?;
+        out.push_sql(match self.on_locked {
+            OnLocked::Fail => " FOR UPDATE NOWAIT",
+            OnLocked::Wait => " FOR UPDATE",
+        });
+        Ok(())
+    }
+}
+
+/// Which of these orders nobody has locked at this moment: advice, to be asked after the ROLLBACK
+/// of a batch that met a locked row. Inside a transaction the orders found free are locked.
+pub async fn free_of(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey>, DbError> {
+    let mut free: Vec<OrderKey> = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS_MAX) {
+        let query = orders::table
+            .filter(one_of(orders::order_key, keys))
+            .select(orders::order_key);
+        let rows: Vec<Bytes<16>> = query.for_update().skip_locked().load(conn).await?;
+        free.extend(rows.into_iter().map(OrderKey::from));
+    }
+    Ok(free)
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::mysql::MysqlQueryBuilder;
+    use diesel::query_builder::QueryBuilder;
+
+    use super::*;
+
+    /// The text of a statement.
+    fn sql(fragment: &impl QueryFragment<Mysql>) -> String {
+        let mut builder = MysqlQueryBuilder::new();
+        fragment.to_sql(&mut builder, &Mysql).unwrap();
+        builder.finish()
+    }
+
+    #[test]
+    fn a_lock_names_its_index_and_says_how_to_wait() {
+        let keys = [OrderKey([1; 16]), OrderKey([2; 16]), OrderKey([3; 16])];
+        let lock = sql(&LockOrders {
+            keys: &keys,
+            on_locked: OnLocked::Fail,
+        });
+        let end = "FROM `orders` FORCE INDEX (PRIMARY) WHERE `orders`.`order_key` IN (?, ?, ?, ?) FOR UPDATE NOWAIT";
+        assert!(lock.ends_with(end), "{lock}");
+        let lock = sql(&LockOrders {
+            keys: &keys[..1],
+            on_locked: OnLocked::Wait,
+        });
+        assert!(
+            lock.ends_with("WHERE `orders`.`order_key` = ? FOR UPDATE"),
+            "{lock}"
+        );
+    }
+}
