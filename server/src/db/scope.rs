@@ -1,7 +1,6 @@
 //! The scope of a caller as a condition on the rows of a list: so that pages are full and nothing
 //! outside is counted.
 
-use belay_domain::ids::{CarrierId, SellerId, WarehouseId};
 use belay_domain::scope::{IdFilter, Scope};
 use diesel::expression::{AppearsOnTable, Expression, ValidGrouping, is_aggregate};
 use diesel::mysql::Mysql;
@@ -56,10 +55,10 @@ pub(super) fn walk_in_scope<'b>(
 ) -> QueryResult<()> {
     out.push_sql("(TRUE");
     if WITH_SELLER.contains(&table) {
-        push_within(out, table, "seller_id", &scope.sellers, SellerId::as_str)?;
+        push_within(out, table, "seller_id", &scope.sellers)?;
     } else if scope.sellers != IdFilter::All {
         push_any(out, "orders", table)?;
-        push_within(out, "orders", "seller_id", &scope.sellers, SellerId::as_str)?;
+        push_within(out, "orders", "seller_id", &scope.sellers)?;
         out.push_sql(") > 0");
     }
     if table == "shipments" {
@@ -87,34 +86,21 @@ fn push_any(out: &mut AstPass<'_, '_, Mysql>, other: &str, table: &str) -> Query
 }
 
 fn push_route<'b>(out: &mut AstPass<'_, 'b, Mysql>, scope: &'b Scope) -> QueryResult<()> {
-    push_within(
-        out,
-        "shipments",
-        "warehouse_id",
-        &scope.warehouses,
-        WarehouseId::as_str,
-    )?;
-    push_within(
-        out,
-        "shipments",
-        "carrier_id",
-        &scope.carriers,
-        CarrierId::as_str,
-    )
+    push_within(out, "shipments", "warehouse_id", &scope.warehouses)?;
+    push_within(out, "shipments", "carrier_id", &scope.carriers)
 }
 
 /// ` AND table.column IN (?, …)`, where not all are in.
-fn push_within<'b, T>(
+fn push_within<'b>(
     out: &mut AstPass<'_, 'b, Mysql>,
     table: &str,
     column: &str,
-    within: &'b IdFilter<T>,
-    text: fn(&T) -> &str,
+    within: &'b IdFilter<impl AsRef<str>>,
 ) -> QueryResult<()> {
     let IdFilter::Only(ids) = within else {
         return Ok(());
     };
-    let ids: Vec<&'b str> = ids.iter().map(text).collect();
+    let ids: Vec<&'b str> = ids.iter().map(AsRef::as_ref).collect();
     if ids.is_empty() {
         out.push_sql(" AND FALSE");
         return Ok(());
@@ -137,6 +123,7 @@ fn push_within<'b, T>(
 mod tests {
     use std::collections::BTreeSet;
 
+    use belay_domain::ids::{SellerId, WarehouseId};
     use diesel::mysql::MysqlQueryBuilder;
     use diesel::query_builder::QueryBuilder;
 
