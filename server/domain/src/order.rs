@@ -9,7 +9,7 @@ use crate::cancellation::{
 };
 use crate::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
 use crate::incident::{Incident, IncidentKind, IncidentState};
-use crate::money::{Amounts, Currency, Money, share_of_units};
+use crate::money::{Amounts, Currency, Money, share_of_units, split_by_weight};
 use crate::names::named_enum;
 use crate::payment::Payment;
 use crate::refund::Refund;
@@ -560,6 +560,19 @@ impl Order {
     pub fn percentage_of(&self, units: &UnitSet, percent: u32) -> Amounts {
         let of_range = |range: &UnitRange| Some(self.line(range.line)?.percentage(*range, percent));
         units.ranges().iter().filter_map(of_range).sum()
+    }
+
+    /// The shipping, and its tax, that each of these contents bears by the goods in it.
+    pub(crate) fn split_shipping(
+        &self,
+        shipping: i64,
+        shipping_tax: i64,
+        contents: &[UnitSet],
+    ) -> impl Iterator<Item = (i64, i64)> + use<> {
+        let goods = contents.iter().map(|units| self.amounts_of(units).goods);
+        let goods: Vec<i64> = goods.collect();
+        let taxes = split_by_weight(shipping_tax, &goods);
+        split_by_weight(shipping, &goods).into_iter().zip(taxes)
     }
 
     /// An amount that somebody outside gives, in minor units; the currency of the order where it is

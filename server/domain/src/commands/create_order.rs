@@ -8,7 +8,7 @@ use crate::event::EventDetail;
 use crate::ids::{CarrierId, OrderId, SellerId, Sku, WarehouseId};
 use crate::lifecycle::customs;
 use crate::lifecycle::draft::Draft;
-use crate::money::{Amounts, Currency, split_by_weight};
+use crate::money::{Amounts, Currency};
 use crate::order::{Buyer, Destination, Line, Order, OrderState};
 use crate::rejection::{FieldViolation, Rejection};
 use crate::scope::Scope;
@@ -98,37 +98,7 @@ pub(super) fn decide(
         refunds: Vec::new(),
         incidents: Vec::new(),
     };
-    let goods: Vec<i64> = units
-        .iter()
-        .map(|units| order.amounts_of(units).goods)
-        .collect();
-    let shipping = split_by_weight(command.shipping, &goods);
-    let shipping_tax = split_by_weight(command.shipping_tax, &goods);
-    for (index, (route, units)) in routes.iter().zip(units).enumerate() {
-        order.shipments.push(Shipment {
-            number: u32::try_from(index).unwrap_or(u32::MAX) + 1,
-            warehouse: route.warehouse.clone(),
-            carrier: route.carrier.clone(),
-            stage: Stage::Unreleased,
-            fence: 1,
-            units,
-            shipping: shipping[index],
-            shipping_tax: shipping_tax[index],
-            tracking_number: None,
-            whereabouts: Whereabouts::default(),
-            dispatch_time: None,
-            deliver_time: None,
-            update_time: context.now,
-            last_tracking_time: None,
-            carrier_event_ids: Vec::new(),
-            prepare_by: None,
-            preparation_overdue: false,
-            hold: None,
-            intercept: None,
-            customs_flag: None,
-            split_from: None,
-        });
-    }
+    order.shipments = shipments(&order, routes, units);
 
     let before = order.clone();
     let mut draft = Draft::of(&order, context);
@@ -159,6 +129,40 @@ impl NewLine {
             tax: self.tax,
         }
     }
+}
+
+/// The shipments of these routes, in their order, none of them released.
+fn shipments(order: &Order, routes: Vec<NewShipment>, contents: Vec<UnitSet>) -> Vec<Shipment> {
+    let fees = order.split_shipping(order.shipping, order.shipping_tax, &contents);
+    let parcels = routes.into_iter().zip(contents).zip(fees);
+    (1..)
+        .zip(parcels)
+        .map(
+            |(number, ((route, units), (shipping, shipping_tax)))| Shipment {
+                number,
+                warehouse: route.warehouse,
+                carrier: route.carrier,
+                stage: Stage::Unreleased,
+                fence: 1,
+                units,
+                shipping,
+                shipping_tax,
+                tracking_number: None,
+                whereabouts: Whereabouts::default(),
+                dispatch_time: None,
+                deliver_time: None,
+                update_time: order.create_time,
+                last_tracking_time: None,
+                carrier_event_ids: Vec::new(),
+                prepare_by: None,
+                preparation_overdue: false,
+                hold: None,
+                intercept: None,
+                customs_flag: None,
+                split_from: None,
+            },
+        )
+        .collect()
 }
 
 /// The shipments as asked, or the one of the default route.

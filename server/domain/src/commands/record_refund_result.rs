@@ -5,12 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::Answer;
 use crate::ids::ExternalId;
-use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{refund_results, refunds};
 use crate::money::Money;
-use crate::refund::{RefundKind, RefundState};
+use crate::refund::RefundState;
 use crate::rejection::Rejection;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,35 +88,19 @@ pub(super) fn decide(
             RefundState::Submitted | RefundState::Unknown | RefundState::Settled,
             RefundResult::Failed { code },
         ) => {
-            let refund = draft.refund_mut(number);
-            refund.failure_code = Some(code.clone());
-            refund.lease_until = None;
-            refund.settled_amount = None;
-            let (kind, payment) = (refund.kind, refund.payment);
-            draft.move_refund(number, RefundState::Failed);
-            refunds::recompute_balances(draft);
-            // An authorisation that is over by itself needs no release, and nobody need be told
-            // that there was none to make.
-            let holds = draft
-                .order
-                .payment(payment)
-                .is_some_and(|payment| payment.balance.held > 0);
-            if kind == RefundKind::Refund || holds {
-                draft.open_incident(IncidentKind::RefundFailed, IncidentSubject::refund(number));
-            }
+            refund_results::fail(draft, number, code);
         }
         (RefundState::Settled, RefundResult::Settled { amount, .. }) => {
             if amount.is_some() {
                 refund_results::correct(draft, number, settled);
             }
         }
-        (RefundState::Failed | RefundState::Dropped, RefundResult::Settled { .. }) => {
-            let RefundResult::Settled {
+        (
+            RefundState::Failed | RefundState::Dropped,
+            RefundResult::Settled {
                 provider_refund_id, ..
-            } = &command.result
-            else {
-                return Ok(Answer::Refund(number));
-            };
+            },
+        ) => {
             refund_results::pay_after_all(draft, number, settled, provider_refund_id.clone());
         }
         (RefundState::Settled, RefundResult::Unknown)

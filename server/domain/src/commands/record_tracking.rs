@@ -114,11 +114,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
                 parts::yield_to_dispatch(draft, number);
                 follow(draft, number, first);
             }
-            if draft
-                .order
-                .shipment(number)
-                .is_some_and(|shipment| shipment.stage != to)
-            {
+            if !is_at(draft, number, to) {
                 draft.move_shipment(number, to);
                 follow(draft, number, to);
             }
@@ -131,24 +127,28 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
             keep(draft, number, scans, summary);
             draft.move_shipment(number, to);
             contest(draft, number);
-            let carrier = draft
-                .order
-                .shipment(number)
-                .and_then(|shipment| draft.store.carriers.get(&shipment.carrier));
-            if to == Stage::InTransit && carrier.is_some_and(|carrier| carrier.in_transit_cancel) {
+            if to == Stage::InTransit && can_intercept(draft, number) {
                 intercepts::request(draft, number);
             }
         }
     }
     // It had been turned round before it was lost: as much is told now.
-    let is_lost = draft
-        .order
-        .shipment(number)
-        .is_some_and(|shipment| shipment.stage == Stage::Lost);
+    let is_lost = is_at(draft, number, Stage::Lost);
     if is_lost && was_dispatched && summary.turned_round && !before.turned_round {
         turned_round(draft, number);
     }
     Ok(Answer::Shipment(number))
+}
+
+fn is_at(draft: &Draft<'_>, number: u32, stage: Stage) -> bool {
+    let shipment = draft.order.shipment(number);
+    shipment.is_some_and(|shipment| shipment.stage == stage)
+}
+
+fn can_intercept(draft: &Draft<'_>, number: u32) -> bool {
+    let shipment = draft.order.shipment(number);
+    let carrier = shipment.and_then(|shipment| draft.store.carriers.get(&shipment.carrier));
+    carrier.is_some_and(|carrier| carrier.in_transit_cancel)
 }
 
 /// Nobody dispatched it, and it is seen outside.

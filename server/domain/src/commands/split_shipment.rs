@@ -7,7 +7,6 @@ use crate::decision::Answer;
 use crate::event::EventDetail;
 use crate::lifecycle::draft::{Draft, next_number};
 use crate::lifecycle::{customs, quantities};
-use crate::money::split_by_weight;
 use crate::order::SHIPMENTS_MAX;
 use crate::rejection::{FieldViolation, Rejection};
 use crate::shipment::{Shipment, Stage};
@@ -52,37 +51,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
         });
     }
 
-    let goods: Vec<i64> = contents
-        .iter()
-        .map(|units| draft.order.amounts_of(units).goods)
-        .collect();
-    let shipping = split_by_weight(shipment.shipping, &goods);
-    let shipping_tax = split_by_weight(shipment.shipping_tax, &goods);
-    let mut into = Vec::with_capacity(contents.len());
-    for (index, units) in contents.into_iter().enumerate() {
-        let parcel = Shipment {
-            number: next_number(&draft.order.shipments, |shipment| shipment.number),
-            stage,
-            fence: 1,
-            units,
-            shipping: shipping[index],
-            shipping_tax: shipping_tax[index],
-            tracking_number: None,
-            update_time: draft.now,
-            // What carriers said was said of the parcel that is no more.
-            last_tracking_time: None,
-            carrier_event_ids: Vec::new(),
-            intercept: None,
-            split_from: Some(number),
-            ..shipment.clone()
-        };
-        let begins_anew = parcel.stage != shipment.stage;
-        into.push(parcel.number);
-        draft.order.shipments.push(parcel);
-        if begins_anew {
-            draft.prepare_anew(into[index]);
-        }
-    }
+    let into = add_parcels(draft, &shipment, stage, contents);
     draft.emit(EventDetail::ShipmentSplit {
         shipment: number,
         into: into.clone(),
@@ -103,7 +72,51 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
             });
         }
     }
-    // What is cancelled already stays behind.
+    end(draft, number);
+    for shipment in into.into_iter().chain([number]) {
+        customs::flag_again(draft, shipment);
+    }
+    Ok(Answer::Shipment(number))
+}
+
+/// The new shipments, in the order of their contents.
+fn add_parcels(
+    draft: &mut Draft<'_>,
+    shipment: &Shipment,
+    stage: Stage,
+    contents: Vec<UnitSet>,
+) -> Vec<u32> {
+    let order = &draft.order;
+    let fees = order.split_shipping(shipment.shipping, shipment.shipping_tax, &contents);
+    let mut into = Vec::with_capacity(contents.len());
+    for (units, (shipping, shipping_tax)) in contents.into_iter().zip(fees) {
+        let number = next_number(&draft.order.shipments, |shipment| shipment.number);
+        draft.order.shipments.push(Shipment {
+            number,
+            stage,
+            fence: 1,
+            units,
+            shipping,
+            shipping_tax,
+            tracking_number: None,
+            update_time: draft.now,
+            // What carriers said was said of the parcel that is no more.
+            last_tracking_time: None,
+            carrier_event_ids: Vec::new(),
+            intercept: None,
+            split_from: Some(shipment.number),
+            ..shipment.clone()
+        });
+        if stage != shipment.stage {
+            draft.prepare_anew(number);
+        }
+        into.push(number);
+    }
+    into
+}
+
+/// Ends the shipment that was split. What is cancelled already stays behind.
+fn end(draft: &mut Draft<'_>, number: u32) {
     let cancelled = draft.order.cancelled_units();
     let left = draft.shipment_mut(number);
     left.units = left.units.intersection(&cancelled);
@@ -112,10 +125,6 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
     draft.raise_fence(number);
     draft.end_hold(number);
     draft.move_shipment(number, Stage::Split);
-    for shipment in into.into_iter().chain([number]) {
-        customs::flag_again(draft, shipment);
-    }
-    Ok(Answer::Shipment(number))
 }
 
 /// No parcel is empty.

@@ -126,3 +126,23 @@ pub(crate) fn settle(
         );
     }
 }
+
+/// Nothing has reached the buyer, or what did came back.
+pub(crate) fn fail(draft: &mut Draft<'_>, number: u32, code: &str) {
+    let refund = draft.refund_mut(number);
+    refund.failure_code = Some(code.to_owned());
+    refund.lease_until = None;
+    refund.settled_amount = None;
+    let (kind, payment) = (refund.kind, refund.payment);
+    draft.move_refund(number, RefundState::Failed);
+    refunds::recompute_balances(draft);
+    // An authorisation that is over by itself needs no release, and nobody need be told that there
+    // was none to make.
+    let holds = draft
+        .order
+        .payment(payment)
+        .is_some_and(|payment| payment.balance.held > 0);
+    if kind == RefundKind::Refund || holds {
+        draft.open_incident(IncidentKind::RefundFailed, IncidentSubject::refund(number));
+    }
+}
