@@ -124,12 +124,8 @@ fn denied(violation: &Denial, acceptable: &[String], named: &RequestIds) -> Prot
 fn describe(rejection: &Rejection, named: &RequestIds) -> ProtoRejection {
     let told = match rejection {
         Rejection::InvalidField(violations) => invalid_field(named, violations),
-        Rejection::OrderNotFound => named
-            .of_order(format!("there is no order {}", named.order))
-            .with_order(named),
-        Rejection::OutOfScope => named
-            .of_order("this reaches beyond what the caller sees".to_owned())
-            .with_order(named),
+        Rejection::OrderNotFound => named.whole(format!("there is no order {}", named.order)),
+        Rejection::OutOfScope => named.whole("this reaches beyond what the caller sees"),
         Rejection::LineNotFound { line } => named.absent("line", ChildKind::Line, *line),
         Rejection::ShipmentNotFound { shipment } => {
             named.absent("shipment", ChildKind::Shipment, *shipment)
@@ -142,15 +138,8 @@ fn describe(rejection: &Rejection, named: &RequestIds) -> ProtoRejection {
             named.absent("incident", ChildKind::Incident, *incident)
         }
         Rejection::RequestIdReused => request_id_reused(named),
-        Rejection::OrderAlreadyExists => named
-            .of_order(format!(
-                "there is an order {} with another content",
-                named.order
-            ))
-            .with_order(named),
-        Rejection::EtagMismatch { present } => named
-            .of_order("the order has changed since")
-            .with("etag", etag(*present)),
+        Rejection::OrderAlreadyExists => order_already_exists(named),
+        Rejection::EtagMismatch { present } => etag_mismatch(named, *present),
         Rejection::FenceStale {
             present,
             stage,
@@ -158,12 +147,8 @@ fn describe(rejection: &Rejection, named: &RequestIds) -> ProtoRejection {
         } => fence_stale(named, *present, *stage, cancellations),
         Rejection::QuoteExpired { valid_until } => quote_expired(named, *valid_until),
         Rejection::QuoteMismatch { quoted, present } => quote_mismatch(named, quoted, present),
-        Rejection::UnknownWarehouse { warehouse } => named
-            .of_order(format!("the store has no warehouse {warehouse}"))
-            .with("warehouse_id", warehouse),
-        Rejection::UnknownCarrier { carrier } => named
-            .of_order(format!("the store has no carrier {carrier}"))
-            .with("carrier_id", carrier),
+        Rejection::UnknownWarehouse { warehouse } => named.unknown("warehouse", warehouse),
+        Rejection::UnknownCarrier { carrier } => named.unknown("carrier", carrier),
         Rejection::ReasonRequired { declared } => named
             .of_order("the policy requires a reason")
             .with_reasons(declared),
@@ -185,25 +170,23 @@ fn describe(rejection: &Rejection, named: &RequestIds) -> ProtoRejection {
             line,
             requested,
             available,
-        } => {
-            let message = format!(
-                "{requested} units are requested, {available} are neither cancelled nor claimed"
-            );
-            quantity(named, *line, message, *requested, *available)
-        }
+        } => quantity(
+            named,
+            *line,
+            *requested,
+            *available,
+            "neither cancelled nor claimed",
+        ),
         Rejection::QuantityUnavailable {
             line,
             requested,
             available,
-        } => {
-            let message = format!("{requested} units are requested, {available} are left");
-            quantity(named, *line, message, *requested, *available)
+        } => quantity(named, *line, *requested, *available, "left"),
+        Rejection::NothingToCancel => {
+            named.whole("all of the requested units are cancelled already")
         }
-        Rejection::NothingToCancel => named
-            .of_order("all of the requested units are cancelled already")
-            .with_order(named),
         // Without a violation there is nothing that could have been cancelled.
-        Rejection::Ineligible { .. } => named.of_order("no rule allows it").with_order(named),
+        Rejection::Ineligible { .. } => named.whole("no rule allows it"),
         Rejection::GateNotOpen { gate } => gate_not_open(named, *gate),
         Rejection::GateTimedOut { respond_by } => gate_timed_out(named, *respond_by),
         Rejection::NotTheRequester => named.of_child("only the requester may withdraw it"),
@@ -271,10 +254,6 @@ impl RejectionBuilder {
         }
     }
 
-    fn with_order(self, named: &RequestIds) -> Self {
-        self.with("order_id", &named.order)
-    }
-
     fn with_reasons(self, declared: &[String]) -> Self {
         self.with_list("reasons", declared.iter().cloned())
     }
@@ -298,6 +277,11 @@ impl RequestIds {
         }
     }
 
+    /// With the order's id, under its name.
+    fn whole(&self, message: impl Into<String>) -> RejectionBuilder {
+        self.of_order(message).with("order_id", &self.order)
+    }
+
     /// Of what the request names below its order; of the order where it names nothing.
     fn of_child(&self, message: impl Into<String>) -> RejectionBuilder {
         let Some((kind, number)) = self.child else {
@@ -318,6 +302,11 @@ impl RequestIds {
 
     fn of_reason(&self, reason: &str, message: impl Into<String>) -> RejectionBuilder {
         self.of_order(message).with("reason", reason)
+    }
+
+    fn unknown(&self, what: &str, id: &str) -> RejectionBuilder {
+        self.of_order(format!("the store has no {what} {id}"))
+            .with(&format!("{what}_id"), id)
     }
 
     fn absent(&self, what: &str, kind: ChildKind, number: u32) -> RejectionBuilder {
@@ -355,6 +344,18 @@ fn request_id_reused(named: &RequestIds) -> RejectionBuilder {
     named
         .of_order("this request_id was used for another content")
         .with("request_id", id)
+}
+
+fn order_already_exists(named: &RequestIds) -> RejectionBuilder {
+    named.whole(format!(
+        "there is an order {} with another content",
+        named.order
+    ))
+}
+
+fn etag_mismatch(named: &RequestIds, present: u64) -> RejectionBuilder {
+    let message = "the order has changed since";
+    named.of_order(message).with("etag", etag(present))
 }
 
 fn fence_stale(
@@ -412,10 +413,11 @@ fn already_pending(named: &RequestIds, cancellation: u32) -> RejectionBuilder {
 fn quantity(
     named: &RequestIds,
     line: u32,
-    message: String,
     requested: u32,
     available: u32,
+    how: &str,
 ) -> RejectionBuilder {
+    let message = format!("{requested} units are requested, {available} are {how}");
     named
         .of(ChildKind::Line, line, message)
         .with("requested", requested)

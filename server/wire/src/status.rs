@@ -32,72 +32,77 @@ const CONTENTION_RETRY: Duration = Duration::from_millis(50);
 const OUTCOME_UNKNOWN_RETRY: Duration = Duration::from_millis(500);
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
 
-/// Why a call does not get its answer.
-#[derive(Debug, PartialEq)]
+/// Why a call does not get its answer, and what a person reads of it.
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub enum CallError {
     /// The server has no such method: it is older than the caller, or the caller is mistaken.
+    #[error("the server has no such method")]
     MethodUnknown,
     /// The message is compressed in a way that nobody here reads.
+    #[error("a message may be compressed with gzip or not at all")]
     EncodingUnsupported,
     /// Of the services that are not ours: what was asked for by name is not there.
-    NameUnknown {
-        message: String,
-    },
+    #[error("{message}")]
+    NameUnknown { message: String },
+    #[error("{violations:?}")]
     InvalidFields {
         violations: Vec<FieldViolation>,
         /// How many there are beyond these.
         left_out: usize,
     },
+    #[error("this list, with these filters, gave out no such page_token")]
     PageTokenInvalid,
-    MessageTooLarge {
-        limit_bytes: usize,
-    },
+    #[error("a message may have at most {limit_bytes} bytes")]
+    MessageTooLarge { limit_bytes: usize },
+    #[error("the deadline passed; repeat a write to learn whether it has happened")]
     DeadlineExceeded,
     /// No token, or none that is known. Which of both is for the log alone.
+    #[error("the call brings no token that is known here")]
     CallerUnknown,
-    RoleNotAllowed {
-        role: String,
-    },
+    #[error("the role {role:?} may not do this")]
+    RoleNotAllowed { role: String },
+    #[error("the server has more work than it takes in; nothing was done")]
     Overloaded,
-    StoreNotFound {
-        store: String,
-    },
-    PresetNotFound {
-        preset: String,
-    },
-    PolicyNotFound {
-        version: u32,
-    },
+    #[error("there is no store {store}")]
+    StoreNotFound { store: String },
+    #[error("there is no preset {preset}")]
+    PresetNotFound { preset: String },
+    #[error("the store has no policy version {version}")]
+    PolicyNotFound { version: u32 },
     /// Of an administration record; orders have a rejection for it.
+    #[error("this reaches beyond what the caller sees")]
     OutOfScope,
-    StoreAlreadyExists {
-        store: String,
-    },
+    #[error("there is a store {store} with other settings")]
+    StoreAlreadyExists { store: String },
     /// Of an administration record; orders have a rejection for it.
-    EtagMismatch {
-        present: String,
-    },
+    #[error("it has changed since the etag was read")]
+    EtagMismatch { present: String },
+    #[error("all money of an order is in one currency, here {}", expected.code())]
     CurrencyMismatch {
         expected: Currency,
         /// The first field with another.
         field: String,
     },
     /// Of a document in this field.
+    #[error("{faults:?}")]
     PolicyInvalid {
         field: &'static str,
         faults: Vec<DocumentFault>,
     },
+    #[error("{rejection:?}")]
     Rejected {
         rejection: Box<Rejection>,
         named: RequestIds,
     },
+    #[error("the database cannot be reached or takes no writes; nothing was done")]
     DatabaseUnavailable,
+    #[error("too many wrote to the same order or record at once; nothing was done")]
     Contention,
     /// Administration writes have no request_id: they may be repeated as they are.
-    OutcomeUnknown {
-        request_id: Option<Uuid>,
-    },
+    #[error("the write has happened or not; repeat it to learn which, it happens once")]
+    OutcomeUnknown { request_id: Option<Uuid> },
     /// A bug; the text is for the log alone.
+    #[error("{0}")]
     Internal(String),
 }
 
@@ -159,20 +164,39 @@ impl CallError {
         })
     }
 
+    fn reason(&self) -> ErrorReason {
+        match self {
+            CallError::MethodUnknown => ErrorReason::MethodUnknown,
+            CallError::EncodingUnsupported => ErrorReason::EncodingUnsupported,
+            CallError::NameUnknown { .. } => ErrorReason::NameUnknown,
+            CallError::InvalidFields { .. } => ErrorReason::InvalidField,
+            CallError::PageTokenInvalid => ErrorReason::PageTokenInvalid,
+            CallError::MessageTooLarge { .. } => ErrorReason::MessageTooLarge,
+            CallError::DeadlineExceeded => ErrorReason::DeadlineExceeded,
+            CallError::CallerUnknown => ErrorReason::CallerUnknown,
+            CallError::RoleNotAllowed { .. } => ErrorReason::RoleNotAllowed,
+            CallError::Overloaded => ErrorReason::Overloaded,
+            CallError::StoreNotFound { .. } => ErrorReason::StoreNotFound,
+            CallError::PresetNotFound { .. } => ErrorReason::PresetNotFound,
+            CallError::PolicyNotFound { .. } => ErrorReason::PolicyNotFound,
+            CallError::OutOfScope => ErrorReason::OutOfScope,
+            CallError::StoreAlreadyExists { .. } => ErrorReason::StoreAlreadyExists,
+            CallError::EtagMismatch { .. } => ErrorReason::EtagMismatch,
+            CallError::CurrencyMismatch { .. } => ErrorReason::CurrencyMismatch,
+            CallError::PolicyInvalid { .. } => ErrorReason::PolicyInvalid,
+            CallError::Rejected { rejection, .. } => rejection.reason(),
+            CallError::DatabaseUnavailable => ErrorReason::DatabaseUnavailable,
+            CallError::Contention => ErrorReason::Contention,
+            CallError::OutcomeUnknown { .. } => ErrorReason::OutcomeUnknown,
+            CallError::Internal(_) => ErrorReason::Internal,
+        }
+    }
+
     /// The status of the call. Of a defect the caller is told no more than a trace id; `log` writes
     /// its cause down and gives the id under which it is found.
     pub fn into_status(self, log: impl FnOnce(&str) -> String) -> Status {
-        let plain = |reason: ErrorReason, message: &str| (reason, message.to_owned(), None);
-        let (reason, message, metadata): (ErrorReason, String, Option<(&str, String)>) = match self
-        {
-            CallError::MethodUnknown => {
-                plain(ErrorReason::MethodUnknown, "the server has no such method")
-            }
-            CallError::EncodingUnsupported => plain(
-                ErrorReason::EncodingUnsupported,
-                "a message may be compressed with gzip or not at all",
-            ),
-            CallError::NameUnknown { message } => (ErrorReason::NameUnknown, message, None),
+        let (reason, message) = (self.reason(), self.to_string());
+        let metadata = match self {
             CallError::InvalidFields {
                 violations,
                 left_out,
@@ -182,91 +206,32 @@ impl CallError {
                 return status_of(&proto_rejections(&rejection, &named));
             }
             CallError::Internal(cause) => return internal(log(&cause)),
-            CallError::PageTokenInvalid => plain(
-                ErrorReason::PageTokenInvalid,
-                "this list, with these filters, gave out no such page_token",
-            ),
-            CallError::MessageTooLarge { limit_bytes: limit } => {
-                let message = format!("a message may have at most {limit} bytes");
-                (
-                    ErrorReason::MessageTooLarge,
-                    message,
-                    Some(("limit_bytes", limit.to_string())),
-                )
-            }
-            CallError::DeadlineExceeded => plain(
-                ErrorReason::DeadlineExceeded,
-                "the deadline passed; repeat a write to learn whether it has happened",
-            ),
-            CallError::CallerUnknown => plain(
-                ErrorReason::CallerUnknown,
-                "the call brings no token that is known here",
-            ),
-            CallError::RoleNotAllowed { role } => (
-                ErrorReason::RoleNotAllowed,
-                format!("the role {role:?} may not do this"),
-                Some(("role", role)),
-            ),
-            CallError::Overloaded => plain(
-                ErrorReason::Overloaded,
-                "the server has more work than it takes in; nothing was done",
-            ),
-            CallError::StoreNotFound { store } => (
-                ErrorReason::StoreNotFound,
-                format!("there is no store {store}"),
-                Some(("store_id", store)),
-            ),
-            CallError::PresetNotFound { preset } => (
-                ErrorReason::PresetNotFound,
-                format!("there is no preset {preset}"),
-                Some(("preset", preset)),
-            ),
-            CallError::PolicyNotFound { version } => {
-                let message = format!("the store has no policy version {version}");
-                (
-                    ErrorReason::PolicyNotFound,
-                    message,
-                    Some(("version", version.to_string())),
-                )
-            }
-            CallError::OutOfScope => plain(
-                ErrorReason::OutOfScope,
-                "this reaches beyond what the caller sees",
-            ),
-            CallError::StoreAlreadyExists { store } => {
-                let message = format!("there is a store {store} with other settings");
-                (
-                    ErrorReason::StoreAlreadyExists,
-                    message,
-                    Some(("store_id", store)),
-                )
-            }
-            CallError::EtagMismatch { present } => (
-                ErrorReason::EtagMismatch,
-                "it has changed since the etag was read".to_owned(),
-                Some(("etag", present)),
-            ),
             CallError::CurrencyMismatch { expected, field } => {
-                return mixed_currencies(expected, field);
+                return mixed_currencies(expected, field, message);
             }
-            CallError::DatabaseUnavailable => plain(
-                ErrorReason::DatabaseUnavailable,
-                "the database cannot be reached or takes no writes; nothing was done",
-            ),
-            CallError::Contention => plain(
-                ErrorReason::Contention,
-                "too many wrote to the same order or record at once; nothing was done",
-            ),
+            CallError::MessageTooLarge { limit_bytes } => {
+                Some(("limit_bytes", limit_bytes.to_string()))
+            }
+            CallError::RoleNotAllowed { role } => Some(("role", role)),
+            CallError::StoreNotFound { store } | CallError::StoreAlreadyExists { store } => {
+                Some(("store_id", store))
+            }
+            CallError::PresetNotFound { preset } => Some(("preset", preset)),
+            CallError::PolicyNotFound { version } => Some(("version", version.to_string())),
+            CallError::EtagMismatch { present } => Some(("etag", present)),
             CallError::OutcomeUnknown { request_id } => {
-                let message =
-                    "the write has happened or not; repeat it to learn which, it happens once"
-                        .to_owned();
-                (
-                    ErrorReason::OutcomeUnknown,
-                    message,
-                    request_id.map(|id| ("request_id", id.to_string())),
-                )
+                request_id.map(|id| ("request_id", id.to_string()))
             }
+            CallError::MethodUnknown
+            | CallError::EncodingUnsupported
+            | CallError::NameUnknown { .. }
+            | CallError::PageTokenInvalid
+            | CallError::DeadlineExceeded
+            | CallError::CallerUnknown
+            | CallError::Overloaded
+            | CallError::OutOfScope
+            | CallError::DatabaseUnavailable
+            | CallError::Contention => None,
         };
         let metadata = metadata
             .into_iter()
@@ -336,11 +301,7 @@ fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
     bad_request(ErrorReason::PolicyInvalid, entries.collect(), 0)
 }
 
-fn mixed_currencies(expected: Currency, field: String) -> Status {
-    let message = format!(
-        "all money of an order is in one currency, here {}",
-        expected.code()
-    );
+fn mixed_currencies(expected: Currency, field: String, message: String) -> Status {
     StatusDraft {
         code: code(ErrorReason::CurrencyMismatch),
         reason: ErrorReason::CurrencyMismatch,

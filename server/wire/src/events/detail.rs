@@ -38,17 +38,10 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             payment_id: ChildKind::Payment.id(&order.id, *payment),
             fact: fact.number(),
             amount: amount.map(|amount| money(amount.currency, amount.minor_units)),
-            state: order
-                .payment(*payment)
-                .map_or(0, |payment| payment.balance.state.number()),
+            state: payment_state(order, *payment),
             occurred_time: occurred_time.map(time),
-            movement_id: movement
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-            refund_id: refund
-                .map(|number| ChildKind::Refund.id(&order.id, number))
-                .unwrap_or_default(),
+            movement_id: text(movement.as_ref()),
+            refund_id: text(refund.map(|number| refund_id(order, number))),
         }),
         EventDetail::PaymentLapsed { pay_by } => Detail::PaymentLapsed(pb::PaymentLapsed {
             pay_by: Some(time(*pay_by)),
@@ -75,11 +68,8 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             release,
             ..
         } => {
-            let promise = Promise {
-                refund: *refund,
-                release: *release,
-            };
-            return cancellation_changed(order, *cancellation, Some(promise));
+            let (refund, release) = (*refund, *release);
+            return cancellation_changed(order, *cancellation, Some(Promise { refund, release }));
         }
         EventDetail::GateOpened {
             cancellation,
@@ -132,7 +122,7 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             return refund_changed(order, *refund, Some((*from, *to)), *settled_amount);
         }
         EventDetail::RefundOverdue { refund, due_by } => Detail::RefundOverdue(pb::RefundOverdue {
-            refund_id: ChildKind::Refund.id(&order.id, *refund),
+            refund_id: refund_id(order, *refund),
             due_by: Some(time(*due_by)),
         }),
         EventDetail::IncidentOpened { incident, .. } => {
@@ -163,10 +153,7 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             shipment_id: shipment_id(order, *shipment),
             condition: condition.number(),
             contents: line_quantities(&order.id, units),
-            receipt_id: receipt_id
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            receipt_id: text(receipt_id.as_ref()),
             receive_time: Some(time(*receive_time)),
         }),
         EventDetail::PreparationOverdue {
@@ -182,6 +169,20 @@ fn shipment_id(order: &Order, number: u32) -> String {
 
 fn cancellation_id(order: &Order, number: u32) -> String {
     ChildKind::Cancellation.id(&order.id, number)
+}
+
+fn refund_id(order: &Order, number: u32) -> String {
+    ChildKind::Refund.id(&order.id, number)
+}
+
+/// Empty where there is none.
+fn text(id: Option<impl ToString>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+fn payment_state(order: &Order, payment: u32) -> i32 {
+    let payment = order.payment(payment);
+    payment.map_or(0, |payment| payment.balance.state.number())
 }
 
 fn order_created(order: &Order, total: Amounts) -> Detail {
@@ -255,7 +256,7 @@ fn refund_changed(
         .cancellation
         .map(|number| cancellation_id(order, number));
     Some(Detail::RefundChanged(pb::RefundChanged {
-        refund_id: ChildKind::Refund.id(&order.id, number),
+        refund_id: refund_id(order, number),
         kind: refund.kind.number(),
         from_state: moved.map_or(0, |(from, _)| from.number()),
         to_state: moved.map_or(refund.state, |(_, to)| to).number(),
@@ -263,10 +264,7 @@ fn refund_changed(
         due_by: Some(time(refund.due_by)),
         payment_id: ChildKind::Payment.id(&order.id, refund.payment),
         cancellation_id: cancellation.unwrap_or_default(),
-        retry_of_id: refund
-            .retry_of
-            .map(|number| ChildKind::Refund.id(&order.id, number))
-            .unwrap_or_default(),
+        retry_of_id: text(refund.retry_of.map(|number| refund_id(order, number))),
         settled_amount: settled_amount.map(|amount| money(order.currency, amount)),
     }))
 }
