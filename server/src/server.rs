@@ -162,21 +162,8 @@ impl Server {
         tasks.close();
         let listener = tasks;
 
-        let (workers, stop) = (TaskTracker::new(), CancellationToken::new());
-        workers.spawn(until(stop.clone(), app.pool.reaper()));
-        workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
-        workers.spawn(until(
-            stop.clone(),
-            workers::settle_due_orders::run(app.clone()),
-        ));
-        workers.spawn(until(stop.clone(), watch_health.run()));
-        if let Authentication::KeyFile(callers) = &settings.authentication {
-            workers.spawn(until(
-                stop.clone(),
-                workers::reload_key_file::run(callers.clone()),
-            ));
-        }
-        workers.close();
+        let stop = CancellationToken::new();
+        let workers = start_workers(&app, watch_health, &settings.authentication, &stop);
         let ServerSettings {
             stop_notice,
             drain_max,
@@ -273,6 +260,26 @@ async fn open_admin_port(
     let admin = AdminPort::start(listener, health.clone(), metrics)?;
     tracing::info!(address = %admin.address(), "the admin port is open");
     Ok(Some(admin))
+}
+
+fn start_workers(
+    app: &Arc<App>,
+    watch_health: WatchHealth,
+    authentication: &Authentication,
+    stop: &CancellationToken,
+) -> TaskTracker {
+    let workers = TaskTracker::new();
+    workers.spawn(until(stop.clone(), app.pool.reaper()));
+    workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
+    let settle = workers::settle_due_orders::run(app.clone());
+    workers.spawn(until(stop.clone(), settle));
+    workers.spawn(until(stop.clone(), watch_health.run()));
+    if let Authentication::KeyFile(callers) = authentication {
+        let reload = workers::reload_key_file::run(callers.clone());
+        workers.spawn(until(stop.clone(), reload));
+    }
+    workers.close();
+    workers
 }
 
 /// Runs what has no end of its own until the server stops.
