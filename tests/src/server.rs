@@ -202,13 +202,14 @@ impl TestServer {
         let mut connection = pool::connect(&self.database.url())
             .await
             .expect("MySQL answers");
-        match self.has_manual_clock {
-            true => clock::manual(&mut connection)
+        if self.has_manual_clock {
+            clock::manual(&mut connection)
                 .await
-                .expect("the clock was set"),
-            false => clock::now(&mut connection)
+                .expect("the clock was set")
+        } else {
+            clock::now(&mut connection)
                 .await
-                .expect("the clock can be read"),
+                .expect("the clock can be read")
         }
     }
 }

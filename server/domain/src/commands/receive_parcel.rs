@@ -299,10 +299,11 @@ fn pass(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet, rece
             passed.push(gate.spec.kind);
         }
         gates::tell_closed(draft, id, &passed, GateState::Passed);
-        match is_open {
-            true => gates::close(draft, id, GateState::Passed, given.clone()),
+        if is_open {
+            gates::close(draft, id, GateState::Passed, given.clone())
+        } else {
             // What comes back may be worth less than what was promised to come back.
-            false => parts::expect_again(draft, id),
+            parts::expect_again(draft, id)
         }
         parts::advance(draft, id.cancellation);
     }

@@ -278,13 +278,14 @@ pub(crate) fn held_back(order: &Order, incident: &Incident) -> Vec<u32> {
 
 pub(crate) fn release_refunds(draft: &mut Draft<'_>, incident: &Incident) {
     for refund in held_back(&draft.order, incident) {
-        match has_its_money(&draft.order, refund) {
-            true => draft.move_refund(refund, RefundState::Due),
+        if has_its_money(&draft.order, refund) {
+            draft.move_refund(refund, RefundState::Due)
+        } else {
             // It went back outside meanwhile.
-            false => draft.open_incident(
+            draft.open_incident(
                 IncidentKind::RefundMismatch,
                 IncidentSubject::refund(refund),
-            ),
+            )
         }
     }
 }

@@ -265,15 +265,16 @@ fn rule(random: &mut Random, index: usize) -> Rule {
         customs_flagged: random.maybe(5, |random| random.chance(50)),
         ..Condition::default()
     };
-    let then = match random.chance(75) {
-        true => Consequence::Allow(Allow {
+    let then = if random.chance(75) {
+        Consequence::Allow(Allow {
             gates: gates(random, GateKind::ALL),
             refund: plan(random),
-        }),
-        false => Consequence::Deny(Deny {
+        })
+    } else {
+        Consequence::Deny(Deny {
             code: random.pick(DenyCode::ALL),
             next_actions: random.some_of(NextAction::ALL, 15),
-        }),
+        })
     };
     Rule {
         id: format!("random-{index}"),
@@ -848,23 +849,22 @@ fn answer_kind(
     match kind {
         GateKind::SellerConsent | GateKind::SupportReview => {
             let by = kind.party();
-            match random.chance(75) {
-                true => (
+            if random.chance(75) {
+                (
                     by,
                     Command::ApproveCancellation(ApproveCancellation {
                         cancellation,
                         note: None,
                     }),
-                ),
-                false => {
-                    let reject = RejectCancellation {
-                        cancellation,
-                        code,
-                        note: None,
-                        evidence: Vec::new(),
-                    };
-                    (by, Command::RejectCancellation(reject))
-                }
+                )
+            } else {
+                let reject = RejectCancellation {
+                    cancellation,
+                    code,
+                    note: None,
+                    evidence: Vec::new(),
+                };
+                (by, Command::RejectCancellation(reject))
             }
         }
         GateKind::WarehouseStop => {
@@ -875,13 +875,14 @@ fn answer_kind(
             let quantities = random
                 .maybe(40, |random| some_lines(random, &units, 60))
                 .unwrap_or_default();
-            let answer = match random.chance(75) {
-                true => StopAnswer::Stopped {
+            let answer = if random.chance(75) {
+                StopAnswer::Stopped {
                     quantities,
                     stage_seen: Some(Stage::Ready),
                     put_back: Vec::new(),
-                },
-                false => StopAnswer::CannotStop { code: Some(code) },
+                }
+            } else {
+                StopAnswer::CannotStop { code: Some(code) }
             };
             let cancellation = random.maybe(40, |_| cancellation);
             (
@@ -906,9 +907,10 @@ fn answer_kind(
             (Role::Carrier, Command::RecordTracking(command))
         }
         GateKind::CarrierIntercept => {
-            let answer = match random.chance(65) {
-                true => InterceptAnswer::Confirmed,
-                false => InterceptAnswer::CannotIntercept { code: Some(code) },
+            let answer = if random.chance(65) {
+                InterceptAnswer::Confirmed
+            } else {
+                InterceptAnswer::CannotIntercept { code: Some(code) }
             };
             (
                 Role::Carrier,
@@ -983,9 +985,10 @@ fn resolve(random: &mut Random, order: &Order) -> Command {
         &open
     });
     let allowed = belay_domain::commands::allowed_resolutions(order, &incident);
-    let resolution = match allowed.is_empty() || random.chance(15) {
-        true => random.pick(Resolution::ALL),
-        false => random.pick(&allowed),
+    let resolution = if allowed.is_empty() || random.chance(15) {
+        random.pick(Resolution::ALL)
+    } else {
+        random.pick(&allowed)
     };
     Command::ResolveIncident(ResolveIncident {
         incident: incident.number,

@@ -180,12 +180,13 @@ pub(crate) fn told(answer: &PolicyAnswer) -> String {
 
 /// The share, and who bears the way out and the way back where that is not as usual.
 fn refund_told(plan: &RefundPlan) -> String {
-    match *plan == RefundPlan::of(plan.share) {
-        true => plan.share.to_string(),
-        false => format!(
+    if *plan == RefundPlan::of(plan.share) {
+        plan.share.to_string()
+    } else {
+        format!(
             "{} {}/{}",
             plan.share, plan.outbound_shipping, plan.return_shipping
-        ),
+        )
     }
 }
 

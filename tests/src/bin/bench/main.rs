@@ -130,9 +130,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
         bench.round(round, &mut series).await?;
     }
     series.sort_by_key(|one| (one.kind, one.callers));
-    let replicas = match bench.args.replicas {
-        true => Some(replicas::compare(&mut bench).await?),
-        false => None,
+    let replicas = if bench.args.replicas {
+        Some(replicas::compare(&mut bench).await?)
+    } else {
+        None
     };
     let sizes = growth::measure(&mut bench, raw_cancel).await?;
 

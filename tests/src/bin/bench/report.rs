@@ -289,9 +289,10 @@ pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value
     }
     for one in series {
         let key = one.kind.key();
-        let suffix = match one.kind.is_raw() {
-            true if one.callers > 1 => String::new(),
-            true | false => format!("_{}", one.callers),
+        let suffix = if one.kind.is_raw() && one.callers > 1 {
+            String::new()
+        } else {
+            format!("_{}", one.callers)
         };
         if suffix.is_empty() {
             object.insert(format!("{key}_clients"), json!(one.callers));

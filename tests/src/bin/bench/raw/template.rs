@@ -146,13 +146,14 @@ impl Cell {
             Value::Bytes(bytes) => {
                 let digits_at = places(&bytes, about.digits.as_bytes());
                 let request_at = places(&bytes, about.request_text.as_bytes());
-                match digits_at.is_empty() && request_at.is_empty() {
-                    true => Cell::Same(Value::Bytes(bytes)),
-                    false => Cell::Text {
+                if digits_at.is_empty() && request_at.is_empty() {
+                    Cell::Same(Value::Bytes(bytes))
+                } else {
+                    Cell::Text {
                         bytes,
                         digits_at,
                         request_at,
-                    },
+                    }
                 }
             }
             Value::Date(..) => Cell::Time(date_time(&value)?.duration_since(about.time)),
