@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error_reason::ErrorReason;
 use crate::incident::Resolution;
 use crate::money::Currency;
+use crate::names::named_enum;
 use crate::shipment::Stage;
 use crate::terms::{DenyCode, GateKind, NextAction, Path};
 use crate::units::LineQuantity;
@@ -34,6 +35,18 @@ pub struct Denial {
     pub without_label: Option<String>,
     /// When the order closes by itself, where that is why.
     pub pay_by: Option<Timestamp>,
+}
+
+named_enum! {
+    /// What an order may have only so many of.
+    pub enum Limit {
+        Cancellations = "cancellations",
+        Payments = "payments",
+        PaymentFacts = "facts of a payment",
+        ShipmentFacts = "facts of a shipment",
+        ShipmentReceipts = "receipts of a shipment",
+        Shipments = "shipments",
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,7 +189,7 @@ pub enum Rejection {
         allowed: Vec<Resolution>,
     },
     LimitReached {
-        limit: String,
+        limit: Limit,
         max: usize,
     },
 }

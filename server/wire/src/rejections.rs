@@ -7,7 +7,7 @@ use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::incident::Resolution;
 use belay_domain::money::Currency;
-use belay_domain::rejection::{Denial, FieldViolation, Rejection};
+use belay_domain::rejection::{Denial, FieldViolation, Limit, Rejection};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{GateKind, NextAction};
 use belay_domain::units::LineQuantity;
@@ -201,7 +201,7 @@ fn describe(rejection: &Rejection, named: &RequestIds) -> ProtoRejection {
         Rejection::RefundNotClaimed { refund } => refund_not_claimed(named, *refund),
         Rejection::IncidentResolved { resolution } => incident_resolved(named, *resolution),
         Rejection::ResolutionNotAllowed { allowed } => resolution_not_allowed(named, allowed),
-        Rejection::LimitReached { limit, max } => limit_reached(named, limit, *max),
+        Rejection::LimitReached { limit, max } => limit_reached(named, *limit, *max),
     };
     told.under(rejection.reason())
 }
@@ -515,7 +515,7 @@ fn resolution_not_allowed(named: &RequestIds, allowed: &[Resolution]) -> Rejecti
     )
 }
 
-fn limit_reached(named: &RequestIds, limit: &str, max: usize) -> RejectionBuilder {
+fn limit_reached(named: &RequestIds, limit: Limit, max: usize) -> RejectionBuilder {
     let message = format!("the order has as many {limit} as it may have, {max}");
     named
         .of_order(message)

@@ -27,7 +27,7 @@ use crate::lifecycle::draft::Draft;
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{gates, incidents, intercepts, parts, quantities, undeliverable};
 use crate::order::FACTS_MAX;
-use crate::rejection::Rejection;
+use crate::rejection::{Limit, Rejection};
 use crate::shipment::{InterceptState, Shipment, Stage};
 use crate::terms::{GateKind, GoodsCondition};
 use crate::units::{LineQuantity, UnitSet};
@@ -72,7 +72,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &ReceiveParcel) -> Result<A
     let is_last = shipment.whereabouts.out() == received;
     if command.receipt_id.is_some() && counted.len() >= FACTS_MAX && !is_last {
         return Err(Rejection::LimitReached {
-            limit: "receipts of a shipment".to_owned(),
+            limit: Limit::ShipmentReceipts,
             max: FACTS_MAX,
         });
     }

@@ -13,7 +13,7 @@ use crate::money::{Currency, Money};
 use crate::order::{FACTS_MAX, MONEY_FACTS_ROOM, Order, OrderState, PAYMENTS_MAX, PAYMENTS_ROOM};
 use crate::payment::{Balance, Payment, PaymentFact, PaymentState, RecordedFact, ReportedAmount};
 use crate::refund::{Refund, RefundKind, RefundState};
-use crate::rejection::{FieldViolation, Rejection};
+use crate::rejection::{FieldViolation, Limit, Rejection};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordPayment {
@@ -180,13 +180,13 @@ fn check_room(order: &Order, fact: PaymentFact, known: Option<usize>) -> Result<
     let counts = fact.is_about_money() || payment.is_some_and(|payment| payment.balance.held > 0);
     let (limit, found, max, room) = match payment {
         Some(payment) => (
-            "facts of a payment",
+            Limit::PaymentFacts,
             payment.facts.len(),
             FACTS_MAX,
             MONEY_FACTS_ROOM,
         ),
         None => (
-            "payments",
+            Limit::Payments,
             order.payments.len(),
             PAYMENTS_MAX,
             PAYMENTS_ROOM,
@@ -196,10 +196,7 @@ fn check_room(order: &Order, fact: PaymentFact, known: Option<usize>) -> Result<
     if found < max {
         Ok(())
     } else {
-        Err(Rejection::LimitReached {
-            limit: limit.to_owned(),
-            max,
-        })
+        Err(Rejection::LimitReached { limit, max })
     }
 }
 

@@ -34,7 +34,7 @@ use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{departure, intercepts, parts, undeliverable};
 use crate::order::{FACTS_MAX, FACTS_ROOM};
 use crate::refund::RefundState;
-use crate::rejection::Rejection;
+use crate::rejection::{Limit, Rejection};
 use crate::shipment::{InterceptState, Scan, Shipment, Stage, TrackingFact};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     };
     if shipment.carrier_event_ids.len() >= max {
         return Err(Rejection::LimitReached {
-            limit: "facts of a shipment".to_owned(),
+            limit: Limit::ShipmentFacts,
             max,
         });
     }

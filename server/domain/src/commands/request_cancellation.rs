@@ -17,7 +17,7 @@ use crate::lifecycle::reach::Reach;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
 use crate::policy::{Policy, Reason};
-use crate::rejection::{FieldViolation, Rejection};
+use crate::rejection::{FieldViolation, Limit, Rejection};
 use crate::terms::{Fault, Path};
 use crate::units::{LineQuantity, UnitSet};
 
@@ -260,7 +260,7 @@ fn check_proof(reason: Option<&Reason>, command: &RequestCancellation) -> Result
 fn check_room(order: &Order) -> Result<(), Rejection> {
     if order.asked_cancellations() >= CANCELLATIONS_MAX {
         Err(Rejection::LimitReached {
-            limit: "cancellations".to_owned(),
+            limit: Limit::Cancellations,
             max: CANCELLATIONS_MAX,
         })
     } else {

@@ -8,7 +8,7 @@ use crate::event::EventDetail;
 use crate::lifecycle::draft::{Draft, next_number};
 use crate::lifecycle::{customs, quantities};
 use crate::order::SHIPMENTS_MAX;
-use crate::rejection::{FieldViolation, Rejection};
+use crate::rejection::{FieldViolation, Limit, Rejection};
 use crate::shipment::{Shipment, Stage};
 use crate::terms::NextAction;
 use crate::units::{LineQuantity, UnitSet};
@@ -46,7 +46,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
     check_remedy(draft, &shipment)?;
     if draft.order.shipments.len() + contents.len() > SHIPMENTS_MAX {
         return Err(Rejection::LimitReached {
-            limit: "shipments".to_owned(),
+            limit: Limit::Shipments,
             max: SHIPMENTS_MAX,
         });
     }

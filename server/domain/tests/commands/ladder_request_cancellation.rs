@@ -3,7 +3,7 @@
 use belay_domain::actor::Role;
 use belay_domain::commands::{Command, Identity, Selection};
 use belay_domain::order::CANCELLATIONS_MAX;
-use belay_domain::rejection::Rejection;
+use belay_domain::rejection::{Limit, Rejection};
 use belay_domain::units::LineQuantity;
 
 use crate::kit::{
@@ -98,7 +98,7 @@ fn an_order_takes_as_many_cancellations_as_its_bound_and_none_more() {
     let mut case = crowded_order();
     assert_eq!(case.order.cancellations.len(), CANCELLATIONS_MAX);
     let limit = Rejection::LimitReached {
-        limit: "cancellations".to_owned(),
+        limit: Limit::Cancellations,
         max: CANCELLATIONS_MAX,
     };
     assert_eq!(

@@ -1,6 +1,6 @@
 //! The order of `Rejection` is the order of `ErrorReason`.
 
-use belay_domain::rejection::{Denial, Rejection};
+use belay_domain::rejection::{Denial, Limit, Rejection};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{DenyCode, GateKind, Path};
 
@@ -109,7 +109,7 @@ fn one_of_each() -> Vec<Rejection> {
             allowed: Vec::new(),
         },
         Rejection::LimitReached {
-            limit: String::new(),
+            limit: Limit::Payments,
             max: 1,
         },
     ]);

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::incident::Resolution;
-use belay_domain::rejection::Denial;
+use belay_domain::rejection::{Denial, Limit};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{DenyCode, GateKind, NextAction, Path};
 use belay_domain::units::LineQuantity;
@@ -142,7 +142,7 @@ fn rejections() -> Vec<Rejection> {
             allowed: vec![Resolution::Accept],
         },
         Rejection::LimitReached {
-            limit: text(),
+            limit: Limit::ShipmentReceipts,
             max: 1,
         },
     ]
