@@ -14,6 +14,8 @@ use crate::terms::{
 };
 use crate::units::{LineQuantity, UnitSet};
 
+/// The reason under which an order that was not paid in time closes.
+pub const PAYMENT_EXPIRED: &str = "PAYMENT_EXPIRED";
 /// The reason under which a parcel that comes home by itself is cancelled.
 pub const PARCEL_RETURNED: &str = "PARCEL_RETURNED";
 
@@ -269,7 +271,8 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancellation {
     pub number: u32,
-    pub reason: String,
+    /// Declared by the policy.
+    pub reason: Option<String>,
     pub fault: Fault,
     pub note: Option<String>,
     pub evidence: Vec<String>,
@@ -289,6 +292,11 @@ pub struct Cancellation {
 }
 
 impl Cancellation {
+    /// Belay opened it because the order was not paid in time.
+    pub fn closes_unpaid(&self) -> bool {
+        self.reason.as_deref() == Some(PAYMENT_EXPIRED)
+    }
+
     /// Granted to the buyer by the policy alone, without anybody's consent: whoever ships must be
     /// told.
     pub fn is_auto_approved(&self) -> bool {

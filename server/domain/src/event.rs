@@ -101,7 +101,7 @@ pub enum EventDetail {
     },
     CancellationRequested {
         cancellation: u32,
-        reason: String,
+        reason: Option<String>,
     },
     CancellationCompleted {
         cancellation: u32,

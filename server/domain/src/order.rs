@@ -40,9 +40,6 @@ pub const FACTS_ROOM: usize = 20;
 /// Facts about the money of a payment may be so many more, for the same reason.
 pub const MONEY_FACTS_ROOM: usize = 100;
 
-/// The reason under which an order that was not paid in time closes.
-pub const PAYMENT_EXPIRED: &str = "PAYMENT_EXPIRED";
-
 named_enum! {
     /// The state of an order as a whole; derived, and stored on each write.
     pub enum OrderState {
@@ -614,14 +611,11 @@ impl Order {
 
     fn has_closed_unpaid(&self) -> bool {
         // Asked first, for it is cheap and seldom so.
-        let has_expired = self
-            .cancellations
-            .iter()
-            .any(|of| of.reason == PAYMENT_EXPIRED);
+        let has_expired = self.cancellations.iter().any(Cancellation::closes_unpaid);
         has_expired
             && self
                 .closing_cancellation()
-                .is_some_and(|closing| closing.reason == PAYMENT_EXPIRED)
+                .is_some_and(Cancellation::closes_unpaid)
     }
 
     pub fn is_paid(&self) -> bool {
@@ -656,8 +650,7 @@ impl Order {
     /// The first that applies, in this order.
     pub fn derive_state(&self) -> OrderState {
         if let Some(closing) = self.closing_cancellation() {
-            let is_unpaid = closing.reason == PAYMENT_EXPIRED;
-            return if is_unpaid {
+            return if closing.closes_unpaid() {
                 OrderState::ClosedUnpaid
             } else {
                 OrderState::Cancelled

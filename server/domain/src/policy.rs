@@ -254,13 +254,14 @@ impl Returns {
         &self,
         since_delivered: Option<SignedDuration>,
         condition: GoodsCondition,
-        reason: &str,
+        reason: Option<&str>,
     ) -> u32 {
         let matches = |rate: &&ReturnRate| {
             let in_time = |within| since_delivered.is_none_or(|since| since < within);
+            let is_accepted = |reason| rate.reason.iter().any(|accepted| accepted == reason);
             rate.received_within.is_none_or(in_time)
                 && (rate.condition.is_empty() || rate.condition.contains(&condition))
-                && (rate.reason.is_empty() || rate.reason.iter().any(|accepted| accepted == reason))
+                && (rate.reason.is_empty() || reason.is_some_and(is_accepted))
         };
         self.rates
             .iter()

@@ -32,6 +32,7 @@ pub(super) struct CancellationRow {
     state: Name<CancellationState>,
     outcome: Option<Name<CancellationOutcome>>,
     close_reason: Option<Name<ErrorReason>>,
+    /// Empty where none was given.
     reason: String,
     fault: Name<Fault>,
     note: Option<String>,
@@ -70,7 +71,7 @@ impl CancellationRow {
             state: Name(cancellation.state()),
             outcome: cancellation.outcome().map(Name),
             close_reason: cancellation.close_reason().map(Name),
-            reason: cancellation.reason.clone(),
+            reason: cancellation.reason.clone().unwrap_or_default(),
             fault: Name(cancellation.fault),
             note: cancellation.note.clone(),
             evidence: Json(cancellation.evidence.clone()),
@@ -90,7 +91,7 @@ impl CancellationRow {
     pub(super) fn into_cancellation(self, parts: Vec<Part>) -> Cancellation {
         Cancellation {
             number: self.number,
-            reason: self.reason,
+            reason: Some(self.reason).filter(|reason| !reason.is_empty()),
             fault: self.fault.0,
             note: self.note,
             evidence: self.evidence.0,

@@ -548,7 +548,7 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
     };
     Cancellation {
         number,
-        reason: "CHANGED_MIND".into(),
+        reason: Some("CHANGED_MIND".into()),
         fault: Fault::Buyer,
         note: Some("zwei Zeilen\n\"und\" 🥄".into()),
         evidence: vec!["https://example.org/1".into()],

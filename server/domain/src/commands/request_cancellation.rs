@@ -152,13 +152,7 @@ pub(super) fn decide(
             .map(eligibility::part)
             .chain(claimed)
             .collect(),
-        ..open::blank(
-            draft,
-            policy_version,
-            requester,
-            reason_code.unwrap_or_default(),
-            Fault::None,
-        )
+        ..open::blank(draft, policy_version, requester, reason_code, Fault::None)
     };
     let number = open::open(draft, cancellation);
     parts::advance(draft, number);

@@ -4,14 +4,16 @@
 use jiff::Timestamp;
 
 use crate::actor::Actor;
-use crate::cancellation::{Cancellation, Gate, GateAnswer, GateState, Part, PartId, PartState};
+use crate::cancellation::{
+    Cancellation, Gate, GateAnswer, GateState, PAYMENT_EXPIRED, Part, PartId, PartState,
+};
 use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{gates, open, parts, refunds, undeliverable};
-use crate::order::{OrderState, PAYMENT_EXPIRED};
+use crate::order::OrderState;
 use crate::refund::RefundState;
 use crate::shipment::{Shipment, Stage};
 use crate::terms::{Fault, OnTimeout, Path, RefundPlan};
@@ -105,7 +107,7 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
             draft,
             policy_version,
             Actor::system(),
-            PAYMENT_EXPIRED,
+            Some(PAYMENT_EXPIRED),
             Fault::Buyer,
         )
     };

@@ -105,10 +105,7 @@ pub(crate) fn evaluate(
                 gates,
                 refund: plan,
             } => {
-                let (units, reason) = (
-                    &evaluation.portion.units,
-                    request.reason.unwrap_or_default(),
-                );
+                let units = &evaluation.portion.units;
                 let home = evaluation.portion.home;
                 // What is home needs no label any more; the one that it came with may still have to
                 // be paid for.
@@ -120,7 +117,7 @@ pub(crate) fn evaluate(
                     units,
                     before,
                     path: *path,
-                    reason,
+                    reason: request.reason,
                     plan,
                     label,
                     receipt,

@@ -14,13 +14,14 @@ pub(crate) fn blank(
     draft: &Draft<'_>,
     policy_version: u32,
     requester: Actor,
-    reason: &str,
+    reason: Option<&str>,
     otherwise: Fault,
 ) -> Cancellation {
-    let declared = draft.pinned(policy_version).reason(reason);
+    let policy = draft.pinned(policy_version);
+    let declared = reason.and_then(|reason| policy.reason(reason));
     Cancellation {
         number: 0,
-        reason: reason.to_owned(),
+        reason: reason.map(str::to_owned),
         fault: declared.map_or(otherwise, |reason| reason.fault),
         note: None,
         evidence: Vec::new(),

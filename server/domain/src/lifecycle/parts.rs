@@ -11,7 +11,7 @@ use crate::lifecycle::eligibility::{CancellationRequest, Portion};
 use crate::lifecycle::refund_of::{RefundBasis, refund_of};
 use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refunds};
 use crate::money::Amounts;
-use crate::order::{Home, PAYMENT_EXPIRED};
+use crate::order::Home;
 use crate::shipment::{Shipment, Stage};
 use crate::terms::{Effect, GateKind, OnDispatch, Path};
 use crate::units::UnitSet;
@@ -116,13 +116,12 @@ pub(crate) fn request_of<'a>(
     of: &'a Cancellation,
     part: &'a Part,
 ) -> (CancellationRequest<'a>, Portion) {
-    let reason = (!of.reason.is_empty()).then_some(&*of.reason);
     let paths = std::slice::from_ref(&part.path);
     // A label that was promised is not taken back.
     let has_label = part.label.map(|label| label == LabelState::Issued);
     let request = CancellationRequest {
         requester: of.requester.role,
-        reason,
+        reason: of.reason.as_deref(),
         paths,
         asked_at: of.create_time,
         has_label,
@@ -221,7 +220,7 @@ fn refund_of_part(
         units: &part.units,
         before: &UnitSet::default(),
         path: part.path,
-        reason: &of.reason,
+        reason: of.reason.as_deref(),
         plan: part.plan,
         label: part.label,
         receipt: part.receipt,
@@ -395,7 +394,7 @@ fn close(draft: &mut Draft<'_>, number: u32) {
         }),
         CancellationState::Pending => {}
     }
-    if cancellation.reason == PAYMENT_EXPIRED && draft.order.is_wholly_cancelled() {
+    if cancellation.closes_unpaid() && draft.order.is_wholly_cancelled() {
         draft.emit(EventDetail::OrderClosedUnpaid {
             cancellation: number,
         });

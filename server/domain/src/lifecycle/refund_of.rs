@@ -16,7 +16,7 @@ pub(crate) struct RefundBasis<'a> {
     /// Units of the shipment that the same request takes before these.
     pub(crate) before: &'a UnitSet,
     pub(crate) path: Path,
-    pub(crate) reason: &'a str,
+    pub(crate) reason: Option<&'a str>,
     pub(crate) plan: RefundPlan,
     /// The label that the buyer bears the price of.
     pub(crate) label: Option<LabelState>,

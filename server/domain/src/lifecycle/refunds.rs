@@ -9,7 +9,7 @@ use crate::lifecycle::draft::{Draft, NewRefund};
 use crate::lifecycle::incidents;
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::money::Amounts;
-use crate::order::{Order, PAYMENT_EXPIRED};
+use crate::order::Order;
 use crate::payment::Payment;
 use crate::refund::{Refund, RefundKind, RefundState};
 
@@ -229,7 +229,7 @@ fn payables(order: &Order, at_hand: Option<u32>) -> Vec<Payable> {
     // What comes after an order has closed unpaid came too late for all of it.
     let closing = order
         .closing_cancellation()
-        .filter(|closing| closing.reason == PAYMENT_EXPIRED);
+        .filter(|closing| closing.closes_unpaid());
     if at_hand.is_none() && closing.is_some() {
         payables.clear();
     }

@@ -70,7 +70,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
             draft,
             policy_version,
             carrier,
-            PARCEL_RETURNED,
+            Some(PARCEL_RETURNED),
             Fault::Carrier,
         )
     };
@@ -124,7 +124,7 @@ pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
         draft,
         policy_version,
         support,
-        PARCEL_RETURNED,
+        Some(PARCEL_RETURNED),
         Fault::Carrier,
     );
     let cancellation = open::open(draft, Cancellation { parts, ..blank });

@@ -140,11 +140,11 @@ fn a_cancellation_remembers_who_requested_it_why_and_under_which_rule() {
     );
     assert_eq!(
         (
-            &*cancellation.reason,
+            cancellation.reason.as_deref(),
             cancellation.fault,
             cancellation.counted
         ),
-        ("CHANGED_MIND", Fault::Buyer, false)
+        (Some("CHANGED_MIND"), Fault::Buyer, false)
     );
     assert_eq!(
         (&*cancellation.effects, cancellation.policy_version),

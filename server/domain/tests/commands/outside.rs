@@ -265,8 +265,8 @@ fn a_parcel_that_comes_home_by_itself_is_cancelled_by_its_carrier() {
         case.scan(1, fact).unwrap();
         let opened = case.cancellation(1);
         assert_eq!(
-            (opened.requester.role, &*opened.reason),
-            (Role::Carrier, PARCEL_RETURNED)
+            (opened.requester.role, opened.reason.as_deref()),
+            (Role::Carrier, Some(PARCEL_RETURNED))
         );
         assert_eq!(
             (opened.parts[0].path, opened.state()),

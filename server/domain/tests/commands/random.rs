@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use belay_domain::actor::Role;
 use belay_domain::calendar::Calendar;
-use belay_domain::cancellation::{PARCEL_RETURNED, Part, PartState};
+use belay_domain::cancellation::{PARCEL_RETURNED, PAYMENT_EXPIRED, Part, PartState};
 use belay_domain::commands::{
     AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment,
     HoldShipment, IneligibleUnits, InterceptAnswer, LeaseRefunds, MarkReady, NewLine, NewShipment,
@@ -29,7 +29,7 @@ use belay_domain::ids::{
 };
 use belay_domain::incident::{Incident, IncidentState, Resolution};
 use belay_domain::money::{Currency, Money};
-use belay_domain::order::{Buyer, Destination, Order, PAYMENT_EXPIRED};
+use belay_domain::order::{Buyer, Destination, Order};
 use belay_domain::payment::PaymentFact;
 use belay_domain::period::Period;
 use belay_domain::policy::{

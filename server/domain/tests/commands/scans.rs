@@ -58,7 +58,7 @@ struct End {
     state: OrderState,
     times: (Option<Timestamp>, Option<Timestamp>),
     incidents: Vec<(IncidentKind, IncidentState)>,
-    parts: Vec<(String, PartState)>,
+    parts: Vec<(Option<String>, PartState)>,
     refunds: Vec<(u32, i64, belay_domain::refund::RefundState)>,
 }
 

@@ -43,8 +43,8 @@ fn a_closing_is_a_cancellation_by_the_system_of_all_that_is_left() {
     case.wait(EXPIRE_AFTER + EXPIRE_AFTER).settle();
     let closing = case.cancellation(2);
     assert_eq!(
-        (&*closing.reason, closing.requester.clone()),
-        ("PAYMENT_EXPIRED", Actor::system())
+        (closing.reason.as_deref(), closing.requester.clone()),
+        (Some("PAYMENT_EXPIRED"), Actor::system())
     );
     assert_eq!(
         closing

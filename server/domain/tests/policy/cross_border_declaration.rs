@@ -274,7 +274,7 @@ fn s001_16_how_much_comes_back_hangs_on_time_condition_and_reason() {
         (day(1), GoodsCondition::Damaged, "NO_LONGER_WANTED", 40),
         (day(99), GoodsCondition::Damaged, "NOT_AS_DESCRIBED", 100),
     ] {
-        let found = returns.percent(since_delivered, condition, reason);
+        let found = returns.percent(since_delivered, condition, Some(reason));
         assert_eq!(
             found, percent,
             "{condition} after {since_delivered:?} for {reason}"

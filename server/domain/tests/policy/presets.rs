@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use belay_domain::actor::Role;
-use belay_domain::cancellation::PARCEL_RETURNED;
-use belay_domain::order::{OrderState, PAYMENT_EXPIRED};
+use belay_domain::cancellation::{PARCEL_RETURNED, PAYMENT_EXPIRED};
+use belay_domain::order::OrderState;
 use belay_domain::period::Period;
 use belay_domain::policy::{
     CarrierCapabilities, Consequence, Notification, Policy, Question, RefundDue, Verdict,

@@ -170,11 +170,11 @@ fn the_first_rate_that_matches_says_how_much() {
         (None, Damaged, "BORED", 50),
         (Some(-hours(1)), Unopened, "", 95),
     ] {
-        let found = returns.percent(since_delivered, condition, reason);
+        let found = returns.percent(since_delivered, condition, Some(reason));
         assert_eq!(
             found, percent,
             "{condition} after {since_delivered:?} for {reason:?}"
         );
     }
-    assert_eq!(Returns::default().percent(None, Unopened, "BORED"), 0);
+    assert_eq!(Returns::default().percent(None, Unopened, Some("BORED")), 0);
 }

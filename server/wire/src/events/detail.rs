@@ -216,7 +216,7 @@ fn cancellation_changed(order: &Order, number: u32, promise: Option<Promise>) ->
         cancellation_id: cancellation_id(order, number),
         state: cancellation.state().number(),
         outcome: cancellation.outcome().map_or(0, Wire::number),
-        reason: cancellation.reason.clone(),
+        reason: text(cancellation.reason.as_ref()),
         fault: fault(cancellation),
         close_reason: close_reason(cancellation).to_owned(),
         counted: cancellation.counted,

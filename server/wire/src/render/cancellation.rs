@@ -2,14 +2,14 @@
 
 use belay_domain::actor::Actor;
 use belay_domain::cancellation::{
-    Cancellation, Gate, GateAnswer, GateState, LabelState, Part, PartState,
+    Cancellation, Gate, GateAnswer, GateState, LabelState, PAYMENT_EXPIRED, Part, PartState,
 };
 use belay_domain::commands::PreviewedGate;
 use belay_domain::context::StoreConfig;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::money::Amounts;
-use belay_domain::order::{Order, PAYMENT_EXPIRED};
+use belay_domain::order::Order;
 use belay_domain::period::Period;
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{GateKind, GateSpec, OnTimeout, Path};
@@ -42,7 +42,7 @@ pub fn cancellation(
         state: cancellation.state().number(),
         outcome: cancellation.outcome().map_or(0, Wire::number),
         close_reason: close_reason(cancellation).to_owned(),
-        reason: cancellation.reason.clone(),
+        reason: cancellation.reason.clone().unwrap_or_default(),
         fault: fault(cancellation),
         note: cancellation.note.clone().unwrap_or_default(),
         evidence: cancellation.evidence.clone(),
@@ -77,14 +77,14 @@ pub(crate) fn reason_name(reason: Option<ErrorReason>) -> String {
 /// Empty for a plain success and while pending.
 pub(crate) fn close_reason(cancellation: &Cancellation) -> &str {
     match cancellation.close_time {
-        Some(_) if cancellation.reason == PAYMENT_EXPIRED => PAYMENT_EXPIRED,
+        Some(_) if cancellation.closes_unpaid() => PAYMENT_EXPIRED,
         Some(_) | None => cancellation.close_reason().map_or("", ErrorReason::name),
     }
 }
 
 /// Without a reason nobody said whose doing it is.
 pub(crate) fn fault(cancellation: &Cancellation) -> i32 {
-    if cancellation.reason.is_empty() {
+    if cancellation.reason.is_none() {
         0
     } else {
         cancellation.fault.number()

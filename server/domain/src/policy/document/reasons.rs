@@ -4,8 +4,7 @@ use super::fields::{Faults, Node, Object, distinct};
 use super::limits::{EVIDENCE_CHANNELS_MAX, REASONS_MAX};
 use super::{REQUESTERS, next_actions};
 use crate::actor::Role;
-use crate::cancellation::PARCEL_RETURNED;
-use crate::order::PAYMENT_EXPIRED;
+use crate::cancellation::{PARCEL_RETURNED, PAYMENT_EXPIRED};
 use crate::policy::Reason;
 use crate::terms::{Effect, Fault, NextAction};
 
