@@ -7,7 +7,7 @@
 //! - [`consents`]: whose consent a cancellation waits for
 //! - [`customs`]: shipments that customs may take for commerce
 //! - [`departure`]: which units of a shipment have left, and when
-//! - [`incidents`]: contradictions, from the fact to their settlement
+//! - [`incidents`]: contradictions, from the fact to their resolution
 //! - [`intercepts`]: the order to a carrier to bring a parcel back
 //! - [`payments`]: the order is paid, or is no more
 //! - [`refund_of`]: what goes back for units

@@ -630,7 +630,7 @@ impl Order {
             .sum()
     }
 
-    /// Something that this cancellation took was scanned out all the same and nobody has settled
+    /// Something that this cancellation took was scanned out all the same and nobody has resolved
     /// it: no money leaves for it until then. Money that came too late or twice is for no
     /// cancellation and waits for every such shipment.
     pub fn is_contested(&self, cancellation: Option<u32>) -> bool {

@@ -279,7 +279,7 @@ fn of_an_order_that_was_paid_in_part_that_part_comes_back() {
                 (order.state, &order.totals.due),
                 (OrderState::Cancelled, &eur(0))
             );
-            // More than was authorised, by a message that names no movement, is doubted.
+            // More than was authorised, by a message that names no movement, is unconfirmed.
             assert_eq!(sum(&order.refunds, RefundKind::Refund), captured.min(TOTAL));
             let rest = (TOTAL - captured).max(0);
             assert_eq!(

@@ -730,7 +730,7 @@ const KNOWN: &[(usize, &str, Answer)] = &[
         Shown(&[
             "commands::money::two_messages_of_one_movement_count_once",
             "known_failures::money::one_movement_is_one_movement_however_many_messages_tell_of_it",
-            "commands::money::one_capture_told_twice_without_a_movement_is_doubted_and_not_refunded",
+            "commands::money::one_capture_told_twice_without_a_movement_is_unconfirmed_and_not_refunded",
         ]),
     ),
     (

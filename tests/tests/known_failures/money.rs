@@ -131,19 +131,19 @@ fn one_movement_is_one_movement_however_many_messages_tell_of_it() {
                 "{event}"
             );
         }
-        // Without an id it is doubted.
-        let doubted = messages
+        // Without an id it is unconfirmed.
+        let unconfirmed = messages
             .told("once-more", PaymentFact::Captured, TOTAL)
             .await;
         assert_eq!(
-            (doubted.totals.captured.clone(), doubted.refunds.len()),
+            (unconfirmed.totals.captured.clone(), unconfirmed.refunds.len()),
             (eur(TOTAL), 0)
         );
         assert_eq!(
-            (open(&doubted), &doubted.payments[0].unconfirmed),
+            (open(&unconfirmed), &unconfirmed.payments[0].unconfirmed),
             (vec![IncidentKind::CaptureMismatch], &eur(TOTAL))
         );
-        assert_eq!(doubted.incidents[0].subject_id, "A-1:p1");
+        assert_eq!(unconfirmed.incidents[0].subject_id, "A-1:p1");
         let settled = t
             .support()
             .resolve_incident("A-1:i1", IncidentResolution::RefundAnyway)

@@ -150,7 +150,7 @@ fn expected(draft: &Draft<'_>, shipment: u32) -> UnitSet {
         .collect()
 }
 
-/// A gate that a parcel at the warehouse settles, whether it was its turn or not, and support that
+/// A gate that a parcel at the warehouse answers, whether it was its turn or not, and support that
 /// is asked in its place. What is home will not arrive: as much as a loss would have confirmed.
 fn is_met(gate: &Gate) -> bool {
     matches!(
@@ -194,7 +194,7 @@ fn take_in(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet) {
         .minus(&draft.order.cancelled_units())
         .minus(&draft.order.claimed_units());
     note_on_cancelled(draft, number, received, receipt);
-    settle_contested(draft, number);
+    resolve_contested(draft, number);
     pass(draft, command, received, receipt);
     let unannounced = receive_too_late(draft, number, unasked, receipt);
     undeliverable::open(draft, number, unannounced, Some(receipt));
@@ -242,7 +242,7 @@ fn note_on_cancelled(draft: &mut Draft<'_>, number: u32, received: &UnitSet, rec
 }
 
 /// Money goes once everything is home that it goes back for.
-fn settle_contested(draft: &mut Draft<'_>, number: u32) {
+fn resolve_contested(draft: &mut Draft<'_>, number: u32) {
     let is_contested = |incident: &&Incident| is_contested(incident, number);
     let contested = draft
         .order
@@ -258,7 +258,7 @@ fn settle_contested(draft: &mut Draft<'_>, number: u32) {
     if out.intersection(&draft.order.cancelled_units()).is_empty() {
         contested
             .into_iter()
-            .for_each(|incident| incidents::settle_by_fact(draft, incident));
+            .for_each(|incident| incidents::resolve_by_fact(draft, incident));
     }
 }
 

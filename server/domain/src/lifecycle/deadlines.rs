@@ -65,7 +65,7 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
             ..Part::waiting(shipment.number, units, Path::Cancel)
         })
     };
-    // What was sent without being paid, and is not back: somebody must settle that.
+    // What was sent without being paid, and is not back: somebody must resolve that.
     let is_gone = |stage: Stage| stage.is_dispatched() && stage != Stage::Returned;
     let was_sold = |shipment: &&Shipment| {
         is_gone(shipment.stage) && !draft.order.live_units(shipment).is_empty()

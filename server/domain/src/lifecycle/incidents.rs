@@ -1,4 +1,4 @@
-//! Incidents: facts that contradict what was decided, from the fact to its settlement.
+//! Incidents: facts that contradict what was decided, from the fact to its resolution.
 
 use crate::event::EventDetail;
 use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
@@ -99,7 +99,7 @@ impl Draft<'_> {
         });
     }
 
-    /// The same contradiction is one incident, however often it is reported, and stays settled once
+    /// The same contradiction is one incident, however often it is reported, and stays resolved once
     /// it was.
     pub(crate) fn open_incident_once(&mut self, kind: IncidentKind, subject: IncidentSubject) {
         let is_known =
@@ -109,8 +109,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Each time something new comes to pass that somebody must settle: it joins an incident that
-    /// is still open, and opens one where the last was settled without it.
+    /// Each time something new comes to pass that somebody must resolve: it joins an incident that
+    /// is still open, and opens one where the last was resolved without it.
     pub(crate) fn open_incident_anew(&mut self, kind: IncidentKind, subject: IncidentSubject) {
         if self.open_incident_about(kind, subject).is_none() {
             self.open_incident(kind, subject);
@@ -136,7 +136,7 @@ impl Draft<'_> {
 }
 
 /// The goods are home: what money waited for has happened.
-pub(crate) fn settle_by_fact(draft: &mut Draft<'_>, number: u32) {
+pub(crate) fn resolve_by_fact(draft: &mut Draft<'_>, number: u32) {
     let Some(incident) = draft.order.incident(number).cloned() else {
         return;
     };

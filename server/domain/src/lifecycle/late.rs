@@ -90,7 +90,7 @@ pub(crate) fn accept_late(draft: &mut Draft<'_>, incident: &Incident) {
 
 /// Goods that came too late were cancelled all the same, by a request of their own: nothing is left
 /// for support to decide.
-pub(crate) fn settle_paid_late(draft: &mut Draft<'_>, shipment: u32) {
+pub(crate) fn resolve_paid_late(draft: &mut Draft<'_>, shipment: u32) {
     let is_open = |incident: &&Incident| {
         let is_here =
             incident.kind == IncidentKind::LateFact && incident.shipment == Some(shipment);
@@ -123,8 +123,8 @@ pub(crate) fn settle_paid_late(draft: &mut Draft<'_>, shipment: u32) {
         incident.is_of_late_shipment(shipment) && units.is_none_or(|units| units.is_empty())
     };
     let open = draft.order.incidents.iter().filter(is_open);
-    let settled = open.filter(|incident| is_paid(incident) || is_accounted(incident));
-    for number in settled.map(|incident| incident.number).collect::<Vec<_>>() {
+    let resolved = open.filter(|incident| is_paid(incident) || is_accounted(incident));
+    for number in resolved.map(|incident| incident.number).collect::<Vec<_>>() {
         incidents::close(draft, number, None);
     }
 }

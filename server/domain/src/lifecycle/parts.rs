@@ -199,7 +199,7 @@ fn cancel(draft: &mut Draft<'_>, id: PartId) {
     part.effects = effects;
     draft.raise_fence(number);
     ended(draft, id);
-    late::settle_paid_late(draft, number);
+    late::resolve_paid_late(draft, number);
     customs::flag_again(draft, number);
     if empties_shipment {
         draft.end_hold(number);

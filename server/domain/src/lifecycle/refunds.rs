@@ -119,7 +119,7 @@ fn resume(draft: &mut Draft<'_>) {
         .map(|incident| incident.number)
         .collect();
     over.into_iter()
-        .for_each(|number| incidents::settle_by_fact(draft, number));
+        .for_each(|number| incidents::resolve_by_fact(draft, number));
 
     let is_of_blocked = |incident: &&Incident| {
         let refund = incident
@@ -145,7 +145,7 @@ fn resume(draft: &mut Draft<'_>) {
             continue;
         };
         if incidents::is_owed_whole(&draft.order, refund) {
-            incidents::settle_by_fact(draft, number);
+            incidents::resolve_by_fact(draft, number);
         }
     }
 }
@@ -376,7 +376,7 @@ fn release_others(draft: &mut Draft<'_>, cancellation: Option<u32>) {
     }
 }
 
-/// Opens the incidents that contradictions of money call for, and settles those that a later fact
+/// Opens the incidents that contradictions of money call for, and resolves those that a later fact
 /// has put right.
 fn reconcile_incidents(draft: &mut Draft<'_>) {
     let order = &draft.order;
@@ -409,7 +409,7 @@ fn reconcile_incidents(draft: &mut Draft<'_>) {
     ));
     for (kind, subject, amount) in found {
         match draft.open_incident_about(kind, subject) {
-            Some(number) if amount <= 0 => incidents::settle_by_fact(draft, number),
+            Some(number) if amount <= 0 => incidents::resolve_by_fact(draft, number),
             Some(number) => {
                 let known = draft
                     .order

@@ -147,12 +147,12 @@ fn check_money(order: &Order) {
             "payment {} gave back {gone} of {net}",
             payment.number
         );
-        let is_doubted = holds_incident(order, IncidentKind::CaptureMismatch, |of| {
+        let is_mismatch = holds_incident(order, IncidentKind::CaptureMismatch, |of| {
             of.payment == Some(payment.number)
         });
         assert!(
-            balance.unconfirmed == 0 || is_doubted,
-            "payment {} is doubted",
+            balance.unconfirmed == 0 || is_mismatch,
+            "payment {} has an incident",
             payment.number
         );
         assert!(balance.held >= 0 && balance.held <= balance.authorized && balance.disputed >= 0);

@@ -744,7 +744,7 @@ fn two_messages_of_one_movement_count_once() {
 }
 
 #[test]
-fn one_capture_told_twice_without_a_movement_is_doubted_and_not_refunded() {
+fn one_capture_told_twice_without_a_movement_is_unconfirmed_and_not_refunded() {
     let captured_twice = || {
         let mut case = fifty();
         case.authorize("p1", 50).capture("p1", 50).capture("p1", 50);
@@ -1403,7 +1403,7 @@ fn no_more_is_promised_than_is_there() {
 }
 
 #[test]
-fn a_doubtful_capture_is_doubted_whole_and_a_sale_is_none() {
+fn a_doubtful_capture_is_unconfirmed_whole_and_a_sale_is_none() {
     let mut case = sixty_and_forty();
     case.authorize("p1", 100)
         .capture("p1", 60)
