@@ -283,8 +283,8 @@ fn parse(
 ) -> Result<Arc<Policy>, DbError> {
     let stored = stored
         .ok_or_else(|| DbError::Corrupt(format!("policy {version} of store {store} is missing")))?;
-    let policy = policy::parse(&stored.document).map_err(|faults| {
-        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+    let policy = policy::parse(&stored.document).map_err(|errors| {
+        let first = errors.first().map(ToString::to_string).unwrap_or_default();
         DbError::Corrupt(format!(
             "policy {version} of store {store} is not what was validated: {first}"
         ))

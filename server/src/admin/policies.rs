@@ -70,9 +70,9 @@ pub(crate) async fn list(
 
 /// The name of the policy that a document describes.
 pub(crate) fn validate(document: &str) -> Result<String, CallError> {
-    let policy = policy::parse(document).map_err(|faults| CallError::PolicyInvalid {
+    let policy = policy::parse(document).map_err(|errors| CallError::PolicyInvalid {
         field: "document",
-        faults,
+        errors,
     })?;
     Ok(policy.name)
 }

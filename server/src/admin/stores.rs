@@ -88,9 +88,9 @@ pub(crate) async fn create(
         }
         PolicySource::Document(document) => document,
     };
-    let policy = policy::parse(document).map_err(|faults| CallError::PolicyInvalid {
+    let policy = policy::parse(document).map_err(|errors| CallError::PolicyInvalid {
         field: "document",
-        faults,
+        errors,
     })?;
 
     let mut conn = app.pool.checkout().await?;

@@ -1,7 +1,7 @@
 //! The key file: who may call with which secret, in which role, and how far they see.
 //!
 //! The file holds hashes and no secrets. It is read when the server starts, which fails on any
-//! fault, and again every [`RELOAD_INTERVAL`]; a file with faults then changes nothing, so that a
+//! error, and again every [`RELOAD_INTERVAL`]; a file with errors then changes nothing, so that a
 //! slip of the pen locks nobody out.
 
 mod document;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use belay_domain::policy::DocumentFault;
+use belay_domain::policy::DocumentError;
 use belay_domain::scope::Caller;
 
 /// Between two looks at the file.
@@ -38,7 +38,7 @@ struct CallerKeys {
     secrets: Vec<blake3::Hash>,
 }
 
-/// A key file, as it was when it last had no fault.
+/// A key file, as it was when it last had no error.
 pub struct KeyFile {
     path: PathBuf,
     known: RwLock<Arc<Vec<CallerKeys>>>,
@@ -53,22 +53,22 @@ pub enum Reload {
     /// The file was loaded; so many callers are known now.
     Loaded(usize),
     /// The callers are those from before.
-    Faulty(KeyFileError),
+    Invalid(KeyFileError),
 }
 
-/// The error of a key file that cannot be loaded, with every fault in it.
+/// The error of a key file that cannot be loaded, with every error in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFileError {
     path: PathBuf,
-    faults: Vec<DocumentFault>,
+    errors: Vec<DocumentError>,
 }
 
 impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the key file {} is not taken:", self.path.display())?;
-        self.faults
+        self.errors
             .iter()
-            .try_for_each(|fault| write!(f, "\n  {fault}"))
+            .try_for_each(|error| write!(f, "\n  {error}"))
     }
 }
 
@@ -87,7 +87,7 @@ impl fmt::Debug for KeyFile {
 
 impl KeyFile {
     /// # Errors
-    /// Where the file cannot be read or has faults.
+    /// Where the file cannot be read or has errors.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
         let text = read(&path)?;
@@ -135,7 +135,7 @@ impl KeyFile {
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
                 Reload::Loaded(callers)
             }
-            Err(error) => Reload::Faulty(error),
+            Err(error) => Reload::Invalid(error),
         }
     }
 
@@ -165,31 +165,31 @@ pub fn hash_secret(secret: &str) -> Result<String, String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, KeyFileError> {
-    let fault = |description: String| KeyFileError {
+    let failed = |description: String| KeyFileError {
         path: path.to_owned(),
-        faults: vec![DocumentFault {
+        errors: vec![DocumentError {
             path: String::new(),
             description,
         }],
     };
-    let file = File::open(path).map_err(|error| fault(format!("it cannot be opened: {error}")))?;
+    let file = File::open(path).map_err(|error| failed(format!("it cannot be opened: {error}")))?;
     let mut text = Vec::new();
     let bytes_max = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
     let mut bounded = file.take(bytes_max.saturating_add(1));
     bounded
         .read_to_end(&mut text)
-        .map_err(|error| fault(format!("it cannot be read: {error}")))?;
+        .map_err(|error| failed(format!("it cannot be read: {error}")))?;
     if text.len() <= FILE_BYTES_MAX {
         Ok(text)
     } else {
-        Err(fault(format!("may have at most {FILE_BYTES_MAX} bytes")))
+        Err(failed(format!("may have at most {FILE_BYTES_MAX} bytes")))
     }
 }
 
 fn parse(path: &Path, text: &[u8]) -> Result<Vec<CallerKeys>, KeyFileError> {
-    document::parse(text).map_err(|faults| KeyFileError {
+    document::parse(text).map_err(|errors| KeyFileError {
         path: path.to_owned(),
-        faults,
+        errors,
     })
 }
 

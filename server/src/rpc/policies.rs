@@ -30,7 +30,7 @@ impl PolicyService for Policies {
             let preset = |(name, document): &(&str, &str)| {
                 let policy = policy::parse(document).map_err(|_| {
                     CallError::Internal(format!(
-                        "the preset {name} has faults: a test keeps it from that"
+                        "the preset {name} has errors: a test keeps it from that"
                     ))
                 })?;
                 Ok(pb::Preset {

@@ -15,7 +15,7 @@ pub async fn run(callers: Arc<KeyFile>) {
             Ok(Reload::Loaded(callers)) => {
                 tracing::info!(callers, "the key file has changed and is taken")
             }
-            Ok(Reload::Faulty(error)) => {
+            Ok(Reload::Invalid(error)) => {
                 tracing::error!(%error, "the callers stay those from before")
             }
             Err(error) => tracing::error!(%error, "the key file could not be read again"),

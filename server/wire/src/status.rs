@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::money::Currency;
-use belay_domain::policy::DocumentFault;
+use belay_domain::policy::DocumentError;
 use belay_domain::rejection::{FieldViolation, Rejection};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -84,10 +84,10 @@ pub enum CallError {
         field: String,
     },
     /// Of a document in this field.
-    #[error("{faults:?}")]
+    #[error("{errors:?}")]
     PolicyInvalid {
         field: &'static str,
-        faults: Vec<DocumentFault>,
+        errors: Vec<DocumentError>,
     },
     #[error("{rejection:?}")]
     Rejected {
@@ -201,7 +201,7 @@ impl CallError {
                 violations,
                 left_out,
             } => return invalid_fields(&violations, left_out),
-            CallError::PolicyInvalid { field, faults } => return policy_invalid(field, &faults),
+            CallError::PolicyInvalid { field, errors } => return policy_invalid(field, &errors),
             CallError::Rejected { rejection, named } => {
                 return status_of(&proto_rejections(&rejection, &named));
             }
@@ -290,14 +290,14 @@ fn invalid_fields(violations: &[FieldViolation], left_out: usize) -> Status {
     bad_request(ErrorReason::InvalidField, entries.collect(), left_out)
 }
 
-fn policy_invalid(field: &str, faults: &[DocumentFault]) -> Status {
-    let path = |fault: &DocumentFault| match fault.path.as_str() {
+fn policy_invalid(field: &str, errors: &[DocumentError]) -> Status {
+    let path = |error: &DocumentError| match error.path.as_str() {
         "" => field.to_owned(),
         path => format!("{field}.{path}"),
     };
-    let entries = faults
+    let entries = errors
         .iter()
-        .map(|fault| (path(fault), fault.description.clone()));
+        .map(|error| (path(error), error.description.clone()));
     bad_request(ErrorReason::PolicyInvalid, entries.collect(), 0)
 }
 

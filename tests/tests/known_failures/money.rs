@@ -136,7 +136,10 @@ fn one_movement_is_one_movement_however_many_messages_tell_of_it() {
             .told("once-more", PaymentFact::Captured, TOTAL)
             .await;
         assert_eq!(
-            (unconfirmed.totals.captured.clone(), unconfirmed.refunds.len()),
+            (
+                unconfirmed.totals.captured.clone(),
+                unconfirmed.refunds.len()
+            ),
             (eur(TOTAL), 0)
         );
         assert_eq!(

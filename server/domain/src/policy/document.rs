@@ -2,7 +2,7 @@
 //!
 //! A document is YAML, or JSON, which is YAML too. Keys are `snake_case`, values of enums
 //! `SCREAMING_SNAKE`. Nothing is guessed: an unknown key, an empty list or a key without a value is
-//! a fault, because a condition that quietly falls away makes a rule match more than its author
+//! an error, because a condition that quietly falls away makes a rule match more than its author
 //! meant. `fields` reads single values, `sections`, `reasons`, `returns`, `rules` and `gates` the
 //! parts of a document, `reach` finds rules that can never match.
 
@@ -18,7 +18,7 @@ mod sections;
 use serde_json::Value;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
-use self::fields::{Faults, Node, distinct, quoted, shortened};
+use self::fields::{Errors, Node, distinct, quoted, shortened};
 use self::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, NAME_CHARS_MAX, SOURCE_CHARS_MAX};
 use super::{Notification, Policy};
 use crate::actor::Role;
@@ -27,7 +27,7 @@ use crate::terms::NextAction;
 /// Something wrong in a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}{description}", path, if path.is_empty() { "" } else { ": " })]
-pub struct Fault {
+pub struct DocumentError {
     /// Where it stands, such as `rules[2].when.stage[0]`; empty where it is about the document as a
     /// whole.
     pub path: String,
@@ -66,20 +66,20 @@ const KEYS: &[&str] = &[
     "quality",
 ];
 
-/// Reads a document. Every fault is listed, up to [`limits::FAULTS_MAX`]; a text that is no YAML at
+/// Reads a document. Every error is listed, up to [`limits::ERRORS_MAX`]; a text that is no YAML at
 /// all has one.
-pub fn parse(text: &str) -> Result<Policy, Vec<Fault>> {
+pub fn parse(text: &str) -> Result<Policy, Vec<DocumentError>> {
     let value = read(text).map_err(|description| {
-        vec![Fault {
+        vec![DocumentError {
             path: String::new(),
             description,
         }]
     })?;
-    let mut faults = Faults::default();
-    let policy = policy(&Node::root(&value), &mut faults);
+    let mut errors = Errors::default();
+    let policy = policy(&Node::root(&value), &mut errors);
     match policy {
-        Some(policy) if faults.count() == 0 => Ok(policy),
-        Some(_) | None => Err(faults.into_list()),
+        Some(policy) if errors.count() == 0 => Ok(policy),
+        Some(_) | None => Err(errors.into_list()),
     }
 }
 
@@ -145,46 +145,46 @@ fn unreadable(error: &serde_saphyr::Error) -> String {
     }
 }
 
-fn policy(root: &Node<'_>, faults: &mut Faults) -> Option<Policy> {
-    let object = root.object(KEYS, faults)?;
+fn policy(root: &Node<'_>, errors: &mut Errors) -> Option<Policy> {
+    let object = root.object(KEYS, errors)?;
     let name = object
-        .require("name", faults)
-        .and_then(|node| node.text(NAME_CHARS_MAX, faults));
+        .require("name", errors)
+        .and_then(|node| node.text(NAME_CHARS_MAX, errors));
     let source = object
         .get("source")
-        .and_then(|node| node.text(SOURCE_CHARS_MAX, faults));
+        .and_then(|node| node.text(SOURCE_CHARS_MAX, errors));
     let unpaid = object
-        .require("unpaid", faults)
-        .and_then(|node| sections::unpaid(&node, faults));
+        .require("unpaid", errors)
+        .and_then(|node| sections::unpaid(&node, errors));
     let verification = object
         .get("verification")
-        .and_then(|node| sections::verification(&node, faults));
+        .and_then(|node| sections::verification(&node, errors));
     let preparation_within = object
         .get("preparation")
-        .and_then(|node| sections::preparation(&node, faults));
+        .and_then(|node| sections::preparation(&node, errors));
     let notify = object.get("notify").map(|node| {
-        let entries = node.list(Notification::ALL.len(), faults);
-        distinct(&entries, faults, |entry, faults| {
-            entry.name(Notification::ALL, faults)
+        let entries = node.list(Notification::ALL.len(), errors);
+        distinct(&entries, errors, |entry, errors| {
+            entry.name(Notification::ALL, errors)
         })
     });
     let labels = object
         .get("labels")
-        .map(|node| sections::labels(&node, faults));
-    let reasons_node = object.require("reasons", faults);
+        .map(|node| sections::labels(&node, errors));
+    let reasons_node = object.require("reasons", errors);
     let declared = reasons_node
         .as_ref()
         .map(reasons::codes)
         .unwrap_or_default();
     let reasons = reasons_node
-        .map(|node| reasons::reasons(&node, faults))
+        .map(|node| reasons::reasons(&node, errors))
         .unwrap_or_default();
     let reason_required = object
         .get("reason_required")
-        .map(|node| reasons::required_of(&node, &reasons, faults));
+        .map(|node| reasons::required_of(&node, &reasons, errors));
     let returns = object
         .get("returns")
-        .and_then(|node| returns::returns(&node, &declared, faults));
+        .and_then(|node| returns::returns(&node, &declared, errors));
     let has_rates = object
         .get("returns")
         .is_some_and(|node| node.has_key("rates"));
@@ -193,18 +193,18 @@ fn policy(root: &Node<'_>, faults: &mut Faults) -> Option<Policy> {
         has_rates,
     };
     let rules = object
-        .require("rules", faults)
-        .map(|node| rules::rules(&node, &declared, faults));
-    let refunds = object.require("refunds", faults).and_then(|node| {
+        .require("rules", errors)
+        .map(|node| rules::rules(&node, &declared, errors));
+    let refunds = object.require("refunds", errors).and_then(|node| {
         let counts_days = rules.as_deref().is_some_and(gates::count_days_by_default);
-        sections::refunds(&node, counts_days, faults)
+        sections::refunds(&node, counts_days, errors)
     });
     let customs = object
         .get("customs")
-        .and_then(|node| sections::customs(&node, faults));
+        .and_then(|node| sections::customs(&node, errors));
     let quality = object
         .get("quality")
-        .and_then(|node| sections::quality(&node, faults));
+        .and_then(|node| sections::quality(&node, errors));
     Some(Policy {
         name: name?,
         source: source.unwrap_or_default(),
@@ -233,8 +233,8 @@ struct Declared {
 }
 
 /// What somebody may do, none of it twice.
-fn next_actions(nodes: &[Node<'_>], faults: &mut Faults) -> Vec<NextAction> {
-    distinct(nodes, faults, |entry, faults| {
-        entry.name(NextAction::ALL, faults)
+fn next_actions(nodes: &[Node<'_>], errors: &mut Errors) -> Vec<NextAction> {
+    distinct(nodes, errors, |entry, errors| {
+        entry.name(NextAction::ALL, errors)
     })
 }

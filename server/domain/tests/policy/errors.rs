@@ -1,4 +1,4 @@
-//! Every kind of fault, with the very path it is reported under.
+//! Every kind of error, with the very path it is reported under.
 
 mod gates;
 mod reach;
@@ -7,9 +7,9 @@ mod terms;
 use belay_domain::policy::parse;
 use serde_json::{Value, json};
 
-use crate::support::{document, fault_paths, remove, set};
+use crate::support::{document, error_paths, remove, set};
 
-/// Makes one change to a document without faults and expects this one fault.
+/// Makes one change to a document without errors and expects this one error.
 fn check(pointer: &str, value: Value, path: &str, description: &str) {
     let mut document = document();
     set(&mut document, pointer, value);
@@ -23,14 +23,14 @@ fn check_removed(pointer: &str, path: &str, description: &str) {
 }
 
 fn check_one(document: &Value, path: &str, description: &str) {
-    let faults = parse(&document.to_string()).expect_err(&format!("a fault at {path}"));
-    let found: Vec<(&str, &str)> = faults
+    let errors = parse(&document.to_string()).expect_err(&format!("an error at {path}"));
+    let found: Vec<(&str, &str)> = errors
         .iter()
-        .map(|fault| (fault.path.as_str(), fault.description.as_str()))
+        .map(|error| (error.path.as_str(), error.description.as_str()))
         .collect();
     assert!(
         found.len() == 1 && found[0].0 == path,
-        "expected one fault at {path}, found {found:#?}"
+        "expected one error at {path}, found {found:#?}"
     );
     assert!(
         found[0].1.contains(description),
@@ -41,7 +41,7 @@ fn check_one(document: &Value, path: &str, description: &str) {
 
 #[test]
 fn the_document_that_the_faults_are_put_into_has_none() {
-    assert_eq!(fault_paths(&document()), [""; 0]);
+    assert_eq!(error_paths(&document()), [""; 0]);
 }
 
 #[test]
@@ -431,7 +431,7 @@ fn unknown_names_are_listed_with_the_known_ones() {
         json!({"code": "NO", "next_actions": ["CRY"]}),
     );
     assert_eq!(
-        fault_paths(&denies),
+        error_paths(&denies),
         ["rules[1].deny.code", "rules[1].deny.next_actions[0]"]
     );
 }
@@ -443,7 +443,7 @@ fn durations_are_of_days_hours_minutes_and_seconds() {
     ] {
         let mut document = document();
         set(&mut document, "/unpaid/expire_after", json!(text));
-        assert_eq!(fault_paths(&document), [""; 0], "{text}");
+        assert_eq!(error_paths(&document), [""; 0], "{text}");
     }
     for (text, description) in [
         ("", "must be a duration"),
@@ -502,7 +502,7 @@ fn waits_are_longer_than_nothing_where_nothing_would_be_no_wait() {
         "/rules/0/when/age",
         json!({"clock": "PAID", "at_least": "0s"}),
     );
-    assert_eq!(fault_paths(&document), [""; 0]);
+    assert_eq!(error_paths(&document), [""; 0]);
 }
 
 #[test]
@@ -667,7 +667,7 @@ fn lists_that_would_mean_nothing_are_not_empty() {
     for key in ["/notify", "/reason_required"] {
         set(&mut document, key, json!([]));
     }
-    assert_eq!(fault_paths(&document), [""; 0]);
+    assert_eq!(error_paths(&document), [""; 0]);
 }
 
 #[test]
@@ -699,7 +699,7 @@ fn windows_have_something_in_them() {
         "/rules/0/when/value",
         json!({"at_least": 5, "less_than": 6}),
     );
-    assert_eq!(fault_paths(&document), [""; 0]);
+    assert_eq!(error_paths(&document), [""; 0]);
 }
 
 #[test]
@@ -762,7 +762,7 @@ fn parcel_returned_need_not_be_there_and_belongs_to_the_carrier() {
         document["reasons"].as_array_mut().unwrap().push(reason);
         document
     };
-    assert_eq!(fault_paths(&returned(json!(["CARRIER"]), false)), [""; 0]);
+    assert_eq!(error_paths(&returned(json!(["CARRIER"]), false)), [""; 0]);
     check_one(
         &returned(json!(["CARRIER", "SELLER"]), false),
         "reasons[2].actors",
@@ -922,5 +922,5 @@ fn all_faults_are_listed_with_their_paths() {
         "refunds.due",
         "refunds.shipping",
     ];
-    assert_eq!(fault_paths(&document), expected);
+    assert_eq!(error_paths(&document), expected);
 }

@@ -3,7 +3,7 @@
 use belay_domain::calendar::HOLIDAYS_MAX;
 use belay_domain::policy::limits::{
     CALENDAR_DAYS_MAX, CALENDARS_MAX, CODE_CHARS_MAX, CONDITION_ENTRIES_MAX, DEPTH_MAX,
-    DOCUMENT_BYTES_MAX, DURATION_MAX, EVIDENCE_CHANNELS_MAX, FAULTS_MAX, IDENTICAL_UNITS_MAX,
+    DOCUMENT_BYTES_MAX, DURATION_MAX, ERRORS_MAX, EVIDENCE_CHANNELS_MAX, IDENTICAL_UNITS_MAX,
     LABEL_CHARS_MAX, NAME_CHARS_MAX, QUALITY_DAYS_MAX, QUALITY_THRESHOLDS_MAX, REASONS_MAX,
     RETURN_RATES_MAX, RULES_MAX, SOURCE_CHARS_MAX, WITHOUT_LABEL_CHARS_MAX, WORKING_DAYS_MAX,
 };
@@ -12,15 +12,15 @@ use jiff::civil::date;
 use jiff::{Span, ToSpan};
 use serde_json::{Map, Value, json};
 
-use crate::support::{document, fault_paths, set};
+use crate::support::{document, error_paths, set};
 
-/// At the limit there is no fault; one beyond it there is this one.
+/// At the limit there is no error; one beyond it there is this one.
 fn check(pointer: &str, path: &str, max: usize, of_size: impl Fn(usize) -> Value) {
     let mut document = document();
     set(&mut document, pointer, of_size(max));
-    assert_eq!(fault_paths(&document), [""; 0], "{pointer} at {max}");
+    assert_eq!(error_paths(&document), [""; 0], "{pointer} at {max}");
     set(&mut document, pointer, of_size(max + 1));
-    assert_eq!(fault_paths(&document), [path], "{pointer} beyond {max}");
+    assert_eq!(error_paths(&document), [path], "{pointer} beyond {max}");
 }
 
 fn texts(count: usize, text: impl Fn(usize) -> String) -> Value {
@@ -203,7 +203,7 @@ fn calendars_holidays_and_working_days_are_counted() {
     check("/refunds", "refunds.due.working_days", max, refunds);
     let mut none = document();
     set(&mut none, "/refunds", refunds(0));
-    assert_eq!(fault_paths(&none), ["refunds.due.working_days"]);
+    assert_eq!(error_paths(&none), ["refunds.due.working_days"]);
 }
 
 #[test]
@@ -242,9 +242,9 @@ fn a_text_has_a_largest_size() {
     let text = document().to_string();
     let padded = |size: usize| format!("{text}{}", " ".repeat(size - text.len()));
     assert!(parse(&padded(DOCUMENT_BYTES_MAX)).is_ok());
-    let faults = parse(&padded(DOCUMENT_BYTES_MAX + 1)).unwrap_err();
+    let errors = parse(&padded(DOCUMENT_BYTES_MAX + 1)).unwrap_err();
     assert_eq!(
-        faults[0].to_string(),
+        errors[0].to_string(),
         "may have at most 262144 bytes, has 262145"
     );
 }
@@ -265,19 +265,19 @@ fn a_document_has_a_greatest_depth() {
 
 #[test]
 fn faults_beyond_the_most_are_counted_only() {
-    let with_faults = |count: usize| {
+    let with_errors = |count: usize| {
         let mut document = document();
         for index in 0..count {
             set(&mut document, &format!("/unknown{index}"), json!(1));
         }
         parse(&document.to_string()).unwrap_err()
     };
-    assert_eq!(with_faults(FAULTS_MAX).len(), FAULTS_MAX);
-    let faults = with_faults(FAULTS_MAX + 2);
-    assert_eq!(faults.len(), FAULTS_MAX + 1);
+    assert_eq!(with_errors(ERRORS_MAX).len(), ERRORS_MAX);
+    let errors = with_errors(ERRORS_MAX + 2);
+    assert_eq!(errors.len(), ERRORS_MAX + 1);
     assert_eq!(
-        faults[FAULTS_MAX].to_string(),
-        "2 more faults are not shown"
+        errors[ERRORS_MAX].to_string(),
+        "2 more errors are not shown"
     );
 }
 
@@ -290,7 +290,7 @@ fn faults_repeat_no_more_than_a_glimpse_of_what_is_wrong() {
         json!("é".repeat(10_000)),
     );
     set(&mut document, &format!("/{}", "k".repeat(10_000)), json!(1));
-    for fault in parse(&document.to_string()).unwrap_err() {
-        assert!(fault.to_string().chars().count() < 300, "{fault}");
+    for error in parse(&document.to_string()).unwrap_err() {
+        assert!(error.to_string().chars().count() < 300, "{error}");
     }
 }

@@ -3,7 +3,7 @@
 mod answers;
 mod calendar;
 mod cross_border_declaration;
-mod faults;
+mod errors;
 mod journeys;
 mod limits;
 mod presets;

@@ -1,4 +1,4 @@
-//! The presets that ship: each is a document without faults, and answers what its source says.
+//! The presets that ship: each is a document without errors, and answers what its source says.
 
 use std::collections::BTreeSet;
 use std::fs;

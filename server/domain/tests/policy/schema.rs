@@ -18,7 +18,7 @@ use belay_domain::terms::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{PRESETS, document, fault_paths, preset_folder, preset_text, set};
+use crate::support::{PRESETS, document, error_paths, preset_folder, preset_text, set};
 
 fn schema() -> Value {
     let text = fs::read_to_string(preset_folder().join("policy.schema.json")).unwrap();
@@ -136,7 +136,7 @@ fn the_schema_takes_what_the_parser_takes() {
     valid.push(("the smallest".to_owned(), document()));
     valid.push(("the fullest".to_owned(), full_document()));
     for (name, document) in valid {
-        assert_eq!(fault_paths(&document), [""; 0], "{name}");
+        assert_eq!(error_paths(&document), [""; 0], "{name}");
         let errors: Vec<String> = validator
             .iter_errors(&document)
             .map(|error| format!("{}: {error}", error.instance_path()))
@@ -289,12 +289,12 @@ fn parser_keys(document: &Value, pointer: &str, path: &str) -> BTreeSet<String> 
     } else {
         format!("{path}.no_such_key")
     };
-    let faults = parse(&document.to_string()).unwrap_err();
-    let fault = faults
+    let errors = parse(&document.to_string()).unwrap_err();
+    let error = errors
         .iter()
-        .find(|fault| fault.path == at)
-        .unwrap_or_else(|| panic!("{at}: {faults:#?}"));
-    let (_, keys) = fault.description.split_once("the keys are ").unwrap();
+        .find(|error| error.path == at)
+        .unwrap_or_else(|| panic!("{at}: {errors:#?}"));
+    let (_, keys) = error.description.split_once("the keys are ").unwrap();
     keys.split(", ").map(str::to_owned).collect()
 }
 
@@ -449,7 +449,7 @@ fn the_schema_and_the_parser_know_the_same_names() {
             "/reasons/0/actors",
             json!([role.to_string()]),
         );
-        fault_paths(&document).is_empty()
+        error_paths(&document).is_empty()
     };
     let requesters: BTreeSet<String> = Role::ALL
         .iter()

@@ -29,7 +29,7 @@ pub(crate) fn preset_text(name: &str) -> String {
 }
 
 pub(crate) fn preset(name: &str) -> Policy {
-    parse(&preset_text(name)).unwrap_or_else(|faults| panic!("{name}: {faults:#?}"))
+    parse(&preset_text(name)).unwrap_or_else(|errors| panic!("{name}: {errors:#?}"))
 }
 
 /// The smallest document there is, with one rule that has a condition and one that has a gate.
@@ -83,7 +83,7 @@ pub(crate) fn remove(document: &mut Value, pointer: &str) {
 
 pub(crate) fn policy(document: &Value) -> Policy {
     parse(&document.to_string())
-        .unwrap_or_else(|faults| panic!("{document:#} has faults: {faults:#?}"))
+        .unwrap_or_else(|errors| panic!("{document:#} has errors: {errors:#?}"))
 }
 
 /// The base document with other rules.
@@ -93,11 +93,11 @@ pub(crate) fn policy_with_rules(rules: Value) -> Policy {
     policy(&document)
 }
 
-/// Where the faults of a document are.
-pub(crate) fn fault_paths(document: &Value) -> Vec<String> {
+/// Where the errors of a document are.
+pub(crate) fn error_paths(document: &Value) -> Vec<String> {
     match parse(&document.to_string()) {
         Ok(_) => Vec::new(),
-        Err(faults) => faults.into_iter().map(|fault| fault.path).collect(),
+        Err(errors) => errors.into_iter().map(|error| error.path).collect(),
     }
 }
 

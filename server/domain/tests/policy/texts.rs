@@ -39,13 +39,13 @@ refunds:
   shipping: NEVER
 ";
 
-/// The one fault of a text that cannot be read at all.
+/// The one error of a text that cannot be read at all.
 fn unreadable(text: &str) -> String {
-    let faults = parse(text).expect_err("a text that cannot be read");
-    assert_eq!(faults.len(), 1, "{faults:#?}");
-    assert_eq!(faults[0].path, "");
-    assert_eq!(faults[0].to_string(), faults[0].description);
-    faults[0].description.clone()
+    let errors = parse(text).expect_err("a text that cannot be read");
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    assert_eq!(errors[0].path, "");
+    assert_eq!(errors[0].to_string(), errors[0].description);
+    errors[0].description.clone()
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn yaml_and_json_say_the_same() {
         &format!("\u{feff}{indented}"),
     ] {
         assert_eq!(
-            parse(text).unwrap_or_else(|faults| panic!("{text}: {faults:#?}")),
+            parse(text).unwrap_or_else(|errors| panic!("{text}: {errors:#?}")),
             from_json
         );
     }
@@ -305,7 +305,7 @@ fn norway_is_a_country() {
 }
 
 #[test]
-fn a_text_that_is_no_document_has_one_fault() {
+fn a_text_that_is_no_document_has_one_error() {
     assert_eq!(unreadable(""), "must be a mapping, is nothing");
     assert_eq!(unreadable("just words"), "must be a mapping, is a text");
     assert_eq!(unreadable("[]"), "must be a mapping, is a list");
@@ -332,7 +332,7 @@ fn a_key_stands_once() {
 #[test]
 fn anchors_aliases_merge_keys_and_tags_are_refused() {
     let bomb = "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: [*c, *c, *c]\n";
-    for (text, fault) in [
+    for (text, error) in [
         (
             bomb.to_owned(),
             "must not use anchors (&) and aliases (*): write it out (line 1, column 7)",
@@ -355,7 +355,7 @@ fn anchors_aliases_merge_keys_and_tags_are_refused() {
         ),
     ] {
         let found = unreadable(&text);
-        assert!(found.starts_with(fault), "{found}");
+        assert!(found.starts_with(error), "{found}");
     }
 }
 
@@ -367,10 +367,10 @@ fn deep_nesting_is_refused_without_following_it() {
         "- ".repeat(100_000),
         "? ".repeat(100_000),
     ] {
-        let fault = unreadable(&text);
+        let error = unreadable(&text);
         assert!(
-            fault.starts_with("may be nested at most 16 deep") || fault.contains("recursion limit"),
-            "{fault}"
+            error.starts_with("may be nested at most 16 deep") || error.contains("recursion limit"),
+            "{error}"
         );
     }
 }
@@ -386,8 +386,8 @@ proptest! {
             let end = text.len().min(start + length);
             text.replace_range(start..end, &with);
         }
-        if let Err(faults) = parse(&text) {
-            prop_assert!(!faults.is_empty(), "{text}");
+        if let Err(errors) = parse(&text) {
+            prop_assert!(!errors.is_empty(), "{text}");
         }
     }
 }

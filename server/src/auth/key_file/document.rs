@@ -1,5 +1,5 @@
 //! Reads a key file and says everything that is wrong with it. Nothing is guessed: an unknown key,
-//! an empty list or a key without a value is a fault, because a limit that quietly falls away lets
+//! an empty list or a key without a value is an error, because a limit that quietly falls away lets
 //! its caller see more than was meant.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{CarrierId, IdError, SellerId, StoreId, WarehouseId, WorkerId};
-use belay_domain::policy::DocumentFault;
+use belay_domain::policy::DocumentError;
 use belay_domain::scope::{Caller, IdFilter, SCOPE_IDS_MAX, Scope};
 use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
@@ -16,7 +16,7 @@ use super::{CALLERS_MAX, CallerKeys, HASH_PREFIX, SECRETS_MAX};
 
 /// Characters of a parser's message: it may repeat what it could not read.
 const MESSAGE_CHARS_MAX: usize = 200;
-/// Characters of a wrong value that a fault repeats.
+/// Characters of a wrong value that an error repeats.
 const QUOTED_CHARS_MAX: usize = 40;
 /// A file needs four levels; what is nested deeper is no key file.
 const DEPTH_MAX: usize = 8;
@@ -31,20 +31,20 @@ const KEYS: &[&str] = &[
     "secrets",
 ];
 
-/// Every fault is listed; a text that is no YAML at all has one.
-pub(super) fn parse(text: &[u8]) -> Result<Vec<CallerKeys>, Vec<DocumentFault>> {
+/// Every error is listed; a text that is no YAML at all has one.
+pub(super) fn parse(text: &[u8]) -> Result<Vec<CallerKeys>, Vec<DocumentError>> {
     let mut reader = Reader::default();
     let callers = match yaml(text) {
         Ok(value) => reader.callers(&value),
         Err(description) => {
-            reader.fault("", description);
+            reader.error("", description);
             Vec::new()
         }
     };
-    if reader.faults.is_empty() {
+    if reader.errors.is_empty() {
         Ok(callers)
     } else {
-        Err(reader.faults)
+        Err(reader.errors)
     }
 }
 
@@ -72,18 +72,18 @@ fn yaml(text: &[u8]) -> Result<Value, String> {
     })
 }
 
-/// Goes on after a fault, so that all are found.
+/// Goes on after an error, so that all are found.
 #[derive(Default)]
 struct Reader {
-    faults: Vec<DocumentFault>,
+    errors: Vec<DocumentError>,
     /// Where each secret and each caller was met first.
     secrets: BTreeMap<String, String>,
     names: BTreeMap<String, String>,
 }
 
 impl Reader {
-    fn fault(&mut self, path: &str, description: impl Into<String>) {
-        self.faults.push(DocumentFault {
+    fn error(&mut self, path: &str, description: impl Into<String>) {
+        self.errors.push(DocumentError {
             path: path.to_owned(),
             description: description.into(),
         });
@@ -124,7 +124,7 @@ impl Reader {
             && !entry.contains_key(key)
         {
             let role = role.map(|role| role.name()).unwrap_or_default();
-            self.fault(
+            self.error(
                 &child(path, key),
                 format!("is required of the role {role}: what it sees is its own"),
             );
@@ -136,7 +136,7 @@ impl Reader {
             .or_insert_with(|| path.to_owned())
             .clone();
         if first != path {
-            self.fault(
+            self.error(
                 path,
                 format!("is the same role and id as {first}; one caller may have several secrets"),
             );
@@ -158,7 +158,7 @@ impl Reader {
             .find(|role| role.name() == text);
         if role.is_none() {
             let names: Vec<&str> = Role::CALLERS.iter().map(|role| role.name()).collect();
-            self.fault(
+            self.error(
                 path,
                 format!(
                     "must be one of {}; found {}",
@@ -188,7 +188,7 @@ impl Reader {
             if let Some(id) = self.id(&path, entry, parse)
                 && let Some(id) = ids.replace(id)
             {
-                self.fault(&path, format!("{id} stands here twice"));
+                self.error(&path, format!("{id} stands here twice"));
             }
         }
         IdFilter::Only(ids)
@@ -206,7 +206,7 @@ impl Reader {
                 .filter(|hex| !hex.bytes().any(|byte| byte.is_ascii_uppercase()));
             match hex.and_then(|hex| blake3::Hash::from_hex(hex).ok()) {
                 // What stands there instead may be the secret itself.
-                None => self.fault(&path, "must be a line that `belay hash-secret` prints"),
+                None => self.error(&path, "must be a line that `belay hash-secret` prints"),
                 Some(hash) => {
                     let first = self
                         .secrets
@@ -214,7 +214,7 @@ impl Reader {
                         .or_insert_with(|| path.clone())
                         .clone();
                     if first != path {
-                        self.fault(&path, format!("is the same secret as {first}"));
+                        self.error(&path, format!("is the same secret as {first}"));
                     }
                     hashes.push(hash);
                 }
@@ -231,14 +231,14 @@ impl Reader {
     ) -> Option<T> {
         let text = self.text(path, value)?;
         parse(text.to_owned())
-            .map_err(|error| self.fault(path, error.to_string()))
+            .map_err(|error| self.error(path, error.to_string()))
             .ok()
     }
 
     fn text<'v>(&mut self, path: &str, value: &'v Value) -> Option<&'v str> {
         let text = value.as_str();
         if text.is_none() {
-            self.fault(path, format!("must be a text, is {}", kind(value)));
+            self.error(path, format!("must be a text, is {}", kind(value)));
         }
         text
     }
@@ -247,10 +247,10 @@ impl Reader {
     fn list<'v>(&mut self, path: &str, value: &'v Value, max: usize) -> &'v [Value] {
         match value {
             Value::Array(entries) if entries.is_empty() => {
-                self.fault(path, "must have at least one entry")
+                self.error(path, "must have at least one entry")
             }
             Value::Array(entries) if entries.len() > max => {
-                self.fault(
+                self.error(
                     path,
                     format!("may have at most {max} entries, has {}", entries.len()),
                 );
@@ -261,7 +261,7 @@ impl Reader {
             | Value::Number(_)
             | Value::String(_)
             | Value::Object(_) => {
-                self.fault(path, format!("must be a list, is {}", kind(value)));
+                self.error(path, format!("must be a list, is {}", kind(value)));
             }
         }
         &[]
@@ -275,12 +275,12 @@ impl Reader {
         known: &[&str],
     ) -> Option<&'v Map<String, Value>> {
         let Some(entries) = value.as_object() else {
-            self.fault(path, format!("must be a mapping, is {}", kind(value)));
+            self.error(path, format!("must be a mapping, is {}", kind(value)));
             return None;
         };
         for key in entries.keys().filter(|key| !known.contains(&key.as_str())) {
             let key = shortened(key, QUOTED_CHARS_MAX);
-            self.fault(
+            self.error(
                 &child(path, &key),
                 format!("is not a key here; the keys are {}", known.join(", ")),
             );
@@ -296,7 +296,7 @@ impl Reader {
     ) -> Option<&'v Value> {
         let value = entries.get(key);
         if value.is_none() {
-            self.fault(&child(path, key), "is required");
+            self.error(&child(path, key), "is required");
         }
         value
     }

@@ -16,11 +16,11 @@ fn line(secret: &str) -> String {
     hash_secret(secret).unwrap()
 }
 
-/// Every fault, as a person reads it.
-fn faults(document: &str) -> Vec<String> {
+/// Every error, as a person reads it.
+fn errors(document: &str) -> Vec<String> {
     match parse(Path::new("callers.yaml"), document.as_bytes()) {
         Ok(_) => Vec::new(),
-        Err(error) => error.faults.iter().map(ToString::to_string).collect(),
+        Err(error) => error.errors.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -99,8 +99,8 @@ fn a_changed_file_is_taken_and_a_faulty_one_changes_nothing() {
     assert!(callers.find(OLD).is_some() && callers.find(NEW).is_some());
 
     file.write("callers: []");
-    let Reload::Faulty(error) = callers.reload() else {
-        panic!("a fault")
+    let Reload::Invalid(error) = callers.reload() else {
+        panic!("an error")
     };
     assert!(
         error
@@ -108,10 +108,10 @@ fn a_changed_file_is_taken_and_a_faulty_one_changes_nothing() {
             .ends_with("\n  callers: must have at least one entry"),
         "{error}"
     );
-    assert_eq!(callers.reload(), Reload::Unchanged, "a fault is told once");
+    assert_eq!(callers.reload(), Reload::Unchanged, "an error is told once");
     assert!(callers.find(OLD).is_some());
     fs::remove_file(&file.0).unwrap();
-    assert!(matches!(callers.reload(), Reload::Faulty(_)));
+    assert!(matches!(callers.reload(), Reload::Invalid(_)));
     assert_eq!(callers.reload(), Reload::Unchanged);
     assert!(callers.find(OLD).is_some());
 
@@ -162,21 +162,21 @@ owner: me
         "callers[5].secrets: is required".to_owned(),
         "callers[6]: must be a mapping, is a text".to_owned(),
     ];
-    assert_eq!(faults(&document), expected);
+    assert_eq!(errors(&document), expected);
 }
 
 #[test]
 fn what_is_no_list_of_callers_is_refused() {
-    for (document, fault) in [
+    for (document, error) in [
         ("", "must be a mapping, is nothing"),
         ("{}", "callers: is required"),
         ("callers: 7", "callers: must be a list, is a number"),
         ("callers: [{id: a", "is no YAML"),
         ("a: 1\na: 2", "is no YAML"),
     ] {
-        let found = faults(document);
+        let found = errors(document);
         assert!(
-            found.len() == 1 && found[0].starts_with(fault),
+            found.len() == 1 && found[0].starts_with(error),
             "{document:?}: {found:?}"
         );
     }
@@ -184,7 +184,7 @@ fn what_is_no_list_of_callers_is_refused() {
         parse(Path::new("x"), &[0xff])
             .map(|_| ())
             .unwrap_err()
-            .faults[0]
+            .errors[0]
             .description,
         "is no UTF-8"
     );
@@ -201,10 +201,10 @@ fn the_bounds_hold_on_both_sides() {
     };
     let callers = |count| (0..count).map(caller).collect::<String>();
     assert_eq!(
-        faults(&format!("callers:\n{}", callers(CALLERS_MAX))),
+        errors(&format!("callers:\n{}", callers(CALLERS_MAX))),
         [""; 0]
     );
-    let found = faults(&format!("callers:\n{}", callers(CALLERS_MAX + 1)));
+    let found = errors(&format!("callers:\n{}", callers(CALLERS_MAX + 1)));
     assert_eq!(
         found,
         [format!(
@@ -217,7 +217,7 @@ fn the_bounds_hold_on_both_sides() {
         let stores: Vec<String> = (0..stores).map(|number| format!("s{number}")).collect();
         let secrets: Vec<String> = (0..secrets).map(secret).collect();
         let (stores, secrets) = (stores.join(", "), secrets.join(", "));
-        faults(&format!(
+        errors(&format!(
             "callers: [{{id: a, role: SUPPORT, stores: [{stores}], secrets: [{secrets}]}}]"
         ))
     };

@@ -571,7 +571,7 @@ fn every_rejection_passes_through_every_proxy_and_keeps_its_reason_and_its_ids()
 #[test]
 fn every_other_failure_passes_too() {
     let id = || "s".repeat(64);
-    let fault = |at: usize| DocumentFault {
+    let error = |at: usize| DocumentError {
         path: format!("{}[{at}]", "schlüssel".repeat(300)),
         description: "ö".repeat(900),
     };
@@ -606,11 +606,11 @@ fn every_other_failure_passes_too() {
         },
         CallError::PolicyInvalid {
             field: "document",
-            faults: (0..1).map(fault).collect(),
+            errors: (0..1).map(error).collect(),
         },
         CallError::PolicyInvalid {
             field: "document",
-            faults: (0..1_000).map(fault).collect(),
+            errors: (0..1_000).map(error).collect(),
         },
         CallError::OutcomeUnknown {
             request_id: Some(Uuid::max()),

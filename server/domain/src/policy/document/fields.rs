@@ -1,5 +1,5 @@
-//! Reads values out of a document. A node knows where it stands, so that every fault can say so;
-//! what cannot be read adds its fault and is `None`, and the reading goes on.
+//! Reads values out of a document. A node knows where it stands, so that every error can say so;
+//! what cannot be read adds its error and is `None`, and the reading goes on.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -8,26 +8,26 @@ use jiff::fmt::friendly::SpanParser;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde_json::{Map, Value};
 
-use super::Fault;
+use super::DocumentError;
 use super::limits::{
-    CALENDAR_DAYS_MAX, CODE_CHARS_MAX, DURATION_MAX, FAULTS_MAX, WORKING_DAYS_MAX,
+    CALENDAR_DAYS_MAX, CODE_CHARS_MAX, DURATION_MAX, ERRORS_MAX, WORKING_DAYS_MAX,
 };
 use crate::period::Period;
 
-/// Characters of a wrong value that a fault repeats.
+/// Characters of a wrong value that an error repeats.
 const QUOTED_CHARS_MAX: usize = 40;
 
-/// The faults that were found so far.
+/// The errors that were found so far.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
-    found: Vec<Fault>,
+pub(super) struct Errors {
+    found: Vec<DocumentError>,
     left_out: usize,
 }
 
-impl Faults {
+impl Errors {
     pub(super) fn add(&mut self, path: &str, description: impl Into<String>) {
-        if self.found.len() < FAULTS_MAX {
-            self.found.push(Fault {
+        if self.found.len() < ERRORS_MAX {
+            self.found.push(DocumentError {
                 path: path.to_owned(),
                 description: description.into(),
             });
@@ -40,10 +40,10 @@ impl Faults {
         self.found.len() + self.left_out
     }
 
-    pub(super) fn into_list(mut self) -> Vec<Fault> {
+    pub(super) fn into_list(mut self) -> Vec<DocumentError> {
         if self.left_out > 0 {
-            let description = format!("{} more faults are not shown", self.left_out);
-            self.found.push(Fault {
+            let description = format!("{} more errors are not shown", self.left_out);
+            self.found.push(DocumentError {
                 path: String::new(),
                 description,
             });
@@ -67,11 +67,11 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn fault(&self, description: impl Into<String>, faults: &mut Faults) {
-        faults.add(&self.path, description);
+    pub(super) fn error(&self, description: impl Into<String>, errors: &mut Errors) {
+        errors.add(&self.path, description);
     }
 
-    fn wrong_type(&self, wanted: &str, faults: &mut Faults) {
+    fn wrong_type(&self, wanted: &str, errors: &mut Errors) {
         let found = match self.value {
             // Not the same as leaving the key out: an empty condition would match everything.
             Value::Null => "nothing",
@@ -81,18 +81,18 @@ impl<'a> Node<'a> {
             Value::Array(_) => "a list",
             Value::Object(_) => "a mapping",
         };
-        self.fault(format!("must be {wanted}, is {found}"), faults);
+        self.error(format!("must be {wanted}, is {found}"), errors);
     }
 
     /// A mapping with no other keys than these.
-    pub(super) fn object(&self, known: &[&str], faults: &mut Faults) -> Option<Object<'a>> {
+    pub(super) fn object(&self, known: &[&str], errors: &mut Errors) -> Option<Object<'a>> {
         let Value::Object(entries) = self.value else {
-            self.wrong_type("a mapping", faults);
+            self.wrong_type("a mapping", errors);
             return None;
         };
         for key in entries.keys().filter(|key| !known.contains(&key.as_str())) {
             let description = format!("is not a key here; the keys are {}", known.join(", "));
-            faults.add(&child(&self.path, key), description);
+            errors.add(&child(&self.path, key), description);
         }
         Some(Object {
             path: self.path.clone(),
@@ -101,15 +101,15 @@ impl<'a> Node<'a> {
     }
 
     /// A mapping whose keys are data.
-    pub(super) fn entries(&self, max: usize, faults: &mut Faults) -> Vec<(&'a str, Node<'a>)> {
+    pub(super) fn entries(&self, max: usize, errors: &mut Errors) -> Vec<(&'a str, Node<'a>)> {
         let Value::Object(entries) = self.value else {
-            self.wrong_type("a mapping", faults);
+            self.wrong_type("a mapping", errors);
             return Vec::new();
         };
         if entries.len() > max {
-            self.fault(
+            self.error(
                 format!("may have at most {max} entries, has {}", entries.len()),
-                faults,
+                errors,
             );
             return Vec::new();
         }
@@ -127,15 +127,15 @@ impl<'a> Node<'a> {
             .collect()
     }
 
-    pub(super) fn list(&self, max: usize, faults: &mut Faults) -> Vec<Node<'a>> {
+    pub(super) fn list(&self, max: usize, errors: &mut Errors) -> Vec<Node<'a>> {
         let Value::Array(values) = self.value else {
-            self.wrong_type("a list", faults);
+            self.wrong_type("a list", errors);
             return Vec::new();
         };
         if values.len() > max {
-            self.fault(
+            self.error(
                 format!("may have at most {max} entries, has {}", values.len()),
-                faults,
+                errors,
             );
             return Vec::new();
         }
@@ -147,17 +147,17 @@ impl<'a> Node<'a> {
     }
 
     /// A list with something in it.
-    pub(super) fn filled_list(&self, max: usize, faults: &mut Faults) -> Vec<Node<'a>> {
+    pub(super) fn filled_list(&self, max: usize, errors: &mut Errors) -> Vec<Node<'a>> {
         if matches!(self.value, Value::Array(values) if values.is_empty()) {
-            self.fault("must have at least one entry", faults);
+            self.error("must have at least one entry", errors);
         }
-        self.list(max, faults)
+        self.list(max, errors)
     }
 
     /// One value, or a list of them with something in it.
-    pub(super) fn one_or_list(&self, max: usize, faults: &mut Faults) -> Vec<Node<'a>> {
+    pub(super) fn one_or_list(&self, max: usize, errors: &mut Errors) -> Vec<Node<'a>> {
         match self.value {
-            Value::Array(_) => self.filled_list(max, faults),
+            Value::Array(_) => self.filled_list(max, errors),
             Value::Null
             | Value::Bool(_)
             | Value::Number(_)
@@ -171,7 +171,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn raw_text(&self, wanted: &str, faults: &mut Faults) -> Option<&'a str> {
+    fn raw_text(&self, wanted: &str, errors: &mut Errors) -> Option<&'a str> {
         match self.value {
             Value::String(text) => Some(text),
             Value::Null
@@ -179,25 +179,25 @@ impl<'a> Node<'a> {
             | Value::Number(_)
             | Value::Array(_)
             | Value::Object(_) => {
-                self.wrong_type(wanted, faults);
+                self.wrong_type(wanted, errors);
                 None
             }
         }
     }
 
     /// Something to read for people.
-    pub(super) fn text(&self, chars_max: usize, faults: &mut Faults) -> Option<String> {
-        let text = self.raw_text("a text", faults)?;
+    pub(super) fn text(&self, chars_max: usize, errors: &mut Errors) -> Option<String> {
+        let text = self.raw_text("a text", errors)?;
         let chars = text.chars().count();
         if text.trim().is_empty() {
-            self.fault("must not be empty", faults);
+            self.error("must not be empty", errors);
         } else if chars > chars_max {
-            self.fault(
+            self.error(
                 format!("may have at most {chars_max} characters, has {chars}"),
-                faults,
+                errors,
             );
         } else if text.chars().any(|c| c.is_control() && c != '\n') {
-            self.fault("must not hold control characters", faults);
+            self.error("must not hold control characters", errors);
         } else {
             return Some(text.to_owned());
         }
@@ -205,28 +205,28 @@ impl<'a> Node<'a> {
     }
 
     /// `[A-Z][A-Z0-9_]{0,62}`: reasons, payment methods.
-    pub(super) fn code(&self, faults: &mut Faults) -> Option<String> {
-        let text = self.raw_text("a code such as NO_LONGER_WANTED", faults)?;
+    pub(super) fn code(&self, errors: &mut Errors) -> Option<String> {
+        let text = self.raw_text("a code such as NO_LONGER_WANTED", errors)?;
         let is_rest = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         self.patterned(
             text,
             "[A-Z][A-Z0-9_]{0,62}",
             |c| c.is_ascii_uppercase(),
             is_rest,
-            faults,
+            errors,
         )
     }
 
     /// `[a-z][a-z0-9-]{0,62}`: rules.
-    pub(super) fn rule_id(&self, faults: &mut Faults) -> Option<String> {
-        let text = self.raw_text("an id such as before-dispatch", faults)?;
+    pub(super) fn rule_id(&self, errors: &mut Errors) -> Option<String> {
+        let text = self.raw_text("an id such as before-dispatch", errors)?;
         let is_rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         self.patterned(
             text,
             "[a-z][a-z0-9-]{0,62}",
             |c| c.is_ascii_lowercase(),
             is_rest,
-            faults,
+            errors,
         )
     }
 
@@ -236,66 +236,66 @@ impl<'a> Node<'a> {
         pattern: &str,
         is_first: impl Fn(char) -> bool,
         is_rest: impl Fn(char) -> bool,
-        faults: &mut Faults,
+        errors: &mut Errors,
     ) -> Option<String> {
         let is_well_formed =
             text.starts_with(is_first) && text.chars().all(is_rest) && text.len() <= CODE_CHARS_MAX;
         if !is_well_formed {
-            self.fault(
+            self.error(
                 format!("must look like {pattern}; found {}", quoted(text)),
-                faults,
+                errors,
             );
         }
         is_well_formed.then(|| text.to_owned())
     }
 
     /// An ISO 3166-1 alpha-2 code, by its looks.
-    pub(super) fn country(&self, faults: &mut Faults) -> Option<String> {
-        let text = self.raw_text("a country such as DE", faults)?;
+    pub(super) fn country(&self, errors: &mut Errors) -> Option<String> {
+        let text = self.raw_text("a country such as DE", errors)?;
         let is_country = is_country(text);
         if !is_country {
-            self.fault(
+            self.error(
                 format!(
                     "must be a country of two capital letters; found {}",
                     quoted(text)
                 ),
-                faults,
+                errors,
             );
         }
         is_country.then(|| text.to_owned())
     }
 
     /// One of these names.
-    pub(super) fn name<T: Copy + Display>(&self, allowed: &[T], faults: &mut Faults) -> Option<T> {
-        let text = self.raw_text("a name", faults)?;
+    pub(super) fn name<T: Copy + Display>(&self, allowed: &[T], errors: &mut Errors) -> Option<T> {
+        let text = self.raw_text("a name", errors)?;
         let named = allowed.iter().find(|value| value.to_string() == text);
         if named.is_none() {
             let names: Vec<String> = allowed.iter().map(T::to_string).collect();
-            self.fault(
+            self.error(
                 format!(
                     "must be one of {}; found {}",
                     names.join(", "),
                     quoted(text)
                 ),
-                faults,
+                errors,
             );
         }
         named.copied()
     }
 
-    pub(super) fn boolean(&self, faults: &mut Faults) -> Option<bool> {
+    pub(super) fn boolean(&self, errors: &mut Errors) -> Option<bool> {
         let boolean = self.value.as_bool();
         if boolean.is_none() {
-            self.wrong_type("true or false", faults);
+            self.wrong_type("true or false", errors);
         }
         boolean
     }
 
-    pub(super) fn integer(&self, range: RangeInclusive<i64>, faults: &mut Faults) -> Option<i64> {
+    pub(super) fn integer(&self, range: RangeInclusive<i64>, errors: &mut Errors) -> Option<i64> {
         let Some(integer) = self.value.as_i64() else {
             self.wrong_type(
                 &format!("a whole number from {} to {}", range.start(), range.end()),
-                faults,
+                errors,
             );
             return None;
         };
@@ -305,25 +305,25 @@ impl<'a> Node<'a> {
                 range.start(),
                 range.end()
             );
-            self.fault(description, faults);
+            self.error(description, errors);
             return None;
         }
         Some(integer)
     }
 
     /// A whole number of things.
-    pub(super) fn count(&self, range: RangeInclusive<u32>, faults: &mut Faults) -> Option<u32> {
-        let integer = self.integer(i64::from(*range.start())..=i64::from(*range.end()), faults)?;
+    pub(super) fn count(&self, range: RangeInclusive<u32>, errors: &mut Errors) -> Option<u32> {
+        let integer = self.integer(i64::from(*range.start())..=i64::from(*range.end()), errors)?;
         u32::try_from(integer).ok()
     }
 
     /// A length of time that may be none at all.
-    pub(super) fn duration(&self, faults: &mut Faults) -> Option<SignedDuration> {
+    pub(super) fn duration(&self, errors: &mut Errors) -> Option<SignedDuration> {
         static PARSER: SpanParser = SpanParser::new();
         const WANTED: &str = "a duration such as 24h, 20d, 90m or 36h30m";
-        let text = self.raw_text(WANTED, faults)?;
+        let text = self.raw_text(WANTED, errors)?;
         let Ok(span) = PARSER.parse_span(text) else {
-            self.fault(format!("must be {WANTED}; found {}", quoted(text)), faults);
+            self.error(format!("must be {WANTED}; found {}", quoted(text)), errors);
             return None;
         };
         // A month has no length of its own; weeks and fractions of seconds only give one length
@@ -344,16 +344,16 @@ impl<'a> Node<'a> {
         .any(|n| *n != 0);
         let duration = duration_of(span).filter(|_| !coarse && !fine);
         match duration {
-            None => self.fault(
+            None => self.error(
                 format!("must be in d, h, m and s; found {}", quoted(text)),
-                faults,
+                errors,
             ),
-            Some(duration) if duration.is_negative() => self.fault("must not be negative", faults),
+            Some(duration) if duration.is_negative() => self.error("must not be negative", errors),
             Some(duration) if duration > DURATION_MAX => {
                 let days = DURATION_MAX.as_hours() / 24;
-                self.fault(
+                self.error(
                     format!("may be at most {days}d; found {}", quoted(text)),
-                    faults,
+                    errors,
                 );
             }
             Some(_) => return duration,
@@ -361,66 +361,66 @@ impl<'a> Node<'a> {
         None
     }
 
-    pub(super) fn positive_duration(&self, faults: &mut Faults) -> Option<SignedDuration> {
-        let duration = self.duration(faults)?;
+    pub(super) fn positive_duration(&self, errors: &mut Errors) -> Option<SignedDuration> {
+        let duration = self.duration(errors)?;
         if duration.is_zero() {
-            self.fault("must be longer than nothing", faults);
+            self.error("must be longer than nothing", errors);
         }
         (!duration.is_zero()).then_some(duration)
     }
 
     /// How long somebody has: a duration, or days that only a calendar can tell the length of.
-    pub(super) fn wait(&self, faults: &mut Faults) -> Option<Period> {
+    pub(super) fn wait(&self, errors: &mut Errors) -> Option<Period> {
         if !self.value.is_object() {
-            return self.positive_duration(faults).map(Period::Time);
+            return self.positive_duration(errors).map(Period::Time);
         }
-        let object = self.object(&["calendar_days", "working_days"], faults)?;
+        let object = self.object(&["calendar_days", "working_days"], errors)?;
         match (object.get("calendar_days"), object.get("working_days")) {
             (Some(days), None) => days
-                .count(1..=CALENDAR_DAYS_MAX, faults)
+                .count(1..=CALENDAR_DAYS_MAX, errors)
                 .map(Period::CalendarDays),
             (None, Some(days)) => days
-                .count(1..=WORKING_DAYS_MAX, faults)
+                .count(1..=WORKING_DAYS_MAX, errors)
                 .map(Period::WorkingDays),
             (Some(_), Some(_)) => {
-                self.fault("must have calendar_days or working_days, not both", faults);
+                self.error("must have calendar_days or working_days, not both", errors);
                 None
             }
             (None, None) => {
-                self.fault("needs calendar_days or working_days", faults);
+                self.error("needs calendar_days or working_days", errors);
                 None
             }
         }
     }
 
-    pub(super) fn date(&self, faults: &mut Faults) -> Option<jiff::civil::Date> {
-        let text = self.raw_text("a date such as 2026-12-25", faults)?;
+    pub(super) fn date(&self, errors: &mut Errors) -> Option<jiff::civil::Date> {
+        let text = self.raw_text("a date such as 2026-12-25", errors)?;
         // jiff reads a date out of a longer text too, where the rest would be lost in silence.
         let date = text
             .parse()
             .ok()
             .filter(|date: &jiff::civil::Date| date.to_string() == text);
         if date.is_none() {
-            self.fault(
+            self.error(
                 format!("must be a date such as 2026-12-25; found {}", quoted(text)),
-                faults,
+                errors,
             );
         }
         date
     }
 
-    pub(super) fn time_zone(&self, faults: &mut Faults) -> Option<jiff::tz::TimeZone> {
-        let text = self.raw_text("a time zone such as Europe/Berlin", faults)?;
+    pub(super) fn time_zone(&self, errors: &mut Errors) -> Option<jiff::tz::TimeZone> {
+        let text = self.raw_text("a time zone such as Europe/Berlin", errors)?;
         let zone = jiff::tz::TimeZone::get(text)
             .ok()
             .filter(|zone| !zone.is_unknown());
         if zone.is_none() {
-            self.fault(
+            self.error(
                 format!(
                     "must be an IANA time zone such as Europe/Berlin; found {}",
                     quoted(text)
                 ),
-                faults,
+                errors,
             );
         }
         zone
@@ -455,10 +455,10 @@ impl<'a> Object<'a> {
         })
     }
 
-    pub(super) fn require(&self, key: &str, faults: &mut Faults) -> Option<Node<'a>> {
+    pub(super) fn require(&self, key: &str, errors: &mut Errors) -> Option<Node<'a>> {
         let node = self.get(key);
         if node.is_none() {
-            faults.add(&child(&self.path, key), "is required");
+            errors.add(&child(&self.path, key), "is required");
         }
         node
     }
@@ -467,13 +467,13 @@ impl<'a> Object<'a> {
 /// Reads every node, and none twice the same.
 pub(super) fn distinct<'a, T: PartialEq>(
     nodes: &[Node<'a>],
-    faults: &mut Faults,
-    read: impl Fn(&Node<'a>, &mut Faults) -> Option<T>,
+    errors: &mut Errors,
+    read: impl Fn(&Node<'a>, &mut Errors) -> Option<T>,
 ) -> Vec<T> {
     let mut values = Vec::with_capacity(nodes.len());
     for node in nodes {
-        match read(node, faults) {
-            Some(value) if values.contains(&value) => node.fault("stands here twice", faults),
+        match read(node, errors) {
+            Some(value) if values.contains(&value) => node.error("stands here twice", errors),
             Some(value) => values.push(value),
             None => {}
         }

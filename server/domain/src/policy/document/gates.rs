@@ -1,6 +1,6 @@
 //! The gates of a rule: the answers that a path waits for.
 
-use super::fields::{Faults, Node, Object};
+use super::fields::{Errors, Node, Object};
 use crate::period::Period;
 use crate::policy::{Consequence, Rule};
 use crate::terms::{GateKind, GateSpec, OnDispatch, OnLost, OnTimeout};
@@ -16,16 +16,16 @@ const KEYS: &[&str] = &[
 ];
 
 /// Each kind at most once: a gate that has passed is told from one that has not by its kind.
-pub(super) fn gates(node: &Node<'_>, faults: &mut Faults) -> Vec<GateSpec> {
+pub(super) fn gates(node: &Node<'_>, errors: &mut Errors) -> Vec<GateSpec> {
     let mut gates: Vec<GateSpec> = Vec::new();
-    for entry in node.list(GateKind::ALL.len(), faults) {
-        let Some(gate) = gate(&entry, faults) else {
+    for entry in node.list(GateKind::ALL.len(), errors) {
+        let Some(gate) = gate(&entry, errors) else {
             continue;
         };
         if gates.iter().any(|earlier| earlier.kind == gate.kind) {
-            entry.fault(
+            entry.error(
                 format!("must be the only {} of its rule", gate.kind),
-                faults,
+                errors,
             );
         }
         gates.push(gate);
@@ -61,29 +61,29 @@ fn may_escalate(gate: &GateSpec) -> bool {
         || (!gate.kind.is_consent() && gate.on_lost == OnLost::Escalate)
 }
 
-fn gate(node: &Node<'_>, faults: &mut Faults) -> Option<GateSpec> {
-    let object = node.object(KEYS, faults)?;
+fn gate(node: &Node<'_>, errors: &mut Errors) -> Option<GateSpec> {
+    let object = node.object(KEYS, errors)?;
     let kind = object
-        .require("kind", faults)
-        .and_then(|node| node.name(GateKind::ALL, faults));
+        .require("kind", errors)
+        .and_then(|node| node.name(GateKind::ALL, errors));
     let respond_within = object
         .get("respond_within")
-        .and_then(|node| node.wait(faults));
+        .and_then(|node| node.wait(errors));
     let remind_before = object
         .get("remind_before")
-        .and_then(|node| node.positive_duration(faults));
+        .and_then(|node| node.positive_duration(errors));
     let on_timeout = object
         .get("on_timeout")
-        .and_then(|node| node.name(OnTimeout::ALL, faults));
+        .and_then(|node| node.name(OnTimeout::ALL, errors));
     let escalate_within = object
         .get("escalate_within")
-        .and_then(|node| node.wait(faults));
+        .and_then(|node| node.wait(errors));
     let on_dispatch = object
         .get("on_dispatch")
-        .and_then(|node| node.name(OnDispatch::ALL, faults));
+        .and_then(|node| node.name(OnDispatch::ALL, errors));
     let on_lost = object
         .get("on_lost")
-        .and_then(|node| node.name(OnLost::ALL, faults));
+        .and_then(|node| node.name(OnLost::ALL, errors));
     let kind = kind?;
     // The safe side where the document leaves it open: nothing is cancelled by silence, nothing
     // leaves while somebody is asked, and what got lost is for people to judge; save where the loss
@@ -102,17 +102,17 @@ fn gate(node: &Node<'_>, faults: &mut Faults) -> Option<GateSpec> {
         on_dispatch: on_dispatch.unwrap_or(OnDispatch::Bar),
         on_lost: on_lost.unwrap_or(usually_on_lost),
     };
-    check_deadline(&object, &gate, faults);
-    check_answers(node, &gate, faults);
+    check_deadline(&object, &gate, errors);
+    check_answers(node, &gate, errors);
     Some(gate)
 }
 
 /// What hangs on a deadline needs one.
-fn check_deadline(object: &Object<'_>, gate: &GateSpec, faults: &mut Faults) {
+fn check_deadline(object: &Object<'_>, gate: &GateSpec, errors: &mut Errors) {
     let at = |key: &str| format!("{}.{key}", object.path);
     let has_deadline = object.get("respond_within").is_some();
     if gate.kind.is_consent() && !has_deadline {
-        faults.add(
+        errors.add(
             &at("respond_within"),
             format!(
                 "is required: {} may stay silent for ever",
@@ -122,8 +122,8 @@ fn check_deadline(object: &Object<'_>, gate: &GateSpec, faults: &mut Faults) {
     }
     let has_escalation = object.get("escalate_within").is_some();
     match (has_deadline, object.get("on_timeout").is_some()) {
-        (true, false) => faults.add(&at("on_timeout"), "is required with respond_within"),
-        (false, true) => faults.add(
+        (true, false) => errors.add(&at("on_timeout"), "is required with respond_within"),
+        (false, true) => errors.add(
             &at("on_timeout"),
             "has no respond_within after which it would happen",
         ),
@@ -132,12 +132,12 @@ fn check_deadline(object: &Object<'_>, gate: &GateSpec, faults: &mut Faults) {
             if may_escalate(gate) && !has_escalation && gate.kind != GateKind::WarehouseStop =>
         {
             let description = "is required without respond_within: support that is asked may stay silent for ever";
-            faults.add(&at("escalate_within"), description);
+            errors.add(&at("escalate_within"), description);
         }
         (true, true) | (false, false) => {}
     }
     if object.get("remind_before").is_some() && !has_deadline {
-        faults.add(
+        errors.add(
             &at("remind_before"),
             "has no respond_within before which it would happen",
         );
@@ -145,13 +145,13 @@ fn check_deadline(object: &Object<'_>, gate: &GateSpec, faults: &mut Faults) {
     if let (Some(before), Some(Period::Time(within))) = (gate.remind_before, gate.respond_within)
         && before >= within
     {
-        faults.add(
+        errors.add(
             &at("remind_before"),
             "must be shorter than respond_within: nobody is reminded before being asked",
         );
     }
     if has_escalation && !may_escalate(gate) {
-        faults.add(
+        errors.add(
             &at("escalate_within"),
             "has no ESCALATE after which it would begin",
         );
@@ -159,29 +159,29 @@ fn check_deadline(object: &Object<'_>, gate: &GateSpec, faults: &mut Faults) {
 }
 
 /// Which answers make no sense for which gate.
-fn check_answers(node: &Node<'_>, gate: &GateSpec, faults: &mut Faults) {
+fn check_answers(node: &Node<'_>, gate: &GateSpec, errors: &mut Errors) {
     let at = |key: &str| format!("{}.{key}", node.path);
     if gate.on_timeout == OnTimeout::Pass && !gate.kind.is_consent() {
         let description = format!(
             "must be REFUSE or ESCALATE: nobody's silence makes {} a fact",
             gate.kind
         );
-        faults.add(&at("on_timeout"), description);
+        errors.add(&at("on_timeout"), description);
     }
     if gate.on_timeout == OnTimeout::Escalate && gate.kind == GateKind::SupportReview {
-        faults.add(
+        errors.add(
             &at("on_timeout"),
             "must be PASS or REFUSE: support is whom others escalate to",
         );
     }
     if gate.kind == GateKind::WarehouseStop && gate.on_dispatch != OnDispatch::Bar {
-        faults.add(
+        errors.add(
             &at("on_dispatch"),
             "must be BAR: a stop is what keeps a shipment in",
         );
     }
     if gate.kind == GateKind::LossConfirmation && gate.on_lost != OnLost::Pass {
-        faults.add(
+        errors.add(
             &at("on_lost"),
             "must be PASS: the loss is what is to be confirmed",
         );

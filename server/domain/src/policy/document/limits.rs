@@ -9,8 +9,8 @@ use crate::order::LINE_QUANTITY_MAX;
 pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 /// Lists and mappings inside each other. The language itself needs six.
 pub const DEPTH_MAX: usize = 16;
-/// Faults told at once; a last one says how many more there are.
-pub const FAULTS_MAX: usize = 100;
+/// Errors told at once; a last one says how many more there are.
+pub const ERRORS_MAX: usize = 100;
 pub const RULES_MAX: usize = 200;
 pub const REASONS_MAX: usize = 200;
 /// Entries of any one list in a rule's condition, and of payment methods that are verified.

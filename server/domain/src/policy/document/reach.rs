@@ -4,18 +4,18 @@
 //! One earlier rule is compared with one later rule. What several earlier rules take away together
 //! is not looked for.
 
-use super::fields::Faults;
+use super::fields::Errors;
 use crate::policy::{AgeBound, Condition, ReturnRate, Rule};
 
 /// Each rate with where it stands.
-pub(super) fn find_unreachable_rates(rates: &[(String, ReturnRate)], faults: &mut Faults) {
+pub(super) fn find_unreachable_rates(rates: &[(String, ReturnRate)], errors: &mut Errors) {
     for (index, (path, rate)) in rates.iter().enumerate() {
         if let Some((at, _)) = rates
             .iter()
             .take(index)
             .find(|(_, earlier)| covers_rate(earlier, rate))
         {
-            faults.add(
+            errors.add(
                 path,
                 format!("can never match: {at} comes first and matches all of it"),
             );
@@ -30,14 +30,14 @@ fn covers_rate(earlier: &ReturnRate, later: &ReturnRate) -> bool {
 }
 
 /// Each rule with where it stands.
-pub(super) fn find_unreachable(rules: &[(String, Rule)], faults: &mut Faults) {
+pub(super) fn find_unreachable(rules: &[(String, Rule)], errors: &mut Errors) {
     for (index, (path, rule)) in rules.iter().enumerate() {
         let earlier = rules
             .iter()
             .take(index)
             .find(|(_, earlier)| covers(&earlier.when, &rule.when));
         if let Some((_, earlier)) = earlier {
-            faults.add(
+            errors.add(
                 path,
                 format!(
                     "can never match: {} comes first and matches all of it",

@@ -1,6 +1,6 @@
 //! The reasons that a document declares: why a cancellation may be asked, and by whom.
 
-use super::fields::{Faults, Node, Object, distinct};
+use super::fields::{Errors, Node, Object, distinct};
 use super::limits::{EVIDENCE_CHANNELS_MAX, REASONS_MAX};
 use super::{REQUESTERS, next_actions};
 use crate::actor::Role;
@@ -33,73 +33,73 @@ const RESERVED: &[(&str, Role, &str)] = &[
 /// The codes that rules may name. A reason that is faulty otherwise still declares its code: its
 /// rules are not at fault.
 pub(super) fn codes(node: &Node<'_>) -> Vec<String> {
-    let unheard = &mut Faults::default();
+    let unheard = &mut Errors::default();
     let entries = node.list(REASONS_MAX, unheard);
     let code = |entry: &Node<'_>| {
         entry
-            .object(KEYS, &mut Faults::default())?
+            .object(KEYS, &mut Errors::default())?
             .get("code")?
-            .code(&mut Faults::default())
+            .code(&mut Errors::default())
     };
     entries.iter().filter_map(code).collect()
 }
 
-pub(super) fn reasons(node: &Node<'_>, faults: &mut Faults) -> Vec<Reason> {
-    let entries = node.filled_list(REASONS_MAX, faults);
+pub(super) fn reasons(node: &Node<'_>, errors: &mut Errors) -> Vec<Reason> {
+    let entries = node.filled_list(REASONS_MAX, errors);
     let codes = codes(node);
     if !entries.is_empty() && !codes.iter().any(|code| code == PAYMENT_EXPIRED) {
         let description =
             format!("must declare {PAYMENT_EXPIRED} for SYSTEM, under which unpaid orders close");
-        node.fault(description, faults);
+        node.error(description, errors);
     }
     let mut reasons: Vec<Reason> = Vec::with_capacity(entries.len());
     let mut seen: Vec<(String, String)> = Vec::with_capacity(entries.len());
     for entry in &entries {
-        let Some(object) = entry.object(KEYS, faults) else {
+        let Some(object) = entry.object(KEYS, errors) else {
             continue;
         };
         let code = object
-            .require("code", faults)
-            .and_then(|node| node.code(faults));
+            .require("code", errors)
+            .and_then(|node| node.code(errors));
         if let Some(code) = &code {
             match seen.iter().find(|(earlier, _)| earlier == code) {
-                Some((_, at)) => faults.add(
+                Some((_, at)) => errors.add(
                     &format!("{}.code", object.path),
                     format!("is the code of {at} already"),
                 ),
                 None => seen.push((code.clone(), object.path.clone())),
             }
         }
-        reasons.extend(reason(&object, code, faults));
+        reasons.extend(reason(&object, code, errors));
     }
     reasons
 }
 
-fn reason(object: &Object<'_>, code: Option<String>, faults: &mut Faults) -> Option<Reason> {
-    let actors = object.require("actors", faults).map(|node| {
-        let entries = node.filled_list(REQUESTERS.len(), faults);
-        distinct(&entries, faults, |entry, faults| {
-            entry.name(REQUESTERS, faults)
+fn reason(object: &Object<'_>, code: Option<String>, errors: &mut Errors) -> Option<Reason> {
+    let actors = object.require("actors", errors).map(|node| {
+        let entries = node.filled_list(REQUESTERS.len(), errors);
+        distinct(&entries, errors, |entry, errors| {
+            entry.name(REQUESTERS, errors)
         })
     });
     let fault = object
-        .require("fault", faults)
-        .and_then(|node| node.name(Fault::ALL, faults));
+        .require("fault", errors)
+        .and_then(|node| node.name(Fault::ALL, errors));
     let note_required = object
         .get("note_required")
-        .and_then(|node| node.boolean(faults));
+        .and_then(|node| node.boolean(errors));
     let evidence_required = object
         .get("evidence_required")
-        .and_then(|node| node.boolean(faults));
-    let counted = object.get("counted").and_then(|node| node.boolean(faults));
-    let effects = object.get("effects").map(|node| effects(&node, faults));
+        .and_then(|node| node.boolean(errors));
+    let counted = object.get("counted").and_then(|node| node.boolean(errors));
+    let effects = object.get("effects").map(|node| effects(&node, errors));
     let evidence_channels = object.get("evidence_channels").map(|node| {
-        let entries = node.filled_list(EVIDENCE_CHANNELS_MAX, faults);
-        distinct(&entries, faults, Node::code)
+        let entries = node.filled_list(EVIDENCE_CHANNELS_MAX, errors);
+        distinct(&entries, errors, Node::code)
     });
     let next_actions = object.get("next_actions").map(|node| {
-        let entries = node.list(NextAction::ALL.len(), faults);
-        next_actions(&entries, faults)
+        let entries = node.list(NextAction::ALL.len(), errors);
+        next_actions(&entries, errors)
     });
     let reason = Reason {
         code: code?,
@@ -112,19 +112,19 @@ fn reason(object: &Object<'_>, code: Option<String>, faults: &mut Faults) -> Opt
         evidence_channels: evidence_channels.unwrap_or_default(),
         next_actions: next_actions.unwrap_or_default(),
     };
-    check_reserved(object, &reason, faults);
+    check_reserved(object, &reason, errors);
     Some(reason)
 }
 
-fn effects(node: &Node<'_>, faults: &mut Faults) -> Vec<Effect> {
-    let entries = node.list(Effect::ALL.len(), faults);
-    let effects = distinct(&entries, faults, |entry, faults| {
-        entry.name(Effect::ALL, faults)
+fn effects(node: &Node<'_>, errors: &mut Errors) -> Vec<Effect> {
+    let entries = node.list(Effect::ALL.len(), errors);
+    let effects = distinct(&entries, errors, |entry, errors| {
+        entry.name(Effect::ALL, errors)
     });
     if effects.contains(&Effect::ZeroStock) && effects.contains(&Effect::Restock) {
-        node.fault(
+        node.error(
             "must not have both ZERO_STOCK and RESTOCK: what is put back would be on stock that is zero",
-            faults,
+            errors,
         );
     }
     effects
@@ -132,14 +132,14 @@ fn effects(node: &Node<'_>, faults: &mut Faults) -> Vec<Effect> {
 
 /// A reason that Belay itself gives says what happened, not what a requester wants, and there is
 /// nobody to say more.
-fn check_reserved(object: &Object<'_>, reason: &Reason, faults: &mut Faults) {
+fn check_reserved(object: &Object<'_>, reason: &Reason, errors: &mut Errors) {
     let Some((code, role, event)) = RESERVED.iter().find(|(code, ..)| *code == reason.code) else {
         return;
     };
     if reason.actors != [*role] {
         let description =
             format!("must be [{role}]: {code} says that {event}, not what a requester wants");
-        faults.add(&format!("{}.actors", object.path), description);
+        errors.add(&format!("{}.actors", object.path), description);
     }
     for (key, is_required) in [
         ("note_required", reason.note_required),
@@ -148,20 +148,20 @@ fn check_reserved(object: &Object<'_>, reason: &Reason, faults: &mut Faults) {
         if is_required {
             let description =
                 format!("must be false: Belay gives {code} with neither note nor evidence");
-            faults.add(&format!("{}.{key}", object.path), description);
+            errors.add(&format!("{}.{key}", object.path), description);
         }
     }
 }
 
 /// Who must name a reason. Whoever must, can.
-pub(super) fn required_of(node: &Node<'_>, reasons: &[Reason], faults: &mut Faults) -> Vec<Role> {
-    let entries = node.list(REQUESTERS.len(), faults);
-    distinct(&entries, faults, |entry, faults| {
-        let role = entry.name(REQUESTERS, faults)?;
+pub(super) fn required_of(node: &Node<'_>, reasons: &[Reason], errors: &mut Errors) -> Vec<Role> {
+    let entries = node.list(REQUESTERS.len(), errors);
+    distinct(&entries, errors, |entry, errors| {
+        let role = entry.name(REQUESTERS, errors)?;
         if !reasons.iter().any(|reason| reason.actors.contains(&role)) {
-            entry.fault(
+            entry.error(
                 format!("must name a reason, but no reason has {role} among its actors"),
-                faults,
+                errors,
             );
         }
         Some(role)

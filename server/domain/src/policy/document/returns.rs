@@ -1,7 +1,7 @@
 //! The section about goods that come back: what is paid for them, and what a buyer is told who gets
 //! no label.
 
-use super::fields::{Faults, Node, Object, distinct};
+use super::fields::{Errors, Node, Object, distinct};
 use super::limits::{CONDITION_ENTRIES_MAX, RETURN_RATES_MAX, WITHOUT_LABEL_CHARS_MAX};
 use super::{reach, rules};
 use crate::policy::{ReturnRate, Returns};
@@ -11,29 +11,29 @@ use crate::terms::GoodsCondition;
 pub(super) fn returns(
     node: &Node<'_>,
     declared: &[String],
-    faults: &mut Faults,
+    errors: &mut Errors,
 ) -> Option<Returns> {
-    let object = node.object(&["rates", "without_label"], faults)?;
+    let object = node.object(&["rates", "without_label"], errors)?;
     let rates = object
         .get("rates")
-        .map(|node| rates(&node, declared, faults));
+        .map(|node| rates(&node, declared, errors));
     let without_label = object
         .get("without_label")
-        .and_then(|node| node.text(WITHOUT_LABEL_CHARS_MAX, faults));
+        .and_then(|node| node.text(WITHOUT_LABEL_CHARS_MAX, errors));
     Some(Returns {
         rates: rates.unwrap_or_default(),
         without_label: without_label.unwrap_or_default(),
     })
 }
 
-fn rates(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Vec<ReturnRate> {
-    let entries = node.filled_list(RETURN_RATES_MAX, faults);
+fn rates(node: &Node<'_>, declared: &[String], errors: &mut Errors) -> Vec<ReturnRate> {
+    let entries = node.filled_list(RETURN_RATES_MAX, errors);
     let last = entries.len().saturating_sub(1);
     let mut rates: Vec<(String, ReturnRate)> = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
         let Some(object) = entry.object(
             &["received_within", "condition", "reason", "percent"],
-            faults,
+            errors,
         ) else {
             continue;
         };
@@ -41,37 +41,37 @@ fn rates(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Vec<Retur
             .iter()
             .any(|key| object.get(key).is_some());
         if index == last && names_any {
-            entry.fault(
+            entry.error(
                 "must have percent only: the last rate is for whatever comes back otherwise",
-                faults,
+                errors,
             );
         }
-        let faults_before = faults.count();
-        let rate = rate(&object, declared, faults);
+        let errors_before = errors.count();
+        let rate = rate(&object, declared, errors);
         // As with rules: half a rate matches more than its author meant.
-        let is_whole = faults.count() == faults_before;
+        let is_whole = errors.count() == errors_before;
         rates.extend(rate.filter(|_| is_whole).map(|rate| (entry.path, rate)));
     }
-    reach::find_unreachable_rates(&rates, faults);
+    reach::find_unreachable_rates(&rates, errors);
     rates.into_iter().map(|(_, rate)| rate).collect()
 }
 
-fn rate(object: &Object<'_>, declared: &[String], faults: &mut Faults) -> Option<ReturnRate> {
+fn rate(object: &Object<'_>, declared: &[String], errors: &mut Errors) -> Option<ReturnRate> {
     let received_within = object
         .get("received_within")
-        .and_then(|node| node.positive_duration(faults));
+        .and_then(|node| node.positive_duration(errors));
     let condition = object.get("condition").map(|node| {
-        let entries = node.one_or_list(CONDITION_ENTRIES_MAX, faults);
-        distinct(&entries, faults, |entry, faults| {
-            entry.name(GoodsCondition::ALL, faults)
+        let entries = node.one_or_list(CONDITION_ENTRIES_MAX, errors);
+        distinct(&entries, errors, |entry, errors| {
+            entry.name(GoodsCondition::ALL, errors)
         })
     });
     let reason = object
         .get("reason")
-        .map(|node| rules::reasons(&node, declared, faults));
+        .map(|node| rules::reasons(&node, declared, errors));
     let percent = object
-        .require("percent", faults)
-        .and_then(|node| node.count(0..=100, faults));
+        .require("percent", errors)
+        .and_then(|node| node.count(0..=100, errors));
     Some(ReturnRate {
         received_within,
         condition: condition.unwrap_or_default(),

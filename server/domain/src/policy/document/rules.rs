@@ -1,6 +1,6 @@
 //! The rules of a document: what each looks at, and what it answers.
 
-use super::fields::{Faults, Node, Object, distinct};
+use super::fields::{Errors, Node, Object, distinct};
 use super::limits::{CONDITION_ENTRIES_MAX, RULES_MAX};
 use super::{Declared, REQUESTERS, gates, next_actions, reach};
 use crate::policy::evaluate::VERIFICATION_RULE;
@@ -22,31 +22,31 @@ const CONDITION_KEYS: &[&str] = &[
     "customs_flagged",
 ];
 
-pub(super) fn rules(node: &Node<'_>, declared: &Declared, faults: &mut Faults) -> Vec<Rule> {
+pub(super) fn rules(node: &Node<'_>, declared: &Declared, errors: &mut Errors) -> Vec<Rule> {
     let mut rules: Vec<(String, Rule)> = Vec::new();
     let mut seen: Vec<(String, String)> = Vec::new();
-    for entry in node.filled_list(RULES_MAX, faults) {
-        let faults_before = faults.count();
-        let Some(object) = entry.object(&["id", "when", "allow", "deny"], faults) else {
+    for entry in node.filled_list(RULES_MAX, errors) {
+        let errors_before = errors.count();
+        let Some(object) = entry.object(&["id", "when", "allow", "deny"], errors) else {
             continue;
         };
         let id = object
-            .require("id", faults)
-            .and_then(|node| rule_id(&node, &mut seen, &object.path, faults));
+            .require("id", errors)
+            .and_then(|node| rule_id(&node, &mut seen, &object.path, errors));
         let when = object
-            .require("when", faults)
-            .and_then(|node| condition(&node, &declared.reasons, faults));
-        let then = consequence(&object, declared, faults);
+            .require("when", errors)
+            .and_then(|node| condition(&node, &declared.reasons, errors));
+        let then = consequence(&object, declared, errors);
         let rule = id
             .zip(when)
             .zip(then)
             .map(|((id, when), then)| Rule { id, when, then });
         // Half a condition matches more than its author meant and would take its place before rules
         // that are right.
-        let is_whole = faults.count() == faults_before;
+        let is_whole = errors.count() == errors_before;
         rules.extend(rule.filter(|_| is_whole).map(|rule| (entry.path, rule)));
     }
-    reach::find_unreachable(&rules, faults);
+    reach::find_unreachable(&rules, errors);
     rules.into_iter().map(|(_, rule)| rule).collect()
 }
 
@@ -55,71 +55,71 @@ fn rule_id(
     node: &Node<'_>,
     seen: &mut Vec<(String, String)>,
     rule: &str,
-    faults: &mut Faults,
+    errors: &mut Errors,
 ) -> Option<String> {
-    let id = node.rule_id(faults)?;
+    let id = node.rule_id(errors)?;
     if id == VERIFICATION_RULE {
-        node.fault(
+        node.error(
             "is the name under which Belay itself answers while a payment is verified",
-            faults,
+            errors,
         );
     }
     match seen.iter().find(|(earlier, _)| *earlier == id) {
-        Some((_, at)) => node.fault(format!("is the id of {at} already"), faults),
+        Some((_, at)) => node.error(format!("is the id of {at} already"), errors),
         None => seen.push((id.clone(), rule.to_owned())),
     }
     Some(id)
 }
 
-fn condition(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Option<Condition> {
-    let object = node.object(CONDITION_KEYS, faults)?;
+fn condition(node: &Node<'_>, declared: &[String], errors: &mut Errors) -> Option<Condition> {
+    let object = node.object(CONDITION_KEYS, errors)?;
     let reason = object
         .get("reason")
-        .map(|node| reasons(&node, declared, faults));
-    let value = object.get("value").and_then(|node| value(&node, faults));
+        .map(|node| reasons(&node, declared, errors));
+    let value = object.get("value").and_then(|node| value(&node, errors));
     let (value_at_least, value_less_than) = value.unwrap_or_default();
     let carrier = object
         .get("carrier")
-        .and_then(|node| carrier(&node, faults));
+        .and_then(|node| carrier(&node, errors));
     let carrier = carrier.unwrap_or_default();
     Some(Condition {
-        actor: each(&object, "actor", faults, |node, faults| {
-            node.name(REQUESTERS, faults)
+        actor: each(&object, "actor", errors, |node, errors| {
+            node.name(REQUESTERS, errors)
         }),
-        stage: each(&object, "stage", faults, |node, faults| {
-            node.name(Stage::ALL, faults)
+        stage: each(&object, "stage", errors, |node, errors| {
+            node.name(Stage::ALL, errors)
         }),
-        path: each(&object, "path", faults, |node, faults| {
-            node.name(Path::ALL, faults)
+        path: each(&object, "path", errors, |node, errors| {
+            node.name(Path::ALL, errors)
         }),
         reason: reason.unwrap_or_default(),
-        paid: object.get("paid").and_then(|node| node.boolean(faults)),
-        payment_method: each(&object, "payment_method", faults, Node::code),
+        paid: object.get("paid").and_then(|node| node.boolean(errors)),
+        payment_method: each(&object, "payment_method", errors, Node::code),
         age: object
             .get("age")
-            .map(|node| ages(&node, faults))
+            .map(|node| ages(&node, errors))
             .unwrap_or_default(),
         value_at_least,
         value_less_than,
-        destination_country: each(&object, "destination_country", faults, Node::country),
+        destination_country: each(&object, "destination_country", errors, Node::country),
         in_transit_cancel: carrier.in_transit_cancel,
         partner_delivery: carrier.partner_delivery,
         return_label: carrier.return_label,
         customs_flagged: object
             .get("customs_flagged")
-            .and_then(|node| node.boolean(faults)),
+            .and_then(|node| node.boolean(errors)),
     })
 }
 
 /// Reasons that the document declares; one or a list.
-pub(super) fn reasons(node: &Node<'_>, declared: &[String], faults: &mut Faults) -> Vec<String> {
-    let entries = node.one_or_list(CONDITION_ENTRIES_MAX, faults);
-    distinct(&entries, faults, |node, faults| {
-        let code = node.code(faults)?;
+pub(super) fn reasons(node: &Node<'_>, declared: &[String], errors: &mut Errors) -> Vec<String> {
+    let entries = node.one_or_list(CONDITION_ENTRIES_MAX, errors);
+    distinct(&entries, errors, |node, errors| {
+        let code = node.code(errors)?;
         if !declared.contains(&code) {
-            node.fault(
+            node.error(
                 format!("is not among the reasons: {code} is not declared"),
-                faults,
+                errors,
             );
         }
         Some(code)
@@ -130,36 +130,36 @@ pub(super) fn reasons(node: &Node<'_>, declared: &[String], faults: &mut Faults)
 fn each<'a, T: PartialEq>(
     object: &Object<'a>,
     key: &str,
-    faults: &mut Faults,
-    read: impl Fn(&Node<'a>, &mut Faults) -> Option<T>,
+    errors: &mut Errors,
+    read: impl Fn(&Node<'a>, &mut Errors) -> Option<T>,
 ) -> Vec<T> {
     let entries = object
         .get(key)
-        .map(|node| node.one_or_list(CONDITION_ENTRIES_MAX, faults));
-    distinct(&entries.unwrap_or_default(), faults, read)
+        .map(|node| node.one_or_list(CONDITION_ENTRIES_MAX, errors));
+    distinct(&entries.unwrap_or_default(), errors, read)
 }
 
 /// At most one window for each clock: two would only be a longer way to write their overlap.
-fn ages(node: &Node<'_>, faults: &mut Faults) -> Vec<AgeBound> {
+fn ages(node: &Node<'_>, errors: &mut Errors) -> Vec<AgeBound> {
     let mut bounds: Vec<AgeBound> = Vec::new();
-    for entry in node.one_or_list(CONDITION_ENTRIES_MAX, faults) {
-        let Some(bound) = age(&entry, faults) else {
+    for entry in node.one_or_list(CONDITION_ENTRIES_MAX, errors) {
+        let Some(bound) = age(&entry, errors) else {
             continue;
         };
         if bounds.iter().any(|earlier| earlier.clock == bound.clock) {
-            entry.fault(format!("must be the only age by {}", bound.clock), faults);
+            entry.error(format!("must be the only age by {}", bound.clock), errors);
         }
         bounds.push(bound);
     }
     bounds
 }
 
-fn age(node: &Node<'_>, faults: &mut Faults) -> Option<AgeBound> {
-    let object = node.object(&["clock", "at_least", "less_than"], faults)?;
+fn age(node: &Node<'_>, errors: &mut Errors) -> Option<AgeBound> {
+    let object = node.object(&["clock", "at_least", "less_than"], errors)?;
     let clock = object
-        .require("clock", faults)
-        .and_then(|node| node.name(Clock::ALL, faults));
-    let (at_least, less_than) = window(&object, faults, Node::duration);
+        .require("clock", errors)
+        .and_then(|node| node.name(Clock::ALL, errors));
+    let (at_least, less_than) = window(&object, errors, Node::duration);
     Some(AgeBound {
         clock: clock?,
         at_least,
@@ -167,31 +167,31 @@ fn age(node: &Node<'_>, faults: &mut Faults) -> Option<AgeBound> {
     })
 }
 
-fn value(node: &Node<'_>, faults: &mut Faults) -> Option<(Option<i64>, Option<i64>)> {
-    let object = node.object(&["at_least", "less_than"], faults)?;
-    Some(window(&object, faults, |node, faults| {
-        node.integer(0..=i64::MAX, faults)
+fn value(node: &Node<'_>, errors: &mut Errors) -> Option<(Option<i64>, Option<i64>)> {
+    let object = node.object(&["at_least", "less_than"], errors)?;
+    Some(window(&object, errors, |node, errors| {
+        node.integer(0..=i64::MAX, errors)
     }))
 }
 
 /// `at_least` and `less_than`, one of which must be there, and between which something must lie.
 fn window<'a, T: PartialOrd>(
     object: &Object<'a>,
-    faults: &mut Faults,
-    read: impl Fn(&Node<'a>, &mut Faults) -> Option<T>,
+    errors: &mut Errors,
+    read: impl Fn(&Node<'a>, &mut Errors) -> Option<T>,
 ) -> (Option<T>, Option<T>) {
     let (from, until) = (object.get("at_least"), object.get("less_than"));
     if from.is_none() && until.is_none() {
-        faults.add(&object.path, "needs at_least or less_than");
+        errors.add(&object.path, "needs at_least or less_than");
     }
-    let at_least = from.and_then(|node| read(&node, faults));
-    let less_than = until.and_then(|node| read(&node, faults));
+    let at_least = from.and_then(|node| read(&node, errors));
+    let less_than = until.and_then(|node| read(&node, errors));
     if at_least
         .as_ref()
         .zip(less_than.as_ref())
         .is_some_and(|(from, until)| from >= until)
     {
-        faults.add(
+        errors.add(
             &object.path,
             "matches nothing: at_least must be below less_than",
         );
@@ -207,14 +207,14 @@ struct CarrierCondition {
     return_label: Option<bool>,
 }
 
-fn carrier(node: &Node<'_>, faults: &mut Faults) -> Option<CarrierCondition> {
+fn carrier(node: &Node<'_>, errors: &mut Errors) -> Option<CarrierCondition> {
     let keys = ["in_transit_cancel", "partner_delivery", "return_label"];
-    let object = node.object(&keys, faults)?;
+    let object = node.object(&keys, errors)?;
     if keys.iter().all(|key| object.get(key).is_none()) {
-        node.fault(format!("needs one of {}", keys.join(", ")), faults);
+        node.error(format!("needs one of {}", keys.join(", ")), errors);
     }
     let [in_transit_cancel, partner_delivery, return_label] =
-        keys.map(|key| object.get(key).and_then(|node| node.boolean(faults)));
+        keys.map(|key| object.get(key).and_then(|node| node.boolean(errors)));
     Some(CarrierCondition {
         in_transit_cancel,
         partner_delivery,
@@ -222,30 +222,30 @@ fn carrier(node: &Node<'_>, faults: &mut Faults) -> Option<CarrierCondition> {
     })
 }
 
-fn consequence(rule: &Object<'_>, declared: &Declared, faults: &mut Faults) -> Option<Consequence> {
+fn consequence(rule: &Object<'_>, declared: &Declared, errors: &mut Errors) -> Option<Consequence> {
     let (allow_node, deny_node) = (rule.get("allow"), rule.get("deny"));
     match (&allow_node, &deny_node) {
-        (Some(_), Some(_)) => faults.add(&rule.path, "must have allow or deny, not both"),
-        (None, None) => faults.add(&rule.path, "needs allow or deny"),
+        (Some(_), Some(_)) => errors.add(&rule.path, "must have allow or deny, not both"),
+        (None, None) => errors.add(&rule.path, "needs allow or deny"),
         (Some(_), None) | (None, Some(_)) => {}
     }
     let allowed = allow_node
-        .and_then(|node| allow(&node, declared, faults))
+        .and_then(|node| allow(&node, declared, errors))
         .map(Consequence::Allow);
     let denied = deny_node
-        .and_then(|node| deny(&node, faults))
+        .and_then(|node| deny(&node, errors))
         .map(Consequence::Deny);
     allowed.or(denied)
 }
 
-fn deny(node: &Node<'_>, faults: &mut Faults) -> Option<Deny> {
-    let object = node.object(&["code", "next_actions"], faults)?;
+fn deny(node: &Node<'_>, errors: &mut Errors) -> Option<Deny> {
+    let object = node.object(&["code", "next_actions"], errors)?;
     let code = object
-        .require("code", faults)
-        .and_then(|node| node.name(DenyCode::ALL, faults));
+        .require("code", errors)
+        .and_then(|node| node.name(DenyCode::ALL, errors));
     let next_actions = object.get("next_actions").map(|node| {
-        let entries = node.list(NextAction::ALL.len(), faults);
-        next_actions(&entries, faults)
+        let entries = node.list(NextAction::ALL.len(), errors);
+        next_actions(&entries, errors)
     });
     Some(Deny {
         code: code?,
@@ -253,18 +253,18 @@ fn deny(node: &Node<'_>, faults: &mut Faults) -> Option<Deny> {
     })
 }
 
-fn allow(node: &Node<'_>, declared: &Declared, faults: &mut Faults) -> Option<Allow> {
-    let object = node.object(&["gates", "refund"], faults)?;
+fn allow(node: &Node<'_>, declared: &Declared, errors: &mut Errors) -> Option<Allow> {
+    let object = node.object(&["gates", "refund"], errors)?;
     let gates = object
         .get("gates")
-        .map(|node| gates::gates(&node, faults))
+        .map(|node| gates::gates(&node, errors))
         .unwrap_or_default();
-    let refund = object.require("refund", faults)?;
-    let plan = plan(&refund, faults);
+    let refund = object.require("refund", errors)?;
+    let plan = plan(&refund, errors);
     if plan.is_some_and(|plan| plan.share == RefundShare::BySchedule) && !declared.has_rates {
-        refund.fault(
+        refund.error(
             "is BY_SCHEDULE, but there are no returns.rates to go by",
-            faults,
+            errors,
         );
     }
     Some(Allow {
@@ -274,21 +274,21 @@ fn allow(node: &Node<'_>, declared: &Declared, faults: &mut Faults) -> Option<Al
 }
 
 /// A share alone, or with who bears which shipping charge.
-fn plan(node: &Node<'_>, faults: &mut Faults) -> Option<RefundPlan> {
+fn plan(node: &Node<'_>, errors: &mut Errors) -> Option<RefundPlan> {
     if !node.is_mapping() {
-        return node.name(RefundShare::ALL, faults).map(RefundPlan::of);
+        return node.name(RefundShare::ALL, errors).map(RefundPlan::of);
     }
-    let object = node.object(&["share", "outbound_shipping", "return_shipping"], faults)?;
+    let object = node.object(&["share", "outbound_shipping", "return_shipping"], errors)?;
     let share = object
-        .require("share", faults)
-        .and_then(|node| node.name(RefundShare::ALL, faults));
+        .require("share", errors)
+        .and_then(|node| node.name(RefundShare::ALL, errors));
     let [outbound_shipping, return_shipping] =
         ["outbound_shipping", "return_shipping"].map(|key| {
             let node = object.get(key)?;
             if share == Some(RefundShare::None) {
-                node.fault("says nothing where nothing comes back", faults);
+                node.error("says nothing where nothing comes back", errors);
             }
-            node.name(Payer::ALL, faults)
+            node.name(Payer::ALL, errors)
         });
     let usual = RefundPlan::of(share?);
     Some(RefundPlan {

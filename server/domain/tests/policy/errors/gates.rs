@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::check;
-use crate::support::{document, fault_paths, set};
+use crate::support::{document, error_paths, set};
 
 #[test]
 fn gates_wait_in_ways_that_make_sense() {
@@ -144,7 +144,7 @@ fn gates_wait_in_ways_that_make_sense() {
     ] {
         let mut document = document();
         set(&mut document, "/rules/1/allow/gates/0", gate.clone());
-        assert_eq!(fault_paths(&document), [""; 0], "{gate}");
+        assert_eq!(error_paths(&document), [""; 0], "{gate}");
     }
 }
 
@@ -170,5 +170,5 @@ fn working_days_of_gates_need_a_calendar_unless_they_are_the_warehouses() {
     let mut document = document();
     let stop = json!({"kind": "WAREHOUSE_STOP", "respond_within": days, "on_timeout": "REFUSE", "on_lost": "PASS"});
     set(&mut document, "/rules/1/allow/gates/0", stop);
-    assert_eq!(fault_paths(&document), [""; 0]);
+    assert_eq!(error_paths(&document), [""; 0]);
 }

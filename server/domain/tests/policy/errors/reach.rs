@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::check_one;
-use crate::support::{document, fault_paths, set};
+use crate::support::{document, error_paths, set};
 
 #[test]
 fn a_rule_that_an_earlier_one_leaves_nothing_to_is_a_fault() {
@@ -145,7 +145,7 @@ fn a_rule_that_an_earlier_one_leaves_nothing_to_is_a_fault() {
         if takes_all {
             check_one(&document, "rules[1]", "can never match: first comes first");
         } else {
-            assert_eq!(fault_paths(&document), [""; 0], "{document:#}");
+            assert_eq!(error_paths(&document), [""; 0], "{document:#}");
         }
     }
 }
@@ -186,9 +186,9 @@ fn a_rate_that_an_earlier_one_leaves_nothing_to_is_a_fault() {
         }
         let mut document = document();
         set(&mut document, "/returns", json!({"rates": rates}));
-        let faults = fault_paths(&document);
+        let errors = error_paths(&document);
         assert_eq!(
-            faults.contains(&"returns.rates[1]".to_owned()),
+            errors.contains(&"returns.rates[1]".to_owned()),
             takes_all,
             "{document:#}"
         );

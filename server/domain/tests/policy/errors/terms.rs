@@ -4,7 +4,7 @@ use belay_domain::policy::parse;
 use serde_json::{Value, json};
 
 use super::check;
-use crate::support::{document, fault_paths, set};
+use crate::support::{document, error_paths, set};
 
 #[test]
 fn a_refund_by_schedule_has_a_schedule() {
@@ -108,9 +108,9 @@ fn a_schedule_of_returns_covers_everything_that_comes_back() {
         let path = format!("returns.rates{path}");
         let mut document = document();
         set(&mut document, "/returns", rates(schedule.clone()));
-        let faults = fault_paths(&document);
+        let errors = error_paths(&document);
         // A rate that takes all makes the next one unreachable as well, which is said too.
-        assert_eq!(faults.first(), Some(&path), "{schedule} has {faults:?}");
+        assert_eq!(errors.first(), Some(&path), "{schedule} has {errors:?}");
         let found = parse(&document.to_string()).unwrap_err();
         assert!(found[0].description.contains(description), "{found:#?}");
     }
@@ -179,7 +179,7 @@ fn customs_and_quality_say_what_they_count() {
     };
     let mut document = document();
     set(&mut document, "/quality", quality("thresholds", json!([])));
-    assert_eq!(fault_paths(&document), [""; 0]);
+    assert_eq!(error_paths(&document), [""; 0]);
     let threshold = |name: &str, percent: i64| json!({"name": name, "percent": percent});
     for (key, value, path, description) in [
         (
