@@ -1,6 +1,8 @@
 //! Calls that are none of ours, or none at all: answered in gRPC's own way, with a reason, and
 //! without anything done.
 
+use std::time::Duration;
+
 use belay_client::Role;
 use belay_proto::v1 as pb;
 use belay_tests::raw::Refused;
@@ -16,6 +18,9 @@ use tonic::{Code, Status};
 
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 const CREATE_ORDER: &str = "/belay.v1.OrderService/CreateOrder";
+
+/// The longest that a call may take.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 fn order(order_id: &str) -> pb::CreateOrderRequest {
     let eur = |minor_units| {
@@ -340,10 +345,13 @@ fn gzip_is_taken_within_the_bound_and_given_to_those_who_send_it() {
             assert_eq!(answer.into_inner(), whole);
         }
 
-        let bomb = pb::GetOrderRequest {
-            order_id: "0".repeat(64 * 1024 * 1024),
-            ..get()
+        // What packs and unpacks this much may be slow: it has all the time that a call can have.
+        let patient = |order_id: String| {
+            let mut request = tonic::Request::new(pb::GetOrderRequest { order_id, ..get() });
+            request.set_timeout(TIMEOUT_MAX);
+            request
         };
+        let bomb = patient("0".repeat(8 * 1024 * 1024));
         let status = client()
             .send_compressed(gzip)
             .get_order(bomb)
@@ -355,10 +363,7 @@ fn gzip_is_taken_within_the_bound_and_given_to_those_who_send_it() {
             (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
         );
         assert_eq!(refused.metadata["limit_bytes"], (1024 * 1024).to_string());
-        let within = pb::GetOrderRequest {
-            order_id: "0".repeat(1024 * 1024 - 100),
-            ..get()
-        };
+        let within = patient("0".repeat(1024 * 1024 - 100));
         let status = client()
             .send_compressed(gzip)
             .get_order(within)
