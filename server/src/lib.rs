@@ -1,15 +1,18 @@
 //! The Belay server: gRPC in front, MySQL behind, one door between.
 //!
-//! `rpc` takes calls in, `engine` decides and commits, `admin` changes reference data, `db` holds
-//! the SQL, `workers` send what nobody asks for. The rules themselves are in the crate
+//! `rpc` takes calls in, `engine` decides and commits, `across_orders` reads and claims what many
+//! orders hold, `admin` changes reference data, `db` holds the SQL, `workers` send what nobody asks
+//! for. The rules themselves are in the crate
 //! `belay_domain`, requests and answers in `belay_wire`. `ARCHITECTURE.md` draws it.
 
 // tonic's Status is large by design and travels in every Err of an RPC.
 #![allow(clippy::result_large_err)]
 
+mod across_orders;
 mod admin;
 pub mod admin_port;
 pub mod auth;
+mod command;
 pub mod db;
 pub mod demo;
 pub mod drain;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::order::Order;
-use belay_domain::query::Place;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
 use belay_wire::parse::{CommandRequest, ListRequest, Reader};
@@ -19,11 +18,9 @@ use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use crate::db::snapshot::Snapshot;
-use crate::db::{self, ListQuery, aggregate};
-use crate::engine::{Priority, Reply, Submission};
+use crate::db::ListQuery;
 use crate::telemetry::{calls, traces};
-use crate::{App, failure, ids};
+use crate::{App, across_orders, failure, ids};
 
 /// Put on the request by the guard.
 #[derive(Debug, Clone)]
@@ -123,40 +120,15 @@ impl App {
         .await
     }
 
-    /// Lets the engine decide, and reads the answer that it gives now or gave when the request
-    /// first came.
+    /// Lets the engine decide, and reads its answer.
     pub(super) async fn submit<R: Message + Default>(
         &self,
         call: &Call,
         command: CommandRequest,
     ) -> Result<R, CallError> {
         let store = self.config(call, &command.store).await?;
-        let envelope = command.envelope;
-        let request_id = envelope.request_id.unwrap_or_else(ids::request_id);
-        let submission = Submission {
-            store,
-            caller: call.caller.clone(),
-            order: envelope.order.clone(),
-            request_id,
-            expected_version: envelope.expected_version,
-            work: command.work,
-            deadline: call.deadline,
-            priority: Priority::Interactive,
-        };
-        match self.engine.submit(submission).await {
-            Ok(Reply::Answer(answer)) => R::decode(answer.as_slice()).map_err(|error| {
-                CallError::Internal(format!("a stored answer cannot be read: {error}"))
-            }),
-            Ok(Reply::Rejected(rejection)) => {
-                let named = RequestIds {
-                    order: envelope.order,
-                    child: envelope.child,
-                    request_id: Some(request_id),
-                };
-                Err(CallError::rejected(rejection, named))
-            }
-            Err(error) => Err(failure::of_engine(error, request_id)),
-        }
+        let answer = self.decide(store, &call.caller, call.deadline, command);
+        decoded(&answer.await?)
     }
 
     /// One order, the reference data of its store, and the moment of the read, which is never
@@ -190,26 +162,21 @@ impl App {
         let (call, list) = self.read(request, parse)?;
         let config = self.config(&call, &list.store).await?;
         let after = list.page.after_place()?;
-        let mut conn = Snapshot::begin(&self.pool).await?;
-        let read = async {
-            let places = db::list(&mut conn, &list.filter, after, list.page.limit()).await?;
-            let mut keys: Vec<OrderKey> = places.iter().map(|place| place.order_key).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            let now = self.clock.now(&mut conn).await?;
-            let orders = if keys.is_empty() {
-                HashMap::new()
-            } else {
-                aggregate::read(&mut conn, &keys).await?
-            };
-            Ok((places, orders, now))
-        }
-        .await;
-        let (places, found, now): (Vec<Place>, _, _) = conn.end(read).await?;
-        let read = Read { found, config, now };
+        let page = across_orders::page(self, &list.filter, after, list.page.limit()).await?;
+        let read = Read {
+            found: page.orders,
+            config,
+            now: page.now,
+        };
         let render = |order: &Order, number| render(order, number, &read);
-        Ok(list.page.cut_places(&places, &read.found, render))
+        Ok(list.page.cut_places(&page.places, &read.found, render))
     }
+}
+
+/// The message that an answer of the engine is.
+pub(super) fn decoded<R: Message + Default>(answer: &[u8]) -> Result<R, CallError> {
+    R::decode(answer)
+        .map_err(|error| CallError::Internal(format!("a stored answer cannot be read: {error}")))
 }
 
 /// What was read of a store's orders.

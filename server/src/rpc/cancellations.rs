@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use belay_domain::actor::Role;
 use belay_domain::commands;
 use belay_domain::context::Context;
-use belay_domain::query::Counted;
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::cancellation_service_server::CancellationService;
@@ -14,9 +12,7 @@ use belay_wire::{render, values};
 use tonic::Request;
 
 use super::call::{MethodResult, answer, rejected};
-use crate::db::snapshot::Snapshot;
-use crate::db::summaries;
-use crate::{App, ids};
+use crate::{App, across_orders, ids};
 
 #[derive(Debug)]
 pub(super) struct Cancellations {
@@ -160,27 +156,12 @@ impl CancellationService for Cancellations {
     ) -> MethodResult<pb::SummarizeActionsResponse> {
         answer(async {
             let (call, actions) = self.app.read(request, parse::summarize_actions)?;
-            let summary = &actions.summary;
-            self.app.config(&call, &summary.store).await?;
-            let mut conn = Snapshot::begin(&self.app.pool).await?;
-            let read = async {
-                let awaiting = summaries::awaiting(summary, actions.party);
-                let (requested, nearest_deadline) = awaiting.load(&mut conn).await?;
-                let auto_approved = if actions.party == Role::Seller {
-                    let since = actions.since(self.app.clock.now(&mut conn).await?);
-                    let approved = summaries::auto_approved(summary, since);
-                    approved.load(&mut conn).await?.0
-                } else {
-                    Counted::default()
-                };
-                Ok((auto_approved, requested, nearest_deadline))
-            }
-            .await;
-            let (auto_approved, requested, nearest_deadline) = conn.end(read).await?;
+            self.app.config(&call, &actions.summary.store).await?;
+            let counted = across_orders::count_actions(&self.app, &actions).await?;
             Ok(render::actions_summary(
-                auto_approved,
-                requested,
-                nearest_deadline,
+                counted.auto_approved,
+                counted.requested,
+                counted.nearest_deadline,
             ))
         })
         .await

@@ -12,9 +12,8 @@ use belay_wire::{events as wire_events, render};
 use tonic::Request;
 
 use super::call::{Call, MethodResult, answer, rejected};
-use crate::App;
-use crate::db::snapshot::Snapshot;
-use crate::db::{events, summaries};
+use crate::db::events;
+use crate::{App, across_orders};
 
 #[derive(Debug)]
 pub(super) struct Orders {
@@ -82,9 +81,8 @@ impl OrderService for Orders {
         answer(async {
             let (call, summary) = self.app.read(request, parse::summarize_orders)?;
             self.app.config(&call, &summary.store).await?;
-            let mut conn = Snapshot::begin(&self.app.pool).await?;
-            let read = summaries::orders(&mut conn, &summary).await;
-            Ok(render::orders_summary(&conn.end(read).await?))
+            let counts = across_orders::count_orders(&self.app, &summary).await?;
+            Ok(render::orders_summary(&counts))
         })
         .await
     }
