@@ -56,6 +56,15 @@ error_reasons! {
     InvalidField,
     /// The page token does not come from this list with these filters. Begin again without one.
     PageTokenInvalid,
+    /// The resume token does not come from Belay for this filter. Use it with the filter that it
+    /// came from.
+    ResumeTokenInvalid,
+    /// The feed no longer holds what comes behind the position. Metadata: `partition`, `position`,
+    /// `oldest_position`. Begin with the oldest event, and read the orders that you know.
+    PositionExpired,
+    /// The feed has not come to the position yet: it is from another database, or from one that was
+    /// restored since. Metadata: `partition`, `position`, `last_position`.
+    PositionAhead,
     /// The request is larger than the server takes. Metadata: `limit_bytes`.
     MessageTooLarge,
     /// The call's deadline passed. A write has happened whole or not at all: repeat it with the
@@ -69,6 +78,8 @@ error_reasons! {
     /// The server has more work than it takes in; nothing was done. Wait for
     /// [`retry_after`](crate::Error::retry_after) and repeat.
     Overloaded,
+    /// The caller took no event for too long. Begin again with the last resume token.
+    WatcherTooSlow,
     /// There is no such store, or it is outside the caller's scope. Metadata: `store_id`.
     StoreNotFound,
     /// No preset has that name. Metadata: `preset`.
@@ -93,6 +104,8 @@ error_reasons! {
     RefundNotFound,
     /// There is no such incident, or it is outside the caller's scope. Metadata: `incident_id`.
     IncidentNotFound,
+    /// The caller has no such consumer. Metadata: `consumer_id`.
+    ConsumerNotFound,
     /// The request id was used on this order with other content. A new request needs a new one.
     /// Metadata: `request_id`.
     RequestIdReused,
@@ -212,6 +225,11 @@ error_reasons! {
     ResolutionNotAllowed,
     /// The order has reached a limit. Metadata: `limit` (which), `limit_max`.
     LimitReached,
+    /// The token is behind what the consumer has committed: another process may use its name.
+    /// Metadata: `consumer_id`, `partition`, `position`.
+    PositionBehind,
+    /// The caller has as many consumers as it may have. Metadata: `limit_max`.
+    ConsumersExhausted,
     /// The policy document is invalid. [`field_violations`](crate::Error::field_violations) lists
     /// every fault with its path.
     PolicyInvalid,

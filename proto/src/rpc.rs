@@ -1,5 +1,6 @@
 //! Each RPC as data: its path, its response, and whether it may be sent again. The generator writes
-//! an implementation of [`Rpc`] for each request message, so no other list of RPCs is kept by hand.
+//! an implementation of [`Rpc`] or [`StreamRpc`] for each request message, so no other list of RPCs
+//! is kept by hand.
 
 /// Whether an RPC may be sent again when its outcome is unknown, by the `idempotency_level` of its
 /// proto.
@@ -26,4 +27,14 @@ pub trait Rpc: prost::Message + Clone + 'static {
 
     /// Sets the request id of an RPC that is idempotent by it; has no effect on another.
     fn set_request_id(&mut self, _request_id: String) {}
+}
+
+/// An RPC whose response is a stream, named by its request message. Such an RPC changes nothing, and
+/// is begun anew from where its stream ended.
+pub trait StreamRpc: prost::Message + Clone + 'static {
+    /// A message of the stream.
+    type Response: prost::Message + Default + 'static;
+
+    /// The path of the HTTP request.
+    const PATH: &'static str;
 }

@@ -1,9 +1,10 @@
-//! Use cases of reference data: what an administrator reads and changes of a store. Each is
+//! Use cases of reference data, and of consumers of the feed: what an administrator reads and changes of a store. Each is
 //! idempotent by id and etag, and what is written is read again at once, so that this server
 //! decides by it.
 //!
 //! How a request looks, and who may send it, is for others to know.
 
+pub(crate) mod consumers;
 pub(crate) mod policies;
 pub(crate) mod records;
 pub(crate) mod stores;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::auth::AuthError;
 use crate::db::error::{DbError, ErrorKind};
 use crate::engine::EngineError;
+use crate::feed::FeedError;
 use crate::reads::ReadError;
 use crate::store_cache::StoreCacheError;
 
@@ -27,6 +28,15 @@ impl From<ReadError> for CallError {
             ReadError::TimedOut => CallError::DatabaseUnavailable,
             ReadError::Database(error) => of_database(&error),
             ReadError::Died => CallError::Internal("a read died".to_owned()),
+        }
+    }
+}
+
+impl From<FeedError> for CallError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Database(error) => of_database(&error),
+            FeedError::Position(error) => CallError::Position(error),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The Belay server: gRPC in front, MySQL behind, one door between.
 //!
-//! `rpc` takes calls in, `engine` decides and commits, `across_orders` reads and claims what many
+//! `rpc` takes calls in, `engine` decides and commits, `feed` tells what was committed,
+//! `across_orders` reads and claims what many
 //! orders hold, `admin` changes reference data, `db` holds the SQL, `workers` send what nobody asks
 //! for. The rules themselves are in the crate
 //! `belay_domain`, requests and answers in `belay_wire`. `ARCHITECTURE.md` draws it.
@@ -18,6 +19,7 @@ pub mod demo;
 pub mod drain;
 pub mod engine;
 mod failure;
+pub mod feed;
 pub mod ids;
 pub mod outage;
 pub mod presets;
@@ -31,6 +33,7 @@ pub mod workers;
 use crate::db::clock::Clock;
 use crate::db::pool::Pool;
 use crate::engine::Engine;
+use crate::feed::Feed;
 use crate::reads::Reads;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
@@ -40,6 +43,7 @@ use crate::telemetry::Telemetry;
 pub struct App {
     pub engine: Engine,
     pub reads: Reads,
+    pub feed: Feed,
     pub pool: Pool,
     pub stores: StoreCache,
     pub telemetry: Telemetry,

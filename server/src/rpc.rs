@@ -10,6 +10,7 @@ mod cancellations;
 mod clock;
 mod deadline;
 pub mod edge;
+mod events;
 mod fulfillment;
 mod guard;
 pub mod limits;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use belay_proto::testing::v1::clock_service_server::ClockServiceServer;
 use belay_proto::v1::cancellation_service_server::CancellationServiceServer;
+use belay_proto::v1::event_service_server::EventServiceServer;
 use belay_proto::v1::fulfillment_service_server::FulfillmentServiceServer;
 use belay_proto::v1::order_service_server::OrderServiceServer;
 use belay_proto::v1::policy_service_server::PolicyServiceServer;
@@ -75,6 +77,10 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     .add_service(guarded!(
         PolicyServiceServer,
         policies::Policies { app: app.clone() }
+    ))
+    .add_service(guarded!(
+        EventServiceServer,
+        events::Events { app: app.clone() }
     ));
     match app.clock {
         Clock::Manual => routes.add_service(guarded!(

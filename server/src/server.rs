@@ -23,6 +23,7 @@ use crate::db::probe::{self, Durability};
 use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
+use crate::feed::{Feed, FeedSettings};
 use crate::reads::Reads;
 use crate::rpc;
 use crate::store_cache::StoreCache;
@@ -65,6 +66,7 @@ pub struct ServerSettings {
     pub admin_address: Option<SocketAddr>,
     /// One of so many successful reads has a line in the log; 0 is none.
     pub log_reads: u32,
+    pub feed: FeedSettings,
     pub telemetry: Telemetry,
 }
 
@@ -83,6 +85,7 @@ impl ServerSettings {
             authentication,
             admin_address: None,
             log_reads: LOG_READS_DEFAULT,
+            feed: FeedSettings::default(),
             telemetry: Telemetry::local(),
         }
     }
@@ -212,6 +215,7 @@ impl Server {
             );
             tokio::time::sleep(self.stop_notice).await;
         }
+        self.app.feed.close();
         let drained = self
             .drain
             .finish(self.listener.wait(), self.drain_max)
@@ -235,6 +239,7 @@ const SERVICES: &[&str] = &[
     v1::refund_service_server::SERVICE_NAME,
     v1::store_service_server::SERVICE_NAME,
     v1::policy_service_server::SERVICE_NAME,
+    v1::event_service_server::SERVICE_NAME,
 ];
 
 /// Of every service, and of the server as a whole.
@@ -340,9 +345,12 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         .context("the database does not take as many connections as are configured")?;
 
     let stores = StoreCache::new(pool.clone());
+    let (feed, tail) = Feed::new(pool.clone(), database.partitions, settings.feed);
+    tokio::spawn(tail);
     let engine = Engine::start(
         pool.clone(),
         stores.clone(),
+        feed.clone(),
         &EngineSettings {
             lanes: settings.lanes,
             partitions: database.partitions,
@@ -355,6 +363,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     Ok(App {
         engine,
         reads,
+        feed,
         stores,
         telemetry,
         pool,

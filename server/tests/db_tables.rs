@@ -23,8 +23,8 @@ use belay_server::db::events::NewEvents;
 use belay_server::db::orders::DueOrder;
 use belay_server::db::requests::{NewRequest, RequestKey};
 use belay_server::db::{
-    self, Conn, ErrorKind, StoreRecord as _, aggregate, clock, decisions, events, orders, policies,
-    refunds, requests, stores, transaction,
+    self, Conn, ErrorKind, StoreRecord as _, aggregate, clock, decisions, events, feed, orders,
+    policies, refunds, requests, stores, transaction,
 };
 use common::{TestDatabase, eventful, order, refund, store, time};
 use jiff::SignedDuration;
@@ -96,11 +96,11 @@ fn events_of(partition: u16, order: u8, count: u32, payload: &[u8]) -> NewEvents
     }
 }
 
-async fn append(conn: &mut Conn, new: &[NewEvents]) -> BTreeMap<u16, u64> {
+async fn append(conn: &mut Conn, new: &[NewEvents]) -> Vec<u64> {
     transaction::begin_write(conn).await.unwrap();
-    let heads = events::append(conn, new).await.unwrap();
+    let positions = events::append(conn, new).await.unwrap();
     transaction::commit(conn).await.unwrap();
-    heads
+    positions
 }
 
 #[tokio::test]
@@ -113,23 +113,32 @@ async fn positions_of_a_partition_have_no_gaps() {
         events_of(5, 1, 2, b"c"),
         events_of(0, 3, 1, b"d"),
     ];
-    assert_eq!(
-        append(&mut conn, &first).await,
-        BTreeMap::from([(0, 1), (5, 3), (9, 3)])
-    );
+    assert_eq!(append(&mut conn, &first).await, [1, 3, 3, 1]);
     // What is rolled back takes no position.
     transaction::begin_write(&mut conn).await.unwrap();
     events::append(&mut conn, &first).await.unwrap();
     transaction::rollback(&mut conn).await.unwrap();
     let second = [events_of(5, 1, 4, b"e"), events_of(7, 4, 1, b"f")];
+    assert_eq!(append(&mut conn, &second).await, [7, 1]);
+    assert_eq!(append(&mut conn, &[events_of(63, 5, 1, b"g")]).await, [1]);
+    let mut ends = vec![0; 64];
+    for (partition, last) in [(0, 1), (5, 7), (7, 1), (9, 3), (63, 1)] {
+        ends[partition] = last;
+    }
+    let read = feed::ends(&mut conn).await.unwrap();
+    assert_eq!(read.iter().map(|end| end.last).collect::<Vec<_>>(), ends);
+    let mut behind = async |after: &[(u16, u64)], limit| -> Vec<(u16, u64)> {
+        let rows = feed::rows_after(&mut conn, after, limit).await.unwrap();
+        rows.iter()
+            .map(|row| (row.partition, row.last_position))
+            .collect()
+    };
     assert_eq!(
-        append(&mut conn, &second).await,
-        BTreeMap::from([(5, 7), (7, 1)])
+        behind(&[(0, 0), (5, 1), (9, 3)], 10).await,
+        [(0, 1), (5, 3), (5, 7)]
     );
-    assert_eq!(
-        append(&mut conn, &[events_of(63, 5, 1, b"g")]).await,
-        BTreeMap::from([(63, 1)])
-    );
+    assert_eq!(behind(&[(5, 0), (63, 0)], 2).await, [(5, 1), (5, 3)]);
+    assert!(behind(&[], 10).await.is_empty());
     assert!(append(&mut conn, &[]).await.is_empty());
     let no_partition = events::append(&mut conn, &[events_of(64, 1, 1, b"")])
         .await

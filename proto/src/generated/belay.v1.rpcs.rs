@@ -64,6 +64,35 @@ impl crate::rpc::Rpc for SummarizeActionsRequest {
     const PATH: &'static str = "/belay.v1.CancellationService/SummarizeActions";
     const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
 }
+impl crate::rpc::StreamRpc for WatchEventsRequest {
+    type Response = WatchEventsResponse;
+    const PATH: &'static str = "/belay.v1.EventService/WatchEvents";
+}
+impl crate::rpc::Rpc for ListEventsRequest {
+    type Response = ListEventsResponse;
+    const PATH: &'static str = "/belay.v1.EventService/ListEvents";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
+impl crate::rpc::Rpc for CommitPositionRequest {
+    type Response = CommitPositionResponse;
+    const PATH: &'static str = "/belay.v1.EventService/CommitPosition";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
+impl crate::rpc::Rpc for DeleteConsumerRequest {
+    type Response = DeleteConsumerResponse;
+    const PATH: &'static str = "/belay.v1.EventService/DeleteConsumer";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
+impl crate::rpc::Rpc for GetConsumerRequest {
+    type Response = GetConsumerResponse;
+    const PATH: &'static str = "/belay.v1.EventService/GetConsumer";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
+impl crate::rpc::Rpc for ListConsumersRequest {
+    type Response = ListConsumersResponse;
+    const PATH: &'static str = "/belay.v1.EventService/ListConsumers";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
 impl crate::rpc::Rpc for GetShipmentRequest {
     type Response = GetShipmentResponse;
     const PATH: &'static str = "/belay.v1.FulfillmentService/GetShipment";

@@ -4096,6 +4096,16 @@ pub enum ErrorReason {
     /// INVALID_ARGUMENT. The page_token is not one that this list, with these filters, gave out. Begin again without
     /// one.
     PageTokenInvalid = 20,
+    /// INVALID_ARGUMENT. The resume_token is not one that Belay gave out for this filter. Give it with the filter that it
+    /// came from, or begin at positions.
+    ResumeTokenInvalid = 22,
+    /// OUT_OF_RANGE. The feed no longer holds what comes behind the position. Metadata: partition; position, what was
+    /// asked; oldest_position, the first that is still there. Begin with OLDEST, and make up for what was missed by reading
+    /// orders.
+    PositionExpired = 24,
+    /// OUT_OF_RANGE. The feed has not come to the position yet: the token or position is from another database, or from one
+    /// that was restored since. Metadata: partition; position, what was asked; last_position, the last there is.
+    PositionAhead = 26,
     /// RESOURCE_EXHAUSTED, without RetryInfo: waiting does not help. The request is larger than the server takes.
     /// Metadata: limit_bytes. Send less.
     MessageTooLarge = 30,
@@ -4109,6 +4119,9 @@ pub enum ErrorReason {
     RoleNotAllowed = 50,
     /// RESOURCE_EXHAUSTED with RetryInfo. The server has more work than it takes in; nothing was done. Wait and repeat.
     Overloaded = 60,
+    /// ABORTED. The caller takes events more slowly than they come, and took nothing for 30 seconds. Begin again with the
+    /// resume_token of the last message.
+    WatcherTooSlow = 65,
     /// NOT_FOUND. There is no such store, or it is not the caller's. Metadata: store_id.
     StoreNotFound = 70,
     /// NOT_FOUND. No preset has that name. Metadata: preset. ListPresets names them.
@@ -4134,6 +4147,8 @@ pub enum ErrorReason {
     RefundNotFound = 140,
     /// NOT_FOUND. There is no such incident, or it is not the caller's. Metadata: incident_id.
     IncidentNotFound = 145,
+    /// NOT_FOUND. The caller has no such consumer: nothing was committed under the name. Metadata: consumer_id.
+    ConsumerNotFound = 147,
     /// ALREADY_EXISTS. The same caller used this request_id on this order for another content. An etag is no part of the
     /// content: a repeat may name a newer one, or none. A fence is part of it. Metadata: request_id. A new request needs a
     /// new request_id.
@@ -4265,6 +4280,11 @@ pub enum ErrorReason {
     /// "payments", "facts of a payment", "facts of a shipment", "receipts of a shipment", "shipments"); limit_max. Limits
     /// are for callers: what Belay itself must open for goods or money is never stopped by one.
     LimitReached = 520,
+    /// FAILED_PRECONDITION. The token is behind what the consumer has committed. Another process may use its name.
+    /// Metadata: consumer_id; partition, the first that would go back; position, where it is.
+    PositionBehind = 524,
+    /// FAILED_PRECONDITION. The caller has as many consumers as it may have. Metadata: limit_max.
+    ConsumersExhausted = 526,
     /// INVALID_ARGUMENT. The policy document has faults. BadRequest lists every one with its path in the document, such
     /// as "document.rules\[3\].allow.gates\[0\].respond_within".
     PolicyInvalid = 530,
@@ -4293,11 +4313,15 @@ impl ErrorReason {
             Self::NameUnknown => "ERROR_REASON_NAME_UNKNOWN",
             Self::InvalidField => "ERROR_REASON_INVALID_FIELD",
             Self::PageTokenInvalid => "ERROR_REASON_PAGE_TOKEN_INVALID",
+            Self::ResumeTokenInvalid => "ERROR_REASON_RESUME_TOKEN_INVALID",
+            Self::PositionExpired => "ERROR_REASON_POSITION_EXPIRED",
+            Self::PositionAhead => "ERROR_REASON_POSITION_AHEAD",
             Self::MessageTooLarge => "ERROR_REASON_MESSAGE_TOO_LARGE",
             Self::DeadlineExceeded => "ERROR_REASON_DEADLINE_EXCEEDED",
             Self::CallerUnknown => "ERROR_REASON_CALLER_UNKNOWN",
             Self::RoleNotAllowed => "ERROR_REASON_ROLE_NOT_ALLOWED",
             Self::Overloaded => "ERROR_REASON_OVERLOADED",
+            Self::WatcherTooSlow => "ERROR_REASON_WATCHER_TOO_SLOW",
             Self::StoreNotFound => "ERROR_REASON_STORE_NOT_FOUND",
             Self::PresetNotFound => "ERROR_REASON_PRESET_NOT_FOUND",
             Self::PolicyNotFound => "ERROR_REASON_POLICY_NOT_FOUND",
@@ -4308,6 +4332,7 @@ impl ErrorReason {
             Self::CancellationNotFound => "ERROR_REASON_CANCELLATION_NOT_FOUND",
             Self::RefundNotFound => "ERROR_REASON_REFUND_NOT_FOUND",
             Self::IncidentNotFound => "ERROR_REASON_INCIDENT_NOT_FOUND",
+            Self::ConsumerNotFound => "ERROR_REASON_CONSUMER_NOT_FOUND",
             Self::RequestIdReused => "ERROR_REASON_REQUEST_ID_REUSED",
             Self::OrderAlreadyExists => "ERROR_REASON_ORDER_ALREADY_EXISTS",
             Self::StoreAlreadyExists => "ERROR_REASON_STORE_ALREADY_EXISTS",
@@ -4355,6 +4380,8 @@ impl ErrorReason {
             Self::IncidentResolved => "ERROR_REASON_INCIDENT_RESOLVED",
             Self::ResolutionNotAllowed => "ERROR_REASON_RESOLUTION_NOT_ALLOWED",
             Self::LimitReached => "ERROR_REASON_LIMIT_REACHED",
+            Self::PositionBehind => "ERROR_REASON_POSITION_BEHIND",
+            Self::ConsumersExhausted => "ERROR_REASON_CONSUMERS_EXHAUSTED",
             Self::PolicyInvalid => "ERROR_REASON_POLICY_INVALID",
             Self::DatabaseUnavailable => "ERROR_REASON_DATABASE_UNAVAILABLE",
             Self::Contention => "ERROR_REASON_CONTENTION",
@@ -4371,11 +4398,15 @@ impl ErrorReason {
             "ERROR_REASON_NAME_UNKNOWN" => Some(Self::NameUnknown),
             "ERROR_REASON_INVALID_FIELD" => Some(Self::InvalidField),
             "ERROR_REASON_PAGE_TOKEN_INVALID" => Some(Self::PageTokenInvalid),
+            "ERROR_REASON_RESUME_TOKEN_INVALID" => Some(Self::ResumeTokenInvalid),
+            "ERROR_REASON_POSITION_EXPIRED" => Some(Self::PositionExpired),
+            "ERROR_REASON_POSITION_AHEAD" => Some(Self::PositionAhead),
             "ERROR_REASON_MESSAGE_TOO_LARGE" => Some(Self::MessageTooLarge),
             "ERROR_REASON_DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
             "ERROR_REASON_CALLER_UNKNOWN" => Some(Self::CallerUnknown),
             "ERROR_REASON_ROLE_NOT_ALLOWED" => Some(Self::RoleNotAllowed),
             "ERROR_REASON_OVERLOADED" => Some(Self::Overloaded),
+            "ERROR_REASON_WATCHER_TOO_SLOW" => Some(Self::WatcherTooSlow),
             "ERROR_REASON_STORE_NOT_FOUND" => Some(Self::StoreNotFound),
             "ERROR_REASON_PRESET_NOT_FOUND" => Some(Self::PresetNotFound),
             "ERROR_REASON_POLICY_NOT_FOUND" => Some(Self::PolicyNotFound),
@@ -4386,6 +4417,7 @@ impl ErrorReason {
             "ERROR_REASON_CANCELLATION_NOT_FOUND" => Some(Self::CancellationNotFound),
             "ERROR_REASON_REFUND_NOT_FOUND" => Some(Self::RefundNotFound),
             "ERROR_REASON_INCIDENT_NOT_FOUND" => Some(Self::IncidentNotFound),
+            "ERROR_REASON_CONSUMER_NOT_FOUND" => Some(Self::ConsumerNotFound),
             "ERROR_REASON_REQUEST_ID_REUSED" => Some(Self::RequestIdReused),
             "ERROR_REASON_ORDER_ALREADY_EXISTS" => Some(Self::OrderAlreadyExists),
             "ERROR_REASON_STORE_ALREADY_EXISTS" => Some(Self::StoreAlreadyExists),
@@ -4435,6 +4467,8 @@ impl ErrorReason {
             "ERROR_REASON_INCIDENT_RESOLVED" => Some(Self::IncidentResolved),
             "ERROR_REASON_RESOLUTION_NOT_ALLOWED" => Some(Self::ResolutionNotAllowed),
             "ERROR_REASON_LIMIT_REACHED" => Some(Self::LimitReached),
+            "ERROR_REASON_POSITION_BEHIND" => Some(Self::PositionBehind),
+            "ERROR_REASON_CONSUMERS_EXHAUSTED" => Some(Self::ConsumersExhausted),
             "ERROR_REASON_POLICY_INVALID" => Some(Self::PolicyInvalid),
             "ERROR_REASON_DATABASE_UNAVAILABLE" => Some(Self::DatabaseUnavailable),
             "ERROR_REASON_CONTENTION" => Some(Self::Contention),
@@ -4487,6 +4521,15 @@ pub struct Event {
     /// Whether the store's policy has the buyer notified of it.
     #[prost(bool, tag = "13")]
     pub notify_buyer: bool,
+    /// The seller of the order. Empty in events that were written before this field was.
+    #[prost(string, tag = "14")]
+    pub seller_id: ::prost::alloc::string::String,
+    /// The warehouse of the shipment that the event is about. Empty where it is about the order as a whole.
+    #[prost(string, tag = "15")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// The carrier of that shipment.
+    #[prost(string, tag = "16")]
+    pub carrier_id: ::prost::alloc::string::String,
     /// The detail beyond the type. Unset for types whose comment names no detail.
     #[prost(
         oneof = "event::Detail",
@@ -4552,8 +4595,37 @@ pub mod event {
         PaymentLapsed(super::PaymentLapsed),
     }
 }
-/// The order as it began.
+/// Units of one line in a shipment, with the name that a warehouse knows them by.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SkuQuantity {
+    /// The line, such as `<order_id>:l1`.
+    #[prost(string, tag = "1")]
+    pub line_id: ::prost::alloc::string::String,
+    /// How many of its units.
+    #[prost(int32, tag = "2")]
+    pub quantity: i32,
+    /// The line's stock-keeping unit. Empty in events that were written before this field was.
+    #[prost(string, tag = "3")]
+    pub sku: ::prost::alloc::string::String,
+}
+/// A shipment as it was planned with its order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlannedShipment {
+    /// The shipment.
+    #[prost(string, tag = "1")]
+    pub shipment_id: ::prost::alloc::string::String,
+    /// The warehouse that it leaves from.
+    #[prost(string, tag = "2")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// The carrier that takes it.
+    #[prost(string, tag = "3")]
+    pub carrier_id: ::prost::alloc::string::String,
+    /// What goes into it.
+    #[prost(message, repeated, tag = "4")]
+    pub contents: ::prost::alloc::vec::Vec<SkuQuantity>,
+}
+/// The order as it began.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OrderCreated {
     /// Who sells.
     #[prost(string, tag = "1")]
@@ -4564,6 +4636,9 @@ pub struct OrderCreated {
     /// Until when. Unset where unpaid orders wait for ever.
     #[prost(message, optional, tag = "3")]
     pub pay_by: ::core::option::Option<::prost_types::Timestamp>,
+    /// Its shipments: every unit is in one.
+    #[prost(message, repeated, tag = "4")]
+    pub shipments: ::prost::alloc::vec::Vec<PlannedShipment>,
 }
 /// One fact about a payment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4598,7 +4673,7 @@ pub struct PaymentLapsed {
     pub pay_by: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// A shipment's move.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ShipmentStageChanged {
     /// The shipment.
     #[prost(string, tag = "1")]
@@ -4613,6 +4688,9 @@ pub struct ShipmentStageChanged {
     /// The fence after the move.
     #[prost(int64, tag = "4")]
     pub fence: i64,
+    /// What is in it and not cancelled.
+    #[prost(message, repeated, tag = "5")]
+    pub contents: ::prost::alloc::vec::Vec<SkuQuantity>,
 }
 /// One fact about a shipment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4662,7 +4740,7 @@ pub struct CancellationChanged {
     pub release: ::core::option::Option<Money>,
 }
 /// The state of a gate after the event.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GateChanged {
     /// The cancellation.
     #[prost(string, tag = "1")]
@@ -4682,6 +4760,15 @@ pub struct GateChanged {
     /// Until when an answer counts. Unset for a gate without a deadline.
     #[prost(message, optional, tag = "6")]
     pub respond_by: ::core::option::Option<::prost_types::Timestamp>,
+    /// The shipment's fence after the event. A warehouse that is asked to stop must not dispatch with an older one.
+    #[prost(int64, tag = "7")]
+    pub fence: i64,
+    /// The units that the part would cancel: what the party is asked to stop, bring back or agree to.
+    #[prost(message, repeated, tag = "8")]
+    pub contents: ::prost::alloc::vec::Vec<SkuQuantity>,
+    /// The reason of the cancellation, by its code. Empty where none was given.
+    #[prost(string, tag = "9")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// The end of a part.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4700,10 +4787,20 @@ pub struct PartEnded {
     pub refused_reason: ::prost::alloc::string::String,
     /// The units.
     #[prost(message, repeated, tag = "5")]
-    pub contents: ::prost::alloc::vec::Vec<LineQuantity>,
+    pub contents: ::prost::alloc::vec::Vec<SkuQuantity>,
     /// What the cancelled units ask of the warehouse's stock. Empty unless CANCELLED.
     #[prost(enumeration = "CancellationEffect", repeated, tag = "6")]
     pub effects: ::prost::alloc::vec::Vec<i32>,
+    /// The party at fault.
+    #[prost(enumeration = "CancellationFault", tag = "7")]
+    pub fault: i32,
+    /// Whether the cancellation counts in the seller's cancellation rate.
+    #[prost(bool, tag = "8")]
+    pub counted: bool,
+    /// The stage that the shipment is at: units of one that was RELEASED or further were reserved, those of one that left
+    /// are on their way.
+    #[prost(enumeration = "ShipmentStage", tag = "9")]
+    pub stage: i32,
 }
 /// The beginning of a hold.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4753,7 +4850,7 @@ pub struct ParcelReceived {
     pub condition: i32,
     /// The units.
     #[prost(message, repeated, tag = "3")]
-    pub contents: ::prost::alloc::vec::Vec<LineQuantity>,
+    pub contents: ::prost::alloc::vec::Vec<SkuQuantity>,
     /// The warehouse's id of the receipt. Empty where it gave none.
     #[prost(string, tag = "4")]
     pub receipt_id: ::prost::alloc::string::String,
@@ -4969,6 +5066,1049 @@ impl EventType {
             "EVENT_TYPE_PAYMENT_LAPSED" => Some(Self::PaymentLapsed),
             _ => None,
         }
+    }
+}
+/// Which events. Each kind of filter that is given must match; of the values of one kind, one must.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventFilter {
+    /// Only events of this store. Empty: of all stores that the caller sees.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// Only events of this order. Needs store_id. Empty: of all orders.
+    #[prost(string, tag = "2")]
+    pub order_id: ::prost::alloc::string::String,
+    /// Only events of these sellers' orders: at most 200. None: any.
+    #[prost(string, repeated, tag = "3")]
+    pub seller_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only events about shipments of these warehouses: at most 200. None: any.
+    #[prost(string, repeated, tag = "4")]
+    pub warehouse_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only events about shipments of these carriers: at most 200. None: any.
+    #[prost(string, repeated, tag = "5")]
+    pub carrier_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only events of these types. None: any.
+    #[prost(enumeration = "EventType", repeated, tag = "6")]
+    pub event_types: ::prost::alloc::vec::Vec<i32>,
+}
+/// How far something is in one partition.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PartitionPosition {
+    /// The partition: 0, 1, 2 and so on.
+    #[prost(int32, tag = "1")]
+    pub partition: i32,
+    /// The position of the last event behind it. 0: before the first.
+    #[prost(int64, tag = "2")]
+    pub position: i64,
+}
+/// A point of the feed, named by positions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FeedPositions {
+    /// The partitions. What is not named begins with the oldest event that is kept. Partitions that the feed does not have
+    /// are refused, and so is one that is named twice.
+    #[prost(message, repeated, tag = "1")]
+    pub partitions: ::prost::alloc::vec::Vec<PartitionPosition>,
+}
+/// Which events to watch.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchEventsRequest {
+    /// Which events. Unset: all that the caller sees.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<EventFilter>,
+    /// Where to begin. Unset: NOW.
+    #[prost(oneof = "watch_events_request::Begin", tags = "2, 3, 4")]
+    pub begin: ::core::option::Option<watch_events_request::Begin>,
+}
+/// Nested message and enum types in `WatchEventsRequest`.
+pub mod watch_events_request {
+    /// Where to begin. Unset: NOW.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Begin {
+        /// At one end of the feed.
+        #[prost(enumeration = "super::FeedStart", tag = "2")]
+        Start(i32),
+        /// Behind a message of an earlier stream, a page, or a consumer's last commit. The token works with the same filter
+        /// only.
+        #[prost(string, tag = "3")]
+        ResumeToken(::prost::alloc::string::String),
+        /// Behind these positions.
+        #[prost(message, tag = "4")]
+        Positions(super::FeedPositions),
+    }
+}
+/// A message of the stream.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchEventsResponse {
+    /// The events, those of one write together. Empty in a bookmark.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
+    /// To go on behind this message. It works for the filter that it was made for, in WatchEvents, ListEvents and
+    /// CommitPosition. At most 2,048 characters.
+    #[prost(string, tag = "2")]
+    pub resume_token: ::prost::alloc::string::String,
+    /// Where the stream is. Given in bookmarks alone: events name their own partition and position.
+    #[prost(message, repeated, tag = "3")]
+    pub positions: ::prost::alloc::vec::Vec<PartitionPosition>,
+}
+/// Which events to list.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListEventsRequest {
+    /// Which events. Unset: all that the caller sees.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<EventFilter>,
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even none, where more follow; and more where one
+    /// write has more events.
+    #[prost(int32, tag = "4")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter. Empty: the first page.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Where to begin. Unset: with the oldest event that is kept. Only for the first page.
+    #[prost(oneof = "list_events_request::Begin", tags = "2, 3")]
+    pub begin: ::core::option::Option<list_events_request::Begin>,
+}
+/// Nested message and enum types in `ListEventsRequest`.
+pub mod list_events_request {
+    /// Where to begin. Unset: with the oldest event that is kept. Only for the first page.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Begin {
+        /// Behind a message of an earlier stream, a page, or a consumer's last commit.
+        #[prost(string, tag = "2")]
+        ResumeToken(::prost::alloc::string::String),
+        /// Behind these positions.
+        #[prost(message, tag = "3")]
+        Positions(super::FeedPositions),
+    }
+}
+/// One page of events.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListEventsResponse {
+    /// The events.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// To go on behind this page, with WatchEvents and the same filter.
+    #[prost(string, tag = "3")]
+    pub resume_token: ::prost::alloc::string::String,
+}
+/// Something that reads the feed, by name.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Consumer {
+    /// The name.
+    #[prost(string, tag = "1")]
+    pub consumer_id: ::prost::alloc::string::String,
+    /// The store whose events it reads. Empty where it was not narrowed to one.
+    #[prost(string, tag = "2")]
+    pub store_id: ::prost::alloc::string::String,
+    /// Whose it is: role and id of the caller that commits.
+    #[prost(message, optional, tag = "3")]
+    pub owner: ::core::option::Option<Actor>,
+    /// How far it is, in every partition.
+    #[prost(message, repeated, tag = "4")]
+    pub positions: ::prost::alloc::vec::Vec<PartitionPosition>,
+    /// To go on behind its last commit, with the filter of the token that was committed.
+    #[prost(string, tag = "5")]
+    pub resume_token: ::prost::alloc::string::String,
+    /// How many events of the feed are behind its last commit and not read, whether or not they match its filter.
+    #[prost(int64, tag = "6")]
+    pub lag_events: i64,
+    /// When it committed last.
+    #[prost(message, optional, tag = "7")]
+    pub commit_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// How far a consumer is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommitPositionRequest {
+    /// The name: `\[A-Za-z0-9._-\]{1,64}`. Required.
+    #[prost(string, tag = "1")]
+    pub consumer_id: ::prost::alloc::string::String,
+    /// The store whose events it reads. Empty: not narrowed to one. Part of the name: a consumer of a store and one of the
+    /// same name without a store are two.
+    #[prost(string, tag = "2")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The token behind what it has handled. Required.
+    #[prost(string, tag = "3")]
+    pub resume_token: ::prost::alloc::string::String,
+}
+/// The consumer after the commit.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CommitPositionResponse {
+    /// The consumer.
+    #[prost(message, optional, tag = "1")]
+    pub consumer: ::core::option::Option<Consumer>,
+}
+/// Which consumer to forget.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteConsumerRequest {
+    /// The name. Required.
+    #[prost(string, tag = "1")]
+    pub consumer_id: ::prost::alloc::string::String,
+    /// The store whose events it reads. Empty: the one that is not narrowed to a store.
+    #[prost(string, tag = "2")]
+    pub store_id: ::prost::alloc::string::String,
+}
+/// The consumer is forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteConsumerResponse {}
+/// Which consumer to get.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetConsumerRequest {
+    /// The name. Required.
+    #[prost(string, tag = "1")]
+    pub consumer_id: ::prost::alloc::string::String,
+    /// The store whose events it reads. Empty: the one that is not narrowed to a store.
+    #[prost(string, tag = "2")]
+    pub store_id: ::prost::alloc::string::String,
+}
+/// The consumer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetConsumerResponse {
+    /// The consumer.
+    #[prost(message, optional, tag = "1")]
+    pub consumer: ::core::option::Option<Consumer>,
+}
+/// Which consumers to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListConsumersRequest {
+    /// Only those of this store. Empty: of all stores that the caller sees, and those that are not narrowed to one.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// How many at most: 1 to 1,000. 0 means 50.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter. Empty: the first page.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of consumers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListConsumersResponse {
+    /// The consumers.
+    #[prost(message, repeated, tag = "1")]
+    pub consumers: ::prost::alloc::vec::Vec<Consumer>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Where to begin, if not at a token or at positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum FeedStart {
+    /// The same as NOW.
+    Unspecified = 0,
+    /// With what is committed after the call began.
+    Now = 1,
+    /// With the oldest event that is kept.
+    Oldest = 2,
+}
+impl FeedStart {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FEED_START_UNSPECIFIED",
+            Self::Now => "FEED_START_NOW",
+            Self::Oldest => "FEED_START_OLDEST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FEED_START_UNSPECIFIED" => Some(Self::Unspecified),
+            "FEED_START_NOW" => Some(Self::Now),
+            "FEED_START_OLDEST" => Some(Self::Oldest),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod event_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The feed: every event of every order, as it is committed. For whoever reacts: warehouses that look for stops, carriers'
+    /// desks, search indexes, notifiers.
+    ///
+    /// The feed has partitions, as many as when the database was made. All events of an order are in one partition, and each
+    /// partition counts its events: 1, 2, 3 and so on without gaps. Between partitions there is no order.
+    ///
+    /// What a consumer may rely on:
+    ///
+    /// * Ordered. Events of a partition, and so of an order, come in the order of their positions.
+    /// * Unique. A stream holds each position once at most.
+    /// * Reliable. No event that matches is skipped, whoever fails meanwhile.
+    /// * Atomic. The events of one write of one order are in one message, as far as they match.
+    /// * Resumable. Each message has a resume_token; a stream that begins with it goes on behind that message.
+    /// * Bookmarked. A stream that has nothing to send sends bookmarks, so that its resume_token moves past what does not
+    ///  match.
+    ///
+    /// So a consumer handles the events of a message, stores its resume_token, and after any failure begins again with the
+    /// token it stored last: each event is handled once at least. What was handled and not stored comes again with the same
+    /// partition and position. To handle each once, keep the token in the transaction of the effect, or remember positions.
+    ///
+    /// A caller sees the events of the stores and sellers in its scope. One that is narrowed to warehouses or carriers sees
+    /// those about their shipments: events that name such a warehouse_id and carrier_id. What lies outside the scope is
+    /// skipped as if it were not there.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids are those of OrderService.
+    #[derive(Debug, Clone)]
+    pub struct EventServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> EventServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> EventServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            EventServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Streams events from a point of the feed on, without an end. The first message is a bookmark: the point where the
+        /// stream begins. From then on what is committed anywhere is sent at once, many events in one message where many wait,
+        /// at most 256 KiB unless one write is larger; and every 10 seconds without one, a bookmark.
+        ///
+        /// The stream ends with OK when the server stops; its last message is a bookmark. It ends with WATCHER_TOO_SLOW when the
+        /// caller takes nothing for 30 seconds, and with POSITION_EXPIRED when it falls behind what is kept. A deadline ends it
+        /// as well, so give none. A caller that hears nothing for 30 seconds should begin again elsewhere. While the database
+        /// cannot be reached a stream stays open and is silent.
+        ///
+        /// Fails with RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD, and OVERLOADED where the server has as many
+        /// streams as it takes.
+        pub async fn watch_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchEventsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.EventService/WatchEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.EventService", "WatchEvents"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Lists events from a point of the feed to its end: partition by partition, each in the order of its positions. To
+        /// read on as events come, give the resume_token of the last page to WatchEvents, with the same filter.
+        ///
+        /// Fails with PAGE_TOKEN_INVALID, RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD.
+        pub async fn list_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.EventService/ListEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.EventService", "ListEvents"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Stores how far a consumer is, under a name. A consumer is there from its first commit on. It belongs to its caller's
+        /// role and id: two callers may use the same name and do not meet.
+        ///
+        /// Idempotent: the same token again changes nothing. A consumer never goes back: where the token is behind what is
+        /// stored, in any partition, nothing is stored and the call fails with POSITION_BEHIND. That tells two processes under
+        /// one name of each other. To read again from an earlier point, take another name.
+        ///
+        /// Fails with RESUME_TOKEN_INVALID, POSITION_BEHIND, POSITION_AHEAD, CONSUMERS_EXHAUSTED.
+        pub async fn commit_position(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CommitPositionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CommitPositionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.EventService/CommitPosition",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.EventService", "CommitPosition"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets a consumer of the caller's. Idempotent: one that is not there stays so. Fails with nothing beyond what is
+        /// said of every RPC.
+        pub async fn delete_consumer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteConsumerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteConsumerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.EventService/DeleteConsumer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.EventService", "DeleteConsumer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gets a consumer of the caller's: where it is, how far behind, and the token to go on with. Fails with
+        /// CONSUMER_NOT_FOUND.
+        pub async fn get_consumer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetConsumerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetConsumerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.EventService/GetConsumer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.EventService", "GetConsumer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists consumers by name: the caller's own; for operators and auditors those of every caller. Fails with
+        /// PAGE_TOKEN_INVALID.
+        pub async fn list_consumers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListConsumersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListConsumersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.EventService/ListConsumers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.EventService", "ListConsumers"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod event_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with EventServiceServer.
+    #[async_trait]
+    pub trait EventService: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the WatchEvents method.
+        type WatchEventsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchEventsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams events from a point of the feed on, without an end. The first message is a bookmark: the point where the
+        /// stream begins. From then on what is committed anywhere is sent at once, many events in one message where many wait,
+        /// at most 256 KiB unless one write is larger; and every 10 seconds without one, a bookmark.
+        ///
+        /// The stream ends with OK when the server stops; its last message is a bookmark. It ends with WATCHER_TOO_SLOW when the
+        /// caller takes nothing for 30 seconds, and with POSITION_EXPIRED when it falls behind what is kept. A deadline ends it
+        /// as well, so give none. A caller that hears nothing for 30 seconds should begin again elsewhere. While the database
+        /// cannot be reached a stream stays open and is silent.
+        ///
+        /// Fails with RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD, and OVERLOADED where the server has as many
+        /// streams as it takes.
+        async fn watch_events(
+            &self,
+            request: tonic::Request<super::WatchEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchEventsStream>,
+            tonic::Status,
+        >;
+        /// Lists events from a point of the feed to its end: partition by partition, each in the order of its positions. To
+        /// read on as events come, give the resume_token of the last page to WatchEvents, with the same filter.
+        ///
+        /// Fails with PAGE_TOKEN_INVALID, RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD.
+        async fn list_events(
+            &self,
+            request: tonic::Request<super::ListEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEventsResponse>,
+            tonic::Status,
+        >;
+        /// Stores how far a consumer is, under a name. A consumer is there from its first commit on. It belongs to its caller's
+        /// role and id: two callers may use the same name and do not meet.
+        ///
+        /// Idempotent: the same token again changes nothing. A consumer never goes back: where the token is behind what is
+        /// stored, in any partition, nothing is stored and the call fails with POSITION_BEHIND. That tells two processes under
+        /// one name of each other. To read again from an earlier point, take another name.
+        ///
+        /// Fails with RESUME_TOKEN_INVALID, POSITION_BEHIND, POSITION_AHEAD, CONSUMERS_EXHAUSTED.
+        async fn commit_position(
+            &self,
+            request: tonic::Request<super::CommitPositionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CommitPositionResponse>,
+            tonic::Status,
+        >;
+        /// Forgets a consumer of the caller's. Idempotent: one that is not there stays so. Fails with nothing beyond what is
+        /// said of every RPC.
+        async fn delete_consumer(
+            &self,
+            request: tonic::Request<super::DeleteConsumerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteConsumerResponse>,
+            tonic::Status,
+        >;
+        /// Gets a consumer of the caller's: where it is, how far behind, and the token to go on with. Fails with
+        /// CONSUMER_NOT_FOUND.
+        async fn get_consumer(
+            &self,
+            request: tonic::Request<super::GetConsumerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetConsumerResponse>,
+            tonic::Status,
+        >;
+        /// Lists consumers by name: the caller's own; for operators and auditors those of every caller. Fails with
+        /// PAGE_TOKEN_INVALID.
+        async fn list_consumers(
+            &self,
+            request: tonic::Request<super::ListConsumersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListConsumersResponse>,
+            tonic::Status,
+        >;
+    }
+    /// The feed: every event of every order, as it is committed. For whoever reacts: warehouses that look for stops, carriers'
+    /// desks, search indexes, notifiers.
+    ///
+    /// The feed has partitions, as many as when the database was made. All events of an order are in one partition, and each
+    /// partition counts its events: 1, 2, 3 and so on without gaps. Between partitions there is no order.
+    ///
+    /// What a consumer may rely on:
+    ///
+    /// * Ordered. Events of a partition, and so of an order, come in the order of their positions.
+    /// * Unique. A stream holds each position once at most.
+    /// * Reliable. No event that matches is skipped, whoever fails meanwhile.
+    /// * Atomic. The events of one write of one order are in one message, as far as they match.
+    /// * Resumable. Each message has a resume_token; a stream that begins with it goes on behind that message.
+    /// * Bookmarked. A stream that has nothing to send sends bookmarks, so that its resume_token moves past what does not
+    ///  match.
+    ///
+    /// So a consumer handles the events of a message, stores its resume_token, and after any failure begins again with the
+    /// token it stored last: each event is handled once at least. What was handled and not stored comes again with the same
+    /// partition and position. To handle each once, keep the token in the transaction of the effect, or remember positions.
+    ///
+    /// A caller sees the events of the stores and sellers in its scope. One that is narrowed to warehouses or carriers sees
+    /// those about their shipments: events that name such a warehouse_id and carrier_id. What lies outside the scope is
+    /// skipped as if it were not there.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids are those of OrderService.
+    #[derive(Debug)]
+    pub struct EventServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> EventServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for EventServiceServer<T>
+    where
+        T: EventService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/belay.v1.EventService/WatchEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchEventsSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::ServerStreamingService<super::WatchEventsRequest>
+                    for WatchEventsSvc<T> {
+                        type Response = super::WatchEventsResponse;
+                        type ResponseStream = T::WatchEventsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::watch_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.EventService/ListEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListEventsSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::UnaryService<super::ListEventsRequest>
+                    for ListEventsSvc<T> {
+                        type Response = super::ListEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::list_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.EventService/CommitPosition" => {
+                    #[allow(non_camel_case_types)]
+                    struct CommitPositionSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::UnaryService<super::CommitPositionRequest>
+                    for CommitPositionSvc<T> {
+                        type Response = super::CommitPositionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CommitPositionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::commit_position(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CommitPositionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.EventService/DeleteConsumer" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteConsumerSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::UnaryService<super::DeleteConsumerRequest>
+                    for DeleteConsumerSvc<T> {
+                        type Response = super::DeleteConsumerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteConsumerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::delete_consumer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteConsumerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.EventService/GetConsumer" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetConsumerSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::UnaryService<super::GetConsumerRequest>
+                    for GetConsumerSvc<T> {
+                        type Response = super::GetConsumerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetConsumerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::get_consumer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetConsumerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.EventService/ListConsumers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListConsumersSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::UnaryService<super::ListConsumersRequest>
+                    for ListConsumersSvc<T> {
+                        type Response = super::ListConsumersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListConsumersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::list_consumers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListConsumersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for EventServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "belay.v1.EventService";
+    impl<T> tonic::server::NamedService for EventServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
     }
 }
 /// Which shipment to get.

@@ -247,6 +247,39 @@ impl EventDetail {
         }
     }
 
+    /// The shipment that it is about; none where it is about the order as a whole.
+    pub fn shipment(&self) -> Option<u32> {
+        match self {
+            EventDetail::ShipmentStageChanged { shipment, .. }
+            | EventDetail::GateOpened { shipment, .. }
+            | EventDetail::GateClosed { shipment, .. }
+            | EventDetail::PartEnded { shipment, .. }
+            | EventDetail::TrackingRecorded { shipment, .. }
+            | EventDetail::GateReminder { shipment, .. }
+            | EventDetail::ShipmentHeld { shipment, .. }
+            | EventDetail::HoldEnded { shipment }
+            | EventDetail::ShipmentSplit { shipment, .. }
+            | EventDetail::InterceptChanged { shipment, .. }
+            | EventDetail::ParcelReceived { shipment, .. }
+            | EventDetail::PreparationOverdue { shipment, .. } => Some(*shipment),
+            EventDetail::OrderCreated { .. }
+            | EventDetail::PaymentRecorded { .. }
+            | EventDetail::OrderPaid
+            | EventDetail::OrderClosedUnpaid { .. }
+            | EventDetail::CancellationRequested { .. }
+            | EventDetail::CancellationCompleted { .. }
+            | EventDetail::CancellationRejected { .. }
+            | EventDetail::RefundCreated { .. }
+            | EventDetail::RefundStateChanged { .. }
+            | EventDetail::IncidentOpened { .. }
+            | EventDetail::CancellationWithdrawn { .. }
+            | EventDetail::IncidentResolved { .. }
+            | EventDetail::RefundOverdue { .. }
+            | EventDetail::PaymentVerified
+            | EventDetail::PaymentLapsed { .. } => None,
+        }
+    }
+
     /// The notification for the buyer, where the policy has it sent.
     pub fn notification(&self) -> Option<Notification> {
         match self {

@@ -92,6 +92,8 @@ text_ids! {
     CarrierId: ID_LENGTH_MAX, "A-Z a-z 0-9 . _ -", is_id_character;
     /// A payment worker's own name.
     WorkerId: ID_LENGTH_MAX, "A-Z a-z 0-9 . _ -", is_id_character;
+    /// The name under which somebody reads the feed.
+    ConsumerId: ID_LENGTH_MAX, "A-Z a-z 0-9 . _ -", is_id_character;
     /// What a unit is, in the seller's words.
     Sku: EXTERNAL_ID_LENGTH_MAX, "printable ASCII without spaces", |c| c.is_ascii_graphic();
     /// An id that a payment provider or a carrier chose.

@@ -13,6 +13,7 @@ pub mod context;
 pub mod decision;
 pub mod error_reason;
 pub mod event;
+pub mod feed;
 pub mod ids;
 pub mod incident;
 pub mod ledger;

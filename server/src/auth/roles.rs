@@ -23,6 +23,10 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
 const READERS: &[Role] = &[
     Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor,
 ];
+/// Everyone who keeps how far they have read the feed.
+const CONSUMERS: &[Role] = &[
+    Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator,
+];
 /// The roles whose requests a policy can be about.
 const REQUESTERS: &[Role] = &[Storefront, Seller, Warehouse, Carrier, Support, Operator];
 
@@ -154,6 +158,12 @@ const ROLES: &[(&str, &[Role])] = &[
         &[Support, Operator, Auditor],
     ),
     ("/belay.v1.PolicyService/ActivatePolicy", &[Operator]),
+    ("/belay.v1.EventService/WatchEvents", READERS),
+    ("/belay.v1.EventService/ListEvents", READERS),
+    ("/belay.v1.EventService/CommitPosition", CONSUMERS),
+    ("/belay.v1.EventService/DeleteConsumer", CONSUMERS),
+    ("/belay.v1.EventService/GetConsumer", READERS),
+    ("/belay.v1.EventService/ListConsumers", READERS),
     ("/belay.testing.v1.ClockService/GetTime", &[Operator]),
     ("/belay.testing.v1.ClockService/AdvanceTime", &[Operator]),
 ];
@@ -194,7 +204,7 @@ mod tests {
     fn an_auditor_changes_nothing() {
         for (method, roles) in ROLES {
             let rpc = method.rsplit('/').next().unwrap();
-            let is_read = ["Get", "List", "Summarize"]
+            let is_read = ["Get", "List", "Summarize", "Watch"]
                 .iter()
                 .any(|verb| rpc.starts_with(verb));
             assert!(!roles.contains(&Auditor) || is_read, "{method}");

@@ -10,8 +10,8 @@ use belay_domain::cancellation::{
 };
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
-    BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId,
-    WorkerId,
+    BuyerId, CarrierId, ConsumerId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId,
+    WarehouseId, WorkerId,
 };
 use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Currency;
@@ -176,7 +176,7 @@ macro_rules! named {
 }
 
 named! {
-    ids: StoreId, OrderId, BuyerId, SellerId, WarehouseId, CarrierId, WorkerId, Sku, ExternalId;
+    ids: StoreId, OrderId, BuyerId, SellerId, WarehouseId, CarrierId, WorkerId, ConsumerId, Sku, ExternalId;
     enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, CancellationOutcome, Fault, Path, PartState,
         ErrorReason, LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
         RefundState, IncidentKind, IncidentState, Resolution

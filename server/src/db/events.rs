@@ -61,16 +61,15 @@ impl statement::Row for EventsRow {
     }
 }
 
-/// Appends events, each partition's in the order given, and returns the last position of each
-/// partition touched. Positions are 1, 2, 3 … without gaps: they are taken under the lock of the
-/// partition's head, which is held until the commit.
-pub async fn append(conn: &mut Conn, new: &[NewEvents]) -> Result<BTreeMap<u16, u64>, DbError> {
+/// Appends events, each partition's in the order given, and returns the position of the last event
+/// of each. Positions are 1, 2, 3 … without gaps: they are taken under the lock of the partition's
+/// head, which is held until the commit.
+pub async fn append(conn: &mut Conn, new: &[NewEvents]) -> Result<Vec<u64>, DbError> {
     let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
     for events in new {
         *counts.entry(events.partition).or_default() += u64::from(events.count);
     }
-    let heads = partition_heads::advance(conn, &counts).await?;
-    let mut last = heads.clone();
+    let mut last = partition_heads::advance(conn, &counts).await?;
     for (partition, head) in &mut last {
         *head -= counts.get(partition).unwrap_or(&0);
     }
@@ -93,7 +92,7 @@ pub async fn append(conn: &mut Conn, new: &[NewEvents]) -> Result<BTreeMap<u16, 
         });
     }
     insert_rows!(conn, events, rows.as_slice());
-    Ok(heads)
+    Ok(rows.into_iter().map(|row| row.position).collect())
 }
 
 /// What came to pass with an order, oldest first: so many rows that hold events after this position

@@ -304,6 +304,19 @@ diesel::table! {
     partition_heads (shard_partition) {
         shard_partition -> Unsigned<SmallInt>,
         head -> Unsigned<BigInt>,
+        pruned -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
+    consumers (store_id, consumer_id, role, actor_id) {
+        store_id -> Text,
+        consumer_id -> Text,
+        role -> Text,
+        actor_id -> Text,
+        filter -> Binary,
+        positions -> Text,
+        commit_time -> Datetime,
     }
 }
 

@@ -16,10 +16,12 @@ use super::EngineSettings;
 use super::batch::{self, BatchContext, Outcome};
 use super::job::Job;
 use crate::db::clock::Clock;
+use crate::db::events::StoredEvents;
 use crate::db::orders::OnLocked;
 use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
 use crate::db::{DbError, ErrorKind};
+use crate::feed::Feed;
 use crate::store_cache::{ACTIVATION_LEAD, StoreCache};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
@@ -47,6 +49,7 @@ pub(super) struct Attempts {
     pub(super) telemetry: Telemetry,
     pub(super) database_wait_max: Duration,
     stores: StoreCache,
+    feed: Feed,
     partitions: u16,
     clock: Clock,
 }
@@ -55,6 +58,7 @@ impl Attempts {
     pub(super) fn new(
         pool: Pool,
         stores: StoreCache,
+        feed: Feed,
         settings: &EngineSettings,
         telemetry: Telemetry,
     ) -> Self {
@@ -63,6 +67,7 @@ impl Attempts {
             telemetry,
             database_wait_max: settings.database_wait_max,
             stores,
+            feed,
             partitions: settings.partitions,
             clock: settings.clock,
         }
@@ -112,11 +117,12 @@ impl Attempts {
             self.decide_and_write(jobs, on_locked),
         )
         .await;
-        let (mut connection, outcomes) =
+        let (mut connection, outcomes, events) =
             decided.unwrap_or_else(|_| Err(AttemptError::Transient(self.timed_out())))?;
         match timeout(self.database_wait_max, transaction::commit(&mut connection)).await {
             Ok(Ok(())) => {
                 connection.finish();
+                self.feed.committed(events);
                 Ok(outcomes)
             }
             Ok(Err(error)) => Err(AttemptError::Unknown(error)),
@@ -135,7 +141,7 @@ impl Attempts {
         &self,
         jobs: &[Job],
         on_locked: OnLocked,
-    ) -> Result<(Checkout, Vec<Outcome>), AttemptError> {
+    ) -> Result<(Checkout, Vec<Outcome>, Vec<StoredEvents>), AttemptError> {
         let (configs, read_at) = self.latest_configs(jobs);
         let mut connection = self
             .pool
@@ -155,7 +161,7 @@ impl Attempts {
             Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => {
                 Err(AttemptError::Stale)
             }
-            Ok(outcomes) => Ok((connection, outcomes)),
+            Ok((outcomes, events)) => Ok((connection, outcomes, events)),
             Err(error) => {
                 // A connection that cannot even roll back is dropped with its transaction. So is
                 // one to a server that takes no writes: behind the same address there may be

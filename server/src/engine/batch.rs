@@ -20,7 +20,7 @@ use crate::db::DbError;
 use crate::db::aggregate;
 use crate::db::clock::Clock;
 use crate::db::decisions::{self, NewDecision};
-use crate::db::events::{self, NewEvents};
+use crate::db::events::{self, NewEvents, StoredEvents};
 use crate::db::orders::{self, OnLocked};
 use crate::db::requests::{self, KnownRequest, NewRequest, RequestKey};
 
@@ -36,13 +36,13 @@ pub(super) struct BatchContext<'a> {
 }
 
 /// Decides these commands in their order and writes all that came of them. Outcomes stand in the
-/// order of the jobs.
+/// order of the jobs; with them come the rows of the feed.
 pub(super) async fn decide_and_write(
     connection: &mut AsyncMysqlConnection,
     jobs: &[Job],
     on_locked: OnLocked,
     context: BatchContext<'_>,
-) -> Result<Vec<Outcome>, DbError> {
+) -> Result<(Vec<Outcome>, Vec<StoredEvents>), DbError> {
     let locked = orders::lock(connection, &job::sorted_keys(jobs), on_locked).await?;
     // Read after the locks: a decision is never before what it waited for.
     let locked_at = locked.iter().map(|order| order.locked_at).max();
@@ -61,8 +61,8 @@ pub(super) async fn decide_and_write(
 
     let mut state = BatchState::new(loaded, known, now, context);
     let outcomes: Vec<Outcome> = jobs.iter().map(|job| state.decide(job)).collect();
-    state.write(connection).await?;
-    Ok(outcomes)
+    let positions = state.write(connection).await?;
+    Ok((outcomes, state.stored(positions)))
 }
 
 impl Job {
@@ -351,7 +351,7 @@ impl<'a> BatchState<'a> {
 
     /// Writes what changed, many rows a statement. The heads of the partitions are locked last, for
     /// they are what batches of other servers wait for.
-    async fn write(&self, connection: &mut AsyncMysqlConnection) -> Result<(), DbError> {
+    async fn write(&self, connection: &mut AsyncMysqlConnection) -> Result<Vec<u64>, DbError> {
         let (mut created, mut changed) = (Vec::new(), Vec::new());
         let partitions = self.context.partitions;
         for (key, Change { before, after }) in &self.orders {
@@ -375,10 +375,22 @@ impl<'a> BatchState<'a> {
         if !self.new_requests.is_empty() {
             requests::insert(connection, &self.new_requests).await?;
         }
-        if !self.new_events.is_empty() {
-            events::append(connection, &self.new_events).await?;
+        if self.new_events.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(())
+        events::append(connection, &self.new_events).await
+    }
+
+    /// The events as they stand in the feed, each row at its position.
+    fn stored(self, positions: Vec<u64>) -> Vec<StoredEvents> {
+        let rows = self.new_events.into_iter().zip(positions);
+        rows.map(|(events, last_position)| StoredEvents {
+            partition: events.partition,
+            last_position,
+            count: events.count,
+            payload: events.payload,
+        })
+        .collect()
     }
 }
 

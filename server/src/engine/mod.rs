@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::db::clock::Clock;
 use crate::db::pool::Pool;
+use crate::feed::Feed;
 use crate::store_cache::StoreCache;
 use crate::telemetry::{Telemetry, calls};
 use job::job;
@@ -74,11 +75,12 @@ impl Engine {
     pub fn start(
         pool: Pool,
         stores: StoreCache,
+        feed: Feed,
         settings: &EngineSettings,
         telemetry: &Telemetry,
     ) -> Self {
         let tasks = TaskTracker::new();
-        let runner = Arc::new(Runner::new(pool, stores, settings, telemetry.clone()));
+        let runner = Arc::new(Runner::new(pool, stores, feed, settings, telemetry.clone()));
         let lanes = (0..settings.lanes.max(1))
             .map(|_| Lane::start(runner.clone(), &tasks))
             .collect();

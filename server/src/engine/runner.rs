@@ -32,6 +32,7 @@ use crate::db::orders::{self, OnLocked};
 use crate::db::pool::Pool;
 use crate::db::transaction;
 use crate::db::{DbError, ErrorKind};
+use crate::feed::Feed;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
@@ -56,12 +57,13 @@ impl Runner {
     pub(super) fn new(
         pool: Pool,
         stores: StoreCache,
+        feed: Feed,
         settings: &EngineSettings,
         telemetry: Telemetry,
     ) -> Self {
         let status = pool.status();
         Self {
-            attempts: Attempts::new(pool, stores, settings, telemetry),
+            attempts: Attempts::new(pool, stores, feed, settings, telemetry),
             parked: Mutex::default(),
             waiting: Semaphore::new(((status.used + status.idle) / 2).max(1)),
         }

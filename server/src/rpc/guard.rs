@@ -98,7 +98,7 @@ where
                     Err(_) => refuse(CallError::DeadlineExceeded),
                 }
             };
-            let answer = open.span().instrument(answer).await;
+            let answer = open.span().run(answer).await;
             open.end(outcome_of(answer.headers()));
             Ok(answer)
         })

@@ -90,7 +90,7 @@ impl CallSpan {
         })
     }
 
-    pub(crate) fn instrument<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+    pub(crate) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
         work.with_context(self.context.clone())
             .instrument(self.span.clone())
     }
@@ -440,7 +440,7 @@ mod tests {
                 assert!(within(|| unreachable!("nobody keeps it")).is_none());
             });
             assert_eq!(current_trace_id(), None);
-            let polled = root.instrument(async { current_trace_id() });
+            let polled = root.run(async { current_trace_id() });
             assert_eq!(polled.now_or_never(), Some(Some(id)));
             // Of a caller that is followed, the caller's.
             let caller = parent(&[("traceparent", PARENT)]);

@@ -96,6 +96,8 @@ wire! {
     }
     ErrorReason = ErrorReason {
         MethodUnknown, EncodingUnsupported, NameUnknown, InvalidField, PageTokenInvalid,
+        ResumeTokenInvalid, PositionExpired, PositionAhead, WatcherTooSlow, ConsumerNotFound, PositionBehind,
+        ConsumersExhausted,
         MessageTooLarge, DeadlineExceeded, CallerUnknown, RoleNotAllowed, Overloaded,
         StoreNotFound, PresetNotFound, PolicyNotFound, OrderNotFound, OutOfScope, LineNotFound,
         ShipmentNotFound, CancellationNotFound, RefundNotFound, IncidentNotFound, RequestIdReused,

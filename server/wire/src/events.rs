@@ -3,13 +3,15 @@
 //! so they are not in the bytes but in the row.
 
 mod detail;
+mod selector;
 
 use belay_domain::event::{Cause, Event};
 use belay_domain::order::Order;
 use belay_proto::v1 as pb;
 use prost::Message;
 
-use self::detail::detail;
+use self::detail::{detail, text};
+pub use self::selector::Selector;
 use super::Wire;
 use super::render::cancellation::actor;
 use super::values::{count, time};
@@ -74,6 +76,8 @@ fn message(order: &Order, event: &Event, partition: u16) -> pb::Event {
         Cause::Request(id) => id.to_string(),
         Cause::Deadline(_) => CAUSE_DEADLINE.to_owned(),
     };
+    let shipment = event.detail.shipment();
+    let shipment = shipment.and_then(|number| order.shipment(number));
     pb::Event {
         event_type: event.detail.event_type().number(),
         partition: partition.into(),
@@ -88,6 +92,9 @@ fn message(order: &Order, event: &Event, partition: u16) -> pb::Event {
         rule: event.rule.clone().unwrap_or_default(),
         cause,
         notify_buyer: event.notify_buyer,
+        seller_id: order.seller.to_string(),
+        warehouse_id: text(shipment.map(|shipment| &shipment.warehouse)),
+        carrier_id: text(shipment.map(|shipment| &shipment.carrier)),
         detail: detail(order, &event.detail),
     }
 }

@@ -20,6 +20,7 @@ pub mod parse;
 pub mod quote;
 pub mod rejections;
 pub mod render;
+pub mod resume;
 pub mod status;
 pub mod values;
 

@@ -24,8 +24,29 @@ const TOKEN_CHARS_MAX: usize = 1024;
 /// The tokens of one list with its filters.
 #[derive(Debug)]
 pub struct PageTokens {
-    key: [u8; 32],
+    seal: Seal,
     filters: Vec<u8>,
+}
+
+/// Tells what was sealed here from what others made.
+#[derive(Debug, Clone)]
+pub(crate) struct Seal([u8; 32]);
+
+impl Seal {
+    /// `context` is what the seal is for.
+    pub(crate) fn new(context: &str, identity_key: &[u8; 32]) -> Self {
+        Self(blake3::derive_key(context, identity_key))
+    }
+
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; SEAL_BYTES] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        for part in parts {
+            hasher.update(part);
+        }
+        let mut mac = [0; SEAL_BYTES];
+        hasher.finalize_xof().fill(&mut mac);
+        mac
+    }
 }
 
 impl PageTokens {
@@ -35,7 +56,7 @@ impl PageTokens {
         filters.push(0);
         filters.extend(request.encode_to_vec());
         Self {
-            key: blake3::derive_key("belay 2026 page tokens", identity_key),
+            seal: Seal::new("belay 2026 page tokens", identity_key),
             filters,
         }
     }
@@ -44,13 +65,7 @@ impl PageTokens {
     pub fn seal<Place: Serialize>(&self, last: &Place) -> String {
         let place = serde_json::to_vec(last)
             .unwrap_or_else(|error| panic!("a place is plain data: {error}"));
-        let token = [
-            &[TOKEN_VERSION],
-            self.mac(&place).as_slice(),
-            place.as_slice(),
-        ]
-        .concat();
-        token.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&[&[TOKEN_VERSION], self.mac(&place).as_slice(), &place].concat())
     }
 
     /// Where the page begins that a token asks for; `None` for the first.
@@ -58,7 +73,7 @@ impl PageTokens {
         if token.is_empty() {
             return Ok(None);
         }
-        let place = unhex(token).and_then(|token| {
+        let place = unhex(token, TOKEN_CHARS_MAX).and_then(|token| {
             let (version, sealed) = token.split_first()?;
             let (seal, place) = sealed.split_at_checked(SEAL_BYTES)?;
             let is_ours = *version == TOKEN_VERSION && self.mac(place) == *seal;
@@ -68,15 +83,9 @@ impl PageTokens {
     }
 
     fn mac(&self, place: &[u8]) -> [u8; SEAL_BYTES] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
         // The length keeps filters and place apart.
-        hasher
-            .update(&self.filters.len().to_be_bytes())
-            .update(&self.filters)
-            .update(place);
-        let mut seal = [0; SEAL_BYTES];
-        hasher.finalize_xof().fill(&mut seal);
-        seal
+        let length = self.filters.len().to_be_bytes();
+        self.seal.mac(&[&length, &self.filters, place])
     }
 }
 
@@ -162,8 +171,12 @@ impl PageRequest {
     }
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() > TOKEN_CHARS_MAX
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn unhex(text: &str, chars_max: usize) -> Option<Vec<u8>> {
+    if text.len() > chars_max
         || !text.len().is_multiple_of(2)
         || !text.bytes().all(|byte| byte.is_ascii_hexdigit())
     {

@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod cancellations;
 pub mod clock;
 mod envelope;
+pub mod events;
 pub mod fulfillment;
 mod lists;
 pub mod orders;

@@ -2,12 +2,14 @@
 
 pub mod administration;
 pub(crate) mod cancellation;
+mod consumer;
 pub(crate) mod order;
 pub mod preview;
 pub(crate) mod shipment;
 mod summaries;
 
 pub use cancellation::cancellation;
+pub use consumer::consumer;
 pub use order::{incident, order, refund};
 pub use shipment::shipment;
 pub use summaries::{actions_summary, orders_summary};

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use belay_domain::error_reason::ErrorReason;
+use belay_domain::feed::PositionError;
+use belay_domain::ids::ConsumerId;
 use belay_domain::money::Currency;
 use belay_domain::policy::DocumentError;
 use belay_domain::rejection::{FieldViolation, Rejection};
@@ -52,6 +54,23 @@ pub enum CallError {
     },
     #[error("this list, with these filters, gave out no such page_token")]
     PageTokenInvalid,
+    #[error("Belay gave out no such resume_token for this filter")]
+    ResumeTokenInvalid,
+    /// Of a point of the feed.
+    #[error("the feed cannot be read from there: {0:?}")]
+    Position(PositionError),
+    #[error("the caller took no event for too long; begin again with its last resume_token")]
+    WatcherTooSlow,
+    #[error("there is no consumer {consumer}")]
+    ConsumerNotFound { consumer: ConsumerId },
+    #[error("the consumer {consumer} has committed position {position} of partition {partition}")]
+    PositionBehind {
+        consumer: ConsumerId,
+        partition: u16,
+        position: u64,
+    },
+    #[error("a caller may have at most {limit_max} consumers")]
+    ConsumersExhausted { limit_max: usize },
     #[error("a message may have at most {limit_bytes} bytes")]
     MessageTooLarge { limit_bytes: usize },
     #[error("the deadline passed; repeat a write to learn whether it has happened")]
@@ -171,6 +190,13 @@ impl CallError {
             CallError::NameUnknown { .. } => ErrorReason::NameUnknown,
             CallError::InvalidFields { .. } => ErrorReason::InvalidField,
             CallError::PageTokenInvalid => ErrorReason::PageTokenInvalid,
+            CallError::ResumeTokenInvalid => ErrorReason::ResumeTokenInvalid,
+            CallError::Position(PositionError::Expired { .. }) => ErrorReason::PositionExpired,
+            CallError::Position(PositionError::Ahead { .. }) => ErrorReason::PositionAhead,
+            CallError::WatcherTooSlow => ErrorReason::WatcherTooSlow,
+            CallError::ConsumerNotFound { .. } => ErrorReason::ConsumerNotFound,
+            CallError::PositionBehind { .. } => ErrorReason::PositionBehind,
+            CallError::ConsumersExhausted { .. } => ErrorReason::ConsumersExhausted,
             CallError::MessageTooLarge { .. } => ErrorReason::MessageTooLarge,
             CallError::DeadlineExceeded => ErrorReason::DeadlineExceeded,
             CallError::CallerUnknown => ErrorReason::CallerUnknown,
@@ -196,6 +222,7 @@ impl CallError {
     /// its cause down and gives the id under which it is found.
     pub fn into_status(self, log: impl FnOnce(&str) -> String) -> Status {
         let (reason, message) = (self.reason(), self.to_string());
+        let one = |key: &'static str, value: String| vec![(key, value)];
         let metadata = match self {
             CallError::InvalidFields {
                 violations,
@@ -210,28 +237,60 @@ impl CallError {
                 return mixed_currencies(expected, field, message);
             }
             CallError::MessageTooLarge { limit_bytes } => {
-                Some(("limit_bytes", limit_bytes.to_string()))
+                one("limit_bytes", limit_bytes.to_string())
             }
-            CallError::RoleNotAllowed { role } => Some(("role", role)),
+            CallError::RoleNotAllowed { role } => one("role", role),
             CallError::StoreNotFound { store } | CallError::StoreAlreadyExists { store } => {
-                Some(("store_id", store))
+                one("store_id", store)
             }
-            CallError::PresetNotFound { preset } => Some(("preset", preset)),
-            CallError::PolicyNotFound { version } => Some(("version", version.to_string())),
-            CallError::EtagMismatch { present } => Some(("etag", present)),
+            CallError::PresetNotFound { preset } => one("preset", preset),
+            CallError::PolicyNotFound { version } => one("version", version.to_string()),
+            CallError::EtagMismatch { present } => one("etag", present),
             CallError::OutcomeUnknown { request_id } => {
-                request_id.map(|id| ("request_id", id.to_string()))
+                let id = request_id.map(|id| ("request_id", id.to_string()));
+                id.into_iter().collect()
             }
+            CallError::Position(PositionError::Expired {
+                partition,
+                position,
+                oldest,
+            }) => vec![
+                ("partition", partition.to_string()),
+                ("position", position.to_string()),
+                ("oldest_position", oldest.to_string()),
+            ],
+            CallError::Position(PositionError::Ahead {
+                partition,
+                position,
+                last,
+            }) => vec![
+                ("partition", partition.to_string()),
+                ("position", position.to_string()),
+                ("last_position", last.to_string()),
+            ],
+            CallError::ConsumerNotFound { consumer } => one("consumer_id", consumer.to_string()),
+            CallError::PositionBehind {
+                consumer,
+                partition,
+                position,
+            } => vec![
+                ("consumer_id", consumer.to_string()),
+                ("partition", partition.to_string()),
+                ("position", position.to_string()),
+            ],
+            CallError::ConsumersExhausted { limit_max } => one("limit_max", limit_max.to_string()),
             CallError::MethodUnknown
             | CallError::EncodingUnsupported
             | CallError::NameUnknown { .. }
             | CallError::PageTokenInvalid
+            | CallError::ResumeTokenInvalid
+            | CallError::WatcherTooSlow
             | CallError::DeadlineExceeded
             | CallError::CallerUnknown
             | CallError::Overloaded
             | CallError::OutOfScope
             | CallError::DatabaseUnavailable
-            | CallError::Contention => None,
+            | CallError::Contention => Vec::new(),
         };
         let metadata = metadata
             .into_iter()
@@ -347,6 +406,7 @@ fn code(reason: ErrorReason) -> Code {
         ErrorReason::MethodUnknown | ErrorReason::EncodingUnsupported => Code::Unimplemented,
         ErrorReason::InvalidField
         | ErrorReason::PageTokenInvalid
+        | ErrorReason::ResumeTokenInvalid
         | ErrorReason::UnknownWarehouse
         | ErrorReason::UnknownCarrier
         | ErrorReason::ReasonRequired
@@ -357,6 +417,7 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::CurrencyMismatch
         | ErrorReason::PolicyInvalid => Code::InvalidArgument,
         ErrorReason::MessageTooLarge | ErrorReason::Overloaded => Code::ResourceExhausted,
+        ErrorReason::PositionExpired | ErrorReason::PositionAhead => Code::OutOfRange,
         ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
         ErrorReason::CallerUnknown => Code::Unauthenticated,
         ErrorReason::RoleNotAllowed | ErrorReason::OutOfScope | ErrorReason::NotTheRequester => {
@@ -371,11 +432,13 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::ShipmentNotFound
         | ErrorReason::CancellationNotFound
         | ErrorReason::RefundNotFound
-        | ErrorReason::IncidentNotFound => Code::NotFound,
+        | ErrorReason::IncidentNotFound
+        | ErrorReason::ConsumerNotFound => Code::NotFound,
         ErrorReason::RequestIdReused
         | ErrorReason::OrderAlreadyExists
         | ErrorReason::StoreAlreadyExists => Code::AlreadyExists,
-        ErrorReason::EtagMismatch
+        ErrorReason::WatcherTooSlow
+        | ErrorReason::EtagMismatch
         | ErrorReason::FenceStale
         | ErrorReason::QuoteExpired
         | ErrorReason::QuoteMismatch => Code::Aborted,
@@ -409,7 +472,9 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::RefundNotClaimed
         | ErrorReason::IncidentResolved
         | ErrorReason::ResolutionNotAllowed
-        | ErrorReason::LimitReached => Code::FailedPrecondition,
+        | ErrorReason::LimitReached
+        | ErrorReason::PositionBehind
+        | ErrorReason::ConsumersExhausted => Code::FailedPrecondition,
         ErrorReason::DatabaseUnavailable
         | ErrorReason::Contention
         | ErrorReason::OutcomeUnknown => Code::Unavailable,
@@ -421,6 +486,8 @@ fn code(reason: ErrorReason) -> Code {
 fn field(reason: ErrorReason) -> &'static str {
     if matches!(reason, ErrorReason::PageTokenInvalid) {
         "page_token"
+    } else if matches!(reason, ErrorReason::ResumeTokenInvalid) {
+        "resume_token"
     } else if matches!(reason, ErrorReason::NoteRequired) {
         "note"
     } else if matches!(reason, ErrorReason::EvidenceRequired) {

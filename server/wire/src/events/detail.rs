@@ -1,6 +1,7 @@
 //! What there is to tell of an event beyond its type.
 
-use belay_domain::cancellation::GateState;
+use belay_domain::cancellation::{GateState, PartState};
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventDetail;
 use belay_domain::ids::ChildKind;
 use belay_domain::incident::{IncidentState, Resolution};
@@ -9,7 +10,8 @@ use belay_domain::money::Amounts;
 use belay_domain::order::Order;
 use belay_domain::refund::RefundState;
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
-use belay_domain::terms::GateKind;
+use belay_domain::terms::{Effect, GateKind};
+use belay_domain::units::UnitSet;
 use belay_proto::v1 as pb;
 use belay_proto::v1::event::Detail;
 use jiff::Timestamp;
@@ -18,7 +20,7 @@ use crate::Wire;
 use crate::enums::numbers;
 use crate::render::cancellation::{close_reason, fault, party, reason_name};
 use crate::render::order::subject_id;
-use crate::values::{line_quantities, money, refund_amount, time};
+use crate::values::{count, money, refund_amount, time};
 
 /// `order` is as it stands after the command.
 pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
@@ -102,14 +104,14 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             refused_reason,
             units,
             effects,
-        } => Detail::PartEnded(pb::PartEnded {
-            cancellation_id: cancellation_id(order, *cancellation),
-            shipment_id: shipment_id(order, *shipment),
-            state: state.number(),
-            refused_reason: reason_name(*refused_reason),
-            contents: line_quantities(&order.id, units),
-            effects: numbers(effects),
-        }),
+        } => part_ended(
+            order,
+            (*cancellation, *shipment),
+            *state,
+            *refused_reason,
+            units,
+            effects,
+        ),
         EventDetail::RefundCreated { refund, .. } => {
             return refund_changed(order, *refund, None, None);
         }
@@ -152,7 +154,7 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
         } => Detail::ParcelReceived(pb::ParcelReceived {
             shipment_id: shipment_id(order, *shipment),
             condition: condition.number(),
-            contents: line_quantities(&order.id, units),
+            contents: sku_quantities(order, units),
             receipt_id: text(receipt_id.as_ref()),
             receive_time: Some(time(*receive_time)),
         }),
@@ -176,7 +178,7 @@ fn refund_id(order: &Order, number: u32) -> String {
 }
 
 /// Empty where there is none.
-fn text(id: Option<impl ToString>) -> String {
+pub(super) fn text(id: Option<impl ToString>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
@@ -190,6 +192,60 @@ fn order_created(order: &Order, total: Amounts) -> Detail {
         seller_id: order.seller.to_string(),
         total: Some(money(order.currency, total.total())),
         pay_by: Some(time(order.pay_by)),
+        shipments: order
+            .shipments
+            .iter()
+            .map(|shipment| pb::PlannedShipment {
+                shipment_id: shipment_id(order, shipment.number),
+                warehouse_id: shipment.warehouse.to_string(),
+                carrier_id: shipment.carrier.to_string(),
+                contents: sku_quantities(order, &shipment.units),
+            })
+            .collect(),
+    })
+}
+
+/// What a warehouse finds on its shelves.
+fn sku_quantities(order: &Order, units: &UnitSet) -> Vec<pb::SkuQuantity> {
+    let of_line = |number| {
+        let line = order.line(number)?;
+        Some(pb::SkuQuantity {
+            line_id: ChildKind::Line.id(&order.id, number),
+            quantity: count(units.count_of(number)),
+            sku: line.sku.to_string(),
+        })
+    };
+    units.lines().filter_map(of_line).collect()
+}
+
+/// What is in a shipment and not cancelled.
+fn live_contents(order: &Order, shipment: u32) -> Vec<pb::SkuQuantity> {
+    order.shipment(shipment).map_or_else(Vec::new, |shipment| {
+        sku_quantities(order, &order.live_units(shipment))
+    })
+}
+
+fn part_ended(
+    order: &Order,
+    (cancellation, shipment): (u32, u32),
+    state: PartState,
+    refused_reason: Option<ErrorReason>,
+    units: &UnitSet,
+    effects: &[Effect],
+) -> Detail {
+    let whole = order.cancellation(cancellation);
+    Detail::PartEnded(pb::PartEnded {
+        cancellation_id: cancellation_id(order, cancellation),
+        shipment_id: shipment_id(order, shipment),
+        state: state.number(),
+        refused_reason: reason_name(refused_reason),
+        contents: sku_quantities(order, units),
+        effects: numbers(effects),
+        fault: whole.map_or(0, fault),
+        counted: whole.is_some_and(|cancellation| cancellation.counted),
+        stage: order
+            .shipment(shipment)
+            .map_or(0, |shipment| shipment.stage.number()),
     })
 }
 
@@ -199,6 +255,7 @@ fn stage_changed(order: &Order, shipment: u32, from: Stage, to: Stage, fence: u3
         from_stage: from.number(),
         to_stage: to.number(),
         fence: i64::from(fence),
+        contents: live_contents(order, shipment),
     })
 }
 
@@ -234,6 +291,19 @@ fn gate_changed(
     state: GateState,
     respond_by: Option<Timestamp>,
 ) -> Detail {
+    let whole = order.cancellation(cancellation);
+    let parts = whole.map_or(&[][..], |cancellation| &cancellation.parts);
+    let units = parts
+        .iter()
+        .filter(|part| part.shipment == shipment)
+        .filter(|part| {
+            let mut kinds = part
+                .gates
+                .iter()
+                .flat_map(|gate| [gate.spec.kind, gate.effective_kind()]);
+            kinds.any(|kind| kind == gate)
+        })
+        .fold(UnitSet::default(), |units, part| units.union(&part.units));
     Detail::GateChanged(pb::GateChanged {
         cancellation_id: cancellation_id(order, cancellation),
         shipment_id: shipment_id(order, shipment),
@@ -241,6 +311,11 @@ fn gate_changed(
         party: party(gate).into(),
         state: state.number(),
         respond_by: respond_by.map(time),
+        fence: order
+            .shipment(shipment)
+            .map_or(0, |shipment| shipment.fence.into()),
+        contents: sku_quantities(order, &units),
+        reason: text(whole.and_then(|cancellation| cancellation.reason.as_ref())),
     })
 }
 

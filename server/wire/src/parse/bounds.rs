@@ -38,6 +38,8 @@ pub const AUTO_APPROVED_DEFAULT: SignedDuration = SignedDuration::from_hours(7 *
 pub const AUTO_APPROVED_MAX: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Refunds that one worker may claim at once, and how many it gets where it names no number.
 pub const CLAIM_MAX: u16 = 100;
+/// Sellers, warehouses or carriers that one filter of events names.
+pub const FILTER_IDS_MAX: usize = 200;
 pub const CLAIM_DEFAULT: u16 = 10;
 pub const LEASE_MIN: SignedDuration = SignedDuration::from_secs(10);
 pub const LEASE_MAX: SignedDuration = SignedDuration::from_mins(15);

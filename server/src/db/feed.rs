@@ -1,0 +1,102 @@
+//! The feed as it is read. May run anywhere.
+//!
+//! The lock of a partition's head is held until the commit, so commits of a partition follow one
+//! another, and a row is never seen before one with a lower position.
+
+use belay_domain::feed::PartitionEnds;
+use diesel::mysql::Mysql;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{BigInt, Binary, Integer, SmallInt, Unsigned};
+use diesel_async::RunQueryDsl;
+
+use super::Conn;
+use super::error::DbError;
+use super::events::StoredEvents;
+use super::schema::partition_heads;
+use super::statement::padded;
+
+/// The ends of every partition, in their order.
+pub async fn ends(conn: &mut Conn) -> Result<Vec<PartitionEnds>, DbError> {
+    let rows: Vec<(u16, u64, u64)> = partition_heads::table
+        .order(partition_heads::shard_partition)
+        .select((
+            partition_heads::shard_partition,
+            partition_heads::head,
+            partition_heads::pruned,
+        ))
+        .load(conn)
+        .await?;
+    let is_whole = (0..).zip(&rows).all(|(partition, row)| row.0 == partition);
+    if !is_whole {
+        return Err(DbError::Corrupt("a partition has no head".to_owned()));
+    }
+    Ok(rows
+        .into_iter()
+        .map(|(_, last, pruned)| PartitionEnds { last, pruned })
+        .collect())
+}
+
+/// So many rows that hold events behind these positions, each partition's in their order. A row that
+/// begins before a position comes whole.
+pub async fn rows_after(
+    conn: &mut Conn,
+    after: &[(u16, u64)],
+    limit: u16,
+) -> Result<Vec<StoredEvents>, DbError> {
+    if after.is_empty() {
+        return Ok(Vec::new());
+    }
+    type Row = (u16, u64, u32, Vec<u8>);
+    let rows: Vec<Row> = RowsAfter { after, limit }.load(conn).await?;
+    let stored = |(partition, last_position, count, payload)| StoredEvents {
+        partition,
+        last_position,
+        count,
+        payload,
+    };
+    Ok(rows.into_iter().map(stored).collect())
+}
+
+/// One range of the primary key for each partition, read in the key's order.
+#[derive(Debug, Clone, Copy)]
+struct RowsAfter<'a> {
+    after: &'a [(u16, u64)],
+    limit: u16,
+}
+
+impl Query for RowsAfter<'_> {
+    type SqlType = (
+        Unsigned<SmallInt>,
+        Unsigned<BigInt>,
+        Unsigned<Integer>,
+        Binary,
+    );
+}
+
+impl QueryId for RowsAfter<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Mysql> for RowsAfter<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT `shard_partition`, `position`, `event_count`, `payload` FROM `events` \
+             FORCE INDEX (PRIMARY) WHERE ",
+        );
+        let mut separator = "(";
+        for (partition, position) in padded(self.after) {
+            out.push_sql(separator);
+            out.push_sql("`shard_partition` = ");
+            out.push_bind_param::<Unsigned<SmallInt>, _>(partition)?;
+            out.push_sql(" AND `position` > ");
+            out.push_bind_param::<Unsigned<BigInt>, _>(position)?;
+            separator = ") OR (";
+        }
+        out.push_sql(") ORDER BY `shard_partition`, `position` LIMIT ");
+        out.push_sql(&self.limit.to_string());
+        Ok(())
+    }
+}

@@ -1,0 +1,366 @@
+//! The tail: what of each partition was read last, and how it is kept up.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use belay_domain::feed::PartitionEnds;
+use belay_proto::v1 as pb;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+
+use super::{Feed, FeedError, POLL};
+use crate::db::DbError;
+use crate::db::events::StoredEvents;
+
+/// Rows that are kept of one partition, and bytes of their events as they are stored; in memory they
+/// take four times as much.
+const RING_ROWS_MAX: usize = 2_048;
+const RING_BYTES_MAX: usize = 256 * 1024;
+/// Events behind the tail that are read and not skipped: those who wait for more read the table.
+const CATCH_UP_MAX: u64 = 4_096;
+/// Rows that are read at once.
+const READ_ROWS: u16 = 1_000;
+/// Between two attempts to read while the database cannot be reached.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The events of one write of one order.
+#[derive(Debug)]
+pub struct FeedRow {
+    pub partition: u16,
+    /// The position of the last of them.
+    pub last: u64,
+    pub events: Vec<pb::Event>,
+    /// How many bytes they take when they are stored.
+    pub bytes: usize,
+}
+
+impl FeedRow {
+    pub(super) fn read(stored: StoredEvents) -> Result<Self, DbError> {
+        let StoredEvents {
+            partition,
+            last_position: last,
+            count,
+            payload,
+        } = stored;
+        let events = belay_wire::events::read(&payload, partition, last, count)
+            .map_err(|error| DbError::Corrupt(format!("stored events cannot be read: {error}")))?;
+        Ok(Self {
+            partition,
+            last,
+            bytes: payload.len(),
+            events,
+        })
+    }
+
+    pub(crate) fn first(&self) -> u64 {
+        let count = u64::try_from(self.events.len()).unwrap_or(u64::MAX);
+        (self.last + 1).saturating_sub(count)
+    }
+}
+
+/// Of every partition, in their order.
+#[derive(Debug)]
+pub(super) struct Tail(Vec<Ring>);
+
+/// What was read last of one partition: its rows hold all that lies between `begin` and `end`.
+#[derive(Debug, Clone, Default)]
+struct Ring {
+    rows: VecDeque<Arc<FeedRow>>,
+    bytes: usize,
+    /// The position before the first row.
+    begin: u64,
+    /// The position of the last row.
+    end: u64,
+}
+
+/// What the tail has for a watcher.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    pub(super) rows: Vec<Arc<FeedRow>>,
+    /// Where the watcher stands before what the ring still holds.
+    pub(super) behind: Vec<(u16, u64)>,
+}
+
+impl Tail {
+    pub(super) fn new(partitions: u16) -> Self {
+        Self(vec![Ring::default(); partitions.into()])
+    }
+
+    /// What lies behind these positions, up to so many bytes.
+    pub(super) fn after(
+        &self,
+        positions: impl Iterator<Item = (u16, u64)>,
+        bytes_max: usize,
+    ) -> Ready {
+        let (mut ready, mut bytes) = (Ready::default(), 0);
+        for (partition, position) in positions {
+            let Some(ring) = self.0.get(usize::from(partition)) else {
+                continue;
+            };
+            if position >= ring.end {
+                continue;
+            }
+            if position < ring.begin {
+                ready.behind.push((partition, position));
+                continue;
+            }
+            let from = ring.rows.partition_point(|row| row.last <= position);
+            for row in ring.rows.range(from..) {
+                if bytes >= bytes_max {
+                    return ready;
+                }
+                bytes += row.bytes;
+                ready.rows.push(row.clone());
+            }
+        }
+        ready
+    }
+
+    /// Forgets everything and goes on from the ends of the partitions.
+    fn restart(&mut self, ends: &[PartitionEnds]) {
+        for (ring, end) in self.0.iter_mut().zip(ends) {
+            ring.skip_to(end.last);
+        }
+    }
+
+    /// Takes rows up, where they come next; false where one of them does not, for what lies before
+    /// it is not known yet.
+    fn extend(&mut self, rows: impl IntoIterator<Item = FeedRow>) -> bool {
+        let mut is_gapless = true;
+        for row in rows {
+            if let Some(ring) = self.0.get_mut(usize::from(row.partition)) {
+                is_gapless &= ring.push(row);
+            }
+        }
+        is_gapless
+    }
+
+    /// Where to read on to come to these ends. What is too far behind is skipped.
+    fn missing(&mut self, ends: &[PartitionEnds]) -> Vec<(u16, u64)> {
+        let mut missing = Vec::new();
+        for (partition, (ring, end)) in (0..).zip(self.0.iter_mut().zip(ends)) {
+            if end.last.saturating_sub(ring.end) > CATCH_UP_MAX {
+                ring.skip_to(end.last);
+            } else if end.last > ring.end {
+                missing.push((partition, ring.end));
+            }
+        }
+        missing
+    }
+}
+
+impl Ring {
+    fn skip_to(&mut self, end: u64) {
+        *self = Self {
+            begin: end,
+            end,
+            ..Self::default()
+        };
+    }
+
+    fn push(&mut self, row: FeedRow) -> bool {
+        if row.last <= self.end {
+            return true;
+        }
+        if row.first() > self.end + 1 {
+            return false;
+        }
+        self.end = row.last;
+        self.bytes += row.bytes;
+        self.rows.push_back(Arc::new(row));
+        while self.rows.len() > RING_ROWS_MAX || self.bytes > RING_BYTES_MAX {
+            let Some(oldest) = self.rows.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.bytes;
+            self.begin = oldest.last;
+        }
+        true
+    }
+}
+
+/// Keeps the tail up for as long as somebody watches.
+pub(super) async fn run(feed: Feed, mut commits: mpsc::Receiver<Vec<StoredEvents>>) {
+    loop {
+        if feed.watchers() == 0 {
+            feed.0.watched.notified().await;
+            continue;
+        }
+        if let Err(error) = follow(&feed, &mut commits).await {
+            feed.0.pool.notes().note("the feed", &error);
+            sleep(RETRY).await;
+        }
+    }
+}
+
+/// Until nobody watches any more, or the database cannot be read.
+async fn follow(
+    feed: &Feed,
+    commits: &mut mpsc::Receiver<Vec<StoredEvents>>,
+) -> Result<(), DbError> {
+    // What is behind the ends that are read now is sent from here on.
+    while commits.try_recv().is_ok() {}
+    let ends = feed.ends().await?;
+    feed.tail_mut().restart(&ends);
+    let _ = feed.0.moved.send(());
+    let mut looks = interval_at(Instant::now() + POLL, POLL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while feed.watchers() > 0 {
+        let is_gapless = tokio::select! {
+            biased;
+            Some(rows) = commits.recv() => {
+                let rows: Vec<FeedRow> =
+                    rows.into_iter().map(FeedRow::read).collect::<Result<_, _>>()?;
+                let is_gapless = feed.tail_mut().extend(rows);
+                let _ = feed.0.moved.send(());
+                is_gapless
+            }
+            _ = looks.tick() => false,
+        };
+        if !is_gapless {
+            look(feed).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads what was committed meanwhile, by whichever server.
+async fn look(feed: &Feed) -> Result<(), DbError> {
+    let ends = feed.ends().await?;
+    loop {
+        let missing = feed.tail_mut().missing(&ends);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let rows = match feed.read(&missing, READ_ROWS).await {
+            Ok(rows) => rows,
+            Err(FeedError::Database(error)) => return Err(error),
+            // What was missing is pruned already: whoever needs it is told so.
+            Err(FeedError::Position(_)) => Vec::new(),
+        };
+        if rows.is_empty() {
+            feed.tail_mut().restart(&ends);
+        } else {
+            feed.tail_mut().extend(rows);
+        }
+        let _ = feed.0.moved.send(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(partition: u16, first: u64, last: u64) -> FeedRow {
+        FeedRow {
+            partition,
+            last,
+            events: (first..=last).map(|_| pb::Event::default()).collect(),
+            bytes: 100,
+        }
+    }
+
+    fn tail_at(last: u64) -> Tail {
+        let mut tail = Tail::new(2);
+        tail.restart(&[PartitionEnds { last, pruned: 0 }; 2]);
+        tail
+    }
+
+    fn lasts(ready: &Ready) -> Vec<(u16, u64)> {
+        let rows = ready.rows.iter();
+        rows.map(|row| (row.partition, row.last)).collect()
+    }
+
+    fn after(tail: &Tail, first: u64, second: u64) -> Ready {
+        tail.after([(0, first), (1, second)].into_iter(), usize::MAX)
+    }
+
+    #[test]
+    fn rows_come_in_order_and_once() {
+        let mut tail = tail_at(10);
+        assert!(tail.extend([row(0, 11, 12), row(1, 11, 11), row(0, 13, 13)]));
+        // Both the engine and the table tell of a row.
+        assert!(tail.extend([row(0, 11, 12)]));
+        assert_eq!(lasts(&after(&tail, 10, 10)), [(0, 12), (0, 13), (1, 11)]);
+        assert_eq!(lasts(&after(&tail, 12, 11)), [(0, 13)]);
+        // In the middle of a row it comes whole.
+        assert_eq!(lasts(&after(&tail, 11, 11)), [(0, 12), (0, 13)]);
+        assert!(after(&tail, 13, 11).rows.is_empty());
+        // What the watcher knows already may be more than the tail has.
+        assert!(after(&tail, 99, 99).rows.is_empty());
+    }
+
+    #[test]
+    fn a_gap_is_told_and_nothing_behind_it_is_taken() {
+        let mut tail = tail_at(10);
+        assert!(!tail.extend([row(0, 13, 14), row(1, 11, 11)]));
+        assert_eq!(lasts(&after(&tail, 10, 10)), [(1, 11)]);
+        let ends = [
+            PartitionEnds {
+                last: 14,
+                pruned: 0,
+            },
+            PartitionEnds {
+                last: 11,
+                pruned: 0,
+            },
+        ];
+        assert_eq!(tail.missing(&ends), [(0, 10)]);
+        assert!(tail.extend([row(0, 11, 12), row(0, 13, 14)]));
+        assert!(tail.missing(&ends).is_empty());
+    }
+
+    #[test]
+    fn who_stands_before_the_ring_is_told_so() {
+        let mut tail = tail_at(10);
+        tail.extend([row(0, 11, 11)]);
+        let ready = after(&tail, 9, 10);
+        assert_eq!(ready.behind, [(0, 9)]);
+        assert!(ready.rows.is_empty());
+    }
+
+    #[test]
+    fn the_ring_is_bounded_in_rows_and_bytes() {
+        let mut tail = tail_at(0);
+        let rows = u64::try_from(RING_ROWS_MAX).unwrap() + 5;
+        tail.extend((1..=rows).map(|position| row(0, position, position)));
+        assert_eq!(after(&tail, 4, 0).behind, [(0, 4)]);
+        assert_eq!(after(&tail, 5, 0).rows.len(), RING_ROWS_MAX);
+        let mut large = row(1, 1, 1);
+        large.bytes = RING_BYTES_MAX + 1;
+        tail.extend([large]);
+        assert_eq!(
+            after(&tail, rows, 0).behind,
+            [(1, 0)],
+            "too large to be kept"
+        );
+        assert!(after(&tail, rows, 1).behind.is_empty());
+    }
+
+    #[test]
+    fn what_is_too_far_behind_is_skipped() {
+        let mut tail = tail_at(10);
+        let far = 10 + CATCH_UP_MAX + 1;
+        let ends = [
+            PartitionEnds {
+                last: far,
+                pruned: 0,
+            },
+            PartitionEnds {
+                last: far - 1,
+                pruned: 0,
+            },
+        ];
+        assert_eq!(tail.missing(&ends), [(1, 10)]);
+        assert_eq!(after(&tail, 10, 10).behind, [(0, 10)]);
+    }
+
+    #[test]
+    fn a_watcher_takes_so_many_bytes_at_once() {
+        let mut tail = tail_at(0);
+        tail.extend((1..=10).map(|position| row(0, position, position)));
+        let ready = tail.after([(0, 0)].into_iter(), 250);
+        assert_eq!(lasts(&ready), [(0, 1), (0, 2), (0, 3)]);
+    }
+}

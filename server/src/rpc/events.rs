@@ -1,0 +1,256 @@
+//! The EventService.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use belay_domain::actor::Role;
+use belay_domain::feed::{Consumer, ConsumerKey, PartitionEnds};
+use belay_domain::ids::StoreId;
+use belay_proto::v1 as pb;
+use belay_proto::v1::event_service_server::EventService;
+use belay_wire::parse::events as parse;
+use belay_wire::parse::events::{EventsRequest, NamedConsumer};
+use belay_wire::render;
+use belay_wire::resume::{FilterHash, ResumeTokens, partition_positions};
+use belay_wire::status::CallError;
+use futures_util::{Stream, StreamExt as _};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status};
+
+use super::call::{Call, MethodResult, answer, status};
+use crate::App;
+use crate::admin::consumers as admin;
+use crate::db::consumers::{self, ConsumerQuery};
+use crate::db::feed;
+use crate::feed::{Delivery, WatchError};
+
+/// Rows that one page looks at: of a filter that matches little, a page may be empty.
+const PAGE_ROWS: u16 = 2_000;
+/// Of a page's events together, as they are stored.
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Events {
+    pub(super) app: Arc<App>,
+}
+
+impl Events {
+    fn tokens(&self) -> ResumeTokens {
+        ResumeTokens::new(&self.app.identity_key, self.app.partitions)
+    }
+
+    /// A store that is named must be one that the caller sees.
+    async fn check_store(&self, call: &Call, asked: Option<&StoreId>) -> Result<(), CallError> {
+        if let Some(store) = asked {
+            self.app.config(call, store).await?;
+        }
+        Ok(())
+    }
+
+    async fn key(&self, call: &Call, named: NamedConsumer) -> Result<ConsumerKey, CallError> {
+        self.check_store(call, named.store.as_ref()).await?;
+        Ok(ConsumerKey {
+            store: named.store,
+            id: named.id,
+            owner: call.caller.actor.clone(),
+        })
+    }
+
+    fn shown(&self, consumer: &Consumer, ends: &[PartitionEnds]) -> pb::Consumer {
+        render::consumer(consumer, ends, &self.tokens())
+    }
+}
+
+type WatchStream = Pin<Box<dyn Stream<Item = Result<pb::WatchEventsResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl EventService for Events {
+    type WatchEventsStream = WatchStream;
+
+    async fn watch_events(
+        &self,
+        request: Request<pb::WatchEventsRequest>,
+    ) -> MethodResult<WatchStream> {
+        answer(async {
+            let partitions = self.app.partitions;
+            let (call, asked) = self.app.read(request, |request, reader| {
+                parse::watch_events(request, reader, partitions)
+            })?;
+            self.check_store(&call, asked.store.as_ref()).await?;
+            let ends = self.app.feed.ends().await?;
+            let positions = asked.begin.positions(&ends);
+            positions.check(&ends).map_err(CallError::Position)?;
+            let EventsRequest {
+                order,
+                selector,
+                filter,
+                ..
+            } = asked;
+            let partition = order.map(|order| order.partition(partitions));
+            let watch = self.app.feed.watch(selector, positions, partition);
+            let watch = watch.ok_or(CallError::Overloaded)?;
+            let tokens = self.tokens();
+            let messages = ReceiverStream::new(watch.begin()).map(move |message| match message {
+                Ok(delivery) => Ok(shown(delivery, filter, &tokens)),
+                Err(WatchError::TooSlow) => Err(status(CallError::WatcherTooSlow)),
+                Err(WatchError::Position(error)) => Err(status(CallError::Position(error))),
+            });
+            Ok(Box::pin(messages) as WatchStream)
+        })
+        .await
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<pb::ListEventsRequest>,
+    ) -> MethodResult<pb::ListEventsResponse> {
+        answer(async {
+            let partitions = self.app.partitions;
+            let (call, (asked, size)) = self.app.read(request, |request, reader| {
+                parse::list_events(request, reader, partitions)
+            })?;
+            self.check_store(&call, asked.store.as_ref()).await?;
+            let ends = self.app.feed.ends().await?;
+            let mut positions = asked.begin.positions(&ends);
+            positions.check(&ends).map_err(CallError::Position)?;
+            let of = asked.order.map(|order| order.partition(partitions));
+            let behind: Vec<(u16, u64)> = positions
+                .iter()
+                .zip(&ends)
+                .filter(|((partition, _), _)| of.is_none_or(|of| of == *partition))
+                .filter(|((_, position), end)| *position < end.last)
+                .map(|(behind, _)| behind)
+                .collect();
+            let rows = self.app.feed.read(&behind, PAGE_ROWS).await?;
+            let is_last_read = rows.len() < usize::from(PAGE_ROWS);
+            let (mut events, mut bytes, mut taken) = (Vec::new(), 0, 0);
+            for row in &rows {
+                if events.len() >= usize::from(size) || bytes >= PAGE_BYTES_MAX {
+                    break;
+                }
+                let known = positions.as_slice()[usize::from(row.partition)];
+                let before = events.len();
+                let selected = row.events.iter().filter(|event| {
+                    event.position.unsigned_abs() > known && asked.selector.selects(event)
+                });
+                events.extend(selected.cloned());
+                if events.len() > before {
+                    bytes += row.bytes;
+                }
+                positions.advance(row.partition, row.last);
+                taken += 1;
+            }
+            let resume_token = self.tokens().seal(asked.filter, &positions);
+            let is_over = is_last_read && taken == rows.len();
+            Ok(pb::ListEventsResponse {
+                events,
+                next_page_token: if is_over {
+                    String::new()
+                } else {
+                    resume_token.clone()
+                },
+                resume_token,
+            })
+        })
+        .await
+    }
+
+    async fn commit_position(
+        &self,
+        request: Request<pb::CommitPositionRequest>,
+    ) -> MethodResult<pb::CommitPositionResponse> {
+        answer(async {
+            let partitions = self.app.partitions;
+            let (call, (named, point)) = self.app.read(request, |request, reader| {
+                parse::commit_position(request, reader, partitions)
+            })?;
+            let key = self.key(&call, named).await?;
+            let (consumer, ends) = admin::commit(&self.app, key, point).await?;
+            Ok(pb::CommitPositionResponse {
+                consumer: Some(self.shown(&consumer, &ends)),
+            })
+        })
+        .await
+    }
+
+    async fn delete_consumer(
+        &self,
+        request: Request<pb::DeleteConsumerRequest>,
+    ) -> MethodResult<pb::DeleteConsumerResponse> {
+        answer(async {
+            let (call, named) = self.app.read(request, parse::delete_consumer)?;
+            let key = self.key(&call, named).await?;
+            admin::delete(&self.app, &key).await?;
+            Ok(pb::DeleteConsumerResponse {})
+        })
+        .await
+    }
+
+    async fn get_consumer(
+        &self,
+        request: Request<pb::GetConsumerRequest>,
+    ) -> MethodResult<pb::GetConsumerResponse> {
+        answer(async {
+            let (call, named) = self.app.read(request, parse::get_consumer)?;
+            let key = self.key(&call, named).await?;
+            let mut conn = self.app.pool.checkout().await?;
+            let read = async {
+                let found = consumers::get(&mut conn, &key).await?;
+                Ok((found, feed::ends(&mut conn).await?))
+            }
+            .await;
+            let (found, ends) = conn.finish_with(read)?;
+            let consumer = found.ok_or(CallError::ConsumerNotFound { consumer: key.id })?;
+            Ok(pb::GetConsumerResponse {
+                consumer: Some(self.shown(&consumer, &ends)),
+            })
+        })
+        .await
+    }
+
+    async fn list_consumers(
+        &self,
+        request: Request<pb::ListConsumersRequest>,
+    ) -> MethodResult<pb::ListConsumersResponse> {
+        answer(async {
+            let (call, (store, page)) = self.app.read(request, parse::list_consumers)?;
+            self.check_store(&call, store.as_ref()).await?;
+            let after = page.after()?;
+            let caller = &call.caller;
+            let sees_all = matches!(caller.actor.role, Role::Operator | Role::Auditor);
+            let query = ConsumerQuery {
+                store,
+                stores: caller.scope.stores.clone(),
+                owner: (!sees_all).then(|| caller.actor.clone()),
+            };
+            let mut conn = self.app.pool.checkout().await?;
+            let read = async {
+                let found = consumers::list(&mut conn, &query, after, page.limit()).await?;
+                Ok((found, feed::ends(&mut conn).await?))
+            }
+            .await;
+            let (found, ends) = conn.finish_with(read)?;
+            let show = |consumer: &Consumer| Some(self.shown(consumer, &ends));
+            let (consumers, next_page_token) = page.cut(&found, show, consumers::place);
+            Ok(pb::ListConsumersResponse {
+                consumers,
+                next_page_token,
+            })
+        })
+        .await
+    }
+}
+
+/// A message of a watch. A bookmark says where it is.
+fn shown(delivery: Delivery, filter: FilterHash, tokens: &ResumeTokens) -> pb::WatchEventsResponse {
+    let Delivery { events, positions } = delivery;
+    pb::WatchEventsResponse {
+        resume_token: tokens.seal(filter, &positions),
+        positions: if events.is_empty() {
+            partition_positions(&positions)
+        } else {
+            Vec::new()
+        },
+        events,
+    }
+}

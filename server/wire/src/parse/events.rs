@@ -1,0 +1,318 @@
+//! Requests of the EventService.
+
+use std::collections::HashSet;
+
+use belay_domain::event::EventType;
+use belay_domain::feed::{PartitionEnds, Positions};
+use belay_domain::ids::{
+    CarrierId, ConsumerId, IdError, OrderId, OrderKey, SellerId, StoreId, WarehouseId,
+};
+use belay_proto::v1 as pb;
+use belay_proto::v1::{list_events_request, watch_events_request};
+
+use super::bounds::FILTER_IDS_MAX;
+use super::envelope::Reader;
+use super::lists::{asked_page, page_size};
+use super::{Parsed, Violations, id, optional_id, parse, specified};
+use crate::events::Selector;
+use crate::pages::PageRequest;
+use crate::resume::{FilterHash, ResumePoint, ResumeTokens, filter_hash};
+use crate::status::CallError;
+
+/// Which events, and where to begin.
+#[derive(Debug)]
+pub struct EventsRequest {
+    /// The store that it is narrowed to, which must be one that the caller sees.
+    pub store: Option<StoreId>,
+    /// The order that it is narrowed to.
+    pub order: Option<OrderKey>,
+    pub selector: Selector,
+    pub filter: FilterHash,
+    pub begin: Begin,
+}
+
+/// Where to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    Now,
+    Oldest,
+    Behind(Positions),
+    /// Behind those that are named; the rest with the oldest event that is kept.
+    BehindSome(Vec<(u16, u64)>),
+}
+
+impl Begin {
+    /// The positions behind which to read.
+    pub fn positions(&self, ends: &[PartitionEnds]) -> Positions {
+        match self {
+            Begin::Now => Positions::at_end(ends),
+            Begin::Oldest => Positions::at_oldest(ends),
+            Begin::Behind(positions) => positions.clone(),
+            Begin::BehindSome(named) => {
+                let mut positions: Vec<u64> = ends.iter().map(|end| end.pruned).collect();
+                for (partition, position) in named {
+                    if let Some(present) = positions.get_mut(usize::from(*partition)) {
+                        *present = *position;
+                    }
+                }
+                Positions::new(positions)
+            }
+        }
+    }
+}
+
+pub fn watch_events(
+    request: pb::WatchEventsRequest,
+    reader: &Reader<'_>,
+    partitions: u16,
+) -> Parsed<EventsRequest> {
+    use watch_events_request::Begin as Asked;
+
+    let tokens = ResumeTokens::new(reader.identity_key, partitions);
+    let filter = request.filter.unwrap_or_default();
+    events_request(filter, reader, |v, filter| {
+        Some(match request.begin {
+            None => Begin::Now,
+            Some(Asked::Start(start)) => match pb::FeedStart::try_from(start) {
+                Ok(pb::FeedStart::Unspecified | pb::FeedStart::Now) => Begin::Now,
+                Ok(pb::FeedStart::Oldest) => Begin::Oldest,
+                Err(_) => v.refuse(
+                    "start",
+                    format!("{start} is not a value that this server knows"),
+                )?,
+            },
+            Some(Asked::ResumeToken(token)) => return Some(behind(&tokens, filter, &token)),
+            Some(Asked::Positions(positions)) => named(v, &positions, partitions)?,
+        })
+        .map(Ok)
+    })
+}
+
+pub fn list_events(
+    mut request: pb::ListEventsRequest,
+    reader: &Reader<'_>,
+    partitions: u16,
+) -> Parsed<(EventsRequest, u16)> {
+    use list_events_request::Begin as Asked;
+
+    let tokens = ResumeTokens::new(reader.identity_key, partitions);
+    let page_token = std::mem::take(&mut request.page_token);
+    let size = parse(|v| page_size(v, request.page_size))?;
+    let filter = request.filter.unwrap_or_default();
+    let asked = events_request(filter, reader, |v, filter| {
+        if !page_token.is_empty() {
+            let begin = behind(&tokens, filter, &page_token);
+            return Some(begin.map_err(|_| CallError::PageTokenInvalid));
+        }
+        Some(match request.begin {
+            None => Begin::Oldest,
+            Some(Asked::ResumeToken(token)) => return Some(behind(&tokens, filter, &token)),
+            Some(Asked::Positions(positions)) => named(v, &positions, partitions)?,
+        })
+        .map(Ok)
+    })?;
+    Ok((asked, size))
+}
+
+/// Reads the filter, and then where to begin, which a token says for one filter only.
+fn events_request(
+    filter: pb::EventFilter,
+    reader: &Reader<'_>,
+    begin: impl FnOnce(&mut Violations, FilterHash) -> Option<Result<Begin, CallError>>,
+) -> Parsed<EventsRequest> {
+    let (request, begin) = parse(|v| {
+        let read = event_filter(v, filter);
+        let hash = read.as_ref().map(|read| filter_hash(&read.filter));
+        // Where the filter is refused, the token is not looked at.
+        let begin = begin(v, hash.unwrap_or_default());
+        Some((read?, begin?))
+    })?;
+    let ReadFilter {
+        filter,
+        store,
+        order,
+    } = request;
+    Ok(EventsRequest {
+        store,
+        order,
+        selector: Selector::new(&filter, &reader.caller.scope),
+        filter: filter_hash(&filter),
+        begin: begin?,
+    })
+}
+
+struct ReadFilter {
+    filter: pb::EventFilter,
+    store: Option<StoreId>,
+    order: Option<OrderKey>,
+}
+
+/// The filter, with its lists in order and each entry once, so that the same filter is written in
+/// one way.
+fn event_filter(v: &mut Violations, mut filter: pb::EventFilter) -> Option<ReadFilter> {
+    let store = optional_id(
+        v,
+        "filter.store_id",
+        filter.store_id.clone(),
+        StoreId::parse,
+    );
+    let order = optional_id(
+        v,
+        "filter.order_id",
+        filter.order_id.clone(),
+        OrderId::parse,
+    );
+    if filter.store_id.is_empty() && !filter.order_id.is_empty() {
+        v.add("filter.store_id", "must be given with order_id");
+    }
+    ids(
+        v,
+        "filter.seller_ids",
+        &mut filter.seller_ids,
+        SellerId::parse,
+    );
+    ids(
+        v,
+        "filter.warehouse_ids",
+        &mut filter.warehouse_ids,
+        WarehouseId::parse,
+    );
+    ids(
+        v,
+        "filter.carrier_ids",
+        &mut filter.carrier_ids,
+        CarrierId::parse,
+    );
+    if filter.event_types.len() > EventType::ALL.len() {
+        v.add("filter.event_types", "names more types than there are");
+    } else {
+        for (at, number) in filter.event_types.iter().enumerate() {
+            let _: Option<EventType> = specified(v, &format!("filter.event_types[{at}]"), *number);
+        }
+    }
+    filter.event_types.sort_unstable();
+    filter.event_types.dedup();
+    let (store, order) = (store?, order?);
+    let order = order.and_then(|order| Some(OrderKey::of(store.as_ref()?, &order)));
+    Some(ReadFilter {
+        filter,
+        store,
+        order,
+    })
+}
+
+fn ids<T>(
+    v: &mut Violations,
+    field: &str,
+    given: &mut Vec<String>,
+    parse: impl Fn(String) -> Result<T, IdError>,
+) {
+    if given.len() > FILTER_IDS_MAX {
+        v.add(
+            field,
+            format!(
+                "must have at most {FILTER_IDS_MAX} entries, has {}",
+                given.len()
+            ),
+        );
+        return;
+    }
+    for (at, text) in given.iter().enumerate() {
+        id(v, &format!("{field}[{at}]"), text.clone(), &parse);
+    }
+    given.sort_unstable();
+    given.dedup();
+}
+
+/// Behind the point of a token.
+fn behind(tokens: &ResumeTokens, filter: FilterHash, token: &str) -> Result<Begin, CallError> {
+    let point = tokens.open(token).filter(|point| point.filter == filter);
+    point
+        .map(|point| Begin::Behind(point.positions))
+        .ok_or(CallError::ResumeTokenInvalid)
+}
+
+fn named(v: &mut Violations, given: &pb::FeedPositions, partitions: u16) -> Option<Begin> {
+    let mut seen = HashSet::new();
+    let mut named = Vec::new();
+    for (at, entry) in given
+        .partitions
+        .iter()
+        .take(usize::from(partitions) + 1)
+        .enumerate()
+    {
+        let path = format!("positions.partitions[{at}]");
+        let partition = u16::try_from(entry.partition)
+            .ok()
+            .filter(|number| *number < partitions);
+        let position = u64::try_from(entry.position).ok();
+        match (partition, position) {
+            (None, _) => v.add(
+                format!("{path}.partition"),
+                format!(
+                    "must be from 0 to {}, is {}",
+                    partitions - 1,
+                    entry.partition
+                ),
+            ),
+            (_, None) => v.add(format!("{path}.position"), "must be 0 or more"),
+            (Some(partition), Some(_)) if !seen.insert(partition) => {
+                v.add(path, "repeats an earlier entry")
+            }
+            (Some(partition), Some(position)) => named.push((partition, position)),
+        }
+    }
+    (named.len() == given.partitions.len()).then_some(Begin::BehindSome(named))
+}
+
+/// A consumer, as a request names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedConsumer {
+    pub store: Option<StoreId>,
+    pub id: ConsumerId,
+}
+
+pub fn commit_position(
+    request: pb::CommitPositionRequest,
+    reader: &Reader<'_>,
+    partitions: u16,
+) -> Parsed<(NamedConsumer, ResumePoint)> {
+    let named = parse(|v| {
+        if request.resume_token.is_empty() {
+            v.add("resume_token", "must be given");
+        }
+        consumer(v, request.store_id, request.consumer_id)
+    })?;
+    let tokens = ResumeTokens::new(reader.identity_key, partitions);
+    let point = tokens.open(&request.resume_token);
+    Ok((named, point.ok_or(CallError::ResumeTokenInvalid)?))
+}
+
+pub fn get_consumer(request: pb::GetConsumerRequest, _: &Reader<'_>) -> Parsed<NamedConsumer> {
+    parse(|v| consumer(v, request.store_id, request.consumer_id))
+}
+
+pub fn delete_consumer(
+    request: pb::DeleteConsumerRequest,
+    _: &Reader<'_>,
+) -> Parsed<NamedConsumer> {
+    parse(|v| consumer(v, request.store_id, request.consumer_id))
+}
+
+pub fn list_consumers(
+    mut request: pb::ListConsumersRequest,
+    reader: &Reader<'_>,
+) -> Parsed<(Option<StoreId>, PageRequest)> {
+    let page = asked_page!("ListConsumers", request, reader);
+    let store = parse(|v| optional_id(v, "store_id", request.store_id, StoreId::parse))?;
+    Ok((store, page.page()?))
+}
+
+fn consumer(v: &mut Violations, store: String, consumer: String) -> Option<NamedConsumer> {
+    let store = optional_id(v, "store_id", store, StoreId::parse);
+    let id = id(v, "consumer_id", consumer, ConsumerId::parse);
+    Some(NamedConsumer {
+        store: store?,
+        id: id?,
+    })
+}
