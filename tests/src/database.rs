@@ -35,6 +35,7 @@ impl Snapshot {
             "policy_activations",
             "carriers",
             "warehouses",
+            "consumers",
         ];
         self.0
             .retain(|table, _| !settings.contains(&table.as_str()));
