@@ -1,12 +1,14 @@
 //! Each RPC as data: its path, its response, and whether it may be sent again. The generator writes
-//! an implementation of [`Rpc`] or [`StreamRpc`] for each request message, so no other list of RPCs
-//! is kept by hand.
+//! an implementation of [`Rpc`] or [`StreamRpc`] for each request message, and `RPCS` with the paths
+//! of a package, so no other list of RPCs is kept by hand.
 
 /// Whether an RPC may be sent again when its outcome is unknown, by the `idempotency_level` of its
 /// proto.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idempotency {
-    /// Yes: it reads, or a second time writes the same (`NO_SIDE_EFFECTS`, `IDEMPOTENT`).
+    /// Yes: it only reads (`NO_SIDE_EFFECTS`).
+    Read,
+    /// Yes: a second time writes the same (`IDEMPOTENT`).
     Always,
     /// Yes, with the same request id (`IDEMPOTENT`, and the request has a `request_id`).
     ByRequestId,

@@ -2,10 +2,15 @@
 impl crate::rpc::Rpc for GetTimeRequest {
     type Response = GetTimeResponse;
     const PATH: &'static str = "/belay.testing.v1.ClockService/GetTime";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for AdvanceTimeRequest {
     type Response = AdvanceTimeResponse;
     const PATH: &'static str = "/belay.testing.v1.ClockService/AdvanceTime";
     const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Never;
 }
+/// Each RPC of the package: its path, and whether it may be sent again.
+pub const RPCS: &[(&str, crate::rpc::Idempotency)] = &[
+    ("/belay.testing.v1.ClockService/GetTime", crate::rpc::Idempotency::Read),
+    ("/belay.testing.v1.ClockService/AdvanceTime", crate::rpc::Idempotency::Never),
+];

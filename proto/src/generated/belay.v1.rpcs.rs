@@ -2,7 +2,7 @@
 impl crate::rpc::Rpc for PreviewCancellationRequest {
     type Response = PreviewCancellationResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/PreviewCancellation";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for RequestCancellationRequest {
     type Response = RequestCancellationResponse;
@@ -15,12 +15,12 @@ impl crate::rpc::Rpc for RequestCancellationRequest {
 impl crate::rpc::Rpc for GetCancellationRequest {
     type Response = GetCancellationResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/GetCancellation";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListCancellationsRequest {
     type Response = ListCancellationsResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/ListCancellations";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ApproveCancellationRequest {
     type Response = ApproveCancellationResponse;
@@ -49,7 +49,7 @@ impl crate::rpc::Rpc for WithdrawCancellationRequest {
 impl crate::rpc::Rpc for ListIncidentsRequest {
     type Response = ListIncidentsResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/ListIncidents";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ResolveIncidentRequest {
     type Response = ResolveIncidentResponse;
@@ -62,7 +62,7 @@ impl crate::rpc::Rpc for ResolveIncidentRequest {
 impl crate::rpc::Rpc for SummarizeActionsRequest {
     type Response = SummarizeActionsResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/SummarizeActions";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::StreamRpc for WatchEventsRequest {
     type Response = WatchEventsResponse;
@@ -96,12 +96,12 @@ impl crate::rpc::Rpc for ListConsumersRequest {
 impl crate::rpc::Rpc for GetShipmentRequest {
     type Response = GetShipmentResponse;
     const PATH: &'static str = "/belay.v1.FulfillmentService/GetShipment";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListShipmentsRequest {
     type Response = ListShipmentsResponse;
     const PATH: &'static str = "/belay.v1.FulfillmentService/ListShipments";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for StartPreparationRequest {
     type Response = StartPreparationResponse;
@@ -194,17 +194,17 @@ impl crate::rpc::Rpc for CreateOrderRequest {
 impl crate::rpc::Rpc for GetOrderRequest {
     type Response = GetOrderResponse;
     const PATH: &'static str = "/belay.v1.OrderService/GetOrder";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListOrdersRequest {
     type Response = ListOrdersResponse;
     const PATH: &'static str = "/belay.v1.OrderService/ListOrders";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for SummarizeOrdersRequest {
     type Response = SummarizeOrdersResponse;
     const PATH: &'static str = "/belay.v1.OrderService/SummarizeOrders";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for RecordPaymentRequest {
     type Response = RecordPaymentResponse;
@@ -217,12 +217,12 @@ impl crate::rpc::Rpc for RecordPaymentRequest {
 impl crate::rpc::Rpc for ListOrderHistoryRequest {
     type Response = ListOrderHistoryResponse;
     const PATH: &'static str = "/belay.v1.OrderService/ListOrderHistory";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListPresetsRequest {
     type Response = ListPresetsResponse;
     const PATH: &'static str = "/belay.v1.PolicyService/ListPresets";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for CreatePolicyRequest {
     type Response = CreatePolicyResponse;
@@ -232,12 +232,12 @@ impl crate::rpc::Rpc for CreatePolicyRequest {
 impl crate::rpc::Rpc for GetPolicyRequest {
     type Response = GetPolicyResponse;
     const PATH: &'static str = "/belay.v1.PolicyService/GetPolicy";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListPoliciesRequest {
     type Response = ListPoliciesResponse;
     const PATH: &'static str = "/belay.v1.PolicyService/ListPolicies";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ActivatePolicyRequest {
     type Response = ActivatePolicyResponse;
@@ -247,12 +247,12 @@ impl crate::rpc::Rpc for ActivatePolicyRequest {
 impl crate::rpc::Rpc for GetRefundRequest {
     type Response = GetRefundResponse;
     const PATH: &'static str = "/belay.v1.RefundService/GetRefund";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListRefundsRequest {
     type Response = ListRefundsResponse;
     const PATH: &'static str = "/belay.v1.RefundService/ListRefunds";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ClaimRefundsRequest {
     type Response = ClaimRefundsResponse;
@@ -275,12 +275,12 @@ impl crate::rpc::Rpc for CreateStoreRequest {
 impl crate::rpc::Rpc for GetStoreRequest {
     type Response = GetStoreResponse;
     const PATH: &'static str = "/belay.v1.StoreService/GetStore";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListStoresRequest {
     type Response = ListStoresResponse;
     const PATH: &'static str = "/belay.v1.StoreService/ListStores";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for UpdateStoreRequest {
     type Response = UpdateStoreResponse;
@@ -295,7 +295,7 @@ impl crate::rpc::Rpc for PutCarrierRequest {
 impl crate::rpc::Rpc for ListCarriersRequest {
     type Response = ListCarriersResponse;
     const PATH: &'static str = "/belay.v1.StoreService/ListCarriers";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for PutWarehouseRequest {
     type Response = PutWarehouseResponse;
@@ -305,5 +305,53 @@ impl crate::rpc::Rpc for PutWarehouseRequest {
 impl crate::rpc::Rpc for ListWarehousesRequest {
     type Response = ListWarehousesResponse;
     const PATH: &'static str = "/belay.v1.StoreService/ListWarehouses";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
+/// Each RPC of the package: its path, and whether it may be sent again.
+pub const RPCS: &[(&str, crate::rpc::Idempotency)] = &[
+    ("/belay.v1.CancellationService/PreviewCancellation", crate::rpc::Idempotency::Read),
+    ("/belay.v1.CancellationService/RequestCancellation", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.CancellationService/GetCancellation", crate::rpc::Idempotency::Read),
+    ("/belay.v1.CancellationService/ListCancellations", crate::rpc::Idempotency::Read),
+    ("/belay.v1.CancellationService/ApproveCancellation", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.CancellationService/RejectCancellation", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.CancellationService/WithdrawCancellation", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.CancellationService/ListIncidents", crate::rpc::Idempotency::Read),
+    ("/belay.v1.CancellationService/ResolveIncident", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.CancellationService/SummarizeActions", crate::rpc::Idempotency::Read),
+    ("/belay.v1.FulfillmentService/GetShipment", crate::rpc::Idempotency::Read),
+    ("/belay.v1.FulfillmentService/ListShipments", crate::rpc::Idempotency::Read),
+    ("/belay.v1.FulfillmentService/StartPreparation", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.FulfillmentService/MarkReady", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.FulfillmentService/DispatchShipment", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.FulfillmentService/RecordTracking", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.FulfillmentService/HoldShipment", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.FulfillmentService/ReleaseHold", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.FulfillmentService/SplitShipment", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.FulfillmentService/AnswerStop", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.FulfillmentService/AnswerIntercept", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.FulfillmentService/ReceiveParcel", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.OrderService/CreateOrder", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.OrderService/GetOrder", crate::rpc::Idempotency::Read),
+    ("/belay.v1.OrderService/ListOrders", crate::rpc::Idempotency::Read),
+    ("/belay.v1.OrderService/SummarizeOrders", crate::rpc::Idempotency::Read),
+    ("/belay.v1.OrderService/RecordPayment", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.OrderService/ListOrderHistory", crate::rpc::Idempotency::Read),
+    ("/belay.v1.PolicyService/ListPresets", crate::rpc::Idempotency::Read),
+    ("/belay.v1.PolicyService/CreatePolicy", crate::rpc::Idempotency::Always),
+    ("/belay.v1.PolicyService/GetPolicy", crate::rpc::Idempotency::Read),
+    ("/belay.v1.PolicyService/ListPolicies", crate::rpc::Idempotency::Read),
+    ("/belay.v1.PolicyService/ActivatePolicy", crate::rpc::Idempotency::Always),
+    ("/belay.v1.RefundService/GetRefund", crate::rpc::Idempotency::Read),
+    ("/belay.v1.RefundService/ListRefunds", crate::rpc::Idempotency::Read),
+    ("/belay.v1.RefundService/ClaimRefunds", crate::rpc::Idempotency::Never),
+    ("/belay.v1.RefundService/RecordRefundResult", crate::rpc::Idempotency::ByRequestId),
+    ("/belay.v1.StoreService/CreateStore", crate::rpc::Idempotency::Always),
+    ("/belay.v1.StoreService/GetStore", crate::rpc::Idempotency::Read),
+    ("/belay.v1.StoreService/ListStores", crate::rpc::Idempotency::Read),
+    ("/belay.v1.StoreService/UpdateStore", crate::rpc::Idempotency::Always),
+    ("/belay.v1.StoreService/PutCarrier", crate::rpc::Idempotency::Always),
+    ("/belay.v1.StoreService/ListCarriers", crate::rpc::Idempotency::Read),
+    ("/belay.v1.StoreService/PutWarehouse", crate::rpc::Idempotency::Always),
+    ("/belay.v1.StoreService/ListWarehouses", crate::rpc::Idempotency::Read),
+];
