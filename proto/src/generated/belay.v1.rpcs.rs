@@ -71,7 +71,7 @@ impl crate::rpc::StreamRpc for WatchEventsRequest {
 impl crate::rpc::Rpc for ListEventsRequest {
     type Response = ListEventsResponse;
     const PATH: &'static str = "/belay.v1.EventService/ListEvents";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for CommitPositionRequest {
     type Response = CommitPositionResponse;
@@ -86,12 +86,12 @@ impl crate::rpc::Rpc for DeleteConsumerRequest {
 impl crate::rpc::Rpc for GetConsumerRequest {
     type Response = GetConsumerResponse;
     const PATH: &'static str = "/belay.v1.EventService/GetConsumer";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListConsumersRequest {
     type Response = ListConsumersResponse;
     const PATH: &'static str = "/belay.v1.EventService/ListConsumers";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for GetShipmentRequest {
     type Response = GetShipmentResponse;
@@ -319,6 +319,12 @@ pub const RPCS: &[(&str, crate::rpc::Idempotency)] = &[
     ("/belay.v1.CancellationService/ListIncidents", crate::rpc::Idempotency::Read),
     ("/belay.v1.CancellationService/ResolveIncident", crate::rpc::Idempotency::ByRequestId),
     ("/belay.v1.CancellationService/SummarizeActions", crate::rpc::Idempotency::Read),
+    ("/belay.v1.EventService/WatchEvents", crate::rpc::Idempotency::Read),
+    ("/belay.v1.EventService/ListEvents", crate::rpc::Idempotency::Read),
+    ("/belay.v1.EventService/CommitPosition", crate::rpc::Idempotency::Always),
+    ("/belay.v1.EventService/DeleteConsumer", crate::rpc::Idempotency::Always),
+    ("/belay.v1.EventService/GetConsumer", crate::rpc::Idempotency::Read),
+    ("/belay.v1.EventService/ListConsumers", crate::rpc::Idempotency::Read),
     ("/belay.v1.FulfillmentService/GetShipment", crate::rpc::Idempotency::Read),
     ("/belay.v1.FulfillmentService/ListShipments", crate::rpc::Idempotency::Read),
     ("/belay.v1.FulfillmentService/StartPreparation", crate::rpc::Idempotency::ByRequestId),
