@@ -1,5 +1,5 @@
 //! Each RPC as data: its path, its response, and whether it may be sent again. The generator writes
-//! an implementation of [`Rpc`] or [`StreamRpc`] for each request message, and `RPCS` with the paths
+//! an implementation of [`Rpc`] or [`StreamRpc`] for each request message, and `RPCS` with those
 //! of a package, so no other list of RPCs is kept by hand.
 
 /// Whether an RPC may be sent again when its outcome is unknown, by the `idempotency_level` of its
@@ -29,6 +29,17 @@ pub trait Rpc: prost::Message + Clone + 'static {
 
     /// Sets the request id of an RPC that is idempotent by it; has no effect on another.
     fn set_request_id(&mut self, _request_id: String) {}
+}
+
+/// An RPC in the list of its package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RpcRow {
+    /// The path of the HTTP request.
+    pub path: &'static str,
+    /// Whether it may be sent again.
+    pub idempotency: Idempotency,
+    /// Whether its response is a stream.
+    pub streams: bool,
 }
 
 /// An RPC whose response is a stream, named by its request message. Such an RPC changes nothing, and

@@ -111,7 +111,8 @@ fn rpcs(files: &[&FileDescriptorProto]) -> String {
                 let idempotency = idempotency(method, has_request_id(files, &request));
                 writeln!(
                     rows,
-                    "    (\"{path}\", crate::rpc::Idempotency::{idempotency:?}),"
+                    "    crate::rpc::RpcRow {{ path: \"{path}\", idempotency: crate::rpc::Idempotency::{idempotency:?}, streams: {} }},",
+                    method.server_streaming()
                 )
                 .unwrap();
                 if method.server_streaming() {
@@ -141,8 +142,8 @@ fn rpcs(files: &[&FileDescriptorProto]) -> String {
         }
     }
     format!(
-        "{code}/// Each RPC of the package: its path, and whether it may be sent again.\n\
-         pub const RPCS: &[(&str, crate::rpc::Idempotency)] = &[\n{rows}];\n"
+        "{code}/// Each RPC of the package.\n\
+         pub const RPCS: &[crate::rpc::RpcRow] = &[\n{rows}];\n"
     )
 }
 

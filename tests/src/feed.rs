@@ -110,13 +110,18 @@ impl Watcher {
                 .all(|end| positions.get(&end.partition).copied().unwrap_or(0) >= end.position)
         };
         while !is_there(&self.positions) {
-            until("the stream goes on", async || match self.next().await {
-                Ok(_) => Some(()),
-                Err(error) if may_fail(&error) => None,
-                Err(error) => panic!("the stream fails: {error}"),
-            })
-            .await;
+            self.go_on(&may_fail).await;
         }
+    }
+
+    /// Reads a batch, however often the stream must begin again for it.
+    pub async fn go_on(&mut self, may_fail: impl Fn(&Error) -> bool) {
+        until("the stream goes on", async || match self.next().await {
+            Ok(_) => Some(()),
+            Err(error) if may_fail(&error) => None,
+            Err(error) => panic!("the stream fails: {error}"),
+        })
+        .await;
     }
 
     /// Every event of the table that is selected came, and no other; those of one write in one

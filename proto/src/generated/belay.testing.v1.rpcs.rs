@@ -9,8 +9,8 @@ impl crate::rpc::Rpc for AdvanceTimeRequest {
     const PATH: &'static str = "/belay.testing.v1.ClockService/AdvanceTime";
     const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Never;
 }
-/// Each RPC of the package: its path, and whether it may be sent again.
-pub const RPCS: &[(&str, crate::rpc::Idempotency)] = &[
-    ("/belay.testing.v1.ClockService/GetTime", crate::rpc::Idempotency::Read),
-    ("/belay.testing.v1.ClockService/AdvanceTime", crate::rpc::Idempotency::Never),
+/// Each RPC of the package.
+pub const RPCS: &[crate::rpc::RpcRow] = &[
+    crate::rpc::RpcRow { path: "/belay.testing.v1.ClockService/GetTime", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.testing.v1.ClockService/AdvanceTime", idempotency: crate::rpc::Idempotency::Never, streams: false },
 ];

@@ -8,9 +8,10 @@ use crate::telemetry::calls::Called;
 /// The method of this path; none where the server has no such method.
 pub(super) fn called(path: &str) -> Option<Called> {
     let mut rpcs = v1::RPCS.iter().chain(testing::v1::RPCS);
-    let (path, idempotency) = rpcs.find(|(known, _)| *known == path)?;
+    let rpc = rpcs.find(|rpc| rpc.path == path)?;
     Some(Called {
-        method: path.trim_start_matches('/'),
-        is_read: *idempotency == Idempotency::Read,
+        method: rpc.path.trim_start_matches('/'),
+        is_read: rpc.idempotency == Idempotency::Read,
+        streams: rpc.streams,
     })
 }

@@ -39,7 +39,7 @@ pub enum Kind {
 }
 
 /// The table.
-pub const INSTRUMENTS: [Instrument; 14] = [
+pub const INSTRUMENTS: [Instrument; 15] = [
     CALL_DURATION,
     BATCH_SIZE,
     QUEUE_DURATION,
@@ -53,6 +53,7 @@ pub const INSTRUMENTS: [Instrument; 14] = [
     CONNECTIONS_WAITED_FOR,
     SETTLED,
     SETTLE_LAG,
+    WATCHERS,
     LINES_DROPPED,
 ];
 
@@ -133,6 +134,12 @@ const SETTLE_LAG: Instrument = Instrument {
     unit: "s",
     kind: Kind::Histogram,
     help: "How long after its deadline an order was settled by the worker",
+};
+const WATCHERS: Instrument = Instrument {
+    name: "belay.feed.watchers",
+    unit: "{stream}",
+    kind: Kind::Gauge,
+    help: "Streams of the feed that are open",
 };
 const LINES_DROPPED: Instrument = Instrument {
     name: "belay.log.dropped_lines",
@@ -433,6 +440,9 @@ impl Metrics {
         });
         gauge(CONNECTIONS_MAX, |app| {
             vec![(count(app.pool.status().max), vec![of_pool()])]
+        });
+        gauge(WATCHERS, |app| {
+            vec![(count(app.feed.watchers()), Vec::new())]
         });
         gauge(CONNECTIONS_WAITED_FOR, |app| {
             vec![(count(app.pool.status().waiting), vec![of_pool()])]
