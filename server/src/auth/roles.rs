@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn every_rpc_has_a_row_and_every_row_an_rpc() {
         let rpcs = v1::RPCS.iter().chain(testing::v1::RPCS);
-        let rpcs: BTreeSet<&str> = rpcs.map(|(path, _)| *path).collect();
+        let rpcs: BTreeSet<&str> = rpcs.map(|rpc| rpc.path).collect();
         let rows: BTreeSet<&str> = ROLES.iter().map(|(path, _)| *path).collect();
         assert!(!rpcs.is_empty());
         assert_eq!(rpcs, rows);
