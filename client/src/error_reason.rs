@@ -59,12 +59,6 @@ error_reasons! {
     /// The resume token does not come from Belay for this filter. Use it with the filter that it
     /// came from.
     ResumeTokenInvalid,
-    /// The feed no longer holds what comes behind the position. Metadata: `partition`, `position`,
-    /// `oldest_position`. Begin with the oldest event, and read the orders that you know.
-    PositionExpired,
-    /// The feed has not come to the position yet: it is from another database, or from one that was
-    /// restored since. Metadata: `partition`, `position`, `last_position`.
-    PositionAhead,
     /// The request is larger than the server takes. Metadata: `limit_bytes`.
     MessageTooLarge,
     /// The call's deadline passed. A write has happened whole or not at all: repeat it with the
@@ -106,6 +100,12 @@ error_reasons! {
     IncidentNotFound,
     /// The caller has no such consumer. Metadata: `consumer_id`.
     ConsumerNotFound,
+    /// The feed no longer holds what comes behind the position. Metadata: `partition`, `position`,
+    /// `oldest_position`. Begin with the oldest event, and read the orders that you know.
+    PositionExpired,
+    /// The feed has not come to the position yet: it is from another database, or from one that was
+    /// restored since. Metadata: `partition`, `position`, `last_position`.
+    PositionAhead,
     /// The request id was used on this order with other content. A new request needs a new one.
     /// Metadata: `request_id`.
     RequestIdReused,

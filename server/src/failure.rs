@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::auth::AuthError;
 use crate::db::error::{DbError, ErrorKind};
 use crate::engine::EngineError;
-use crate::feed::FeedError;
+use crate::feed::{FeedError, WatchError};
 use crate::reads::ReadError;
 use crate::store_cache::StoreCacheError;
 
@@ -37,6 +37,16 @@ impl From<FeedError> for CallError {
         match error {
             FeedError::Database(error) => of_database(&error),
             FeedError::Position(error) => CallError::Position(error),
+        }
+    }
+}
+
+impl From<WatchError> for CallError {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::TooSlow => CallError::WatcherTooSlow,
+            WatchError::Position(error) => CallError::Position(error),
+            WatchError::Internal => CallError::Internal("a watch of the feed died".to_owned()),
         }
     }
 }

@@ -5,28 +5,38 @@
 //! watches it does neither. What it read last stays in a bounded ring, from which all watchers are
 //! fed. Whoever is further behind reads the table, and comes back to the ring.
 
+mod page;
 mod tail;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use belay_domain::feed::{PartitionEnds, PositionError};
+use belay_domain::ids::OrderKey;
 use tokio::sync::{Notify, Semaphore, mpsc, watch as channel};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+pub use self::page::Page;
 pub use self::tail::FeedRow;
 use self::tail::Tail;
-pub use self::watch::{Delivery, Watch, WatchError};
+pub use self::watch::{Delivery, Messages, WatchError};
 use crate::db::events::StoredEvents;
 use crate::db::pool::Pool;
-use crate::db::{DbError, feed};
+use crate::db::{DbError, events, feed};
 
 /// How often the tail looks for what other servers have committed.
 pub const POLL: Duration = Duration::from_millis(50);
-/// Streams at once; one more is shed.
-pub const WATCHERS_MAX: usize = 10_000;
+/// Streams that are open at once; one more is shed.
+pub const STREAMS_MAX: usize = 10_000;
+/// How long a stream lasts. Who begins again is authenticated again.
+pub const WATCH_MAX: Duration = Duration::from_secs(30 * 60);
+/// A tail that has not looked for so long does not know what other servers have committed.
+const FOLLOWED_MAX: Duration = Duration::from_secs(2);
 /// How long a watcher that is sent nothing waits for a bookmark.
 pub const BOOKMARK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a watcher may take nothing.
@@ -41,7 +51,8 @@ const COMMITTED_MAX: usize = 1_024;
 pub struct FeedSettings {
     pub bookmark_interval: Duration,
     pub slow_max: Duration,
-    pub watchers_max: usize,
+    pub watch_max: Duration,
+    pub streams_max: usize,
 }
 
 impl Default for FeedSettings {
@@ -49,7 +60,8 @@ impl Default for FeedSettings {
         Self {
             bookmark_interval: BOOKMARK_INTERVAL,
             slow_max: SLOW_MAX,
-            watchers_max: WATCHERS_MAX,
+            watch_max: WATCH_MAX,
+            streams_max: STREAMS_MAX,
         }
     }
 }
@@ -66,20 +78,22 @@ struct Inner {
     /// Told whenever the tail has moved.
     moved: channel::Sender<()>,
     committed: mpsc::Sender<Vec<StoredEvents>>,
-    watchers: AtomicUsize,
-    /// The first watcher has come.
+    /// When the tail last knew all that was committed.
+    followed: Mutex<Option<Instant>>,
+    /// Streams that are open.
+    streams: Arc<AtomicUsize>,
+    /// Watches at work: a stream that was cut has none.
+    watches: Arc<AtomicUsize>,
+    tasks: TaskTracker,
+    /// The first watch has begun.
     watched: Notify,
     replays: Semaphore,
     closing: CancellationToken,
 }
 
 impl Feed {
-    /// The feed, and the work of its tail, which runs for as long as it is polled.
-    pub fn new(
-        pool: Pool,
-        partitions: u16,
-        settings: FeedSettings,
-    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    /// Starts the tail.
+    pub fn start(pool: Pool, partitions: u16, settings: FeedSettings) -> Self {
         let (committed, commits) = mpsc::channel(COMMITTED_MAX);
         let feed = Self(Arc::new(Inner {
             pool,
@@ -87,18 +101,27 @@ impl Feed {
             tail: RwLock::new(Tail::new(partitions)),
             moved: channel::Sender::new(()),
             committed,
-            watchers: AtomicUsize::new(0),
+            followed: Mutex::default(),
+            streams: Arc::default(),
+            watches: Arc::default(),
+            tasks: TaskTracker::new(),
             watched: Notify::new(),
             replays: Semaphore::new(REPLAYS_MAX),
             closing: CancellationToken::new(),
         }));
-        let tail = tail::run(feed.clone(), commits);
-        (feed, tail)
+        let (tail, closing) = (tail::run(feed.clone(), commits), feed.0.closing.clone());
+        feed.0.tasks.spawn(async move {
+            tokio::select! {
+                () = tail => {}
+                () = closing.cancelled() => {}
+            }
+        });
+        feed
     }
 
     /// A transaction of this server has committed these rows.
     pub(crate) fn committed(&self, rows: Vec<StoredEvents>) {
-        if !rows.is_empty() && self.watchers() > 0 {
+        if !rows.is_empty() && self.watches() > 0 {
             // Where there is no room, the next look finds them.
             let _ = self.0.committed.try_send(rows);
         }
@@ -111,14 +134,45 @@ impl Feed {
         conn.finish_with(ends)
     }
 
-    /// How many watch.
-    pub fn watchers(&self) -> usize {
-        self.0.watchers.load(Ordering::Relaxed)
+    /// How many streams are open.
+    pub fn streams(&self) -> usize {
+        self.0.streams.load(Ordering::Relaxed)
     }
 
-    /// Ends all watches, each with a bookmark.
+    /// How many watches are at work.
+    pub fn watches(&self) -> usize {
+        self.0.watches.load(Ordering::Relaxed)
+    }
+
+    /// Ends the tail, and all watches, each with a bookmark.
     pub(crate) fn close(&self) {
         self.0.closing.cancel();
+    }
+
+    /// Waits until all that was closed has ended.
+    pub(crate) async fn stop(&self) {
+        self.close();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// Whether what is committed anywhere is known here.
+    fn is_followed(&self) -> bool {
+        let followed = self
+            .0
+            .followed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        followed.is_some_and(|at| at.elapsed() < FOLLOWED_MAX)
+    }
+
+    fn is_followed_now(&self) {
+        let mut followed = self
+            .0
+            .followed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *followed = Some(Instant::now());
     }
 
     /// Rows behind these positions, from the table: each partition's in their order and without a
@@ -135,18 +189,46 @@ impl Feed {
             .into_iter()
             .map(FeedRow::read)
             .collect::<Result<_, _>>()?;
-        for (partition, position) in after {
-            let mut reached = *position;
-            for row in rows.iter().filter(|row| row.partition == *partition) {
-                if row.first() > reached + 1 {
-                    return Err(FeedError::Position(PositionError::Expired {
-                        partition: *partition,
-                        position: reached,
-                        oldest: row.first(),
-                    }));
-                }
-                reached = row.last;
+        let mut reached: HashMap<u16, u64> = after.iter().copied().collect();
+        for row in &rows {
+            let position = reached.insert(row.partition, row.last).unwrap_or_default();
+            if row.first() > position + 1 {
+                return Err(FeedError::Position(PositionError::Expired {
+                    partition: row.partition,
+                    position,
+                    oldest: row.first(),
+                }));
             }
+        }
+        Ok(rows)
+    }
+
+    /// Rows of one order behind this position, from the table. The last one stands at the end of the
+    /// partition where the order has no more.
+    pub(crate) async fn read_order(
+        &self,
+        key: OrderKey,
+        (partition, position): (u16, u64),
+        limit: u16,
+    ) -> Result<Vec<FeedRow>, FeedError> {
+        let mut conn = self.0.pool.checkout().await?;
+        let read = async {
+            // First: what is committed meanwhile lies behind it.
+            let ends = feed::ends(&mut conn).await?;
+            let rows = events::history(&mut conn, key, position, limit).await?;
+            Ok((ends, rows))
+        }
+        .await;
+        let (ends, stored) = conn.finish_with(read)?;
+        let is_all = stored.len() < usize::from(limit);
+        let mut rows: Vec<FeedRow> = stored
+            .into_iter()
+            .map(FeedRow::read)
+            .collect::<Result<_, _>>()?;
+        let reached = rows.last().map_or(position, |row| row.last);
+        let end = ends.get(usize::from(partition)).map_or(0, |end| end.last);
+        if is_all && end > reached {
+            rows.push(FeedRow::nothing(partition, end));
         }
         Ok(rows)
     }

@@ -222,6 +222,7 @@ impl Server {
             .await;
         self.app.engine.stop().await;
         self.app.reads.stop().await;
+        self.app.feed.stop().await;
         // Last: until here somebody may want to see how the stop goes.
         if let Some(admin) = self.admin {
             admin.stop().await;
@@ -345,8 +346,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         .context("the database does not take as many connections as are configured")?;
 
     let stores = StoreCache::new(pool.clone());
-    let (feed, tail) = Feed::new(pool.clone(), database.partitions, settings.feed);
-    tokio::spawn(tail);
+    let feed = Feed::start(pool.clone(), database.partitions, settings.feed);
     let engine = Engine::start(
         pool.clone(),
         stores.clone(),

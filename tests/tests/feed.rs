@@ -257,7 +257,7 @@ fn a_filter_gives_what_matches_and_bookmarks_for_the_rest() {
             .event_types([EventType::OrderPaid, EventType::ShipmentStageChanged])
             .seller_ids(["other", "acme", "acme"])
             .resume_token(&token);
-        again.await.unwrap();
+        let _ = again.await.unwrap();
     });
 }
 
@@ -595,6 +595,29 @@ fn a_stop_ends_streams_with_a_last_bookmark() {
 }
 
 #[test]
+fn a_stream_lasts_for_so_long_and_goes_on_with_the_next() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |settings| {
+            settings.feed.watch_max = Duration::from_millis(1);
+        })
+        .await;
+        let belay = literal(service.address())
+            .with_role(Role::Operator, "ops")
+            .unwrap();
+        let mut watcher = Watcher::new(belay.watch_events());
+        for order in 0..3 {
+            while watcher.next().await.expect("it ends in order").is_some() {}
+            t.place(&format!("A-{order}")).await;
+        }
+        read_all(&mut watcher, &everybody(t)).await;
+        assert!(watcher.begins > 3);
+        assert_eq!(watcher.came(), 3);
+        watcher.check(&t.database, |_| true).await;
+        service.stop().await;
+    });
+}
+
+#[test]
 fn who_takes_nothing_is_cut_and_loses_nothing() {
     run(async |t| {
         let service = Service::start(t.database.url(), |settings| {
@@ -621,9 +644,14 @@ fn who_takes_nothing_is_cut_and_loses_nothing() {
             new_order(&service.storefront(), &format!("A-{order}"))
                 .await
                 .unwrap();
-            (feed.watchers() == 0).then_some(())
+            (feed.watches() == 0).then_some(())
         })
         .await;
+        assert_eq!(
+            feed.streams(),
+            1,
+            "it is open until it is read, or its caller gone"
+        );
         let (mut came, mut token) = (0, String::new());
         let status = loop {
             match stream.message().await {
@@ -639,6 +667,8 @@ fn who_takes_nothing_is_cut_and_loses_nothing() {
             (Code::Aborted, "WATCHER_TOO_SLOW")
         );
         assert!(came < order, "{came} of {order}");
+        drop(stream);
+        until("it is closed", async || (feed.streams() == 0).then_some(())).await;
         let mut watcher = Watcher::new(everybody(t).watch_events().resume_token(token));
         read_all(&mut watcher, &everybody(t)).await;
         assert_eq!(came + watcher.came(), stored(&t.database).await);
@@ -694,10 +724,10 @@ fn what_is_no_longer_kept_is_told_with_the_oldest_position() {
 }
 
 #[test]
-fn a_server_has_so_many_watchers_and_sheds_the_rest() {
+fn a_server_has_so_many_streams_and_sheds_the_rest() {
     run(async |t| {
         let service = Service::start(t.database.url(), |settings| {
-            settings.feed.watchers_max = 3;
+            settings.feed.streams_max = 3;
         })
         .await;
         let belay = literal(service.address())
@@ -710,7 +740,7 @@ fn a_server_has_so_many_watchers_and_sheds_the_rest() {
         let more = refused(belay.watch_events().await, Kind::Overloaded, "OVERLOADED");
         assert!(more.retry_after().is_some());
         streams.pop();
-        until("a place is free", async || belay.watch_events().await.ok()).await;
+        let _ = until("a place is free", async || belay.watch_events().await.ok()).await;
         service.stop().await;
     });
 }
@@ -731,10 +761,7 @@ fn ten_thousand_reconnects_leave_nothing_behind() {
             })
             .await;
         let feed = &service.app().feed;
-        until("all are gone", async || {
-            (feed.watchers() == 0).then_some(())
-        })
-        .await;
+        until("all are gone", async || (feed.streams() == 0).then_some(())).await;
         let mut watcher = Watcher::new(belay.watch_events().resume_token(&token));
         t.place("A-2").await;
         read_all(&mut watcher, &everybody(t)).await;

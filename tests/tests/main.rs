@@ -31,6 +31,7 @@ mod orders;
 mod pairs;
 mod previews;
 mod proxies;
+mod python;
 mod races;
 mod readme;
 mod refunds;

@@ -416,7 +416,7 @@ fn a_stream_has_its_line_at_its_end() {
         left.message().await.unwrap().expect("a bookmark");
         let metrics = belay.get("/metrics").await;
         assert!(
-            metrics.body.contains("belay_feed_watchers 1"),
+            metrics.body.contains("belay_feed_streams 1"),
             "{}",
             metrics.body
         );

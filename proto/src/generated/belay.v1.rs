@@ -4099,13 +4099,6 @@ pub enum ErrorReason {
     /// INVALID_ARGUMENT. The resume_token is not one that Belay gave out for this filter. Give it with the filter that it
     /// came from, or begin at positions.
     ResumeTokenInvalid = 22,
-    /// OUT_OF_RANGE. The feed no longer holds what comes behind the position. Metadata: partition; position, what was
-    /// asked; oldest_position, the first that is still there. Begin with OLDEST, and make up for what was missed by reading
-    /// orders.
-    PositionExpired = 24,
-    /// OUT_OF_RANGE. The feed has not come to the position yet: the token or position is from another database, or from one
-    /// that was restored since. Metadata: partition; position, what was asked; last_position, the last there is.
-    PositionAhead = 26,
     /// RESOURCE_EXHAUSTED, without RetryInfo: waiting does not help. The request is larger than the server takes.
     /// Metadata: limit_bytes. Send less.
     MessageTooLarge = 30,
@@ -4149,6 +4142,13 @@ pub enum ErrorReason {
     IncidentNotFound = 145,
     /// NOT_FOUND. The caller has no such consumer: nothing was committed under the name. Metadata: consumer_id.
     ConsumerNotFound = 147,
+    /// OUT_OF_RANGE. The feed no longer holds what comes behind the position. Metadata: partition; position, what was
+    /// asked; oldest_position, the first that is still there. Begin with OLDEST, and make up for what was missed by reading
+    /// orders.
+    PositionExpired = 148,
+    /// OUT_OF_RANGE. The feed has not come to the position yet: the token or position is from another database, or from one
+    /// that was restored since. Metadata: partition; position, what was asked; last_position, the last there is.
+    PositionAhead = 149,
     /// ALREADY_EXISTS. The same caller used this request_id on this order for another content. An etag is no part of the
     /// content: a repeat may name a newer one, or none. A fence is part of it. Metadata: request_id. A new request needs a
     /// new request_id.
@@ -4314,8 +4314,6 @@ impl ErrorReason {
             Self::InvalidField => "ERROR_REASON_INVALID_FIELD",
             Self::PageTokenInvalid => "ERROR_REASON_PAGE_TOKEN_INVALID",
             Self::ResumeTokenInvalid => "ERROR_REASON_RESUME_TOKEN_INVALID",
-            Self::PositionExpired => "ERROR_REASON_POSITION_EXPIRED",
-            Self::PositionAhead => "ERROR_REASON_POSITION_AHEAD",
             Self::MessageTooLarge => "ERROR_REASON_MESSAGE_TOO_LARGE",
             Self::DeadlineExceeded => "ERROR_REASON_DEADLINE_EXCEEDED",
             Self::CallerUnknown => "ERROR_REASON_CALLER_UNKNOWN",
@@ -4333,6 +4331,8 @@ impl ErrorReason {
             Self::RefundNotFound => "ERROR_REASON_REFUND_NOT_FOUND",
             Self::IncidentNotFound => "ERROR_REASON_INCIDENT_NOT_FOUND",
             Self::ConsumerNotFound => "ERROR_REASON_CONSUMER_NOT_FOUND",
+            Self::PositionExpired => "ERROR_REASON_POSITION_EXPIRED",
+            Self::PositionAhead => "ERROR_REASON_POSITION_AHEAD",
             Self::RequestIdReused => "ERROR_REASON_REQUEST_ID_REUSED",
             Self::OrderAlreadyExists => "ERROR_REASON_ORDER_ALREADY_EXISTS",
             Self::StoreAlreadyExists => "ERROR_REASON_STORE_ALREADY_EXISTS",
@@ -4399,8 +4399,6 @@ impl ErrorReason {
             "ERROR_REASON_INVALID_FIELD" => Some(Self::InvalidField),
             "ERROR_REASON_PAGE_TOKEN_INVALID" => Some(Self::PageTokenInvalid),
             "ERROR_REASON_RESUME_TOKEN_INVALID" => Some(Self::ResumeTokenInvalid),
-            "ERROR_REASON_POSITION_EXPIRED" => Some(Self::PositionExpired),
-            "ERROR_REASON_POSITION_AHEAD" => Some(Self::PositionAhead),
             "ERROR_REASON_MESSAGE_TOO_LARGE" => Some(Self::MessageTooLarge),
             "ERROR_REASON_DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
             "ERROR_REASON_CALLER_UNKNOWN" => Some(Self::CallerUnknown),
@@ -4418,6 +4416,8 @@ impl ErrorReason {
             "ERROR_REASON_REFUND_NOT_FOUND" => Some(Self::RefundNotFound),
             "ERROR_REASON_INCIDENT_NOT_FOUND" => Some(Self::IncidentNotFound),
             "ERROR_REASON_CONSUMER_NOT_FOUND" => Some(Self::ConsumerNotFound),
+            "ERROR_REASON_POSITION_EXPIRED" => Some(Self::PositionExpired),
+            "ERROR_REASON_POSITION_AHEAD" => Some(Self::PositionAhead),
             "ERROR_REASON_REQUEST_ID_REUSED" => Some(Self::RequestIdReused),
             "ERROR_REASON_ORDER_ALREADY_EXISTS" => Some(Self::OrderAlreadyExists),
             "ERROR_REASON_STORE_ALREADY_EXISTS" => Some(Self::StoreAlreadyExists),
@@ -5297,7 +5297,7 @@ pub struct ListConsumersResponse {
 pub enum FeedStart {
     /// The same as NOW.
     Unspecified = 0,
-    /// With what is committed after the call began.
+    /// With what is committed after the first message, a bookmark.
     Now = 1,
     /// With the oldest event that is kept.
     Oldest = 2,
@@ -5433,12 +5433,12 @@ pub mod event_service_client {
         }
         /// Streams events from a point of the feed on, without an end. The first message is a bookmark: the point where the
         /// stream begins. From then on what is committed anywhere is sent at once, many events in one message where many wait,
-        /// at most 256 KiB unless one write is larger; and every 10 seconds without one, a bookmark.
+        /// about 256 KiB of them unless one write has more; and every 10 seconds without one, a bookmark.
         ///
-        /// The stream ends with OK when the server stops; its last message is a bookmark. It ends with WATCHER_TOO_SLOW when the
-        /// caller takes nothing for 30 seconds, and with POSITION_EXPIRED when it falls behind what is kept. A deadline ends it
-        /// as well, so give none. A caller that hears nothing for 30 seconds should begin again elsewhere. While the database
-        /// cannot be reached a stream stays open and is silent.
+        /// The stream ends with OK when the server stops, and after 30 minutes; its last message is a bookmark. Begin again with
+        /// its token. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds, and with POSITION_EXPIRED when
+        /// it falls behind what is kept. A deadline ends it as well, so give none. While the database cannot be reached a stream
+        /// stays open and sends nothing, bookmarks included: a caller that hears nothing for 30 seconds may begin again elsewhere.
         ///
         /// Fails with RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD, and OVERLOADED where the server has as many
         /// streams as it takes.
@@ -5497,7 +5497,7 @@ pub mod event_service_client {
         /// Stores how far a consumer is, under a name. A consumer is there from its first commit on. It belongs to its caller's
         /// role and id: two callers may use the same name and do not meet.
         ///
-        /// Idempotent: the same token again changes nothing. A consumer never goes back: where the token is behind what is
+        /// Idempotent: the same token again changes nothing but commit_time. A consumer never goes back: where the token is behind what is
         /// stored, in any partition, nothing is stored and the call fails with POSITION_BEHIND. That tells two processes under
         /// one name of each other. To read again from an earlier point, take another name.
         ///
@@ -5629,12 +5629,12 @@ pub mod event_service_server {
             + 'static;
         /// Streams events from a point of the feed on, without an end. The first message is a bookmark: the point where the
         /// stream begins. From then on what is committed anywhere is sent at once, many events in one message where many wait,
-        /// at most 256 KiB unless one write is larger; and every 10 seconds without one, a bookmark.
+        /// about 256 KiB of them unless one write has more; and every 10 seconds without one, a bookmark.
         ///
-        /// The stream ends with OK when the server stops; its last message is a bookmark. It ends with WATCHER_TOO_SLOW when the
-        /// caller takes nothing for 30 seconds, and with POSITION_EXPIRED when it falls behind what is kept. A deadline ends it
-        /// as well, so give none. A caller that hears nothing for 30 seconds should begin again elsewhere. While the database
-        /// cannot be reached a stream stays open and is silent.
+        /// The stream ends with OK when the server stops, and after 30 minutes; its last message is a bookmark. Begin again with
+        /// its token. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds, and with POSITION_EXPIRED when
+        /// it falls behind what is kept. A deadline ends it as well, so give none. While the database cannot be reached a stream
+        /// stays open and sends nothing, bookmarks included: a caller that hears nothing for 30 seconds may begin again elsewhere.
         ///
         /// Fails with RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD, and OVERLOADED where the server has as many
         /// streams as it takes.
@@ -5659,7 +5659,7 @@ pub mod event_service_server {
         /// Stores how far a consumer is, under a name. A consumer is there from its first commit on. It belongs to its caller's
         /// role and id: two callers may use the same name and do not meet.
         ///
-        /// Idempotent: the same token again changes nothing. A consumer never goes back: where the token is behind what is
+        /// Idempotent: the same token again changes nothing but commit_time. A consumer never goes back: where the token is behind what is
         /// stored, in any partition, nothing is stored and the call fails with POSITION_BEHIND. That tells two processes under
         /// one name of each other. To read again from an earlier point, take another name.
         ///

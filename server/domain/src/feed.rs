@@ -65,6 +65,12 @@ impl Positions {
         }
     }
 
+    /// The position in one partition.
+    pub fn of(&self, partition: u16) -> u64 {
+        let position = self.0.get(usize::from(partition));
+        position.copied().unwrap_or_default()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         (0..).zip(self.0.iter().copied())
     }

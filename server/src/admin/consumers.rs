@@ -9,7 +9,7 @@ use crate::App;
 use crate::db::{Conn, DbError, consumers, feed, transaction};
 
 /// Stores how far a consumer is, and makes it where it is not there. Of two that commit at once, one
-/// waits for the other.
+/// waits for the other, or comes back where both are the first.
 pub(crate) async fn commit(
     app: &App,
     key: ConsumerKey,

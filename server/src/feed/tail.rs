@@ -53,17 +53,28 @@ impl FeedRow {
         })
     }
 
+    /// A row that says how far a partition was read, and has no events.
+    pub(super) fn nothing(partition: u16, last: u64) -> Self {
+        Self {
+            partition,
+            last,
+            events: Vec::new(),
+            bytes: 0,
+        }
+    }
+
     pub(crate) fn first(&self) -> u64 {
         let count = u64::try_from(self.events.len()).unwrap_or(u64::MAX);
         (self.last + 1).saturating_sub(count)
     }
 }
 
-/// Of every partition, in their order.
+/// The rings of every partition, in their order.
 #[derive(Debug)]
 pub(super) struct Tail(Vec<Ring>);
 
-/// What was read last of one partition: its rows hold all that lies between `begin` and `end`.
+/// The rows that were read last of one partition: they hold all that lies between `begin` and
+/// `end`.
 #[derive(Debug, Clone, Default)]
 struct Ring {
     rows: VecDeque<Arc<FeedRow>>,
@@ -74,12 +85,13 @@ struct Ring {
     end: u64,
 }
 
-/// What the tail has for a watcher.
+/// Rows for a watch.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     pub(super) rows: Vec<Arc<FeedRow>>,
-    /// Where the watcher stands before what the ring still holds.
-    pub(super) behind: Vec<(u16, u64)>,
+    /// The first partition, with its position, of which the ring no longer holds what comes next.
+    pub(super) behind: Option<(u16, u64)>,
+    pub(super) is_idle: bool,
 }
 
 impl Tail {
@@ -94,6 +106,7 @@ impl Tail {
         bytes_max: usize,
     ) -> Ready {
         let (mut ready, mut bytes) = (Ready::default(), 0);
+        ready.is_idle = true;
         for (partition, position) in positions {
             let Some(ring) = self.0.get(usize::from(partition)) else {
                 continue;
@@ -101,8 +114,9 @@ impl Tail {
             if position >= ring.end {
                 continue;
             }
+            ready.is_idle = false;
             if position < ring.begin {
-                ready.behind.push((partition, position));
+                ready.behind.get_or_insert((partition, position));
                 continue;
             }
             let from = ring.rows.partition_point(|row| row.last <= position);
@@ -122,13 +136,6 @@ impl Tail {
         (0..).zip(self.0.iter().map(|ring| ring.end))
     }
 
-    /// Forgets everything and goes on from the ends of the partitions.
-    fn restart(&mut self, ends: &[PartitionEnds]) {
-        for (ring, end) in self.0.iter_mut().zip(ends) {
-            ring.skip_to(end.last);
-        }
-    }
-
     /// Takes rows up, where they come next; false where one of them does not, for what lies before
     /// it is not known yet.
     fn extend(&mut self, rows: impl IntoIterator<Item = FeedRow>) -> bool {
@@ -141,11 +148,13 @@ impl Tail {
         is_gapless
     }
 
-    /// Where to read on to come to these ends. What is too far behind is skipped.
+    /// Where to read on to come to these ends. What is too far behind, or pruned, is skipped; so is
+    /// what lies ahead of a database that was restored.
     fn missing(&mut self, ends: &[PartitionEnds]) -> Vec<(u16, u64)> {
         let mut missing = Vec::new();
         for (partition, (ring, end)) in (0..).zip(self.0.iter_mut().zip(ends)) {
-            if end.last.saturating_sub(ring.end) > CATCH_UP_MAX {
+            let is_far = end.last.saturating_sub(ring.end) > CATCH_UP_MAX;
+            if is_far || ring.end < end.pruned || end.last < ring.end {
                 ring.skip_to(end.last);
             } else if end.last > ring.end {
                 missing.push((partition, ring.end));
@@ -188,7 +197,7 @@ impl Ring {
 /// Keeps the tail up for as long as somebody watches.
 pub(super) async fn run(feed: Feed, mut commits: mpsc::Receiver<Vec<StoredEvents>>) {
     loop {
-        if feed.watchers() == 0 {
+        if feed.watches() == 0 {
             feed.0.watched.notified().await;
             continue;
         }
@@ -199,21 +208,17 @@ pub(super) async fn run(feed: Feed, mut commits: mpsc::Receiver<Vec<StoredEvents
     }
 }
 
-/// Until nobody watches any more, or the database cannot be read.
+/// Until nobody watches any more, or the database cannot be read. What is known already stays: rows
+/// never change.
 async fn follow(
     feed: &Feed,
     commits: &mut mpsc::Receiver<Vec<StoredEvents>>,
 ) -> Result<(), DbError> {
-    // What is behind the ends that are read now is sent from here on.
-    while commits.try_recv().is_ok() {}
-    let ends = feed.ends().await?;
-    feed.tail_mut().restart(&ends);
-    let _ = feed.0.moved.send(());
+    look(feed).await?;
     let mut looks = interval_at(Instant::now() + POLL, POLL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while feed.watchers() > 0 {
+    while feed.watches() > 0 {
         let is_gapless = tokio::select! {
-            biased;
             Some(rows) = commits.recv() => {
                 let rows: Vec<FeedRow> =
                     rows.into_iter().map(FeedRow::read).collect::<Result<_, _>>()?;
@@ -236,19 +241,16 @@ async fn look(feed: &Feed) -> Result<(), DbError> {
     loop {
         let missing = feed.tail_mut().missing(&ends);
         if missing.is_empty() {
+            feed.is_followed_now();
             return Ok(());
         }
-        let rows = match feed.read(&missing, READ_ROWS).await {
-            Ok(rows) => rows,
+        match feed.read(&missing, READ_ROWS).await {
+            Ok(rows) if rows.is_empty() => return Ok(()),
+            Ok(rows) => feed.tail_mut().extend(rows),
             Err(FeedError::Database(error)) => return Err(error),
-            // What was missing is pruned already: whoever needs it is told so.
-            Err(FeedError::Position(_)) => Vec::new(),
+            // Pruned a moment ago: the next look knows.
+            Err(FeedError::Position(_)) => return Ok(()),
         };
-        if rows.is_empty() {
-            feed.tail_mut().restart(&ends);
-        } else {
-            feed.tail_mut().extend(rows);
-        }
         let _ = feed.0.moved.send(());
     }
 }
@@ -268,7 +270,7 @@ mod tests {
 
     fn tail_at(last: u64) -> Tail {
         let mut tail = Tail::new(2);
-        tail.restart(&[PartitionEnds { last, pruned: 0 }; 2]);
+        tail.0.iter_mut().for_each(|ring| ring.skip_to(last));
         tail
     }
 
@@ -321,7 +323,7 @@ mod tests {
         let mut tail = tail_at(10);
         tail.extend([row(0, 11, 11)]);
         let ready = after(&tail, 9, 10);
-        assert_eq!(ready.behind, [(0, 9)]);
+        assert_eq!(ready.behind, Some((0, 9)));
         assert!(ready.rows.is_empty());
     }
 
@@ -330,17 +332,17 @@ mod tests {
         let mut tail = tail_at(0);
         let rows = u64::try_from(RING_ROWS_MAX).unwrap() + 5;
         tail.extend((1..=rows).map(|position| row(0, position, position)));
-        assert_eq!(after(&tail, 4, 0).behind, [(0, 4)]);
+        assert_eq!(after(&tail, 4, 0).behind, Some((0, 4)));
         assert_eq!(after(&tail, 5, 0).rows.len(), RING_ROWS_MAX);
         let mut large = row(1, 1, 1);
         large.bytes = RING_BYTES_MAX + 1;
         tail.extend([large]);
         assert_eq!(
             after(&tail, rows, 0).behind,
-            [(1, 0)],
+            Some((1, 0)),
             "too large to be kept"
         );
-        assert!(after(&tail, rows, 1).behind.is_empty());
+        assert_eq!(after(&tail, rows, 1).behind, None);
     }
 
     #[test]
@@ -358,7 +360,7 @@ mod tests {
             },
         ];
         assert_eq!(tail.missing(&ends), [(1, 10)]);
-        assert_eq!(after(&tail, 10, 10).behind, [(0, 10)]);
+        assert_eq!(after(&tail, 10, 10).behind, Some((0, 10)));
     }
 
     #[test]

@@ -1,21 +1,25 @@
 //! One watch: from a point of the feed on, what somebody is to get, a message at a time.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use belay_domain::feed::{PositionError, Positions};
+use belay_domain::ids::OrderKey;
 use belay_proto::v1 as pb;
 use belay_wire::events::Selector;
+use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::OwnedPermit;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Feed, FeedError, FeedRow};
-use crate::db::DbError;
+use super::{Feed, FeedError, FeedRow, POLL};
+use crate::db::{DbError, ErrorKind};
 
-/// Bytes of events in one message, unless those of one write are more.
-const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of events after which a message is sent, as they are stored.
+const MESSAGE_BYTES: usize = 256 * 1024;
 /// Rows that are read from the table at once.
 const REPLAY_ROWS: u16 = 1_000;
 /// Messages that wait for the caller, besides the last one.
@@ -23,228 +27,336 @@ const WAITING_MAX: usize = 2;
 /// Between two attempts to read while the database cannot be reached.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// A message of a watch.
+/// A message of a watch. Until it is sent it shares its rows with all other watches.
 #[derive(Debug)]
 pub struct Delivery {
-    /// None in a bookmark.
-    pub events: Vec<pb::Event>,
+    rows: Vec<Arc<FeedRow>>,
+    selector: Arc<Selector>,
+    /// Where the watch stood before it.
+    behind: Positions,
     /// Where to go on behind it.
     pub positions: Positions,
 }
 
-/// Why a watch ended that was not to end.
+impl Delivery {
+    /// The events; none in a bookmark.
+    pub fn events(&self) -> Vec<pb::Event> {
+        let rows = self.rows.iter();
+        rows.flat_map(|row| row.selected(&self.behind, &self.selector))
+            .cloned()
+            .collect()
+    }
+}
+
+impl FeedRow {
+    /// The events of this row that somebody is to get who stands behind these positions.
+    pub(crate) fn selected<'a>(
+        &'a self,
+        behind: &Positions,
+        selector: &'a Selector,
+    ) -> impl Iterator<Item = &'a pb::Event> + use<'a> {
+        let known = behind.of(self.partition);
+        self.events
+            .iter()
+            .filter(move |event| event.position.unsigned_abs() > known && selector.selects(event))
+    }
+}
+
+/// The end of a watch that was not to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchError {
     /// The caller took nothing for too long.
     TooSlow,
     /// It fell behind what is kept.
     Position(PositionError),
+    /// A defect; the log has it.
+    Internal,
 }
 
-type Message = Result<Delivery, WatchError>;
-
-/// A watch that has not begun.
+/// One that is counted for as long as it is there.
 #[derive(Debug)]
-pub struct Watch {
-    feed: Feed,
-    selector: Selector,
-    positions: Positions,
-    /// The one that is watched; all where it is None.
-    partition: Option<u16>,
-    /// With which partition the next round begins, so that none is always the last.
-    turn: usize,
-    next_bookmark: Instant,
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// With how many there were before.
+    fn begin(count: &Arc<AtomicUsize>) -> (Self, usize) {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        (Self(count.clone()), before)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An entry of the queue between a watch and its caller.
+#[derive(Debug)]
+enum Item {
+    Message(Delivery),
+    Last(Delivery),
+    Failed(WatchError),
+}
+
+/// The queue. What is in it can be thrown away from both ends.
+type Queue = Arc<Mutex<mpsc::Receiver<Item>>>;
+
+/// The messages of a watch. It ends once they are dropped.
+#[derive(Debug)]
+pub struct Messages {
+    queue: Queue,
+    has_ended: bool,
+    _stream: Counted,
+}
+
+impl Stream for Messages {
+    type Item = Result<Delivery, WatchError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let item = ready!(queue.poll_recv(cx));
+        drop(queue);
+        // A watch that does not say that it ends has died.
+        let item = item.unwrap_or(Item::Failed(WatchError::Internal));
+        self.has_ended = !matches!(item, Item::Message(_));
+        Poll::Ready(Some(match item {
+            Item::Message(delivery) | Item::Last(delivery) => Ok(delivery),
+            Item::Failed(error) => Err(error),
+        }))
+    }
 }
 
 impl Feed {
-    /// A watch from these positions on; None where there are as many as may be.
+    /// Watches from these positions on: every order, or this one in its partition. None where there
+    /// are as many streams as may be.
     pub fn watch(
         &self,
         selector: Selector,
         positions: Positions,
-        partition: Option<u16>,
-    ) -> Option<Watch> {
-        let before = self.0.watchers.fetch_add(1, Ordering::Relaxed);
-        let watch = Watch {
-            feed: self.clone(),
-            selector,
-            positions,
-            partition,
-            turn: 0,
-            next_bookmark: Instant::now(),
-        };
-        if before >= self.0.settings.watchers_max {
+        order: Option<(OrderKey, u16)>,
+    ) -> Option<Messages> {
+        let (stream, before) = Counted::begin(&self.0.streams);
+        if before >= self.0.settings.streams_max {
             return None;
         }
+        let (sender, receiver) = mpsc::channel(WAITING_MAX + 1);
+        // The last item has its place, however full the queue is.
+        let last = sender.clone().try_reserve_owned().ok()?;
+        let queue: Queue = Arc::new(Mutex::new(receiver));
+        let now = Instant::now();
+        let watch = Watch {
+            feed: self.clone(),
+            selector: Arc::new(selector),
+            positions,
+            order,
+            turn: 0,
+            next_bookmark: now,
+            _watch: Counted::begin(&self.0.watches).0,
+        };
         self.0.watched.notify_one();
-        Some(watch)
+        let ends_at = now + self.0.settings.watch_max;
+        let tasks = &self.0.tasks;
+        tasks.spawn(watch.run(sender, last, queue.clone(), ends_at));
+        Some(Messages {
+            queue,
+            has_ended: false,
+            _stream: stream,
+        })
     }
 }
 
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.feed.0.watchers.fetch_sub(1, Ordering::Relaxed);
-    }
+/// A watch at work.
+#[derive(Debug)]
+struct Watch {
+    feed: Feed,
+    selector: Arc<Selector>,
+    /// Behind the last message that is in the queue.
+    positions: Positions,
+    order: Option<(OrderKey, u16)>,
+    /// The partition with which the next round begins, so that none is always the last.
+    turn: usize,
+    next_bookmark: Instant,
+    _watch: Counted,
 }
 
 impl Watch {
-    /// Begins, and gives the messages. It ends once nobody takes them.
-    pub fn begin(mut self) -> mpsc::Receiver<Message> {
-        let (messages, taken) = mpsc::channel(WAITING_MAX + 1);
-        tokio::spawn(async move {
-            // The last message has its place, however full it is.
-            let Ok(last) = messages.clone().reserve_owned().await else {
-                return;
-            };
-            self.run(&messages, last).await;
-        });
-        taken
-    }
-
-    async fn run(&mut self, messages: &mpsc::Sender<Message>, last: OwnedPermit<Message>) {
+    async fn run(
+        mut self,
+        messages: mpsc::Sender<Item>,
+        last: OwnedPermit<Item>,
+        queue: Queue,
+        ends_at: Instant,
+    ) {
         let closing = self.feed.0.closing.clone();
         let ended = tokio::select! {
-            ended = self.deliver(messages) => ended,
+            ended = self.deliver(&messages) => ended,
             () = messages.closed() => return,
-            () = closing.cancelled() => Ended::Closing,
+            () = closing.cancelled() => Ended::InOrder,
+            () = sleep_until(ends_at) => Ended::InOrder,
         };
-        match ended {
-            Ended::Closing => drop(last.send(Ok(self.bookmark()))),
-            Ended::Gone => {}
-            Ended::Failed(error) => drop(last.send(Err(error))),
+        let item = match ended {
+            Ended::InOrder => Item::Last(self.bookmark()),
+            Ended::Gone => return,
+            Ended::Failed(error) => Item::Failed(error),
+        };
+        if matches!(item, Item::Failed(WatchError::TooSlow)) {
+            // Nobody knows when it is taken, if ever.
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            while queue.try_recv().is_ok() {}
         }
+        last.send(item);
     }
 
-    async fn deliver(&mut self, messages: &mpsc::Sender<Message>) -> Ended {
+    async fn deliver(&mut self, messages: &mpsc::Sender<Item>) -> Ended {
         let mut moved = self.feed.0.moved.subscribe();
+        let mut is_first = true;
         loop {
-            if self.next_bookmark <= Instant::now()
-                && let Err(ended) = self.send(messages, self.bookmark()).await
-            {
-                return ended;
+            // While the database is away nobody knows what comes behind, and nothing is said.
+            if self.next_bookmark <= Instant::now() && (is_first || self.feed.is_followed()) {
+                is_first = false;
+                if let Err(ended) = self.send(messages, self.bookmark()).await {
+                    return ended;
+                }
             }
             moved.mark_unchanged();
             self.turn = (self.turn + 1) % self.positions.as_slice().len();
-            let ready = self.feed.tail().after(self.watched(), MESSAGE_BYTES_MAX);
-            let is_idle = ready.rows.is_empty() && ready.behind.is_empty();
+            let ready = self.feed.tail().after(self.watched(), MESSAGE_BYTES);
             if let Err(ended) = self.take(messages, ready.rows).await {
                 return ended;
             }
-            if !ready.behind.is_empty()
-                && let Err(ended) = self.replay(messages, &ready.behind).await
-            {
-                return ended;
-            }
-            if is_idle {
+            let Some(behind) = ready.behind else {
+                if !ready.is_idle {
+                    continue;
+                }
                 tokio::select! {
                     _ = moved.changed() => {}
-                    () = tokio::time::sleep_until(self.next_bookmark) => {}
+                    () = sleep_until(self.next_bookmark.max(Instant::now() + POLL)) => {}
                 }
+                continue;
+            };
+            if let Err(ended) = self.replay(messages, behind).await {
+                return ended;
             }
         }
     }
 
     fn watched(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        let (of, turn) = (self.partition, self.turn);
+        let (order, turn) = (self.order, self.turn);
         let rest = self.positions.iter().skip(turn);
         let all = rest.chain(self.positions.iter().take(turn));
-        all.filter(move |(partition, _)| of.is_none_or(|of| of == *partition))
+        all.filter(move |(partition, _)| order.is_none_or(|(_, of)| of == *partition))
     }
 
-    /// Reads what the ring no longer holds. Few do so at once, for the table is everybody's.
+    /// Reads what the ring no longer holds of one partition. Few do so at once, for the table is
+    /// everybody's.
     async fn replay(
         &mut self,
-        messages: &mpsc::Sender<Message>,
-        behind: &[(u16, u64)],
+        messages: &mpsc::Sender<Item>,
+        behind: (u16, u64),
     ) -> Result<(), Ended> {
         let read = async {
             // It is never closed.
             let _permit = self.feed.0.replays.acquire().await;
-            self.feed.read(behind, REPLAY_ROWS).await
+            match self.order {
+                Some((key, _)) => self.feed.read_order(key, behind, REPLAY_ROWS).await,
+                None => self.feed.read(&[behind], REPLAY_ROWS).await,
+            }
         };
         match read.await {
-            // All that lies behind is pruned: there was something, or nobody would be behind.
-            Ok(rows) if rows.is_empty() => match self.feed.ends().await {
-                Ok(ends) => match self.positions.check(&ends) {
-                    Ok(()) => Ok(()),
-                    Err(error) => Err(Ended::Failed(WatchError::Position(error))),
-                },
-                Err(error) => self.wait_for_database(&error).await,
-            },
+            Ok(rows) if rows.is_empty() => {
+                let ends = self.feed.ends().await;
+                let checked = ends.map(|ends| self.positions.check(&ends));
+                match checked {
+                    Ok(Ok(())) => self.again_later().await,
+                    Ok(Err(error)) => Err(Ended::Failed(WatchError::Position(error))),
+                    Err(error) => self.without_database(&error).await,
+                }
+            }
             Ok(rows) => self.take(messages, rows.into_iter().map(Arc::new)).await,
             Err(FeedError::Position(error)) => Err(Ended::Failed(WatchError::Position(error))),
-            Err(FeedError::Database(error)) => self.wait_for_database(&error).await,
+            Err(FeedError::Database(error)) => self.without_database(&error).await,
         }
     }
 
-    async fn wait_for_database(&self, error: &DbError) -> Result<(), Ended> {
+    async fn without_database(&self, error: &DbError) -> Result<(), Ended> {
         self.feed.0.pool.notes().note("a watch of the feed", error);
+        if error.kind() == ErrorKind::Corrupt {
+            tracing::error!(%error, "the feed cannot be read");
+            return Err(Ended::Failed(WatchError::Internal));
+        }
+        self.again_later().await
+    }
+
+    async fn again_later(&self) -> Result<(), Ended> {
         sleep(RETRY).await;
         Ok(())
     }
 
-    /// Sends what of these rows is selected, in messages that are not too large.
+    /// Sends what of these rows is selected, in messages that are not too large. What is not in the
+    /// queue is not passed: a watch may be ended at any moment.
     async fn take(
         &mut self,
-        messages: &mpsc::Sender<Message>,
+        messages: &mpsc::Sender<Item>,
         rows: impl IntoIterator<Item = Arc<FeedRow>>,
     ) -> Result<(), Ended> {
-        // What was not sent is not passed: a watch may be ended at any moment.
-        let mut reached = self.positions.clone();
-        let (mut events, mut bytes) = (Vec::new(), 0);
+        let (mut reached, mut selected, mut bytes) = (self.positions.clone(), Vec::new(), 0);
         for row in rows {
-            let known = reached.as_slice()[usize::from(row.partition)];
-            let selected = row.events.iter().filter(|event| {
-                event.position.unsigned_abs() > known && self.selector.selects(event)
-            });
-            let before = events.len();
-            events.extend(selected.cloned());
-            if events.len() > before {
+            let (partition, last) = (row.partition, row.last);
+            if row
+                .selected(&self.positions, &self.selector)
+                .next()
+                .is_some()
+            {
                 bytes += row.bytes;
+                selected.push(row);
             }
-            reached.advance(row.partition, row.last);
-            if bytes >= MESSAGE_BYTES_MAX {
-                let message = Delivery {
-                    events: std::mem::take(&mut events),
-                    positions: reached.clone(),
-                };
+            reached.advance(partition, last);
+            if bytes >= MESSAGE_BYTES {
+                let message = self.message(std::mem::take(&mut selected), reached.clone());
                 self.send(messages, message).await?;
                 bytes = 0;
             }
         }
-        if events.is_empty() {
+        if selected.is_empty() {
             self.positions = reached;
             return Ok(());
         }
-        let message = Delivery {
-            events,
-            positions: reached,
-        };
+        let message = self.message(selected, reached);
         self.send(messages, message).await
+    }
+
+    fn message(&self, rows: Vec<Arc<FeedRow>>, positions: Positions) -> Delivery {
+        Delivery {
+            rows,
+            selector: self.selector.clone(),
+            behind: self.positions.clone(),
+            positions,
+        }
     }
 
     /// Nothing matches in a partition that is not watched: there it stands at the end.
     fn bookmark(&self) -> Delivery {
         let mut positions = self.positions.clone();
-        if let Some(watched) = self.partition {
+        if let Some((_, watched)) = self.order {
             let tail = self.feed.tail();
             let others = tail.ends().filter(|(partition, _)| *partition != watched);
             others.for_each(|(partition, end)| positions.advance(partition, end));
         }
-        Delivery {
-            events: Vec::new(),
-            positions,
-        }
+        self.message(Vec::new(), positions)
     }
 
     async fn send(
         &mut self,
-        messages: &mpsc::Sender<Message>,
+        messages: &mpsc::Sender<Item>,
         message: Delivery,
     ) -> Result<(), Ended> {
         let settings = self.feed.0.settings;
         let positions = message.positions.clone();
-        match timeout(settings.slow_max, messages.send(Ok(message))).await {
+        match timeout(settings.slow_max, messages.send(Item::Message(message))).await {
             Ok(Ok(())) => {
                 self.positions = positions;
                 self.next_bookmark = Instant::now() + settings.bookmark_interval;
@@ -256,10 +368,10 @@ impl Watch {
     }
 }
 
-/// How a watch ended.
+/// The end of a watch.
 enum Ended {
-    /// The server stops.
-    Closing,
+    /// The server stops, or it has lasted as long as one may.
+    InOrder,
     /// Nobody takes the messages any more.
     Gone,
     Failed(WatchError),

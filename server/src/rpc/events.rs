@@ -9,12 +9,11 @@ use belay_domain::ids::StoreId;
 use belay_proto::v1 as pb;
 use belay_proto::v1::event_service_server::EventService;
 use belay_wire::parse::events as parse;
-use belay_wire::parse::events::{EventsRequest, NamedConsumer};
+use belay_wire::parse::events::NamedConsumer;
 use belay_wire::render;
 use belay_wire::resume::{FilterHash, ResumeTokens, partition_positions};
 use belay_wire::status::CallError;
 use futures_util::{Stream, StreamExt as _};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
 use super::call::{Call, MethodResult, answer, status};
@@ -22,12 +21,7 @@ use crate::App;
 use crate::admin::consumers as admin;
 use crate::db::consumers::{self, ConsumerQuery};
 use crate::db::feed;
-use crate::feed::{Delivery, WatchError};
-
-/// Rows that one page looks at: of a filter that matches little, a page may be empty.
-const PAGE_ROWS: u16 = 2_000;
-/// Of a page's events together, as they are stored.
-const PAGE_BYTES_MAX: usize = 1024 * 1024;
+use crate::feed::Delivery;
 
 #[derive(Debug)]
 pub(super) struct Events {
@@ -56,7 +50,7 @@ impl Events {
         })
     }
 
-    fn shown(&self, consumer: &Consumer, ends: &[PartitionEnds]) -> pb::Consumer {
+    fn show(&self, consumer: &Consumer, ends: &[PartitionEnds]) -> pb::Consumer {
         render::consumer(consumer, ends, &self.tokens())
     }
 }
@@ -78,22 +72,16 @@ impl EventService for Events {
             })?;
             self.check_store(&call, asked.store.as_ref()).await?;
             let ends = self.app.feed.ends().await?;
-            let positions = asked.begin.positions(&ends);
-            positions.check(&ends).map_err(CallError::Position)?;
-            let EventsRequest {
-                order,
-                selector,
-                filter,
-                ..
-            } = asked;
-            let partition = order.map(|order| order.partition(partitions));
-            let watch = self.app.feed.watch(selector, positions, partition);
-            let watch = watch.ok_or(CallError::Overloaded)?;
-            let tokens = self.tokens();
-            let messages = ReceiverStream::new(watch.begin()).map(move |message| match message {
-                Ok(delivery) => Ok(shown(delivery, filter, &tokens)),
-                Err(WatchError::TooSlow) => Err(status(CallError::WatcherTooSlow)),
-                Err(WatchError::Position(error)) => Err(status(CallError::Position(error))),
+            let positions = asked.begin.resolve(&ends).map_err(CallError::Position)?;
+            let order = asked
+                .order
+                .map(|order| (order, order.partition(partitions)));
+            let (filter, tokens) = (asked.filter, self.tokens());
+            let messages = self.app.feed.watch(asked.selector, positions, order);
+            let messages = messages.ok_or(CallError::Overloaded)?.map(move |message| {
+                message
+                    .map(|delivery| shown(&delivery, filter, &tokens))
+                    .map_err(|error| status(error.into()))
             });
             Ok(Box::pin(messages) as WatchStream)
         })
@@ -111,45 +99,18 @@ impl EventService for Events {
             })?;
             self.check_store(&call, asked.store.as_ref()).await?;
             let ends = self.app.feed.ends().await?;
-            let mut positions = asked.begin.positions(&ends);
-            positions.check(&ends).map_err(CallError::Position)?;
-            let of = asked.order.map(|order| order.partition(partitions));
-            let behind: Vec<(u16, u64)> = positions
-                .iter()
-                .zip(&ends)
-                .filter(|((partition, _), _)| of.is_none_or(|of| of == *partition))
-                .filter(|((_, position), end)| *position < end.last)
-                .map(|(behind, _)| behind)
-                .collect();
-            let rows = self.app.feed.read(&behind, PAGE_ROWS).await?;
-            let is_last_read = rows.len() < usize::from(PAGE_ROWS);
-            let (mut events, mut bytes, mut taken) = (Vec::new(), 0, 0);
-            for row in &rows {
-                if events.len() >= usize::from(size) || bytes >= PAGE_BYTES_MAX {
-                    break;
-                }
-                let known = positions.as_slice()[usize::from(row.partition)];
-                let before = events.len();
-                let selected = row.events.iter().filter(|event| {
-                    event.position.unsigned_abs() > known && asked.selector.selects(event)
-                });
-                events.extend(selected.cloned());
-                if events.len() > before {
-                    bytes += row.bytes;
-                }
-                positions.advance(row.partition, row.last);
-                taken += 1;
-            }
-            // Nothing matches in the other partitions.
-            if let Some(of) = of {
-                let others = (0..).zip(&ends).filter(|(partition, _)| *partition != of);
-                others.for_each(|(partition, end)| positions.advance(partition, end.last));
-            }
-            let resume_token = self.tokens().seal(asked.filter, &positions);
-            let is_over = is_last_read && taken == rows.len();
+            let positions = asked.begin.resolve(&ends).map_err(CallError::Position)?;
+            let order = asked
+                .order
+                .map(|order| (order, order.partition(partitions)));
+            let feed = &self.app.feed;
+            let page = feed
+                .page(positions, &ends, order, &asked.selector, size)
+                .await?;
+            let resume_token = self.tokens().seal(asked.filter, &page.positions);
             Ok(pb::ListEventsResponse {
-                events,
-                next_page_token: if is_over {
+                events: page.events,
+                next_page_token: if page.is_last {
                     String::new()
                 } else {
                     resume_token.clone()
@@ -172,7 +133,7 @@ impl EventService for Events {
             let key = self.key(&call, named).await?;
             let (consumer, ends) = admin::commit(&self.app, key, point).await?;
             Ok(pb::CommitPositionResponse {
-                consumer: Some(self.shown(&consumer, &ends)),
+                consumer: Some(self.show(&consumer, &ends)),
             })
         })
         .await
@@ -207,7 +168,7 @@ impl EventService for Events {
             let (found, ends) = conn.finish_with(read)?;
             let consumer = found.ok_or(CallError::ConsumerNotFound { consumer: key.id })?;
             Ok(pb::GetConsumerResponse {
-                consumer: Some(self.shown(&consumer, &ends)),
+                consumer: Some(self.show(&consumer, &ends)),
             })
         })
         .await
@@ -235,7 +196,7 @@ impl EventService for Events {
             }
             .await;
             let (found, ends) = conn.finish_with(read)?;
-            let show = |consumer: &Consumer| Some(self.shown(consumer, &ends));
+            let show = |consumer: &Consumer| Some(self.show(consumer, &ends));
             let (consumers, next_page_token) = page.cut(&found, show, consumers::place);
             Ok(pb::ListConsumersResponse {
                 consumers,
@@ -247,12 +208,16 @@ impl EventService for Events {
 }
 
 /// A message of a watch. A bookmark says where it is.
-fn shown(delivery: Delivery, filter: FilterHash, tokens: &ResumeTokens) -> pb::WatchEventsResponse {
-    let Delivery { events, positions } = delivery;
+fn shown(
+    delivery: &Delivery,
+    filter: FilterHash,
+    tokens: &ResumeTokens,
+) -> pb::WatchEventsResponse {
+    let events = delivery.events();
     pb::WatchEventsResponse {
-        resume_token: tokens.seal(filter, &positions),
+        resume_token: tokens.seal(filter, &delivery.positions),
         positions: if events.is_empty() {
-            partition_positions(&positions)
+            partition_positions(&delivery.positions)
         } else {
             Vec::new()
         },

@@ -53,7 +53,7 @@ pub const INSTRUMENTS: [Instrument; 15] = [
     CONNECTIONS_WAITED_FOR,
     SETTLED,
     SETTLE_LAG,
-    WATCHERS,
+    STREAMS,
     LINES_DROPPED,
 ];
 
@@ -135,8 +135,8 @@ const SETTLE_LAG: Instrument = Instrument {
     kind: Kind::Histogram,
     help: "How long after its deadline an order was settled by the worker",
 };
-const WATCHERS: Instrument = Instrument {
-    name: "belay.feed.watchers",
+const STREAMS: Instrument = Instrument {
+    name: "belay.feed.streams",
     unit: "{stream}",
     kind: Kind::Gauge,
     help: "Streams of the feed that are open",
@@ -441,9 +441,7 @@ impl Metrics {
         gauge(CONNECTIONS_MAX, |app| {
             vec![(count(app.pool.status().max), vec![of_pool()])]
         });
-        gauge(WATCHERS, |app| {
-            vec![(count(app.feed.watchers()), Vec::new())]
-        });
+        gauge(STREAMS, |app| vec![(count(app.feed.streams()), Vec::new())]);
         gauge(CONNECTIONS_WAITED_FOR, |app| {
             vec![(count(app.pool.status().waiting), vec![of_pool()])]
         });

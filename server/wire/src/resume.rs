@@ -1,5 +1,5 @@
 //! Resume tokens: how far somebody has read the feed, sealed. A token works with the filter that it
-//! was given out for, and nobody else can make one.
+//! was given out for, and only who has the database's key can make one.
 
 use belay_domain::feed::Positions;
 use belay_proto::v1 as pb;
@@ -9,7 +9,7 @@ use prost::encoding::{decode_varint, encode_varint};
 use crate::pages::{Seal, hex, unhex};
 
 const TOKEN_VERSION: u8 = 1;
-/// Longest token, in characters: 64 partitions, each with the longest position.
+/// Bound on a token, in characters: one of 64 partitions, each at the longest position, is shorter.
 pub const RESUME_TOKEN_CHARS_MAX: usize = 2_048;
 
 /// The hash of a filter.

@@ -16,8 +16,8 @@ pub struct Selector {
     types: Option<HashSet<i32>>,
 }
 
-/// Those that are let through; all where it is None. An event that has none of a kind, such as one
-/// about no shipment, is let through by all alone.
+/// The names that are let through; every one where it is None. An event without a name, such as one
+/// about no shipment, passes only there.
 type Names = Option<HashSet<String>>;
 
 impl Selector {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use belay_domain::event::EventType;
-use belay_domain::feed::{PartitionEnds, Positions};
+use belay_domain::feed::{PartitionEnds, PositionError, Positions};
 use belay_domain::ids::{
     CarrierId, ConsumerId, IdError, OrderId, OrderKey, SellerId, StoreId, WarehouseId,
 };
@@ -35,18 +35,16 @@ pub struct EventsRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begin {
     Now,
-    Oldest,
     Behind(Positions),
     /// Behind those that are named; the rest with the oldest event that is kept.
     BehindSome(Vec<(u16, u64)>),
 }
 
 impl Begin {
-    /// The positions behind which to read.
-    pub fn positions(&self, ends: &[PartitionEnds]) -> Positions {
-        match self {
+    /// The positions behind which to read, where everything behind them is kept.
+    pub fn resolve(&self, ends: &[PartitionEnds]) -> Result<Positions, PositionError> {
+        let positions = match self {
             Begin::Now => Positions::at_end(ends),
-            Begin::Oldest => Positions::at_oldest(ends),
             Begin::Behind(positions) => positions.clone(),
             Begin::BehindSome(named) => {
                 let mut positions: Vec<u64> = ends.iter().map(|end| end.pruned).collect();
@@ -57,9 +55,13 @@ impl Begin {
                 }
                 Positions::new(positions)
             }
-        }
+        };
+        positions.check(ends).map(|()| positions)
     }
 }
+
+/// With the oldest event that is kept.
+const OLDEST: Begin = Begin::BehindSome(Vec::new());
 
 pub fn watch_events(
     request: pb::WatchEventsRequest,
@@ -69,84 +71,93 @@ pub fn watch_events(
     use watch_events_request::Begin as Asked;
 
     let tokens = ResumeTokens::new(reader.identity_key, partitions);
-    let filter = request.filter.unwrap_or_default();
-    events_request(filter, reader, |v, filter| {
-        Some(Ok(match request.begin {
-            None => Begin::Now,
+    let (asked, begin) = parse(|v| {
+        let asked = event_filter(v, request.filter.unwrap_or_default());
+        let begin = match request.begin {
+            None => Some(AskedBegin::At(Begin::Now)),
             Some(Asked::Start(start)) => match pb::FeedStart::try_from(start) {
-                Ok(pb::FeedStart::Unspecified | pb::FeedStart::Now) => Begin::Now,
-                Ok(pb::FeedStart::Oldest) => Begin::Oldest,
+                Ok(pb::FeedStart::Unspecified | pb::FeedStart::Now) => {
+                    Some(AskedBegin::At(Begin::Now))
+                }
+                Ok(pb::FeedStart::Oldest) => Some(AskedBegin::At(OLDEST)),
                 Err(_) => v.refuse(
                     "start",
                     format!("{start} is not a value that this server knows"),
-                )?,
+                ),
             },
-            Some(Asked::ResumeToken(token)) => return Some(behind(&tokens, filter, &token)),
-            Some(Asked::Positions(positions)) => named(v, &positions, partitions)?,
-        }))
-    })
+            Some(Asked::ResumeToken(token)) => Some(AskedBegin::Token(token)),
+            Some(Asked::Positions(positions)) => named(v, &positions, partitions),
+        };
+        Some((asked?, begin?))
+    })?;
+    asked.request(reader, &tokens, begin)
 }
 
 pub fn list_events(
-    mut request: pb::ListEventsRequest,
+    request: pb::ListEventsRequest,
     reader: &Reader<'_>,
     partitions: u16,
 ) -> Parsed<(EventsRequest, u16)> {
     use list_events_request::Begin as Asked;
 
     let tokens = ResumeTokens::new(reader.identity_key, partitions);
-    let page_token = std::mem::take(&mut request.page_token);
-    let size = parse(|v| page_size(v, request.page_size))?;
-    let filter = request.filter.unwrap_or_default();
-    let asked = events_request(filter, reader, |v, filter| {
-        if !page_token.is_empty() {
-            let begin = behind(&tokens, filter, &page_token);
-            return Some(begin.map_err(|_| CallError::PageTokenInvalid));
-        }
-        Some(Ok(match request.begin {
-            None => Begin::Oldest,
-            Some(Asked::ResumeToken(token)) => return Some(behind(&tokens, filter, &token)),
-            Some(Asked::Positions(positions)) => named(v, &positions, partitions)?,
-        }))
+    let (asked, begin, size) = parse(|v| {
+        let asked = event_filter(v, request.filter.unwrap_or_default());
+        let begin = match request.begin {
+            _ if !request.page_token.is_empty() => Some(AskedBegin::Page(request.page_token)),
+            None => Some(AskedBegin::At(OLDEST)),
+            Some(Asked::ResumeToken(token)) => Some(AskedBegin::Token(token)),
+            Some(Asked::Positions(positions)) => named(v, &positions, partitions),
+        };
+        let size = page_size(v, request.page_size);
+        Some((asked?, begin?, size?))
     })?;
-    Ok((asked, size))
+    Ok((asked.request(reader, &tokens, begin)?, size))
 }
 
-/// Reads the filter, and then where to begin, which a token says for one filter only.
-fn events_request(
-    filter: pb::EventFilter,
-    reader: &Reader<'_>,
-    begin: impl FnOnce(&mut Violations, FilterHash) -> Option<Result<Begin, CallError>>,
-) -> Parsed<EventsRequest> {
-    let (request, begin) = parse(|v| {
-        let read = event_filter(v, filter);
-        let hash = read.as_ref().map(|read| filter_hash(&read.filter));
-        // Where the filter is refused, the token is not looked at.
-        let begin = begin(v, hash.unwrap_or_default());
-        Some((read?, begin?))
-    })?;
-    let ReadFilter {
-        filter,
-        store,
-        order,
-    } = request;
-    Ok(EventsRequest {
-        store,
-        order,
-        selector: Selector::new(&filter, &reader.caller.scope),
-        filter: filter_hash(&filter),
-        begin: begin?,
-    })
+/// The beginning that a request asks for; a token is not opened yet.
+enum AskedBegin {
+    At(Begin),
+    Token(String),
+    Page(String),
 }
 
+/// A filter, with its lists in order and each entry once, so that the same filter is written in one
+/// way.
 struct ReadFilter {
     filter: pb::EventFilter,
     store: Option<StoreId>,
     order: Option<OrderKey>,
 }
 
-/// The filter, with its lists in order and each entry once, so that the same filter is written in
-/// one way.
+impl ReadFilter {
+    /// A token says where to begin for one filter only.
+    fn request(
+        self,
+        reader: &Reader<'_>,
+        tokens: &ResumeTokens,
+        begin: AskedBegin,
+    ) -> Parsed<EventsRequest> {
+        let filter = filter_hash(&self.filter);
+        let behind = |token: &str| {
+            let point = tokens.open(token).filter(|point| point.filter == filter);
+            point.map(|point| Begin::Behind(point.positions))
+        };
+        let begin = match begin {
+            AskedBegin::At(begin) => begin,
+            AskedBegin::Token(token) => behind(&token).ok_or(CallError::ResumeTokenInvalid)?,
+            AskedBegin::Page(token) => behind(&token).ok_or(CallError::PageTokenInvalid)?,
+        };
+        Ok(EventsRequest {
+            store: self.store,
+            order: self.order,
+            selector: Selector::new(&self.filter, &reader.caller.scope),
+            filter,
+            begin,
+        })
+    }
+}
+
 fn event_filter(v: &mut Violations, mut filter: pb::EventFilter) -> Option<ReadFilter> {
     let store = optional_id(
         v,
@@ -222,15 +233,7 @@ fn ids<T>(
     given.dedup();
 }
 
-/// Behind the point of a token.
-fn behind(tokens: &ResumeTokens, filter: FilterHash, token: &str) -> Result<Begin, CallError> {
-    let point = tokens.open(token).filter(|point| point.filter == filter);
-    point
-        .map(|point| Begin::Behind(point.positions))
-        .ok_or(CallError::ResumeTokenInvalid)
-}
-
-fn named(v: &mut Violations, given: &pb::FeedPositions, partitions: u16) -> Option<Begin> {
+fn named(v: &mut Violations, given: &pb::FeedPositions, partitions: u16) -> Option<AskedBegin> {
     let mut seen = HashSet::new();
     let mut named = Vec::new();
     for (at, entry) in given
@@ -260,7 +263,7 @@ fn named(v: &mut Violations, given: &pb::FeedPositions, partitions: u16) -> Opti
             (Some(partition), Some(position)) => named.push((partition, position)),
         }
     }
-    (named.len() == given.partitions.len()).then_some(Begin::BehindSome(named))
+    (named.len() == given.partitions.len()).then_some(AskedBegin::At(Begin::BehindSome(named)))
 }
 
 /// A consumer, as a request names it.
@@ -302,8 +305,20 @@ pub fn list_consumers(
     reader: &Reader<'_>,
 ) -> Parsed<(Option<StoreId>, PageRequest)> {
     let page = asked_page!("ListConsumers", request, reader);
-    let store = parse(|v| optional_id(v, "store_id", request.store_id, StoreId::parse))?;
-    Ok((store, page.page()?))
+    let (store, size) = parse(|v| {
+        let store = optional_id(v, "store_id", request.store_id, StoreId::parse);
+        let size = page_size(v, page.size);
+        Some((store?, size?))
+    })?;
+    let (token, tokens) = (page.token, page.tokens);
+    Ok((
+        store,
+        PageRequest {
+            size,
+            token,
+            tokens,
+        },
+    ))
 }
 
 fn consumer(v: &mut Violations, store: String, consumer: String) -> Option<NamedConsumer> {
