@@ -228,10 +228,10 @@ mod tests {
         ];
         let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");
-        // Reasons go by their names alone.
+        // Reasons go by their names alone, and where a stream begins by a setter of its call.
         let enums = files
             .flat_map(|file| &file.enum_type)
-            .filter(|found| found.name() != "ErrorReason");
+            .filter(|found| !["ErrorReason", "FeedStart"].contains(&found.name()));
         let enums: Vec<_> = enums.collect();
         assert_eq!(enums.len(), rows.len());
         for found in enums {

@@ -26,16 +26,17 @@ fn is_passing(error: &belay_client::Error) -> bool {
     )
 }
 
-/// Reads until the load is over, and then to the end.
-async fn watch(watcher: &mut Watcher, load: &Load, belay: &Belay) {
+/// Reads while the load runs.
+async fn watch(watcher: &mut Watcher, load: &Load) {
     while !load.is_over() {
         watcher.go_on(is_passing).await;
     }
-    let ends = ends(belay).await;
-    watcher.read_to(&ends, is_passing).await;
 }
 
-async fn check(watcher: &Watcher, database: &Database) {
+/// Reads to the end, and finds everything.
+async fn check(watcher: &mut Watcher, belay: &Belay, database: &Database) {
+    let ends = ends(belay).await;
+    watcher.read_to(&ends, is_passing).await;
     assert_eq!(watcher.came(), stored(database).await, "none is missing");
     watcher.check(database, |_| true).await;
 }
@@ -65,12 +66,12 @@ fn a_stream_goes_on_over_kills_of_its_server() {
         join!(
             load.run(&killed),
             kill,
-            watch(&mut here, &load, &watching),
-            watch(&mut there, &load, &other),
+            watch(&mut here, &load),
+            watch(&mut there, &load),
         );
         assert!(here.begins > 1, "the stream was broken");
-        check(&here, &t.database).await;
-        check(&there, &t.database).await;
+        check(&mut here, &watching, &t.database).await;
+        check(&mut there, &other, &t.database).await;
         server.kill().await.expect("it can be killed");
     });
 }
@@ -93,13 +94,9 @@ async fn a_stream_goes_on_over_kills_of_the_database() {
     let belay = literal(service.address());
     let watching = operator(service.belay());
     let mut watcher = Watcher::new(watching.watch_events().from_oldest());
-    join!(
-        load.run(&belay),
-        kill,
-        watch(&mut watcher, &load, &watching)
-    );
+    join!(load.run(&belay), kill, watch(&mut watcher, &load));
     let database = mysqld.database().await;
-    check(&watcher, &database).await;
+    check(&mut watcher, &watching, &database).await;
     assert_eq!(watcher.begins, 1, "a stream waits for its database");
     service.stop().await;
 }
