@@ -316,9 +316,9 @@ fn status_of(rejections: &[ProtoRejection]) -> Status {
         panic!("a call was refused without a reason")
     };
     let reason = first.reason;
-    let code = code(reason);
-    let violations = if code == Code::InvalidArgument {
-        Violations::BadRequest(vec![(field(reason).to_owned(), first.message.clone())], 0)
+    let (code, with) = code(reason);
+    let violations = if let With::Field(field) = with {
+        Violations::BadRequest(vec![(field.to_owned(), first.message.clone())], 0)
     } else if code == Code::FailedPrecondition {
         let entry = |rejection: &ProtoRejection| {
             [
@@ -337,7 +337,10 @@ fn status_of(rejections: &[ProtoRejection]) -> Status {
         message: first.message.clone(),
         metadata: first.metadata.clone(),
         violations,
-        retry_delay: retry_delay(reason),
+        retry_delay: match with {
+            With::RetryDelay(delay) => Some(delay),
+            With::Nothing | With::Field(_) => None,
+        },
     }
     .fit()
 }
@@ -362,7 +365,7 @@ fn policy_invalid(field: &str, errors: &[DocumentError]) -> Status {
 
 fn mixed_currencies(expected: Currency, field: String, message: String) -> Status {
     StatusDraft {
-        code: code(ErrorReason::CurrencyMismatch),
+        code: code(ErrorReason::CurrencyMismatch).0,
         reason: ErrorReason::CurrencyMismatch,
         message: message.clone(),
         metadata: HashMap::from([("currency_code".to_owned(), expected.code().to_owned())]),
@@ -379,7 +382,7 @@ fn bad_request(reason: ErrorReason, entries: Vec<(String, String)>, left_out: us
         None => String::new(),
     };
     StatusDraft {
-        code: code(reason),
+        code: code(reason).0,
         reason,
         message,
         metadata: HashMap::new(),
@@ -400,28 +403,49 @@ fn internal(trace_id: String) -> Status {
     )
 }
 
-/// The canonical code of each reason; the comments of `ErrorReason` say the same.
-fn code(reason: ErrorReason) -> Code {
+/// What the status of a reason says beside its code.
+#[derive(Debug, Clone, Copy)]
+enum With {
+    Nothing,
+    /// The field that a request without other violations is refused for.
+    Field(&'static str),
+    RetryDelay(Duration),
+}
+
+/// The canonical code of each reason, which the comments of `ErrorReason` say as well, and what its
+/// status says beside it.
+fn code(reason: ErrorReason) -> (Code, With) {
     match reason {
-        ErrorReason::MethodUnknown | ErrorReason::EncodingUnsupported => Code::Unimplemented,
-        ErrorReason::InvalidField
-        | ErrorReason::PageTokenInvalid
-        | ErrorReason::ResumeTokenInvalid
-        | ErrorReason::UnknownWarehouse
-        | ErrorReason::UnknownCarrier
-        | ErrorReason::ReasonRequired
+        ErrorReason::MethodUnknown | ErrorReason::EncodingUnsupported => {
+            (Code::Unimplemented, With::Nothing)
+        }
+        // Their statuses name the fields themselves.
+        ErrorReason::InvalidField | ErrorReason::PolicyInvalid => {
+            (Code::InvalidArgument, With::Nothing)
+        }
+        ErrorReason::PageTokenInvalid => (Code::InvalidArgument, With::Field("page_token")),
+        ErrorReason::ResumeTokenInvalid => (Code::InvalidArgument, With::Field("resume_token")),
+        ErrorReason::UnknownWarehouse | ErrorReason::UnknownCarrier => {
+            (Code::InvalidArgument, With::Field("shipments"))
+        }
+        ErrorReason::ReasonRequired
         | ErrorReason::ReasonUnknown
-        | ErrorReason::ReasonNotAllowed
-        | ErrorReason::NoteRequired
-        | ErrorReason::EvidenceRequired
-        | ErrorReason::CurrencyMismatch
-        | ErrorReason::PolicyInvalid => Code::InvalidArgument,
-        ErrorReason::MessageTooLarge | ErrorReason::Overloaded => Code::ResourceExhausted,
-        ErrorReason::PositionExpired | ErrorReason::PositionAhead => Code::OutOfRange,
-        ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
-        ErrorReason::CallerUnknown => Code::Unauthenticated,
+        | ErrorReason::ReasonNotAllowed => (Code::InvalidArgument, With::Field("reason")),
+        ErrorReason::NoteRequired => (Code::InvalidArgument, With::Field("note")),
+        ErrorReason::EvidenceRequired => (Code::InvalidArgument, With::Field("evidence")),
+        // Of what somebody outside says of an order that is there.
+        ErrorReason::CurrencyMismatch => {
+            (Code::InvalidArgument, With::Field("amount.currency_code"))
+        }
+        ErrorReason::MessageTooLarge => (Code::ResourceExhausted, With::Nothing),
+        ErrorReason::Overloaded => (Code::ResourceExhausted, With::RetryDelay(OVERLOADED_RETRY)),
+        ErrorReason::PositionExpired | ErrorReason::PositionAhead => {
+            (Code::OutOfRange, With::Nothing)
+        }
+        ErrorReason::DeadlineExceeded => (Code::DeadlineExceeded, With::Nothing),
+        ErrorReason::CallerUnknown => (Code::Unauthenticated, With::Nothing),
         ErrorReason::RoleNotAllowed | ErrorReason::OutOfScope | ErrorReason::NotTheRequester => {
-            Code::PermissionDenied
+            (Code::PermissionDenied, With::Nothing)
         }
         ErrorReason::NameUnknown
         | ErrorReason::StoreNotFound
@@ -433,15 +457,15 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::CancellationNotFound
         | ErrorReason::RefundNotFound
         | ErrorReason::IncidentNotFound
-        | ErrorReason::ConsumerNotFound => Code::NotFound,
+        | ErrorReason::ConsumerNotFound => (Code::NotFound, With::Nothing),
         ErrorReason::RequestIdReused
         | ErrorReason::OrderAlreadyExists
-        | ErrorReason::StoreAlreadyExists => Code::AlreadyExists,
+        | ErrorReason::StoreAlreadyExists => (Code::AlreadyExists, With::Nothing),
         ErrorReason::WatcherTooSlow
         | ErrorReason::EtagMismatch
         | ErrorReason::FenceStale
         | ErrorReason::QuoteExpired
-        | ErrorReason::QuoteMismatch => Code::Aborted,
+        | ErrorReason::QuoteMismatch => (Code::Aborted, With::Nothing),
         ErrorReason::OrderClosed
         | ErrorReason::AlreadyPending
         | ErrorReason::UnitsClaimed
@@ -474,48 +498,11 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::ResolutionNotAllowed
         | ErrorReason::LimitReached
         | ErrorReason::PositionBehind
-        | ErrorReason::ConsumersExhausted => Code::FailedPrecondition,
-        ErrorReason::DatabaseUnavailable
-        | ErrorReason::Contention
-        | ErrorReason::OutcomeUnknown => Code::Unavailable,
-        ErrorReason::Internal => Code::Internal,
-    }
-}
-
-/// Which field a rejection of the request itself is about.
-fn field(reason: ErrorReason) -> &'static str {
-    if matches!(reason, ErrorReason::PageTokenInvalid) {
-        "page_token"
-    } else if matches!(reason, ErrorReason::ResumeTokenInvalid) {
-        "resume_token"
-    } else if matches!(reason, ErrorReason::NoteRequired) {
-        "note"
-    } else if matches!(reason, ErrorReason::EvidenceRequired) {
-        "evidence"
-    } else if matches!(
-        reason,
-        ErrorReason::UnknownWarehouse | ErrorReason::UnknownCarrier
-    ) {
-        "shipments"
-    } else if matches!(reason, ErrorReason::CurrencyMismatch) {
-        // Of what somebody outside says of an order that is there.
-        "amount.currency_code"
-    } else {
-        "reason"
-    }
-}
-
-fn retry_delay(reason: ErrorReason) -> Option<Duration> {
-    if matches!(reason, ErrorReason::Overloaded) {
-        Some(OVERLOADED_RETRY)
-    } else if matches!(reason, ErrorReason::Contention) {
-        Some(CONTENTION_RETRY)
-    } else if matches!(reason, ErrorReason::DatabaseUnavailable) {
-        Some(DATABASE_RETRY)
-    } else if matches!(reason, ErrorReason::OutcomeUnknown) {
-        Some(OUTCOME_UNKNOWN_RETRY)
-    } else {
-        None
+        | ErrorReason::ConsumersExhausted => (Code::FailedPrecondition, With::Nothing),
+        ErrorReason::DatabaseUnavailable => (Code::Unavailable, With::RetryDelay(DATABASE_RETRY)),
+        ErrorReason::Contention => (Code::Unavailable, With::RetryDelay(CONTENTION_RETRY)),
+        ErrorReason::OutcomeUnknown => (Code::Unavailable, With::RetryDelay(OUTCOME_UNKNOWN_RETRY)),
+        ErrorReason::Internal => (Code::Internal, With::Nothing),
     }
 }
 

@@ -230,7 +230,7 @@ fn every_reason_has_the_code_that_its_comment_names() {
             .split('_')
             .map(|word| format!("{}{}", &word[..1], word[1..].to_lowercase()))
             .collect();
-        assert_eq!(format!("{:?}", code(reason)), camel, "{name}");
+        assert_eq!(format!("{:?}", code(reason).0), camel, "{name}");
     }
 }
 
