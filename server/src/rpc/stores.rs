@@ -91,7 +91,7 @@ impl StoreService for Stores {
     ) -> MethodResult<pb::PutCarrierResponse> {
         answer(async {
             let (call, put) = self.app.read(request, parse::put_carrier)?;
-            self.store(&call, &put.record.store).await?;
+            self.app.config(&call, &put.record.store).await?;
             let put = records::put(&self.app, &call.caller.scope, put).await?;
             let carrier = Some(render::carrier(&put));
             Ok(pb::PutCarrierResponse { carrier })
@@ -170,7 +170,7 @@ impl Stores {
         Id: DeserializeOwned + serde::Serialize + Clone + Send + Sync,
         Entry: Message,
     {
-        self.store(call, &list.store).await?;
+        self.app.config(call, &list.store).await?;
         let after: Option<Id> = list.page.after()?;
         let mut conn = self.app.pool.checkout().await?;
         let read = R::list(&mut conn, &list.store, after.as_ref(), list.page.limit()).await;
