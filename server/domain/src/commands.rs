@@ -195,23 +195,20 @@ pub fn decide(
         Command::ResolveIncident(command) => resolve_incident::decide(&mut draft, command),
         Command::Settle => Ok(Answer::Nothing),
     };
+    // Who asks for what is not there, or may not know of it, is not told that something else has
+    // changed.
+    let is_told = |rejection: &Rejection| rejection.reason() >= ErrorReason::EtagMismatch;
+    if expected_version.is_some_and(|expected| expected != present)
+        && result.as_ref().err().is_none_or(is_told)
+    {
+        return settled.reject(order, Rejection::EtagMismatch { present });
+    }
     match result {
-        // Who asks for what is not there, or may not know of it, is not told that something else
-        // has changed.
-        Err(rejection) if rejection.reason() < ErrorReason::EtagMismatch => {
-            settled.reject(order, rejection)
-        }
-        _ if expected_version.is_some_and(|expected| expected != present) => {
-            settled.reject(order, Rejection::EtagMismatch { present })
-        }
         Ok(answer) => {
             undeliverable::open_for_the_rest(&mut draft, awaited);
             draft.accept(order, answer)
         }
-        Err(rejection) => {
-            let rejected = settled.with_log(draft.log);
-            rejected.reject(order, rejection)
-        }
+        Err(rejection) => settled.with_log(draft.log).reject(order, rejection),
     }
 }
 
