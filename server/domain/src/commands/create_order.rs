@@ -1,5 +1,7 @@
 //! CreateOrder: a buyer has bought something.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::context::{Context, StoreConfig};
@@ -98,7 +100,7 @@ pub(super) fn decide(
         refunds: Vec::new(),
         incidents: Vec::new(),
     };
-    order.shipments = shipments(&order, routes, units);
+    order.shipments = shipments(&order, routes.into_owned(), units);
 
     let before = order.clone();
     let mut draft = Draft::of(&order, context);
@@ -166,7 +168,10 @@ fn shipments(order: &Order, routes: Vec<NewShipment>, contents: Vec<UnitSet>) ->
 }
 
 /// The shipments as asked, or the one of the default route.
-fn routes(command: &CreateOrder, store: &StoreConfig) -> Result<Vec<NewShipment>, Rejection> {
+fn routes<'a>(
+    command: &'a CreateOrder,
+    store: &StoreConfig,
+) -> Result<Cow<'a, [NewShipment]>, Rejection> {
     if command.shipments.is_empty() {
         let Some((warehouse, carrier)) = store.default_route.clone() else {
             let description = "must not be empty: the store has no default warehouse and carrier";
@@ -178,13 +183,13 @@ fn routes(command: &CreateOrder, store: &StoreConfig) -> Result<Vec<NewShipment>
         let contents = (1..)
             .zip(command.lines.iter().map(|line| line.quantity))
             .collect();
-        return Ok(vec![NewShipment {
+        return Ok(Cow::Owned(vec![NewShipment {
             warehouse,
             carrier,
             contents,
-        }]);
+        }]));
     }
-    Ok(command.shipments.clone())
+    Ok(Cow::Borrowed(&command.shipments))
 }
 
 fn check_known(command: &CreateOrder, store: &StoreConfig) -> Result<(), Rejection> {
@@ -280,18 +285,10 @@ pub(super) fn check_scope(
     store: &StoreConfig,
     scope: &Scope,
 ) -> Result<(), Rejection> {
-    let named = command
-        .shipments
-        .iter()
-        .map(|shipment| (&shipment.warehouse, &shipment.carrier));
-    let default = store
-        .default_route
-        .as_ref()
-        .filter(|_| command.shipments.is_empty());
-    let mut routes = named.chain(default.map(|(warehouse, carrier)| (warehouse, carrier)));
-    if scope.sellers.contains(&command.seller)
-        && routes.all(|(warehouse, carrier)| scope.sees_route(warehouse, carrier))
-    {
+    // That there is none is told by the decision.
+    let routes = routes(command, store).unwrap_or_default();
+    let is_seen = |route: &NewShipment| scope.sees_route(&route.warehouse, &route.carrier);
+    if scope.sellers.contains(&command.seller) && routes.iter().all(is_seen) {
         Ok(())
     } else {
         Err(Rejection::OutOfScope)
