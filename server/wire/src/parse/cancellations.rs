@@ -44,35 +44,49 @@ pub fn request_cancellation(
             &request.etag,
         ];
         let on = Target::order(v, named);
-        let selection = match request.selection {
-            Some(RequestSelection::All(pb::AllUnits {})) => Some(Selection::All),
-            Some(RequestSelection::Lines(lines)) => selected_lines(v, &lines, on.order.as_ref()),
-            Some(RequestSelection::ShipmentId(shipment)) => {
-                selected_shipment(v, &shipment, on.order.as_ref())
-            }
-            None => no_selection(v),
-        };
-        let terms = terms(
-            v,
-            request.reason,
-            &request.paths,
-            request.on_ineligible_units,
-        );
-        let note = note(v, request.note);
-        let evidence = evidence(v, request.evidence);
-        let on_behalf_of = on_behalf_of(v, request.on_behalf_of, reader.identity_key);
-        let quote = optional_quote(v, &request.quote, reader.identity_key);
-        let (reason, paths, on_ineligible_units) = terms?;
-        on.with(Command::RequestCancellation(RequestCancellation {
-            selection: selection?,
-            reason,
-            note: note?,
-            evidence: evidence?,
-            paths,
-            on_ineligible_units,
-            on_behalf_of: on_behalf_of?,
-            quote: quote?,
-        }))
+        let command = cancellation(v, on.order.as_ref(), request, reader.identity_key);
+        on.with(Command::RequestCancellation(command?))
+    })
+}
+
+/// The request apart from the order that it is for.
+fn cancellation(
+    v: &mut Violations,
+    order: Option<&OrderId>,
+    request: pb::RequestCancellationRequest,
+    identity_key: &[u8; 32],
+) -> Option<RequestCancellation> {
+    let selection = match request.selection {
+        Some(RequestSelection::All(pb::AllUnits {})) => Some(Selection::All),
+        Some(RequestSelection::Lines(pb::LineSelection { lines })) => {
+            line_quantities(v, "lines.lines", &lines, 1, order).map(Selection::Lines)
+        }
+        Some(RequestSelection::ShipmentId(id)) => {
+            child_of(v, "shipment_id", &id, ChildKind::Shipment, order).map(Selection::Shipment)
+        }
+        // A oneof is no field: the path is that of its first.
+        None => v.refuse("all", "one of all, lines and shipment_id must be given"),
+    };
+    let terms = terms(
+        v,
+        request.reason,
+        &request.paths,
+        request.on_ineligible_units,
+    );
+    let note = note(v, request.note);
+    let evidence = evidence(v, request.evidence);
+    let on_behalf_of = on_behalf_of(v, request.on_behalf_of, identity_key);
+    let quote = optional_quote(v, &request.quote, identity_key);
+    let (reason, paths, on_ineligible_units) = terms?;
+    Some(RequestCancellation {
+        selection: selection?,
+        reason,
+        note: note?,
+        evidence: evidence?,
+        paths,
+        on_ineligible_units,
+        on_behalf_of: on_behalf_of?,
+        quote: quote?,
     })
 }
 
@@ -96,36 +110,25 @@ pub fn preview_cancellation(
         let store = store_id(v, &request.store_id);
         let order = id(v, "order_id", request.order_id, OrderId::parse);
         let at_time = time(v, "at_time", request.at_time);
-        let selection = match request.selection {
-            Some(PreviewSelection::All(pb::AllUnits {})) => Some(Selection::All),
-            Some(PreviewSelection::Lines(lines)) => selected_lines(v, &lines, order.as_ref()),
-            Some(PreviewSelection::ShipmentId(shipment)) => {
-                selected_shipment(v, &shipment, order.as_ref())
-            }
-            None => no_selection(v),
+        let selection = request.selection.map(|selection| match selection {
+            PreviewSelection::All(all) => RequestSelection::All(all),
+            PreviewSelection::Lines(lines) => RequestSelection::Lines(lines),
+            PreviewSelection::ShipmentId(id) => RequestSelection::ShipmentId(id),
+        });
+        let asked = pb::RequestCancellationRequest {
+            selection,
+            reason: request.reason,
+            paths: request.paths,
+            on_ineligible_units: request.on_ineligible_units,
+            on_behalf_of: request.on_behalf_of,
+            ..Default::default()
         };
-        let terms = terms(
-            v,
-            request.reason,
-            &request.paths,
-            request.on_ineligible_units,
-        );
-        let on_behalf_of = on_behalf_of(v, request.on_behalf_of, reader.identity_key);
-        let (reason, paths, on_ineligible_units) = terms?;
+        let request = cancellation(v, order.as_ref(), asked, reader.identity_key);
         Some(PreviewRequest {
             store: store?,
             order: order?,
             at_time: at_time?,
-            request: RequestCancellation {
-                selection: selection?,
-                reason,
-                note: None,
-                evidence: Vec::new(),
-                paths,
-                on_ineligible_units,
-                on_behalf_of: on_behalf_of?,
-                quote: None,
-            },
+            request: request?,
         })
     })
 }
@@ -340,28 +343,6 @@ fn party(v: &mut Violations, field: &str, party: i32) -> Option<Option<Role>> {
             format!("{party} is not a value that this server knows"),
         ),
     }
-}
-
-fn no_selection(v: &mut Violations) -> Option<Selection> {
-    // A oneof is no field: the path is that of its first.
-    v.add("all", "one of all, lines and shipment_id must be given");
-    None
-}
-
-fn selected_lines(
-    v: &mut Violations,
-    selection: &pb::LineSelection,
-    order: Option<&OrderId>,
-) -> Option<Selection> {
-    line_quantities(v, "lines.lines", &selection.lines, 1, order).map(Selection::Lines)
-}
-
-fn selected_shipment(
-    v: &mut Violations,
-    shipment: &str,
-    order: Option<&OrderId>,
-) -> Option<Selection> {
-    child_of(v, "shipment_id", shipment, ChildKind::Shipment, order).map(Selection::Shipment)
 }
 
 type Terms = (Option<String>, Vec<Path>, IneligibleUnits);
