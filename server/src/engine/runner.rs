@@ -43,6 +43,16 @@ const RETRY_DELAY: Duration = Duration::from_millis(10);
 /// Between two tries to learn the outcome of a lost commit.
 const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
 
+/// The orders that kept a batch from its locks.
+enum LockedOrders {
+    Named(HashSet<OrderKey>),
+    /// Free again by now; or about to be created by somebody: such a row is locked and cannot be
+    /// seen.
+    FreeAgain,
+    /// One of several, and nothing tells which.
+    Hidden,
+}
+
 #[derive(Debug)]
 pub(super) struct Runner {
     attempts: Attempts,
@@ -105,30 +115,16 @@ impl Runner {
             let failure = match self.attempts.run(&jobs, OnLocked::Fail).await {
                 Ok(outcomes) => return answer_each(jobs, outcomes),
                 Err(AttemptError::Locked) => {
-                    match self.keys_locked_elsewhere(&job::sorted_keys(&jobs)).await {
-                        Ok(locked_elsewhere) if !locked_elsewhere.is_empty() => {
+                    match self.find_locked(&jobs, has_retried_once).await {
+                        Ok(locked) => {
                             self.retried(Retry::Locked);
-                            jobs = self.park(jobs, &locked_elsewhere, &tasks);
+                            match locked {
+                                LockedOrders::Named(keys) => jobs = self.park(jobs, &keys, &tasks),
+                                LockedOrders::FreeAgain => has_retried_once = true,
+                                LockedOrders::Hidden => return self.bisect(jobs, tasks).await,
+                            }
                             continue;
                         }
-                        // Free again by now; or about to be created by somebody: such a row is
-                        // locked and cannot be seen.
-                        Ok(_) if !has_retried_once => {
-                            self.retried(Retry::Locked);
-                            has_retried_once = true;
-                            continue;
-                        }
-                        Ok(_) => match job::sorted_keys(&jobs).as_slice() {
-                            [only] => {
-                                self.retried(Retry::Locked);
-                                jobs = self.park(jobs, &HashSet::from([*only]), &tasks);
-                                continue;
-                            }
-                            _ => {
-                                self.retried(Retry::Locked);
-                                return self.bisect(jobs, tasks).await;
-                            }
-                        },
                         Err(error) => AttemptError::Transient(error),
                     }
                 }
@@ -160,6 +156,25 @@ impl Runner {
                 AttemptError::Locked | AttemptError::Stale => self.retried(retry),
             }
         }
+    }
+
+    /// The locked orders among those of a batch that met one.
+    async fn find_locked(
+        &self,
+        jobs: &[Job],
+        has_retried_once: bool,
+    ) -> Result<LockedOrders, DbError> {
+        let keys = job::sorted_keys(jobs);
+        let locked = self.keys_locked_elsewhere(&keys).await?;
+        Ok(if !locked.is_empty() {
+            LockedOrders::Named(locked)
+        } else if !has_retried_once {
+            LockedOrders::FreeAgain
+        } else if let [only] = keys.as_slice() {
+            LockedOrders::Named(HashSet::from([*only]))
+        } else {
+            LockedOrders::Hidden
+        })
     }
 
     /// Parks the commands of these orders, and of all that are known to be locked elsewhere, with
