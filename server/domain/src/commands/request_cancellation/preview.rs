@@ -115,60 +115,51 @@ pub fn preview(
         }
     };
 
-    let mut preview = Preview {
-        policy_version,
-        paths: Vec::new(),
-        rejections,
-        refund: Amounts::ZERO,
-        release: 0,
-        refund_due_by: policy
-            .refunds
-            .due_by(draft.now, &draft.order.destination.country_code),
-        counted: reason.is_some_and(|reason| reason.counted),
-        effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
-        next_actions: reason.map_or_else(Vec::new, |reason| reason.next_actions.clone()),
-        quote: None,
-    };
-    let mut evaluations = Vec::new();
+    let (mut paths, mut evaluations) = (Vec::new(), Vec::new());
     for portion in portions {
-        preview
-            .paths
-            .extend(all_paths(&draft, policy, &request, &portion));
-        let evaluation = eligibility::evaluate(&draft, policy, &request, portion);
-        evaluations.push(evaluation);
+        paths.extend(all_paths(&draft, policy, &request, &portion));
+        evaluations.push(eligibility::evaluate(&draft, policy, &request, portion));
     }
+    if !evaluations.is_empty() && !super::is_acceptable(&evaluations, command.on_ineligible_units) {
+        rejections.push(super::ineligible(&evaluations));
+    }
+    if !draft.order.is_wholly_cancelled() {
+        rejections.extend(super::check_room(&draft.order).err());
+    }
+    let is_offered = rejections.is_empty() && !evaluations.is_empty();
+    let quote = is_offered.then(|| BoundQuote {
+        quote: Quote::of(
+            &draft.order,
+            requester.role,
+            policy_version,
+            reason,
+            &evaluations,
+        ),
+        valid_until: draft
+            .now
+            .saturating_add(QUOTE_VALIDITY)
+            .unwrap_or(Timestamp::MAX),
+    });
     let allowed = evaluations
         .iter()
         .filter_map(|evaluation| evaluation.allowed.as_ref());
     let promise = draft
         .order
         .promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
-    (preview.refund, preview.release) = (promise.refund, promise.release);
-    if !evaluations.is_empty() && !super::is_acceptable(&evaluations, command.on_ineligible_units) {
-        preview.rejections.push(super::ineligible(&evaluations));
-    }
-    if !draft.order.is_wholly_cancelled() {
-        preview
-            .rejections
-            .extend(super::check_room(&draft.order).err());
-    }
-    if preview.rejections.is_empty() && !evaluations.is_empty() {
-        let valid_until = draft
-            .now
-            .saturating_add(QUOTE_VALIDITY)
-            .unwrap_or(Timestamp::MAX);
-        preview.quote = Some(BoundQuote {
-            quote: Quote::of(
-                &draft.order,
-                requester.role,
-                policy_version,
-                reason,
-                &evaluations,
-            ),
-            valid_until,
-        });
-    }
-    Ok(preview)
+    Ok(Preview {
+        policy_version,
+        paths,
+        rejections,
+        refund: promise.refund,
+        release: promise.release,
+        refund_due_by: policy
+            .refunds
+            .due_by(draft.now, &draft.order.destination.country_code),
+        counted: reason.is_some_and(|reason| reason.counted),
+        effects: reason.map_or_else(Vec::new, |reason| reason.effects.clone()),
+        next_actions: reason.map_or_else(Vec::new, |reason| reason.next_actions.clone()),
+        quote,
+    })
 }
 
 /// Evaluates each path alone, so that one that is allowed hides none behind it.
