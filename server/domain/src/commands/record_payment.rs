@@ -48,20 +48,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
         None => command.method.clone().ok_or_else(method_missing)?,
     };
     let own = own_refund(&draft.order, command, known)?;
-    // What moved on the buyer's card may be in its currency, which must be one that there is.
-    let is_foreign = |amount: &Money| amount.currency != draft.order.currency;
-    let may_be_foreign = |amount: &Money| {
-        command.fact.may_be_foreign() && Currency::current(amount.currency.code()).is_some()
-    };
-    if let Some(amount) = command
-        .amount
-        .filter(|amount| is_foreign(amount) && !may_be_foreign(amount))
-    {
-        draft
-            .order
-            .amount_in_its_currency(amount)
-            .map_err(|expected| Rejection::CurrencyMismatch { expected })?;
-    }
+    check_currency(&draft.order, command)?;
     if known.is_some_and(|index| is_told(&draft.order, &draft.order.payments[index], command)) {
         return Ok(Answer::Order);
     }
@@ -119,6 +106,20 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
     }
     refunds::reconcile(draft, None);
     Ok(Answer::Order)
+}
+
+/// What moved on the buyer's card may be in its currency, which must be one that there is.
+fn check_currency(order: &Order, command: &RecordPayment) -> Result<(), Rejection> {
+    let Some(amount) = command.amount else {
+        return Ok(());
+    };
+    if command.fact.may_be_foreign() && Currency::current(amount.currency.code()).is_some() {
+        return Ok(());
+    }
+    match order.amount_in_its_currency(amount) {
+        Ok(_) => Ok(()),
+        Err(expected) => Err(Rejection::CurrencyMismatch { expected }),
+    }
 }
 
 /// The refund of Belay's that a message is about: it names the row, or the provider's id that the

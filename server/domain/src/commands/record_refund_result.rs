@@ -8,6 +8,7 @@ use crate::ids::ExternalId;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::{refund_results, refunds};
 use crate::money::Money;
+use crate::order::Order;
 use crate::refund::RefundState;
 use crate::rejection::Rejection;
 
@@ -32,6 +33,20 @@ pub enum RefundResult {
     Unknown,
 }
 
+impl RefundResult {
+    /// What reached the buyer, where that is said.
+    fn settled_amount(&self, order: &Order) -> Result<Option<i64>, Rejection> {
+        let amount = match self {
+            RefundResult::Settled { amount, .. } => *amount,
+            RefundResult::Failed { .. } | RefundResult::Unknown => None,
+        };
+        amount
+            .map(|amount| order.amount_in_its_currency(amount))
+            .transpose()
+            .map_err(|expected| Rejection::CurrencyMismatch { expected })
+    }
+}
+
 pub(super) fn decide(
     draft: &mut Draft<'_>,
     command: &RecordRefundResult,
@@ -42,18 +57,10 @@ pub(super) fn decide(
         .refund(number)
         .ok_or(Rejection::RefundNotFound { refund: number })?;
     let (state, asked, cancellation) = (refund.state, refund.amounts.total(), refund.cancellation);
-    let settled = match &command.result {
-        RefundResult::Settled {
-            amount: Some(amount),
-            ..
-        } => draft
-            .order
-            .amount_in_its_currency(*amount)
-            .map_err(|expected| Rejection::CurrencyMismatch { expected })?,
-        RefundResult::Settled { amount: None, .. }
-        | RefundResult::Failed { .. }
-        | RefundResult::Unknown => asked,
-    };
+    let settled = command
+        .result
+        .settled_amount(&draft.order)?
+        .unwrap_or(asked);
     match (state, &command.result) {
         (RefundState::Due | RefundState::Blocked, _) => {
             return Err(Rejection::RefundNotClaimed { refund: number });
