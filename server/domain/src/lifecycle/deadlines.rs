@@ -46,16 +46,7 @@ pub(crate) fn apply_due(draft: &mut Draft<'_>) {
 /// Cancels what is left of an order that was not paid in time.
 pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
     let (policy_version, _) = draft.policy();
-    let shipments = draft.order.shipments.iter();
-    for shipment in shipments
-        .map(|shipment| shipment.number)
-        .collect::<Vec<_>>()
-    {
-        for id in draft.order.parts_waiting_on(shipment) {
-            parts::refuse(draft, id, ErrorReason::OrderClosed);
-            parts::conclude(draft, id.cancellation);
-        }
-    }
+    refuse_what_waits(draft);
     let cancelled = draft.order.cancelled_units();
     let part = |shipment: &Shipment| {
         let units = shipment.units.minus(&cancelled);
@@ -119,6 +110,19 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
         );
     }
     parts::advance(draft, number);
+}
+
+fn refuse_what_waits(draft: &mut Draft<'_>) {
+    let shipments = draft.order.shipments.iter();
+    for shipment in shipments
+        .map(|shipment| shipment.number)
+        .collect::<Vec<_>>()
+    {
+        for id in draft.order.parts_waiting_on(shipment) {
+            parts::refuse(draft, id, ErrorReason::OrderClosed);
+            parts::conclude(draft, id.cancellation);
+        }
+    }
 }
 
 fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {

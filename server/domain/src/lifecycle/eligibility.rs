@@ -105,31 +105,15 @@ pub(crate) fn evaluate(
                 gates,
                 refund: plan,
             } => {
-                let units = &evaluation.portion.units;
-                let home = evaluation.portion.home;
-                // What is home needs no label any more; the one that it came with may still have to
-                // be paid for.
-                let label = refund_of::label(draft, shipment, *path)
-                    .and_then(|label| home.map_or(Some(label), |home| home.label));
-                let (receipt, before) = (home.map(|home| home.receipt), &evaluation.portion.before);
-                let basis = RefundBasis {
-                    shipment,
-                    units,
-                    before,
-                    path: *path,
-                    reason: request.reason,
-                    plan,
-                    label,
-                    receipt,
-                };
-                let refund = refund_of(draft, policy, &basis);
+                let portion = &evaluation.portion;
+                let basis = refund_basis(draft, request, shipment, portion, *path, plan);
                 evaluation.allowed = Some(Allowed {
                     path: *path,
                     rule,
                     gates,
                     plan,
-                    refund,
-                    label,
+                    refund: refund_of(draft, policy, &basis),
+                    label: basis.label,
                 });
             }
             Verdict::Deny {
@@ -160,6 +144,30 @@ pub(crate) fn evaluate(
         }
     }
     evaluation
+}
+
+fn refund_basis<'a>(
+    draft: &Draft<'_>,
+    request: &CancellationRequest<'a>,
+    shipment: &'a Shipment,
+    portion: &'a Portion,
+    path: Path,
+    plan: RefundPlan,
+) -> RefundBasis<'a> {
+    let home = portion.home;
+    RefundBasis {
+        shipment,
+        units: &portion.units,
+        before: &portion.before,
+        path,
+        reason: request.reason,
+        plan,
+        // What is home needs no label any more; the one that it came with may still have to be paid
+        // for.
+        label: refund_of::label(draft, shipment, path)
+            .and_then(|label| home.map_or(Some(label), |home| home.label)),
+        receipt: home.map(|home| home.receipt),
+    }
 }
 
 /// The instant at which time alone turns the answer to this question.
