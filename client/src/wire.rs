@@ -168,7 +168,7 @@ mod tests {
     use crate::calls::OnIneligibleUnits;
     use crate::model::*;
 
-    /// How the client reads a number of one enum: its name, the number that it goes back to, and
+    /// A number of one enum, as the client reads it: its name, the number that it goes back to, and
     /// the one that is read from the name.
     struct Row {
         name: &'static str,

@@ -25,7 +25,7 @@ use crate::App;
 use crate::db::snapshot::Snapshot;
 use crate::db::{self, Conn, DbError, ListQuery, aggregate, refunds, summaries};
 
-/// What was found for a page, with the orders that hold it.
+/// The entries found for a page, with the orders that hold them.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) places: Vec<Place>,
@@ -77,7 +77,7 @@ pub(crate) async fn count_orders(
     Ok(conn.end(read).await?)
 }
 
-/// How much waits for a party.
+/// The work that waits for a party, counted.
 #[derive(Debug)]
 pub(crate) struct ActionsCount {
     pub(crate) auto_approved: Counted,

@@ -1,6 +1,6 @@
-//! Use cases of reference data, and of consumers of the feed: what an administrator reads and changes of a store. Each is
-//! idempotent by id and etag, and what is written is read again at once, so that this server
-//! decides by it.
+//! Use cases of reference data, which administrators read and change, and of the consumers of the
+//! feed, which keep how far they are. What is written of reference data is idempotent by id and
+//! etag, and is read again at once, so that this server decides by it.
 //!
 //! How a request looks, and who may send it, is for others to know.
 

@@ -28,7 +28,7 @@ pub enum Authentication {
     KeyFile(Arc<KeyFile>),
 }
 
-/// Why a call is not let through.
+/// A reason not to let a call through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthError {
     MethodUnknown,

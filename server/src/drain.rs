@@ -200,7 +200,7 @@ where
     }
 }
 
-/// How long an answer goes on.
+/// The end of an answer.
 enum Until {
     /// To its own end.
     Answered { _call: CountedCall },

@@ -145,14 +145,14 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
         let app = service.app().clone();
         let filling = async {
             HeldLanes::until_held(&t.database, 1).await;
-            let facts = app
+            let config = app
                 .stores
                 .config(&StoreId::parse(SHOP).unwrap())
                 .await
                 .expect("the store");
             let queued = (0..LANE_QUEUE_MAX + 256).map(|number| {
                 let submission = Submission {
-                    store: facts.clone(),
+                    store: config.clone(),
                     caller: Caller::everywhere(Actor::system()),
                     order: OrderId::parse(format!("NONE-{number}")).unwrap(),
                     request_id: uuid::Uuid::from_u128(number as u128),

@@ -7,7 +7,7 @@ use super::{Actor, Event};
 use crate::ids::{ConsumerId, ResumeToken, StoreId};
 use crate::wire::{FromWire, Malformed, read, read_all, text_if_set, time};
 
-/// How far something is in one partition of the feed.
+/// A place in one partition of the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionPosition {
     /// The partition.

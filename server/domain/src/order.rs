@@ -171,7 +171,7 @@ impl Line {
     }
 }
 
-/// What is known of goods that are home and still sold.
+/// Goods that are home and still sold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Home {
     pub receipt: Receipt,

@@ -189,7 +189,7 @@ pub struct Deny {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refunds {
     pub due: RefundDue,
-    /// How long after `due_by` a refund that has not settled is called overdue.
+    /// How long after `due_by` a refund that has not settled is overdue.
     pub overdue_after: SignedDuration,
     pub shipping: ShippingRefund,
     /// Working days by ISO 3166 country of the buyer; `default` serves the rest.
@@ -219,7 +219,7 @@ pub enum RefundDue {
 }
 
 named_enum! {
-    /// When the shipping charge comes back.
+    /// The case in which the shipping charge comes back.
     pub enum ShippingRefund {
         /// With the last unit of a shipment cancelled before dispatch.
         WhenShipmentWhollyCancelled = "WHEN_SHIPMENT_WHOLLY_CANCELLED",
@@ -236,8 +236,8 @@ pub struct Returns {
     pub without_label: String,
 }
 
-/// How much of the price of returned units comes back. An empty list and a `None` match everything;
-/// what is given must all match.
+/// The share of the price of returned units that comes back. An empty list and a `None` match
+/// everything; what is given must all match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnRate {
     /// The parcel is received back less than this long after it was delivered. One that was never
@@ -281,7 +281,7 @@ pub struct Customs {
     pub partner_delivery: Vec<NextAction>,
 }
 
-/// How a seller's quality is measured: numerator ÷ denominator over a window of days.
+/// The measure of a seller's quality: numerator ÷ denominator over a window of days.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quality {
     pub numerator: QualityNumerator,

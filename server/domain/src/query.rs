@@ -21,7 +21,7 @@ pub struct Place {
     pub number: u32,
 }
 
-/// Which orders to list.
+/// The filter of a list of orders.
 #[derive(Debug, Clone)]
 pub struct OrderFilter {
     pub store: StoreId,
@@ -41,7 +41,7 @@ pub struct OrderFilter {
     pub create_time_before: Option<Timestamp>,
 }
 
-/// Which shipments to list.
+/// The filter of a list of shipments.
 #[derive(Debug, Clone)]
 pub struct ShipmentFilter {
     pub store: StoreId,
@@ -54,7 +54,8 @@ pub struct ShipmentFilter {
     pub stage: Option<Stage>,
 }
 
-/// Which cancellations to list. Fields from `warehouse` on must match for one of the parts.
+/// The filter of a list of cancellations. Fields from `warehouse` on must match for one of the
+/// parts.
 #[derive(Debug, Clone)]
 pub struct CancellationFilter {
     pub store: StoreId,
@@ -71,7 +72,7 @@ pub struct CancellationFilter {
     pub respond_by_before: Option<Timestamp>,
 }
 
-/// Which refunds to list.
+/// The filter of a list of refunds.
 #[derive(Debug, Clone)]
 pub struct RefundFilter {
     pub store: StoreId,
@@ -82,7 +83,7 @@ pub struct RefundFilter {
     pub state: Option<RefundState>,
 }
 
-/// Which incidents to list.
+/// The filter of a list of incidents.
 #[derive(Debug, Clone)]
 pub struct IncidentFilter {
     pub store: StoreId,
@@ -93,7 +94,7 @@ pub struct IncidentFilter {
     pub kind: Option<IncidentKind>,
 }
 
-/// Whose orders to count.
+/// The filter of a count of orders.
 #[derive(Debug, Clone)]
 pub struct OrdersSummary {
     pub store: StoreId,
@@ -102,7 +103,7 @@ pub struct OrdersSummary {
     pub seller: Option<SellerId>,
 }
 
-/// Whose work to count: what somebody should look at.
+/// The filter of a count of work: what somebody should look at.
 #[derive(Debug, Clone)]
 pub struct ActionsSummary {
     pub store: StoreId,
@@ -116,7 +117,7 @@ pub struct ActionsSummary {
 /// been at it.
 pub const COUNT_MAX: u32 = 10_000;
 
-/// How many there are, or `COUNT_MAX` and that there are more.
+/// A count, or `COUNT_MAX` and that there are more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counted {
     pub value: u32,

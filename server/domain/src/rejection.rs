@@ -38,7 +38,7 @@ pub struct Denial {
 }
 
 named_enum! {
-    /// What an order may have only so many of.
+    /// A thing that an order may have only so many of.
     pub enum Limit {
         Cancellations = "cancellations",
         Payments = "payments",

@@ -146,7 +146,7 @@ pub struct Whereabouts {
     pub accepted: Vec<Accepted>,
 }
 
-/// Of the units that are home, those whose incident was accepted.
+/// The units that are home and whose incident was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// The cancellation that they came too late for; none where they came for none.

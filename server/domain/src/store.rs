@@ -39,7 +39,7 @@ pub struct NewStore {
     pub fingerprint: [u8; 32],
 }
 
-/// Where a store's first policy comes from.
+/// The source of a store's first policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicySource {
     /// The name of one that ships with Belay.
@@ -121,7 +121,7 @@ impl Record for Warehouse {
     }
 }
 
-/// When a warehouse does not work.
+/// The days on which a warehouse does not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DaysOff {
     pub weekend: BTreeSet<Weekday>,
@@ -145,7 +145,7 @@ pub struct Put<R> {
     pub expected_version: Option<u64>,
 }
 
-/// What a put comes to.
+/// The outcome of a put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutOutcome<R> {
     /// The record is already so.

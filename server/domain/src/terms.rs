@@ -143,7 +143,7 @@ impl RefundPlan {
 }
 
 named_enum! {
-    /// How much of what the units carry comes back.
+    /// The share of what the units carry that comes back.
     pub enum RefundShare {
         /// All of it.
         Full = "FULL",
@@ -162,7 +162,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// How goods came back.
+    /// The condition in which goods came back.
     pub enum GoodsCondition {
         /// As they were sent; they can be sold again.
         Unopened = "UNOPENED",

@@ -23,7 +23,7 @@ const BEARER: &str = "bearer ";
 /// Characters of what is no role that are echoed.
 const ECHO_CHARS_MAX: usize = 32;
 
-/// Who sets the headers.
+/// The party that sets the headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SetBy {
     /// A person who tries things out: the operator, unless they say otherwise; and a seller, a

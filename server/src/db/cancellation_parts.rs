@@ -56,7 +56,7 @@ pub(super) struct PartRow {
     create_time: Option<At>,
 }
 
-/// What the lists need of the order, the cancellation and the shipment that a part belongs to.
+/// The order, the cancellation and the shipment of a part, as far as the lists need them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parcel<'a> {
     pub(super) order: &'a Order,

@@ -15,7 +15,7 @@ use super::statement::{SysDate, Upsert};
 /// The table has one row or none.
 const ONLY: u8 = 1;
 
-/// Which time counts.
+/// The time that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// The database's own.

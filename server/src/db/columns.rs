@@ -138,7 +138,7 @@ impl FromSql<Datetime, Mysql> for At {
     }
 }
 
-/// What a `Name` column may hold: an id, or a value of a closed enum by its name.
+/// A value that a `Name` column may hold: an id, or one of a closed enum by its name.
 pub(crate) trait Named: Sized {
     fn name(&self) -> &str;
     fn parse(name: &str) -> Option<Self>;

@@ -131,7 +131,7 @@ pub async fn delete(conn: &mut Conn, key: &ConsumerKey) -> Result<bool, DbError>
     Ok(deleted > 0)
 }
 
-/// Which consumers a caller lists.
+/// The filter of a list of consumers.
 #[derive(Debug, Clone)]
 pub struct ConsumerQuery {
     pub store: Option<StoreId>,
@@ -141,7 +141,7 @@ pub struct ConsumerQuery {
     pub owner: Option<Actor>,
 }
 
-/// What a list of consumers is sorted by: store, name, role and id of the owner.
+/// The place of a consumer in a list, which is sorted by it: store, name, role and id of the owner.
 pub type ConsumerPlace = (String, String, String, String);
 
 pub fn place(consumer: &Consumer) -> ConsumerPlace {

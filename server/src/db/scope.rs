@@ -13,8 +13,8 @@ use super::statement::padded;
 /// Tables whose rows name the order's seller.
 const WITH_SELLER: &[&str] = &["orders", "shipments", "cancellations", "refunds", "gates"];
 
-/// Whether a row of this table is in the scope. The store is the list's own condition: whoever does
-/// not see the store is not listed anything.
+/// The condition that a row of this table is in the scope. The store is the list's own condition:
+/// whoever does not see the store is not listed anything.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InScope<'a> {
     table: &'static str,

@@ -16,7 +16,7 @@ use crate::telemetry::traces::{self, SPANS};
 /// Bytes of a statement that are looked at: enough for its first table.
 const SQL_BYTES_MAX: usize = 1_024;
 
-/// Of one connection, which runs one statement at a time.
+/// The spans of one connection, which runs one statement at a time.
 pub(super) struct StatementSpans {
     open: Span,
 }
@@ -43,7 +43,7 @@ impl Instrumentation for StatementSpans {
     }
 }
 
-/// What kind of statement it is.
+/// The kind of a statement.
 #[derive(Debug, PartialEq, Eq)]
 struct StatementKind {
     operation: String,

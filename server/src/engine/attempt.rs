@@ -42,7 +42,7 @@ pub(super) enum AttemptError {
     Stale,
 }
 
-/// What an attempt needs, whichever batch it is for.
+/// The means of an attempt, whichever batch it is for.
 #[derive(Debug)]
 pub(super) struct Attempts {
     pub(super) pool: Pool,

@@ -429,7 +429,7 @@ fn decode(stored: &[u8]) -> Outcome {
             match serde_json::from_slice(stored_rejection) {
                 Ok(StoredRejection::Rejected(rejection)) => Ok(Reply::Rejected(rejection)),
                 Err(error) => {
-                    tracing::error!(%error, "a stored stored_rejection cannot be read");
+                    tracing::error!(%error, "a stored rejection cannot be read");
                     Err(EngineError::Internal)
                 }
             }

@@ -29,7 +29,7 @@ pub(super) struct Call {
     pub(super) deadline: Instant,
 }
 
-/// What a method gives back to tonic.
+/// The result that a method gives back to tonic.
 pub(super) type MethodResult<T> = Result<Response<T>, Status>;
 
 /// Runs the work of a method. Here, and nowhere else in one, a failure becomes a status.
@@ -179,7 +179,7 @@ pub(super) fn decoded<R: Message + Default>(answer: &[u8]) -> Result<R, CallErro
         .map_err(|error| CallError::Internal(format!("a stored answer cannot be read: {error}")))
 }
 
-/// What was read of a store's orders.
+/// A read of a store's orders.
 #[derive(Debug)]
 pub(super) struct Read<T> {
     pub(super) found: T,

@@ -16,7 +16,7 @@ use super::call::status;
 /// What stands before each message: one byte of flags, four of length.
 const HEADER_BYTES: usize = 5;
 
-/// How many messages a call must bring.
+/// The number of messages that a call must bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     One,

@@ -27,7 +27,7 @@ const OTHER_METHOD: &str = "_OTHER";
 /// Of the name of such a method, in its span.
 const ORIGINAL_CHARACTERS_MAX: usize = 128;
 
-/// What is called.
+/// The method that is called.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Called {
     /// Such as `belay.v1.OrderService/GetOrder`.
@@ -37,7 +37,7 @@ pub(crate) struct Called {
     pub(crate) streams: bool,
 }
 
-/// Which successful reads have a line.
+/// The choice of the successful reads that have a line.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CallLines {
     one_of: u32,
@@ -61,8 +61,8 @@ impl CallLines {
     }
 }
 
-/// What a call turned out to be about, told by those who serve it. It is in the context of the
-/// call's span, and not in fields of it: the line of the call tells it too.
+/// The subject that a call turned out to have, told by those who serve it. It is in the context of
+/// the call's span, and not in fields of it: the line of the call tells it too.
 #[derive(Debug, Default)]
 struct CallSubject(Mutex<Subject>);
 

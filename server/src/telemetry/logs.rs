@@ -192,7 +192,7 @@ where
     }
 }
 
-/// Where lines are put.
+/// The place where lines are put.
 #[derive(Debug, Clone)]
 struct Queue {
     lines: SyncSender<WriterCommand>,

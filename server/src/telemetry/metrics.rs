@@ -20,7 +20,7 @@ use super::traces::SCOPE;
 use crate::App;
 use crate::db::ErrorKind;
 
-/// What is measured.
+/// One thing that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instrument {
     pub name: &'static str,
@@ -168,7 +168,7 @@ const REASON: &str = "belay.reason";
 /// The name of the pool, which the convention asks for.
 const POOL_NAME: &str = "belay";
 
-/// Where work waits.
+/// A place where work waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Queue {
     Interactive,
@@ -190,7 +190,7 @@ impl Queue {
     }
 }
 
-/// Why a transaction is run again, whole or in parts.
+/// The reason why a transaction is run again, whole or in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
     /// Somebody else has locked an order of it.
@@ -232,7 +232,7 @@ impl Retry {
 /// Values and their labels.
 type Samples = Vec<(u64, Vec<KeyValue>)>;
 
-/// What came of a due order.
+/// The outcome for a due order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settled {
     Done,

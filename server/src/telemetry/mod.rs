@@ -14,7 +14,7 @@ use self::logs::{LogFormat, Logs};
 use self::metrics::Metrics;
 use self::traces::Traces;
 
-/// What the parts of one server tell. Cloning it shares it.
+/// The telemetry that the parts of one server share. Cloning it shares it.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     pub metrics: Metrics,

@@ -52,8 +52,7 @@ pub const SCOPE: &str = "belay";
 /// The target of spans, which are there only where they are exported.
 pub(crate) const SPANS: &str = "belay::spans";
 
-/// What a call is worked for in: its span, where traces are exported, and its ids and what is known
-/// of it, always.
+/// The span of a call, where traces are exported, and its ids and what is known of it, always.
 #[derive(Debug, Clone)]
 pub(crate) struct CallSpan {
     span: Span,
@@ -193,8 +192,8 @@ impl Extractor for HeaderExtractor<'_> {
     }
 }
 
-/// What is linked is kept where one of those it is linked to is; all else by the standard
-/// variables `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`.
+/// A sampler: what is linked is kept where one of those it is linked to is; all else by the
+/// standard variables `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`.
 #[derive(Debug, Clone)]
 struct FollowLinks {
     configured: Box<dyn ShouldSample>,

@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    /// What the domain makes of one enum of the wire.
+    /// One enum of the wire, and what the domain makes of it.
     struct Row {
         twin: &'static str,
         /// How many values the domain has.

@@ -19,7 +19,7 @@ use super::values::{count, time};
 /// What brought a deadline's event about.
 const CAUSE_DEADLINE: &str = "deadline";
 
-/// Why stored events cannot be read.
+/// A reason why stored events cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     #[error(transparent)]

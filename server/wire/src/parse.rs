@@ -35,7 +35,7 @@ use crate::status::CallError;
 /// A request as it was read, or everything that is wrong with it.
 pub type Parsed<T> = Result<T, CallError>;
 
-/// What is wrong with the request that is being read.
+/// The faults of the request that is being read.
 #[derive(Debug, Default)]
 struct Violations {
     list: Vec<FieldViolation>,

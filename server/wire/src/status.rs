@@ -34,7 +34,7 @@ const CONTENTION_RETRY: Duration = Duration::from_millis(50);
 const OUTCOME_UNKNOWN_RETRY: Duration = Duration::from_millis(500);
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
 
-/// Why a call does not get its answer, and what a person reads of it.
+/// The reason why a call does not get its answer, and what a person reads of it.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum CallError {
     /// The server has no such method: it is older than the caller, or the caller is mistaken.
@@ -403,7 +403,7 @@ fn internal(trace_id: String) -> Status {
     )
 }
 
-/// What the status of a reason says beside its code.
+/// The part of a status, beside its code, that the reason decides.
 #[derive(Debug, Clone, Copy)]
 enum With {
     Nothing,

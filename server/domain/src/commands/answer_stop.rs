@@ -110,7 +110,7 @@ fn answer(draft: &mut Draft<'_>, command: &AnswerStop, id: PartId, units: &UnitS
     parts::advance(draft, id.cancellation);
 }
 
-/// What was stopped and is not given to a part yet.
+/// Units that were stopped and are not given to a part yet.
 struct Stopped(UnitSet);
 
 impl Stopped {

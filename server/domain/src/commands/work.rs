@@ -14,7 +14,7 @@ pub enum Work {
     Decide(Command),
 }
 
-/// What tells one command from another with the same request id.
+/// The mark that tells one command from another with the same request id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
     pub hash: [u8; 32],

@@ -157,7 +157,7 @@ fn policy(root: &Node<'_>, errors: &mut Errors) -> Option<Policy> {
     })
 }
 
-/// What the rest of a document says that a rule may build on.
+/// The declarations of a document that a rule may build on.
 #[derive(Debug)]
 struct Declared {
     /// Codes of reasons.

@@ -260,7 +260,7 @@ fn check_on_behalf_of(reader: &Reader<'_>, on_behalf_of: Option<&pb::OnBehalfOf>
     Ok(())
 }
 
-/// Whose actions to count.
+/// A count of the actions of a party.
 #[derive(Debug)]
 pub struct Actions {
     pub party: Role,

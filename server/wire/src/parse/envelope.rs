@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Parsed, Violations, child, etag, id, parse, request_id};
 
-/// What a request is read with, besides itself.
+/// The context in which a request is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     pub caller: &'a Caller,
@@ -23,7 +23,7 @@ pub struct CommandRequest {
     pub work: Work,
 }
 
-/// What all commands carry besides their content.
+/// The part that all commands carry besides their content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     pub order: OrderId,
@@ -74,7 +74,7 @@ pub(super) fn child_of_store(
     })
 }
 
-/// What a command is about; each is `None` where it was refused.
+/// The target of a command; each field is `None` where it was refused.
 #[derive(Debug)]
 pub(super) struct Target {
     store: Option<StoreId>,

@@ -17,7 +17,7 @@ use super::{
     told_money, unspecified_or,
 };
 
-/// Who claims, how many and for how long.
+/// A claim of refunds: who claims, how many and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub store: StoreId,

@@ -367,7 +367,7 @@ pub fn list_policies(
     page.list(&request.store_id, |_, _| Some(()))
 }
 
-/// Which version is to decide, and from when, where that is named.
+/// The version that is to decide, and from when, where that is named.
 #[derive(Debug, Clone)]
 pub struct ActivationRequest {
     pub store: StoreId,

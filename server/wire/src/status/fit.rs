@@ -47,7 +47,7 @@ pub(super) enum Violations {
     Preconditions(Vec<[String; 3]>),
 }
 
-/// How much of a draft is told.
+/// The share of a draft that is told.
 #[derive(Debug, Clone, Copy)]
 struct Share {
     /// Entries of each list, and pieces of each text, of the metadata.

@@ -199,7 +199,7 @@ fn window<'a, T: PartialOrd>(
     (at_least, less_than)
 }
 
-/// What a rule asks of the carrier.
+/// The condition of a rule on the carrier.
 #[derive(Debug, Default)]
 struct CarrierCondition {
     in_transit_cancel: Option<bool>,
