@@ -98,21 +98,8 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         Transition::RecordOnly if !was_dispatched => {}
         Transition::RecordOnly => keep(draft, number, scans, summary),
         Transition::Move(to) => {
-            draft.end_hold(number);
-            if !was_dispatched {
-                leave(draft, number, occurred_time);
-            }
-            keep(draft, number, scans, summary);
-            if !was_dispatched {
-                let first = way_out(to);
-                draft.move_shipment(number, first);
-                parts::yield_to_dispatch(draft, number);
-                follow(draft, number, first);
-            }
-            if !is_at(draft, number, to) {
-                draft.move_shipment(number, to);
-                follow(draft, number, to);
-            }
+            let unseen = (!was_dispatched).then_some(occurred_time);
+            move_on(draft, number, to, unseen, scans, summary);
             if to == Stage::Delivered && was_given_up {
                 contest(draft, number);
             }
@@ -133,6 +120,33 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         turned_round(draft, number);
     }
     Ok(Answer::Shipment(number))
+}
+
+/// Moves a shipment to where it is outside. `unseen` is when it is first seen there, where nobody
+/// dispatched it.
+fn move_on(
+    draft: &mut Draft<'_>,
+    number: u32,
+    to: Stage,
+    unseen: Option<Timestamp>,
+    scans: Vec<Scan>,
+    summary: ScanSummary,
+) {
+    draft.end_hold(number);
+    if let Some(first_seen) = unseen {
+        leave(draft, number, first_seen);
+    }
+    keep(draft, number, scans, summary);
+    if unseen.is_some() {
+        let first = way_out(to);
+        draft.move_shipment(number, first);
+        parts::yield_to_dispatch(draft, number);
+        follow(draft, number, first);
+    }
+    if !is_at(draft, number, to) {
+        draft.move_shipment(number, to);
+        follow(draft, number, to);
+    }
 }
 
 fn is_at(draft: &Draft<'_>, number: u32, stage: Stage) -> bool {
