@@ -122,24 +122,11 @@ impl Server {
         watch_health.look().await;
         let drain = Drain::new();
 
-        let reflection = |builder: tonic_reflection::server::Builder<'static>| {
-            let builder = builder
-                .register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-            if settings.manual_clock {
-                builder
-                    .register_encoded_file_descriptor_set(belay_proto::testing::FILE_DESCRIPTOR_SET)
-            } else {
-                builder
-            }
-        };
         let routes = rpc::routes(app.clone(), &settings.authentication)
             .add_service(health_service.accept_compressed(rpc::edge::COMPRESSION))
-            .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)
+            .add_service(reflection(settings.manual_clock).build_v1()?)
             // Older tools ask this one.
-            .add_service(
-                reflection(tonic_reflection::server::Builder::configure()).build_v1alpha()?,
-            );
+            .add_service(reflection(settings.manual_clock).build_v1alpha()?);
         let router = tonic::transport::Server::builder()
             .max_concurrent_streams(CONNECTION_STREAMS_MAX)
             .http2_max_header_list_size(HEADERS_BYTES_MAX)
@@ -266,6 +253,17 @@ async fn open_admin_port(
     let admin = AdminPort::start(listener, health.clone(), metrics)?;
     tracing::info!(address = %admin.address(), "the admin port is open");
     Ok(Some(admin))
+}
+
+fn reflection(manual_clock: bool) -> tonic_reflection::server::Builder<'static> {
+    let builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    if manual_clock {
+        builder.register_encoded_file_descriptor_set(belay_proto::testing::FILE_DESCRIPTOR_SET)
+    } else {
+        builder
+    }
 }
 
 fn start_workers(
