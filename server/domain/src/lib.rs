@@ -29,6 +29,7 @@ pub mod refund;
 pub mod rejection;
 pub mod scope;
 pub mod shipment;
+pub mod stock;
 pub mod store;
 pub mod terms;
 pub mod units;
