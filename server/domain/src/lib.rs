@@ -24,6 +24,7 @@ pub mod order;
 pub mod payment;
 pub mod period;
 pub mod policy;
+pub mod projection;
 pub mod query;
 pub mod refund;
 pub mod rejection;

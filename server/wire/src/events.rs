@@ -4,6 +4,7 @@
 
 mod detail;
 mod selector;
+mod stock;
 
 use belay_domain::event::{Cause, Event};
 use belay_domain::order::Order;
@@ -12,6 +13,7 @@ use prost::Message;
 
 use self::detail::{detail, text};
 pub use self::selector::Selector;
+pub use self::stock::{NewsError, order_news};
 use super::Wire;
 use super::render::cancellation::actor;
 use super::values::{count, time};
