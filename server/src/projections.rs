@@ -118,12 +118,6 @@ enum Did {
     Nothing,
 }
 
-impl Did {
-    fn if_any(something: bool) -> Self {
-        if something { Did::Something } else { Did::Nothing }
-    }
-}
-
 /// Takes each generation of a projection a step on.
 async fn round(
     app: &App,

@@ -183,6 +183,42 @@ impl crate::rpc::Rpc for ReceiveParcelRequest {
         self.request_id = request_id;
     }
 }
+impl crate::rpc::Rpc for SetStockRequest {
+    type Response = SetStockResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/SetStock";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::ByRequestId;
+    fn set_request_id(&mut self, request_id: ::prost::alloc::string::String) {
+        self.request_id = request_id;
+    }
+}
+impl crate::rpc::Rpc for ArchiveSkuRequest {
+    type Response = ArchiveSkuResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/ArchiveSku";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::ByRequestId;
+    fn set_request_id(&mut self, request_id: ::prost::alloc::string::String) {
+        self.request_id = request_id;
+    }
+}
+impl crate::rpc::Rpc for GetStockRequest {
+    type Response = GetStockResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/GetStock";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
+impl crate::rpc::Rpc for ListStockRequest {
+    type Response = ListStockResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/ListStock";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
+impl crate::rpc::Rpc for ListStockEntriesRequest {
+    type Response = ListStockEntriesResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/ListStockEntries";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
+impl crate::rpc::Rpc for ListStockHoldersRequest {
+    type Response = ListStockHoldersResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/ListStockHolders";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
 impl crate::rpc::Rpc for CreateOrderRequest {
     type Response = CreateOrderResponse;
     const PATH: &'static str = "/belay.v1.OrderService/CreateOrder";

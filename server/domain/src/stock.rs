@@ -6,10 +6,13 @@
 //! does not matter in which order they are heard of. Stock is told and never asked: no order is
 //! refused for want of it.
 
+mod records;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+pub use self::records::{OpenHolding, Stock, StoredEntry, Telling};
 use crate::actor::Actor;
 use crate::ids::{OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId};
 use crate::names::named_enum;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::ids::{Sku, StoreId, WarehouseId};
 use belay_domain::scope::IdFilter;
-use belay_domain::stock::{Balance, EntryPlace, StockKey};
+use belay_domain::stock::{Balance, EntryPlace, Stock, StockKey};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -14,32 +14,6 @@ use super::columns::{Bytes, Name};
 use super::error::DbError;
 use super::schema::stock_balances;
 use super::statement::{self, upsert_rows};
-
-/// The stock of a SKU in a warehouse.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stock {
-    pub key: StockKey,
-    pub balance: Balance,
-    /// Of the last entry that says how much it is.
-    pub set_place: EntryPlace,
-    /// Of the last entry that somebody told.
-    pub told_place: EntryPlace,
-    /// Of the last entry.
-    pub last_place: EntryPlace,
-}
-
-impl Stock {
-    /// Of a SKU that nobody has told of.
-    pub fn unknown(key: StockKey) -> Self {
-        Self {
-            key,
-            balance: Balance::default(),
-            set_place: EntryPlace::FIRST,
-            told_place: EntryPlace::FIRST,
-            last_place: EntryPlace::FIRST,
-        }
-    }
-}
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = stock_balances, check_for_backend(Mysql), treat_none_as_default_value = false)]

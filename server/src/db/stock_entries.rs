@@ -3,7 +3,7 @@
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{OrderId, Sku, StoreId, WarehouseId};
-use belay_domain::stock::{Entry, EntryKind, EntryPlace, Source, StockKey};
+use belay_domain::stock::{Entry, EntryKind, EntryPlace, Source, StockKey, StoredEntry};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Text, Unsigned};
@@ -14,14 +14,6 @@ use super::columns::{Bytes, Name};
 use super::error::DbError;
 use super::schema::stock_entries;
 use super::statement::{self, insert_rows};
-
-/// An entry as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredEntry {
-    pub entry: Entry,
-    /// What lay there before an entry that says how much it is; None of others.
-    pub previous: Option<i64>,
-}
 
 /// An entry that says how much it is, and what lay there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

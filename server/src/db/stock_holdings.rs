@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use belay_domain::ids::{OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId};
 use belay_domain::scope::IdFilter;
 use belay_domain::shipment::Stage;
-use belay_domain::stock::{Holding, OrderHoldings, StockKey};
+use belay_domain::stock::{Holding, OpenHolding, OrderHoldings, StockKey};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -31,15 +31,6 @@ pub struct Held {
     pub holder: Holder,
     /// The shipment and the SKU.
     pub place: (u32, Sku),
-    pub holding: Holding,
-}
-
-/// A holding of an open shipment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenHolding {
-    pub order_key: OrderKey,
-    pub order: OrderId,
-    pub shipment: u32,
     pub holding: Holding,
 }
 

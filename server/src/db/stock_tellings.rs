@@ -3,50 +3,16 @@
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{Sku, StoreId, WarehouseId};
-use belay_domain::stock::{Entry, EntryKind, EntryPlace, Source, StockKey};
+use belay_domain::stock::{EntryKind, StockKey, Telling};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Conn;
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::schema::stock_tellings;
-
-/// A count, or that a SKU is archived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Telling {
-    pub key: StockKey,
-    pub request_id: Uuid,
-    /// COUNTED or ARCHIVED.
-    pub kind: EntryKind,
-    pub quantity: u32,
-    pub actor: Actor,
-    pub time: Timestamp,
-}
-
-impl Telling {
-    /// The entry that it is in the ledger.
-    pub fn entry(&self) -> Entry {
-        Entry {
-            key: self.key.clone(),
-            place: EntryPlace::of_telling(self.time),
-            kind: self.kind,
-            quantity: self.quantity,
-            on_hand: 0,
-            reserved: 0,
-            source: Source::Told(self.actor.clone()),
-        }
-    }
-
-    /// Whether another request of the same id tells the same.
-    pub fn repeats(&self, other: &Telling) -> bool {
-        (&self.key, self.kind, self.quantity, &self.actor)
-            == (&other.key, other.kind, other.quantity, &other.actor)
-    }
-}
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = stock_tellings, check_for_backend(Mysql), treat_none_as_default_value = false)]

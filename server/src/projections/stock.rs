@@ -9,13 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::ids::OrderKey;
 use belay_domain::projection::Projection;
-use belay_domain::stock::{Entry, EntryKind, OrderHoldings, StockKey};
+use belay_domain::stock::{Entry, EntryKind, OrderHoldings, Stock, StockKey, StoredEntry};
 use belay_wire::events::order_news;
 
 use super::{DELETED_MAX, ProjectionError, TELLINGS_MAX};
 use crate::App;
-use crate::db::stock_balances::Stock;
-use crate::db::stock_entries::{Mark, StoredEntry};
+use crate::db::stock_entries::Mark;
 use crate::db::stock_holdings::{Held, Holder};
 use crate::db::{
     Conn, DbError, projections, stock_balances, stock_entries, stock_holdings, stock_tellings,

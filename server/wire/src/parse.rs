@@ -11,6 +11,7 @@ pub mod clock;
 mod envelope;
 pub mod events;
 pub mod fulfillment;
+pub mod inventory;
 mod lists;
 pub mod orders;
 mod quantities;
