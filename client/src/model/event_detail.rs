@@ -10,10 +10,10 @@ use super::{
     RefundState, ShipmentStage, TrackingFact,
 };
 use crate::error_reason::ErrorReason;
-use crate::ids::{CancellationId, IncidentId, PaymentId, RefundId, SellerId, ShipmentId};
+use crate::ids::{CancellationId, IncidentId, LineId, PaymentId, RefundId, SellerId, ShipmentId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_all, open_if_set, read, read_all, read_if_set, text_if_set,
-    time, time_if_set,
+    FromWire, Malformed, Open, open_all, open_if_set, read, read_if_set, text_if_set, time,
+    time_if_set,
 };
 
 /// The detail of an event, beyond its type.
@@ -360,7 +360,7 @@ fn part_ended(message: pb::PartEnded) -> Result<EventDetail, Malformed> {
         shipment_id: ShipmentId::unchecked(message.shipment_id),
         state: PartState::from_wire(message.state),
         refused_reason: ErrorReason::from_name(message.refused_reason),
-        contents: read_all(message.contents)?,
+        contents: line_quantities(message.contents),
         effects: open_all(message.effects),
     })
 }
@@ -400,7 +400,7 @@ fn parcel_received(message: pb::ParcelReceived) -> Result<EventDetail, Malformed
     Ok(EventDetail::ParcelReceived {
         shipment_id: ShipmentId::unchecked(message.shipment_id),
         condition: GoodsCondition::from_wire(message.condition),
-        contents: read_all(message.contents)?,
+        contents: line_quantities(message.contents),
         receipt_id: text_if_set(message.receipt_id),
         receive_time: time_if_set(message.receive_time, "parcel_received.receive_time")?,
     })
@@ -418,4 +418,13 @@ fn refund_overdue(message: pb::RefundOverdue) -> Result<EventDetail, Malformed> 
         refund_id: RefundId::unchecked(message.refund_id),
         due_by: time(message.due_by, "refund_overdue.due_by")?,
     })
+}
+
+/// By line: an event names the SKU of each line too.
+fn line_quantities(contents: Vec<pb::SkuQuantity>) -> Vec<LineQuantity> {
+    let of_line = |units: pb::SkuQuantity| LineQuantity {
+        line_id: LineId::unchecked(units.line_id),
+        quantity: units.quantity,
+    };
+    contents.into_iter().map(of_line).collect()
 }
