@@ -169,7 +169,7 @@ impl Folded {
         }
     }
 
-    fn add(&mut self, key: String, content: &pb::LineQuantity) {
+    fn add(&mut self, key: String, content: &pb::SkuQuantity) {
         *self.units.entry(key).or_default() += u32::try_from(content.quantity).expect("a quantity");
     }
 }
