@@ -6,6 +6,7 @@
 
 mod cancellations;
 mod fulfillment;
+mod inventory;
 mod line_quantities;
 mod macros;
 mod orders;
@@ -24,6 +25,9 @@ pub use fulfillment::answers::{InterceptAnswer, Parcel, StopAnswer, Stopped};
 pub use fulfillment::{
     AnswerIntercept, AnswerStop, DispatchShipment, GetShipment, HoldShipment, ListShipments,
     MarkReady, ReceiveParcel, RecordTracking, ReleaseHold, SplitShipment, StartPreparation,
+};
+pub use inventory::{
+    ArchiveSku, GetStock, ListStock, ListStockEntries, ListStockHolders, SetStock,
 };
 pub use orders::new_order::{NewBuyer, NewLine, NewShipment};
 pub use orders::{
@@ -63,6 +67,7 @@ mod tests {
             include_str!("calls/refunds.rs"),
             include_str!("calls/stores.rs"),
             include_str!("calls/policies.rs"),
+            include_str!("calls/inventory.rs"),
         );
         let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");

@@ -17,6 +17,7 @@ mod payment;
 mod preview;
 mod refund;
 mod shipment;
+mod stock;
 mod store;
 mod summary;
 
@@ -44,6 +45,7 @@ pub use shipment::{
     CustomsFlag, GoodsCondition, Hold, Intercept, InterceptState, Shipment, ShipmentContent,
     ShipmentStage, SplitOff, TrackingFact,
 };
+pub use stock::{Stock, StockEntry, StockEntryKind, StockHolder};
 pub use store::{
     Carrier, Policy, PolicyActivation, PolicyState, Preset, ReturnLabel, Store, Warehouse, Weekday,
 };

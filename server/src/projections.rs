@@ -226,7 +226,9 @@ async fn step(
         // no turn.
         let is_cut = rows.len() >= usize::from(ROWS_MAX);
         let last = rows.last().map(|row| row.partition).filter(|_| is_cut);
-        *turn = last.or(partitions.last().copied()).map_or(0, |last| last + 1);
+        *turn = last
+            .or(partitions.last().copied())
+            .map_or(0, |last| last + 1);
         Ok(moves.iter().map(|step| step.to - step.from).sum())
     }
     .await;
@@ -330,7 +332,10 @@ async fn finish(
         let built = positions::lock_all(&mut conn, projection, building).await?;
         // Who has read the old one must not be taken back by the new one.
         let is_as_far = built.len() == served.len()
-            && built.iter().zip(&served).all(|(built, served)| built.1 >= served.1);
+            && built
+                .iter()
+                .zip(&served)
+                .all(|(built, served)| built.1 >= served.1);
         let next = if is_as_far {
             positions::end(&mut conn, projection, present.serving).await?;
             Generations {

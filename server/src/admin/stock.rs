@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{end, write_failure};
 use crate::db::error::ErrorKind;
 use crate::db::snapshot::Snapshot;
-use crate::db::{Conn, DbError, projections as generations, stock_balances, stock_tellings};
 use crate::db::transaction;
+use crate::db::{Conn, DbError, projections as generations, stock_balances, stock_tellings};
 use crate::{App, ids, projections};
 
 /// Writes what is told, unless it was told before; gives the stock as it is then.
@@ -50,7 +50,9 @@ pub(crate) async fn tell(
     }
     let mut conn = Snapshot::begin(&app.pool).await?;
     let read = async {
-        let serving = generations::get(&mut conn, Projection::Stock).await?.serving;
+        let serving = generations::get(&mut conn, Projection::Stock)
+            .await?
+            .serving;
         stock_balances::get(&mut conn, serving, &telling.key).await
     }
     .await;

@@ -117,11 +117,7 @@ pub async fn advance(
 }
 
 /// Ends a generation: nothing has an effect on it any more.
-pub async fn end(
-    conn: &mut Conn,
-    projection: Projection,
-    generation: u32,
-) -> Result<(), DbError> {
+pub async fn end(conn: &mut Conn, projection: Projection, generation: u32) -> Result<(), DbError> {
     diesel::delete(
         projection_positions::table
             .filter(projection_positions::projection.eq(Name(projection)))

@@ -59,9 +59,7 @@ impl EntryRow {
             } => (Some(order.clone()), Some(*number), *cancellation, None),
             Source::Told(actor) => (None, None, None, Some(actor.clone())),
         };
-        let (role, actor_id) = actor
-            .map(|actor| (Name(actor.role), actor.id))
-            .unzip();
+        let (role, actor_id) = actor.map(|actor| (Name(actor.role), actor.id)).unzip();
         Self {
             generation,
             store_id: Name(entry.key.store.clone()),
@@ -241,10 +239,6 @@ pub async fn list(
 }
 
 /// Deletes so many entries of generations before this one; says how many.
-pub async fn delete_before(
-    conn: &mut Conn,
-    generation: u32,
-    limit: u32,
-) -> Result<usize, DbError> {
+pub async fn delete_before(conn: &mut Conn, generation: u32, limit: u32) -> Result<usize, DbError> {
     statement::delete_generations(conn, "stock_entries", generation, limit).await
 }

@@ -171,10 +171,6 @@ pub async fn list_open(
 }
 
 /// Deletes so many holdings of generations before this one; says how many.
-pub async fn delete_before(
-    conn: &mut Conn,
-    generation: u32,
-    limit: u32,
-) -> Result<usize, DbError> {
+pub async fn delete_before(conn: &mut Conn, generation: u32, limit: u32) -> Result<usize, DbError> {
     statement::delete_generations(conn, "stock_holdings", generation, limit).await
 }

@@ -102,9 +102,11 @@ pub async fn page(
         let store = after.key.store.as_str();
         let request_id = Bytes::from(after.request_id);
         query = query.filter(
-            stock_tellings::store_id.gt(store).or(stock_tellings::store_id
-                .eq(store)
-                .and(stock_tellings::request_id.gt(request_id))),
+            stock_tellings::store_id
+                .gt(store)
+                .or(stock_tellings::store_id
+                    .eq(store)
+                    .and(stock_tellings::request_id.gt(request_id))),
         );
     }
     let rows: Vec<TellingRow> = query.load(conn).await?;

@@ -97,9 +97,9 @@ pub(crate) async fn post(
     let mut stored = Vec::new();
     for (key, mut entries) in of_skus {
         entries.sort_by_key(|entry| entry.place);
-        let stock = stocks.get_mut(&key).ok_or_else(|| {
-            DbError::Corrupt(format!("the stock of {} cannot be made", key.sku))
-        })?;
+        let stock = stocks
+            .get_mut(&key)
+            .ok_or_else(|| DbError::Corrupt(format!("the stock of {} cannot be made", key.sku)))?;
         stored.extend(add(conn, generation, stock, entries).await?);
     }
     stock_entries::insert(conn, generation, &stored).await?;
