@@ -169,6 +169,27 @@ const LACKING: &[(&str, &[&str])] = &[
     ("StoreService/ListCarriers", &["store_id"]),
     ("StoreService/PutWarehouse", &["store_id", "warehouse"]),
     ("StoreService/ListWarehouses", &["store_id"]),
+    (
+        "InventoryService/SetStock",
+        &["store_id", "warehouse_id", "sku"],
+    ),
+    (
+        "InventoryService/ArchiveSku",
+        &["store_id", "warehouse_id", "sku"],
+    ),
+    (
+        "InventoryService/GetStock",
+        &["store_id", "warehouse_id", "sku"],
+    ),
+    ("InventoryService/ListStock", &["store_id"]),
+    (
+        "InventoryService/ListStockEntries",
+        &["store_id", "warehouse_id", "sku"],
+    ),
+    (
+        "InventoryService/ListStockHolders",
+        &["store_id", "warehouse_id", "sku"],
+    ),
     ("PolicyService/ListPresets", &[]),
     ("PolicyService/CreatePolicy", &["store_id"]),
     ("PolicyService/GetPolicy", &["store_id"]),

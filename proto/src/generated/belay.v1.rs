@@ -8451,8 +8451,8 @@ pub mod inventory_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lists the shipments that wait for a SKU in a warehouse: of open orders, released or not, that the caller sees; in no
-        /// order that means anything. After an OUT_OF_STOCK these are the other orders that cannot be sent. A caller that is
-        /// narrowed to carriers sees none. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
+        /// order that means anything. After a cancellation for want of stock these are the other orders that cannot be sent. A
+        /// caller that is narrowed to carriers sees none. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
         pub async fn list_stock_holders(
             &mut self,
             request: impl tonic::IntoRequest<super::ListStockHoldersRequest>,
@@ -8544,8 +8544,8 @@ pub mod inventory_service_server {
             tonic::Status,
         >;
         /// Lists the shipments that wait for a SKU in a warehouse: of open orders, released or not, that the caller sees; in no
-        /// order that means anything. After an OUT_OF_STOCK these are the other orders that cannot be sent. A caller that is
-        /// narrowed to carriers sees none. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
+        /// order that means anything. After a cancellation for want of stock these are the other orders that cannot be sent. A
+        /// caller that is narrowed to carriers sees none. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
         async fn list_stock_holders(
             &self,
             request: tonic::Request<super::ListStockHoldersRequest>,

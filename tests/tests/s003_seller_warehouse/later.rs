@@ -5,19 +5,25 @@
 use belay_client::calls::NewShipment;
 use belay_client::model::{
     CancellationEffect, CancellationFault, EventDetail, EventType, NextAction, OrderState,
+    StockEntryKind,
 };
 use belay_client::{Kind, RequestId, Role, Units};
-use belay_tests::market::{MARKET, preset};
+use belay_tests::market::{MARKET, Market, preset};
 use belay_tests::shop::new_order;
-use belay_tests::{refused, run_at};
+use belay_tests::{TestServer, refused, run_at, stock};
+use jiff::SignedDuration;
 
 use super::{MONDAY, open};
 
-/// Still to come: the stock itself, whose quantity becomes zero with the previous one on record.
 #[test]
-fn s003_09_out_of_stock_asks_once_for_zero_of_that_product_in_that_warehouse() {
+fn s003_09_out_of_stock_makes_that_product_zero_in_that_warehouse_once() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
+        for warehouse_id in ["main", "east"] {
+            let counted = market.seller().set_stock(warehouse_id, "MUG", 10);
+            counted.await.unwrap();
+        }
+        t.advance(SignedDuration::from_secs(1)).await;
         let shipments = [
             NewShipment::new([(1, 2)]),
             NewShipment::new([(1, 1), (2, 1)]).warehouse_id("east"),
@@ -56,6 +62,17 @@ fn s003_09_out_of_stock_asks_once_for_zero_of_that_product_in_that_warehouse() {
             matches!(&effects[..], [Some(EventDetail::CancellationChanged { effects, .. })] if *effects == [CancellationEffect::ZeroStock]),
             "{effects:?}"
         );
+        // The quantity in that warehouse is zero, once, and the one before it is on record; the other
+        // warehouse is untouched.
+        assert_eq!(on_hand(t, &market, "east").await, 0);
+        assert_eq!(on_hand(t, &market, "main").await, 10);
+        let entries = market.seller().list_stock_entries("east", "MUG");
+        let zeroed = entries.await.unwrap().items.into_iter();
+        let zeroed: Vec<_> = zeroed
+            .filter(|entry| entry.kind == StockEntryKind::Zeroed)
+            .map(|entry| entry.previous_quantity)
+            .collect();
+        assert_eq!(zeroed, [Some(10)]);
         // An effect that is none is no policy.
         let operator = market.as_role(Role::Operator, "ops");
         let misspelt =
@@ -72,12 +89,19 @@ fn s003_09_out_of_stock_asks_once_for_zero_of_that_product_in_that_warehouse() {
     });
 }
 
-/// Still to come: setting a quantity and archiving the product, and that no repeated cancellation
-/// undoes it.
+/// How many mugs are in a warehouse, once all is heard of.
+async fn on_hand(t: &TestServer, market: &Market<'_>, warehouse_id: &str) -> i64 {
+    stock::projected(&t.database).await;
+    let stock = market.seller().get_stock(warehouse_id, "MUG").await;
+    stock.unwrap().on_hand_quantity
+}
+
 #[test]
-fn s003_10_afterwards_the_seller_is_told_to_set_a_quantity_or_to_archive_the_product() {
+fn s003_10_afterwards_the_seller_sets_a_quantity_or_archives_the_product() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
+        market.seller().set_stock("main", "MUG", 10).await.unwrap();
+        t.advance(SignedDuration::from_secs(1)).await;
         market.place_paid("A-1", "standard").await;
         let next = [NextAction::SetStock, NextAction::ArchiveSku];
         let preview = market
@@ -96,6 +120,12 @@ fn s003_10_afterwards_the_seller_is_told_to_set_a_quantity_or_to_archive_the_pro
         let done = request.clone().await.unwrap();
         assert_eq!(done.cancellation.next_actions, next);
         let before = market.history("A-1").await;
+        assert_eq!(on_hand(t, &market, "main").await, 0);
+        let counted = market.seller().set_stock("main", "MUG", 25).await.unwrap();
+        assert_eq!(
+            (counted.on_hand_quantity, counted.available_quantity),
+            (25, 25)
+        );
         // Neither the same request nor a new one asks for zero again.
         assert_eq!(request.await.unwrap(), done);
         let again = market.sellers_request("A-1", "OUT_OF_STOCK").await.unwrap();
@@ -104,6 +134,15 @@ fn s003_10_afterwards_the_seller_is_told_to_set_a_quantity_or_to_archive_the_pro
             (done.cancellation, done.order_etag)
         );
         assert_eq!(market.history("A-1").await, before);
+        assert_eq!(
+            on_hand(t, &market, "main").await,
+            25,
+            "nothing zeroes again"
+        );
+        let archived = market.seller().archive_sku("main", "MUG").await.unwrap();
+        assert!(archived.archived && archived.available_quantity == 0);
+        let counted = market.seller().set_stock("main", "MUG", 3).await.unwrap();
+        assert!(!counted.archived && counted.available_quantity == 3);
     });
 }
 
