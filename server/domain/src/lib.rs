@@ -25,6 +25,7 @@ pub mod payment;
 pub mod period;
 pub mod policy;
 pub mod projection;
+pub mod quality;
 pub mod query;
 pub mod refund;
 pub mod rejection;

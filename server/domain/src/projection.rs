@@ -7,5 +7,7 @@ named_enum! {
     pub enum Projection {
         /// The stock of warehouses: see [`crate::stock`].
         Stock = "stock",
+        /// What counts in the quality of sellers: see [`crate::quality`].
+        SellerQuality = "seller-quality",
     }
 }
