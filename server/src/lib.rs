@@ -24,6 +24,7 @@ pub mod ids;
 pub mod outage;
 pub mod presets;
 pub mod projections;
+mod quality;
 pub mod reads;
 pub mod rpc;
 pub mod server;

@@ -140,7 +140,7 @@ struct Dev {
 struct RebuildArguments {
     #[command(flatten)]
     database: Database,
-    /// Which one: stock.
+    /// Which one: stock, seller-quality.
     #[arg(value_parser = projection)]
     projection: Projection,
 }

@@ -9,6 +9,7 @@
 //! A rebuild fills a new *generation* of the rows from the oldest event on, while the old one is
 //! read; once it is as far, it takes the place of the old one in one transaction.
 
+mod seller_quality;
 mod stock;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ const DELETED_MAX: u32 = 1_000;
 #[derive(Debug, Default)]
 pub struct Lags {
     stock: AtomicU64,
+    seller_quality: AtomicU64,
 }
 
 impl Lags {
@@ -53,6 +55,7 @@ impl Lags {
     fn of(&self, projection: Projection) -> &AtomicU64 {
         match projection {
             Projection::Stock => &self.stock,
+            Projection::SellerQuality => &self.seller_quality,
         }
     }
 }
@@ -261,6 +264,7 @@ async fn apply(
 ) -> Result<(), ProjectionError> {
     match projection {
         Projection::Stock => stock::apply(conn, generation, rows).await?,
+        Projection::SellerQuality => seller_quality::apply(conn, generation, rows).await?,
     }
     positions::advance(conn, projection, generation, moves).await?;
     Ok(())
@@ -315,6 +319,8 @@ async fn finish(
     if !generations.is_replayed {
         match projection {
             Projection::Stock => stock::replay(app, building).await?,
+            // All of it comes from the feed.
+            Projection::SellerQuality => {}
         }
     }
     let mut conn = app.pool.checkout().await?;
@@ -363,6 +369,7 @@ async fn forget(app: &App, projection: Projection, serving: u32) -> Result<bool,
     let mut conn = app.pool.checkout().await?;
     let deleted = match projection {
         Projection::Stock => stock::forget(&mut conn, serving).await,
+        Projection::SellerQuality => seller_quality::forget(&mut conn, serving).await,
     };
     conn.finish_with(deleted)
 }

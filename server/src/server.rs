@@ -280,6 +280,8 @@ fn start_workers(
     workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
     let settle = workers::settle_due_orders::run(app.clone());
     workers.spawn(until(stop.clone(), settle));
+    let evaluate = workers::evaluate_sellers::run(app.clone());
+    workers.spawn(until(stop.clone(), evaluate));
     let project = projections::run(app.clone());
     workers.spawn(until(stop.clone(), project));
     workers.spawn(until(stop.clone(), watch_health.run()));

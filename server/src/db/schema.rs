@@ -476,3 +476,41 @@ diesel::table! {
         zeroed_by -> Text,
     }
 }
+
+diesel::table! {
+    seller_facts (generation, order_key, kind, number) {
+        generation -> Unsigned<Integer>,
+        order_key -> Binary,
+        kind -> Text,
+        number -> Unsigned<Integer>,
+        store_id -> Text,
+        seller_id -> Text,
+        order_id -> Text,
+        cancellation -> Nullable<Unsigned<Integer>>,
+        fact_time -> Datetime,
+    }
+}
+
+diesel::table! {
+    seller_standings (store_id, seller_id) {
+        store_id -> Text,
+        seller_id -> Text,
+        evaluate_time -> Datetime,
+        reached -> Text,
+        crossings -> Unsigned<Integer>,
+    }
+}
+
+diesel::table! {
+    seller_crossings (store_id, seller_id, number) {
+        store_id -> Text,
+        seller_id -> Text,
+        number -> Unsigned<Integer>,
+        threshold -> Text,
+        percent -> Unsigned<Integer>,
+        is_reached -> Bool,
+        numerator -> Unsigned<BigInt>,
+        denominator -> Unsigned<BigInt>,
+        cross_time -> Datetime,
+    }
+}

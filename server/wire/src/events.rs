@@ -3,6 +3,7 @@
 //! so they are not in the bytes but in the row.
 
 mod detail;
+mod quality;
 mod selector;
 mod stock;
 
@@ -12,6 +13,7 @@ use belay_proto::v1 as pb;
 use prost::Message;
 
 use self::detail::{detail, text};
+pub use self::quality::seller_facts;
 pub use self::selector::Selector;
 pub use self::stock::{NewsError, order_news};
 use super::Wire;

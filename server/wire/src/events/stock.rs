@@ -86,15 +86,19 @@ fn told(
     (shipment_id, warehouse_id): (&str, &str),
     fact: Fact,
 ) -> Result<ShipmentFact, NewsError> {
-    let time = event.event_time.ok_or(NewsError::Value("the time"))?;
-    let time = Timestamp::new(time.seconds, time.nanos);
     Ok(ShipmentFact {
         position: event.position.unsigned_abs(),
-        time: time.map_err(|_| NewsError::Value("the time"))?,
+        time: event_time(event)?,
         shipment: ChildKind::Shipment.parse(shipment_id)?.1,
         warehouse: WarehouseId::parse(warehouse_id)?,
         fact,
     })
+}
+
+pub(super) fn event_time(event: &pb::Event) -> Result<Timestamp, NewsError> {
+    let time = event.event_time.ok_or(NewsError::Value("the time"))?;
+    let time = Timestamp::new(time.seconds, time.nanos);
+    time.map_err(|_| NewsError::Value("the time"))
 }
 
 /// By SKU: several lines may be of one.
