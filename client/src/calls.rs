@@ -12,6 +12,7 @@ mod macros;
 mod orders;
 mod policies;
 mod refunds;
+mod sellers;
 mod stores;
 
 pub use cancellations::incidents::{ListIncidents, ResolveIncident};
@@ -35,6 +36,7 @@ pub use orders::{
 };
 pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
 pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
+pub use sellers::{GetSellerQuality, ListCountedCancellations, ListThresholdCrossings};
 pub use stores::{
     CreateStore, FirstPolicy, GetStore, ListCarriers, ListStores, ListWarehouses, PutCarrier,
     PutWarehouse, UpdateStore,
@@ -68,6 +70,7 @@ mod tests {
             include_str!("calls/stores.rs"),
             include_str!("calls/policies.rs"),
             include_str!("calls/inventory.rs"),
+            include_str!("calls/sellers.rs"),
         );
         let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");

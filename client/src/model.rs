@@ -15,6 +15,7 @@ mod money;
 mod order;
 mod payment;
 mod preview;
+mod quality;
 mod refund;
 mod shipment;
 mod stock;
@@ -39,7 +40,8 @@ pub use incident::{Incident, IncidentKind, IncidentResolution, IncidentState, Re
 pub use money::Money;
 pub use order::{Destination, Line, Order, OrderState, OrderTotals, ShippingCharge};
 pub use payment::{Payment, PaymentFact, PaymentState};
-pub use preview::{CancellationPreview, PathOption, Quote, Rejection};
+pub use preview::{CancellationPreview, PathOption, QualityPreview, Quote, Rejection};
+pub use quality::{CountedCancellation, SellerQuality, SellerThreshold, ThresholdCrossing};
 pub use refund::{Refund, RefundAmount, RefundDue, RefundKind, RefundResult, RefundState};
 pub use shipment::{
     CustomsFlag, GoodsCondition, Hold, Intercept, InterceptState, Shipment, ShipmentContent,

@@ -19,6 +19,7 @@ mod method;
 mod orders;
 mod policies;
 mod refunds;
+mod sellers;
 mod stores;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use belay_proto::v1::inventory_service_server::InventoryServiceServer;
 use belay_proto::v1::order_service_server::OrderServiceServer;
 use belay_proto::v1::policy_service_server::PolicyServiceServer;
 use belay_proto::v1::refund_service_server::RefundServiceServer;
+use belay_proto::v1::seller_service_server::SellerServiceServer;
 use belay_proto::v1::store_service_server::StoreServiceServer;
 use belay_wire::status::MESSAGE_BYTES_MAX;
 use tonic::service::Routes;
@@ -87,6 +89,10 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     .add_service(guarded!(
         InventoryServiceServer,
         inventory::Inventory { app: app.clone() }
+    ))
+    .add_service(guarded!(
+        SellerServiceServer,
+        sellers::Sellers { app: app.clone() }
     ));
     match app.clock {
         Clock::Manual => routes.add_service(guarded!(

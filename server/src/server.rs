@@ -242,6 +242,7 @@ const SERVICES: &[&str] = &[
     v1::policy_service_server::SERVICE_NAME,
     v1::event_service_server::SERVICE_NAME,
     v1::inventory_service_server::SERVICE_NAME,
+    v1::seller_service_server::SERVICE_NAME,
 ];
 
 /// Of every service, and of the server as a whole.

@@ -15,12 +15,12 @@ async fn serving(database: &Database) -> u32 {
     serving
 }
 
-/// Waits until the stock holds the effect of all events that there are.
+/// Waits until all projections hold the effect of all events that there are.
 pub async fn projected(database: &Database) {
-    let behind = "SELECT COUNT(*) FROM partition_heads h JOIN projections g ON g.projection = 'stock' \
+    let behind = "SELECT COUNT(*) FROM partition_heads h CROSS JOIN projections g \
         LEFT JOIN projection_positions p ON p.projection = g.projection AND p.generation = g.serving \
         AND p.shard_partition = h.shard_partition WHERE h.head > COALESCE(p.position, 0)";
-    until("the stock is as far as the feed", async || {
+    until("the projections are as far as the feed", async || {
         let (behind,): (u64,) = database.row(behind, ()).await;
         (behind == 0).then_some(())
     })
@@ -93,6 +93,30 @@ pub async fn is_as_rebuilt(database: &Database) {
     rebuild(database).await;
     let rebuilt = rows(database).await;
     assert_eq!(live, rebuilt);
+    assert!(!live.is_empty(), "there is something to compare");
+}
+
+/// What counts of sellers is what a rebuild makes of the feed. Nothing else happens meanwhile.
+pub async fn sellers_are_as_rebuilt(database: &Database) {
+    let facts = async || {
+        let sql = "SELECT CONCAT_WS(' ', HEX(order_key), kind, number, f.store_id, seller_id, order_id, \
+            COALESCE(cancellation, '-'), fact_time) FROM seller_facts f \
+            JOIN projections g ON g.projection = 'seller-quality' AND g.serving = f.generation ORDER BY 1";
+        let rows: Vec<(String,)> = database.rows(sql, ()).await;
+        rows
+    };
+    projected(database).await;
+    let live = facts().await;
+    let mut conn = pool::connect(&database.url()).await.expect("MySQL answers");
+    let begun = projections::begin_rebuild(&mut conn, Projection::SellerQuality).await;
+    assert_eq!(begun.expect("the database takes it"), Rebuild::Begun);
+    until("the new generation serves", async || {
+        let sql = "SELECT COUNT(*) FROM projections WHERE projection = 'seller-quality' AND building IS NULL";
+        let (served,): (i64,) = database.row(sql, ()).await;
+        (served == 1).then_some(())
+    })
+    .await;
+    assert_eq!(facts().await, live);
     assert!(!live.is_empty(), "there is something to compare");
 }
 

@@ -190,6 +190,15 @@ const LACKING: &[(&str, &[&str])] = &[
         "InventoryService/ListStockHolders",
         &["store_id", "warehouse_id", "sku"],
     ),
+    ("SellerService/GetSellerQuality", &["store_id", "seller_id"]),
+    (
+        "SellerService/ListCountedCancellations",
+        &["store_id", "seller_id"],
+    ),
+    (
+        "SellerService/ListThresholdCrossings",
+        &["store_id", "seller_id"],
+    ),
     ("PolicyService/ListPresets", &[]),
     ("PolicyService/CreatePolicy", &["store_id"]),
     ("PolicyService/GetPolicy", &["store_id"]),

@@ -84,6 +84,9 @@ const RPCS: &[(&str, About)] = &[
     ("InventoryService/ListStock", About::Store),
     ("InventoryService/ListStockEntries", About::Store),
     ("InventoryService/ListStockHolders", About::Store),
+    ("SellerService/GetSellerQuality", About::Store),
+    ("SellerService/ListCountedCancellations", About::Store),
+    ("SellerService/ListThresholdCrossings", About::Store),
     ("PolicyService/ListPresets", About::Everybody),
     ("PolicyService/CreatePolicy", About::Store),
     ("PolicyService/GetPolicy", About::Store),
@@ -227,6 +230,15 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
             .map(|page| page.items.len().max(1)),
         "InventoryService/ListStockHolders" => store
             .list_stock_holders("main", "MUG")
+            .await
+            .map(|page| page.items.len().max(1)),
+        "SellerService/GetSellerQuality" => store.get_seller_quality("acme").await.map(|_| 1),
+        "SellerService/ListCountedCancellations" => store
+            .list_counted_cancellations("acme")
+            .await
+            .map(|page| page.items.len().max(1)),
+        "SellerService/ListThresholdCrossings" => store
+            .list_threshold_crossings("acme")
             .await
             .map(|page| page.items.len().max(1)),
         "PolicyService/ListPresets" => belay.list_presets().await.map(|presets| presets.len()),

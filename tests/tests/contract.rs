@@ -271,6 +271,15 @@ const ROLES: &[(&str, &str)] = &[
         "InventoryService/ListStockHolders",
         "seller warehouse support auditor",
     ),
+    ("SellerService/GetSellerQuality", "seller support auditor"),
+    (
+        "SellerService/ListCountedCancellations",
+        "seller support auditor",
+    ),
+    (
+        "SellerService/ListThresholdCrossings",
+        "seller support auditor",
+    ),
     ("PolicyService/ListPresets", "auditor"),
     ("PolicyService/CreatePolicy", ""),
     ("PolicyService/GetPolicy", "support auditor"),

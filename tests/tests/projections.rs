@@ -4,7 +4,9 @@
 use belay_client::Units;
 use belay_server::projections::Rebuild;
 use belay_tests::instance::Service;
-use belay_tests::stock::{begin_rebuild, is_as_rebuilt, projected, rebuilt};
+use belay_tests::stock::{
+    begin_rebuild, is_as_rebuilt, projected, rebuilt, sellers_are_as_rebuilt,
+};
 use belay_tests::{TestServer, run};
 
 /// What happens with an order of the standard kind, a bit of everything.
@@ -72,7 +74,8 @@ fn one_rebuild_is_under_way_at_a_time_and_none_of_a_pruned_feed() {
     run(async |t| {
         t.place_paid("A-1").await;
         // Nobody carries it out.
-        let sql = "UPDATE projections SET building = 7, is_replayed = FALSE";
+        let sql =
+            "UPDATE projections SET building = 7, is_replayed = FALSE WHERE projection = 'stock'";
         t.database.execute(sql, ()).await;
         assert_eq!(begin_rebuild(&t.database).await, Rebuild::UnderWay);
         rebuilt(&t.database, 1).await;
@@ -102,6 +105,7 @@ fn three_servers_project_each_event_once() {
             other.stop().await;
         }
         is_as_rebuilt(&t.database).await;
+        sellers_are_as_rebuilt(&t.database).await;
     });
 }
 

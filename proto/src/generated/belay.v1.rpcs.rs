@@ -303,6 +303,21 @@ impl crate::rpc::Rpc for RecordRefundResultRequest {
         self.request_id = request_id;
     }
 }
+impl crate::rpc::Rpc for GetSellerQualityRequest {
+    type Response = GetSellerQualityResponse;
+    const PATH: &'static str = "/belay.v1.SellerService/GetSellerQuality";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
+impl crate::rpc::Rpc for ListCountedCancellationsRequest {
+    type Response = ListCountedCancellationsResponse;
+    const PATH: &'static str = "/belay.v1.SellerService/ListCountedCancellations";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
+impl crate::rpc::Rpc for ListThresholdCrossingsRequest {
+    type Response = ListThresholdCrossingsResponse;
+    const PATH: &'static str = "/belay.v1.SellerService/ListThresholdCrossings";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+}
 impl crate::rpc::Rpc for CreateStoreRequest {
     type Response = CreateStoreResponse;
     const PATH: &'static str = "/belay.v1.StoreService/CreateStore";

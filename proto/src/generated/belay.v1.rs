@@ -2458,6 +2458,23 @@ pub struct PreviewCancellationResponse {
     /// when not allowed.
     #[prost(message, optional, tag = "16")]
     pub expected_release: ::core::option::Option<Money>,
+    /// What it would do to the seller's rate. Set for a seller where it would count and the policy measures quality.
+    #[prost(message, optional, tag = "17")]
+    pub quality: ::core::option::Option<QualityPreview>,
+}
+/// A seller's rate before and after a cancellation that counts, as if it counted in the present window: where the policy
+/// lags behind, it does so later. Shown and not bound: other orders move the rate as well.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QualityPreview {
+    /// The rate now, in hundredths of a percent: see SellerQuality.
+    #[prost(int32, tag = "1")]
+    pub rate_basis_points: i32,
+    /// The rate after it.
+    #[prost(int32, tag = "2")]
+    pub rate_after_basis_points: i32,
+    /// How many more may count after it before the next threshold that is not reached then is.
+    #[prost(int64, tag = "3")]
+    pub headroom_after: i64,
 }
 /// A request to cancel units.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -11499,6 +11516,666 @@ pub mod refund_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "belay.v1.RefundService";
     impl<T> tonic::server::NamedService for RefundServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A threshold of the policy, and how far a seller is from it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SellerThreshold {
+    /// The policy's name for it, such as WARNING.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The rate at which it is reached, in hundredths of a percent.
+    #[prost(int32, tag = "2")]
+    pub basis_points: i32,
+    /// Whether it is reached.
+    #[prost(bool, tag = "3")]
+    pub reached: bool,
+    /// How many more may count before it is reached, if nothing else changes. 0 where the next one reaches it, or one has.
+    #[prost(int64, tag = "4")]
+    pub headroom: i64,
+}
+/// A seller's quality.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SellerQuality {
+    /// The store.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The seller.
+    #[prost(string, tag = "2")]
+    pub seller_id: ::prost::alloc::string::String,
+    /// How many count: cancellations, or shipments of which a counted cancellation took something.
+    #[prost(int64, tag = "3")]
+    pub numerator: i64,
+    /// Of how many: orders that were placed, or shipments that were released to their warehouse.
+    #[prost(int64, tag = "4")]
+    pub denominator: i64,
+    /// Numerator ÷ denominator in hundredths of a percent, rounded down: 2,500 is 25 %. 0 where the denominator is 0.
+    #[prost(int32, tag = "5")]
+    pub rate_basis_points: i32,
+    /// What the numerator counts, in the policy's words: COUNTED_CANCELLATIONS or COUNTED_SHIPMENTS.
+    #[prost(string, tag = "6")]
+    pub numerator_name: ::prost::alloc::string::String,
+    /// What the denominator counts: ORDERS_PLACED or SHIPMENTS_DUE.
+    #[prost(string, tag = "7")]
+    pub denominator_name: ::prost::alloc::string::String,
+    /// How many days the window has.
+    #[prost(int32, tag = "8")]
+    pub window_days: i32,
+    /// How many days it ends before today.
+    #[prost(int32, tag = "9")]
+    pub lag_days: i32,
+    /// Its first day, such as "2026-03-02", in the store's time zone.
+    #[prost(string, tag = "10")]
+    pub first_date: ::prost::alloc::string::String,
+    /// Its last day.
+    #[prost(string, tag = "11")]
+    pub last_date: ::prost::alloc::string::String,
+    /// The policy's thresholds, the lowest first.
+    #[prost(message, repeated, tag = "12")]
+    pub thresholds: ::prost::alloc::vec::Vec<SellerThreshold>,
+    /// How many more may count before the next threshold that is not reached is. 0 where the next one reaches it, where all
+    /// are reached, and where there is none.
+    #[prost(int64, tag = "13")]
+    pub headroom: i64,
+}
+/// Whose quality.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetSellerQualityRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The seller. Required.
+    #[prost(string, tag = "2")]
+    pub seller_id: ::prost::alloc::string::String,
+}
+/// The quality.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetSellerQualityResponse {
+    /// The quality. Unset where the policy does not measure it.
+    #[prost(message, optional, tag = "1")]
+    pub quality: ::core::option::Option<SellerQuality>,
+}
+/// Something that counts against a seller.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CountedCancellation {
+    /// The order.
+    #[prost(string, tag = "1")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The cancellation.
+    #[prost(string, tag = "2")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// The shipment, where shipments are counted. Empty where cancellations are.
+    #[prost(string, tag = "3")]
+    pub shipment_id: ::prost::alloc::string::String,
+    /// When it happened: the time of the event.
+    #[prost(message, optional, tag = "4")]
+    pub count_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Against which seller.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCountedCancellationsRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The seller. Required.
+    #[prost(string, tag = "2")]
+    pub seller_id: ::prost::alloc::string::String,
+    /// How many at most: 1 to 1,000. 0 means 50.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter. Empty: the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of what counts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCountedCancellationsResponse {
+    /// What counts.
+    #[prost(message, repeated, tag = "1")]
+    pub counted: ::prost::alloc::vec::Vec<CountedCancellation>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// A crossing of a threshold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ThresholdCrossing {
+    /// Counts a seller's crossings: 1, 2, 3 and so on.
+    #[prost(int32, tag = "1")]
+    pub number: i32,
+    /// The threshold's name.
+    #[prost(string, tag = "2")]
+    pub threshold: ::prost::alloc::string::String,
+    /// The rate at which it was reached then, in hundredths of a percent.
+    #[prost(int32, tag = "3")]
+    pub threshold_basis_points: i32,
+    /// Whether the rate reached it; else it went back below it.
+    #[prost(bool, tag = "4")]
+    pub reached: bool,
+    /// How many counted.
+    #[prost(int64, tag = "5")]
+    pub numerator: i64,
+    /// Of how many.
+    #[prost(int64, tag = "6")]
+    pub denominator: i64,
+    /// The rate in hundredths of a percent.
+    #[prost(int32, tag = "7")]
+    pub rate_basis_points: i32,
+    /// When it was found.
+    #[prost(message, optional, tag = "8")]
+    pub cross_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Of which seller.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListThresholdCrossingsRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The seller. Required.
+    #[prost(string, tag = "2")]
+    pub seller_id: ::prost::alloc::string::String,
+    /// How many at most: 1 to 1,000. 0 means 50.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter. Empty: the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of crossings.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListThresholdCrossingsResponse {
+    /// The crossings.
+    #[prost(message, repeated, tag = "1")]
+    pub crossings: ::prost::alloc::vec::Vec<ThresholdCrossing>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod seller_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The quality of sellers: how much of what they were to send was cancelled so that it counts against them. What counts, over
+    /// which days and with which thresholds says the store's policy, in its section `quality`; with a new version it is measured
+    /// anew. It follows orders by their events, a moment later.
+    ///
+    /// A seller needs no registration: one that nothing is known of has a rate of 0 of 0, and so has one outside the caller's
+    /// scope. A caller that is narrowed to warehouses or carriers sees no seller's quality.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids are those of OrderService.
+    #[derive(Debug, Clone)]
+    pub struct SellerServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> SellerServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SellerServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SellerServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Gets the quality of a seller as it is now. Fails with nothing beyond what is said of every RPC.
+        pub async fn get_seller_quality(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetSellerQualityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSellerQualityResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.SellerService/GetSellerQuality",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.SellerService", "GetSellerQuality"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists what counts against a seller in the present window, the oldest first: what leaves the window next. Fails with
+        /// PAGE_TOKEN_INVALID.
+        pub async fn list_counted_cancellations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCountedCancellationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCountedCancellationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.SellerService/ListCountedCancellations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("belay.v1.SellerService", "ListCountedCancellations"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists when a seller's rate has reached a threshold, and when it has gone back below it: one entry for each time, the
+        /// latest first. The rate is looked at about once a second while orders come, and when a day ends in the store's time zone;
+        /// what it reaches and leaves in between is not told. Fails with PAGE_TOKEN_INVALID.
+        pub async fn list_threshold_crossings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListThresholdCrossingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListThresholdCrossingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.SellerService/ListThresholdCrossings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("belay.v1.SellerService", "ListThresholdCrossings"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod seller_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SellerServiceServer.
+    #[async_trait]
+    pub trait SellerService: std::marker::Send + std::marker::Sync + 'static {
+        /// Gets the quality of a seller as it is now. Fails with nothing beyond what is said of every RPC.
+        async fn get_seller_quality(
+            &self,
+            request: tonic::Request<super::GetSellerQualityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSellerQualityResponse>,
+            tonic::Status,
+        >;
+        /// Lists what counts against a seller in the present window, the oldest first: what leaves the window next. Fails with
+        /// PAGE_TOKEN_INVALID.
+        async fn list_counted_cancellations(
+            &self,
+            request: tonic::Request<super::ListCountedCancellationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCountedCancellationsResponse>,
+            tonic::Status,
+        >;
+        /// Lists when a seller's rate has reached a threshold, and when it has gone back below it: one entry for each time, the
+        /// latest first. The rate is looked at about once a second while orders come, and when a day ends in the store's time zone;
+        /// what it reaches and leaves in between is not told. Fails with PAGE_TOKEN_INVALID.
+        async fn list_threshold_crossings(
+            &self,
+            request: tonic::Request<super::ListThresholdCrossingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListThresholdCrossingsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// The quality of sellers: how much of what they were to send was cancelled so that it counts against them. What counts, over
+    /// which days and with which thresholds says the store's policy, in its section `quality`; with a new version it is measured
+    /// anew. It follows orders by their events, a moment later.
+    ///
+    /// A seller needs no registration: one that nothing is known of has a rate of 0 of 0, and so has one outside the caller's
+    /// scope. A caller that is narrowed to warehouses or carriers sees no seller's quality.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids are those of OrderService.
+    #[derive(Debug)]
+    pub struct SellerServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SellerServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SellerServiceServer<T>
+    where
+        T: SellerService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/belay.v1.SellerService/GetSellerQuality" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSellerQualitySvc<T: SellerService>(pub Arc<T>);
+                    impl<
+                        T: SellerService,
+                    > tonic::server::UnaryService<super::GetSellerQualityRequest>
+                    for GetSellerQualitySvc<T> {
+                        type Response = super::GetSellerQualityResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetSellerQualityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SellerService>::get_seller_quality(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSellerQualitySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.SellerService/ListCountedCancellations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCountedCancellationsSvc<T: SellerService>(pub Arc<T>);
+                    impl<
+                        T: SellerService,
+                    > tonic::server::UnaryService<super::ListCountedCancellationsRequest>
+                    for ListCountedCancellationsSvc<T> {
+                        type Response = super::ListCountedCancellationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ListCountedCancellationsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SellerService>::list_counted_cancellations(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCountedCancellationsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.SellerService/ListThresholdCrossings" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListThresholdCrossingsSvc<T: SellerService>(pub Arc<T>);
+                    impl<
+                        T: SellerService,
+                    > tonic::server::UnaryService<super::ListThresholdCrossingsRequest>
+                    for ListThresholdCrossingsSvc<T> {
+                        type Response = super::ListThresholdCrossingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListThresholdCrossingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SellerService>::list_threshold_crossings(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListThresholdCrossingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SellerServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "belay.v1.SellerService";
+    impl<T> tonic::server::NamedService for SellerServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

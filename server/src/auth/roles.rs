@@ -171,6 +171,18 @@ const ROLES: &[(&str, &[Role])] = &[
         "/belay.v1.InventoryService/ListStockHolders",
         &[Seller, Warehouse, Support, Operator, Auditor],
     ),
+    (
+        "/belay.v1.SellerService/GetSellerQuality",
+        &[Seller, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.SellerService/ListCountedCancellations",
+        &[Seller, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.SellerService/ListThresholdCrossings",
+        &[Seller, Support, Operator, Auditor],
+    ),
     ("/belay.v1.PolicyService/ListPresets", &[Operator, Auditor]),
     ("/belay.v1.PolicyService/CreatePolicy", &[Operator]),
     (

@@ -16,6 +16,7 @@ mod lists;
 pub mod orders;
 mod quantities;
 pub mod refunds;
+pub mod sellers;
 pub mod stores;
 
 use std::collections::HashSet;

@@ -5,6 +5,7 @@ pub(crate) mod cancellation;
 mod consumer;
 pub(crate) mod order;
 pub mod preview;
+pub mod quality;
 pub(crate) mod shipment;
 mod stock;
 mod summaries;

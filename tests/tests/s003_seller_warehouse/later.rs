@@ -10,7 +10,7 @@ use belay_client::model::{
 use belay_client::{Kind, RequestId, Role, Units};
 use belay_tests::market::{MARKET, Market, preset};
 use belay_tests::shop::new_order;
-use belay_tests::{TestServer, refused, run_at, stock};
+use belay_tests::{TestServer, refused, run_at, stock, until};
 use jiff::SignedDuration;
 
 use super::{MONDAY, open};
@@ -178,9 +178,8 @@ fn s003_16_where_nothing_is_delivered_the_seller_is_told_to_change_the_delivery_
     });
 }
 
-/// Still to come: the rate itself, its window and lag, and the event when a threshold is crossed.
 #[test]
-fn s003_19_the_policy_defines_the_rate_and_its_thresholds() {
+fn s003_19_the_rate_is_counted_shipments_over_shipments_due_and_lags_as_the_policy_says() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
         let operator = market.as_role(Role::Operator, "ops");
@@ -235,5 +234,55 @@ fn s003_19_the_policy_defines_the_rate_and_its_thresholds() {
             let error = refused(wrong, Kind::InvalidArgument, "POLICY_INVALID");
             assert_eq!(error.field_violations()[0].field, field);
         }
+
+        // Of 40 shipments two count; one that was never released is not due.
+        for number in 1..=40 {
+            market.place_paid(&format!("A-{number}"), "standard").await;
+        }
+        market.place("UNPAID", "standard").await;
+        for order_id in ["A-1", "A-2"] {
+            let request = market.sellers_request(order_id, "OUT_OF_STOCK");
+            request.await.unwrap();
+        }
+        let quality = async || {
+            stock::projected(&t.database).await;
+            let quality = market.seller().get_seller_quality("acme").await.unwrap();
+            quality.unwrap()
+        };
+        let lagging = quality().await;
+        assert_eq!((lagging.numerator, lagging.denominator), (0, 0));
+        let dates = (
+            lagging.first_date.to_string(),
+            lagging.last_date.to_string(),
+        );
+        assert_eq!(dates, ("2026-01-27".to_owned(), "2026-02-23".to_owned()));
+        t.advance(SignedDuration::from_hours(7 * 24)).await;
+        let due = quality().await;
+        assert_eq!((due.numerator, due.denominator), (2, 40));
+        assert_eq!((due.rate_basis_points, due.lag_days), (500, 7));
+        let thresholds: Vec<_> = due
+            .thresholds
+            .iter()
+            .map(|threshold| (&*threshold.name, threshold.basis_points, threshold.reached))
+            .collect();
+        assert_eq!(
+            thresholds,
+            [("WARNING", 300, true), ("EXCEEDED", 500, true)]
+        );
+        let seller = market.seller();
+        until("both thresholds are raised", async || {
+            let crossings = seller.list_threshold_crossings("acme").await.unwrap();
+            (crossings.items.len() == 2).then_some(())
+        })
+        .await;
+        let counted = seller.list_counted_cancellations("acme").await.unwrap();
+        let counted: Vec<_> = counted
+            .items
+            .into_iter()
+            .filter_map(|counted| counted.shipment_id)
+            .map(|id| id.to_string())
+            .collect();
+        assert_eq!(counted.len(), 2);
+        assert!(counted.contains(&"A-2:s1".to_owned()), "{counted:?}");
     });
 }
