@@ -158,7 +158,12 @@ impl Balance {
             balance.is_archived = match entry.kind {
                 EntryKind::Archived => true,
                 EntryKind::Counted => false,
-                _ => balance.is_archived,
+                EntryKind::Reserved
+                | EntryKind::Released
+                | EntryKind::Shipped
+                | EntryKind::PutBack
+                | EntryKind::SetAside
+                | EntryKind::Zeroed => balance.is_archived,
             };
         }
         balance
