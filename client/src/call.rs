@@ -4,12 +4,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use belay_proto::rpc::{Idempotency, Rpc};
+use belay_proto::rpc::{Idempotency, Rpc, StreamRpc};
 use http::uri::PathAndQuery;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::client::Grpc;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::retry::budget::Budget;
 
@@ -116,6 +116,29 @@ async fn unary<R: Rpc>(channel: Channel, request: Request<R>) -> Result<R::Respo
     let path = PathAndQuery::from_static(R::PATH);
     let response = grpc.unary(request, path, ProstCodec::default()).await?;
     Ok(response.into_inner())
+}
+
+/// Opens the stream of an RPC, once. Messages may come at any time, so it has no deadline.
+pub(crate) async fn open_stream<R: StreamRpc>(
+    belay: &Belay,
+    message: R,
+) -> Result<Streaming<R::Response>, Error> {
+    let mut request = Request::new(message);
+    belay.caller().write(request.metadata_mut());
+    let mut grpc =
+        Grpc::new(belay.link().channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
+    let opened = async {
+        grpc.ready()
+            .await
+            .map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
+        let path = PathAndQuery::from_static(R::PATH);
+        let codec = ProstCodec::<R, R::Response>::default();
+        grpc.server_streaming(request, path, codec).await
+    };
+    opened
+        .await
+        .map(Response::into_inner)
+        .map_err(Error::from_status)
 }
 
 /// The delay before a repeat; `None` if the repeat would come too late. The server's delay is the

@@ -5,6 +5,7 @@
 //! not sent yet has the same request id: both are one request.
 
 mod cancellations;
+mod events;
 mod fulfillment;
 mod inventory;
 mod line_quantities;
@@ -21,6 +22,10 @@ pub use cancellations::{
     ApproveCancellation, GetCancellation, ListCancellations, OnIneligibleUnits,
     PreviewCancellation, RejectCancellation, RequestCancellation, SummarizeActions,
     WithdrawCancellation,
+};
+pub use events::{
+    CommitPosition, DeleteConsumer, EventStream, GetConsumer, ListConsumers, ListEvents,
+    WatchEvents,
 };
 pub use fulfillment::answers::{InterceptAnswer, Parcel, StopAnswer, Stopped};
 pub use fulfillment::{
@@ -69,6 +74,7 @@ mod tests {
             include_str!("calls/refunds.rs"),
             include_str!("calls/stores.rs"),
             include_str!("calls/policies.rs"),
+            include_str!("calls/events.rs"),
             include_str!("calls/inventory.rs"),
             include_str!("calls/sellers.rs"),
         );
@@ -79,8 +85,9 @@ mod tests {
         for method in services.iter().flat_map(|service| &service.method) {
             let (name, function) = (method.name(), snake(method.name()));
             let request = method.input_type().trim_start_matches(".belay.v1.");
-            let declared = calls.contains(&format!("pub fn {function}("))
-                && calls.contains(&format!(" {name}(pb::{request})"));
+            let is_declared = calls.contains(&format!(" {name}(pb::{request})"))
+                || (method.server_streaming() && calls.contains(&format!("pub struct {name}(")));
+            let declared = calls.contains(&format!("pub fn {function}(")) && is_declared;
             assert!(declared, "{name} has no method `{function}`");
         }
     }

@@ -234,7 +234,7 @@ error_reasons! {
     /// The caller has as many consumers as it may have. Metadata: `limit_max`.
     ConsumersExhausted,
     /// The policy document is invalid. [`field_violations`](crate::Error::field_violations) lists
-    /// every fault with its path.
+    /// every error with its path.
     PolicyInvalid,
     /// The database cannot be reached; nothing was done. Wait and repeat.
     DatabaseUnavailable,

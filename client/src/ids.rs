@@ -237,6 +237,8 @@ chosen_ids! {
     CarrierId;
     /// A payment worker, by the name it gives itself.
     WorkerId;
+    /// A reader of the feed, by the name it gives itself.
+    ConsumerId;
 }
 
 child_ids! {
@@ -349,6 +351,48 @@ impl From<&str> for Etag {
 impl From<Etag> for String {
     fn from(etag: Etag) -> Self {
         etag.0
+    }
+}
+
+/// A point of the feed behind which everything is still to be read. It works with the filter that
+/// it was given out for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ResumeToken(String);
+
+impl ResumeToken {
+    /// The token as text, to be stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ResumeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&ResumeToken> for ResumeToken {
+    fn from(token: &ResumeToken) -> Self {
+        token.clone()
+    }
+}
+
+impl From<String> for ResumeToken {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for ResumeToken {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<ResumeToken> for String {
+    fn from(token: ResumeToken) -> Self {
+        token.0
     }
 }
 

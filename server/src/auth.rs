@@ -15,7 +15,7 @@ use http::HeaderMap;
 use self::headers::SetBy;
 use self::key_file::KeyFile;
 
-pub(crate) use self::roles::{paths, roles};
+pub(crate) use self::roles::roles;
 
 /// The way in which callers are authenticated.
 #[derive(Debug, Clone)]

@@ -107,7 +107,9 @@ fn note(app: &App, projection: Projection, error: &ProjectionError) {
             app.pool.notes().note("a projection", error);
         }
         // It stands still until somebody looks at it.
-        error => tracing::error!(%projection, %error, "a projection does not go on"),
+        ProjectionError::Database(_) | ProjectionError::Feed(_) | ProjectionError::Events(_) => {
+            tracing::error!(%projection, %error, "a projection does not go on");
+        }
     }
 }
 

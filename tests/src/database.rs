@@ -36,6 +36,7 @@ impl Snapshot {
             "carriers",
             "warehouses",
             "stock_tellings",
+            "consumers",
         ];
         self.0
             .retain(|table, _| !settings.contains(&table.as_str()));

@@ -23,6 +23,8 @@ pub struct Rpc {
     pub comment: String,
     /// `None` where the proto does not say.
     pub idempotency: Option<IdempotencyLevel>,
+    /// Whether the answer is a stream.
+    pub streams: bool,
 }
 
 impl Rpc {
@@ -120,6 +122,7 @@ pub fn rpcs() -> Vec<Rpc> {
                     name: method.name().to_owned(),
                     comment: comment(file, &[SERVICES, at, METHODS, method_at]),
                     idempotency: level.and_then(|level| IdempotencyLevel::try_from(level).ok()),
+                    streams: method.server_streaming(),
                 });
             }
         }
@@ -238,6 +241,7 @@ fn code_of(name: &str) -> Option<Code> {
         ("RESOURCE_EXHAUSTED", Code::ResourceExhausted),
         ("FAILED_PRECONDITION", Code::FailedPrecondition),
         ("ABORTED", Code::Aborted),
+        ("OUT_OF_RANGE", Code::OutOfRange),
         ("INTERNAL", Code::Internal),
         ("UNIMPLEMENTED", Code::Unimplemented),
         ("UNAVAILABLE", Code::Unavailable),

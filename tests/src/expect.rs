@@ -41,6 +41,7 @@ fn code(kind: Kind) -> Code {
         (Kind::PermissionDenied, Code::PermissionDenied),
         (Kind::Rejected, Code::FailedPrecondition),
         (Kind::Aborted, Code::Aborted),
+        (Kind::OutOfRange, Code::OutOfRange),
         (Kind::Overloaded, Code::ResourceExhausted),
         (Kind::Unavailable, Code::Unavailable),
         (Kind::DeadlineExceeded, Code::DeadlineExceeded),

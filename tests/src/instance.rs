@@ -29,6 +29,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::database::Database;
+use crate::server::BOOKMARK_INTERVAL;
 use crate::{HANG, SHOP, until};
 
 /// The script that `make run` and `make test` start MySQL with.
@@ -129,6 +130,7 @@ impl Service {
     pub async fn start(database: SecretString, change: impl FnOnce(&mut ServerSettings)) -> Self {
         let mut settings = ServerSettings::new(database, Authentication::Dev);
         settings.connections = 5;
+        settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -10,6 +10,7 @@ pub mod database;
 pub mod descriptors;
 pub mod documents;
 pub mod expect;
+pub mod feed;
 mod history;
 pub mod instance;
 pub mod invariants;

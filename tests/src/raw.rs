@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use prost::Message;
+use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -61,6 +62,30 @@ impl Raw {
         Q: AnyRequest,
         A: Message + Default + Send + Sync + 'static,
     {
+        let (mut grpc, request, path) = self.prepare(role, method, request).await?;
+        let codec: ProstCodec<Q, A> = ProstCodec::default();
+        Ok(grpc.unary(request, path, codec).await?.into_inner())
+    }
+
+    /// Opens a stream and reads nothing of it.
+    pub async fn open<Q: AnyRequest>(
+        &self,
+        role: &str,
+        method: &str,
+        request: Q,
+    ) -> Result<(), Status> {
+        let (mut grpc, request, path) = self.prepare(role, method, request).await?;
+        let codec: ProstCodec<Q, ()> = ProstCodec::default();
+        grpc.server_streaming(request, path, codec).await?;
+        Ok(())
+    }
+
+    async fn prepare<Q>(
+        &self,
+        role: &str,
+        method: &str,
+        request: Q,
+    ) -> Result<(Grpc<Channel>, Request<Q>, PathAndQuery), Status> {
         let mut request = Request::new(request);
         request.set_timeout(HANG);
         if !role.is_empty() {
@@ -74,12 +99,11 @@ impl Raw {
         let path: PathAndQuery = format!("/belay.v1.{method}")
             .parse()
             .expect("a method makes a path");
-        let mut grpc = tonic::client::Grpc::new(self.channel.clone());
+        let mut grpc = Grpc::new(self.channel.clone());
         grpc.ready()
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
-        let codec: ProstCodec<Q, A> = ProstCodec::default();
-        Ok(grpc.unary(request, path, codec).await?.into_inner())
+        Ok((grpc, request, path))
     }
 
     /// Sends a request that must be refused.

@@ -26,6 +26,9 @@ pub const SHOP: &str = "shop";
 /// Connections of one server. Many servers share one MySQL while tests run in parallel.
 const CONNECTIONS: usize = 5;
 
+/// Between bookmarks: whoever waits for one waits no longer.
+pub const BOOKMARK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A Belay server in this process, its database, and clients of it.
 #[derive(Debug)]
 pub struct TestServer {
@@ -65,6 +68,7 @@ impl TestServer {
         let mut settings = ServerSettings::new(database.url(), Authentication::Dev);
         settings.connections = CONNECTIONS;
         settings.manual_clock = now.is_some();
+        settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = Server::start(settings, listener)

@@ -16,6 +16,7 @@ use belay_proto::v1 as pb;
 use belay_server::auth::Authentication;
 use belay_server::auth::key_file::{KeyFile, hash_secret};
 use belay_tests::descriptors::{self, Rpc};
+use belay_tests::feed::{self, Watcher};
 use belay_tests::instance::{Service, literal};
 use belay_tests::shop::{eur, new_order};
 use belay_tests::{SHOP, TestServer, documents, pages, refused, run, until};
@@ -92,6 +93,12 @@ const RPCS: &[(&str, About)] = &[
     ("PolicyService/GetPolicy", About::Store),
     ("PolicyService/ListPolicies", About::Store),
     ("PolicyService/ActivatePolicy", About::Store),
+    ("EventService/WatchEvents", About::List),
+    ("EventService/ListEvents", About::List),
+    ("EventService/CommitPosition", About::Store),
+    ("EventService/GetConsumer", About::Store),
+    ("EventService/ListConsumers", About::Store),
+    ("EventService/DeleteConsumer", About::Store),
 ];
 
 /// Sends an RPC about this store, and this order where it is about one. Says how much came back.
@@ -248,6 +255,40 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
             .map(|_| 1),
         "PolicyService/GetPolicy" => store.get_policy().await.map(|_| 1),
         "PolicyService/ActivatePolicy" => store.activate_policy(1).await.map(|_| 1),
+        "EventService/WatchEvents" => {
+            let watch = belay.watch_events().store_id(store_id).from_oldest();
+            // What is wrong with it is told before it is read.
+            let _stream = watch.clone().await?;
+            let mut watcher = Watcher::new(watch);
+            watcher.read_to(&feed::ends(belay).await, |_| false).await;
+            Ok(watcher.came())
+        }
+        "EventService/ListEvents" => {
+            let mut events = belay.list_events().store_id(store_id).stream();
+            let mut count = 0;
+            while events.try_next().await?.is_some() {
+                count += 1;
+            }
+            Ok(count)
+        }
+        "EventService/CommitPosition" => {
+            let bookmark = belay.watch_events().await?.try_next().await?;
+            let token = bookmark.expect("it begins with a bookmark").resume_token;
+            let committed = belay.commit_position("index", token).store_id(store_id);
+            committed.await.map(|_| 1)
+        }
+        "EventService/GetConsumer" => {
+            let consumer = belay.get_consumer("index").store_id(store_id);
+            consumer.await.map(|_| 1)
+        }
+        "EventService/ListConsumers" => {
+            let consumers = belay.list_consumers().store_id(store_id);
+            consumers.await.map(|page| page.items.len())
+        }
+        "EventService/DeleteConsumer" => {
+            let deleted = belay.delete_consumer("index").store_id(store_id);
+            deleted.await.map(|()| 1)
+        }
         other => panic!("{other} has no call"),
     }
 }

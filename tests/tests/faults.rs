@@ -5,6 +5,7 @@
 mod callers_gone;
 mod database_killed;
 mod database_refuses;
+mod feed;
 mod load;
 mod locked_orders;
 mod lost_replies;

@@ -17,6 +17,7 @@ mod currencies;
 mod denials;
 mod engine;
 mod faults;
+mod feed;
 mod foreign_calls;
 mod fulfillment;
 mod gates;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use belay_proto::v1 as pb;
+use belay_proto::v1::event_service_client::EventServiceClient;
 use belay_proto::v1::order_service_client::OrderServiceClient;
 use belay_server::db::{clock, pool};
 use belay_server::telemetry::metrics::{INSTRUMENTS, Instrument, Kind};
@@ -401,6 +402,43 @@ fn the_log_has_a_line_for_each_call() {
         });
         assert_eq!(lines, [write, line(2, "GetOrder"), refused]);
         assert!(!said.contains(EMAIL), "{said}");
+    });
+}
+
+#[test]
+fn a_stream_has_its_line_at_its_end() {
+    run(async |t| {
+        let belay = BelayProcess::start(&t.database.url(), SERVE, &[]).await;
+        let endpoint = Endpoint::from_shared(format!("http://{}", belay.address)).unwrap();
+        let mut events = EventServiceClient::new(endpoint.connect_lazy());
+        let watch = traced(1, pb::WatchEventsRequest::default());
+        let mut left = events.watch_events(watch).await.unwrap().into_inner();
+        left.message().await.unwrap().expect("a bookmark");
+        let metrics = belay.get("/metrics").await;
+        assert!(
+            metrics.body.contains("belay_feed_watchers 1"),
+            "{}",
+            metrics.body
+        );
+        assert!(belay.calls().is_empty(), "it goes on");
+        drop(left);
+        let line = until("it has ended", async || belay.calls().pop()).await;
+        assert_eq!(line["method"], "belay.v1.EventService/WatchEvents");
+        assert_eq!(
+            (&line["code"], &line["trace.id"]),
+            (&json!("CANCELLED"), &json!(trace(1)))
+        );
+
+        let watch = traced(2, pb::WatchEventsRequest::default());
+        let mut told = events.watch_events(watch).await.unwrap().into_inner();
+        belay.running.tell_to_stop();
+        while told.message().await.expect("it ends in order").is_some() {}
+        let (_, said) = belay.running.end().await;
+        let line = calls(&said).pop().expect("a line");
+        assert_eq!(
+            (&line["code"], &line["trace.id"]),
+            (&json!("OK"), &json!(trace(2)))
+        );
     });
 }
 

@@ -38,7 +38,7 @@ impl Store {
     /// is not in force until it is activated.
     ///
     /// Idempotent: a repeat with the document of the newest version returns that version. Fails
-    /// with `PolicyInvalid`, whose field violations list every fault with its path in the document.
+    /// with `PolicyInvalid`, whose field violations list every error with its path in the document.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store, document: String) -> Result<(), belay_client::Error> {

@@ -4,7 +4,7 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::{Actor, EventDetail};
-use crate::ids::{OrderId, StoreId};
+use crate::ids::{CarrierId, OrderId, SellerId, StoreId, WarehouseId};
 use crate::wire::{FromWire, Malformed, Open, open_enum, read, read_if_set, text_if_set, time};
 
 /// An event of an order. It is written in the same transaction as the change that it reports, and
@@ -38,6 +38,12 @@ pub struct Event {
     pub cause: String,
     /// Whether the store's policy has the buyer notified of it.
     pub notify_buyer: bool,
+    /// The seller of the order. `None` in events that were written before it was recorded.
+    pub seller_id: Option<SellerId>,
+    /// The warehouse of the shipment that it is about. `None` if it is about the order as a whole.
+    pub warehouse_id: Option<WarehouseId>,
+    /// The carrier of that shipment.
+    pub carrier_id: Option<CarrierId>,
     /// The detail. `None` for types without one, and for details that this version of the client
     /// does not know.
     pub detail: Option<EventDetail>,
@@ -122,6 +128,9 @@ impl FromWire for Event {
             rule: text_if_set(message.rule),
             cause: message.cause,
             notify_buyer: message.notify_buyer,
+            seller_id: text_if_set(message.seller_id).map(SellerId::unchecked),
+            warehouse_id: text_if_set(message.warehouse_id).map(WarehouseId::unchecked),
+            carrier_id: text_if_set(message.carrier_id).map(CarrierId::unchecked),
             detail: read_if_set(message.detail)?,
         })
     }

@@ -6,14 +6,17 @@ use jiff::Timestamp;
 use super::{
     CancellationEffect, CancellationFault, CancellationOutcome, CancellationState, GateKind,
     GateState, GoodsCondition, IncidentKind, IncidentResolution, IncidentState, InterceptState,
-    LineQuantity, Money, PartState, Party, PaymentFact, PaymentState, RefundAmount, RefundKind,
-    RefundState, ShipmentStage, TrackingFact,
+    Money, PartState, Party, PaymentFact, PaymentState, RefundAmount, RefundKind, RefundState,
+    ShipmentStage, TrackingFact,
 };
 use crate::error_reason::ErrorReason;
-use crate::ids::{CancellationId, IncidentId, LineId, PaymentId, RefundId, SellerId, ShipmentId};
+use crate::ids::{
+    CancellationId, CarrierId, IncidentId, LineId, PaymentId, RefundId, SellerId, ShipmentId,
+    WarehouseId,
+};
 use crate::wire::{
-    FromWire, Malformed, Open, open_all, open_if_set, read, read_if_set, text_if_set, time,
-    time_if_set,
+    FromWire, Malformed, Open, open_all, open_if_set, read, read_all, read_if_set, text_if_set,
+    time, time_if_set,
 };
 
 /// The detail of an event, beyond its type.
@@ -29,6 +32,8 @@ pub enum EventDetail {
         total: Money,
         /// Until when. `None` where unpaid orders wait for ever.
         pay_by: Option<Timestamp>,
+        /// Its shipments: every unit is in one.
+        shipments: Vec<PlannedShipment>,
     },
     /// One fact about a payment.
     #[non_exhaustive]
@@ -65,6 +70,8 @@ pub enum EventDetail {
         to_stage: ShipmentStage,
         /// The fence after the move.
         fence: i64,
+        /// What is in it and not cancelled.
+        contents: Vec<SkuQuantity>,
     },
     /// One fact about a shipment.
     #[non_exhaustive]
@@ -115,6 +122,13 @@ pub enum EventDetail {
         state: GateState,
         /// Until when an answer counts. `None` for a gate without a deadline.
         respond_by: Option<Timestamp>,
+        /// The shipment's fence after the event. A warehouse that is asked to stop must not
+        /// dispatch with an older one.
+        fence: i64,
+        /// The units that the part would cancel.
+        contents: Vec<SkuQuantity>,
+        /// The reason of the cancellation.
+        reason: Option<String>,
     },
     /// A refund's move.
     #[non_exhaustive]
@@ -166,9 +180,16 @@ pub enum EventDetail {
         /// The reason of the rejection. `None` unless it was refused.
         refused_reason: Option<ErrorReason>,
         /// The units.
-        contents: Vec<LineQuantity>,
+        contents: Vec<SkuQuantity>,
         /// The effects of the cancelled units on the warehouse's stock.
         effects: Vec<CancellationEffect>,
+        /// The party at fault.
+        fault: Option<CancellationFault>,
+        /// Whether the cancellation counts in the seller's cancellation rate.
+        counted: bool,
+        /// The stage that the shipment is at. `None` in events that were written before it was
+        /// recorded.
+        stage: Option<ShipmentStage>,
     },
     /// The beginning of a hold.
     #[non_exhaustive]
@@ -208,7 +229,7 @@ pub enum EventDetail {
         /// Their condition.
         condition: GoodsCondition,
         /// The units.
-        contents: Vec<LineQuantity>,
+        contents: Vec<SkuQuantity>,
         /// The warehouse's id of the receipt, where it gave one.
         receipt_id: Option<String>,
         /// When, by the warehouse's account.
@@ -230,6 +251,57 @@ pub enum EventDetail {
         /// By when it should have been settled.
         due_by: Timestamp,
     },
+}
+
+/// Units of one line in a shipment, with the name that a warehouse knows them by.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkuQuantity {
+    /// The line.
+    pub line_id: LineId,
+    /// How many of its units.
+    pub quantity: i32,
+    /// The line's SKU. `None` in events that were written before it was recorded.
+    pub sku: Option<String>,
+}
+
+/// A shipment as it was planned with its order.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedShipment {
+    /// The shipment.
+    pub shipment_id: ShipmentId,
+    /// The warehouse that it leaves from.
+    pub warehouse_id: WarehouseId,
+    /// The carrier that takes it.
+    pub carrier_id: CarrierId,
+    /// What goes into it.
+    pub contents: Vec<SkuQuantity>,
+}
+
+impl FromWire for SkuQuantity {
+    type Message = pb::SkuQuantity;
+
+    fn from_wire(message: pb::SkuQuantity) -> Result<Self, Malformed> {
+        Ok(Self {
+            line_id: LineId::unchecked(message.line_id),
+            quantity: message.quantity,
+            sku: text_if_set(message.sku),
+        })
+    }
+}
+
+impl FromWire for PlannedShipment {
+    type Message = pb::PlannedShipment;
+
+    fn from_wire(message: pb::PlannedShipment) -> Result<Self, Malformed> {
+        Ok(Self {
+            shipment_id: ShipmentId::unchecked(message.shipment_id),
+            warehouse_id: WarehouseId::unchecked(message.warehouse_id),
+            carrier_id: CarrierId::unchecked(message.carrier_id),
+            contents: read_all(message.contents)?,
+        })
+    }
 }
 
 impl FromWire for EventDetail {
@@ -265,6 +337,7 @@ fn order_created(message: pb::OrderCreated) -> Result<EventDetail, Malformed> {
         seller_id: SellerId::unchecked(message.seller_id),
         total: read(message.total, "order_created.total")?,
         pay_by: time_if_set(message.pay_by, "order_created.pay_by")?,
+        shipments: read_all(message.shipments)?,
     })
 }
 
@@ -292,6 +365,7 @@ fn shipment_stage_changed(message: pb::ShipmentStageChanged) -> Result<EventDeta
         from_stage: ShipmentStage::from_wire(message.from_stage),
         to_stage: ShipmentStage::from_wire(message.to_stage),
         fence: message.fence,
+        contents: read_all(message.contents)?,
     })
 }
 
@@ -326,6 +400,9 @@ fn gate_changed(message: pb::GateChanged) -> Result<EventDetail, Malformed> {
         party: Party::from_wire(message.party),
         state: GateState::from_wire(message.state),
         respond_by: time_if_set(message.respond_by, "gate_changed.respond_by")?,
+        fence: message.fence,
+        contents: read_all(message.contents)?,
+        reason: text_if_set(message.reason),
     })
 }
 
@@ -360,8 +437,11 @@ fn part_ended(message: pb::PartEnded) -> Result<EventDetail, Malformed> {
         shipment_id: ShipmentId::unchecked(message.shipment_id),
         state: PartState::from_wire(message.state),
         refused_reason: ErrorReason::from_name(message.refused_reason),
-        contents: line_quantities(message.contents),
+        contents: read_all(message.contents)?,
         effects: open_all(message.effects),
+        fault: open_if_set(message.fault),
+        counted: message.counted,
+        stage: open_if_set(message.stage),
     })
 }
 
@@ -400,7 +480,7 @@ fn parcel_received(message: pb::ParcelReceived) -> Result<EventDetail, Malformed
     Ok(EventDetail::ParcelReceived {
         shipment_id: ShipmentId::unchecked(message.shipment_id),
         condition: GoodsCondition::from_wire(message.condition),
-        contents: line_quantities(message.contents),
+        contents: read_all(message.contents)?,
         receipt_id: text_if_set(message.receipt_id),
         receive_time: time_if_set(message.receive_time, "parcel_received.receive_time")?,
     })
@@ -418,13 +498,4 @@ fn refund_overdue(message: pb::RefundOverdue) -> Result<EventDetail, Malformed> 
         refund_id: RefundId::unchecked(message.refund_id),
         due_by: time(message.due_by, "refund_overdue.due_by")?,
     })
-}
-
-/// By line: an event names the SKU of each line too.
-fn line_quantities(contents: Vec<pb::SkuQuantity>) -> Vec<LineQuantity> {
-    let of_line = |units: pb::SkuQuantity| LineQuantity {
-        line_id: LineId::unchecked(units.line_id),
-        quantity: units.quantity,
-    };
-    contents.into_iter().map(of_line).collect()
 }

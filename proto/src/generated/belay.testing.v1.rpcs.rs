@@ -2,10 +2,15 @@
 impl crate::rpc::Rpc for GetTimeRequest {
     type Response = GetTimeResponse;
     const PATH: &'static str = "/belay.testing.v1.ClockService/GetTime";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for AdvanceTimeRequest {
     type Response = AdvanceTimeResponse;
     const PATH: &'static str = "/belay.testing.v1.ClockService/AdvanceTime";
     const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Never;
 }
+/// Each RPC of the package.
+pub const RPCS: &[crate::rpc::RpcRow] = &[
+    crate::rpc::RpcRow { path: "/belay.testing.v1.ClockService/GetTime", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.testing.v1.ClockService/AdvanceTime", idempotency: crate::rpc::Idempotency::Never, streams: false },
+];

@@ -2,7 +2,7 @@
 impl crate::rpc::Rpc for PreviewCancellationRequest {
     type Response = PreviewCancellationResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/PreviewCancellation";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for RequestCancellationRequest {
     type Response = RequestCancellationResponse;
@@ -15,12 +15,12 @@ impl crate::rpc::Rpc for RequestCancellationRequest {
 impl crate::rpc::Rpc for GetCancellationRequest {
     type Response = GetCancellationResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/GetCancellation";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListCancellationsRequest {
     type Response = ListCancellationsResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/ListCancellations";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ApproveCancellationRequest {
     type Response = ApproveCancellationResponse;
@@ -49,7 +49,7 @@ impl crate::rpc::Rpc for WithdrawCancellationRequest {
 impl crate::rpc::Rpc for ListIncidentsRequest {
     type Response = ListIncidentsResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/ListIncidents";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ResolveIncidentRequest {
     type Response = ResolveIncidentResponse;
@@ -62,7 +62,7 @@ impl crate::rpc::Rpc for ResolveIncidentRequest {
 impl crate::rpc::Rpc for SummarizeActionsRequest {
     type Response = SummarizeActionsResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/SummarizeActions";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::StreamRpc for WatchEventsRequest {
     type Response = WatchEventsResponse;
@@ -71,7 +71,7 @@ impl crate::rpc::StreamRpc for WatchEventsRequest {
 impl crate::rpc::Rpc for ListEventsRequest {
     type Response = ListEventsResponse;
     const PATH: &'static str = "/belay.v1.EventService/ListEvents";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for CommitPositionRequest {
     type Response = CommitPositionResponse;
@@ -86,22 +86,22 @@ impl crate::rpc::Rpc for DeleteConsumerRequest {
 impl crate::rpc::Rpc for GetConsumerRequest {
     type Response = GetConsumerResponse;
     const PATH: &'static str = "/belay.v1.EventService/GetConsumer";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListConsumersRequest {
     type Response = ListConsumersResponse;
     const PATH: &'static str = "/belay.v1.EventService/ListConsumers";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for GetShipmentRequest {
     type Response = GetShipmentResponse;
     const PATH: &'static str = "/belay.v1.FulfillmentService/GetShipment";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListShipmentsRequest {
     type Response = ListShipmentsResponse;
     const PATH: &'static str = "/belay.v1.FulfillmentService/ListShipments";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for StartPreparationRequest {
     type Response = StartPreparationResponse;
@@ -202,22 +202,22 @@ impl crate::rpc::Rpc for ArchiveSkuRequest {
 impl crate::rpc::Rpc for GetStockRequest {
     type Response = GetStockResponse;
     const PATH: &'static str = "/belay.v1.InventoryService/GetStock";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListStockRequest {
     type Response = ListStockResponse;
     const PATH: &'static str = "/belay.v1.InventoryService/ListStock";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListStockEntriesRequest {
     type Response = ListStockEntriesResponse;
     const PATH: &'static str = "/belay.v1.InventoryService/ListStockEntries";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListStockHoldersRequest {
     type Response = ListStockHoldersResponse;
     const PATH: &'static str = "/belay.v1.InventoryService/ListStockHolders";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for CreateOrderRequest {
     type Response = CreateOrderResponse;
@@ -230,17 +230,17 @@ impl crate::rpc::Rpc for CreateOrderRequest {
 impl crate::rpc::Rpc for GetOrderRequest {
     type Response = GetOrderResponse;
     const PATH: &'static str = "/belay.v1.OrderService/GetOrder";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListOrdersRequest {
     type Response = ListOrdersResponse;
     const PATH: &'static str = "/belay.v1.OrderService/ListOrders";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for SummarizeOrdersRequest {
     type Response = SummarizeOrdersResponse;
     const PATH: &'static str = "/belay.v1.OrderService/SummarizeOrders";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for RecordPaymentRequest {
     type Response = RecordPaymentResponse;
@@ -253,12 +253,12 @@ impl crate::rpc::Rpc for RecordPaymentRequest {
 impl crate::rpc::Rpc for ListOrderHistoryRequest {
     type Response = ListOrderHistoryResponse;
     const PATH: &'static str = "/belay.v1.OrderService/ListOrderHistory";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListPresetsRequest {
     type Response = ListPresetsResponse;
     const PATH: &'static str = "/belay.v1.PolicyService/ListPresets";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for CreatePolicyRequest {
     type Response = CreatePolicyResponse;
@@ -268,12 +268,12 @@ impl crate::rpc::Rpc for CreatePolicyRequest {
 impl crate::rpc::Rpc for GetPolicyRequest {
     type Response = GetPolicyResponse;
     const PATH: &'static str = "/belay.v1.PolicyService/GetPolicy";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListPoliciesRequest {
     type Response = ListPoliciesResponse;
     const PATH: &'static str = "/belay.v1.PolicyService/ListPolicies";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ActivatePolicyRequest {
     type Response = ActivatePolicyResponse;
@@ -283,12 +283,12 @@ impl crate::rpc::Rpc for ActivatePolicyRequest {
 impl crate::rpc::Rpc for GetRefundRequest {
     type Response = GetRefundResponse;
     const PATH: &'static str = "/belay.v1.RefundService/GetRefund";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListRefundsRequest {
     type Response = ListRefundsResponse;
     const PATH: &'static str = "/belay.v1.RefundService/ListRefunds";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ClaimRefundsRequest {
     type Response = ClaimRefundsResponse;
@@ -306,17 +306,17 @@ impl crate::rpc::Rpc for RecordRefundResultRequest {
 impl crate::rpc::Rpc for GetSellerQualityRequest {
     type Response = GetSellerQualityResponse;
     const PATH: &'static str = "/belay.v1.SellerService/GetSellerQuality";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListCountedCancellationsRequest {
     type Response = ListCountedCancellationsResponse;
     const PATH: &'static str = "/belay.v1.SellerService/ListCountedCancellations";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListThresholdCrossingsRequest {
     type Response = ListThresholdCrossingsResponse;
     const PATH: &'static str = "/belay.v1.SellerService/ListThresholdCrossings";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for CreateStoreRequest {
     type Response = CreateStoreResponse;
@@ -326,12 +326,12 @@ impl crate::rpc::Rpc for CreateStoreRequest {
 impl crate::rpc::Rpc for GetStoreRequest {
     type Response = GetStoreResponse;
     const PATH: &'static str = "/belay.v1.StoreService/GetStore";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for ListStoresRequest {
     type Response = ListStoresResponse;
     const PATH: &'static str = "/belay.v1.StoreService/ListStores";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for UpdateStoreRequest {
     type Response = UpdateStoreResponse;
@@ -346,7 +346,7 @@ impl crate::rpc::Rpc for PutCarrierRequest {
 impl crate::rpc::Rpc for ListCarriersRequest {
     type Response = ListCarriersResponse;
     const PATH: &'static str = "/belay.v1.StoreService/ListCarriers";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
 impl crate::rpc::Rpc for PutWarehouseRequest {
     type Response = PutWarehouseResponse;
@@ -356,5 +356,68 @@ impl crate::rpc::Rpc for PutWarehouseRequest {
 impl crate::rpc::Rpc for ListWarehousesRequest {
     type Response = ListWarehousesResponse;
     const PATH: &'static str = "/belay.v1.StoreService/ListWarehouses";
-    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
+/// Each RPC of the package.
+pub const RPCS: &[crate::rpc::RpcRow] = &[
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/PreviewCancellation", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/RequestCancellation", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/GetCancellation", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/ListCancellations", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/ApproveCancellation", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/RejectCancellation", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/WithdrawCancellation", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/ListIncidents", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/ResolveIncident", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/SummarizeActions", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.EventService/WatchEvents", idempotency: crate::rpc::Idempotency::Read, streams: true },
+    crate::rpc::RpcRow { path: "/belay.v1.EventService/ListEvents", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.EventService/CommitPosition", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.EventService/DeleteConsumer", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.EventService/GetConsumer", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.EventService/ListConsumers", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/GetShipment", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/ListShipments", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/StartPreparation", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/MarkReady", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/DispatchShipment", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/RecordTracking", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/HoldShipment", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/ReleaseHold", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/SplitShipment", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/AnswerStop", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/AnswerIntercept", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/ReceiveParcel", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/SetStock", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/ArchiveSku", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/GetStock", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/ListStock", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/ListStockEntries", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/ListStockHolders", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.OrderService/CreateOrder", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.OrderService/GetOrder", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.OrderService/ListOrders", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.OrderService/SummarizeOrders", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.OrderService/RecordPayment", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.OrderService/ListOrderHistory", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.PolicyService/ListPresets", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.PolicyService/CreatePolicy", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.PolicyService/GetPolicy", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.PolicyService/ListPolicies", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.PolicyService/ActivatePolicy", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.RefundService/GetRefund", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.RefundService/ListRefunds", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.RefundService/ClaimRefunds", idempotency: crate::rpc::Idempotency::Never, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.RefundService/RecordRefundResult", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.SellerService/GetSellerQuality", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.SellerService/ListCountedCancellations", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.SellerService/ListThresholdCrossings", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.StoreService/CreateStore", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.StoreService/GetStore", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.StoreService/ListStores", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.StoreService/UpdateStore", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.StoreService/PutCarrier", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.StoreService/ListCarriers", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.StoreService/PutWarehouse", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.StoreService/ListWarehouses", idempotency: crate::rpc::Idempotency::Read, streams: false },
+];

@@ -4305,7 +4305,7 @@ pub enum ErrorReason {
     PositionBehind = 524,
     /// FAILED_PRECONDITION. The caller has as many consumers as it may have. Metadata: limit_max.
     ConsumersExhausted = 526,
-    /// INVALID_ARGUMENT. The policy document has faults. BadRequest lists every one with its path in the document, such
+    /// INVALID_ARGUMENT. The policy document has errors. BadRequest lists every one with its path in the document, such
     /// as "document.rules\[3\].allow.gates\[0\].respond_within".
     PolicyInvalid = 530,
     /// UNAVAILABLE with RetryInfo. The database cannot be reached or takes no writes: it is read-only, full, or has not
@@ -5548,8 +5548,9 @@ pub mod event_service_client {
                 .insert(GrpcMethod::new("belay.v1.EventService", "CommitPosition"));
             self.inner.unary(req, path, codec).await
         }
-        /// Forgets a consumer of the caller's. Idempotent: one that is not there stays so. Fails with nothing beyond what is
-        /// said of every RPC.
+        /// Forgets a consumer of the caller's. Idempotent: one that is not there stays so.
+        ///
+        /// Fails with nothing beyond what is said of every RPC.
         pub async fn delete_consumer(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteConsumerRequest>,
@@ -5692,8 +5693,9 @@ pub mod event_service_server {
             tonic::Response<super::CommitPositionResponse>,
             tonic::Status,
         >;
-        /// Forgets a consumer of the caller's. Idempotent: one that is not there stays so. Fails with nothing beyond what is
-        /// said of every RPC.
+        /// Forgets a consumer of the caller's. Idempotent: one that is not there stays so.
+        ///
+        /// Fails with nothing beyond what is said of every RPC.
         async fn delete_consumer(
             &self,
             request: tonic::Request<super::DeleteConsumerRequest>,
@@ -10300,7 +10302,7 @@ pub mod policy_service_client {
         /// activated.
         ///
         /// Idempotent by content: the very document of the store's newest version answers with that version and creates none,
-        /// also where two bring it at the same time. Fails with POLICY_INVALID, listing every fault with its path in the
+        /// also where two bring it at the same time. Fails with POLICY_INVALID, listing every error with its path in the
         /// document.
         pub async fn create_policy(
             &mut self,
@@ -10440,7 +10442,7 @@ pub mod policy_service_server {
         /// activated.
         ///
         /// Idempotent by content: the very document of the store's newest version answers with that version and creates none,
-        /// also where two bring it at the same time. Fails with POLICY_INVALID, listing every fault with its path in the
+        /// also where two bring it at the same time. Fails with POLICY_INVALID, listing every error with its path in the
         /// document.
         async fn create_policy(
             &self,

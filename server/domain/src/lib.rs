@@ -11,6 +11,7 @@ pub mod cancellation;
 pub mod commands;
 pub mod context;
 pub mod decision;
+pub mod document;
 pub mod error_reason;
 pub mod event;
 pub mod feed;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use document::{DocumentError, limits, parse};
+pub use document::{limits, parse};
 pub use evaluate::{PolicyAnswer, Verdict};
 pub use question::{CarrierCapabilities, Question};
 

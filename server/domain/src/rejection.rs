@@ -49,6 +49,17 @@ named_enum! {
     }
 }
 
+impl Limit {
+    /// Rejects one more where there are `max` already.
+    pub(crate) fn check(self, count: usize, max: usize) -> Result<(), Rejection> {
+        if count < max {
+            Ok(())
+        } else {
+            Err(Rejection::LimitReached { limit: self, max })
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rejection {
     /// Every violation, not only the first.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use belay_domain::policy::DocumentError;
+use belay_domain::document::DocumentError;
 use belay_domain::scope::Caller;
 
 /// Between two looks at the file.

@@ -117,6 +117,11 @@ impl Tail {
         ready
     }
 
+    /// Where each partition ends, as far as is known here.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        (0..).zip(self.0.iter().map(|ring| ring.end))
+    }
+
     /// Forgets everything and goes on from the ends of the partitions.
     fn restart(&mut self, ends: &[PartitionEnds]) {
         for (ring, end) in self.0.iter_mut().zip(ends) {

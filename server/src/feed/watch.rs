@@ -223,10 +223,17 @@ impl Watch {
         self.send(messages, message).await
     }
 
+    /// Nothing matches in a partition that is not watched: there it stands at the end.
     fn bookmark(&self) -> Delivery {
+        let mut positions = self.positions.clone();
+        if let Some(watched) = self.partition {
+            let tail = self.feed.tail();
+            let others = tail.ends().filter(|(partition, _)| *partition != watched);
+            others.for_each(|(partition, end)| positions.advance(partition, end));
+        }
         Delivery {
             events: Vec::new(),
-            positions: self.positions.clone(),
+            positions,
         }
     }
 

@@ -140,6 +140,11 @@ impl EventService for Events {
                 positions.advance(row.partition, row.last);
                 taken += 1;
             }
+            // Nothing matches in the other partitions.
+            if let Some(of) = of {
+                let others = (0..).zip(&ends).filter(|(partition, _)| *partition != of);
+                others.for_each(|(partition, end)| positions.advance(partition, end.last));
+            }
             let resume_token = self.tokens().seal(asked.filter, &positions);
             let is_over = is_last_read && taken == rows.len();
             Ok(pb::ListEventsResponse {

@@ -6,8 +6,9 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use belay_wire::status::{CallError, outcome_of};
+use belay_wire::status::{CallError, CallOutcome, outcome_of};
 use futures_util::FutureExt as _;
+use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -99,9 +100,56 @@ where
                 }
             };
             let answer = open.span().run(answer).await;
-            open.end(outcome_of(answer.headers()));
+            // A stream that is refused has its status in its headers, as any other answer.
+            let outcome = outcome_of(answer.headers());
+            if open.streams() && outcome.code == CallOutcome::OK {
+                return Ok(answer.map(|body| StreamBody::of(body, open)));
+            }
+            open.end(outcome);
             Ok(answer)
         })
+    }
+}
+
+/// The body of a stream, with whose end the call ends.
+struct StreamBody {
+    body: Body,
+    open: Option<OpenCall>,
+}
+
+impl StreamBody {
+    fn of(body: Body, open: OpenCall) -> Body {
+        Body::new(Self {
+            body,
+            open: Some(open),
+        })
+    }
+}
+
+impl http_body::Body for StreamBody {
+    type Data = <Body as http_body::Body>::Data;
+    type Error = <Body as http_body::Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+            && let Some(open) = self.open.take()
+        {
+            open.end(outcome_of(trailers));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

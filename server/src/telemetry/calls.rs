@@ -33,6 +33,8 @@ pub(crate) struct Called {
     /// Such as `belay.v1.OrderService/GetOrder`.
     pub(crate) method: &'static str,
     pub(crate) is_read: bool,
+    /// The call lasts as long as its answer.
+    pub(crate) streams: bool,
 }
 
 /// Which successful reads have a line.
@@ -127,6 +129,7 @@ impl OpenCall {
         let called = called.unwrap_or(Called {
             method: OTHER_METHOD,
             is_read: false,
+            streams: false,
         });
         let span = tracing::info_span!(
             target: SPANS,
@@ -151,6 +154,10 @@ impl OpenCall {
     /// In which all is done that is done for the call.
     pub(crate) fn span(&self) -> &CallSpan {
         &self.span
+    }
+
+    pub(crate) fn streams(&self) -> bool {
+        self.called.streams
     }
 
     pub(crate) fn is_from(&mut self, caller: &Actor) {
@@ -207,6 +214,7 @@ impl OpenCall {
 
         let is_logged = outcome.code != CallOutcome::OK
             || !self.called.is_read
+            || self.called.streams
             || self.telemetry.lines.is_due();
         if is_logged {
             let caller = self.caller.as_ref();

@@ -40,7 +40,7 @@ pub enum Kind {
 }
 
 /// The table.
-pub const INSTRUMENTS: [Instrument; 15] = [
+pub const INSTRUMENTS: [Instrument; 16] = [
     CALL_DURATION,
     BATCH_SIZE,
     QUEUE_DURATION,
@@ -55,6 +55,7 @@ pub const INSTRUMENTS: [Instrument; 15] = [
     SETTLED,
     SETTLE_LAG,
     PROJECTION_LAG,
+    WATCHERS,
     LINES_DROPPED,
 ];
 
@@ -141,6 +142,12 @@ const PROJECTION_LAG: Instrument = Instrument {
     unit: "{event}",
     kind: Kind::Gauge,
     help: "Events of the feed whose effect a projection does not hold yet, by projection",
+};
+const WATCHERS: Instrument = Instrument {
+    name: "belay.feed.watchers",
+    unit: "{stream}",
+    kind: Kind::Gauge,
+    help: "Streams of the feed that are open",
 };
 const LINES_DROPPED: Instrument = Instrument {
     name: "belay.log.dropped_lines",
@@ -449,6 +456,9 @@ impl Metrics {
         });
         gauge(CONNECTIONS_MAX, |app| {
             vec![(count(app.pool.status().max), vec![of_pool()])]
+        });
+        gauge(WATCHERS, |app| {
+            vec![(count(app.feed.watchers()), Vec::new())]
         });
         gauge(CONNECTIONS_WAITED_FOR, |app| {
             vec![(count(app.pool.status().waiting), vec![of_pool()])]

@@ -119,17 +119,12 @@ impl ResponseContext<'_> {
     }
 
     fn shipment(&self) -> Option<pb::Shipment> {
-        let response = match self.answer {
-            Answer::Shipment(number) => self.order.shipment(*number),
-            Answer::Order
-            | Answer::Cancellation(_)
-            | Answer::Refund(_)
-            | Answer::Refunds(_)
-            | Answer::Incident(_)
-            | Answer::Nothing => None,
-        }
-        .map(|shipment| render::shipment(self.order, self.store, shipment));
-        Some(response.unwrap_or_else(|| self.lacks("shipment")))
+        let Answer::Shipment(number) = self.answer else {
+            self.lacks("shipment")
+        };
+        let found = self.order.shipment(*number);
+        let found = found.unwrap_or_else(|| self.lacks("shipment"));
+        Some(render::shipment(self.order, self.store, found))
     }
 
     /// The shipments that hold what was in the answered one. A shipment is split once at most.
@@ -148,31 +143,21 @@ impl ResponseContext<'_> {
     }
 
     fn cancellation(&self) -> Option<pb::Cancellation> {
-        let response = match self.answer {
-            Answer::Cancellation(number) => self.order.cancellation(*number),
-            Answer::Order
-            | Answer::Shipment(_)
-            | Answer::Refund(_)
-            | Answer::Refunds(_)
-            | Answer::Incident(_)
-            | Answer::Nothing => None,
-        }
-        .map(|cancellation| render::cancellation(self.order, self.store, cancellation));
-        Some(response.unwrap_or_else(|| self.lacks("cancellation")))
+        let Answer::Cancellation(number) = self.answer else {
+            self.lacks("cancellation")
+        };
+        let found = self.order.cancellation(*number);
+        let found = found.unwrap_or_else(|| self.lacks("cancellation"));
+        Some(render::cancellation(self.order, self.store, found))
     }
 
     fn incident(&self) -> Option<pb::Incident> {
-        let response = match self.answer {
-            Answer::Incident(number) => self.order.incident(*number),
-            Answer::Order
-            | Answer::Shipment(_)
-            | Answer::Cancellation(_)
-            | Answer::Refund(_)
-            | Answer::Refunds(_)
-            | Answer::Nothing => None,
-        }
-        .map(|incident| render::incident(self.order, incident));
-        Some(response.unwrap_or_else(|| self.lacks("incident")))
+        let Answer::Incident(number) = self.answer else {
+            self.lacks("incident")
+        };
+        let found = self.order.incident(*number);
+        let found = found.unwrap_or_else(|| self.lacks("incident"));
+        Some(render::incident(self.order, found))
     }
 
     fn refunds(&self) -> Vec<pb::Refund> {

@@ -5,11 +5,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use belay_domain::document::DocumentError;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::feed::PositionError;
 use belay_domain::ids::{ConsumerId, WarehouseId};
 use belay_domain::money::Currency;
-use belay_domain::policy::DocumentError;
 use belay_domain::rejection::{FieldViolation, Rejection};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};

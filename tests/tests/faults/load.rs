@@ -43,7 +43,7 @@ impl Load {
     pub(super) async fn run(&self, belay: &Belay) -> Vec<Journey> {
         let caller = async |caller: usize| {
             let mut journeys = Vec::new();
-            while !self.is_over.load(Ordering::Relaxed) {
+            while !self.is_over() {
                 let order_id = format!("C{caller}-{}", journeys.len());
                 journeys.push(self.journey(belay, order_id, caller + journeys.len()).await);
             }
@@ -58,6 +58,10 @@ impl Load {
 
     pub(super) fn stop(&self) {
         self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     /// Waits until so many more calls were acknowledged.

@@ -156,7 +156,7 @@ async fn closed_once(t: &TestServer, orders: usize) {
 }
 
 /// The binary `belay` as it was built with this test, or built now.
-async fn program() -> PathBuf {
+pub(super) async fn program() -> PathBuf {
     let this = std::env::current_exe().expect("a test has a path");
     let folder = this
         .parent()
@@ -195,7 +195,7 @@ async fn program() -> PathBuf {
 /// An address whose port nobody listens on; below the range from which outgoing connections take
 /// theirs, so that it stays free while the server is down. No other test of this process is given
 /// the same.
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     static TRIED: AtomicU16 = AtomicU16::new(0);
     let first = 10_000 + u16::try_from(std::process::id() % 5_000).expect("a small number");
     let next = || {
@@ -211,7 +211,7 @@ fn free_address() -> SocketAddr {
 }
 
 /// Starts it and waits until it answers.
-async fn start(program: &Path, address: SocketAddr, database: &SecretString) -> Child {
+pub(super) async fn start(program: &Path, address: SocketAddr, database: &SecretString) -> Child {
     let mut server = Command::new(program);
     server.args([
         "serve",

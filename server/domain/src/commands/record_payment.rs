@@ -192,12 +192,7 @@ fn check_room(order: &Order, fact: PaymentFact, known: Option<usize>) -> Result<
             PAYMENTS_ROOM,
         ),
     };
-    let max = if counts { max + room } else { max };
-    if found < max {
-        Ok(())
-    } else {
-        Err(Rejection::LimitReached { limit, max })
-    }
+    limit.check(found, if counts { max + room } else { max })
 }
 
 fn method_missing() -> Rejection {

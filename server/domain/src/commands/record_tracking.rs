@@ -80,12 +80,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
         Transition::RecordOnly => FACTS_MAX,
         Transition::Move(_) | Transition::Contradiction(_) => FACTS_MAX + FACTS_ROOM,
     };
-    if shipment.carrier_event_ids.len() >= max {
-        return Err(Rejection::LimitReached {
-            limit: Limit::ShipmentFacts,
-            max,
-        });
-    }
+    Limit::ShipmentFacts.check(shipment.carrier_event_ids.len(), max)?;
 
     let was_given_up = is_given_up(draft, number);
     let was_dispatched = shipment.stage.is_dispatched();

@@ -252,14 +252,7 @@ fn check_proof(reason: Option<&Reason>, command: &RequestCancellation) -> Result
 }
 
 fn check_room(order: &Order) -> Result<(), Rejection> {
-    if order.asked_cancellations() >= CANCELLATIONS_MAX {
-        Err(Rejection::LimitReached {
-            limit: Limit::Cancellations,
-            max: CANCELLATIONS_MAX,
-        })
-    } else {
-        Ok(())
-    }
+    Limit::Cancellations.check(order.asked_cancellations(), CANCELLATIONS_MAX)
 }
 
 /// Whether a request that was evaluated so is accepted, with what its requester wants done about

@@ -16,23 +16,12 @@ mod rules;
 mod sections;
 
 use serde_json::Value;
-use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
-use self::fields::{Errors, Node, distinct, quoted, shortened};
 use self::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, NAME_CHARS_MAX, SOURCE_CHARS_MAX};
 use super::{Notification, Policy};
 use crate::actor::Role;
+use crate::document::{self, DocumentError, Errors, Node, distinct};
 use crate::terms::NextAction;
-
-/// Something wrong in a document.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{}{description}", path, if path.is_empty() { "" } else { ": " })]
-pub struct DocumentError {
-    /// Where it stands, such as `rules[2].when.stage[0]`; empty where it is about the document as a
-    /// whole.
-    pub path: String,
-    pub description: String,
-}
 
 /// The roles that can request a cancellation, and so the roles that a rule or a reason can be
 /// about. A storefront requests for its buyer, an operator as support; payments and auditors
@@ -45,9 +34,6 @@ const REQUESTERS: &[Role] = &[
     Role::Carrier,
     Role::System,
 ];
-
-/// Characters of a parser's message: it may repeat what it could not read.
-const MESSAGE_CHARS_MAX: usize = 200;
 
 const KEYS: &[&str] = &[
     "name",
@@ -83,8 +69,6 @@ pub fn parse(text: &str) -> Result<Policy, Vec<DocumentError>> {
     }
 }
 
-/// Anchors, aliases, merge keys and tags are refused: a policy says what it says where it says it,
-/// small text cannot become a large document, and every document can be written in JSON as well.
 fn read(text: &str) -> Result<Value, String> {
     if text.len() > DOCUMENT_BYTES_MAX {
         return Err(format!(
@@ -92,57 +76,7 @@ fn read(text: &str) -> Result<Value, String> {
             text.len()
         ));
     }
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_depth: DEPTH_MAX,
-            max_anchors: 0,
-            max_documents: 1,
-        },
-        duplicate_keys: DuplicateKeyPolicy::Error,
-        merge_keys: MergeKeyPolicy::Error,
-        reject_unsupported_tags: true,
-        // Norway is `NO`, and no boolean.
-        strict_booleans: true,
-        emit_comments: false,
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| unreadable(&error))
-}
-
-/// What a person can do about it, where the parser's own words speak of its options and budgets.
-fn unreadable(error: &serde_saphyr::Error) -> String {
-    use serde_saphyr::Error;
-    use serde_saphyr::budget::BudgetBreach;
-
-    let description = if let Error::Budget {
-        breach: BudgetBreach::Depth { .. },
-        ..
-    } = error
-    {
-        format!("may be nested at most {DEPTH_MAX} deep")
-    } else if let Error::Budget {
-        breach: BudgetBreach::Documents { .. },
-        ..
-    } = error
-    {
-        "must be one document, without a second one after ---".to_owned()
-    } else if let Error::Budget {
-        breach: BudgetBreach::Anchors { .. },
-        ..
-    } = error
-    {
-        "must not use anchors (&) and aliases (*): write it out".to_owned()
-    } else if let Error::MergeKeyNotAllowed { .. } = error {
-        "must not use merge keys (<<): write it out".to_owned()
-    } else if let Error::DuplicateMappingKey { key: Some(key), .. } = error {
-        format!("has the key {} twice", quoted(key))
-    } else {
-        return shortened(&error.to_string(), MESSAGE_CHARS_MAX);
-    };
-    match error.location() {
-        Some(at) => format!("{description} (line {}, column {})", at.line(), at.column()),
-        None => description,
-    }
+    document::read(text, DEPTH_MAX)
 }
 
 fn policy(root: &Node<'_>, errors: &mut Errors) -> Option<Policy> {

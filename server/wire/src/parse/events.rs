@@ -71,7 +71,7 @@ pub fn watch_events(
     let tokens = ResumeTokens::new(reader.identity_key, partitions);
     let filter = request.filter.unwrap_or_default();
     events_request(filter, reader, |v, filter| {
-        Some(match request.begin {
+        Some(Ok(match request.begin {
             None => Begin::Now,
             Some(Asked::Start(start)) => match pb::FeedStart::try_from(start) {
                 Ok(pb::FeedStart::Unspecified | pb::FeedStart::Now) => Begin::Now,
@@ -83,8 +83,7 @@ pub fn watch_events(
             },
             Some(Asked::ResumeToken(token)) => return Some(behind(&tokens, filter, &token)),
             Some(Asked::Positions(positions)) => named(v, &positions, partitions)?,
-        })
-        .map(Ok)
+        }))
     })
 }
 
@@ -104,12 +103,11 @@ pub fn list_events(
             let begin = behind(&tokens, filter, &page_token);
             return Some(begin.map_err(|_| CallError::PageTokenInvalid));
         }
-        Some(match request.begin {
+        Some(Ok(match request.begin {
             None => Begin::Oldest,
             Some(Asked::ResumeToken(token)) => return Some(behind(&tokens, filter, &token)),
             Some(Asked::Positions(positions)) => named(v, &positions, partitions)?,
-        })
-        .map(Ok)
+        }))
     })?;
     Ok((asked, size))
 }

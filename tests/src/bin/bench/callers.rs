@@ -299,7 +299,7 @@ impl Worker for Caller {
     }
 }
 
-fn request<T>(message: T, role: &'static str) -> Request<T> {
+pub(crate) fn request<T>(message: T, role: &'static str) -> Request<T> {
     let mut request = Request::new(message);
     request
         .metadata_mut()

@@ -9,6 +9,7 @@
 mod audit;
 mod callers;
 mod detail;
+mod feed;
 mod growth;
 mod load;
 mod meters;
@@ -83,6 +84,9 @@ struct Args {
     /// Set two servers on the database beside one as well, with commits that are slow.
     #[arg(long)]
     replicas: bool,
+    /// Measure the feed as well: reading it from its beginning, and watching it.
+    #[arg(long)]
+    feed: bool,
     /// Measure cancellations as well with so many orders in the database, say 100000,1000000. Takes
     /// long.
     #[arg(long, value_delimiter = ',')]
@@ -135,6 +139,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
     } else {
         None
     };
+    let feed = if bench.args.feed {
+        Some(feed::measure(&mut bench, &service).await?)
+    } else {
+        None
+    };
     let sizes = growth::measure(&mut bench, raw_cancel).await?;
 
     let comparisons = audit::compare_rows(&mut conn, &bench.shop).await?;
@@ -156,11 +165,13 @@ async fn run(args: Args) -> anyhow::Result<()> {
     lines.push(String::new());
     lines.extend(report::table(&series));
     lines.extend(replicas.iter().map(replicas::Replicas::line));
+    lines.extend(feed.iter().flat_map(feed::Feed::lines));
     lines.extend(growth::lines(&sizes));
     let mut figures = report::figures(&series, &setting);
     replicas
         .iter()
         .for_each(|replicas| replicas.add_to(&mut figures));
+    feed.iter().for_each(|feed| feed.add_to(&mut figures));
     growth::add_to(&sizes, &mut figures);
     let figures = serde_json::Value::Object(figures);
     lines.push(figures.to_string());
@@ -464,6 +475,12 @@ impl Bench {
             }
         };
         per_second * (timing.warm_up + timing.measured).as_secs_f64()
+    }
+
+    /// The most of this kind that was seen in a second.
+    fn seen(&self, kind: Kind) -> f64 {
+        let alike = self.seen.iter().filter(|(seen, _, _)| *seen == kind);
+        alike.map(|(_, _, rate)| *rate).fold(1.0, f64::max)
     }
 
     /// Has so many orders placed and paid.

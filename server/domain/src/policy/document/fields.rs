@@ -1,105 +1,16 @@
-//! Reads values out of a document. A node knows where it stands, so that every error can say so;
-//! what cannot be read adds its error and is `None`, and the reading goes on.
+//! Reads the values of the policy language.
 
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use jiff::fmt::friendly::SpanParser;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::DocumentError;
-use super::limits::{
-    CALENDAR_DAYS_MAX, CODE_CHARS_MAX, DURATION_MAX, ERRORS_MAX, WORKING_DAYS_MAX,
-};
+use super::limits::{CALENDAR_DAYS_MAX, CODE_CHARS_MAX, DURATION_MAX, WORKING_DAYS_MAX};
+use crate::document::{Errors, Node, child, quoted};
 use crate::period::Period;
 
-/// Characters of a wrong value that an error repeats.
-const QUOTED_CHARS_MAX: usize = 40;
-
-/// The errors that were found so far.
-#[derive(Debug, Default)]
-pub(super) struct Errors {
-    found: Vec<DocumentError>,
-    left_out: usize,
-}
-
-impl Errors {
-    pub(super) fn add(&mut self, path: &str, description: impl Into<String>) {
-        if self.found.len() < ERRORS_MAX {
-            self.found.push(DocumentError {
-                path: path.to_owned(),
-                description: description.into(),
-            });
-        } else {
-            self.left_out += 1;
-        }
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.found.len() + self.left_out
-    }
-
-    pub(super) fn into_list(mut self) -> Vec<DocumentError> {
-        if self.left_out > 0 {
-            let description = format!("{} more errors are not shown", self.left_out);
-            self.found.push(DocumentError {
-                path: String::new(),
-                description,
-            });
-        }
-        self.found
-    }
-}
-
-/// A value and where it stands.
-#[derive(Debug)]
-pub(super) struct Node<'a> {
-    pub(super) path: String,
-    value: &'a Value,
-}
-
 impl<'a> Node<'a> {
-    pub(super) fn root(value: &'a Value) -> Self {
-        Self {
-            path: String::new(),
-            value,
-        }
-    }
-
-    pub(super) fn error(&self, description: impl Into<String>, errors: &mut Errors) {
-        errors.add(&self.path, description);
-    }
-
-    fn wrong_type(&self, wanted: &str, errors: &mut Errors) {
-        let found = match self.value {
-            // Not the same as leaving the key out: an empty condition would match everything.
-            Value::Null => "nothing",
-            Value::Bool(_) => "true or false",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a text",
-            Value::Array(_) => "a list",
-            Value::Object(_) => "a mapping",
-        };
-        self.error(format!("must be {wanted}, is {found}"), errors);
-    }
-
-    /// A mapping with no other keys than these.
-    pub(super) fn object(&self, known: &[&str], errors: &mut Errors) -> Option<Object<'a>> {
-        let Value::Object(entries) = self.value else {
-            self.wrong_type("a mapping", errors);
-            return None;
-        };
-        for key in entries.keys().filter(|key| !known.contains(&key.as_str())) {
-            let description = format!("is not a key here; the keys are {}", known.join(", "));
-            errors.add(&child(&self.path, key), description);
-        }
-        Some(Object {
-            path: self.path.clone(),
-            entries,
-        })
-    }
-
     /// A mapping whose keys are data.
     pub(super) fn entries(&self, max: usize, errors: &mut Errors) -> Vec<(&'a str, Node<'a>)> {
         let Value::Object(entries) = self.value else {
@@ -127,33 +38,6 @@ impl<'a> Node<'a> {
             .collect()
     }
 
-    pub(super) fn list(&self, max: usize, errors: &mut Errors) -> Vec<Node<'a>> {
-        let Value::Array(values) = self.value else {
-            self.wrong_type("a list", errors);
-            return Vec::new();
-        };
-        if values.len() > max {
-            self.error(
-                format!("may have at most {max} entries, has {}", values.len()),
-                errors,
-            );
-            return Vec::new();
-        }
-        let node = |(index, value)| Node {
-            path: format!("{}[{index}]", self.path),
-            value,
-        };
-        values.iter().enumerate().map(node).collect()
-    }
-
-    /// A list with something in it.
-    pub(super) fn filled_list(&self, max: usize, errors: &mut Errors) -> Vec<Node<'a>> {
-        if matches!(self.value, Value::Array(values) if values.is_empty()) {
-            self.error("must have at least one entry", errors);
-        }
-        self.list(max, errors)
-    }
-
     /// One value, or a list of them with something in it.
     pub(super) fn one_or_list(&self, max: usize, errors: &mut Errors) -> Vec<Node<'a>> {
         match self.value {
@@ -167,20 +51,6 @@ impl<'a> Node<'a> {
                     path: self.path.clone(),
                     value: self.value,
                 }]
-            }
-        }
-    }
-
-    fn raw_text(&self, wanted: &str, errors: &mut Errors) -> Option<&'a str> {
-        match self.value {
-            Value::String(text) => Some(text),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_) => {
-                self.wrong_type(wanted, errors);
-                None
             }
         }
     }
@@ -263,24 +133,6 @@ impl<'a> Node<'a> {
             );
         }
         is_country.then(|| text.to_owned())
-    }
-
-    /// One of these names.
-    pub(super) fn name<T: Copy + Display>(&self, allowed: &[T], errors: &mut Errors) -> Option<T> {
-        let text = self.raw_text("a name", errors)?;
-        let named = allowed.iter().find(|value| value.to_string() == text);
-        if named.is_none() {
-            let names: Vec<String> = allowed.iter().map(T::to_string).collect();
-            self.error(
-                format!(
-                    "must be one of {}; found {}",
-                    names.join(", "),
-                    quoted(text)
-                ),
-                errors,
-            );
-        }
-        named.copied()
     }
 
     pub(super) fn boolean(&self, errors: &mut Errors) -> Option<bool> {
@@ -440,73 +292,10 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A mapping and where it stands.
-#[derive(Debug)]
-pub(super) struct Object<'a> {
-    pub(super) path: String,
-    entries: &'a Map<String, Value>,
-}
-
-impl<'a> Object<'a> {
-    pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
-        self.entries.get(key).map(|value| Node {
-            path: child(&self.path, key),
-            value,
-        })
-    }
-
-    pub(super) fn require(&self, key: &str, errors: &mut Errors) -> Option<Node<'a>> {
-        let node = self.get(key);
-        if node.is_none() {
-            errors.add(&child(&self.path, key), "is required");
-        }
-        node
-    }
-}
-
-/// Reads every node, and none twice the same.
-pub(super) fn distinct<'a, T: PartialEq>(
-    nodes: &[Node<'a>],
-    errors: &mut Errors,
-    read: impl Fn(&Node<'a>, &mut Errors) -> Option<T>,
-) -> Vec<T> {
-    let mut values = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        match read(node, errors) {
-            Some(value) if values.contains(&value) => node.error("stands here twice", errors),
-            Some(value) => values.push(value),
-            None => {}
-        }
-    }
-    values
-}
-
 pub(super) fn is_country(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 fn duration_of(span: Span) -> Option<SignedDuration> {
     span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
-}
-
-/// The path of what stands under `key`.
-fn child(path: &str, key: &str) -> String {
-    let key = shortened(key, QUOTED_CHARS_MAX);
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
-    }
-}
-
-/// The beginning of a wrong value: it may be as long as the document.
-pub(super) fn quoted(text: &str) -> String {
-    format!("{:?}", shortened(text, QUOTED_CHARS_MAX))
-}
-
-pub(super) fn shortened(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -1,6 +1,6 @@
 //! The gates of a rule: the answers that a path waits for.
 
-use super::fields::{Errors, Node, Object};
+use crate::document::{Errors, Node, Object};
 use crate::period::Period;
 use crate::policy::{Consequence, Rule};
 use crate::terms::{GateKind, GateSpec, OnDispatch, OnLost, OnTimeout};

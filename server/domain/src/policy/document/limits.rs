@@ -3,14 +3,13 @@
 
 use jiff::SignedDuration;
 
+pub use crate::document::ERRORS_MAX;
 use crate::order::LINE_QUANTITY_MAX;
 
 /// Of the whole text, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 /// Lists and mappings inside each other. The language itself needs six.
 pub const DEPTH_MAX: usize = 16;
-/// Errors told at once; a last one says how many more there are.
-pub const ERRORS_MAX: usize = 100;
 pub const RULES_MAX: usize = 200;
 pub const REASONS_MAX: usize = 200;
 /// Entries of any one list in a rule's condition, and of payment methods that are verified.

@@ -4,7 +4,7 @@
 //! One earlier rule is compared with one later rule. What several earlier rules take away together
 //! is not looked for.
 
-use super::fields::Errors;
+use crate::document::Errors;
 use crate::policy::{AgeBound, Condition, ReturnRate, Rule};
 
 /// Each rate with where it stands.

@@ -1,10 +1,10 @@
 //! The reasons that a document declares: why a cancellation may be asked, and by whom.
 
-use super::fields::{Errors, Node, Object, distinct};
 use super::limits::{EVIDENCE_CHANNELS_MAX, REASONS_MAX};
 use super::{REQUESTERS, next_actions};
 use crate::actor::Role;
 use crate::cancellation::{PARCEL_RETURNED, PAYMENT_EXPIRED};
+use crate::document::{Errors, Node, Object, distinct};
 use crate::policy::Reason;
 use crate::terms::{Effect, Fault, NextAction};
 

@@ -1,9 +1,9 @@
 //! The section about goods that come back: what is paid for them, and what a buyer is told who gets
 //! no label.
 
-use super::fields::{Errors, Node, Object, distinct};
 use super::limits::{CONDITION_ENTRIES_MAX, RETURN_RATES_MAX, WITHOUT_LABEL_CHARS_MAX};
 use super::{reach, rules};
+use crate::document::{Errors, Node, Object, distinct};
 use crate::policy::{ReturnRate, Returns};
 use crate::terms::GoodsCondition;
 

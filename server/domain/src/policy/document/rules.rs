@@ -1,8 +1,8 @@
 //! The rules of a document: what each looks at, and what it answers.
 
-use super::fields::{Errors, Node, Object, distinct};
 use super::limits::{CONDITION_ENTRIES_MAX, RULES_MAX};
 use super::{Declared, REQUESTERS, gates, next_actions, reach};
+use crate::document::{Errors, Node, Object, distinct};
 use crate::policy::evaluate::VERIFICATION_RULE;
 use crate::policy::{AgeBound, Allow, Clock, Condition, Consequence, Deny, Rule};
 use crate::shipment::Stage;

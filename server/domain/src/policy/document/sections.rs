@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use super::fields::{Errors, Node, Object, distinct, is_country};
+use super::fields::is_country;
 use super::limits::{
     CALENDARS_MAX, CONDITION_ENTRIES_MAX, IDENTICAL_UNITS_MAX, LABEL_CHARS_MAX, QUALITY_DAYS_MAX,
     QUALITY_THRESHOLDS_MAX, WORKING_DAYS_MAX,
 };
 use super::next_actions;
 use crate::calendar::{Calendar, CalendarError, HOLIDAYS_MAX, Weekday};
+use crate::document::{Errors, Node, Object, distinct};
 use crate::order::OrderState;
 use crate::policy::{
     Customs, Quality, QualityDenominator, QualityNumerator, QualityThreshold, RefundDue, Refunds,
