@@ -7,11 +7,13 @@
 mod cancellations;
 mod events;
 mod fulfillment;
+mod inventory;
 mod line_quantities;
 mod macros;
 mod orders;
 mod policies;
 mod refunds;
+mod sellers;
 mod stores;
 
 pub use cancellations::incidents::{ListIncidents, ResolveIncident};
@@ -30,12 +32,16 @@ pub use fulfillment::{
     AnswerIntercept, AnswerStop, DispatchShipment, GetShipment, HoldShipment, ListShipments,
     MarkReady, ReceiveParcel, RecordTracking, ReleaseHold, SplitShipment, StartPreparation,
 };
+pub use inventory::{
+    ArchiveSku, GetStock, ListStock, ListStockEntries, ListStockHolders, SetStock,
+};
 pub use orders::new_order::{NewBuyer, NewLine, NewShipment};
 pub use orders::{
     CreateOrder, GetOrder, ListOrderHistory, ListOrders, RecordPayment, SummarizeOrders,
 };
 pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
 pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
+pub use sellers::{GetSellerQuality, ListCountedCancellations, ListThresholdCrossings};
 pub use stores::{
     CreateStore, FirstPolicy, GetStore, ListCarriers, ListStores, ListWarehouses, PutCarrier,
     PutWarehouse, UpdateStore,
@@ -69,6 +75,8 @@ mod tests {
             include_str!("calls/stores.rs"),
             include_str!("calls/policies.rs"),
             include_str!("calls/events.rs"),
+            include_str!("calls/inventory.rs"),
+            include_str!("calls/sellers.rs"),
         );
         let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");

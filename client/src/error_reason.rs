@@ -76,6 +76,9 @@ error_reasons! {
     WatcherTooSlow,
     /// There is no such store, or it is outside the caller's scope. Metadata: `store_id`.
     StoreNotFound,
+    /// The store has no such warehouse, or it is outside the caller's scope. Metadata:
+    /// `warehouse_id`.
+    WarehouseNotFound,
     /// No preset has that name. Metadata: `preset`.
     PresetNotFound,
     /// The store has no such policy version. Metadata: `version`.

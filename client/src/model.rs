@@ -16,8 +16,10 @@ mod money;
 mod order;
 mod payment;
 mod preview;
+mod quality;
 mod refund;
 mod shipment;
+mod stock;
 mod store;
 mod summary;
 
@@ -40,12 +42,14 @@ pub use incident::{Incident, IncidentKind, IncidentResolution, IncidentState, Re
 pub use money::Money;
 pub use order::{Destination, Line, Order, OrderState, OrderTotals, ShippingCharge};
 pub use payment::{Payment, PaymentFact, PaymentState};
-pub use preview::{CancellationPreview, PathOption, Quote, Rejection};
+pub use preview::{CancellationPreview, PathOption, QualityPreview, Quote, Rejection};
+pub use quality::{CountedCancellation, SellerQuality, SellerThreshold, ThresholdCrossing};
 pub use refund::{Refund, RefundAmount, RefundDue, RefundKind, RefundResult, RefundState};
 pub use shipment::{
     CustomsFlag, GoodsCondition, Hold, Intercept, InterceptState, Shipment, ShipmentContent,
     ShipmentStage, SplitOff, TrackingFact,
 };
+pub use stock::{Stock, StockEntry, StockEntryKind, StockHolder};
 pub use store::{
     Carrier, Policy, PolicyActivation, PolicyState, Preset, ReturnLabel, Store, Warehouse, Weekday,
 };

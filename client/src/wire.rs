@@ -223,6 +223,7 @@ mod tests {
             ReturnState,
             Role,
             ShipmentStage,
+            StockEntryKind,
             TrackingFact,
             Weekday,
         ];

@@ -7,6 +7,7 @@
 pub(crate) mod consumers;
 pub(crate) mod policies;
 pub(crate) mod records;
+pub(crate) mod stock;
 pub(crate) mod stores;
 
 use belay_domain::ids::StoreId;

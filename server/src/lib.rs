@@ -23,6 +23,8 @@ pub mod feed;
 pub mod ids;
 pub mod outage;
 pub mod presets;
+pub mod projections;
+mod quality;
 pub mod reads;
 pub mod rpc;
 pub mod server;
@@ -34,6 +36,7 @@ use crate::db::clock::Clock;
 use crate::db::pool::Pool;
 use crate::engine::Engine;
 use crate::feed::Feed;
+use crate::projections::Lags;
 use crate::reads::Reads;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
@@ -44,6 +47,7 @@ pub struct App {
     pub engine: Engine,
     pub reads: Reads,
     pub feed: Feed,
+    pub lags: Lags,
     pub pool: Pool,
     pub stores: StoreCache,
     pub telemetry: Telemetry,

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use belay_domain::projection::Projection;
 use belay_server::auth::Authentication;
 use belay_server::auth::key_file::{self, KeyFile};
 use belay_server::db::migrate::{self, MigrateError};
+use belay_server::db::pool;
 use belay_server::demo;
+use belay_server::projections::{self, Rebuild};
 use belay_server::server::{Server, ServerSettings};
 use belay_server::telemetry::calls::{LOG_READS_DEFAULT, LOG_READS_MAX};
 use belay_server::telemetry::logs::LogFormat;
@@ -49,6 +52,8 @@ enum Subcommands {
     HashSecret,
     /// Ask a running server whether it serves; exit code 1 where it does not.
     Health(Health),
+    /// Have the running servers build a projection anew from the feed, while they serve.
+    Rebuild(RebuildArguments),
     /// Print the version.
     Version,
 }
@@ -132,6 +137,20 @@ struct Dev {
 }
 
 #[derive(Debug, Args)]
+struct RebuildArguments {
+    #[command(flatten)]
+    database: Database,
+    /// Which one: stock, seller-quality.
+    #[arg(value_parser = projection)]
+    projection: Projection,
+}
+
+fn projection(name: &str) -> Result<Projection, String> {
+    let names: Vec<&str> = Projection::ALL.iter().map(|known| known.name()).collect();
+    Projection::parse(name).ok_or_else(|| format!("must be one of {}", names.join(", ")))
+}
+
+#[derive(Debug, Args)]
 struct Health {
     #[arg(long, env = "BELAY_GRPC_ADDRESS", default_value = "127.0.0.1:50051")]
     grpc_address: SocketAddr,
@@ -203,6 +222,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Subcommands::HashSecret => print_hash(),
         Subcommands::Health(health) => ask_health(health.grpc_address).await,
+        Subcommands::Rebuild(arguments) => {
+            rebuild(&arguments.database.database_url, arguments.projection).await
+        }
         Subcommands::Version => {
             #[expect(clippy::print_stdout, reason = "the version is what was asked for")]
             {
@@ -245,6 +267,21 @@ fn print_hash() -> anyhow::Result<()> {
 async fn migrate(database_url: &SecretString) -> anyhow::Result<()> {
     let ran = migrate::run(database_url).await?;
     tracing::info!(migrations = ran.len(), "the schema is this version's");
+    Ok(())
+}
+
+async fn rebuild(database_url: &SecretString, projection: Projection) -> anyhow::Result<()> {
+    let mut connection = pool::connect(database_url)
+        .await
+        .context("the database cannot be reached")?;
+    migrate::check(&mut connection).await?;
+    match projections::begin_rebuild(&mut connection, projection).await? {
+        Rebuild::Begun => tracing::info!(%projection, "the rebuild begins"),
+        Rebuild::UnderWay => tracing::info!(%projection, "a rebuild is under way already"),
+        Rebuild::FeedPruned => anyhow::bail!(
+            "the feed no longer holds its oldest events: what would be built of the rest would be another"
+        ),
+    }
     Ok(())
 }
 

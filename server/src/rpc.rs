@@ -13,11 +13,13 @@ pub mod edge;
 mod events;
 mod fulfillment;
 mod guard;
+mod inventory;
 pub mod limits;
 mod method;
 mod orders;
 mod policies;
 mod refunds;
+mod sellers;
 mod stores;
 
 use std::sync::Arc;
@@ -26,9 +28,11 @@ use belay_proto::testing::v1::clock_service_server::ClockServiceServer;
 use belay_proto::v1::cancellation_service_server::CancellationServiceServer;
 use belay_proto::v1::event_service_server::EventServiceServer;
 use belay_proto::v1::fulfillment_service_server::FulfillmentServiceServer;
+use belay_proto::v1::inventory_service_server::InventoryServiceServer;
 use belay_proto::v1::order_service_server::OrderServiceServer;
 use belay_proto::v1::policy_service_server::PolicyServiceServer;
 use belay_proto::v1::refund_service_server::RefundServiceServer;
+use belay_proto::v1::seller_service_server::SellerServiceServer;
 use belay_proto::v1::store_service_server::StoreServiceServer;
 use belay_wire::status::MESSAGE_BYTES_MAX;
 use tonic::service::Routes;
@@ -81,6 +85,14 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     .add_service(guarded!(
         EventServiceServer,
         events::Events { app: app.clone() }
+    ))
+    .add_service(guarded!(
+        InventoryServiceServer,
+        inventory::Inventory { app: app.clone() }
+    ))
+    .add_service(guarded!(
+        SellerServiceServer,
+        sellers::Sellers { app: app.clone() }
     ));
     match app.clock {
         Clock::Manual => routes.add_service(guarded!(

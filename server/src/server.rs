@@ -24,6 +24,7 @@ use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::feed::{Feed, FeedSettings};
+use crate::projections::{self, Lags};
 use crate::reads::Reads;
 use crate::rpc;
 use crate::store_cache::StoreCache;
@@ -228,6 +229,8 @@ const SERVICES: &[&str] = &[
     v1::store_service_server::SERVICE_NAME,
     v1::policy_service_server::SERVICE_NAME,
     v1::event_service_server::SERVICE_NAME,
+    v1::inventory_service_server::SERVICE_NAME,
+    v1::seller_service_server::SERVICE_NAME,
 ];
 
 /// Of every service, and of the server as a whole.
@@ -277,6 +280,10 @@ fn start_workers(
     workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
     let settle = workers::settle_due_orders::run(app.clone());
     workers.spawn(until(stop.clone(), settle));
+    let evaluate = workers::evaluate_sellers::run(app.clone());
+    workers.spawn(until(stop.clone(), evaluate));
+    let project = projections::run(app.clone());
+    workers.spawn(until(stop.clone(), project));
     workers.spawn(until(stop.clone(), watch_health.run()));
     if let Authentication::KeyFile(callers) = authentication {
         let reload = workers::reload_key_file::run(callers.clone());
@@ -362,6 +369,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         engine,
         reads,
         feed,
+        lags: Lags::default(),
         stores,
         telemetry,
         pool,

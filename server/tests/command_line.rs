@@ -433,3 +433,27 @@ async fn an_outage_is_one_line_when_it_begins_and_one_when_it_ends() {
     assert!(loud.len() == 1 && loud[0].contains("not serving"), "{said}");
     assert_eq!(said.matches("writes again: serving").count(), 1, "{said}");
 }
+
+#[tokio::test]
+async fn a_rebuild_is_begun_once_and_only_of_what_there_is() {
+    let database = TestDatabase::migrated().await;
+    let run = |projection: &str| {
+        let mut belay = Command::new(env!("CARGO_BIN_EXE_belay"));
+        belay
+            .args(["rebuild", projection])
+            .env_clear()
+            .env("BELAY_DATABASE_URL", database.url.expose_secret());
+        let output = belay.output().expect("it can be run");
+        let said = String::from_utf8(output.stderr).expect("text");
+        (output.status.code(), said)
+    };
+    let (code, said) = run("stock");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("the rebuild begins"), "{said}");
+    let (code, said) = run("stock");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("under way already"), "{said}");
+    let (code, said) = run("shares");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("must be one of stock"), "{said}");
+}

@@ -184,6 +184,28 @@ const QUERIES: &[(&str, &str)] = &[
          OR o.refund_count <> (SELECT COUNT(*) FROM refunds c WHERE c.order_key = o.order_key)
          OR o.incident_count <> (SELECT COUNT(*) FROM incidents c WHERE c.order_key = o.order_key)",
     ),
+    (
+        "K1: a balance of stock is not what its entries come to",
+        "SELECT CONCAT_WS(' ', b.generation, b.warehouse_id, b.sku) FROM stock_balances b WHERE
+             b.on_hand <> (SELECT COALESCE(SUM(IF(e.previous IS NULL, e.on_hand, e.quantity)), 0) FROM stock_entries e
+                 WHERE e.generation = b.generation AND e.store_id = b.store_id AND e.warehouse_id = b.warehouse_id AND e.sku = b.sku AND e.place >= b.set_place)
+             OR b.reserved <> (SELECT COALESCE(SUM(e.reserved), 0) FROM stock_entries e WHERE e.generation = b.generation AND e.store_id = b.store_id AND e.warehouse_id = b.warehouse_id AND e.sku = b.sku)
+             OR b.set_place <> COALESCE((SELECT MAX(e.place) FROM stock_entries e
+                 WHERE e.generation = b.generation AND e.store_id = b.store_id AND e.warehouse_id = b.warehouse_id AND e.sku = b.sku AND e.previous IS NOT NULL), REPEAT(CHAR(0), 20))",
+    ),
+    (
+        "K2: an entry of stock that says how much it is does not tell what was there before",
+        "SELECT CONCAT_WS(' ', e.generation, e.warehouse_id, e.sku, HEX(e.place)) FROM stock_entries e
+         WHERE e.previous <> (SELECT COALESCE(SUM(IF(d.previous IS NULL, d.on_hand, d.quantity)), 0) FROM stock_entries d
+             WHERE d.generation = e.generation AND d.store_id = e.store_id AND d.warehouse_id = e.warehouse_id AND d.sku = e.sku AND d.place < e.place
+             AND d.place >= COALESCE((SELECT MAX(m.place) FROM stock_entries m
+                 WHERE m.generation = e.generation AND m.store_id = e.store_id AND m.warehouse_id = e.warehouse_id AND m.sku = e.sku AND m.place < e.place AND m.previous IS NOT NULL), REPEAT(CHAR(0), 20)))",
+    ),
+    (
+        "K3: what is reserved of a SKU is not what shipments have reserved",
+        "SELECT CONCAT_WS(' ', b.generation, b.warehouse_id, b.sku) FROM stock_balances b
+         WHERE b.reserved <> (SELECT COALESCE(SUM(h.reserved), 0) FROM stock_holdings h WHERE h.generation = b.generation AND h.store_id = b.store_id AND h.warehouse_id = b.warehouse_id AND h.sku = b.sku)",
+    ),
 ];
 
 /// A line of an order, by the key of the order and the line's number.

@@ -19,6 +19,7 @@ pub mod process;
 pub mod raw;
 pub mod server;
 pub mod shop;
+pub mod stock;
 
 pub use expect::{HANG, pages, refused, until};
 pub use server::{SHOP, TestServer, run, run_at};

@@ -169,6 +169,36 @@ const LACKING: &[(&str, &[&str])] = &[
     ("StoreService/ListCarriers", &["store_id"]),
     ("StoreService/PutWarehouse", &["store_id", "warehouse"]),
     ("StoreService/ListWarehouses", &["store_id"]),
+    (
+        "InventoryService/SetStock",
+        &["store_id", "warehouse_id", "sku"],
+    ),
+    (
+        "InventoryService/ArchiveSku",
+        &["store_id", "warehouse_id", "sku"],
+    ),
+    (
+        "InventoryService/GetStock",
+        &["store_id", "warehouse_id", "sku"],
+    ),
+    ("InventoryService/ListStock", &["store_id"]),
+    (
+        "InventoryService/ListStockEntries",
+        &["store_id", "warehouse_id", "sku"],
+    ),
+    (
+        "InventoryService/ListStockHolders",
+        &["store_id", "warehouse_id", "sku"],
+    ),
+    ("SellerService/GetSellerQuality", &["store_id", "seller_id"]),
+    (
+        "SellerService/ListCountedCancellations",
+        &["store_id", "seller_id"],
+    ),
+    (
+        "SellerService/ListThresholdCrossings",
+        &["store_id", "seller_id"],
+    ),
     ("PolicyService/ListPresets", &[]),
     ("PolicyService/CreatePolicy", &["store_id"]),
     ("PolicyService/GetPolicy", &["store_id"]),

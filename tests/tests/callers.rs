@@ -79,6 +79,15 @@ const RPCS: &[(&str, About)] = &[
     ("StoreService/ListWarehouses", About::Store),
     ("StoreService/PutCarrier", About::Store),
     ("StoreService/PutWarehouse", About::Store),
+    ("InventoryService/SetStock", About::Store),
+    ("InventoryService/ArchiveSku", About::Store),
+    ("InventoryService/GetStock", About::Store),
+    ("InventoryService/ListStock", About::Store),
+    ("InventoryService/ListStockEntries", About::Store),
+    ("InventoryService/ListStockHolders", About::Store),
+    ("SellerService/GetSellerQuality", About::Store),
+    ("SellerService/ListCountedCancellations", About::Store),
+    ("SellerService/ListThresholdCrossings", About::Store),
     ("PolicyService/ListPresets", About::Everybody),
     ("PolicyService/CreatePolicy", About::Store),
     ("PolicyService/GetPolicy", About::Store),
@@ -216,6 +225,29 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
         "StoreService/GetStore" => store.get_store().await.map(|_| 1),
         "StoreService/PutCarrier" => store.put_carrier("standard", "Standard").await.map(|_| 1),
         "StoreService/PutWarehouse" => store.put_warehouse("main", "Main").await.map(|_| 1),
+        "InventoryService/SetStock" => store.set_stock("main", "MUG", 9).await.map(|_| 1),
+        "InventoryService/ArchiveSku" => store.archive_sku("main", "MUG").await.map(|_| 1),
+        "InventoryService/GetStock" => store.get_stock("main", "MUG").await.map(|_| 1),
+        "InventoryService/ListStock" => {
+            store.list_stock().await.map(|page| page.items.len().max(1))
+        }
+        "InventoryService/ListStockEntries" => store
+            .list_stock_entries("main", "MUG")
+            .await
+            .map(|page| page.items.len().max(1)),
+        "InventoryService/ListStockHolders" => store
+            .list_stock_holders("main", "MUG")
+            .await
+            .map(|page| page.items.len().max(1)),
+        "SellerService/GetSellerQuality" => store.get_seller_quality("acme").await.map(|_| 1),
+        "SellerService/ListCountedCancellations" => store
+            .list_counted_cancellations("acme")
+            .await
+            .map(|page| page.items.len().max(1)),
+        "SellerService/ListThresholdCrossings" => store
+            .list_threshold_crossings("acme")
+            .await
+            .map(|page| page.items.len().max(1)),
         "PolicyService/ListPresets" => belay.list_presets().await.map(|presets| presets.len()),
         "PolicyService/CreatePolicy" => store
             .create_policy(documents::independent_site())

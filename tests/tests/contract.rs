@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::{
     actor, calendar, cancellation, error_reason, event, incident, order, payment, refund, shipment,
-    terms,
+    stock, terms,
 };
 use belay_tests::descriptors::{self, Rpc};
 use belay_tests::run;
@@ -253,6 +253,33 @@ const ROLES: &[(&str, &str)] = &[
         "StoreService/ListWarehouses",
         "storefront seller warehouse carrier payments support auditor",
     ),
+    ("InventoryService/SetStock", "seller warehouse"),
+    ("InventoryService/ArchiveSku", "seller warehouse"),
+    (
+        "InventoryService/GetStock",
+        "storefront seller warehouse support auditor",
+    ),
+    (
+        "InventoryService/ListStock",
+        "storefront seller warehouse support auditor",
+    ),
+    (
+        "InventoryService/ListStockEntries",
+        "seller warehouse support auditor",
+    ),
+    (
+        "InventoryService/ListStockHolders",
+        "seller warehouse support auditor",
+    ),
+    ("SellerService/GetSellerQuality", "seller support auditor"),
+    (
+        "SellerService/ListCountedCancellations",
+        "seller support auditor",
+    ),
+    (
+        "SellerService/ListThresholdCrossings",
+        "seller support auditor",
+    ),
     ("PolicyService/ListPresets", "auditor"),
     ("PolicyService/CreatePolicy", ""),
     ("PolicyService/GetPolicy", "support auditor"),
@@ -437,6 +464,7 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         shipment::InterceptState = "InterceptState",
         shipment::Stage = "ShipmentStage",
         shipment::TrackingFact = "TrackingFact",
+        stock::EntryKind = "StockEntryKind",
     ];
     let enums = descriptors::enums();
     let values = |name: &str| -> BTreeSet<&str> {

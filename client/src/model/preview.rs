@@ -54,6 +54,22 @@ pub struct CancellationPreview {
     /// request with the same arguments, it cancels on these terms or not at all. `None` when not
     /// allowed, and where nothing is left to cancel.
     pub quote: Option<Quote>,
+    /// Its effect on the seller's rate. `None` unless a seller previews a cancellation that counts,
+    /// and the policy measures quality.
+    pub quality: Option<QualityPreview>,
+}
+
+/// A seller's rate before and after a cancellation that counts, as if it counted in the present
+/// window.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QualityPreview {
+    /// The rate now, in hundredths of a percent.
+    pub rate_basis_points: i32,
+    /// The rate after it.
+    pub rate_after_basis_points: i32,
+    /// The number of cancellations that may count after it before the next threshold is reached.
+    pub headroom_after: i64,
 }
 
 /// A quote: terms of a cancellation that Belay offers for a while.
@@ -161,6 +177,19 @@ impl FromWire for CancellationPreview {
             decide_time: time(message.decide_time, "preview.decide_time")?,
             next_actions: open_all(message.next_actions),
             quote,
+            quality: read_if_set(message.quality)?,
+        })
+    }
+}
+
+impl FromWire for QualityPreview {
+    type Message = pb::QualityPreview;
+
+    fn from_wire(message: pb::QualityPreview) -> Result<Self, Malformed> {
+        Ok(Self {
+            rate_basis_points: message.rate_basis_points,
+            rate_after_basis_points: message.rate_after_basis_points,
+            headroom_after: message.headroom_after,
         })
     }
 }

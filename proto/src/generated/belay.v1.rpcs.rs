@@ -183,6 +183,42 @@ impl crate::rpc::Rpc for ReceiveParcelRequest {
         self.request_id = request_id;
     }
 }
+impl crate::rpc::Rpc for SetStockRequest {
+    type Response = SetStockResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/SetStock";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::ByRequestId;
+    fn set_request_id(&mut self, request_id: ::prost::alloc::string::String) {
+        self.request_id = request_id;
+    }
+}
+impl crate::rpc::Rpc for ArchiveSkuRequest {
+    type Response = ArchiveSkuResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/ArchiveSku";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::ByRequestId;
+    fn set_request_id(&mut self, request_id: ::prost::alloc::string::String) {
+        self.request_id = request_id;
+    }
+}
+impl crate::rpc::Rpc for GetStockRequest {
+    type Response = GetStockResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/GetStock";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
+impl crate::rpc::Rpc for ListStockRequest {
+    type Response = ListStockResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/ListStock";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
+impl crate::rpc::Rpc for ListStockEntriesRequest {
+    type Response = ListStockEntriesResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/ListStockEntries";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
+impl crate::rpc::Rpc for ListStockHoldersRequest {
+    type Response = ListStockHoldersResponse;
+    const PATH: &'static str = "/belay.v1.InventoryService/ListStockHolders";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
 impl crate::rpc::Rpc for CreateOrderRequest {
     type Response = CreateOrderResponse;
     const PATH: &'static str = "/belay.v1.OrderService/CreateOrder";
@@ -267,6 +303,21 @@ impl crate::rpc::Rpc for RecordRefundResultRequest {
         self.request_id = request_id;
     }
 }
+impl crate::rpc::Rpc for GetSellerQualityRequest {
+    type Response = GetSellerQualityResponse;
+    const PATH: &'static str = "/belay.v1.SellerService/GetSellerQuality";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
+impl crate::rpc::Rpc for ListCountedCancellationsRequest {
+    type Response = ListCountedCancellationsResponse;
+    const PATH: &'static str = "/belay.v1.SellerService/ListCountedCancellations";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
+impl crate::rpc::Rpc for ListThresholdCrossingsRequest {
+    type Response = ListThresholdCrossingsResponse;
+    const PATH: &'static str = "/belay.v1.SellerService/ListThresholdCrossings";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
 impl crate::rpc::Rpc for CreateStoreRequest {
     type Response = CreateStoreResponse;
     const PATH: &'static str = "/belay.v1.StoreService/CreateStore";
@@ -337,6 +388,12 @@ pub const RPCS: &[crate::rpc::RpcRow] = &[
     crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/AnswerStop", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/AnswerIntercept", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.FulfillmentService/ReceiveParcel", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/SetStock", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/ArchiveSku", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/GetStock", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/ListStock", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/ListStockEntries", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.InventoryService/ListStockHolders", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/CreateOrder", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/GetOrder", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/ListOrders", idempotency: crate::rpc::Idempotency::Read, streams: false },
@@ -352,6 +409,9 @@ pub const RPCS: &[crate::rpc::RpcRow] = &[
     crate::rpc::RpcRow { path: "/belay.v1.RefundService/ListRefunds", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.RefundService/ClaimRefunds", idempotency: crate::rpc::Idempotency::Never, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.RefundService/RecordRefundResult", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.SellerService/GetSellerQuality", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.SellerService/ListCountedCancellations", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.SellerService/ListThresholdCrossings", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.StoreService/CreateStore", idempotency: crate::rpc::Idempotency::Always, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.StoreService/GetStore", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.StoreService/ListStores", idempotency: crate::rpc::Idempotency::Read, streams: false },

@@ -2458,6 +2458,23 @@ pub struct PreviewCancellationResponse {
     /// when not allowed.
     #[prost(message, optional, tag = "16")]
     pub expected_release: ::core::option::Option<Money>,
+    /// What it would do to the seller's rate. Set for a seller where it would count and the policy measures quality.
+    #[prost(message, optional, tag = "17")]
+    pub quality: ::core::option::Option<QualityPreview>,
+}
+/// A seller's rate before and after a cancellation that counts, as if it counted in the present window: where the policy
+/// lags behind, it does so later. Shown and not bound: other orders move the rate as well.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QualityPreview {
+    /// The rate now, in hundredths of a percent: see SellerQuality.
+    #[prost(int32, tag = "1")]
+    pub rate_basis_points: i32,
+    /// The rate after it.
+    #[prost(int32, tag = "2")]
+    pub rate_after_basis_points: i32,
+    /// How many more may count after it before the next threshold that is not reached then is.
+    #[prost(int64, tag = "3")]
+    pub headroom_after: i64,
 }
 /// A request to cancel units.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4117,6 +4134,8 @@ pub enum ErrorReason {
     WatcherTooSlow = 65,
     /// NOT_FOUND. There is no such store, or it is not the caller's. Metadata: store_id.
     StoreNotFound = 70,
+    /// NOT_FOUND. The store has no such warehouse, or it is not the caller's. Metadata: warehouse_id. PutWarehouse creates it.
+    WarehouseNotFound = 75,
     /// NOT_FOUND. No preset has that name. Metadata: preset. ListPresets names them.
     PresetNotFound = 80,
     /// NOT_FOUND. The store has no such policy version. Metadata: version.
@@ -4149,7 +4168,8 @@ pub enum ErrorReason {
     /// OUT_OF_RANGE. The feed has not come to the position yet: the token or position is from another database, or from one
     /// that was restored since. Metadata: partition; position, what was asked; last_position, the last there is.
     PositionAhead = 149,
-    /// ALREADY_EXISTS. The same caller used this request_id on this order for another content. An etag is no part of the
+    /// ALREADY_EXISTS. The same caller used this request_id on this order for another content; of stock, any caller in this
+    /// store. An etag is no part of the
     /// content: a repeat may name a newer one, or none. A fence is part of it. Metadata: request_id. A new request needs a
     /// new request_id.
     RequestIdReused = 150,
@@ -4321,6 +4341,7 @@ impl ErrorReason {
             Self::Overloaded => "ERROR_REASON_OVERLOADED",
             Self::WatcherTooSlow => "ERROR_REASON_WATCHER_TOO_SLOW",
             Self::StoreNotFound => "ERROR_REASON_STORE_NOT_FOUND",
+            Self::WarehouseNotFound => "ERROR_REASON_WAREHOUSE_NOT_FOUND",
             Self::PresetNotFound => "ERROR_REASON_PRESET_NOT_FOUND",
             Self::PolicyNotFound => "ERROR_REASON_POLICY_NOT_FOUND",
             Self::OrderNotFound => "ERROR_REASON_ORDER_NOT_FOUND",
@@ -4406,6 +4427,7 @@ impl ErrorReason {
             "ERROR_REASON_OVERLOADED" => Some(Self::Overloaded),
             "ERROR_REASON_WATCHER_TOO_SLOW" => Some(Self::WatcherTooSlow),
             "ERROR_REASON_STORE_NOT_FOUND" => Some(Self::StoreNotFound),
+            "ERROR_REASON_WAREHOUSE_NOT_FOUND" => Some(Self::WarehouseNotFound),
             "ERROR_REASON_PRESET_NOT_FOUND" => Some(Self::PresetNotFound),
             "ERROR_REASON_POLICY_NOT_FOUND" => Some(Self::PolicyNotFound),
             "ERROR_REASON_ORDER_NOT_FOUND" => Some(Self::OrderNotFound),
@@ -7918,6 +7940,1040 @@ pub mod fulfillment_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// What is there of a SKU in a warehouse.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Stock {
+    /// The store.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The warehouse.
+    #[prost(string, tag = "2")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// The stock-keeping unit.
+    #[prost(string, tag = "3")]
+    pub sku: ::prost::alloc::string::String,
+    /// Units on the shelf, as far as anybody has told: the last count, and what went and came since. Less than 0 where more
+    /// left than was counted, as where nobody ever counted.
+    #[prost(int64, tag = "4")]
+    pub on_hand_quantity: i64,
+    /// Of those, units of shipments that are released and have not left.
+    #[prost(int64, tag = "5")]
+    pub reserved_quantity: i64,
+    /// Units that may be sold: on hand and not reserved; 0 of an archived SKU. Less than 0 where more is promised than there
+    /// is.
+    #[prost(int64, tag = "6")]
+    pub available_quantity: i64,
+    /// Whether the SKU is not sold from this warehouse any more. SetStock takes it up again.
+    #[prost(bool, tag = "7")]
+    pub archived: bool,
+    /// When somebody last counted or archived it. Unset where nobody did.
+    #[prost(message, optional, tag = "8")]
+    pub tell_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it last changed. Unset where nothing is known of the SKU.
+    #[prost(message, optional, tag = "9")]
+    pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// An entry of the ledger of a SKU in a warehouse. It never changes, but for previous_quantity where an older fact is heard
+/// of later.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StockEntry {
+    /// What it is.
+    #[prost(enumeration = "StockEntryKind", tag = "1")]
+    pub kind: i32,
+    /// How many units it is about; of COUNTED how many were counted, of ZEROED and ARCHIVED 0.
+    #[prost(int32, tag = "2")]
+    pub quantity: i32,
+    /// By how much it changes what is on hand. 0 of COUNTED and ZEROED, which say how much it is.
+    #[prost(int64, tag = "3")]
+    pub on_hand_change: i64,
+    /// By how much it changes what is reserved.
+    #[prost(int64, tag = "4")]
+    pub reserved_change: i64,
+    /// Of COUNTED and ZEROED: how much was on hand before it. 0 of others.
+    #[prost(int64, tag = "5")]
+    pub previous_quantity: i64,
+    /// When it happened: the time of the event, or when it was told.
+    #[prost(message, optional, tag = "6")]
+    pub entry_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The order whose event it is. Empty of COUNTED and ARCHIVED.
+    #[prost(string, tag = "7")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The shipment.
+    #[prost(string, tag = "8")]
+    pub shipment_id: ::prost::alloc::string::String,
+    /// The cancellation that cancelled the units. Empty where none did.
+    #[prost(string, tag = "9")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// Who told. Set of COUNTED and ARCHIVED only.
+    #[prost(message, optional, tag = "10")]
+    pub actor: ::core::option::Option<Actor>,
+}
+/// A shipment that waits for units of a SKU.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StockHolder {
+    /// The order.
+    #[prost(string, tag = "1")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The shipment, which has not left.
+    #[prost(string, tag = "2")]
+    pub shipment_id: ::prost::alloc::string::String,
+    /// Where it stands.
+    #[prost(enumeration = "ShipmentStage", tag = "3")]
+    pub stage: i32,
+    /// Units of the SKU in it that are not cancelled.
+    #[prost(int32, tag = "4")]
+    pub quantity: i32,
+    /// Of those, reserved: all once the shipment is released, none before.
+    #[prost(int32, tag = "5")]
+    pub reserved_quantity: i32,
+}
+/// The kind of an entry of the ledger. New kinds may be added: what they change is said by the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum StockEntryKind {
+    /// Not said. Never returned.
+    Unspecified = 0,
+    /// A shipment was released: its units are promised.
+    Reserved = 1,
+    /// Units are promised no more: they were cancelled before they left, or their shipment is held back again or was split.
+    Released = 2,
+    /// Units left the warehouse.
+    Shipped = 3,
+    /// Units were received as they were sent, and may be sold again.
+    PutBack = 4,
+    /// Units were received opened or damaged. They do not return to the stock.
+    SetAside = 5,
+    /// A cancellation said that there are none: one with the effect ZERO_STOCK.
+    Zeroed = 6,
+    /// Somebody counted: SetStock.
+    Counted = 7,
+    /// Somebody archived the SKU: ArchiveSku.
+    Archived = 8,
+}
+impl StockEntryKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STOCK_ENTRY_KIND_UNSPECIFIED",
+            Self::Reserved => "STOCK_ENTRY_KIND_RESERVED",
+            Self::Released => "STOCK_ENTRY_KIND_RELEASED",
+            Self::Shipped => "STOCK_ENTRY_KIND_SHIPPED",
+            Self::PutBack => "STOCK_ENTRY_KIND_PUT_BACK",
+            Self::SetAside => "STOCK_ENTRY_KIND_SET_ASIDE",
+            Self::Zeroed => "STOCK_ENTRY_KIND_ZEROED",
+            Self::Counted => "STOCK_ENTRY_KIND_COUNTED",
+            Self::Archived => "STOCK_ENTRY_KIND_ARCHIVED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STOCK_ENTRY_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "STOCK_ENTRY_KIND_RESERVED" => Some(Self::Reserved),
+            "STOCK_ENTRY_KIND_RELEASED" => Some(Self::Released),
+            "STOCK_ENTRY_KIND_SHIPPED" => Some(Self::Shipped),
+            "STOCK_ENTRY_KIND_PUT_BACK" => Some(Self::PutBack),
+            "STOCK_ENTRY_KIND_SET_ASIDE" => Some(Self::SetAside),
+            "STOCK_ENTRY_KIND_ZEROED" => Some(Self::Zeroed),
+            "STOCK_ENTRY_KIND_COUNTED" => Some(Self::Counted),
+            "STOCK_ENTRY_KIND_ARCHIVED" => Some(Self::Archived),
+            _ => None,
+        }
+    }
+}
+/// What was counted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetStockRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The warehouse. Required.
+    #[prost(string, tag = "2")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// The stock-keeping unit. Required.
+    #[prost(string, tag = "3")]
+    pub sku: ::prost::alloc::string::String,
+    /// How many are there: 0 to 1,000,000,000.
+    #[prost(int32, tag = "4")]
+    pub quantity: i32,
+    /// A UUID that the caller makes up: the same for each repeat of this request. Empty: the request cannot be repeated.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// The stock after the count.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetStockResponse {
+    /// The stock.
+    #[prost(message, optional, tag = "1")]
+    pub stock: ::core::option::Option<Stock>,
+}
+/// Which SKU to archive.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchiveSkuRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The warehouse. Required.
+    #[prost(string, tag = "2")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// The stock-keeping unit. Required.
+    #[prost(string, tag = "3")]
+    pub sku: ::prost::alloc::string::String,
+    /// A UUID that the caller makes up: the same for each repeat of this request. Empty: the request cannot be repeated.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// The stock of the archived SKU.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchiveSkuResponse {
+    /// The stock.
+    #[prost(message, optional, tag = "1")]
+    pub stock: ::core::option::Option<Stock>,
+}
+/// Which stock to get.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetStockRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The warehouse. Required.
+    #[prost(string, tag = "2")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// The stock-keeping unit. Required.
+    #[prost(string, tag = "3")]
+    pub sku: ::prost::alloc::string::String,
+}
+/// The stock.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetStockResponse {
+    /// The stock.
+    #[prost(message, optional, tag = "1")]
+    pub stock: ::core::option::Option<Stock>,
+}
+/// Which stock to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListStockRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// Only of this warehouse. Empty: of all that the caller sees.
+    #[prost(string, tag = "2")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// Archived SKUs too.
+    #[prost(bool, tag = "3")]
+    pub show_archived: bool,
+    /// How many at most: 1 to 1,000. 0 means 50.
+    #[prost(int32, tag = "4")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter. Empty: the first page.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of stock.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListStockResponse {
+    /// The stock.
+    #[prost(message, repeated, tag = "1")]
+    pub stocks: ::prost::alloc::vec::Vec<Stock>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Whose ledger to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListStockEntriesRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The warehouse. Required.
+    #[prost(string, tag = "2")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// The stock-keeping unit. Required.
+    #[prost(string, tag = "3")]
+    pub sku: ::prost::alloc::string::String,
+    /// How many at most: 1 to 1,000. 0 means 50.
+    #[prost(int32, tag = "4")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter. Empty: the first page.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of a ledger.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListStockEntriesResponse {
+    /// The entries.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<StockEntry>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which SKU is waited for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListStockHoldersRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The warehouse. Required.
+    #[prost(string, tag = "2")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// The stock-keeping unit. Required.
+    #[prost(string, tag = "3")]
+    pub sku: ::prost::alloc::string::String,
+    /// How many at most: 1 to 1,000. 0 means 50.
+    #[prost(int32, tag = "4")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter. Empty: the first page.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of shipments.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListStockHoldersResponse {
+    /// The shipments.
+    #[prost(message, repeated, tag = "1")]
+    pub holders: ::prost::alloc::vec::Vec<StockHolder>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod inventory_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The stock of warehouses, by store, warehouse and SKU.
+    ///
+    /// Stock is told, not asked: no order is refused for want of it, and a SKU need not be known here before it is ordered. It
+    /// follows orders by their events, a moment later: units are reserved when their shipment is released, released when they
+    /// are cancelled before it leaves, taken off when it leaves, and put back when a warehouse receives them as they were sent.
+    /// Opened or damaged goods do not return to it. A cancellation with the effect ZERO_STOCK, such as OUT_OF_STOCK, sets what
+    /// is on hand to 0 in the warehouse of its shipment, once for each SKU; other warehouses stay as they are. Each change is an
+    /// entry of a ledger, and entries count in the order of their times: what is heard of late does not undo a later count.
+    ///
+    /// Stock has no seller: a caller that is narrowed to sellers sees the stock of all, and should be narrowed to warehouses.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids and SKUs are those of OrderService.
+    #[derive(Debug, Clone)]
+    pub struct InventoryServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> InventoryServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InventoryServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            InventoryServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Sets what is on hand of a SKU to what was counted, units that are reserved and have not left included. Events before
+        /// it no longer matter, and those after it are added. Takes up a SKU again that was archived or zeroed.
+        ///
+        /// Idempotent by request_id: the same again changes nothing, whatever has happened since, and answers with the stock as it
+        /// is now. Fails with WAREHOUSE_NOT_FOUND, REQUEST_ID_REUSED.
+        pub async fn set_stock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetStockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetStockResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.InventoryService/SetStock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.InventoryService", "SetStock"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says that a SKU is not sold from a warehouse any more: nothing of it is available. What is on hand and reserved stays
+        /// known, and orders go on. SetStock takes it up again.
+        ///
+        /// Idempotent by request_id, as SetStock is. Fails with WAREHOUSE_NOT_FOUND, REQUEST_ID_REUSED.
+        pub async fn archive_sku(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ArchiveSkuRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ArchiveSkuResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.InventoryService/ArchiveSku",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.InventoryService", "ArchiveSku"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gets what is there of a SKU in a warehouse. All is 0 of a SKU that nothing is known of. Fails with
+        /// WAREHOUSE_NOT_FOUND.
+        pub async fn get_stock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetStockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetStockResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.InventoryService/GetStock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.InventoryService", "GetStock"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the stock of a store, by warehouse and SKU. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
+        pub async fn list_stock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListStockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStockResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.InventoryService/ListStock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.InventoryService", "ListStock"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the ledger of a SKU in a warehouse, the latest entry first. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
+        pub async fn list_stock_entries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListStockEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStockEntriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.InventoryService/ListStockEntries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("belay.v1.InventoryService", "ListStockEntries"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the shipments that wait for a SKU in a warehouse: of open orders, released or not, that the caller sees; in no
+        /// order that means anything. After a cancellation for want of stock these are the other orders that cannot be sent. A
+        /// caller that is narrowed to carriers sees none. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
+        pub async fn list_stock_holders(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListStockHoldersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStockHoldersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.InventoryService/ListStockHolders",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("belay.v1.InventoryService", "ListStockHolders"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod inventory_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with InventoryServiceServer.
+    #[async_trait]
+    pub trait InventoryService: std::marker::Send + std::marker::Sync + 'static {
+        /// Sets what is on hand of a SKU to what was counted, units that are reserved and have not left included. Events before
+        /// it no longer matter, and those after it are added. Takes up a SKU again that was archived or zeroed.
+        ///
+        /// Idempotent by request_id: the same again changes nothing, whatever has happened since, and answers with the stock as it
+        /// is now. Fails with WAREHOUSE_NOT_FOUND, REQUEST_ID_REUSED.
+        async fn set_stock(
+            &self,
+            request: tonic::Request<super::SetStockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetStockResponse>,
+            tonic::Status,
+        >;
+        /// Says that a SKU is not sold from a warehouse any more: nothing of it is available. What is on hand and reserved stays
+        /// known, and orders go on. SetStock takes it up again.
+        ///
+        /// Idempotent by request_id, as SetStock is. Fails with WAREHOUSE_NOT_FOUND, REQUEST_ID_REUSED.
+        async fn archive_sku(
+            &self,
+            request: tonic::Request<super::ArchiveSkuRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ArchiveSkuResponse>,
+            tonic::Status,
+        >;
+        /// Gets what is there of a SKU in a warehouse. All is 0 of a SKU that nothing is known of. Fails with
+        /// WAREHOUSE_NOT_FOUND.
+        async fn get_stock(
+            &self,
+            request: tonic::Request<super::GetStockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetStockResponse>,
+            tonic::Status,
+        >;
+        /// Lists the stock of a store, by warehouse and SKU. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
+        async fn list_stock(
+            &self,
+            request: tonic::Request<super::ListStockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStockResponse>,
+            tonic::Status,
+        >;
+        /// Lists the ledger of a SKU in a warehouse, the latest entry first. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
+        async fn list_stock_entries(
+            &self,
+            request: tonic::Request<super::ListStockEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStockEntriesResponse>,
+            tonic::Status,
+        >;
+        /// Lists the shipments that wait for a SKU in a warehouse: of open orders, released or not, that the caller sees; in no
+        /// order that means anything. After a cancellation for want of stock these are the other orders that cannot be sent. A
+        /// caller that is narrowed to carriers sees none. Fails with WAREHOUSE_NOT_FOUND, PAGE_TOKEN_INVALID.
+        async fn list_stock_holders(
+            &self,
+            request: tonic::Request<super::ListStockHoldersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStockHoldersResponse>,
+            tonic::Status,
+        >;
+    }
+    /// The stock of warehouses, by store, warehouse and SKU.
+    ///
+    /// Stock is told, not asked: no order is refused for want of it, and a SKU need not be known here before it is ordered. It
+    /// follows orders by their events, a moment later: units are reserved when their shipment is released, released when they
+    /// are cancelled before it leaves, taken off when it leaves, and put back when a warehouse receives them as they were sent.
+    /// Opened or damaged goods do not return to it. A cancellation with the effect ZERO_STOCK, such as OUT_OF_STOCK, sets what
+    /// is on hand to 0 in the warehouse of its shipment, once for each SKU; other warehouses stay as they are. Each change is an
+    /// entry of a ledger, and entries count in the order of their times: what is heard of late does not undo a later count.
+    ///
+    /// Stock has no seller: a caller that is narrowed to sellers sees the stock of all, and should be narrowed to warehouses.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids and SKUs are those of OrderService.
+    #[derive(Debug)]
+    pub struct InventoryServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> InventoryServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for InventoryServiceServer<T>
+    where
+        T: InventoryService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/belay.v1.InventoryService/SetStock" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetStockSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::SetStockRequest>
+                    for SetStockSvc<T> {
+                        type Response = super::SetStockResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetStockRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::set_stock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetStockSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.InventoryService/ArchiveSku" => {
+                    #[allow(non_camel_case_types)]
+                    struct ArchiveSkuSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::ArchiveSkuRequest>
+                    for ArchiveSkuSvc<T> {
+                        type Response = super::ArchiveSkuResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ArchiveSkuRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::archive_sku(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ArchiveSkuSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.InventoryService/GetStock" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetStockSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::GetStockRequest>
+                    for GetStockSvc<T> {
+                        type Response = super::GetStockResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetStockRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::get_stock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetStockSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.InventoryService/ListStock" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListStockSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::ListStockRequest>
+                    for ListStockSvc<T> {
+                        type Response = super::ListStockResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListStockRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::list_stock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListStockSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.InventoryService/ListStockEntries" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListStockEntriesSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::ListStockEntriesRequest>
+                    for ListStockEntriesSvc<T> {
+                        type Response = super::ListStockEntriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListStockEntriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::list_stock_entries(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListStockEntriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.InventoryService/ListStockHolders" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListStockHoldersSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::ListStockHoldersRequest>
+                    for ListStockHoldersSvc<T> {
+                        type Response = super::ListStockHoldersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListStockHoldersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::list_stock_holders(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListStockHoldersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for InventoryServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "belay.v1.InventoryService";
+    impl<T> tonic::server::NamedService for InventoryServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// An order to create. Its currency is that of its money fields, which must all agree.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateOrderRequest {
@@ -10462,6 +11518,666 @@ pub mod refund_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "belay.v1.RefundService";
     impl<T> tonic::server::NamedService for RefundServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A threshold of the policy, and how far a seller is from it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SellerThreshold {
+    /// The policy's name for it, such as WARNING.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The rate at which it is reached, in hundredths of a percent.
+    #[prost(int32, tag = "2")]
+    pub basis_points: i32,
+    /// Whether it is reached.
+    #[prost(bool, tag = "3")]
+    pub reached: bool,
+    /// How many more may count before it is reached, if nothing else changes. 0 where the next one reaches it, or one has.
+    #[prost(int64, tag = "4")]
+    pub headroom: i64,
+}
+/// A seller's quality.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SellerQuality {
+    /// The store.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The seller.
+    #[prost(string, tag = "2")]
+    pub seller_id: ::prost::alloc::string::String,
+    /// How many count: cancellations, or shipments of which a counted cancellation took something.
+    #[prost(int64, tag = "3")]
+    pub numerator: i64,
+    /// Of how many: orders that were placed, or shipments that were released to their warehouse.
+    #[prost(int64, tag = "4")]
+    pub denominator: i64,
+    /// Numerator ÷ denominator in hundredths of a percent, rounded down: 2,500 is 25 %. 0 where the denominator is 0.
+    #[prost(int32, tag = "5")]
+    pub rate_basis_points: i32,
+    /// What the numerator counts, in the policy's words: COUNTED_CANCELLATIONS or COUNTED_SHIPMENTS.
+    #[prost(string, tag = "6")]
+    pub numerator_name: ::prost::alloc::string::String,
+    /// What the denominator counts: ORDERS_PLACED or SHIPMENTS_DUE.
+    #[prost(string, tag = "7")]
+    pub denominator_name: ::prost::alloc::string::String,
+    /// How many days the window has.
+    #[prost(int32, tag = "8")]
+    pub window_days: i32,
+    /// How many days it ends before today.
+    #[prost(int32, tag = "9")]
+    pub lag_days: i32,
+    /// Its first day, such as "2026-03-02", in the store's time zone.
+    #[prost(string, tag = "10")]
+    pub first_date: ::prost::alloc::string::String,
+    /// Its last day.
+    #[prost(string, tag = "11")]
+    pub last_date: ::prost::alloc::string::String,
+    /// The policy's thresholds, the lowest first.
+    #[prost(message, repeated, tag = "12")]
+    pub thresholds: ::prost::alloc::vec::Vec<SellerThreshold>,
+    /// How many more may count before the next threshold that is not reached is. 0 where the next one reaches it, where all
+    /// are reached, and where there is none.
+    #[prost(int64, tag = "13")]
+    pub headroom: i64,
+}
+/// Whose quality.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetSellerQualityRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The seller. Required.
+    #[prost(string, tag = "2")]
+    pub seller_id: ::prost::alloc::string::String,
+}
+/// The quality.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetSellerQualityResponse {
+    /// The quality. Unset where the policy does not measure it.
+    #[prost(message, optional, tag = "1")]
+    pub quality: ::core::option::Option<SellerQuality>,
+}
+/// Something that counts against a seller.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CountedCancellation {
+    /// The order.
+    #[prost(string, tag = "1")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The cancellation.
+    #[prost(string, tag = "2")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// The shipment, where shipments are counted. Empty where cancellations are.
+    #[prost(string, tag = "3")]
+    pub shipment_id: ::prost::alloc::string::String,
+    /// When it happened: the time of the event.
+    #[prost(message, optional, tag = "4")]
+    pub count_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Against which seller.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCountedCancellationsRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The seller. Required.
+    #[prost(string, tag = "2")]
+    pub seller_id: ::prost::alloc::string::String,
+    /// How many at most: 1 to 1,000. 0 means 50.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter. Empty: the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of what counts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCountedCancellationsResponse {
+    /// What counts.
+    #[prost(message, repeated, tag = "1")]
+    pub counted: ::prost::alloc::vec::Vec<CountedCancellation>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// A crossing of a threshold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ThresholdCrossing {
+    /// Counts a seller's crossings: 1, 2, 3 and so on.
+    #[prost(int32, tag = "1")]
+    pub number: i32,
+    /// The threshold's name.
+    #[prost(string, tag = "2")]
+    pub threshold: ::prost::alloc::string::String,
+    /// The rate at which it was reached then, in hundredths of a percent.
+    #[prost(int32, tag = "3")]
+    pub threshold_basis_points: i32,
+    /// Whether the rate reached it; else it went back below it.
+    #[prost(bool, tag = "4")]
+    pub reached: bool,
+    /// How many counted.
+    #[prost(int64, tag = "5")]
+    pub numerator: i64,
+    /// Of how many.
+    #[prost(int64, tag = "6")]
+    pub denominator: i64,
+    /// The rate in hundredths of a percent.
+    #[prost(int32, tag = "7")]
+    pub rate_basis_points: i32,
+    /// When it was found.
+    #[prost(message, optional, tag = "8")]
+    pub cross_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Of which seller.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListThresholdCrossingsRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The seller. Required.
+    #[prost(string, tag = "2")]
+    pub seller_id: ::prost::alloc::string::String,
+    /// How many at most: 1 to 1,000. 0 means 50.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter. Empty: the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of crossings.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListThresholdCrossingsResponse {
+    /// The crossings.
+    #[prost(message, repeated, tag = "1")]
+    pub crossings: ::prost::alloc::vec::Vec<ThresholdCrossing>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod seller_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The quality of sellers: how much of what they were to send was cancelled so that it counts against them. What counts, over
+    /// which days and with which thresholds says the store's policy, in its section `quality`; with a new version it is measured
+    /// anew. It follows orders by their events, a moment later.
+    ///
+    /// A seller needs no registration: one that nothing is known of has a rate of 0 of 0, and so has one outside the caller's
+    /// scope. A caller that is narrowed to warehouses or carriers sees no seller's quality.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids are those of OrderService.
+    #[derive(Debug, Clone)]
+    pub struct SellerServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> SellerServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SellerServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SellerServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Gets the quality of a seller as it is now. Fails with nothing beyond what is said of every RPC.
+        pub async fn get_seller_quality(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetSellerQualityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSellerQualityResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.SellerService/GetSellerQuality",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.SellerService", "GetSellerQuality"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists what counts against a seller in the present window, the oldest first: what leaves the window next. Fails with
+        /// PAGE_TOKEN_INVALID.
+        pub async fn list_counted_cancellations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCountedCancellationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCountedCancellationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.SellerService/ListCountedCancellations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("belay.v1.SellerService", "ListCountedCancellations"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists when a seller's rate has reached a threshold, and when it has gone back below it: one entry for each time, the
+        /// latest first. The rate is looked at about once a second while orders come, and when a day ends in the store's time zone;
+        /// what it reaches and leaves in between is not told. Fails with PAGE_TOKEN_INVALID.
+        pub async fn list_threshold_crossings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListThresholdCrossingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListThresholdCrossingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.SellerService/ListThresholdCrossings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("belay.v1.SellerService", "ListThresholdCrossings"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod seller_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SellerServiceServer.
+    #[async_trait]
+    pub trait SellerService: std::marker::Send + std::marker::Sync + 'static {
+        /// Gets the quality of a seller as it is now. Fails with nothing beyond what is said of every RPC.
+        async fn get_seller_quality(
+            &self,
+            request: tonic::Request<super::GetSellerQualityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSellerQualityResponse>,
+            tonic::Status,
+        >;
+        /// Lists what counts against a seller in the present window, the oldest first: what leaves the window next. Fails with
+        /// PAGE_TOKEN_INVALID.
+        async fn list_counted_cancellations(
+            &self,
+            request: tonic::Request<super::ListCountedCancellationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCountedCancellationsResponse>,
+            tonic::Status,
+        >;
+        /// Lists when a seller's rate has reached a threshold, and when it has gone back below it: one entry for each time, the
+        /// latest first. The rate is looked at about once a second while orders come, and when a day ends in the store's time zone;
+        /// what it reaches and leaves in between is not told. Fails with PAGE_TOKEN_INVALID.
+        async fn list_threshold_crossings(
+            &self,
+            request: tonic::Request<super::ListThresholdCrossingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListThresholdCrossingsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// The quality of sellers: how much of what they were to send was cancelled so that it counts against them. What counts, over
+    /// which days and with which thresholds says the store's policy, in its section `quality`; with a new version it is measured
+    /// anew. It follows orders by their events, a moment later.
+    ///
+    /// A seller needs no registration: one that nothing is known of has a rate of 0 of 0, and so has one outside the caller's
+    /// scope. A caller that is narrowed to warehouses or carriers sees no seller's quality.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids are those of OrderService.
+    #[derive(Debug)]
+    pub struct SellerServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SellerServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SellerServiceServer<T>
+    where
+        T: SellerService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/belay.v1.SellerService/GetSellerQuality" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSellerQualitySvc<T: SellerService>(pub Arc<T>);
+                    impl<
+                        T: SellerService,
+                    > tonic::server::UnaryService<super::GetSellerQualityRequest>
+                    for GetSellerQualitySvc<T> {
+                        type Response = super::GetSellerQualityResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetSellerQualityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SellerService>::get_seller_quality(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSellerQualitySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.SellerService/ListCountedCancellations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCountedCancellationsSvc<T: SellerService>(pub Arc<T>);
+                    impl<
+                        T: SellerService,
+                    > tonic::server::UnaryService<super::ListCountedCancellationsRequest>
+                    for ListCountedCancellationsSvc<T> {
+                        type Response = super::ListCountedCancellationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ListCountedCancellationsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SellerService>::list_counted_cancellations(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCountedCancellationsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.SellerService/ListThresholdCrossings" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListThresholdCrossingsSvc<T: SellerService>(pub Arc<T>);
+                    impl<
+                        T: SellerService,
+                    > tonic::server::UnaryService<super::ListThresholdCrossingsRequest>
+                    for ListThresholdCrossingsSvc<T> {
+                        type Response = super::ListThresholdCrossingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListThresholdCrossingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SellerService>::list_threshold_crossings(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListThresholdCrossingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SellerServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "belay.v1.SellerService";
+    impl<T> tonic::server::NamedService for SellerServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -19,6 +19,7 @@ named_enum! {
         Overloaded = "OVERLOADED",
         WatcherTooSlow = "WATCHER_TOO_SLOW",
         StoreNotFound = "STORE_NOT_FOUND",
+        WarehouseNotFound = "WAREHOUSE_NOT_FOUND",
         PresetNotFound = "PRESET_NOT_FOUND",
         PolicyNotFound = "POLICY_NOT_FOUND",
         OrderNotFound = "ORDER_NOT_FOUND",

@@ -142,6 +142,42 @@ const ROLES: &[(&str, &[Role])] = &[
     ("/belay.v1.StoreService/ListCarriers", READERS),
     ("/belay.v1.StoreService/PutWarehouse", &[Operator]),
     ("/belay.v1.StoreService/ListWarehouses", READERS),
+    (
+        "/belay.v1.InventoryService/SetStock",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.InventoryService/ArchiveSku",
+        &[Seller, Warehouse, Operator],
+    ),
+    (
+        "/belay.v1.InventoryService/GetStock",
+        &[Storefront, Seller, Warehouse, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.InventoryService/ListStock",
+        &[Storefront, Seller, Warehouse, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.InventoryService/ListStockEntries",
+        &[Seller, Warehouse, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.InventoryService/ListStockHolders",
+        &[Seller, Warehouse, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.SellerService/GetSellerQuality",
+        &[Seller, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.SellerService/ListCountedCancellations",
+        &[Seller, Support, Operator, Auditor],
+    ),
+    (
+        "/belay.v1.SellerService/ListThresholdCrossings",
+        &[Seller, Support, Operator, Auditor],
+    ),
     ("/belay.v1.PolicyService/ListPresets", &[Operator, Auditor]),
     ("/belay.v1.PolicyService/CreatePolicy", &[Operator]),
     (

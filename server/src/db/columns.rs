@@ -17,8 +17,11 @@ use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Currency;
 use belay_domain::order::OrderState;
 use belay_domain::payment::PaymentState;
+use belay_domain::projection::Projection;
+use belay_domain::quality::FactKind;
 use belay_domain::refund::{RefundKind, RefundState};
 use belay_domain::shipment::{InterceptState, Stage};
+use belay_domain::stock::EntryKind;
 use belay_domain::terms::{
     Fault, GateKind, GoodsCondition, OnDispatch, OnLost, OnTimeout, Path, Payer, RefundShare,
 };
@@ -179,7 +182,7 @@ named! {
     ids: StoreId, OrderId, BuyerId, SellerId, WarehouseId, CarrierId, WorkerId, ConsumerId, Sku, ExternalId;
     enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, CancellationOutcome, Fault, Path, PartState,
         ErrorReason, LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
-        RefundState, IncidentKind, IncidentState, Resolution
+        RefundState, IncidentKind, IncidentState, Resolution, Projection, EntryKind, FactKind
 }
 
 impl Named for Currency {

@@ -390,3 +390,127 @@ diesel::table! {
         holidays -> Text,
     }
 }
+
+diesel::table! {
+    projections (projection) {
+        projection -> Text,
+        serving -> Unsigned<Integer>,
+        building -> Nullable<Unsigned<Integer>>,
+        is_replayed -> Bool,
+    }
+}
+
+diesel::table! {
+    projection_positions (projection, generation, shard_partition) {
+        projection -> Text,
+        generation -> Unsigned<Integer>,
+        shard_partition -> Unsigned<SmallInt>,
+        position -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
+    stock_tellings (store_id, request_id) {
+        store_id -> Text,
+        request_id -> Binary,
+        warehouse_id -> Text,
+        sku -> Text,
+        kind -> Text,
+        quantity -> Unsigned<Integer>,
+        role -> Text,
+        actor_id -> Text,
+        tell_time -> Datetime,
+    }
+}
+
+diesel::table! {
+    stock_entries (generation, store_id, warehouse_id, sku, place) {
+        generation -> Unsigned<Integer>,
+        store_id -> Text,
+        warehouse_id -> Text,
+        sku -> Text,
+        place -> Binary,
+        kind -> Text,
+        quantity -> Unsigned<Integer>,
+        on_hand -> BigInt,
+        reserved -> BigInt,
+        previous -> Nullable<BigInt>,
+        order_id -> Nullable<Text>,
+        shipment -> Nullable<Unsigned<Integer>>,
+        cancellation -> Nullable<Unsigned<Integer>>,
+        role -> Nullable<Text>,
+        actor_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    stock_balances (generation, store_id, warehouse_id, sku) {
+        generation -> Unsigned<Integer>,
+        store_id -> Text,
+        warehouse_id -> Text,
+        sku -> Text,
+        on_hand -> BigInt,
+        reserved -> BigInt,
+        is_archived -> Bool,
+        set_place -> Binary,
+        told_place -> Binary,
+        last_place -> Binary,
+    }
+}
+
+diesel::table! {
+    stock_holdings (generation, order_key, shipment, sku) {
+        generation -> Unsigned<Integer>,
+        order_key -> Binary,
+        shipment -> Unsigned<Integer>,
+        sku -> Text,
+        store_id -> Text,
+        order_id -> Text,
+        seller_id -> Nullable<Text>,
+        warehouse_id -> Text,
+        stage -> Text,
+        units -> Unsigned<Integer>,
+        live -> Unsigned<Integer>,
+        reserved -> Unsigned<Integer>,
+        is_open -> Bool,
+        zeroed_by -> Text,
+    }
+}
+
+diesel::table! {
+    seller_facts (generation, order_key, kind, number) {
+        generation -> Unsigned<Integer>,
+        order_key -> Binary,
+        kind -> Text,
+        number -> Unsigned<Integer>,
+        store_id -> Text,
+        seller_id -> Text,
+        order_id -> Text,
+        cancellation -> Nullable<Unsigned<Integer>>,
+        fact_time -> Datetime,
+    }
+}
+
+diesel::table! {
+    seller_standings (store_id, seller_id) {
+        store_id -> Text,
+        seller_id -> Text,
+        evaluate_time -> Datetime,
+        reached -> Text,
+        crossings -> Unsigned<Integer>,
+    }
+}
+
+diesel::table! {
+    seller_crossings (store_id, seller_id, number) {
+        store_id -> Text,
+        seller_id -> Text,
+        number -> Unsigned<Integer>,
+        threshold -> Text,
+        percent -> Unsigned<Integer>,
+        is_reached -> Bool,
+        numerator -> Unsigned<BigInt>,
+        denominator -> Unsigned<BigInt>,
+        cross_time -> Datetime,
+    }
+}

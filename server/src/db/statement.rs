@@ -11,7 +11,11 @@ use diesel::expression::{
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Binary, Bool, Datetime};
+use diesel::sql_types::{Binary, Bool, Datetime, Integer, Unsigned};
+use diesel_async::RunQueryDsl;
+
+use super::Conn;
+use super::error::DbError;
 
 /// Most rows that one statement writes. No table has more than 32 columns, so the placeholders stay
 /// below MySQL's 65,535.
@@ -157,6 +161,20 @@ impl<I: QueryFragment<Mysql>> QueryFragment<Mysql> for Upsert<I> {
         }
         Ok(())
     }
+}
+
+/// Deletes so many rows of the generations of a projection before this one; says how many.
+pub(crate) async fn delete_generations(
+    conn: &mut Conn,
+    table: &'static str,
+    generation: u32,
+    limit: u32,
+) -> Result<usize, DbError> {
+    let delete = format!("DELETE FROM `{table}` WHERE `generation` < ? LIMIT {limit}");
+    Ok(diesel::sql_query(delete)
+        .bind::<Unsigned<Integer>, _>(generation)
+        .execute(conn)
+        .await?)
 }
 
 /// Does `$each` with rows in arrays of 128, 64, … 2, 1. diesel takes a list to be another statement

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use belay_domain::actor::Role;
 use belay_domain::commands;
 use belay_domain::context::Context;
 use belay_domain::rejection::Rejection;
@@ -12,6 +13,7 @@ use belay_wire::{render, values};
 use tonic::Request;
 
 use super::call::{MethodResult, answer, rejected};
+use crate::quality::{self, Measured};
 use crate::{App, across_orders, ids};
 
 #[derive(Debug)]
@@ -40,14 +42,18 @@ impl CancellationService for Cancellations {
             let preview = commands::preview(order, &asked.request, &context)
                 .map_err(|rejection| rejected(rejection, &asked.order))?;
             let key = &self.app.identity_key;
-            Ok(render::preview::preview(
-                order,
-                &asked.request,
-                &preview,
-                config,
-                now,
-                key,
-            ))
+            let request = &asked.request;
+            let mut shown = render::preview::preview(order, request, &preview, config, now, key);
+            if preview.counted && call.caller.actor.role == Role::Seller {
+                let mut conn = self.app.pool.checkout().await?;
+                let of = (&order.store, &order.seller);
+                let measured = quality::measure(&mut conn, config, of, now).await;
+                let measured = conn.finish_with(measured)?;
+                shown.quality = measured.map(|Measured { quality, rate, .. }| {
+                    render::quality::preview(&quality, rate, &shown)
+                });
+            }
+            Ok(shown)
         })
         .await
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use belay_domain::projection::Projection;
 use belay_wire::status::CallOutcome;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
@@ -39,7 +40,7 @@ pub enum Kind {
 }
 
 /// The table.
-pub const INSTRUMENTS: [Instrument; 15] = [
+pub const INSTRUMENTS: [Instrument; 16] = [
     CALL_DURATION,
     BATCH_SIZE,
     QUEUE_DURATION,
@@ -53,6 +54,7 @@ pub const INSTRUMENTS: [Instrument; 15] = [
     CONNECTIONS_WAITED_FOR,
     SETTLED,
     SETTLE_LAG,
+    PROJECTION_LAG,
     STREAMS,
     LINES_DROPPED,
 ];
@@ -135,6 +137,12 @@ const SETTLE_LAG: Instrument = Instrument {
     kind: Kind::Histogram,
     help: "How long after its deadline an order was settled by the worker",
 };
+const PROJECTION_LAG: Instrument = Instrument {
+    name: "belay.projection.lag",
+    unit: "{event}",
+    kind: Kind::Gauge,
+    help: "Events of the feed whose effect a projection does not hold yet, by projection",
+};
 const STREAMS: Instrument = Instrument {
     name: "belay.feed.streams",
     unit: "{stream}",
@@ -165,6 +173,7 @@ const CLASS: &str = "belay.kind";
 const OUTCOME: &str = "belay.outcome";
 const RETRY_KIND: &str = "belay.retry.kind";
 const REASON: &str = "belay.reason";
+const PROJECTION: &str = "belay.projection";
 /// The name of the pool, which the convention asks for.
 const POOL_NAME: &str = "belay";
 
@@ -426,6 +435,13 @@ impl Metrics {
                 depth(Queue::Background, background),
                 depth(Queue::Reads, app.reads.waiting()),
             ]
+        });
+        gauge(PROJECTION_LAG, |app| {
+            let lag = |projection: &Projection| {
+                let label = KeyValue::new(PROJECTION, projection.name());
+                (app.lags.events(*projection), vec![label])
+            };
+            Projection::ALL.iter().map(lag).collect()
         });
         gauge(CONNECTIONS, |app| {
             let status = app.pool.status();

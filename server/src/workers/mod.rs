@@ -1,6 +1,7 @@
 //! Workers find what is due, send ordinary commands, and report. They hold no lease and keep
 //! nothing: one that dies loses nothing, two at once do no harm.
 
+pub mod evaluate_sellers;
 pub mod reload_key_file;
 pub mod settle_due_orders;
 pub mod watch_health;

@@ -13,6 +13,7 @@ use belay_domain::order::OrderState;
 use belay_domain::payment::{PaymentFact, PaymentState};
 use belay_domain::refund::{RefundKind, RefundState};
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
+use belay_domain::stock::EntryKind;
 use belay_domain::terms::{
     Effect, Fault, GateKind, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Path,
 };
@@ -94,12 +95,13 @@ wire! {
         IncidentResolved, ShipmentHeld, HoldEnded, ShipmentSplit, InterceptChanged, ParcelReceived, PreparationOverdue,
         PaymentVerified, PaymentLapsed,
     }
+    EntryKind = StockEntryKind { Reserved, Released, Shipped, PutBack, SetAside, Zeroed, Counted, Archived }
     ErrorReason = ErrorReason {
         MethodUnknown, EncodingUnsupported, NameUnknown, InvalidField, PageTokenInvalid,
         ResumeTokenInvalid, PositionExpired, PositionAhead, WatcherTooSlow, ConsumerNotFound, PositionBehind,
         ConsumersExhausted,
         MessageTooLarge, DeadlineExceeded, CallerUnknown, RoleNotAllowed, Overloaded,
-        StoreNotFound, PresetNotFound, PolicyNotFound, OrderNotFound, OutOfScope, LineNotFound,
+        StoreNotFound, WarehouseNotFound, PresetNotFound, PolicyNotFound, OrderNotFound, OutOfScope, LineNotFound,
         ShipmentNotFound, CancellationNotFound, RefundNotFound, IncidentNotFound, RequestIdReused,
         OrderAlreadyExists, StoreAlreadyExists, EtagMismatch, FenceStale, UnknownWarehouse,
         UnknownCarrier, ReasonRequired, ReasonUnknown, ReasonNotAllowed, NoteRequired,

@@ -3,7 +3,9 @@
 //! so they are not in the bytes but in the row.
 
 mod detail;
+mod quality;
 mod selector;
+mod stock;
 
 use belay_domain::event::{Cause, Event};
 use belay_domain::order::Order;
@@ -11,7 +13,9 @@ use belay_proto::v1 as pb;
 use prost::Message;
 
 use self::detail::{detail, text};
+pub use self::quality::seller_facts;
 pub use self::selector::Selector;
+pub use self::stock::{NewsError, order_news};
 use super::Wire;
 use super::render::cancellation::actor;
 use super::values::{count, time};

@@ -11,10 +11,12 @@ pub mod clock;
 mod envelope;
 pub mod events;
 pub mod fulfillment;
+pub mod inventory;
 mod lists;
 pub mod orders;
 mod quantities;
 pub mod refunds;
+pub mod sellers;
 pub mod stores;
 
 use std::collections::HashSet;

@@ -5,11 +5,14 @@ pub(crate) mod cancellation;
 mod consumer;
 pub(crate) mod order;
 pub mod preview;
+pub mod quality;
 pub(crate) mod shipment;
+mod stock;
 mod summaries;
 
 pub use cancellation::cancellation;
 pub use consumer::consumer;
 pub use order::{incident, order, refund};
 pub use shipment::shipment;
+pub use stock::{stock, stock_entry, stock_holder};
 pub use summaries::{actions_summary, orders_summary};

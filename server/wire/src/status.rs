@@ -8,7 +8,7 @@ use std::time::Duration;
 use belay_domain::document::DocumentError;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::feed::PositionError;
-use belay_domain::ids::ConsumerId;
+use belay_domain::ids::{ConsumerId, WarehouseId};
 use belay_domain::money::Currency;
 use belay_domain::rejection::{FieldViolation, Rejection};
 use tonic::{Code, Status};
@@ -84,6 +84,11 @@ pub enum CallError {
     Overloaded,
     #[error("there is no store {store}")]
     StoreNotFound { store: String },
+    #[error("there is no warehouse {warehouse}")]
+    WarehouseNotFound { warehouse: WarehouseId },
+    /// Of what is told of stock; orders have a rejection for it.
+    #[error("the request_id was used for another content")]
+    RequestIdReused { request_id: Uuid },
     #[error("there is no preset {preset}")]
     PresetNotFound { preset: String },
     #[error("the store has no policy version {version}")]
@@ -203,6 +208,8 @@ impl CallError {
             CallError::RoleNotAllowed { .. } => ErrorReason::RoleNotAllowed,
             CallError::Overloaded => ErrorReason::Overloaded,
             CallError::StoreNotFound { .. } => ErrorReason::StoreNotFound,
+            CallError::WarehouseNotFound { .. } => ErrorReason::WarehouseNotFound,
+            CallError::RequestIdReused { .. } => ErrorReason::RequestIdReused,
             CallError::PresetNotFound { .. } => ErrorReason::PresetNotFound,
             CallError::PolicyNotFound { .. } => ErrorReason::PolicyNotFound,
             CallError::OutOfScope => ErrorReason::OutOfScope,
@@ -243,6 +250,10 @@ impl CallError {
             CallError::StoreNotFound { store } | CallError::StoreAlreadyExists { store } => {
                 one("store_id", store)
             }
+            CallError::WarehouseNotFound { warehouse } => {
+                one("warehouse_id", warehouse.to_string())
+            }
+            CallError::RequestIdReused { request_id } => one("request_id", request_id.to_string()),
             CallError::PresetNotFound { preset } => one("preset", preset),
             CallError::PolicyNotFound { version } => one("version", version.to_string()),
             CallError::EtagMismatch { present } => one("etag", present),
@@ -449,6 +460,7 @@ fn code(reason: ErrorReason) -> (Code, With) {
         }
         ErrorReason::NameUnknown
         | ErrorReason::StoreNotFound
+        | ErrorReason::WarehouseNotFound
         | ErrorReason::PresetNotFound
         | ErrorReason::PolicyNotFound
         | ErrorReason::OrderNotFound

@@ -9,7 +9,7 @@ use belay_client::model::OrderState;
 use belay_tests::database::Database;
 use belay_tests::instance::{insistent, literal, storefront};
 use belay_tests::shop::new_order;
-use belay_tests::{SHOP, TestServer, run, run_at, until};
+use belay_tests::{SHOP, TestServer, run, run_at, stock, until};
 use futures_util::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::join;
@@ -48,6 +48,8 @@ fn a_killed_server_loses_nothing_that_was_acknowledged() {
 
         // Another server knows all that the killed one has acknowledged.
         audit(&journeys, &insistent(t.address()), &t.database).await;
+        // Nor has the stock lost or doubled anything, projected by both.
+        stock::is_as_rebuilt(&t.database).await;
     });
 }
 

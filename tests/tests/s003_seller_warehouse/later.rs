@@ -5,19 +5,25 @@
 use belay_client::calls::NewShipment;
 use belay_client::model::{
     CancellationEffect, CancellationFault, EventDetail, EventType, NextAction, OrderState,
+    StockEntryKind,
 };
 use belay_client::{Kind, RequestId, Role, Units};
-use belay_tests::market::{MARKET, preset};
+use belay_tests::market::{MARKET, Market, preset};
 use belay_tests::shop::new_order;
-use belay_tests::{refused, run_at};
+use belay_tests::{TestServer, refused, run_at, stock, until};
+use jiff::SignedDuration;
 
 use super::{MONDAY, open};
 
-/// Still to come: the stock itself, whose quantity becomes zero with the previous one on record.
 #[test]
-fn s003_09_out_of_stock_asks_once_for_zero_of_that_product_in_that_warehouse() {
+fn s003_09_out_of_stock_makes_that_product_zero_in_that_warehouse_once() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
+        for warehouse_id in ["main", "east"] {
+            let counted = market.seller().set_stock(warehouse_id, "MUG", 10);
+            counted.await.unwrap();
+        }
+        t.advance(SignedDuration::from_secs(1)).await;
         let shipments = [
             NewShipment::new([(1, 2)]),
             NewShipment::new([(1, 1), (2, 1)]).warehouse_id("east"),
@@ -56,6 +62,17 @@ fn s003_09_out_of_stock_asks_once_for_zero_of_that_product_in_that_warehouse() {
             matches!(&effects[..], [Some(EventDetail::CancellationChanged { effects, .. })] if *effects == [CancellationEffect::ZeroStock]),
             "{effects:?}"
         );
+        // The quantity in that warehouse is zero, once, and the one before it is on record; the other
+        // warehouse is untouched.
+        assert_eq!(on_hand(t, &market, "east").await, 0);
+        assert_eq!(on_hand(t, &market, "main").await, 10);
+        let entries = market.seller().list_stock_entries("east", "MUG");
+        let zeroed = entries.await.unwrap().items.into_iter();
+        let zeroed: Vec<_> = zeroed
+            .filter(|entry| entry.kind == StockEntryKind::Zeroed)
+            .map(|entry| entry.previous_quantity)
+            .collect();
+        assert_eq!(zeroed, [Some(10)]);
         // An effect that is none is no policy.
         let operator = market.as_role(Role::Operator, "ops");
         let misspelt =
@@ -72,12 +89,19 @@ fn s003_09_out_of_stock_asks_once_for_zero_of_that_product_in_that_warehouse() {
     });
 }
 
-/// Still to come: setting a quantity and archiving the product, and that no repeated cancellation
-/// undoes it.
+/// How many mugs are in a warehouse, once all is heard of.
+async fn on_hand(t: &TestServer, market: &Market<'_>, warehouse_id: &str) -> i64 {
+    stock::projected(&t.database).await;
+    let stock = market.seller().get_stock(warehouse_id, "MUG").await;
+    stock.unwrap().on_hand_quantity
+}
+
 #[test]
-fn s003_10_afterwards_the_seller_is_told_to_set_a_quantity_or_to_archive_the_product() {
+fn s003_10_afterwards_the_seller_sets_a_quantity_or_archives_the_product() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
+        market.seller().set_stock("main", "MUG", 10).await.unwrap();
+        t.advance(SignedDuration::from_secs(1)).await;
         market.place_paid("A-1", "standard").await;
         let next = [NextAction::SetStock, NextAction::ArchiveSku];
         let preview = market
@@ -96,6 +120,12 @@ fn s003_10_afterwards_the_seller_is_told_to_set_a_quantity_or_to_archive_the_pro
         let done = request.clone().await.unwrap();
         assert_eq!(done.cancellation.next_actions, next);
         let before = market.history("A-1").await;
+        assert_eq!(on_hand(t, &market, "main").await, 0);
+        let counted = market.seller().set_stock("main", "MUG", 25).await.unwrap();
+        assert_eq!(
+            (counted.on_hand_quantity, counted.available_quantity),
+            (25, 25)
+        );
         // Neither the same request nor a new one asks for zero again.
         assert_eq!(request.await.unwrap(), done);
         let again = market.sellers_request("A-1", "OUT_OF_STOCK").await.unwrap();
@@ -104,6 +134,15 @@ fn s003_10_afterwards_the_seller_is_told_to_set_a_quantity_or_to_archive_the_pro
             (done.cancellation, done.order_etag)
         );
         assert_eq!(market.history("A-1").await, before);
+        assert_eq!(
+            on_hand(t, &market, "main").await,
+            25,
+            "nothing zeroes again"
+        );
+        let archived = market.seller().archive_sku("main", "MUG").await.unwrap();
+        assert!(archived.archived && archived.available_quantity == 0);
+        let counted = market.seller().set_stock("main", "MUG", 3).await.unwrap();
+        assert!(!counted.archived && counted.available_quantity == 3);
     });
 }
 
@@ -139,9 +178,8 @@ fn s003_16_where_nothing_is_delivered_the_seller_is_told_to_change_the_delivery_
     });
 }
 
-/// Still to come: the rate itself, its window and lag, and the event when a threshold is crossed.
 #[test]
-fn s003_19_the_policy_defines_the_rate_and_its_thresholds() {
+fn s003_19_the_rate_is_counted_shipments_over_shipments_due_and_lags_as_the_policy_says() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
         let operator = market.as_role(Role::Operator, "ops");
@@ -196,5 +234,55 @@ fn s003_19_the_policy_defines_the_rate_and_its_thresholds() {
             let error = refused(wrong, Kind::InvalidArgument, "POLICY_INVALID");
             assert_eq!(error.field_violations()[0].field, field);
         }
+
+        // Of 40 shipments two count; one that was never released is not due.
+        for number in 1..=40 {
+            market.place_paid(&format!("A-{number}"), "standard").await;
+        }
+        market.place("UNPAID", "standard").await;
+        for order_id in ["A-1", "A-2"] {
+            let request = market.sellers_request(order_id, "OUT_OF_STOCK");
+            request.await.unwrap();
+        }
+        let quality = async || {
+            stock::projected(&t.database).await;
+            let quality = market.seller().get_seller_quality("acme").await.unwrap();
+            quality.unwrap()
+        };
+        let lagging = quality().await;
+        assert_eq!((lagging.numerator, lagging.denominator), (0, 0));
+        let dates = (
+            lagging.first_date.to_string(),
+            lagging.last_date.to_string(),
+        );
+        assert_eq!(dates, ("2026-01-27".to_owned(), "2026-02-23".to_owned()));
+        t.advance(SignedDuration::from_hours(7 * 24)).await;
+        let due = quality().await;
+        assert_eq!((due.numerator, due.denominator), (2, 40));
+        assert_eq!((due.rate_basis_points, due.lag_days), (500, 7));
+        let thresholds: Vec<_> = due
+            .thresholds
+            .iter()
+            .map(|threshold| (&*threshold.name, threshold.basis_points, threshold.reached))
+            .collect();
+        assert_eq!(
+            thresholds,
+            [("WARNING", 300, true), ("EXCEEDED", 500, true)]
+        );
+        let seller = market.seller();
+        until("both thresholds are raised", async || {
+            let crossings = seller.list_threshold_crossings("acme").await.unwrap();
+            (crossings.items.len() == 2).then_some(())
+        })
+        .await;
+        let counted = seller.list_counted_cancellations("acme").await.unwrap();
+        let counted: Vec<_> = counted
+            .items
+            .into_iter()
+            .filter_map(|counted| counted.shipment_id)
+            .map(|id| id.to_string())
+            .collect();
+        assert_eq!(counted.len(), 2);
+        assert!(counted.contains(&"A-2:s1".to_owned()), "{counted:?}");
     });
 }

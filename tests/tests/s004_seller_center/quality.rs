@@ -2,10 +2,11 @@
 //! SFCR": what the policy says of that rate and what a cancellation records for it is proved here;
 //! each test says what is still to come.
 
-use belay_client::model::{CancellationFault, EventDetail};
-use belay_client::{Kind, Role, Units};
+use belay_client::model::{CancellationFault, EventDetail, QualityPreview, SellerQuality};
+use belay_client::{Kind, Role, Store, Units};
 use belay_tests::market::Market;
-use belay_tests::{refused, run_at};
+use belay_tests::{TestServer, pages, refused, run_at, stock, until};
+use jiff::{SignedDuration, ToSpan as _};
 
 use super::{MONDAY, open};
 
@@ -71,9 +72,8 @@ fn s004_08_only_what_the_seller_did_wrong_counts() {
     });
 }
 
-/// Still to come: the rate that would result, beside whether it counts.
 #[test]
-fn s004_09_the_preview_says_whether_it_will_count() {
+fn s004_09_the_preview_says_whether_it_will_count_and_the_resulting_rate() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
         market.place_paid("A-1", "standard").await;
@@ -91,6 +91,27 @@ fn s004_09_the_preview_says_whether_it_will_count() {
                 "{reason}"
             );
         }
+        // One order is placed, and none counts yet: the rate would be 1 of 1. Of others nothing is
+        // said, nor to others than the seller.
+        stock::projected(&t.database).await;
+        let previewed = async |store: &Store, reason: &str| {
+            let preview = store.preview_cancellation("A-1", Units::all());
+            let preview = preview.reason(reason).await.unwrap();
+            let rates = |quality: QualityPreview| {
+                (quality.rate_basis_points, quality.rate_after_basis_points)
+            };
+            preview.quality.map(rates)
+        };
+        let seller = market.seller();
+        assert_eq!(previewed(&seller, "OUT_OF_STOCK").await, Some((0, 10_000)));
+        assert_eq!(previewed(&seller, "BUYER_ASKED").await, None);
+        let support = market.support();
+        assert_eq!(previewed(&support, "NO_LONGER_WANTED").await, None);
+        for order_id in ["B-1", "B-2", "B-3"] {
+            market.place_paid(order_id, "standard").await;
+        }
+        stock::projected(&t.database).await;
+        assert_eq!(previewed(&seller, "OUT_OF_STOCK").await, Some((0, 2_500)));
         // Asked, not done.
         assert_eq!(market.order("A-1").await, before);
         let preview = market
@@ -108,9 +129,8 @@ fn s004_09_the_preview_says_whether_it_will_count() {
     });
 }
 
-/// Still to come: the rate itself, 25 % for 100 orders of which 25 were cancelled so.
 #[test]
-fn s004_10_the_rate_is_defined_as_counted_cancellations_over_all_orders_of_seven_days() {
+fn s004_10_the_rate_is_counted_cancellations_over_all_orders_of_seven_days() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
         let words = [
@@ -165,12 +185,46 @@ fn s004_10_the_rate_is_defined_as_counted_cancellations_over_all_orders_of_seven
             .map(|each| each.order_id.as_str())
             .collect();
         assert_eq!((listed.len(), counted), (3, vec!["A-1"]));
+
+        // 100 orders, 25 counted: 25 %.
+        for number in 5..=100 {
+            market.place_paid(&format!("A-{number}"), "standard").await;
+        }
+        for number in 5..29 {
+            let request = market.sellers_request(&format!("A-{number}"), "OUT_OF_STOCK");
+            request.await.unwrap();
+        }
+        let quality = quality(t, &market).await;
+        assert_eq!((quality.numerator, quality.denominator), (25, 100));
+        assert_eq!(quality.rate_basis_points, 2_500);
+        let names = (&*quality.numerator_name, &*quality.denominator_name);
+        assert_eq!(names, ("COUNTED_CANCELLATIONS", "ORDERS_PLACED"));
+        assert_eq!((quality.window_days, quality.lag_days), (7, 0));
+        assert_eq!(quality.last_date - quality.first_date, 6.days().fieldwise());
+        let seller = market.seller();
+        let counted = pages(async |token| {
+            let list = seller.list_counted_cancellations("acme");
+            list.page_size(10).page_token(token).await
+        });
+        let counted: Vec<usize> = counted.await.iter().map(Vec::len).collect();
+        assert_eq!(counted, [10, 10, 5]);
+        // The window moves on, and all of them with it.
+        t.advance(SignedDuration::from_hours(7 * 24)).await;
+        let empty = self::quality(t, &market).await;
+        assert_eq!((empty.numerator, empty.denominator), (0, 0));
+        assert_eq!(empty.rate_basis_points, 0);
     });
 }
 
-/// Still to come: the event that a threshold raises when it is crossed, once.
+/// The quality of the seller acme, once all is heard of.
+async fn quality(t: &TestServer, market: &Market<'_>) -> SellerQuality {
+    stock::projected(&t.database).await;
+    let quality = market.seller().get_seller_quality("acme").await.unwrap();
+    quality.expect("the policy measures it")
+}
+
 #[test]
-fn s004_11_the_thresholds_of_the_rate_are_the_policys() {
+fn s004_11_a_threshold_that_is_crossed_is_raised_once() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
         let words = [
@@ -216,5 +270,40 @@ fn s004_11_the_thresholds_of_the_rate_are_the_policys() {
                 .document,
             edited
         );
+
+        // Of ten orders the first that counts reaches WARNING, the second EXCEEDED.
+        for number in 1..=10 {
+            market.place_paid(&format!("A-{number}"), "standard").await;
+        }
+        let seller = market.seller();
+        let raised = async |expected: &[(&str, bool)]| {
+            until("the crossings are raised", async || {
+                let crossings = seller.list_threshold_crossings("acme").await.unwrap();
+                let raised = crossings.items.into_iter().rev();
+                let raised: Vec<_> = raised
+                    .map(|crossing| (crossing.threshold, crossing.reached))
+                    .collect();
+                let expected = expected.iter().map(|(name, up)| ((*name).to_owned(), *up));
+                raised.iter().cloned().eq(expected).then_some(())
+            })
+            .await;
+        };
+        market.sellers_request("A-1", "OUT_OF_STOCK").await.unwrap();
+        raised(&[("WARNING", true)]).await;
+        market.sellers_request("A-2", "OUT_OF_STOCK").await.unwrap();
+        raised(&[("WARNING", true), ("EXCEEDED", true)]).await;
+        let thresholds = quality(t, &market).await.thresholds;
+        assert!(thresholds.iter().all(|threshold| threshold.reached));
+        // One more crosses nothing; once the window is empty, both are left.
+        market.sellers_request("A-3", "OUT_OF_STOCK").await.unwrap();
+        assert_eq!(quality(t, &market).await.numerator, 3);
+        t.advance(SignedDuration::from_hours(8 * 24)).await;
+        let all = [
+            ("WARNING", true),
+            ("EXCEEDED", true),
+            ("WARNING", false),
+            ("EXCEEDED", false),
+        ];
+        raised(&all).await;
     });
 }

@@ -81,6 +81,8 @@ pub fn preview(
             .map(|quote| quote::write(quote, identity_key))
             .unwrap_or_default(),
         quote_valid_until: preview.quote.as_ref().map(|quote| time(quote.valid_until)),
+        // It is not of the order alone: see `quality::preview`.
+        quality: None,
     }
 }
 

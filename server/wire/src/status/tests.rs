@@ -592,6 +592,12 @@ fn every_other_failure_passes_too() {
             role: "é".repeat(32),
         },
         CallError::StoreNotFound { store: id() },
+        CallError::WarehouseNotFound {
+            warehouse: WarehouseId::parse(id()).unwrap(),
+        },
+        CallError::RequestIdReused {
+            request_id: Uuid::max(),
+        },
         CallError::PresetNotFound {
             preset: "é".repeat(64),
         },

@@ -1,0 +1,112 @@
+//! Where the rates of sellers stand. `due` may run anywhere, the rest in a transaction.
+
+use std::collections::BTreeSet;
+
+use belay_domain::ids::{SellerId, StoreId};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use jiff::Timestamp;
+
+use super::Conn;
+use super::columns::{At, Json, Name};
+use super::error::DbError;
+use super::schema::seller_standings;
+use super::statement::{self, upsert_rows};
+
+/// Where the rate of a seller stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The thresholds that it has reached.
+    pub reached: BTreeSet<String>,
+    /// How often it has crossed one.
+    pub crossings: u32,
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = seller_standings)]
+struct StandingRow {
+    store_id: Name<StoreId>,
+    seller_id: Name<SellerId>,
+    evaluate_time: At,
+    reached: Json<BTreeSet<String>>,
+    crossings: u32,
+}
+
+impl statement::Row for StandingRow {
+    fn bytes(&self) -> usize {
+        512
+    }
+}
+
+/// Has sellers looked at as soon as can be. They are locked in their order.
+pub async fn wake(conn: &mut Conn, sellers: &BTreeSet<(StoreId, SellerId)>) -> Result<(), DbError> {
+    let row = |(store, seller): &(StoreId, SellerId)| StandingRow {
+        store_id: Name(store.clone()),
+        seller_id: Name(seller.clone()),
+        evaluate_time: At(Timestamp::UNIX_EPOCH),
+        reached: Json(BTreeSet::new()),
+        crossings: 0,
+    };
+    let rows: Vec<StandingRow> = sellers.iter().map(row).collect();
+    upsert_rows!(conn, seller_standings, rows.as_slice(), [evaluate_time]);
+    Ok(())
+}
+
+/// So many sellers that are to be looked at by now, the longest due first.
+pub async fn due(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: u16,
+) -> Result<Vec<(StoreId, SellerId)>, DbError> {
+    let query = seller_standings::table
+        .filter(seller_standings::evaluate_time.le(At(now)))
+        .order(seller_standings::evaluate_time)
+        .limit(limit.into())
+        .select((seller_standings::store_id, seller_standings::seller_id));
+    let rows: Vec<(Name<StoreId>, Name<SellerId>)> = query.load(conn).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(store, seller)| (store.0, seller.0))
+        .collect())
+}
+
+/// Locks a standing that is still due; None where it is not, or somebody else looks at it.
+pub async fn take(
+    conn: &mut Conn,
+    (store, seller): (&StoreId, &SellerId),
+    now: Timestamp,
+) -> Result<Option<Standing>, DbError> {
+    let query = seller_standings::table
+        .filter(seller_standings::store_id.eq(store.as_str()))
+        .filter(seller_standings::seller_id.eq(seller.as_str()))
+        .filter(seller_standings::evaluate_time.le(At(now)))
+        .select((seller_standings::reached, seller_standings::crossings))
+        .for_update()
+        .skip_locked();
+    let row: Option<(Json<BTreeSet<String>>, u32)> = query.first(conn).await.optional()?;
+    Ok(row.map(|(reached, crossings)| Standing {
+        reached: reached.0,
+        crossings,
+    }))
+}
+
+/// Writes a standing that was taken, and when to look again.
+pub async fn update(
+    conn: &mut Conn,
+    (store, seller): (&StoreId, &SellerId),
+    standing: &Standing,
+    evaluate_time: Timestamp,
+) -> Result<(), DbError> {
+    let of_seller = seller_standings::table
+        .filter(seller_standings::store_id.eq(store.as_str()))
+        .filter(seller_standings::seller_id.eq(seller.as_str()));
+    diesel::update(of_seller)
+        .set((
+            seller_standings::evaluate_time.eq(At(evaluate_time)),
+            seller_standings::reached.eq(Json(standing.reached.clone())),
+            seller_standings::crossings.eq(standing.crossings),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,397 @@
+//! Projections: what spans orders is kept in rows of its own, which follow the feed.
+//!
+//! The effect of events and the position behind them land in one transaction, and the position
+//! moves from where it stood or the transaction is rolled back. So nothing is lost or doubled,
+//! however many servers work at it and whenever one of them dies. A server that works on a
+//! partition has its position's row locked; the others pass it by. Commands are never waited for
+//! and never made to wait: a projection reads the log and writes rows that no command reads.
+//!
+//! A rebuild fills a new *generation* of the rows from the oldest event on, while the old one is
+//! read; once it is as far, it takes the place of the old one in one transaction.
+
+mod seller_quality;
+mod stock;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use belay_domain::feed::PartitionEnds;
+use belay_domain::projection::Projection;
+
+pub(crate) use self::stock::post;
+use crate::App;
+use crate::db::projection_positions::{self as positions, Move};
+use crate::db::projections::{self, Generations};
+use crate::db::{Conn, DbError, ErrorKind, feed, transaction};
+use crate::feed::{FeedError, FeedRow};
+
+/// Between two looks when nothing was new.
+const IDLE: Duration = Duration::from_millis(100);
+/// Between two looks while the database cannot be reached.
+const RETRY: Duration = Duration::from_millis(500);
+/// Partitions, and rows of the feed, of one transaction.
+const PARTITIONS_MAX: usize = 16;
+const ROWS_MAX: u16 = 256;
+/// What was told beside the feed, of one transaction of a rebuild.
+const TELLINGS_MAX: u16 = 256;
+/// Rows of a generation that nobody reads any more which one statement deletes.
+const DELETED_MAX: u32 = 1_000;
+
+/// How far the projections are, as this server saw it last.
+#[derive(Debug, Default)]
+pub struct Lags {
+    stock: AtomicU64,
+    seller_quality: AtomicU64,
+}
+
+impl Lags {
+    /// Events of the feed whose effect a projection does not hold yet.
+    pub fn events(&self, projection: Projection) -> u64 {
+        self.of(projection).load(Ordering::Relaxed)
+    }
+
+    fn of(&self, projection: Projection) -> &AtomicU64 {
+        match projection {
+            Projection::Stock => &self.stock,
+            Projection::SellerQuality => &self.seller_quality,
+        }
+    }
+}
+
+/// Why a projection does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    #[error(transparent)]
+    Database(#[from] DbError),
+    #[error("the feed cannot be read on: {0}")]
+    Feed(FeedError),
+    #[error("events cannot be read: {0}")]
+    Events(String),
+}
+
+impl From<FeedError> for ProjectionError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Database(error) => Self::Database(error),
+            FeedError::Position(_) => Self::Feed(error),
+        }
+    }
+}
+
+/// Follows the feed for as long as it is polled. What is in flight when it is dropped lands whole
+/// or not at all.
+pub async fn run(app: Arc<App>) {
+    let mut turns = Turns::default();
+    loop {
+        let mut is_idle = true;
+        for projection in Projection::ALL {
+            match round(&app, *projection, &mut turns).await {
+                Ok(did) => is_idle &= did == Did::Nothing,
+                Err(error) => {
+                    note(&app, *projection, &error);
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+        if is_idle {
+            tokio::time::sleep(IDLE).await;
+        }
+    }
+}
+
+fn note(app: &App, projection: Projection, error: &ProjectionError) {
+    match error {
+        ProjectionError::Database(error) if error.kind() != ErrorKind::Corrupt => {
+            app.pool.notes().note("a projection", error);
+        }
+        // It stands still until somebody looks at it.
+        ProjectionError::Database(_) | ProjectionError::Feed(_) | ProjectionError::Events(_) => {
+            tracing::error!(%projection, %error, "a projection does not go on");
+        }
+    }
+}
+
+/// With which partition a generation goes on, so that none is always the last.
+#[derive(Debug, Default)]
+struct Turns(BTreeMap<(Projection, u32), u16>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Did {
+    Something,
+    Nothing,
+}
+
+/// Takes each generation of a projection a step on.
+async fn round(
+    app: &App,
+    projection: Projection,
+    turns: &mut Turns,
+) -> Result<Did, ProjectionError> {
+    let (generations, ends) = look(app, projection).await?;
+    let mut did = Did::Nothing;
+    let mut lag = 0;
+    for generation in generations.iter() {
+        let behind = behind(app, projection, generation, &ends).await?;
+        if generation == generations.serving {
+            lag = behind.iter().map(|step| step.to - step.from).sum();
+        }
+        if !behind.is_empty() {
+            let turn = turns.0.entry((projection, generation)).or_default();
+            let done = step(app, projection, generation, &behind, turn).await?;
+            if generation == generations.serving {
+                lag = lag.saturating_sub(done);
+            }
+            if done > 0 {
+                did = Did::Something;
+            }
+        }
+    }
+    app.lags.of(projection).store(lag, Ordering::Relaxed);
+    if generations.building.is_some() && finish(app, projection, generations).await? {
+        did = Did::Something;
+    }
+    if forget(app, projection, generations.serving).await? {
+        did = Did::Something;
+    }
+    turns.0.retain(|(of, generation), _| {
+        *of != projection || generations.iter().any(|present| present == *generation)
+    });
+    Ok(did)
+}
+
+async fn look(
+    app: &App,
+    projection: Projection,
+) -> Result<(Generations, Vec<PartitionEnds>), DbError> {
+    let mut conn = app.pool.checkout().await?;
+    let read = async {
+        let generations = projections::get(&mut conn, projection).await?;
+        Ok((generations, feed::ends(&mut conn).await?))
+    }
+    .await;
+    conn.finish_with(read)
+}
+
+/// The partitions in which a generation is behind these ends. One that has not begun, begins.
+async fn behind(
+    app: &App,
+    projection: Projection,
+    generation: u32,
+    ends: &[PartitionEnds],
+) -> Result<Vec<Move>, DbError> {
+    let mut conn = app.pool.checkout().await?;
+    let read = async {
+        let mut found = positions::all(&mut conn, projection, generation).await?;
+        if found.len() < ends.len() {
+            // The lock keeps one that has ended meanwhile from beginning again.
+            transaction::begin_write(&mut conn).await?;
+            let generations = projections::share(&mut conn, projection).await?;
+            if generations.iter().any(|present| present == generation) {
+                positions::begin(&mut conn, projection, generation, ends).await?;
+            }
+            transaction::commit(&mut conn).await?;
+            found = positions::all(&mut conn, projection, generation).await?;
+        }
+        Ok(found)
+    }
+    .await;
+    let positions = conn.finish_with(read)?;
+    let moves = positions.into_iter().zip(ends);
+    let moves = moves.map(|((partition, from), end)| Move {
+        partition,
+        from,
+        to: end.last,
+    });
+    Ok(moves.filter(|step| step.from < step.to).collect())
+}
+
+/// One transaction: the next rows of some partitions take effect. Says how many events they were; 0
+/// where others are at work on all of them.
+async fn step(
+    app: &App,
+    projection: Projection,
+    generation: u32,
+    behind: &[Move],
+    turn: &mut u16,
+) -> Result<u64, ProjectionError> {
+    let next = behind.partition_point(|step| step.partition < *turn);
+    let in_turn = behind.get(next..).filter(|rest| !rest.is_empty());
+    let in_turn = in_turn.unwrap_or(behind).iter().take(PARTITIONS_MAX);
+    let partitions: Vec<u16> = in_turn.map(|step| step.partition).collect();
+    let mut conn = app.pool.checkout().await?;
+    transaction::begin_write(&mut conn).await?;
+    let written = async {
+        let taken = positions::take(&mut conn, projection, generation, &partitions).await?;
+        let rows = app.feed.read(&taken, ROWS_MAX).await?;
+        let moves = moves(&taken, &rows);
+        apply(&mut conn, projection, generation, &rows, &moves).await?;
+        // Rows come in the order of their partitions: where there were too many, the last ones had
+        // no turn.
+        let is_cut = rows.len() >= usize::from(ROWS_MAX);
+        let last = rows.last().map(|row| row.partition).filter(|_| is_cut);
+        *turn = last
+            .or(partitions.last().copied())
+            .map_or(0, |last| last + 1);
+        Ok(moves.iter().map(|step| step.to - step.from).sum())
+    }
+    .await;
+    end(conn, written).await
+}
+
+/// How far rows take the partitions that were taken.
+fn moves(taken: &[(u16, u64)], rows: &[FeedRow]) -> Vec<Move> {
+    let mut moves = Vec::new();
+    for (partition, from) in taken {
+        let last = rows.iter().rev().find(|row| row.partition == *partition);
+        if let Some(last) = last {
+            moves.push(Move {
+                partition: *partition,
+                from: *from,
+                to: last.last,
+            });
+        }
+    }
+    moves
+}
+
+/// What rows do, and that they have done it.
+async fn apply(
+    conn: &mut Conn,
+    projection: Projection,
+    generation: u32,
+    rows: &[FeedRow],
+    moves: &[Move],
+) -> Result<(), ProjectionError> {
+    match projection {
+        Projection::Stock => stock::apply(conn, generation, rows).await?,
+        Projection::SellerQuality => seller_quality::apply(conn, generation, rows).await?,
+    }
+    positions::advance(conn, projection, generation, moves).await?;
+    Ok(())
+}
+
+/// What came of the request for a rebuild.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rebuild {
+    /// Any server that runs carries it out.
+    Begun,
+    UnderWay,
+    /// The oldest events are no longer kept: what would be built of the rest would be another.
+    FeedPruned,
+}
+
+/// Begins a rebuild, unless one is under way.
+pub async fn begin_rebuild(conn: &mut Conn, projection: Projection) -> Result<Rebuild, DbError> {
+    transaction::begin_write(conn).await?;
+    let begun = async {
+        let generations = projections::lock(conn, projection).await?;
+        if generations.building.is_some() {
+            return Ok(Rebuild::UnderWay);
+        }
+        if feed::ends(conn).await?.iter().any(|end| end.pruned > 0) {
+            return Ok(Rebuild::FeedPruned);
+        }
+        let building = Generations {
+            building: Some(generations.serving + 1),
+            is_replayed: false,
+            ..generations
+        };
+        projections::update(conn, projection, building).await?;
+        Ok(Rebuild::Begun)
+    }
+    .await;
+    match &begun {
+        Ok(_) => transaction::commit(conn).await?,
+        Err(_) => transaction::rollback(conn).await?,
+    }
+    begun
+}
+
+/// Takes a rebuild to its end, if it has come there. Says whether it did something.
+async fn finish(
+    app: &App,
+    projection: Projection,
+    generations: Generations,
+) -> Result<bool, ProjectionError> {
+    let Some(building) = generations.building else {
+        return Ok(false);
+    };
+    if !generations.is_replayed {
+        match projection {
+            Projection::Stock => stock::replay(app, building).await?,
+            // All of it comes from the feed.
+            Projection::SellerQuality => {}
+        }
+    }
+    let mut conn = app.pool.checkout().await?;
+    transaction::begin_write(&mut conn).await?;
+    let written = async {
+        let present = projections::lock(&mut conn, projection).await?;
+        if present.building != Some(building) {
+            return Ok(false);
+        }
+        let replayed = Generations {
+            is_replayed: true,
+            ..present
+        };
+        let served = positions::lock_all(&mut conn, projection, present.serving).await?;
+        let built = positions::lock_all(&mut conn, projection, building).await?;
+        // Who has read the old one must not be taken back by the new one.
+        let is_as_far = built.len() == served.len()
+            && built
+                .iter()
+                .zip(&served)
+                .all(|(built, served)| built.1 >= served.1);
+        let next = if is_as_far {
+            positions::end(&mut conn, projection, present.serving).await?;
+            Generations {
+                serving: building,
+                building: None,
+                is_replayed: false,
+            }
+        } else {
+            replayed
+        };
+        if next != present {
+            projections::update(&mut conn, projection, next).await?;
+        }
+        Ok(is_as_far)
+    }
+    .await;
+    end(conn, written).await
+}
+
+/// Deletes what nobody reads any more. Says whether there was something.
+async fn forget(app: &App, projection: Projection, serving: u32) -> Result<bool, DbError> {
+    if serving <= 1 {
+        return Ok(false);
+    }
+    let mut conn = app.pool.checkout().await?;
+    let deleted = match projection {
+        Projection::Stock => stock::forget(&mut conn, serving).await,
+        Projection::SellerQuality => seller_quality::forget(&mut conn, serving).await,
+    };
+    conn.finish_with(deleted)
+}
+
+/// Ends a transaction as its writes went, and gives the connection back.
+async fn end<T>(
+    mut conn: crate::db::Checkout,
+    written: Result<T, ProjectionError>,
+) -> Result<T, ProjectionError> {
+    let ended = match &written {
+        Ok(_) => transaction::commit(&mut conn).await,
+        Err(ProjectionError::Database(error)) if error.kind().ends_connection() => Ok(()),
+        Err(_) => transaction::rollback(&mut conn).await,
+    };
+    match written {
+        Ok(value) => Ok(conn.finish_with(ended.map(|()| value))?),
+        Err(ProjectionError::Database(error)) => Ok(conn.finish_with(ended.and(Err(error)))?),
+        Err(error) => {
+            conn.finish_with(ended)?;
+            Err(error)
+        }
+    }
+}

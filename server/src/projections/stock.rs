@@ -1,0 +1,222 @@
+//! The projection of stock: what the rule of [`belay_domain::stock`] says of each row of the feed,
+//! written to the ledger and to the balances.
+//!
+//! Entries come in the order in which they are heard of and count in the order of their places:
+//! what comes late goes into the ledger where it belongs, and what lay there before a count or a
+//! zero, or lies there now, is corrected by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use belay_domain::ids::OrderKey;
+use belay_domain::projection::Projection;
+use belay_domain::stock::{Entry, EntryKind, OrderHoldings, Stock, StockKey, StoredEntry};
+use belay_wire::events::order_news;
+
+use super::{DELETED_MAX, ProjectionError, TELLINGS_MAX};
+use crate::App;
+use crate::db::stock_entries::Mark;
+use crate::db::stock_holdings::{Held, Holder};
+use crate::db::{
+    Conn, DbError, projections, stock_balances, stock_entries, stock_holdings, stock_tellings,
+    transaction,
+};
+use crate::feed::FeedRow;
+
+/// What these rows of the feed do.
+pub(super) async fn apply(
+    conn: &mut Conn,
+    generation: u32,
+    rows: &[FeedRow],
+) -> Result<(), ProjectionError> {
+    let mut news = Vec::new();
+    for row in rows {
+        let read = order_news(&row.events).map_err(|error| {
+            let (partition, last) = (row.partition, row.last);
+            ProjectionError::Events(format!("partition {partition}, position {last}: {error}"))
+        })?;
+        news.extend(read);
+    }
+    let orders: BTreeSet<OrderKey> = news.iter().map(|news| news.order_key()).collect();
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let before = stock_holdings::load(conn, generation, &orders).await?;
+    let mut holdings = before.clone();
+    let mut holders: BTreeMap<OrderKey, Holder> = BTreeMap::new();
+    let mut entries = Vec::new();
+    for news in &news {
+        let key = news.order_key();
+        holders.entry(key).or_insert_with(|| Holder {
+            store: news.store.clone(),
+            order: news.order.clone(),
+            seller: news.seller.clone(),
+        });
+        entries.extend(holdings.entry(key).or_default().hear(news));
+    }
+    post(conn, generation, entries).await?;
+    let changed = changed(&before, &holdings, &holders);
+    stock_holdings::put(conn, generation, &changed).await?;
+    Ok(())
+}
+
+/// The holdings that are no longer as they were.
+fn changed(
+    before: &BTreeMap<OrderKey, OrderHoldings>,
+    after: &BTreeMap<OrderKey, OrderHoldings>,
+    holders: &BTreeMap<OrderKey, Holder>,
+) -> Vec<Held> {
+    let mut changed = Vec::new();
+    for (key, holder) in holders {
+        for (place, holding) in after.get(key).into_iter().flat_map(|after| &after.0) {
+            let was = before.get(key).and_then(|before| before.0.get(place));
+            if was != Some(holding) {
+                changed.push(Held {
+                    holder: holder.clone(),
+                    place: place.clone(),
+                    holding: holding.clone(),
+                });
+            }
+        }
+    }
+    changed
+}
+
+/// Writes entries to the ledger of a generation, and what its balances come to with them. Of each
+/// SKU one transaction does so at a time.
+pub(crate) async fn post(
+    conn: &mut Conn,
+    generation: u32,
+    entries: Vec<Entry>,
+) -> Result<(), DbError> {
+    let mut of_skus: BTreeMap<StockKey, Vec<Entry>> = BTreeMap::new();
+    for entry in entries {
+        of_skus.entry(entry.key.clone()).or_default().push(entry);
+    }
+    let keys: BTreeSet<StockKey> = of_skus.keys().cloned().collect();
+    let mut stocks = stock_balances::lock(conn, generation, &keys).await?;
+    let mut stored = Vec::new();
+    for (key, mut entries) in of_skus {
+        entries.sort_by_key(|entry| entry.place);
+        let stock = stocks
+            .get_mut(&key)
+            .ok_or_else(|| DbError::Corrupt(format!("the stock of {} cannot be made", key.sku)))?;
+        stored.extend(add(conn, generation, stock, entries).await?);
+    }
+    stock_entries::insert(conn, generation, &stored).await?;
+    stock_balances::put(conn, generation, &stocks).await
+}
+
+/// Adds entries of one SKU, in the order of their places, to its balance and to what lay there
+/// before the marks behind them.
+async fn add(
+    conn: &mut Conn,
+    generation: u32,
+    stock: &mut Stock,
+    entries: Vec<Entry>,
+) -> Result<Vec<StoredEntry>, DbError> {
+    let key = stock.key.clone();
+    let mut marks = match entries.first() {
+        Some(first) if first.place < stock.set_place => {
+            stock_entries::marks_after(conn, generation, &key, first.place).await?
+        }
+        _ => Vec::new(),
+    };
+    let known = marks.clone();
+    for entry in &entries {
+        let next = marks.partition_point(|mark| mark.place <= entry.place);
+        let behind = marks.get(next).map(|mark| mark.place);
+        // What the segment that this entry falls into ends with.
+        let end = marks
+            .get_mut(next)
+            .map_or(&mut stock.balance.on_hand, |mark| &mut mark.previous);
+        match entry.sets() {
+            None => *end += entry.on_hand,
+            Some(value) => {
+                let since = (entry.place, behind);
+                // Of entries before the last one heard of alone: those of now come in order.
+                let added = if entry.place < stock.last_place {
+                    stock_entries::sum_between(conn, generation, &key, since).await?
+                } else {
+                    0
+                };
+                let previous = *end - added;
+                *end = value + added;
+                let mark = Mark {
+                    place: entry.place,
+                    previous,
+                };
+                marks.insert(next, mark);
+                stock.set_place = stock.set_place.max(entry.place);
+            }
+        }
+        stock.balance.reserved += entry.reserved;
+        let is_telling = matches!(entry.kind, EntryKind::Counted | EntryKind::Archived);
+        if is_telling && entry.place > stock.told_place {
+            stock.balance.is_archived = entry.kind == EntryKind::Archived;
+            stock.told_place = entry.place;
+        }
+    }
+    if let Some(last) = entries.last() {
+        stock.last_place = stock.last_place.max(last.place);
+    }
+    for mark in &marks {
+        let was = known.iter().find(|known| known.place == mark.place);
+        if was.is_some_and(|was| was.previous != mark.previous) {
+            stock_entries::set_previous(conn, generation, &key, *mark).await?;
+        }
+    }
+    let previous = |entry: &Entry| {
+        let mark = marks.iter().find(|mark| mark.place == entry.place);
+        mark.map(|mark| mark.previous)
+    };
+    Ok(entries
+        .into_iter()
+        .map(|entry| StoredEntry {
+            previous: previous(&entry),
+            entry,
+        })
+        .collect())
+}
+
+/// Writes to a generation what was told beside the feed and is not there yet.
+pub(super) async fn replay(app: &App, generation: u32) -> Result<(), ProjectionError> {
+    let mut after = None;
+    loop {
+        let mut conn = app.pool.checkout().await?;
+        transaction::begin_write(&mut conn).await?;
+        let written = async {
+            // A generation that has ended is not written any more.
+            let present = projections::share(&mut conn, Projection::Stock).await?;
+            if present.building != Some(generation) {
+                return Ok(None);
+            }
+            let page = stock_tellings::page(&mut conn, after.as_ref(), TELLINGS_MAX).await?;
+            let keys = page.iter().map(|telling| telling.key.clone()).collect();
+            stock_balances::lock(&mut conn, generation, &keys).await?;
+            let mut missing = Vec::new();
+            for telling in &page {
+                let entry = telling.entry();
+                let is_there =
+                    stock_entries::exists(&mut conn, generation, &entry.key, entry.place).await?;
+                if !is_there {
+                    missing.push(entry);
+                }
+            }
+            post(&mut conn, generation, missing).await?;
+            Ok(page.into_iter().last())
+        }
+        .await;
+        after = super::end(conn, written).await?;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Deletes some of what lies before this generation. Says whether there was something.
+pub(super) async fn forget(conn: &mut Conn, generation: u32) -> Result<bool, DbError> {
+    let deleted = stock_entries::delete_before(conn, generation, DELETED_MAX).await?
+        + stock_balances::delete_before(conn, generation, DELETED_MAX).await?
+        + stock_holdings::delete_before(conn, generation, DELETED_MAX).await?;
+    Ok(deleted > 0)
+}

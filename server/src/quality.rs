@@ -1,0 +1,123 @@
+//! The quality of sellers as it stands: read from what was counted of them, by the policy that is in
+//! force.
+
+use std::collections::BTreeSet;
+
+use belay_domain::context::StoreConfig;
+use belay_domain::ids::{SellerId, StoreId};
+use belay_domain::policy::Quality;
+use belay_domain::projection::Projection;
+use belay_domain::quality::{CrossingRecord, FactKind, Rate, Window, crossings, reached};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::App;
+use crate::db::seller_standings::{self, Standing};
+use crate::db::{Conn, DbError, projections, seller_crossings, seller_facts, transaction};
+use crate::store_cache::StoreCacheError;
+
+/// Where no policy measures, it is looked at again after so long.
+const UNMEASURED: SignedDuration = SignedDuration::from_hours(24);
+
+/// How a seller's quality is measured, and what is found.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub(crate) quality: Quality,
+    pub(crate) window: Window,
+    pub(crate) rate: Rate,
+}
+
+/// The quality of a seller at this moment; None where the policy does not measure it.
+pub(crate) async fn measure(
+    conn: &mut Conn,
+    config: &StoreConfig,
+    (store, seller): (&StoreId, &SellerId),
+    now: Timestamp,
+) -> Result<Option<Measured>, DbError> {
+    let policy = config.policies.active_at(now);
+    let Some(quality) = policy.and_then(|(_, policy)| policy.quality.clone()) else {
+        return Ok(None);
+    };
+    let window = Window::at(now, &quality, &config.time_zone);
+    let generations = projections::get(conn, Projection::SellerQuality).await?;
+    let (generation, of) = (generations.serving, (store, seller));
+    let kind = FactKind::of_numerator(quality.numerator);
+    let numerator = seller_facts::count(conn, generation, of, kind, window).await?;
+    let kind = FactKind::of_denominator(quality.denominator);
+    let denominator = seller_facts::count(conn, generation, of, kind, window).await?;
+    Ok(Some(Measured {
+        quality,
+        window,
+        rate: Rate {
+            numerator,
+            denominator,
+        },
+    }))
+}
+
+/// Why a seller cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EvaluateError {
+    #[error(transparent)]
+    Database(#[from] DbError),
+    #[error(transparent)]
+    Store(#[from] StoreCacheError),
+}
+
+/// Looks at a seller that is due, and records what its rate has crossed. The standing's lock is held
+/// until the commit: a crossing is recorded once, whoever looks.
+pub(crate) async fn evaluate(
+    app: &App,
+    of: (&StoreId, &SellerId),
+    now: Timestamp,
+) -> Result<(), EvaluateError> {
+    let config = app.stores.config(of.0).await?;
+    let mut conn = app.pool.checkout().await?;
+    transaction::begin_write(&mut conn).await?;
+    let written = write(&mut conn, &config, of, now).await;
+    let ended = match &written {
+        Ok(()) => transaction::commit(&mut conn).await,
+        Err(error) if error.kind().ends_connection() => Ok(()),
+        Err(_) => transaction::rollback(&mut conn).await,
+    };
+    Ok(conn.finish_with(ended.and(written))?)
+}
+
+async fn write(
+    conn: &mut Conn,
+    config: &StoreConfig,
+    of: (&StoreId, &SellerId),
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let Some(standing) = seller_standings::take(conn, of, now).await? else {
+        return Ok(());
+    };
+    let Some(measured) = measure(conn, config, of, now).await? else {
+        let unmeasured = Standing {
+            reached: BTreeSet::new(),
+            ..standing
+        };
+        let later = now.saturating_add(UNMEASURED).unwrap_or(Timestamp::MAX);
+        return seller_standings::update(conn, of, &unmeasured, later).await;
+    };
+    let Measured {
+        quality,
+        window,
+        rate,
+    } = measured;
+    let mut number = standing.crossings;
+    for crossing in crossings(&standing.reached, &quality, rate) {
+        number += 1;
+        let record = CrossingRecord {
+            number,
+            crossing,
+            rate,
+            time: now,
+        };
+        seller_crossings::insert(conn, of, &record).await?;
+    }
+    let next = Standing {
+        reached: reached(&quality, rate),
+        crossings: number,
+    };
+    seller_standings::update(conn, of, &next, window.moves_at).await
+}

@@ -1,0 +1,135 @@
+//! Projections: exactly once with any number of servers, rebuilt while they serve, and no trouble to
+//! commands.
+
+use belay_client::Units;
+use belay_server::projections::Rebuild;
+use belay_tests::instance::Service;
+use belay_tests::stock::{
+    begin_rebuild, is_as_rebuilt, projected, rebuilt, sellers_are_as_rebuilt,
+};
+use belay_tests::{TestServer, run};
+
+/// What happens with an order of the standard kind, a bit of everything.
+async fn happens(t: &TestServer, number: usize) {
+    let order_id = format!("A-{number}");
+    t.place_paid(&order_id).await;
+    match number % 4 {
+        0 => drop(t.ship(&format!("{order_id}:s1")).await),
+        1 => drop(t.cancel(&order_id).await),
+        2 => {
+            let pen = Units::line(format!("{order_id}:l2"), 1);
+            t.cancel_units(&order_id, pen).await;
+        }
+        _ => {
+            let counted = t.seller().set_stock("main", "MUG", 100).await;
+            counted.expect("a count");
+        }
+    }
+}
+
+/// What is there of mugs and pens when so many orders have happened one after the other, the last
+/// count included.
+const ORDERS: usize = 40;
+
+#[test]
+fn the_stock_is_as_a_rebuild_makes_it() {
+    run(async |t| {
+        for number in 0..ORDERS {
+            happens(t, number).await;
+        }
+        // After the last count nothing left; a quarter of the orders waits for mugs twice.
+        assert_eq!(t.quantities("main", "MUG").await, (100, 60, 40));
+        is_as_rebuilt(&t.database).await;
+        assert_eq!(t.quantities("main", "MUG").await, (100, 60, 40));
+        is_as_rebuilt(&t.database).await;
+    });
+}
+
+#[test]
+fn a_rebuild_serves_meanwhile_and_loses_nothing_that_happens() {
+    run(async |t| {
+        for number in 0..ORDERS / 2 {
+            happens(t, number).await;
+        }
+        projected(&t.database).await;
+        let (on_hand, reserved, _) = t.quantities("main", "MUG").await;
+        assert_eq!(begin_rebuild(&t.database).await, Rebuild::Begun);
+        let meanwhile = t.operator().get_stock("main", "MUG").await.unwrap();
+        assert_eq!(
+            (meanwhile.on_hand_quantity, meanwhile.reserved_quantity),
+            (on_hand, reserved),
+            "never half of it"
+        );
+        for number in ORDERS / 2..ORDERS {
+            happens(t, number).await;
+        }
+        rebuilt(&t.database, 1).await;
+        assert_eq!(t.quantities("main", "MUG").await, (100, 60, 40));
+        is_as_rebuilt(&t.database).await;
+    });
+}
+
+#[test]
+fn one_rebuild_is_under_way_at_a_time_and_none_of_a_pruned_feed() {
+    run(async |t| {
+        t.place_paid("A-1").await;
+        // Nobody carries it out.
+        let sql =
+            "UPDATE projections SET building = 7, is_replayed = FALSE WHERE projection = 'stock'";
+        t.database.execute(sql, ()).await;
+        assert_eq!(begin_rebuild(&t.database).await, Rebuild::UnderWay);
+        rebuilt(&t.database, 1).await;
+        let sql = "UPDATE partition_heads SET pruned = 1 WHERE head > 0";
+        t.database.execute(sql, ()).await;
+        assert_eq!(begin_rebuild(&t.database).await, Rebuild::FeedPruned);
+        let sql = "UPDATE partition_heads SET pruned = 0";
+        t.database.execute(sql, ()).await;
+    });
+}
+
+#[test]
+fn three_servers_project_each_event_once() {
+    run(async |t| {
+        let others = [
+            Service::start(t.database.url(), |_| {}).await,
+            Service::start(t.database.url(), |_| {}).await,
+        ];
+        for number in 0..ORDERS {
+            happens(t, number).await;
+        }
+        assert_eq!(t.quantities("main", "MUG").await, (100, 60, 40));
+        assert_eq!(begin_rebuild(&t.database).await, Rebuild::Begun);
+        rebuilt(&t.database, 1).await;
+        assert_eq!(t.quantities("main", "MUG").await, (100, 60, 40));
+        for other in others {
+            other.stop().await;
+        }
+        is_as_rebuilt(&t.database).await;
+        sellers_are_as_rebuilt(&t.database).await;
+    });
+}
+
+#[test]
+fn a_position_that_another_has_moved_is_not_moved_again() {
+    use belay_domain::projection::Projection;
+    use belay_server::db::projection_positions::{self as positions, Move};
+    use belay_server::db::{ErrorKind, pool};
+
+    run(async |t| {
+        t.place_paid("A-1").await;
+        projected(&t.database).await;
+        let mut conn = pool::connect(&t.database.url()).await.unwrap();
+        let all = positions::all(&mut conn, Projection::Stock, 1)
+            .await
+            .unwrap();
+        let (partition, at) = *all.iter().find(|(_, at)| *at > 0).unwrap();
+        let step = |from, to| Move {
+            partition,
+            from,
+            to,
+        };
+        let again = [step(at - 1, at)];
+        let again = positions::advance(&mut conn, Projection::Stock, 1, &again).await;
+        assert_eq!(again.unwrap_err().kind(), ErrorKind::VersionConflict);
+    });
+}
