@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use belay_domain::feed::PartitionEnds;
 use belay_domain::projection::Projection;
+use tokio::time::Instant;
 
 pub(crate) use self::stock::post;
 use crate::App;
@@ -27,8 +28,11 @@ use crate::db::projections::{self, Generations};
 use crate::db::{Conn, DbError, ErrorKind, feed, transaction};
 use crate::feed::{FeedError, FeedRow};
 
-/// Between two looks when nothing was new.
+/// Between two looks at the ends of the feed when nothing was new.
 const IDLE: Duration = Duration::from_millis(100);
+/// Between two looks at all else when nothing was new: for what a command line or another server
+/// has begun.
+const REST_MAX: Duration = Duration::from_secs(1);
 /// Between two looks while the database cannot be reached.
 const RETRY: Duration = Duration::from_millis(500);
 /// Partitions, and rows of the feed, of one transaction.
@@ -86,17 +90,32 @@ pub async fn run(app: Arc<App>) {
     let mut turns = Turns::default();
     loop {
         let mut is_idle = true;
+        // Read before the rounds: what is committed during them is new after them.
+        let ends = app.feed.ends().await.ok();
         for projection in Projection::ALL {
             match round(&app, *projection, &mut turns).await {
                 Ok(did) => is_idle &= did == Did::Nothing,
                 Err(error) => {
                     note(&app, *projection, &error);
+                    is_idle = false;
                     tokio::time::sleep(RETRY).await;
                 }
             }
         }
         if is_idle {
-            tokio::time::sleep(IDLE).await;
+            rest(&app, ends.as_deref()).await;
+        }
+    }
+}
+
+/// Until the feed has moved on from these ends, or for as long as may be.
+async fn rest(app: &App, ends: Option<&[PartitionEnds]>) {
+    let rested = Instant::now();
+    while rested.elapsed() < REST_MAX {
+        tokio::time::sleep(IDLE).await;
+        match app.feed.ends().await {
+            Ok(now) if Some(now.as_slice()) == ends => {}
+            Ok(_) | Err(_) => return,
         }
     }
 }

@@ -199,6 +199,7 @@ mod tests {
             EventType = "EventType",
             ErrorReason = "ErrorReason",
             Weekday = "Weekday",
+            EntryKind = "StockEntryKind",
         ];
         let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");
