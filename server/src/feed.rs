@@ -29,17 +29,17 @@ use crate::db::events::StoredEvents;
 use crate::db::pool::Pool;
 use crate::db::{DbError, events, feed};
 
-/// How often the tail looks for what other servers have committed.
+/// Between two looks of the tail for what other servers have committed.
 pub const POLL: Duration = Duration::from_millis(50);
 /// Streams that are open at once; one more is shed.
 pub const STREAMS_MAX: usize = 10_000;
-/// How long a stream lasts. Who begins again is authenticated again.
+/// The longest that a stream lasts. Who begins again is authenticated again.
 pub const WATCH_MAX: Duration = Duration::from_secs(30 * 60);
 /// A tail that has not looked for so long does not know what other servers have committed.
 const FOLLOWED_MAX: Duration = Duration::from_secs(2);
-/// How long a watcher that is sent nothing waits for a bookmark.
+/// Between two messages of a watch: one without events then is a bookmark.
 pub const BOOKMARK_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a watcher may take nothing.
+/// The longest that a caller may take nothing.
 pub const SLOW_MAX: Duration = Duration::from_secs(30);
 /// Watchers that read the table at once.
 const REPLAYS_MAX: usize = 4;
@@ -242,7 +242,7 @@ impl Feed {
     }
 }
 
-/// Why rows of the feed cannot be read.
+/// An error of reading rows of the feed.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     #[error(transparent)]

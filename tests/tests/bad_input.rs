@@ -204,6 +204,15 @@ const LACKING: &[(&str, &[&str])] = &[
     ("PolicyService/GetPolicy", &["store_id"]),
     ("PolicyService/ListPolicies", &["store_id"]),
     ("PolicyService/ActivatePolicy", &["store_id", "version"]),
+    ("EventService/WatchEvents", &[]),
+    ("EventService/ListEvents", &[]),
+    (
+        "EventService/CommitPosition",
+        &["consumer_id", "resume_token"],
+    ),
+    ("EventService/GetConsumer", &["consumer_id"]),
+    ("EventService/DeleteConsumer", &["consumer_id"]),
+    ("EventService/ListConsumers", &[]),
 ];
 
 #[test]

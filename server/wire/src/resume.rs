@@ -24,7 +24,7 @@ pub fn filter_hash(filter: &pb::EventFilter) -> FilterHash {
     hash
 }
 
-/// What a token says.
+/// The content of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResumePoint {
     pub filter: FilterHash,

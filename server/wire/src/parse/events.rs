@@ -19,7 +19,7 @@ use crate::pages::PageRequest;
 use crate::resume::{FilterHash, ResumePoint, ResumeTokens, filter_hash};
 use crate::status::CallError;
 
-/// Which events, and where to begin.
+/// A selection of events, and where to begin.
 #[derive(Debug)]
 pub struct EventsRequest {
     /// The store that it is narrowed to, which must be one that the caller sees.
@@ -279,10 +279,11 @@ pub fn commit_position(
     partitions: u16,
 ) -> Parsed<(NamedConsumer, ResumePoint)> {
     let named = parse(|v| {
+        let named = consumer(v, request.store_id, request.consumer_id);
         if request.resume_token.is_empty() {
             v.add("resume_token", "must be given");
         }
-        consumer(v, request.store_id, request.consumer_id)
+        named
     })?;
     let tokens = ResumeTokens::new(reader.identity_key, partitions);
     let point = tokens.open(&request.resume_token);
@@ -322,8 +323,8 @@ pub fn list_consumers(
 }
 
 fn consumer(v: &mut Violations, store: String, consumer: String) -> Option<NamedConsumer> {
-    let store = optional_id(v, "store_id", store, StoreId::parse);
     let id = id(v, "consumer_id", consumer, ConsumerId::parse);
+    let store = optional_id(v, "store_id", store, StoreId::parse);
     Some(NamedConsumer {
         store: store?,
         id: id?,
