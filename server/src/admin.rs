@@ -15,18 +15,6 @@ use belay_wire::status::CallError;
 
 use crate::App;
 use crate::db::error::{DbError, ErrorKind};
-use crate::db::pool::Checkout;
-use crate::db::transaction;
-
-/// Ends a transaction as its writes went, and gives the connection back.
-async fn end<T>(mut conn: Checkout, written: Result<T, DbError>) -> Result<T, DbError> {
-    let ended = match &written {
-        Ok(_) => transaction::commit(&mut conn).await,
-        Err(error) if error.kind().ends_connection() => Ok(()),
-        Err(_) => transaction::rollback(&mut conn).await,
-    };
-    conn.finish_with(ended.and(written))
-}
 
 /// The error of an administration write.
 pub(crate) fn write_failure(error: DbError) -> CallError {

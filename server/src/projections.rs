@@ -400,15 +400,11 @@ async fn end<T>(
     mut conn: crate::db::Checkout,
     written: Result<T, ProjectionError>,
 ) -> Result<T, ProjectionError> {
-    let ended = match &written {
-        Ok(_) => transaction::commit(&mut conn).await,
-        Err(ProjectionError::Database(error)) if error.kind().ends_connection() => Ok(()),
-        Err(_) => transaction::rollback(&mut conn).await,
-    };
     match written {
-        Ok(value) => Ok(conn.finish_with(ended.map(|()| value))?),
-        Err(ProjectionError::Database(error)) => Ok(conn.finish_with(ended.and(Err(error)))?),
+        Ok(value) => Ok(transaction::end(conn, Ok(value)).await?),
+        Err(ProjectionError::Database(error)) => Ok(transaction::end(conn, Err(error)).await?),
         Err(error) => {
+            let ended = transaction::rollback(&mut conn).await;
             conn.finish_with(ended)?;
             Err(error)
         }

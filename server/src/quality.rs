@@ -74,12 +74,7 @@ pub(crate) async fn evaluate(
     let mut conn = app.pool.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = write(&mut conn, &config, of, now).await;
-    let ended = match &written {
-        Ok(()) => transaction::commit(&mut conn).await,
-        Err(error) if error.kind().ends_connection() => Ok(()),
-        Err(_) => transaction::rollback(&mut conn).await,
-    };
-    Ok(conn.finish_with(ended.and(written))?)
+    Ok(transaction::end(conn, written).await?)
 }
 
 async fn write(

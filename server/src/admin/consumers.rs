@@ -4,7 +4,7 @@ use belay_domain::feed::{CONSUMERS_MAX, Consumer, ConsumerKey, PartitionEnds};
 use belay_wire::resume::ResumePoint;
 use belay_wire::status::CallError;
 
-use super::{end, write_failure};
+use super::write_failure;
 use crate::App;
 use crate::db::{Conn, DbError, consumers, feed, transaction};
 
@@ -18,7 +18,9 @@ pub(crate) async fn commit(
     let mut conn = app.pool.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = write(app, &mut conn, key, point).await;
-    end(conn, written).await.map_err(write_failure)?
+    transaction::end(conn, written)
+        .await
+        .map_err(write_failure)?
 }
 
 async fn write(

@@ -8,7 +8,7 @@ use belay_wire::parse::stores::ActivationRequest;
 use belay_wire::status::CallError;
 use jiff::Timestamp;
 
-use super::{end, refresh, write_failure};
+use super::{refresh, write_failure};
 use crate::App;
 use crate::db::snapshot::Snapshot;
 use crate::db::{policies, transaction};
@@ -96,7 +96,7 @@ pub(crate) async fn create(
         policies::create(&mut conn, new).await
     }
     .await;
-    let created = end(conn, write).await.map_err(write_failure)?;
+    let created = transaction::end(conn, write).await.map_err(write_failure)?;
     let view = get(app, store, Some(created.version)).await?;
     refresh(app, store).await;
     Ok(view)
@@ -142,7 +142,7 @@ pub(crate) async fn activate(
         policies::activations(&mut conn, &store).await
     }
     .await;
-    let activations = end(conn, write).await.map_err(write_failure)?;
+    let activations = transaction::end(conn, write).await.map_err(write_failure)?;
     refresh(app, &store).await;
     Ok(PolicyView {
         activations,

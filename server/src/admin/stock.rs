@@ -10,7 +10,7 @@ use belay_wire::parse::inventory::TellingRequest;
 use belay_wire::status::CallError;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{end, write_failure};
+use super::write_failure;
 use crate::db::error::ErrorKind;
 use crate::db::snapshot::Snapshot;
 use crate::db::transaction;
@@ -34,7 +34,7 @@ pub(crate) async fn tell(
     let mut conn = app.pool.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = write(app, &mut conn, &mut telling).await;
-    match end(conn, written).await {
+    match transaction::end(conn, written).await {
         Ok(()) => {}
         // This request has been here before, or one of the same id is faster.
         Err(error) if error.kind() == ErrorKind::Duplicate => {

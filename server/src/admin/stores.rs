@@ -15,7 +15,7 @@ use belay_wire::status::CallError;
 use belay_wire::values::etag;
 use jiff::Timestamp;
 
-use super::{end, refresh, write_failure};
+use super::{refresh, write_failure};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::snapshot::Snapshot;
 use crate::db::{Conn, StoreRecord as _, policies, stores, transaction};
@@ -100,7 +100,7 @@ pub(crate) async fn create(
         insert(&mut conn, &new, &policy.name, document, now).await
     }
     .await;
-    let view = match end(conn, write).await {
+    let view = match transaction::end(conn, write).await {
         Ok(created) => created,
         // Another caller was faster, or this one has been here before.
         Err(error) if error.kind() == ErrorKind::Duplicate => {

@@ -9,6 +9,7 @@ use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::Conn;
 use super::error::DbError;
+use super::pool::Checkout;
 
 /// Begins a transaction that writes, at READ COMMITTED.
 pub async fn begin_write(conn: &mut Conn) -> Result<(), DbError> {
@@ -32,4 +33,14 @@ pub async fn commit(conn: &mut Conn) -> Result<(), DbError> {
 /// Also right after a deadlock, when the server has rolled back already.
 pub async fn rollback(conn: &mut Conn) -> Result<(), DbError> {
     Ok(AnsiTransactionManager::rollback_transaction(conn).await?)
+}
+
+/// Ends a transaction as its writes went, and gives the connection back.
+pub async fn end<T>(mut conn: Checkout, written: Result<T, DbError>) -> Result<T, DbError> {
+    let ended = match &written {
+        Ok(_) => commit(&mut conn).await,
+        Err(error) if error.kind().ends_connection() => Ok(()),
+        Err(_) => rollback(&mut conn).await,
+    };
+    conn.finish_with(ended.and(written))
 }

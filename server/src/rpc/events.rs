@@ -73,11 +73,8 @@ impl EventService for Events {
             self.check_store(&call, asked.store.as_ref()).await?;
             let ends = self.app.feed.ends().await?;
             let positions = asked.begin.resolve(&ends).map_err(CallError::Position)?;
-            let order = asked
-                .order
-                .map(|order| (order, order.partition(partitions)));
             let (filter, tokens) = (asked.filter, self.tokens());
-            let messages = self.app.feed.watch(asked.selector, positions, order);
+            let messages = self.app.feed.watch(asked.selector, positions, asked.order);
             let messages = messages.ok_or(CallError::Overloaded)?.map(move |message| {
                 message
                     .map(|delivery| shown(&delivery, filter, &tokens))
@@ -100,12 +97,9 @@ impl EventService for Events {
             self.check_store(&call, asked.store.as_ref()).await?;
             let ends = self.app.feed.ends().await?;
             let positions = asked.begin.resolve(&ends).map_err(CallError::Position)?;
-            let order = asked
-                .order
-                .map(|order| (order, order.partition(partitions)));
             let feed = &self.app.feed;
             let page = feed
-                .page(positions, &ends, order, &asked.selector, size)
+                .page(positions, &ends, asked.order, &asked.selector, size)
                 .await?;
             let resume_token = self.tokens().seal(asked.filter, &page.positions);
             Ok(pb::ListEventsResponse {

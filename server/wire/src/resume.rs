@@ -2,6 +2,7 @@
 //! was given out for, and only who has the database's key can make one.
 
 use belay_domain::feed::Positions;
+use belay_domain::ids::OrderKey;
 use belay_proto::v1 as pb;
 use prost::Message;
 use prost::encoding::{decode_varint, encode_varint};
@@ -44,6 +45,11 @@ impl ResumeTokens {
             seal: Seal::new("belay 2026 resume tokens", identity_key),
             partitions,
         }
+    }
+
+    /// The partition of an order in this database.
+    pub fn partition_of(&self, order: OrderKey) -> u16 {
+        order.partition(self.partitions)
     }
 
     pub fn seal(&self, filter: FilterHash, positions: &Positions) -> String {

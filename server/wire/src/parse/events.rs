@@ -24,8 +24,8 @@ use crate::status::CallError;
 pub struct EventsRequest {
     /// The store that it is narrowed to, which must be one that the caller sees.
     pub store: Option<StoreId>,
-    /// The order that it is narrowed to.
-    pub order: Option<OrderKey>,
+    /// The order that it is narrowed to, with its partition.
+    pub order: Option<(OrderKey, u16)>,
     pub selector: Selector,
     pub filter: FilterHash,
     pub begin: Begin,
@@ -150,7 +150,7 @@ impl ReadFilter {
         };
         Ok(EventsRequest {
             store: self.store,
-            order: self.order,
+            order: self.order.map(|order| (order, tokens.partition_of(order))),
             selector: Selector::new(&self.filter, &reader.caller.scope),
             filter,
             begin,
