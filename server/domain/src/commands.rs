@@ -51,7 +51,7 @@ pub use record_tracking::RecordTracking;
 pub use reject_cancellation::RejectCancellation;
 pub use release_hold::ReleaseHold;
 pub use request_cancellation::{
-    BoundQuote, DirectCancellation, Identity, IneligibleUnits, Preview, PreviewedGate,
+    BoundQuote, DirectCancellation, Identity, IneligibleUnits, Matching, Preview, PreviewedGate,
     PreviewedPath, PreviewedVerdict, QUOTE_VALIDITY, Quote, QuotedPart, RequestCancellation,
     Selection, direct_cancellation, preview,
 };

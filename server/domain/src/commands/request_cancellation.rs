@@ -11,6 +11,7 @@ use crate::actor::{Actor, Role};
 use crate::cancellation::Cancellation;
 use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
+use crate::ids::{Sku, WarehouseId};
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{CancellationRequest, Evaluation};
 use crate::lifecycle::reach::Reach;
@@ -56,12 +57,22 @@ pub enum Selection {
     Lines(Vec<LineQuantity>),
     /// Every unit of this shipment that is not cancelled.
     Shipment(u32),
+    /// Every unit that is not cancelled, of this SKU and in shipments of this warehouse, where they
+    /// are named. For requests to many orders, which name no lines.
+    Matching(Box<Matching>),
+}
+
+/// Units by what they are and where; what is not named does not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matching {
+    pub sku: Option<Sku>,
+    pub warehouse: Option<WarehouseId>,
 }
 
 impl Selection {
     pub(super) fn reach(&self) -> Reach {
         match self {
-            Selection::All | Selection::Lines(_) => Reach::EveryShipment,
+            Selection::All | Selection::Lines(_) | Selection::Matching(_) => Reach::EveryShipment,
             Selection::Shipment(number) => Reach::Shipment(*number),
         }
     }

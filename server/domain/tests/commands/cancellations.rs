@@ -1,10 +1,11 @@
 //! Which units a request takes, what comes back for them, and what stands in its way.
 
 use belay_domain::actor::{Actor, Role};
-use belay_domain::cancellation::{CancellationOutcome, CancellationState, PartState};
-use belay_domain::commands::{Command, Identity};
+use belay_domain::cancellation::{CancellationOutcome, CancellationState, Part, PartState};
+use belay_domain::commands::{Command, Identity, Matching};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
+use belay_domain::ids::{Sku, WarehouseId};
 use belay_domain::money::Amounts;
 use belay_domain::order::OrderState;
 use belay_domain::refund::RefundState::Due;
@@ -16,7 +17,7 @@ use jiff::SignedDuration;
 
 use crate::kit::{
     CancellationRequest, Cart, EMAIL_HASH, EXPIRE_AFTER, PLAIN, USERNAME_HASH, amounts,
-    consent_when_preparing, gate, gated, independent_site, indexes, policy, policy_with,
+    consent_when_preparing, gate, gated, independent_site, indexes, policy, policy_with, store,
 };
 
 /// `(line, quantity)` each.
@@ -114,6 +115,66 @@ fn a_request_takes_the_whole_order_lines_quantities_or_one_shipment() {
             (Some(case.now), CancellationState::Completed)
         );
     }
+}
+
+#[test]
+fn a_request_to_many_orders_takes_the_units_of_a_sku_in_a_warehouse() {
+    let mut cart = Cart::of(&[(3, 300), (2, 80)]).split(&[&[(1, 2), (2, 1)], &[(1, 1), (2, 1)]]);
+    cart.0.lines[1].sku = Sku::parse("SKU-2").unwrap();
+    let east = WarehouseId::parse("east").unwrap();
+    cart.0.shipments[1].warehouse = east.clone();
+    let mut store = store(policy(PLAIN));
+    let main = store.warehouses.values().next().unwrap().clone();
+    store.warehouses.insert(east, main);
+    let paid = || {
+        let mut case = cart.place_in(store.clone());
+        case.capture("pay-1", 380);
+        case
+    };
+    type Row = (
+        Option<&'static str>,
+        Option<&'static str>,
+        &'static [(u32, u32)],
+    );
+    // A row's units by shipment: of line 1, of line 2.
+    let table: &[Row] = &[
+        (None, None, &[(2, 1), (1, 1)]),
+        (Some("SKU-1"), None, &[(2, 0), (1, 0)]),
+        (Some("SKU-2"), Some("east"), &[(0, 0), (0, 1)]),
+        (None, Some("main"), &[(2, 1), (0, 0)]),
+    ];
+    for (sku, warehouse, expected) in table {
+        let matching = || {
+            CancellationRequest::matching(Matching {
+                sku: sku.map(|sku| Sku::parse(sku).unwrap()),
+                warehouse: warehouse.map(|id| WarehouseId::parse(id).unwrap()),
+            })
+        };
+        let mut case = paid();
+        let number = case.cancel(matching()).unwrap();
+        let parts = &case.cancellation(number).parts;
+        let found = (1..=2).map(|shipment| {
+            let of = |part: &&Part| part.shipment == shipment;
+            let units = parts.iter().find(of).map(|part| part.units.clone());
+            let units = units.unwrap_or_default();
+            (units.count_of(1), units.count_of(2))
+        });
+        assert!(
+            found.eq(expected.iter().copied()),
+            "{sku:?} {warehouse:?}: {parts:?}"
+        );
+        // What is gone is not asked for again.
+        match case.order.closing_cancellation() {
+            Some(_) => assert_eq!(case.cancel(matching()), Ok(number)),
+            None => assert_eq!(case.try_cancel(matching()), "NOTHING_TO_CANCEL"),
+        }
+    }
+    let nothing = Matching {
+        sku: Some(Sku::parse("SKU-9").unwrap()),
+        warehouse: None,
+    };
+    let nothing = CancellationRequest::matching(nothing);
+    assert_eq!(paid().try_cancel(nothing), "NOTHING_TO_CANCEL");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use belay_domain::calendar::Calendar;
 use belay_domain::cancellation::{Cancellation, Part, PartState};
 use belay_domain::commands::{
     self, Answer, Command, CreateOrder, Decision, DispatchShipment, Identity, IneligibleUnits,
-    LeaseRefunds, MarkReady, NewLine, NewShipment, RecordPayment, RecordRefundResult,
+    LeaseRefunds, MarkReady, Matching, NewLine, NewShipment, RecordPayment, RecordRefundResult,
     RecordTracking, RefundResult, RequestCancellation, Selection, StartPreparation,
 };
 use belay_domain::context::{Carrier, Context, StoreConfig, Warehouse};
@@ -277,6 +277,10 @@ impl CancellationRequest {
     pub(crate) fn lines(lines: &[(u32, u32)]) -> Self {
         let quantity = |&(line, quantity): &(u32, u32)| LineQuantity { line, quantity };
         Self::of(Selection::Lines(lines.iter().map(quantity).collect()))
+    }
+
+    pub(crate) fn matching(matching: Matching) -> Self {
+        Self::of(Selection::Matching(Box::new(matching)))
     }
 
     pub(crate) fn leave_out(mut self) -> Self {

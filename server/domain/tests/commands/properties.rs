@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{GateState, PartState};
 use belay_domain::commands::{
-    self, AskedQuestion, Command, RequestCancellation, Selection, preview,
+    self, AskedQuestion, Command, Matching, RequestCancellation, Selection, preview,
 };
 use belay_domain::context::Context;
 use belay_domain::event::EventType;
@@ -275,6 +275,23 @@ fn check_is_what_was_requested(case: &Case, selection: &Selection, number: u32) 
         Selection::All => {}
         Selection::Shipment(shipment) => {
             assert!(units.minus(&case.shipment(*shipment).units).is_empty())
+        }
+        Selection::Matching(matching) => {
+            let Matching { sku, warehouse } = &**matching;
+            let is_of = |line| {
+                sku.as_ref()
+                    .is_none_or(|sku| case.order.line(line).unwrap().sku == *sku)
+            };
+            assert!(units.lines().all(is_of), "{sku:?}: {units:?}");
+            let shipments = case.order.shipments.iter();
+            let elsewhere = shipments
+                .filter(|shipment| {
+                    warehouse
+                        .as_ref()
+                        .is_some_and(|id| shipment.warehouse != *id)
+                })
+                .all(|shipment| units.intersection(&shipment.units).is_empty());
+            assert!(elsewhere, "{warehouse:?}: {units:?}");
         }
         Selection::Lines(lines) => {
             let requested = |line| {

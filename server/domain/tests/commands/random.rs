@@ -18,8 +18,8 @@ use belay_domain::calendar::Calendar;
 use belay_domain::cancellation::{PARCEL_RETURNED, PAYMENT_EXPIRED, Part, PartState};
 use belay_domain::commands::{
     AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment,
-    HoldShipment, IneligibleUnits, InterceptAnswer, LeaseRefunds, MarkReady, NewLine, NewShipment,
-    ReceiveParcel, RecordPayment, RecordRefundResult, RecordTracking, RefundResult,
+    HoldShipment, IneligibleUnits, InterceptAnswer, LeaseRefunds, MarkReady, Matching, NewLine,
+    NewShipment, ReceiveParcel, RecordPayment, RecordRefundResult, RecordTracking, RefundResult,
     RejectCancellation, ReleaseHold, RequestCancellation, ResolveIncident, Selection,
     SplitShipment, StartPreparation, StopAnswer, WithdrawCancellation,
 };
@@ -589,9 +589,19 @@ fn event_id(random: &mut Random) -> ExternalId {
     ExternalId::parse(format!("event-{number:x}")).unwrap()
 }
 
+/// What a request to many orders asks for.
+fn matching(order: &Order) -> Selection {
+    let shipment = order.shipments.first();
+    Selection::Matching(Box::new(Matching {
+        sku: order.lines.last().map(|line| line.sku.clone()),
+        warehouse: shipment.map(|shipment| shipment.warehouse.clone()),
+    }))
+}
+
 fn request(random: &mut Random, order: &Order) -> Command {
     let selection = match random.below(10) {
-        0..3 => Selection::All,
+        0..2 => Selection::All,
+        2 => matching(order),
         3..5 => Selection::Shipment(shipment(random, order).map_or(9, |shipment| shipment.number)),
         _ => Selection::Lines(some_lines(random, &order.units(), 60)),
     };

@@ -1,13 +1,16 @@
 //! The selection of units for a request, and their allocation to shipments.
 
 use crate::cancellation::{CancellationState, PartState};
-use crate::commands::request_cancellation::{IneligibleUnits, RequestCancellation, Selection};
+use crate::commands::request_cancellation::{
+    IneligibleUnits, Matching, RequestCancellation, Selection,
+};
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility;
 use crate::lifecycle::eligibility::{CancellationRequest, Portion};
 use crate::order::Order;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
+use crate::shipment::Shipment;
 use crate::units::{LineQuantity, UnitSet};
 
 /// The allocation of a request to the shipments.
@@ -22,7 +25,7 @@ pub(super) struct Allocation {
 /// Checks that what a request names exists.
 pub(super) fn check_named(order: &Order, selection: &Selection) -> Result<(), Rejection> {
     match selection {
-        Selection::All => Ok(()),
+        Selection::All | Selection::Matching(_) => Ok(()),
         Selection::Shipment(number) => match order.shipment(*number) {
             Some(_) => Ok(()),
             None => Err(Rejection::ShipmentNotFound { shipment: *number }),
@@ -46,12 +49,13 @@ pub(super) fn allocate(
     command: &RequestCancellation,
 ) -> Result<Allocation, Rejection> {
     let order = &draft.order;
-    let live = match command.selection {
+    let live = match &command.selection {
         Selection::All | Selection::Lines(_) => order.units().minus(&order.cancelled_units()),
         Selection::Shipment(number) => order
-            .shipment(number)
+            .shipment(*number)
             .map(|s| order.live_units(s))
             .unwrap_or_default(),
+        Selection::Matching(matching) => units_of(order, matching),
     };
     let claimed = live.intersection(&order.claimed_units());
     let free = live.minus(&claimed);
@@ -76,9 +80,26 @@ pub(super) fn allocate(
     })
 }
 
+/// The units that are not cancelled, of this SKU and in shipments of this warehouse.
+fn units_of(order: &Order, Matching { sku, warehouse }: &Matching) -> UnitSet {
+    let is_there = |shipment: &&Shipment| {
+        warehouse
+            .as_ref()
+            .is_none_or(|id| shipment.warehouse == *id)
+    };
+    let is_it = |line: u32| {
+        sku.as_ref()
+            .is_none_or(|sku| order.line(line).is_some_and(|l| l.sku == *sku))
+    };
+    let shipments = order.shipments.iter().filter(is_there);
+    let live = shipments.map(|shipment| order.live_units(shipment));
+    let ranges = live.flat_map(|units| units.ranges().to_vec());
+    ranges.filter(|range| is_it(range.line)).collect()
+}
+
 fn wanted_quantities(live: &UnitSet, selection: &Selection) -> Vec<LineQuantity> {
     match selection {
-        Selection::All | Selection::Shipment(_) => live
+        Selection::All | Selection::Shipment(_) | Selection::Matching(_) => live
             .lines()
             .map(|line| LineQuantity {
                 line,
@@ -156,7 +177,7 @@ fn pending_for_the_same(
             .flat_map(|part| part.units.ranges().iter().copied())
             .collect();
         match selection {
-            Selection::All | Selection::Shipment(_) => units == *live,
+            Selection::All | Selection::Shipment(_) | Selection::Matching(_) => units == *live,
             Selection::Lines(_) => {
                 units.lines().count() == wanted.len()
                     && wanted
