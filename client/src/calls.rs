@@ -4,6 +4,7 @@
 //! A call is completed by setters, and sent by awaiting it or by `send`. A clone of a call that is
 //! not sent yet has the same request id: both are one request.
 
+mod bulk;
 mod cancellations;
 mod events;
 mod fulfillment;
@@ -16,6 +17,10 @@ mod refunds;
 mod sellers;
 mod stores;
 
+pub use bulk::{
+    BulkOrders, BulkProgress, GetBulkCancellation, ListBulkCancellations, ListBulkResults,
+    MatchingOrders, StartBulkCancellation, StopBulkCancellation, WatchBulkCancellation,
+};
 pub use cancellations::incidents::{ListIncidents, ResolveIncident};
 pub use cancellations::units::{OnBehalfOf, Units};
 pub use cancellations::{
@@ -77,6 +82,7 @@ mod tests {
             include_str!("calls/events.rs"),
             include_str!("calls/inventory.rs"),
             include_str!("calls/sellers.rs"),
+            include_str!("calls/bulk.rs"),
         );
         let set = FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");
@@ -86,7 +92,7 @@ mod tests {
             let (name, function) = (method.name(), snake(method.name()));
             let request = method.input_type().trim_start_matches(".belay.v1.");
             let is_declared = calls.contains(&format!(" {name}(pb::{request})"))
-                || (method.server_streaming() && calls.contains(&format!("pub struct {name}(")));
+                || (method.server_streaming() && calls.contains(&format!("pub struct {name}")));
             let declared = calls.contains(&format!("pub fn {function}(")) && is_declared;
             assert!(declared, "{name} has no method `{function}`");
         }

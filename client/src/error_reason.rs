@@ -101,6 +101,9 @@ error_reasons! {
     RefundNotFound,
     /// There is no such incident, or it is outside the caller's scope. Metadata: `incident_id`.
     IncidentNotFound,
+    /// There is no such bulk cancellation, it is not the caller's, or it is no longer kept. Metadata:
+    /// `bulk_cancellation_id`.
+    BulkCancellationNotFound,
     /// The caller has no such consumer. Metadata: `consumer_id`.
     ConsumerNotFound,
     /// The feed no longer holds what comes behind the position. Metadata: `partition`, `position`,
@@ -233,6 +236,9 @@ error_reasons! {
     PositionBehind,
     /// The caller has as many consumers as it may have. Metadata: `limit_max`.
     ConsumersExhausted,
+    /// The store has as many bulk cancellations under way as it may have. Metadata: `limit_max`. Wait
+    /// for one to end, or stop it.
+    BulkCancellationsExhausted,
     /// The policy document is invalid. [`field_violations`](crate::Error::field_violations) lists
     /// every error with its path.
     PolicyInvalid,

@@ -256,6 +256,13 @@ child_ids! {
     IncidentId: 'i';
 }
 
+text_id! {
+    /// A bulk cancellation, unique in its store: the request id that it was started with.
+    ///
+    /// A UUID.
+    BulkCancellationId, |text| RequestId::parse(text).map(|_| ())
+}
+
 /// The idempotency key of one write, a UUID. However often a write is sent with it, it has one
 /// effect, and the same response each time.
 ///

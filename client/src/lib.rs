@@ -83,9 +83,9 @@ pub use calls::Units;
 pub use error::{Error, FieldViolation, Kind};
 pub use error_reason::ErrorReason;
 pub use ids::{
-    BuyerId, CancellationId, CarrierId, ConsumerId, Etag, ID_LENGTH_MAX, IdError, IncidentId,
-    IntoId, LineId, OrderId, PaymentId, RefundId, RequestId, ResumeToken, SellerId, ShipmentId,
-    StoreId, WarehouseId, WorkerId,
+    BulkCancellationId, BuyerId, CancellationId, CarrierId, ConsumerId, Etag, ID_LENGTH_MAX,
+    IdError, IncidentId, IntoId, LineId, OrderId, PaymentId, RefundId, RequestId, ResumeToken,
+    SellerId, ShipmentId, StoreId, WarehouseId, WorkerId,
 };
 pub use model::{Money, Role};
 pub use pages::{Items, Pages};

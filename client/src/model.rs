@@ -5,6 +5,7 @@
 
 mod actor;
 mod answer;
+mod bulk;
 mod cancellation;
 mod denial;
 mod event;
@@ -25,6 +26,7 @@ mod summary;
 
 pub use actor::{Actor, CancellationFault, Party, Role};
 pub use answer::{Page, Written};
+pub use bulk::{BulkCancellation, BulkFilter, BulkOutcome, BulkResult, BulkState, BulkUnits};
 pub use cancellation::{
     Cancellation, CancellationEffect, CancellationOutcome, CancellationPart, CancellationPath,
     CancellationState, Deductions, FoundCancellation, LabelState, LineQuantity, ParcelReceipt,

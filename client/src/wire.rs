@@ -224,6 +224,9 @@ mod tests {
             Role,
             ShipmentStage,
             StockEntryKind,
+            BulkState,
+            BulkUnits,
+            BulkOutcome,
             TrackingFact,
             Weekday,
         ];

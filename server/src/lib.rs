@@ -13,6 +13,7 @@ mod across_orders;
 mod admin;
 pub mod admin_port;
 pub mod auth;
+pub mod bulk;
 mod command;
 pub mod db;
 pub mod demo;
@@ -31,6 +32,8 @@ pub mod server;
 pub mod store_cache;
 pub mod telemetry;
 pub mod workers;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::db::clock::Clock;
 use crate::db::pool::Pool;
@@ -57,4 +60,8 @@ pub struct App {
     /// Partitions of the feed, fixed when the database was made.
     pub partitions: u16,
     pub clock: Clock,
+    /// The orders of one bulk cancellation, at most.
+    pub bulk_orders_max: u32,
+    /// Cancelled when a stop has given its notice: streams end.
+    pub closing: CancellationToken,
 }

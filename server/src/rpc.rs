@@ -5,6 +5,7 @@
 //! services pass the `guard` next: who calls, whether that role may, and until when the answer
 //! counts.
 
+mod bulk;
 mod call;
 mod cancellations;
 mod clock;
@@ -25,6 +26,7 @@ mod stores;
 use std::sync::Arc;
 
 use belay_proto::testing::v1::clock_service_server::ClockServiceServer;
+use belay_proto::v1::bulk_service_server::BulkServiceServer;
 use belay_proto::v1::cancellation_service_server::CancellationServiceServer;
 use belay_proto::v1::event_service_server::EventServiceServer;
 use belay_proto::v1::fulfillment_service_server::FulfillmentServiceServer;
@@ -93,7 +95,8 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     .add_service(guarded!(
         SellerServiceServer,
         sellers::Sellers { app: app.clone() }
-    ));
+    ))
+    .add_service(guarded!(BulkServiceServer, bulk::Bulk::new(app.clone())));
     match app.clock {
         Clock::Manual => routes.add_service(guarded!(
             ClockServiceServer,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use belay_domain::bulk::ORDERS_MAX;
 use belay_proto::v1;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -14,7 +15,6 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
-use crate::App;
 use crate::admin_port::AdminPort;
 use crate::auth::Authentication;
 use crate::db::clock::{self, Clock};
@@ -32,6 +32,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::calls::LOG_READS_DEFAULT;
 use crate::workers;
 use crate::workers::watch_health::WatchHealth;
+use crate::{App, bulk};
 
 /// Streams that one connection may have open at once; tonic's own default is no limit at all.
 const CONNECTION_STREAMS_MAX: u32 = 1024;
@@ -68,6 +69,8 @@ pub struct ServerSettings {
     /// One of so many successful reads has a line in the log; 0 is none.
     pub log_reads: u32,
     pub feed: FeedSettings,
+    /// See [`ORDERS_MAX`]; less only for tests.
+    pub bulk_orders_max: u32,
     pub telemetry: Telemetry,
 }
 
@@ -87,6 +90,7 @@ impl ServerSettings {
             admin_address: None,
             log_reads: LOG_READS_DEFAULT,
             feed: FeedSettings::default(),
+            bulk_orders_max: ORDERS_MAX,
             telemetry: Telemetry::local(),
         }
     }
@@ -203,6 +207,7 @@ impl Server {
             );
             tokio::time::sleep(self.stop_notice).await;
         }
+        self.app.closing.cancel();
         self.app.feed.close();
         let drained = self
             .drain
@@ -231,6 +236,7 @@ const SERVICES: &[&str] = &[
     v1::event_service_server::SERVICE_NAME,
     v1::inventory_service_server::SERVICE_NAME,
     v1::seller_service_server::SERVICE_NAME,
+    v1::bulk_service_server::SERVICE_NAME,
 ];
 
 /// Of every service, and of the server as a whole.
@@ -282,6 +288,8 @@ fn start_workers(
     workers.spawn(until(stop.clone(), settle));
     let evaluate = workers::evaluate_sellers::run(app.clone());
     workers.spawn(until(stop.clone(), evaluate));
+    // It ends by itself: what it owns is to be given back.
+    workers.spawn(bulk::run::run(app.clone(), stop.clone()));
     let project = projections::run(app.clone());
     workers.spawn(until(stop.clone(), project));
     workers.spawn(until(stop.clone(), watch_health.run()));
@@ -376,5 +384,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         identity_key: database.identity_key,
         partitions: database.partitions,
         clock,
+        bulk_orders_max: settings.bulk_orders_max,
+        closing: CancellationToken::new(),
     })
 }

@@ -43,6 +43,14 @@ impl Snapshot {
         self
     }
 
+    /// Without bulk cancellations and their results.
+    #[must_use]
+    pub fn without_jobs(mut self) -> Self {
+        self.0
+            .retain(|table, _| !["bulk_cancellations", "bulk_orders"].contains(&table.as_str()));
+        self
+    }
+
     /// Without what the engine keeps about a decision that was a rejection.
     #[must_use]
     pub fn without_answers(mut self) -> Self {

@@ -41,6 +41,24 @@ pub async fn violations(database: &Database) -> Vec<String> {
 /// Each finds the rows that break something.
 const QUERIES: &[(&str, &str)] = &[
     (
+        "B1: a bulk cancellation counts other results than it has",
+        "SELECT CONCAT(BIN_TO_UUID(j.bulk_id), ' ', j.state) FROM bulk_cancellations j LEFT JOIN
+             (SELECT job_key, COUNT(*) total, SUM(outcome = 'COMPLETED') completed, SUM(outcome = 'PENDING') pending,
+                     SUM(outcome = 'REJECTED') rejected, SUM(outcome = 'FAILED') failed
+              FROM bulk_orders GROUP BY job_key) o USING (job_key)
+         WHERE j.total <> COALESCE(o.total, 0) OR j.completed <> COALESCE(o.completed, 0)
+             OR j.pending <> COALESCE(o.pending, 0) OR j.rejected <> COALESCE(o.rejected, 0)
+             OR j.failed <> COALESCE(o.failed, 0)
+             OR (j.state = 'COMPLETED' AND j.total > j.completed + j.pending + j.rejected + j.failed)
+             OR (j.state IN ('COMPLETED', 'STOPPED', 'FAILED')) <> (j.end_time IS NOT NULL)",
+    ),
+    (
+        "B2: a result names a cancellation that is not there",
+        "SELECT o.order_id FROM bulk_orders o JOIN bulk_cancellations j USING (job_key)
+         LEFT JOIN cancellations c ON c.order_key = o.order_key AND c.number = o.cancellation
+         WHERE NOT j.is_dry_run AND o.outcome IN ('COMPLETED', 'PENDING') AND c.number IS NULL",
+    ),
+    (
         "M1: refunds of a payment exceed what was captured, and nobody was told",
         "SELECT CONCAT(o.order_id, ':p', p.number) FROM payments p JOIN orders o USING (order_key)
          JOIN (SELECT order_key, payment_number, SUM(CASE
@@ -195,11 +213,17 @@ const QUERIES: &[(&str, &str)] = &[
     ),
     (
         "K2: an entry of stock that says how much it is does not tell what was there before",
-        "SELECT CONCAT_WS(' ', e.generation, e.warehouse_id, e.sku, HEX(e.place)) FROM stock_entries e
-         WHERE e.previous <> (SELECT COALESCE(SUM(IF(d.previous IS NULL, d.on_hand, d.quantity)), 0) FROM stock_entries d
-             WHERE d.generation = e.generation AND d.store_id = e.store_id AND d.warehouse_id = e.warehouse_id AND d.sku = e.sku AND d.place < e.place
-             AND d.place >= COALESCE((SELECT MAX(m.place) FROM stock_entries m
-                 WHERE m.generation = e.generation AND m.store_id = e.store_id AND m.warehouse_id = e.warehouse_id AND m.sku = e.sku AND m.place < e.place AND m.previous IS NOT NULL), REPEAT(CHAR(0), 20)))",
+        "WITH numbered AS (
+             SELECT e.*, SUM(previous IS NOT NULL) OVER (PARTITION BY generation, store_id, warehouse_id, sku ORDER BY place) said
+             FROM stock_entries e),
+         summed AS (
+             SELECT n.*, SUM(IF(previous IS NULL, on_hand, quantity))
+                 OVER (PARTITION BY generation, store_id, warehouse_id, sku, said ORDER BY place) comes_to FROM numbered n),
+         followed AS (
+             SELECT s.*, LAG(comes_to) OVER (PARTITION BY generation, store_id, warehouse_id, sku ORDER BY place) before_it
+             FROM summed s)
+         SELECT CONCAT_WS(' ', generation, warehouse_id, sku, HEX(place)) FROM followed
+         WHERE previous <> COALESCE(before_it, 0)",
     ),
     (
         "K3: what is reserved of a SKU is not what shipments have reserved",

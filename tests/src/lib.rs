@@ -22,4 +22,4 @@ pub mod shop;
 pub mod stock;
 
 pub use expect::{HANG, pages, refused, until};
-pub use server::{SHOP, TestServer, run, run_at};
+pub use server::{BULK_ORDERS_MAX, SHOP, TestServer, run, run_at};

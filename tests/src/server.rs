@@ -28,6 +28,8 @@ const CONNECTIONS: usize = 5;
 
 /// Between bookmarks: whoever waits for one waits no longer.
 pub const BOOKMARK_INTERVAL: Duration = Duration::from_millis(100);
+/// The orders of a bulk cancellation, at most: few enough to go one beyond.
+pub const BULK_ORDERS_MAX: u32 = 1_000;
 
 /// A Belay server in this process, its database, and clients of it.
 #[derive(Debug)]
@@ -69,6 +71,7 @@ impl TestServer {
         settings.connections = CONNECTIONS;
         settings.manual_clock = now.is_some();
         settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
+        settings.bulk_orders_max = BULK_ORDERS_MAX;
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = Server::start(settings, listener)

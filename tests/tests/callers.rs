@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use belay_client::calls::{
-    FirstPolicy, InterceptAnswer, NewBuyer, NewLine, NewShipment, Parcel, Stopped,
+    BulkOrders, FirstPolicy, InterceptAnswer, NewBuyer, NewLine, NewShipment, Parcel, Stopped,
 };
 use belay_client::model::{
     BoundedCount, Destination, GoodsCondition, IncidentResolution, PaymentFact, RefundResult,
@@ -99,7 +99,16 @@ const RPCS: &[(&str, About)] = &[
     ("EventService/GetConsumer", About::Store),
     ("EventService/ListConsumers", About::Store),
     ("EventService/DeleteConsumer", About::Store),
+    ("BulkService/StartBulkCancellation", About::Store),
+    ("BulkService/GetBulkCancellation", About::Store),
+    ("BulkService/ListBulkCancellations", About::Store),
+    ("BulkService/WatchBulkCancellation", About::Store),
+    ("BulkService/ListBulkResults", About::Store),
+    ("BulkService/StopBulkCancellation", About::Store),
 ];
+
+/// The bulk cancellation that StartBulkCancellation starts.
+const JOB: &str = "123e4567-e89b-42d3-a456-426614174000";
 
 /// Sends an RPC about this store, and this order where it is about one. Says how much came back.
 async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Result<usize, Error> {
@@ -289,6 +298,23 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
             let deleted = belay.delete_consumer("index").store_id(store_id);
             deleted.await.map(|()| 1)
         }
+        "BulkService/StartBulkCancellation" => {
+            let named = BulkOrders::named([order_id]);
+            let job = RequestId::parse(JOB).expect("a UUID");
+            let start = store.start_bulk_cancellation(named).request_id(job);
+            start.dry_run().await.map(|_| 1)
+        }
+        "BulkService/GetBulkCancellation" => store.get_bulk_cancellation(JOB).await.map(|_| 1),
+        "BulkService/ListBulkCancellations" => {
+            let jobs = store.list_bulk_cancellations();
+            jobs.await.map(|page| page.items.len())
+        }
+        "BulkService/WatchBulkCancellation" => store.watch_bulk_cancellation(JOB).await.map(|_| 1),
+        "BulkService/ListBulkResults" => {
+            let results = store.list_bulk_results(JOB);
+            results.await.map(|page| page.items.len())
+        }
+        "BulkService/StopBulkCancellation" => store.stop_bulk_cancellation(JOB).await.map(|_| 1),
         other => panic!("{other} has no call"),
     }
 }
@@ -437,8 +463,12 @@ fn an_order_of_others_looks_like_one_that_is_not_there() {
             }
         }
         assert_eq!(
-            t.database.snapshot().await.without_settings(),
-            before.without_settings()
+            t.database
+                .snapshot()
+                .await
+                .without_settings()
+                .without_jobs(),
+            before.without_settings().without_jobs()
         );
         for (path, _) in RPCS.iter().filter(|(_, about)| *about == About::List) {
             assert!(

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::{
-    actor, calendar, cancellation, error_reason, event, incident, order, payment, refund, shipment,
-    stock, terms,
+    actor, bulk, calendar, cancellation, error_reason, event, incident, order, payment, refund,
+    shipment, stock, terms,
 };
 use belay_tests::descriptors::{self, Rpc};
 use belay_tests::run;
@@ -309,6 +309,18 @@ const ROLES: &[(&str, &str)] = &[
         "EventService/ListConsumers",
         "storefront seller warehouse carrier payments support auditor",
     ),
+    ("BulkService/StartBulkCancellation", "seller support"),
+    ("BulkService/GetBulkCancellation", "seller support auditor"),
+    (
+        "BulkService/ListBulkCancellations",
+        "seller support auditor",
+    ),
+    (
+        "BulkService/WatchBulkCancellation",
+        "seller support auditor",
+    ),
+    ("BulkService/ListBulkResults", "seller support auditor"),
+    ("BulkService/StopBulkCancellation", "seller support"),
 ];
 
 #[test]
@@ -465,6 +477,8 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         shipment::Stage = "ShipmentStage",
         shipment::TrackingFact = "TrackingFact",
         stock::EntryKind = "StockEntryKind",
+        bulk::JobState = "BulkState",
+        bulk::Outcome = "BulkOutcome",
     ];
     let enums = descriptors::enums();
     let values = |name: &str| -> BTreeSet<&str> {
@@ -488,6 +502,7 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         .filter(|name| !with_twin.contains(name))
         .collect();
     let known = [
+        "BulkUnits",
         "FeedStart",
         "OnIneligibleUnits",
         "Party",

@@ -2,6 +2,7 @@
 //! Whatever it is, what was acknowledged stays, nothing happens twice, and the same request id
 //! finds out what became of a call.
 
+mod bulk;
 mod callers_gone;
 mod database_killed;
 mod database_refuses;

@@ -8,6 +8,7 @@
 
 mod answers;
 mod bad_input;
+mod bulk;
 mod callers;
 mod cancellations;
 mod circles;

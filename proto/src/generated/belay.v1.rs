@@ -2354,6 +2354,1195 @@ impl OrderState {
         }
     }
 }
+/// A bulk cancellation: one request for many orders, and how far it is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BulkCancellation {
+    /// Its id, a UUID: the request_id that it was started with.
+    #[prost(string, tag = "1")]
+    pub bulk_cancellation_id: ::prost::alloc::string::String,
+    /// The store.
+    #[prost(string, tag = "2")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The state of the work.
+    #[prost(enumeration = "BulkState", tag = "3")]
+    pub state: i32,
+    /// Whether it only tells what it would do.
+    #[prost(bool, tag = "4")]
+    pub dry_run: bool,
+    /// The caller who started it. Every order is asked with the caller's role and scope, as they were then.
+    #[prost(message, optional, tag = "5")]
+    pub requester: ::core::option::Option<Actor>,
+    /// The number of orders that were named. 0 where a filter was given.
+    #[prost(int32, tag = "6")]
+    pub named_orders: i32,
+    /// The filter. Unset where orders were named.
+    #[prost(message, optional, tag = "7")]
+    pub filter: ::core::option::Option<BulkFilter>,
+    /// The units that are asked for in each order.
+    #[prost(enumeration = "BulkUnits", tag = "8")]
+    pub units: i32,
+    /// The reason that each order is asked with. Empty: none.
+    #[prost(string, tag = "9")]
+    pub reason: ::prost::alloc::string::String,
+    /// The orders asked per second, at most.
+    #[prost(int32, tag = "10")]
+    pub orders_per_second: i32,
+    /// The number of orders found by now. It no longer grows once the state is not SELECTING.
+    #[prost(int32, tag = "11")]
+    pub total_orders: i32,
+    /// Of those, how many wait to be asked.
+    #[prost(int32, tag = "12")]
+    pub waiting_orders: i32,
+    /// How many were cancelled: their result is COMPLETED.
+    #[prost(int32, tag = "13")]
+    pub completed_orders: i32,
+    /// How many wait for somebody's consent or for a fact: their result is PENDING.
+    #[prost(int32, tag = "14")]
+    pub pending_orders: i32,
+    /// How many gave a rejection: their result is REJECTED.
+    #[prost(int32, tag = "15")]
+    pub rejected_orders: i32,
+    /// How many could not be asked: their result is FAILED.
+    #[prost(int32, tag = "16")]
+    pub failed_orders: i32,
+    /// The refunds that all results promise, one entry for each currency, by its code: the sums of their expected_refund.
+    #[prost(message, repeated, tag = "17")]
+    pub expected_refunds: ::prost::alloc::vec::Vec<Money>,
+    /// Why the state is FAILED: the name of an ErrorReason without its prefix. LIMIT_REACHED: more than 100,000 orders
+    /// match the filter, and none was asked. Empty in any other state.
+    #[prost(string, tag = "18")]
+    pub failure_reason: ::prost::alloc::string::String,
+    /// When it was started.
+    #[prost(message, optional, tag = "19")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it ended: COMPLETED, STOPPED or FAILED. Unset before.
+    #[prost(message, optional, tag = "20")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Which orders a bulk cancellation is for: those that match when it is started and while it selects. All given fields must
+/// match. At least one of sku, warehouse_id, seller_id, destination_country, create_time_from and create_time_before is
+/// required, so that nobody cancels a whole store for want of a filter.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkFilter {
+    /// Only orders with a line of this SKU. Empty: any.
+    #[prost(string, tag = "1")]
+    pub sku: ::prost::alloc::string::String,
+    /// Only orders with a shipment that has not left this warehouse. Empty: any.
+    #[prost(string, tag = "2")]
+    pub warehouse_id: ::prost::alloc::string::String,
+    /// Only orders of this seller. Empty: any.
+    #[prost(string, tag = "3")]
+    pub seller_id: ::prost::alloc::string::String,
+    /// Only orders to this country, an ISO 3166-1 alpha-2 code. Empty: any.
+    #[prost(string, tag = "4")]
+    pub destination_country: ::prost::alloc::string::String,
+    /// Only orders to this city, spelt as in the order, case included: at most 128 characters. Needs destination_country.
+    /// Empty: any.
+    #[prost(string, tag = "5")]
+    pub destination_city: ::prost::alloc::string::String,
+    /// Only orders in one of these states, none twice. None given: AWAITING_PAYMENT, TO_SHIP, PROCESSING and PARTLY_SHIPPED,
+    /// the states in which something has not left.
+    #[prost(enumeration = "OrderState", repeated, tag = "6")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Only orders created at this instant or later. Unset: any.
+    #[prost(message, optional, tag = "7")]
+    pub create_time_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Only orders created before this instant. Unset, or after the start: those created before the start.
+    #[prost(message, optional, tag = "8")]
+    pub create_time_before: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The result of one order in a bulk cancellation.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BulkResult {
+    /// The order.
+    #[prost(string, tag = "1")]
+    pub order_id: ::prost::alloc::string::String,
+    /// What came of it; of a dry run, what would have.
+    #[prost(enumeration = "BulkOutcome", tag = "2")]
+    pub outcome: i32,
+    /// The cancellation that was requested, or that had cancelled everything before. Empty unless COMPLETED or PENDING, and
+    /// in a dry run.
+    #[prost(string, tag = "3")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// The amount that the cancellation gives back to the buyer. Unset unless COMPLETED or PENDING.
+    #[prost(message, optional, tag = "4")]
+    pub expected_refund: ::core::option::Option<Money>,
+    /// Every reason against it, in order of precedence: RequestCancellation fails with the first. Empty unless REJECTED.
+    #[prost(message, repeated, tag = "5")]
+    pub rejections: ::prost::alloc::vec::Vec<Rejection>,
+    /// Why it could not be asked: the name of an ErrorReason without its prefix, such as CONTENTION or INTERNAL. Empty unless
+    /// FAILED.
+    #[prost(string, tag = "6")]
+    pub failure_reason: ::prost::alloc::string::String,
+    /// The request_id that the order was asked with. It follows from the ids of the bulk cancellation and the order, so that
+    /// no order is asked twice, whatever fails meanwhile. Empty in a dry run.
+    #[prost(string, tag = "7")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// The state of a bulk cancellation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BulkState {
+    /// Never sent.
+    Unspecified = 0,
+    /// It finds the orders that match its filter. None is asked before all are found.
+    Selecting = 1,
+    /// It asks one order after the other.
+    Running = 2,
+    /// It is told to stop. What is asked already gets its result.
+    Stopping = 3,
+    /// Every order has its result.
+    Completed = 4,
+    /// It was stopped: orders that waited are not asked any more.
+    Stopped = 5,
+    /// It could not begin: see failure_reason. No order was asked.
+    Failed = 6,
+}
+impl BulkState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BULK_STATE_UNSPECIFIED",
+            Self::Selecting => "BULK_STATE_SELECTING",
+            Self::Running => "BULK_STATE_RUNNING",
+            Self::Stopping => "BULK_STATE_STOPPING",
+            Self::Completed => "BULK_STATE_COMPLETED",
+            Self::Stopped => "BULK_STATE_STOPPED",
+            Self::Failed => "BULK_STATE_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BULK_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "BULK_STATE_SELECTING" => Some(Self::Selecting),
+            "BULK_STATE_RUNNING" => Some(Self::Running),
+            "BULK_STATE_STOPPING" => Some(Self::Stopping),
+            "BULK_STATE_COMPLETED" => Some(Self::Completed),
+            "BULK_STATE_STOPPED" => Some(Self::Stopped),
+            "BULK_STATE_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+/// The units that a bulk cancellation asks for in each order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BulkUnits {
+    /// The same as ALL.
+    Unspecified = 0,
+    /// Every unit that is not cancelled yet.
+    All = 1,
+    /// Of those, the ones that the filter is about: of its sku, and in shipments of its warehouse_id. It needs one of them.
+    Matching = 2,
+}
+impl BulkUnits {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BULK_UNITS_UNSPECIFIED",
+            Self::All => "BULK_UNITS_ALL",
+            Self::Matching => "BULK_UNITS_MATCHING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BULK_UNITS_UNSPECIFIED" => Some(Self::Unspecified),
+            "BULK_UNITS_ALL" => Some(Self::All),
+            "BULK_UNITS_MATCHING" => Some(Self::Matching),
+            _ => None,
+        }
+    }
+}
+/// What came of an order in a bulk cancellation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BulkOutcome {
+    /// Never sent.
+    Unspecified = 0,
+    /// It is not asked yet; in one that was stopped, it never is.
+    Waiting = 1,
+    /// All that was asked for and is not left out is cancelled.
+    Completed = 2,
+    /// The cancellation is requested, and waits for a consent or a fact.
+    Pending = 3,
+    /// The order rejects the request.
+    Rejected = 4,
+    /// The order could not be asked, although it was tried several times.
+    Failed = 5,
+}
+impl BulkOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BULK_OUTCOME_UNSPECIFIED",
+            Self::Waiting => "BULK_OUTCOME_WAITING",
+            Self::Completed => "BULK_OUTCOME_COMPLETED",
+            Self::Pending => "BULK_OUTCOME_PENDING",
+            Self::Rejected => "BULK_OUTCOME_REJECTED",
+            Self::Failed => "BULK_OUTCOME_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BULK_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "BULK_OUTCOME_WAITING" => Some(Self::Waiting),
+            "BULK_OUTCOME_COMPLETED" => Some(Self::Completed),
+            "BULK_OUTCOME_PENDING" => Some(Self::Pending),
+            "BULK_OUTCOME_REJECTED" => Some(Self::Rejected),
+            "BULK_OUTCOME_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+/// A request to cancel many orders. From reason on, its fields are those of RequestCancellationRequest, for each order.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartBulkCancellationRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The caller's idempotency key, a UUID: the id of the bulk cancellation. Optional: without one Belay mints it.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The units to cancel in each order. UNSPECIFIED: ALL. MATCHING needs a filter.
+    #[prost(enumeration = "BulkUnits", tag = "5")]
+    pub units: i32,
+    /// Whether nothing is cancelled, and the results tell what would be.
+    #[prost(bool, tag = "6")]
+    pub dry_run: bool,
+    /// The orders to ask per second, at most: 1 to 1,000. 0 means 50.
+    #[prost(int32, tag = "7")]
+    pub orders_per_second: i32,
+    /// Why: a word declared by the policy, `[A-Z][A-Z0-9_]{0,62}`. Optional; some policies require it of some.
+    #[prost(string, tag = "8")]
+    pub reason: ::prost::alloc::string::String,
+    /// Free text by the person who asks: at most 2,000 characters. Optional; some reasons require it.
+    #[prost(string, tag = "9")]
+    pub note: ::prost::alloc::string::String,
+    /// References to proof, such as links or document ids: at most 10, each of 1 to 512 characters. Optional; some
+    /// reasons require it.
+    #[prost(string, repeated, tag = "10")]
+    pub evidence: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The paths to take, best first, none twice. None given: CANCEL alone.
+    #[prost(enumeration = "CancellationPath", repeated, tag = "11")]
+    pub paths: ::prost::alloc::vec::Vec<i32>,
+    /// What to do with units that cannot be cancelled. UNSPECIFIED: REFUSE.
+    #[prost(enumeration = "OnIneligibleUnits", tag = "12")]
+    pub on_ineligible_units: i32,
+    /// The orders. Required.
+    #[prost(oneof = "start_bulk_cancellation_request::Selection", tags = "3, 4")]
+    pub selection: ::core::option::Option<start_bulk_cancellation_request::Selection>,
+}
+/// Nested message and enum types in `StartBulkCancellationRequest`.
+pub mod start_bulk_cancellation_request {
+    /// The orders. Required.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Selection {
+        /// Orders by id.
+        #[prost(message, tag = "3")]
+        Orders(super::BulkOrders),
+        /// The orders that match a filter: at most 100,000, else it ends as FAILED before any is asked.
+        #[prost(message, tag = "4")]
+        Filter(super::BulkFilter),
+    }
+}
+/// Orders by id.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkOrders {
+    /// The orders: 1 to 10,000, none twice. Required.
+    #[prost(string, repeated, tag = "1")]
+    pub order_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The bulk cancellation that was started.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StartBulkCancellationResponse {
+    /// The bulk cancellation as it stands.
+    #[prost(message, optional, tag = "1")]
+    pub bulk_cancellation: ::core::option::Option<BulkCancellation>,
+}
+/// Which bulk cancellation to get.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBulkCancellationRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The bulk cancellation, a UUID. Required.
+    #[prost(string, tag = "2")]
+    pub bulk_cancellation_id: ::prost::alloc::string::String,
+}
+/// The bulk cancellation.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetBulkCancellationResponse {
+    /// The bulk cancellation as it stands.
+    #[prost(message, optional, tag = "1")]
+    pub bulk_cancellation: ::core::option::Option<BulkCancellation>,
+}
+/// Which bulk cancellations to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBulkCancellationsRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filters. Empty: the first page.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of bulk cancellations.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListBulkCancellationsResponse {
+    /// The bulk cancellations.
+    #[prost(message, repeated, tag = "1")]
+    pub bulk_cancellations: ::prost::alloc::vec::Vec<BulkCancellation>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which bulk cancellation to watch.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchBulkCancellationRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The bulk cancellation, a UUID. Required.
+    #[prost(string, tag = "2")]
+    pub bulk_cancellation_id: ::prost::alloc::string::String,
+}
+/// The progress of a bulk cancellation.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchBulkCancellationResponse {
+    /// The bulk cancellation as it stands.
+    #[prost(message, optional, tag = "1")]
+    pub bulk_cancellation: ::core::option::Option<BulkCancellation>,
+}
+/// Which results to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBulkResultsRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The bulk cancellation, a UUID. Required.
+    #[prost(string, tag = "2")]
+    pub bulk_cancellation_id: ::prost::alloc::string::String,
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filters. Empty: the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Only results with this outcome. UNSPECIFIED: any. An order that gets its result between two pages may be missed by a
+    /// list of one outcome.
+    #[prost(enumeration = "BulkOutcome", tag = "5")]
+    pub outcome: i32,
+}
+/// One page of results.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListBulkResultsResponse {
+    /// The results.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<BulkResult>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which bulk cancellation to stop.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StopBulkCancellationRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The bulk cancellation, a UUID. Required.
+    #[prost(string, tag = "2")]
+    pub bulk_cancellation_id: ::prost::alloc::string::String,
+}
+/// The bulk cancellation that was told to stop.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StopBulkCancellationResponse {
+    /// The bulk cancellation as it stands.
+    #[prost(message, optional, tag = "1")]
+    pub bulk_cancellation: ::core::option::Option<BulkCancellation>,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod bulk_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Bulk cancellations: for sellers, support and operators who must cancel many orders for one reason, such as a city that
+    /// cannot be delivered to, a SKU that is gone, or a warehouse that burned.
+    ///
+    /// A bulk cancellation selects its orders, then asks each of them as RequestCancellation would, with the role and the scope
+    /// of whoever started it: the policy answers for each order by itself, and each has its result. It runs on the servers, not
+    /// in the call that started it: it goes on when that caller has gone, and when a server dies another one takes it up. Each
+    /// order is asked under a request_id that follows from the job and the order, so it is asked once in effect.
+    ///
+    /// Orders are asked in the background: calls that somebody waits for go first.
+    ///
+    /// A caller sees the bulk cancellations that it started itself. Support, operators and auditors who see every order of
+    /// the store see all of them. Results are kept for as long as the store's operator keeps them; after that they, and their
+    /// bulk cancellation, are not found.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids, strings and times are those of OrderService.
+    #[derive(Debug, Clone)]
+    pub struct BulkServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> BulkServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> BulkServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            BulkServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Starts a bulk cancellation, or with dry_run one that only tells what it would do: it decides on each order exactly as
+        /// the run does, and writes nothing but its results. If nothing changes in between, a run of the same request gives the
+        /// same results.
+        ///
+        /// Idempotent by request_id, which becomes its id: the same caller's same request again answers with it as it is by then.
+        /// An order that is named and is not there, or is not the caller's, is REJECTED with ORDER_NOT_FOUND.
+        ///
+        /// Fails with REQUEST_ID_REUSED and, where 16 of the store have not ended, BULK_CANCELLATIONS_EXHAUSTED.
+        pub async fn start_bulk_cancellation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StartBulkCancellationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartBulkCancellationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.BulkService/StartBulkCancellation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("belay.v1.BulkService", "StartBulkCancellation"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gets a bulk cancellation. Fails with BULK_CANCELLATION_NOT_FOUND.
+        pub async fn get_bulk_cancellation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBulkCancellationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBulkCancellationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.BulkService/GetBulkCancellation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.BulkService", "GetBulkCancellation"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists bulk cancellations, newest first. Fails with PAGE_TOKEN_INVALID.
+        pub async fn list_bulk_cancellations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListBulkCancellationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBulkCancellationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.BulkService/ListBulkCancellations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("belay.v1.BulkService", "ListBulkCancellations"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Streams the progress of a bulk cancellation: at once as it is, then whenever it has changed, about twice a second at
+        /// most; the last message is the one in which it has ended. The stream also ends when the server stops, and after 30
+        /// minutes: begin again where the last message has no end_time.
+        ///
+        /// Fails with BULK_CANCELLATION_NOT_FOUND, and OVERLOADED where the server has as many such streams as it takes.
+        pub async fn watch_bulk_cancellation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchBulkCancellationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<super::WatchBulkCancellationResponse>,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.BulkService/WatchBulkCancellation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("belay.v1.BulkService", "WatchBulkCancellation"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Lists the results of a bulk cancellation, one for each order that was found by now, in no order that means anything;
+        /// the order of the list never changes. Fails with BULK_CANCELLATION_NOT_FOUND, PAGE_TOKEN_INVALID.
+        pub async fn list_bulk_results(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListBulkResultsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBulkResultsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.BulkService/ListBulkResults",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.BulkService", "ListBulkResults"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Stops a bulk cancellation: no further order is asked. What is cancelled stays so. The answer may still be STOPPING:
+        /// a few orders may be asked already, and get their results. Idempotent: one that has ended stays as it is.
+        ///
+        /// Fails with BULK_CANCELLATION_NOT_FOUND.
+        pub async fn stop_bulk_cancellation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StopBulkCancellationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StopBulkCancellationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.BulkService/StopBulkCancellation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.BulkService", "StopBulkCancellation"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod bulk_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with BulkServiceServer.
+    #[async_trait]
+    pub trait BulkService: std::marker::Send + std::marker::Sync + 'static {
+        /// Starts a bulk cancellation, or with dry_run one that only tells what it would do: it decides on each order exactly as
+        /// the run does, and writes nothing but its results. If nothing changes in between, a run of the same request gives the
+        /// same results.
+        ///
+        /// Idempotent by request_id, which becomes its id: the same caller's same request again answers with it as it is by then.
+        /// An order that is named and is not there, or is not the caller's, is REJECTED with ORDER_NOT_FOUND.
+        ///
+        /// Fails with REQUEST_ID_REUSED and, where 16 of the store have not ended, BULK_CANCELLATIONS_EXHAUSTED.
+        async fn start_bulk_cancellation(
+            &self,
+            request: tonic::Request<super::StartBulkCancellationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartBulkCancellationResponse>,
+            tonic::Status,
+        >;
+        /// Gets a bulk cancellation. Fails with BULK_CANCELLATION_NOT_FOUND.
+        async fn get_bulk_cancellation(
+            &self,
+            request: tonic::Request<super::GetBulkCancellationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBulkCancellationResponse>,
+            tonic::Status,
+        >;
+        /// Lists bulk cancellations, newest first. Fails with PAGE_TOKEN_INVALID.
+        async fn list_bulk_cancellations(
+            &self,
+            request: tonic::Request<super::ListBulkCancellationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBulkCancellationsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchBulkCancellation method.
+        type WatchBulkCancellationStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::WatchBulkCancellationResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams the progress of a bulk cancellation: at once as it is, then whenever it has changed, about twice a second at
+        /// most; the last message is the one in which it has ended. The stream also ends when the server stops, and after 30
+        /// minutes: begin again where the last message has no end_time.
+        ///
+        /// Fails with BULK_CANCELLATION_NOT_FOUND, and OVERLOADED where the server has as many such streams as it takes.
+        async fn watch_bulk_cancellation(
+            &self,
+            request: tonic::Request<super::WatchBulkCancellationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchBulkCancellationStream>,
+            tonic::Status,
+        >;
+        /// Lists the results of a bulk cancellation, one for each order that was found by now, in no order that means anything;
+        /// the order of the list never changes. Fails with BULK_CANCELLATION_NOT_FOUND, PAGE_TOKEN_INVALID.
+        async fn list_bulk_results(
+            &self,
+            request: tonic::Request<super::ListBulkResultsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBulkResultsResponse>,
+            tonic::Status,
+        >;
+        /// Stops a bulk cancellation: no further order is asked. What is cancelled stays so. The answer may still be STOPPING:
+        /// a few orders may be asked already, and get their results. Idempotent: one that has ended stays as it is.
+        ///
+        /// Fails with BULK_CANCELLATION_NOT_FOUND.
+        async fn stop_bulk_cancellation(
+            &self,
+            request: tonic::Request<super::StopBulkCancellationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StopBulkCancellationResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Bulk cancellations: for sellers, support and operators who must cancel many orders for one reason, such as a city that
+    /// cannot be delivered to, a SKU that is gone, or a warehouse that burned.
+    ///
+    /// A bulk cancellation selects its orders, then asks each of them as RequestCancellation would, with the role and the scope
+    /// of whoever started it: the policy answers for each order by itself, and each has its result. It runs on the servers, not
+    /// in the call that started it: it goes on when that caller has gone, and when a server dies another one takes it up. Each
+    /// order is asked under a request_id that follows from the job and the order, so it is asked once in effect.
+    ///
+    /// Orders are asked in the background: calls that somebody waits for go first.
+    ///
+    /// A caller sees the bulk cancellations that it started itself. Support, operators and auditors who see every order of
+    /// the store see all of them. Results are kept for as long as the store's operator keeps them; after that they, and their
+    /// bulk cancellation, are not found.
+    ///
+    /// Every RPC fails with INVALID_FIELD for malformed input and, depending on its caller (see Role), with CALLER_UNKNOWN,
+    /// ROLE_NOT_ALLOWED and STORE_NOT_FOUND. Limits of ids, strings and times are those of OrderService.
+    #[derive(Debug)]
+    pub struct BulkServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> BulkServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for BulkServiceServer<T>
+    where
+        T: BulkService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/belay.v1.BulkService/StartBulkCancellation" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartBulkCancellationSvc<T: BulkService>(pub Arc<T>);
+                    impl<
+                        T: BulkService,
+                    > tonic::server::UnaryService<super::StartBulkCancellationRequest>
+                    for StartBulkCancellationSvc<T> {
+                        type Response = super::StartBulkCancellationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StartBulkCancellationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BulkService>::start_bulk_cancellation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartBulkCancellationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.BulkService/GetBulkCancellation" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBulkCancellationSvc<T: BulkService>(pub Arc<T>);
+                    impl<
+                        T: BulkService,
+                    > tonic::server::UnaryService<super::GetBulkCancellationRequest>
+                    for GetBulkCancellationSvc<T> {
+                        type Response = super::GetBulkCancellationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBulkCancellationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BulkService>::get_bulk_cancellation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBulkCancellationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.BulkService/ListBulkCancellations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListBulkCancellationsSvc<T: BulkService>(pub Arc<T>);
+                    impl<
+                        T: BulkService,
+                    > tonic::server::UnaryService<super::ListBulkCancellationsRequest>
+                    for ListBulkCancellationsSvc<T> {
+                        type Response = super::ListBulkCancellationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListBulkCancellationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BulkService>::list_bulk_cancellations(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListBulkCancellationsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.BulkService/WatchBulkCancellation" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchBulkCancellationSvc<T: BulkService>(pub Arc<T>);
+                    impl<
+                        T: BulkService,
+                    > tonic::server::ServerStreamingService<
+                        super::WatchBulkCancellationRequest,
+                    > for WatchBulkCancellationSvc<T> {
+                        type Response = super::WatchBulkCancellationResponse;
+                        type ResponseStream = T::WatchBulkCancellationStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchBulkCancellationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BulkService>::watch_bulk_cancellation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchBulkCancellationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.BulkService/ListBulkResults" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListBulkResultsSvc<T: BulkService>(pub Arc<T>);
+                    impl<
+                        T: BulkService,
+                    > tonic::server::UnaryService<super::ListBulkResultsRequest>
+                    for ListBulkResultsSvc<T> {
+                        type Response = super::ListBulkResultsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListBulkResultsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BulkService>::list_bulk_results(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListBulkResultsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.BulkService/StopBulkCancellation" => {
+                    #[allow(non_camel_case_types)]
+                    struct StopBulkCancellationSvc<T: BulkService>(pub Arc<T>);
+                    impl<
+                        T: BulkService,
+                    > tonic::server::UnaryService<super::StopBulkCancellationRequest>
+                    for StopBulkCancellationSvc<T> {
+                        type Response = super::StopBulkCancellationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StopBulkCancellationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BulkService>::stop_bulk_cancellation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StopBulkCancellationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for BulkServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "belay.v1.BulkService";
+    impl<T> tonic::server::NamedService for BulkServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// A request to preview a cancellation.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PreviewCancellationRequest {
@@ -4159,6 +5348,9 @@ pub enum ErrorReason {
     RefundNotFound = 140,
     /// NOT_FOUND. There is no such incident, or it is not the caller's. Metadata: incident_id.
     IncidentNotFound = 145,
+    /// NOT_FOUND. The store has no such bulk cancellation, it is not the caller's, or it ended so long ago that it is no longer
+    /// kept. Metadata: bulk_cancellation_id.
+    BulkCancellationNotFound = 146,
     /// NOT_FOUND. The caller has no such consumer: nothing was committed under the name. Metadata: consumer_id.
     ConsumerNotFound = 147,
     /// OUT_OF_RANGE. The feed no longer holds what comes behind the position. Metadata: partition; position, what was
@@ -4305,6 +5497,9 @@ pub enum ErrorReason {
     PositionBehind = 524,
     /// FAILED_PRECONDITION. The caller has as many consumers as it may have. Metadata: limit_max.
     ConsumersExhausted = 526,
+    /// FAILED_PRECONDITION. The store has as many bulk cancellations under way as it may have. Metadata: limit_max. Wait for one
+    /// to end, or stop it.
+    BulkCancellationsExhausted = 527,
     /// INVALID_ARGUMENT. The policy document has errors. BadRequest lists every one with its path in the document, such
     /// as "document.rules\[3\].allow.gates\[0\].respond_within".
     PolicyInvalid = 530,
@@ -4351,6 +5546,7 @@ impl ErrorReason {
             Self::CancellationNotFound => "ERROR_REASON_CANCELLATION_NOT_FOUND",
             Self::RefundNotFound => "ERROR_REASON_REFUND_NOT_FOUND",
             Self::IncidentNotFound => "ERROR_REASON_INCIDENT_NOT_FOUND",
+            Self::BulkCancellationNotFound => "ERROR_REASON_BULK_CANCELLATION_NOT_FOUND",
             Self::ConsumerNotFound => "ERROR_REASON_CONSUMER_NOT_FOUND",
             Self::PositionExpired => "ERROR_REASON_POSITION_EXPIRED",
             Self::PositionAhead => "ERROR_REASON_POSITION_AHEAD",
@@ -4403,6 +5599,9 @@ impl ErrorReason {
             Self::LimitReached => "ERROR_REASON_LIMIT_REACHED",
             Self::PositionBehind => "ERROR_REASON_POSITION_BEHIND",
             Self::ConsumersExhausted => "ERROR_REASON_CONSUMERS_EXHAUSTED",
+            Self::BulkCancellationsExhausted => {
+                "ERROR_REASON_BULK_CANCELLATIONS_EXHAUSTED"
+            }
             Self::PolicyInvalid => "ERROR_REASON_POLICY_INVALID",
             Self::DatabaseUnavailable => "ERROR_REASON_DATABASE_UNAVAILABLE",
             Self::Contention => "ERROR_REASON_CONTENTION",
@@ -4437,6 +5636,9 @@ impl ErrorReason {
             "ERROR_REASON_CANCELLATION_NOT_FOUND" => Some(Self::CancellationNotFound),
             "ERROR_REASON_REFUND_NOT_FOUND" => Some(Self::RefundNotFound),
             "ERROR_REASON_INCIDENT_NOT_FOUND" => Some(Self::IncidentNotFound),
+            "ERROR_REASON_BULK_CANCELLATION_NOT_FOUND" => {
+                Some(Self::BulkCancellationNotFound)
+            }
             "ERROR_REASON_CONSUMER_NOT_FOUND" => Some(Self::ConsumerNotFound),
             "ERROR_REASON_POSITION_EXPIRED" => Some(Self::PositionExpired),
             "ERROR_REASON_POSITION_AHEAD" => Some(Self::PositionAhead),
@@ -4491,6 +5693,9 @@ impl ErrorReason {
             "ERROR_REASON_LIMIT_REACHED" => Some(Self::LimitReached),
             "ERROR_REASON_POSITION_BEHIND" => Some(Self::PositionBehind),
             "ERROR_REASON_CONSUMERS_EXHAUSTED" => Some(Self::ConsumersExhausted),
+            "ERROR_REASON_BULK_CANCELLATIONS_EXHAUSTED" => {
+                Some(Self::BulkCancellationsExhausted)
+            }
             "ERROR_REASON_POLICY_INVALID" => Some(Self::PolicyInvalid),
             "ERROR_REASON_DATABASE_UNAVAILABLE" => Some(Self::DatabaseUnavailable),
             "ERROR_REASON_CONTENTION" => Some(Self::Contention),

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::actor::Actor;
 use crate::ids::{CarrierId, SellerId, StoreId, WarehouseId};
 use crate::order::Order;
@@ -15,7 +17,7 @@ use crate::shipment::Shipment;
 pub const SCOPE_IDS_MAX: usize = 200;
 
 /// A caller: its actor and its scope.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     pub actor: Actor,
     pub scope: Scope,
@@ -32,7 +34,8 @@ impl Caller {
 }
 
 /// The ids that one dimension of a scope lets through.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: Ord + Deserialize<'de>"))]
 pub enum IdFilter<T> {
     All,
     Only(BTreeSet<T>),
@@ -60,7 +63,7 @@ impl<T: Ord> IdFilter<T> {
 }
 
 /// A scope: how far a caller sees. All dimensions must match.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     pub stores: IdFilter<StoreId>,
     pub sellers: IdFilter<SellerId>,

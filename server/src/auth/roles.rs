@@ -25,6 +25,11 @@ const CONSUMERS: &[Role] = &[
 /// The roles whose requests a policy can be about.
 const REQUESTERS: &[Role] = &[Storefront, Seller, Warehouse, Carrier, Support, Operator];
 
+/// Everyone who cancels many orders at once.
+const BULK: &[Role] = &[Seller, Support, Operator];
+/// Everyone who sees what came of it.
+const BULK_READERS: &[Role] = &[Seller, Support, Operator, Auditor];
+
 /// Who may call what, by the path of the call.
 const ROLES: &[(&str, &[Role])] = &[
     (
@@ -195,6 +200,12 @@ const ROLES: &[(&str, &[Role])] = &[
     ("/belay.v1.EventService/DeleteConsumer", CONSUMERS),
     ("/belay.v1.EventService/GetConsumer", READERS),
     ("/belay.v1.EventService/ListConsumers", READERS),
+    ("/belay.v1.BulkService/StartBulkCancellation", BULK),
+    ("/belay.v1.BulkService/GetBulkCancellation", BULK_READERS),
+    ("/belay.v1.BulkService/ListBulkCancellations", BULK_READERS),
+    ("/belay.v1.BulkService/WatchBulkCancellation", BULK_READERS),
+    ("/belay.v1.BulkService/ListBulkResults", BULK_READERS),
+    ("/belay.v1.BulkService/StopBulkCancellation", BULK),
     ("/belay.testing.v1.ClockService/GetTime", &[Operator]),
     ("/belay.testing.v1.ClockService/AdvanceTime", &[Operator]),
 ];

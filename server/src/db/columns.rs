@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::io::Write;
 
 use belay_domain::actor::Role;
+use belay_domain::bulk::{JobKey, JobState, Outcome};
 use belay_domain::cancellation::{
     CancellationOutcome, CancellationState, GateState, LabelState, PartState,
 };
@@ -61,6 +62,12 @@ impl<const N: usize> FromSql<Binary, Mysql> for Bytes<N> {
 
 impl From<OrderKey> for Bytes<16> {
     fn from(key: OrderKey) -> Self {
+        Self(key.0)
+    }
+}
+
+impl From<JobKey> for Bytes<16> {
+    fn from(key: JobKey) -> Self {
         Self(key.0)
     }
 }
@@ -182,7 +189,8 @@ named! {
     ids: StoreId, OrderId, BuyerId, SellerId, WarehouseId, CarrierId, WorkerId, ConsumerId, Sku, ExternalId;
     enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, CancellationOutcome, Fault, Path, PartState,
         ErrorReason, LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
-        RefundState, IncidentKind, IncidentState, Resolution, Projection, EntryKind, FactKind
+        RefundState, IncidentKind, IncidentState, Resolution, Projection, EntryKind, FactKind, JobState,
+        Outcome
 }
 
 impl Named for Currency {

@@ -25,6 +25,8 @@ mod spans;
 mod statement;
 
 pub mod aggregate;
+pub mod bulk_cancellations;
+pub mod bulk_orders;
 pub mod cancellations;
 pub mod carriers;
 pub mod clock;

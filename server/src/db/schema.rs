@@ -514,3 +514,46 @@ diesel::table! {
         cross_time -> Datetime,
     }
 }
+
+diesel::table! {
+    bulk_cancellations (job_key) {
+        job_key -> Binary,
+        store_id -> Text,
+        bulk_id -> Binary,
+        role -> Text,
+        actor_id -> Text,
+        scope -> Text,
+        selection -> Text,
+        command -> Text,
+        is_dry_run -> Bool,
+        orders_per_second -> Unsigned<SmallInt>,
+        fingerprint -> Binary,
+        state -> Text,
+        selected_through -> Nullable<Text>,
+        total -> Unsigned<Integer>,
+        completed -> Unsigned<Integer>,
+        pending -> Unsigned<Integer>,
+        rejected -> Unsigned<Integer>,
+        failed -> Unsigned<Integer>,
+        refunds -> Text,
+        failure -> Nullable<Text>,
+        create_time -> Datetime,
+        end_time -> Nullable<Datetime>,
+        owner -> Nullable<Binary>,
+        owned_until -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    bulk_orders (job_key, order_key) {
+        job_key -> Binary,
+        order_key -> Binary,
+        order_id -> Text,
+        outcome -> Text,
+        cancellation -> Nullable<Unsigned<Integer>>,
+        currency -> Nullable<Text>,
+        refund -> Nullable<BigInt>,
+        rejection -> Nullable<Text>,
+        reason -> Nullable<Text>,
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use belay_domain::bulk::Outcome;
 use belay_domain::projection::Projection;
 use belay_wire::status::CallOutcome;
 use opentelemetry::KeyValue;
@@ -40,7 +41,7 @@ pub enum Kind {
 }
 
 /// The table.
-pub const INSTRUMENTS: [Instrument; 16] = [
+pub const INSTRUMENTS: [Instrument; 17] = [
     CALL_DURATION,
     BATCH_SIZE,
     QUEUE_DURATION,
@@ -54,6 +55,7 @@ pub const INSTRUMENTS: [Instrument; 16] = [
     CONNECTIONS_WAITED_FOR,
     SETTLED,
     SETTLE_LAG,
+    BULK_ORDERS,
     PROJECTION_LAG,
     STREAMS,
     LINES_DROPPED,
@@ -136,6 +138,12 @@ const SETTLE_LAG: Instrument = Instrument {
     unit: "s",
     kind: Kind::Histogram,
     help: "How long after its deadline an order was settled by the worker",
+};
+const BULK_ORDERS: Instrument = Instrument {
+    name: "belay.bulk.orders",
+    unit: "{order}",
+    kind: Kind::Counter,
+    help: "Results of orders in bulk cancellations and their dry runs, by outcome",
 };
 const PROJECTION_LAG: Instrument = Instrument {
     name: "belay.projection.lag",
@@ -278,6 +286,7 @@ struct Inner {
     read_batch_size: Histogram<u64>,
     settled: Counter<u64>,
     settle_lag: Histogram<f64>,
+    bulk_orders: Counter<u64>,
 }
 
 impl fmt::Debug for Metrics {
@@ -329,6 +338,7 @@ impl Metrics {
             read_batch_size: items(READ_BATCH_SIZE),
             settled: counter(SETTLED),
             settle_lag: seconds(SETTLE_LAG, &LATE_SECONDS),
+            bulk_orders: counter(BULK_ORDERS),
             registry,
             meter,
             _provider: provider,
@@ -348,6 +358,14 @@ impl Metrics {
             inner
                 .settled
                 .add(0, &[KeyValue::new(OUTCOME, settled.name())]);
+        }
+        for outcome in Outcome::ALL
+            .iter()
+            .filter(|outcome| **outcome != Outcome::Waiting)
+        {
+            inner
+                .bulk_orders
+                .add(0, &[KeyValue::new(OUTCOME, outcome.name())]);
         }
         Self(Arc::new(inner))
     }
@@ -408,6 +426,12 @@ impl Metrics {
 
     pub(crate) fn settled_late(&self, late: Duration) {
         self.0.settle_lag.record(late.as_secs_f64(), &[]);
+    }
+
+    pub(crate) fn bulk_result(&self, outcome: Outcome) {
+        self.0
+            .bulk_orders
+            .add(1, &[KeyValue::new(OUTCOME, outcome.name())]);
     }
 
     /// What is read when somebody asks. The metrics do not keep the server alive.

@@ -3,6 +3,7 @@
 //! whole.
 
 use belay_domain::actor::Role;
+use belay_domain::bulk::{BulkFilter, OPEN_STATES};
 use belay_domain::cancellation::CancellationState;
 use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, Sku, WarehouseId};
 use belay_domain::order::OrderState;
@@ -14,6 +15,7 @@ use belay_domain::query::{ActionsSummary, OrdersSummary, Place};
 use belay_domain::refund::RefundState;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
+use belay_server::db::orders::BulkQuery;
 use belay_server::db::summaries;
 use belay_server::db::{Conn, ListQuery as _};
 use diesel::mysql::Mysql;
@@ -242,6 +244,59 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("refunds", "st", "refunds_by_seller_state"),
     ("refunds", "t", "refunds_by_state"),
 ];
+
+/// The orders of a bulk cancellation: k (SKU) w(arehouse) s(eller) d(estination country) c(ity) f(rom)
+/// u(ntil).
+fn bulk(given: &str) -> BulkFilter {
+    let has = |letter: char| given.contains(letter);
+    BulkFilter {
+        sku: has('k').then(|| Sku::parse("sku-3").unwrap()),
+        warehouse: has('w').then(|| WarehouseId::parse("w-1").unwrap()),
+        seller: has('s').then(|| SellerId::parse("s-1").unwrap()),
+        country: has('d').then(|| "DE".to_owned()),
+        city: has('c').then(|| "city-3".to_owned()),
+        states: OPEN_STATES.to_vec(),
+        create_time_from: has('f').then(|| time("2026-01-01T00:05:00Z")),
+        create_time_before: has('u').then(|| time("2026-01-01T00:15:00Z")),
+    }
+}
+
+/// The index that leads to the orders of a bulk cancellation.
+fn leads_to_bulk(given: &str) -> &'static str {
+    let has = |letter: char| given.contains(letter);
+    match () {
+        () if has('k') => "order_lines_by_sku",
+        () if has('s') => "orders_by_seller",
+        () if has('c') => "orders_by_city",
+        () if has('d') => "orders_by_country",
+        () if has('w') => "shipments_by_warehouse",
+        () => "orders_by_time",
+    }
+}
+
+#[tokio::test]
+async fn every_page_of_a_bulk_cancellation_is_led_to_by_its_index() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    crowd::fill(&mut conn).await;
+    let after = Some(Place {
+        create_time: time("2026-01-01T00:10:00Z"),
+        order_key: OrderKey([128; 16]),
+        number: 0,
+    });
+    let of_a_city = |given: &&String| given.contains('d') || !given.contains('c');
+    for given in subsets("kwsdcfu").iter().filter(of_a_city) {
+        let query = BulkQuery {
+            store: &store(),
+            scope: &Scope::EVERYTHING,
+            filter: &bulk(given),
+        };
+        for after in [None, after] {
+            let plan = plan(&mut conn, query.page(after, 500)).await;
+            assert_eq!(indexes(&plan)[0], leads_to_bulk(given), "{given}: {plan}");
+        }
+    }
+}
 
 /// All sets of letters.
 fn subsets(letters: &str) -> Vec<String> {

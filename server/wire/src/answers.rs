@@ -1,8 +1,10 @@
 //! The response of a command, as the bytes that the caller gets now and again whenever it repeats
 //! the request.
 
+use belay_domain::bulk::OrderResult;
 use belay_domain::commands::{Answer, Command, Work};
 use belay_domain::context::StoreConfig;
+use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -184,4 +186,24 @@ impl ResponseContext<'_> {
             self.answer, self.order.id
         )
     }
+}
+
+/// What the answer to a RequestCancellation says of one order of a bulk cancellation.
+///
+/// # Errors
+/// Where the bytes are no such answer: a bug.
+pub fn bulk_result(answer: &[u8]) -> Result<OrderResult, String> {
+    let response = pb::RequestCancellationResponse::decode(answer)
+        .map_err(|error| format!("a stored answer cannot be read: {error}"))?;
+    let cancellation = response.cancellation.unwrap_or_default();
+    let (_, number) = ChildKind::Cancellation
+        .parse(&cancellation.cancellation_id)
+        .map_err(|error| format!("{:?}: {error}", cancellation.cancellation_id))?;
+    let is_pending = cancellation.state() == pb::CancellationState::Pending;
+    let refund = cancellation.expected_refund.and_then(|refund| refund.total);
+    Ok(OrderResult::Accepted {
+        is_pending,
+        cancellation: number,
+        refund: refund.map(|total| (total.currency_code, total.minor_units)),
+    })
 }

@@ -2,6 +2,7 @@
 //! value that one side gains does not compile until the other knows it.
 
 use belay_domain::actor::Role;
+use belay_domain::bulk::{JobState, Outcome};
 use belay_domain::calendar::Weekday;
 use belay_domain::cancellation::{
     CancellationOutcome, CancellationState, GateState, LabelState, PartState,
@@ -99,7 +100,7 @@ wire! {
     ErrorReason = ErrorReason {
         MethodUnknown, EncodingUnsupported, NameUnknown, InvalidField, PageTokenInvalid,
         ResumeTokenInvalid, PositionExpired, PositionAhead, WatcherTooSlow, ConsumerNotFound, PositionBehind,
-        ConsumersExhausted,
+        ConsumersExhausted, BulkCancellationNotFound, BulkCancellationsExhausted,
         MessageTooLarge, DeadlineExceeded, CallerUnknown, RoleNotAllowed, Overloaded,
         StoreNotFound, WarehouseNotFound, PresetNotFound, PolicyNotFound, OrderNotFound, OutOfScope, LineNotFound,
         ShipmentNotFound, CancellationNotFound, RefundNotFound, IncidentNotFound, RequestIdReused,
@@ -114,6 +115,8 @@ wire! {
         RefundNotClaimed, IncidentResolved, ResolutionNotAllowed, LimitReached, PolicyInvalid,
         DatabaseUnavailable, Contention, OutcomeUnknown, Internal,
     }
+    JobState = BulkState { Selecting, Running, Stopping, Completed, Stopped, Failed }
+    Outcome = BulkOutcome { Waiting, Completed, Pending, Rejected, Failed }
     Weekday = Weekday { Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday }
 }
 
@@ -159,6 +162,7 @@ mod tests {
     /// Enums of the wire that the domain has no closed enum for: they are put together from
     /// something else.
     const WITHOUT_TWIN: &[&str] = &[
+        "BulkUnits",
         "FeedStart",
         "OnIneligibleUnits",
         "Party",
@@ -200,6 +204,8 @@ mod tests {
             ErrorReason = "ErrorReason",
             Weekday = "Weekday",
             EntryKind = "StockEntryKind",
+            JobState = "BulkState",
+            Outcome = "BulkOutcome",
         ];
         let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");

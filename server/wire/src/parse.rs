@@ -6,6 +6,7 @@
 //! domain's business, not ours.
 
 pub mod bounds;
+pub mod bulk;
 pub mod cancellations;
 pub mod clock;
 mod envelope;

@@ -1,6 +1,7 @@
 //! Orders and what belongs to them, as messages.
 
 pub mod administration;
+mod bulk;
 pub(crate) mod cancellation;
 mod consumer;
 pub(crate) mod order;
@@ -10,6 +11,7 @@ pub(crate) mod shipment;
 mod stock;
 mod summaries;
 
+pub use bulk::{bulk_cancellation, bulk_result};
 pub use cancellation::cancellation;
 pub use consumer::consumer;
 pub use order::{incident, order, refund};

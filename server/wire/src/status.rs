@@ -71,6 +71,10 @@ pub enum CallError {
     },
     #[error("a caller may have at most {limit_max} consumers")]
     ConsumersExhausted { limit_max: usize },
+    #[error("the store has no bulk cancellation {id}")]
+    BulkCancellationNotFound { id: Uuid },
+    #[error("a store may have at most {limit_max} bulk cancellations under way")]
+    BulkCancellationsExhausted { limit_max: usize },
     #[error("a message may have at most {limit_bytes} bytes")]
     MessageTooLarge { limit_bytes: usize },
     #[error("the deadline passed; repeat a write to learn whether it has happened")]
@@ -202,6 +206,8 @@ impl CallError {
             CallError::ConsumerNotFound { .. } => ErrorReason::ConsumerNotFound,
             CallError::PositionBehind { .. } => ErrorReason::PositionBehind,
             CallError::ConsumersExhausted { .. } => ErrorReason::ConsumersExhausted,
+            CallError::BulkCancellationNotFound { .. } => ErrorReason::BulkCancellationNotFound,
+            CallError::BulkCancellationsExhausted { .. } => ErrorReason::BulkCancellationsExhausted,
             CallError::MessageTooLarge { .. } => ErrorReason::MessageTooLarge,
             CallError::DeadlineExceeded => ErrorReason::DeadlineExceeded,
             CallError::CallerUnknown => ErrorReason::CallerUnknown,
@@ -289,7 +295,13 @@ impl CallError {
                 ("partition", partition.to_string()),
                 ("position", position.to_string()),
             ],
-            CallError::ConsumersExhausted { limit_max } => one("limit_max", limit_max.to_string()),
+            CallError::ConsumersExhausted { limit_max }
+            | CallError::BulkCancellationsExhausted { limit_max } => {
+                one("limit_max", limit_max.to_string())
+            }
+            CallError::BulkCancellationNotFound { id } => {
+                one("bulk_cancellation_id", id.to_string())
+            }
             CallError::MethodUnknown
             | CallError::EncodingUnsupported
             | CallError::NameUnknown { .. }
@@ -469,6 +481,7 @@ fn code(reason: ErrorReason) -> (Code, With) {
         | ErrorReason::CancellationNotFound
         | ErrorReason::RefundNotFound
         | ErrorReason::IncidentNotFound
+        | ErrorReason::BulkCancellationNotFound
         | ErrorReason::ConsumerNotFound => (Code::NotFound, With::Nothing),
         ErrorReason::RequestIdReused
         | ErrorReason::OrderAlreadyExists
@@ -510,7 +523,8 @@ fn code(reason: ErrorReason) -> (Code, With) {
         | ErrorReason::ResolutionNotAllowed
         | ErrorReason::LimitReached
         | ErrorReason::PositionBehind
-        | ErrorReason::ConsumersExhausted => (Code::FailedPrecondition, With::Nothing),
+        | ErrorReason::ConsumersExhausted
+        | ErrorReason::BulkCancellationsExhausted => (Code::FailedPrecondition, With::Nothing),
         ErrorReason::DatabaseUnavailable => (Code::Unavailable, With::RetryDelay(DATABASE_RETRY)),
         ErrorReason::Contention => (Code::Unavailable, With::RetryDelay(CONTENTION_RETRY)),
         ErrorReason::OutcomeUnknown => (Code::Unavailable, With::RetryDelay(OUTCOME_UNKNOWN_RETRY)),

@@ -1,11 +1,9 @@
 //! Cases that reach beyond an order: into stock, into a seller's quality, over many orders at once.
-//! What the policy says about them and what a cancellation records of it is proved here; each test
-//! says what is still to come.
 
-use belay_client::calls::NewShipment;
+use belay_client::calls::{MatchingOrders, NewShipment};
 use belay_client::model::{
-    CancellationEffect, CancellationFault, EventDetail, EventType, NextAction, OrderState,
-    StockEntryKind,
+    BulkOutcome, CancellationEffect, CancellationFault, EventDetail, EventType, NextAction,
+    OrderState, StockEntryKind,
 };
 use belay_client::{Kind, RequestId, Role, Units};
 use belay_tests::market::{MARKET, Market, preset};
@@ -14,6 +12,7 @@ use belay_tests::{TestServer, refused, run_at, stock, until};
 use jiff::SignedDuration;
 
 use super::{MONDAY, open};
+use crate::bulk;
 
 #[test]
 fn s003_09_out_of_stock_makes_that_product_zero_in_that_warehouse_once() {
@@ -146,7 +145,6 @@ fn s003_10_afterwards_the_seller_sets_a_quantity_or_archives_the_product() {
     });
 }
 
-/// Still to come: the bulk cancellation of the open orders to a city, with a result each.
 #[test]
 fn s003_16_where_nothing_is_delivered_the_seller_is_told_to_change_the_delivery_area() {
     run_at(MONDAY, async |t| {
@@ -175,6 +173,23 @@ fn s003_16_where_nothing_is_delivered_the_seller_is_told_to_change_the_delivery_
         market.place_paid("A-2", "standard").await;
         market.ship("A-2:s1").await;
         assert_eq!(market.order("A-2").await.state, OrderState::Shipped);
+        // The open orders to the city are cancelled in bulk, with a result each.
+        for order_id in ["B-1", "B-2"] {
+            market.place_paid(order_id, "standard").await;
+        }
+        market.place_paid_to("PL", "B-3", "standard").await;
+        let seller = market.seller();
+        let berlin = MatchingOrders::new().destination_city("DE", "Berlin");
+        let start = seller.start_bulk_cancellation(berlin).reason(reason);
+        let bulk = bulk::finished(&seller, &start.await.unwrap()).await;
+        let results = bulk::results(&seller, &bulk.bulk_cancellation_id).await;
+        let results: Vec<_> = results
+            .iter()
+            .map(|(order_id, result)| (order_id.as_str(), result.outcome))
+            .collect();
+        let completed = BulkOutcome::Completed;
+        assert_eq!(results, [("B-1", completed), ("B-2", completed)]);
+        assert_eq!(market.order("B-3").await.state, OrderState::ToShip);
     });
 }
 

@@ -1,9 +1,19 @@
-//! The list of a store's orders.
+//! The list of a store's orders, and that of the orders of a bulk cancellation.
 
-use belay_domain::ids::OrderKey;
+use belay_domain::bulk::BulkFilter;
+use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::query::{OrderFilter, Place};
+use belay_domain::scope::Scope;
+use belay_domain::shipment::Stage;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
 
-use crate::db::pages::{Filter, ListQuery, Listed, PageQuery};
+use crate::db::Conn;
+use crate::db::columns::{Bytes, Name};
+use crate::db::error::DbError;
+use crate::db::pages::{Filter, ListQuery, Listed, PageQuery, Value};
+use crate::db::schema::orders;
+use crate::db::statement::{KEYS_MAX, one_of};
 
 impl ListQuery for OrderFilter {
     /// A buyer, a SKU, a seller, a destination: the first of these that is given leads to the page,
@@ -74,4 +84,116 @@ fn index(filter: &OrderFilter) -> &'static str {
         (None, None, None, Some(_)) => "orders_by_state",
         (None, None, None, None) => "orders_by_time",
     }
+}
+
+/// The orders of a store that a bulk cancellation is for.
+#[derive(Debug, Clone)]
+pub struct BulkQuery<'a> {
+    pub store: &'a StoreId,
+    /// Of who started it.
+    pub scope: &'a Scope,
+    pub filter: &'a BulkFilter,
+}
+
+/// Stages of a shipment that has not left.
+const INSIDE: [Stage; 4] = [
+    Stage::Unreleased,
+    Stage::Planned,
+    Stage::Preparing,
+    Stage::Ready,
+];
+
+impl ListQuery for BulkQuery<'_> {
+    /// A SKU, a warehouse where neither seller nor country is given, and else what leads to a list
+    /// of orders.
+    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+        let BulkFilter { sku, warehouse, .. } = self.filter;
+        let by_seller_or_country = self.filter.seller.is_some() || self.filter.country.is_some();
+        let (listed, index) = match (sku, warehouse) {
+            (Some(_), _) => ("order_lines", "order_lines_by_sku"),
+            (None, Some(_)) if !by_seller_or_country => ("shipments", "shipments_by_warehouse"),
+            (None, _) => ("orders", index(&self.orders())),
+        };
+        let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
+        filters.extend(sku.as_ref().map(|sku| Filter::eq("sku", sku.as_str())));
+        match warehouse {
+            Some(_) if listed == "shipments" => filters.extend(self.inside()),
+            Some(_) => filters.push(Filter::any(&belongs_to("shipments", listed), self.inside())),
+            None => {}
+        }
+        let listed = match listed {
+            "orders" => {
+                filters.extend(self.columns());
+                Listed::Orders
+            }
+            table => {
+                filters.push(Filter::any(&belongs_to("orders", table), self.columns()));
+                Listed::Mentions {
+                    table,
+                    number: None,
+                }
+            }
+        };
+        PageQuery::by_index(listed, index, filters)
+            .within(self.scope)
+            .after(after, limit)
+    }
+}
+
+impl BulkQuery<'_> {
+    /// What is asked of the order itself, states apart.
+    fn orders(&self) -> OrderFilter {
+        OrderFilter {
+            store: self.store.clone(),
+            scope: self.scope.clone(),
+            buyer: None,
+            seller: self.filter.seller.clone(),
+            state: None,
+            sku: None,
+            country: self.filter.country.clone(),
+            city: self.filter.city.clone(),
+            create_time_from: None,
+            create_time_before: None,
+        }
+    }
+
+    fn columns(&self) -> Vec<Filter> {
+        let states = &self.filter.states;
+        let marks = vec!["?"; states.len()].join(", ");
+        let states = states.iter().map(|state| Value::from(state.name()));
+        let state = Filter::with(&format!("`orders`.`state` IN ({marks})"), states.collect());
+        let time = |sql, at: Option<_>| at.map(|at| Filter::new(sql, at));
+        let from = time("`orders`.`create_time` >= ?", self.filter.create_time_from);
+        let before = time("`orders`.`create_time` < ?", self.filter.create_time_before);
+        let rest = [Some(state), from, before].into_iter().flatten();
+        columns(&self.orders()).into_iter().chain(rest).collect()
+    }
+
+    /// A shipment that is in the warehouse.
+    fn inside(&self) -> Vec<Filter> {
+        let warehouse = Filter::given("warehouse_id", &self.filter.warehouse);
+        let marks = vec!["?"; INSIDE.len()].join(", ");
+        let stages = INSIDE.map(|stage| Value::from(stage.name())).to_vec();
+        let stage = Filter::with(&format!("`stage` IN ({marks})"), stages);
+        warehouse.into_iter().chain([stage]).collect()
+    }
+}
+
+/// The rows of `table` that belong to the same order as a row of `listed`.
+fn belongs_to(table: &str, listed: &str) -> String {
+    format!("`{table}` WHERE `{table}`.`order_key` = `{listed}`.`order_key`")
+}
+
+/// The ids of these orders.
+pub async fn ids(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<(OrderKey, OrderId)>, DbError> {
+    let mut found = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS_MAX) {
+        let rows: Vec<(Bytes<16>, Name<OrderId>)> = orders::table
+            .filter(one_of(orders::order_key, keys))
+            .select((orders::order_key, orders::order_id))
+            .load(conn)
+            .await?;
+        found.extend(rows.into_iter().map(|(key, order)| (key.into(), order.0)));
+    }
+    Ok(found)
 }

@@ -50,7 +50,7 @@ pub fn request_cancellation(
 }
 
 /// The request apart from the order that it is for.
-fn cancellation(
+pub(super) fn cancellation(
     v: &mut Violations,
     order: Option<&OrderId>,
     request: pb::RequestCancellationRequest,

@@ -299,7 +299,7 @@ pub fn list_orders(
         let create_time_from = time(v, "create_time_from", request.create_time_from);
         let create_time_before = time(v, "create_time_before", request.create_time_before);
         let sku = optional_id(v, "sku", request.sku, Sku::parse);
-        let place = place(v, request.destination_country, request.destination_city);
+        let place = place(v, "", request.destination_country, request.destination_city);
         let (country, city) = place.unzip();
         let scope = &reader.caller.scope;
         Some(OrderFilter {
@@ -317,17 +317,19 @@ pub fn list_orders(
     })
 }
 
-/// Country and city.
-fn place(
+/// Country and city, of a filter in the field `within`.
+pub(super) fn place(
     v: &mut Violations,
+    within: &str,
     country: String,
     city: String,
 ) -> Option<(Option<String>, Option<String>)> {
-    let city = text(v, "destination_city", city, PLACE_CHARS_MAX);
+    let city_field = format!("{within}destination_city");
+    let city = text(v, &city_field, city, PLACE_CHARS_MAX);
     let country = match (country.is_empty(), city.as_deref()) {
         (true, Some("") | None) => Some(None),
-        (true, Some(_)) => v.refuse("destination_city", "needs destination_country"),
-        (false, _) => super::country(v, "destination_country", country).map(Some),
+        (true, Some(_)) => v.refuse(&city_field, "needs destination_country"),
+        (false, _) => super::country(v, &format!("{within}destination_country"), country).map(Some),
     };
     let given = |text: String| (!text.is_empty()).then_some(text);
     Some((country?, given(city?)))

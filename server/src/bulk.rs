@@ -1,0 +1,216 @@
+//! Bulk cancellations: how they are started, read and stopped. What runs them is in [`run`].
+//!
+//! How a request looks is for others to know, and what a cancellation means is the domain's.
+
+mod ask;
+pub mod run;
+
+use belay_domain::actor::Role;
+use belay_domain::bulk::{
+    BulkSelection, Counts, Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX, Outcome,
+};
+use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::scope::Caller;
+use belay_wire::parse::bulk::{AskedOrders, StartRequest};
+use belay_wire::status::CallError;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::admin::write_failure;
+use crate::db::bulk_cancellations::StoredJob;
+use crate::db::error::ErrorKind;
+use crate::db::{Conn, DbError, bulk_cancellations, bulk_orders, stores, transaction};
+use crate::{App, ids};
+
+/// Writes a job down, unless it was before; gives it as it stands.
+pub(crate) async fn start(
+    app: &App,
+    caller: &Caller,
+    asked: StartRequest,
+) -> Result<Job, CallError> {
+    let (job, orders) = job(caller, asked);
+    let mut conn = app.pool.checkout().await?;
+    transaction::begin_write(&mut conn).await?;
+    let written = write(app, &mut conn, job.clone(), orders).await;
+    match transaction::end(conn, written).await {
+        Ok(started) => started,
+        // One of the same id is faster.
+        Err(error) if error.kind() == ErrorKind::Duplicate => repeated(app, &job).await,
+        Err(error) => Err(write_failure(error)),
+    }
+}
+
+async fn write(
+    app: &App,
+    conn: &mut Conn,
+    mut job: Job,
+    orders: Vec<OrderId>,
+) -> Result<Result<Job, CallError>, DbError> {
+    // One start of a store after the other, so that the limit is one.
+    stores::lock(conn, &job.store).await?;
+    if let Some(present) = bulk_cancellations::get(conn, job.key()).await? {
+        return Ok(same(&job, present));
+    }
+    if bulk_cancellations::count_open(conn, &job.store).await? >= OPEN_JOBS_MAX {
+        return Ok(Err(CallError::BulkCancellationsExhausted {
+            limit_max: OPEN_JOBS_MAX,
+        }));
+    }
+    job.create_time = app.clock.now(conn).await?;
+    let store = job.store.clone();
+    let orders = orders
+        .into_iter()
+        .map(|order| (OrderKey::of(&store, &order), order));
+    bulk_cancellations::insert(conn, &StoredJob::new(job.clone())).await?;
+    bulk_orders::add(conn, job.key(), orders).await?;
+    Ok(Ok(job))
+}
+
+async fn repeated(app: &App, job: &Job) -> Result<Job, CallError> {
+    let mut conn = app.pool.checkout().await?;
+    let present = bulk_cancellations::get(&mut conn, job.key()).await;
+    let present = conn.finish_with(present)?.ok_or(CallError::Contention)?;
+    same(job, present)
+}
+
+fn same(asked: &Job, present: Job) -> Result<Job, CallError> {
+    if present.repeats(asked) {
+        Ok(present)
+    } else {
+        Err(CallError::RequestIdReused {
+            request_id: asked.id,
+        })
+    }
+}
+
+/// The job that is asked for, with the orders that it names.
+fn job(caller: &Caller, asked: StartRequest) -> (Job, Vec<OrderId>) {
+    let (selection, orders, state) = match asked.orders {
+        AskedOrders::Named(orders) => {
+            let count = u32::try_from(orders.len()).unwrap_or(u32::MAX);
+            (BulkSelection::Named(count), orders, JobState::Running)
+        }
+        AskedOrders::Matching(filter) => {
+            let selection = BulkSelection::Filter(filter);
+            (selection, Vec::new(), JobState::Selecting)
+        }
+    };
+    let what = (
+        &selection,
+        &orders,
+        &asked.command,
+        asked.is_dry_run,
+        asked.orders_per_second,
+    );
+    let what = serde_json::to_vec(&what)
+        .unwrap_or_else(|error| panic!("what is asked is plain data: {error}"));
+    let job = Job {
+        store: asked.store,
+        id: asked.request_id.unwrap_or_else(ids::request_id),
+        caller: caller.clone(),
+        selection,
+        command: asked.command,
+        is_dry_run: asked.is_dry_run,
+        orders_per_second: asked.orders_per_second,
+        fingerprint: *blake3::hash(&what).as_bytes(),
+        state,
+        counts: Counts {
+            total: u32::try_from(orders.len()).unwrap_or(u32::MAX),
+            ..Counts::default()
+        },
+        failure: None,
+        // Set where it is written.
+        create_time: Timestamp::UNIX_EPOCH,
+        end_time: None,
+    };
+    (job, orders)
+}
+
+/// Whether the caller sees the jobs of all callers.
+fn sees_all(caller: &Caller) -> bool {
+    let is_above = matches!(
+        caller.actor.role,
+        Role::Support | Role::Operator | Role::Auditor
+    );
+    is_above && caller.scope.sees_every_order()
+}
+
+/// A job that the caller does not see is not there.
+fn seen(caller: &Caller, id: Uuid, found: Option<Job>) -> Result<Job, CallError> {
+    found
+        .filter(|job| job.caller.actor == caller.actor || sees_all(caller))
+        .ok_or(CallError::BulkCancellationNotFound { id })
+}
+
+pub(crate) async fn get(
+    app: &App,
+    caller: &Caller,
+    store: &StoreId,
+    id: Uuid,
+) -> Result<Job, CallError> {
+    let mut conn = app.pool.checkout().await?;
+    let found = bulk_cancellations::get(&mut conn, JobKey::of(store, id)).await;
+    seen(caller, id, conn.finish_with(found)?)
+}
+
+pub(crate) async fn list(
+    app: &App,
+    caller: &Caller,
+    store: &StoreId,
+    before: Option<(Timestamp, JobKey)>,
+    limit: u16,
+) -> Result<Vec<Job>, CallError> {
+    let of = (!sees_all(caller)).then_some(&caller.actor);
+    let mut conn = app.pool.checkout().await?;
+    let found = bulk_cancellations::list(&mut conn, store, of, before, limit).await;
+    Ok(conn.finish_with(found)?)
+}
+
+/// So many results behind an order, with the job as it is shown beside them.
+pub(crate) async fn results(
+    app: &App,
+    caller: &Caller,
+    (store, id): (&StoreId, Uuid),
+    outcome: Option<Outcome>,
+    after: Option<OrderKey>,
+    limit: u16,
+) -> Result<(Job, Vec<JobOrder>), CallError> {
+    let key = JobKey::of(store, id);
+    let mut conn = app.pool.checkout().await?;
+    let read = async {
+        let job = bulk_cancellations::get(&mut conn, key).await?;
+        let results = bulk_orders::list(&mut conn, key, outcome, after, limit).await?;
+        Ok((job, results))
+    }
+    .await;
+    let (job, results) = conn.finish_with(read)?;
+    Ok((seen(caller, id, job)?, results))
+}
+
+/// Lets nothing more of a job begin.
+pub(crate) async fn stop(
+    app: &App,
+    caller: &Caller,
+    store: &StoreId,
+    id: Uuid,
+) -> Result<Job, CallError> {
+    let mut conn = app.pool.checkout().await?;
+    transaction::begin_write(&mut conn).await?;
+    let written = async {
+        let found = bulk_cancellations::lock(&mut conn, JobKey::of(store, id)).await?;
+        let Some(mut stored) = found else {
+            return Ok(None);
+        };
+        if seen(caller, id, Some(stored.job.clone())).is_err() {
+            return Ok(None);
+        }
+        stored.job.state = stored.job.state.stopping();
+        bulk_cancellations::update(&mut conn, &stored).await?;
+        Ok(Some(stored.job))
+    }
+    .await;
+    let stopped = transaction::end(conn, written)
+        .await
+        .map_err(write_failure)?;
+    stopped.ok_or(CallError::BulkCancellationNotFound { id })
+}

@@ -1,0 +1,364 @@
+//! What runs bulk cancellations.
+//!
+//! Any number of servers look for jobs that nobody works at. The one that takes a job owns it for
+//! a while and says again and again that it still does; when it dies another one takes the job up
+//! where its rows say that it is. Each order is sent an ordinary command under a request id of its
+//! own, so one that was asked already gives the answer that it gave. All that is written of a job
+//! is written by its owner, under the lock of its row: who is slow and no longer the owner writes
+//! nothing.
+//!
+//! In memory is a page of orders at a time, and how often each of those has failed that is asked
+//! again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use belay_domain::bulk::{BulkFilter, BulkSelection, Job, JobKey, JobOrder, JobState, OrderResult};
+use belay_domain::error_reason::ErrorReason;
+use belay_domain::ids::{OrderId, OrderKey};
+use belay_domain::query::Place;
+use futures_util::future::join_all;
+use jiff::SignedDuration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::ask::{Ask, Unasked};
+use crate::db::bulk_cancellations::{self, StoredJob};
+use crate::db::orders::{self, BulkQuery};
+use crate::db::snapshot::Snapshot;
+use crate::db::{Conn, DbError, bulk_orders, list, transaction};
+use crate::{App, ids};
+
+/// Jobs that one server works at.
+pub const JOBS_MAX: u16 = 4;
+/// How long a job has an owner who says nothing more.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// Between two looks for jobs.
+const IDLE: Duration = Duration::from_millis(250);
+/// Orders that a filter gives at once.
+const SELECT_PAGE: u16 = 500;
+/// Orders that are asked at the same time.
+const CHUNK_MAX: u16 = 64;
+/// Before orders are asked again that could not be.
+const BACKOFF: Duration = Duration::from_millis(500);
+/// How often an order is asked that fails by itself, and not for want of a database.
+pub const ATTEMPTS_MAX: u32 = 5;
+
+/// Looks for jobs until the server stops. What it owns then is free for others at once.
+pub async fn run(app: Arc<App>, stop: CancellationToken) {
+    let owner = ids::request_id();
+    let mut jobs = JoinSet::new();
+    tokio::select! {
+        () = look_for_jobs(&app, owner, &mut jobs) => {}
+        () = stop.cancelled() => {}
+    }
+    // What was sent lands or not; whoever takes the job up finds out which.
+    jobs.shutdown().await;
+    if let Err(error) = disown(&app, owner).await {
+        app.pool
+            .notes()
+            .note("the release of bulk cancellations", &error);
+    }
+}
+
+async fn look_for_jobs(app: &Arc<App>, owner: Uuid, jobs: &mut JoinSet<()>) {
+    loop {
+        while let Some(ended) = jobs.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a bulk cancellation died; it is taken up again");
+            }
+        }
+        let room = usize::from(JOBS_MAX).saturating_sub(jobs.len());
+        match take(app, owner, room).await {
+            Ok(taken) => {
+                for key in taken {
+                    jobs.spawn(work(app.clone(), owner, key));
+                }
+            }
+            Err(error) => app
+                .pool
+                .notes()
+                .note("a look for bulk cancellations", &error),
+        }
+        sleep(IDLE).await;
+    }
+}
+
+async fn take(app: &App, owner: Uuid, room: usize) -> Result<Vec<JobKey>, DbError> {
+    if room == 0 {
+        return Ok(Vec::new());
+    }
+    let mut conn = app.pool.checkout().await?;
+    let taken = async {
+        let mut taken = Vec::new();
+        for key in bulk_cancellations::abandoned(&mut conn, JOBS_MAX).await? {
+            if taken.len() < room && bulk_cancellations::own(&mut conn, key, owner, LEASE).await? {
+                taken.push(key);
+            }
+        }
+        Ok(taken)
+    }
+    .await;
+    conn.finish_with(taken)
+}
+
+async fn disown(app: &App, owner: Uuid) -> Result<(), DbError> {
+    let mut conn = app.pool.checkout().await?;
+    let disowned = bulk_cancellations::disown(&mut conn, owner).await;
+    conn.finish_with(disowned)
+}
+
+/// Works at a job until it has ended, or has another owner. After an error it is left to whoever
+/// looks next.
+async fn work(app: Arc<App>, owner: Uuid, key: JobKey) {
+    let mut worker = Worker {
+        app,
+        owner,
+        key,
+        after: None,
+        failures: HashMap::new(),
+        is_behind: false,
+    };
+    while let Some(stored) = worker.note(worker.write(Change::None).await) {
+        let stepped = worker.step(stored).await;
+        if worker.note(stepped).is_none() {
+            return;
+        }
+    }
+}
+
+struct Worker {
+    app: Arc<App>,
+    owner: Uuid,
+    key: JobKey,
+    /// The last order that was asked in this round. A round is over when none is behind it.
+    after: Option<OrderKey>,
+    /// How often those have failed that are asked again in the next round.
+    failures: HashMap<OrderKey, u32>,
+    /// Whether this round leaves any.
+    is_behind: bool,
+}
+
+/// A change of a job.
+enum Change {
+    /// None but that it is still owned.
+    None,
+    /// Orders were found, up to a place; perhaps the last ones.
+    Selected {
+        orders: Vec<(OrderKey, OrderId)>,
+        through: Option<Place>,
+        is_last: bool,
+    },
+    Asked(Vec<JobOrder>),
+    Ended(JobState, Option<ErrorReason>),
+}
+
+impl Worker {
+    /// Does the next piece of work. Gives None where nothing is left, or the job is another's.
+    async fn step(&mut self, stored: StoredJob) -> Result<Option<StoredJob>, DbError> {
+        match (stored.job.state, &stored.job.selection) {
+            (JobState::Selecting, BulkSelection::Filter(filter)) => {
+                self.select(&stored, filter).await
+            }
+            (JobState::Selecting, BulkSelection::Named(_)) | (JobState::Running, _) => {
+                self.ask(stored.job).await
+            }
+            (JobState::Stopping, _) => self.end(JobState::Stopped, None).await,
+            (JobState::Completed | JobState::Stopped | JobState::Failed, _) => Ok(None),
+        }
+    }
+
+    /// Adds the next page of what the filter gives.
+    async fn select(
+        &self,
+        stored: &StoredJob,
+        filter: &BulkFilter,
+    ) -> Result<Option<StoredJob>, DbError> {
+        let job = &stored.job;
+        if job.counts.total > self.app.bulk_orders_max {
+            return self
+                .end(JobState::Failed, Some(ErrorReason::LimitReached))
+                .await;
+        }
+        // What comes meanwhile is none of it.
+        let meanwhile = job.create_time + SignedDuration::from_micros(1);
+        let before = filter.create_time_before;
+        let filter = BulkFilter {
+            create_time_before: Some(before.map_or(meanwhile, |at| at.min(meanwhile))),
+            ..filter.clone()
+        };
+        let query = BulkQuery {
+            store: &job.store,
+            scope: &job.caller.scope,
+            filter: &filter,
+        };
+        let (places, orders) = self.page(&query, stored.selected_through).await?;
+        let change = Change::Selected {
+            orders,
+            through: places.last().copied().or(stored.selected_through),
+            is_last: places.len() < usize::from(SELECT_PAGE),
+        };
+        self.write(change).await
+    }
+
+    async fn page(
+        &self,
+        query: &BulkQuery<'_>,
+        after: Option<Place>,
+    ) -> Result<(Vec<Place>, Vec<(OrderKey, OrderId)>), DbError> {
+        let mut conn = Snapshot::begin(&self.app.pool).await?;
+        let read = async {
+            let places = list(&mut conn, query, after, SELECT_PAGE).await?;
+            let keys: Vec<OrderKey> = places.iter().map(|place| place.order_key).collect();
+            let orders = orders::ids(&mut conn, &keys).await?;
+            Ok((places, orders))
+        }
+        .await;
+        conn.end(read).await
+    }
+
+    /// Asks the next orders, no more of them in a second than the job says.
+    async fn ask(&mut self, job: Job) -> Result<Option<StoredJob>, DbError> {
+        let began = Instant::now();
+        let chunk = (job.orders_per_second / 10).clamp(1, CHUNK_MAX);
+        let waiting = self.waiting(chunk).await?;
+        let Some(last) = waiting.last() else {
+            return self.end_round().await;
+        };
+        self.after = Some(last.order_key);
+        let asked =
+            Duration::from_secs(1).mul_f64(waiting.len() as f64) / u32::from(job.orders_per_second);
+        let results = match Ask::begin(&self.app, job).await {
+            Some(ask) => join_all(waiting.into_iter().map(|order| ask.order(order))).await,
+            None => Vec::new(),
+        };
+        let results = results.into_iter().filter_map(|(order, answer)| {
+            let result = self.result(order.order_key, answer)?;
+            Some(JobOrder {
+                result: Some(result),
+                ..order
+            })
+        });
+        let results: Vec<JobOrder> = results.collect();
+        let written = self.write(Change::Asked(results)).await?;
+        sleep_until(began + asked).await;
+        Ok(written)
+    }
+
+    async fn waiting(&self, limit: u16) -> Result<Vec<JobOrder>, DbError> {
+        let mut conn = self.app.pool.checkout().await?;
+        let waiting = bulk_orders::waiting(&mut conn, self.key, self.after, limit).await;
+        conn.finish_with(waiting)
+    }
+
+    /// The result of an order, unless it is to be asked again.
+    fn result(
+        &mut self,
+        order: OrderKey,
+        answer: Result<OrderResult, Unasked>,
+    ) -> Option<OrderResult> {
+        let reason = match answer {
+            Ok(result) => return Some(result),
+            Err(Unasked::Unavailable) => None,
+            Err(Unasked::Because(reason)) => Some(reason),
+        };
+        if let Some(reason) = reason {
+            let failures = self.failures.entry(order).or_default();
+            *failures += 1;
+            if *failures >= ATTEMPTS_MAX {
+                return Some(OrderResult::Failed(reason));
+            }
+        }
+        self.is_behind = true;
+        None
+    }
+
+    /// All that waited was asked. What could not be is asked again, after a while.
+    async fn end_round(&mut self) -> Result<Option<StoredJob>, DbError> {
+        let is_behind = std::mem::take(&mut self.is_behind);
+        if self.after.take().is_none() {
+            return self.end(JobState::Completed, None).await;
+        }
+        if is_behind {
+            sleep(BACKOFF).await;
+        }
+        self.write(Change::None).await
+    }
+
+    async fn end(
+        &self,
+        state: JobState,
+        failure: Option<ErrorReason>,
+    ) -> Result<Option<StoredJob>, DbError> {
+        self.write(Change::Ended(state, failure)).await
+    }
+
+    /// Changes the job under its lock, if this server still owns it, and owns it anew.
+    async fn write(&self, change: Change) -> Result<Option<StoredJob>, DbError> {
+        let mut conn = self.app.pool.checkout().await?;
+        transaction::begin_write(&mut conn).await?;
+        let written = self.write_in(&mut conn, change).await;
+        let written = transaction::end(conn, written).await?;
+        Ok(written.map(|(stored, results)| {
+            for found in results {
+                let outcome = found.result.as_ref().map(OrderResult::outcome);
+                outcome.map(|outcome| self.app.telemetry.metrics.bulk_result(outcome));
+            }
+            stored
+        }))
+    }
+
+    async fn write_in(
+        &self,
+        conn: &mut Conn,
+        change: Change,
+    ) -> Result<Option<(StoredJob, Vec<JobOrder>)>, DbError> {
+        if !bulk_cancellations::own(conn, self.key, self.owner, LEASE).await? {
+            return Ok(None);
+        }
+        let Some(mut stored) = bulk_cancellations::lock(conn, self.key).await? else {
+            return Ok(None);
+        };
+        let mut written = Vec::new();
+        let job = &mut stored.job;
+        match change {
+            Change::None => return Ok(Some((stored, written))),
+            Change::Selected {
+                orders,
+                through,
+                is_last,
+            } => {
+                job.counts.total += bulk_orders::add(conn, self.key, orders).await?;
+                let is_within = job.counts.total <= self.app.bulk_orders_max;
+                if is_last && is_within && job.state == JobState::Selecting {
+                    job.state = JobState::Running;
+                }
+                stored.selected_through = through;
+            }
+            Change::Asked(results) => {
+                written = bulk_orders::record(conn, self.key, results).await?;
+                for result in written.iter().filter_map(|found| found.result.as_ref()) {
+                    job.counts.count(result);
+                }
+            }
+            Change::Ended(state, failure) => {
+                // A stop that came at the last moment has nothing to stop.
+                (job.state, job.failure) = (state, failure);
+                job.end_time = Some(self.app.clock.now(conn).await?);
+            }
+        }
+        bulk_cancellations::update(conn, &stored).await?;
+        Ok(Some((stored, written)))
+    }
+
+    fn note(&self, stepped: Result<Option<StoredJob>, DbError>) -> Option<StoredJob> {
+        stepped.unwrap_or_else(|error| {
+            let notes = self.app.pool.notes();
+            notes.note("the work at a bulk cancellation", &error);
+            None
+        })
+    }
+}

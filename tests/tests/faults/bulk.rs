@@ -1,0 +1,145 @@
+//! Bulk cancellations while their servers and the database are killed: every order is asked once in
+//! effect, and has its result.
+
+use belay_client::calls::BulkOrders;
+use belay_client::model::{BulkOutcome, BulkState};
+use belay_client::{Belay, BulkCancellationId, Error, Kind, Role, Store};
+use belay_tests::database::Database;
+use belay_tests::instance::{Instance, Service, insistent, literal};
+use belay_tests::shop::{new_order, pay};
+use belay_tests::{SHOP, run, until};
+use futures_util::{StreamExt, stream};
+
+use super::server_killed::{free_address, program, start};
+
+const ORDERS: i32 = 320;
+/// More than one server works at.
+const JOBS: usize = 8;
+const KILLS: i32 = 3;
+
+fn seller(belay: &Belay) -> Store {
+    let belay = belay.with_role(Role::Seller, "acme").expect("a role");
+    belay.store(SHOP)
+}
+
+fn as_role(belay: &Belay, role: Role) -> Store {
+    let belay = belay.with_role(role, "somebody").expect("a role");
+    belay.store(SHOP)
+}
+
+/// Places so many orders and pays them.
+async fn place(belay: &Belay) -> Vec<String> {
+    let (shop, payments) = (
+        as_role(belay, Role::Storefront),
+        as_role(belay, Role::Payments),
+    );
+    let orders: Vec<String> = (0..ORDERS).map(|number| format!("A-{number}")).collect();
+    let place = async |order: &String| {
+        new_order(&shop, order).await.expect("an order");
+        pay(&payments, order).await;
+    };
+    stream::iter(&orders).for_each_concurrent(32, place).await;
+    orders
+}
+
+/// Starts jobs for all orders.
+async fn begin(store: &Store, orders: &[String]) -> Vec<BulkCancellationId> {
+    let mut jobs = Vec::new();
+    for orders in orders.chunks(orders.len() / JOBS) {
+        let start = store.start_bulk_cancellation(BulkOrders::named(orders));
+        let start = start.reason("OUT_OF_STOCK").orders_per_second(10);
+        jobs.push(start.await.expect("it starts").bulk_cancellation_id);
+    }
+    jobs
+}
+
+/// Waits until so many orders have their result.
+async fn done(store: &Store, orders: i32) {
+    let look = async || {
+        let jobs = match store.list_bulk_cancellations().await {
+            Ok(page) => page.items,
+            Err(error) if is_passing(&error) => return None,
+            Err(error) => panic!("{error}"),
+        };
+        let waiting: i32 = jobs.iter().map(|bulk| bulk.waiting_orders).sum();
+        (ORDERS - waiting >= orders).then_some(())
+    };
+    until("orders have their result", look).await;
+}
+
+fn is_passing(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Unavailable | Kind::Overloaded)
+}
+
+/// Each order was cancelled by one cancellation, which its result names.
+async fn check(store: &Store, jobs: &[BulkCancellationId], database: &Database) {
+    let mut completed = 0;
+    for id in jobs {
+        let ended = async || {
+            let bulk = store.get_bulk_cancellation(id).await.ok()?;
+            Some(bulk).filter(|bulk| bulk.end_time.is_some())
+        };
+        let ended = until("the job has ended", ended).await;
+        assert_eq!(ended.state, BulkState::Completed);
+        assert_eq!(ended.completed_orders, ended.total_orders, "{ended:?}");
+        completed += ended.completed_orders;
+        let mut results = store.list_bulk_results(id).stream();
+        while let Some(result) = results.try_next().await.expect("results") {
+            assert_eq!(result.outcome, BulkOutcome::Completed);
+            let cancellation = result.cancellation_id.expect("a cancellation");
+            assert_eq!(cancellation.as_str(), format!("{}:c1", result.order_id));
+        }
+    }
+    assert_eq!(completed, ORDERS);
+    let count = "SELECT COUNT(*) FROM cancellations";
+    let (cancellations,): (i32,) = database.row(count, ()).await;
+    assert_eq!(cancellations, ORDERS);
+}
+
+#[test]
+fn jobs_go_on_over_kills_of_their_servers() {
+    run(async |t| {
+        let belay = insistent(t.address());
+        let orders = place(&belay).await;
+        let program = program().await;
+        let addresses = [free_address(), free_address()];
+        let mut servers = Vec::new();
+        for address in addresses {
+            servers.push(start(&program, address, &t.database.url()).await);
+        }
+        let store = seller(&belay);
+        let jobs = begin(&store, &orders).await;
+        // The test's own server works at no more than half of them.
+        for kill in 1..=KILLS {
+            done(&store, kill * ORDERS / (KILLS + 2)).await;
+            for (server, address) in servers.iter_mut().zip(addresses) {
+                server.kill().await.expect("it can be killed");
+                *server = start(&program, address, &t.database.url()).await;
+            }
+        }
+        check(&store, &jobs, &t.database).await;
+        let owners = "SELECT COUNT(DISTINCT owner) FROM bulk_cancellations";
+        let (owners,): (i32,) = t.database.row(owners, ()).await;
+        assert!(owners > 1, "several servers have worked");
+        for mut server in servers {
+            server.kill().await.expect("it can be killed");
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_go_on_over_kills_of_the_database() {
+    let mysqld = Instance::start(&[]).await;
+    let service = Service::start(mysqld.url(), |settings| settings.connections = 16).await;
+    service.create_shop().await;
+    let orders = place(service.belay()).await;
+    let store = seller(&literal(service.address()));
+    let jobs = begin(&store, &orders).await;
+    for kill in 1..=KILLS {
+        done(&store, kill * ORDERS / (KILLS + 2)).await;
+        mysqld.kill().await;
+        mysqld.restart().await;
+    }
+    check(&store, &jobs, &mysqld.database().await).await;
+    service.stop().await;
+}
