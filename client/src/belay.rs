@@ -12,9 +12,13 @@ use crate::caller::{Caller, Scope};
 use crate::error::Error;
 use crate::model::Role;
 use crate::retry::RetryPolicy;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 
 /// The time-out of a call, its repeats included, unless another is set.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// The time-out of one attempt of a call that may be repeated, unless another is set.
+const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// The time-out of one attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The silence after which a connection is probed, and the time-out of the probe.
@@ -42,8 +46,11 @@ pub struct Belay {
 
 /// The part that all clones share: the connection and the settings of calls.
 pub(crate) struct Link {
+    /// For messages to people.
+    pub(crate) address: String,
     pub(crate) channel: Channel,
     pub(crate) timeout: Duration,
+    pub(crate) attempt_timeout: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) budget: TpsBudget,
 }
@@ -51,7 +58,9 @@ pub(crate) struct Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
+            .field("address", &self.address)
             .field("timeout", &self.timeout)
+            .field("attempt_timeout", &self.attempt_timeout)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
@@ -65,8 +74,12 @@ impl Belay {
             role: None,
             scope: None,
             token: None,
+            user_agent: None,
             timeout: TIMEOUT_DEFAULT,
+            attempt_timeout: ATTEMPT_TIMEOUT_DEFAULT,
             retry: RetryPolicy::default(),
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
         }
     }
 
@@ -128,11 +141,15 @@ pub struct BelayBuilder {
     role: Option<(Role, String)>,
     scope: Option<Scope>,
     token: Option<String>,
+    user_agent: Option<String>,
     timeout: Duration,
+    attempt_timeout: Duration,
     retry: RetryPolicy,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Tls,
 }
 
-/// Everything but the token.
+/// Everything but the token and the keys.
 impl fmt::Debug for BelayBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let builder = &mut f.debug_struct("BelayBuilder");
@@ -142,6 +159,7 @@ impl fmt::Debug for BelayBuilder {
             .field("scope", &self.scope);
         builder
             .field("timeout", &self.timeout)
+            .field("attempt_timeout", &self.attempt_timeout)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
@@ -167,8 +185,8 @@ impl BelayBuilder {
     }
 
     /// The caller's secret, by which the server knows its role and scope: the server has a hash of
-    /// it. It is sent in the header `authorization` in clear text, because this client does not
-    /// speak TLS: use a network that nobody can listen to. With a token that the server does not
+    /// it. It is sent in the header `authorization`: with `http://` in clear text, for a network
+    /// that nobody can listen to, with `https://` under TLS. With a token that the server does not
     /// know, every call fails with [`Kind::Unauthenticated`](crate::Kind::Unauthenticated).
     ///
     /// ```no_run
@@ -191,6 +209,21 @@ impl BelayBuilder {
         self
     }
 
+    /// The time-out of one attempt of a call that may be repeated: 5 seconds unless set. A server
+    /// that falls silent takes so much of the call's [`timeout`](Self::timeout), and what is left is
+    /// for another attempt. A call that must not be repeated has one attempt and all of the time.
+    pub fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
+        self.attempt_timeout = attempt_timeout;
+        self
+    }
+
+    /// The name and version of the calling program, such as `web-shop/4.2`: the beginning of the
+    /// header `user-agent`. Printable ASCII.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = Some(user_agent.into());
+        self
+    }
+
     /// The policy by which calls are repeated.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
@@ -200,9 +233,10 @@ impl BelayBuilder {
     /// Builds the client. It connects with the first call, and reconnects by itself.
     ///
     /// # Errors
-    /// [`Kind::Setup`](crate::Kind::Setup) for an address that does not begin with `http://`, for
-    /// the roles `Buyer` and `System`, for invalid characters in a name, a scope or a token, for a
-    /// scope with an empty list, for a token together with a role or a scope, and outside of a
+    /// [`Kind::Setup`](crate::Kind::Setup) for an address that does not begin with `http://` or,
+    /// with the feature `tls`, `https://`; for settings of TLS that cannot be used; for the roles
+    /// `Buyer` and `System`, for invalid characters in a name, a scope, a token or a user agent, for
+    /// a scope with an empty list, for a token together with a role or a scope, and outside of a
     /// tokio runtime.
     pub fn build(self) -> Result<Belay, Error> {
         let caller = match (self.role, self.token) {
@@ -217,11 +251,33 @@ impl BelayBuilder {
             None => caller,
             Some(scope) => caller.within(scope)?,
         };
-        let endpoint = Endpoint::from_shared(self.address)
-            .map_err(|error| Error::setup(format!("the address is no URI: {error}")))?;
-        if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().host().is_none() {
-            return Err(Error::setup("the address must look like http://host:port"));
+        let endpoint = Endpoint::from_shared(self.address.clone()).map_err(|error| {
+            Error::setup(format!("the address {:?} is no URI: {error}", self.address))
+        })?;
+        let wrong = |what: &str| Error::setup(format!("the address {:?} {what}", self.address));
+        if endpoint.uri().host().is_none() {
+            return Err(wrong("must look like http://host:port"));
         }
+        let endpoint = match endpoint.uri().scheme_str() {
+            #[cfg(feature = "tls")]
+            Some("https") => self.tls.apply(endpoint)?,
+            #[cfg(feature = "tls")]
+            Some("http") if self.tls.is_set() => {
+                return Err(wrong("must begin with https:// where TLS is set up"));
+            }
+            #[cfg(not(feature = "tls"))]
+            Some("https") => return Err(wrong("needs the feature `tls` of this crate")),
+            Some("http") => endpoint,
+            Some(_) | None => return Err(wrong("must look like http://host:port")),
+        };
+        let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        let agent = match &self.user_agent {
+            None => agent.to_owned(),
+            Some(program) => format!("{program} {agent}"),
+        };
+        let endpoint = endpoint
+            .user_agent(agent)
+            .map_err(|error| Error::setup(format!("the user agent: {error}")))?;
         if Handle::try_current().is_err() {
             return Err(Error::setup("a client is made inside of a tokio runtime"));
         }
@@ -233,8 +289,10 @@ impl BelayBuilder {
             .connect_lazy();
         let budget = self.retry.budget();
         let link = Link {
+            address: self.address,
             channel,
             timeout: self.timeout,
+            attempt_timeout: self.attempt_timeout,
             retry: self.retry,
             budget,
         };
@@ -255,7 +313,9 @@ mod tests {
         for address in [
             "",
             "127.0.0.1:50051",
+            #[cfg(not(feature = "tls"))]
             "https://127.0.0.1:50051",
+            "https://",
             "http://",
             "ftp://x",
         ] {
@@ -281,6 +341,8 @@ mod tests {
                 "{token:?}"
             );
         }
+        let agent = Belay::builder("http://127.0.0.1:50051").user_agent("a\nb");
+        assert_eq!(agent.build().unwrap_err().kind(), Kind::Setup);
         let empty = Scope::default()
             .stores(["demo"])
             .sellers(Vec::<String>::new());

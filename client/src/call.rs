@@ -17,6 +17,7 @@ use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
 use crate::error::{Error, Kind};
 use crate::ids::RequestId;
+use crate::retry::RetryPolicy;
 use crate::wire::Malformed;
 
 /// The longest time for a call; what is longer is taken as this.
@@ -36,6 +37,9 @@ pub(crate) struct Call<R> {
     /// The request id of a write to an order.
     pub(crate) request_id: Option<RequestId>,
     pub(crate) timeout: Duration,
+    pub(crate) attempt_timeout: Duration,
+    /// Instead of the client's.
+    pub(crate) retry: Option<RetryPolicy>,
 }
 
 impl<R: Rpc> Call<R> {
@@ -49,6 +53,8 @@ impl<R: Rpc> Call<R> {
             errors,
             request_id,
             timeout: belay.link().timeout,
+            attempt_timeout: belay.link().attempt_timeout,
+            retry: None,
         }
     }
 
@@ -74,20 +80,23 @@ impl<R: Rpc> Call<R> {
     async fn repeat(self) -> Result<R::Response, Error> {
         let link = self.belay.link();
         let deadline = Instant::now() + self.timeout.min(TIMEOUT_MAX);
-        let mut delays = link.retry.delays();
+        let mut delays = self.retry.as_ref().unwrap_or(&link.retry).delays();
         link.budget.deposit();
         loop {
             let error = match self.attempt(deadline).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if error.kind() != Kind::Unavailable || R::IDEMPOTENCY == Idempotency::Never {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // An attempt that took too long leaves time for another.
+            let is_cut = error.kind() == Kind::DeadlineExceeded && !left.is_zero();
+            let is_worth_it = error.kind() == Kind::Unavailable || is_cut;
+            if !is_worth_it || R::IDEMPOTENCY == Idempotency::Never {
                 return Err(error);
             }
             let Some(delay) = delays.next() else {
                 return Err(error);
             };
-            let left = deadline.saturating_duration_since(Instant::now());
             match delay_within(left, delay, error.retry_after()) {
                 Some(delay) if link.budget.withdraw() => sleep(delay).await,
                 Some(_) | None => return Err(error),
@@ -96,12 +105,21 @@ impl<R: Rpc> Call<R> {
     }
 
     async fn attempt(&self, deadline: Instant) -> Result<R::Response, Error> {
+        let now = Instant::now();
+        let attempt_deadline = match R::IDEMPOTENCY {
+            // The first attempt is the last.
+            Idempotency::Never => deadline,
+            Idempotency::Read | Idempotency::Always | Idempotency::ByRequestId => {
+                deadline.min(now + self.attempt_timeout.min(TIMEOUT_MAX))
+            }
+        };
         let mut request = Request::new(self.request.clone());
-        request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+        request.set_timeout(attempt_deadline.saturating_duration_since(now));
+        let link = self.belay.link();
         self.belay.caller().write(request.metadata_mut());
-        let sent = unary(self.belay.link().channel.clone(), request);
-        match timeout_at(deadline, sent).await {
-            Ok(outcome) => outcome.map_err(Error::from_status),
+        let sent = unary(link.channel.clone(), request);
+        match timeout_at(attempt_deadline, sent).await {
+            Ok(outcome) => outcome.map_err(|status| Error::from_status(status).at(&link.address)),
             Err(_) => Err(Error::deadline_exceeded()),
         }
     }
@@ -138,7 +156,7 @@ pub(crate) async fn open_stream<R: StreamRpc>(
     opened
         .await
         .map(Response::into_inner)
-        .map_err(Error::from_status)
+        .map_err(|status| Error::from_status(status).at(&belay.link().address))
 }
 
 /// The delay before a repeat; `None` if the repeat would come too late. The server's delay is the

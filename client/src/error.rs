@@ -237,6 +237,16 @@ impl Error {
         self
     }
 
+    /// Names the server's address where the connection to it is what failed.
+    pub(crate) fn at(mut self, address: &str) -> Self {
+        let inner = &mut *self.0;
+        if inner.kind == Kind::Unavailable && inner.source.is_some() {
+            let hint = hint(address, &inner.message);
+            inner.message = format!("{address}: {}{hint}", inner.message);
+        }
+        self
+    }
+
     /// The error of invalid arguments. Nothing was sent.
     pub(crate) fn invalid(field_violations: Vec<FieldViolation>) -> Self {
         let mut error = Self::new(
@@ -353,6 +363,15 @@ fn explain(status: &Status) -> String {
         cause = error.source();
     }
     message
+}
+
+/// What the words of a broken connection mean to who has set it up.
+fn hint(address: &str, message: &str) -> &'static str {
+    if address.starts_with("https://") && message.contains("InvalidContentType") {
+        "; the server seems to speak no TLS: http:// instead of https://?"
+    } else {
+        ""
+    }
 }
 
 impl fmt::Display for Error {

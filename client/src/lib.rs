@@ -48,9 +48,10 @@
 //!   request and send the same again.
 //! - It does not talk to payment providers. A worker claims refunds, asks the provider, and records
 //!   the answer.
-//! - It does not speak TLS. A [`token`](BelayBuilder::token) is sent in clear text, and a
-//!   [`role`](BelayBuilder::role) is believed only by development servers and by servers behind a
-//!   proxy. Use a network that nobody can listen to.
+//! - It does not speak TLS unless its feature `tls` is on. With `http://` a
+//!   [`token`](BelayBuilder::token) is sent in clear text: use a network that nobody can listen to.
+//!   A [`role`](BelayBuilder::role) is believed only by development servers and by servers behind a
+//!   proxy.
 //! - It does not run on another runtime than tokio.
 //!
 //! `examples/storefront.rs` goes through the life of one order, `examples/warehouse.rs` through a
@@ -62,12 +63,15 @@ mod argument_errors;
 mod belay;
 mod call;
 mod caller;
+mod env;
 mod error;
 mod error_reason;
 mod ids;
 mod pages;
 mod retry;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;
 
 pub mod calls;

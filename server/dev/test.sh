@@ -17,6 +17,10 @@ buf=$("$here/tools.sh" buf)
 step "lints"
 cargo clippy --workspace --all-targets -- --deny warnings
 
+# Tests have all features of the client; its users may have none.
+step "the client as it is by default"
+cargo check --quiet --package belay-client --lib
+
 step "documentation"
 RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 

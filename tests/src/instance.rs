@@ -314,6 +314,7 @@ pub fn insistent(address: SocketAddr) -> Belay {
         .with_budget(100, 1_000_000);
     let builder = Belay::builder(format!("http://{address}"))
         .timeout(HANG)
+        .attempt_timeout(HANG)
         .retry(retry);
     builder.build().expect("a client")
 }
@@ -322,6 +323,7 @@ pub fn insistent(address: SocketAddr) -> Belay {
 pub fn literal(address: SocketAddr) -> Belay {
     let builder = Belay::builder(format!("http://{address}"))
         .timeout(HANG)
+        .attempt_timeout(HANG)
         .retry(RetryPolicy::never());
     builder.build().expect("a client")
 }

@@ -77,7 +77,9 @@ impl TestServer {
         let server = Server::start(settings, listener)
             .await
             .expect("the server starts");
-        let builder = Belay::builder(format!("http://{}", server.address())).timeout(HANG);
+        let builder = Belay::builder(format!("http://{}", server.address()))
+            .timeout(HANG)
+            .attempt_timeout(HANG);
         let belay = builder.build().expect("a client");
         let started = Self {
             database,

@@ -26,6 +26,20 @@ macro_rules! call {
                 self
             }
 
+            /// The time for one attempt of this call, instead of the client's. A call that must not
+            /// be repeated has one attempt and all of the time.
+            pub fn attempt_timeout(mut self, attempt_timeout: std::time::Duration) -> Self {
+                self.0.attempt_timeout = attempt_timeout;
+                self
+            }
+
+            /// The policy by which this call is repeated, instead of the client's. The budget stays
+            /// that of all calls together.
+            pub fn retry(mut self, retry: $crate::RetryPolicy) -> Self {
+                self.0.retry = Some(retry);
+                self
+            }
+
             /// Sends the call and waits for its response. To await the call does the same.
             ///
             /// # Errors

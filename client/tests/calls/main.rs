@@ -4,3 +4,4 @@ mod messages;
 mod repeats;
 mod streams;
 mod support;
+mod tls;

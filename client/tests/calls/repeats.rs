@@ -12,6 +12,9 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use tonic_types::ErrorDetails;
 
+/// Ends what would never end.
+const HANG: Duration = Duration::from_secs(300);
+
 #[tokio::test]
 async fn what_is_unavailable_is_repeated_under_the_same_request_id() {
     let fake = Fake::start([
@@ -212,6 +215,93 @@ async fn a_call_ends_at_its_deadline() {
     }
 }
 
+/// Attempts enough for any machine.
+fn insistent() -> RetryPolicy {
+    let millisecond = Duration::from_millis(1);
+    RetryPolicy::default()
+        .with_attempts_max(u32::MAX)
+        .with_delays(millisecond, millisecond)
+        .with_budget(100, 1_000_000)
+}
+
+#[tokio::test]
+async fn a_silent_server_takes_an_attempt_and_not_the_call() {
+    let fake = Fake::start([Step::Hang, Step::Answer]).await;
+    let builder = fake.builder().retry(insistent());
+    let builder = builder.attempt_timeout(Duration::from_millis(100));
+    let store = builder.timeout(HANG).build().unwrap().store("demo");
+    let listed = store.list_cancellations().await;
+    assert!(listed.unwrap().items.is_empty());
+    assert!(fake.script.seen().len() > 1);
+
+    // The same of one call, and under one request id.
+    let fake = Fake::start([Step::Hang, unavailable(Duration::ZERO)]).await;
+    let call = fake.store().request_cancellation("A-1", Units::all());
+    let call = call.attempt_timeout(Duration::from_millis(100));
+    let error = call.await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    let seen = fake.script.seen();
+    assert!(seen.len() > 1);
+    assert!(
+        seen.iter()
+            .all(|call| call.request_id == seen[0].request_id)
+    );
+}
+
+#[tokio::test]
+async fn what_must_not_be_repeated_has_one_attempt_and_all_of_the_time() {
+    let fake = Fake::start([Step::Hang]).await;
+    let claim = fake.store().claim_refunds("w-1");
+    let claim = claim.attempt_timeout(Duration::from_millis(1));
+    let mut claims = JoinSet::new();
+    claims.spawn(claim.timeout(HANG).send());
+    // It comes, however little an attempt may take, and is not given up.
+    fake.script.until_seen(1).await;
+    tokio::task::yield_now().await;
+    assert!(claims.try_join_next().is_none());
+    let timeout = microseconds(&fake.script.seen()[0].headers);
+    assert!(Duration::from_micros(timeout) > HANG / 2);
+    claims.shutdown().await;
+    assert_eq!(fake.script.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_may_be_repeated_otherwise_than_others() {
+    let fake = Fake::start([unavailable(Duration::ZERO)]).await;
+    let store = fake.store();
+    let call = store.list_cancellations().retry(RetryPolicy::never());
+    call.await.unwrap_err();
+    assert_eq!(fake.script.seen().len(), 1);
+    store.list_cancellations().await.unwrap_err();
+    assert_eq!(fake.script.seen().len(), 1 + 5);
+}
+
+#[tokio::test]
+async fn the_calling_program_is_in_the_user_agent() {
+    let fake = Fake::start([Step::Answer]).await;
+    let own = concat!("belay-client/", env!("CARGO_PKG_VERSION"));
+    let agent = |call: usize| {
+        let seen = fake.script.seen();
+        seen[call]
+            .headers
+            .get("user-agent")
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    fake.store().list_cancellations().await.unwrap();
+    assert!(agent(0).starts_with(own), "{}", agent(0));
+    let builder = fake.builder().user_agent("web-shop/4.2");
+    let store = builder.build().unwrap().store("demo");
+    store.list_cancellations().await.unwrap();
+    assert!(
+        agent(1).starts_with(&format!("web-shop/4.2 {own}")),
+        "{}",
+        agent(1)
+    );
+}
+
 /// The header grpc-timeout.
 fn microseconds(headers: &tonic::metadata::MetadataMap) -> u64 {
     let timeout = headers.get("grpc-timeout").unwrap().to_str().unwrap();
@@ -266,6 +356,7 @@ async fn a_server_that_is_not_there_is_unavailable() {
 
     assert_eq!((error.kind(), error.reason()), (Kind::Unavailable, None));
     assert!(error.message().contains("refused"), "{error}");
+    assert!(error.message().starts_with(fake.address()), "{error}");
     assert!(std::error::Error::source(&error).is_some());
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::metadata::MetadataMap;
-use tonic::transport::Server;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -264,11 +264,32 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) async fn start(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::start_with(steps, None).await
+    }
+
+    /// One that speaks TLS.
+    pub(crate) async fn start_tls(
+        steps: impl IntoIterator<Item = Step>,
+        tls: ServerTlsConfig,
+    ) -> Self {
+        Self::start_with(steps, Some(tls)).await
+    }
+
+    async fn start_with(
+        steps: impl IntoIterator<Item = Step>,
+        tls: Option<ServerTlsConfig>,
+    ) -> Self {
         let script = Script::default();
         script.state().steps.extend(steps);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let serve = Server::builder()
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let server = match tls {
+            None => Server::builder(),
+            Some(tls) => Server::builder().tls_config(tls).unwrap(),
+        };
+        let mut server = server;
+        let serve = server
             .add_service(CancellationServiceServer::new(script.clone()))
             .add_service(FulfillmentServiceServer::new(script.clone()))
             .add_service(RefundServiceServer::new(script.clone()))
@@ -287,6 +308,10 @@ impl Fake {
         let millisecond = Duration::from_millis(1);
         Belay::builder(&self.address)
             .retry(RetryPolicy::default().with_delays(millisecond, millisecond))
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn store(&self) -> Store {
