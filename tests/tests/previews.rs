@@ -271,9 +271,16 @@ async fn decisions(t: &TestServer) -> Vec<(bool, u32, Vec<Value>)> {
             (),
         )
         .await;
+    // Each of these requests names one path, so each evaluation is one question.
     let asked = |record: &str| -> Vec<Value> {
-        let mut record: Value = serde_json::from_str(record).unwrap();
-        serde_json::from_value(record["asked"].take()).unwrap()
+        let record: Value = serde_json::from_str(record).unwrap();
+        let evaluations = record["evaluations"].as_array().unwrap().iter();
+        let asked = evaluations.map(|evaluation| {
+            let mut asked = evaluation["asked"][0].clone();
+            asked["shipment"] = evaluation["shipment"].clone();
+            asked
+        });
+        asked.collect()
     };
     rows.into_iter()
         .map(|(accepted, version, record)| (accepted, version, asked(&record)))

@@ -35,7 +35,7 @@ mod start_preparation;
 mod withdraw_cancellation;
 mod work;
 
-pub use crate::decision::{Answer, AskedQuestion, Decision, DecisionLog};
+pub use crate::decision::{Answer, AskedQuestion, Decision, DecisionLog, Occasion};
 pub use answer_intercept::{AnswerIntercept, InterceptAnswer};
 pub use answer_stop::{AnswerStop, StopAnswer};
 pub use approve_cancellation::ApproveCancellation;
@@ -51,15 +51,17 @@ pub use record_tracking::RecordTracking;
 pub use reject_cancellation::RejectCancellation;
 pub use release_hold::ReleaseHold;
 pub use request_cancellation::{
-    BoundQuote, DirectCancellation, Identity, IneligibleUnits, Matching, Preview, PreviewedGate,
-    PreviewedPath, PreviewedVerdict, QUOTE_VALIDITY, Quote, QuotedPart, RequestCancellation,
-    Selection, direct_cancellation, preview,
+    BoundQuote, DirectCancellation, Identity, Matching, Preview, PreviewedGate, PreviewedPath,
+    PreviewedVerdict, QUOTE_VALIDITY, Quote, QuotedPart, RequestCancellation, Selection,
+    direct_cancellation, preview,
 };
 pub use resolve_incident::{ResolveIncident, allowed as allowed_resolutions};
 pub use split_shipment::SplitShipment;
 pub use start_preparation::StartPreparation;
 pub use withdraw_cancellation::WithdrawCancellation;
 pub use work::{Fingerprint, Work};
+
+pub use crate::terms::IneligibleUnits;
 
 /// A command about an order that exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

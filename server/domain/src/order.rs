@@ -72,6 +72,15 @@ pub struct Destination {
     pub city: String,
 }
 
+/// So much of a hundred of what these units of an order with these lines carry.
+pub fn percentage_of(lines: &[Line], units: &UnitSet, percent: u32) -> Amounts {
+    let of_range = |range: &UnitRange| {
+        let line = lines.iter().find(|line| line.number == range.line)?;
+        Some(line.percentage(*range, percent))
+    };
+    units.ranges().iter().filter_map(of_range).sum()
+}
+
 /// One entry of what was bought. Amounts are for the whole line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
@@ -555,8 +564,7 @@ impl Order {
 
     /// So much of a hundred of what these units carry.
     pub fn percentage_of(&self, units: &UnitSet, percent: u32) -> Amounts {
-        let of_range = |range: &UnitRange| Some(self.line(range.line)?.percentage(*range, percent));
-        units.ranges().iter().filter_map(of_range).sum()
+        percentage_of(&self.lines, units, percent)
     }
 
     /// The shipping, and its tax, that each of these contents bears by the goods in it.

@@ -19,6 +19,35 @@ named_enum! {
     }
 }
 
+impl Path {
+    /// Whether the buyer sends the units back.
+    pub fn is_sent_back(self) -> bool {
+        match self {
+            Path::ReturnUnopened | Path::ReturnOpened => true,
+            Path::Cancel | Path::Intercept | Path::RefuseDelivery => false,
+        }
+    }
+}
+
+/// The treatment of units that cannot be cancelled, as the requester chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IneligibleUnits {
+    /// Nothing is cancelled and nothing recorded.
+    Refuse,
+    /// The others are cancelled; these are on record as refused.
+    LeaveOut,
+}
+
+impl IneligibleUnits {
+    /// Whether a request is accepted of whose portions these are allowed.
+    pub fn accepts(self, mut are_allowed: impl Iterator<Item = bool>) -> bool {
+        match self {
+            IneligibleUnits::Refuse => are_allowed.all(|is_allowed| is_allowed),
+            IneligibleUnits::LeaveOut => are_allowed.any(|is_allowed| is_allowed),
+        }
+    }
+}
+
 named_enum! {
     /// The party at fault for a cancellation.
     pub enum Fault {

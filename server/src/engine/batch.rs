@@ -303,14 +303,16 @@ impl<'a> BatchState<'a> {
             payload: belay_wire::events::render(&order, &events, partition),
         });
         let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
-        let decision = log.map(|log| NewDecision {
-            key: job.decision_key(),
-            store: order.store.clone(),
-            decision_time: now,
-            policy_version: log.policy_version,
-            accepted: result.is_ok(),
-            record: serde_json::to_string(&log)
-                .unwrap_or_else(|error| panic!("a decision log is plain data: {error}")),
+        let decision = log.and_then(|log| {
+            Some(NewDecision {
+                key: job.decision_key(),
+                store: order.store.clone(),
+                decision_time: now,
+                policy_version: log.evaluations.last()?.policy_version,
+                accepted: result.is_ok(),
+                record: serde_json::to_string(&log)
+                    .unwrap_or_else(|error| panic!("a decision log is plain data: {error}")),
+            })
         });
         let request = request_key.filter(|_| is_stored).map(|key| NewRequest {
             key,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Role};
 use crate::cancellation::Cancellation;
-use crate::decision::Answer;
+use crate::decision::{Answer, LoggedEvaluation, Occasion, Proof, RequestTerms};
 use crate::error_reason::ErrorReason;
 use crate::ids::{Sku, WarehouseId};
 use crate::lifecycle::draft::Draft;
@@ -19,7 +19,7 @@ use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
 use crate::policy::{Policy, Reason};
 use crate::rejection::{FieldViolation, Limit, Rejection};
-use crate::terms::{Fault, Path};
+use crate::terms::{Fault, IneligibleUnits, Path};
 use crate::units::{LineQuantity, UnitSet};
 
 mod preview;
@@ -69,6 +69,19 @@ pub struct Matching {
     pub warehouse: Option<WarehouseId>,
 }
 
+impl RequestCancellation {
+    fn proof(&self) -> Proof {
+        let channel = |evidence: &String| {
+            let (channel, _) = evidence.split_once(':')?;
+            Some(channel.to_owned())
+        };
+        Proof {
+            has_note: self.note.is_some(),
+            channels: self.evidence.iter().map(channel).collect(),
+        }
+    }
+}
+
 impl Selection {
     pub(super) fn reach(&self) -> Reach {
         match self {
@@ -76,15 +89,6 @@ impl Selection {
             Selection::Shipment(number) => Reach::Shipment(*number),
         }
     }
-}
-
-/// The treatment of units that cannot be cancelled, as the requester chose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum IneligibleUnits {
-    /// Nothing is cancelled and nothing recorded.
-    Refuse,
-    /// The others are cancelled; these are on record as refused.
-    LeaveOut,
 }
 
 /// A buyer's e-mail address or user name, as a keyed hash.
@@ -101,8 +105,9 @@ pub(super) fn decide(
     let requester = requester(&draft.order, &draft.caller, command)?;
     select::check_named(&draft.order, &command.selection)?;
     let (policy_version, policy) = draft.policy();
-    let reason = check_reason(policy, command, requester.role)?;
-    check_proof(reason, command)?;
+    let reason = check_reason(policy, command.reason.as_deref(), requester.role)?;
+    let proof = command.proof();
+    check_proof(reason, &proof)?;
 
     if let Some(closing) = draft.order.closing_cancellation() {
         return Ok(Answer::Cancellation(closing.number));
@@ -133,13 +138,16 @@ pub(super) fn decide(
             ),
         )?;
     }
-    draft.log_asked(
-        policy_version,
-        evaluations
-            .iter()
-            .flat_map(|evaluation| evaluation.asked.clone())
-            .collect(),
-    );
+    let terms = RequestTerms {
+        on_ineligible_units: command.on_ineligible_units,
+        proof,
+    };
+    let logged: Vec<LoggedEvaluation> = evaluations
+        .iter()
+        .filter_map(|evaluation| evaluation.logged(Occasion::Request, policy_version))
+        .collect();
+    let logged_count = logged.len();
+    draft.log_request(terms, logged);
     if !is_acceptable(&evaluations, command.on_ineligible_units) {
         return Err(ineligible(&evaluations));
     }
@@ -166,6 +174,7 @@ pub(super) fn decide(
         ..open::blank(draft, policy_version, requester, reason_code, Fault::None)
     };
     let number = open::open(draft, cancellation);
+    draft.log_opened(logged_count, number);
     parts::advance(draft, number);
     Ok(Answer::Cancellation(number))
 }
@@ -201,9 +210,9 @@ fn requester(
 }
 
 /// The policy declares which reasons there are and who may give them.
-fn check_reason<'a>(
+pub(crate) fn check_reason<'a>(
     policy: &'a Policy,
-    command: &RequestCancellation,
+    code: Option<&str>,
     requester: Role,
 ) -> Result<Option<&'a Reason>, Rejection> {
     let declared = || {
@@ -213,7 +222,7 @@ fn check_reason<'a>(
             .filter(|reason| reason.actors.contains(&requester));
         theirs.map(|reason| reason.code.clone()).collect()
     };
-    let Some(code) = &command.reason else {
+    let Some(code) = code else {
         return if policy.reason_required.contains(&requester) {
             Err(Rejection::ReasonRequired {
                 declared: declared(),
@@ -224,13 +233,13 @@ fn check_reason<'a>(
     };
     let Some(reason) = policy.reason(code) else {
         return Err(Rejection::ReasonUnknown {
-            reason: code.clone(),
+            reason: code.to_owned(),
             declared: declared(),
         });
     };
     if !reason.actors.contains(&requester) {
         return Err(Rejection::ReasonNotAllowed {
-            reason: code.clone(),
+            reason: code.to_owned(),
             declared: declared(),
         });
     }
@@ -238,21 +247,22 @@ fn check_reason<'a>(
 }
 
 /// Some reasons ask for a description and for proof. A preview is not refused for their lack.
-fn check_proof(reason: Option<&Reason>, command: &RequestCancellation) -> Result<(), Rejection> {
+pub(crate) fn check_proof(reason: Option<&Reason>, proof: &Proof) -> Result<(), Rejection> {
     let Some(reason) = reason else { return Ok(()) };
-    if reason.note_required && command.note.is_none() {
+    if reason.note_required && !proof.has_note {
         return Err(Rejection::NoteRequired {
             reason: reason.code.clone(),
         });
     }
     let channels = &reason.evidence_channels;
-    let is_from_a_channel = |evidence: &String| {
-        let channel = evidence.split_once(':').map(|(channel, _)| channel);
+    let is_from_a_channel = |channel: &Option<String>| {
         channels.is_empty()
-            || channel.is_some_and(|channel| channels.iter().any(|known| known == channel))
+            || channel
+                .as_ref()
+                .is_some_and(|channel| channels.contains(channel))
     };
-    if (reason.evidence_required && command.evidence.is_empty())
-        || !command.evidence.iter().all(is_from_a_channel)
+    if (reason.evidence_required && proof.channels.is_empty())
+        || !proof.channels.iter().all(is_from_a_channel)
     {
         return Err(Rejection::EvidenceRequired {
             reason: reason.code.clone(),
@@ -272,11 +282,8 @@ pub(super) fn is_acceptable(
     evaluations: &[Evaluation],
     on_ineligible_units: IneligibleUnits,
 ) -> bool {
-    let is_allowed = |evaluation: &Evaluation| evaluation.allowed.is_some();
-    match on_ineligible_units {
-        IneligibleUnits::Refuse => evaluations.iter().all(is_allowed),
-        IneligibleUnits::LeaveOut => evaluations.iter().any(is_allowed),
-    }
+    let are_allowed = evaluations.iter();
+    on_ineligible_units.accepts(are_allowed.map(|evaluation| evaluation.allowed.is_some()))
 }
 
 /// The rejection of a request: every denial, and the largest selection that could be requested

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::actor::Actor;
 use crate::cancellation::{Cancellation, Part, PartId};
 use crate::context::{Context, StoreConfig};
-use crate::decision::{Answer, AskedQuestion, Decision, DecisionLog};
+use crate::decision::{Answer, Decision, DecisionLog, LoggedEvaluation, RequestTerms};
 use crate::event::{Cause, Event, EventDetail};
 use crate::money::Amounts;
 use crate::order::Order;
@@ -137,17 +137,23 @@ impl<'a> Draft<'a> {
         self.decided_by(policy_version, rule);
     }
 
-    /// Logs what a policy was asked and what it answered. A log is of one policy version: what was
-    /// asked of another before is forgotten.
-    pub(crate) fn log_asked(&mut self, policy_version: u32, asked: Vec<AskedQuestion>) {
-        match &mut self.log {
-            Some(log) if log.policy_version == policy_version => log.asked.extend(asked),
-            _ => {
-                self.log = Some(DecisionLog {
-                    policy_version,
-                    asked,
-                })
-            }
+    /// Logs what a policy was asked and what it answered.
+    pub(crate) fn log(&mut self, evaluations: impl IntoIterator<Item = LoggedEvaluation>) {
+        let log = self.log.get_or_insert_default();
+        log.evaluations.extend(evaluations);
+    }
+
+    /// Logs what a request put to the policy; a command is one request at most.
+    pub(crate) fn log_request(&mut self, terms: RequestTerms, evaluations: Vec<LoggedEvaluation>) {
+        self.log(evaluations);
+        self.log.get_or_insert_default().request = Some(terms);
+    }
+
+    /// Says of the evaluations that were logged last, so many, which cancellation came of them.
+    pub(crate) fn log_opened(&mut self, evaluations: usize, cancellation: u32) {
+        let log = self.log.get_or_insert_default();
+        for logged in log.evaluations.iter_mut().rev().take(evaluations) {
+            logged.cancellation = Some(cancellation);
         }
     }
 

@@ -4,11 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::actor::Role;
 use crate::cancellation::{Gate, LabelState, Part, PartRefund};
-use crate::decision::AskedQuestion;
+use crate::decision::{AskedQuestion, LoggedEvaluation, Occasion, RefundFacts};
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::refund_of;
-use crate::lifecycle::refund_of::{RefundBasis, refund_of};
+use crate::lifecycle::refund_of::{RefundBasis, RefundTerms, refund_of};
 use crate::order::{Home, Order};
 use crate::payment::Payment;
 use crate::policy::{CarrierCapabilities, Policy, Question, Verdict};
@@ -64,10 +64,34 @@ impl Portion {
 pub(crate) struct Evaluation {
     pub(crate) portion: Portion,
     pub(crate) asked: Vec<AskedQuestion>,
+    /// The paths that were not asked about any more.
+    untried: Vec<Path>,
+    /// None where the shipment is not there, and nothing was asked.
+    refund: Option<RefundFacts>,
     /// The first path that the policy allows.
     pub(crate) allowed: Option<Allowed>,
     /// The paths before it, which the policy does not.
     pub(crate) denied: Vec<Denial>,
+}
+
+impl Evaluation {
+    /// As it is kept in the decision log.
+    pub(crate) fn logged(
+        &self,
+        occasion: Occasion,
+        policy_version: u32,
+    ) -> Option<LoggedEvaluation> {
+        Some(LoggedEvaluation {
+            occasion,
+            policy_version,
+            cancellation: None,
+            shipment: self.portion.shipment,
+            units: self.portion.units.clone(),
+            asked: self.asked.clone(),
+            untried: self.untried.clone(),
+            refund: self.refund?,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -90,13 +114,16 @@ pub(crate) fn evaluate(
     let mut evaluation = Evaluation {
         portion,
         asked: Vec::new(),
+        untried: Vec::new(),
+        refund: None,
         allowed: None,
         denied: Vec::new(),
     };
     let Some(shipment) = draft.order.shipment(evaluation.portion.shipment) else {
         return evaluation;
     };
-    for path in request.paths {
+    evaluation.refund = Some(refund_basis(draft, shipment, &evaluation.portion).facts(draft));
+    for (index, path) in request.paths.iter().enumerate() {
         let question = question(draft, request, shipment, &evaluation.portion.units, *path);
         let answer = policy.answer(&question);
         let rule = answer.rule.clone();
@@ -105,15 +132,19 @@ pub(crate) fn evaluate(
                 gates,
                 refund: plan,
             } => {
-                let portion = &evaluation.portion;
-                let basis = refund_basis(draft, request, shipment, portion, *path, plan);
+                let terms = RefundTerms {
+                    plan,
+                    path: *path,
+                    reason: request.reason,
+                };
+                let basis = refund_basis(draft, shipment, &evaluation.portion);
                 evaluation.allowed = Some(Allowed {
                     path: *path,
                     rule,
                     gates,
                     plan,
-                    refund: refund_of(draft, policy, &basis),
-                    label: basis.label,
+                    refund: refund_of(draft, policy, &basis, &terms),
+                    label: basis.label.filter(|_| path.is_sent_back()),
                 });
             }
             Verdict::Deny {
@@ -133,13 +164,12 @@ pub(crate) fn evaluate(
             }),
         }
         evaluation.asked.push(AskedQuestion {
-            shipment: shipment.number,
-            units: evaluation.portion.units.clone(),
             question,
             rule: answer.rule,
             answer: answer.verdict,
         });
         if evaluation.allowed.is_some() {
+            evaluation.untried = request.paths[index + 1..].to_vec();
             break;
         }
     }
@@ -148,25 +178,20 @@ pub(crate) fn evaluate(
 
 fn refund_basis<'a>(
     draft: &Draft<'_>,
-    request: &CancellationRequest<'a>,
     shipment: &'a Shipment,
     portion: &'a Portion,
-    path: Path,
-    plan: RefundPlan,
 ) -> RefundBasis<'a> {
-    let home = portion.home;
     RefundBasis {
         shipment,
         units: &portion.units,
         before: &portion.before,
-        path,
-        reason: request.reason,
-        plan,
         // What is home needs no label any more; the one that it came with may still have to be paid
         // for.
-        label: refund_of::label(draft, shipment, path)
-            .and_then(|label| home.map_or(Some(label), |home| home.label)),
-        receipt: home.map(|home| home.receipt),
+        label: portion.home.map_or_else(
+            || Some(refund_of::label(draft, shipment)),
+            |home| home.label,
+        ),
+        receipt: portion.home.map(|home| home.receipt),
     }
 }
 

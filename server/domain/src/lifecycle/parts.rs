@@ -4,11 +4,12 @@ use crate::cancellation::{
     Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateState, LabelState, Part,
     PartId, PartRefund, PartState, Receipt,
 };
+use crate::decision::{LoggedEvaluation, Occasion};
 use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{CancellationRequest, Portion};
-use crate::lifecycle::refund_of::{RefundBasis, refund_of};
+use crate::lifecycle::refund_of::{RefundBasis, RefundTerms, refund_of};
 use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refunds};
 use crate::money::Amounts;
 use crate::order::Home;
@@ -93,7 +94,11 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
     let (request, portion) = request_of(&of, part);
     let mut evaluation =
         eligibility::evaluate(draft, draft.pinned(of.policy_version), &request, portion);
-    draft.log_asked(of.policy_version, evaluation.asked);
+    let logged = evaluation.logged(Occasion::Reevaluation, of.policy_version);
+    draft.log(logged.map(|logged| LoggedEvaluation {
+        cancellation: Some(of.number),
+        ..logged
+    }));
     let part = draft.part_mut(id);
     if let Some(allowed) = evaluation.allowed {
         let is_new = |gate: &Gate| {
@@ -219,13 +224,15 @@ fn refund_of_part(
         shipment,
         units: &part.units,
         before: &UnitSet::default(),
-        path: part.path,
-        reason: of.reason.as_deref(),
-        plan: part.plan,
         label: part.label,
         receipt: part.receipt,
     };
-    refund_of(draft, draft.pinned(of.policy_version), &basis)
+    let terms = RefundTerms {
+        plan: part.plan,
+        path: part.path,
+        reason: of.reason.as_deref(),
+    };
+    refund_of(draft, draft.pinned(of.policy_version), &basis, &terms)
 }
 
 /// The effects of cancelling this part on stock. Goods go back on sale that never left, or came

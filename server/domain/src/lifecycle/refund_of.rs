@@ -1,6 +1,7 @@
 //! What the buyer gets back for units, and what of their price the buyer bears.
 
 use crate::cancellation::{Deductions, LabelState, PartRefund, Receipt};
+use crate::decision::RefundFacts;
 use crate::lifecycle::draft::Draft;
 use crate::money::Amounts;
 use crate::policy::{Policy, ShippingRefund};
@@ -8,112 +9,138 @@ use crate::shipment::Shipment;
 use crate::terms::{GoodsCondition, Path, Payer, RefundPlan, RefundShare};
 use crate::units::UnitSet;
 
-/// The basis of a refund: everything that the money of a part depends on.
+/// The basis of a refund: everything that the money of a part depends on besides the terms.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RefundBasis<'a> {
     pub(crate) shipment: &'a Shipment,
     pub(crate) units: &'a UnitSet,
     /// Units of the shipment that the same request takes before these.
     pub(crate) before: &'a UnitSet,
-    pub(crate) path: Path,
-    pub(crate) reason: Option<&'a str>,
-    pub(crate) plan: RefundPlan,
-    /// The label that the buyer bears the price of.
+    /// The label that the buyer bears the price of, where the buyer sends the units back.
     pub(crate) label: Option<LabelState>,
     /// None while the goods are not back: they are expected now, and as the path promises them.
     pub(crate) receipt: Option<Receipt>,
 }
 
+/// The terms of a refund: what a policy's answer says of the money, and what it is looked up by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RefundTerms<'a> {
+    pub(crate) plan: RefundPlan,
+    pub(crate) path: Path,
+    pub(crate) reason: Option<&'a str>,
+}
+
 /// What comes back. The shipping charge comes back, or is kept, with the last unit of a shipment.
-///
-/// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the
-/// policy could keep. What left while it was paid is on the policy's terms, also after a lapse.
-pub(crate) fn refund_of(draft: &Draft<'_>, policy: &Policy, basis: &RefundBasis<'_>) -> PartRefund {
-    let order = &draft.order;
-    let was_paid = order.paid_time.is_some()
-        || order.lapse_time.is_some() && !basis.shipment.stage.is_before_dispatch();
-    let is_unpaid = !was_paid;
-    let share = if is_unpaid {
-        RefundShare::Full
-    } else {
-        basis.plan.share
-    };
-    let carried = order.amounts_of(basis.units);
-    let of_units = match share {
-        RefundShare::None => return PartRefund::default(),
-        RefundShare::Full => carried,
-        RefundShare::BySchedule => {
-            order.percentage_of(basis.units, by_schedule(draft, policy, basis))
+pub(crate) fn refund_of(
+    draft: &Draft<'_>,
+    policy: &Policy,
+    basis: &RefundBasis<'_>,
+    terms: &RefundTerms<'_>,
+) -> PartRefund {
+    let (order, units) = (&draft.order, basis.units);
+    let percentage = |percent| order.percentage_of(units, percent);
+    let facts = basis.facts(draft);
+    facts.refund(policy, terms, order.amounts_of(units), percentage)
+}
+
+impl RefundBasis<'_> {
+    /// What the money depends on besides the terms.
+    pub(crate) fn facts(&self, draft: &Draft<'_>) -> RefundFacts {
+        let (order, shipment) = (&draft.order, self.shipment);
+        let has_left = !shipment.stage.is_before_dispatch();
+        let takes_the_last_unit = order
+            .live_units(shipment)
+            .minus(self.before)
+            .minus(self.units)
+            .is_empty();
+        let back = self
+            .receipt
+            .map_or(draft.now, |receipt| receipt.receive_time);
+        RefundFacts {
+            // What left while it was paid is on the policy's terms, also after a lapse.
+            is_paid: order.paid_time.is_some() || order.lapse_time.is_some() && has_left,
+            has_left,
+            shipping: if takes_the_last_unit {
+                shipment.shipping_amounts()
+            } else {
+                Amounts::ZERO
+            },
+            label_price: match self.label {
+                Some(LabelState::Issued) => label_price(draft, shipment),
+                // Without a label the buyer pays the carrier, not us.
+                Some(LabelState::UnavailableInRegion) | None => 0,
+            },
+            condition: self.receipt.map(|receipt| receipt.condition),
+            since_delivered: shipment
+                .deliver_time
+                .map(|delivered| back.duration_since(delivered)),
         }
-    };
-    let has_left = !basis.shipment.stage.is_before_dispatch();
-    let returns_shipping = match (policy.refunds.shipping, basis.plan.outbound_shipping) {
-        _ if is_unpaid => true,
-        (_, payer) if has_left => payer == Payer::Seller,
-        (ShippingRefund::WhenShipmentWhollyCancelled, _) => true,
-        (ShippingRefund::Never, _) => false,
-    };
-    let takes_the_last_unit = order
-        .live_units(basis.shipment)
-        .minus(basis.before)
-        .minus(basis.units)
-        .is_empty();
-    let shipping = if takes_the_last_unit {
-        basis.shipment.shipping_amounts()
-    } else {
-        Amounts::ZERO
-    };
-    let mut amounts = of_units
-        + if returns_shipping {
-            shipping
-        } else {
-            Amounts::ZERO
-        };
-    let charged = amounts.take(if is_unpaid {
-        0
-    } else {
-        return_charge(draft, basis)
-    });
-    let deductions = Deductions {
-        outbound_shipping: if returns_shipping {
-            0
-        } else {
-            shipping.total()
-        },
-        return_shipping: charged.total(),
-        by_schedule: carried.total() - of_units.total(),
-    };
-    PartRefund {
-        amounts,
-        deductions,
     }
 }
 
-fn by_schedule(draft: &Draft<'_>, policy: &Policy, basis: &RefundBasis<'_>) -> u32 {
-    let promised = match basis.path {
-        Path::ReturnOpened => GoodsCondition::Opened,
-        Path::Cancel | Path::Intercept | Path::RefuseDelivery | Path::ReturnUnopened => {
-            GoodsCondition::Unopened
+impl RefundFacts {
+    /// What of these units comes back on these terms; `percentage` gives so much of a hundred of
+    /// what they carry.
+    ///
+    /// While an order is not paid, whatever it loses is owed no more: there is nothing yet that the
+    /// policy could keep.
+    pub(crate) fn refund(
+        &self,
+        policy: &Policy,
+        terms: &RefundTerms<'_>,
+        carried: Amounts,
+        percentage: impl FnOnce(u32) -> Amounts,
+    ) -> PartRefund {
+        let plan = terms.plan;
+        let share = if self.is_paid {
+            plan.share
+        } else {
+            RefundShare::Full
+        };
+        let of_units = match share {
+            RefundShare::None => return PartRefund::default(),
+            RefundShare::Full => carried,
+            RefundShare::BySchedule => percentage(self.percent(policy, terms)),
+        };
+        let returns_shipping = match (policy.refunds.shipping, plan.outbound_shipping) {
+            _ if !self.is_paid => true,
+            (_, payer) if self.has_left => payer == Payer::Seller,
+            (ShippingRefund::WhenShipmentWhollyCancelled, _) => true,
+            (ShippingRefund::Never, _) => false,
+        };
+        let (shipping, kept) = if returns_shipping {
+            (self.shipping, 0)
+        } else {
+            (Amounts::ZERO, self.shipping.total())
+        };
+        let mut amounts = of_units + shipping;
+        let charged = amounts.take(match plan.return_shipping {
+            Payer::Buyer if self.is_paid && terms.path.is_sent_back() => self.label_price,
+            Payer::Buyer | Payer::Seller => 0,
+        });
+        PartRefund {
+            amounts,
+            deductions: Deductions {
+                outbound_shipping: kept,
+                return_shipping: charged.total(),
+                by_schedule: carried.total() - of_units.total(),
+            },
         }
-    };
-    let (condition, back) = basis.receipt.map_or((promised, draft.now), |receipt| {
-        (receipt.condition, receipt.receive_time)
-    });
-    let since_delivered = basis
-        .shipment
-        .deliver_time
-        .map(|delivered| back.duration_since(delivered));
-    policy
-        .returns
-        .percent(since_delivered, condition, basis.reason)
-}
+    }
 
-/// The price of the label where the buyer bears the way back. Without a label the buyer pays the
-/// carrier, not us.
-fn return_charge(draft: &Draft<'_>, basis: &RefundBasis<'_>) -> i64 {
-    match (basis.plan.return_shipping, basis.label) {
-        (Payer::Buyer, Some(LabelState::Issued)) => label_price(draft, basis.shipment),
-        (Payer::Buyer, Some(LabelState::UnavailableInRegion) | None) | (Payer::Seller, _) => 0,
+    /// By the schedule of returns: as what is home came home, and as the path promises it before.
+    fn percent(&self, policy: &Policy, terms: &RefundTerms<'_>) -> u32 {
+        let promised = match terms.path {
+            Path::ReturnOpened => GoodsCondition::Opened,
+            Path::Cancel | Path::Intercept | Path::RefuseDelivery | Path::ReturnUnopened => {
+                GoodsCondition::Unopened
+            }
+        };
+        policy.returns.percent(
+            self.since_delivered,
+            self.condition.unwrap_or(promised),
+            terms.reason,
+        )
     }
 }
 
@@ -129,18 +156,13 @@ fn label_price(draft: &Draft<'_>, shipment: &Shipment) -> i64 {
         .map_or(0, |price| price.minor_units)
 }
 
-/// Whether there is a label for what the buyer sends back; none for paths on which the buyer sends
-/// nothing.
-pub(crate) fn label(draft: &Draft<'_>, shipment: &Shipment, path: Path) -> Option<LabelState> {
-    match path {
-        Path::ReturnUnopened | Path::ReturnOpened => {}
-        Path::Cancel | Path::Intercept | Path::RefuseDelivery => return None,
-    }
-    Some(if has_label(draft, shipment) {
+/// Whether there is a label for what the buyer sends back.
+pub(crate) fn label(draft: &Draft<'_>, shipment: &Shipment) -> LabelState {
+    if has_label(draft, shipment) {
         LabelState::Issued
     } else {
         LabelState::UnavailableInRegion
-    })
+    }
 }
 
 /// A label whose price is in another currency could not be charged, so there is none.

@@ -4,6 +4,7 @@
 
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, PARCEL_RETURNED, Part, PartId, PartState, Receipt};
+use crate::decision::Occasion;
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
@@ -49,7 +50,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
             ..Portion::out(number, units)
         },
     );
-    draft.log_asked(policy_version, evaluation.asked.clone());
+    draft.log(evaluation.logged(Occasion::Return, policy_version));
     // A policy that has no rule for it leaves the decision to people: the record shows that there
     // was one to make.
     let part = eligibility::part(evaluation);
@@ -75,6 +76,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
         )
     };
     let cancellation = open::open(draft, cancellation);
+    draft.log_opened(1, cancellation);
     parts::advance(draft, cancellation);
 }
 
@@ -99,7 +101,7 @@ pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
         .filter(|portion| portion.shipment == number)
     {
         let evaluation = eligibility::evaluate(draft, policy, &request, portion);
-        draft.log_asked(policy_version, evaluation.asked.clone());
+        draft.log(evaluation.logged(Occasion::Resolution, policy_version));
         let was_allowed = evaluation.allowed.is_some();
         let part = eligibility::part(evaluation);
         let plan = if was_allowed {
@@ -127,7 +129,9 @@ pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
         Some(PARCEL_RETURNED),
         Fault::Carrier,
     );
+    let logged = parts.len();
     let cancellation = open::open(draft, Cancellation { parts, ..blank });
+    draft.log_opened(logged, cancellation);
     parts::advance(draft, cancellation);
 }
 

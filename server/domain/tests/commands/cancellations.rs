@@ -372,7 +372,7 @@ fn what_cannot_be_cancelled_stops_all_or_is_left_out_as_the_caller_chose() {
         "nothing is recorded on the order"
     );
     assert_eq!(
-        case.last.log.as_ref().unwrap().asked.len(),
+        case.last.log.as_ref().unwrap().evaluations.len(),
         3,
         "but what was asked is"
     );
@@ -448,9 +448,9 @@ fn a_portion_takes_the_first_path_that_its_rule_allows() {
         .log
         .as_ref()
         .unwrap()
-        .asked
+        .evaluations
         .iter()
-        .map(|a| (a.shipment, a.question.path))
+        .flat_map(|of| of.asked.iter().map(|a| (of.shipment, a.question.path)))
         .collect();
     assert_eq!(
         asked,
@@ -808,12 +808,17 @@ fn what_was_asked_and_answered_is_on_record_for_rejections_too() {
     case.wait(SignedDuration::from_hours(3));
     assert_eq!(case.try_cancel(CancellationRequest::all()), "SHIPPED");
     let log = case.last.log.as_ref().expect("a rejection is a decision");
-    assert_eq!((log.policy_version, log.asked.len()), (1, 1));
-    let asked = &log.asked[0];
+    let [of] = log.evaluations.as_slice() else {
+        panic!("{log:?}")
+    };
     assert_eq!(
-        (asked.rule.as_deref(), asked.shipment, asked.units.count()),
-        (Some("shipped"), 1, 2)
+        (of.policy_version, of.shipment, of.units.count()),
+        (1, 1, 2)
     );
+    let [asked] = of.asked.as_slice() else {
+        panic!("{of:?}")
+    };
+    assert_eq!(asked.rule.as_deref(), Some("shipped"));
     let question = &asked.question;
     assert_eq!(
         (question.actor, question.stage, question.path),

@@ -10,6 +10,7 @@ use belay_domain::commands::{
     self, AskedQuestion, Command, Matching, RequestCancellation, Selection, preview,
 };
 use belay_domain::context::Context;
+use belay_domain::decision::LoggedEvaluation;
 use belay_domain::event::EventType;
 use belay_domain::incident::{IncidentKind, Resolution};
 use belay_domain::order::{Order, OrderState};
@@ -167,19 +168,18 @@ fn check_given_away(before: &Order, case: &Case) {
                 of.requester.role == Role::Carrier || of.requester.role == Role::System;
             let is_explained =
                 part.receipt.is_some() || part.relies_on_the_carrier_alone() || is_of_carrier;
-            // A record is of one version; what another one was asked before, it does not show.
-            let Some(log) = log.filter(|log| log.policy_version == of.policy_version) else {
-                continue;
-            };
-            if is_outside && !is_explained {
-                let gave = |asked: &AskedQuestion| {
-                    let allows = matches!(asked.answer, Verdict::Allow { .. });
-                    asked.shipment == part.shipment
-                        && asked.question.stage.is_dispatched()
-                        && allows
+            let Some(log) = log else { continue };
+            let was_asked = |logged: &LoggedEvaluation| logged.policy_version == of.policy_version;
+            if is_outside && !is_explained && log.evaluations.iter().any(was_asked) {
+                let gave = |logged: &LoggedEvaluation| {
+                    let is_outside = |asked: &AskedQuestion| asked.question.stage.is_dispatched();
+                    let last = logged.asked.last().filter(|asked| is_outside(asked));
+                    let allows =
+                        last.is_some_and(|asked| matches!(asked.answer, Verdict::Allow { .. }));
+                    logged.shipment == part.shipment && was_asked(logged) && allows
                 };
                 assert!(
-                    log.asked.iter().any(gave),
+                    log.evaluations.iter().any(gave),
                     "{part:?} is outside, and nobody gave it away"
                 );
             }

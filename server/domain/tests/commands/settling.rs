@@ -331,7 +331,7 @@ fn a_policy_is_asked_again_for_the_stage_when_the_last_gate_passes() {
         .collect();
     assert_eq!(kinds, [GateKind::SellerConsent, GateKind::WarehouseStop]);
     assert_eq!(
-        preparing.last.log.as_ref().unwrap().asked[0]
+        preparing.last.log.as_ref().unwrap().evaluations[0].asked[0]
             .rule
             .as_deref(),
         Some("packing")

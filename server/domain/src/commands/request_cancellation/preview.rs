@@ -91,10 +91,11 @@ pub fn preview(
     select::check_named(&draft.order, &command.selection)?;
     let (policy_version, policy) = draft.policy();
     let mut rejections = Vec::new();
-    let reason = super::check_reason(policy, command, requester.role).unwrap_or_else(|rejection| {
-        rejections.push(rejection);
-        None
-    });
+    let reason = super::check_reason(policy, command.reason.as_deref(), requester.role)
+        .unwrap_or_else(|rejection| {
+            rejections.push(rejection);
+            None
+        });
 
     let reason_code = reason.map(|reason| &*reason.code);
     let request = CancellationRequest {

@@ -1,9 +1,7 @@
 //! The selection of units for a request, and their allocation to shipments.
 
 use crate::cancellation::{CancellationState, PartState};
-use crate::commands::request_cancellation::{
-    IneligibleUnits, Matching, RequestCancellation, Selection,
-};
+use crate::commands::request_cancellation::{Matching, RequestCancellation, Selection};
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility;
 use crate::lifecycle::eligibility::{CancellationRequest, Portion};
@@ -11,6 +9,7 @@ use crate::order::Order;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
 use crate::shipment::Shipment;
+use crate::terms::IneligibleUnits;
 use crate::units::{LineQuantity, UnitSet};
 
 /// The allocation of a request to the shipments.
