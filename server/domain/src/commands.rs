@@ -55,6 +55,7 @@ pub use request_cancellation::{
     PreviewedVerdict, QUOTE_VALIDITY, Quote, QuotedPart, RequestCancellation, Selection,
     direct_cancellation, preview,
 };
+pub(crate) use request_cancellation::{check_proof, check_reason};
 pub use resolve_incident::{ResolveIncident, allowed as allowed_resolutions};
 pub use split_shipment::SplitShipment;
 pub use start_preparation::StartPreparation;

@@ -33,6 +33,7 @@ pub mod refund;
 pub mod rejection;
 pub mod scope;
 pub mod shipment;
+pub mod simulation;
 pub mod stock;
 pub mod store;
 pub mod terms;

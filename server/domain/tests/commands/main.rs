@@ -48,5 +48,6 @@ mod scans;
 mod scope;
 mod settling;
 mod shipments;
+mod simulation;
 mod stops;
 mod tables;

@@ -28,6 +28,7 @@ use crate::history;
 use crate::invariants;
 use crate::kit::{CancellationRequest, Cart, Case, PLACED};
 use crate::random::{self, Random, Step};
+use crate::simulation;
 
 /// Random orders, each under policies of its own. BELAY_PROPERTY_CASES tries more of them.
 const CASES: u64 = 2500;
@@ -106,6 +107,7 @@ fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
         invariants::check_step(&before, &was_due);
         invariants::check_step(&was_due, &case.order);
         check_given_away(&before, &case);
+        simulation::check_same(&case);
         note(reached, &case, name, answer);
         let settled = case.order.clone();
         case.settle();
