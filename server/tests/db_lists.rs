@@ -3,6 +3,8 @@
 mod common;
 #[path = "db_lists/crowd.rs"]
 mod crowd;
+#[path = "db_lists/decisions.rs"]
+mod decisions;
 #[path = "db_lists/found.rs"]
 mod found;
 #[path = "db_lists/plans.rs"]

@@ -1,12 +1,17 @@
-//! The decision log. Written inside the engine's transaction, with the decision itself.
+//! The decision log. Written inside the engine's transaction, with the decision itself; read
+//! anywhere.
 
-use belay_domain::ids::StoreId;
+use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use diesel::mysql::Mysql;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{BigInt, Binary, Bool, Datetime, Text};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
 use super::Conn;
-use super::columns::{At, Bytes};
+use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::requests::RequestKey;
 use super::schema::decisions;
@@ -67,4 +72,127 @@ pub async fn insert(conn: &mut Conn, new: &[NewDecision]) -> Result<(), DbError>
     let rows: Vec<DecisionRow> = new.iter().map(row).collect();
     insert_rows!(conn, decisions, rows.as_slice());
     Ok(())
+}
+
+/// A decision as it is on record.
+#[derive(Debug, Clone)]
+pub struct StoredDecision {
+    /// The request that was decided.
+    pub key: RequestKey,
+    pub order: OrderId,
+    pub decision_time: Timestamp,
+    pub accepted: bool,
+    /// As [`NewDecision::record`].
+    pub record: String,
+}
+
+/// What a store decided from an instant on and before another one.
+#[derive(Debug, Clone)]
+pub struct DecisionRange {
+    pub store: StoreId,
+    pub start: Timestamp,
+    pub end: Timestamp,
+}
+
+/// So many decisions of a range, by time and then by key, behind the last one of the page before.
+pub async fn page(
+    conn: &mut Conn,
+    range: &DecisionRange,
+    after: Option<&StoredDecision>,
+    limit: u16,
+) -> Result<Vec<StoredDecision>, DbError> {
+    let query = DecisionsInRange {
+        store: range.store.as_str(),
+        start: At(after.map_or(range.start, |last| last.decision_time)),
+        end: At(range.end),
+        after: after.map(|last| Place {
+            order_key: last.key.order_key.into(),
+            request_id: last.key.request_id.into(),
+            caller: &last.key.caller,
+        }),
+        limit: limit.into(),
+    };
+    type Row = (
+        Bytes<16>,
+        Bytes<16>,
+        String,
+        At,
+        bool,
+        String,
+        Name<OrderId>,
+    );
+    let rows: Vec<Row> = query.load(conn).await?;
+    let stored = |(order_key, request_id, caller, at, accepted, record, order): Row| {
+        let key = RequestKey {
+            order_key: OrderKey(order_key.0),
+            request_id: uuid::Uuid::from_bytes(request_id.0),
+            caller,
+        };
+        StoredDecision {
+            key,
+            order: order.0,
+            decision_time: at.0,
+            accepted,
+            record,
+        }
+    };
+    Ok(rows.into_iter().map(stored).collect())
+}
+
+/// A range of the index by time, in its order.
+#[derive(Debug)]
+struct DecisionsInRange<'a> {
+    store: &'a str,
+    start: At,
+    end: At,
+    after: Option<Place<'a>>,
+    limit: i64,
+}
+
+/// A place among the decisions of one instant.
+#[derive(Debug)]
+struct Place<'a> {
+    order_key: Bytes<16>,
+    request_id: Bytes<16>,
+    caller: &'a str,
+}
+
+impl Query for DecisionsInRange<'_> {
+    type SqlType = (Binary, Binary, Text, Datetime, Bool, Text, Text);
+}
+
+impl QueryId for DecisionsInRange<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Mysql> for DecisionsInRange<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        // The order of the tables is given, for the optimizer would now and then walk the orders.
+        out.push_sql(
+            "SELECT d.`order_key`, d.`request_id`, d.`caller`, d.`decision_time`, d.`accepted`, \
+             d.`record`, o.`order_id` FROM `decisions` d FORCE INDEX (decisions_by_time) \
+             STRAIGHT_JOIN `orders` o ON o.`order_key` = d.`order_key` WHERE d.`store_id` = ",
+        );
+        out.push_bind_param::<Text, _>(self.store)?;
+        out.push_sql(" AND d.`decision_time` >= ");
+        out.push_bind_param::<Datetime, _>(&self.start)?;
+        out.push_sql(" AND d.`decision_time` < ");
+        out.push_bind_param::<Datetime, _>(&self.end)?;
+        if let Some(after) = &self.after {
+            out.push_sql(" AND (d.`decision_time` > ");
+            out.push_bind_param::<Datetime, _>(&self.start)?;
+            out.push_sql(" OR (d.`order_key`, d.`request_id`, d.`caller`) > (");
+            out.push_bind_param::<Binary, _>(&after.order_key)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Binary, _>(&after.request_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(after.caller)?;
+            out.push_sql("))");
+        }
+        out.push_sql(
+            " ORDER BY d.`decision_time`, d.`order_key`, d.`request_id`, d.`caller` LIMIT ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.limit)
+    }
 }

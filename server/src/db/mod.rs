@@ -14,7 +14,7 @@ mod cancellation_parts;
 mod cancellation_units;
 mod columns;
 mod gates;
-mod order_lines;
+pub mod order_lines;
 mod pages;
 mod partition_heads;
 mod payments;

@@ -1,5 +1,7 @@
 //! What was bought. Read with its order; written by `aggregate` alone.
 
+use std::collections::HashMap;
+
 use belay_domain::ids::{OrderKey, Sku, StoreId};
 use belay_domain::order::{Line, Order};
 use diesel::mysql::Mysql;
@@ -65,6 +67,19 @@ impl LineRow {
 
 pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<LineRow>, DbError> {
     Ok(rows_of_orders!(conn, order_lines, LineRow, keys))
+}
+
+/// What was bought with each of these orders.
+pub async fn of_orders(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+) -> Result<HashMap<OrderKey, Vec<Line>>, DbError> {
+    let mut lines: HashMap<OrderKey, Vec<Line>> = HashMap::new();
+    for row in read(conn, keys).await? {
+        let order = lines.entry(row.order_key.into()).or_default();
+        order.push(row.into_line());
+    }
+    Ok(lines)
 }
 
 pub(super) async fn write(conn: &mut Conn, rows: &[LineRow]) -> Result<(), DbError> {

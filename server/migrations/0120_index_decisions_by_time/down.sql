@@ -1,0 +1,1 @@
+ALTER TABLE decisions DROP KEY decisions_by_time

@@ -1,0 +1,128 @@
+//! The log of decisions, read by time.
+
+use belay_domain::ids::StoreId;
+use belay_server::db::decisions::{self, DecisionRange, NewDecision, StoredDecision};
+use belay_server::db::requests::RequestKey;
+use belay_server::db::{Conn, aggregate, order_lines};
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use crate::common::{TestDatabase, order, store, time};
+use crate::crowd;
+
+const PAGE: u16 = 7;
+const BEGIN: &str = "2026-03-01T10:00:00Z";
+/// At each of so many instants so many orders are decided on, by two callers each, and each of them
+/// once more in another store.
+const INSTANTS: u32 = 60;
+const ORDERS: u32 = 4;
+
+fn at(instant: u32) -> Timestamp {
+    time(BEGIN) + SignedDuration::from_micros(instant.into())
+}
+
+/// All pages of a range; and what the last of them looked at.
+async fn all(conn: &mut Conn, start: u32, end: u32) -> (Vec<StoredDecision>, u64) {
+    let range = DecisionRange {
+        store: store(),
+        start: at(start),
+        end: at(end),
+    };
+    let mut all: Vec<StoredDecision> = Vec::new();
+    loop {
+        let before = crowd::looked_at(conn).await;
+        let asking = crowd::looked_at(conn).await - before;
+        let begin = crowd::looked_at(conn).await;
+        let page = decisions::page(conn, &range, all.last(), PAGE)
+            .await
+            .unwrap();
+        let looked_at = crowd::looked_at(conn).await - begin - asking;
+        let is_last = page.len() < usize::from(PAGE);
+        all.extend(page);
+        if is_last {
+            return (all, looked_at);
+        }
+        // The decisions of an instant that a page begins in are passed again, those of other stores
+        // too, as entries of the index.
+        assert!(
+            looked_at <= u64::from(4 * ORDERS + 4 * u32::from(PAGE)),
+            "a page of {PAGE} looked at {looked_at}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn decisions_are_read_by_time_page_by_page_and_none_twice() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let orders: Vec<_> = (0..ORDERS).map(|n| order(&format!("A-{n}"), 2)).collect();
+    let placed: Vec<_> = orders.iter().map(|order| (order, 0)).collect();
+    aggregate::insert(&mut conn, &placed).await.unwrap();
+    let decision =
+        |store: StoreId, instant: u32, order: usize, id: u128, caller: &str| NewDecision {
+            key: RequestKey {
+                order_key: orders[order].key(),
+                request_id: Uuid::from_u128(id),
+                caller: caller.to_owned(),
+            },
+            store,
+            decision_time: at(instant),
+            policy_version: 1,
+            accepted: order == 0,
+            record: format!("{instant}"),
+        };
+    let mut new = Vec::new();
+    for instant in 0..INSTANTS {
+        for order in 0..ORDERS as usize {
+            for caller in ["BUYER/é", "SELLER/a"] {
+                new.push(decision(store(), instant, order, instant.into(), caller));
+            }
+            let other = StoreId::parse("other").unwrap();
+            new.push(decision(
+                other,
+                instant,
+                order,
+                1_000 + u128::from(instant),
+                "a",
+            ));
+        }
+    }
+    decisions::insert(&mut conn, &new).await.unwrap();
+
+    let of_an_instant = ORDERS as usize * 2;
+    let (found, _) = all(&mut conn, 0, INSTANTS).await;
+    assert_eq!(found.len(), INSTANTS as usize * of_an_instant);
+    let places = found.iter().map(|of| {
+        let RequestKey {
+            order_key,
+            request_id,
+            caller,
+        } = &of.key;
+        (of.decision_time, order_key.0, *request_id, caller.clone())
+    });
+    let places: Vec<_> = places.collect();
+    assert!(
+        places.is_sorted_by(|a, b| a < b),
+        "in order, and none twice"
+    );
+    for of in &found {
+        let order = orders.iter().find(|order| order.key() == of.key.order_key);
+        assert_eq!(of.order, order.unwrap().id);
+        assert_eq!(of.accepted, of.order.as_str() == "A-0");
+        assert_eq!(of.record, format!("{}", of.key.request_id.as_u128()));
+    }
+
+    let (found, _) = all(&mut conn, 5, 7).await;
+    let times: Vec<Timestamp> = found.iter().map(|of| of.decision_time).collect();
+    assert_eq!(
+        times,
+        [vec![at(5); of_an_instant], vec![at(6); of_an_instant]].concat()
+    );
+    assert_eq!(all(&mut conn, INSTANTS, INSTANTS + 1).await.0.len(), 0);
+
+    let keys: Vec<_> = orders.iter().map(|order| order.key()).collect();
+    let lines = order_lines::of_orders(&mut conn, &keys).await.unwrap();
+    for order in &orders {
+        assert_eq!(lines[&order.key()], order.lines);
+    }
+}
