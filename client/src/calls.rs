@@ -44,6 +44,7 @@ pub use orders::new_order::{NewBuyer, NewLine, NewShipment};
 pub use orders::{
     CreateOrder, GetOrder, ListOrderHistory, ListOrders, RecordPayment, SummarizeOrders,
 };
+pub use policies::simulation::{DraftPolicy, SimulatePolicy, Simulation, SimulationStream};
 pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
 pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
 pub use sellers::{GetSellerQuality, ListCountedCancellations, ListThresholdCrossings};
@@ -79,6 +80,7 @@ mod tests {
             include_str!("calls/refunds.rs"),
             include_str!("calls/stores.rs"),
             include_str!("calls/policies.rs"),
+            include_str!("calls/policies/simulation.rs"),
             include_str!("calls/events.rs"),
             include_str!("calls/inventory.rs"),
             include_str!("calls/sellers.rs"),

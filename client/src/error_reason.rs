@@ -72,7 +72,8 @@ error_reasons! {
     /// The server has more work than it takes in; nothing was done. Wait for
     /// [`retry_after`](crate::Error::retry_after) and repeat.
     Overloaded,
-    /// The caller took no event for too long. Begin again with the last resume token.
+    /// The caller took no message of a stream for too long. Begin a watch again with the last
+    /// resume token, a simulation from its start.
     WatcherTooSlow,
     /// There is no such store, or it is outside the caller's scope. Metadata: `store_id`.
     StoreNotFound,

@@ -20,6 +20,7 @@ mod preview;
 mod quality;
 mod refund;
 mod shipment;
+mod simulation;
 mod stock;
 mod store;
 mod summary;
@@ -50,6 +51,11 @@ pub use refund::{Refund, RefundAmount, RefundDue, RefundKind, RefundResult, Refu
 pub use shipment::{
     CustomsFlag, GoodsCondition, Hold, Intercept, InterceptState, Shipment, ShipmentContent,
     ShipmentStage, SplitOff, TrackingFact,
+};
+pub use simulation::{
+    Compared, NotReplayedCount, NotReplayedReason, PolicyAnswer, PolicyOccasion, PolicyQuestion,
+    SimulatedCase, SimulatedOutcome, SimulatedPortion, SimulatedTransitions, SimulationMessage,
+    SimulationProgress, SimulationSummary,
 };
 pub use stock::{Stock, StockEntry, StockEntryKind, StockHolder};
 pub use store::{

@@ -29,6 +29,7 @@ mod quality;
 pub mod reads;
 pub mod rpc;
 pub mod server;
+pub mod simulation;
 pub mod store_cache;
 pub mod telemetry;
 pub mod workers;
@@ -41,6 +42,7 @@ use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::projections::Lags;
 use crate::reads::Reads;
+use crate::simulation::Simulations;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 
@@ -51,6 +53,7 @@ pub struct App {
     pub reads: Reads,
     pub feed: Feed,
     pub lags: Lags,
+    pub simulations: Simulations,
     pub pool: Pool,
     pub stores: StoreCache,
     pub telemetry: Telemetry,

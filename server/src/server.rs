@@ -27,6 +27,7 @@ use crate::feed::{Feed, FeedSettings};
 use crate::projections::{self, Lags};
 use crate::reads::Reads;
 use crate::rpc;
+use crate::simulation::{SimulationSettings, Simulations};
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::LOG_READS_DEFAULT;
@@ -71,6 +72,7 @@ pub struct ServerSettings {
     pub feed: FeedSettings,
     /// See [`ORDERS_MAX`]; less only for tests.
     pub bulk_orders_max: u32,
+    pub simulation: SimulationSettings,
     pub telemetry: Telemetry,
 }
 
@@ -91,6 +93,7 @@ impl ServerSettings {
             log_reads: LOG_READS_DEFAULT,
             feed: FeedSettings::default(),
             bulk_orders_max: ORDERS_MAX,
+            simulation: SimulationSettings::default(),
             telemetry: Telemetry::local(),
         }
     }
@@ -209,6 +212,7 @@ impl Server {
         }
         self.app.closing.cancel();
         self.app.feed.close();
+        self.app.simulations.close();
         let drained = self
             .drain
             .finish(self.listener.wait(), self.drain_max)
@@ -216,6 +220,7 @@ impl Server {
         self.app.engine.stop().await;
         self.app.reads.stop().await;
         self.app.feed.stop().await;
+        self.app.simulations.stop().await;
         // Last: until here somebody may want to see how the stop goes.
         if let Some(admin) = self.admin {
             admin.stop().await;
@@ -378,6 +383,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         reads,
         feed,
         lags: Lags::default(),
+        simulations: Simulations::new(settings.simulation),
         stores,
         telemetry,
         pool,

@@ -10,6 +10,7 @@ mod lists;
 mod orders;
 mod others;
 mod payments;
+mod simulation;
 
 use std::collections::BTreeSet;
 
@@ -205,6 +206,10 @@ const LACKING: &[(&str, &[&str])] = &[
     ("PolicyService/GetPolicy", &["store_id"]),
     ("PolicyService/ListPolicies", &["store_id"]),
     ("PolicyService/ActivatePolicy", &["store_id", "version"]),
+    (
+        "PolicyService/SimulatePolicy",
+        &["store_id", "document", "start_time", "end_time"],
+    ),
     ("EventService/WatchEvents", &[]),
     ("EventService/ListEvents", &[]),
     (

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use belay_client::calls::{
-    BulkOrders, FirstPolicy, InterceptAnswer, NewBuyer, NewLine, NewShipment, Parcel, Stopped,
+    BulkOrders, DraftPolicy, FirstPolicy, InterceptAnswer, NewBuyer, NewLine, NewShipment, Parcel,
+    Stopped,
 };
 use belay_client::model::{
     BoundedCount, Destination, GoodsCondition, IncidentResolution, PaymentFact, RefundResult,
@@ -20,7 +21,7 @@ use belay_tests::feed::{self, Watcher};
 use belay_tests::instance::{Service, literal};
 use belay_tests::shop::{eur, new_order};
 use belay_tests::{SHOP, TestServer, documents, pages, refused, run, until};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// What an RPC is about, and so what a caller meets who does not see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,7 @@ const RPCS: &[(&str, About)] = &[
     ("PolicyService/GetPolicy", About::Store),
     ("PolicyService/ListPolicies", About::Store),
     ("PolicyService/ActivatePolicy", About::Store),
+    ("PolicyService/SimulatePolicy", About::Store),
     ("EventService/WatchEvents", About::List),
     ("EventService/ListEvents", About::List),
     ("EventService/CommitPosition", About::Store),
@@ -264,6 +266,11 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
             .map(|_| 1),
         "PolicyService/GetPolicy" => store.get_policy().await.map(|_| 1),
         "PolicyService/ActivatePolicy" => store.activate_policy(1).await.map(|_| 1),
+        "PolicyService/SimulatePolicy" => {
+            let all = Timestamp::UNIX_EPOCH..Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
+            let simulation = store.simulate_policy(DraftPolicy::version(1), all).await?;
+            simulation.finish().await.map(|_| 1)
+        }
         "EventService/WatchEvents" => {
             let watch = belay.watch_events().store_id(store_id).from_oldest();
             // What is wrong with it is told before it is read.

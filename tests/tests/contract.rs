@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::{
-    actor, bulk, calendar, cancellation, error_reason, event, incident, order, payment, refund,
-    shipment, stock, terms,
+    actor, bulk, calendar, cancellation, decision, error_reason, event, incident, order, payment,
+    refund, shipment, simulation, stock, terms,
 };
 use belay_tests::descriptors::{self, Rpc};
 use belay_tests::run;
@@ -22,7 +22,7 @@ fn every_rpc_says_whether_it_may_be_repeated() {
         ..
     } in descriptors::rpcs()
     {
-        let is_read = ["Get", "List", "Preview", "Summarize", "Watch"]
+        let is_read = ["Get", "List", "Preview", "Simulate", "Summarize", "Watch"]
             .iter()
             .any(|verb| name.starts_with(verb));
         let expected = match (is_read, &*name) {
@@ -285,6 +285,7 @@ const ROLES: &[(&str, &str)] = &[
     ("PolicyService/GetPolicy", "support auditor"),
     ("PolicyService/ListPolicies", "support auditor"),
     ("PolicyService/ActivatePolicy", ""),
+    ("PolicyService/SimulatePolicy", ""),
     (
         "EventService/WatchEvents",
         "storefront seller warehouse carrier payments support auditor",
@@ -479,6 +480,8 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         stock::EntryKind = "StockEntryKind",
         bulk::JobState = "BulkState",
         bulk::Outcome = "BulkOutcome",
+        decision::Occasion = "PolicyOccasion",
+        simulation::NotReplayed = "NotReplayedReason",
     ];
     let enums = descriptors::enums();
     let values = |name: &str| -> BTreeSet<&str> {

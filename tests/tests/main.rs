@@ -45,6 +45,7 @@ mod s003_seller_warehouse;
 mod s004_seller_center;
 mod s005_invented;
 mod seeds;
+mod simulation;
 mod stock;
 mod stopping;
 mod store_settings;

@@ -1,5 +1,7 @@
 //! Policies and presets: for operators.
 
+pub(crate) mod simulation;
+
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 

@@ -312,6 +312,10 @@ impl crate::rpc::Rpc for ActivatePolicyRequest {
     const PATH: &'static str = "/belay.v1.PolicyService/ActivatePolicy";
     const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
 }
+impl crate::rpc::StreamRpc for SimulatePolicyRequest {
+    type Response = SimulatePolicyResponse;
+    const PATH: &'static str = "/belay.v1.PolicyService/SimulatePolicy";
+}
 impl crate::rpc::Rpc for GetRefundRequest {
     type Response = GetRefundResponse;
     const PATH: &'static str = "/belay.v1.RefundService/GetRefund";
@@ -443,6 +447,7 @@ pub const RPCS: &[crate::rpc::RpcRow] = &[
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/GetPolicy", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/ListPolicies", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/ActivatePolicy", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.PolicyService/SimulatePolicy", idempotency: crate::rpc::Idempotency::Read, streams: true },
     crate::rpc::RpcRow { path: "/belay.v1.RefundService/GetRefund", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.RefundService/ListRefunds", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.RefundService/ClaimRefunds", idempotency: crate::rpc::Idempotency::Never, streams: false },

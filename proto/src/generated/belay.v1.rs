@@ -5318,8 +5318,8 @@ pub enum ErrorReason {
     RoleNotAllowed = 50,
     /// RESOURCE_EXHAUSTED with RetryInfo. The server has more work than it takes in; nothing was done. Wait and repeat.
     Overloaded = 60,
-    /// ABORTED. The caller takes events more slowly than they come, and took nothing for 30 seconds. Begin again with the
-    /// resume_token of the last message.
+    /// ABORTED. The caller takes the messages of a stream more slowly than they come, and took nothing for 30 seconds.
+    /// Begin again: a watch with the resume_token of the last message, a simulation from its start.
     WatcherTooSlow = 65,
     /// NOT_FOUND. There is no such store, or it is not the caller's. Metadata: store_id.
     StoreNotFound = 70,
@@ -11300,6 +11300,328 @@ impl PolicyState {
         }
     }
 }
+/// The facts that the rules of a policy look at, as they were at the decision.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyQuestion {
+    /// Who asked: BUYER also where support acted on behalf of the buyer.
+    #[prost(enumeration = "Role", tag = "1")]
+    pub requester: i32,
+    /// Where the shipment stood.
+    #[prost(enumeration = "ShipmentStage", tag = "2")]
+    pub stage: i32,
+    /// The path that was asked about first.
+    #[prost(enumeration = "CancellationPath", tag = "3")]
+    pub path: i32,
+    /// The reason that was given. Empty: none.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// Whether the order was paid.
+    #[prost(bool, tag = "5")]
+    pub paid: bool,
+    /// The methods of the payments that were authorised or captured.
+    #[prost(string, repeated, tag = "6")]
+    pub payment_methods: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long ago the order was placed.
+    #[prost(message, optional, tag = "7")]
+    pub since_placed: ::core::option::Option<::prost_types::Duration>,
+    /// How long ago it was paid. Unset while unpaid.
+    #[prost(message, optional, tag = "8")]
+    pub since_paid: ::core::option::Option<::prost_types::Duration>,
+    /// How long ago the shipment was delivered. Unset where it was not.
+    #[prost(message, optional, tag = "9")]
+    pub since_delivered: ::core::option::Option<::prost_types::Duration>,
+    /// What the units carry: goods and tax, less discount.
+    #[prost(message, optional, tag = "10")]
+    pub value: ::core::option::Option<Money>,
+    /// Where the order goes: ISO 3166-1 alpha-2.
+    #[prost(string, tag = "11")]
+    pub destination_country: ::prost::alloc::string::String,
+    /// The carrier can bring back a parcel that is under way.
+    #[prost(bool, tag = "12")]
+    pub in_transit_cancel: bool,
+    /// The marketplace's partner delivers.
+    #[prost(bool, tag = "13")]
+    pub partner_delivery: bool,
+    /// There is a label for the way back.
+    #[prost(bool, tag = "14")]
+    pub return_label: bool,
+    /// Customs may take the shipment for commerce.
+    #[prost(bool, tag = "15")]
+    pub customs_flagged: bool,
+    /// How long the payment was still under verification. Unset where it was not.
+    #[prost(message, optional, tag = "16")]
+    pub verified_in: ::core::option::Option<::prost_types::Duration>,
+}
+/// The answer of a policy to one portion: of the paths that the request named, the first that is allowed; where none is,
+/// the denial of the first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyAnswer {
+    /// Whether it is allowed. True with gates means: somebody must act first.
+    #[prost(bool, tag = "1")]
+    pub allowed: bool,
+    /// The path that the answer is about.
+    #[prost(enumeration = "CancellationPath", tag = "2")]
+    pub path: i32,
+    /// The rule that gave it. Empty where no rule matched.
+    #[prost(string, tag = "3")]
+    pub rule: ::prost::alloc::string::String,
+    /// The reason of a denial: the name of an ErrorReason, such as "SHIPPED". Empty when allowed.
+    #[prost(string, tag = "4")]
+    pub denied_reason: ::prost::alloc::string::String,
+    /// What the requester is told to do instead. Empty when allowed.
+    #[prost(enumeration = "NextAction", repeated, tag = "5")]
+    pub next_actions: ::prost::alloc::vec::Vec<i32>,
+    /// The gates that it waits for, in order, without respond_by.
+    #[prost(message, repeated, tag = "6")]
+    pub gates: ::prost::alloc::vec::Vec<GatePreview>,
+    /// What would go back to the buyer for these units, as of the decision: what the policy takes off the price, shipping
+    /// and label included, as RequestCancellation promises it. Zero of an order that was not paid, and when denied.
+    #[prost(message, optional, tag = "7")]
+    pub refund: ::core::option::Option<Money>,
+}
+/// The units of a case in one shipment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SimulatedPortion {
+    /// The shipment that they were taken from.
+    #[prost(string, tag = "1")]
+    pub shipment_id: ::prost::alloc::string::String,
+    /// The units.
+    #[prost(message, repeated, tag = "2")]
+    pub contents: ::prost::alloc::vec::Vec<LineQuantity>,
+    /// What was asked.
+    #[prost(message, optional, tag = "3")]
+    pub question: ::core::option::Option<PolicyQuestion>,
+    /// The answer on record.
+    #[prost(message, optional, tag = "4")]
+    pub recorded: ::core::option::Option<PolicyAnswer>,
+    /// The answer of the draft. Unset where the draft rejects the request for its reason, before any rule is asked.
+    #[prost(message, optional, tag = "5")]
+    pub draft: ::core::option::Option<PolicyAnswer>,
+}
+/// What came of a case as a whole, or would have come of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SimulatedOutcome {
+    /// Whether something of it is allowed. A request with REFUSE for ineligible units is so only where all of it is.
+    #[prost(bool, tag = "1")]
+    pub allowed: bool,
+    /// The reason why not: the name of an ErrorReason. Empty when allowed. Under the draft it is REASON_REQUIRED,
+    /// REASON_UNKNOWN, REASON_NOT_ALLOWED, NOTE_REQUIRED or EVIDENCE_REQUIRED where the draft's reasons do not take the
+    /// request as it was made; else the code of the first portion's denial.
+    #[prost(string, tag = "2")]
+    pub denied_reason: ::prost::alloc::string::String,
+    /// What would go back for all portions that are allowed.
+    #[prost(message, optional, tag = "3")]
+    pub refund: ::core::option::Option<Money>,
+    /// Whose fault it is by the reason. UNSPECIFIED when denied and where no reason was given.
+    #[prost(enumeration = "CancellationFault", tag = "4")]
+    pub fault: i32,
+    /// Whether it counts against the seller's quality.
+    #[prost(bool, tag = "5")]
+    pub counted: bool,
+}
+/// A case: what was decided together, on record and under the draft.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SimulatedCase {
+    /// When it was decided.
+    #[prost(message, optional, tag = "1")]
+    pub decision_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The order.
+    #[prost(string, tag = "2")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The cancellation that it is about. Empty for a request that was rejected.
+    #[prost(string, tag = "3")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// Why the policy was asked.
+    #[prost(enumeration = "PolicyOccasion", tag = "4")]
+    pub occasion: i32,
+    /// The policy version that was asked.
+    #[prost(int32, tag = "5")]
+    pub policy_version: i32,
+    /// By shipment and, of what is home, by receipt.
+    #[prost(message, repeated, tag = "6")]
+    pub portions: ::prost::alloc::vec::Vec<SimulatedPortion>,
+    /// What came of it.
+    #[prost(message, optional, tag = "7")]
+    pub recorded: ::core::option::Option<SimulatedOutcome>,
+    /// What would have come of it under the draft.
+    #[prost(message, optional, tag = "8")]
+    pub draft: ::core::option::Option<SimulatedOutcome>,
+    /// Whether the draft makes a difference: to the outcome, or to path, denial, next actions, gates or refund terms of a
+    /// portion. A rule that is only called differently makes none.
+    #[prost(bool, tag = "9")]
+    pub differs: bool,
+}
+/// How far a simulation is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SimulationProgress {
+    /// Decisions that have been read.
+    #[prost(int64, tag = "1")]
+    pub decisions: i64,
+    /// The decision time of the last of them. Unset before the first.
+    #[prost(message, optional, tag = "2")]
+    pub decision_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Cases by their outcome on record and under the draft.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SimulatedTransitions {
+    /// Allowed on record and under the draft.
+    #[prost(int64, tag = "1")]
+    pub stay_allowed: i64,
+    /// Allowed on record and denied under the draft.
+    #[prost(int64, tag = "2")]
+    pub become_denied: i64,
+    /// Denied on record and allowed under the draft.
+    #[prost(int64, tag = "3")]
+    pub become_allowed: i64,
+    /// Denied on record and under the draft.
+    #[prost(int64, tag = "4")]
+    pub stay_denied: i64,
+}
+/// A sum of money on record and under the draft, both in one currency.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ComparedMoney {
+    /// Of the answers on record.
+    #[prost(message, optional, tag = "1")]
+    pub recorded: ::core::option::Option<Money>,
+    /// Of the answers of the draft.
+    #[prost(message, optional, tag = "2")]
+    pub draft: ::core::option::Option<Money>,
+}
+/// A count on record and under the draft.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ComparedCount {
+    /// Of the answers on record.
+    #[prost(int64, tag = "1")]
+    pub recorded: i64,
+    /// Of the answers of the draft.
+    #[prost(int64, tag = "2")]
+    pub draft: i64,
+}
+/// What was not replayed for one reason.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotReplayedCount {
+    /// The reason.
+    #[prost(enumeration = "NotReplayedReason", tag = "1")]
+    pub reason: i32,
+    /// How many decisions (EARLIER_FORMAT) or cases were left out for it.
+    #[prost(int64, tag = "2")]
+    pub count: i64,
+}
+/// The sum of a simulation, over all that was replayed and not only what was reported.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SimulationSummary {
+    /// Decisions that were read. Decisions of which nothing matches the filters are among them.
+    #[prost(int64, tag = "1")]
+    pub decisions: i64,
+    /// Questions on record that were answered again.
+    #[prost(int64, tag = "2")]
+    pub questions: i64,
+    /// Requests, returns and resolutions.
+    #[prost(message, optional, tag = "3")]
+    pub cases: ::core::option::Option<SimulatedTransitions>,
+    /// Parts that were evaluated again. They are beside the cases: their money, and whether they count, is with the request.
+    #[prost(message, optional, tag = "4")]
+    pub reevaluations: ::core::option::Option<SimulatedTransitions>,
+    /// Cases and re-evaluations that differ.
+    #[prost(int64, tag = "5")]
+    pub differing: i64,
+    /// The refunds of all cases that are allowed, by currency. Currencies without any are left out.
+    #[prost(message, repeated, tag = "6")]
+    pub refunds: ::prost::alloc::vec::Vec<ComparedMoney>,
+    /// Cases that count against the seller's quality.
+    #[prost(message, optional, tag = "7")]
+    pub counted: ::core::option::Option<ComparedCount>,
+    /// What was left out, by reason. It is in no other sum.
+    #[prost(message, repeated, tag = "8")]
+    pub not_replayed: ::prost::alloc::vec::Vec<NotReplayedCount>,
+    /// Cases that were to be reported and were not, because there were more than case_count_max.
+    #[prost(int64, tag = "9")]
+    pub unreported_cases: i64,
+    /// The decision time at which the simulation stopped before its end: because of decision_count_max, or because the
+    /// server stops. Nothing of this instant or later was replayed: begin again with it as start_time, and add up. Unset
+    /// where all was replayed.
+    #[prost(message, optional, tag = "10")]
+    pub left_off_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The occasion on which a policy was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PolicyOccasion {
+    /// Not said.
+    Unspecified = 0,
+    /// A caller requested a cancellation.
+    Request = 1,
+    /// A parcel came home without a cancellation, and the carrier cancelled.
+    Return = 2,
+    /// Support paid for goods that are home (REFUND_ANYWAY): as much as the policy gives for a parcel that comes home, and
+    /// all where it gives nothing. It is allowed under any policy.
+    Resolution = 3,
+    /// A part that waits was evaluated again, because its shipment had moved on or its last gate had passed.
+    Reevaluation = 4,
+}
+impl PolicyOccasion {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "POLICY_OCCASION_UNSPECIFIED",
+            Self::Request => "POLICY_OCCASION_REQUEST",
+            Self::Return => "POLICY_OCCASION_RETURN",
+            Self::Resolution => "POLICY_OCCASION_RESOLUTION",
+            Self::Reevaluation => "POLICY_OCCASION_REEVALUATION",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "POLICY_OCCASION_UNSPECIFIED" => Some(Self::Unspecified),
+            "POLICY_OCCASION_REQUEST" => Some(Self::Request),
+            "POLICY_OCCASION_RETURN" => Some(Self::Return),
+            "POLICY_OCCASION_RESOLUTION" => Some(Self::Resolution),
+            "POLICY_OCCASION_REEVALUATION" => Some(Self::Reevaluation),
+            _ => None,
+        }
+    }
+}
+/// The reason why something on record was not replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NotReplayedReason {
+    /// Not said.
+    Unspecified = 0,
+    /// An earlier release recorded it, with less than it takes to ask again. Nothing is guessed in its place.
+    EarlierFormat = 1,
+    /// The policy allowed the request, and it was rejected for something else, such as LIMIT_REACHED.
+    RejectedOtherwise = 2,
+    /// The policy version that decided is newer than what this server knows. Seconds later it knows it.
+    VersionUnknown = 3,
+}
+impl NotReplayedReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NOT_REPLAYED_REASON_UNSPECIFIED",
+            Self::EarlierFormat => "NOT_REPLAYED_REASON_EARLIER_FORMAT",
+            Self::RejectedOtherwise => "NOT_REPLAYED_REASON_REJECTED_OTHERWISE",
+            Self::VersionUnknown => "NOT_REPLAYED_REASON_VERSION_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NOT_REPLAYED_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "NOT_REPLAYED_REASON_EARLIER_FORMAT" => Some(Self::EarlierFormat),
+            "NOT_REPLAYED_REASON_REJECTED_OTHERWISE" => Some(Self::RejectedOtherwise),
+            "NOT_REPLAYED_REASON_VERSION_UNKNOWN" => Some(Self::VersionUnknown),
+            _ => None,
+        }
+    }
+}
 /// A request without fields.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListPresetsRequest {}
@@ -11389,6 +11711,65 @@ pub struct ActivatePolicyResponse {
     /// The version as it stands: SCHEDULED, or ACTIVE where it was so already.
     #[prost(message, optional, tag = "1")]
     pub policy: ::core::option::Option<Policy>,
+}
+/// What to simulate.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SimulatePolicyRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// Decisions from this instant on. Required.
+    #[prost(message, optional, tag = "4")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Decisions before this instant: later than start_time, by 366 days at most. Required. Of what is decided while the
+    /// simulation runs, some may be replayed and some not.
+    #[prost(message, optional, tag = "5")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Only cases of this requester: BUYER, SELLER, SUPPORT or CARRIER, as PolicyQuestion has it. UNSPECIFIED: of all.
+    #[prost(enumeration = "Role", tag = "6")]
+    pub requester: i32,
+    /// Only cases with this reason: `[A-Z][A-Z0-9_]*`, at most 63 characters. Empty: with any or none.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
+    /// Report also cases that do not differ. They are in the summary in any case.
+    #[prost(bool, tag = "8")]
+    pub include_unchanged: bool,
+    /// How many cases to report at most: 1 to 10,000. 0 means 1,000. The summary is of all.
+    #[prost(int32, tag = "9")]
+    pub case_count_max: i32,
+    /// How many decisions to replay at most: 1 to 1,000,000. 0 means 1,000,000. Decisions of one instant are not parted, so
+    /// it may be some more.
+    #[prost(int32, tag = "10")]
+    pub decision_count_max: i32,
+    /// The policy that is put to the test. Required.
+    #[prost(oneof = "simulate_policy_request::Draft", tags = "2, 3")]
+    pub draft: ::core::option::Option<simulate_policy_request::Draft>,
+}
+/// Nested message and enum types in `SimulatePolicyRequest`.
+pub mod simulate_policy_request {
+    /// The policy that is put to the test. Required.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Draft {
+        /// A document, YAML or JSON, at most 256 KiB. It is validated as CreatePolicy does, and kept nowhere.
+        #[prost(string, tag = "2")]
+        Document(::prost::alloc::string::String),
+        /// A version of the store: 1 or greater.
+        #[prost(int32, tag = "3")]
+        Version(i32),
+    }
+}
+/// A message of a simulation.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SimulatePolicyResponse {
+    /// Cases, in the order of their decision_time. Perhaps none.
+    #[prost(message, repeated, tag = "1")]
+    pub cases: ::prost::alloc::vec::Vec<SimulatedCase>,
+    /// How far the simulation is behind these cases.
+    #[prost(message, optional, tag = "2")]
+    pub progress: ::core::option::Option<SimulationProgress>,
+    /// The sum. Set in the last message alone.
+    #[prost(message, optional, tag = "3")]
+    pub summary: ::core::option::Option<SimulationSummary>,
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -11616,6 +11997,48 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("belay.v1.PolicyService", "ActivatePolicy"));
             self.inner.unary(req, path, codec).await
         }
+        /// Simulates a draft: puts to it what the store's policies were really asked in a time range, and says what it would
+        /// have answered otherwise, case by case and in sum. It changes nothing, and no order is read beyond its lines.
+        ///
+        /// What a decision asked is on record with it, rejections included: the facts, the paths in their order of preference,
+        /// what the requester wanted of ineligible units, and what the money depends on. So `rules`, `reasons`, `returns` and
+        /// `refunds.shipping` of the draft are replayed exactly. What other sections do, they have done before anything was
+        /// asked: whether an order was paid, under verification or flagged by customs is as it was. Units stay with the
+        /// shipments that they were taken from. Each case is answered for itself, as the order stood then; what would have
+        /// followed from another answer is not replayed. Requests that never reached the rules, such as those with a reason that
+        /// the policy then did not know, are not on record.
+        ///
+        /// The stream reports cases in the order of their decision_time, with a progress in each message; a message has about
+        /// 256 KiB of cases unless one case has more. Its last message is the summary, after which it ends with OK. When the
+        /// server stops, the summary comes early and says where it left off. A stream that ends without a summary is not
+        /// complete. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds. A deadline ends it as well.
+        ///
+        /// Fails with POLICY_NOT_FOUND; with POLICY_INVALID, listing every error with its path in the document, as CreatePolicy
+        /// does; and with OVERLOADED where the server runs as many simulations as it takes, which is 4.
+        pub async fn simulate_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SimulatePolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::SimulatePolicyResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.PolicyService/SimulatePolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.PolicyService", "SimulatePolicy"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -11686,6 +12109,37 @@ pub mod policy_service_server {
             request: tonic::Request<super::ActivatePolicyRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ActivatePolicyResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the SimulatePolicy method.
+        type SimulatePolicyStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::SimulatePolicyResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Simulates a draft: puts to it what the store's policies were really asked in a time range, and says what it would
+        /// have answered otherwise, case by case and in sum. It changes nothing, and no order is read beyond its lines.
+        ///
+        /// What a decision asked is on record with it, rejections included: the facts, the paths in their order of preference,
+        /// what the requester wanted of ineligible units, and what the money depends on. So `rules`, `reasons`, `returns` and
+        /// `refunds.shipping` of the draft are replayed exactly. What other sections do, they have done before anything was
+        /// asked: whether an order was paid, under verification or flagged by customs is as it was. Units stay with the
+        /// shipments that they were taken from. Each case is answered for itself, as the order stood then; what would have
+        /// followed from another answer is not replayed. Requests that never reached the rules, such as those with a reason that
+        /// the policy then did not know, are not on record.
+        ///
+        /// The stream reports cases in the order of their decision_time, with a progress in each message; a message has about
+        /// 256 KiB of cases unless one case has more. Its last message is the summary, after which it ends with OK. When the
+        /// server stops, the summary comes early and says where it left off. A stream that ends without a summary is not
+        /// complete. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds. A deadline ends it as well.
+        ///
+        /// Fails with POLICY_NOT_FOUND; with POLICY_INVALID, listing every error with its path in the document, as CreatePolicy
+        /// does; and with OVERLOADED where the server runs as many simulations as it takes, which is 4.
+        async fn simulate_policy(
+            &self,
+            request: tonic::Request<super::SimulatePolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::SimulatePolicyStream>,
             tonic::Status,
         >;
     }
@@ -11990,6 +12444,52 @@ pub mod policy_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.PolicyService/SimulatePolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct SimulatePolicySvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::ServerStreamingService<super::SimulatePolicyRequest>
+                    for SimulatePolicySvc<T> {
+                        type Response = super::SimulatePolicyResponse;
+                        type ResponseStream = T::SimulatePolicyStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SimulatePolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::simulate_policy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SimulatePolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

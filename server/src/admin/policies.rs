@@ -1,9 +1,10 @@
 //! Policy versions and from when each decides.
 
 use belay_domain::ids::StoreId;
-use belay_domain::policy;
+use belay_domain::policy::{self, Policy};
 use belay_domain::rejection::FieldViolation;
 use belay_domain::store::{Activation, NewPolicy, PolicyHead, StoredPolicy, active, is_activated};
+use belay_wire::parse::simulation::DraftPolicy;
 use belay_wire::parse::stores::ActivationRequest;
 use belay_wire::status::CallError;
 use jiff::Timestamp;
@@ -68,13 +69,29 @@ pub(crate) async fn list(
     Ok(conn.end(read).await?)
 }
 
-/// The name of the policy that a document describes.
-pub(crate) fn validate(document: &str) -> Result<String, CallError> {
-    let policy = policy::parse(document).map_err(|errors| CallError::PolicyInvalid {
+/// The policy that a document describes.
+pub(crate) fn validate(document: &str) -> Result<Policy, CallError> {
+    policy::parse(document).map_err(|errors| CallError::PolicyInvalid {
         field: "document",
         errors,
-    })?;
-    Ok(policy.name)
+    })
+}
+
+/// The policy that is to be simulated.
+pub(crate) async fn draft(
+    app: &App,
+    store: &StoreId,
+    draft: &DraftPolicy,
+) -> Result<Policy, CallError> {
+    match draft {
+        DraftPolicy::Document(document) => validate(document),
+        DraftPolicy::Version(version) => {
+            let stored = get(app, store, Some(*version)).await?.found;
+            policy::parse(&stored.document).map_err(|_| {
+                CallError::Internal(format!("policy version {version} of {store} has errors"))
+            })
+        }
+    }
 }
 
 /// Makes a version of a document; none where the newest one has it already.

@@ -194,6 +194,7 @@ const ROLES: &[(&str, &[Role])] = &[
         &[Support, Operator, Auditor],
     ),
     ("/belay.v1.PolicyService/ActivatePolicy", &[Operator]),
+    ("/belay.v1.PolicyService/SimulatePolicy", &[Operator]),
     ("/belay.v1.EventService/WatchEvents", READERS),
     ("/belay.v1.EventService/ListEvents", READERS),
     ("/belay.v1.EventService/CommitPosition", CONSUMERS),

@@ -1,24 +1,30 @@
 //! The PolicyService.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use belay_domain::policy;
 use belay_domain::store::{PolicyHead, StoredPolicy};
 use belay_proto::v1 as pb;
 use belay_proto::v1::policy_service_server::PolicyService;
+use belay_wire::parse::simulation::simulate_policy;
 use belay_wire::parse::stores as parse;
 use belay_wire::render::administration as render;
 use belay_wire::status::CallError;
-use tonic::Request;
+use futures_util::{Stream, TryStreamExt as _};
+use tonic::{Request, Status};
 
-use super::call::{MethodResult, answer};
+use super::call::{MethodResult, answer, status};
 use crate::admin::policies::{self, PolicyView};
-use crate::{App, presets};
+use crate::{App, presets, simulation};
 
 #[derive(Debug)]
 pub(super) struct Policies {
     pub(super) app: Arc<App>,
 }
+
+type SimulationStream =
+    Pin<Box<dyn Stream<Item = Result<pb::SimulatePolicyResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl PolicyService for Policies {
@@ -56,7 +62,7 @@ impl PolicyService for Policies {
         answer(async {
             let (call, asked) = self.app.read(request, parse::create_policy)?;
             self.app.config(&call, &asked.store).await?;
-            let name = policies::validate(&asked.document)?;
+            let name = policies::validate(&asked.document)?.name;
             let policy = if asked.validate_only {
                 pb::Policy {
                     store_id: asked.store.to_string(),
@@ -122,6 +128,22 @@ impl PolicyService for Policies {
             self.app.config(&call, &asked.store).await?;
             let policy = Some(shown(&policies::activate(&self.app, asked).await?));
             Ok(pb::ActivatePolicyResponse { policy })
+        })
+        .await
+    }
+
+    type SimulatePolicyStream = SimulationStream;
+
+    async fn simulate_policy(
+        &self,
+        request: Request<pb::SimulatePolicyRequest>,
+    ) -> MethodResult<SimulationStream> {
+        answer(async {
+            let (call, asked) = self.app.read(request, simulate_policy)?;
+            self.app.config(&call, &asked.store).await?;
+            let draft = policies::draft(&self.app, &asked.store, &asked.draft).await?;
+            let messages = simulation::begin(&self.app, asked, draft)?;
+            Ok(Box::pin(messages.map_err(status)) as SimulationStream)
         })
         .await
     }

@@ -7,6 +7,7 @@ use belay_domain::calendar::Weekday;
 use belay_domain::cancellation::{
     CancellationOutcome, CancellationState, GateState, LabelState, PartState,
 };
+use belay_domain::decision::Occasion;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
@@ -14,6 +15,7 @@ use belay_domain::order::OrderState;
 use belay_domain::payment::{PaymentFact, PaymentState};
 use belay_domain::refund::{RefundKind, RefundState};
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
+use belay_domain::simulation::NotReplayed;
 use belay_domain::stock::EntryKind;
 use belay_domain::terms::{
     Effect, Fault, GateKind, GoodsCondition, NextAction, OnDispatch, OnLost, OnTimeout, Path,
@@ -117,6 +119,8 @@ wire! {
     }
     JobState = BulkState { Selecting, Running, Stopping, Completed, Stopped, Failed }
     Outcome = BulkOutcome { Waiting, Completed, Pending, Rejected, Failed }
+    Occasion = PolicyOccasion { Request, Return, Resolution, Reevaluation }
+    NotReplayed = NotReplayedReason { EarlierFormat, RejectedOtherwise, VersionUnknown }
     Weekday = Weekday { Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday }
 }
 
@@ -206,6 +210,8 @@ mod tests {
             EntryKind = "StockEntryKind",
             JobState = "BulkState",
             Outcome = "BulkOutcome",
+            Occasion = "PolicyOccasion",
+            NotReplayed = "NotReplayedReason",
         ];
         let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");

@@ -18,6 +18,7 @@ pub mod orders;
 mod quantities;
 pub mod refunds;
 pub mod sellers;
+pub mod simulation;
 pub mod stores;
 
 use std::collections::HashSet;

@@ -8,6 +8,7 @@ pub(crate) mod order;
 pub mod preview;
 pub mod quality;
 pub(crate) mod shipment;
+pub mod simulation;
 mod stock;
 mod summaries;
 

@@ -47,5 +47,12 @@ pub const LEASE_DEFAULT: SignedDuration = SignedDuration::from_secs(60);
 /// How far the manual clock may be moved at once.
 pub const ADVANCE_MIN: SignedDuration = SignedDuration::from_micros(1);
 pub const ADVANCE_MAX: SignedDuration = SignedDuration::from_hours(3_660 * 24);
+/// How long a time range may be whose decisions are simulated.
+pub const SIMULATED_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
+/// Cases that a simulation reports where the caller names no number, and at most.
+pub const SIMULATED_CASES_DEFAULT: u32 = 1_000;
+pub const SIMULATED_CASES_MAX: u32 = 10_000;
+/// Decisions that a simulation replays where the caller names no number, and at most.
+pub const SIMULATED_DECISIONS_MAX: u32 = 1_000_000;
 /// The years 1970 to 2199. What lies outside is a mistake in somebody's units.
 pub const TIMES: Range<Timestamp> = Timestamp::UNIX_EPOCH..Timestamp::constant(7_258_118_400, 0);
