@@ -1,6 +1,7 @@
 //! Between the protos and the domain: `parse` checks what comes in, `render` shows what stands,
 //! `answers` and `events` make the bytes that are stored, `rejections` and `status` say why a call
-//! does not get its answer, `pages` cuts lists and says where they go on.
+//! does not get its answer, `pages` cuts lists and says where they go on, `cloud_events` tells
+//! events in JSON.
 //!
 //! Nothing here knows of connections, SQL, a runtime or a clock: with this crate and the domain
 //! alone, orders can be served from whatever keeps them. A reader of [`parse`] makes a
@@ -12,6 +13,7 @@
 #![allow(clippy::result_large_err)]
 
 pub mod answers;
+pub mod cloud_events;
 pub mod enums;
 pub mod events;
 pub mod identity;
