@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::actor::Actor;
 use crate::ids::{ConsumerId, StoreId};
+use crate::names::named_enum;
 
 /// Consumers that one caller may have.
 pub const CONSUMERS_MAX: usize = 1_000;
@@ -134,6 +135,16 @@ pub struct Consumer {
     /// Of the filter that it reads with.
     pub filter: [u8; 16],
     pub commit_time: Timestamp,
+}
+
+named_enum! {
+    /// The state of an event that a deliverer has passed and its receiver has not taken.
+    pub enum HeldState {
+        /// It is sent again, or waits for an earlier one of its order.
+        Waiting = "WAITING",
+        /// A dead letter: it is sent again only when somebody says so.
+        Dead = "DEAD",
+    }
 }
 
 #[cfg(test)]

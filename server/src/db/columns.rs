@@ -10,6 +10,7 @@ use belay_domain::cancellation::{
     CancellationOutcome, CancellationState, GateState, LabelState, PartState,
 };
 use belay_domain::error_reason::ErrorReason;
+use belay_domain::feed::HeldState;
 use belay_domain::ids::{
     BuyerId, CarrierId, ConsumerId, ExternalId, OrderId, OrderKey, SellerId, Sku, StoreId,
     WarehouseId, WorkerId,
@@ -190,7 +191,7 @@ named! {
     enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, CancellationOutcome, Fault, Path, PartState,
         ErrorReason, LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
         RefundState, IncidentKind, IncidentState, Resolution, Projection, EntryKind, FactKind, JobState,
-        Outcome
+        Outcome, HeldState
 }
 
 impl Named for Currency {

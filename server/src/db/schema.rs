@@ -557,3 +557,37 @@ diesel::table! {
         reason -> Nullable<Text>,
     }
 }
+
+diesel::table! {
+    delivery_instances (consumer_id, instance_id) {
+        consumer_id -> Text,
+        instance_id -> Binary,
+        lease_until -> Datetime,
+    }
+}
+
+diesel::table! {
+    delivery_partitions (consumer_id, shard_partition) {
+        consumer_id -> Text,
+        shard_partition -> Unsigned<SmallInt>,
+        position -> Unsigned<BigInt>,
+        instance_id -> Binary,
+        fence -> Unsigned<BigInt>,
+        lease_until -> Datetime,
+        changes -> Unsigned<Integer>,
+    }
+}
+
+diesel::table! {
+    held_events (consumer_id, shard_partition, position) {
+        consumer_id -> Text,
+        shard_partition -> Unsigned<SmallInt>,
+        position -> Unsigned<BigInt>,
+        order_key -> Binary,
+        state -> Text,
+        attempts -> Unsigned<Integer>,
+        attempt_time -> Datetime,
+        failure -> Text,
+        payload -> Binary,
+    }
+}
