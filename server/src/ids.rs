@@ -7,3 +7,9 @@ pub fn request_id() -> Uuid {
     #[expect(clippy::disallowed_methods, reason = "this is the one home of ids")]
     Uuid::new_v4()
 }
+
+/// An id for one of several processes under one name.
+pub fn instance_id() -> Uuid {
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of ids")]
+    Uuid::new_v4()
+}

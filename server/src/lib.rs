@@ -1,7 +1,7 @@
 //! The Belay server: gRPC in front, MySQL behind, one door between.
 //!
 //! `rpc` takes calls in, `engine` decides and commits, `feed` tells what was committed,
-//! `across_orders` reads and claims what many
+//! `deliver` sends it to those who have no gRPC, `across_orders` reads and claims what many
 //! orders hold, `admin` changes reference data, `db` holds the SQL, `workers` send what nobody asks
 //! for. The rules themselves are in the crate
 //! `belay_domain`, requests and answers in `belay_wire`. `ARCHITECTURE.md` draws it.
@@ -16,6 +16,7 @@ pub mod auth;
 pub mod bulk;
 mod command;
 pub mod db;
+pub mod deliver;
 pub mod demo;
 pub mod drain;
 pub mod engine;

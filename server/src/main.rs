@@ -12,12 +12,13 @@ use belay_server::auth::Authentication;
 use belay_server::auth::key_file::{self, KeyFile};
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
-use belay_server::demo;
+use belay_server::deliver::command_line::{DeadLetters, Deliver};
 use belay_server::projections::{self, Rebuild};
 use belay_server::server::{Server, ServerSettings};
 use belay_server::telemetry::calls::{LOG_READS_DEFAULT, LOG_READS_MAX};
 use belay_server::telemetry::logs::LogFormat;
 use belay_server::telemetry::{self, Telemetry};
+use belay_server::{deliver, demo};
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
@@ -54,6 +55,10 @@ enum Subcommands {
     Health(Health),
     /// Have the running servers build a projection anew from the feed, while they serve.
     Rebuild(RebuildArguments),
+    /// Send events to a receiver, by POST: beside the servers, in as many instances as are wanted.
+    Deliver(Box<Deliver>),
+    /// List, send again or drop events that a receiver has not taken.
+    DeadLetters(DeadLetters),
     /// Print the version.
     Version,
 }
@@ -225,6 +230,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Subcommands::Rebuild(arguments) => {
             rebuild(&arguments.database.database_url, arguments.projection).await
         }
+        Subcommands::Deliver(asked) => {
+            let mut stop = StopSignal::listen()?;
+            deliver::run(*asked, telemetry, stop.received()).await
+        }
+        Subcommands::DeadLetters(asked) => asked.run().await,
         Subcommands::Version => {
             #[expect(clippy::print_stdout, reason = "the version is what was asked for")]
             {

@@ -457,3 +457,107 @@ async fn a_rebuild_is_begun_once_and_only_of_what_there_is() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("must be one of stock"), "{said}");
 }
+
+/// What `deliver` says with all that it needs, but for what a test gives in its place or adds.
+fn deliver(secrets: &str, given: &[&str]) -> String {
+    let needed = [
+        ("--consumer", "hooks"),
+        ("--url", "http://127.0.0.1:1/"),
+        ("--secret-file", secrets),
+    ];
+    let mut arguments = vec!["deliver"];
+    for (name, value) in needed {
+        if !given.contains(&name) {
+            arguments.extend([name, value]);
+        }
+    }
+    arguments.extend(given);
+    refusal(&arguments)
+}
+
+#[test]
+fn deliver_refuses_what_is_out_of_bounds_before_it_asks_a_database() {
+    let file = key_file("secrets", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let file = file.to_str().expect("text");
+    for (given, said) in [
+        (["--url", "ftp://a/"], "must be an http or https URL"),
+        (["--url", "http://a@b/"], "no user and password"),
+        (["--consumer", "a b"], "--consumer"),
+        (["--store", ""], "--store"),
+        (
+            ["--event-type", "ORDER_EATEN"],
+            "must be one of ORDER_CREATED",
+        ),
+        (["--in-flight", "0"], "not in 1..=256"),
+        (["--in-flight", "257"], "not in 1..=256"),
+        (["--attempts", "0"], "not in 1..=100"),
+        (["--attempts", "101"], "not in 1..=100"),
+        (["--timeout", "99ms"], "must be a duration"),
+        (["--timeout", "61s"], "must be a duration"),
+        (["--timeout", "11s"], "at least 3 times --timeout"),
+        (["--lease", "29999ms"], "at least 3 times --timeout"),
+        (["--lease", "601s"], "must be a duration"),
+        (
+            ["--retry-delay", "3601s"],
+            "must not be above --retry-delay-max",
+        ),
+        (["--retry-delay-max", "9ms"], "must be a duration"),
+        (["--source", "two words"], "the source must have"),
+        (["--secret-file", "/no/such/file"], "cannot be read"),
+    ] {
+        let refused = deliver(file, &given);
+        assert!(refused.contains(said), "{given:?}: {refused}");
+    }
+    // As many as a filter of the EventService may name, and one more.
+    let sellers = |count: usize| {
+        let named = (0..count).map(|number| format!("--seller=s{number}"));
+        let named: Vec<String> = named.collect();
+        let given: Vec<&str> = named.iter().map(String::as_str).collect();
+        deliver(file, &given)
+    };
+    assert!(sellers(200).contains("the database cannot be reached"));
+    assert!(sellers(201).contains("--seller may be given 200 times"));
+    // With nothing wrong it goes on to the database.
+    let most = "--in-flight 256 --attempts 100 --timeout 60s --lease 10m --retry-delay-max 24h";
+    let least = "--in-flight 1 --attempts 1 --timeout 100ms --lease 1s --retry-delay 10ms";
+    for good in [most, least] {
+        let given: Vec<&str> = good.split(' ').collect();
+        let said = deliver(file, &given);
+        assert!(said.contains("the database cannot be reached"), "{said}");
+        assert!(!said.contains("secret@"), "{said}");
+    }
+    std::fs::remove_file(file).expect("it was there");
+}
+
+#[test]
+fn dead_letters_wants_to_know_which() {
+    for (arguments, said) in [
+        (vec!["replay", "--consumer", "a"], "which dead letters?"),
+        (vec!["drop", "--consumer", "a"], "which dead letters?"),
+        (
+            vec!["drop", "--consumer", "a", "--all"],
+            "the database cannot be reached",
+        ),
+        (vec!["list"], "--consumer"),
+        (
+            vec!["list", "--consumer", "a", "--limit", "0"],
+            "not in 1..=1000",
+        ),
+        (
+            vec!["list", "--consumer", "a", "--limit", "1001"],
+            "not in 1..=1000",
+        ),
+        (vec!["list", "--consumer", "a", "--order", "A-1"], "--store"),
+        (
+            vec!["drop", "--consumer", "a", "--event", "x"],
+            "the id of an event",
+        ),
+        (
+            vec!["drop", "--consumer", "a", "--event", "1:1", "--all"],
+            "cannot be used with",
+        ),
+    ] {
+        let refused = refusal(&[&["dead-letters"], arguments.as_slice()].concat());
+        assert!(refused.contains(said), "{arguments:?}: {refused}");
+    }
+}

@@ -7,6 +7,7 @@
 //! dropped; neither can be forgotten, because there is no other way to get a server.
 
 pub mod database;
+pub mod deliver;
 pub mod descriptors;
 pub mod documents;
 pub mod expect;
@@ -17,6 +18,7 @@ pub mod invariants;
 pub mod market;
 pub mod process;
 pub mod raw;
+pub mod receiver;
 pub mod server;
 pub mod shop;
 pub mod stock;

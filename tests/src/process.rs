@@ -40,8 +40,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// With no environment but what is set on `command`.
-    fn start(mut command: Command) -> Self {
+    /// With what is set on `command`, and nothing to read.
+    pub fn start(mut command: Command) -> Self {
         let piped = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -87,6 +87,12 @@ impl Running {
             .args(["-TERM", &self.child.id().to_string()])
             .status();
         assert!(told.expect("there is kill").success());
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is ours");
     }
 
     /// After it was told to stop: how it ended, and all that it has written.

@@ -15,6 +15,7 @@ mod circles;
 mod clock;
 mod contract;
 mod currencies;
+mod deliver;
 mod denials;
 mod engine;
 mod faults;

@@ -7,6 +7,7 @@ use belay_proto::v1 as pb;
 use belay_proto::v1::event_service_client::EventServiceClient;
 use belay_proto::v1::order_service_client::OrderServiceClient;
 use belay_server::db::{clock, pool};
+use belay_server::telemetry::deliveries;
 use belay_server::telemetry::metrics::{INSTRUMENTS, Instrument, Kind};
 use belay_tests::database::Database;
 use belay_tests::instance::{Health, HeldLanes, Service};
@@ -585,7 +586,7 @@ async fn metrics_are_those_of_the_table() {
 #[test]
 fn the_readme_lists_every_instrument() {
     let readme = read_to_string("README.md");
-    for row in &INSTRUMENTS {
+    for row in INSTRUMENTS.iter().chain(&deliveries::INSTRUMENTS) {
         let begins = format!("| `{}` | {} |", row.name, row.unit.replace(['{', '}'], ""));
         assert!(readme.contains(&begins), "{begins}");
     }

@@ -15,10 +15,24 @@ use crate::tidy::read_to_string;
 const ADDRESS: &str = "127.0.0.1:50051";
 
 /// Commands that no test can run, by their exact text, and why.
-const NOT_RUN: &[(&str, &str)] = &[(
-    "make run",
-    "starts a MySQL of its own on a port of its own; `grpcurl::the_printed_lines…` runs what it prints",
-)];
+const NOT_RUN: &[(&str, &str)] = &[
+    (
+        "make run",
+        "starts a MySQL of its own on a port of its own; `grpcurl::the_printed_lines…` runs what it prints",
+    ),
+    (
+        "belay deliver --consumer shop-hooks --url https://shop.example.com/belay --secret-file webhook.secret --store demo \\\n    --event-type GATE_OPENED --event-type INCIDENT_OPENED",
+        "delivers until it is told to stop, to a receiver that is nowhere; `deliver::…` has receivers of its own",
+    ),
+    (
+        "belay dead-letters list --consumer shop-hooks",
+        "finds only what was delivered before; `deliver::a_dead_letter…` runs it",
+    ),
+    (
+        "belay dead-letters replay --consumer shop-hooks --store demo --order A-1",
+        "the same",
+    ),
+];
 
 /// A command, and what the README shows of its output.
 #[derive(Debug)]

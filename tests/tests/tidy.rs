@@ -139,6 +139,7 @@ fn the_wire_needs_no_runtime_and_no_database() {
         "http",
         "jiff",
         "prost",
+        "prost-reflect",
         "prost-types",
         "serde",
         "serde_json",
@@ -217,9 +218,10 @@ fn one_file_knows_the_codes_of_grpc() {
 #[test]
 fn the_protos_are_known_at_the_boundary_only() {
     // The composition root names the services that it starts; `belay dev` is a caller like any
-    // other. The feed hands on events as they are stored. A simulation measures its messages, so it
-    // makes them.
+    // other. The feed hands on events as they are stored, and who delivers them sends them on. A
+    // simulation measures its messages, so it makes them.
     let boundary = [
+        "server/src/deliver",
         "server/src/feed",
         "server/src/rpc.rs",
         "server/src/rpc/",

@@ -178,7 +178,7 @@ const ITEMS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 const QUEUE: &str = "belay.queue";
 const CLASS: &str = "belay.kind";
-const OUTCOME: &str = "belay.outcome";
+pub(super) const OUTCOME: &str = "belay.outcome";
 const RETRY_KIND: &str = "belay.retry.kind";
 const REASON: &str = "belay.reason";
 const PROJECTION: &str = "belay.projection";
@@ -485,6 +485,11 @@ impl Metrics {
         gauge(CONNECTIONS_WAITED_FOR, |app| {
             vec![(count(app.pool.status().waiting), vec![of_pool()])]
         });
+    }
+
+    /// What other instruments of the same process are made with.
+    pub(super) fn meter(&self) -> &Meter {
+        &self.0.meter
     }
 
     /// Of the log of this process.

@@ -5,6 +5,7 @@
 //! call means, and nothing here fails or delays one: what cannot be told is dropped and counted.
 
 pub mod calls;
+pub mod deliveries;
 pub mod logs;
 pub mod metrics;
 pub mod traces;

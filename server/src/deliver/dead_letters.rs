@@ -1,0 +1,201 @@
+//! Dead letters: events that a receiver refused, or that were sent as often as may be. They are kept
+//! until somebody has them sent again, or drops them.
+
+use belay_domain::feed::HeldState;
+use belay_domain::ids::{ConsumerId, OrderKey};
+use belay_proto::v1 as pb;
+use belay_wire::cloud_events::{id, type_name};
+use jiff::Timestamp;
+use prost::Message as _;
+use serde::Serialize;
+
+use crate::db::delivery_partitions::DeliveryPartition;
+use crate::db::held_events::{EventPlace, HeldEvent, HeldMark};
+use crate::db::{Conn, DbError, clock, delivery_partitions, held_events, transaction};
+
+/// Dead letters that one transaction changes, and that are read at once.
+const BATCH: u16 = 100;
+/// Dead letters that one command lists.
+pub const LIST_MAX: u16 = 1_000;
+
+/// A dead letter, as it is listed.
+#[derive(Debug, Serialize)]
+pub struct DeadLetter {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub store_id: String,
+    pub order_id: String,
+    /// When it was given up.
+    pub time: String,
+    pub attempts: u32,
+    pub failure: String,
+}
+
+/// Which dead letters are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    All,
+    Order(OrderKey),
+    Events(Vec<EventPlace>),
+}
+
+/// What is done with dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// They are sent again, in their order, before what comes behind them in the feed.
+    Replay,
+    Drop,
+}
+
+/// Why a command about dead letters fails.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    #[error(transparent)]
+    Database(#[from] DbError),
+    #[error("nothing was ever delivered under the name {0}")]
+    Unknown(ConsumerId),
+}
+
+/// So many, in the order of partitions and positions.
+pub async fn list(
+    conn: &mut Conn,
+    consumer: &ConsumerId,
+    order: Option<OrderKey>,
+    limit: u16,
+) -> Result<Vec<DeadLetter>, DeadLetterError> {
+    known(conn, consumer).await?;
+    let mut listed = Vec::new();
+    let mut after = None;
+    while listed.len() < usize::from(limit) {
+        let left = usize::from(limit) - listed.len();
+        let batch = u16::try_from(left).unwrap_or(BATCH).min(BATCH);
+        let found = held_events::dead_letters(conn, consumer, order, after, batch).await?;
+        let Some(last) = found.last() else { break };
+        after = Some(place(&last.mark));
+        for event in &found {
+            listed.push(shown(event)?);
+        }
+    }
+    Ok(listed)
+}
+
+/// Says how many there were of the kind that is meant.
+pub async fn change(
+    conn: &mut Conn,
+    consumer: &ConsumerId,
+    selection: &Selection,
+    action: Action,
+) -> Result<usize, DeadLetterError> {
+    known(conn, consumer).await?;
+    let mut changed = 0;
+    match selection {
+        Selection::Events(places) => {
+            for (partition, position) in places {
+                let before = (*partition, position.saturating_sub(1));
+                let found = held_events::dead_letters(conn, consumer, None, Some(before), 1);
+                let found = found.await?.into_iter().map(|event| event.mark);
+                let meant: Vec<HeldMark> = found
+                    .filter(|mark| place(mark) == (*partition, *position))
+                    .collect();
+                changed += change_some(conn, consumer, &meant, action).await?;
+            }
+        }
+        Selection::All | Selection::Order(_) => {
+            let order = match selection {
+                Selection::Order(order) => Some(*order),
+                Selection::All | Selection::Events(_) => None,
+            };
+            let mut after = None;
+            loop {
+                let found = held_events::dead_letters(conn, consumer, order, after, BATCH).await?;
+                let Some(last) = found.last() else { break };
+                after = Some(place(&last.mark));
+                let marks: Vec<HeldMark> = found.into_iter().map(|event| event.mark).collect();
+                changed += change_some(conn, consumer, &marks, action).await?;
+            }
+        }
+    }
+    Ok(changed)
+}
+
+async fn known(conn: &mut Conn, consumer: &ConsumerId) -> Result<(), DeadLetterError> {
+    if delivery_partitions::all(conn, consumer).await?.is_empty() {
+        return Err(DeadLetterError::Unknown(consumer.clone()));
+    }
+    Ok(())
+}
+
+/// One transaction. The instance that delivers a partition sees that somebody has changed it.
+async fn change_some(
+    conn: &mut Conn,
+    consumer: &ConsumerId,
+    marks: &[HeldMark],
+    action: Action,
+) -> Result<usize, DbError> {
+    let mut partitions: Vec<u16> = marks.iter().map(|mark| mark.partition).collect();
+    partitions.dedup();
+    if partitions.is_empty() {
+        return Ok(0);
+    }
+    transaction::begin_write(conn).await?;
+    let written = async {
+        let locked = delivery_partitions::lock(conn, consumer, &partitions).await?;
+        let now = clock::now(conn).await?;
+        for mark in marks {
+            match action {
+                Action::Replay => {
+                    held_events::update(conn, consumer, &replayed(mark, now)).await?;
+                }
+                Action::Drop => {
+                    let position = [mark.position];
+                    held_events::delete(conn, consumer, mark.partition, &position).await?;
+                }
+            }
+        }
+        let touched = |row: DeliveryPartition| DeliveryPartition {
+            changes: row.changes.wrapping_add(1),
+            ..row
+        };
+        let touched: Vec<DeliveryPartition> = locked.into_iter().map(touched).collect();
+        delivery_partitions::update(conn, consumer, &touched).await
+    }
+    .await;
+    match written {
+        Ok(()) => transaction::commit(conn).await?,
+        Err(error) => {
+            transaction::rollback(conn).await?;
+            return Err(error);
+        }
+    }
+    Ok(marks.len())
+}
+
+/// As if it had never been sent; what came of it last stays to be read.
+fn replayed(mark: &HeldMark, now: Timestamp) -> HeldMark {
+    HeldMark {
+        state: HeldState::Waiting,
+        attempts: 0,
+        attempt_time: now,
+        ..mark.clone()
+    }
+}
+
+fn place(mark: &HeldMark) -> EventPlace {
+    (mark.partition, mark.position)
+}
+
+fn shown(held: &HeldEvent) -> Result<DeadLetter, DbError> {
+    let event = pb::Event::decode(held.payload.as_slice())
+        .map_err(|error| DbError::Corrupt(format!("an event that is held: {error}")))?;
+    let mark = &held.mark;
+    Ok(DeadLetter {
+        id: id(&event),
+        event_type: type_name(&event),
+        store_id: event.store_id,
+        order_id: event.order_id,
+        time: mark.attempt_time.to_string(),
+        attempts: mark.attempts,
+        failure: mark.failure.clone(),
+    })
+}

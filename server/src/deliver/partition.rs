@@ -1,0 +1,450 @@
+//! One partition as an instance delivers it: which event may be sent next, and how far the partition
+//! is when it has been. Plain data: it sends nothing, stores nothing and has no clock.
+//!
+//! Events are in the *window* from when they are read until the position has passed them. The events
+//! of one order are sent one after the other. One that is not taken is *held*, and with it all that
+//! come behind it in its order: they leave the window as rows, and other orders go on. An event of
+//! an order of which something is held is held as well, so that none overtakes another.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use belay_domain::feed::HeldState;
+use belay_domain::ids::OrderKey;
+use belay_proto::v1 as pb;
+use tokio::time::Instant;
+
+use super::retry::{Hold, Outcome, RetryPlan};
+use crate::telemetry::deliveries::Verdict;
+
+/// Events in the window at which no more are read.
+pub(super) const WINDOW_MAX: usize = 128;
+/// Events of one partition that are held, dead letters among them, at which no more are read.
+pub(super) const HELD_MAX: usize = 1_000;
+
+/// An event that is to be sent, or has been.
+#[derive(Debug, Clone)]
+pub(super) struct Letter {
+    pub(super) partition: u16,
+    /// Of the lease under which it is sent.
+    pub(super) fence: u64,
+    pub(super) position: u64,
+    pub(super) order: OrderKey,
+    /// Whether it is held, so that what it says is in its row.
+    pub(super) is_held: bool,
+    /// None until it is read from there.
+    pub(super) event: Option<Arc<pb::Event>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    position: u64,
+    order: OrderKey,
+    event: Arc<pb::Event>,
+    state: EntryState,
+}
+
+#[derive(Debug)]
+enum EntryState {
+    Fresh,
+    Sent,
+    Taken,
+    Held(Hold),
+}
+
+/// An order of which something is sent or held.
+#[derive(Debug, Default)]
+struct Lane {
+    is_sending: bool,
+    /// Events of the window that are held and have no row yet.
+    unstored: usize,
+    /// Those that have a row, dead letters not among them, by their positions.
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+impl Lane {
+    fn is_held(&self) -> bool {
+        self.unstored > 0 || !self.waiting.is_empty()
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_sending && !self.is_held()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    attempts: u32,
+    due: Instant,
+}
+
+/// What came of an event that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    Taken,
+    Held(OrderKey, Hold),
+}
+
+/// A row of an event that is held, as it is found when a lease begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) position: u64,
+    pub(super) order: OrderKey,
+    pub(super) state: HeldState,
+    pub(super) attempts: u32,
+    pub(super) due: Instant,
+}
+
+/// What is to be stored in one transaction: where the partition comes, and what is held and held no
+/// more.
+#[derive(Debug, Default)]
+pub(super) struct Settlement {
+    /// How many events leave the window.
+    passed: usize,
+    pub(super) to: u64,
+    /// Of those the ones that are held.
+    pub(super) held: Vec<(u64, OrderKey, Arc<pb::Event>, Hold)>,
+    pub(super) changes: BTreeMap<u64, Change>,
+}
+
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) number: u16,
+    pub(super) fence: u64,
+    /// How often somebody else had changed what is held, as far as is known here.
+    pub(super) seen_changes: u32,
+    /// Nothing more is read or sent: it is given back.
+    pub(super) is_leaving: bool,
+    /// The feed no longer holds what comes next.
+    pub(super) is_pruned: bool,
+    position: u64,
+    read_to: u64,
+    window: VecDeque<Entry>,
+    lanes: HashMap<OrderKey, Lane>,
+    dead: usize,
+    /// What came of events that are held and is not stored yet.
+    changes: BTreeMap<u64, Change>,
+}
+
+impl Partition {
+    pub(super) fn new(number: u16, fence: u64, position: u64, seen_changes: u32) -> Self {
+        Self {
+            number,
+            fence,
+            seen_changes,
+            is_leaving: false,
+            is_pruned: false,
+            position,
+            read_to: position,
+            window: VecDeque::new(),
+            lanes: HashMap::new(),
+            dead: 0,
+            changes: BTreeMap::new(),
+        }
+    }
+
+    /// Takes up what is held, in place of what was known of it.
+    pub(super) fn found(&mut self, rows: impl Iterator<Item = Found>) {
+        for lane in self.lanes.values_mut() {
+            lane.waiting.clear();
+        }
+        self.dead = 0;
+        for row in rows {
+            match row.state {
+                HeldState::Dead => self.dead += 1,
+                HeldState::Waiting => {
+                    let (attempts, due) = (row.attempts, row.due);
+                    let lane = self.lanes.entry(row.order).or_default();
+                    lane.waiting.insert(row.position, Waiting { attempts, due });
+                }
+            }
+        }
+        self.lanes.retain(|_, lane| !lane.is_idle());
+    }
+
+    /// Where the stored position is.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Behind which event to read on, if there is room for more.
+    pub(super) fn read_from(&self) -> Option<u64> {
+        let has_room = self.window.len() < WINDOW_MAX && self.held() + self.window.len() < HELD_MAX;
+        (has_room && !self.is_leaving && !self.is_pruned).then_some(self.read_to)
+    }
+
+    /// Whether nothing more is read because of what is held.
+    pub(super) fn is_full(&self) -> bool {
+        self.held() >= HELD_MAX
+    }
+
+    /// Events that are held and wait to be sent.
+    pub(super) fn waiting(&self) -> usize {
+        let lanes = self.lanes.values();
+        lanes.map(|lane| lane.waiting.len() + lane.unstored).sum()
+    }
+
+    pub(super) fn dead(&self) -> usize {
+        self.dead
+    }
+
+    fn held(&self) -> usize {
+        self.waiting() + self.dead
+    }
+
+    /// Takes in what was read: the events that are to be sent, and how far was read.
+    pub(super) fn read(&mut self, events: Vec<(u64, OrderKey, pb::Event)>, to: u64) {
+        for (position, order, event) in events {
+            if position > self.read_to {
+                self.window.push_back(Entry {
+                    position,
+                    order,
+                    event: Arc::new(event),
+                    state: EntryState::Fresh,
+                });
+            }
+        }
+        self.read_to = self.read_to.max(to);
+    }
+
+    /// The next event that may be sent now: one that is held and due before one of the window.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Letter> {
+        if self.is_leaving {
+            return None;
+        }
+        self.next_held(now).or_else(|| self.next_fresh())
+    }
+
+    fn next_held(&mut self, now: Instant) -> Option<Letter> {
+        let due = self.lanes.iter_mut().find_map(|(order, lane)| {
+            let (position, first) = lane.waiting.first_key_value()?;
+            // What came before it and has no row yet must be stored first.
+            let may_go = !lane.is_sending && first.due <= now;
+            may_go.then_some((*order, *position, lane))
+        });
+        let (order, position, lane) = due?;
+        lane.is_sending = true;
+        Some(Letter {
+            partition: self.number,
+            fence: self.fence,
+            position,
+            order,
+            is_held: true,
+            event: None,
+        })
+    }
+
+    fn next_fresh(&mut self) -> Option<Letter> {
+        for entry in &mut self.window {
+            if !matches!(entry.state, EntryState::Fresh) {
+                continue;
+            }
+            let lane = self.lanes.entry(entry.order).or_default();
+            if lane.is_held() {
+                lane.unstored += 1;
+                entry.state = EntryState::Held(behind_another());
+            } else if !lane.is_sending {
+                lane.is_sending = true;
+                entry.state = EntryState::Sent;
+                return Some(Letter {
+                    partition: self.number,
+                    fence: self.fence,
+                    position: entry.position,
+                    order: entry.order,
+                    is_held: false,
+                    event: Some(entry.event.clone()),
+                });
+            }
+        }
+        None
+    }
+
+    /// What was given out was not sent after all.
+    pub(super) fn unsent(&mut self, letter: &Letter) {
+        if !letter.is_held
+            && let Some(entry) = self.entry_mut(letter.position)
+        {
+            entry.state = EntryState::Fresh;
+        }
+        self.end_sending(letter.order);
+    }
+
+    /// An event that was held is there no more.
+    pub(super) fn vanished(&mut self, letter: &Letter) {
+        if let Some(lane) = self.lanes.get_mut(&letter.order) {
+            lane.waiting.remove(&letter.position);
+        }
+        self.end_sending(letter.order);
+    }
+
+    /// What came of an event that was sent.
+    pub(super) fn ended(
+        &mut self,
+        letter: &Letter,
+        outcome: Outcome,
+        plan: &RetryPlan,
+        now: Instant,
+    ) -> Verdict {
+        let verdict = if letter.is_held {
+            self.held_ended(letter, outcome, plan, now)
+        } else {
+            self.fresh_ended(letter, outcome, plan)
+        };
+        self.end_sending(letter.order);
+        verdict
+    }
+
+    fn fresh_ended(&mut self, letter: &Letter, outcome: Outcome, plan: &RetryPlan) -> Verdict {
+        let (verdict, hold) = plan.judge(outcome, 1);
+        let is_waiting = hold
+            .as_ref()
+            .is_some_and(|hold| hold.state == HeldState::Waiting);
+        match self.entry_mut(letter.position) {
+            Some(entry) => entry.state = hold.map_or(EntryState::Taken, EntryState::Held),
+            None => return verdict,
+        }
+        if is_waiting {
+            let lane = self.lanes.entry(letter.order).or_default();
+            lane.unstored += 1;
+        }
+        verdict
+    }
+
+    fn held_ended(
+        &mut self,
+        letter: &Letter,
+        outcome: Outcome,
+        plan: &RetryPlan,
+        now: Instant,
+    ) -> Verdict {
+        let lane = self.lanes.entry(letter.order).or_default();
+        let before = lane.waiting.get(&letter.position);
+        let attempts = before.map_or(0, |waiting| waiting.attempts);
+        let (verdict, hold) = plan.judge(outcome, attempts.saturating_add(1));
+        let change = match hold {
+            None => Change::Taken,
+            Some(hold) => Change::Held(letter.order, hold),
+        };
+        match &change {
+            Change::Held(_, hold) if hold.state == HeldState::Waiting => {
+                let (attempts, due) = (hold.attempts, now + hold.wait);
+                lane.waiting
+                    .insert(letter.position, Waiting { attempts, due });
+            }
+            Change::Held(..) => {
+                lane.waiting.remove(&letter.position);
+                self.dead += 1;
+            }
+            Change::Taken => {
+                lane.waiting.remove(&letter.position);
+            }
+        }
+        self.changes.insert(letter.position, change);
+        verdict
+    }
+
+    fn entry_mut(&mut self, position: u64) -> Option<&mut Entry> {
+        let at = self
+            .window
+            .binary_search_by_key(&position, |entry| entry.position);
+        at.ok().and_then(|at| self.window.get_mut(at))
+    }
+
+    fn end_sending(&mut self, order: OrderKey) {
+        if let Some(lane) = self.lanes.get_mut(&order) {
+            lane.is_sending = false;
+            if lane.is_idle() {
+                self.lanes.remove(&order);
+            }
+        }
+    }
+
+    pub(super) fn is_sending(&self) -> bool {
+        self.lanes.values().any(|lane| lane.is_sending)
+    }
+
+    /// Whether something came of an event that is held and is not stored yet.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Whether something came of an event that is not stored yet.
+    pub(super) fn has_news(&self) -> bool {
+        let first = self.window.front();
+        !self.changes.is_empty() || first.is_some_and(|entry| entry.is_settled())
+    }
+
+    /// Whether the position can move on.
+    pub(super) fn can_move(&self) -> bool {
+        self.has_news() || (self.window.is_empty() && self.read_to > self.position)
+    }
+
+    /// What is to be stored now.
+    pub(super) fn settlement(&self) -> Settlement {
+        let settled = self.window.iter().take_while(|entry| entry.is_settled());
+        let passed = settled.clone().count();
+        let held = settled.filter_map(|entry| match &entry.state {
+            EntryState::Held(hold) => Some((
+                entry.position,
+                entry.order,
+                entry.event.clone(),
+                hold.clone(),
+            )),
+            EntryState::Fresh | EntryState::Sent | EntryState::Taken => None,
+        });
+        Settlement {
+            passed,
+            to: match self.window.get(passed) {
+                Some(open) => open.position - 1,
+                None => self.read_to,
+            },
+            held: held.collect(),
+            changes: self.changes.clone(),
+        }
+    }
+
+    /// It is stored.
+    pub(super) fn stored(&mut self, settlement: Settlement, now: Instant) {
+        self.window.drain(..settlement.passed);
+        self.position = settlement.to;
+        for (position, order, _, hold) in settlement.held {
+            match hold.state {
+                HeldState::Dead => self.dead += 1,
+                HeldState::Waiting => {
+                    let lane = self.lanes.entry(order).or_default();
+                    lane.unstored = lane.unstored.saturating_sub(1);
+                    let (attempts, due) = (hold.attempts, now + hold.wait);
+                    lane.waiting.insert(position, Waiting { attempts, due });
+                }
+            }
+        }
+        for position in settlement.changes.keys() {
+            self.changes.remove(position);
+        }
+    }
+
+    /// Goes on with the oldest event that is kept.
+    pub(super) fn skip_to(&mut self, position: u64) {
+        self.read_to = self.read_to.max(position);
+    }
+}
+
+impl Entry {
+    fn is_settled(&self) -> bool {
+        matches!(self.state, EntryState::Taken | EntryState::Held(_))
+    }
+}
+
+/// It was never sent: one before it in its order is held.
+fn behind_another() -> Hold {
+    Hold {
+        state: HeldState::Waiting,
+        attempts: 0,
+        wait: Duration::ZERO,
+        failure: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
