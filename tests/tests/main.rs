@@ -39,6 +39,7 @@ mod races;
 mod readme;
 mod refunds;
 mod replay;
+mod rush;
 mod s000_independent_site;
 mod s001_cross_border_declaration;
 mod s002_supplier_agreement;

@@ -21,6 +21,14 @@ const NOT_RUN: &[(&str, &str)] = &[
         "starts a MySQL of its own on a port of its own; `grpcurl::the_printed_lines…` runs what it prints",
     ),
     (
+        "cargo run -p belay-client --example rush_warehouse",
+        "ends with the other side of the rush, which stands behind it; `rush::nothing…` runs both",
+    ),
+    (
+        "cargo run -p belay-client --example rush_storefront",
+        "waits for the warehouse of the rush; `rush::nothing…` runs both",
+    ),
+    (
         "belay deliver --consumer shop-hooks --url https://shop.example.com/belay --secret-file webhook.secret --store demo \\\n    --event-type GATE_OPENED --event-type INCIDENT_OPENED",
         "delivers until it is told to stop, to a receiver that is nowhere; `deliver::…` has receivers of its own",
     ),
