@@ -144,9 +144,12 @@ fn filter_of(v: &mut Violations, filter: pb::BulkFilter, scope: &Scope) -> Optio
     );
     let create_time_from = time(v, "filter.create_time_from", filter.create_time_from);
     let create_time_before = time(v, "filter.create_time_before", filter.create_time_before);
-    let states = states.map(|states| match states.is_empty() {
-        true => OPEN_STATES.to_vec(),
-        false => states,
+    let states = states.map(|states| {
+        if states.is_empty() {
+            OPEN_STATES.to_vec()
+        } else {
+            states
+        }
     });
     Some(BulkFilter {
         sku: sku?,
