@@ -25,7 +25,7 @@ pub(crate) use self::stock::post;
 use crate::App;
 use crate::db::projection_positions::{self as positions, Move};
 use crate::db::projections::{self, Generations};
-use crate::db::{Conn, DbError, ErrorKind, feed, transaction};
+use crate::db::{Conn, DbError, ErrorKind, feed, partition_tails, transaction};
 use crate::feed::{FeedError, FeedRow};
 
 /// Between two looks at the ends of the feed when nothing was new.
@@ -204,11 +204,13 @@ async fn behind(
     let read = async {
         let mut found = positions::all(&mut conn, projection, generation).await?;
         if found.len() < ends.len() {
-            // The lock keeps one that has ended meanwhile from beginning again.
+            // The lock keeps one that has ended meanwhile from beginning again, and the tails keep what
+            // it begins with from being pruned.
             transaction::begin_write(&mut conn).await?;
             let generations = projections::share(&mut conn, projection).await?;
             if generations.iter().any(|present| present == generation) {
-                positions::begin(&mut conn, projection, generation, ends).await?;
+                let pruned = partition_tails::share_pruned(&mut conn).await?;
+                positions::begin(&mut conn, projection, generation, &pruned).await?;
             }
             transaction::commit(&mut conn).await?;
             found = positions::all(&mut conn, projection, generation).await?;
@@ -309,9 +311,12 @@ pub async fn begin_rebuild(conn: &mut Conn, projection: Projection) -> Result<Re
         if generations.building.is_some() {
             return Ok(Rebuild::UnderWay);
         }
-        if feed::ends(conn).await?.iter().any(|end| end.pruned > 0) {
+        let pruned = partition_tails::share_pruned(conn).await?;
+        if pruned.iter().any(|pruned| *pruned > 0) {
             return Ok(Rebuild::FeedPruned);
         }
+        // It begins here, so that from now on nothing is pruned that it has not read.
+        positions::begin(conn, projection, generations.serving + 1, &pruned).await?;
         let building = Generations {
             building: Some(generations.serving + 1),
             is_replayed: false,

@@ -694,8 +694,8 @@ fn what_is_no_longer_kept_is_told_with_the_oldest_position() {
         };
         t.database
             .execute(
-                "UPDATE partition_heads SET pruned = ? WHERE shard_partition = ?",
-                (first, partition),
+                "UPDATE partition_tails SET pruned = ?, expiring = ? WHERE shard_partition = ?",
+                (first, first, partition),
             )
             .await;
         let expired = belay.watch_events().resume_token(&token).await;

@@ -79,10 +79,10 @@ fn one_rebuild_is_under_way_at_a_time_and_none_of_a_pruned_feed() {
         t.database.execute(sql, ()).await;
         assert_eq!(begin_rebuild(&t.database).await, Rebuild::UnderWay);
         rebuilt(&t.database, 1).await;
-        let sql = "UPDATE partition_heads SET pruned = 1 WHERE head > 0";
+        let sql = "UPDATE partition_tails SET pruned = 1";
         t.database.execute(sql, ()).await;
         assert_eq!(begin_rebuild(&t.database).await, Rebuild::FeedPruned);
-        let sql = "UPDATE partition_heads SET pruned = 0";
+        let sql = "UPDATE partition_tails SET pruned = 0";
         t.database.execute(sql, ()).await;
     });
 }

@@ -21,6 +21,9 @@ pub struct PartitionEnds {
     pub last: u64,
     /// The last one that is no longer kept; 0 where all are.
     pub pruned: u64,
+    /// The last one that is not kept for long: who asks for the oldest begins behind it, and so has
+    /// time to read on. Never less than `pruned`.
+    pub expiring: u64,
 }
 
 /// A position from which nobody can read on.
@@ -50,9 +53,9 @@ impl Positions {
         Self(ends.iter().map(|end| end.last).collect())
     }
 
-    /// Before the oldest event that is kept.
+    /// Before the oldest event that is kept for a while.
     pub fn at_oldest(ends: &[PartitionEnds]) -> Self {
-        Self(ends.iter().map(|end| end.pruned).collect())
+        Self(ends.iter().map(|end| end.expiring).collect())
     }
 
     pub fn as_slice(&self) -> &[u64] {
@@ -109,6 +112,15 @@ impl Positions {
         })
     }
 
+    /// The partitions of which something that comes behind is no longer kept, and how many events.
+    pub fn expired(&self, ends: &[PartitionEnds]) -> impl Iterator<Item = (u16, u64)> {
+        let pairs = self.iter().zip(ends);
+        pairs.filter_map(|((partition, position), end)| {
+            let lost = end.pruned.saturating_sub(position);
+            (lost > 0).then_some((partition, lost))
+        })
+    }
+
     /// How many events come behind, all partitions together.
     pub fn lag(&self, ends: &[PartitionEnds]) -> u64 {
         let behind = self.0.iter().zip(ends);
@@ -152,8 +164,16 @@ mod tests {
     use super::*;
 
     const ENDS: [PartitionEnds; 2] = [
-        PartitionEnds { last: 9, pruned: 4 },
-        PartitionEnds { last: 3, pruned: 0 },
+        PartitionEnds {
+            last: 9,
+            pruned: 4,
+            expiring: 6,
+        },
+        PartitionEnds {
+            last: 3,
+            pruned: 0,
+            expiring: 0,
+        },
     ];
 
     #[test]
@@ -179,8 +199,19 @@ mod tests {
 
     #[test]
     fn the_lag_is_what_comes_behind() {
-        assert_eq!(Positions::at_oldest(&ENDS).lag(&ENDS), 8);
+        assert_eq!(Positions::at_oldest(&ENDS).lag(&ENDS), 6);
         assert_eq!(Positions::at_end(&ENDS).lag(&ENDS), 0);
+    }
+
+    #[test]
+    fn what_is_no_longer_kept_is_counted_by_partition() {
+        let expired = |first, second| {
+            let positions = Positions::new(vec![first, second]);
+            positions.expired(&ENDS).collect::<Vec<_>>()
+        };
+        assert_eq!(expired(4, 0), []);
+        assert_eq!(expired(3, 0), [(0, 1)]);
+        assert_eq!(expired(0, 0), [(0, 4)]);
     }
 
     #[test]

@@ -11,11 +11,20 @@ use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
 use super::Conn;
+use super::aged::Aged;
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::requests::RequestKey;
 use super::schema::decisions;
 use super::statement::{self, insert_rows};
+
+/// How they are deleted: no command reads them, so nothing counts but their age, even where the
+/// cancellation that they are about is still open.
+pub const AGED: Aged = Aged {
+    table: "decisions",
+    time: "decision_time",
+    index: "decisions_by_time",
+};
 
 #[derive(Debug, Clone)]
 pub struct NewDecision {

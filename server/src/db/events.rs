@@ -1,5 +1,5 @@
-//! The feed's log. `append` is the last thing that the engine does before it commits; `history` may
-//! run anywhere.
+//! The feed's log. `append` is the last thing that the engine does before it commits, `ages` and
+//! `delete` belong to the transaction that prunes; `history` may run anywhere.
 //!
 //! A row holds all events of one command on one order, because a row costs the database far more
 //! than its bytes do. Positions are still those of single events: the row stands at its last one
@@ -8,7 +8,11 @@
 use std::collections::BTreeMap;
 
 use belay_domain::ids::{OrderKey, StoreId};
+use diesel::mysql::Mysql;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{BigInt, Binary, Integer, SmallInt, Unsigned};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
@@ -26,6 +30,7 @@ pub struct NewEvents {
     pub store: StoreId,
     /// The order's version that the events are of.
     pub order_version: u64,
+    /// When the command was decided: the deadlines that it applied may be long past.
     pub event_time: Timestamp,
     /// How many events the payload holds; never 0.
     pub count: u32,
@@ -95,34 +100,135 @@ pub async fn append(conn: &mut Conn, new: &[NewEvents]) -> Result<Vec<u64>, DbEr
     Ok(rows.into_iter().map(|row| row.position).collect())
 }
 
+/// The row of one position, as it ages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventsAge {
+    pub last_position: u64,
+    pub event_time: Timestamp,
+    /// Of its payload.
+    pub bytes: u64,
+}
+
+/// So many rows of a partition behind this position, in their order.
+pub async fn ages(
+    conn: &mut Conn,
+    partition: u16,
+    after: u64,
+    limit: u16,
+) -> Result<Vec<EventsAge>, DbError> {
+    let rows: Vec<(u64, At, u64)> = events::table
+        .filter(events::shard_partition.eq(partition))
+        .filter(events::position.gt(after))
+        .order(events::position)
+        .limit(limit.into())
+        .select((
+            events::position,
+            events::event_time,
+            octet_length(events::payload),
+        ))
+        .load(conn)
+        .await?;
+    let age = |(last_position, event_time, bytes): (u64, At, u64)| EventsAge {
+        last_position,
+        event_time: event_time.0,
+        bytes,
+    };
+    Ok(rows.into_iter().map(age).collect())
+}
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    fn octet_length(bytes: Binary) -> Unsigned<BigInt>;
+}
+
+/// Deletes the rows of a partition that stand in this range of positions: behind the first, and up
+/// to the second. Says how many. At READ COMMITTED it locks these and no gap, so what is appended
+/// meanwhile does not wait.
+pub async fn delete(
+    conn: &mut Conn,
+    partition: u16,
+    (after, to): (u64, u64),
+) -> Result<usize, DbError> {
+    let rows = events::table
+        .filter(events::shard_partition.eq(partition))
+        .filter(events::position.gt(after))
+        .filter(events::position.le(to));
+    Ok(diesel::delete(rows).execute(conn).await?)
+}
+
 /// What came to pass with an order, oldest first: so many rows that hold events after this position
-/// (0: from the beginning). The first may hold earlier ones too. All events of an order are in one
-/// partition, so that their positions are in order.
+/// (0: from the beginning), whether the feed still has them or not. The first may hold earlier ones
+/// too. All events of an order are in one partition, so that their positions are in order.
 pub async fn history(
     conn: &mut Conn,
     key: OrderKey,
     after: u64,
     limit: u16,
 ) -> Result<Vec<StoredEvents>, DbError> {
-    let query = events::table
-        .filter(events::order_key.eq(Bytes::from(key)))
-        .filter(events::position.gt(after));
-    let rows: Vec<(u16, u64, u32, Vec<u8>)> = query
-        .order((events::shard_partition, events::position))
-        .limit(limit.into())
-        .select((
-            events::shard_partition,
-            events::position,
-            events::event_count,
-            events::payload,
-        ))
-        .load(conn)
-        .await?;
+    // One statement, and so one moment: a row that is moved meanwhile is in one of the two.
+    let query = History { key, after, limit };
+    let rows: Vec<(u16, u64, u32, Vec<u8>)> = query.load(conn).await?;
     let stored = |(partition, last_position, count, payload)| StoredEvents {
         partition,
         last_position,
         count,
         payload,
     };
-    Ok(rows.into_iter().map(stored).collect())
+    let mut rows: Vec<StoredEvents> = rows.into_iter().map(stored).collect();
+    rows.sort_by_key(|row| row.last_position);
+    rows.truncate(limit.into());
+    Ok(rows)
+}
+
+/// The rows of an order that the feed no longer has, and those that it has: up to the limit of each.
+#[derive(Debug, Clone, Copy)]
+pub struct History {
+    pub key: OrderKey,
+    pub after: u64,
+    pub limit: u16,
+}
+
+impl Query for History {
+    type SqlType = (
+        Unsigned<SmallInt>,
+        Unsigned<BigInt>,
+        Unsigned<Integer>,
+        Binary,
+    );
+}
+
+impl QueryId for History {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Mysql> for History {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        const COLUMNS: &str =
+            "(SELECT `shard_partition`, `position`, `event_count`, `payload` FROM ";
+        let halves = [
+            ("`order_history` FORCE INDEX (PRIMARY)", "`position`"),
+            (
+                "`events` FORCE INDEX (events_by_order)",
+                "`shard_partition`, `position`",
+            ),
+        ];
+        let mut separator = "";
+        for (table, order) in halves {
+            out.push_sql(separator);
+            out.push_sql(COLUMNS);
+            out.push_sql(table);
+            out.push_sql(" WHERE `order_key` = ");
+            out.push_bind_param::<Binary, _>(&self.key.0)?;
+            out.push_sql(" AND `position` > ");
+            out.push_bind_param::<Unsigned<BigInt>, _>(&self.after)?;
+            out.push_sql(" ORDER BY ");
+            out.push_sql(order);
+            out.push_sql(" LIMIT ");
+            out.push_sql(&self.limit.to_string());
+            out.push_sql(")");
+            separator = " UNION ALL ";
+        }
+        Ok(())
+    }
 }

@@ -14,28 +14,33 @@ use diesel_async::RunQueryDsl;
 use super::Conn;
 use super::error::DbError;
 use super::events::StoredEvents;
-use super::schema::partition_heads;
+use super::schema::{partition_heads, partition_tails};
 use super::statement::padded;
 
 /// The ends of every partition, in their order.
 pub async fn ends(conn: &mut Conn) -> Result<Vec<PartitionEnds>, DbError> {
-    let rows: Vec<(u16, u64, u64)> = partition_heads::table
+    let is_of_head = partition_tails::shard_partition.eq(partition_heads::shard_partition);
+    type Row = (u16, u64, Option<(u64, u64)>);
+    let rows: Vec<Row> = partition_heads::table
+        .left_join(partition_tails::table.on(is_of_head))
         .order(partition_heads::shard_partition)
         .select((
             partition_heads::shard_partition,
             partition_heads::head,
-            partition_heads::pruned,
+            (partition_tails::pruned, partition_tails::expiring).nullable(),
         ))
         .load(conn)
         .await?;
-    let is_whole = (0..).zip(&rows).all(|(partition, row)| row.0 == partition);
-    if !is_whole {
-        return Err(DbError::Corrupt("a partition has no head".to_owned()));
-    }
-    Ok(rows
-        .into_iter()
-        .map(|(_, last, pruned)| PartitionEnds { last, pruned })
-        .collect())
+    let ends = (0..).zip(rows).map(|(expected, (partition, last, tail))| {
+        let (pruned, expiring) = tail.filter(|_| partition == expected)?;
+        Some(PartitionEnds {
+            last,
+            pruned,
+            expiring,
+        })
+    });
+    ends.collect::<Option<_>>()
+        .ok_or_else(|| DbError::Corrupt("a partition has no head or no tail".to_owned()))
 }
 
 /// So many rows that hold events behind these positions, each partition's in their order. A row that

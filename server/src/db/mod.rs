@@ -24,6 +24,7 @@ mod shipment_units;
 mod spans;
 mod statement;
 
+pub mod aged;
 pub mod aggregate;
 pub mod bulk_cancellations;
 pub mod bulk_orders;
@@ -40,7 +41,9 @@ pub mod feed;
 pub mod held_events;
 pub mod incidents;
 pub mod migrate;
+pub mod order_history;
 pub mod orders;
+pub mod partition_tails;
 pub mod policies;
 pub mod pool;
 pub mod probe;

@@ -1,7 +1,6 @@
 //! How far each generation of a projection is, in each partition. `all` may run anywhere, the rest
 //! in a transaction.
 
-use belay_domain::feed::PartitionEnds;
 use belay_domain::projection::Projection;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -71,21 +70,22 @@ pub async fn take(
     Ok(query.load(conn).await?)
 }
 
-/// Begins a generation with the oldest events that are kept. One that has begun stays as it is.
+/// Begins a generation behind what each partition no longer holds, in their order. One that has
+/// begun stays as it is.
 pub async fn begin(
     conn: &mut Conn,
     projection: Projection,
     generation: u32,
-    ends: &[PartitionEnds],
+    pruned: &[u64],
 ) -> Result<(), DbError> {
     let rows: Vec<_> = (0_u16..)
-        .zip(ends)
-        .map(|(partition, end)| {
+        .zip(pruned)
+        .map(|(partition, pruned)| {
             (
                 projection_positions::projection.eq(Name(projection)),
                 projection_positions::generation.eq(generation),
                 projection_positions::shard_partition.eq(partition),
-                projection_positions::position.eq(end.pruned),
+                projection_positions::position.eq(*pruned),
             )
         })
         .collect();

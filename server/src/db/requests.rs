@@ -1,6 +1,6 @@
 //! The commands that were decided, with their answers.
 //!
-//! Both functions run inside the engine's transaction and under the orders' locks. Only under the
+//! `find` and `insert` run inside the engine's transaction and under the orders' locks. Only under the
 //! lock does finding no row prove that the command was not decided: whoever could have written it
 //! held the same lock.
 
@@ -17,10 +17,18 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Conn;
+use super::aged::Aged;
 use super::columns::{At, Bytes};
 use super::error::DbError;
 use super::schema::requests;
 use super::statement::{self, KEYS_MAX, insert_rows, padded};
+
+/// How they are deleted.
+pub const AGED: Aged = Aged {
+    table: "requests",
+    time: "create_time",
+    index: "requests_by_age",
+};
 
 /// Longest name of a caller, in characters.
 pub const CALLER_LENGTH_MAX: usize = 80;

@@ -304,9 +304,30 @@ diesel::table! {
     partition_heads (shard_partition) {
         shard_partition -> Unsigned<SmallInt>,
         head -> Unsigned<BigInt>,
-        pruned -> Unsigned<BigInt>,
     }
 }
+
+diesel::table! {
+    partition_tails (shard_partition) {
+        shard_partition -> Unsigned<SmallInt>,
+        pruned -> Unsigned<BigInt>,
+        expiring -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
+    order_history (order_key, position) {
+        order_key -> Binary,
+        position -> Unsigned<BigInt>,
+        shard_partition -> Unsigned<SmallInt>,
+        event_count -> Unsigned<Integer>,
+        order_version -> Unsigned<BigInt>,
+        event_time -> Datetime,
+        payload -> Binary,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(partition_heads, partition_tails);
 
 diesel::table! {
     consumers (store_id, consumer_id, role, actor_id) {

@@ -9,7 +9,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::Conn;
 use super::error::DbError;
-use super::schema::{partition_heads, settings};
+use super::schema::{partition_heads, partition_tails, settings};
 use super::statement::KEYS_MAX;
 
 /// How many partitions a new database gets.
@@ -87,6 +87,18 @@ pub(super) async fn seed(conn: &mut Conn) -> Result<(), DbError> {
         let heads: Vec<_> = partitions.iter().map(head).collect();
         diesel::insert_or_ignore_into(partition_heads::table)
             .values(&heads)
+            .execute(conn)
+            .await?;
+        let tail = |partition: &u16| {
+            (
+                partition_tails::shard_partition.eq(*partition),
+                partition_tails::pruned.eq(0_u64),
+                partition_tails::expiring.eq(0_u64),
+            )
+        };
+        let tails: Vec<_> = partitions.iter().map(tail).collect();
+        diesel::insert_or_ignore_into(partition_tails::table)
+            .values(&tails)
             .execute(conn)
             .await?;
     }

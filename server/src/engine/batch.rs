@@ -292,12 +292,12 @@ impl<'a> BatchState<'a> {
         } = decision;
         let now = self.now.max(order.update_time);
         let partition = job.key.partition(self.context.partitions);
-        let events = events.last().map(|last| NewEvents {
+        let events = (!events.is_empty()).then(|| NewEvents {
             partition,
             order_key: job.key,
             store: order.store.clone(),
             order_version: order.version,
-            event_time: last.time,
+            event_time: now,
             count: u32::try_from(events.len())
                 .unwrap_or_else(|_| panic!("{} events of one command", events.len())),
             payload: belay_wire::events::render(&order, &events, partition),

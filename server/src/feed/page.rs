@@ -62,6 +62,9 @@ impl Feed {
                     None => self.read(&[behind], limit).await?,
                 };
                 if rows.is_empty() {
+                    // All that there was has been pruned since the ends were read, or else follows.
+                    let now = self.ends().await?;
+                    page.positions.check(&now).map_err(FeedError::Position)?;
                     break;
                 }
                 for row in rows {

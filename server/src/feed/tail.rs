@@ -307,10 +307,12 @@ mod tests {
             PartitionEnds {
                 last: 14,
                 pruned: 0,
+                expiring: 0,
             },
             PartitionEnds {
                 last: 11,
                 pruned: 0,
+                expiring: 0,
             },
         ];
         assert_eq!(tail.missing(&ends), [(0, 10)]);
@@ -353,10 +355,12 @@ mod tests {
             PartitionEnds {
                 last: far,
                 pruned: 0,
+                expiring: 0,
             },
             PartitionEnds {
                 last: far - 1,
                 pruned: 0,
+                expiring: 0,
             },
         ];
         assert_eq!(tail.missing(&ends), [(1, 10)]);

@@ -47,7 +47,7 @@ impl Begin {
             Begin::Now => Positions::at_end(ends),
             Begin::Behind(positions) => positions.clone(),
             Begin::BehindSome(named) => {
-                let mut positions: Vec<u64> = ends.iter().map(|end| end.pruned).collect();
+                let mut positions = Positions::at_oldest(ends).as_slice().to_vec();
                 for (partition, position) in named {
                     if let Some(present) = positions.get_mut(usize::from(*partition)) {
                         *present = *position;

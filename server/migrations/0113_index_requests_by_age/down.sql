@@ -1,0 +1,1 @@
+ALTER TABLE requests DROP KEY requests_by_age
