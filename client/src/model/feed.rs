@@ -54,6 +54,11 @@ pub struct Consumer {
     pub resume_token: ResumeToken,
     /// How many events are behind its last commit, whether or not they match its filter.
     pub lag_events: i64,
+    /// How many of these are no longer kept. Above 0 its `resume_token` is POSITION_EXPIRED: to go on
+    /// with what is kept, begin with its positions without those of `expired_partitions`.
+    pub expired_events: i64,
+    /// The partitions in which those were.
+    pub expired_partitions: Vec<i32>,
     /// When it committed last.
     pub commit_time: Timestamp,
 }
@@ -89,6 +94,8 @@ impl FromWire for Consumer {
             positions: read_all(message.positions)?,
             resume_token: message.resume_token.into(),
             lag_events: message.lag_events,
+            expired_events: message.expired_events,
+            expired_partitions: message.expired_partitions,
             commit_time: time(message.commit_time, "consumer.commit_time")?,
         })
     }

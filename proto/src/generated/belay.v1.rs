@@ -5276,7 +5276,13 @@ pub struct ReturnLabel {
 /// type other than application/grpc or application/grpc+proto, such as that of gRPC-Web, is HTTP 415, and nothing is
 /// done.
 ///
-/// A decision about an existing order is remembered, rejections included: the same request_id gets the same rejection.
+/// A decision about an existing order is remembered, rejections included: the same request_id gets the same rejection. It
+/// is remembered for as long as the server is told to, 90 days unless it is told otherwise and never less than an hour.
+/// After that a repetition is a new command, decided on the order as it then stands: what has been done is then refused or
+/// answered OK as a thing that is done. Only where nothing but the request_id tells a repetition from another command
+/// (RequestCancellation of a number of units, ReceiveParcel without a receipt_id, HoldShipment) it is done again: where
+/// commands may wait that long, give the etag too, which is stale by then.
+///
 /// Not remembered, so worth a repeat with the same request_id after the cure: INVALID_FIELD, CURRENCY_MISMATCH,
 /// NOT_FOUND, UNAUTHENTICATED, ROLE_NOT_ALLOWED, OUT_OF_SCOPE, ABORTED, RESOURCE_EXHAUSTED, UNAVAILABLE,
 /// DEADLINE_EXCEEDED and INTERNAL.
@@ -5354,8 +5360,8 @@ pub enum ErrorReason {
     /// NOT_FOUND. The caller has no such consumer: nothing was committed under the name. Metadata: consumer_id.
     ConsumerNotFound = 147,
     /// OUT_OF_RANGE. The feed no longer holds what comes behind the position. Metadata: partition; position, what was
-    /// asked; oldest_position, the first that is still there. Begin with OLDEST, and make up for what was missed by reading
-    /// orders.
+    /// asked; oldest_position, the first that is still there. Begin with OLDEST, or with positions and without this partition, and make up for
+    /// what was missed by reading orders.
     PositionExpired = 148,
     /// OUT_OF_RANGE. The feed has not come to the position yet: the token or position is from another database, or from one
     /// that was restored since. Metadata: partition; position, what was asked; last_position, the last there is.
@@ -6330,7 +6336,7 @@ pub struct PartitionPosition {
 /// A point of the feed, named by positions.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FeedPositions {
-    /// The partitions. What is not named begins with the oldest event that is kept. Partitions that the feed does not have
+    /// The partitions. What is not named begins as OLDEST does. Partitions that the feed does not have
     /// are refused, and so is one that is named twice.
     #[prost(message, repeated, tag = "1")]
     pub partitions: ::prost::alloc::vec::Vec<PartitionPosition>,
@@ -6389,13 +6395,13 @@ pub struct ListEventsRequest {
     /// The next_page_token of the page before, with the same filter. Empty: the first page.
     #[prost(string, tag = "5")]
     pub page_token: ::prost::alloc::string::String,
-    /// Where to begin. Unset: with the oldest event that is kept. Only for the first page.
+    /// Where to begin. Unset: as OLDEST does. Only for the first page.
     #[prost(oneof = "list_events_request::Begin", tags = "2, 3")]
     pub begin: ::core::option::Option<list_events_request::Begin>,
 }
 /// Nested message and enum types in `ListEventsRequest`.
 pub mod list_events_request {
-    /// Where to begin. Unset: with the oldest event that is kept. Only for the first page.
+    /// Where to begin. Unset: as OLDEST does. Only for the first page.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Begin {
         /// Behind a message of an earlier stream, a page, or a consumer's last commit.
@@ -6443,6 +6449,14 @@ pub struct Consumer {
     /// When it committed last.
     #[prost(message, optional, tag = "7")]
     pub commit_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many of the lag_events are no longer kept: the consumer has missed them, unless it has handled more than it has
+    /// committed. 0: it can go on with its resume_token. Above 0 that token is POSITION_EXPIRED; to go on with what is kept
+    /// begin with its positions, without those of the expired_partitions, and make up for what was missed by reading orders.
+    #[prost(int64, tag = "8")]
+    pub expired_events: i64,
+    /// The partitions in which those were.
+    #[prost(int32, repeated, tag = "9")]
+    pub expired_partitions: ::prost::alloc::vec::Vec<i32>,
 }
 /// How far a consumer is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6526,7 +6540,7 @@ pub enum FeedStart {
     Unspecified = 0,
     /// With what is committed after the first message, a bookmark.
     Now = 1,
-    /// With the oldest event that is kept.
+    /// With the oldest event that is kept for a while yet.
     Oldest = 2,
 }
 impl FeedStart {
@@ -6582,6 +6596,12 @@ pub mod event_service_client {
     /// So a consumer handles the events of a message, stores its resume_token, and after any failure begins again with the
     /// token it stored last: each event is handled once at least. What was handled and not stored comes again with the same
     /// partition and position. To handle each once, keep the token in the transaction of the effect, or remember positions.
+    ///
+    /// Events are kept for as long as the server is told to, 30 days unless it is told otherwise and never less than an hour;
+    /// what a projection of the server's has not read yet is kept for longer. Each partition gives up its oldest events first,
+    /// and whoever stands before them gets POSITION_EXPIRED with the oldest position that is still there. To begin with the
+    /// oldest is to begin with what is kept for another 24th of that time at least, so that there is time to read on. The
+    /// history of an order (OrderService.ListOrderHistory) is whole whatever the feed keeps.
     ///
     /// A caller sees the events of the stores and sellers in its scope. One that is narrowed to warehouses or carriers sees
     /// those about their shipments: events that name such a warehouse_id and carrier_id. What lies outside the scope is
@@ -6723,6 +6743,8 @@ pub mod event_service_client {
         }
         /// Stores how far a consumer is, under a name. A consumer is there from its first commit on. It belongs to its caller's
         /// role and id: two callers may use the same name and do not meet.
+        ///
+        /// What is behind its token may be past and no longer kept: to commit it says that it was handled.
         ///
         /// Idempotent: the same token again changes nothing but commit_time. A consumer never goes back: where the token is behind what is
         /// stored, in any partition, nothing is stored and the call fails with POSITION_BEHIND. That tells two processes under
@@ -6886,6 +6908,8 @@ pub mod event_service_server {
         /// Stores how far a consumer is, under a name. A consumer is there from its first commit on. It belongs to its caller's
         /// role and id: two callers may use the same name and do not meet.
         ///
+        /// What is behind its token may be past and no longer kept: to commit it says that it was handled.
+        ///
         /// Idempotent: the same token again changes nothing but commit_time. A consumer never goes back: where the token is behind what is
         /// stored, in any partition, nothing is stored and the call fails with POSITION_BEHIND. That tells two processes under
         /// one name of each other. To read again from an earlier point, take another name.
@@ -6946,6 +6970,12 @@ pub mod event_service_server {
     /// So a consumer handles the events of a message, stores its resume_token, and after any failure begins again with the
     /// token it stored last: each event is handled once at least. What was handled and not stored comes again with the same
     /// partition and position. To handle each once, keep the token in the transaction of the effect, or remember positions.
+    ///
+    /// Events are kept for as long as the server is told to, 30 days unless it is told otherwise and never less than an hour;
+    /// what a projection of the server's has not read yet is kept for longer. Each partition gives up its oldest events first,
+    /// and whoever stands before them gets POSITION_EXPIRED with the oldest position that is still there. To begin with the
+    /// oldest is to begin with what is kept for another 24th of that time at least, so that there is time to read on. The
+    /// history of an order (OrderService.ListOrderHistory) is whole whatever the feed keeps.
     ///
     /// A caller sees the events of the stores and sellers in its scope. One that is narrowed to warehouses or carriers sees
     /// those about their shipments: events that name such a warehouse_id and carrier_id. What lies outside the scope is
@@ -10692,7 +10722,8 @@ pub mod order_service_client {
                 .insert(GrpcMethod::new("belay.v1.OrderService", "RecordPayment"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the events of an order, oldest first. Fails with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
+        /// Lists the events of an order, oldest first, from its first one on: also those that the feed no longer gives out.
+        /// Fails with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
         pub async fn list_order_history(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOrderHistoryRequest>,
@@ -10803,7 +10834,8 @@ pub mod order_service_server {
             tonic::Response<super::RecordPaymentResponse>,
             tonic::Status,
         >;
-        /// Lists the events of an order, oldest first. Fails with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
+        /// Lists the events of an order, oldest first, from its first one on: also those that the feed no longer gives out.
+        /// Fails with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
         async fn list_order_history(
             &self,
             request: tonic::Request<super::ListOrderHistoryRequest>,

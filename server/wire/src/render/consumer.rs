@@ -14,6 +14,7 @@ pub fn consumer(
     tokens: &ResumeTokens,
 ) -> pb::Consumer {
     let key = &consumer.key;
+    let expired: Vec<(u16, u64)> = consumer.positions.expired(ends).collect();
     pb::Consumer {
         consumer_id: key.id.to_string(),
         store_id: key
@@ -26,5 +27,8 @@ pub fn consumer(
         resume_token: tokens.seal(consumer.filter, &consumer.positions),
         lag_events: i64::try_from(consumer.positions.lag(ends)).unwrap_or(i64::MAX),
         commit_time: Some(time(consumer.commit_time)),
+        expired_events: i64::try_from(expired.iter().map(|(_, lost)| lost).sum::<u64>())
+            .unwrap_or(i64::MAX),
+        expired_partitions: expired.iter().map(|(at, _)| i32::from(*at)).collect(),
     }
 }
