@@ -28,6 +28,7 @@ pub mod presets;
 pub mod projections;
 mod quality;
 pub mod reads;
+pub mod retention;
 pub mod rpc;
 pub mod server;
 pub mod simulation;
@@ -44,6 +45,7 @@ use crate::feed::Feed;
 use crate::projections::Lags;
 use crate::reads::Reads;
 use crate::simulation::Simulations;
+use crate::retention::OldestRows;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 
@@ -55,6 +57,7 @@ pub struct App {
     pub feed: Feed,
     pub lags: Lags,
     pub simulations: Simulations,
+    pub oldest_rows: OldestRows,
     pub pool: Pool,
     pub stores: StoreCache,
     pub telemetry: Telemetry,

@@ -14,6 +14,7 @@ use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
 use belay_server::projections::{self, Rebuild};
+use belay_server::retention::{Keep, RetentionSettings};
 use belay_server::server::{Server, ServerSettings};
 use belay_server::telemetry::calls::{LOG_READS_DEFAULT, LOG_READS_MAX};
 use belay_server::telemetry::logs::LogFormat;
@@ -111,6 +112,49 @@ struct Serve {
     /// that balancers notice: such as 3s or 500ms, at most 10m.
     #[arg(long, env = "BELAY_STOP_NOTICE", default_value = "3s", value_parser = stop_notice, value_name = "DURATION")]
     stop_notice: Duration,
+    #[command(flatten)]
+    retention: Retention,
+}
+
+/// How long the server keeps what it has told and remembers.
+#[derive(Debug, Args)]
+struct Retention {
+    /// How long the feed gives out events: such as 30d or 36h, from 1h to 36500d, or forever. The
+    /// history of an order keeps them for ever.
+    #[arg(
+        long,
+        env = "BELAY_KEEP_EVENTS",
+        default_value = "30d",
+        value_name = "DURATION"
+    )]
+    keep_events: Keep,
+    /// How long a repeated command is known by its request_id, within the same bounds.
+    #[arg(
+        long,
+        env = "BELAY_KEEP_REQUESTS",
+        default_value = "90d",
+        value_name = "DURATION"
+    )]
+    keep_requests: Keep,
+    /// How long the questions to policies and their answers are kept, within the same bounds.
+    #[arg(
+        long,
+        env = "BELAY_KEEP_DECISIONS",
+        default_value = "400d",
+        value_name = "DURATION"
+    )]
+    keep_decisions: Keep,
+}
+
+impl Retention {
+    fn settings(&self) -> RetentionSettings {
+        RetentionSettings {
+            events: self.keep_events,
+            requests: self.keep_requests,
+            decisions: self.keep_decisions,
+            ..RetentionSettings::default()
+        }
+    }
 }
 
 /// Longer than any balancer needs.
@@ -198,6 +242,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 telemetry,
             );
             settings.stop_notice = serve.stop_notice;
+            settings.retention = serve.retention.settings();
             let mut stop = StopSignal::listen()?;
             match start(settings, serve.listen.grpc_address, &mut stop).await? {
                 Some(server) => serve_until_stopped(server, stop).await,

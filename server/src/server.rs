@@ -26,6 +26,7 @@ use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::feed::{Feed, FeedSettings};
 use crate::projections::{self, Lags};
 use crate::reads::Reads;
+use crate::retention::{OldestRows, RetentionSettings};
 use crate::rpc;
 use crate::simulation::{SimulationSettings, Simulations};
 use crate::store_cache::StoreCache;
@@ -73,6 +74,7 @@ pub struct ServerSettings {
     /// See [`ORDERS_MAX`]; less only for tests.
     pub bulk_orders_max: u32,
     pub simulation: SimulationSettings,
+    pub retention: RetentionSettings,
     pub telemetry: Telemetry,
 }
 
@@ -94,6 +96,7 @@ impl ServerSettings {
             feed: FeedSettings::default(),
             bulk_orders_max: ORDERS_MAX,
             simulation: SimulationSettings::default(),
+            retention: RetentionSettings::default(),
             telemetry: Telemetry::local(),
         }
     }
@@ -161,7 +164,7 @@ impl Server {
         let listener = tasks;
 
         let stop = CancellationToken::new();
-        let workers = start_workers(&app, watch_health, &settings.authentication, &stop);
+        let workers = start_workers(&app, watch_health, &settings, &stop);
         let ServerSettings {
             stop_notice,
             drain_max,
@@ -283,7 +286,7 @@ fn reflection(manual_clock: bool) -> tonic_reflection::server::Builder<'static> 
 fn start_workers(
     app: &Arc<App>,
     watch_health: WatchHealth,
-    authentication: &Authentication,
+    settings: &ServerSettings,
     stop: &CancellationToken,
 ) -> TaskTracker {
     let workers = TaskTracker::new();
@@ -298,7 +301,9 @@ fn start_workers(
     let project = projections::run(app.clone());
     workers.spawn(until(stop.clone(), project));
     workers.spawn(until(stop.clone(), watch_health.run()));
-    if let Authentication::KeyFile(callers) = authentication {
+    let prune = workers::prune_old_rows::run(app.clone(), settings.retention);
+    workers.spawn(until(stop.clone(), prune));
+    if let Authentication::KeyFile(callers) = &settings.authentication {
         let reload = workers::reload_key_file::run(callers.clone());
         workers.spawn(until(stop.clone(), reload));
     }
@@ -384,6 +389,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         feed,
         lags: Lags::default(),
         simulations: Simulations::new(settings.simulation),
+        oldest_rows: OldestRows::default(),
         stores,
         telemetry,
         pool,

@@ -344,6 +344,26 @@ fn the_notice_of_a_stop_is_a_duration() {
 }
 
 #[test]
+fn what_is_kept_is_kept_for_an_hour_at_least() {
+    for knob in ["--keep-events", "--keep-requests", "--keep-decisions"] {
+        for wrong in ["59m", "36501d", "30", "0", "-1d", "never"] {
+            let said = refusal(&[SERVE, &[&*format!("{knob}={wrong}")]].concat());
+            assert!(
+                said.contains("such as 30d or 36h, from 1h to 36500d, or forever"),
+                "{wrong}: {said}"
+            );
+        }
+        for right in ["1h", "36500d", "forever"] {
+            let said = refusal(&[SERVE, &[&*format!("{knob}={right}")]].concat());
+            assert!(
+                said.contains("the database cannot be reached"),
+                "{right}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
 fn one_of_so_many_reads_is_a_bounded_number() {
     for wrong in ["-1", "1000001", "many"] {
         let said = refusal(&[SERVE, &[&*format!("--log-reads={wrong}")]].concat());

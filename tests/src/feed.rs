@@ -10,6 +10,13 @@ use belay_client::{Belay, Error, ResumeToken};
 use crate::database::Database;
 use crate::until;
 
+/// Begins a query in which `all_events` is every row of events that was ever written, whether the
+/// feed still has it or not.
+pub const WITH_ALL_EVENTS: &str = "WITH all_events AS (\
+    SELECT shard_partition, position, event_count, order_key, order_version, event_time, payload FROM events \
+    UNION ALL SELECT shard_partition, position, event_count, order_key, order_version, event_time, payload \
+    FROM order_history) ";
+
 /// Who reads a stream, begins again wherever it ends, and notes what breaks one of the six words.
 #[derive(Debug)]
 pub struct Watcher {
@@ -105,13 +112,15 @@ impl Watcher {
 
     /// Reads until nothing up to these positions is left, whatever fails meanwhile that `may_fail`.
     pub async fn read_to(&mut self, ends: &[PartitionPosition], may_fail: impl Fn(&Error) -> bool) {
-        let is_there = |positions: &BTreeMap<i32, i64>| {
-            ends.iter()
-                .all(|end| positions.get(&end.partition).copied().unwrap_or(0) >= end.position)
-        };
-        while !is_there(&self.positions) {
+        while !self.is_at(ends) {
             self.go_on(&may_fail).await;
         }
+    }
+
+    /// Whether nothing up to these positions is left.
+    pub fn is_at(&self, ends: &[PartitionPosition]) -> bool {
+        let at = |partition| self.positions.get(&partition).copied().unwrap_or(0);
+        ends.iter().all(|end| at(end.partition) >= end.position)
     }
 
     /// Reads a batch, however often the stream must begin again for it.
@@ -129,7 +138,9 @@ impl Watcher {
     pub async fn check(&self, database: &Database, selects: impl Fn(&Event) -> bool) {
         let rows: Vec<(u16, u64, u32)> = database
             .rows(
-                "SELECT shard_partition, position, event_count FROM events",
+                &format!(
+                    "{WITH_ALL_EVENTS} SELECT shard_partition, position, event_count FROM all_events"
+                ),
                 (),
             )
             .await;
@@ -164,10 +175,13 @@ pub async fn ends(belay: &Belay) -> Vec<PartitionPosition> {
     bookmark.expect("it has not ended").positions
 }
 
-/// How many events the table has.
+/// How many events there are.
 pub async fn stored(database: &Database) -> usize {
     let (events,): (Option<u64>,) = database
-        .row("SELECT CAST(SUM(event_count) AS UNSIGNED) FROM events", ())
+        .row(
+            &format!("{WITH_ALL_EVENTS} SELECT CAST(SUM(event_count) AS UNSIGNED) FROM all_events"),
+            (),
+        )
         .await;
     usize::try_from(events.unwrap_or_default()).expect("a small number")
 }

@@ -29,7 +29,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::database::Database;
-use crate::server::BOOKMARK_INTERVAL;
+use crate::server::{BOOKMARK_INTERVAL, KEEP_ALL};
 use crate::{HANG, SHOP, until};
 
 /// The script that `make run` and `make test` start MySQL with.
@@ -131,6 +131,7 @@ impl Service {
         let mut settings = ServerSettings::new(database, Authentication::Dev);
         settings.connections = 5;
         settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
+        settings.retention = KEEP_ALL;
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -11,6 +11,7 @@ use belay_proto::v1 as pb;
 use prost::Message;
 
 use crate::database::Database;
+use crate::feed::WITH_ALL_EVENTS;
 use crate::history;
 
 /// Everything in this database that breaks an invariant, as `M1: what` with the id of what breaks
@@ -18,14 +19,17 @@ use crate::history;
 pub async fn violations(database: &Database) -> Vec<String> {
     let mut found = Vec::new();
     for (invariant, query) in QUERIES {
-        let rows: Vec<(String,)> = database.rows(query, ()).await;
+        let query = format!("{WITH_ALL_EVENTS} {query}");
+        let rows: Vec<(String,)> = database.rows(&query, ()).await;
         found.extend(rows.into_iter().map(|(row,)| format!("{invariant}: {row}")));
     }
     units_and_their_money(database, &mut found).await;
     goods(database, &mut found).await;
     let rows: Vec<(Vec<u8>,)> = database
         .rows(
-            "SELECT payload FROM events ORDER BY shard_partition, position",
+            &format!(
+                "{WITH_ALL_EVENTS} SELECT payload FROM all_events ORDER BY shard_partition, position"
+            ),
             (),
         )
         .await;
@@ -162,7 +166,7 @@ const QUERIES: &[(&str, &str)] = &[
         "S2: the versions in an order's events are not 1 to its version",
         "SELECT o.order_id FROM orders o LEFT JOIN
          (SELECT order_key, COUNT(DISTINCT order_version) versions, MIN(order_version) least, MAX(order_version) greatest
-          FROM events GROUP BY order_key) e USING (order_key)
+          FROM all_events GROUP BY order_key) e USING (order_key)
          WHERE COALESCE(e.versions, 0) <> o.version OR e.least <> 1 OR e.greatest <> o.version",
     ),
     (
@@ -176,7 +180,7 @@ const QUERIES: &[(&str, &str)] = &[
     (
         "F1: the positions of a partition are not 1 to its head",
         "SELECT CONCAT('partition ', shard_partition) FROM
-         (SELECT shard_partition, SUM(event_count) events, MAX(position) greatest FROM events GROUP BY shard_partition) e
+         (SELECT shard_partition, SUM(event_count) events, MAX(position) greatest FROM all_events GROUP BY shard_partition) e
          LEFT JOIN partition_heads h USING (shard_partition)
          WHERE greatest <> events OR greatest <> COALESCE(h.head, 0)",
     ),
@@ -184,12 +188,12 @@ const QUERIES: &[(&str, &str)] = &[
         "F1: a row of events does not begin where the one before it ends",
         "SELECT CONCAT('partition ', shard_partition, ', position ', position) FROM
          (SELECT shard_partition, position, event_count,
-                 LAG(position, 1, 0) OVER (PARTITION BY shard_partition ORDER BY position) before_it FROM events) e
+                 LAG(position, 1, 0) OVER (PARTITION BY shard_partition ORDER BY position) before_it FROM all_events) e
          WHERE event_count = 0 OR position <> before_it + event_count",
     ),
     (
         "F1: an order's events are not in the order of its versions",
-        "SELECT o.order_id FROM orders o JOIN events a USING (order_key) JOIN events b USING (order_key)
+        "SELECT o.order_id FROM orders o JOIN all_events a USING (order_key) JOIN all_events b USING (order_key)
          WHERE a.position < b.position AND (a.order_version > b.order_version OR a.event_time > b.event_time) LIMIT 1",
     ),
     (

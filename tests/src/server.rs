@@ -8,6 +8,7 @@ use belay_client::calls::FirstPolicy;
 use belay_client::{Belay, Role, Store};
 use belay_server::auth::Authentication;
 use belay_server::db::{clock, pool};
+use belay_server::retention::{Keep, RetentionSettings};
 use belay_server::server::{Server, ServerSettings};
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -30,6 +31,14 @@ const CONNECTIONS: usize = 5;
 pub const BOOKMARK_INTERVAL: Duration = Duration::from_millis(100);
 /// The orders of a bulk cancellation, at most: few enough to go one beyond.
 pub const BULK_ORDERS_MAX: u32 = 1_000;
+
+/// Tests move the clock by months; those about retention say what is kept, and prune at once.
+pub const KEEP_ALL: RetentionSettings = RetentionSettings {
+    events: Keep::Forever,
+    requests: Keep::Forever,
+    decisions: Keep::Forever,
+    pass_interval: Duration::from_millis(20),
+};
 
 /// A Belay server in this process, its database, and clients of it.
 #[derive(Debug)]
@@ -72,6 +81,7 @@ impl TestServer {
         settings.manual_clock = now.is_some();
         settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
         settings.bulk_orders_max = BULK_ORDERS_MAX;
+        settings.retention = KEEP_ALL;
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = Server::start(settings, listener)

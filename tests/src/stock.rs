@@ -58,6 +58,17 @@ pub async fn rows(database: &Database) -> Vec<String> {
     rows
 }
 
+/// Puts what left the feed back into it, so that a rebuild can be compared with what followed.
+/// Nothing is pruned meanwhile.
+pub async fn put_back(database: &Database) {
+    let events = "INSERT INTO events SELECT h.shard_partition, position, event_count, order_key, store_id, \
+        order_version, event_time, payload FROM order_history h JOIN orders USING (order_key)";
+    database.execute(events, ()).await;
+    database.execute("DELETE FROM order_history", ()).await;
+    let tails = "UPDATE partition_tails SET pruned = 0, expiring = 0";
+    database.execute(tails, ()).await;
+}
+
 /// Begins a rebuild of the stock.
 pub async fn begin_rebuild(database: &Database) -> Rebuild {
     let mut conn = pool::connect(&database.url()).await.expect("MySQL answers");

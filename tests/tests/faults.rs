@@ -11,4 +11,5 @@ mod load;
 mod locked_orders;
 mod lost_replies;
 mod proxy;
+mod pruning;
 mod server_killed;

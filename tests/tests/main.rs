@@ -40,6 +40,7 @@ mod readme;
 mod refunds;
 mod replay;
 mod rush;
+mod retention;
 mod s000_independent_site;
 mod s001_cross_border_declaration;
 mod s002_supplier_agreement;

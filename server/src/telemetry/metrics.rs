@@ -21,6 +21,7 @@ use prometheus::{Registry, TextEncoder};
 use super::traces::SCOPE;
 use crate::App;
 use crate::db::ErrorKind;
+use crate::retention;
 
 /// One thing that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub enum Kind {
 }
 
 /// The table.
-pub const INSTRUMENTS: [Instrument; 17] = [
+pub const INSTRUMENTS: [Instrument; 19] = [
     CALL_DURATION,
     BATCH_SIZE,
     QUEUE_DURATION,
@@ -58,6 +59,8 @@ pub const INSTRUMENTS: [Instrument; 17] = [
     BULK_ORDERS,
     PROJECTION_LAG,
     STREAMS,
+    ROWS_PRUNED,
+    OLDEST_ROW,
     LINES_DROPPED,
 ];
 
@@ -157,6 +160,18 @@ const STREAMS: Instrument = Instrument {
     kind: Kind::Gauge,
     help: "Streams of the feed that are open",
 };
+const ROWS_PRUNED: Instrument = Instrument {
+    name: "belay.retention.pruned",
+    unit: "{row}",
+    kind: Kind::Counter,
+    help: "Rows that this server pruned because of their age, by kind of rows",
+};
+const OLDEST_ROW: Instrument = Instrument {
+    name: "belay.retention.oldest",
+    unit: "s",
+    kind: Kind::Gauge,
+    help: "Age of the oldest row that is kept, by kind of rows; 0 where there are none, or they are kept for ever",
+};
 const LINES_DROPPED: Instrument = Instrument {
     name: "belay.log.dropped_lines",
     unit: "{line}",
@@ -182,6 +197,7 @@ pub(super) const OUTCOME: &str = "belay.outcome";
 const RETRY_KIND: &str = "belay.retry.kind";
 const REASON: &str = "belay.reason";
 const PROJECTION: &str = "belay.projection";
+const ROWS: &str = "belay.rows";
 /// The name of the pool, which the convention asks for.
 const POOL_NAME: &str = "belay";
 
@@ -287,6 +303,7 @@ struct Inner {
     settled: Counter<u64>,
     settle_lag: Histogram<f64>,
     bulk_orders: Counter<u64>,
+    rows_pruned: Counter<u64>,
 }
 
 impl fmt::Debug for Metrics {
@@ -337,6 +354,7 @@ impl Metrics {
             retries: counter(RETRIES),
             read_batch_size: items(READ_BATCH_SIZE),
             settled: counter(SETTLED),
+            rows_pruned: counter(ROWS_PRUNED),
             settle_lag: seconds(SETTLE_LAG, &LATE_SECONDS),
             bulk_orders: counter(BULK_ORDERS),
             registry,
@@ -366,6 +384,10 @@ impl Metrics {
             inner
                 .bulk_orders
                 .add(0, &[KeyValue::new(OUTCOME, outcome.name())]);
+        }
+        for kind in retention::Kind::ALL {
+            let label = KeyValue::new(ROWS, kind.name());
+            inner.rows_pruned.add(0, &[label]);
         }
         Self(Arc::new(inner))
     }
@@ -434,6 +456,11 @@ impl Metrics {
             .add(1, &[KeyValue::new(OUTCOME, outcome.name())]);
     }
 
+    pub(crate) fn pruned(&self, kind: retention::Kind, rows: usize) {
+        let label = KeyValue::new(ROWS, kind.name());
+        self.0.rows_pruned.add(count(rows), &[label]);
+    }
+
     /// What is read when somebody asks. The metrics do not keep the server alive.
     pub(crate) fn observe(&self, app: &Arc<App>) {
         let gauge = |row: Instrument, read: fn(&App) -> Samples| {
@@ -466,6 +493,13 @@ impl Metrics {
                 (app.lags.events(*projection), vec![label])
             };
             Projection::ALL.iter().map(lag).collect()
+        });
+        gauge(OLDEST_ROW, |app| {
+            let age = |kind: retention::Kind| {
+                let label = KeyValue::new(ROWS, kind.name());
+                (app.oldest_rows.age(kind), vec![label])
+            };
+            retention::Kind::ALL.into_iter().map(age).collect()
         });
         gauge(CONNECTIONS, |app| {
             let status = app.pool.status();

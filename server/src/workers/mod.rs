@@ -2,6 +2,7 @@
 //! nothing: one that dies loses nothing, two at once do no harm.
 
 pub mod evaluate_sellers;
+pub mod prune_old_rows;
 pub mod reload_key_file;
 pub mod settle_due_orders;
 pub mod watch_health;
