@@ -303,9 +303,8 @@ impl Worker {
         let written = self.write_in(&mut conn, change).await;
         let written = transaction::end(conn, written).await?;
         Ok(written.map(|(stored, results)| {
-            for found in results {
-                let outcome = found.result.as_ref().map(OrderResult::outcome);
-                outcome.map(|outcome| self.app.telemetry.metrics.bulk_result(outcome));
+            for result in results.iter().filter_map(|found| found.result.as_ref()) {
+                self.app.telemetry.metrics.bulk_result(result.outcome());
             }
             stored
         }))
