@@ -44,8 +44,8 @@ use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::projections::Lags;
 use crate::reads::Reads;
-use crate::simulation::Simulations;
 use crate::retention::OldestRows;
+use crate::simulation::Simulations;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 

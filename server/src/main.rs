@@ -144,6 +144,14 @@ struct Retention {
         value_name = "DURATION"
     )]
     keep_decisions: Keep,
+    /// How long a bulk cancellation that has ended is kept with its results, within the same bounds.
+    #[arg(
+        long,
+        env = "BELAY_KEEP_BULK_RESULTS",
+        default_value = "90d",
+        value_name = "DURATION"
+    )]
+    keep_bulk_results: Keep,
 }
 
 impl Retention {
@@ -152,6 +160,7 @@ impl Retention {
             events: self.keep_events,
             requests: self.keep_requests,
             decisions: self.keep_decisions,
+            bulk_results: self.keep_bulk_results,
             ..RetentionSettings::default()
         }
     }

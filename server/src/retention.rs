@@ -18,6 +18,8 @@ pub const KEEP_EVENTS_DEFAULT: Keep = Keep::For(Duration::from_secs(30 * DAY.as_
 pub const KEEP_REQUESTS_DEFAULT: Keep = Keep::For(Duration::from_secs(90 * DAY.as_secs()));
 pub const KEEP_DECISIONS_DEFAULT: Keep = Keep::For(Duration::from_secs(400 * DAY.as_secs()));
 
+pub const KEEP_BULK_RESULTS_DEFAULT: Keep = Keep::For(Duration::from_secs(90 * DAY.as_secs()));
+
 /// Between two passes over what is kept.
 const PASS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -30,16 +32,24 @@ pub enum Kind {
     Requests,
     /// The questions to policies and their answers.
     Decisions,
+    /// Bulk cancellations that have ended, with their results.
+    BulkResults,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Events, Self::Requests, Self::Decisions];
+    pub const ALL: [Self; 4] = [
+        Self::Events,
+        Self::Requests,
+        Self::Decisions,
+        Self::BulkResults,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Kind::Events => "events",
             Kind::Requests => "requests",
             Kind::Decisions => "decisions",
+            Kind::BulkResults => "bulk_results",
         }
     }
 }
@@ -79,6 +89,7 @@ pub struct RetentionSettings {
     pub events: Keep,
     pub requests: Keep,
     pub decisions: Keep,
+    pub bulk_results: Keep,
     /// Between two passes; less only for tests.
     pub pass_interval: Duration,
 }
@@ -89,6 +100,7 @@ impl Default for RetentionSettings {
             events: KEEP_EVENTS_DEFAULT,
             requests: KEEP_REQUESTS_DEFAULT,
             decisions: KEEP_DECISIONS_DEFAULT,
+            bulk_results: KEEP_BULK_RESULTS_DEFAULT,
             pass_interval: PASS_INTERVAL,
         }
     }
@@ -100,6 +112,7 @@ impl RetentionSettings {
             Kind::Events => self.events,
             Kind::Requests => self.requests,
             Kind::Decisions => self.decisions,
+            Kind::BulkResults => self.bulk_results,
         }
     }
 }
@@ -110,6 +123,7 @@ pub struct OldestRows {
     events: AtomicU64,
     requests: AtomicU64,
     decisions: AtomicU64,
+    bulk_results: AtomicU64,
 }
 
 impl OldestRows {
@@ -127,6 +141,7 @@ impl OldestRows {
             Kind::Events => &self.events,
             Kind::Requests => &self.requests,
             Kind::Decisions => &self.decisions,
+            Kind::BulkResults => &self.bulk_results,
         }
     }
 }
@@ -169,6 +184,6 @@ mod tests {
             ages.set(kind, Duration::from_secs(seconds));
         }
         let known: Vec<u64> = Kind::ALL.into_iter().map(|kind| ages.age(kind)).collect();
-        assert_eq!(known, [1, 2, 3]);
+        assert_eq!(known, [1, 2, 3, 4]);
     }
 }

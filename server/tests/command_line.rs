@@ -345,7 +345,12 @@ fn the_notice_of_a_stop_is_a_duration() {
 
 #[test]
 fn what_is_kept_is_kept_for_an_hour_at_least() {
-    for knob in ["--keep-events", "--keep-requests", "--keep-decisions"] {
+    for knob in [
+        "--keep-events",
+        "--keep-requests",
+        "--keep-decisions",
+        "--keep-bulk-results",
+    ] {
         for wrong in ["59m", "36501d", "30", "0", "-1d", "never"] {
             let said = refusal(&[SERVE, &[&*format!("{knob}={wrong}")]].concat());
             assert!(

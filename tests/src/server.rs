@@ -37,6 +37,7 @@ pub const KEEP_ALL: RetentionSettings = RetentionSettings {
     events: Keep::Forever,
     requests: Keep::Forever,
     decisions: Keep::Forever,
+    bulk_results: Keep::Forever,
     pass_interval: Duration::from_millis(20),
 };
 

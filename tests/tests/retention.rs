@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use belay_client::calls::BulkOrders;
 use belay_client::model::{Event, PartitionPosition};
 use belay_client::{Belay, Kind, RequestId, ResumeToken, Role, Units, reason};
 use belay_domain::projection::Projection;
@@ -17,6 +18,8 @@ use belay_tests::shop::new_order;
 use belay_tests::stock::{projected, put_back, rebuilt, rows};
 use belay_tests::{SHOP, TestServer, pages, refused, run, run_at, until};
 use jiff::SignedDuration;
+
+use crate::bulk;
 
 const NOW: &str = "2026-03-02T10:00:00Z";
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -115,6 +118,38 @@ fn the_feed_gives_up_what_is_old_and_histories_stay_whole() {
         let longer = t.history("OLD").await;
         assert_eq!(longer[..before.0.len()], before.0);
         assert!(longer.len() > before.0.len());
+        service.stop().await;
+    });
+}
+
+#[test]
+fn a_bulk_cancellation_is_kept_for_its_time_from_its_end_on() {
+    run_at(NOW, async |t| {
+        let service = pruner(t).await;
+        let seller = t.seller();
+        // More than one batch, of orders that are not there.
+        let orders: Vec<String> = (0..1_200).map(|number| format!("N-{number}")).collect();
+        let start = seller.start_bulk_cancellation(BulkOrders::named(&orders));
+        let start = start.reason("OUT_OF_STOCK").orders_per_second(1_000);
+        let old = bulk::finished(&seller, &start.await.unwrap()).await;
+        let id = &old.bulk_cancellation_id;
+        let running = seller.start_bulk_cancellation(BulkOrders::named(&orders));
+        let running = running.reason("OUT_OF_STOCK").orders_per_second(1);
+        let running = running.await.unwrap().bulk_cancellation_id;
+
+        t.advance(SignedDuration::from_hours(1)).await;
+        prune(&service, Kept::BulkResults, HOUR).await;
+        assert_eq!(bulk::results(&seller, id).await.len(), orders.len());
+        t.advance(SignedDuration::from_micros(1)).await;
+        prune(&service, Kept::BulkResults, HOUR).await;
+        let gone = seller.get_bulk_cancellation(id).await;
+        refused(gone, Kind::NotFound, "BULK_CANCELLATION_NOT_FOUND");
+        let rows = "SELECT COUNT(*) FROM bulk_orders o LEFT JOIN bulk_cancellations USING (job_key)
+            WHERE bulk_id IS NULL";
+        assert_eq!(t.database.row::<(u32,)>(rows, ()).await.0, 0);
+        // One that has not ended is as young as can be.
+        let stopped = seller.stop_bulk_cancellation(&running).await.unwrap();
+        bulk::finished(&seller, &stopped).await;
         service.stop().await;
     });
 }

@@ -322,3 +322,24 @@ pub async fn list(
     let read = |row| StoredJob::try_from(row).map(|stored| stored.job);
     rows.into_iter().map(read).collect()
 }
+
+/// The job that ended first of those that are kept, and when.
+pub async fn oldest_ended(conn: &mut Conn) -> Result<Option<(JobKey, Timestamp)>, DbError> {
+    let found: Option<(Bytes<16>, Option<At>)> = bulk_cancellations::table
+        .filter(bulk_cancellations::end_time.is_not_null())
+        .order(bulk_cancellations::end_time)
+        .select((bulk_cancellations::job_key, bulk_cancellations::end_time))
+        .first(conn)
+        .await
+        .optional()?;
+    let ended = |(key, end_time): (Bytes<16>, Option<At>)| Some((JobKey(key.0), end_time?.0));
+    Ok(found.and_then(ended))
+}
+
+/// Deletes a job that has ended and has no orders any more.
+pub async fn delete(conn: &mut Conn, key: JobKey) -> Result<(), DbError> {
+    diesel::delete(bulk_cancellations::table.find(Bytes::from(key)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

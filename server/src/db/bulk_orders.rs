@@ -9,6 +9,7 @@ use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary};
 use diesel_async::RunQueryDsl;
 
 use super::Conn;
@@ -201,4 +202,15 @@ pub async fn list(
     }
     let rows: Vec<OrderRow> = query.load(conn).await?;
     rows.into_iter().map(JobOrder::try_from).collect()
+}
+
+/// Deletes so many orders of a job that has ended; says how many.
+pub async fn delete(conn: &mut Conn, job: JobKey, limit: u16) -> Result<usize, DbError> {
+    const DELETE: &str =
+        "DELETE FROM `bulk_orders` WHERE `job_key` = ? ORDER BY `order_key` LIMIT ?";
+    Ok(diesel::sql_query(DELETE)
+        .bind::<Binary, _>(job.0.to_vec())
+        .bind::<BigInt, _>(i64::from(limit))
+        .execute(conn)
+        .await?)
 }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use belay_domain::bulk::JobKey;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -15,7 +16,8 @@ use crate::App;
 use crate::db::aged::Aged;
 use crate::db::events::EventsAge;
 use crate::db::{
-    Conn, DbError, decisions, events, order_history, partition_tails, requests, transaction,
+    Conn, DbError, bulk_cancellations, bulk_orders, decisions, events, order_history,
+    partition_tails, requests, transaction,
 };
 use crate::retention::{Keep, Kind, RetentionSettings};
 
@@ -61,6 +63,7 @@ pub async fn pass(app: &App, kind: Kind, kept: Duration) -> Result<(), DbError> 
         }
         Kind::Requests => prune_aged(app, kind, requests::AGED, before(kept)).await?,
         Kind::Decisions => prune_aged(app, kind, decisions::AGED, before(kept)).await?,
+        Kind::BulkResults => prune_bulk_results(app, before(kept)).await?,
     };
     let age = now.duration_since(oldest.unwrap_or(now));
     let age = Duration::try_from(age).unwrap_or_default();
@@ -96,6 +99,34 @@ async fn prune_aged(
     let mut conn = app.pool.checkout().await?;
     let oldest = aged.oldest(&mut conn).await;
     conn.finish_with(oldest)
+}
+
+/// Deletes bulk cancellations that ended before this time, the results of each before it. Says when
+/// the oldest has ended that stays.
+async fn prune_bulk_results(app: &App, before: Timestamp) -> Result<Option<Timestamp>, DbError> {
+    loop {
+        let began = Instant::now();
+        let mut conn = app.pool.checkout().await?;
+        let pruned = async {
+            let oldest = bulk_cancellations::oldest_ended(&mut conn).await?;
+            let is_old = |(_, end_time): &(JobKey, Timestamp)| *end_time < before;
+            let Some((key, _)) = oldest.filter(is_old) else {
+                return Ok((oldest, None));
+            };
+            let rows = bulk_orders::delete(&mut conn, key, BATCH_ROWS).await?;
+            if rows < usize::from(BATCH_ROWS) {
+                bulk_cancellations::delete(&mut conn, key).await?;
+            }
+            Ok((oldest, Some(rows)))
+        }
+        .await;
+        let (oldest, rows) = conn.finish_with(pruned)?;
+        let Some(rows) = rows else {
+            return Ok(oldest.map(|(_, end_time)| end_time));
+        };
+        app.telemetry.metrics.pruned(Kind::BulkResults, rows);
+        rest(began).await;
+    }
 }
 
 /// The times before which events are pruned, and before which they are soon to be.

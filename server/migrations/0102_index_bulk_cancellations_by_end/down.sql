@@ -1,0 +1,1 @@
+ALTER TABLE bulk_cancellations DROP KEY bulk_cancellations_by_end
