@@ -122,11 +122,9 @@ async fn work(app: Arc<App>, owner: Uuid, key: JobKey) {
         failures: HashMap::new(),
         is_behind: false,
     };
-    while let Some(stored) = worker.note(worker.write(Change::None).await) {
-        let stepped = worker.step(stored).await;
-        if worker.note(stepped).is_none() {
-            return;
-        }
+    let mut found = worker.write(Change::None).await;
+    while let Some(stored) = worker.note(found) {
+        found = worker.step(stored).await;
     }
 }
 
@@ -233,7 +231,10 @@ impl Worker {
             Duration::from_secs(1).mul_f64(waiting.len() as f64) / u32::from(job.orders_per_second);
         let results = match Ask::begin(&self.app, job).await {
             Some(ask) => join_all(waiting.into_iter().map(|order| ask.order(order))).await,
-            None => Vec::new(),
+            None => {
+                self.is_behind = true;
+                Vec::new()
+            }
         };
         let results = results.into_iter().filter_map(|(order, answer)| {
             let result = self.result(order.order_key, answer)?;
