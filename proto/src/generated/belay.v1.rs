@@ -6434,7 +6434,7 @@ pub struct Consumer {
     /// The store whose events it reads. Empty where it was not narrowed to one.
     #[prost(string, tag = "2")]
     pub store_id: ::prost::alloc::string::String,
-    /// Whose it is: role and id of the caller that commits.
+    /// Whose it is: role and id of the caller that commits. SYSTEM and "deliver" where `belay deliver` reads under the name.
     #[prost(message, optional, tag = "3")]
     pub owner: ::core::option::Option<Actor>,
     /// How far it is, in every partition.
