@@ -267,7 +267,9 @@ async fn what_is_appended_does_not_wait_for_who_prunes() {
         answer: vec![1],
         create_time: EPOCH,
     };
-    requests::insert(&mut writer, &[new.clone()]).await.unwrap();
+    requests::insert(&mut writer, std::slice::from_ref(&new))
+        .await
+        .unwrap();
     // The wait that there would be shows with a row that is being deleted.
     let taken = NewRequest {
         key: request(1),
