@@ -6,6 +6,7 @@
 //! fed. Whoever is further behind reads the table, and comes back to the ring.
 
 mod page;
+mod row;
 mod tail;
 mod watch;
 
@@ -22,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::page::Page;
-pub use self::tail::FeedRow;
+pub use self::row::FeedRow;
+pub(crate) use self::row::Form;
 use self::tail::Tail;
 pub use self::watch::{Delivery, Messages, WatchError};
 use crate::db::events::StoredEvents;
@@ -181,13 +183,14 @@ impl Feed {
         &self,
         after: &[(u16, u64)],
         limit: u16,
+        form: Form,
     ) -> Result<Vec<FeedRow>, FeedError> {
         let mut conn = self.0.pool.checkout().await?;
         let rows = feed::rows_after(&mut conn, after, limit).await;
         let rows = conn.finish_with(rows)?;
         let rows: Vec<FeedRow> = rows
             .into_iter()
-            .map(FeedRow::read)
+            .map(|row| FeedRow::read(row, form))
             .collect::<Result<_, _>>()?;
         let mut reached: HashMap<u16, u64> = after.iter().copied().collect();
         for row in &rows {
@@ -223,7 +226,7 @@ impl Feed {
         let is_all = stored.len() < usize::from(limit);
         let mut rows: Vec<FeedRow> = stored
             .into_iter()
-            .map(FeedRow::read)
+            .map(|row| FeedRow::read(row, Form::Both))
             .collect::<Result<_, _>>()?;
         let reached = rows.last().map_or(position, |row| row.last);
         let end = ends.get(usize::from(partition)).map_or(0, |end| end.last);

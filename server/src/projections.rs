@@ -26,7 +26,7 @@ use crate::App;
 use crate::db::projection_positions::{self as positions, Move};
 use crate::db::projections::{self, Generations};
 use crate::db::{Conn, DbError, ErrorKind, feed, partition_tails, transaction};
-use crate::feed::{FeedError, FeedRow};
+use crate::feed::{FeedError, FeedRow, Form};
 
 /// Between two looks at the ends of the feed when nothing was new.
 const IDLE: Duration = Duration::from_millis(100);
@@ -245,7 +245,7 @@ async fn step(
     transaction::begin_write(&mut conn).await?;
     let written = async {
         let taken = positions::take(&mut conn, projection, generation, &partitions).await?;
-        let rows = app.feed.read(&taken, ROWS_MAX).await?;
+        let rows = app.feed.read(&taken, ROWS_MAX, Form::Events).await?;
         let moves = moves(&taken, &rows);
         apply(&mut conn, projection, generation, &rows, &moves).await?;
         // Rows come in the order of their partitions: where there were too many, the last ones had

@@ -22,6 +22,7 @@ mod policies;
 mod refunds;
 mod sellers;
 mod stores;
+mod watching;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ use belay_wire::status::MESSAGE_BYTES_MAX;
 use tonic::service::Routes;
 
 use self::guard::Guard;
+use self::watching::Watching;
 use crate::App;
 use crate::auth::Authentication;
 use crate::db::clock::Clock;
@@ -47,19 +49,26 @@ use crate::db::clock::Clock;
 /// All services of `belay.v1`, each behind the guard; and the manual clock, where time is moved by
 /// hand.
 pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
-    macro_rules! guarded {
-        ($Server:ident, $service:expr) => {
-            Guard::new(
-                $Server::new($service)
-                    .accept_compressed(edge::COMPRESSION)
-                    .send_compressed(edge::COMPRESSION)
-                    // Of a message that comes compressed; others are measured before.
-                    .max_decoding_message_size(MESSAGE_BYTES_MAX),
-                authentication.clone(),
-                app.telemetry.clone(),
-            )
+    macro_rules! served {
+        ($server:expr) => {
+            $server
+                .accept_compressed(edge::COMPRESSION)
+                .send_compressed(edge::COMPRESSION)
+                // Of a message that comes compressed; others are measured before.
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
         };
     }
+    macro_rules! guarded {
+        ($Server:ident, $service:expr) => {
+            guard!(served!($Server::new($service)))
+        };
+    }
+    macro_rules! guard {
+        ($served:expr) => {
+            Guard::new($served, authentication.clone(), app.telemetry.clone())
+        };
+    }
+    let events = Arc::new(events::Events { app: app.clone() });
     let routes = Routes::new(guarded!(
         OrderServiceServer,
         orders::Orders { app: app.clone() }
@@ -84,10 +93,10 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
         PolicyServiceServer,
         policies::Policies { app: app.clone() }
     ))
-    .add_service(guarded!(
-        EventServiceServer,
-        events::Events { app: app.clone() }
-    ))
+    .add_service(guard!(Watching::new(
+        served!(EventServiceServer::from_arc(events.clone())),
+        events
+    )))
     .add_service(guarded!(
         InventoryServiceServer,
         inventory::Inventory { app: app.clone() }

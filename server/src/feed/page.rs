@@ -5,7 +5,7 @@ use belay_domain::ids::OrderKey;
 use belay_proto::v1 as pb;
 use belay_wire::events::Selector;
 
-use super::{Feed, FeedError};
+use super::{Feed, FeedError, Form};
 
 /// Rows that one page looks at: of a filter that matches little, a page may be empty.
 const PAGE_ROWS: u16 = 2_000;
@@ -59,7 +59,7 @@ impl Feed {
                 let limit = size.clamp(CHUNK_ROWS_MIN, PAGE_ROWS - looked_at);
                 let rows = match order {
                     Some((key, _)) => self.read_order(key, behind, limit).await?,
-                    None => self.read(&[behind], limit).await?,
+                    None => self.read(&[behind], limit, Form::Events).await?,
                 };
                 if rows.is_empty() {
                     // All that there was has been pruned since the ends were read, or else follows.

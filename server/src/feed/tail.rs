@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use belay_domain::feed::PartitionEnds;
-use belay_proto::v1 as pb;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
+use super::row::{FeedRow, Form};
 use super::{Feed, FeedError, POLL};
 use crate::db::DbError;
 use crate::db::events::StoredEvents;
@@ -19,55 +19,12 @@ const RING_ROWS_MAX: usize = 2_048;
 const RING_BYTES_MAX: usize = 256 * 1024;
 /// Events behind the tail that are read and not skipped: those who wait for more read the table.
 const CATCH_UP_MAX: u64 = 4_096;
+/// The same of all partitions together, when somebody begins to watch.
+const BEGIN_BEHIND_MAX: u64 = 1_000;
 /// Rows that are read at once.
 const READ_ROWS: u16 = 1_000;
 /// Between two attempts to read while the database cannot be reached.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// The events of one write of one order.
-#[derive(Debug)]
-pub struct FeedRow {
-    pub partition: u16,
-    /// The position of the last of them.
-    pub last: u64,
-    pub events: Vec<pb::Event>,
-    /// How many bytes they take when they are stored.
-    pub bytes: usize,
-}
-
-impl FeedRow {
-    pub(super) fn read(stored: StoredEvents) -> Result<Self, DbError> {
-        let StoredEvents {
-            partition,
-            last_position: last,
-            count,
-            payload,
-        } = stored;
-        let events = belay_wire::events::read(&payload, partition, last, count)
-            .map_err(|error| DbError::Corrupt(format!("stored events cannot be read: {error}")))?;
-        Ok(Self {
-            partition,
-            last,
-            bytes: payload.len(),
-            events,
-        })
-    }
-
-    /// A row that says how far a partition was read, and has no events.
-    pub(super) fn nothing(partition: u16, last: u64) -> Self {
-        Self {
-            partition,
-            last,
-            events: Vec::new(),
-            bytes: 0,
-        }
-    }
-
-    pub(crate) fn first(&self) -> u64 {
-        let count = u64::try_from(self.events.len()).unwrap_or(u64::MAX);
-        (self.last + 1).saturating_sub(count)
-    }
-}
 
 /// The rings of every partition, in their order.
 #[derive(Debug)]
@@ -148,6 +105,17 @@ impl Tail {
         is_gapless
     }
 
+    /// Begins at these ends, where much lies behind them: to read all of it would hold up what is
+    /// committed now.
+    fn begin(&mut self, ends: &[PartitionEnds]) {
+        let pairs = self.0.iter_mut().zip(ends);
+        let behind: u64 = pairs.map(|(ring, end)| end.last.abs_diff(ring.end)).sum();
+        if behind > BEGIN_BEHIND_MAX {
+            let pairs = self.0.iter_mut().zip(ends);
+            pairs.for_each(|(ring, end)| ring.skip_to(end.last));
+        }
+    }
+
     /// Where to read on to come to these ends. What is too far behind, or pruned, is skipped; so is
     /// what lies ahead of a database that was restored.
     fn missing(&mut self, ends: &[PartitionEnds]) -> Vec<(u16, u64)> {
@@ -214,14 +182,19 @@ async fn follow(
     feed: &Feed,
     commits: &mut mpsc::Receiver<Vec<StoredEvents>>,
 ) -> Result<(), DbError> {
+    // Nobody watched until now: what was committed meanwhile is in the table for whoever wants it.
+    let ends = feed.ends().await?;
+    feed.tail_mut().begin(&ends);
     look(feed).await?;
     let mut looks = interval_at(Instant::now() + POLL, POLL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while feed.watches() > 0 {
         let is_gapless = tokio::select! {
             Some(rows) = commits.recv() => {
-                let rows: Vec<FeedRow> =
-                    rows.into_iter().map(FeedRow::read).collect::<Result<_, _>>()?;
+                let rows: Vec<FeedRow> = rows
+                    .into_iter()
+                    .map(|row| FeedRow::read(row, Form::Both))
+                    .collect::<Result<_, _>>()?;
                 let is_gapless = feed.tail_mut().extend(rows);
                 let _ = feed.0.moved.send(());
                 is_gapless
@@ -244,7 +217,7 @@ async fn look(feed: &Feed) -> Result<(), DbError> {
             feed.is_followed_now();
             return Ok(());
         }
-        match feed.read(&missing, READ_ROWS).await {
+        match feed.read(&missing, READ_ROWS, Form::Both).await {
             Ok(rows) if rows.is_empty() => return Ok(()),
             Ok(rows) => feed.tail_mut().extend(rows),
             Err(FeedError::Database(error)) => return Err(error),
@@ -260,12 +233,9 @@ mod tests {
     use super::*;
 
     fn row(partition: u16, first: u64, last: u64) -> FeedRow {
-        FeedRow {
-            partition,
-            last,
-            events: (first..=last).map(|_| pb::Event::default()).collect(),
-            bytes: 100,
-        }
+        let mut row = FeedRow::nothing(partition, last);
+        (row.count, row.bytes) = (last + 1 - first, 100);
+        row
     }
 
     fn tail_at(last: u64) -> Tail {
@@ -365,6 +335,22 @@ mod tests {
         ];
         assert_eq!(tail.missing(&ends), [(1, 10)]);
         assert_eq!(after(&tail, 10, 10).behind, Some((0, 10)));
+    }
+
+    #[test]
+    fn who_begins_to_watch_does_not_wait_for_the_past() {
+        let end = |last| PartitionEnds {
+            last,
+            pruned: 0,
+            expiring: 0,
+        };
+        let mut tail = tail_at(10);
+        tail.begin(&[end(10 + BEGIN_BEHIND_MAX - 1), end(11)]);
+        assert_eq!(tail.ends().collect::<Vec<_>>(), [(0, 10), (1, 10)]);
+        let last = 10 + BEGIN_BEHIND_MAX;
+        tail.begin(&[end(last), end(11)]);
+        assert_eq!(tail.ends().collect::<Vec<_>>(), [(0, last), (1, 11)]);
+        assert_eq!(after(&tail, 10, 11).behind, Some((0, 10)));
     }
 
     #[test]

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use belay_domain::feed::{PositionError, Positions};
 use belay_domain::ids::OrderKey;
-use belay_proto::v1 as pb;
 use belay_wire::events::Selector;
+use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Feed, FeedError, FeedRow, POLL};
+use super::{Feed, FeedError, FeedRow, Form, POLL};
 use crate::db::{DbError, ErrorKind};
 
 /// Bytes of events after which a message is sent, as they are stored.
@@ -39,26 +39,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// The events; none in a bookmark.
-    pub fn events(&self) -> Vec<pb::Event> {
-        let rows = self.rows.iter();
-        rows.flat_map(|row| row.selected(&self.behind, &self.selector))
-            .cloned()
-            .collect()
-    }
-}
-
-impl FeedRow {
-    /// The events of this row that somebody is to get who stands behind these positions.
-    pub(crate) fn selected<'a>(
-        &'a self,
-        behind: &Positions,
-        selector: &'a Selector,
-    ) -> impl Iterator<Item = &'a pb::Event> + use<'a> {
-        let known = behind.of(self.partition);
-        self.events
-            .iter()
-            .filter(move |event| event.position.unsigned_abs() > known && selector.selects(event))
+    /// The events, as fields of a message; none in a bookmark.
+    pub fn events(&self) -> Vec<Bytes> {
+        let mut pieces = Vec::with_capacity(self.rows.len());
+        for row in &self.rows {
+            row.selected_bytes(&self.behind, &self.selector, &mut pieces);
+        }
+        pieces
     }
 }
 
@@ -258,12 +245,18 @@ impl Watch {
         messages: &mpsc::Sender<Item>,
         behind: (u16, u64),
     ) -> Result<(), Ended> {
+        // Nobody else gets these rows: who gets everything need not look at it.
+        let form = if self.selector.selects_everything() {
+            Form::Encoded
+        } else {
+            Form::Both
+        };
         let read = async {
             // It is never closed.
             let _permit = self.feed.0.replays.acquire().await;
             match self.order {
                 Some((key, _)) => self.feed.read_order(key, behind, REPLAY_ROWS).await,
-                None => self.feed.read(&[behind], REPLAY_ROWS).await,
+                None => self.feed.read(&[behind], REPLAY_ROWS, form).await,
             }
         };
         match read.await {
@@ -306,11 +299,7 @@ impl Watch {
         let (mut reached, mut selected, mut bytes) = (self.positions.clone(), Vec::new(), 0);
         for row in rows {
             let (partition, last) = (row.partition, row.last);
-            if row
-                .selected(&self.positions, &self.selector)
-                .next()
-                .is_some()
-            {
+            if row.has_selected(&self.positions, &self.selector) {
                 bytes += row.bytes;
                 selected.push(row);
             }

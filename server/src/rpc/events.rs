@@ -14,9 +14,10 @@ use belay_wire::render;
 use belay_wire::resume::{FilterHash, ResumeTokens, partition_positions};
 use belay_wire::status::CallError;
 use futures_util::{Stream, StreamExt as _};
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 
 use super::call::{Call, MethodResult, answer, status};
+use super::watching::WatchMessage;
 use crate::App;
 use crate::admin::consumers as admin;
 use crate::db::consumers::{self, ConsumerQuery};
@@ -55,13 +56,12 @@ impl Events {
     }
 }
 
-type WatchStream = Pin<Box<dyn Stream<Item = Result<pb::WatchEventsResponse, Status>> + Send>>;
+/// What [`super::watching`] sends.
+pub(super) type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchMessage, Status>> + Send>>;
 
-#[tonic::async_trait]
-impl EventService for Events {
-    type WatchEventsStream = WatchStream;
-
-    async fn watch_events(
+impl Events {
+    /// WatchEvents, as it is served.
+    pub(super) async fn watch(
         &self,
         request: Request<pb::WatchEventsRequest>,
     ) -> MethodResult<WatchStream> {
@@ -83,6 +83,24 @@ impl EventService for Events {
             Ok(Box::pin(messages) as WatchStream)
         })
         .await
+    }
+}
+
+type WholeStream = Pin<Box<dyn Stream<Item = Result<pb::WatchEventsResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl EventService for Events {
+    type WatchEventsStream = WholeStream;
+
+    /// The same with its messages as the generated server would encode them. It is not asked:
+    /// [`super::watching`] stands before it.
+    async fn watch_events(
+        &self,
+        request: Request<pb::WatchEventsRequest>,
+    ) -> MethodResult<WholeStream> {
+        let stream = self.watch(request).await?.into_inner();
+        let whole = stream.map(|message| message?.whole().map_err(status));
+        Ok(Response::new(Box::pin(whole)))
     }
 
     async fn list_events(
@@ -202,19 +220,16 @@ impl EventService for Events {
 }
 
 /// A message of a watch. A bookmark says where it is.
-fn shown(
-    delivery: &Delivery,
-    filter: FilterHash,
-    tokens: &ResumeTokens,
-) -> pb::WatchEventsResponse {
+fn shown(delivery: &Delivery, filter: FilterHash, tokens: &ResumeTokens) -> WatchMessage {
     let events = delivery.events();
-    pb::WatchEventsResponse {
+    let rest = pb::WatchEventsResponse {
+        events: Vec::new(),
         resume_token: tokens.seal(filter, &delivery.positions),
         positions: if events.is_empty() {
             partition_positions(&delivery.positions)
         } else {
             Vec::new()
         },
-        events,
-    }
+    };
+    WatchMessage { events, rest }
 }

@@ -3,6 +3,7 @@
 //! so they are not in the bytes but in the row.
 
 mod detail;
+mod encoded;
 mod quality;
 mod selector;
 mod stock;
@@ -13,6 +14,7 @@ use belay_proto::v1 as pb;
 use prost::Message;
 
 use self::detail::{detail, text};
+pub use self::encoded::EncodedEvents;
 pub use self::quality::seller_facts;
 pub use self::selector::Selector;
 pub use self::stock::{NewsError, order_news};
@@ -28,6 +30,8 @@ const CAUSE_DEADLINE: &str = "deadline";
 pub enum EventError {
     #[error(transparent)]
     Decode(#[from] prost::DecodeError),
+    #[error("the row at position {last_position} breaks off")]
+    CutOff { last_position: u64 },
     #[error("the row at position {last_position} holds {found} events and not {count}")]
     Count {
         last_position: u64,

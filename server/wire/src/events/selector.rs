@@ -36,6 +36,20 @@ impl Selector {
         }
     }
 
+    /// Whether nobody need look at events: all are let through.
+    pub fn selects_everything(&self) -> bool {
+        let Self {
+            order,
+            stores,
+            sellers,
+            warehouses,
+            carriers,
+            types,
+        } = self;
+        let names = [stores, sellers, warehouses, carriers];
+        order.is_none() && types.is_none() && names.into_iter().all(Option::is_none)
+    }
+
     pub fn selects(&self, event: &pb::Event) -> bool {
         let lets_through =
             |names: &Names, name: &str| names.as_ref().is_none_or(|names| names.contains(name));
@@ -135,6 +149,29 @@ mod tests {
         for other in differs {
             assert!(!selects(&filter, &Scope::EVERYTHING, &other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn only_who_narrows_nothing_gets_everything_unlooked_at() {
+        let everything = |change: fn(&mut pb::EventFilter)| {
+            let mut filter = pb::EventFilter::default();
+            change(&mut filter);
+            Selector::new(&filter, &Scope::EVERYTHING).selects_everything()
+        };
+        assert!(everything(|_| {}));
+        assert!(!everything(|it| it.store_id = "shop".to_owned()));
+        assert!(!everything(|it| it.order_id = "A-1".to_owned()));
+        assert!(!everything(|it| it.seller_ids = vec!["acme".to_owned()]));
+        assert!(!everything(|it| it.warehouse_ids = vec!["north".to_owned()]));
+        assert!(!everything(
+            |it| it.carrier_ids = vec!["standard".to_owned()]
+        ));
+        assert!(!everything(|it| it.event_types = vec![1]));
+        let scope = Scope {
+            sellers: only(SellerId::parse("acme").unwrap()),
+            ..Scope::EVERYTHING
+        };
+        assert!(!Selector::new(&pb::EventFilter::default(), &scope).selects_everything());
     }
 
     #[test]
