@@ -95,7 +95,7 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     ))
     .add_service(guard!(Watching::new(
         served!(EventServiceServer::from_arc(events.clone())),
-        events
+        events::WatchEvents(events)
     )))
     .add_service(guarded!(
         InventoryServiceServer,

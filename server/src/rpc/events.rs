@@ -1,5 +1,6 @@
 //! The EventService.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use belay_wire::render;
 use belay_wire::resume::{FilterHash, ResumeTokens, partition_positions};
 use belay_wire::status::CallError;
 use futures_util::{Stream, StreamExt as _};
+use tonic::server::ServerStreamingService;
 use tonic::{Request, Response, Status};
 
 use super::call::{Call, MethodResult, answer, status};
@@ -83,6 +85,21 @@ impl Events {
             Ok(Box::pin(messages) as WatchStream)
         })
         .await
+    }
+}
+
+/// The method, for [`super::watching`].
+#[derive(Debug, Clone)]
+pub(super) struct WatchEvents(pub(super) Arc<Events>);
+
+impl ServerStreamingService<pb::WatchEventsRequest> for WatchEvents {
+    type Response = WatchMessage;
+    type ResponseStream = WatchStream;
+    type Future = Pin<Box<dyn Future<Output = MethodResult<WatchStream>> + Send>>;
+
+    fn call(&mut self, request: Request<pb::WatchEventsRequest>) -> Self::Future {
+        let events = self.0.clone();
+        Box::pin(async move { events.watch(request).await })
     }
 }
 

@@ -7,22 +7,20 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use belay_proto::v1 as pb;
 use belay_wire::status::{CallError, MESSAGE_BYTES_MAX};
 use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic::server::{Grpc, NamedService, ServerStreamingService};
-use tonic::{Request, Status};
 use tonic_prost::{ProstCodec, ProstDecoder};
 use tower::Service;
 
 use super::edge;
-use super::events::{Events, WatchStream};
 
 const WATCH_EVENTS: &str = "/belay.v1.EventService/WatchEvents";
 
@@ -47,29 +45,33 @@ impl WatchMessage {
     }
 }
 
-/// The service before which WatchEvents is answered.
+/// The service before which WatchEvents is answered, by this method.
 #[derive(Debug, Clone)]
-pub(super) struct Watching<S> {
+pub(super) struct Watching<S, M> {
     service: S,
-    events: Arc<Events>,
+    method: M,
 }
 
-impl<S> Watching<S> {
-    pub(super) fn new(service: S, events: Arc<Events>) -> Self {
-        Self { service, events }
+impl<S, M> Watching<S, M> {
+    pub(super) fn new(service: S, method: M) -> Self {
+        Self { service, method }
     }
 }
 
-impl<S: NamedService> NamedService for Watching<S> {
+impl<S: NamedService, M> NamedService for Watching<S, M> {
     const NAME: &'static str = S::NAME;
 }
 
 type Response = http::Response<Body>;
 
-impl<S> Service<http::Request<Body>> for Watching<S>
+impl<S, M> Service<http::Request<Body>> for Watching<S, M>
 where
     S: Service<http::Request<Body>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
+    M: ServerStreamingService<pb::WatchEventsRequest, Response = WatchMessage>,
+    M: Clone + Send + 'static,
+    M::ResponseStream: Send + 'static,
+    M::Future: Send,
 {
     type Response = Response;
     type Error = Infallible;
@@ -83,7 +85,7 @@ where
         if request.uri().path() != WATCH_EVENTS {
             return Box::pin(self.service.call(request));
         }
-        let method = WatchEvents(self.events.clone());
+        let method = self.method.clone();
         Box::pin(async move {
             let mut grpc = Grpc::new(WatchCodec)
                 .accept_compressed(edge::COMPRESSION)
@@ -91,20 +93,6 @@ where
                 .max_decoding_message_size(MESSAGE_BYTES_MAX);
             Ok(grpc.server_streaming(method, request).await)
         })
-    }
-}
-
-struct WatchEvents(Arc<Events>);
-
-impl ServerStreamingService<pb::WatchEventsRequest> for WatchEvents {
-    type Response = WatchMessage;
-    type ResponseStream = WatchStream;
-    type Future =
-        Pin<Box<dyn Future<Output = Result<tonic::Response<WatchStream>, Status>> + Send>>;
-
-    fn call(&mut self, request: Request<pb::WatchEventsRequest>) -> Self::Future {
-        let events = self.0.clone();
-        Box::pin(async move { events.watch(request).await })
     }
 }
 
