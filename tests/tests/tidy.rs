@@ -136,6 +136,7 @@ fn the_wire_needs_no_runtime_and_no_database() {
         "belay-domain",
         "belay-proto",
         "blake3",
+        "bytes",
         "http",
         "jiff",
         "prost",
