@@ -22,14 +22,11 @@ fn operator(belay: &Belay) -> Belay {
     belay.with_role(Role::Operator, "ops").expect("a role")
 }
 
-/// Makes everything older than a server keeps it by default.
+/// Makes all events older than a server keeps them by default.
 async fn back_date(database: &Database) {
-    for (table, time) in [("events", "event_time"), ("decisions", "decision_time")] {
-        let sql = format!(
-            "UPDATE {table} SET {time} = {time} - INTERVAL 1000 DAY WHERE {time} > NOW() - INTERVAL 1 DAY"
-        );
-        database.execute(&sql, ()).await;
-    }
+    let sql = "UPDATE events SET event_time = event_time - INTERVAL 1000 DAY \
+        WHERE event_time > NOW() - INTERVAL 1 DAY";
+    database.execute(sql, ()).await;
 }
 
 /// How many events left the feed.
