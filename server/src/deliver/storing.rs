@@ -17,7 +17,7 @@ use super::retry::Hold;
 use crate::db::delivery_partitions::DeliveryPartition;
 use crate::db::held_events::{HeldEvent, HeldMark};
 use crate::db::{Conn, DbError, clock, delivery_partitions, held_events, transaction};
-use crate::feed::{FeedError, FeedRow};
+use crate::feed::{FeedError, FeedRow, Form};
 use crate::telemetry::deliveries::Backlog;
 
 /// Rows that are read at once, over all partitions.
@@ -119,7 +119,7 @@ impl Courier {
         if after.is_empty() {
             return;
         }
-        match self.feed.read(&after, READ_ROWS).await {
+        match self.feed.read(&after, READ_ROWS, Form::Events).await {
             Ok(rows) => {
                 let is_cut = rows.len() >= usize::from(READ_ROWS);
                 let last = rows.last().map(|row| row.partition).filter(|_| is_cut);
