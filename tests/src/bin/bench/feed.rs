@@ -50,6 +50,8 @@ pub(crate) struct Feed {
     /// Cancellations without watchers and with them.
     alone: Vec<Window>,
     watched: Vec<Window>,
+    /// How long the stock took to have all that was committed when a full load ended, in ms.
+    projected: Vec<f64>,
 }
 
 pub(crate) async fn measure(bench: &mut Bench, service: &Service) -> anyhow::Result<Feed> {
@@ -121,12 +123,36 @@ pub(crate) async fn measure(bench: &mut Bench, service: &Service) -> anyhow::Res
             if is_watched {
                 &mut feed.watched
             } else {
+                feed.projected.push(projected(&mut conn).await?);
                 &mut feed.alone
             }
             .push(window);
         }
     }
     Ok(feed)
+}
+
+/// Waits until the stock has all that is committed by now; says for how long, in ms.
+async fn projected(conn: &mut Conn) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    let heads: Vec<(u16, u64)> = conn
+        .query("SELECT shard_partition, head FROM partition_heads")
+        .await?;
+    loop {
+        let positions: Vec<(u16, u64)> = conn
+            .query(
+                "SELECT shard_partition, position FROM projection_positions
+                 JOIN projections USING (projection)
+                 WHERE projection = 'stock' AND generation = serving",
+            )
+            .await?;
+        let positions: HashMap<u16, u64> = positions.into_iter().collect();
+        let is_there = |(partition, last): &(u16, u64)| positions.get(partition) >= Some(last);
+        if heads.iter().all(is_there) {
+            return Ok(begun.elapsed().as_secs_f64() * 1_000.0);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// All events of the table, read partition by partition as a client would that goes past Belay.
@@ -347,6 +373,10 @@ impl Feed {
                 self.idle_kib, self.idle_cores
             ),
             format!(
+                "the stock has everything {:.0} ms after a full load has ended",
+                middle(&self.projected)
+            ),
+            format!(
                 "{WATCHERS} watchers of everything: {:.2} times as many cancellations as without",
                 self.watched_ratio()
             ),
@@ -365,6 +395,7 @@ impl Feed {
             "watch_lag_p99_ms_two_servers",
             hundredths(Some(self.lag_ms_two_servers)),
         );
+        put("projection_lag_ms", whole(Some(middle(&self.projected))));
         put("watch_lag_rps", whole(Some(self.paced)));
         put("idle_watcher_kib", hundredths(Some(self.idle_kib)));
         put(
