@@ -1,6 +1,5 @@
 //! "Your cancellation will be classified as a seller-fault cancellation and will be included in the
-//! SFCR": what the policy says of that rate and what a cancellation records for it is proved here;
-//! each test says what is still to come.
+//! SFCR": what the policy says of that rate and what a cancellation records for it is proved here.
 
 use belay_client::model::{CancellationFault, EventDetail, QualityPreview, SellerQuality};
 use belay_client::{Kind, Role, Store, Units};
