@@ -217,16 +217,12 @@ const QUERIES: &[(&str, &str)] = &[
     ),
     (
         "K2: an entry of stock that says how much it is does not tell what was there before",
-        "WITH numbered AS (
-             SELECT e.*, SUM(previous IS NOT NULL) OVER (PARTITION BY generation, store_id, warehouse_id, sku ORDER BY place) said
-             FROM stock_entries e),
-         summed AS (
-             SELECT n.*, SUM(IF(previous IS NULL, on_hand, quantity))
-                 OVER (PARTITION BY generation, store_id, warehouse_id, sku, said ORDER BY place) comes_to FROM numbered n),
-         followed AS (
-             SELECT s.*, LAG(comes_to) OVER (PARTITION BY generation, store_id, warehouse_id, sku ORDER BY place) before_it
-             FROM summed s)
-         SELECT CONCAT_WS(' ', generation, warehouse_id, sku, HEX(place)) FROM followed
+        "SELECT CONCAT_WS(' ', generation, warehouse_id, sku, HEX(place)) FROM (
+             SELECT s.*, LAG(comes_to) OVER (PARTITION BY generation, store_id, warehouse_id, sku ORDER BY place) before_it FROM (
+                 SELECT n.*, SUM(IF(previous IS NULL, on_hand, quantity))
+                     OVER (PARTITION BY generation, store_id, warehouse_id, sku, said ORDER BY place) comes_to FROM (
+                     SELECT e.*, SUM(previous IS NOT NULL)
+                         OVER (PARTITION BY generation, store_id, warehouse_id, sku ORDER BY place) said FROM stock_entries e) n) s) f
          WHERE previous <> COALESCE(before_it, 0)",
     ),
     (
