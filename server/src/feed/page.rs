@@ -56,7 +56,7 @@ impl Feed {
                     return Ok(page);
                 }
                 let behind = (partition, page.positions.of(partition));
-                let limit = size.clamp(CHUNK_ROWS_MIN, PAGE_ROWS - looked_at);
+                let limit = chunk_rows(size, looked_at);
                 let rows = match order {
                     Some((key, _)) => self.read_order(key, behind, limit).await?,
                     None => self.read(&[behind], limit, Form::Events).await?,
@@ -83,5 +83,28 @@ impl Feed {
             }
         }
         Ok(page)
+    }
+}
+
+/// Rows to read next of a page of this size that has looked at so many: no more than it may look at.
+fn chunk_rows(size: u16, looked_at: u16) -> u16 {
+    size.max(CHUNK_ROWS_MIN).min(PAGE_ROWS - looked_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_reads_to_its_last_row_and_not_beyond() {
+        assert_eq!(chunk_rows(1, 0), CHUNK_ROWS_MIN);
+        assert_eq!(chunk_rows(1_000, 0), 1_000);
+        assert_eq!(chunk_rows(1_000, 1_984), 16);
+        // Less than a chunk is left, whatever was asked for.
+        assert_eq!(
+            chunk_rows(50, PAGE_ROWS - CHUNK_ROWS_MIN + 1),
+            CHUNK_ROWS_MIN - 1
+        );
+        assert_eq!(chunk_rows(50, PAGE_ROWS - 1), 1);
     }
 }
