@@ -146,7 +146,7 @@ pub struct BelayBuilder {
     attempt_timeout: Duration,
     retry: RetryPolicy,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Tls,
+    tls: Tls,
 }
 
 /// Everything but the token and the keys.
@@ -300,6 +300,32 @@ impl BelayBuilder {
             link: Arc::new(link),
             caller,
         })
+    }
+}
+
+/// # TLS
+///
+/// With the feature `tls` an address may begin with `https://`.
+#[cfg(feature = "tls")]
+impl BelayBuilder {
+    /// Certificates to trust, as PEM, instead of the roots of the machine. May be given several
+    /// times.
+    pub fn tls_roots(mut self, pem: impl Into<String>) -> Self {
+        self.tls.add_roots(pem.into());
+        self
+    }
+
+    /// The client's own certificate, with those between it and its root, and its key, both as PEM,
+    /// for a server or proxy that asks for them.
+    pub fn tls_identity(mut self, certificate: impl Into<String>, key: impl Into<String>) -> Self {
+        self.tls.set_identity(certificate.into(), key.into());
+        self
+    }
+
+    /// The name that the server's certificate must be for. That of the address unless set.
+    pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
+        self.tls.set_server_name(name.into());
+        self
     }
 }
 

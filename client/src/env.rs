@@ -1,6 +1,7 @@
 //! The set-up of a client from the environment, so that a program is moved from one installation to
 //! another without a change.
 
+use std::ffi::OsString;
 use std::fs;
 
 use crate::belay::{Belay, BelayBuilder};
@@ -56,7 +57,9 @@ impl BelayBuilder {
     /// [`Kind::Setup`](crate::Kind::Setup) for a variable that is missing and for a file that
     /// cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        Self::from_variables(|name| std::env::var(name).ok())
+        // What is no text names no file that there is, and must not pass for a variable not set.
+        let text = |value: OsString| value.to_string_lossy().into_owned();
+        Self::from_variables(|name| std::env::var_os(name).map(text))
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {

@@ -4,7 +4,6 @@ use std::fmt;
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use crate::belay::BelayBuilder;
 use crate::error::Error;
 
 /// The beginning of a certificate in PEM.
@@ -32,6 +31,18 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
+    pub(crate) fn add_roots(&mut self, pem: String) {
+        self.roots.push(pem);
+    }
+
+    pub(crate) fn set_identity(&mut self, certificate: String, key: String) {
+        self.identity = Some((certificate, key));
+    }
+
+    pub(crate) fn set_server_name(&mut self, name: String) {
+        self.server_name = Some(name);
+    }
+
     pub(crate) fn is_set(&self) -> bool {
         !self.roots.is_empty() || self.identity.is_some() || self.server_name.is_some()
     }
@@ -71,29 +82,4 @@ fn told(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     told
-}
-
-/// # TLS
-///
-/// With the feature `tls` an address may begin with `https://`.
-impl BelayBuilder {
-    /// Certificates to trust, as PEM, instead of the roots of the machine. May be given several
-    /// times.
-    pub fn tls_roots(mut self, pem: impl Into<String>) -> Self {
-        self.tls.roots.push(pem.into());
-        self
-    }
-
-    /// The client's own certificate, with those between it and its root, and its key, both as PEM,
-    /// for a server or proxy that asks for them.
-    pub fn tls_identity(mut self, certificate: impl Into<String>, key: impl Into<String>) -> Self {
-        self.tls.identity = Some((certificate.into(), key.into()));
-        self
-    }
-
-    /// The name that the server's certificate must be for. That of the address unless set.
-    pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
-        self.tls.server_name = Some(name.into());
-        self
-    }
 }
