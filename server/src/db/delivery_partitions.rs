@@ -129,7 +129,9 @@ pub async fn take(
     let free = of_consumer!(consumer)
         .filter(delivery_partitions::shard_partition.eq(seen.partition))
         .filter(delivery_partitions::fence.eq(seen.fence))
-        .filter(delivery_partitions::lease_until.eq(At(seen.lease_until)));
+        .filter(delivery_partitions::lease_until.eq(At(seen.lease_until)))
+        // Whoever had it may have moved it since, with the last of the time that was left.
+        .filter(delivery_partitions::position.eq(seen.position));
     let taken = diesel::update(free)
         .set((
             delivery_partitions::instance_id.eq(Bytes::from(instance)),

@@ -67,6 +67,7 @@ pub mod transaction;
 pub mod warehouses;
 
 use std::future::Future;
+use std::time::Duration;
 
 use belay_domain::ids::StoreId;
 use belay_domain::store::Record;
@@ -74,6 +75,22 @@ use belay_domain::store::Record;
 pub use self::error::{DbError, ErrorKind};
 pub use self::pages::{ListQuery, PageQuery, list};
 pub use self::pool::{Checkout, Pool, PoolSettings};
+
+/// Ends what the database does not answer within so long as if the connection were lost: it is
+/// closed, and what it was about is found out by whoever tries again.
+pub(crate) async fn in_time<T, E: From<DbError>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout(ANSWER_MAX, work).await {
+        Ok(done) => done,
+        Err(_) => Err(E::from(DbError::TimedOut {
+            waited_ms: ANSWER_MAX.as_millis(),
+        })),
+    }
+}
+
+/// How long those wait for the database who wait in the background.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
 
 /// A connection to the database.
 pub type Conn = diesel_async::AsyncMysqlConnection;

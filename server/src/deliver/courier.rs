@@ -25,7 +25,7 @@ use super::partition::{Letter, Partition};
 use super::receiver::{Message, Receiver};
 use super::retry::{Outcome, RetryPlan};
 use super::signature::Secrets;
-use crate::db::{DbError, Pool, held_events};
+use crate::db::{DbError, Pool, held_events, in_time};
 use crate::feed::Feed;
 use crate::telemetry::deliveries::{DeliveryMetrics, Verdict};
 
@@ -203,7 +203,7 @@ impl Courier {
             }
         }
         if letters.iter().any(|letter| letter.is_held) {
-            let opened = self.open_held(&mut letters).await;
+            let opened = in_time(self.open_held(&mut letters)).await;
             self.told(opened);
         }
         // Reading may have taken long.

@@ -5,7 +5,7 @@
 //! grow. Nothing is sent that could outlast the lease, and nothing is stored without the fence, so
 //! at any time one instance delivers a partition, and one that is late stores nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use belay_domain::actor::{Actor, Role};
@@ -17,6 +17,7 @@ use super::courier::{Courier, Name, RETRY};
 use super::partition::{Found, Partition};
 use crate::db::delivery_partitions::DeliveryPartition;
 use crate::db::held_events::HeldMark;
+use crate::db::in_time;
 use crate::db::{
     Checkout, Conn, DbError, ErrorKind, clock, consumers, delivery_instances, delivery_partitions,
     held_events, transaction,
@@ -32,6 +33,8 @@ const OWNER: &str = "deliver";
 struct Renewed {
     now: Timestamp,
     all: Vec<DeliveryPartition>,
+    /// Those whose lease ends with this renewal's.
+    renewed: BTreeSet<u16>,
     /// What is held of partitions that are new, or in which somebody has changed something.
     marks: BTreeMap<u16, Vec<HeldMark>>,
     instances: usize,
@@ -69,14 +72,15 @@ impl Courier {
     async fn try_renew(&mut self) -> Result<(), DbError> {
         let asked_at = Instant::now();
         let mut conn = self.pool.checkout().await?;
-        let renewed = self.renew_on(&mut conn).await;
+        let renewed = in_time(self.renew_on(&mut conn)).await;
         let renewed = conn.finish_with(renewed)?;
         // The database began to count later than we.
         self.lease_ends = asked_at + self.bounds.lease;
         self.clock = (renewed.now, asked_at);
         self.take_over(&renewed);
         self.let_go(&renewed);
-        let show = show(self.pool.checkout().await?, &self.name, &renewed).await;
+        let show = show(self.pool.checkout().await?, &self.name, &renewed);
+        let show = in_time(show).await;
         match show {
             // Two instances were the first, or met.
             Err(error) if error.kind() == ErrorKind::Duplicate || error.kind().is_transient() => {
@@ -104,6 +108,8 @@ impl Courier {
         }
         let instances = delivery_instances::count(conn, consumer, now).await?;
         let mut all = delivery_partitions::all(conn, consumer).await?;
+        // What was taken earlier and is not known here was not renewed: its lease ends sooner.
+        let mut renewed: BTreeSet<u16> = held.iter().copied().collect();
         if !self.is_stopping {
             let wanted = share(all.len(), instances).saturating_sub(held.len());
             let free = all.iter_mut().filter(|seen| {
@@ -113,6 +119,7 @@ impl Courier {
                 if delivery_partitions::take(conn, consumer, seen, instance, until).await? {
                     (seen.instance, seen.fence) = (instance, seen.fence + 1);
                     seen.lease_until = until;
+                    renewed.insert(seen.partition);
                 }
             }
         }
@@ -124,6 +131,7 @@ impl Courier {
         Ok(Renewed {
             now,
             all,
+            renewed,
             marks,
             instances,
         })
@@ -157,6 +165,7 @@ impl Courier {
             .all
             .iter()
             .filter(|seen| self.is_ours(seen, renewed.now))
+            .filter(|seen| renewed.renewed.contains(&seen.partition))
             .map(|seen| (seen.partition, seen))
             .collect();
         self.partitions.retain(|number, known| {
@@ -199,7 +208,7 @@ impl Courier {
     /// themselves.
     pub(super) async fn give_back(&mut self) {
         let held: Vec<u16> = self.partitions.keys().copied().collect();
-        let given_back = async {
+        let given_back = in_time(async {
             let mut conn = self.pool.checkout().await?;
             let consumer = &self.name.consumer;
             let given = async {
@@ -214,7 +223,7 @@ impl Courier {
             }
             .await;
             conn.finish_with(given)
-        }
+        })
         .await;
         if self.told(given_back) {
             tracing::info!(partitions = held.len(), "partitions are given back");

@@ -16,7 +16,7 @@ use super::partition::{Change, HELD_MAX, Settlement};
 use super::retry::Hold;
 use crate::db::delivery_partitions::DeliveryPartition;
 use crate::db::held_events::{HeldEvent, HeldMark};
-use crate::db::{Conn, DbError, clock, delivery_partitions, held_events, transaction};
+use crate::db::{Conn, DbError, clock, delivery_partitions, held_events, in_time, transaction};
 use crate::feed::{FeedError, FeedRow, Form};
 use crate::telemetry::deliveries::Backlog;
 
@@ -47,7 +47,7 @@ impl Courier {
         if settlements.is_empty() {
             return;
         }
-        match self.store(&settlements).await {
+        match in_time(self.store(&settlements)).await {
             Ok(stored) => {
                 let now = Instant::now();
                 for (number, (_, settlement)) in settlements {
@@ -108,7 +108,7 @@ impl Courier {
         if self.partitions.is_empty() {
             return;
         }
-        match self.feed.ends().await {
+        match in_time(self.feed.ends()).await {
             Ok(ends) => self.ends = ends,
             Err(error) => {
                 self.told(Err(error));
@@ -119,15 +119,15 @@ impl Courier {
         if after.is_empty() {
             return;
         }
-        match self.feed.read(&after, READ_ROWS, Form::Events).await {
+        match in_time(self.feed.read(&after, READ_ROWS, Form::Events)).await {
             Ok(rows) => {
                 let is_cut = rows.len() >= usize::from(READ_ROWS);
                 let last = rows.last().map(|row| row.partition).filter(|_| is_cut);
                 self.read_turn = last.map_or(0, |last| last + 1);
-                if is_cut {
+                let taken = self.take_in(rows);
+                if is_cut && taken.is_ok() {
                     self.read_at = Instant::now();
                 }
-                let taken = self.take_in(rows);
                 self.told(taken);
             }
             Err(FeedError::Database(error)) => {

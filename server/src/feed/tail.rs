@@ -10,8 +10,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::row::{FeedRow, Form};
 use super::{Feed, FeedError, POLL};
-use crate::db::DbError;
 use crate::db::events::StoredEvents;
+use crate::db::{DbError, in_time};
 
 /// Rows that are kept of one partition, and bytes of their events as they are stored; in memory they
 /// take four times as much.
@@ -116,6 +116,13 @@ impl Tail {
         }
     }
 
+    /// What was committed since the ends were read, and is here already, is no restored database.
+    fn raise(&self, ends: &mut [PartitionEnds]) {
+        for (ring, end) in self.0.iter().zip(ends) {
+            end.last = end.last.max(ring.end);
+        }
+    }
+
     /// Where to read on to come to these ends. What is too far behind, or pruned, is skipped; so is
     /// what lies ahead of a database that was restored.
     fn missing(&mut self, ends: &[PartitionEnds]) -> Vec<(u16, u64)> {
@@ -183,8 +190,10 @@ async fn follow(
     commits: &mut mpsc::Receiver<Vec<StoredEvents>>,
 ) -> Result<(), DbError> {
     // Nobody watched until now: what was committed meanwhile is in the table for whoever wants it.
-    let ends = feed.ends().await?;
+    let ends = in_time(feed.ends()).await?;
     feed.tail_mut().begin(&ends);
+    // A watch that has looked before finds out that it is behind.
+    let _ = feed.0.moved.send(());
     look(feed).await?;
     let mut looks = interval_at(Instant::now() + POLL, POLL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -210,16 +219,20 @@ async fn follow(
 
 /// Reads what was committed meanwhile, by whichever server.
 async fn look(feed: &Feed) -> Result<(), DbError> {
-    let ends = feed.ends().await?;
+    let mut ends = in_time(feed.ends()).await?;
     loop {
         let missing = feed.tail_mut().missing(&ends);
         if missing.is_empty() {
             feed.is_followed_now();
             return Ok(());
         }
-        match feed.read(&missing, READ_ROWS, Form::Both).await {
+        match in_time(feed.read(&missing, READ_ROWS, Form::Both)).await {
             Ok(rows) if rows.is_empty() => return Ok(()),
-            Ok(rows) => feed.tail_mut().extend(rows),
+            Ok(rows) => {
+                let mut tail = feed.tail_mut();
+                tail.extend(rows);
+                tail.raise(&mut ends);
+            }
             Err(FeedError::Database(error)) => return Err(error),
             // Pruned a moment ago: the next look knows.
             Err(FeedError::Position(_)) => return Ok(()),
