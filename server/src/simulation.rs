@@ -187,6 +187,7 @@ impl Run {
     async fn replay(&mut self) -> Result<Option<Timestamp>, CallError> {
         let range = DecisionRange {
             store: self.request.store.clone(),
+            scope: self.request.scope.clone(),
             start: self.request.start,
             end: self.request.end,
         };

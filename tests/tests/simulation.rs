@@ -9,7 +9,7 @@ use belay_client::model::{
     CancellationPath, GateKind, NotReplayedReason, PolicyOccasion, ShipmentStage, SimulatedCase,
     SimulatedTransitions,
 };
-use belay_client::{Kind, Money, Role, Store, Units, reason};
+use belay_client::{Kind, Money, Role, Scope, Store, Units, reason};
 use belay_domain::actor;
 use belay_domain::policy;
 use belay_proto::v1 as pb;
@@ -316,6 +316,24 @@ fn a_simulation_reports_and_replays_so_much_and_goes_on_where_it_left_off() {
         let rest = finish(rest).await;
         assert_eq!([two.cases, rest.cases].concat(), all.cases);
         assert_eq!(two.summary.decisions + rest.summary.decisions, 5);
+    });
+}
+
+#[test]
+fn who_does_not_see_an_order_does_not_see_what_was_decided_on_it() {
+    run(async |t| {
+        t.place_paid("A-1").await;
+        t.cancel("A-1").await;
+        let range = so_far(t).await;
+        for (seller, decisions) in [("acme", 1), ("zenith", 0)] {
+            let scope = Scope::default().sellers([seller]);
+            let operator = t.operator().with_scope(scope).unwrap();
+            let draft = DraftPolicy::version(1);
+            let simulation = operator.simulate_policy(draft, range.clone());
+            let Simulation { cases, summary, .. } = finish(simulation.include_unchanged()).await;
+            assert_eq!(cases.len(), decisions, "{seller}");
+            assert_eq!(summary.decisions, i64::try_from(decisions).unwrap());
+        }
     });
 }
 

@@ -2,6 +2,7 @@
 //! anywhere.
 
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -16,6 +17,7 @@ use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::requests::RequestKey;
 use super::schema::decisions;
+use super::scope::walk_in_scope;
 use super::statement::{self, insert_rows};
 
 /// How they are deleted: no command reads them, so nothing counts but their age, even where the
@@ -99,6 +101,8 @@ pub struct StoredDecision {
 #[derive(Debug, Clone)]
 pub struct DecisionRange {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub start: Timestamp,
     pub end: Timestamp,
 }
@@ -112,6 +116,7 @@ pub async fn page(
 ) -> Result<Vec<StoredDecision>, DbError> {
     let query = DecisionsInRange {
         store: range.store.as_str(),
+        scope: &range.scope,
         start: At(after.map_or(range.start, |last| last.decision_time)),
         end: At(range.end),
         after: after.map(|last| Place {
@@ -152,6 +157,7 @@ pub async fn page(
 #[derive(Debug)]
 struct DecisionsInRange<'a> {
     store: &'a str,
+    scope: &'a Scope,
     start: At,
     end: At,
     after: Option<Place<'a>>,
@@ -180,10 +186,12 @@ impl QueryFragment<Mysql> for DecisionsInRange<'_> {
         // The order of the tables is given, for the optimizer would now and then walk the orders.
         out.push_sql(
             "SELECT d.`order_key`, d.`request_id`, d.`caller`, d.`decision_time`, d.`accepted`, \
-             d.`record`, o.`order_id` FROM `decisions` d FORCE INDEX (decisions_by_time) \
-             STRAIGHT_JOIN `orders` o ON o.`order_key` = d.`order_key` WHERE d.`store_id` = ",
+             d.`record`, `orders`.`order_id` FROM `decisions` d FORCE INDEX (decisions_by_time) \
+             STRAIGHT_JOIN `orders` ON `orders`.`order_key` = d.`order_key` WHERE d.`store_id` = ",
         );
         out.push_bind_param::<Text, _>(self.store)?;
+        out.push_sql(" AND ");
+        walk_in_scope("orders", self.scope, &mut out)?;
         out.push_sql(" AND d.`decision_time` >= ");
         out.push_bind_param::<Datetime, _>(&self.start)?;
         out.push_sql(" AND d.`decision_time` < ");

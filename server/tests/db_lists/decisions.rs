@@ -1,6 +1,7 @@
 //! The log of decisions, read by time.
 
 use belay_domain::ids::StoreId;
+use belay_domain::scope::Scope;
 use belay_server::db::decisions::{self, DecisionRange, NewDecision, StoredDecision};
 use belay_server::db::requests::RequestKey;
 use belay_server::db::{Conn, aggregate, order_lines};
@@ -25,6 +26,7 @@ fn at(instant: u32) -> Timestamp {
 async fn all(conn: &mut Conn, start: u32, end: u32) -> (Vec<StoredDecision>, u64) {
     let range = DecisionRange {
         store: store(),
+        scope: Scope::EVERYTHING,
         start: at(start),
         end: at(end),
     };

@@ -1,6 +1,7 @@
 //! Requests to simulate a policy.
 
 use belay_domain::ids::StoreId;
+use belay_domain::scope::Scope;
 use belay_domain::simulation::CaseFilter;
 use belay_proto::v1 as pb;
 use belay_proto::v1::simulate_policy_request::Draft;
@@ -16,6 +17,8 @@ use super::{Parsed, Violations, code, parse, positive, time, unspecified_or};
 #[derive(Debug, Clone)]
 pub struct SimulationRequest {
     pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
     pub draft: DraftPolicy,
     pub start: Timestamp,
     pub end: Timestamp,
@@ -35,7 +38,7 @@ pub enum DraftPolicy {
 
 pub fn simulate_policy(
     request: pb::SimulatePolicyRequest,
-    _: &Reader<'_>,
+    reader: &Reader<'_>,
 ) -> Parsed<SimulationRequest> {
     parse(|v| {
         let store = store_id(v, &request.store_id);
@@ -60,6 +63,7 @@ pub fn simulate_policy(
         let (start, end) = range?;
         Some(SimulationRequest {
             store: store?,
+            scope: reader.caller.scope.clone(),
             draft: draft?,
             start,
             end,
