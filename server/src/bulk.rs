@@ -7,7 +7,7 @@ pub mod run;
 
 use belay_domain::actor::Role;
 use belay_domain::bulk::{
-    BulkSelection, Counts, Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX, Outcome,
+    BulkSelection, Counts, Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX, ORDERS_MAX, Outcome,
 };
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::scope::Caller;
@@ -21,6 +21,24 @@ use crate::db::bulk_cancellations::StoredJob;
 use crate::db::error::ErrorKind;
 use crate::db::{Conn, DbError, bulk_cancellations, bulk_orders, stores, transaction};
 use crate::{App, ids};
+
+/// The settings of bulk cancellations; others than the default only for tests.
+#[derive(Debug, Clone, Copy)]
+pub struct BulkSettings {
+    /// Orders of one.
+    pub orders_max: u32,
+    /// Those that one server works at. Most of the time one waits, so they may be many.
+    pub jobs_max: u16,
+}
+
+impl Default for BulkSettings {
+    fn default() -> Self {
+        Self {
+            orders_max: ORDERS_MAX,
+            jobs_max: 64,
+        }
+    }
+}
 
 /// Writes a job down, unless it was before; gives it as it stands.
 pub(crate) async fn start(
@@ -36,6 +54,9 @@ pub(crate) async fn start(
         Ok(started) => started,
         // One of the same id is faster.
         Err(error) if error.kind() == ErrorKind::Duplicate => repeated(app, &job).await,
+        Err(error) if error.kind() == ErrorKind::ConnectionLost => Err(CallError::OutcomeUnknown {
+            request_id: Some(job.id),
+        }),
         Err(error) => Err(write_failure(error)),
     }
 }
@@ -138,7 +159,8 @@ fn sees_all(caller: &Caller) -> bool {
 /// A job that the caller does not see is not there.
 fn seen(caller: &Caller, id: Uuid, found: Option<Job>) -> Result<Job, CallError> {
     found
-        .filter(|job| job.caller.actor == caller.actor || sees_all(caller))
+        // The same actor with another scope is another caller: a proxy may name scopes alone.
+        .filter(|job| job.caller == *caller || sees_all(caller))
         .ok_or(CallError::BulkCancellationNotFound { id })
 }
 
@@ -160,7 +182,7 @@ pub(crate) async fn list(
     before: Option<(Timestamp, JobKey)>,
     limit: u16,
 ) -> Result<Vec<Job>, CallError> {
-    let of = (!sees_all(caller)).then_some(&caller.actor);
+    let of = (!sees_all(caller)).then_some(caller);
     let mut conn = app.pool.checkout().await?;
     let found = bulk_cancellations::list(&mut conn, store, of, before, limit).await;
     Ok(conn.finish_with(found)?)
@@ -205,6 +227,12 @@ pub(crate) async fn stop(
             return Ok(None);
         }
         stored.job.state = stored.job.state.stopping();
+        // Where nobody works at it, nothing is asked any more.
+        let is_stopping = stored.job.state == JobState::Stopping;
+        if is_stopping && !bulk_cancellations::is_owned(&mut conn, stored.job.key()).await? {
+            stored.job.state = JobState::Stopped;
+            stored.job.end_time = Some(app.clock.now(&mut conn).await?);
+        }
         bulk_cancellations::update(&mut conn, &stored).await?;
         Ok(Some(stored.job))
     }

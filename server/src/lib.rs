@@ -38,6 +38,7 @@ pub mod workers;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::bulk::BulkSettings;
 use crate::db::clock::Clock;
 use crate::db::pool::Pool;
 use crate::engine::Engine;
@@ -67,8 +68,7 @@ pub struct App {
     /// Partitions of the feed, fixed when the database was made.
     pub partitions: u16,
     pub clock: Clock,
-    /// The orders of one bulk cancellation, at most.
-    pub bulk_orders_max: u32,
+    pub bulk: BulkSettings,
     /// Cancelled when a stop has given its notice: streams end.
     pub closing: CancellationToken,
 }

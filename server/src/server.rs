@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use belay_domain::bulk::ORDERS_MAX;
 use belay_proto::v1;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -15,8 +14,10 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
+use crate::App;
 use crate::admin_port::AdminPort;
 use crate::auth::Authentication;
+use crate::bulk::{self, BulkSettings};
 use crate::db::clock::{self, Clock};
 use crate::db::pool::{Pool, PoolSettings};
 use crate::db::probe::{self, Durability};
@@ -34,7 +35,6 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::calls::LOG_READS_DEFAULT;
 use crate::workers;
 use crate::workers::watch_health::WatchHealth;
-use crate::{App, bulk};
 
 /// Streams that one connection may have open at once; tonic's own default is no limit at all.
 const CONNECTION_STREAMS_MAX: u32 = 1024;
@@ -71,8 +71,7 @@ pub struct ServerSettings {
     /// One of so many successful reads has a line in the log; 0 is none.
     pub log_reads: u32,
     pub feed: FeedSettings,
-    /// See [`ORDERS_MAX`]; less only for tests.
-    pub bulk_orders_max: u32,
+    pub bulk: BulkSettings,
     pub simulation: SimulationSettings,
     pub retention: RetentionSettings,
     pub telemetry: Telemetry,
@@ -94,7 +93,7 @@ impl ServerSettings {
             admin_address: None,
             log_reads: LOG_READS_DEFAULT,
             feed: FeedSettings::default(),
-            bulk_orders_max: ORDERS_MAX,
+            bulk: BulkSettings::default(),
             simulation: SimulationSettings::default(),
             retention: RetentionSettings::default(),
             telemetry: Telemetry::local(),
@@ -396,7 +395,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         identity_key: database.identity_key,
         partitions: database.partitions,
         clock,
-        bulk_orders_max: settings.bulk_orders_max,
+        bulk: settings.bulk,
         closing: CancellationToken::new(),
     })
 }

@@ -31,6 +31,8 @@ const CONNECTIONS: usize = 5;
 pub const BOOKMARK_INTERVAL: Duration = Duration::from_millis(100);
 /// The orders of a bulk cancellation, at most: few enough to go one beyond.
 pub const BULK_ORDERS_MAX: u32 = 1_000;
+/// Those that one server works at: few enough that others have some.
+const BULK_JOBS_MAX: u16 = 4;
 
 /// Tests move the clock by months; those about retention say what is kept, and prune at once.
 pub const KEEP_ALL: RetentionSettings = RetentionSettings {
@@ -81,7 +83,8 @@ impl TestServer {
         settings.connections = CONNECTIONS;
         settings.manual_clock = now.is_some();
         settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
-        settings.bulk_orders_max = BULK_ORDERS_MAX;
+        settings.bulk.orders_max = BULK_ORDERS_MAX;
+        settings.bulk.jobs_max = BULK_JOBS_MAX;
         settings.retention = KEEP_ALL;
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -10,7 +10,6 @@ use belay_client::model::{
     EventType, Line, OrderState, PaymentFact,
 };
 use belay_client::{BulkCancellationId, ErrorReason, Kind, RequestId, Role, Scope, Store};
-use belay_server::bulk::run::JOBS_MAX;
 use belay_tests::documents::every_gate;
 use belay_tests::shop::eur;
 use belay_tests::{BULK_ORDERS_MAX, SHOP, TestServer, pages, refused, run};
@@ -407,7 +406,11 @@ fn a_job_is_seen_by_its_caller_and_by_those_above() {
         }
         let narrow = Scope::default().sellers(["acme"]);
         let narrow = t.support().with_scope(narrow).unwrap();
-        for stranger in [t.store_as(SHOP, Role::Seller, "zenith"), narrow] {
+        // A proxy may name the same actor with another scope.
+        let other = Scope::default().sellers(["zenith"]);
+        let other = seller.with_scope(other).unwrap();
+        let strangers = [t.store_as(SHOP, Role::Seller, "zenith"), narrow, other];
+        for stranger in strangers {
             let absent = stranger.get_bulk_cancellation(id).await;
             refused(absent, Kind::NotFound, "BULK_CANCELLATION_NOT_FOUND");
             let absent = stranger.list_bulk_results(id).await;
@@ -453,7 +456,6 @@ fn a_store_has_so_many_jobs_under_way_and_each_has_its_turn() {
         for _ in 0..OPEN_JOBS_MAX {
             started.push(start().await.unwrap());
         }
-        assert!(started.len() > JOBS_MAX.into());
         let error = start().await;
         let error = refused(error, Kind::Rejected, "BULK_CANCELLATIONS_EXHAUSTED");
         assert_eq!(error.metadata()["limit_max"], "16");

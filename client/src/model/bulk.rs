@@ -82,7 +82,7 @@ open_enum! {
     BulkUnits {
         /// Every unit that is not cancelled yet.
         All,
-        /// Of those, the ones of the filter's SKU, and in shipments of its warehouse.
+        /// Of those, the ones of the filter's SKU, and in shipments that have not left its warehouse.
         Matching,
     }
 }

@@ -2536,7 +2536,8 @@ pub enum BulkUnits {
     Unspecified = 0,
     /// Every unit that is not cancelled yet.
     All = 1,
-    /// Of those, the ones that the filter is about: of its sku, and in shipments of its warehouse_id. It needs one of them.
+    /// Of those, the ones that the filter is about: of its sku, and in shipments that have not left its warehouse_id. It needs
+    /// one of them.
     Matching = 2,
 }
 impl BulkUnits {
@@ -12031,6 +12032,7 @@ pub mod policy_service_client {
         }
         /// Simulates a draft: puts to it what the store's policies were really asked in a time range, and says what it would
         /// have answered otherwise, case by case and in sum. It changes nothing, and no order is read beyond its lines.
+        /// Only decisions about orders that the caller sees are replayed.
         ///
         /// What a decision asked is on record with it, rejections included: the facts, the paths in their order of preference,
         /// what the requester wanted of ineligible units, and what the money depends on. So `rules`, `reasons`, `returns` and
@@ -12151,6 +12153,7 @@ pub mod policy_service_server {
             + 'static;
         /// Simulates a draft: puts to it what the store's policies were really asked in a time range, and says what it would
         /// have answered otherwise, case by case and in sum. It changes nothing, and no order is read beyond its lines.
+        /// Only decisions about orders that the caller sees are replayed.
         ///
         /// What a decision asked is on record with it, rejections included: the facts, the paths in their order of preference,
         /// what the requester wanted of ineligible units, and what the money depends on. So `rules`, `reasons`, `returns` and

@@ -154,7 +154,7 @@ impl Job {
 
     /// Whether `again` asks what this job was started with.
     pub fn repeats(&self, again: &Job) -> bool {
-        self.fingerprint == again.fingerprint && self.caller.actor == again.caller.actor
+        self.fingerprint == again.fingerprint && self.caller == again.caller
     }
 }
 

@@ -19,8 +19,9 @@ use crate::db::ErrorKind;
 use crate::engine::{EngineError, Priority, Reply, Submission};
 use crate::reads::ReadError;
 
-/// How long one command may take: less than its server owns the job without another word.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// How long one command may take: longer than the engine waits for an order that is locked, so that
+/// it says so.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// An error of an order that could not be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 //! again.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::query::Place;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::task::{self, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -32,10 +33,15 @@ use crate::db::snapshot::Snapshot;
 use crate::db::{Conn, DbError, bulk_orders, list, transaction};
 use crate::{App, ids};
 
-/// Jobs that one server works at.
-pub const JOBS_MAX: u16 = 4;
 /// How long a job has an owner who says nothing more.
 pub const LEASE: Duration = Duration::from_secs(10);
+/// How often its owner says that it still is, whatever it waits for meanwhile.
+const RENEW_INTERVAL: Duration = Duration::from_secs(3);
+/// How long one step may take: the page of a filter that few orders match, or a database that says
+/// nothing any more.
+const STEP_MAX: Duration = Duration::from_secs(60);
+/// The same of a look for jobs, and of letting go of them.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Between two looks for jobs.
 const IDLE: Duration = Duration::from_millis(250);
 /// Orders that a filter gives at once.
@@ -57,45 +63,70 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     }
     // What was sent lands or not; whoever takes the job up finds out which.
     jobs.shutdown().await;
-    if let Err(error) = disown(&app, owner).await {
-        app.pool
-            .notes()
-            .note("the release of bulk cancellations", &error);
+    let notes = app.pool.notes();
+    match timeout(LOOK_MAX, disown(&app, owner)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => notes.note("the release of bulk cancellations", &error),
+        Err(_) => notes.note("the release of bulk cancellations", &SILENT),
     }
 }
 
+/// What is noted of a database that does not answer.
+const SILENT: &str = "no answer in time";
+
 async fn look_for_jobs(app: &Arc<App>, owner: Uuid, jobs: &mut JoinSet<()>) {
+    // Of the tasks in `jobs`: one that is slow must not be begun again.
+    let mut working: HashMap<task::Id, JobKey> = HashMap::new();
     loop {
-        while let Some(ended) = jobs.try_join_next() {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a bulk cancellation died; it is taken up again");
-            }
+        while let Some(ended) = jobs.try_join_next_with_id() {
+            let id = match ended {
+                Ok((id, ())) => id,
+                Err(error) => {
+                    tracing::error!(%error, "a bulk cancellation died; it is taken up again");
+                    error.id()
+                }
+            };
+            working.remove(&id);
         }
-        let room = usize::from(JOBS_MAX).saturating_sub(jobs.len());
-        match take(app, owner, room).await {
-            Ok(taken) => {
+        let taken = timeout(LOOK_MAX, take(app, owner, &working));
+        match taken.await {
+            Ok(Ok(taken)) => {
                 for key in taken {
-                    jobs.spawn(work(app.clone(), owner, key));
+                    let task = jobs.spawn(work(app.clone(), owner, key));
+                    working.insert(task.id(), key);
                 }
             }
-            Err(error) => app
+            Ok(Err(error)) => app
                 .pool
                 .notes()
                 .note("a look for bulk cancellations", &error),
+            Err(_) => app
+                .pool
+                .notes()
+                .note("a look for bulk cancellations", &SILENT),
         }
         sleep(IDLE).await;
     }
 }
 
-async fn take(app: &App, owner: Uuid, room: usize) -> Result<Vec<JobKey>, DbError> {
+/// Takes jobs that nobody works at, as many as there is room for.
+async fn take(
+    app: &App,
+    owner: Uuid,
+    working: &HashMap<task::Id, JobKey>,
+) -> Result<Vec<JobKey>, DbError> {
+    let jobs_max = app.bulk.jobs_max;
+    let room = usize::from(jobs_max).saturating_sub(working.len());
     if room == 0 {
         return Ok(Vec::new());
     }
     let mut conn = app.pool.checkout().await?;
     let taken = async {
         let mut taken = Vec::new();
-        for key in bulk_cancellations::abandoned(&mut conn, JOBS_MAX).await? {
-            if taken.len() < room && bulk_cancellations::own(&mut conn, key, owner, LEASE).await? {
+        for key in bulk_cancellations::abandoned(&mut conn, jobs_max).await? {
+            let is_new = !working.values().any(|working| *working == key);
+            let has_room = taken.len() < room;
+            if has_room && is_new && bulk_cancellations::own(&mut conn, key, owner, LEASE).await? {
                 taken.push(key);
             }
         }
@@ -114,6 +145,11 @@ async fn disown(app: &App, owner: Uuid) -> Result<(), DbError> {
 /// Works at a job until it has ended, or has another owner. After an error it is left to whoever
 /// looks next.
 async fn work(app: Arc<App>, owner: Uuid, key: JobKey) {
+    let lease = Lease {
+        app: app.clone(),
+        owner,
+        key,
+    };
     let mut worker = Worker {
         app,
         owner,
@@ -122,9 +158,49 @@ async fn work(app: Arc<App>, owner: Uuid, key: JobKey) {
         failures: HashMap::new(),
         is_behind: false,
     };
-    let mut found = worker.write(Change::None).await;
-    while let Some(stored) = worker.note(found) {
-        found = worker.step(stored).await;
+    let mut found = lease.keep(worker.write(Change::None)).await;
+    while let Some(Some(stored)) = found {
+        found = lease.keep(worker.step(stored)).await;
+    }
+}
+
+/// The ownership of a job.
+struct Lease {
+    app: Arc<App>,
+    owner: Uuid,
+    key: JobKey,
+}
+
+impl Lease {
+    /// Does a step, and owns the job until it is done. None where it failed, or took too long.
+    async fn keep<T>(&self, step: impl Future<Output = Result<T, DbError>>) -> Option<T> {
+        let done = tokio::select! {
+            done = timeout(STEP_MAX, step) => done,
+            () = self.renew() => return None,
+        };
+        let notes = self.app.pool.notes();
+        match done {
+            Ok(Ok(done)) => return Some(done),
+            Ok(Err(error)) => notes.note("the work at a bulk cancellation", &error),
+            Err(_) => notes.note("the work at a bulk cancellation", &SILENT),
+        }
+        None
+    }
+
+    /// Says again and again that the job is owned; ends where it is not.
+    async fn renew(&self) {
+        loop {
+            sleep(RENEW_INTERVAL).await;
+            let renewed = async {
+                let mut conn = self.app.pool.checkout().await?;
+                let owned = bulk_cancellations::own(&mut conn, self.key, self.owner, LEASE).await;
+                conn.finish_with(owned)
+            };
+            // What fails is tried again while the lease lasts, and the step finds out if it does not.
+            if let Ok(Ok(false)) = timeout(LOOK_MAX, renewed).await {
+                return;
+            }
+        }
     }
 }
 
@@ -176,7 +252,7 @@ impl Worker {
         filter: &BulkFilter,
     ) -> Result<Option<StoredJob>, DbError> {
         let job = &stored.job;
-        if job.counts.total > self.app.bulk_orders_max {
+        if job.counts.total > self.app.bulk.orders_max {
             return self
                 .end(JobState::Failed, Some(ErrorReason::LimitReached))
                 .await;
@@ -332,7 +408,7 @@ impl Worker {
                 is_last,
             } => {
                 job.counts.total += bulk_orders::add(conn, self.key, orders).await?;
-                let is_within = job.counts.total <= self.app.bulk_orders_max;
+                let is_within = job.counts.total <= self.app.bulk.orders_max;
                 if is_last && is_within && job.state == JobState::Selecting {
                     job.state = JobState::Running;
                 }
@@ -352,13 +428,5 @@ impl Worker {
         }
         bulk_cancellations::update(conn, &stored).await?;
         Ok(Some((stored, written)))
-    }
-
-    fn note(&self, stepped: Result<Option<StoredJob>, DbError>) -> Option<StoredJob> {
-        stepped.unwrap_or_else(|error| {
-            let notes = self.app.pool.notes();
-            notes.note("the work at a bulk cancellation", &error);
-            None
-        })
     }
 }

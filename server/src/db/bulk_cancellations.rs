@@ -26,6 +26,7 @@ use super::Conn;
 use super::columns::{At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::bulk_cancellations;
+use super::statement::SysDate;
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = bulk_cancellations, primary_key(job_key), check_for_backend(Mysql))]
@@ -242,7 +243,7 @@ pub async fn count_open(conn: &mut Conn, store: &StoreId) -> Result<usize, DbErr
 pub async fn abandoned(conn: &mut Conn, limit: u16) -> Result<Vec<JobKey>, DbError> {
     let is_free = bulk_cancellations::owned_until
         .is_null()
-        .or(bulk_cancellations::owned_until.lt(super::statement::SysDate.nullable()));
+        .or(bulk_cancellations::owned_until.lt(SysDate.nullable()));
     let keys: Vec<Bytes<16>> = bulk_cancellations::table
         .filter(bulk_cancellations::state.eq_any(JobState::OPEN.map(Name)))
         .filter(is_free.assume_not_null())
@@ -288,11 +289,25 @@ pub async fn disown(conn: &mut Conn, owner: Uuid) -> Result<(), DbError> {
     Ok(())
 }
 
-/// So many jobs of a store, those that this actor started or all, from new to old behind a place.
+/// Whether a server works at a job.
+pub async fn is_owned(conn: &mut Conn, key: JobKey) -> Result<bool, DbError> {
+    let owned = bulk_cancellations::table
+        .find(Bytes::from(key))
+        .filter(
+            bulk_cancellations::owned_until
+                .ge(SysDate.nullable())
+                .assume_not_null(),
+        )
+        .count();
+    let owned: i64 = owned.get_result(conn).await?;
+    Ok(owned > 0)
+}
+
+/// So many jobs of a store, those that this caller started or all, from new to old behind a place.
 pub async fn list(
     conn: &mut Conn,
     store: &StoreId,
-    of: Option<&Actor>,
+    of: Option<&Caller>,
     before: Option<(Timestamp, JobKey)>,
     limit: u16,
 ) -> Result<Vec<Job>, DbError> {
@@ -305,10 +320,11 @@ pub async fn list(
         .select(JobRow::as_select())
         .limit(limit.into())
         .into_boxed();
-    if let Some(actor) = of {
+    if let Some(Caller { actor, scope }) = of {
         query = query
             .filter(bulk_cancellations::role.eq(Name(actor.role)))
-            .filter(bulk_cancellations::actor_id.eq(actor.id.clone()));
+            .filter(bulk_cancellations::actor_id.eq(actor.id.clone()))
+            .filter(bulk_cancellations::scope.eq(Json(scope.clone())));
     }
     if let Some((time, key)) = before {
         let (earlier, same) = (

@@ -1,6 +1,8 @@
 //! Bulk cancellations while their servers and the database are killed: every order is asked once in
 //! effect, and has its result.
 
+use std::collections::BTreeSet;
+
 use belay_client::calls::BulkOrders;
 use belay_client::model::{BulkOutcome, BulkState};
 use belay_client::{Belay, BulkCancellationId, Error, Kind, Role, Store};
@@ -110,17 +112,19 @@ fn jobs_go_on_over_kills_of_their_servers() {
         let store = seller(&belay);
         let jobs = begin(&store, &orders).await;
         // The test's own server works at no more than half of them.
+        let mut owners = BTreeSet::new();
         for kill in 1..=KILLS {
             done(&store, kill * ORDERS / (KILLS + 2)).await;
+            let sql = "SELECT DISTINCT HEX(owner) FROM bulk_cancellations WHERE owner IS NOT NULL";
+            let found: Vec<(String,)> = t.database.rows(sql, ()).await;
+            owners.extend(found);
             for (server, address) in servers.iter_mut().zip(addresses) {
                 server.kill().await.expect("it can be killed");
                 *server = start(&program, address, &t.database.url()).await;
             }
         }
         check(&store, &jobs, &t.database).await;
-        let owners = "SELECT COUNT(DISTINCT owner) FROM bulk_cancellations";
-        let (owners,): (i32,) = t.database.row(owners, ()).await;
-        assert!(owners > 1, "several servers have worked");
+        assert!(owners.len() > 1, "several servers have worked");
         for mut server in servers {
             server.kill().await.expect("it can be killed");
         }

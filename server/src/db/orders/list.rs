@@ -116,6 +116,10 @@ impl ListQuery for BulkQuery<'_> {
         };
         let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
         filters.extend(sku.as_ref().map(|sku| Filter::eq("sku", sku.as_str())));
+        // A line has the time of its order, so the time cuts out of the index by SKU too.
+        if listed != "shipments" {
+            filters.extend(self.times());
+        }
         match warehouse {
             Some(_) if listed == "shipments" => filters.extend(self.inside()),
             Some(_) => filters.push(Filter::any(&belongs_to("shipments", listed), self.inside())),
@@ -127,7 +131,12 @@ impl ListQuery for BulkQuery<'_> {
                 Listed::Orders
             }
             table => {
-                filters.push(Filter::any(&belongs_to("orders", table), self.columns()));
+                let mut columns = self.columns();
+                // A shipment that was split off has a time of its own.
+                if table == "shipments" {
+                    columns.extend(self.times());
+                }
+                filters.push(Filter::any(&belongs_to("orders", table), columns));
                 Listed::Mentions {
                     table,
                     number: None,
@@ -162,11 +171,14 @@ impl BulkQuery<'_> {
         let marks = vec!["?"; states.len()].join(", ");
         let states = states.iter().map(|state| Value::from(state.name()));
         let state = Filter::with(&format!("`orders`.`state` IN ({marks})"), states.collect());
+        columns(&self.orders()).into_iter().chain([state]).collect()
+    }
+
+    fn times(&self) -> Vec<Filter> {
         let time = |sql, at: Option<_>| at.map(|at| Filter::new(sql, at));
-        let from = time("`orders`.`create_time` >= ?", self.filter.create_time_from);
-        let before = time("`orders`.`create_time` < ?", self.filter.create_time_before);
-        let rest = [Some(state), from, before].into_iter().flatten();
-        columns(&self.orders()).into_iter().chain(rest).collect()
+        let from = time("`create_time` >= ?", self.filter.create_time_from);
+        let before = time("`create_time` < ?", self.filter.create_time_before);
+        from.into_iter().chain(before).collect()
     }
 
     /// A shipment that is in the warehouse.

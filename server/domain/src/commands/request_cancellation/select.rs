@@ -81,10 +81,11 @@ pub(super) fn allocate(
 
 /// The units that are not cancelled, of this SKU and in shipments of this warehouse.
 fn units_of(order: &Order, Matching { sku, warehouse }: &Matching) -> UnitSet {
+    // What has left a warehouse is no longer in it.
     let is_there = |shipment: &&Shipment| {
         warehouse
             .as_ref()
-            .is_none_or(|id| shipment.warehouse == *id)
+            .is_none_or(|id| shipment.warehouse == *id && shipment.stage.is_before_dispatch())
     };
     let is_it = |line: u32| {
         sku.as_ref()
