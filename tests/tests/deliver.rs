@@ -512,7 +512,7 @@ fn events_that_were_pruned_before_are_skipped_only_where_that_is_asked_for() {
         deliverer.stop().await;
         t.place("OLD").await;
         t.database
-            .execute("UPDATE partition_heads SET pruned = head", ())
+            .execute("UPDATE partition_tails JOIN partition_heads USING (shard_partition) SET pruned = head, expiring = head", ())
             .await;
         let mut strict = start(t, &receiver, &secrets, &[]).await;
         strict

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use belay_client::model::OrderState;
 use belay_tests::database::Database;
+use belay_tests::feed::WITH_ALL_EVENTS;
 use belay_tests::instance::{insistent, literal, storefront};
 use belay_tests::shop::new_order;
 use belay_tests::{SHOP, TestServer, run, run_at, stock, until};
@@ -121,7 +122,7 @@ async fn closed_once(t: &TestServer, orders: usize) {
     let database = &t.database;
     let count = async |what: &str| {
         database
-            .row::<(usize,)>(&format!("SELECT COUNT({what}"), ())
+            .row::<(usize,)>(&format!("{WITH_ALL_EVENTS} SELECT COUNT({what}"), ())
             .await
             .0
     };
@@ -135,9 +136,9 @@ async fn closed_once(t: &TestServer, orders: usize) {
         count("DISTINCT order_key) FROM cancellations").await,
         orders
     );
-    assert_eq!(count("*) FROM events").await, 2 * orders);
+    assert_eq!(count("*) FROM all_events").await, 2 * orders);
     assert_eq!(
-        count("DISTINCT order_key, order_version) FROM events").await,
+        count("DISTINCT order_key, order_version) FROM all_events").await,
         2 * orders
     );
 
@@ -147,9 +148,10 @@ async fn closed_once(t: &TestServer, orders: usize) {
         (OrderState::ClosedUnpaid, 1)
     );
     let history = t.history("DUE-0").await.len();
-    let sql = "SELECT order_id, CAST(SUM(event_count) AS UNSIGNED) told FROM events JOIN orders USING (order_key) \
+    let sql = "SELECT order_id, CAST(SUM(event_count) AS UNSIGNED) told FROM all_events JOIN orders USING (order_key) \
         GROUP BY order_id HAVING told <> ?";
-    let others: Vec<(String, usize)> = database.rows(sql, (history,)).await;
+    let sql = format!("{WITH_ALL_EVENTS} {sql}");
+    let others: Vec<(String, usize)> = database.rows(&sql, (history,)).await;
     assert_eq!(
         others,
         [],
