@@ -533,7 +533,7 @@ fn events_that_were_pruned_before_are_skipped_only_where_that_is_asked_for() {
         assert!(!of_order(&receiver, "OLD").contains(&"ORDER_CREATED".to_owned()));
         lenient.stop().await;
         t.database
-            .execute("UPDATE partition_heads SET pruned = 0", ())
+            .execute("UPDATE partition_tails SET pruned = 0, expiring = 0", ())
             .await;
     });
 }
