@@ -2,9 +2,12 @@
 //! no RPC by name.
 
 use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use belay_proto::rpc::{Idempotency, Rpc, StreamRpc};
+use futures_util::Stream as _;
 use http::uri::PathAndQuery;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::client::Grpc;
@@ -136,8 +139,47 @@ async fn unary<R: Rpc>(channel: Channel, request: Request<R>) -> Result<R::Respo
     Ok(response.into_inner())
 }
 
+/// A stream that is not opened yet.
+#[derive(Clone)]
+pub(crate) struct StreamCall<R> {
+    belay: Belay,
+    pub(crate) request: R,
+    /// The errors of the arguments: a stream that has any is not opened.
+    pub(crate) errors: ArgumentErrors,
+}
+
+impl<R: StreamRpc> StreamCall<R> {
+    pub(crate) fn new(belay: &Belay, request: R, errors: ArgumentErrors) -> Self {
+        Self {
+            belay: belay.clone(),
+            request,
+            errors,
+        }
+    }
+
+    pub(crate) async fn open(self) -> Result<Streaming<R::Response>, Error> {
+        if !self.errors.0.is_empty() {
+            return Err(Error::invalid(self.errors.0));
+        }
+        open_stream(&self.belay, self.request).await
+    }
+}
+
+/// Polls a stream for its next message, and reads it.
+pub(crate) fn poll_message<M, T>(
+    messages: &mut Streaming<M>,
+    cx: &mut Context<'_>,
+    read: impl FnOnce(M) -> Result<T, Malformed>,
+) -> Poll<Option<Result<T, Error>>> {
+    let message = ready!(Pin::new(messages).poll_next(cx));
+    Poll::Ready(message.map(|message| {
+        let message = message.map_err(Error::from_status)?;
+        read(message).map_err(|malformed| Error::malformed(&malformed))
+    }))
+}
+
 /// Opens the stream of an RPC, once. Messages may come at any time, so it has no deadline.
-pub(crate) async fn open_stream<R: StreamRpc>(
+async fn open_stream<R: StreamRpc>(
     belay: &Belay,
     message: R,
 ) -> Result<Streaming<R::Response>, Error> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use belay_proto::v1 as pb;
 use belay_proto::v1::start_bulk_cancellation_request::Selection;
@@ -14,8 +14,7 @@ use tonic::Streaming;
 use super::OnIneligibleUnits;
 use super::macros::{call, list};
 use crate::argument_errors::ArgumentErrors;
-use crate::belay::Belay;
-use crate::call::{Call, open_stream};
+use crate::call::{Call, StreamCall, poll_message};
 use crate::error::Error;
 use crate::ids::{BulkCancellationId, IntoId, OrderId, SellerId, WarehouseId};
 use crate::model::{
@@ -120,11 +119,7 @@ impl Store {
             store_id,
             bulk_cancellation_id: errors.id("bulk_cancellation_id", bulk_cancellation_id),
         };
-        WatchBulkCancellation {
-            belay: self.belay.clone(),
-            request,
-            errors,
-        }
+        WatchBulkCancellation(StreamCall::new(&self.belay, request, errors))
     }
 
     /// Lists the results of a bulk cancellation, one for each order, in no order that means
@@ -347,11 +342,9 @@ impl From<MatchingOrders> for BulkOrders {
 /// Made by [`Store::watch_bulk_cancellation`].
 #[must_use = "a call does nothing until it is awaited or opened"]
 #[derive(Clone)]
-pub struct WatchBulkCancellation {
-    belay: Belay,
-    request: pb::WatchBulkCancellationRequest,
-    errors: ArgumentErrors,
-}
+pub struct WatchBulkCancellation(WatchCall);
+
+type WatchCall = StreamCall<pb::WatchBulkCancellationRequest>;
 
 impl WatchBulkCancellation {
     /// Opens the stream. To await the call does the same. A stream has no time-out.
@@ -359,17 +352,14 @@ impl WatchBulkCancellation {
     /// # Errors
     /// [`Error`] says what went wrong; [`Store::watch_bulk_cancellation`] says what can.
     pub async fn open(self) -> Result<BulkProgress, Error> {
-        if !self.errors.0.is_empty() {
-            return Err(Error::invalid(self.errors.0));
-        }
-        let messages = open_stream(&self.belay, self.request).await?;
+        let messages = self.0.open().await?;
         Ok(BulkProgress { messages })
     }
 }
 
 impl fmt::Debug for WatchBulkCancellation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BulkService/WatchBulkCancellation {:?}", self.request)
+        write!(f, "BulkService/WatchBulkCancellation {:?}", self.0.request)
     }
 }
 
@@ -409,12 +399,9 @@ impl Stream for BulkProgress {
     type Item = Result<BulkCancellation, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let message = ready!(Pin::new(&mut self.get_mut().messages).poll_next(cx));
-        Poll::Ready(message.map(|message| {
-            let message = message.map_err(Error::from_status)?;
+        poll_message(&mut self.get_mut().messages, cx, |message| {
             read(message.bulk_cancellation, "bulk_cancellation")
-                .map_err(|malformed| Error::malformed(&malformed))
-        }))
+        })
     }
 }
 

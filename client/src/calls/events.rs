@@ -13,7 +13,7 @@ use tonic::Streaming;
 use super::macros::{call, list};
 use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
-use crate::call::{Call, open_stream};
+use crate::call::{Call, StreamCall, poll_message};
 use crate::error::Error;
 use crate::ids::{
     CarrierId, ConsumerId, IntoId, OrderId, ResumeToken, SellerId, StoreId, WarehouseId,
@@ -44,11 +44,11 @@ impl Belay {
     /// # }
     /// ```
     pub fn watch_events(&self) -> WatchEvents {
-        WatchEvents(WatchCall {
-            belay: self.clone(),
-            request: pb::WatchEventsRequest::default(),
-            errors: ArgumentErrors::default(),
-        })
+        WatchEvents(StreamCall::new(
+            self,
+            pb::WatchEventsRequest::default(),
+            ArgumentErrors::default(),
+        ))
     }
 
     /// Lists the events of the feed, with the oldest that is kept first unless a beginning is set:
@@ -307,13 +307,7 @@ fn to_wire(positions: impl IntoIterator<Item = PartitionPosition>) -> pb::FeedPo
 #[derive(Clone)]
 pub struct WatchEvents(WatchCall);
 
-/// A stream that is not opened yet.
-#[derive(Clone)]
-struct WatchCall {
-    belay: Belay,
-    request: pb::WatchEventsRequest,
-    errors: ArgumentErrors,
-}
+type WatchCall = StreamCall<pb::WatchEventsRequest>;
 
 impl WatchEvents {
     filter_setters!();
@@ -344,17 +338,8 @@ impl WatchEvents {
     /// # Errors
     /// [`Error`] says what went wrong; [`Belay::watch_events`] says what can.
     pub async fn open(self) -> Result<EventStream, Error> {
-        let WatchCall {
-            belay,
-            request,
-            errors,
-        } = self.0;
-        if !errors.0.is_empty() {
-            return Err(Error::invalid(errors.0));
-        }
-        let messages = open_stream(&belay, request).await?;
         Ok(EventStream {
-            messages,
+            messages: self.0.open().await?,
             resume_token: None,
         })
     }
@@ -409,14 +394,11 @@ impl Stream for EventStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let message = ready!(Pin::new(&mut this.messages).poll_next(cx));
-        Poll::Ready(message.map(|message| {
-            let message = message.map_err(Error::from_status)?;
-            let batch =
-                EventBatch::from_wire(message).map_err(|malformed| Error::malformed(&malformed))?;
+        let batch = ready!(poll_message(&mut this.messages, cx, EventBatch::from_wire));
+        if let Some(Ok(batch)) = &batch {
             this.resume_token = Some(batch.resume_token.clone());
-            Ok(batch)
-        }))
+        }
+        Poll::Ready(batch)
     }
 }
 

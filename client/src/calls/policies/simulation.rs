@@ -4,16 +4,14 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use belay_proto::v1 as pb;
 use futures_util::Stream;
 use jiff::Timestamp;
 use tonic::Streaming;
 
-use crate::argument_errors::ArgumentErrors;
-use crate::belay::Belay;
-use crate::call::open_stream;
+use crate::call::{StreamCall, poll_message};
 use crate::error::Error;
 use crate::model::{Role, SimulatedCase, SimulationMessage, SimulationSummary};
 use crate::store::Store;
@@ -52,11 +50,7 @@ impl Store {
             end_time: Some(time_to_wire(decided.end)),
             ..Default::default()
         };
-        SimulatePolicy {
-            belay: self.belay.clone(),
-            request,
-            errors,
-        }
+        SimulatePolicy(StreamCall::new(&self.belay, request, errors))
     }
 }
 
@@ -81,42 +75,40 @@ impl DraftPolicy {
 /// Made by [`Store::simulate_policy`].
 #[must_use = "a call does nothing until it is awaited or opened"]
 #[derive(Clone)]
-pub struct SimulatePolicy {
-    belay: Belay,
-    request: pb::SimulatePolicyRequest,
-    errors: ArgumentErrors,
-}
+pub struct SimulatePolicy(SimulateCall);
+
+type SimulateCall = StreamCall<pb::SimulatePolicyRequest>;
 
 impl SimulatePolicy {
     /// Only cases of this requester: [`Role::Buyer`], [`Role::Seller`], [`Role::Support`] and so
     /// on. Cases of every requester unless set.
     pub fn requester(mut self, requester: Role) -> Self {
-        self.request.requester = requester.to_wire();
+        self.0.request.requester = requester.to_wire();
         self
     }
 
     /// Only cases with this reason.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.request.reason = reason.into();
+        self.0.request.reason = reason.into();
         self
     }
 
     /// Reports the cases that do not differ as well.
     pub fn include_unchanged(mut self) -> Self {
-        self.request.include_unchanged = true;
+        self.0.request.include_unchanged = true;
         self
     }
 
     /// The number of cases that are reported at most: 1 to 10,000. 1,000 unless set. The summary
     /// includes all of them.
     pub fn case_count_max(mut self, cases: i32) -> Self {
-        self.request.case_count_max = cases;
+        self.0.request.case_count_max = cases;
         self
     }
 
     /// The number of decisions that are replayed at most: 1 to 1,000,000. 1,000,000 unless set.
     pub fn decision_count_max(mut self, decisions: i32) -> Self {
-        self.request.decision_count_max = decisions;
+        self.0.request.decision_count_max = decisions;
         self
     }
 
@@ -125,10 +117,7 @@ impl SimulatePolicy {
     /// # Errors
     /// [`Error`] says what went wrong; [`Store::simulate_policy`] says what can.
     pub async fn open(self) -> Result<SimulationStream, Error> {
-        if !self.errors.0.is_empty() {
-            return Err(Error::invalid(self.errors.0));
-        }
-        let messages = open_stream(&self.belay, self.request).await?;
+        let messages = self.0.open().await?;
         Ok(SimulationStream { messages })
     }
 }
@@ -136,7 +125,7 @@ impl SimulatePolicy {
 /// Without the document.
 impl fmt::Debug for SimulatePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let range = (&self.request.start_time, &self.request.end_time);
+        let range = (&self.0.request.start_time, &self.0.request.end_time);
         write!(f, "PolicyService/SimulatePolicy {range:?}")
     }
 }
@@ -201,11 +190,11 @@ impl Stream for SimulationStream {
     type Item = Result<SimulationMessage, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let message = ready!(Pin::new(&mut self.get_mut().messages).poll_next(cx));
-        Poll::Ready(message.map(|message| {
-            let message = message.map_err(Error::from_status)?;
-            SimulationMessage::from_wire(message).map_err(|malformed| Error::malformed(&malformed))
-        }))
+        poll_message(
+            &mut self.get_mut().messages,
+            cx,
+            SimulationMessage::from_wire,
+        )
     }
 }
 
