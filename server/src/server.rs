@@ -214,7 +214,6 @@ impl Server {
         }
         self.app.closing.cancel();
         self.app.feed.close();
-        self.app.simulations.close();
         let drained = self
             .drain
             .finish(self.listener.wait(), self.drain_max)

@@ -25,7 +25,6 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::App;
@@ -74,7 +73,6 @@ impl Default for SimulationSettings {
 pub struct Simulations {
     running: Arc<Semaphore>,
     tasks: TaskTracker,
-    closing: CancellationToken,
     settings: SimulationSettings,
 }
 
@@ -83,7 +81,6 @@ impl Simulations {
         Self {
             running: Arc::new(Semaphore::new(SIMULATIONS_MAX)),
             tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
             settings,
         }
     }
@@ -93,14 +90,8 @@ impl Simulations {
         SIMULATIONS_MAX - self.running.available_permits()
     }
 
-    /// Ends all of them, each with the sum of what it has replayed.
-    pub(crate) fn close(&self) {
-        self.closing.cancel();
-    }
-
-    /// Waits until all that were closed have ended.
+    /// Waits until all have ended, each with the sum of what it has replayed: the server is closing.
     pub(crate) async fn stop(&self) {
-        self.close();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -221,7 +212,7 @@ impl Run {
 
     fn is_over(&self) -> bool {
         let is_enough = self.summary.decisions >= u64::from(self.request.decisions_max);
-        is_enough || self.app.simulations.closing.is_cancelled()
+        is_enough || self.app.closing.is_cancelled()
     }
 
     async fn page(
@@ -323,7 +314,7 @@ impl Run {
     /// What a stop waits for, but not for long.
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, CallError> {
         let stopped = async {
-            self.app.simulations.closing.cancelled().await;
+            self.app.closing.cancelled().await;
             sleep(self.settings().stop_max).await;
         };
         tokio::select! {
