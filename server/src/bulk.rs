@@ -5,9 +5,9 @@
 mod ask;
 pub mod run;
 
-use belay_domain::actor::Role;
 use belay_domain::bulk::{
     BulkSelection, Counts, Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX, ORDERS_MAX, Outcome,
+    sees_every_job,
 };
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::scope::Caller;
@@ -147,20 +147,10 @@ fn job(caller: &Caller, asked: StartRequest) -> (Job, Vec<OrderId>) {
     (job, orders)
 }
 
-/// Whether the caller sees the jobs of all callers.
-fn sees_all(caller: &Caller) -> bool {
-    let is_above = matches!(
-        caller.actor.role,
-        Role::Support | Role::Operator | Role::Auditor
-    );
-    is_above && caller.scope.sees_every_order()
-}
-
 /// A job that the caller does not see is not there.
 fn seen(caller: &Caller, id: Uuid, found: Option<Job>) -> Result<Job, CallError> {
     found
-        // The same actor with another scope is another caller: a proxy may name scopes alone.
-        .filter(|job| job.caller == *caller || sees_all(caller))
+        .filter(|job| job.is_seen_by(caller))
         .ok_or(CallError::BulkCancellationNotFound { id })
 }
 
@@ -182,7 +172,7 @@ pub(crate) async fn list(
     before: Option<(Timestamp, JobKey)>,
     limit: u16,
 ) -> Result<Vec<Job>, CallError> {
-    let of = (!sees_all(caller)).then_some(caller);
+    let of = (!sees_every_job(caller)).then_some(caller);
     let mut conn = app.pool.checkout().await?;
     let found = bulk_cancellations::list(&mut conn, store, of, before, limit).await;
     Ok(conn.finish_with(found)?)
@@ -220,20 +210,19 @@ pub(crate) async fn stop(
     transaction::begin_write(&mut conn).await?;
     let written = async {
         let found = bulk_cancellations::lock(&mut conn, JobKey::of(store, id)).await?;
-        let Some(mut stored) = found else {
+        let Some(mut stored) = found.filter(|stored| stored.job.is_seen_by(caller)) else {
             return Ok(None);
         };
-        if seen(caller, id, Some(stored.job.clone())).is_err() {
-            return Ok(None);
+        let job = &mut stored.job;
+        job.state = job.state.stopping();
+        if job.state == JobState::Stopping {
+            // Where nobody works at it, nothing is asked any more.
+            if !bulk_cancellations::is_owned(&mut conn, job.key()).await? {
+                job.state = JobState::Stopped;
+                job.end_time = Some(app.clock.now(&mut conn).await?);
+            }
+            bulk_cancellations::update(&mut conn, &stored).await?;
         }
-        stored.job.state = stored.job.state.stopping();
-        // Where nobody works at it, nothing is asked any more.
-        let is_stopping = stored.job.state == JobState::Stopping;
-        if is_stopping && !bulk_cancellations::is_owned(&mut conn, stored.job.key()).await? {
-            stored.job.state = JobState::Stopped;
-            stored.job.end_time = Some(app.clock.now(&mut conn).await?);
-        }
-        bulk_cancellations::update(&mut conn, &stored).await?;
         Ok(Some(stored.job))
     }
     .await;

@@ -11,9 +11,12 @@ use belay_client::model::{
 };
 use belay_client::{BulkCancellationId, ErrorReason, Kind, RequestId, Role, Scope, Store};
 use belay_tests::documents::every_gate;
+use belay_tests::instance::{Service, session};
 use belay_tests::shop::eur;
-use belay_tests::{BULK_ORDERS_MAX, SHOP, TestServer, pages, refused, run};
+use belay_tests::{BULK_ORDERS_MAX, SHOP, TestServer, pages, refused, run, until};
 use futures_util::{StreamExt, stream};
+use mysql_async::prelude::Queryable as _;
+use tokio::join;
 
 use BulkOutcome::{Completed, Pending, Rejected, Waiting};
 
@@ -537,6 +540,90 @@ fn more_orders_than_a_job_may_have_are_not_begun_and_as_many_are() {
         assert_eq!(t.order("A-2").await.state, OrderState::AwaitingPayment);
         let copies = "DELETE FROM orders WHERE order_id LIKE 'COPY-%'";
         t.database.execute(copies, ()).await;
+    });
+}
+
+/// A job that lasts: of so many orders that are not there.
+async fn lasting(store: &Store) -> BulkCancellation {
+    let nobody: Vec<String> = (0..1_000).map(|number| format!("N-{number}")).collect();
+    let start = store.start_bulk_cancellation(BulkOrders::named(&nobody));
+    let start = start.reason("OUT_OF_STOCK").orders_per_second(1);
+    start.await.expect("it starts")
+}
+
+#[test]
+fn a_watch_ends_with_its_server_and_another_one_works_on() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |_| {}).await;
+        let belay = service.belay().with_role(Role::Seller, "acme").unwrap();
+        let bulk = lasting(&belay.store(SHOP)).await;
+        let id = &bulk.bulk_cancellation_id;
+        let watch = belay.store(SHOP).watch_bulk_cancellation(id);
+        let mut progress = watch.await.unwrap();
+        let mut last = progress.try_next().await.unwrap().unwrap();
+        let stop = service.stop();
+        let read = async {
+            while let Some(bulk) = progress.try_next().await.unwrap() {
+                last = bulk;
+            }
+        };
+        join!(stop, read);
+        assert_eq!(last.end_time, None);
+        // Whoever had it, somebody has it now.
+        let goes_on = async || {
+            let bulk = t.seller().get_bulk_cancellation(id).await.unwrap();
+            (bulk.rejected_orders > last.rejected_orders).then_some(())
+        };
+        until("more orders are asked", goes_on).await;
+        t.seller().stop_bulk_cancellation(id).await.unwrap();
+        finished(&t.seller(), &bulk).await;
+    });
+}
+
+#[test]
+fn so_many_watch_at_once_and_one_more_is_shed() {
+    const WATCHES_MAX: usize = 256;
+    run(async |t| {
+        let seller = t.seller();
+        let bulk = lasting(&seller).await;
+        let watch = || seller.watch_bulk_cancellation(&bulk.bulk_cancellation_id);
+        let mut open = Vec::new();
+        for _ in 0..WATCHES_MAX {
+            open.push(watch().await.unwrap());
+        }
+        refused(watch().await, Kind::Overloaded, "OVERLOADED");
+        open.pop();
+        let _again = until("there is room", async || watch().await.ok()).await;
+        let id = &bulk.bulk_cancellation_id;
+        seller.stop_bulk_cancellation(id).await.unwrap();
+        while open[0].try_next().await.unwrap().is_some() {}
+    });
+}
+
+#[test]
+fn an_order_that_stays_locked_fails_and_the_others_do_not() {
+    run(async |t| {
+        for order_id in ["HELD", "FREE-1", "FREE-2"] {
+            t.place_paid(order_id).await;
+        }
+        let mut somebody = session(&t.database.url()).await;
+        // By its key: a search by its id would lock what it passes over as well.
+        let key = "SELECT order_key FROM orders WHERE order_id = 'HELD'";
+        let (key,): (Vec<u8>,) = t.database.row(key, ()).await;
+        let lock = "SELECT version FROM orders WHERE order_key = ? FOR UPDATE";
+        somebody.query_drop("BEGIN").await.unwrap();
+        somebody.exec_drop(lock, (key,)).await.unwrap();
+        let seller = t.seller();
+        let named = BulkOrders::named(["HELD", "FREE-1", "FREE-2"]);
+        let start = seller.start_bulk_cancellation(named);
+        let (bulk, found) = ran(&seller, start.reason("OUT_OF_STOCK")).await;
+        somebody.query_drop("ROLLBACK").await.unwrap();
+        assert_eq!((bulk.state, bulk.failed_orders), (BulkState::Completed, 1));
+        let failed = ("HELD", BulkOutcome::Failed);
+        let asked = [("FREE-1", Completed), ("FREE-2", Completed), failed];
+        assert_eq!(outcomes(&found), BTreeMap::from(asked));
+        assert_eq!(found["HELD"].failure_reason, Some(ErrorReason::Contention));
+        assert_eq!(t.order("HELD").await.state, OrderState::ToShip);
     });
 }
 

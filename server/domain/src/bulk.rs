@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
+use crate::actor::Role;
 use crate::commands::RequestCancellation;
 use crate::error_reason::ErrorReason;
 use crate::ids::{OrderId, OrderKey, SellerId, Sku, StoreId, WarehouseId};
@@ -152,10 +153,25 @@ impl Job {
         JobKey::of(&self.store, self.id)
     }
 
+    /// Whether the caller sees this job. Its caller does; the same actor with another scope is another
+    /// caller, for a proxy may name scopes alone.
+    pub fn is_seen_by(&self, caller: &Caller) -> bool {
+        self.caller == *caller || sees_every_job(caller)
+    }
+
     /// Whether `again` asks what this job was started with.
     pub fn repeats(&self, again: &Job) -> bool {
         self.fingerprint == again.fingerprint && self.caller == again.caller
     }
+}
+
+/// Whether the caller sees the jobs of all callers.
+pub fn sees_every_job(caller: &Caller) -> bool {
+    let is_above = matches!(
+        caller.actor.role,
+        Role::Support | Role::Operator | Role::Auditor
+    );
+    is_above && caller.scope.sees_every_order()
 }
 
 /// How many orders a job has, by what came of them, and what goes back for them.
@@ -240,6 +256,10 @@ pub struct JobOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actor::Actor;
+    use crate::commands::Selection;
+    use crate::scope::{IdFilter, Scope};
+    use crate::terms::IneligibleUnits;
 
     fn store(id: &str) -> StoreId {
         StoreId::parse(id).unwrap()
@@ -261,6 +281,57 @@ mod tests {
             other.request_id(&order("A-1")),
         ];
         assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
+    }
+
+    #[test]
+    fn a_job_is_seen_by_its_caller_and_by_who_sees_every_order_above() {
+        let of = |role, id, seller: Option<&str>| Caller {
+            actor: Actor::new(role, id),
+            scope: Scope {
+                sellers: seller.map_or(IdFilter::All, |seller| {
+                    IdFilter::Only([SellerId::parse(seller).unwrap()].into())
+                }),
+                ..Scope::EVERYTHING
+            },
+        };
+        let table = [
+            (of(Role::Seller, "", Some("acme")), true),
+            // A proxy may name scopes alone.
+            (of(Role::Seller, "", Some("zenith")), false),
+            (of(Role::Seller, "acme", Some("acme")), false),
+            (of(Role::Seller, "", None), false),
+            (of(Role::Support, "sam", Some("acme")), false),
+            (of(Role::Support, "sam", None), true),
+            (of(Role::Operator, "ops", None), true),
+            (of(Role::Auditor, "eve", None), true),
+        ];
+        let job = Job {
+            store: store("a"),
+            id: Uuid::from_u128(7),
+            caller: table[0].0.clone(),
+            selection: BulkSelection::Named(0),
+            command: RequestCancellation {
+                selection: Selection::All,
+                reason: None,
+                note: None,
+                evidence: Vec::new(),
+                paths: Vec::new(),
+                on_ineligible_units: IneligibleUnits::Refuse,
+                on_behalf_of: None,
+                quote: None,
+            },
+            is_dry_run: false,
+            orders_per_second: 1,
+            fingerprint: [0; 32],
+            state: JobState::Running,
+            counts: Counts::default(),
+            failure: None,
+            create_time: Timestamp::UNIX_EPOCH,
+            end_time: None,
+        };
+        for (caller, is_seen) in &table {
+            assert_eq!(job.is_seen_by(caller), *is_seen, "{caller:?}");
+        }
     }
 
     #[test]

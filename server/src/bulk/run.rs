@@ -30,18 +30,16 @@ use super::ask::{Ask, Unasked};
 use crate::db::bulk_cancellations::{self, StoredJob};
 use crate::db::orders::{self, BulkQuery};
 use crate::db::snapshot::Snapshot;
-use crate::db::{Conn, DbError, bulk_orders, list, transaction};
+use crate::db::{Conn, DbError, bulk_orders, in_time, list, transaction};
 use crate::{App, ids};
 
 /// How long a job has an owner who says nothing more.
-pub const LEASE: Duration = Duration::from_secs(10);
+const LEASE: Duration = Duration::from_secs(10);
 /// How often its owner says that it still is, whatever it waits for meanwhile.
 const RENEW_INTERVAL: Duration = Duration::from_secs(3);
 /// How long one step may take: the page of a filter that few orders match, or a database that says
 /// nothing any more.
 const STEP_MAX: Duration = Duration::from_secs(60);
-/// The same of a look for jobs, and of letting go of them.
-const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Between two looks for jobs.
 const IDLE: Duration = Duration::from_millis(250);
 /// Orders that a filter gives at once.
@@ -51,7 +49,7 @@ const CHUNK_MAX: u16 = 64;
 /// Before orders are asked again that could not be.
 const BACKOFF: Duration = Duration::from_millis(500);
 /// How often an order is asked that fails by itself, and not for want of a database.
-pub const ATTEMPTS_MAX: u32 = 5;
+const ATTEMPTS_MAX: u32 = 5;
 
 /// Looks for jobs until the server stops. What it owns then is free for others at once.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
@@ -61,18 +59,20 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
         () = look_for_jobs(&app, owner, &mut jobs) => {}
         () = stop.cancelled() => {}
     }
-    // What was sent lands or not; whoever takes the job up finds out which.
-    jobs.shutdown().await;
-    let notes = app.pool.notes();
-    match timeout(LOOK_MAX, disown(&app, owner)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => notes.note("the release of bulk cancellations", &error),
-        Err(_) => notes.note("the release of bulk cancellations", &SILENT),
+    if jobs.is_empty() {
+        return;
     }
+    // What was sent lands or not; whoever takes the jobs up finds out which.
+    jobs.shutdown().await;
+    let disowned = in_time(disown(&app, owner)).await;
+    noted(&app, "the release of bulk cancellations", disowned);
 }
 
-/// What is noted of a database that does not answer.
-const SILENT: &str = "no answer in time";
+/// What was done; an error is noted.
+fn noted<T>(app: &App, what: &str, done: Result<T, DbError>) -> Option<T> {
+    done.inspect_err(|error| app.pool.notes().note(what, error))
+        .ok()
+}
 
 async fn look_for_jobs(app: &Arc<App>, owner: Uuid, jobs: &mut JoinSet<()>) {
     // Of the tasks in `jobs`: one that is slow must not be begun again.
@@ -88,22 +88,15 @@ async fn look_for_jobs(app: &Arc<App>, owner: Uuid, jobs: &mut JoinSet<()>) {
             };
             working.remove(&id);
         }
-        let taken = timeout(LOOK_MAX, take(app, owner, &working));
-        match taken.await {
-            Ok(Ok(taken)) => {
-                for key in taken {
-                    let task = jobs.spawn(work(app.clone(), owner, key));
-                    working.insert(task.id(), key);
-                }
-            }
-            Ok(Err(error)) => app
-                .pool
-                .notes()
-                .note("a look for bulk cancellations", &error),
-            Err(_) => app
-                .pool
-                .notes()
-                .note("a look for bulk cancellations", &SILENT),
+        let taken = in_time(take(app, owner, &working)).await;
+        for key in noted(app, "a look for bulk cancellations", taken).unwrap_or_default() {
+            let lease = Lease {
+                app: app.clone(),
+                owner,
+                key,
+            };
+            let task = jobs.spawn(work(lease));
+            working.insert(task.id(), key);
         }
         sleep(IDLE).await;
     }
@@ -144,16 +137,9 @@ async fn disown(app: &App, owner: Uuid) -> Result<(), DbError> {
 
 /// Works at a job until it has ended, or has another owner. After an error it is left to whoever
 /// looks next.
-async fn work(app: Arc<App>, owner: Uuid, key: JobKey) {
-    let lease = Lease {
-        app: app.clone(),
-        owner,
-        key,
-    };
+async fn work(lease: Lease) {
     let mut worker = Worker {
-        app,
-        owner,
-        key,
+        lease: lease.clone(),
         after: None,
         failures: HashMap::new(),
         is_behind: false,
@@ -165,6 +151,7 @@ async fn work(app: Arc<App>, owner: Uuid, key: JobKey) {
 }
 
 /// The ownership of a job.
+#[derive(Clone)]
 struct Lease {
     app: Arc<App>,
     owner: Uuid,
@@ -178,13 +165,9 @@ impl Lease {
             done = timeout(STEP_MAX, step) => done,
             () = self.renew() => return None,
         };
-        let notes = self.app.pool.notes();
-        match done {
-            Ok(Ok(done)) => return Some(done),
-            Ok(Err(error)) => notes.note("the work at a bulk cancellation", &error),
-            Err(_) => notes.note("the work at a bulk cancellation", &SILENT),
-        }
-        None
+        let waited_ms = STEP_MAX.as_millis();
+        let done = done.unwrap_or(Err(DbError::TimedOut { waited_ms }));
+        noted(&self.app, "the work at a bulk cancellation", done)
     }
 
     /// Says again and again that the job is owned; ends where it is not.
@@ -197,7 +180,7 @@ impl Lease {
                 conn.finish_with(owned)
             };
             // What fails is tried again while the lease lasts, and the step finds out if it does not.
-            if let Ok(Ok(false)) = timeout(LOOK_MAX, renewed).await {
+            if let Ok(false) = in_time(renewed).await {
                 return;
             }
         }
@@ -205,9 +188,7 @@ impl Lease {
 }
 
 struct Worker {
-    app: Arc<App>,
-    owner: Uuid,
-    key: JobKey,
+    lease: Lease,
     /// The last order that was asked in this round. A round is over when none is behind it.
     after: Option<OrderKey>,
     /// How often those have failed that are asked again in the next round.
@@ -252,7 +233,7 @@ impl Worker {
         filter: &BulkFilter,
     ) -> Result<Option<StoredJob>, DbError> {
         let job = &stored.job;
-        if job.counts.total > self.app.bulk.orders_max {
+        if job.counts.total > self.lease.app.bulk.orders_max {
             return self
                 .end(JobState::Failed, Some(ErrorReason::LimitReached))
                 .await;
@@ -283,7 +264,7 @@ impl Worker {
         query: &BulkQuery<'_>,
         after: Option<Place>,
     ) -> Result<(Vec<Place>, Vec<(OrderKey, OrderId)>), DbError> {
-        let mut conn = Snapshot::begin(&self.app.pool).await?;
+        let mut conn = Snapshot::begin(&self.lease.app.pool).await?;
         let read = async {
             let places = list(&mut conn, query, after, SELECT_PAGE).await?;
             let keys: Vec<OrderKey> = places.iter().map(|place| place.order_key).collect();
@@ -305,7 +286,7 @@ impl Worker {
         self.after = Some(last.order_key);
         let asked =
             Duration::from_secs(1).mul_f64(waiting.len() as f64) / u32::from(job.orders_per_second);
-        let results = match Ask::begin(&self.app, job).await {
+        let results = match Ask::begin(&self.lease.app, job).await {
             Some(ask) => join_all(waiting.into_iter().map(|order| ask.order(order))).await,
             None => {
                 self.is_behind = true;
@@ -326,8 +307,8 @@ impl Worker {
     }
 
     async fn waiting(&self, limit: u16) -> Result<Vec<JobOrder>, DbError> {
-        let mut conn = self.app.pool.checkout().await?;
-        let waiting = bulk_orders::waiting(&mut conn, self.key, self.after, limit).await;
+        let mut conn = self.lease.app.pool.checkout().await?;
+        let waiting = bulk_orders::waiting(&mut conn, self.lease.key, self.after, limit).await;
         conn.finish_with(waiting)
     }
 
@@ -375,13 +356,17 @@ impl Worker {
 
     /// Changes the job under its lock, if this server still owns it, and owns it anew.
     async fn write(&self, change: Change) -> Result<Option<StoredJob>, DbError> {
-        let mut conn = self.app.pool.checkout().await?;
+        let mut conn = self.lease.app.pool.checkout().await?;
         transaction::begin_write(&mut conn).await?;
         let written = self.write_in(&mut conn, change).await;
         let written = transaction::end(conn, written).await?;
         Ok(written.map(|(stored, results)| {
             for result in results.iter().filter_map(|found| found.result.as_ref()) {
-                self.app.telemetry.metrics.bulk_result(result.outcome());
+                self.lease
+                    .app
+                    .telemetry
+                    .metrics
+                    .bulk_result(result.outcome());
             }
             stored
         }))
@@ -392,10 +377,10 @@ impl Worker {
         conn: &mut Conn,
         change: Change,
     ) -> Result<Option<(StoredJob, Vec<JobOrder>)>, DbError> {
-        if !bulk_cancellations::own(conn, self.key, self.owner, LEASE).await? {
+        if !bulk_cancellations::own(conn, self.lease.key, self.lease.owner, LEASE).await? {
             return Ok(None);
         }
-        let Some(mut stored) = bulk_cancellations::lock(conn, self.key).await? else {
+        let Some(mut stored) = bulk_cancellations::lock(conn, self.lease.key).await? else {
             return Ok(None);
         };
         let mut written = Vec::new();
@@ -407,15 +392,15 @@ impl Worker {
                 through,
                 is_last,
             } => {
-                job.counts.total += bulk_orders::add(conn, self.key, orders).await?;
-                let is_within = job.counts.total <= self.app.bulk.orders_max;
+                job.counts.total += bulk_orders::add(conn, self.lease.key, orders).await?;
+                let is_within = job.counts.total <= self.lease.app.bulk.orders_max;
                 if is_last && is_within && job.state == JobState::Selecting {
                     job.state = JobState::Running;
                 }
                 stored.selected_through = through;
             }
             Change::Asked(results) => {
-                written = bulk_orders::record(conn, self.key, results).await?;
+                written = bulk_orders::record(conn, self.lease.key, results).await?;
                 for result in written.iter().filter_map(|found| found.result.as_ref()) {
                     job.counts.count(result);
                 }
@@ -423,7 +408,7 @@ impl Worker {
             Change::Ended(state, failure) => {
                 // A stop that came at the last moment has nothing to stop.
                 (job.state, job.failure) = (state, failure);
-                job.end_time = Some(self.app.clock.now(conn).await?);
+                job.end_time = Some(self.lease.app.clock.now(conn).await?);
             }
         }
         bulk_cancellations::update(conn, &stored).await?;
