@@ -1,21 +1,15 @@
-//! Who calls, how far they see, and which roles may call what. It knows headers and secrets, and
-//! nothing of what is called.
+//! Who calls and how far they see: by headers that are believed, or by a secret. Which roles may call
+//! what is in `belay_wire::auth`.
 
-mod headers;
 pub mod key_file;
-mod roles;
 
 use std::sync::Arc;
 
-use belay_domain::actor::Role;
-use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::Caller;
+use belay_wire::auth::{AuthError, SetBy, named, token};
 use http::HeaderMap;
 
-use self::headers::SetBy;
 use self::key_file::KeyFile;
-
-pub(crate) use self::roles::roles;
 
 /// The way in which callers are authenticated.
 #[derive(Debug, Clone)]
@@ -28,49 +22,25 @@ pub enum Authentication {
     KeyFile(Arc<KeyFile>),
 }
 
-/// A reason not to let a call through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AuthError {
-    MethodUnknown,
-    /// No token, or none that is known. Which of both is for the log alone.
-    CallerUnknown,
-    RoleNotAllowed {
-        role: String,
-    },
-    /// Of headers that name a caller.
-    InvalidHeaders(Vec<FieldViolation>),
-}
-
 /// Authenticates a caller: its actor and its scope.
 pub(crate) fn authenticate(
     authentication: &Authentication,
     headers: &HeaderMap,
 ) -> Result<Caller, AuthError> {
     match authentication {
-        Authentication::Dev => headers::named(headers, SetBy::Anybody),
-        Authentication::TrustedHeaders => headers::named(headers, SetBy::Proxy),
+        Authentication::Dev => named(headers, SetBy::Anybody),
+        Authentication::TrustedHeaders => named(headers, SetBy::Proxy),
         Authentication::KeyFile(callers) => {
-            let caller = headers::token(headers).and_then(|token| callers.find(token));
+            let caller = token(headers).and_then(|token| callers.find(token));
             caller.ok_or(AuthError::CallerUnknown)
         }
-    }
-}
-
-/// Whether this caller is in one of these roles.
-pub(crate) fn authorize(roles: &[Role], caller: Caller) -> Result<Caller, AuthError> {
-    if roles.contains(&caller.actor.role) {
-        Ok(caller)
-    } else {
-        Err(AuthError::RoleNotAllowed {
-            role: caller.actor.role.to_string(),
-        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use belay_domain::actor::Actor;
-    use belay_domain::actor::Role::{Auditor, Operator, Seller, Support};
+    use belay_domain::actor::Role::{Operator, Seller, Support};
 
     use super::*;
 
@@ -102,22 +72,5 @@ mod tests {
             Err(AuthError::RoleNotAllowed { .. })
         ));
         assert_eq!(of_proxy(&ann).unwrap(), of_dev(&ann));
-    }
-
-    #[test]
-    fn what_has_no_row_is_closed() {
-        let may = |path, role| {
-            roles(path).and_then(|roles| authorize(roles, Caller::everywhere(Actor::new(role, ""))))
-        };
-        assert!(may("/belay.v1.OrderService/GetOrder", Auditor).is_ok());
-        let create_order = may("/belay.v1.OrderService/CreateOrder", Auditor);
-        assert!(matches!(
-            create_order,
-            Err(AuthError::RoleNotAllowed { .. })
-        ));
-        assert!(matches!(
-            may("/belay.v1.OrderService/DropAll", Operator),
-            Err(AuthError::MethodUnknown)
-        ));
     }
 }

@@ -6,12 +6,11 @@ mod ask;
 pub mod run;
 
 use belay_domain::bulk::{
-    BulkSelection, Counts, Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX, ORDERS_MAX, Outcome,
-    sees_every_job,
+    Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX, ORDERS_MAX, Outcome, sees_every_job,
 };
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::scope::Caller;
-use belay_wire::parse::bulk::{AskedOrders, StartRequest};
+use belay_wire::parse::bulk::StartRequest;
 use belay_wire::status::CallError;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -46,7 +45,7 @@ pub(crate) async fn start(
     caller: &Caller,
     asked: StartRequest,
 ) -> Result<Job, CallError> {
-    let (job, orders) = job(caller, asked);
+    let (job, orders) = asked.job(caller, ids::request_id);
     let mut conn = app.pool.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = write(app, &mut conn, job.clone(), orders).await;
@@ -102,49 +101,6 @@ fn same(asked: &Job, present: Job) -> Result<Job, CallError> {
             request_id: asked.id,
         })
     }
-}
-
-/// The job that is asked for, with the orders that it names.
-fn job(caller: &Caller, asked: StartRequest) -> (Job, Vec<OrderId>) {
-    let (selection, orders, state) = match asked.orders {
-        AskedOrders::Named(orders) => {
-            let count = u32::try_from(orders.len()).unwrap_or(u32::MAX);
-            (BulkSelection::Named(count), orders, JobState::Running)
-        }
-        AskedOrders::Matching(filter) => {
-            let selection = BulkSelection::Filter(filter);
-            (selection, Vec::new(), JobState::Selecting)
-        }
-    };
-    let what = (
-        &selection,
-        &orders,
-        &asked.command,
-        asked.is_dry_run,
-        asked.orders_per_second,
-    );
-    let what = serde_json::to_vec(&what)
-        .unwrap_or_else(|error| panic!("what is asked is plain data: {error}"));
-    let job = Job {
-        store: asked.store,
-        id: asked.request_id.unwrap_or_else(ids::request_id),
-        caller: caller.clone(),
-        selection,
-        command: asked.command,
-        is_dry_run: asked.is_dry_run,
-        orders_per_second: asked.orders_per_second,
-        fingerprint: *blake3::hash(&what).as_bytes(),
-        state,
-        counts: Counts {
-            total: u32::try_from(orders.len()).unwrap_or(u32::MAX),
-            ..Counts::default()
-        },
-        failure: None,
-        // Set where it is written.
-        create_time: Timestamp::UNIX_EPOCH,
-        end_time: None,
-    };
-    (job, orders)
 }
 
 /// A job that the caller does not see is not there.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use belay_domain::context::StoreConfig;
 use belay_domain::scope::Caller;
+use belay_wire::batch::Reply;
 use belay_wire::parse::CommandRequest;
 use belay_wire::rejections::RequestIds;
 use belay_wire::status::CallError;
 use tokio::time::Instant;
 
-use crate::engine::{Priority, Reply, Submission};
+use crate::engine::{Priority, Submission};
 use crate::{App, failure, ids};
 
 impl App {

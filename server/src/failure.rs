@@ -3,23 +3,11 @@
 use belay_wire::status::CallError;
 use uuid::Uuid;
 
-use crate::auth::AuthError;
 use crate::db::error::{DbError, ErrorKind};
 use crate::engine::EngineError;
 use crate::feed::{FeedError, WatchError};
 use crate::reads::ReadError;
 use crate::store_cache::StoreCacheError;
-
-impl From<AuthError> for CallError {
-    fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::MethodUnknown => CallError::MethodUnknown,
-            AuthError::CallerUnknown => CallError::CallerUnknown,
-            AuthError::RoleNotAllowed { role } => CallError::RoleNotAllowed { role },
-            AuthError::InvalidHeaders(violations) => CallError::invalid_fields(violations),
-        }
-    }
-}
 
 impl From<ReadError> for CallError {
     fn from(error: ReadError) -> Self {

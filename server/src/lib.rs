@@ -24,7 +24,6 @@ mod failure;
 pub mod feed;
 pub mod ids;
 pub mod outage;
-pub mod presets;
 pub mod projections;
 mod quality;
 pub mod reads;

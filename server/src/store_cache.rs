@@ -2,7 +2,7 @@
 //! decision needs and none locks.
 //!
 //! That no replica decides by an old policy rests on three bounds: data older than [`AGE_MAX`] is
-//! read again before it is handed out, an activation lies at least [`ACTIVATION_LEAD`] ahead when
+//! read again before it is handed out, an activation lies at least `ACTIVATION_LEAD` ahead when
 //! it is written, and the engine gives up a transaction whose reference data has grown older than
 //! that lead.
 
@@ -10,13 +10,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use belay_domain::calendar::Calendar;
-use belay_domain::context::{self, StoreConfig};
-use belay_domain::ids::{StoreId, WarehouseId};
-use belay_domain::policy::{self, Policies, Policy};
+use belay_domain::context::StoreConfig;
+use belay_domain::ids::StoreId;
+use belay_domain::policy::{self, Policy};
 use belay_domain::store::{Carrier, StoredPolicy, Warehouse};
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -29,8 +26,6 @@ use crate::db::{Conn, StoreRecord as _, policies, stores};
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// Older than this nothing is handed out.
 pub const AGE_MAX: Duration = Duration::from_secs(2);
-/// How far ahead an activation must lie at least.
-pub const ACTIVATION_LEAD: Duration = Duration::from_secs(5);
 /// Stores that are read at once because somebody misses them; two that share a turn are read one
 /// after the other.
 const TURNS: usize = 16;
@@ -127,12 +122,6 @@ impl StoreCache {
         self.read(store).await.map(|_| ())
     }
 
-    /// The first instant from which a policy that is activated now may decide.
-    pub fn earliest_activation(&self, now: Timestamp) -> Timestamp {
-        let lead = SignedDuration::try_from(ACTIVATION_LEAD).unwrap_or(SignedDuration::MAX);
-        now.saturating_add(lead).unwrap_or(now)
-    }
-
     /// Reads the stores in use again and again, for as long as it is polled.
     pub async fn keep_fresh(self) {
         loop {
@@ -227,52 +216,11 @@ async fn config(
     }
     let carriers = Carrier::list(connection, store, None, u16::MAX).await?;
     let warehouses = Warehouse::list(connection, store, None, u16::MAX).await?;
-    let activations = activations
-        .into_iter()
-        .map(|activation| (activation.effective_time, activation.version));
-    Ok(Some(StoreConfig {
-        id: store.clone(),
-        policies: Policies::new(versions, activations.collect()),
-        time_zone: time_zone(store, &found.time_zone)?,
-        carriers: carriers
-            .into_iter()
-            .map(|carrier| (carrier.id, carrier.capabilities))
-            .collect(),
-        warehouses: warehouses
-            .into_iter()
-            .map(warehouse_of)
-            .collect::<Result<_, _>>()?,
-        default_route: found.default_warehouse.zip(found.default_carrier),
-    }))
-}
-
-fn warehouse_of(warehouse: Warehouse) -> Result<(WarehouseId, context::Warehouse), DbError> {
-    let zone = time_zone(&warehouse.store, &warehouse.time_zone)?;
-    let calendar = Calendar::new(
-        zone,
-        warehouse.days_off.weekend,
-        warehouse.days_off.holidays,
-    )
-    .map_err(|error| {
-        DbError::Corrupt(format!(
-            "the calendar of warehouse {} of store {}: {error}",
-            warehouse.id, warehouse.store
-        ))
-    })?;
-    Ok((
-        warehouse.id,
-        context::Warehouse {
-            country_code: warehouse.country_code,
-            calendar,
-        },
-    ))
-}
-
-/// A name that was taken once: another server may know other time zones, and then it must not
-/// decide.
-fn time_zone(store: &StoreId, name: &str) -> Result<TimeZone, DbError> {
-    TimeZone::get(name)
-        .map_err(|error| DbError::Corrupt(format!("time zone {name} of store {store}: {error}")))
+    // What was taken once: another server may know other time zones, and then it must not decide.
+    let config = found
+        .config(versions, &activations, carriers, warehouses)
+        .map_err(|error| DbError::Corrupt(format!("store {store}: {error}")))?;
+    Ok(Some(config))
 }
 
 /// It was validated when it was written, so a fault now is no caller's.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use belay_domain::ids::OrderKey;
 use belay_domain::projection::Projection;
+use belay_domain::records::{NewDecision, NewEvents, NewRequest, RequestKey};
 use belay_server::db::aged::{Aged, Deleted};
-use belay_server::db::decisions::{self, NewDecision};
-use belay_server::db::events::{self, NewEvents};
+use belay_server::db::decisions;
+use belay_server::db::events;
 use belay_server::db::partition_tails::{self, PartitionTail};
 use belay_server::db::pool::{Pool, PoolSettings};
-use belay_server::db::requests::{self, NewRequest, RequestKey};
+use belay_server::db::requests;
 use belay_server::db::{
     Conn, ErrorKind, feed, order_history, projection_positions, projections, transaction,
 };

@@ -14,14 +14,12 @@ use belay_domain::order::{Order, OrderState};
 use belay_domain::query::{
     CancellationFilter, IncidentFilter, OrderFilter, Place, RefundFilter, ShipmentFilter,
 };
+use belay_domain::records::{NewDecision, NewEvents, NewRequest, RequestKey};
 use belay_domain::refund::RefundState;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use belay_domain::store::{Activation, Carrier, DaysOff, NewPolicy, Store, Warehouse};
-use belay_server::db::decisions::NewDecision;
-use belay_server::db::events::NewEvents;
 use belay_server::db::orders::DueOrder;
-use belay_server::db::requests::{NewRequest, RequestKey};
 use belay_server::db::{
     self, Conn, ErrorKind, StoreRecord as _, aggregate, clock, decisions, events, feed, orders,
     policies, refunds, requests, stores, transaction,

@@ -2,7 +2,7 @@
 
 /// The preset of the store that every test starts with, to be changed.
 pub fn independent_site() -> String {
-    belay_server::presets::find("independent-site")
+    belay_domain::presets::find("independent-site")
         .expect("the preset ships")
         .to_owned()
 }

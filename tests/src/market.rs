@@ -336,7 +336,7 @@ pub fn gates(part: &CancellationPart) -> Vec<(GateKind, GateState)> {
 
 /// The document of a preset, to be changed.
 pub fn preset(name: &str) -> String {
-    let document = belay_server::presets::find(name);
+    let document = belay_domain::presets::find(name);
     document
         .unwrap_or_else(|| panic!("the preset {name} ships"))
         .to_owned()

@@ -329,7 +329,7 @@ fn an_unpaid_basket_is_gone_after_a_quarter_of_an_hour_and_a_slow_picker_is_noti
 
 #[test]
 fn no_code_knows_the_name_of_a_marketplace() {
-    let names = belay_server::presets::ALL
+    let names = belay_domain::presets::ALL
         .iter()
         .map(|(name, _)| *name)
         .chain(["corner-grocer"]);

@@ -78,5 +78,5 @@ fn every_case_of_the_five_documents_has_one_test() {
 
 #[test]
 fn every_document_has_a_preset() {
-    assert_eq!(belay_server::presets::ALL.len(), CASES.len());
+    assert_eq!(belay_domain::presets::ALL.len(), CASES.len());
 }

@@ -1,14 +1,19 @@
 //! A store's reference data as it is kept and administered: settings, carriers, warehouses, policy
 //! versions and from when each decides. What a decision needs of it is in [`crate::context`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::calendar::Weekday;
-use crate::context;
+use crate::calendar::{Calendar, Weekday};
+use crate::context::{self, StoreConfig};
 use crate::ids::{CarrierId, StoreId, WarehouseId};
+use crate::policy::{Policies, Policy};
+use crate::rejection::FieldViolation;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -39,6 +44,40 @@ pub struct NewStore {
     pub fingerprint: [u8; 32],
 }
 
+impl NewStore {
+    /// The store and its first warehouse and carrier, to which orders go that name none.
+    pub fn begin(&self, now: Timestamp) -> (Store, Warehouse, Carrier) {
+        let store = Store {
+            id: self.id.clone(),
+            display_name: self.display_name.clone(),
+            time_zone: self.time_zone.clone(),
+            default_warehouse: Some(self.warehouse.clone()),
+            default_carrier: Some(self.carrier.clone()),
+            version: 1,
+            create_time: now,
+            update_time: now,
+            fingerprint: self.fingerprint,
+        };
+        let warehouse = Warehouse {
+            store: self.id.clone(),
+            id: self.warehouse.clone(),
+            display_name: self.warehouse.to_string(),
+            time_zone: self.time_zone.clone(),
+            country_code: None,
+            days_off: DaysOff::usual(),
+            version: 1,
+        };
+        let carrier = Carrier {
+            store: self.id.clone(),
+            id: self.carrier.clone(),
+            display_name: self.carrier.to_string(),
+            capabilities: context::Carrier::default(),
+            version: 1,
+        };
+        (store, warehouse, carrier)
+    }
+}
+
 /// The source of a store's first policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicySource {
@@ -57,7 +96,52 @@ pub struct StoreChanges {
     pub expected_version: Option<u64>,
 }
 
+/// A record of a store that was taken once and cannot be read any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    #[error("time zone {name}: {message}")]
+    TimeZone { name: String, message: String },
+    #[error("the calendar of warehouse {warehouse}: {message}")]
+    Calendar {
+        warehouse: WarehouseId,
+        message: String,
+    },
+}
+
 impl Store {
+    /// What decisions need of this store and its records.
+    ///
+    /// # Errors
+    /// Where a time zone or a calendar is not known here, though it was where it was taken.
+    pub fn config(
+        &self,
+        versions: BTreeMap<u32, Arc<Policy>>,
+        activations: &[Activation],
+        carriers: Vec<Carrier>,
+        warehouses: Vec<Warehouse>,
+    ) -> Result<StoreConfig, RecordError> {
+        let activations = activations
+            .iter()
+            .map(|activation| (activation.effective_time, activation.version));
+        let carriers = carriers.into_iter();
+        let warehouses = warehouses.into_iter();
+        Ok(StoreConfig {
+            id: self.id.clone(),
+            policies: Policies::new(versions, activations.collect()),
+            time_zone: time_zone(&self.time_zone)?,
+            carriers: carriers
+                .map(|carrier| (carrier.id, carrier.capabilities))
+                .collect(),
+            warehouses: warehouses
+                .map(|warehouse| Ok((warehouse.id.clone(), warehouse.context()?)))
+                .collect::<Result<_, _>>()?,
+            default_route: self
+                .default_warehouse
+                .clone()
+                .zip(self.default_carrier.clone()),
+        })
+    }
+
     /// With these changes, and else as it is.
     #[must_use]
     pub fn with(&self, changes: StoreChanges) -> Self {
@@ -109,6 +193,27 @@ pub struct Warehouse {
     pub country_code: Option<String>,
     pub days_off: DaysOff,
     pub version: u64,
+}
+
+impl Warehouse {
+    fn context(self) -> Result<context::Warehouse, RecordError> {
+        let zone = time_zone(&self.time_zone)?;
+        let calendar = Calendar::new(zone, self.days_off.weekend, self.days_off.holidays);
+        Ok(context::Warehouse {
+            country_code: self.country_code,
+            calendar: calendar.map_err(|error| RecordError::Calendar {
+                warehouse: self.id,
+                message: error.to_string(),
+            })?,
+        })
+    }
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, RecordError> {
+    TimeZone::get(name).map_err(|error| RecordError::TimeZone {
+        name: name.to_owned(),
+        message: error.to_string(),
+    })
 }
 
 impl Record for Warehouse {
@@ -240,6 +345,36 @@ pub struct PolicyHead {
 pub struct Activation {
     pub effective_time: Timestamp,
     pub version: u32,
+}
+
+/// How far ahead of now an activation must lie at least, so that all servers know it before it
+/// decides.
+pub const ACTIVATION_LEAD: Duration = Duration::from_secs(5);
+
+/// The first instant from which a policy that is activated now may decide.
+pub fn earliest_activation(now: Timestamp) -> Timestamp {
+    let lead = SignedDuration::try_from(ACTIVATION_LEAD).unwrap_or(SignedDuration::MAX);
+    now.saturating_add(lead).unwrap_or(now)
+}
+
+/// From when an activation decides: from the instant that is asked for, or as soon as it may.
+///
+/// # Errors
+/// Where that instant is too near.
+pub fn activation_time(
+    asked_time: Option<Timestamp>,
+    earliest: Timestamp,
+) -> Result<Timestamp, FieldViolation> {
+    let effective_time = asked_time.unwrap_or(earliest);
+    if effective_time < earliest {
+        return Err(FieldViolation {
+            field: "effective_time".to_owned(),
+            description: format!(
+                "must not be before {earliest}: every server must know of it in time"
+            ),
+        });
+    }
+    Ok(effective_time)
 }
 
 /// The activation that decides now, of a store's, earliest first: the last whose time has come.

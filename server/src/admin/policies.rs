@@ -2,8 +2,10 @@
 
 use belay_domain::ids::StoreId;
 use belay_domain::policy::{self, Policy};
-use belay_domain::rejection::FieldViolation;
-use belay_domain::store::{Activation, NewPolicy, PolicyHead, StoredPolicy, active, is_activated};
+use belay_domain::store::{
+    Activation, NewPolicy, PolicyHead, StoredPolicy, activation_time, active, earliest_activation,
+    is_activated,
+};
 use belay_wire::parse::simulation::DraftPolicy;
 use belay_wire::parse::stores::ActivationRequest;
 use belay_wire::status::CallError;
@@ -132,20 +134,12 @@ pub(crate) async fn activate(
     } = request;
     let present = get(app, &store, Some(version)).await?;
     let (activations, now) = (&present.activations, present.now);
-    let earliest = app.stores.earliest_activation(now);
+    let earliest = earliest_activation(now);
     if is_activated(activations, version, effective_time, now, earliest) {
         return Ok(present);
     }
-    let effective_time = effective_time.unwrap_or(earliest);
-    if effective_time < earliest {
-        let violation = FieldViolation {
-            field: "effective_time".to_owned(),
-            description: format!(
-                "must not be before {earliest}: every server must know of it in time"
-            ),
-        };
-        return Err(CallError::invalid_fields(vec![violation]));
-    }
+    let effective_time = activation_time(effective_time, earliest)
+        .map_err(|violation| CallError::invalid_fields(vec![violation]))?;
     let activation = Activation {
         effective_time,
         version,

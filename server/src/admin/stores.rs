@@ -3,23 +3,22 @@
 
 use std::collections::HashMap;
 
-use belay_domain::context;
 use belay_domain::ids::StoreId;
-use belay_domain::policy;
 use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::Scope;
 use belay_domain::store::{
-    Activation, Carrier, DaysOff, NewPolicy, NewStore, PolicySource, Store, StoreChanges, Warehouse,
+    Activation, Carrier, NewPolicy, NewStore, PolicySource, Store, StoreChanges, Warehouse,
 };
+use belay_domain::{policy, presets};
 use belay_wire::status::CallError;
 use belay_wire::values::etag;
 use jiff::Timestamp;
 
 use super::{refresh, write_failure};
+use crate::App;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::snapshot::Snapshot;
 use crate::db::{Conn, StoreRecord as _, policies, stores, transaction};
-use crate::{App, presets};
 
 /// A store with its activations, earliest first, at some moment.
 #[derive(Debug)]
@@ -126,35 +125,9 @@ async fn insert(
     document: &str,
     now: Timestamp,
 ) -> Result<StoreView, DbError> {
-    let store = Store {
-        id: new.id.clone(),
-        display_name: new.display_name.clone(),
-        time_zone: new.time_zone.clone(),
-        default_warehouse: Some(new.warehouse.clone()),
-        default_carrier: Some(new.carrier.clone()),
-        version: 1,
-        create_time: now,
-        update_time: now,
-        fingerprint: new.fingerprint,
-    };
+    let (store, warehouse, carrier) = new.begin(now);
     stores::insert(conn, &store).await?;
-    let warehouse = Warehouse {
-        store: new.id.clone(),
-        id: new.warehouse.clone(),
-        display_name: new.warehouse.to_string(),
-        time_zone: new.time_zone.clone(),
-        country_code: None,
-        days_off: DaysOff::usual(),
-        version: 1,
-    };
     warehouse.insert(conn).await?;
-    let carrier = Carrier {
-        store: new.id.clone(),
-        id: new.carrier.clone(),
-        display_name: new.carrier.to_string(),
-        capabilities: context::Carrier::default(),
-        version: 1,
-    };
     carrier.insert(conn).await?;
     let first = NewPolicy {
         store: new.id.clone(),

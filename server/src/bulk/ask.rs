@@ -11,12 +11,13 @@ use belay_domain::context::{Context, StoreConfig};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::rejection::Rejection;
 use belay_wire::answers;
+use belay_wire::batch::Reply;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::App;
 use crate::db::ErrorKind;
-use crate::engine::{EngineError, Priority, Reply, Submission};
+use crate::engine::{EngineError, Priority, Submission};
 use crate::reads::ReadError;
 
 /// How long one command may take: longer than the engine waits for an order that is locked, so that

@@ -2,6 +2,7 @@
 //! anywhere.
 
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::records::{NewDecision, RequestKey};
 use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -15,7 +16,6 @@ use super::Conn;
 use super::aged::Aged;
 use super::columns::{At, Bytes, Name};
 use super::error::DbError;
-use super::requests::RequestKey;
 use super::schema::decisions;
 use super::scope::walk_in_scope;
 use super::statement::{self, insert_rows};
@@ -27,18 +27,6 @@ pub const AGED: Aged = Aged {
     time: "decision_time",
     index: "decisions_by_time",
 };
-
-#[derive(Debug, Clone)]
-pub struct NewDecision {
-    /// The request that was decided.
-    pub key: RequestKey,
-    pub store: StoreId,
-    pub decision_time: Timestamp,
-    pub policy_version: u32,
-    pub accepted: bool,
-    /// The questions and answers, as JSON.
-    pub record: String,
-}
 
 #[derive(Debug, Insertable)]
 #[diesel(table_name = decisions, treat_none_as_default_value = false)]

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use belay_domain::ids::{OrderKey, StoreId};
+use belay_domain::ids::OrderKey;
+use belay_domain::records::NewEvents;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -21,21 +22,6 @@ use super::error::DbError;
 use super::schema::events;
 use super::statement::{self, insert_rows};
 use super::{Conn, partition_heads};
-
-/// The events of one command on one order.
-#[derive(Debug, Clone)]
-pub struct NewEvents {
-    pub partition: u16,
-    pub order_key: OrderKey,
-    pub store: StoreId,
-    /// The order's version that the events are of.
-    pub order_version: u64,
-    /// When the command was decided: the deadlines that it applied may be long past.
-    pub event_time: Timestamp,
-    /// How many events the payload holds; never 0.
-    pub count: u32,
-    pub payload: Vec<u8>,
-}
 
 /// A row of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,15 +6,13 @@
 
 use std::collections::HashMap;
 
-use belay_domain::ids::OrderKey;
+use belay_domain::records::{KnownRequest, NewRequest, RequestKey};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Binary, Text};
 use diesel_async::RunQueryDsl;
-use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::Conn;
 use super::aged::Aged;
@@ -32,31 +30,6 @@ pub const AGED: Aged = Aged {
 
 /// Longest name of a caller, in characters.
 pub const CALLER_LENGTH_MAX: usize = 80;
-
-/// A command about an order, by its caller's own id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RequestKey {
-    pub order_key: OrderKey,
-    pub request_id: Uuid,
-    /// Who sent it; the ids of two callers have nothing to do with each other.
-    pub caller: String,
-}
-
-/// The stored outcome of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownRequest {
-    /// Of its content.
-    pub fingerprint: [u8; 32],
-    pub answer: Vec<u8>,
-}
-
-#[derive(Debug, Clone)]
-pub struct NewRequest {
-    pub key: RequestKey,
-    pub fingerprint: [u8; 32],
-    pub answer: Vec<u8>,
-    pub create_time: Timestamp,
-}
 
 #[derive(Debug, Insertable)]
 #[diesel(table_name = requests, treat_none_as_default_value = false)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::StoreId;
+use belay_domain::store::ACTIVATION_LEAD;
 use opentelemetry::trace::Status;
 use opentelemetry_semantic_conventions::attribute;
 use tokio::time::{Instant, timeout};
@@ -22,7 +23,7 @@ use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
 use crate::db::{DbError, ErrorKind};
 use crate::feed::Feed;
-use crate::store_cache::{ACTIVATION_LEAD, StoreCache};
+use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Retry;
 use crate::telemetry::traces::{self, SPANS};

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use belay_domain::commands::{Fingerprint, Work};
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderId, OrderKey};
-use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
+use belay_wire::batch::Reply;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Span;
@@ -47,14 +47,6 @@ impl Priority {
             Priority::Background => Queue::Background,
         }
     }
-}
-
-/// The reply to a command that was decided, now or when it was first sent.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reply {
-    /// The encoded response message.
-    Answer(Vec<u8>),
-    Rejected(Rejection),
 }
 
 /// The error of a command that was not decided, or not known to be.

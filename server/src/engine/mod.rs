@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use belay_wire::batch::Reply;
 use tokio_util::task::TaskTracker;
 
 use crate::db::clock::Clock;
@@ -26,7 +27,7 @@ use crate::feed::Feed;
 use crate::store_cache::StoreCache;
 use crate::telemetry::{Telemetry, calls};
 use job::job;
-pub use job::{EngineError, Priority, Reply, Submission};
+pub use job::{EngineError, Priority, Submission};
 use lane::Lane;
 use runner::Runner;
 

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use belay_wire::auth::{authorize, roles};
 use belay_wire::status::{CallError, CallOutcome, outcome_of};
 use futures_util::FutureExt as _;
 use http_body::{Frame, SizeHint};
@@ -65,10 +66,10 @@ where
         let (path, headers) = (request.uri().path(), request.headers());
         let called = method::called(path);
         let mut open = OpenCall::begin(&self.telemetry, called, path, headers);
-        let caller = auth::roles(path).and_then(|roles| {
+        let caller = roles(path).and_then(|roles| {
             let caller = auth::authenticate(&self.authentication, headers)?;
             open.is_from(&caller.actor);
-            auth::authorize(roles, caller)
+            authorize(roles, caller)
         });
         let caller = match caller {
             Ok(caller) => caller,

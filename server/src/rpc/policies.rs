@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use belay_domain::policy;
 use belay_domain::store::{PolicyHead, StoredPolicy};
+use belay_domain::{policy, presets};
 use belay_proto::v1 as pb;
 use belay_proto::v1::policy_service_server::PolicyService;
 use belay_wire::parse::simulation::simulate_policy;
@@ -16,7 +16,7 @@ use tonic::{Request, Status};
 
 use super::call::{MethodResult, answer, status};
 use crate::admin::policies::{self, PolicyView};
-use crate::{App, presets, simulation};
+use crate::{App, simulation};
 
 #[derive(Debug)]
 pub(super) struct Policies {

@@ -1,9 +1,9 @@
 //! The log of decisions, read by time.
 
 use belay_domain::ids::StoreId;
+use belay_domain::records::{NewDecision, RequestKey};
 use belay_domain::scope::Scope;
-use belay_server::db::decisions::{self, DecisionRange, NewDecision, StoredDecision};
-use belay_server::db::requests::RequestKey;
+use belay_server::db::decisions::{self, DecisionRange, StoredDecision};
 use belay_server::db::{Conn, aggregate, order_lines};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;

@@ -1,18 +1,21 @@
-//! Between the protos and the domain: `parse` checks what comes in, `render` shows what stands,
-//! `answers` and `events` make the bytes that are stored, `rejections` and `status` say why a call
+//! Between the protos and the domain: `auth` says who calls, `parse` checks what comes in, `batch`
+//! lets commands be decided, `render` shows what stands, `answers` and `events` make the bytes that
+//! are stored, `rejections` and `status` say why a call
 //! does not get its answer, `pages` cuts lists and says where they go on, `cloud_events` tells
 //! events in JSON.
 //!
 //! Nothing here knows of connections, SQL, a runtime or a clock: with this crate and the domain
 //! alone, orders can be served from whatever keeps them. A reader of [`parse`] makes a
-//! [`CommandRequest`](parse::CommandRequest) of a message, `belay_domain::commands` decides it,
-//! [`answers::render`] makes the response, and [`CallError`](status::CallError) the status of a
+//! [`CommandRequest`](parse::CommandRequest) of a message, a [`Batch`](batch::Batch) decides it and
+//! makes the response, and [`CallError`](status::CallError) the status of a
 //! call that has none.
 
 // tonic's Status is large by design.
 #![allow(clippy::result_large_err)]
 
 pub mod answers;
+pub mod auth;
+pub mod batch;
 pub mod cloud_events;
 pub mod enums;
 pub mod events;

@@ -1,14 +1,15 @@
 //! Requests of the BulkService.
 
 use belay_domain::bulk::{
-    BulkFilter, NAMED_ORDERS_MAX, OPEN_STATES, ORDERS_PER_SECOND_DEFAULT, ORDERS_PER_SECOND_MAX,
-    Outcome,
+    BulkFilter, BulkSelection, Counts, Job, JobState, NAMED_ORDERS_MAX, OPEN_STATES,
+    ORDERS_PER_SECOND_DEFAULT, ORDERS_PER_SECOND_MAX, Outcome,
 };
 use belay_domain::commands::{Matching, RequestCancellation, Selection};
 use belay_domain::ids::{OrderId, SellerId, Sku, StoreId, WarehouseId};
-use belay_domain::scope::Scope;
+use belay_domain::scope::{Caller, Scope};
 use belay_proto::v1 as pb;
 use belay_proto::v1::start_bulk_cancellation_request::Selection as Asked;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::cancellations::cancellation;
@@ -36,6 +37,51 @@ pub enum AskedOrders {
     /// None twice.
     Named(Vec<OrderId>),
     Matching(BulkFilter),
+}
+
+impl StartRequest {
+    /// The job that is asked for, with the orders that it names. Its time of creation is set where it
+    /// is written.
+    pub fn job(self, caller: &Caller, new_id: impl FnOnce() -> Uuid) -> (Job, Vec<OrderId>) {
+        let (selection, orders, state) = match self.orders {
+            AskedOrders::Named(orders) => {
+                let count = u32::try_from(orders.len()).unwrap_or(u32::MAX);
+                (BulkSelection::Named(count), orders, JobState::Running)
+            }
+            AskedOrders::Matching(filter) => {
+                let selection = BulkSelection::Filter(filter);
+                (selection, Vec::new(), JobState::Selecting)
+            }
+        };
+        let what = (
+            &selection,
+            &orders,
+            &self.command,
+            self.is_dry_run,
+            self.orders_per_second,
+        );
+        let what = serde_json::to_vec(&what)
+            .unwrap_or_else(|error| panic!("what is asked is plain data: {error}"));
+        let job = Job {
+            store: self.store,
+            id: self.request_id.unwrap_or_else(new_id),
+            caller: caller.clone(),
+            selection,
+            command: self.command,
+            is_dry_run: self.is_dry_run,
+            orders_per_second: self.orders_per_second,
+            fingerprint: *blake3::hash(&what).as_bytes(),
+            state,
+            counts: Counts {
+                total: u32::try_from(orders.len()).unwrap_or(u32::MAX),
+                ..Counts::default()
+            },
+            failure: None,
+            create_time: Timestamp::UNIX_EPOCH,
+            end_time: None,
+        };
+        (job, orders)
+    }
 }
 
 pub fn start_bulk_cancellation(

@@ -4,23 +4,23 @@
 pub const ALL: &[(&str, &str)] = &[
     (
         "independent-site",
-        include_str!("../presets/independent-site.yaml"),
+        include_str!("../../presets/independent-site.yaml"),
     ),
     (
         "cross-border-declaration",
-        include_str!("../presets/cross-border-declaration.yaml"),
+        include_str!("../../presets/cross-border-declaration.yaml"),
     ),
     (
         "supplier-agreement",
-        include_str!("../presets/supplier-agreement.yaml"),
+        include_str!("../../presets/supplier-agreement.yaml"),
     ),
     (
         "seller-warehouse",
-        include_str!("../presets/seller-warehouse.yaml"),
+        include_str!("../../presets/seller-warehouse.yaml"),
     ),
     (
         "seller-center",
-        include_str!("../presets/seller-center.yaml"),
+        include_str!("../../presets/seller-center.yaml"),
     ),
 ];
 

@@ -9,7 +9,7 @@ use super::AuthError;
 
 /// Which roles may call the method of this path. What has no row is closed to all, and is no
 /// method: a test keeps rows and methods the same.
-pub(crate) fn roles(path: &str) -> Result<&'static [Role], AuthError> {
+pub fn roles(path: &str) -> Result<&'static [Role], AuthError> {
     let row = ROLES.iter().find(|(method, _)| *method == path);
     row.map(|(_, roles)| *roles).ok_or(AuthError::MethodUnknown)
 }

@@ -11,12 +11,12 @@ use http::HeaderMap;
 
 use super::AuthError;
 
-pub(super) const ROLE: &str = "belay-role";
-pub(super) const ACTOR: &str = "belay-actor";
-pub(super) const STORES: &str = "belay-stores";
-pub(super) const SELLERS: &str = "belay-sellers";
-pub(super) const WAREHOUSES: &str = "belay-warehouses";
-pub(super) const CARRIERS: &str = "belay-carriers";
+const ROLE: &str = "belay-role";
+const ACTOR: &str = "belay-actor";
+const STORES: &str = "belay-stores";
+const SELLERS: &str = "belay-sellers";
+const WAREHOUSES: &str = "belay-warehouses";
+const CARRIERS: &str = "belay-carriers";
 const AUTHORIZATION: &str = "authorization";
 /// The scheme of a token, in any case.
 const BEARER: &str = "bearer ";
@@ -25,7 +25,7 @@ const ECHO_CHARS_MAX: usize = 32;
 
 /// The party that sets the headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SetBy {
+pub enum SetBy {
     /// A person who tries things out: the operator, unless they say otherwise; and a seller, a
     /// warehouse or a carrier that does not say which sees the business of all.
     Anybody,
@@ -34,7 +34,7 @@ pub(super) enum SetBy {
 }
 
 /// The caller that the headers name.
-pub(super) fn named(headers: &HeaderMap, set_by: SetBy) -> Result<Caller, AuthError> {
+pub fn named(headers: &HeaderMap, set_by: SetBy) -> Result<Caller, AuthError> {
     let mut reader = Reader {
         headers,
         violations: Vec::new(),
@@ -70,7 +70,7 @@ pub(super) fn named(headers: &HeaderMap, set_by: SetBy) -> Result<Caller, AuthEr
 }
 
 /// The token of a call that brings one, and only one.
-pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+pub fn token(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
     let (scheme, token) = value.split_at_checked(BEARER.len())?;

@@ -1,0 +1,335 @@
+//! The commands of one transaction, decided one after the other on orders that were loaded. Whoever
+//! keeps orders loads them, lets a [`Batch`] decide, and writes what it gives back: all of it or
+//! nothing.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use belay_domain::commands::{self, Answer, Command, CreateOrder, Decision, Work};
+use belay_domain::context::{Context, StoreConfig};
+use belay_domain::ids::OrderKey;
+use belay_domain::order::Order;
+use belay_domain::records::{KnownRequest, NewDecision, NewEvents, NewRequest, RequestKey};
+use belay_domain::rejection::Rejection;
+use belay_domain::scope::Caller;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{answers, events};
+
+/// A command to decide, with its caller and the reference data of its store.
+#[derive(Debug, Clone, Copy)]
+pub struct Submitted<'a> {
+    pub key: OrderKey,
+    pub store: &'a StoreConfig,
+    pub caller: &'a Caller,
+    pub request_id: Uuid,
+    /// The version that the caller decided on, where it named one.
+    pub expected_version: Option<u64>,
+    pub work: &'a Work,
+    /// Of the work.
+    pub fingerprint: [u8; 32],
+}
+
+impl Submitted<'_> {
+    /// Where the answer to this command is kept; none for commands that are their own guard.
+    pub fn request_key(&self) -> Option<RequestKey> {
+        let is_kept = self.work.is_kept_by_request();
+        is_kept.then(|| self.decision_key())
+    }
+
+    /// Where the questions put to a policy are kept, whatever the command: those of a deadline that
+    /// passed too.
+    fn decision_key(&self) -> RequestKey {
+        RequestKey::of(self.key, self.request_id, &self.caller.actor)
+    }
+
+    fn context(&self, now: Timestamp) -> Context<'_> {
+        Context {
+            now,
+            caller: &self.caller.actor,
+            scope: &self.caller.scope,
+            request_id: self.request_id,
+            store: self.store,
+        }
+    }
+
+    fn answer(&self, answer: &Answer, order: &Order, now: Timestamp) -> Reply {
+        let (work, store, id) = (self.work, self.store, self.request_id);
+        Reply::Answer(answers::render(work, answer, order, store, now, id))
+    }
+}
+
+/// The reply to a command that was decided, now or when it was first sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// The encoded response message.
+    Answer(Vec<u8>),
+    Rejected(Rejection),
+}
+
+/// A stored answer that cannot be read: a defect.
+#[derive(Debug, thiserror::Error)]
+pub enum StoredAnswerError {
+    #[error("a stored rejection cannot be read: {0}")]
+    Rejection(#[from] serde_json::Error),
+    #[error("a stored answer has no known form")]
+    Form,
+}
+
+/// The orders of a transaction, as they were and as they have become, and what else is to be
+/// written.
+#[derive(Debug)]
+pub struct Batch {
+    orders: HashMap<OrderKey, Change>,
+    /// Answers that were given before: by an earlier batch or earlier in this one.
+    known: HashMap<RequestKey, KnownRequest>,
+    now: Timestamp,
+    partitions: u16,
+    pub new_requests: Vec<NewRequest>,
+    pub new_decisions: Vec<NewDecision>,
+    pub new_events: Vec<NewEvents>,
+}
+
+/// One order of a batch.
+#[derive(Debug)]
+pub struct Change {
+    /// None for an order that this batch creates.
+    pub before: Option<Order>,
+    pub after: Order,
+}
+
+impl Batch {
+    /// Of the orders that were found, and of the requests about them that were decided before.
+    pub fn new(
+        loaded: HashMap<OrderKey, Order>,
+        known: HashMap<RequestKey, KnownRequest>,
+        now: Timestamp,
+        partitions: u16,
+    ) -> Self {
+        let change = |order: Order| Change {
+            before: Some(order.clone()),
+            after: order,
+        };
+        Self {
+            orders: loaded
+                .into_iter()
+                .map(|(key, order)| (key, change(order)))
+                .collect(),
+            known,
+            now,
+            partitions,
+            new_requests: Vec::new(),
+            new_decisions: Vec::new(),
+            new_events: Vec::new(),
+        }
+    }
+
+    /// The orders, whether they have changed or not.
+    pub fn orders(&self) -> impl Iterator<Item = (&OrderKey, &Change)> {
+        self.orders.iter()
+    }
+
+    /// Decides a command on top of those before it. Nothing becomes part of the batch before all of
+    /// it is made: one that panics has left no trace.
+    ///
+    /// # Errors
+    /// Where the answer was given before and cannot be read any more.
+    pub fn decide(&mut self, command: &Submitted<'_>) -> Result<Reply, StoredAnswerError> {
+        // An answer is not repeated to a caller who no longer sees the order.
+        if let Work::Decide(wanted) = command.work
+            && let Some(Change { after, .. }) = self.orders.get(&command.key)
+            && let Err(rejection) = commands::check_scope(after, wanted, &command.caller.scope)
+        {
+            return Ok(Reply::Rejected(rejection));
+        }
+        let request_key = command.request_key();
+        if let Some(known) = request_key.as_ref().and_then(|key| self.known.get(key)) {
+            return if known.fingerprint == command.fingerprint {
+                decode(&known.answer)
+            } else {
+                Ok(Reply::Rejected(Rejection::RequestIdReused))
+            };
+        }
+        let Decided { reply, decision } = match command.work {
+            Work::Create(creation) => self.decide_creation(command, creation),
+            Work::Decide(wanted) => self.decide_command(command, wanted),
+        };
+        if let Some(decision) = decision {
+            let writes = self.writes(command, request_key, &reply, decision);
+            self.apply(command.key, writes);
+        }
+        Ok(reply)
+    }
+
+    fn decide_creation(&self, command: &Submitted<'_>, creation: &CreateOrder) -> Decided {
+        let now = self.now;
+        let (fingerprint, context) = (command.fingerprint, command.context(now));
+        if let Some(Change { after, .. }) = self.orders.get(&command.key) {
+            let again = commands::create_again(after, creation, fingerprint, &context);
+            let reply = match again {
+                Ok(()) => command.answer(&Answer::Order, after, now),
+                Err(rejection) => Reply::Rejected(rejection),
+            };
+            return Decided {
+                reply,
+                decision: None,
+            };
+        }
+        match commands::create(creation, fingerprint, &context) {
+            Ok(decision) => Decided {
+                reply: command.answer(&Answer::Order, &decision.order, now),
+                decision: Some(decision),
+            },
+            Err(rejection) => Decided {
+                reply: Reply::Rejected(rejection),
+                decision: None,
+            },
+        }
+    }
+
+    fn decide_command(&self, command: &Submitted<'_>, wanted: &Command) -> Decided {
+        let Some(Change { after: order, .. }) = self.orders.get(&command.key) else {
+            return Decided {
+                reply: Reply::Rejected(Rejection::OrderNotFound),
+                decision: None,
+            };
+        };
+        let now = self.now.max(order.update_time);
+        let expected_version = command.expected_version;
+        let decision = commands::decide(order, wanted, expected_version, &command.context(now));
+        let reply = match &decision.result {
+            Ok(answer) => command.answer(answer, &decision.order, now),
+            Err(rejection) => Reply::Rejected(rejection.clone()),
+        };
+        Decided {
+            reply,
+            decision: Some(decision),
+        }
+    }
+
+    /// Everything that a decision leaves.
+    fn writes(
+        &self,
+        command: &Submitted<'_>,
+        request_key: Option<RequestKey>,
+        reply: &Reply,
+        decision: Decision,
+    ) -> Writes {
+        let Decision {
+            order,
+            events,
+            result,
+            log,
+        } = decision;
+        let now = self.now.max(order.update_time);
+        let partition = command.key.partition(self.partitions);
+        let events = (!events.is_empty()).then(|| NewEvents {
+            partition,
+            order_key: command.key,
+            store: order.store.clone(),
+            order_version: order.version,
+            event_time: now,
+            count: u32::try_from(events.len())
+                .unwrap_or_else(|_| panic!("{} events of one command", events.len())),
+            payload: events::render(&order, &events, partition),
+        });
+        let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
+        let decision = log.and_then(|log| {
+            Some(NewDecision {
+                key: command.decision_key(),
+                store: order.store.clone(),
+                decision_time: now,
+                policy_version: log.evaluations.last()?.policy_version,
+                accepted: result.is_ok(),
+                record: serde_json::to_string(&log)
+                    .unwrap_or_else(|error| panic!("a decision log is plain data: {error}")),
+            })
+        });
+        let request = request_key.filter(|_| is_stored).map(|key| NewRequest {
+            key,
+            fingerprint: command.fingerprint,
+            answer: encode(reply),
+            create_time: now,
+        });
+        Writes {
+            order,
+            events,
+            decision,
+            request,
+        }
+    }
+
+    /// Makes a decision part of the batch: the next command on this order is decided on top of it.
+    fn apply(&mut self, key: OrderKey, writes: Writes) {
+        self.new_events.extend(writes.events);
+        self.new_decisions.extend(writes.decision);
+        if let Some(request) = writes.request {
+            let known = KnownRequest {
+                fingerprint: request.fingerprint,
+                answer: request.answer.clone(),
+            };
+            self.known.insert(request.key.clone(), known);
+            self.new_requests.push(request);
+        }
+        match self.orders.entry(key) {
+            Entry::Occupied(mut entry) => entry.get_mut().after = writes.order,
+            Entry::Vacant(entry) => {
+                entry.insert(Change {
+                    before: None,
+                    after: writes.order,
+                });
+            }
+        }
+    }
+}
+
+/// A reply, and what is to be written for it; nothing where it repeats or refuses without a
+/// decision.
+struct Decided {
+    reply: Reply,
+    decision: Option<Decision>,
+}
+
+/// The writes of one decision.
+struct Writes {
+    order: Order,
+    events: Option<NewEvents>,
+    decision: Option<NewDecision>,
+    request: Option<NewRequest>,
+}
+
+/// A rejection as it is kept in a request row. The variants' names and fields are a stored format.
+#[derive(Serialize, Deserialize)]
+enum StoredRejection {
+    Rejected(Rejection),
+}
+
+/// First byte of a stored answer.
+const STORED_ANSWER: u8 = 1;
+const STORED_REJECTION: u8 = 2;
+
+fn encode(reply: &Reply) -> Vec<u8> {
+    match reply {
+        Reply::Answer(answer) => [&[STORED_ANSWER], answer.as_slice()].concat(),
+        Reply::Rejected(rejection) => {
+            let stored_rejection =
+                serde_json::to_vec(&StoredRejection::Rejected(rejection.clone()));
+            let stored_rejection = stored_rejection
+                .unwrap_or_else(|error| panic!("a rejection is plain data: {error}"));
+            [&[STORED_REJECTION], stored_rejection.as_slice()].concat()
+        }
+    }
+}
+
+fn decode(stored: &[u8]) -> Result<Reply, StoredAnswerError> {
+    match stored.split_first() {
+        Some((&STORED_ANSWER, answer)) => Ok(Reply::Answer(answer.to_vec())),
+        Some((&STORED_REJECTION, stored_rejection)) => {
+            let StoredRejection::Rejected(rejection) = serde_json::from_slice(stored_rejection)?;
+            Ok(Reply::Rejected(rejection))
+        }
+        _ => Err(StoredAnswerError::Form),
+    }
+}
