@@ -5,8 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tonic::transport::{Channel, Endpoint};
+#[cfg(feature = "testing")]
+use tonic::body::Body;
+use tonic::transport::Endpoint;
 use tower::retry::budget::TpsBudget;
+#[cfg(feature = "testing")]
+use tower::{BoxError, Service, util::BoxCloneSyncService};
 
 use crate::caller::{Caller, Scope};
 use crate::error::Error;
@@ -14,6 +18,7 @@ use crate::model::Role;
 use crate::retry::RetryPolicy;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
+use crate::transport::Transport;
 
 /// The time-out of a call, its repeats included, unless another is set.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -48,7 +53,7 @@ pub struct Belay {
 pub(crate) struct Link {
     /// For messages to people.
     pub(crate) address: String,
-    pub(crate) channel: Channel,
+    pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) retry: RetryPolicy,
@@ -239,18 +244,44 @@ impl BelayBuilder {
     /// a scope with an empty list, for a token together with a role or a scope, and outside of a
     /// tokio runtime.
     pub fn build(self) -> Result<Belay, Error> {
-        let caller = match (self.role, self.token) {
+        let caller = self.caller()?;
+        let transport = self.connect()?;
+        Ok(self.link(transport, caller))
+    }
+
+    /// Builds a client of a server in this process: a service that takes the requests which would
+    /// otherwise be sent to the address. It is for `belay-testing`.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), about the caller.
+    #[cfg(feature = "testing")]
+    pub fn build_in_process<S>(self, service: S) -> Result<Belay, Error>
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = BoxError>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        let caller = self.caller()?;
+        let transport = Transport::InProcess(BoxCloneSyncService::new(service));
+        Ok(self.link(transport, caller))
+    }
+
+    fn caller(&self) -> Result<Caller, Error> {
+        let caller = match (&self.role, &self.token) {
             (None, None) => Caller::default(),
-            (Some((role, actor)), None) => Caller::in_role(role, &actor)?,
-            (None, Some(token)) => Caller::with_token(&token)?,
+            (Some((role, actor)), None) => Caller::in_role(*role, actor)?,
+            (None, Some(token)) => Caller::with_token(token)?,
             (Some(_), Some(_)) => {
                 return Err(Error::setup("a caller has a role or a token, not both"));
             }
         };
-        let caller = match self.scope {
-            None => caller,
-            Some(scope) => caller.within(scope)?,
-        };
+        match &self.scope {
+            None => Ok(caller),
+            Some(scope) => caller.within(scope.clone()),
+        }
+    }
+
+    fn connect(&self) -> Result<Transport, Error> {
         let endpoint = Endpoint::from_shared(self.address.clone()).map_err(|error| {
             Error::setup(format!("the address {:?} is no URI: {error}", self.address))
         })?;
@@ -260,7 +291,7 @@ impl BelayBuilder {
         }
         let endpoint = match endpoint.uri().scheme_str() {
             #[cfg(feature = "tls")]
-            Some("https") => self.tls.apply(endpoint)?,
+            Some("https") => self.tls.clone().apply(endpoint)?,
             #[cfg(feature = "tls")]
             Some("http") if self.tls.is_set() => {
                 return Err(wrong("must begin with https:// where TLS is set up"));
@@ -281,25 +312,29 @@ impl BelayBuilder {
         if Handle::try_current().is_err() {
             return Err(Error::setup("a client is made inside of a tokio runtime"));
         }
-        let channel = endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .connect_lazy();
-        let budget = self.retry.budget();
+        Ok(Transport::Network(
+            endpoint
+                .connect_timeout(CONNECT_TIMEOUT)
+                .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+                .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+                .keep_alive_while_idle(true)
+                .connect_lazy(),
+        ))
+    }
+
+    fn link(self, transport: Transport, caller: Caller) -> Belay {
         let link = Link {
+            budget: self.retry.budget(),
             address: self.address,
-            channel,
+            transport,
             timeout: self.timeout,
             attempt_timeout: self.attempt_timeout,
             retry: self.retry,
-            budget,
         };
-        Ok(Belay {
+        Belay {
             link: Arc::new(link),
             caller,
-        })
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use futures_util::Stream as _;
 use http::uri::PathAndQuery;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::client::Grpc;
-use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::retry::budget::Budget;
@@ -21,6 +20,7 @@ use crate::belay::Belay;
 use crate::error::{Error, Kind};
 use crate::ids::RequestId;
 use crate::retry::RetryPolicy;
+use crate::transport::Transport;
 use crate::wire::Malformed;
 
 /// The longest time for a call; what is longer is taken as this.
@@ -120,7 +120,7 @@ impl<R: Rpc> Call<R> {
         request.set_timeout(attempt_deadline.saturating_duration_since(now));
         let link = self.belay.link();
         self.belay.caller().write(request.metadata_mut());
-        let sent = unary(link.channel.clone(), request);
+        let sent = unary(link.transport.clone(), request);
         match timeout_at(attempt_deadline, sent).await {
             Ok(outcome) => outcome.map_err(|status| Error::from_status(status).at(&link.address)),
             Err(_) => Err(Error::deadline_exceeded()),
@@ -128,9 +128,9 @@ impl<R: Rpc> Call<R> {
     }
 }
 
-/// Sends a request over a channel, as tonic's generated stubs do.
-async fn unary<R: Rpc>(channel: Channel, request: Request<R>) -> Result<R::Response, Status> {
-    let mut grpc = Grpc::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
+/// Sends a request, as tonic's generated stubs do.
+async fn unary<R: Rpc>(transport: Transport, request: Request<R>) -> Result<R::Response, Status> {
+    let mut grpc = Grpc::new(transport).max_decoding_message_size(RESPONSE_BYTES_MAX);
     grpc.ready()
         .await
         .map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
@@ -186,7 +186,7 @@ async fn open_stream<R: StreamRpc>(
     let mut request = Request::new(message);
     belay.caller().write(request.metadata_mut());
     let mut grpc =
-        Grpc::new(belay.link().channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
+        Grpc::new(belay.link().transport.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
     let opened = async {
         grpc.ready()
             .await

@@ -72,6 +72,7 @@ mod retry;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;
+mod transport;
 mod wire;
 
 pub mod calls;
