@@ -1,0 +1,567 @@
+//! Orders, cancellations, shipments and refunds: what is read of them, and lists.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use belay_domain::actor::Role;
+use belay_domain::cancellation::{Cancellation, CancellationState, Gate, GateState};
+use belay_domain::commands::{self, Command, LeaseRefunds, Work};
+use belay_domain::context::{Context, StoreConfig};
+use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::order::{Order, OrderState};
+use belay_domain::query::{
+    CancellationFilter, Counted, IncidentFilter, OrderFilter, OrdersSummary, Place, RefundFilter,
+    ShipmentFilter,
+};
+use belay_domain::rejection::Rejection;
+use belay_domain::shipment::Shipment;
+use belay_domain::terms::GateKind;
+use belay_proto::v1 as pb;
+use belay_wire::parse::cancellations::Actions;
+use belay_wire::parse::refunds::Claim;
+use belay_wire::parse::{CommandRequest, Envelope, ListRequest};
+use belay_wire::status::CallError;
+use belay_wire::{parse, render, values};
+use jiff::Timestamp;
+use prost::Message;
+
+use crate::call::{Answer, Call, rejected};
+use crate::world::new_id;
+
+pub(crate) fn create_order(
+    call: &mut Call<'_>,
+    request: pb::CreateOrderRequest,
+) -> Answer<pb::CreateOrderResponse> {
+    // What only the store can tell is told together with all else; that there is no such store comes
+    // after what is wrong with the request.
+    let known = StoreId::parse(request.store_id.as_str())
+        .ok()
+        .and_then(|store| call.config(&store).ok());
+    let command = parse::orders::create_order(request, known.as_deref(), &call.reader())?;
+    call.command(command)
+}
+
+pub(crate) fn get_order(
+    call: &mut Call<'_>,
+    request: pb::GetOrderRequest,
+) -> Answer<pb::GetOrderResponse> {
+    let (store, id) = parse::orders::get_order(request, &call.reader())?;
+    let read = call.order(&store, &id)?;
+    Ok(pb::GetOrderResponse {
+        order: Some(render::order(&read.order, &read.config, read.now)),
+    })
+}
+
+pub(crate) fn list_order_history(
+    call: &mut Call<'_>,
+    request: pb::ListOrderHistoryRequest,
+) -> Answer<pb::ListOrderHistoryResponse> {
+    let list = parse::orders::list_order_history(request, &call.reader())?;
+    let (id, page) = (&list.filter, &list.page);
+    let after: Option<u64> = page.after()?;
+    call.order(&list.store, id)?;
+    let key = OrderKey::of(&list.store, id);
+    let position = |event: &pb::Event| event.position.unsigned_abs();
+    let rows = call.world.log.iter().flatten();
+    let events = rows
+        .filter(|row| row.order == key)
+        .flat_map(|row| &row.events);
+    let behind = events.filter(|event| after.is_none_or(|after| position(event) > after));
+    let mut events: Vec<pb::Event> = behind.take(page.limit().into()).cloned().collect();
+    let has_more = events.len() > usize::from(page.size);
+    events.truncate(page.size.into());
+    let last = events.last().filter(|_| has_more).map(position);
+    let next_page_token = last.map(|last| page.tokens.seal(&last));
+    Ok(pb::ListOrderHistoryResponse {
+        events,
+        next_page_token: next_page_token.unwrap_or_default(),
+    })
+}
+
+pub(crate) fn preview_cancellation(
+    call: &mut Call<'_>,
+    request: pb::PreviewCancellationRequest,
+) -> Answer<pb::PreviewCancellationResponse> {
+    let asked = parse::cancellations::preview_cancellation(request, &call.reader())?;
+    let read = call.order(&asked.store, &asked.order)?;
+    let (order, config) = (&read.order, &read.config);
+    let now = asked.at_time.map_or(read.now, |at| at.max(read.now));
+    let context = Context {
+        now,
+        caller: &call.caller.actor,
+        scope: &call.caller.scope,
+        request_id: new_id(),
+        store: config,
+    };
+    let preview = commands::preview(order, &asked.request, &context)
+        .map_err(|rejection| rejected(rejection, &asked.order))?;
+    let (asked, key) = (&asked.request, &call.world.identity_key);
+    let mut shown = render::preview::preview(order, asked, &preview, config, now, key);
+    if preview.counted && call.caller.actor.role == Role::Seller {
+        let of = (&order.store, &order.seller);
+        let measured = call.world.sellers.measure(config, of, now);
+        shown.quality = measured
+            .map(|measured| render::quality::preview(&measured.quality, measured.rate, &shown));
+    }
+    Ok(shown)
+}
+
+pub(crate) fn get_cancellation(
+    call: &mut Call<'_>,
+    request: pb::GetCancellationRequest,
+) -> Answer<pb::GetCancellationResponse> {
+    let of = parse::cancellations::get_cancellation(request, &call.reader())?;
+    let read = call.order(&of.store, &of.order)?;
+    let Some(found) = read.order.cancellation(of.number) else {
+        let absent = Rejection::CancellationNotFound {
+            cancellation: of.number,
+        };
+        return Err(rejected(absent, &of.order));
+    };
+    Ok(pb::GetCancellationResponse {
+        cancellation: Some(render::cancellation(&read.order, &read.config, found)),
+        order_etag: values::etag(read.order.version),
+    })
+}
+
+pub(crate) fn get_shipment(
+    call: &mut Call<'_>,
+    request: pb::GetShipmentRequest,
+) -> Answer<pb::GetShipmentResponse> {
+    let of = parse::fulfillment::get_shipment(request, &call.reader())?;
+    let read = call.order(&of.store, &of.order)?;
+    let found = read.order.shipment(of.number);
+    let found = found.filter(|shipment| call.caller.scope.sees_shipment(shipment));
+    let Some(found) = found else {
+        let absent = Rejection::ShipmentNotFound {
+            shipment: of.number,
+        };
+        return Err(rejected(absent, &of.order));
+    };
+    Ok(pb::GetShipmentResponse {
+        shipment: Some(render::shipment(&read.order, &read.config, found)),
+    })
+}
+
+pub(crate) fn get_refund(
+    call: &mut Call<'_>,
+    request: pb::GetRefundRequest,
+) -> Answer<pb::GetRefundResponse> {
+    let of = parse::refunds::get_refund(request, &call.reader())?;
+    let order = call.order(&of.store, &of.order)?.order;
+    let Some(refund) = order.refund(of.number) else {
+        let absent = Rejection::RefundNotFound { refund: of.number };
+        return Err(rejected(absent, &of.order));
+    };
+    Ok(pb::GetRefundResponse {
+        refund: Some(render::refund(&order, refund)),
+    })
+}
+
+pub(crate) fn claim_refunds(
+    call: &mut Call<'_>,
+    request: pb::ClaimRefundsRequest,
+) -> Answer<pb::ClaimRefundsResponse> {
+    let claim = parse::refunds::claim_refunds(request, &call.reader())?;
+    call.config(&claim.store)?;
+    let mut refunds = Vec::new();
+    let mut failure = None;
+    for (order, numbers) in call.claimable(&claim) {
+        let lease = LeaseRefunds {
+            refunds: numbers,
+            worker: claim.worker.clone(),
+            lease: claim.lease,
+        };
+        let leased = call.command::<pb::ClaimRefundsResponse>(CommandRequest {
+            store: claim.store.clone(),
+            envelope: Envelope {
+                order,
+                request_id: None,
+                expected_version: None,
+                child: None,
+            },
+            work: Work::Decide(Command::LeaseRefunds(lease)),
+        });
+        match leased {
+            Ok(answer) => refunds.extend(answer.refunds),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    // What was leased must reach its worker, whatever became of the rest.
+    if let Some(failure) = failure.filter(|_| refunds.is_empty()) {
+        return Err(failure);
+    }
+    refunds.sort_by_key(|refund| refund.due_by.map(|due_by| (due_by.seconds, due_by.nanos)));
+    Ok(pb::ClaimRefundsResponse { refunds })
+}
+
+impl Call<'_> {
+    /// Has a command decided, and reads its answer.
+    pub(crate) fn command<R: Message + Default>(&mut self, command: CommandRequest) -> Answer<R> {
+        self.check_store(&command.store)?;
+        let answer = self.world.decide(&self.caller, command)?;
+        R::decode(answer.as_slice())
+            .map_err(|error| CallError::Internal(format!("an answer cannot be read: {error}")))
+    }
+
+    /// The store's orders that the caller sees.
+    fn orders(&self, store: &StoreId) -> impl Iterator<Item = &Order> {
+        let scope = &self.caller.scope;
+        let of_store = self
+            .world
+            .orders
+            .values()
+            .filter(move |order| order.store == *store);
+        of_store.filter(|order| scope.sees_order(order))
+    }
+
+    /// What may be claimed now, by order: of all, the most urgent.
+    fn claimable(&self, claim: &Claim) -> Vec<(OrderId, Vec<u32>)> {
+        let now = self.now;
+        let mut found: Vec<(Timestamp, OrderKey, u32, &OrderId)> = Vec::new();
+        for order in self.orders(&claim.store) {
+            let claimable = order
+                .refunds
+                .iter()
+                .filter(|refund| refund.is_claimable(now));
+            found.extend(
+                claimable.map(|refund| (refund.due_by, order.key(), refund.number, &order.id)),
+            );
+        }
+        found.sort_unstable();
+        found.truncate(claim.count_max.into());
+        let mut by_order: BTreeMap<OrderKey, (OrderId, Vec<u32>)> = BTreeMap::new();
+        for (_, key, number, id) in found {
+            let entry = by_order
+                .entry(key)
+                .or_insert_with(|| (id.clone(), Vec::new()));
+            entry.1.push(number);
+        }
+        by_order.into_values().collect()
+    }
+
+    /// A page of what orders hold, with the token for what follows.
+    fn list<F: Listed, Entry: Message>(
+        &self,
+        list: &ListRequest<F>,
+        render: impl Fn(&Order, u32, &StoreConfig) -> Option<Entry>,
+    ) -> Answer<(Vec<Entry>, String)> {
+        let config: Arc<StoreConfig> = self.config(&list.store)?;
+        let after = list.page.after_place()?;
+        let mut places = Vec::new();
+        let mut found: HashMap<OrderKey, Order> = HashMap::new();
+        for order in self.orders(&list.store) {
+            let before = places.len();
+            let matching = list.filter.places(order).into_iter();
+            places.extend(
+                matching.filter(|place| after.is_none_or(|after| is_behind(place, &after))),
+            );
+            if places.len() > before {
+                found.insert(order.key(), order.clone());
+            }
+        }
+        places.sort_by_key(|place| std::cmp::Reverse(sorted_by(place)));
+        places.truncate(list.page.limit().into());
+        let render = |order: &Order, number| render(order, number, &config);
+        Ok(list.page.cut_places(&places, &found, render))
+    }
+}
+
+fn sorted_by(place: &Place) -> (Timestamp, OrderKey, u32) {
+    (place.create_time, place.order_key, place.number)
+}
+
+/// Lists go from new to old.
+fn is_behind(place: &Place, after: &Place) -> bool {
+    sorted_by(place) < sorted_by(after)
+}
+
+/// Whether a condition that is given is met.
+fn matches<T: PartialEq>(asked: Option<&T>, is: &T) -> bool {
+    asked.is_none_or(|asked| asked == is)
+}
+
+/// A filter of a list: what it finds in an order that the caller sees.
+pub(crate) trait Listed {
+    fn places(&self, order: &Order) -> Vec<Place>;
+}
+
+fn place(order: &Order, number: u32, create_time: Timestamp) -> Place {
+    Place {
+        create_time,
+        order_key: order.key(),
+        number,
+    }
+}
+
+impl Listed for OrderFilter {
+    fn places(&self, order: &Order) -> Vec<Place> {
+        let destination = &order.destination;
+        let is_found = matches(self.buyer.as_ref(), &order.buyer.id)
+            && matches(self.seller.as_ref(), &order.seller)
+            && matches(self.state.as_ref(), &order.state)
+            && matches(self.country.as_ref(), &destination.country_code)
+            && matches(self.city.as_ref(), &destination.city)
+            && self.sku.as_ref().is_none_or(|sku| has_sku(order, sku))
+            && self
+                .create_time_from
+                .is_none_or(|from| order.create_time >= from)
+            && self
+                .create_time_before
+                .is_none_or(|before| order.create_time < before);
+        let found = is_found.then(|| place(order, 0, order.create_time));
+        found.into_iter().collect()
+    }
+}
+
+pub(crate) fn has_sku(order: &Order, sku: &belay_domain::ids::Sku) -> bool {
+    order.lines.iter().any(|line| line.sku == *sku)
+}
+
+impl Listed for ShipmentFilter {
+    fn places(&self, order: &Order) -> Vec<Place> {
+        let is_of = matches(self.order.as_ref(), &order.key())
+            && matches(self.seller.as_ref(), &order.seller);
+        let is_found = |shipment: &&Shipment| {
+            is_of
+                && self.scope.sees_shipment(shipment)
+                && matches(self.warehouse.as_ref(), &shipment.warehouse)
+                && matches(self.carrier.as_ref(), &shipment.carrier)
+                && matches(self.stage.as_ref(), &shipment.stage)
+        };
+        let found = order.shipments.iter().filter(is_found);
+        found
+            .map(|shipment| place(order, shipment.number, order.create_time))
+            .collect()
+    }
+}
+
+/// Whether one of the parts matches.
+fn finds_part(filter: &CancellationFilter, order: &Order, cancellation: &Cancellation) -> bool {
+    let asks_gate = filter.awaiting.is_some() || filter.respond_by_before.is_some();
+    let asks_parcel = filter.warehouse.is_some() || filter.carrier.is_some();
+    if !asks_gate && !asks_parcel {
+        return true;
+    }
+    cancellation.parts.iter().any(|part| {
+        let shipment = order.shipment(part.shipment);
+        let is_parcel = shipment.is_some_and(|shipment| {
+            matches(filter.warehouse.as_ref(), &shipment.warehouse)
+                && matches(filter.carrier.as_ref(), &shipment.carrier)
+        });
+        let is_awaited = |gate: &Gate| {
+            gate.state == GateState::Open
+                && filter
+                    .awaiting
+                    .is_none_or(|party| gate.spec.kind.party() == party)
+                && filter
+                    .respond_by_before
+                    .is_none_or(|before| gate.respond_by.is_some_and(|by| by < before))
+        };
+        is_parcel && (!asks_gate || part.gates.iter().any(is_awaited))
+    })
+}
+
+impl Listed for CancellationFilter {
+    fn places(&self, order: &Order) -> Vec<Place> {
+        let is_of = matches(self.order.as_ref(), &order.key())
+            && matches(self.seller.as_ref(), &order.seller);
+        let is_found = |cancellation: &&Cancellation| {
+            is_of
+                && matches(self.state.as_ref(), &cancellation.state())
+                && finds_part(self, order, cancellation)
+        };
+        let found = order.cancellations.iter().filter(is_found);
+        found
+            .map(|found| place(order, found.number, found.create_time))
+            .collect()
+    }
+}
+
+impl Listed for RefundFilter {
+    fn places(&self, order: &Order) -> Vec<Place> {
+        let is_of = matches(self.order.as_ref(), &order.key())
+            && matches(self.seller.as_ref(), &order.seller);
+        let refunds = order.refunds.iter();
+        let found = refunds.filter(|refund| is_of && matches(self.state.as_ref(), &refund.state));
+        found
+            .map(|refund| place(order, refund.number, refund.create_time))
+            .collect()
+    }
+}
+
+impl Listed for IncidentFilter {
+    fn places(&self, order: &Order) -> Vec<Place> {
+        let is_of = matches(self.order.as_ref(), &order.key());
+        let found = order.incidents.iter().filter(|incident| {
+            is_of
+                && matches(self.state.as_ref(), &incident.state)
+                && matches(self.kind.as_ref(), &incident.kind)
+        });
+        found
+            .map(|incident| place(order, incident.number, incident.create_time))
+            .collect()
+    }
+}
+
+pub(crate) fn list_orders(
+    call: &mut Call<'_>,
+    request: pb::ListOrdersRequest,
+) -> Answer<pb::ListOrdersResponse> {
+    let list = parse::orders::list_orders(request, &call.reader())?;
+    let now = call.now;
+    let (orders, next_page_token) = call.list(&list, |order, _, config| {
+        Some(render::order(order, config, now))
+    })?;
+    Ok(pb::ListOrdersResponse {
+        orders,
+        next_page_token,
+    })
+}
+
+pub(crate) fn list_shipments(
+    call: &mut Call<'_>,
+    request: pb::ListShipmentsRequest,
+) -> Answer<pb::ListShipmentsResponse> {
+    let list = parse::fulfillment::list_shipments(request, &call.reader())?;
+    let (shipments, next_page_token) = call.list(&list, |order, number, config| {
+        Some(render::shipment(order, config, order.shipment(number)?))
+    })?;
+    Ok(pb::ListShipmentsResponse {
+        shipments,
+        next_page_token,
+    })
+}
+
+pub(crate) fn list_cancellations(
+    call: &mut Call<'_>,
+    request: pb::ListCancellationsRequest,
+) -> Answer<pb::ListCancellationsResponse> {
+    let list = parse::cancellations::list_cancellations(request, &call.reader())?;
+    let (cancellations, next_page_token) = call.list(&list, |order, number, config| {
+        let found = order.cancellation(number)?;
+        Some(render::cancellation(order, config, found))
+    })?;
+    Ok(pb::ListCancellationsResponse {
+        cancellations,
+        next_page_token,
+    })
+}
+
+pub(crate) fn list_refunds(
+    call: &mut Call<'_>,
+    request: pb::ListRefundsRequest,
+) -> Answer<pb::ListRefundsResponse> {
+    let list = parse::refunds::list_refunds(request, &call.reader())?;
+    let (refunds, next_page_token) = call.list(&list, |order, number, _| {
+        Some(render::refund(order, order.refund(number)?))
+    })?;
+    Ok(pb::ListRefundsResponse {
+        refunds,
+        next_page_token,
+    })
+}
+
+pub(crate) fn list_incidents(
+    call: &mut Call<'_>,
+    request: pb::ListIncidentsRequest,
+) -> Answer<pb::ListIncidentsResponse> {
+    let list = parse::cancellations::list_incidents(request, &call.reader())?;
+    let (incidents, next_page_token) = call.list(&list, |order, number, _| {
+        Some(render::incident(order, order.incident(number)?))
+    })?;
+    Ok(pb::ListIncidentsResponse {
+        incidents,
+        next_page_token,
+    })
+}
+
+fn counted(found: usize) -> Counted {
+    Counted::of(u32::try_from(found).unwrap_or(u32::MAX))
+}
+
+pub(crate) fn summarize_orders(
+    call: &mut Call<'_>,
+    request: pb::SummarizeOrdersRequest,
+) -> Answer<pb::SummarizeOrdersResponse> {
+    let summary: OrdersSummary = parse::orders::summarize_orders(request, &call.reader())?;
+    call.config(&summary.store)?;
+    let is_counted = |order: &&Order| {
+        matches(summary.buyer.as_ref(), &order.buyer.id)
+            && matches(summary.seller.as_ref(), &order.seller)
+    };
+    let orders: Vec<&Order> = call.orders(&summary.store).filter(is_counted).collect();
+    let count = |state: &OrderState| {
+        let in_state = orders.iter().filter(|order| order.state == *state);
+        (*state, counted(in_state.count()))
+    };
+    let counts: Vec<(OrderState, Counted)> = OrderState::ALL.iter().map(count).collect();
+    Ok(render::orders_summary(&counts))
+}
+
+pub(crate) fn summarize_actions(
+    call: &mut Call<'_>,
+    request: pb::SummarizeActionsRequest,
+) -> Answer<pb::SummarizeActionsResponse> {
+    let actions: Actions = parse::cancellations::summarize_actions(request, &call.reader())?;
+    let summary = &actions.summary;
+    call.config(&summary.store)?;
+    let since = actions.since(call.now);
+    let (mut awaiting, mut auto_approved) = (BTreeSet::new(), 0);
+    let mut nearest_deadline: Option<Timestamp> = None;
+    for order in call.orders(&summary.store) {
+        if !matches(summary.seller.as_ref(), &order.seller) {
+            continue;
+        }
+        for cancellation in &order.cancellations {
+            for gate in awaiting_gates(&actions, order, cancellation) {
+                awaiting.insert((order.key(), cancellation.number));
+                let by = gate.respond_by;
+                nearest_deadline = nearest_deadline.into_iter().chain(by).min();
+            }
+            if is_auto_approved(cancellation, since) {
+                auto_approved += 1;
+            }
+        }
+    }
+    let auto_approved = if actions.party == Role::Seller {
+        counted(auto_approved)
+    } else {
+        Counted::default()
+    };
+    let requested = counted(awaiting.len());
+    Ok(render::actions_summary(
+        auto_approved,
+        requested,
+        nearest_deadline,
+    ))
+}
+
+/// The open gates of a cancellation that wait for the party, for its parcels.
+fn awaiting_gates<'a>(
+    actions: &'a Actions,
+    order: &'a Order,
+    cancellation: &'a Cancellation,
+) -> impl Iterator<Item = &'a Gate> {
+    let summary = &actions.summary;
+    let of_parcel = cancellation.parts.iter().filter(move |part| {
+        order.shipment(part.shipment).is_some_and(|shipment| {
+            matches(summary.warehouse.as_ref(), &shipment.warehouse)
+                && matches(summary.carrier.as_ref(), &shipment.carrier)
+        })
+    });
+    of_parcel
+        .flat_map(|part| &part.gates)
+        .filter(|gate| gate.state == GateState::Open && gate.spec.kind.party() == actions.party)
+}
+
+/// What a buyer asked for since then and got without the seller's consent.
+fn is_auto_approved(cancellation: &Cancellation, since: Timestamp) -> bool {
+    let mut gates = cancellation.parts.iter().flat_map(|part| &part.gates);
+    let is_consent =
+        |gate: &Gate| gate.spec.kind == GateKind::SellerConsent && gate.state == GateState::Passed;
+    cancellation.state() == CancellationState::Completed
+        && cancellation.create_time >= since
+        && cancellation.requester.role == Role::Buyer
+        && !gates.any(is_consent)
+}

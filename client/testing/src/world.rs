@@ -1,0 +1,278 @@
+//! Everything that the server knows, in memory and behind one lock: what MySQL keeps for the real one.
+//!
+//! What a command does is decided by the same code, [`Batch`]; here is only what is kept.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use belay_domain::actor::Actor;
+use belay_domain::commands::{Command, Work};
+use belay_domain::context::StoreConfig;
+use belay_domain::feed::{Consumer, PartitionEnds};
+use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::order::Order;
+use belay_domain::records::{KnownRequest, NewDecision, RequestKey};
+use belay_domain::scope::Caller;
+use belay_proto::v1 as pb;
+use belay_wire::batch::{Batch, Reply, Submitted};
+use belay_wire::events as wire_events;
+use belay_wire::parse::CommandRequest;
+use belay_wire::rejections::RequestIds;
+use belay_wire::status::CallError;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::bulk::Jobs;
+use crate::clock::Clock;
+use crate::quality::Sellers;
+use crate::reference::StoreRecords;
+use crate::stock::Stocks;
+
+/// Partitions of the feed, as a database has them where nobody says otherwise.
+pub(crate) const PARTITIONS: u16 = 64;
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) identity_key: [u8; 32],
+    pub(crate) stores: BTreeMap<StoreId, StoreRecords>,
+    pub(crate) orders: HashMap<OrderKey, Order>,
+    /// Each order as it was before its last change, for reads that are to be stale.
+    pub(crate) before: HashMap<OrderKey, Order>,
+    /// When something is due of which order.
+    due: BTreeSet<(Timestamp, OrderKey)>,
+    known: HashMap<RequestKey, KnownRequest>,
+    pub(crate) decisions: Vec<NewDecision>,
+    /// The log of each partition, its first row at position 1.
+    pub(crate) log: Vec<Vec<LogRow>>,
+    pub(crate) consumers: Vec<Consumer>,
+    pub(crate) stocks: Stocks,
+    pub(crate) sellers: Sellers,
+    pub(crate) jobs: Jobs,
+}
+
+/// The events of one command on one order.
+#[derive(Debug)]
+pub(crate) struct LogRow {
+    pub(crate) order: OrderKey,
+    /// The position of the last of them.
+    pub(crate) last: u64,
+    pub(crate) events: Vec<pb::Event>,
+    /// How many bytes they take where they are stored.
+    pub(crate) bytes: usize,
+}
+
+impl World {
+    pub(crate) fn new(clock: Clock) -> Self {
+        let log = (0..PARTITIONS).map(|_| Vec::new());
+        Self {
+            clock,
+            // Nobody but this process ever sees what it seals.
+            identity_key: [7; 32],
+            stores: BTreeMap::new(),
+            orders: HashMap::new(),
+            before: HashMap::new(),
+            due: BTreeSet::new(),
+            known: HashMap::new(),
+            decisions: Vec::new(),
+            log: log.collect(),
+            consumers: Vec::new(),
+            stocks: Stocks::default(),
+            sellers: Sellers::default(),
+            jobs: Jobs::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The reference data of a store, as it is now.
+    pub(crate) fn config(&self, store: &StoreId) -> Result<Arc<StoreConfig>, CallError> {
+        let records = self.stores.get(store);
+        let records = records.ok_or_else(|| CallError::StoreNotFound {
+            store: store.to_string(),
+        })?;
+        Ok(records.config.clone())
+    }
+
+    /// Decides a command and keeps what comes of it; gives the encoded answer.
+    pub(crate) fn decide(
+        &mut self,
+        caller: &Caller,
+        command: CommandRequest,
+    ) -> Result<Vec<u8>, CallError> {
+        let config = self.config(&command.store)?;
+        let envelope = command.envelope;
+        let request_id = envelope.request_id.unwrap_or_else(new_id);
+        let asked = Asked {
+            order: &envelope.order,
+            request_id,
+            expected_version: envelope.expected_version,
+            work: &command.work,
+        };
+        match self.submit(&config, caller, asked)? {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Rejected(rejection) => {
+                let named = RequestIds {
+                    order: envelope.order,
+                    child: envelope.child,
+                    request_id: Some(request_id),
+                };
+                Err(CallError::rejected(rejection, named))
+            }
+        }
+    }
+
+    /// The same without words for a caller.
+    pub(crate) fn submit(
+        &mut self,
+        config: &StoreConfig,
+        caller: &Caller,
+        asked: Asked<'_>,
+    ) -> Result<Reply, CallError> {
+        let defect = |error: String| CallError::Internal(error);
+        let fingerprint = asked.work.fingerprint();
+        let fingerprint = fingerprint.map_err(|error| defect(error.to_string()))?;
+        let key = OrderKey::of(&config.id, asked.order);
+        let submitted = Submitted {
+            key,
+            store: config,
+            caller,
+            request_id: asked.request_id,
+            expected_version: asked.expected_version,
+            work: asked.work,
+            fingerprint: fingerprint.hash,
+        };
+        let loaded = self.orders.get(&key).map(|order| (key, order.clone()));
+        let known = submitted.request_key().and_then(|key| {
+            let known = self.known.get(&key)?.clone();
+            Some((key, known))
+        });
+        let mut batch = Batch::new(
+            loaded.into_iter().collect(),
+            known.into_iter().collect(),
+            self.now(),
+            PARTITIONS,
+        );
+        let reply = batch.decide(&submitted);
+        let reply = reply.map_err(|error| defect(error.to_string()))?;
+        self.keep(batch)?;
+        Ok(reply)
+    }
+
+    /// All of what a batch has decided.
+    fn keep(&mut self, batch: Batch) -> Result<(), CallError> {
+        for (key, change) in batch.orders() {
+            if change.before.as_ref() == Some(&change.after) {
+                continue;
+            }
+            if let Some(before) = &change.before {
+                let due = before.next_due().map(|due| (due, *key));
+                due.iter().for_each(|due| _ = self.due.remove(due));
+                self.before.insert(*key, before.clone());
+            }
+            self.due
+                .extend(change.after.next_due().map(|due| (due, *key)));
+            self.orders.insert(*key, change.after.clone());
+        }
+        let requests = batch.new_requests.into_iter();
+        self.known.extend(requests.map(|request| {
+            let known = KnownRequest {
+                fingerprint: request.fingerprint,
+                answer: request.answer,
+            };
+            (request.key, known)
+        }));
+        self.decisions.extend(batch.new_decisions);
+        for new in batch.new_events {
+            let log = &mut self.log[usize::from(new.partition)];
+            let last = log.last().map_or(0, |row| row.last) + u64::from(new.count);
+            let events = wire_events::read(&new.payload, new.partition, last, new.count);
+            let events = events.map_err(|error| CallError::Internal(error.to_string()))?;
+            log.push(LogRow {
+                order: new.order_key,
+                last,
+                bytes: new.payload.len(),
+                events,
+            });
+            let row = log.last().unwrap_or_else(|| unreachable!("it was pushed"));
+            self.stocks.hear(&row.events)?;
+            self.sellers.hear(&row.events)?;
+        }
+        Ok(())
+    }
+
+    /// Applies what is due by now, as the server's workers do.
+    pub(crate) fn settle(&mut self) {
+        let now = self.now();
+        let caller = Caller::everywhere(Actor::system());
+        while let Some((due, key)) = self.due.first().copied()
+            && due <= now
+        {
+            let order = &self.orders[&key];
+            let (store, order) = (order.store.clone(), order.id.clone());
+            let Ok(config) = self.config(&store) else {
+                break;
+            };
+            let asked = Asked {
+                order: &order,
+                request_id: new_id(),
+                expected_version: None,
+                work: &Work::Decide(Command::Settle),
+            };
+            let settled = self.submit(&config, &caller, asked);
+            // What does not move on by itself is left alone, as a worker would.
+            if settled.is_err() || self.due.contains(&(due, key)) {
+                self.due.remove(&(due, key));
+            }
+        }
+        self.evaluate_sellers(false);
+    }
+
+    /// Moves the clock on and applies what has come due.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        // What was counted until now crossed its thresholds before.
+        self.evaluate_sellers(true);
+        self.clock.advance(by);
+        self.settle();
+        self.evaluate_sellers(true);
+    }
+
+    /// Looks at sellers whose windows have moved on, and at those with news where that is asked for.
+    pub(crate) fn evaluate_sellers(&mut self, with_news: bool) {
+        let (now, stores) = (self.now(), &self.stores);
+        self.sellers.evaluate(now, with_news, |store| {
+            stores.get(store).map(|records| records.config.clone())
+        });
+    }
+
+    /// Where the partitions end.
+    pub(crate) fn ends(&self) -> Vec<PartitionEnds> {
+        let end = |rows: &Vec<LogRow>| PartitionEnds {
+            last: rows.last().map_or(0, |row| row.last),
+            pruned: 0,
+            expiring: 0,
+        };
+        self.log.iter().map(end).collect()
+    }
+}
+
+/// The part of a command that a caller decides on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) order: &'a OrderId,
+    pub(crate) request_id: Uuid,
+    pub(crate) expected_version: Option<u64>,
+    pub(crate) work: &'a Work,
+}
+
+/// An id for what nobody has named.
+pub(crate) fn new_id() -> Uuid {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one home of ids in this crate"
+    )]
+    Uuid::new_v4()
+}
