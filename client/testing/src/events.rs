@@ -71,7 +71,7 @@ fn selected<'a>(
     asked: &'a EventsRequest,
     behind: u64,
 ) -> impl Iterator<Item = &'a pb::Event> {
-    row.events.iter().filter(move |event| {
+    row.events().iter().filter(move |event| {
         event.position.unsigned_abs() > behind && asked.selector.selects(event)
     })
 }
@@ -101,7 +101,7 @@ pub(crate) fn list_events(
             let before = events.len();
             events.extend(selected(row, &asked, behind).cloned());
             if events.len() > before {
-                bytes += row.bytes;
+                bytes += row.bytes();
             }
             positions.advance(partition, row.last);
             looked_at += 1;
@@ -188,7 +188,7 @@ impl Watch {
                 let before = events.len();
                 events.extend(selected(row, &self.asked, behind).cloned());
                 if events.len() > before {
-                    bytes += row.bytes;
+                    bytes += row.bytes();
                 }
                 self.positions.advance(partition, row.last);
             }

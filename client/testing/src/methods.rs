@@ -276,7 +276,7 @@ fn advance_time(
     request: testing::AdvanceTimeRequest,
 ) -> Answer<testing::AdvanceTimeResponse> {
     let by = parse::clock::advance_time(request, &call.reader())?;
-    call.world.advance(by.unsigned_abs());
+    call.world.advance(by.unsigned_abs())?;
     let time = Some(time(call.world.now()));
     Ok(testing::AdvanceTimeResponse { time })
 }

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use prost::Message;
 
 use crate::call::{Answer, Call, rejected};
-use crate::world::new_id;
+use crate::world::{LogRow, new_id};
 
 pub(crate) fn create_order(
     call: &mut Call<'_>,
@@ -63,9 +63,7 @@ pub(crate) fn list_order_history(
     let key = OrderKey::of(&list.store, id);
     let position = |event: &pb::Event| event.position.unsigned_abs();
     let rows = call.world.log.iter().flatten();
-    let events = rows
-        .filter(|row| row.order == key)
-        .flat_map(|row| &row.events);
+    let events = rows.filter(|row| row.order == key).flat_map(LogRow::events);
     let behind = events.filter(|event| after.is_none_or(|after| position(event) > after));
     let mut events: Vec<pb::Event> = behind.take(page.limit().into()).cloned().collect();
     let has_more = events.len() > usize::from(page.size);
@@ -98,6 +96,7 @@ pub(crate) fn preview_cancellation(
     let (asked, key) = (&asked.request, &call.world.identity_key);
     let mut shown = render::preview::preview(order, asked, &preview, config, now, key);
     if preview.counted && call.caller.actor.role == Role::Seller {
+        call.world.project()?;
         let of = (&order.store, &order.seller);
         let measured = call.world.sellers.measure(config, of, now);
         shown.quality = measured

@@ -115,16 +115,15 @@ impl Sellers {
     }
 
     /// Looks at the sellers whose windows have moved on, and at those of whom something was counted,
-    /// and records what their rates have crossed. A real server looks every second at most, and so
-    /// does this one not after each call.
+    /// and records what their rates have crossed. A real server does so once a second; this one when
+    /// somebody asks, and before and after its clock is moved.
     pub(crate) fn evaluate(
         &mut self,
         now: Timestamp,
-        with_news: bool,
         config: impl Fn(&StoreId) -> Option<Arc<StoreConfig>>,
     ) {
         for ((store, _), seller) in &mut self.of_sellers {
-            if seller.evaluate_time > now && !(with_news && seller.has_news) {
+            if seller.evaluate_time > now && !seller.has_news {
                 continue;
             }
             seller.has_news = false;
@@ -166,6 +165,7 @@ pub(crate) fn get_seller_quality(
 ) -> Answer<pb::GetSellerQualityResponse> {
     let (store, seller) = parse::get_seller_quality(request, &call.reader())?;
     let config = call.config(&store)?;
+    call.world.project()?;
     let of = (&store, &seller);
     let measured = call.world.sellers.measure(&config, of, call.now);
     let quality = measured.map(|measured| {
@@ -193,6 +193,7 @@ pub(crate) fn list_counted_cancellations(
 ) -> Answer<pb::ListCountedCancellationsResponse> {
     let list = parse::list_counted_cancellations(request, &call.reader())?;
     let config = call.config(&list.store)?;
+    call.world.project()?;
     let after: Option<FactPlace> = list.page.after()?;
     let seller = &list.filter;
     if !call.sees(seller) {
@@ -222,7 +223,7 @@ pub(crate) fn list_threshold_crossings(
 ) -> Answer<pb::ListThresholdCrossingsResponse> {
     let list = parse::list_threshold_crossings(request, &call.reader())?;
     call.config(&list.store)?;
-    call.world.evaluate_sellers(true);
+    call.world.evaluate_sellers()?;
     let before: Option<u32> = list.page.after()?;
     let seller = list.filter;
     if !call.sees(&seller) {

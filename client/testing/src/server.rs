@@ -183,8 +183,12 @@ impl Server {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    /// If what has happened cannot be read: a defect.
     pub fn advance(&self, by: Duration) {
-        self.0.world().advance(by);
+        let advanced = self.0.world().advance(by);
+        advanced.unwrap_or_else(|error| panic!("the clock cannot be moved: {error}"));
         self.0.moved.send_replace(());
     }
 

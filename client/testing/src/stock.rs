@@ -94,6 +94,7 @@ impl Stocks {
 impl Call<'_> {
     /// A warehouse that the caller does not see is not there.
     fn check_warehouse(&mut self, store: &StoreId, warehouse: &WarehouseId) -> Answer<()> {
+        self.world.project()?;
         let is_seen = self.caller.scope.warehouses.contains(warehouse);
         if self.store(store)?.has_warehouse(warehouse) && is_seen {
             Ok(())
@@ -175,7 +176,10 @@ pub(crate) fn list_stock(
     let filter = &list.filter;
     match &filter.warehouse {
         Some(warehouse) => call.check_warehouse(&list.store, warehouse)?,
-        None => drop(call.config(&list.store)?),
+        None => {
+            call.config(&list.store)?;
+            call.world.project()?;
+        }
     }
     let after = list.page.after()?;
     let place = |key: &StockKey| (key.warehouse.clone(), key.sku.clone());

@@ -3,7 +3,7 @@
 //! What a command does is decided by the same code, [`Batch`]; here is only what is kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use belay_domain::actor::Actor;
@@ -46,6 +46,9 @@ pub(crate) struct World {
     pub(crate) decisions: Vec<NewDecision>,
     /// The log of each partition, its first row at position 1.
     pub(crate) log: Vec<Vec<LogRow>>,
+    /// Rows that stock and sellers have not heard of, by partition and index: they hear of them when
+    /// somebody asks, for most tests never do.
+    unheard: Vec<(usize, usize)>,
     pub(crate) consumers: Vec<Consumer>,
     pub(crate) stocks: Stocks,
     pub(crate) sellers: Sellers,
@@ -56,11 +59,30 @@ pub(crate) struct World {
 #[derive(Debug)]
 pub(crate) struct LogRow {
     pub(crate) order: OrderKey,
+    pub(crate) partition: u16,
     /// The position of the last of them.
     pub(crate) last: u64,
-    pub(crate) events: Vec<pb::Event>,
+    count: u32,
+    payload: Vec<u8>,
+    read: OnceLock<Vec<pb::Event>>,
+}
+
+impl LogRow {
+    /// They are read when somebody asks for the first time.
+    ///
+    /// # Panics
+    /// If what was written cannot be read: a defect.
+    pub(crate) fn events(&self) -> &[pb::Event] {
+        self.read.get_or_init(|| {
+            let read = wire_events::read(&self.payload, self.partition, self.last, self.count);
+            read.unwrap_or_else(|error| panic!("stored events cannot be read: {error}"))
+        })
+    }
+
     /// How many bytes they take where they are stored.
-    pub(crate) bytes: usize,
+    pub(crate) fn bytes(&self) -> usize {
+        self.payload.len()
+    }
 }
 
 impl World {
@@ -77,6 +99,7 @@ impl World {
             known: HashMap::new(),
             decisions: Vec::new(),
             log: log.collect(),
+            unheard: Vec::new(),
             consumers: Vec::new(),
             stocks: Stocks::default(),
             sellers: Sellers::default(),
@@ -158,12 +181,12 @@ impl World {
         );
         let reply = batch.decide(&submitted);
         let reply = reply.map_err(|error| defect(error.to_string()))?;
-        self.keep(batch)?;
+        self.keep(batch);
         Ok(reply)
     }
 
     /// All of what a batch has decided.
-    fn keep(&mut self, batch: Batch) -> Result<(), CallError> {
+    fn keep(&mut self, batch: Batch) {
         for (key, change) in batch.orders() {
             if change.before.as_ref() == Some(&change.after) {
                 continue;
@@ -187,19 +210,26 @@ impl World {
         }));
         self.decisions.extend(batch.new_decisions);
         for new in batch.new_events {
-            let log = &mut self.log[usize::from(new.partition)];
-            let last = log.last().map_or(0, |row| row.last) + u64::from(new.count);
-            let events = wire_events::read(&new.payload, new.partition, last, new.count);
-            let events = events.map_err(|error| CallError::Internal(error.to_string()))?;
+            let partition = usize::from(new.partition);
+            let log = &mut self.log[partition];
+            self.unheard.push((partition, log.len()));
             log.push(LogRow {
                 order: new.order_key,
-                last,
-                bytes: new.payload.len(),
-                events,
+                partition: new.partition,
+                last: log.last().map_or(0, |row| row.last) + u64::from(new.count),
+                count: new.count,
+                payload: new.payload,
+                read: OnceLock::new(),
             });
-            let row = log.last().unwrap_or_else(|| unreachable!("it was pushed"));
-            self.stocks.hear(&row.events)?;
-            self.sellers.hear(&row.events)?;
+        }
+    }
+
+    /// Has stock and sellers hear of all that has happened.
+    pub(crate) fn project(&mut self) -> Result<(), CallError> {
+        for (partition, index) in std::mem::take(&mut self.unheard) {
+            let events = self.log[partition][index].events();
+            self.stocks.hear(events)?;
+            self.sellers.hear(events)?;
         }
         Ok(())
     }
@@ -228,24 +258,25 @@ impl World {
                 self.due.remove(&(due, key));
             }
         }
-        self.evaluate_sellers(false);
     }
 
     /// Moves the clock on and applies what has come due.
-    pub(crate) fn advance(&mut self, by: Duration) {
+    pub(crate) fn advance(&mut self, by: Duration) -> Result<(), CallError> {
         // What was counted until now crossed its thresholds before.
-        self.evaluate_sellers(true);
+        self.evaluate_sellers()?;
         self.clock.advance(by);
         self.settle();
-        self.evaluate_sellers(true);
+        self.evaluate_sellers()
     }
 
-    /// Looks at sellers whose windows have moved on, and at those with news where that is asked for.
-    pub(crate) fn evaluate_sellers(&mut self, with_news: bool) {
+    /// Looks at sellers whose windows have moved on, and at those of whom something was counted.
+    pub(crate) fn evaluate_sellers(&mut self) -> Result<(), CallError> {
+        self.project()?;
         let (now, stores) = (self.now(), &self.stores);
-        self.sellers.evaluate(now, with_news, |store| {
+        self.sellers.evaluate(now, |store| {
             stores.get(store).map(|records| records.config.clone())
         });
+        Ok(())
     }
 
     /// Where the partitions end.
