@@ -14,5 +14,6 @@ test: ## Checks format, protos, lints and documentation, then runs all tests on 
 bench: ## Measures Belay beside a bare client on the same durable MySQL
 	@server/dev/bench.sh $(ARGS)
 
-proto: ## Generates the code and the descriptors of proto/src/generated from the protos
+proto: ## Generates from the protos what is committed: proto/src/generated, and the reasons of the client's calls
 	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-proto --test generated -- generated_files_are_current
+	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-client --test reasons

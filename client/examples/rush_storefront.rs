@@ -127,7 +127,7 @@ impl Shop {
             }
             Ok(_) => Wish::Cancelled,
             Err(error) if error.kind() == Kind::Rejected => Wish::TooLate,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         Ok((order_id, wish))
     }

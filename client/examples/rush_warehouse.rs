@@ -221,7 +221,7 @@ impl Warehouse {
                 // A stop is open; it is answered at the desk.
                 Err(error) if error.has_reason(&ErrorReason::ShipmentBarred) => {}
                 Err(error) if error.kind() == Kind::Rejected => return self.put_back(id).await,
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
             a_moment(100).await;
             let now = self.store.get_shipment(id).await?;
@@ -303,8 +303,8 @@ impl Warehouse {
 }
 
 /// What a call did; None where it is too late for it, for that is no error here.
-fn done<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
-    match outcome {
+fn done<T, E: Into<Error>>(outcome: Result<T, E>) -> Result<Option<T>, Error> {
+    match outcome.map_err(Into::into) {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == Kind::Rejected || error.is_conflict() => Ok(None),
         Err(error) => Err(error),

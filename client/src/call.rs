@@ -62,28 +62,26 @@ impl<R: Rpc> Call<R> {
     }
 
     pub(crate) async fn send<T>(
-        mut self,
+        &self,
         read: impl FnOnce(R::Response) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
-        let request_id = self.request_id;
-        if let Some(request_id) = request_id {
-            self.request.set_request_id(request_id.to_string());
-        }
         let outcome = if self.errors.0.is_empty() {
             self.repeat().await
         } else {
-            Err(Error::invalid(self.errors.0))
+            Err(Error::invalid(self.errors.0.clone()))
         };
         outcome
             .and_then(|response| read(response).map_err(|malformed| Error::malformed(&malformed)))
-            .map_err(|error| error.with_request_id(request_id))
+            .map_err(|error| error.with_request_id(self.request_id))
     }
 
     /// Attempts the call until it succeeds or fails for good, within deadline, attempts and budget.
-    async fn repeat(self) -> Result<R::Response, Error> {
+    async fn repeat(&self) -> Result<R::Response, Error> {
         let link = self.belay.link();
         let deadline = Instant::now() + self.timeout.min(TIMEOUT_MAX);
         let mut delays = self.retry.as_ref().unwrap_or(&link.retry).delays();
+        let is_write = R::IDEMPOTENCY != Idempotency::Read;
+        let mut is_unknown = false;
         link.budget.deposit();
         loop {
             let error = match self.attempt(deadline).await {
@@ -94,15 +92,25 @@ impl<R: Rpc> Call<R> {
             // An attempt that took too long leaves time for another.
             let is_cut = error.kind() == Kind::DeadlineExceeded && !left.is_zero();
             let is_worth_it = error.kind() == Kind::Unavailable || is_cut;
+            // A decision is what became of the attempts before it too: they are one request.
+            is_unknown = is_write
+                && (error.leaves_outcome_unknown() || (is_unknown && !error.is_decision()));
+            let failed = |error: Error| {
+                if is_unknown {
+                    error.with_unknown_outcome()
+                } else {
+                    error
+                }
+            };
             if !is_worth_it || R::IDEMPOTENCY == Idempotency::Never {
-                return Err(error);
+                return Err(failed(error));
             }
             let Some(delay) = delays.next() else {
-                return Err(error);
+                return Err(failed(error));
             };
             match delay_within(left, delay, error.retry_after()) {
                 Some(delay) if link.budget.withdraw() => sleep(delay).await,
-                Some(_) | None => return Err(error),
+                Some(_) | None => return Err(failed(error)),
             }
         }
     }
@@ -116,7 +124,11 @@ impl<R: Rpc> Call<R> {
                 deadline.min(now + self.attempt_timeout.min(TIMEOUT_MAX))
             }
         };
-        let mut request = Request::new(self.request.clone());
+        let mut message = self.request.clone();
+        if let Some(request_id) = self.request_id {
+            message.set_request_id(request_id.to_string());
+        }
+        let mut request = Request::new(message);
         request.set_timeout(attempt_deadline.saturating_duration_since(now));
         let link = self.belay.link();
         self.belay.caller().write(request.metadata_mut());

@@ -13,6 +13,7 @@ mod line_quantities;
 mod macros;
 mod orders;
 mod policies;
+mod reasons;
 mod refunds;
 mod sellers;
 mod stores;
@@ -46,6 +47,7 @@ pub use orders::{
 };
 pub use policies::simulation::{DraftPolicy, SimulatePolicy, Simulation, SimulationStream};
 pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
+pub use reasons::*;
 pub use refunds::{ClaimRefunds, GetRefund, ListRefunds, RecordRefundResult};
 pub use sellers::{GetSellerQuality, ListCountedCancellations, ListThresholdCrossings};
 pub use stores::{

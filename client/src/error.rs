@@ -42,13 +42,16 @@ pub enum Kind {
     /// The server is overloaded, or the message is too large (RESOURCE_EXHAUSTED). Nothing was
     /// done.
     Overloaded,
-    /// The server or its database cannot be reached, or the connection broke. The call may have had
-    /// its effect or not. A repeat with the same request id is safe. The client has repeated it
-    /// already, as far as its [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// The server or its database cannot be reached, or the connection of a read broke. Nothing was
+    /// done. The client has repeated the call already, as far as its
+    /// [`RetryPolicy`](crate::RetryPolicy) allows.
     Unavailable,
-    /// The call's deadline has passed. The call may have had its effect or not. A repeat with the
-    /// same request id is safe.
+    /// The deadline of a read has passed.
     DeadlineExceeded,
+    /// A write was sent and its answer did not arrive: the deadline passed or the connection broke.
+    /// It has had its effect or not. Sent again with the same request id it has one effect, and its
+    /// answer tells which: see [`CallError::resume`](crate::CallError::resume).
+    OutcomeUnknown,
     /// A proxy or the server cancelled the call.
     Cancelled,
     /// The server has no such RPC: it is older than the client.
@@ -78,7 +81,7 @@ pub struct FieldViolation {
 /// match store.request_cancellation("A-1", Units::all()).await {
 ///     Ok(requested) => println!("{}", requested.cancellation.state),
 ///     Err(error) if error.has_reason(&ErrorReason::Shipped) => println!("it has left already"),
-///     Err(error) => return Err(error),
+///     Err(error) => return Err(error.into()),
 /// }
 /// # Ok(())
 /// # }
@@ -119,7 +122,7 @@ impl Error {
     /// match store.get_order("A-1").await {
     ///     Ok(order) => println!("{}", order.display_state),
     ///     Err(error) if error.has_reason(&ErrorReason::OrderNotFound) => println!("no such order"),
-    ///     Err(error) => return Err(error),
+    ///     Err(error) => return Err(error.into()),
     /// }
     /// # Ok(())
     /// # }
@@ -128,25 +131,59 @@ impl Error {
         self.reason() == Some(reason)
     }
 
-    /// Whether the call's deadline has passed ([`Kind::DeadlineExceeded`]). A write may have had
-    /// its effect or not. A repeat with the same request id is safe.
+    /// Whether the call's deadline has passed. What became of a write is then unknown.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// match store.get_order("A-1").await {
+    ///     Err(error) if error.is_timeout() => println!("the service is slow"),
+    ///     outcome => println!("{}", outcome?.display_state),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_timeout(&self) -> bool {
+        self.has_reason(&ErrorReason::DeadlineExceeded)
+    }
+
+    /// Whether a write has had its effect or not, and nobody here knows ([`Kind::OutcomeUnknown`]).
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
     /// use belay_client::Units;
     ///
-    /// let call = store.request_cancellation("A-1", Units::all());
-    /// let requested = match call.clone().await {
-    ///     // The clone has the same request id.
-    ///     Err(error) if error.is_timeout() => call.await?,
+    /// let requested = match store.request_cancellation("A-1", Units::all()).await {
+    ///     // The same request again: it tells what became of it.
+    ///     Err(error) if error.is_outcome_unknown() => error.resume().await?,
     ///     outcome => outcome?,
     /// };
     /// println!("{}", requested.cancellation.state);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn is_timeout(&self) -> bool {
-        self.kind() == Kind::DeadlineExceeded
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.kind() == Kind::OutcomeUnknown
+    }
+
+    /// Whether the state or the policy does not allow the call, for this reason among others: it is
+    /// one of the [`rejections`](Self::rejections).
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::{ErrorReason, Units};
+    ///
+    /// if let Err(error) = store.request_cancellation("A-1", Units::all()).await {
+    ///     if error.is_refused_for(&ErrorReason::Shipped) {
+    ///         println!("some of it has left already");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_refused_for(&self, reason: &ErrorReason) -> bool {
+        let mut rejections = self.rejections().iter();
+        let is_rejected = self.kind() == Kind::Rejected;
+        is_rejected && (self.has_reason(reason) || rejections.any(|one| one.reason == *reason))
     }
 
     /// Whether the call was based on something outdated: an etag, a fence or a quote
@@ -158,7 +195,7 @@ impl Error {
     /// match store.dispatch_shipment(&packed.shipment_id, packed.fence).await {
     ///     Ok(shipment) => println!("{}", shipment.stage),
     ///     Err(error) if error.is_conflict() => println!("look at the shipment again"),
-    ///     Err(error) => return Err(error),
+    ///     Err(error) => return Err(error.into()),
     /// }
     /// # Ok(())
     /// # }
@@ -192,7 +229,7 @@ impl Error {
     /// use belay_client::Units;
     ///
     /// if let Err(error) = store.request_cancellation("A-1", Units::all()).await {
-    ///     let Some(denial) = error.denial() else { return Err(error) };
+    ///     let Some(denial) = error.denial() else { return Err(error.into()) };
     ///     println!("{} is not possible; instead: {:?}", denial.shipment_id, denial.next_actions);
     /// }
     /// # Ok(())
@@ -235,6 +272,73 @@ impl Error {
     pub(crate) fn with_request_id(mut self, request_id: Option<RequestId>) -> Self {
         self.0.request_id = request_id;
         self
+    }
+
+    /// The same error of a write of which an attempt may have had its effect.
+    pub(crate) fn with_unknown_outcome(mut self) -> Self {
+        self.0.kind = Kind::OutcomeUnknown;
+        self
+    }
+
+    /// Whether an attempt that ended so may have had its effect.
+    pub(crate) fn leaves_outcome_unknown(&self) -> bool {
+        match self.reason() {
+            Some(ErrorReason::OutcomeUnknown | ErrorReason::DeadlineExceeded) => true,
+            // What Belay says is so.
+            Some(_) => false,
+            None if self.was_not_sent() => false,
+            None => match self.kind() {
+                Kind::Unavailable | Kind::DeadlineExceeded | Kind::Cancelled | Kind::Internal => {
+                    true
+                }
+                Kind::InvalidArgument
+                | Kind::NotFound
+                | Kind::AlreadyExists
+                | Kind::PermissionDenied
+                | Kind::Unauthenticated
+                | Kind::Rejected
+                | Kind::Aborted
+                | Kind::OutOfRange
+                | Kind::Overloaded
+                | Kind::OutcomeUnknown
+                | Kind::Unimplemented
+                | Kind::Setup => false,
+            },
+        }
+    }
+
+    /// Whether the connection could not even be made.
+    fn was_not_sent(&self) -> bool {
+        let mut cause = self.0.source.as_ref().and_then(Status::source);
+        while let Some(error) = cause {
+            if error.is::<tonic::ConnectError>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
+    /// Whether the request was decided: this is its answer, whichever attempt asks.
+    pub(crate) fn is_decision(&self) -> bool {
+        match self.kind() {
+            Kind::InvalidArgument
+            | Kind::NotFound
+            | Kind::AlreadyExists
+            | Kind::Rejected
+            | Kind::OutOfRange => true,
+            Kind::Aborted => !self.has_reason(&ErrorReason::Contention),
+            Kind::PermissionDenied
+            | Kind::Unauthenticated
+            | Kind::Overloaded
+            | Kind::Unavailable
+            | Kind::DeadlineExceeded
+            | Kind::OutcomeUnknown
+            | Kind::Cancelled
+            | Kind::Unimplemented
+            | Kind::Internal
+            | Kind::Setup => false,
+        }
     }
 
     /// Names the server's address where the connection to it is what failed.

@@ -15,7 +15,7 @@
 //! match store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED).etag(&order.etag).await {
 //!     Ok(requested) => println!("{} goes back", requested.cancellation.expected_refund.total),
 //!     Err(error) if error.has_reason(&ErrorReason::Shipped) => println!("too late: {}", error.message()),
-//!     Err(error) => return Err(error),
+//!     Err(error) => return Err(error.into()),
 //! }
 //! # Ok(())
 //! # }
@@ -62,6 +62,7 @@
 mod argument_errors;
 mod belay;
 mod call;
+mod call_error;
 mod caller;
 mod env;
 mod error;
@@ -83,6 +84,7 @@ pub mod reason;
 pub use jiff;
 
 pub use belay::{Belay, BelayBuilder};
+pub use call_error::{CallError, Operation};
 pub use caller::Scope;
 pub use calls::Units;
 pub use error::{Error, FieldViolation, Kind};

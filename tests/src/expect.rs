@@ -18,8 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// The error of a call that must be refused, so and for this reason.
 #[track_caller]
-pub fn refused<T: Debug>(outcome: Result<T, Error>, kind: Kind, reason: &str) -> Error {
-    match outcome {
+pub fn refused<T: Debug, E: Into<Error>>(outcome: Result<T, E>, kind: Kind, reason: &str) -> Error {
+    match outcome.map_err(Into::into) {
         Ok(answer) => panic!("expected {kind:?} {reason}, got {answer:?}"),
         Err(error) => {
             let found = error.reason().map_or("none", |reason| reason.as_str());
@@ -45,6 +45,8 @@ fn code(kind: Kind) -> Code {
         (Kind::Overloaded, Code::ResourceExhausted),
         (Kind::Unavailable, Code::Unavailable),
         (Kind::DeadlineExceeded, Code::DeadlineExceeded),
+        // Of a write whose deadline has passed.
+        (Kind::OutcomeUnknown, Code::DeadlineExceeded),
     ];
     let found = codes.into_iter().find(|(known, _)| *known == kind);
     found
@@ -69,7 +71,9 @@ const PAGES_MAX: usize = 100;
 
 /// Follows a list to its end: `ask` sends it for the page of a token. Gives the entries page by
 /// page.
-pub async fn pages<T>(mut ask: impl AsyncFnMut(String) -> Result<Page<T>, Error>) -> Vec<Vec<T>> {
+pub async fn pages<T, E: std::fmt::Display>(
+    mut ask: impl AsyncFnMut(String) -> Result<Page<T>, E>,
+) -> Vec<Vec<T>> {
     let (mut pages, mut page_token) = (Vec::new(), String::new());
     loop {
         let page = ask(page_token)

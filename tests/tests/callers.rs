@@ -117,155 +117,282 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
     let store = belay.store(store_id);
     let child = |letter: char| format!("{order_id}:{letter}1");
     match path {
-        "OrderService/CreateOrder" => new_order(&store, order_id).await.map(|_| 1),
-        "OrderService/GetOrder" => store.get_order(order_id).await.map(|_| 1),
-        "OrderService/ListOrders" => store.list_orders().await.map(|page| page.items.len()),
+        "OrderService/CreateOrder" => new_order(&store, order_id)
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "OrderService/GetOrder" => store
+            .get_order(order_id)
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "OrderService/ListOrders" => store
+            .list_orders()
+            .await
+            .map_err(Error::from)
+            .map(|page| page.items.len()),
         "OrderService/RecordPayment" => {
             let paid = store
                 .record_payment(order_id, "pay-2", "evt-2", PaymentFact::Captured)
                 .amount(eur(1));
-            paid.method("CREDIT_CARD").await.map(|_| 1)
+            paid.method("CREDIT_CARD")
+                .await
+                .map_err(Error::from)
+                .map(|_| 1)
         }
         "OrderService/ListOrderHistory" => store
             .list_order_history(order_id)
             .await
+            .map_err(Error::from)
             .map(|page| page.items.len()),
         "CancellationService/PreviewCancellation" => store
             .preview_cancellation(order_id, Units::all())
             .reason(reason::NO_LONGER_WANTED)
             .await
+            .map_err(Error::from)
             .map(|_| 1),
         "CancellationService/RequestCancellation" => store
             .request_cancellation(order_id, Units::all())
             .reason(reason::NO_LONGER_WANTED)
             .await
+            .map_err(Error::from)
             .map(|_| 1),
-        "CancellationService/GetCancellation" => {
-            store.get_cancellation(child('c')).await.map(|_| 1)
-        }
+        "CancellationService/GetCancellation" => store
+            .get_cancellation(child('c'))
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         "CancellationService/ListCancellations" => store
             .list_cancellations()
             .await
+            .map_err(Error::from)
             .map(|page| page.items.len()),
-        "FulfillmentService/GetShipment" => store.get_shipment(child('s')).await.map(|_| 1),
-        "FulfillmentService/ListShipments" => {
-            store.list_shipments().await.map(|page| page.items.len())
-        }
-        "FulfillmentService/StartPreparation" => {
-            store.start_preparation(child('s')).await.map(|_| 1)
-        }
-        "FulfillmentService/MarkReady" => store.mark_ready(child('s')).await.map(|_| 1),
-        "FulfillmentService/DispatchShipment" => {
-            store.dispatch_shipment(child('s'), 2).await.map(|_| 1)
-        }
+        "FulfillmentService/GetShipment" => store
+            .get_shipment(child('s'))
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "FulfillmentService/ListShipments" => store
+            .list_shipments()
+            .await
+            .map_err(Error::from)
+            .map(|page| page.items.len()),
+        "FulfillmentService/StartPreparation" => store
+            .start_preparation(child('s'))
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "FulfillmentService/MarkReady" => store
+            .mark_ready(child('s'))
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "FulfillmentService/DispatchShipment" => store
+            .dispatch_shipment(child('s'), 2)
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         "FulfillmentService/RecordTracking" => store
             .record_tracking(child('s'), "scan", TrackingFact::PickedUp)
             .await
+            .map_err(Error::from)
             .map(|_| 1),
-        "CancellationService/ApproveCancellation" => {
-            store.approve_cancellation(child('c')).await.map(|_| 1)
-        }
-        "CancellationService/RejectCancellation" => {
-            store.reject_cancellation(child('c'), "NO").await.map(|_| 1)
-        }
-        "CancellationService/WithdrawCancellation" => {
-            store.withdraw_cancellation(child('c')).await.map(|_| 1)
-        }
+        "CancellationService/ApproveCancellation" => store
+            .approve_cancellation(child('c'))
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "CancellationService/RejectCancellation" => store
+            .reject_cancellation(child('c'), "NO")
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "CancellationService/WithdrawCancellation" => store
+            .withdraw_cancellation(child('c'))
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         "CancellationService/SummarizeActions" => store
             .summarize_actions()
             .await
+            .map_err(Error::from)
             .map(|badge| size(badge.total)),
-        "CancellationService/ListIncidents" => {
-            store.list_incidents().await.map(|page| page.items.len())
-        }
+        "CancellationService/ListIncidents" => store
+            .list_incidents()
+            .await
+            .map_err(Error::from)
+            .map(|page| page.items.len()),
         "CancellationService/ResolveIncident" => store
             .resolve_incident(child('i'), IncidentResolution::Accept)
             .await
+            .map_err(Error::from)
             .map(|_| 1),
-        "OrderService/SummarizeOrders" => {
-            store.summarize_orders().await.map(|tabs| size(tabs.total))
-        }
+        "OrderService/SummarizeOrders" => store
+            .summarize_orders()
+            .await
+            .map_err(Error::from)
+            .map(|tabs| size(tabs.total)),
         "FulfillmentService/HoldShipment" => {
             let until = "2100-01-01T00:00:00Z"
                 .parse::<Timestamp>()
                 .expect("an instant");
-            store.hold_shipment(child('s'), until).await.map(|_| 1)
+            store
+                .hold_shipment(child('s'), until)
+                .await
+                .map_err(Error::from)
+                .map(|_| 1)
         }
-        "FulfillmentService/ReleaseHold" => store.release_hold(child('s')).await.map(|_| 1),
+        "FulfillmentService/ReleaseHold" => store
+            .release_hold(child('s'))
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         "FulfillmentService/SplitShipment" => {
             let half = || Parcel::of(child('l'), 1);
             store
                 .split_shipment(child('s'), [half(), half()])
                 .await
+                .map_err(Error::from)
                 .map(|_| 1)
         }
         "FulfillmentService/AnswerStop" => store
             .answer_stop(child('s'), Stopped::all())
             .await
+            .map_err(Error::from)
             .map(|_| 1),
         "FulfillmentService/AnswerIntercept" => store
             .answer_intercept(child('s'), InterceptAnswer::Confirmed)
             .await
+            .map_err(Error::from)
             .map(|_| 1),
         "FulfillmentService/ReceiveParcel" => store
             .receive_parcel(child('s'), GoodsCondition::Unopened)
             .await
+            .map_err(Error::from)
             .map(|_| 1),
-        "StoreService/ListStores" => belay.list_stores().await.map(|page| page.items.len()),
-        "StoreService/UpdateStore" => store.update_store().display_name("Shop").await.map(|_| 1),
+        "StoreService/ListStores" => belay
+            .list_stores()
+            .await
+            .map_err(Error::from)
+            .map(|page| page.items.len()),
+        "StoreService/UpdateStore" => store
+            .update_store()
+            .display_name("Shop")
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         "StoreService/ListCarriers" => store
             .list_carriers()
             .await
+            .map_err(Error::from)
             .map(|page| page.items.len().max(1)),
         "StoreService/ListWarehouses" => store
             .list_warehouses()
             .await
+            .map_err(Error::from)
             .map(|page| page.items.len().max(1)),
-        "PolicyService/ListPolicies" => store.list_policies().await.map(|page| page.items.len()),
-        "RefundService/GetRefund" => store.get_refund(child('r')).await.map(|_| 1),
-        "RefundService/ListRefunds" => store.list_refunds().await.map(|page| page.items.len()),
+        "PolicyService/ListPolicies" => store
+            .list_policies()
+            .await
+            .map_err(Error::from)
+            .map(|page| page.items.len()),
+        "RefundService/GetRefund" => store
+            .get_refund(child('r'))
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "RefundService/ListRefunds" => store
+            .list_refunds()
+            .await
+            .map_err(Error::from)
+            .map(|page| page.items.len()),
         "RefundService/ClaimRefunds" => store
             .claim_refunds("w-1")
             .await
+            .map_err(Error::from)
             .map(|refunds| refunds.len()),
         "RefundService/RecordRefundResult" => store
             .record_refund_result(child('r'), RefundResult::Unknown)
             .await
+            .map_err(Error::from)
             .map(|_| 1),
-        "StoreService/CreateStore" => belay.create_store(store_id, preset()).await.map(|_| 1),
-        "StoreService/GetStore" => store.get_store().await.map(|_| 1),
-        "StoreService/PutCarrier" => store.put_carrier("standard", "Standard").await.map(|_| 1),
-        "StoreService/PutWarehouse" => store.put_warehouse("main", "Main").await.map(|_| 1),
-        "InventoryService/SetStock" => store.set_stock("main", "MUG", 9).await.map(|_| 1),
-        "InventoryService/ArchiveSku" => store.archive_sku("main", "MUG").await.map(|_| 1),
-        "InventoryService/GetStock" => store.get_stock("main", "MUG").await.map(|_| 1),
-        "InventoryService/ListStock" => {
-            store.list_stock().await.map(|page| page.items.len().max(1))
-        }
+        "StoreService/CreateStore" => belay
+            .create_store(store_id, preset())
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "StoreService/GetStore" => store.get_store().await.map_err(Error::from).map(|_| 1),
+        "StoreService/PutCarrier" => store
+            .put_carrier("standard", "Standard")
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "StoreService/PutWarehouse" => store
+            .put_warehouse("main", "Main")
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "InventoryService/SetStock" => store
+            .set_stock("main", "MUG", 9)
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "InventoryService/ArchiveSku" => store
+            .archive_sku("main", "MUG")
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "InventoryService/GetStock" => store
+            .get_stock("main", "MUG")
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "InventoryService/ListStock" => store
+            .list_stock()
+            .await
+            .map_err(Error::from)
+            .map(|page| page.items.len().max(1)),
         "InventoryService/ListStockEntries" => store
             .list_stock_entries("main", "MUG")
             .await
+            .map_err(Error::from)
             .map(|page| page.items.len().max(1)),
         "InventoryService/ListStockHolders" => store
             .list_stock_holders("main", "MUG")
             .await
+            .map_err(Error::from)
             .map(|page| page.items.len().max(1)),
-        "SellerService/GetSellerQuality" => store.get_seller_quality("acme").await.map(|_| 1),
+        "SellerService/GetSellerQuality" => store
+            .get_seller_quality("acme")
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         "SellerService/ListCountedCancellations" => store
             .list_counted_cancellations("acme")
             .await
+            .map_err(Error::from)
             .map(|page| page.items.len().max(1)),
         "SellerService/ListThresholdCrossings" => store
             .list_threshold_crossings("acme")
             .await
+            .map_err(Error::from)
             .map(|page| page.items.len().max(1)),
-        "PolicyService/ListPresets" => belay.list_presets().await.map(|presets| presets.len()),
+        "PolicyService/ListPresets" => belay
+            .list_presets()
+            .await
+            .map_err(Error::from)
+            .map(|presets| presets.len()),
         "PolicyService/CreatePolicy" => store
             .create_policy(documents::independent_site())
             .await
+            .map_err(Error::from)
             .map(|_| 1),
-        "PolicyService/GetPolicy" => store.get_policy().await.map(|_| 1),
-        "PolicyService/ActivatePolicy" => store.activate_policy(1).await.map(|_| 1),
+        "PolicyService/GetPolicy" => store.get_policy().await.map_err(Error::from).map(|_| 1),
+        "PolicyService/ActivatePolicy" => store
+            .activate_policy(1)
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         "PolicyService/SimulatePolicy" => {
             let all = Timestamp::UNIX_EPOCH..Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
             let simulation = store.simulate_policy(DraftPolicy::version(1), all).await?;
@@ -291,37 +418,51 @@ async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Resu
             let bookmark = belay.watch_events().await?.try_next().await?;
             let token = bookmark.expect("it begins with a bookmark").resume_token;
             let committed = belay.commit_position("index", token).store_id(store_id);
-            committed.await.map(|_| 1)
+            committed.await.map_err(Error::from).map(|_| 1)
         }
         "EventService/GetConsumer" => {
             let consumer = belay.get_consumer("index").store_id(store_id);
-            consumer.await.map(|_| 1)
+            consumer.await.map_err(Error::from).map(|_| 1)
         }
         "EventService/ListConsumers" => {
             let consumers = belay.list_consumers().store_id(store_id);
-            consumers.await.map(|page| page.items.len())
+            consumers
+                .await
+                .map_err(Error::from)
+                .map(|page| page.items.len())
         }
         "EventService/DeleteConsumer" => {
             let deleted = belay.delete_consumer("index").store_id(store_id);
-            deleted.await.map(|()| 1)
+            deleted.await.map_err(Error::from).map(|()| 1)
         }
         "BulkService/StartBulkCancellation" => {
             let named = BulkOrders::named([order_id]);
             let job = RequestId::parse(JOB).expect("a UUID");
             let start = store.start_bulk_cancellation(named).request_id(job);
-            start.dry_run().await.map(|_| 1)
+            start.dry_run().await.map_err(Error::from).map(|_| 1)
         }
-        "BulkService/GetBulkCancellation" => store.get_bulk_cancellation(JOB).await.map(|_| 1),
+        "BulkService/GetBulkCancellation" => store
+            .get_bulk_cancellation(JOB)
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         "BulkService/ListBulkCancellations" => {
             let jobs = store.list_bulk_cancellations();
-            jobs.await.map(|page| page.items.len())
+            jobs.await.map_err(Error::from).map(|page| page.items.len())
         }
         "BulkService/WatchBulkCancellation" => store.watch_bulk_cancellation(JOB).await.map(|_| 1),
         "BulkService/ListBulkResults" => {
             let results = store.list_bulk_results(JOB);
-            results.await.map(|page| page.items.len())
+            results
+                .await
+                .map_err(Error::from)
+                .map(|page| page.items.len())
         }
-        "BulkService/StopBulkCancellation" => store.stop_bulk_cancellation(JOB).await.map(|_| 1),
+        "BulkService/StopBulkCancellation" => store
+            .stop_bulk_cancellation(JOB)
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         other => panic!("{other} has no call"),
     }
 }

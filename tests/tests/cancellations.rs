@@ -589,7 +589,7 @@ fn a_call_out_of_time_says_so_and_its_repeat_tells_what_came_of_it() {
             .await
             .unwrap();
         let late = request.clone().timeout(Duration::from_millis(300)).await;
-        refused(late, Kind::DeadlineExceeded, "DEADLINE_EXCEEDED");
+        refused(late, Kind::OutcomeUnknown, "DEADLINE_EXCEEDED");
         somebody.query_drop("UNLOCK TABLES").await.unwrap();
         assert_eq!(request.await.unwrap().order_state, OrderState::Cancelled);
         assert_eq!(t.order("A-1").await.cancellations.len(), 1);

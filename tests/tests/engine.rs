@@ -236,9 +236,10 @@ fn a_command_past_its_deadline_is_never_begun() {
                 join!(join_all(placing), cancel_request.timeout(patience).send());
             let errors = placed
                 .into_iter()
-                .map(|placed| placed.expect_err("it was too late"));
-            for error in errors.chain([cancelled.expect_err("it was too late")]) {
-                assert_eq!(error.kind(), Kind::DeadlineExceeded, "{error}");
+                .map(|placed| Error::from(placed.expect_err("it was too late")));
+            let cancelled = Error::from(cancelled.expect_err("it was too late"));
+            for error in errors.chain([cancelled]) {
+                assert!(error.is_timeout() && error.is_outcome_unknown(), "{error}");
             }
             only_the_first_waits(&service).await;
             held.release().await;
@@ -554,7 +555,10 @@ fn a_server_that_stops_loses_nothing_that_it_took() {
                             "what is acknowledged is there"
                         ),
                         Err(error) => {
-                            assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+                            assert!(
+                                matches!(error.kind(), Kind::Unavailable | Kind::OutcomeUnknown),
+                                "{error}"
+                            );
                             let elsewhere = new_order(&storefront(&there), &order_id)
                                 .request_id(request_id)
                                 .await;

@@ -5,7 +5,7 @@ use belay_client::model::{
     Event, EventDetail, EventType, IncidentKind, IncidentState, OrderState, RefundState,
     ShipmentStage, TrackingFact,
 };
-use belay_client::{Kind, RequestId, Units};
+use belay_client::{Error, Kind, RequestId, Units};
 use belay_tests::{pages, refused, run, run_at};
 use jiff::SignedDuration;
 
@@ -118,9 +118,18 @@ fn an_unpaid_shipment_is_not_released() {
     run(async |t| {
         t.place("A-1").await;
         for outcome in [
-            t.warehouse().start_preparation("A-1:s1").await,
-            t.warehouse().mark_ready("A-1:s1").await,
-            t.warehouse().dispatch_shipment("A-1:s1", 1).await,
+            t.warehouse()
+                .start_preparation("A-1:s1")
+                .await
+                .map_err(Error::from),
+            t.warehouse()
+                .mark_ready("A-1:s1")
+                .await
+                .map_err(Error::from),
+            t.warehouse()
+                .dispatch_shipment("A-1:s1", 1)
+                .await
+                .map_err(Error::from),
         ] {
             let error = refused(outcome, Kind::Rejected, "NOT_RELEASED");
             assert_eq!(error.metadata()["shipment_id"], "A-1:s1");
@@ -135,9 +144,20 @@ fn a_shipment_that_changed_since_the_warehouse_looked_does_not_leave() {
         let seen = t.shipment("A-1:s1").await.fence;
         t.cancel_units("A-1", Units::line("A-1:l1", 1)).await;
         let stale = [
-            t.warehouse().start_preparation("A-1:s1").fence(seen).await,
-            t.warehouse().mark_ready("A-1:s1").fence(seen).await,
-            t.warehouse().dispatch_shipment("A-1:s1", seen).await,
+            t.warehouse()
+                .start_preparation("A-1:s1")
+                .fence(seen)
+                .await
+                .map_err(Error::from),
+            t.warehouse()
+                .mark_ready("A-1:s1")
+                .fence(seen)
+                .await
+                .map_err(Error::from),
+            t.warehouse()
+                .dispatch_shipment("A-1:s1", seen)
+                .await
+                .map_err(Error::from),
         ];
         let present = t.shipment("A-1:s1").await;
         for outcome in stale {
@@ -233,12 +253,21 @@ fn a_step_on_another_state_of_the_order_is_aborted() {
         t.cancel_units("A-1", Units::line("A-1:l1", 1)).await;
         let present = t.order("A-1").await.etag;
         for outcome in [
-            t.warehouse().start_preparation("A-1:s1").etag(&seen).await,
-            t.warehouse().mark_ready("A-1:s1").etag(&seen).await,
+            t.warehouse()
+                .start_preparation("A-1:s1")
+                .etag(&seen)
+                .await
+                .map_err(Error::from),
+            t.warehouse()
+                .mark_ready("A-1:s1")
+                .etag(&seen)
+                .await
+                .map_err(Error::from),
             t.warehouse()
                 .dispatch_shipment("A-1:s1", 2)
                 .etag(&seen)
-                .await,
+                .await
+                .map_err(Error::from),
         ] {
             assert_eq!(
                 refused(outcome, Kind::Aborted, "ETAG_MISMATCH").metadata()["etag"],

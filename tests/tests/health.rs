@@ -2,7 +2,7 @@
 
 use belay_client::calls::FirstPolicy;
 use belay_client::model::PaymentFact;
-use belay_client::{Belay, Kind, RequestId, Role, Units, reason};
+use belay_client::{Belay, Error, Kind, RequestId, Role, Units, reason};
 use belay_server::outage::Noted;
 use belay_server::workers::watch_health::WatchHealth;
 use belay_tests::instance::{Health, Instance, Service, literal, payments, session, storefront};
@@ -115,24 +115,50 @@ async fn every_write_is_unavailable(belay: &Belay) {
     let request = shop
         .request_cancellation("A-1", Units::all())
         .reason(reason::NO_LONGER_WANTED);
-    unavailable(new_order(&shop, "NEW").await.map(drop));
-    unavailable(paid.method("CREDIT_CARD").await.map(drop));
-    unavailable(request.await.map(drop));
+    unavailable(new_order(&shop, "NEW").await.map(drop).map_err(Error::from));
+    unavailable(
+        paid.method("CREDIT_CARD")
+            .await
+            .map(drop)
+            .map_err(Error::from),
+    );
+    unavailable(request.await.map(drop).map_err(Error::from));
     unavailable(
         operator
             .create_store("other", FirstPolicy::preset("independent-site"))
             .await
-            .map(drop),
+            .map(drop)
+            .map_err(Error::from),
     );
-    unavailable(store.put_carrier("new", "New").await.map(drop));
-    unavailable(store.put_warehouse("new", "New").await.map(drop));
+    unavailable(
+        store
+            .put_carrier("new", "New")
+            .await
+            .map(drop)
+            .map_err(Error::from),
+    );
+    unavailable(
+        store
+            .put_warehouse("new", "New")
+            .await
+            .map(drop)
+            .map_err(Error::from),
+    );
     unavailable(
         store
             .create_policy(documents::consent("REFUSE", "BAR"))
             .await
-            .map(drop),
+            .map(drop)
+            .map_err(Error::from),
     );
-    unavailable(store.update_store().display_name("Other").await.map(drop));
+    unavailable(
+        store
+            .update_store()
+            .display_name("Other")
+            .await
+            .map(drop)
+            .map_err(Error::from),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

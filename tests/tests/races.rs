@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use belay_client::model::{Order, OrderState, PaymentFact, Refund, RefundKind};
-use belay_client::{Belay, Error, Kind, RequestId, Role, Units, reason};
+use belay_client::{Belay, CallError, Error, Kind, RequestId, Role, Units, reason};
 use belay_server::server::ServerSettings;
 use belay_tests::instance::{Service, insistent, payments, storefront, warehouse};
 use belay_tests::shop::{TOTAL, eur, new_order, new_order_of, pay};
@@ -123,8 +123,8 @@ fn money_back(order: &Order) -> i64 {
 }
 
 /// The one that won and the one that did not.
-fn one_of<T: Debug>(order_id: &str, outcomes: [Result<T, Error>; 2]) -> (T, Error) {
-    match outcomes {
+fn one_of<T: Debug, C>(order_id: &str, outcomes: [Result<T, CallError<C>>; 2]) -> (T, Error) {
+    match outcomes.map(|outcome| outcome.map_err(Error::from)) {
         [Ok(winner), Err(loser)] | [Err(loser), Ok(winner)] => (winner, loser),
         both => panic!("{order_id}: exactly one may win: {both:?}"),
     }

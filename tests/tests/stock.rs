@@ -2,7 +2,7 @@
 
 use belay_client::calls::{FirstPolicy, NewShipment, Parcel};
 use belay_client::model::{GoodsCondition, ShipmentStage, StockEntryKind};
-use belay_client::{Kind, RequestId, Role, Scope, Units};
+use belay_client::{Error, Kind, RequestId, Role, Scope, Units};
 use belay_proto::v1 as pb;
 use belay_tests::shop::new_order;
 use belay_tests::{SHOP, TestServer, pages, refused, run, run_at};
@@ -313,11 +313,31 @@ fn absurd_quantities_and_names_are_refused() {
         }
         for sku in ["", "a b", "é", &"x".repeat(129)] {
             for refusal in [
-                seller.set_stock("main", sku, 1).await.map(drop),
-                seller.archive_sku("main", sku).await.map(drop),
-                seller.get_stock("main", sku).await.map(drop),
-                seller.list_stock_entries("main", sku).await.map(drop),
-                seller.list_stock_holders("main", sku).await.map(drop),
+                seller
+                    .set_stock("main", sku, 1)
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
+                seller
+                    .archive_sku("main", sku)
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
+                seller
+                    .get_stock("main", sku)
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
+                seller
+                    .list_stock_entries("main", sku)
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
+                seller
+                    .list_stock_holders("main", sku)
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
             ] {
                 let error = refused(refusal, Kind::InvalidArgument, "INVALID_FIELD");
                 assert_eq!(error.field_violations()[0].field, "sku");
@@ -350,12 +370,31 @@ fn a_warehouse_of_others_looks_like_one_that_is_not_there() {
         let east = t.store_as(SHOP, Role::Warehouse, "east");
         for warehouse in ["main", "gone"] {
             for refusal in [
-                east.set_stock(warehouse, "MUG", 1).await.map(drop),
-                east.archive_sku(warehouse, "MUG").await.map(drop),
-                east.get_stock(warehouse, "MUG").await.map(drop),
-                east.list_stock().warehouse_id(warehouse).await.map(drop),
-                east.list_stock_entries(warehouse, "MUG").await.map(drop),
-                east.list_stock_holders(warehouse, "MUG").await.map(drop),
+                east.set_stock(warehouse, "MUG", 1)
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
+                east.archive_sku(warehouse, "MUG")
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
+                east.get_stock(warehouse, "MUG")
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
+                east.list_stock()
+                    .warehouse_id(warehouse)
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
+                east.list_stock_entries(warehouse, "MUG")
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
+                east.list_stock_holders(warehouse, "MUG")
+                    .await
+                    .map(drop)
+                    .map_err(Error::from),
             ] {
                 let error = refused(refusal, Kind::NotFound, "WAREHOUSE_NOT_FOUND");
                 assert_eq!(error.metadata()["warehouse_id"], warehouse);

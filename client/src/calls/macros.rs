@@ -43,15 +43,16 @@ macro_rules! call {
             /// Sends the call and waits for its response. To await the call does the same.
             ///
             /// # Errors
-            /// [`Error`](crate::Error) says what went wrong; the method that made the call says
-            /// what can.
-            pub async fn send(self) -> Result<$output, $crate::Error> {
-                self.0.send(|$response| $read).await
+            /// [`CallError`](crate::CallError) says what went wrong, and can send the call again; the
+            /// method that made the call says what can go wrong.
+            pub async fn send(self) -> Result<$output, $crate::CallError<Self>> {
+                let sent = self.0.send(|$response| $read).await;
+                sent.map_err(|error| $crate::CallError::new(error, self))
             }
         }
 
         impl IntoFuture for $name {
-            type Output = Result<$output, $crate::Error>;
+            type Output = Result<$output, $crate::CallError<Self>>;
             type IntoFuture = std::pin::Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
             fn into_future(self) -> Self::IntoFuture {
@@ -88,7 +89,8 @@ macro_rules! list {
             pub fn pages(self) -> $crate::Pages<$item> {
                 let first = self.0.request.page_token.clone();
                 let request_page = move |token| -> $crate::pages::PageFuture<$item> {
-                    Box::pin(self.clone().page_token(token).send())
+                    let page = self.clone().page_token(token);
+                    Box::pin(async { Ok(page.send().await?) })
                 };
                 $crate::Pages::new(first, Box::new(request_page))
             }
@@ -176,4 +178,34 @@ macro_rules! setter {
     };
 }
 
-pub(crate) use {call, list, setter};
+/// Declares the reasons of one call.
+macro_rules! reasons {
+    ($call:ident, $name:ident: [$($variant:ident),*]) => {
+        #[doc = concat!("The reasons for which [`", stringify!($call), "`](super::", stringify!($call), ") fails.")]
+        #[non_exhaustive]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $(
+                #[doc = concat!("See [`ErrorReason::", stringify!($variant), "`](crate::ErrorReason::", stringify!($variant), ").")]
+                $variant,
+            )*
+            /// One that any call may fail for, or that this version of the client does not know.
+            Other($crate::ErrorReason),
+        }
+
+        impl $crate::call_error::sealed::Sealed for super::$call {}
+
+        impl $crate::Operation for super::$call {
+            type Reason = $name;
+
+            fn reason_of(reason: &$crate::ErrorReason) -> $name {
+                match reason {
+                    $($crate::ErrorReason::$variant => $name::$variant,)*
+                    other => $name::Other(other.clone()),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {call, list, reasons, setter};

@@ -15,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{ConnectError, Status};
 use tower::{BoxError, Service};
 
 use crate::call::{Answer, Call};
@@ -205,7 +205,7 @@ impl Server {
     /// server.inject("GetStore", Fault::Unavailable);
     /// // The client asks again by itself.
     /// server.store("demo", "seller-center").await?;
-    /// server.client().get_store("demo").await?;
+    /// server.client().store("demo").get_store().await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -276,7 +276,10 @@ impl Shared {
         let path = request.uri().path().to_owned();
         let fault = self.faults().take(&path);
         match fault {
-            Some(Fault::Unavailable) => return Err(broken("the connection was refused")),
+            Some(Fault::Unavailable) => {
+                let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+                return Err(ConnectError(refused.into()).into());
+            }
             Some(Fault::Overloaded) => return Ok(refuse(CallError::Overloaded)),
             Some(
                 Fault::LostReply
@@ -289,7 +292,9 @@ impl Shared {
         }
         let response = self.run(&path, request, fault).await;
         match fault {
-            Some(Fault::LostReply) => return Err(broken("the connection was reset")),
+            Some(Fault::LostReply) => {
+                return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+            }
             Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
             Some(
                 Fault::Unavailable
@@ -329,10 +334,6 @@ impl Shared {
         });
         answer.await
     }
-}
-
-fn broken(message: &str) -> BoxError {
-    io::Error::new(io::ErrorKind::ConnectionReset, message).into()
 }
 
 /// The status of a call that failed, as the server on MySQL gives it.

@@ -20,13 +20,14 @@ struct Sent<M> {
 }
 
 /// Makes a call whose answer lacks everything but the key.
-async fn sent<M, T>(call: impl AsyncFnOnce(belay_client::Store) -> Result<T, Error>) -> Sent<M>
+async fn sent<M, T, E>(call: impl AsyncFnOnce(belay_client::Store) -> Result<T, E>) -> Sent<M>
 where
     M: Message + Default,
     T: std::fmt::Debug,
+    E: std::fmt::Debug + Into<Error>,
 {
     let fake = Fake::start([Step::Answer]).await;
-    let error = call(fake.store()).await.unwrap_err();
+    let error: Error = call(fake.store()).await.unwrap_err().into();
     let seen = fake.script.seen();
     assert_eq!(seen.len(), 1, "{error}");
     assert_eq!(error.kind(), Kind::Internal, "{error}");
@@ -50,7 +51,7 @@ fn instant(text: &str) -> Timestamp {
 
 #[tokio::test]
 async fn a_decision_about_a_cancellation_is_sent_whole() {
-    let Sent { message, error } = sent::<pb::ApproveCancellationRequest, _>(async |store| {
+    let Sent { message, error } = sent::<pb::ApproveCancellationRequest, _, _>(async |store| {
         store
             .approve_cancellation("A-1:c1")
             .note("not packed yet")
@@ -68,7 +69,7 @@ async fn a_decision_about_a_cancellation_is_sent_whole() {
         ("not packed yet", "\"7\"")
     );
 
-    let Sent { message, .. } = sent::<pb::RejectCancellationRequest, _>(async |store| {
+    let Sent { message, .. } = sent::<pb::RejectCancellationRequest, _, _>(async |store| {
         store
             .reject_cancellation("A-1:c1", "ALREADY_PACKED")
             .evidence(["PHOTO:77"])
@@ -81,7 +82,7 @@ async fn a_decision_about_a_cancellation_is_sent_whole() {
     );
     assert_eq!(message.evidence, ["PHOTO:77"]);
 
-    let Sent { message, .. } = sent::<pb::WithdrawCancellationRequest, _>(async |store| {
+    let Sent { message, .. } = sent::<pb::WithdrawCancellationRequest, _, _>(async |store| {
         store.withdraw_cancellation("A-1:c2").await
     })
     .await;
@@ -109,7 +110,7 @@ async fn incidents_are_listed_and_resolved() {
         ("A-1", 7, "abc")
     );
 
-    let Sent { message, error } = sent::<pb::ResolveIncidentRequest, _>(async |store| {
+    let Sent { message, error } = sent::<pb::ResolveIncidentRequest, _, _>(async |store| {
         store
             .resolve_incident("A-1:i1", IncidentResolution::RetryRefund)
             .note("new account")
@@ -127,7 +128,7 @@ async fn incidents_are_listed_and_resolved() {
 #[tokio::test]
 async fn a_hold_a_release_and_a_split_name_their_fence() {
     let until = instant("2026-03-01T09:00:00.000001Z");
-    let Sent { message, .. } = sent::<pb::HoldShipmentRequest, _>(async |store| {
+    let Sent { message, .. } = sent::<pb::HoldShipmentRequest, _, _>(async |store| {
         store
             .hold_shipment("A-1:s1", until)
             .fence(3)
@@ -145,13 +146,13 @@ async fn a_hold_a_release_and_a_split_name_their_fence() {
         (until.as_second(), 1_000)
     );
 
-    let Sent { message, .. } = sent::<pb::ReleaseHoldRequest, _>(async |store| {
+    let Sent { message, .. } = sent::<pb::ReleaseHoldRequest, _, _>(async |store| {
         store.release_hold("A-1:s1").fence(4).await
     })
     .await;
     assert_eq!((&*message.shipment_id, message.fence), ("A-1:s1", 4));
 
-    let Sent { message, .. } = sent::<pb::SplitShipmentRequest, _>(async |store| {
+    let Sent { message, .. } = sent::<pb::SplitShipmentRequest, _, _>(async |store| {
         let parcels = [
             Parcel::of("A-1:l1", 3),
             Parcel::new([("A-1:l1", 2), ("A-1:l2", 1)]),
@@ -173,7 +174,7 @@ async fn a_hold_a_release_and_a_split_name_their_fence() {
 
 #[tokio::test]
 async fn answers_of_warehouse_and_carrier_are_sent_as_given() {
-    let Sent { message, .. } = sent::<pb::AnswerStopRequest, _>(async |store| {
+    let Sent { message, .. } = sent::<pb::AnswerStopRequest, _, _>(async |store| {
         let stopped = Stopped::of([("A-1:l1", 2)])
             .stage_seen(ShipmentStage::Ready)
             .put_back([("A-1:l1", 1)]);
@@ -198,7 +199,7 @@ async fn answers_of_warehouse_and_carrier_are_sent_as_given() {
         ("A-1:c1", "in time")
     );
 
-    let Sent { message, .. } = sent::<pb::AnswerStopRequest, _>(async |store| {
+    let Sent { message, .. } = sent::<pb::AnswerStopRequest, _, _>(async |store| {
         store
             .answer_stop("A-1:s1", StopAnswer::cannot_stop("ALREADY_LOADED"))
             .await
@@ -224,7 +225,7 @@ async fn answers_of_warehouse_and_carrier_are_sent_as_given() {
             }),
         ),
     ] {
-        let Sent { message, .. } = sent::<pb::AnswerInterceptRequest, _>(async |store| {
+        let Sent { message, .. } = sent::<pb::AnswerInterceptRequest, _, _>(async |store| {
             store
                 .answer_intercept("A-1:s1", answer)
                 .note("by telephone")
@@ -237,7 +238,7 @@ async fn answers_of_warehouse_and_carrier_are_sent_as_given() {
         );
     }
 
-    let Sent { message, .. } = sent::<pb::ReceiveParcelRequest, _>(async |store| {
+    let Sent { message, .. } = sent::<pb::ReceiveParcelRequest, _, _>(async |store| {
         let received = store
             .receive_parcel("A-1:s1", GoodsCondition::Damaged)
             .quantities([("A-1:l1", 1)]);
@@ -262,7 +263,7 @@ async fn answers_of_warehouse_and_carrier_are_sent_as_given() {
 #[tokio::test]
 async fn what_is_no_line_is_named_by_its_field_and_not_sent() {
     let fake = Fake::start([Step::Answer]).await;
-    let fields = |error: Error| -> Vec<String> {
+    let fields = |error: &Error| -> Vec<String> {
         error
             .field_violations()
             .iter()
@@ -276,7 +277,7 @@ async fn what_is_no_line_is_named_by_its_field_and_not_sent() {
         Parcel::new([("A-1:l1", 1), ("l2", 1)]),
     ];
     let error = store.split_shipment("A-1:s1", parcels).await.unwrap_err();
-    assert_eq!(fields(error), ["parcels[1].contents[1].line_id"]);
+    assert_eq!(fields(&error), ["parcels[1].contents[1].line_id"]);
 
     let stopped = Stopped::of([("x", 1)]).put_back([("y", 1)]);
     let error = store
@@ -290,14 +291,14 @@ async fn what_is_no_line_is_named_by_its_field_and_not_sent() {
         "stopped.put_back[0].line_id",
         "cancellation_id",
     ];
-    assert_eq!(fields(error), expected);
+    assert_eq!(fields(&error), expected);
 
     let error = store
         .receive_parcel("A-1:s1", GoodsCondition::Opened)
         .quantities([("x", 1)])
         .await
         .unwrap_err();
-    assert_eq!(fields(error), ["quantities[0].line_id"]);
+    assert_eq!(fields(&error), ["quantities[0].line_id"]);
     assert!(fake.script.seen().is_empty());
 }
 

@@ -199,7 +199,7 @@ async fn a_call_ends_at_its_deadline() {
         // Nothing but its deadline ends the second.
         assert_eq!(
             (error.kind(), error.reason()),
-            (Kind::DeadlineExceeded, Some(&ErrorReason::DeadlineExceeded))
+            (Kind::OutcomeUnknown, Some(&ErrorReason::DeadlineExceeded))
         );
         assert!(error.request_id().is_some());
         // Each attempt told the server what was left.
@@ -239,7 +239,8 @@ async fn a_silent_server_takes_an_attempt_and_not_the_call() {
     let call = fake.store().request_cancellation("A-1", Units::all());
     let call = call.attempt_timeout(Duration::from_millis(100));
     let error = call.await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unavailable);
+    // Nobody knows what became of the first attempt.
+    assert_eq!(error.kind(), Kind::OutcomeUnknown);
     let seen = fake.script.seen();
     assert!(seen.len() > 1);
     assert!(

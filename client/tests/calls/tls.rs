@@ -42,8 +42,8 @@ impl Authority {
 
 async fn list(builder: BelayBuilder) -> Result<(), Error> {
     let belay = builder.retry(RetryPolicy::never()).build()?;
-    let listed = belay.store("demo").list_cancellations().await;
-    listed.map(|_| ())
+    belay.store("demo").list_cancellations().await?;
+    Ok(())
 }
 
 /// The message of a connection that could not be made.

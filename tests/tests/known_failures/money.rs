@@ -33,8 +33,8 @@ impl Message<'_> {
             .method("CREDIT_CARD");
         let call = call.movement_id(movement);
         match amount {
-            Some(amount) => call.amount(amount).await,
-            None => call.await,
+            Some(amount) => Ok(call.amount(amount).await?),
+            None => Ok(call.await?),
         }
     }
 
