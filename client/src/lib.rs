@@ -36,6 +36,8 @@
 //! - **Lists**: `.await` gives one page, `.pages()` a stream of pages, `.stream()` a stream of
 //!   entries. A stream requests a page when it is wanted, and can be resumed by its token after an
 //!   error.
+//! - **Watching**: a [subscription](watch) delivers events, reconnects by itself, and keeps how far
+//!   its caller is.
 //! - **Repeats**: the client repeats a call that failed because the service was unavailable, by a
 //!   [`RetryPolicy`]: with the delay that the server asks for, within the deadline and a budget.
 //!
@@ -77,6 +79,7 @@ mod wire;
 pub mod calls;
 pub mod model;
 pub mod reason;
+pub mod watch;
 
 /// The crate of the instants, dates and durations in this interface.
 pub use jiff;
@@ -84,7 +87,7 @@ pub use jiff;
 pub use belay::{Belay, BelayBuilder};
 pub use caller::Scope;
 pub use calls::Units;
-pub use error::{Error, FieldViolation, Kind};
+pub use error::{BoxError, Error, FieldViolation, Kind};
 pub use error_reason::ErrorReason;
 pub use ids::{
     BulkCancellationId, BuyerId, CancellationId, CarrierId, ConsumerId, Etag, ID_LENGTH_MAX,
