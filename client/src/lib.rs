@@ -38,6 +38,8 @@
 //!   error.
 //! - **Watching**: a [subscription](watch) delivers events, reconnects by itself, and keeps how far
 //!   its caller is.
+//! - **Helpers**: [`wait_for_cancellation`](Store::wait_for_cancellation), and the
+//!   [stops](Store::stops_for) of a warehouse.
 //! - **Repeats**: the client repeats a call that failed because the service was unavailable, by a
 //!   [`RetryPolicy`]: with the delay that the server asks for, within the deadline and a budget.
 //!
@@ -50,6 +52,8 @@
 //!   request and send the same again.
 //! - It does not talk to payment providers. A worker claims refunds, asks the provider, and records
 //!   the answer.
+//! - It starts no tasks but that of the connection. A subscription works while it is
+//!   read.
 //! - It does not speak TLS unless its feature `tls` is on. With `http://` a
 //!   [`token`](BelayBuilder::token) is sent in clear text: use a network that nobody can listen to.
 //!   A [`role`](BelayBuilder::role) is believed only by development servers and by servers behind a

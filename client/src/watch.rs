@@ -1,10 +1,12 @@
-//! Watching: the feed as a subscription that keeps itself going.
+//! Watching: the feed as a subscription that keeps itself going, and helpers on top of it.
 //!
 //! [`watch_events`](crate::Belay::watch_events) opens one stream of the feed, which ends after half
 //! an hour, with its server, and with its connection. A [`Subscription`] lasts: it reconnects behind
 //! the last batch, drops what comes twice, and keeps how far its caller is.
 //!
 //! - [`Store::watch`] and [`Belay::watch`]: typed events with [`ack`](Delivered::ack).
+//! - [`Store::wait_for_cancellation`]: until a cancellation is decided.
+//! - [`Store::stops_for`]: what a warehouse is asked to stop.
 //!
 //! ```no_run
 //! # async fn example(store: belay_client::Store) -> Result<(), belay_client::watch::WatchError> {
@@ -30,10 +32,12 @@
 //!   `ack`.
 //! - A checkpoint lies between deliveries, never within one.
 
+mod cancellation;
 mod checkpoint;
 mod error;
 mod feed;
 mod ledger;
+mod stops;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -46,11 +50,13 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
+pub use self::cancellation::WaitError;
 pub use self::checkpoint::Checkpoint;
 use self::checkpoint::{AnyCheckpoint, Keeper, NamedConsumer, Saver};
 pub use self::error::WatchError;
 use self::feed::{Feed, Messages, OpenStream};
 pub use self::ledger::Delivered;
+pub use self::stops::{Stop, Stops};
 pub use self::subscription::Subscription;
 use crate::belay::Belay;
 use crate::calls::{WatchEvents, filter_setters};

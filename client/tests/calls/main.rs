@@ -5,3 +5,6 @@ mod repeats;
 mod streams;
 mod support;
 mod tls;
+mod waits;
+mod watch;
+mod world;
