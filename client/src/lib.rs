@@ -62,7 +62,7 @@
 //! - It does not run on another runtime than tokio.
 //!
 //! `examples/storefront.rs` goes through the life of one order, `examples/warehouse.rs` through a
-//! day in the warehouse.
+//! day in the warehouse, `examples/refund_worker.rs` through the crash of a payment worker.
 
 #![warn(missing_docs)]
 
