@@ -48,7 +48,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub use self::cancellation::WaitError;
 pub use self::checkpoint::Checkpoint;
@@ -129,6 +129,24 @@ impl Store {
 ///
 /// Where it begins, in this order: behind the position of its consumer or checkpoint; where a
 /// setter says; now.
+///
+/// ```no_run
+/// # async fn example(store: belay_client::Store) -> Result<(), belay_client::watch::WatchError> {
+/// use std::time::Duration;
+/// use belay_client::model::EventType;
+///
+/// let watch = store
+///     .watch()
+///     .seller_ids(["acme"])
+///     .event_types([EventType::CancellationRequested, EventType::PartEnded])
+///     .from_oldest()
+///     .consumer("acme-dashboard")
+///     .checkpoint_every(Duration::from_secs(5))
+///     .heartbeat_timeout(Duration::from_secs(25));
+/// let subscription = watch.open().await?;
+/// # subscription.close().await
+/// # }
+/// ```
 #[must_use = "a watch does nothing until it is awaited or opened"]
 #[derive(Clone)]
 pub struct Watch {
@@ -267,19 +285,16 @@ impl Watch {
     async fn open_with(
         self,
         open: OpenStream,
-        deadline: tokio::time::Instant,
+        deadline: Instant,
     ) -> Result<Subscription, WatchError> {
         if !self.call.0.errors.0.is_empty() {
             return Err(WatchError::Call(Error::invalid(self.call.0.errors.0)));
         }
-        let too_late = || WatchError::Call(Error::deadline_exceeded());
+        let backoff = || Backoff::new(self.delay_first, self.delay_max);
         let position = match &self.keeper {
-            Some(keeper) => timeout_at(deadline, keeper.load())
-                .await
-                .map_err(|_| too_late())??,
+            Some(keeper) => load(keeper, backoff(), deadline).await?,
             None => None,
         };
-        let backoff = || Backoff::new(self.delay_first, self.delay_max);
         let saver = self
             .keeper
             .map(|keeper| Saver::new(keeper, position.clone(), self.checkpoint_every, backoff()));
@@ -287,10 +302,32 @@ impl Watch {
         let mut subscription = Subscription::new(feed, position, saver, backoff());
         match timeout_at(deadline, subscription.begin()).await {
             Ok(begun) => begun.map(|()| subscription),
-            Err(_) => Err(subscription
-                .take_last_error()
-                .map_or_else(too_late, WatchError::Call)),
+            Err(_) => Err(WatchError::Call(
+                subscription
+                    .take_last_error()
+                    .unwrap_or_else(Error::deadline_exceeded),
+            )),
         }
+    }
+}
+
+/// Loads the position, again after what passes by itself.
+async fn load(
+    keeper: &Keeper,
+    mut backoff: Backoff,
+    deadline: Instant,
+) -> Result<Option<ResumeToken>, WatchError> {
+    loop {
+        let error = match timeout_at(deadline, keeper.load()).await {
+            Ok(Err(WatchError::Call(error))) if error.is_transient() => error,
+            Ok(outcome) => return outcome,
+            Err(_) => return Err(WatchError::Call(Error::deadline_exceeded())),
+        };
+        let again = after(backoff.next_delay(error.retry_after()));
+        if again >= deadline {
+            return Err(WatchError::Call(error));
+        }
+        sleep_until(again).await;
     }
 }
 

@@ -141,6 +141,8 @@ pub(super) struct Saver {
     every: Duration,
     saved: Option<ResumeToken>,
     under_way: Option<(ResumeToken, Work<()>)>,
+    /// Whether somebody waits for that save.
+    is_flushed: bool,
     /// Not before.
     timer: Pin<Box<Sleep>>,
     backoff: Backoff,
@@ -158,6 +160,7 @@ impl Saver {
             every,
             saved,
             under_way: None,
+            is_flushed: false,
             timer: Box::pin(sleep_until(Instant::now())),
             backoff,
         }
@@ -201,12 +204,17 @@ impl Saver {
     ) -> Poll<Result<(), WatchError>> {
         loop {
             if self.under_way.is_some() {
-                ready!(self.poll_under_way(cx))?;
+                match ready!(self.poll_under_way(cx)) {
+                    // It was begun before. This one has attempts of its own.
+                    Err(WatchError::Call(error)) if error.is_transient() && !self.is_flushed => {}
+                    outcome => outcome?,
+                }
             }
             let Some(unsaved) = self.unsaved(position) else {
                 return Poll::Ready(Ok(()));
             };
             self.begin(unsaved);
+            self.is_flushed = true;
         }
     }
 
@@ -219,6 +227,7 @@ impl Saver {
     fn begin(&mut self, token: ResumeToken) {
         let work = self.keeper.save(token.clone());
         self.under_way = Some((token, work));
+        self.is_flushed = false;
     }
 
     fn poll_under_way(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WatchError>> {

@@ -109,6 +109,15 @@ impl Store {
 /// It is a [`Stream`]; [`try_next`](Self::try_next) reads it without that trait. It reconnects by
 /// itself. Where the feed no longer holds what comes next, as after a long outage, it reads anew
 /// what is open.
+///
+/// ```no_run
+/// # async fn example(mut stops: belay_client::watch::Stops) -> Result<(), belay_client::watch::WatchError> {
+/// while let Some(stop) = stops.try_next().await? {
+///     println!("{} until {:?}, for {:?}", stop.shipment_id, stop.respond_by, stop.cancellation_ids);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "stops do nothing until they are polled"]
 pub struct Stops {
     store: Store,

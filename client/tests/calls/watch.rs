@@ -164,6 +164,20 @@ async fn a_consumer_goes_on_where_it_was_closed() {
 }
 
 #[tokio::test]
+async fn a_position_that_cannot_be_read_yet_is_read_again() {
+    let server = Running::start().await;
+    let key = ("demo".to_owned(), "index".to_owned());
+    server.world.state().consumers.insert(key, 1);
+    for _ in 0..2 {
+        server.world.commit([paid()]);
+    }
+    // More than one call repeats.
+    server.world.state().lost_reads = 12;
+    let mut subscription = watch(&server).consumer("index").open().await.unwrap();
+    assert_eq!(handled(&mut subscription).await, [2]);
+}
+
+#[tokio::test]
 async fn a_commit_whose_reply_is_lost_is_made_again() {
     let server = Running::start().await;
     // More than one call repeats.

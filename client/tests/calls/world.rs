@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) commits: Vec<i64>,
     /// So many commits are done, and their answers lost.
     pub(crate) lost_commits: usize,
+    /// So many reads of a consumer fail.
+    pub(crate) lost_reads: usize,
     pub(crate) streams: VecDeque<Goes>,
     pub(crate) watches: Vec<WatchEventsRequest>,
     pub(crate) cancellations: Vec<Cancellation>,
@@ -70,6 +72,8 @@ pub(crate) struct State {
     pub(crate) lost_records: usize,
     pub(crate) claims: Vec<ClaimRefundsRequest>,
     pub(crate) records: Vec<RecordRefundResultRequest>,
+    /// The time that the caller gave to each of them.
+    pub(crate) record_times: Vec<Duration>,
 }
 
 #[derive(Clone)]
@@ -182,6 +186,19 @@ pub(crate) fn a_refund(id: &str) -> Refund {
         due_by: Some(time(0)),
         create_time: Some(time(0)),
         ..Default::default()
+    }
+}
+
+/// A `grpc-timeout`.
+fn duration(header: &str) -> Duration {
+    let (number, unit) = header.split_at(header.len() - 1);
+    let number = number.parse().unwrap();
+    match unit {
+        "n" => Duration::from_nanos(number),
+        "u" => Duration::from_micros(number),
+        "m" => Duration::from_millis(number),
+        "S" => Duration::from_secs(number),
+        other => panic!("{other} is too long for a test"),
     }
 }
 
@@ -384,7 +401,8 @@ impl EventService for World {
             consumer_id,
             store_id,
         } = request.into_inner();
-        let state = self.state();
+        let state = &mut *self.state();
+        lost(&mut state.lost_reads)?;
         match state.consumers.get(&(store_id, consumer_id.clone())) {
             Some(position) => Ok(Response::new(GetConsumerResponse {
                 consumer: Some(consumer(&consumer_id, *position)),
@@ -541,6 +559,8 @@ service! {
             &self,
             request: Request<RecordRefundResultRequest>,
         ) -> Result<Response<RecordRefundResultResponse>, Status> {
+            let given = request.metadata().get("grpc-timeout").unwrap();
+            let time = duration(given.to_str().unwrap());
             let request = request.into_inner();
             let state = &mut *self.state();
             let id = &request.refund_id;
@@ -557,6 +577,7 @@ service! {
             let refund = Some(refund.clone());
             let request_id = request.request_id.clone();
             state.records.push(request);
+            state.record_times.push(time);
             lost(&mut state.lost_records)?;
             Ok(Response::new(RecordRefundResultResponse {
                 refund,
