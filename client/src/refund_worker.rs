@@ -90,6 +90,21 @@ impl Store {
 ///
 /// It starts no task: it works while [`run_until`](Self::run_until) is polled, all refunds within
 /// that one future. A provider that blocks its thread blocks all of them.
+///
+/// ```no_run
+/// # use belay_client::{BoxError, Store, refund_worker::RefundProvider};
+/// # async fn example(store: Store, bank: impl RefundProvider) -> Result<(), BoxError> {
+/// use std::time::Duration;
+///
+/// let worker = store
+///     .refund_worker("worker-1", bank)
+///     .lease(Duration::from_secs(120))
+///     .concurrency(20)
+///     .on_trouble(|trouble| eprintln!("{trouble}"));
+/// worker.run().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a worker does nothing until it runs"]
 pub struct RefundWorker<P> {
     store: Store,
@@ -355,6 +370,11 @@ impl<P: RefundProvider> RefundWorker<P> {
         let mut is_new = !refund.ask_provider_first && refund.state == RefundState::Submitted;
         let mut delays = self.backoff();
         for _ in 0..ATTEMPTS_MAX {
+            // A claim whose answer took as long as the lease: not even the first byte may go out.
+            if Instant::now() >= until {
+                (self.on_trouble)(&RefundTrouble::Late { refund });
+                return None;
+            }
             let Ok(answer) = timeout_at(until, self.ask_once(refund, is_new)).await else {
                 (self.on_trouble)(&RefundTrouble::Late { refund });
                 return None;

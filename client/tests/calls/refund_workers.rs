@@ -309,6 +309,20 @@ async fn a_refusal_is_recorded_with_its_code_and_what_is_undecided_is_not() {
     assert!(bank.paid().is_empty());
 }
 
+/// Later somebody else might have paid it, and then "refused" would mean that the money came back.
+#[tokio::test]
+async fn a_refusal_has_the_rest_of_the_lease_to_be_recorded_in_and_a_payment_has_longer() {
+    for (does, is_bounded) in [(Does::Refuses, true), (Does::Pays, false)] {
+        let server = with_refunds(1).await;
+        let lease = Duration::from_secs(3);
+        let worker = worker(&server, &Bank::of([does])).lease(lease);
+        let stop = server.world.until(|state| !state.records.is_empty());
+        run_until(worker, stop).await.unwrap();
+        let times = server.world.state().record_times.clone();
+        assert_eq!(times[0] <= lease, is_bounded, "{times:?}");
+    }
+}
+
 #[tokio::test]
 async fn no_more_is_under_way_than_is_allowed_and_no_more_is_claimed() {
     let server = with_refunds(20).await;
