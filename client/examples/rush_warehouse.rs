@@ -19,10 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use belay_client::calls::Stopped;
-use belay_client::model::{
-    Event, EventDetail, EventType, GateKind, GateState, ShipmentStage, SkuQuantity, TrackingFact,
-};
-use belay_client::{Belay, Error, ErrorReason, Kind, Role, ShipmentId, Store};
+use belay_client::model::{Event, EventDetail, EventType, ShipmentStage, TrackingFact};
+use belay_client::watch::Stop;
+use belay_client::{BoxError, Error, ErrorReason, Kind, Role, ShipmentId, Store};
 use jiff::Timestamp;
 use rush::{LAST, STORE, a_moment};
 use tokio::sync::mpsc;
@@ -32,8 +31,6 @@ use tokio::task::JoinSet;
 const SCANNER_MAX: usize = 10_000;
 /// How long it is out of reach.
 const OUT_OF_REACH: Duration = Duration::from_secs(1);
-/// Before the feed is watched again after an error.
-const RETRY: Duration = Duration::from_millis(500);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -76,7 +73,7 @@ struct Warehouse {
     scanner: mpsc::Sender<Scan>,
 }
 
-async fn run() -> Result<usize, Error> {
+async fn run() -> Result<usize, BoxError> {
     let (belay, address) = rush::connect()?;
     rush::open_store(&belay).await?;
     let belay = belay.with_role(Role::Warehouse, "main")?;
@@ -88,10 +85,10 @@ async fn run() -> Result<usize, Error> {
     };
     println!("Belay at {address}, store {STORE}: the warehouse main");
     tokio::select! {
-        day = warehouse.watch(&belay) => day?,
+        day = warehouse.watch() => day?,
         day = warehouse.catch_up(scans) => day?,
     }
-    warehouse.report().await
+    Ok(warehouse.report().await?)
 }
 
 impl Warehouse {
@@ -99,48 +96,33 @@ impl Warehouse {
         note(&mut self.house.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Watches for ever. After a failure it goes on behind the last batch: nothing is missed, and
-    /// what comes twice was done already.
-    async fn watch(&self, belay: &Belay) -> Result<(), Error> {
+    /// Watches for ever, over whatever happens to server and connection: nothing is missed, and what
+    /// comes again after a restart was done already.
+    async fn watch(&self) -> Result<(), BoxError> {
+        let moves = self.store.watch();
+        let mut moves = moves.event_types([EventType::ShipmentStageChanged]).await?;
+        let mut stops = self.store.stops_for("main").await?;
+        println!("The warehouse is open");
         let mut work = JoinSet::new();
-        let mut token = None;
+        self.take_up_what_waits(&mut work).await?;
         loop {
-            let watch = belay
-                .watch_events()
-                .store_id(STORE)
-                .event_types([EventType::ShipmentStageChanged, EventType::GateOpened]);
-            let watch = match token.clone() {
-                Some(token) => watch.resume_token(token),
-                None => watch,
-            };
-            let mut batches = match watch.await {
-                Ok(batches) => batches,
-                Err(error) if error.kind() == Kind::Unavailable => {
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            loop {
-                let batch = match batches.try_next().await {
-                    Ok(Some(batch)) => batch,
-                    // A stream lasts half an hour, or until its server stops.
-                    Ok(None) => break,
-                    Err(error) => {
-                        println!("  the feed: {error}");
-                        break;
+            tokio::select! {
+                delivered = moves.try_next() => {
+                    let Some(delivered) = delivered? else { return Ok(()) };
+                    for event in delivered.events() {
+                        if let Some(id) = released(event) {
+                            let warehouse = self.clone();
+                            work.spawn(async move { warehouse.pack(id).await });
+                        }
                     }
-                };
-                if token.is_none() {
-                    println!("The warehouse is open");
-                    self.take_up_what_waits(&mut work).await?;
+                    delivered.ack();
                 }
-                for event in batch.events {
+                stop = stops.try_next() => {
+                    let Some(stop) = stop? else { return Ok(()) };
                     let warehouse = self.clone();
-                    work.spawn(async move { warehouse.react(event).await });
+                    work.spawn(async move { warehouse.stop(stop).await });
                 }
-                token = Some(batch.resume_token);
-                while let Some(done) = work.try_join_next() {
+                Some(done) = work.join_next(), if !work.is_empty() => {
                     done.expect("nobody panics at work")?;
                 }
             }
@@ -160,24 +142,6 @@ impl Warehouse {
             work.spawn(async move { warehouse.pack(shipment.shipment_id).await });
         }
         Ok(())
-    }
-
-    async fn react(&self, event: Event) -> Result<(), Error> {
-        match event.detail {
-            Some(EventDetail::ShipmentStageChanged {
-                shipment_id,
-                to_stage: ShipmentStage::Planned,
-                ..
-            }) => self.pack(shipment_id).await,
-            Some(EventDetail::GateChanged {
-                shipment_id,
-                kind: GateKind::WarehouseStop,
-                state: GateState::Open,
-                contents,
-                ..
-            }) => self.stop(shipment_id, contents).await,
-            _ => Ok(()),
-        }
     }
 
     async fn pack(&self, id: ShipmentId) -> Result<(), Error> {
@@ -239,12 +203,13 @@ impl Warehouse {
 
     /// The desk takes the parcel off the shelf, as far as it can see; what has left over the ramp it
     /// does not know.
-    async fn stop(&self, id: ShipmentId, contents: Vec<SkuQuantity>) -> Result<(), Error> {
+    async fn stop(&self, stop: Stop) -> Result<(), Error> {
         a_moment(150).await;
-        let seen = self.store.get_shipment(&id).await?;
-        let units = contents.iter().map(|of| (&of.line_id, of.quantity));
+        let id = &stop.shipment_id;
+        let seen = self.store.get_shipment(id).await?;
+        let units = stop.contents.iter().map(|of| (&of.line_id, of.quantity));
         let stopped = Stopped::all().stage_seen(seen.stage).put_back(units);
-        if done(self.store.answer_stop(&id, stopped).await)?.is_some() {
+        if done(self.store.answer_stop(id, stopped).await)?.is_some() {
             self.note(|house| house.stops += 1);
         }
         Ok(())
@@ -299,6 +264,18 @@ impl Warehouse {
         println!("  {:>4} dispatches came with a stale fence", house.stale);
         println!("  {differences:>4} parcels are elsewhere than on record");
         Ok(differences)
+    }
+}
+
+/// The shipment that a move has released to be packed.
+fn released(event: &Event) -> Option<ShipmentId> {
+    match &event.detail {
+        Some(EventDetail::ShipmentStageChanged {
+            shipment_id,
+            to_stage: ShipmentStage::Planned,
+            ..
+        }) => Some(shipment_id.clone()),
+        _ => None,
     }
 }
 

@@ -18,6 +18,8 @@ mod refunds;
 mod sellers;
 mod stores;
 
+pub(crate) use events::filter_setters;
+
 pub use bulk::{
     BulkOrders, BulkProgress, GetBulkCancellation, ListBulkCancellations, ListBulkResults,
     MatchingOrders, StartBulkCancellation, StopBulkCancellation, WatchBulkCancellation,

@@ -17,6 +17,9 @@ use crate::wire::Malformed;
 /// Its code is CANCELLED.
 const TIMEOUT_MESSAGE: &str = "Timeout expired";
 
+/// An error of the caller's own code, such as its checkpoint or its payment provider.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// The kind of a failure. It says what the caller can do.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -202,6 +205,30 @@ impl Error {
     /// ```
     pub fn is_conflict(&self) -> bool {
         self.kind() == Kind::Aborted
+    }
+
+    /// Whether the failure passes by itself, so that what goes on without an end tries again: the
+    /// server or its database cannot be reached, is full, or was too slow. An outdated etag, fence
+    /// or quote does not pass.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self.kind() {
+            Kind::Unavailable | Kind::DeadlineExceeded | Kind::OutcomeUnknown | Kind::Cancelled => {
+                true
+            }
+            Kind::Overloaded => !self.has_reason(&ErrorReason::MessageTooLarge),
+            // The stream was not read for too long; it goes on behind its last token.
+            Kind::Aborted => self.has_reason(&ErrorReason::WatcherTooSlow),
+            Kind::InvalidArgument
+            | Kind::NotFound
+            | Kind::AlreadyExists
+            | Kind::PermissionDenied
+            | Kind::Unauthenticated
+            | Kind::Rejected
+            | Kind::OutOfRange
+            | Kind::Unimplemented
+            | Kind::Internal
+            | Kind::Setup => false,
+        }
     }
 
     /// The facts behind the failure. The documentation of the reason names their keys.

@@ -36,6 +36,11 @@
 //! - **Lists**: `.await` gives one page, `.pages()` a stream of pages, `.stream()` a stream of
 //!   entries. A stream requests a page when it is wanted, and can be resumed by its token after an
 //!   error.
+//! - **Watching**: a [subscription](watch) delivers events, reconnects by itself, and keeps how far
+//!   its caller is.
+//! - **Helpers**: [`wait_for_cancellation`](Store::wait_for_cancellation), the
+//!   [stops](Store::stops_for) of a warehouse, and a [worker](refund_worker) that takes refunds to a
+//!   payment provider and pays none twice.
 //! - **Repeats**: the client repeats a call that failed because the service was unavailable, by a
 //!   [`RetryPolicy`]: with the delay that the server asks for, within the deadline and a budget.
 //!
@@ -43,11 +48,13 @@
 //! - It does not repeat a call that was refused or aborted. An outdated etag, fence or quote means
 //!   that the caller must decide again.
 //! - It does not repeat [`claim_refunds`](Store::claim_refunds), because each call claims other
-//!   refunds.
+//!   refunds. A refund worker claims again by itself.
 //! - It does not store requests. To survive the end of the process, keep the [`RequestId`] with the
 //!   request and send the same again.
-//! - It does not talk to payment providers. A worker claims refunds, asks the provider, and records
-//!   the answer.
+//! - It does not talk to payment providers: a refund worker is given one as a
+//!   [`RefundProvider`](refund_worker::RefundProvider).
+//! - It starts no tasks but that of the connection. A subscription works while it is read, a refund
+//!   worker while it is polled.
 //! - It does not speak TLS unless its feature `tls` is on. With `http://` a
 //!   [`token`](BelayBuilder::token) is sent in clear text: use a network that nobody can listen to.
 //!   A [`role`](BelayBuilder::role) is believed only by development servers and by servers behind a
@@ -55,7 +62,7 @@
 //! - It does not run on another runtime than tokio.
 //!
 //! `examples/storefront.rs` goes through the life of one order, `examples/warehouse.rs` through a
-//! day in the warehouse.
+//! day in the warehouse, `examples/refund_worker.rs` through the crash of a payment worker.
 
 #![warn(missing_docs)]
 
@@ -79,6 +86,8 @@ mod wire;
 pub mod calls;
 pub mod model;
 pub mod reason;
+pub mod refund_worker;
+pub mod watch;
 
 /// The crate of the instants, dates and durations in this interface.
 pub use jiff;
@@ -87,7 +96,7 @@ pub use belay::{Belay, BelayBuilder};
 pub use call_error::{CallError, Operation};
 pub use caller::Scope;
 pub use calls::Units;
-pub use error::{Error, FieldViolation, Kind};
+pub use error::{BoxError, Error, FieldViolation, Kind};
 pub use error_reason::ErrorReason;
 pub use ids::{
     BulkCancellationId, BuyerId, CancellationId, CarrierId, ConsumerId, Etag, ID_LENGTH_MAX,

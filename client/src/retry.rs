@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
 use tower::retry::budget::TpsBudget;
 
 /// The time for which a call adds to the budget.
@@ -101,6 +102,59 @@ impl RetryPolicy {
     }
 }
 
+/// The longest wait; what is longer is taken as this. An instant cannot be as far away as a
+/// duration can be long.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest delay that a server may ask for before a stream is opened again.
+const SERVERS_DELAY_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// The instant so much later, by a clock that never jumps.
+pub(crate) fn after(wait: Duration) -> Instant {
+    Instant::now() + wait.min(WAIT_MAX)
+}
+
+/// Delays without an end, for what goes on until it is told to stop. They grow as those of a
+/// [`RetryPolicy`] do, and begin anew after a success.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    delay_first: Duration,
+    delay_max: Duration,
+    delays: Option<ExponentialBackoff>,
+}
+
+impl Backoff {
+    pub(crate) fn new(delay_first: Duration, delay_max: Duration) -> Self {
+        Self {
+            delay_first,
+            delay_max,
+            delays: None,
+        }
+    }
+
+    /// The next delay. The server's is the least, and ours is added to it.
+    pub(crate) fn next_delay(&mut self, servers: Option<Duration>) -> Duration {
+        let (first, max) = (self.delay_first, self.delay_max);
+        let delays = self.delays.get_or_insert_with(|| {
+            ExponentialBuilder::default()
+                .with_factor(2.0)
+                .with_min_delay(first)
+                .with_max_delay(max)
+                .without_max_times()
+                .with_jitter()
+                .with_jitter_seed(fastrand::u64(..))
+                .build()
+        });
+        let ours = delays.next().unwrap_or(max);
+        ours.saturating_add(servers.unwrap_or_default().min(SERVERS_DELAY_MAX))
+    }
+
+    /// Begins anew.
+    pub(crate) fn reset(&mut self) {
+        self.delays = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +187,27 @@ mod tests {
             RetryPolicy::default().with_attempts_max(0).delays().count(),
             0
         );
+    }
+
+    #[test]
+    fn a_backoff_has_no_end_and_begins_anew_after_a_success() {
+        let [first, max] = [100, 1_000].map(Duration::from_millis);
+        let mut backoff = Backoff::new(first, max);
+        let delays: Vec<_> = (0..1_000).map(|_| backoff.next_delay(None)).collect();
+        assert!(delays[0] >= first && delays[0] < first * 2);
+        assert!(
+            delays[10..]
+                .iter()
+                .all(|delay| *delay >= max && *delay < max * 2)
+        );
+        backoff.reset();
+        let hour = Duration::from_secs(3600);
+        let asked = backoff.next_delay(Some(hour));
+        assert!(asked >= SERVERS_DELAY_MAX + first && asked < SERVERS_DELAY_MAX + first * 2);
+    }
+
+    #[tokio::test]
+    async fn the_longest_wait_is_an_instant() {
+        assert!(after(Duration::MAX) > after(Duration::ZERO));
     }
 }

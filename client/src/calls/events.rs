@@ -26,6 +26,9 @@ impl Belay {
     /// Watches the feed: every event that is committed, on whichever server, from now on unless a
     /// beginning is set. Awaiting the call opens the stream.
     ///
+    /// This is one stream, which ends with its server and its connection. [`watch`](Self::watch) lasts
+    /// over as many as it takes.
+    ///
     /// Fails with `ResumeTokenInvalid`, `PositionExpired`, `PositionAhead`, and `Overloaded` if the
     /// server has as many streams as it takes.
     ///
@@ -177,8 +180,8 @@ list! {
     consumers
 }
 
-/// The setters of a filter. Each kind that is set must match; of its values, one must.
-macro_rules! filter_setters {
+/// The store of a filter.
+macro_rules! store_setter {
     () => {
         /// Only events of this store. Unless set: of all stores in the caller's scope.
         pub fn store_id(mut self, store_id: impl IntoId<StoreId>) -> Self {
@@ -186,11 +189,17 @@ macro_rules! filter_setters {
             self.0.request.filter.get_or_insert_default().store_id = id;
             self
         }
+    };
+}
 
+/// The setters of a filter, by where the call is. Each kind that is set must match; of its values,
+/// one must.
+macro_rules! filter_setters {
+    ($($call:tt).+) => {
         /// Only events of this order. Needs the store.
         pub fn order_id(mut self, order_id: impl IntoId<OrderId>) -> Self {
-            let id = self.0.errors.id("filter.order_id", order_id);
-            self.0.request.filter.get_or_insert_default().order_id = id;
+            let id = self.$($call).+.errors.id("filter.order_id", order_id);
+            self.$($call).+.request.filter.get_or_insert_default().order_id = id;
             self
         }
 
@@ -199,7 +208,7 @@ macro_rules! filter_setters {
             mut self,
             sellers: impl IntoIterator<Item = I>,
         ) -> Self {
-            let call = &mut self.0;
+            let call = &mut self.$($call).+;
             let ids = sellers
                 .into_iter()
                 .map(|id| call.errors.id("filter.seller_ids", id));
@@ -212,7 +221,7 @@ macro_rules! filter_setters {
             mut self,
             warehouses: impl IntoIterator<Item = I>,
         ) -> Self {
-            let call = &mut self.0;
+            let call = &mut self.$($call).+;
             let ids = warehouses
                 .into_iter()
                 .map(|id| call.errors.id("filter.warehouse_ids", id));
@@ -225,7 +234,7 @@ macro_rules! filter_setters {
             mut self,
             carriers: impl IntoIterator<Item = I>,
         ) -> Self {
-            let call = &mut self.0;
+            let call = &mut self.$($call).+;
             let ids = carriers
                 .into_iter()
                 .map(|id| call.errors.id("filter.carrier_ids", id));
@@ -236,14 +245,17 @@ macro_rules! filter_setters {
         /// Only events of these types.
         pub fn event_types(mut self, types: impl IntoIterator<Item = EventType>) -> Self {
             let types = types.into_iter().map(EventType::to_wire);
-            self.0.request.filter.get_or_insert_default().event_types = types.collect();
+            self.$($call).+.request.filter.get_or_insert_default().event_types = types.collect();
             self
         }
     };
 }
 
+pub(crate) use filter_setters;
+
 impl ListEvents {
-    filter_setters!();
+    store_setter!();
+    filter_setters!(0);
 
     /// Begins behind the batch or page of this token.
     pub fn resume_token(mut self, token: impl Into<ResumeToken>) -> Self {
@@ -305,12 +317,13 @@ fn to_wire(positions: impl IntoIterator<Item = PartitionPosition>) -> pb::FeedPo
 /// Made by [`Belay::watch_events`].
 #[must_use = "a call does nothing until it is awaited or opened"]
 #[derive(Clone)]
-pub struct WatchEvents(WatchCall);
+pub struct WatchEvents(pub(crate) WatchCall);
 
-type WatchCall = StreamCall<pb::WatchEventsRequest>;
+pub(crate) type WatchCall = StreamCall<pb::WatchEventsRequest>;
 
 impl WatchEvents {
-    filter_setters!();
+    store_setter!();
+    filter_setters!(0);
 
     /// Begins with the oldest event that is kept.
     pub fn from_oldest(mut self) -> Self {
