@@ -289,6 +289,13 @@ impl BelayBuilder {
         if endpoint.uri().host().is_none() {
             return Err(wrong("must look like http://host:port"));
         }
+        let authority = endpoint.uri().authority();
+        if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+            // Errors and traces name the address.
+            return Err(Error::setup(
+                "the address names a user; a token is not part of it",
+            ));
+        }
         let endpoint = match endpoint.uri().scheme_str() {
             #[cfg(feature = "tls")]
             Some("https") => self.tls.clone().apply(endpoint)?,
@@ -379,6 +386,7 @@ mod tests {
             "https://",
             "http://",
             "ftp://x",
+            "http://ann:secret@127.0.0.1:50051",
         ] {
             assert_eq!(
                 Belay::builder(address).build().unwrap_err().kind(),

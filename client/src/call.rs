@@ -20,6 +20,7 @@ use crate::belay::Belay;
 use crate::error::{Error, Kind};
 use crate::ids::RequestId;
 use crate::retry::RetryPolicy;
+use crate::telemetry::CallSpan;
 use crate::transport::Transport;
 use crate::wire::Malformed;
 
@@ -65,26 +66,31 @@ impl<R: Rpc> Call<R> {
         &self,
         read: impl FnOnce(R::Response) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
+        let span = CallSpan::begin(R::PATH, &self.belay.link().address, self.request_id);
         let outcome = if self.errors.0.is_empty() {
-            self.repeat().await
+            self.repeat(&span).await
         } else {
             Err(Error::invalid(self.errors.0.clone()))
         };
+        span.end(outcome.as_ref().map(drop));
         outcome
             .and_then(|response| read(response).map_err(|malformed| Error::malformed(&malformed)))
             .map_err(|error| error.with_request_id(self.request_id))
     }
 
     /// Attempts the call until it succeeds or fails for good, within deadline, attempts and budget.
-    async fn repeat(&self) -> Result<R::Response, Error> {
+    async fn repeat(&self, span: &CallSpan) -> Result<R::Response, Error> {
         let link = self.belay.link();
         let deadline = Instant::now() + self.timeout.min(TIMEOUT_MAX);
         let mut delays = self.retry.as_ref().unwrap_or(&link.retry).delays();
         let is_write = R::IDEMPOTENCY != Idempotency::Read;
-        let mut is_unknown = false;
+        let (mut is_unknown, mut attempt) = (false, 0);
         link.budget.deposit();
         loop {
-            let error = match self.attempt(deadline).await {
+            let outcome = self.attempt(deadline, span).await;
+            attempt += 1;
+            span.attempt_ended(attempt, outcome.as_ref().map(drop));
+            let error = match outcome {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -115,7 +121,7 @@ impl<R: Rpc> Call<R> {
         }
     }
 
-    async fn attempt(&self, deadline: Instant) -> Result<R::Response, Error> {
+    async fn attempt(&self, deadline: Instant, span: &CallSpan) -> Result<R::Response, Error> {
         let now = Instant::now();
         let attempt_deadline = match R::IDEMPOTENCY {
             // The first attempt is the last.
@@ -132,6 +138,7 @@ impl<R: Rpc> Call<R> {
         request.set_timeout(attempt_deadline.saturating_duration_since(now));
         let link = self.belay.link();
         self.belay.caller().write(request.metadata_mut());
+        span.write(request.metadata_mut());
         let sent = unary(link.transport.clone(), request);
         match timeout_at(attempt_deadline, sent).await {
             Ok(outcome) => outcome.map_err(|status| Error::from_status(status).at(&link.address)),
@@ -190,15 +197,18 @@ pub(crate) fn poll_message<M, T>(
     }))
 }
 
-/// Opens the stream of an RPC, once. Messages may come at any time, so it has no deadline.
+/// Opens the stream of an RPC, once. Messages may come at any time, so it has no deadline, and its
+/// span is that of the opening.
 async fn open_stream<R: StreamRpc>(
     belay: &Belay,
     message: R,
 ) -> Result<Streaming<R::Response>, Error> {
+    let link = belay.link();
+    let span = CallSpan::begin(R::PATH, &link.address, None);
     let mut request = Request::new(message);
     belay.caller().write(request.metadata_mut());
-    let mut grpc =
-        Grpc::new(belay.link().transport.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
+    span.write(request.metadata_mut());
+    let mut grpc = Grpc::new(link.transport.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
     let opened = async {
         grpc.ready()
             .await
@@ -207,10 +217,12 @@ async fn open_stream<R: StreamRpc>(
         let codec = ProstCodec::<R, R::Response>::default();
         grpc.server_streaming(request, path, codec).await
     };
-    opened
+    let opened = opened
         .await
         .map(Response::into_inner)
-        .map_err(|status| Error::from_status(status).at(&belay.link().address))
+        .map_err(|status| Error::from_status(status).at(&link.address));
+    span.end(opened.as_ref().map(drop));
+    opened
 }
 
 /// The delay before a repeat; `None` if the repeat would come too late. The server's delay is the

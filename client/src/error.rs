@@ -101,6 +101,8 @@ struct Inner {
     rejections: Vec<Rejection>,
     retry_after: Option<Duration>,
     request_id: Option<RequestId>,
+    /// As the server or tonic told it; of what was never sent, what a server would have told.
+    code: Code,
     source: Option<Status>,
 }
 
@@ -292,8 +294,32 @@ impl Error {
             rejections: Vec::new(),
             retry_after: None,
             request_id: None,
+            code: Code::Unknown,
             source: None,
         }))
+    }
+
+    /// The name of the gRPC code.
+    pub(crate) fn code_name(&self) -> &'static str {
+        match self.0.code {
+            Code::Ok => "OK",
+            Code::Cancelled => "CANCELLED",
+            Code::Unknown => "UNKNOWN",
+            Code::InvalidArgument => "INVALID_ARGUMENT",
+            Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Code::NotFound => "NOT_FOUND",
+            Code::AlreadyExists => "ALREADY_EXISTS",
+            Code::PermissionDenied => "PERMISSION_DENIED",
+            Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Code::FailedPrecondition => "FAILED_PRECONDITION",
+            Code::Aborted => "ABORTED",
+            Code::OutOfRange => "OUT_OF_RANGE",
+            Code::Unimplemented => "UNIMPLEMENTED",
+            Code::Internal => "INTERNAL",
+            Code::Unavailable => "UNAVAILABLE",
+            Code::DataLoss => "DATA_LOSS",
+            Code::Unauthenticated => "UNAUTHENTICATED",
+        }
     }
 
     pub(crate) fn with_request_id(mut self, request_id: Option<RequestId>) -> Self {
@@ -386,15 +412,18 @@ impl Error {
             "the request has invalid fields",
         );
         error.0.field_violations = field_violations;
+        error.0.code = Code::InvalidArgument;
         error
     }
 
     pub(crate) fn deadline_exceeded() -> Self {
-        Self::new(
+        let mut error = Self::new(
             Kind::DeadlineExceeded,
             Some(ErrorReason::DeadlineExceeded),
             "the call's deadline has passed",
-        )
+        );
+        error.0.code = Code::DeadlineExceeded;
+        error
     }
 
     pub(crate) fn malformed(malformed: &Malformed) -> Self {
@@ -416,6 +445,13 @@ impl Error {
         let details = status.get_error_details();
         let mut error = Self::new(kind(&status), None, explain(&status));
         let inner = &mut *error.0;
+        // Of a broken connection tonic's code is another one.
+        let is_broken = inner.kind == Kind::Unavailable;
+        inner.code = if is_broken {
+            Code::Unavailable
+        } else {
+            status.code()
+        };
         if let Some(info) = details.error_info().filter(|info| info.domain == "belay") {
             inner.reason = ErrorReason::from_name(info.reason.clone());
             inner.metadata = info.metadata.clone().into_iter().collect();

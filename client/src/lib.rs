@@ -78,6 +78,7 @@ mod ids;
 mod pages;
 mod retry;
 mod store;
+mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
