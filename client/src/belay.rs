@@ -1,6 +1,7 @@
 //! The connection to one Belay server, and the caller that uses it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ use tower::{BoxError, Service, util::BoxCloneSyncService};
 use crate::caller::{Caller, Scope};
 use crate::error::Error;
 use crate::model::Role;
+use crate::network::{Connecting, Network};
 use crate::retry::RetryPolicy;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
+use crate::token::{TokenFile, TokenSource, Tokens};
 use crate::transport::Transport;
 
 /// The time-out of a call, its repeats included, unless another is set.
@@ -26,6 +29,8 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// The time-out of one attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time between two looks at names and files, unless another is set.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// The silence after which a connection is probed, and the time-out of the probe.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,10 +81,16 @@ impl Belay {
     pub fn builder(address: impl Into<String>) -> BelayBuilder {
         BelayBuilder {
             address: address.into(),
+            more_addresses: Vec::new(),
+            resolves: false,
+            look_again: LOOK_AGAIN,
             role: None,
             scope: None,
             token: None,
+            tokens: None,
             user_agent: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            keep_alive: (KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT),
             timeout: TIMEOUT_DEFAULT,
             attempt_timeout: ATTEMPT_TIMEOUT_DEFAULT,
             retry: RetryPolicy::default(),
@@ -143,10 +154,16 @@ impl Belay {
 #[derive(Clone)]
 pub struct BelayBuilder {
     address: String,
+    more_addresses: Vec<String>,
+    resolves: bool,
+    look_again: Duration,
     role: Option<(Role, String)>,
     scope: Option<Scope>,
     token: Option<String>,
+    tokens: Option<Tokens>,
     user_agent: Option<String>,
+    connect_timeout: Duration,
+    keep_alive: (Duration, Duration),
     timeout: Duration,
     attempt_timeout: Duration,
     retry: RetryPolicy,
@@ -160,6 +177,7 @@ impl fmt::Debug for BelayBuilder {
         let builder = &mut f.debug_struct("BelayBuilder");
         let builder = builder
             .field("address", &self.address)
+            .field("more_addresses", &self.more_addresses)
             .field("role", &self.role)
             .field("scope", &self.scope);
         builder
@@ -229,6 +247,75 @@ impl BelayBuilder {
         self
     }
 
+    /// Another address of the same installation, such as that of another replica. May be given
+    /// several times. Calls take turns among all addresses; one that cannot be connected to is left
+    /// alone for a while, and the client repeats its call elsewhere.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), belay_client::Error> {
+    /// use belay_client::Belay;
+    ///
+    /// let belay = Belay::builder("http://belay-0:50051").address("http://belay-1:50051").build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.more_addresses.push(address.into());
+        self
+    }
+
+    /// Whether calls take turns among everything that a name in an address stands for, such as the
+    /// replicas behind a headless service: off unless set, and then the first that answers gets all
+    /// calls. Names are resolved again from time to time (see [`look_every`](Self::look_every)); one
+    /// that cannot be resolved leaves connections as they are.
+    pub fn resolve_all(mut self, resolve_all: bool) -> Self {
+        self.resolves = resolve_all;
+        self
+    }
+
+    /// The time between two looks at what names stand for and at the files of TLS: 10 seconds unless
+    /// set. A call that finds that it is over looks.
+    pub fn look_every(mut self, look_every: Duration) -> Self {
+        self.look_again = look_every;
+        self
+    }
+
+    /// The source of the caller's tokens, instead of one [`token`](Self::token) for good: they may
+    /// expire and be renewed. A call that the server refuses with a token that is no longer good is
+    /// made again with the next one.
+    ///
+    /// ```no_run
+    /// # fn example(vault: impl belay_client::TokenSource) -> Result<(), belay_client::Error> {
+    /// use belay_client::Belay;
+    ///
+    /// let belay = Belay::builder("https://belay.example").token_source(vault).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn token_source(mut self, source: impl TokenSource) -> Self {
+        self.tokens = Some(Tokens::of(source));
+        self
+    }
+
+    /// A file with the caller's token, white space around it left out: read again about every minute,
+    /// and when the server does not know the token any more.
+    pub fn token_file(self, path: impl Into<PathBuf>) -> Self {
+        self.token_source(TokenFile(path.into()))
+    }
+
+    /// The time-out of one attempt to connect: 5 seconds unless set.
+    pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
+        self.connect_timeout = connect_timeout;
+        self
+    }
+
+    /// The silence after which a connection is probed, 20 seconds unless set, and the time-out of the
+    /// probe, 10 seconds unless set. A balancer in between may close what is silent for longer.
+    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keep_alive = (interval, timeout);
+        self
+    }
+
     /// The policy by which calls are repeated.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
@@ -267,12 +354,18 @@ impl BelayBuilder {
     }
 
     fn caller(&self) -> Result<Caller, Error> {
-        let caller = match (&self.role, &self.token) {
-            (None, None) => Caller::default(),
-            (Some((role, actor)), None) => Caller::in_role(*role, actor)?,
-            (None, Some(token)) => Caller::with_token(token)?,
-            (Some(_), Some(_)) => {
+        let caller = match (&self.role, &self.token, &self.tokens) {
+            (None, None, None) => Caller::default(),
+            (Some((role, actor)), None, None) => Caller::in_role(*role, actor)?,
+            (None, Some(token), None) => Caller::with_token(token)?,
+            (None, None, Some(tokens)) => Caller::with_tokens(tokens.clone()),
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
                 return Err(Error::setup("a caller has a role or a token, not both"));
+            }
+            (None, Some(_), Some(_)) => {
+                return Err(Error::setup(
+                    "a caller has a token or a source of them, not both",
+                ));
             }
         };
         match &self.scope {
@@ -282,10 +375,36 @@ impl BelayBuilder {
     }
 
     fn connect(&self) -> Result<Transport, Error> {
-        let endpoint = Endpoint::from_shared(self.address.clone()).map_err(|error| {
-            Error::setup(format!("the address {:?} is no URI: {error}", self.address))
-        })?;
-        let wrong = |what: &str| Error::setup(format!("the address {:?} {what}", self.address));
+        let addresses = std::iter::once(&self.address).chain(&self.more_addresses);
+        let addresses = addresses.map(|address| self.endpoint(address));
+        let addresses = addresses.collect::<Result<Vec<Endpoint>, Error>>()?;
+        let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        let agent = match &self.user_agent {
+            None => agent.to_owned(),
+            Some(program) => format!("{program} {agent}"),
+        };
+        if Handle::try_current().is_err() {
+            return Err(Error::setup("a client is made inside of a tokio runtime"));
+        }
+        let (keep_alive, keep_alive_timeout) = self.keep_alive;
+        let connecting = Connecting {
+            agent,
+            connect_timeout: self.connect_timeout,
+            keep_alive,
+            keep_alive_timeout,
+            resolves: self.resolves,
+            look_again: self.look_again,
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
+        };
+        Ok(Transport::Network(Network::new(addresses, connecting)?))
+    }
+
+    /// An address, checked.
+    fn endpoint(&self, address: &str) -> Result<Endpoint, Error> {
+        let endpoint = Endpoint::from_shared(address.to_owned())
+            .map_err(|error| Error::setup(format!("the address {address:?} is no URI: {error}")))?;
+        let wrong = |what: &str| Error::setup(format!("the address {address:?} {what}"));
         if endpoint.uri().host().is_none() {
             return Err(wrong("must look like http://host:port"));
         }
@@ -296,43 +415,25 @@ impl BelayBuilder {
                 "the address names a user; a token is not part of it",
             ));
         }
-        let endpoint = match endpoint.uri().scheme_str() {
+        match endpoint.uri().scheme_str() {
             #[cfg(feature = "tls")]
-            Some("https") => self.tls.clone().apply(endpoint)?,
+            Some("https") => Ok(endpoint),
             #[cfg(feature = "tls")]
             Some("http") if self.tls.is_set() => {
-                return Err(wrong("must begin with https:// where TLS is set up"));
+                Err(wrong("must begin with https:// where TLS is set up"))
             }
             #[cfg(not(feature = "tls"))]
-            Some("https") => return Err(wrong("needs the feature `tls` of this crate")),
-            Some("http") => endpoint,
-            Some(_) | None => return Err(wrong("must look like http://host:port")),
-        };
-        let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        let agent = match &self.user_agent {
-            None => agent.to_owned(),
-            Some(program) => format!("{program} {agent}"),
-        };
-        let endpoint = endpoint
-            .user_agent(agent)
-            .map_err(|error| Error::setup(format!("the user agent: {error}")))?;
-        if Handle::try_current().is_err() {
-            return Err(Error::setup("a client is made inside of a tokio runtime"));
+            Some("https") => Err(wrong("needs the feature `tls` of this crate")),
+            Some("http") => Ok(endpoint),
+            Some(_) | None => Err(wrong("must look like http://host:port")),
         }
-        Ok(Transport::Network(
-            endpoint
-                .connect_timeout(CONNECT_TIMEOUT)
-                .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-                .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-                .keep_alive_while_idle(true)
-                .connect_lazy(),
-        ))
     }
 
     fn link(self, transport: Transport, caller: Caller) -> Belay {
+        let addresses = std::iter::once(self.address).chain(self.more_addresses);
         let link = Link {
             budget: self.retry.budget(),
-            address: self.address,
+            address: addresses.collect::<Vec<_>>().join(", "),
             transport,
             timeout: self.timeout,
             attempt_timeout: self.attempt_timeout,
@@ -361,6 +462,24 @@ impl BelayBuilder {
     /// for a server or proxy that asks for them.
     pub fn tls_identity(mut self, certificate: impl Into<String>, key: impl Into<String>) -> Self {
         self.tls.set_identity(certificate.into(), key.into());
+        self
+    }
+
+    /// A PEM file with the certificates to trust, instead of the roots of the machine: read again when
+    /// it changes, for the connections that are made then: see [`look_every`](Self::look_every).
+    pub fn tls_roots_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls.set_roots_file(path.into());
+        self
+    }
+
+    /// The files of [`tls_identity`](Self::tls_identity), read again when they change: calls that are
+    /// under way end on the connection that they began on.
+    pub fn tls_identity_files(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.tls.set_identity_files(certificate.into(), key.into());
         self
     }
 

@@ -17,6 +17,7 @@ use tower::retry::budget::Budget;
 
 use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
+use crate::caller::Shown;
 use crate::error::{Error, Kind};
 use crate::ids::RequestId;
 use crate::retry::RetryPolicy;
@@ -84,16 +85,25 @@ impl<R: Rpc> Call<R> {
         let deadline = Instant::now() + self.timeout.min(TIMEOUT_MAX);
         let mut delays = self.retry.as_ref().unwrap_or(&link.retry).delays();
         let is_write = R::IDEMPOTENCY != Idempotency::Read;
-        let (mut is_unknown, mut attempt) = (false, 0);
+        let (mut is_unknown, mut attempt, mut has_renewed) = (false, 0, false);
         link.budget.deposit();
         loop {
-            let outcome = self.attempt(deadline, span).await;
+            let (outcome, shown) = self.attempt(deadline, span).await;
             attempt += 1;
             span.attempt_ended(attempt, outcome.as_ref().map(drop));
             let error = match outcome {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
+            // A token may expire between two attempts; with another one nothing was asked yet.
+            if error.kind() == Kind::Unauthenticated
+                && !has_renewed
+                && let Some(shown) = shown
+                && timeout_at(deadline, shown.refused()).await == Ok(true)
+            {
+                has_renewed = true;
+                continue;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             // An attempt that took too long leaves time for another.
             let is_cut = error.kind() == Kind::DeadlineExceeded && !left.is_zero();
@@ -108,7 +118,9 @@ impl<R: Rpc> Call<R> {
                     error
                 }
             };
-            if !is_worth_it || R::IDEMPOTENCY == Idempotency::Never {
+            // What reached nobody has happened to nobody.
+            let may_repeat = R::IDEMPOTENCY != Idempotency::Never || error.was_not_sent();
+            if !is_worth_it || !may_repeat {
                 return Err(failed(error));
             }
             let Some(delay) = delays.next() else {
@@ -121,7 +133,12 @@ impl<R: Rpc> Call<R> {
         }
     }
 
-    async fn attempt(&self, deadline: Instant, span: &CallSpan) -> Result<R::Response, Error> {
+    /// With the token that was shown, if the caller's tokens change.
+    async fn attempt(
+        &self,
+        deadline: Instant,
+        span: &CallSpan,
+    ) -> (Result<R::Response, Error>, Option<Shown>) {
         let now = Instant::now();
         let attempt_deadline = match R::IDEMPOTENCY {
             // The first attempt is the last.
@@ -136,14 +153,19 @@ impl<R: Rpc> Call<R> {
         }
         let mut request = Request::new(message);
         request.set_timeout(attempt_deadline.saturating_duration_since(now));
-        let link = self.belay.link();
-        self.belay.caller().write(request.metadata_mut());
         span.write(request.metadata_mut());
-        let sent = unary(link.transport.clone(), request);
-        match timeout_at(attempt_deadline, sent).await {
-            Ok(outcome) => outcome.map_err(|status| Error::from_status(status).at(&link.address)),
-            Err(_) => Err(Error::deadline_exceeded()),
-        }
+        let link = self.belay.link();
+        let mut shown = None;
+        let sent = async {
+            shown = self.belay.caller().write(request.metadata_mut()).await?;
+            let sent = unary(link.transport.clone(), request).await;
+            sent.map_err(|status| Error::from_status(status).at(&link.address))
+        };
+        let outcome = timeout_at(attempt_deadline, sent).await;
+        (
+            outcome.unwrap_or_else(|_| Err(Error::deadline_exceeded())),
+            shown,
+        )
     }
 }
 
@@ -206,8 +228,8 @@ async fn open_stream<R: StreamRpc>(
     let link = belay.link();
     let span = CallSpan::begin(R::PATH, &link.address, None);
     let mut request = Request::new(message);
-    belay.caller().write(request.metadata_mut());
     span.write(request.metadata_mut());
+    let shown = belay.caller().write(request.metadata_mut()).await?;
     let mut grpc = Grpc::new(link.transport.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
     let opened = async {
         grpc.ready()
@@ -221,6 +243,12 @@ async fn open_stream<R: StreamRpc>(
         .await
         .map(Response::into_inner)
         .map_err(|status| Error::from_status(status).at(&link.address));
+    if let (Err(error), Some(shown)) = (&opened, shown)
+        && error.kind() == Kind::Unauthenticated
+    {
+        // Whoever opens it again shows another token.
+        shown.refused().await;
+    }
     span.end(opened.as_ref().map(drop));
     opened
 }

@@ -5,6 +5,7 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use crate::error::Error;
 use crate::ids::{CarrierId, IdError, IntoId, SellerId, StoreId, WarehouseId, WorkerId};
 use crate::model::Role;
+use crate::token::Tokens;
 
 const ROLE: &str = "belay-role";
 const ACTOR: &str = "belay-actor";
@@ -69,6 +70,34 @@ impl Scope {
 pub(crate) struct Caller {
     identity: Vec<(&'static str, MetadataValue<Ascii>)>,
     scope: Vec<(&'static str, MetadataValue<Ascii>)>,
+    /// Of a caller whose token changes.
+    tokens: Option<Tokens>,
+}
+
+/// The header of a token.
+pub(crate) fn bearer(token: &str) -> Result<MetadataValue<Ascii>, Error> {
+    if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(Error::setup("a token is printable ASCII without spaces"));
+    }
+    let value: Result<MetadataValue<Ascii>, _> = format!("Bearer {token}").parse();
+    let mut value = value.map_err(|_| Error::setup("the token is no header's value"))?;
+    // Never shown, and not kept in the connection's table of headers.
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The token that a request was sent with, of those that change.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    tokens: Tokens,
+    header: MetadataValue<Ascii>,
+}
+
+impl Shown {
+    /// The server did not take it. Says whether there is another one by now.
+    pub(crate) async fn refused(&self) -> bool {
+        self.tokens.refused(&self.header).await
+    }
 }
 
 impl Caller {
@@ -95,31 +124,29 @@ impl Caller {
             .map_err(|_| Error::setup("the caller's name is no header's value"))?;
         Ok(Self {
             identity: vec![(ROLE, MetadataValue::from_static(role)), (ACTOR, actor)],
-            scope: Vec::new(),
+            ..Self::default()
         })
     }
 
     pub(crate) fn with_token(token: &str) -> Result<Self, Error> {
-        if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
-            return Err(Error::setup("a token is printable ASCII without spaces"));
-        }
-        let value: Result<MetadataValue<Ascii>, _> = format!("Bearer {token}").parse();
-        let mut value = value.map_err(|_| Error::setup("the token is no header's value"))?;
-        // Never shown, and not kept in the connection's table of headers.
-        value.set_sensitive(true);
         Ok(Self {
-            identity: vec![(AUTHORIZATION, value)],
-            scope: Vec::new(),
+            identity: vec![(AUTHORIZATION, bearer(token)?)],
+            ..Self::default()
         })
+    }
+
+    pub(crate) fn with_tokens(tokens: Tokens) -> Self {
+        Self {
+            tokens: Some(tokens),
+            ..Self::default()
+        }
     }
 
     /// The same caller with this scope.
     pub(crate) fn within(self, scope: Scope) -> Result<Self, Error> {
-        if self
-            .identity
-            .iter()
-            .any(|(header, _)| *header == AUTHORIZATION)
-        {
+        let mut identity = self.identity.iter();
+        let has_token = identity.any(|(header, _)| *header == AUTHORIZATION);
+        if has_token || self.tokens.is_some() {
             return Err(Error::setup(
                 "what the holder of a token sees is known to the server",
             ));
@@ -137,14 +164,21 @@ impl Caller {
             headers.push((header, ids));
         }
         Ok(Self {
-            identity: self.identity,
             scope: headers,
+            ..self
         })
     }
 
-    pub(crate) fn write(&self, metadata: &mut MetadataMap) {
+    /// Writes the headers of a request.
+    pub(crate) async fn write(&self, metadata: &mut MetadataMap) -> Result<Option<Shown>, Error> {
         for (header, value) in self.identity.iter().chain(&self.scope) {
             metadata.insert(*header, value.clone());
         }
+        let Some(tokens) = self.tokens.clone() else {
+            return Ok(None);
+        };
+        let header = tokens.header().await?;
+        metadata.insert(AUTHORIZATION, header.clone());
+        Ok(Some(Shown { tokens, header }))
     }
 }

@@ -24,13 +24,13 @@ impl Belay {
     ///
     /// | Variable | Names |
     /// |---|---|
-    /// | `BELAY_ENDPOINT` | the address, such as `http://127.0.0.1:50051`. Required |
-    /// | `BELAY_TOKEN_FILE` | a file with the caller's [`token`](BelayBuilder::token), white space around it left out |
+    /// | `BELAY_ENDPOINT` | the address, such as `http://127.0.0.1:50051`, or several separated by commas. Required |
+    /// | `BELAY_TOKEN_FILE` | a file with the caller's token: see [`token_file`](BelayBuilder::token_file) |
     /// | `BELAY_TLS_CA` | a PEM file with the roots to trust, instead of those of the machine |
     /// | `BELAY_TLS_CERT`, `BELAY_TLS_KEY` | PEM files with the client's certificate and key; both or none |
     ///
     /// A variable that is empty counts as not set. Those of TLS need the feature `tls`, and an
-    /// address with `https://`. Files are read once.
+    /// address with `https://`. Files are read again when they change.
     ///
     /// # Errors
     /// As [`BelayBuilder::build`], and [`Kind::Setup`](crate::Kind::Setup) for a variable that is
@@ -67,9 +67,13 @@ impl BelayBuilder {
         let endpoint = set(ENDPOINT).ok_or_else(|| {
             Error::setup(format!("{ENDPOINT} names no address in the environment"))
         })?;
-        let mut builder = Belay::builder(endpoint);
+        let mut addresses = endpoint.split(',').map(str::trim);
+        let first = addresses.next().unwrap_or_default();
+        let mut builder = addresses.fold(Belay::builder(first), BelayBuilder::address);
         if let Some(path) = set(TOKEN_FILE) {
-            builder = builder.token(file(TOKEN_FILE, &path)?.trim());
+            // What is wrong now is told now.
+            file(TOKEN_FILE, &path)?;
+            builder = builder.token_file(path);
         }
         tls(builder, set)
     }
@@ -81,12 +85,15 @@ fn tls(
     set: impl Fn(&str) -> Option<String>,
 ) -> Result<BelayBuilder, Error> {
     if let Some(path) = set(TLS_CA) {
-        builder = builder.tls_roots(file(TLS_CA, &path)?);
+        file(TLS_CA, &path)?;
+        builder = builder.tls_roots_file(path);
     }
     match (set(TLS_CERT), set(TLS_KEY)) {
         (None, None) => Ok(builder),
         (Some(certificate), Some(key)) => {
-            Ok(builder.tls_identity(file(TLS_CERT, &certificate)?, file(TLS_KEY, &key)?))
+            file(TLS_CERT, &certificate)?;
+            file(TLS_KEY, &key)?;
+            Ok(builder.tls_identity_files(certificate, key))
         }
         (Some(_), None) | (None, Some(_)) => Err(Error::setup(format!(
             "{TLS_CERT} and {TLS_KEY} belong together, and one is not set"

@@ -361,7 +361,7 @@ impl Error {
     }
 
     /// Whether the connection could not even be made.
-    fn was_not_sent(&self) -> bool {
+    pub(crate) fn was_not_sent(&self) -> bool {
         let mut cause = self.0.source.as_ref().and_then(Status::source);
         while let Some(error) = cause {
             if error.is::<tonic::ConnectError>() {
@@ -432,6 +432,14 @@ impl Error {
             None,
             format!("the server's answer lacks a valid `{}`", malformed.0),
         )
+    }
+
+    /// The error of a caller whose token cannot be had. Nothing was sent.
+    pub(crate) fn no_token(cause: &dyn std::error::Error) -> Self {
+        let message = format!("there is no token: {cause}");
+        let mut error = Self::new(Kind::Unauthenticated, None, message);
+        error.0.code = Code::Unauthenticated;
+        error
     }
 
     pub(crate) fn setup(message: impl Into<String>) -> Self {

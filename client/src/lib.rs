@@ -75,12 +75,14 @@ mod env;
 mod error;
 mod error_reason;
 mod ids;
+mod network;
 mod pages;
 mod retry;
 mod store;
 mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
 mod transport;
 mod wire;
 
@@ -108,3 +110,4 @@ pub use model::{Money, Role};
 pub use pages::{Items, Pages};
 pub use retry::RetryPolicy;
 pub use store::Store;
+pub use token::{Token, TokenFuture, TokenSource};

@@ -1,6 +1,8 @@
 //! TLS of a connection: whom the client trusts, and how it shows who it is.
 
-use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use std::{fmt, fs};
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
@@ -17,7 +19,13 @@ pub(crate) struct Tls {
     /// Certificate and key.
     identity: Option<(String, String)>,
     server_name: Option<String>,
+    /// The same as files, which are read again when they change.
+    roots_file: Option<PathBuf>,
+    identity_files: Option<(PathBuf, PathBuf)>,
 }
+
+/// What the files looked like: their times and lengths.
+pub(crate) type FilesSeen = Vec<Option<(SystemTime, u64)>>;
 
 /// No key, and no certificate, which nobody wants to read.
 impl fmt::Debug for Tls {
@@ -26,6 +34,8 @@ impl fmt::Debug for Tls {
             .field("roots", &self.roots.len())
             .field("has_identity", &self.identity.is_some())
             .field("server_name", &self.server_name)
+            .field("roots_file", &self.roots_file)
+            .field("identity_files", &self.identity_files)
             .finish()
     }
 }
@@ -43,11 +53,63 @@ impl Tls {
         self.server_name = Some(name);
     }
 
-    pub(crate) fn is_set(&self) -> bool {
-        !self.roots.is_empty() || self.identity.is_some() || self.server_name.is_some()
+    pub(crate) fn set_roots_file(&mut self, path: PathBuf) {
+        self.roots_file = Some(path);
     }
 
-    pub(crate) fn apply(self, endpoint: Endpoint) -> Result<Endpoint, Error> {
+    pub(crate) fn set_identity_files(&mut self, certificate: PathBuf, key: PathBuf) {
+        self.identity_files = Some((certificate, key));
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        !self.roots.is_empty()
+            || self.identity.is_some()
+            || self.server_name.is_some()
+            || self.has_files()
+    }
+
+    pub(crate) fn has_files(&self) -> bool {
+        self.roots_file.is_some() || self.identity_files.is_some()
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        let identity = self.identity_files.iter();
+        let identity = identity.flat_map(|(certificate, key)| [certificate, key]);
+        self.roots_file.iter().chain(identity).map(PathBuf::as_path)
+    }
+
+    pub(crate) fn files_seen(&self) -> FilesSeen {
+        let seen = |path: &Path| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        self.files().map(seen).collect()
+    }
+
+    /// With what is in the files now.
+    fn read(&self) -> Result<Self, Error> {
+        let text = |path: &Path| {
+            let text = fs::read_to_string(path);
+            text.map_err(|error| Error::setup(format!("{}: {error}", path.display())))
+        };
+        let mut read = self.clone();
+        if let Some(path) = &self.roots_file {
+            read.roots.push(text(path)?);
+        }
+        if let Some((certificate, key)) = &self.identity_files {
+            read.identity = Some((text(certificate)?, text(key)?));
+        }
+        Ok(read)
+    }
+
+    /// `host` is that of the address, which the certificate is for unless another name is set.
+    pub(crate) fn apply(&self, endpoint: Endpoint, host: Option<&str>) -> Result<Endpoint, Error> {
+        let tls = self.read()?;
+        let name = tls.server_name.clone().or(host.map(str::to_owned));
+        tls.into_config(name, endpoint)
+    }
+
+    fn into_config(self, name: Option<String>, endpoint: Endpoint) -> Result<Endpoint, Error> {
         // What holds none would be taken for no root at all, and then nobody is trusted.
         if let Some(odd) = self.roots.iter().find(|pem| !pem.contains(CERTIFICATE)) {
             let length = odd.len();
@@ -64,7 +126,7 @@ impl Tls {
         if let Some((certificate, key)) = self.identity {
             config = config.identity(Identity::from_pem(certificate, key));
         }
-        if let Some(name) = self.server_name {
+        if let Some(name) = name {
             config = config.domain_name(name);
         }
         endpoint

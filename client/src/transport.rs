@@ -7,10 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tower::Service;
 #[cfg(feature = "testing")]
 use tower::util::BoxCloneSyncService;
+
+use crate::network::Network;
 
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
@@ -19,7 +20,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A connection; clones share it.
 #[derive(Clone)]
 pub(crate) enum Transport {
-    Network(Channel),
+    Network(Network),
     #[cfg(feature = "testing")]
     InProcess(BoxCloneSyncService<Request, Response, BoxError>),
 }
@@ -39,20 +40,17 @@ impl Service<Request> for Transport {
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
-            Transport::Network(channel) => channel.poll_ready(cx).map_err(BoxError::from),
+            Transport::Network(_) => Poll::Ready(Ok(())),
             #[cfg(feature = "testing")]
-            Transport::InProcess(service) => service.poll_ready(cx),
+            Transport::InProcess(service) => service.poll_ready(_cx),
         }
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
         match self {
-            Transport::Network(channel) => {
-                let response = channel.call(request);
-                Box::pin(async { response.await.map_err(BoxError::from) })
-            }
+            Transport::Network(network) => Box::pin(network.clone().call(request)),
             #[cfg(feature = "testing")]
             Transport::InProcess(service) => service.call(request),
         }

@@ -1,6 +1,7 @@
 //! TLS: whom the client trusts, how it shows who it is, and what a wrong scheme is told as.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use belay_client::{Belay, BelayBuilder, Error, Kind, RetryPolicy};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -132,4 +133,69 @@ async fn settings_that_cannot_be_used_are_told_before_the_first_call() {
         let error = wrong.build().unwrap_err();
         assert_eq!(error.kind(), Kind::Setup, "{told}: {error}");
     }
+}
+
+/// A file in a folder of this test's own.
+fn pem_file(name: &str, pem: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("belay-{}-{name}", std::process::id()));
+    std::fs::write(&path, pem).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn roots_that_are_replaced_are_believed_without_another_client() {
+    let (ours, others) = (Authority::new(), Authority::new());
+    let fake = Fake::start_tls([Step::Answer, Step::Answer], ours.server("127.0.0.1")).await;
+    let roots = pem_file("roots", &others.pem());
+    let builder = fake.builder().retry(RetryPolicy::never());
+    let builder = builder.tls_roots_file(&roots).look_every(Duration::ZERO);
+    let belay = builder.build().unwrap();
+    let list = async || belay.store("demo").list_cancellations().await;
+    let error = list().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+    // Of another length, for times of files are coarse.
+    std::fs::write(&roots, format!("{}\n\n", ours.pem())).unwrap();
+    list().await.unwrap();
+    // What cannot be read leaves connections as they are.
+    std::fs::write(&roots, "no certificate").unwrap();
+    list().await.unwrap();
+    std::fs::remove_file(&roots).unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_under_load_and_no_call_notices() {
+    let ours = Authority::new();
+    let server = ours
+        .server("127.0.0.1")
+        .client_ca_root(Certificate::from_pem(ours.pem()));
+    let fake = Fake::start_tls(std::iter::repeat_n(Step::Answer, 400), server).await;
+    let (certificate, key) = ours.certify("web");
+    let files = (pem_file("certificate", &certificate), pem_file("key", &key));
+    let builder = fake.builder().retry(RetryPolicy::never());
+    let builder = builder.tls_roots(ours.pem()).look_every(Duration::ZERO);
+    let belay = builder
+        .tls_identity_files(&files.0, &files.1)
+        .build()
+        .unwrap();
+    let calls = async {
+        for _ in 0..20 {
+            let some = (0..20).map(|_| async {
+                belay.store("demo").list_cancellations().await.unwrap();
+            });
+            futures_util::future::join_all(some).await;
+        }
+    };
+    let replace = async {
+        for number in 0..10 {
+            let (certificate, key) = ours.certify(&format!("web-{number}"));
+            std::fs::write(&files.0, certificate).unwrap();
+            tokio::task::yield_now().await;
+            std::fs::write(&files.1, key).unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(calls, replace);
+    assert_eq!(fake.script.seen().len(), 400);
+    std::fs::remove_file(&files.0).unwrap();
+    std::fs::remove_file(&files.1).unwrap();
 }

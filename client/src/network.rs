@@ -1,0 +1,422 @@
+//! The connections to an installation: one address, several, or all that a name stands for; each reconnects
+//! by itself, calls take turns, and whom nobody reaches is left alone for a while.
+//!
+//! Nothing runs beside the calls: names are resolved again, and certificates read again, by the call that
+//! finds it is time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::time::{Instant, timeout};
+use tonic::ConnectError;
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint};
+use tower::{BoxError, Service as _};
+
+use crate::error::Error;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+
+/// For the resolution of a name.
+const RESOLVE_MAX: Duration = Duration::from_secs(5);
+/// For how long nobody calls an address that could not be connected to: doubled with each failure up
+/// to the most.
+const LEFT_ALONE: Duration = Duration::from_millis(500);
+const LEFT_ALONE_MAX: Duration = Duration::from_secs(15);
+
+/// The settings of connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Connecting {
+    pub(crate) agent: String,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) keep_alive: Duration,
+    pub(crate) keep_alive_timeout: Duration,
+    /// Every address that a name stands for is called, and not the first that answers.
+    pub(crate) resolves: bool,
+    /// Between two looks at names and files.
+    pub(crate) look_again: Duration,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Tls,
+}
+
+/// The connections. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Network(Arc<Inner>);
+
+struct Inner {
+    addresses: Vec<Endpoint>,
+    connecting: Connecting,
+    state: Mutex<State>,
+    /// Held by the one that looks at names and files.
+    looking: tokio::sync::Mutex<()>,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("connecting", &self.0.connecting)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    targets: Vec<Target>,
+    /// Where the next call looks first.
+    turn: usize,
+    /// None where names and files never change.
+    look_at: Option<Instant>,
+    #[cfg(feature = "tls")]
+    files: crate::tls::FilesSeen,
+}
+
+#[derive(Clone)]
+struct Target {
+    /// The address, and of a name that is resolved what it stands for.
+    name: String,
+    channel: Channel,
+    failures: u32,
+    left_alone_until: Option<Instant>,
+}
+
+impl Network {
+    /// Connects to nobody yet.
+    ///
+    /// # Errors
+    /// For settings of TLS that cannot be used.
+    pub(crate) fn new(addresses: Vec<Endpoint>, connecting: Connecting) -> Result<Self, Error> {
+        let mut state = State::default();
+        #[cfg(feature = "tls")]
+        {
+            state.files = connecting.tls.files_seen();
+        }
+        for address in &addresses {
+            // Also where names are resolved later: what is wrong with the settings is told now.
+            let target = connecting.target(address, None)?;
+            if !connecting.resolves {
+                state.targets.push(target);
+            }
+        }
+        let looks = connecting.resolves || connecting.has_files();
+        state.look_at = looks.then(|| {
+            if connecting.resolves {
+                Instant::now()
+            } else {
+                Instant::now() + connecting.look_again
+            }
+        });
+        Ok(Self(Arc::new(Inner {
+            addresses,
+            connecting,
+            state: Mutex::new(state),
+            looking: tokio::sync::Mutex::default(),
+        })))
+    }
+
+    pub(crate) async fn call(
+        self,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, BoxError> {
+        self.look().await?;
+        let Some(mut target) = self.next() else {
+            return Err(ConnectError("no address to connect to".into()).into());
+        };
+        let called = async {
+            poll_fn(|cx| target.channel.poll_ready(cx)).await?;
+            target.channel.call(request).await
+        };
+        let called = called.await.map_err(BoxError::from);
+        let is_unreachable = called
+            .as_ref()
+            .is_err_and(|error| never_connected(&**error));
+        self.state()
+            .told(&target.name, is_unreachable, Instant::now());
+        called
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Target> {
+        self.state().next(Instant::now())
+    }
+
+    /// Looks at names and files where it is time; one call does so, and others wait for it only where
+    /// there is nobody to call yet.
+    async fn look(&self) -> Result<(), BoxError> {
+        let is_due = |state: &State| state.look_at.is_some_and(|at| at <= Instant::now());
+        let (due, is_empty) = {
+            let state = self.state();
+            (is_due(&state), state.targets.is_empty())
+        };
+        if !due && !is_empty {
+            return Ok(());
+        }
+        let _looking = match self.0.looking.try_lock() {
+            Ok(looking) => looking,
+            Err(_) if is_empty => self.0.looking.lock().await,
+            Err(_) => return Ok(()),
+        };
+        if !is_due(&self.state()) {
+            return Ok(());
+        }
+        let found = self.found().await;
+        let mut state = self.state();
+        state.look_at = Some(Instant::now() + self.0.connecting.look_again);
+        match found {
+            Ok(targets) => {
+                state.replace(targets);
+                Ok(())
+            }
+            // Whoever was there may still be.
+            Err(error) if !state.targets.is_empty() => {
+                tracing::warn!(target: "belay_client", error, "connections stay as they are");
+                Ok(())
+            }
+            Err(error) => {
+                // The next call looks again.
+                state.look_at = Some(Instant::now());
+                Err(ConnectError(error.into()).into())
+            }
+        }
+    }
+
+    /// Everybody to call, as names and files are now.
+    async fn found(&self) -> Result<Vec<Target>, String> {
+        let Inner {
+            addresses,
+            connecting,
+            ..
+        } = &*self.0;
+        let is_new = self.files_changed();
+        let known: HashMap<String, Target> = if is_new {
+            HashMap::new()
+        } else {
+            let targets = self.state().targets.clone().into_iter();
+            targets
+                .map(|target| (target.name.clone(), target))
+                .collect()
+        };
+        let mut found = Vec::new();
+        for address in addresses {
+            let sockets = if connecting.resolves {
+                resolve(address).await?.into_iter().map(Some).collect()
+            } else {
+                vec![None]
+            };
+            for socket in sockets {
+                found.push(match known.get(&name(address, socket)) {
+                    Some(target) => target.clone(),
+                    None => connecting
+                        .target(address, socket)
+                        .map_err(|error| error.to_string())?,
+                });
+            }
+        }
+        #[cfg(feature = "tls")]
+        if is_new {
+            self.state().files = connecting.tls.files_seen();
+        }
+        Ok(found)
+    }
+
+    #[cfg(feature = "tls")]
+    fn files_changed(&self) -> bool {
+        self.0.connecting.tls.files_seen() != self.state().files
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn files_changed(&self) -> bool {
+        false
+    }
+}
+
+impl State {
+    /// Whose turn it is: of those that can be reached, or else who was left alone for longest.
+    fn next(&mut self, now: Instant) -> Option<Target> {
+        let count = self.targets.len();
+        let in_turn = (0..count).map(|step| (self.turn + step) % count);
+        let chosen = in_turn.min_by_key(|at| {
+            let until = self.targets[*at].left_alone_until;
+            until.filter(|until| *until > now)
+        })?;
+        self.turn = (chosen + 1) % count;
+        Some(self.targets[chosen].clone())
+    }
+
+    fn told(&mut self, name: &str, is_unreachable: bool, now: Instant) {
+        let Some(target) = self.targets.iter_mut().find(|target| target.name == name) else {
+            return;
+        };
+        if is_unreachable {
+            let pause = LEFT_ALONE.saturating_mul(2_u32.saturating_pow(target.failures));
+            target.failures = target.failures.saturating_add(1);
+            target.left_alone_until = Some(now + pause.min(LEFT_ALONE_MAX));
+        } else {
+            (target.failures, target.left_alone_until) = (0, None);
+        }
+    }
+
+    fn replace(&mut self, targets: Vec<Target>) {
+        self.targets = targets;
+        self.turn = 0;
+    }
+}
+
+impl Connecting {
+    fn target(&self, address: &Endpoint, socket: Option<SocketAddr>) -> Result<Target, Error> {
+        let endpoint = match socket {
+            None => address.clone(),
+            Some(socket) => {
+                let scheme = address.uri().scheme_str().unwrap_or("http");
+                let endpoint = Endpoint::from_shared(format!("{scheme}://{socket}"));
+                let endpoint = endpoint.map_err(|error| Error::setup(error.to_string()))?;
+                endpoint.origin(address.uri().clone())
+            }
+        };
+        #[cfg(feature = "tls")]
+        let endpoint = match address.uri().scheme_str() {
+            Some("https") => self.tls.apply(endpoint, address.uri().host())?,
+            Some(_) | None => endpoint,
+        };
+        let endpoint = endpoint
+            .user_agent(self.agent.clone())
+            .map_err(|error| Error::setup(format!("the user agent: {error}")))?;
+        let channel = endpoint
+            .connect_timeout(self.connect_timeout)
+            .http2_keep_alive_interval(self.keep_alive)
+            .keep_alive_timeout(self.keep_alive_timeout)
+            .keep_alive_while_idle(true)
+            .connect_lazy();
+        Ok(Target {
+            name: name(address, socket),
+            channel,
+            failures: 0,
+            left_alone_until: None,
+        })
+    }
+
+    #[cfg(feature = "tls")]
+    fn has_files(&self) -> bool {
+        self.tls.has_files()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "with `tls` it has some")]
+    fn has_files(&self) -> bool {
+        false
+    }
+}
+
+fn name(address: &Endpoint, socket: Option<SocketAddr>) -> String {
+    match socket {
+        None => address.uri().to_string(),
+        Some(socket) => format!("{} {socket}", address.uri()),
+    }
+}
+
+/// What a name stands for, in an order that does not change.
+async fn resolve(address: &Endpoint) -> Result<Vec<SocketAddr>, String> {
+    let uri = address.uri();
+    let host = uri.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let default_port = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    let port = uri.port_u16().unwrap_or(default_port);
+    let found = timeout(RESOLVE_MAX, lookup_host((host, port))).await;
+    let found = found.map_err(|_| format!("{host} could not be resolved in time"))?;
+    let found = found.map_err(|error| format!("{host} could not be resolved: {error}"))?;
+    let mut sockets: Vec<SocketAddr> = found.collect();
+    sockets.sort_unstable();
+    sockets.dedup();
+    if sockets.is_empty() {
+        return Err(format!("{host} resolves to nothing"));
+    }
+    Ok(sockets)
+}
+
+/// Whether a call failed before there was a connection for it.
+fn never_connected(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(names: &[&str]) -> State {
+        let target = |name: &&str| Target {
+            name: (*name).to_owned(),
+            channel: Endpoint::from_static("http://127.0.0.1:1").connect_lazy(),
+            failures: 0,
+            left_alone_until: None,
+        };
+        State {
+            targets: names.iter().map(target).collect(),
+            ..State::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_take_turns_among_those_who_can_be_reached() {
+        let mut state = state(&["a", "b", "c"]);
+        let now = Instant::now();
+        let next = |state: &mut State, now| state.next(now).unwrap().name;
+        let turns: Vec<String> = (0..4).map(|_| next(&mut state, now)).collect();
+        assert_eq!(turns, ["a", "b", "c", "a"]);
+        state.told("b", true, now);
+        let turns: Vec<String> = (0..4).map(|_| next(&mut state, now)).collect();
+        assert_eq!(turns, ["c", "a", "c", "a"]);
+        // After a while it is tried again, and when it answers it is back.
+        let later = now + LEFT_ALONE;
+        let turns: Vec<String> = (0..3).map(|_| next(&mut state, later)).collect();
+        assert!(turns.contains(&"b".to_owned()), "{turns:?}");
+        state.told("b", false, later);
+        assert_eq!(state.targets[1].left_alone_until, None);
+    }
+
+    #[tokio::test]
+    async fn where_nobody_can_be_reached_the_one_whose_pause_ends_first_is_tried() {
+        let mut state = state(&["a", "b"]);
+        let now = Instant::now();
+        for _ in 0..20 {
+            state.told("a", true, now);
+        }
+        state.told("b", true, now);
+        assert_eq!(
+            state.targets[0].left_alone_until,
+            Some(now + LEFT_ALONE_MAX)
+        );
+        assert_eq!(state.next(now).unwrap().name, "b");
+        assert_eq!(state.next(now).unwrap().name, "b");
+    }
+
+    #[tokio::test]
+    async fn a_name_stands_for_addresses_or_the_error_names_it() {
+        let localhost = Endpoint::from_static("http://localhost:50051");
+        let found = resolve(&localhost).await.unwrap();
+        assert!(
+            found.iter().all(|socket| socket.port() == 50051),
+            "{found:?}"
+        );
+        let nothing = Endpoint::from_static("http://nothing.invalid:50051");
+        let error = resolve(&nothing).await.unwrap_err();
+        assert!(error.contains("nothing.invalid"), "{error}");
+    }
+}
