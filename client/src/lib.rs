@@ -87,6 +87,7 @@ mod transport;
 mod wire;
 
 pub mod calls;
+pub mod guide;
 pub mod model;
 pub mod reason;
 pub mod refund_worker;

@@ -147,8 +147,8 @@ impl Server {
         builder.build_in_process(InProcess(self.0.clone()))
     }
 
-    /// Creates a store with one of the policies that ship with Belay, and the warehouse and carrier
-    /// `main` that every new store has; gives the operator's calls to it. One that is there with the
+    /// Creates a store with one of the policies that ship with Belay, and the warehouse `main` and carrier
+    /// `standard` that every new store has; gives the operator's calls to it. One that is there with the
     /// same settings stays as it is.
     ///
     /// For a policy of your own use [`Belay::create_store`] with a document.
