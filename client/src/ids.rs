@@ -290,6 +290,11 @@ impl RequestId {
         Self(Uuid::new_v4())
     }
 
+    /// The request id of these 128 bits, such as those of a UUID that the program has.
+    pub fn from_u128(bits: u128) -> Self {
+        Self(Uuid::from_u128(bits))
+    }
+
     /// Parses a request id that was stored.
     ///
     /// # Errors
@@ -305,6 +310,8 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// With the feature `raw`, which binds its user to this crate's version of `uuid`.
+#[cfg(feature = "raw")]
 impl From<Uuid> for RequestId {
     fn from(uuid: Uuid) -> Self {
         Self(uuid)

@@ -2,33 +2,36 @@
 //! this be cancelled, by whom, on what terms — and then carries the answer out.
 //!
 //! ```no_run
-//! use belay_client::{Belay, ErrorReason, Role, Units, reason};
+//! use belay_client::prelude::*;
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), belay_client::Error> {
 //! let belay = Belay::builder("http://127.0.0.1:50051").role(Role::Storefront, "web").build()?;
 //! let store = belay.store("demo");
 //!
-//! let order = store.get_order("A-1").await?;
-//! println!("{}, to be cancelled directly: {}", order.display_state, order.cancellable_now);
-//!
-//! match store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED).etag(&order.etag).await {
+//! match store.request_cancellation("A-1", Units::all()).reason(reason::NO_LONGER_WANTED).await {
 //!     Ok(requested) => println!("{} goes back", requested.cancellation.expected_refund.total),
-//!     Err(error) if error.has_reason(&ErrorReason::Shipped) => println!("too late: {}", error.message()),
+//!     Err(error) if error.is_refused_for(&ErrorReason::Shipped) => println!("too late: {error}"),
+//!     Err(error) if error.is_outcome_unknown() => drop(error.resume().await?),
 //!     Err(error) => return Err(error.into()),
 //! }
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! The [guides](guide) go on from here, one for each who calls. Tests of a program need no server and
+//! no database: see [testing](guide::testing).
+//!
 //! # What it does
 //! - **Calls**: [`Store`] and [`Belay`] have one method for each RPC. Required fields are arguments
 //!   of the method, optional fields are setters of the call, and `.await` sends it.
 //! - **Types**: ids are checked before anything is sent. Money, instants and states are plain data.
 //!   A value that this version does not know is kept as `Unrecognized`; it is never an error.
-//!   Instants and dates are those of [`jiff`], which is part of this interface and is re-exported.
+//!   Foreign types of this interface are those of [`jiff`] for instants and dates, which is
+//!   re-exported, and the trait `Stream` of `futures`.
 //! - **Errors**: a [`Kind`] says what the caller can do, an [`ErrorReason`] says why the call
-//!   failed, and the facts behind it are data.
+//!   failed, and the facts behind it are data. Each call has an [error of its own](CallError), which
+//!   names the reasons that the call documents and can send the call again.
 //! - **Idempotency**: every write to an order has a [`RequestId`] from the start. All its attempts
 //!   send it, and its error names it.
 //! - **Deadlines**: a time-out covers a call and its repeats, and is sent to the server. It is 10
@@ -61,6 +64,14 @@
 //!   proxy.
 //! - It does not run on another runtime than tokio.
 //!
+//! # Features
+//! | Feature | Adds |
+//! |---|---|
+//! | `tls` | addresses with `https://`, by rustls and the roots of the machine |
+//! | `otel` | the trace of a call in its headers and a histogram of calls, by OpenTelemetry |
+//! | `raw` | conversions to types of `uuid`, which is no part of the interface otherwise |
+//! | `testing` | the seam for `belay-testing` |
+//!
 //! `examples/storefront.rs` goes through the life of one order, `examples/warehouse.rs` through a
 //! day in the warehouse, `examples/refund_worker.rs` through the crash of a payment worker.
 
@@ -89,6 +100,7 @@ mod wire;
 pub mod calls;
 pub mod guide;
 pub mod model;
+pub mod prelude;
 pub mod reason;
 pub mod refund_worker;
 pub mod watch;
