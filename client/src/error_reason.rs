@@ -20,6 +20,13 @@ macro_rules! error_reasons {
             Unrecognized(String),
         }
 
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for ErrorReason {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
         impl ErrorReason {
             /// The name on the wire, such as `SHIPPED`.
             pub fn as_str(&self) -> &str {

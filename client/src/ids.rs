@@ -129,6 +129,22 @@ macro_rules! text_id {
             }
         }
 
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        /// Checked as by [`parse`](Self::parse).
+        #[cfg(feature = "serde")]
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(text).map_err(serde::de::Error::custom)
+            }
+        }
+
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 &self.0
@@ -310,6 +326,21 @@ impl fmt::Display for RequestId {
     }
 }
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for RequestId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for RequestId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 /// With the feature `raw`, which binds its user to this crate's version of `uuid`.
 #[cfg(feature = "raw")]
 impl From<Uuid> for RequestId {
@@ -329,6 +360,7 @@ impl FromStr for RequestId {
 /// The version of an order, store, carrier or warehouse. It is opaque. A write that is given an
 /// etag succeeds only if nothing has changed since it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Etag(String);
 
 impl Etag {
@@ -371,6 +403,7 @@ impl From<Etag> for String {
 /// A point of the feed behind which everything is still to be read. It works with the filter that
 /// it was given out for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ResumeToken(String);
 
 impl ResumeToken {

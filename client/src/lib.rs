@@ -69,6 +69,7 @@
 //! |---|---|
 //! | `tls` | addresses with `https://`, by rustls and the roots of the machine |
 //! | `otel` | the trace of a call in its headers and a histogram of calls, by OpenTelemetry |
+//! | `serde` | models that serialize, such as into the JSON of a web shop; ids that are read, too |
 //! | `raw` | conversions to types of `uuid`, which is no part of the interface otherwise |
 //! | `testing` | the seam for `belay-testing` |
 //!

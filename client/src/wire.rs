@@ -115,6 +115,17 @@ macro_rules! open_enum {
             Unrecognized(i32),
         }
 
+        /// As its name in the proto, without its prefix; a value that is not known as its number.
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    Self::Unrecognized(number) => serializer.serialize_i32(*number),
+                    known => serializer.collect_str(known),
+                }
+            }
+        }
+
         impl $crate::wire::Open for $name {
             fn from_wire(number: i32) -> Self {
                 match belay_proto::v1::$name::try_from(number) {

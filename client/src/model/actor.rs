@@ -65,6 +65,7 @@ open_enum! {
 /// An actor: the person or system that made a write, or for whom it was made.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Actor {
     /// Its role.
     pub role: Role,

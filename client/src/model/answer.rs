@@ -9,6 +9,7 @@ use crate::wire::{FromWire, Malformed, read, read_all, text_if_set};
 ///
 /// It can be used as the object itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Written<T> {
     /// The object.
     pub value: T,
@@ -41,6 +42,7 @@ pub(crate) fn read_request_id(text: &str) -> Result<RequestId, Malformed> {
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Page<T> {
     /// The entries. There may be fewer than the page size, even if more follow.
     pub items: Vec<T>,

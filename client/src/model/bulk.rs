@@ -16,6 +16,7 @@ use crate::wire::{
 /// A bulk cancellation: one request for many orders, and how far it is.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BulkCancellation {
     /// Its id.
     pub bulk_cancellation_id: BulkCancellationId,
@@ -106,6 +107,7 @@ open_enum! {
 /// Which orders a bulk cancellation is for.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BulkFilter {
     /// Only orders with a line of this SKU.
     pub sku: Option<String>,
@@ -128,6 +130,7 @@ pub struct BulkFilter {
 /// The result of one order in a bulk cancellation.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BulkResult {
     /// The order.
     pub order_id: OrderId,

@@ -17,6 +17,7 @@ use crate::wire::{
 /// more for each shipment that holds such units.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Cancellation {
     /// Its id.
     pub cancellation_id: CancellationId,
@@ -75,6 +76,7 @@ pub struct Cancellation {
 /// The outcome of a write to a cancellation.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RequestedCancellation {
     /// The cancellation after the write: completed if no gate is left, else pending.
     pub cancellation: Cancellation,
@@ -90,6 +92,7 @@ pub struct RequestedCancellation {
 /// [`get_cancellation`](crate::Store::get_cancellation).
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct FoundCancellation {
     /// The cancellation.
     pub cancellation: Cancellation,
@@ -151,6 +154,7 @@ open_enum! {
 /// A number of units of one line.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct LineQuantity {
     /// The line.
     pub line_id: LineId,
@@ -161,6 +165,7 @@ pub struct LineQuantity {
 /// The part of a cancellation in one shipment. It has one path and is decided as a whole.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CancellationPart {
     /// The shipment.
     pub shipment_id: ShipmentId,
@@ -203,6 +208,7 @@ pub struct CancellationPart {
 /// The deductions from a refund that the buyer bears, in the order's currency.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Deductions {
     /// The charge for the way out, with its tax.
     pub outbound_shipping: Money,
@@ -215,6 +221,7 @@ pub struct Deductions {
 /// The receipt of returned goods.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ParcelReceipt {
     /// Their condition.
     pub condition: GoodsCondition,

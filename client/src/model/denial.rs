@@ -12,6 +12,7 @@ use crate::ids::{LineId, ShipmentId};
 /// instead.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Denial {
     /// The reason.
     pub reason: ErrorReason,

@@ -11,6 +11,7 @@ use crate::wire::{FromWire, Malformed, Open, open_enum, read, read_if_set, text_
 /// never changes.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Event {
     /// Its type.
     pub event_type: EventType,

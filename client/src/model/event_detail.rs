@@ -22,6 +22,7 @@ use crate::wire::{
 /// The detail of an event, beyond its type.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum EventDetail {
     /// The order as it began.
     #[non_exhaustive]
@@ -256,6 +257,7 @@ pub enum EventDetail {
 /// Units of one line in a shipment, with the name that a warehouse knows them by.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SkuQuantity {
     /// The line.
     pub line_id: LineId,
@@ -268,6 +270,7 @@ pub struct SkuQuantity {
 /// A shipment as it was planned with its order.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PlannedShipment {
     /// The shipment.
     pub shipment_id: ShipmentId,

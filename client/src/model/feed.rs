@@ -9,6 +9,7 @@ use crate::wire::{FromWire, Malformed, read, read_all, text_if_set, time};
 
 /// A place in one partition of the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PartitionPosition {
     /// The partition.
     pub partition: i32,
@@ -29,6 +30,7 @@ impl PartitionPosition {
 /// Events of a stream, those of one write together.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct EventBatch {
     /// The events. Empty in a bookmark.
     pub events: Vec<Event>,
@@ -41,6 +43,7 @@ pub struct EventBatch {
 /// A named reader of the feed.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Consumer {
     /// The name.
     pub consumer_id: ConsumerId,

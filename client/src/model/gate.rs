@@ -15,6 +15,7 @@ use crate::wire::{
 /// one default. The gates of a part pass in order; the first refusal ends the part.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Gate {
     /// The kind of the gate: what is awaited.
     pub kind: GateKind,
@@ -48,6 +49,7 @@ pub struct Gate {
 /// The answer that closed a gate.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct GateAnswer {
     /// The actor. [`Role::System`](super::Role::System) if it was silence.
     pub by: Actor,
@@ -66,6 +68,7 @@ pub struct GateAnswer {
 /// A gate that a path would have. Its deadline counts from the moment it opens.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct GatePreview {
     /// The kind of the gate.
     pub kind: GateKind,
@@ -88,6 +91,7 @@ pub struct GatePreview {
 /// A time to respond.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum RespondWithin {
     /// A duration.
     Duration(Duration),

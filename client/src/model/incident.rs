@@ -14,6 +14,7 @@ use crate::wire::{
 /// follows from it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Incident {
     /// Its id.
     pub incident_id: IncidentId,
@@ -47,6 +48,7 @@ pub struct Incident {
 /// The response of [`resolve_incident`](crate::Store::resolve_incident).
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ResolvedIncident {
     /// The incident.
     pub incident: Incident,

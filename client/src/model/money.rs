@@ -16,6 +16,7 @@ use crate::wire::{FromWire, Malformed};
 /// assert_eq!(price.to_string(), "12.50 EUR");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Money {
     /// The currency, an ISO 4217 code of three capital letters, such as `EUR` or `JPY`. All money
     /// of one order has one currency.

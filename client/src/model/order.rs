@@ -15,6 +15,7 @@ use crate::wire::{
 /// Limits: 200 lines, 50 shipments, 20 payments, 100 cancellations.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Order {
     /// The storefront's order number.
     pub order_id: OrderId,
@@ -100,6 +101,7 @@ open_enum! {
 /// The destination of an order: the part of the address that rules use.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Destination {
     /// ISO 3166-1 alpha-2, two capital letters, such as `DE`.
     pub country_code: String,
@@ -145,6 +147,7 @@ impl Destination {
 /// A line of an order: a number of equal units of one SKU.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Line {
     /// `<order_id>:l1` and so on, in the caller's order.
     pub line_id: LineId,
@@ -172,6 +175,7 @@ pub struct Line {
 /// The charge for shipping the whole order.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ShippingCharge {
     /// The charge without tax.
     pub amount: Money,
@@ -182,6 +186,7 @@ pub struct ShippingCharge {
 /// The sums of an order, all in its currency.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct OrderTotals {
     /// The goods of all lines before discount.
     pub goods: Money,

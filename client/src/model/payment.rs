@@ -11,6 +11,7 @@ use crate::wire::{FromWire, Malformed, Open, open_enum, read, time};
 /// and at most 40 in all.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Payment {
     /// Belay's id.
     pub payment_id: PaymentId,

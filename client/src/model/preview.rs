@@ -20,6 +20,7 @@ use crate::wire::{
 /// arguments.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CancellationPreview {
     /// Whether it would be accepted, with a note and evidence where they are required.
     pub allowed: bool,
@@ -63,6 +64,7 @@ pub struct CancellationPreview {
 /// window.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct QualityPreview {
     /// The rate now, in hundredths of a percent.
     pub rate_basis_points: i32,
@@ -75,6 +77,7 @@ pub struct QualityPreview {
 /// A quote: terms of a cancellation that Belay offers for a while.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Quote {
     /// The quote as it is sent back. Opaque.
     pub token: String,
@@ -86,6 +89,7 @@ pub struct Quote {
 /// A rejection of a request: one reason why it cannot be granted.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Rejection {
     /// The reason.
     pub reason: ErrorReason,
@@ -108,6 +112,7 @@ impl Rejection {
 /// The policy's answer about one path for the requested units in one shipment.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PathOption {
     /// The shipment.
     pub shipment_id: ShipmentId,

@@ -10,6 +10,7 @@ use crate::wire::{FromWire, Malformed, read_all, time};
 /// A seller's quality.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SellerQuality {
     /// The store.
     pub store_id: StoreId,
@@ -42,6 +43,7 @@ pub struct SellerQuality {
 /// A threshold of the policy, and how far a seller is from it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SellerThreshold {
     /// The policy's name for it, such as `WARNING`.
     pub name: String,
@@ -56,6 +58,7 @@ pub struct SellerThreshold {
 /// Something that counts against a seller.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CountedCancellation {
     /// The order.
     pub order_id: OrderId,
@@ -70,6 +73,7 @@ pub struct CountedCancellation {
 /// A crossing of a threshold.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ThresholdCrossing {
     /// The number of the crossing: 1, 2, 3 and so on for each seller.
     pub number: i32,

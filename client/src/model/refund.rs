@@ -12,6 +12,7 @@ use crate::wire::{
 /// A refund to the buyer, to the payment that the money came from. A refund keeps one provider key.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Refund {
     /// Its id.
     pub refund_id: RefundId,
@@ -64,6 +65,7 @@ pub struct Refund {
 /// An amount to give back, by component, all in the order's currency.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RefundAmount {
     /// Goods, less their discount.
     pub goods: Money,
@@ -80,6 +82,7 @@ pub struct RefundAmount {
 /// The time by which a refund must be settled.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RefundDue {
     /// Whether the policy gives money back at once.
     pub immediate: bool,

@@ -13,6 +13,7 @@ use crate::wire::{
 /// A shipment: units of an order that go together, from one warehouse, with one carrier.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Shipment {
     /// Its id.
     pub shipment_id: ShipmentId,
@@ -64,6 +65,7 @@ pub struct Shipment {
 /// A hold: the shipment is not dispatched for a time, although the policy would allow it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Hold {
     /// The time at which it ends by itself.
     pub hold_until: Timestamp,
@@ -78,6 +80,7 @@ pub struct Hold {
 /// An intercept: the order to a carrier to bring a parcel back.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Intercept {
     /// Its state.
     pub state: InterceptState,
@@ -90,6 +93,7 @@ pub struct Intercept {
 /// A customs flag: the shipment has more identical units than customs take for a private purchase.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CustomsFlag {
     /// The SKU of which there are too many, over all lines of the shipment.
     pub sku: String,
@@ -104,6 +108,7 @@ pub struct CustomsFlag {
 /// The response of [`split_shipment`](crate::Store::split_shipment).
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SplitOff {
     /// The shipment that was split.
     pub shipment: Shipment,
@@ -116,6 +121,7 @@ pub struct SplitOff {
 /// The units of one line in one shipment.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ShipmentContent {
     /// The line.
     pub line_id: LineId,

@@ -45,6 +45,7 @@ open_enum! {
 /// The facts that the rules of a policy look at.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PolicyQuestion {
     /// The requester: the buyer also if support acted on the buyer's behalf.
     pub requester: Role,
@@ -83,6 +84,7 @@ pub struct PolicyQuestion {
 /// The answer of a policy to one portion.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PolicyAnswer {
     /// Whether it is allowed, perhaps once its gates have passed.
     pub allowed: bool,
@@ -103,6 +105,7 @@ pub struct PolicyAnswer {
 /// The units of a case in one shipment.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SimulatedPortion {
     /// The shipment.
     pub shipment_id: ShipmentId,
@@ -119,6 +122,7 @@ pub struct SimulatedPortion {
 /// The outcome of a case as a whole.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SimulatedOutcome {
     /// Whether something of it is allowed.
     pub allowed: bool,
@@ -135,6 +139,7 @@ pub struct SimulatedOutcome {
 /// A case: what was decided together, on record and under the draft.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SimulatedCase {
     /// When it was decided.
     pub decision_time: Timestamp,
@@ -159,6 +164,7 @@ pub struct SimulatedCase {
 /// How far a simulation is.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SimulationProgress {
     /// The number of decisions that have been read.
     pub decisions: i64,
@@ -169,6 +175,7 @@ pub struct SimulationProgress {
 /// Cases by their outcome on record and under the draft.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SimulatedTransitions {
     /// Allowed on record and under the draft.
     pub stay_allowed: i64,
@@ -183,6 +190,7 @@ pub struct SimulatedTransitions {
 /// A sum on record and under the draft.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Compared<T> {
     /// Of the answers on record.
     pub recorded: T,
@@ -193,6 +201,7 @@ pub struct Compared<T> {
 /// What was not replayed for one reason.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct NotReplayedCount {
     /// The reason.
     pub reason: NotReplayedReason,
@@ -203,6 +212,7 @@ pub struct NotReplayedCount {
 /// The sums of a simulation, over all that was replayed.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SimulationSummary {
     /// The number of decisions that were read.
     pub decisions: i64,
@@ -230,6 +240,7 @@ pub struct SimulationSummary {
 /// A message of a simulation.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SimulationMessage {
     /// Cases, by the time of their decision. Perhaps none.
     pub cases: Vec<SimulatedCase>,

@@ -10,6 +10,7 @@ use crate::wire::{FromWire, Malformed, Open, open_enum, read_if_set, time, time_
 /// What is there of a SKU in a warehouse.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Stock {
     /// The store.
     pub store_id: StoreId,
@@ -58,6 +59,7 @@ open_enum! {
 /// An entry of the ledger of a SKU in a warehouse.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StockEntry {
     /// Its kind.
     pub kind: StockEntryKind,
@@ -84,6 +86,7 @@ pub struct StockEntry {
 /// A shipment that waits for units of a SKU.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StockHolder {
     /// The order.
     pub order_id: OrderId,

@@ -14,6 +14,7 @@ use crate::wire::{
 /// A store: a sales channel, such as an independent site, a marketplace or a B2B platform.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Store {
     /// Its id, chosen by who created it.
     pub store_id: StoreId,
@@ -39,6 +40,7 @@ pub struct Store {
 /// A carrier of one store, with its abilities that matter to a cancellation.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Carrier {
     /// Its id, unique in the store.
     pub carrier_id: CarrierId,
@@ -57,6 +59,7 @@ pub struct Carrier {
 /// A prepaid return label.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ReturnLabel {
     /// The country that the parcel comes back from: ISO 3166-1 alpha-2.
     pub country_code: String,
@@ -67,6 +70,7 @@ pub struct ReturnLabel {
 /// A warehouse of one store.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Warehouse {
     /// Its id, unique in the store.
     pub warehouse_id: WarehouseId,
@@ -109,6 +113,7 @@ open_enum! {
 /// terms.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Policy {
     /// The store.
     pub store_id: StoreId,
@@ -131,6 +136,7 @@ pub struct Policy {
 /// An activation: a period in which a policy version is active.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PolicyActivation {
     /// Its beginning.
     pub effective_time: Timestamp,
@@ -155,6 +161,7 @@ open_enum! {
 /// A preset: a policy document that ships with the server, for a kind of store.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Preset {
     /// Its name, such as `independent-site`.
     pub preset: String,

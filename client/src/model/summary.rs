@@ -11,6 +11,7 @@ use crate::wire::{FromWire, Malformed, Open, read, read_all, time_if_set};
 /// A count up to a bound.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BoundedCount {
     /// The number, up to the bound of 10,000.
     pub value: i32,
@@ -32,6 +33,7 @@ impl fmt::Display for BoundedCount {
 /// The numbers of orders by state, at one moment: the tabs of a list.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct OrdersSummary {
     /// The numbers, one for every state, those without orders included.
     pub states: Vec<OrderStateCount>,
@@ -50,6 +52,7 @@ impl OrdersSummary {
 /// The number of orders in one state.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct OrderStateCount {
     /// The state: the tab.
     pub state: OrderState,
@@ -61,6 +64,7 @@ pub struct OrderStateCount {
 /// centre.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ActionsSummary {
     /// Cancellations that were approved without the seller's consent; their units must not be
     /// handed over.
