@@ -216,7 +216,8 @@ impl Watch {
                 return ended;
             }
             let Some(behind) = ready.behind else {
-                if !ready.is_idle {
+                // What comes meanwhile is for the next round.
+                if ready.is_cut {
                     continue;
                 }
                 tokio::select! {
