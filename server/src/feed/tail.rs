@@ -128,6 +128,18 @@ impl Tail {
         ready
     }
 
+    /// The first of these partitions, with its position, of which the ring does not hold what comes
+    /// next.
+    pub(super) fn behind(
+        &self,
+        mut positions: impl Iterator<Item = (u16, u64)>,
+    ) -> Option<(u16, u64)> {
+        positions.find(|(partition, position)| {
+            let ring = self.0.get(usize::from(*partition));
+            ring.is_some_and(|ring| *position < ring.begin)
+        })
+    }
+
     /// Where each partition ends, as far as is known here.
     pub(super) fn ends(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         (0..).zip(self.0.iter().map(|ring| ring.end))
@@ -424,6 +436,16 @@ mod tests {
         let ready = tail.after([(0, 8)].into_iter(), 250);
         assert_eq!(lasts(&ready), [(0, 9), (0, 10)]);
         assert!(!ready.is_cut);
+    }
+
+    #[test]
+    fn the_first_partition_that_the_ring_no_longer_holds_is_read_next() {
+        let mut tail = tail_at(10);
+        tail.extend([row(0, 11, 11)]);
+        let behind = |first, second| tail.behind([(0, first), (1, second)].into_iter());
+        assert_eq!(behind(10, 10), None);
+        assert_eq!(behind(11, 9), Some((1, 9)));
+        assert_eq!(behind(9, 9), Some((0, 9)));
     }
 
     /// When watches are told of what moves at this time, in µs since the last round.
