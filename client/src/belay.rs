@@ -24,6 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The silence after which a connection is probed, and the time-out of the probe.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest HTTP/2 frame that is taken, in bytes: a large message of a stream then comes in one or
+/// two, and not in sixteen of the smallest bound that HTTP/2 allows.
+const FRAME_BYTES_MAX: u32 = 256 * 1024;
 
 /// A client of one Belay server. Cheap to clone; clones share the connection and the budget of
 /// retries.
@@ -286,6 +289,7 @@ impl BelayBuilder {
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
+            .max_frame_size(FRAME_BYTES_MAX)
             .connect_lazy();
         let budget = self.retry.budget();
         let link = Link {
