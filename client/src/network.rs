@@ -24,6 +24,9 @@ use crate::tls::Tls;
 
 /// For the resolution of a name.
 const RESOLVE_MAX: Duration = Duration::from_secs(5);
+/// The largest HTTP/2 frame that is taken, in bytes: a large message of a stream then comes in one or
+/// two, and not in sixteen of the smallest bound that HTTP/2 allows.
+const FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// For how long nobody calls an address that could not be connected to: doubled with each failure up
 /// to the most.
 const LEFT_ALONE: Duration = Duration::from_millis(500);
@@ -293,6 +296,7 @@ impl Connecting {
             .http2_keep_alive_interval(self.keep_alive)
             .keep_alive_timeout(self.keep_alive_timeout)
             .keep_alive_while_idle(true)
+            .max_frame_size(FRAME_BYTES_MAX)
             .connect_lazy();
         Ok(Target {
             name: name(address, socket),

@@ -6,6 +6,7 @@
 //! fed. Whoever is further behind reads the table, and comes back to the ring.
 
 mod page;
+mod piece;
 mod row;
 mod tail;
 mod watch;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::page::Page;
+use self::piece::{Piece, Pieces};
 pub use self::row::FeedRow;
 pub(crate) use self::row::Form;
 use self::tail::Tail;
@@ -196,14 +198,26 @@ impl Feed {
         for row in &rows {
             let position = reached.insert(row.partition, row.last).unwrap_or_default();
             if row.first() > position + 1 {
-                return Err(FeedError::Position(PositionError::Expired {
-                    partition: row.partition,
-                    position,
-                    oldest: row.first(),
-                }));
+                return Err(expired((row.partition, position), row.first()));
             }
         }
         Ok(rows)
+    }
+
+    /// The same of one partition for one who gets everything, unlooked at: put into the bytes of
+    /// messages as they come from the database, each as large as a message gets.
+    async fn read_pieces(
+        &self,
+        (partition, position): (u16, u64),
+        limit: u16,
+        bytes_max: usize,
+    ) -> Result<Vec<Piece>, FeedError> {
+        let mut pieces = Pieces::behind(partition, position, bytes_max);
+        let mut conn = self.0.pool.checkout().await?;
+        let take = |row| pieces.push(&row);
+        let read = feed::each_row_after(&mut conn, (partition, position), limit, take).await;
+        conn.finish_with(read)?;
+        pieces.finish()
     }
 
     /// Rows of one order behind this position, from the table. The last one stands at the end of the
@@ -243,6 +257,14 @@ impl Feed {
     fn tail_mut(&self) -> RwLockWriteGuard<'_, Tail> {
         self.0.tail.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn expired((partition, position): (u16, u64), oldest: u64) -> FeedError {
+    FeedError::Position(PositionError::Expired {
+        partition,
+        position,
+        oldest,
+    })
 }
 
 /// An error of reading rows of the feed.

@@ -10,11 +10,12 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{BigInt, Binary, Integer, SmallInt, Unsigned};
 use diesel_async::RunQueryDsl;
+use futures_util::TryStreamExt as _;
 
 use super::Conn;
 use super::error::DbError;
 use super::events::StoredEvents;
-use super::schema::{partition_heads, partition_tails};
+use super::schema::{events, partition_heads, partition_tails};
 use super::statement::padded;
 
 /// The ends of every partition, in their order.
@@ -62,6 +63,41 @@ pub async fn rows_after(
         payload,
     };
     Ok(rows.into_iter().map(stored).collect())
+}
+
+/// Hands over so many rows of one partition that hold events behind this position, in their order and
+/// as they come in; says how many. The first may begin before the position.
+pub async fn each_row_after(
+    conn: &mut Conn,
+    (partition, after): (u16, u64),
+    limit: u16,
+    mut take: impl FnMut(StoredEvents) -> Result<(), DbError>,
+) -> Result<usize, DbError> {
+    // The rest of the rows has to be read whatever is found in one of them.
+    let mut found = 0;
+    let mut taken = Ok(());
+    let mut rows = events::table
+        .filter(events::shard_partition.eq(partition))
+        .filter(events::position.gt(after))
+        .order(events::position)
+        .limit(limit.into())
+        .select((events::position, events::event_count, events::payload))
+        .load_stream::<(u64, u32, Vec<u8>)>(conn)
+        .await?;
+    while let Some(row) = rows.try_next().await? {
+        let (last_position, count, payload) = row;
+        found += 1;
+        taken = taken.and_then(|()| {
+            take(StoredEvents {
+                partition,
+                last_position,
+                count,
+                payload,
+            })
+        });
+    }
+    drop(rows);
+    taken.map(|()| found)
 }
 
 /// One range of the primary key for each partition, read in the key's order.

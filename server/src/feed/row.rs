@@ -16,7 +16,6 @@ pub struct FeedRow {
     pub last: u64,
     /// How many they are.
     pub count: u64,
-    /// Empty where nobody asked for them.
     pub events: Vec<pb::Event>,
     /// The same as messages hold them; empty where nobody asked for that.
     encoded: EncodedEvents,
@@ -29,8 +28,6 @@ pub struct FeedRow {
 pub(crate) enum Form {
     /// To look at.
     Events,
-    /// To hand on, whatever they are.
-    Encoded,
     /// To look at, and to hand on.
     Both,
 }
@@ -49,11 +46,9 @@ impl FeedRow {
             ..Self::nothing(partition, last)
         };
         let corrupt = |error| DbError::Corrupt(format!("stored events cannot be read: {error}"));
-        if form != Form::Encoded {
-            let events = belay_wire::events::read(&payload, partition, last, count);
-            row.events = events.map_err(corrupt)?;
-        }
-        if form != Form::Events {
+        let events = belay_wire::events::read(&payload, partition, last, count);
+        row.events = events.map_err(corrupt)?;
+        if form == Form::Both {
             let encoded = EncodedEvents::of(&payload, partition, last, count);
             row.encoded = encoded.map_err(corrupt)?;
         }
@@ -135,7 +130,7 @@ mod tests {
     use super::*;
 
     /// Four events at the positions 7 to 10 of the first partition: of sellers a, b, b and a.
-    fn row(form: Form) -> FeedRow {
+    fn row() -> FeedRow {
         let event = |seller: &str| pb::Event {
             seller_id: seller.to_owned(),
             ..pb::Event::default()
@@ -150,7 +145,7 @@ mod tests {
                 .flat_map(Message::encode_length_delimited_to_vec)
                 .collect(),
         };
-        FeedRow::read(stored, form).unwrap()
+        FeedRow::read(stored, Form::Both).unwrap()
     }
 
     fn of_sellers(sellers: &[&str]) -> Selector {
@@ -176,20 +171,17 @@ mod tests {
     #[test]
     fn who_gets_everything_gets_one_piece_unlooked_at() {
         let everything = of_sellers(&[]);
-        for form in [Form::Encoded, Form::Both] {
-            let row = row(form);
-            assert_eq!(sent(&row, 0, &everything), (vec![7, 8, 9, 10], 1));
-            assert_eq!(sent(&row, 6, &everything), (vec![7, 8, 9, 10], 1));
-            assert_eq!(sent(&row, 8, &everything), (vec![9, 10], 1));
-            assert_eq!(sent(&row, 10, &everything), (vec![], 0));
-            assert_eq!(row.first(), 7);
-        }
-        assert_eq!(row(Form::Encoded).events, []);
+        let row = row();
+        assert_eq!(sent(&row, 0, &everything), (vec![7, 8, 9, 10], 1));
+        assert_eq!(sent(&row, 6, &everything), (vec![7, 8, 9, 10], 1));
+        assert_eq!(sent(&row, 8, &everything), (vec![9, 10], 1));
+        assert_eq!(sent(&row, 10, &everything), (vec![], 0));
+        assert_eq!(row.first(), 7);
     }
 
     #[test]
     fn who_gets_some_gets_what_is_selected() {
-        let row = row(Form::Both);
+        let row = row();
         assert_eq!(sent(&row, 0, &of_sellers(&["b"])), (vec![8, 9], 1));
         assert_eq!(sent(&row, 0, &of_sellers(&["a"])), (vec![7, 10], 2));
         assert_eq!(sent(&row, 8, &of_sellers(&["a"])), (vec![10], 1));

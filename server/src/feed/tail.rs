@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use belay_domain::feed::PartitionEnds;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::row::{FeedRow, Form};
 use super::{Feed, FeedError, POLL};
@@ -23,6 +23,11 @@ const CATCH_UP_MAX: u64 = 4_096;
 const BEGIN_BEHIND_MAX: u64 = 1_000;
 /// Rows that are read at once.
 const READ_ROWS: u16 = 1_000;
+/// Between two rounds in which watches are told that the tail has moved: so long for each of them…
+const ROUND_PER_WATCH: Duration = Duration::from_micros(250);
+/// … and no longer. A watch that is told more seldom gets more in one message, which costs it and the
+/// server less; what is committed after a quiet time is told at once.
+const ROUND_MAX: Duration = Duration::from_millis(25);
 /// Between two attempts to read while the database cannot be reached.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -48,7 +53,43 @@ pub(super) struct Ready {
     pub(super) rows: Vec<Arc<FeedRow>>,
     /// The first partition, with its position, of which the ring no longer holds what comes next.
     pub(super) behind: Option<(u16, u64)>,
-    pub(super) is_idle: bool,
+    /// There is more, for another message.
+    pub(super) is_cut: bool,
+}
+
+/// When watches are told that the tail has moved.
+#[derive(Debug)]
+struct Rounds {
+    last: Instant,
+    /// When the next round is, if anything has moved since the last one.
+    next: Option<Instant>,
+}
+
+impl Rounds {
+    fn begin(now: Instant) -> Self {
+        Self {
+            last: now,
+            next: None,
+        }
+    }
+
+    /// The tail has moved, and so many watch.
+    fn moved(&mut self, watches: usize) {
+        let watches = u32::try_from(watches).unwrap_or(u32::MAX);
+        let pause = ROUND_PER_WATCH.saturating_mul(watches).min(ROUND_MAX);
+        self.next.get_or_insert(self.last + pause);
+    }
+
+    async fn due(&self) {
+        match self.next {
+            Some(next) => sleep_until(next).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn told(&mut self, now: Instant) {
+        (self.last, self.next) = (now, None);
+    }
 }
 
 impl Tail {
@@ -63,7 +104,6 @@ impl Tail {
         bytes_max: usize,
     ) -> Ready {
         let (mut ready, mut bytes) = (Ready::default(), 0);
-        ready.is_idle = true;
         for (partition, position) in positions {
             let Some(ring) = self.0.get(usize::from(partition)) else {
                 continue;
@@ -71,7 +111,6 @@ impl Tail {
             if position >= ring.end {
                 continue;
             }
-            ready.is_idle = false;
             if position < ring.begin {
                 ready.behind.get_or_insert((partition, position));
                 continue;
@@ -79,6 +118,7 @@ impl Tail {
             let from = ring.rows.partition_point(|row| row.last <= position);
             for row in ring.rows.range(from..) {
                 if bytes >= bytes_max {
+                    ready.is_cut = true;
                     return ready;
                 }
                 bytes += row.bytes;
@@ -86,6 +126,18 @@ impl Tail {
             }
         }
         ready
+    }
+
+    /// The first of these partitions, with its position, of which the ring does not hold what comes
+    /// next.
+    pub(super) fn behind(
+        &self,
+        mut positions: impl Iterator<Item = (u16, u64)>,
+    ) -> Option<(u16, u64)> {
+        positions.find(|(partition, position)| {
+            let ring = self.0.get(usize::from(*partition));
+            ring.is_some_and(|ring| *position < ring.begin)
+        })
     }
 
     /// Where each partition ends, as far as is known here.
@@ -177,6 +229,8 @@ pub(super) async fn run(feed: Feed, mut commits: mpsc::Receiver<Vec<StoredEvents
             continue;
         }
         if let Err(error) = follow(&feed, &mut commits).await {
+            // What was taken up before it failed waits for no round.
+            let _ = feed.0.moved.send(());
             feed.0.pool.notes().note("the feed", &error);
             sleep(RETRY).await;
         }
@@ -194,7 +248,8 @@ async fn follow(
     feed.tail_mut().begin(&ends);
     // A watch that has looked before finds out that it is behind.
     let _ = feed.0.moved.send(());
-    look(feed).await?;
+    let mut rounds = Rounds::begin(Instant::now());
+    look(feed, &mut rounds).await?;
     let mut looks = interval_at(Instant::now() + POLL, POLL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while feed.watches() > 0 {
@@ -205,20 +260,25 @@ async fn follow(
                     .map(|row| FeedRow::read(row, Form::Both))
                     .collect::<Result<_, _>>()?;
                 let is_gapless = feed.tail_mut().extend(rows);
-                let _ = feed.0.moved.send(());
+                rounds.moved(feed.watches());
                 is_gapless
+            }
+            () = rounds.due() => {
+                let _ = feed.0.moved.send(());
+                rounds.told(Instant::now());
+                true
             }
             _ = looks.tick() => false,
         };
         if !is_gapless {
-            look(feed).await?;
+            look(feed, &mut rounds).await?;
         }
     }
     Ok(())
 }
 
 /// Reads what was committed meanwhile, by whichever server.
-async fn look(feed: &Feed) -> Result<(), DbError> {
+async fn look(feed: &Feed, rounds: &mut Rounds) -> Result<(), DbError> {
     let mut ends = in_time(feed.ends()).await?;
     loop {
         let missing = feed.tail_mut().missing(&ends);
@@ -237,7 +297,7 @@ async fn look(feed: &Feed) -> Result<(), DbError> {
             // Pruned a moment ago: the next look knows.
             Err(FeedError::Position(_)) => return Ok(()),
         };
-        let _ = feed.0.moved.send(());
+        rounds.moved(feed.watches());
     }
 }
 
@@ -372,5 +432,55 @@ mod tests {
         tail.extend((1..=10).map(|position| row(0, position, position)));
         let ready = tail.after([(0, 0)].into_iter(), 250);
         assert_eq!(lasts(&ready), [(0, 1), (0, 2), (0, 3)]);
+        assert!(ready.is_cut, "there is more");
+        let ready = tail.after([(0, 8)].into_iter(), 250);
+        assert_eq!(lasts(&ready), [(0, 9), (0, 10)]);
+        assert!(!ready.is_cut);
+    }
+
+    #[test]
+    fn the_first_partition_that_the_ring_no_longer_holds_is_read_next() {
+        let mut tail = tail_at(10);
+        tail.extend([row(0, 11, 11)]);
+        let behind = |first, second| tail.behind([(0, first), (1, second)].into_iter());
+        assert_eq!(behind(10, 10), None);
+        assert_eq!(behind(11, 9), Some((1, 9)));
+        assert_eq!(behind(9, 9), Some((0, 9)));
+    }
+
+    /// When watches are told of what moves at this time, in µs since the last round.
+    fn told_after(watches: usize, moved: u64) -> u128 {
+        let begin = Instant::now();
+        let mut rounds = Rounds::begin(begin);
+        rounds.moved(watches);
+        let next = rounds.next.unwrap();
+        // What moves later is told of in the same round.
+        rounds.moved(1_000);
+        assert_eq!(rounds.next, Some(next));
+        let now = begin + Duration::from_micros(moved);
+        (next.max(now) - begin).as_micros()
+    }
+
+    #[test]
+    fn the_more_watch_the_longer_is_a_round_up_to_a_bound() {
+        assert_eq!(told_after(1, 0), 250);
+        assert_eq!(told_after(99, 0), 24_750);
+        assert_eq!(told_after(100, 0), 25_000);
+        assert_eq!(told_after(101, 0), 25_000);
+        assert_eq!(told_after(usize::MAX, 0), 25_000);
+        assert_eq!(told_after(100, 24_999), 25_000);
+        assert_eq!(told_after(100, 25_001), 25_001, "at once");
+    }
+
+    #[test]
+    fn a_round_is_followed_by_the_next_only_when_something_has_moved() {
+        let begin = Instant::now();
+        let mut rounds = Rounds::begin(begin);
+        assert_eq!(rounds.next, None);
+        rounds.moved(8);
+        rounds.told(begin + Duration::from_millis(3));
+        assert_eq!(rounds.next, None);
+        rounds.moved(8);
+        assert_eq!(rounds.next, Some(begin + Duration::from_millis(5)));
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Feed, FeedError, FeedRow, Form, POLL};
+use super::{Feed, FeedError, FeedRow, Form, POLL, Piece};
 use crate::db::{DbError, ErrorKind};
 
 /// Bytes of events after which a message is sent, as they are stored.
@@ -27,25 +27,44 @@ const WAITING_MAX: usize = 2;
 /// Between two attempts to read while the database cannot be reached.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// A message of a watch. Until it is sent it shares its rows with all other watches.
+/// A message of a watch.
 #[derive(Debug)]
 pub struct Delivery {
-    rows: Vec<Arc<FeedRow>>,
-    selector: Arc<Selector>,
-    /// Where the watch stood before it.
-    behind: Positions,
+    content: Content,
     /// Where to go on behind it.
     pub positions: Positions,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Until it is sent it shares its rows with all other watches.
+    Rows {
+        rows: Vec<Arc<FeedRow>>,
+        selector: Arc<Selector>,
+        /// Where the watch stood before it.
+        behind: Positions,
+    },
+    /// From the table, and nobody else's.
+    Piece(Bytes),
 }
 
 impl Delivery {
     /// The events, as fields of a message; none in a bookmark.
     pub fn events(&self) -> Vec<Bytes> {
-        let mut pieces = Vec::with_capacity(self.rows.len());
-        for row in &self.rows {
-            row.selected_bytes(&self.behind, &self.selector, &mut pieces);
+        match &self.content {
+            Content::Rows {
+                rows,
+                selector,
+                behind,
+            } => {
+                let mut pieces = Vec::with_capacity(rows.len());
+                for row in rows {
+                    row.selected_bytes(behind, selector, &mut pieces);
+                }
+                pieces
+            }
+            Content::Piece(bytes) => vec![bytes.clone()],
         }
-        pieces
     }
 }
 
@@ -201,6 +220,7 @@ impl Watch {
     async fn deliver(&mut self, messages: &mpsc::Sender<Item>) -> Ended {
         let mut moved = self.feed.0.moved.subscribe();
         let mut is_first = true;
+        let mut ahead: Option<ReadAhead> = None;
         loop {
             // While the database is away nobody knows what comes behind, and nothing is said.
             if self.next_bookmark <= Instant::now() && (is_first || self.feed.is_followed()) {
@@ -211,12 +231,18 @@ impl Watch {
             }
             moved.mark_unchanged();
             self.turn = (self.turn + 1) % self.positions.as_slice().len();
-            let ready = self.feed.tail().after(self.watched(), MESSAGE_BYTES);
+            let ready = self
+                .feed
+                .tail()
+                .after(self.watched(&self.positions, self.turn), MESSAGE_BYTES);
             if let Err(ended) = self.take(messages, ready.rows).await {
                 return ended;
             }
-            let Some(behind) = ready.behind else {
-                if !ready.is_idle {
+            ahead = ahead.filter(|page| page.is_behind(&self.positions));
+            let behind = ahead.as_ref().map(|page| page.from).or(ready.behind);
+            let Some(behind) = behind else {
+                // What comes meanwhile is for the next round.
+                if ready.is_cut {
                     continue;
                 }
                 tokio::select! {
@@ -225,53 +251,83 @@ impl Watch {
                 }
                 continue;
             };
-            if let Err(ended) = self.replay(messages, behind).await {
-                return ended;
-            }
+            ahead = match self.replay(messages, behind, ahead.take()).await {
+                Ok(next) => next,
+                Err(ended) => return ended,
+            };
         }
     }
 
-    fn watched(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        let (order, turn) = (self.order, self.turn);
-        let rest = self.positions.iter().skip(turn);
-        let all = rest.chain(self.positions.iter().take(turn));
+    /// In the order of a round that begins with the partition of this turn.
+    fn watched<'a>(
+        &self,
+        positions: &'a Positions,
+        turn: usize,
+    ) -> impl Iterator<Item = (u16, u64)> + use<'a> {
+        let order = self.order;
+        let rest = positions.iter().skip(turn);
+        let all = rest.chain(positions.iter().take(turn));
         all.filter(move |(partition, _)| order.is_none_or(|(_, of)| of == *partition))
     }
 
-    /// Reads what the ring no longer holds of one partition. Few do so at once, for the table is
-    /// everybody's.
+    /// Sends what the ring no longer holds of one partition, a page of it, and meanwhile reads the page
+    /// that comes next, of whichever partition.
     async fn replay(
         &mut self,
         messages: &mpsc::Sender<Item>,
         behind: (u16, u64),
-    ) -> Result<(), Ended> {
-        // Nobody else gets these rows: who gets everything need not look at it.
-        let form = if self.selector.selects_everything() {
-            Form::Encoded
-        } else {
-            Form::Both
+        ahead: Option<ReadAhead>,
+    ) -> Result<Option<ReadAhead>, Ended> {
+        let reading = Reading {
+            feed: self.feed.clone(),
+            selector: self.selector.clone(),
+            order: self.order,
+        };
+        let read = match ahead {
+            Some(ahead) => ahead.page,
+            None => reading.page(behind).await,
+        };
+        let mut page = match read {
+            Ok(page) => page,
+            Err(FeedError::Position(error)) => {
+                return Err(Ended::Failed(WatchError::Position(error)));
+            }
+            Err(FeedError::Database(error)) => {
+                self.without_database(&error).await?;
+                return Ok(None);
+            }
+        };
+        let Some((partition, last)) = page.end() else {
+            self.without_rows().await?;
+            return Ok(None);
+        };
+        let mut reached = self.positions.clone();
+        reached.advance(partition, last);
+        let turn = (self.turn + 1) % reached.as_slice().len();
+        let next = self.feed.tail().behind(self.watched(&reached, turn));
+        // What waits for a slow caller is not added to: all of a page but its last message has found
+        // its place before the next one is read.
+        let rest = page.split_last();
+        self.take_page(messages, page).await?;
+        let Some(from) = next else {
+            self.take_page(messages, rest).await?;
+            return Ok(None);
         };
         let read = async {
-            // It is never closed.
-            let _permit = self.feed.0.replays.acquire().await;
-            match self.order {
-                Some((key, _)) => self.feed.read_order(key, behind, REPLAY_ROWS).await,
-                None => self.feed.read(&[behind], REPLAY_ROWS, form).await,
-            }
+            let page = reading.page(from).await;
+            Ok(ReadAhead { from, page })
         };
-        match read.await {
-            Ok(rows) if rows.is_empty() => {
-                let ends = self.feed.ends().await;
-                let checked = ends.map(|ends| self.positions.check(&ends));
-                match checked {
-                    Ok(Ok(())) => self.again_later().await,
-                    Ok(Err(error)) => Err(Ended::Failed(WatchError::Position(error))),
-                    Err(error) => self.without_database(&error).await,
-                }
-            }
-            Ok(rows) => self.take(messages, rows.into_iter().map(Arc::new)).await,
-            Err(FeedError::Position(error)) => Err(Ended::Failed(WatchError::Position(error))),
-            Err(FeedError::Database(error)) => self.without_database(&error).await,
+        let ((), ahead) = tokio::try_join!(self.take_page(messages, rest), read)?;
+        Ok(Some(ahead))
+    }
+
+    /// Nothing is there of what ought to be.
+    async fn without_rows(&self) -> Result<(), Ended> {
+        let ends = self.feed.ends().await;
+        match ends.map(|ends| self.positions.check(&ends)) {
+            Ok(Ok(())) => self.again_later().await,
+            Ok(Err(error)) => Err(Ended::Failed(WatchError::Position(error))),
+            Err(error) => self.without_database(&error).await,
         }
     }
 
@@ -318,13 +374,28 @@ impl Watch {
         self.send(messages, message).await
     }
 
+    async fn take_page(&mut self, messages: &mpsc::Sender<Item>, page: Page) -> Result<(), Ended> {
+        match page {
+            Page::Rows(rows) => self.take(messages, rows.into_iter().map(Arc::new)).await,
+            Page::Pieces(pieces) => {
+                for piece in pieces {
+                    let mut positions = self.positions.clone();
+                    positions.advance(piece.partition, piece.last);
+                    let content = Content::Piece(piece.bytes);
+                    self.send(messages, Delivery { content, positions }).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     fn message(&self, rows: Vec<Arc<FeedRow>>, positions: Positions) -> Delivery {
-        Delivery {
+        let content = Content::Rows {
             rows,
             selector: self.selector.clone(),
             behind: self.positions.clone(),
-            positions,
-        }
+        };
+        Delivery { content, positions }
     }
 
     /// Nothing matches in a partition that is not watched: there it stands at the end.
@@ -353,6 +424,84 @@ impl Watch {
             }
             Ok(Err(_)) => Err(Ended::Gone),
             Err(_) => Err(Ended::Failed(WatchError::TooSlow)),
+        }
+    }
+}
+
+/// What a watch reads of the table.
+#[derive(Debug)]
+struct Reading {
+    feed: Feed,
+    selector: Arc<Selector>,
+    order: Option<(OrderKey, u16)>,
+}
+
+impl Reading {
+    /// What comes behind this position of its partition. Few read at once, for the table is
+    /// everybody's.
+    async fn page(&self, behind: (u16, u64)) -> Result<Page, FeedError> {
+        let feed = &self.feed;
+        // It is never closed.
+        let _permit = feed.0.replays.acquire().await;
+        if let Some((key, _)) = self.order {
+            let rows = feed.read_order(key, behind, REPLAY_ROWS).await?;
+            return Ok(Page::Rows(rows));
+        }
+        if self.selector.selects_everything() {
+            let pieces = feed.read_pieces(behind, REPLAY_ROWS, MESSAGE_BYTES).await?;
+            return Ok(Page::Pieces(pieces));
+        }
+        let rows = feed.read(&[behind], REPLAY_ROWS, Form::Both).await?;
+        Ok(Page::Rows(rows))
+    }
+}
+
+/// A page that was read before its turn.
+#[derive(Debug)]
+struct ReadAhead {
+    from: (u16, u64),
+    page: Result<Page, FeedError>,
+}
+
+impl ReadAhead {
+    /// Whether it is what comes next of its partition.
+    fn is_behind(&self, positions: &Positions) -> bool {
+        let (partition, position) = self.from;
+        positions.of(partition) == position
+    }
+}
+
+/// What was read at once, of one partition.
+#[derive(Debug)]
+enum Page {
+    /// To look at.
+    Rows(Vec<FeedRow>),
+    /// To send, each in a message of its own.
+    Pieces(Vec<Piece>),
+}
+
+impl Page {
+    /// The partition and the position of the last event; None if there is nothing.
+    fn end(&self) -> Option<(u16, u64)> {
+        match self {
+            Self::Rows(rows) => rows.last().map(|row| (row.partition, row.last)),
+            Self::Pieces(pieces) => pieces.last().map(|piece| (piece.partition, piece.last)),
+        }
+    }
+
+    /// Cuts off what its last message is made of, or more.
+    fn split_last(&mut self) -> Self {
+        match self {
+            Self::Rows(rows) => {
+                let mut bytes = 0;
+                let fit = |row: &&FeedRow| {
+                    bytes += row.bytes;
+                    bytes <= MESSAGE_BYTES
+                };
+                let last = rows.iter().rev().take_while(fit).count();
+                Self::Rows(rows.split_off(rows.len() - last))
+            }
+            Self::Pieces(pieces) => Self::Pieces(pieces.pop().into_iter().collect()),
         }
     }
 }

@@ -27,41 +27,20 @@ pub struct EncodedEvents {
 impl EncodedEvents {
     /// Of the stored bytes of a row. Its events are counted and not looked into.
     pub fn of(
-        mut payload: &[u8],
+        payload: &[u8],
         partition: u16,
         last_position: u64,
         count: u32,
     ) -> Result<Self, EventError> {
-        let (mut bytes, mut ends) = (BytesMut::with_capacity(payload.len() * 5 / 4), Vec::new());
-        let mut position = (last_position + 1).saturating_sub(count.into());
-        while !payload.is_empty() {
-            let length = usize::try_from(decode_varint(&mut payload)?).unwrap_or(usize::MAX);
-            let cut = payload.split_at_checked(length);
-            let (event, rest) = cut.ok_or(EventError::CutOff { last_position })?;
-            let place = (
-                i32::from(partition),
-                i64::try_from(position).unwrap_or(i64::MAX),
-            );
-            let of_place =
-                int32::encoded_len(PARTITION, &place.0) + int64::encoded_len(POSITION, &place.1);
-            let length = event.len() + of_place;
-            bytes.reserve(key_len(EVENTS) + encoded_len_varint(length as u64) + length);
-            encode_key(EVENTS, WireType::LengthDelimited, &mut bytes);
-            encode_varint(length as u64, &mut bytes);
-            bytes.put_slice(event);
-            // Behind what is stored: of a field that comes twice the last one counts.
-            int32::encode(PARTITION, &place.0, &mut bytes);
-            int64::encode(POSITION, &place.1, &mut bytes);
-            ends.push(bytes.len());
-            (payload, position) = (rest, position + 1);
-        }
-        if u32::try_from(ends.len()) != Ok(count) {
-            return Err(EventError::Count {
-                last_position,
-                found: ends.len(),
-                count,
-            });
-        }
+        let (mut bytes, mut ends) = (BytesMut::new(), Vec::new());
+        encode(
+            payload,
+            (partition, last_position, count),
+            &mut bytes,
+            |end| {
+                ends.push(end);
+            },
+        )?;
         Ok(Self {
             bytes: bytes.freeze(),
             ends,
@@ -79,6 +58,67 @@ impl EncodedEvents {
             _ => Bytes::new(),
         }
     }
+}
+
+/// Appends the events of a row that stand behind a position, each as a field of a message of a stream
+/// and with its place in the feed. Its events are counted and not looked into.
+pub fn append_behind(
+    position: u64,
+    payload: &[u8],
+    (partition, last_position, count): (u16, u64, u32),
+    bytes: &mut BytesMut,
+) -> Result<(), EventError> {
+    let known = position.saturating_sub(last_position.saturating_sub(count.into()));
+    let known = usize::try_from(known).unwrap_or(usize::MAX);
+    if known == 0 {
+        return encode(payload, (partition, last_position, count), bytes, |_| {});
+    }
+    // Somebody goes on in the middle of a row, which no watch does by itself.
+    let whole = EncodedEvents::of(payload, partition, last_position, count)?;
+    bytes.extend_from_slice(&whole.part(known..whole.ends.len()));
+    Ok(())
+}
+
+/// Appends the events of a row, and says where each of them ends.
+fn encode(
+    mut payload: &[u8],
+    (partition, last_position, count): (u16, u64, u32),
+    bytes: &mut BytesMut,
+    mut ended: impl FnMut(usize),
+) -> Result<(), EventError> {
+    bytes.reserve(payload.len() * 5 / 4);
+    let mut position = (last_position + 1).saturating_sub(count.into());
+    let mut found = 0;
+    while !payload.is_empty() {
+        let length = usize::try_from(decode_varint(&mut payload)?).unwrap_or(usize::MAX);
+        let cut = payload.split_at_checked(length);
+        let (event, rest) = cut.ok_or(EventError::CutOff { last_position })?;
+        let place = (
+            i32::from(partition),
+            i64::try_from(position).unwrap_or(i64::MAX),
+        );
+        let of_place =
+            int32::encoded_len(PARTITION, &place.0) + int64::encoded_len(POSITION, &place.1);
+        let length = event.len() + of_place;
+        bytes.reserve(key_len(EVENTS) + encoded_len_varint(length as u64) + length);
+        encode_key(EVENTS, WireType::LengthDelimited, bytes);
+        encode_varint(length as u64, bytes);
+        bytes.put_slice(event);
+        // Behind what is stored: of a field that comes twice the last one counts.
+        int32::encode(PARTITION, &place.0, bytes);
+        int64::encode(POSITION, &place.1, bytes);
+        found += 1;
+        ended(bytes.len());
+        (payload, position) = (rest, position + 1);
+    }
+    if u32::try_from(found) != Ok(count) {
+        return Err(EventError::Count {
+            last_position,
+            found,
+            count,
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use belay_proto::v1::event_service_client::EventServiceClient;
 use hdrhistogram::Histogram;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use prost::Message as _;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ use tonic::transport::Channel;
 
 use crate::callers::{Caller, Task, request};
 use crate::load::{self, Timing, Turn, Window, Worker, count};
+use crate::meters::Usage;
+use crate::projection::until_projected;
 use crate::report::{Kind, hundredths, median, whole};
 use crate::service::Service;
 use crate::shop::{OrderNumber, Shop};
@@ -31,6 +34,8 @@ const BARE_ROWS: usize = 1_000;
 const IDLE_WATCHERS: usize = 1_000;
 /// Streams of one connection, below what the server takes.
 const STREAMS_MAX: usize = 250;
+/// The largest HTTP/2 frame that the client takes.
+const FRAME_BYTES_MAX: u32 = 256 * 1024;
 const IDLE: Duration = Duration::from_secs(5);
 /// Watchers of everything.
 const WATCHERS: usize = 100;
@@ -39,8 +44,10 @@ const PACED_CALLERS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
-    /// Events a second: of the bare client, and of one watcher.
+    /// Events a second: of the bare client, of the same where it decodes what it reads, and of one
+    /// watcher.
     bare: Vec<f64>,
+    bare_decoded: Vec<f64>,
     replay: Vec<f64>,
     lag_ms: f64,
     lag_ms_two_servers: f64,
@@ -54,6 +61,14 @@ pub(crate) struct Feed {
     projected: Vec<f64>,
 }
 
+/// Who reads the feed from its beginning.
+#[derive(Debug, Clone, Copy)]
+enum Reader {
+    Bare,
+    BareDecoded,
+    Watcher,
+}
+
 pub(crate) async fn measure(bench: &mut Bench, service: &Service) -> anyhow::Result<Feed> {
     let mut feed = Feed::default();
     let mut conn = raw::connect(&bench.args.database_url).await?;
@@ -62,22 +77,26 @@ pub(crate) async fn measure(bench: &mut Bench, service: &Service) -> anyhow::Res
         .await?;
     let events = events.context("a feed without events")?;
     for round in 0..bench.args.rounds.max(2) {
-        for bare in [round.is_multiple_of(2), !round.is_multiple_of(2)] {
+        let mut readers = [Reader::Bare, Reader::Watcher, Reader::BareDecoded];
+        if !round.is_multiple_of(2) {
+            readers.reverse();
+        }
+        for reader in readers {
             let begun = Instant::now();
-            let read = if bare {
-                read_bare(&mut conn).await?
-            } else {
-                replay(&service.url, events).await?
+            let read = match reader {
+                Reader::Bare => read_bare(&mut conn, false).await?,
+                Reader::BareDecoded => read_bare(&mut conn, true).await?,
+                Reader::Watcher => replay(&service.url, events).await?,
             };
             anyhow::ensure!(read == events, "{read} of {events} events were read");
             let rate = count(events) / begun.elapsed().as_secs_f64();
             say(&format!(
-                "feed from its beginning, bare: {bare} {rate:>8.0} events/s"
+                "feed from its beginning, {reader:?} {rate:>8.0} events/s"
             ));
-            if bare {
-                &mut feed.bare
-            } else {
-                &mut feed.replay
+            match reader {
+                Reader::Bare => &mut feed.bare,
+                Reader::BareDecoded => &mut feed.bare_decoded,
+                Reader::Watcher => &mut feed.replay,
             }
             .push(rate);
         }
@@ -117,13 +136,16 @@ pub(crate) async fn measure(bench: &mut Bench, service: &Service) -> anyhow::Res
                 .callers(callers, &Task::Cancel, &bench.shop);
             let window = load::measure(all, bench.timing(), &mut bench.meters).await?;
             say(&format!(
-                "watched by {WATCHERS}: {is_watched} {:>8.0}/s",
-                window.per_second()
+                "watched by {WATCHERS}: {is_watched} {:>8.0}/s, in µs of CPU server {:.0} mysqld {:.0} generator {:.0}",
+                window.per_second(),
+                cpu_us(&window, |usage| Some(usage.server)),
+                cpu_us(&window, |usage| usage.mysqld),
+                cpu_us(&window, |usage| Some(usage.generator)),
             ));
             if is_watched {
                 &mut feed.watched
             } else {
-                feed.projected.push(projected(&mut conn).await?);
+                feed.projected.push(until_projected(&mut conn).await?);
                 &mut feed.alone
             }
             .push(window);
@@ -132,31 +154,9 @@ pub(crate) async fn measure(bench: &mut Bench, service: &Service) -> anyhow::Res
     Ok(feed)
 }
 
-/// Waits until the stock has all that is committed by now; says for how long, in ms.
-async fn projected(conn: &mut Conn) -> anyhow::Result<f64> {
-    let begun = Instant::now();
-    let heads: Vec<(u16, u64)> = conn
-        .query("SELECT shard_partition, head FROM partition_heads")
-        .await?;
-    loop {
-        let positions: Vec<(u16, u64)> = conn
-            .query(
-                "SELECT shard_partition, position FROM projection_positions
-                 JOIN projections USING (projection)
-                 WHERE projection = 'stock' AND generation = serving",
-            )
-            .await?;
-        let positions: HashMap<u16, u64> = positions.into_iter().collect();
-        let is_there = |(partition, last): &(u16, u64)| positions.get(partition) >= Some(last);
-        if heads.iter().all(is_there) {
-            return Ok(begun.elapsed().as_secs_f64() * 1_000.0);
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// All events of the table, read partition by partition as a client would that goes past Belay.
-async fn read_bare(conn: &mut Conn) -> anyhow::Result<u64> {
+/// All events of the table, read partition by partition as a client would that goes past Belay; as
+/// bytes, or as the messages that a watcher gets.
+async fn read_bare(conn: &mut Conn, is_decoded: bool) -> anyhow::Result<u64> {
     let partitions: Vec<u16> = conn
         .query("SELECT shard_partition FROM partition_heads ORDER BY shard_partition")
         .await?;
@@ -177,13 +177,25 @@ async fn read_bare(conn: &mut Conn) -> anyhow::Result<u64> {
                 break;
             };
             after = *last;
-            events += rows
-                .iter()
-                .map(|(_, count, _)| u64::from(*count))
-                .sum::<u64>();
+            for (_, count, payload) in &rows {
+                events += if is_decoded {
+                    decode(payload)?
+                } else {
+                    u64::from(*count)
+                };
+            }
         }
     }
     Ok(events)
+}
+
+/// How many events a row's payload holds, each of them decoded.
+fn decode(mut payload: &[u8]) -> anyhow::Result<u64> {
+    let mut events = Vec::new();
+    while !payload.is_empty() {
+        events.push(v1::Event::decode_length_delimited(&mut payload)?);
+    }
+    Ok(events.len() as u64)
 }
 
 async fn replay(url: &str, events: u64) -> anyhow::Result<u64> {
@@ -206,8 +218,13 @@ async fn begin(
     url: &str,
     watch: v1::WatchEventsRequest,
 ) -> anyhow::Result<Streaming<v1::WatchEventsResponse>> {
-    let channel = Channel::from_shared(url.to_owned())?.connect().await?;
-    stream(&channel, watch).await
+    stream(&connect(url).await?, watch).await
+}
+
+/// As the client connects.
+async fn connect(url: &str) -> anyhow::Result<Channel> {
+    let endpoint = Channel::from_shared(url.to_owned())?;
+    Ok(endpoint.max_frame_size(FRAME_BYTES_MAX).connect().await?)
 }
 
 async fn stream(
@@ -234,7 +251,7 @@ async fn open(
     let mut channel = None;
     for index in 0..streams {
         if index % STREAMS_MAX == 0 {
-            channel = Some(Channel::from_shared(url.to_owned())?.connect().await?);
+            channel = Some(connect(url).await?);
         }
         let channel = channel.as_ref().context("a connection was made")?;
         let mut one = stream(channel, v1::WatchEventsRequest::default()).await?;
@@ -342,6 +359,16 @@ fn resident_kib(pid: u32) -> anyhow::Result<f64> {
     Ok(count(kib.parse()?))
 }
 
+/// CPU time for one command, in µs.
+fn cpu_us(window: &Window, cores: impl Fn(&Usage) -> Option<f64>) -> f64 {
+    cores(&window.usage).unwrap_or(f64::NAN) * 1e6 / window.per_second()
+}
+
+/// Of the service alone, whoever asks and watches.
+fn service_us(window: &Window) -> f64 {
+    cpu_us(window, |usage| Some(usage.server + usage.mysqld?))
+}
+
 fn middle(figures: &[f64]) -> f64 {
     let mut figures = figures.to_vec();
     figures.sort_by(f64::total_cmp);
@@ -353,16 +380,26 @@ impl Feed {
         middle(&self.replay) / middle(&self.bare)
     }
 
+    fn replay_decoded_ratio(&self) -> f64 {
+        middle(&self.replay) / middle(&self.bare_decoded)
+    }
+
     fn watched_ratio(&self) -> f64 {
         median(&self.watched, Window::per_second) / median(&self.alone, Window::per_second)
+    }
+
+    /// The same for equal CPU of server and database: without what those who watch need themselves.
+    fn watched_cpu_ratio(&self) -> f64 {
+        median(&self.alone, service_us) / median(&self.watched, service_us)
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
         vec![
             format!(
-                "the feed from its beginning: {:.0} events a second, {:.0} by the bare client",
+                "the feed from its beginning: {:.0} events a second, {:.0} by the bare client, {:.0} where that decodes them",
                 middle(&self.replay),
-                middle(&self.bare)
+                middle(&self.bare),
+                middle(&self.bare_decoded)
             ),
             format!(
                 "an event at {:.0} cancellations a second is told p99 {:.1} ms after the answer, {:.1} ms by another server",
@@ -377,8 +414,9 @@ impl Feed {
                 middle(&self.projected)
             ),
             format!(
-                "{WATCHERS} watchers of everything: {:.2} times as many cancellations as without",
-                self.watched_ratio()
+                "{WATCHERS} watchers of everything: {:.2} times as many cancellations as without, {:.2} for the same CPU of server and database",
+                self.watched_ratio(),
+                self.watched_cpu_ratio()
             ),
         ]
     }
@@ -390,6 +428,10 @@ impl Feed {
             whole(Some(middle(&self.replay))),
         );
         put("replay_ratio", hundredths(Some(self.replay_ratio())));
+        put(
+            "replay_decoded_ratio",
+            hundredths(Some(self.replay_decoded_ratio())),
+        );
         put("watch_lag_p99_ms", hundredths(Some(self.lag_ms)));
         put(
             "watch_lag_p99_ms_two_servers",
@@ -405,6 +447,10 @@ impl Feed {
         put(
             "watched_cancel_ratio",
             hundredths(Some(self.watched_ratio())),
+        );
+        put(
+            "watched_cancel_cpu_ratio",
+            hundredths(Some(self.watched_cpu_ratio())),
         );
     }
 }

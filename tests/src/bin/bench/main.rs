@@ -13,6 +13,7 @@ mod feed;
 mod growth;
 mod load;
 mod meters;
+mod projection;
 mod raw;
 mod replicas;
 mod report;
@@ -84,9 +85,13 @@ struct Args {
     /// Set two servers on the database beside one as well, with commits that are slow.
     #[arg(long)]
     replicas: bool,
-    /// Measure the feed as well: reading it from its beginning, and watching it.
+    /// Measure the feed as well: reading it from its beginning, watching it, and the stock that
+    /// follows it.
     #[arg(long)]
     feed: bool,
+    /// With `--feed`: how long the full load is under which the stock must keep up.
+    #[arg(long, default_value_t = 60.0)]
+    lag_seconds: f64,
     /// Measure cancellations as well with so many orders in the database, say 100000,1000000. Takes
     /// long.
     #[arg(long, value_delimiter = ',')]
@@ -144,6 +149,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
     } else {
         None
     };
+    let projection = if bench.args.feed {
+        Some(projection::measure(&mut bench).await?)
+    } else {
+        None
+    };
     let sizes = growth::measure(&mut bench, raw_cancel).await?;
 
     let comparisons = audit::compare_rows(&mut conn, &bench.shop).await?;
@@ -166,12 +176,16 @@ async fn run(args: Args) -> anyhow::Result<()> {
     lines.extend(report::table(&series));
     lines.extend(replicas.iter().map(replicas::Replicas::line));
     lines.extend(feed.iter().flat_map(feed::Feed::lines));
+    lines.extend(projection.iter().flat_map(projection::Projection::lines));
     lines.extend(growth::lines(&sizes));
     let mut figures = report::figures(&series, &setting);
     replicas
         .iter()
         .for_each(|replicas| replicas.add_to(&mut figures));
     feed.iter().for_each(|feed| feed.add_to(&mut figures));
+    projection
+        .iter()
+        .for_each(|projection| projection.add_to(&mut figures));
     growth::add_to(&sizes, &mut figures);
     let figures = serde_json::Value::Object(figures);
     lines.push(figures.to_string());
