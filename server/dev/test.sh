@@ -14,6 +14,7 @@ BUF=$("$here/tools.sh" buf)
 export BUF
 "$BUF" format --diff --exit-code proto
 "$BUF" lint proto
+"$here/images.sh" check
 
 step "lints"
 cargo clippy --workspace --all-targets -- --deny warnings

@@ -1,4 +1,5 @@
-//! The contract for other languages: clients generated from the protos take the tour of the README.
+//! The contract for other languages: clients generated from the protos take the tour of the README,
+//! and a change that would break a released one is found.
 
 use std::ffi::OsString;
 use std::fs;
@@ -208,4 +209,58 @@ fn a_client_generated_for_typescript_takes_the_tour() {
         })
         .await;
     });
+}
+
+/// Checks a folder of protos as `make test` does.
+async fn check(folder: &Path) -> (Option<i32>, String) {
+    let output = Command::new(path("server/dev/images.sh"))
+        .arg("check")
+        .arg(folder)
+        .env("BUF", tool("BUF", "buf"))
+        .output()
+        .await
+        .expect("it can be run");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_change_that_breaks_a_released_client_is_found() {
+    let workshop = Workshop::new();
+    let mut copy = Command::new("cp");
+    copy.arg("-r")
+        .args(["buf.yaml", "belay", "third_party"])
+        .arg(&workshop.0)
+        .current_dir(path("proto"));
+    workshop.done(copy).await;
+    assert_eq!(check(&workshop.0).await, (Some(0), String::new()));
+
+    let money = workshop.0.join("belay/v1/money.proto");
+    let text = fs::read_to_string(&money).unwrap();
+    let field = "  int64 minor_units = 2;\n";
+    // What was added since is no break.
+    let added = text.replace(field, &format!("{field}  // More.\n  string more = 3;\n"));
+    fs::write(&money, added).unwrap();
+    assert_eq!(check(&workshop.0).await, (Some(0), String::new()));
+
+    // Each of these would read other things out of the same bytes, or out of the same JSON.
+    for changed in [
+        "",
+        "  int64 minor_units = 3;\n",
+        "  string minor_units = 2;\n",
+        "  int64 cents = 2;\n",
+    ] {
+        let broken = text.replace(field, changed);
+        assert_ne!(broken, text);
+        fs::write(&money, broken).unwrap();
+        let (code, said) = check(&workshop.0).await;
+        assert_eq!(code, Some(100), "{changed:?}: {said}");
+        assert!(
+            said.starts_with("belay/v1/money.proto:"),
+            "{changed:?}: {said}"
+        );
+    }
 }
