@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: help run test bench proto
+.PHONY: help run test bench proto image
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,3 +17,6 @@ bench: ## Measures Belay beside a bare client on the same durable MySQL
 proto: ## Generates from the protos what is committed: proto/src/generated, and the reasons of the client's calls
 	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-proto --test generated -- generated_files_are_current
 	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-client --test reasons
+
+image: ## Keeps the contract of a release for buf breaking: make image VERSION=0.2.0
+	@server/dev/images.sh add '$(VERSION)'

@@ -10,9 +10,11 @@ step "format"
 cargo fmt --all --check
 
 step "protos"
-buf=$("$here/tools.sh" buf)
-"$buf" format --diff --exit-code
-"$buf" lint
+BUF=$("$here/tools.sh" buf)
+export BUF
+"$BUF" format --diff --exit-code proto
+"$BUF" lint proto
+"$here/images.sh" check
 
 step "lints"
 cargo clippy --workspace --all-targets -- --deny warnings
@@ -30,9 +32,11 @@ GRPCURL=$("$here/tools.sh" grpcurl)
 NGINX=$("$here/tools.sh" nginx)
 HAPROXY=$("$here/tools.sh" haproxy)
 ENVOY=$("$here/tools.sh" envoy)
-# A consumer of the feed is written in it.
+# The languages of the generated clients, and of a consumer of the feed.
 PYTHON_GRPC=$("$here/tools.sh" python-grpc)
-export GRPCURL NGINX HAPROXY ENVOY PYTHON_GRPC
+NODE=$("$here/tools.sh" node)
+NODE_PACKAGES=$("$here/tools.sh" node-packages)
+export GRPCURL NGINX HAPROXY ENVOY PYTHON_GRPC NODE NODE_PACKAGES
 scratch=$(mktemp -d)
 stop_database() {
     "$here/mysql.sh" stop "$scratch" >&2 || true

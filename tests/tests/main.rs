@@ -27,6 +27,7 @@ mod grpcurl;
 mod harness;
 mod health;
 mod known_failures;
+mod languages;
 mod lists;
 mod observed;
 mod orders;
