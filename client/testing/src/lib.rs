@@ -39,4 +39,6 @@ mod stock;
 mod world;
 
 pub use faults::Fault;
+#[doc(hidden)]
+pub use server::InProcess;
 pub use server::{Server, ServerBuilder};
