@@ -61,6 +61,8 @@ pub struct ServerSettings {
     pub database_wait_max: Duration,
     /// See [`PoolSettings::lock_wait_max`]; more only for tests.
     pub lock_wait_max: Duration,
+    /// See [`LOOK_INTERVAL`](workers::evaluate_sellers::LOOK_INTERVAL); more only for tests.
+    pub sellers_interval: Duration,
     /// How long a server that stops goes on serving after it has said that it does not.
     pub stop_notice: Duration,
     /// See [`DRAIN_MAX`]; more only for tests.
@@ -87,6 +89,7 @@ impl ServerSettings {
             manual_clock: false,
             database_wait_max: DATABASE_WAIT_MAX,
             lock_wait_max: PoolSettings::default().lock_wait_max,
+            sellers_interval: workers::evaluate_sellers::LOOK_INTERVAL,
             stop_notice: STOP_NOTICE_DEFAULT,
             drain_max: DRAIN_MAX,
             authentication,
@@ -292,7 +295,7 @@ fn start_workers(
     workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
     let settle = workers::settle_due_orders::run(app.clone());
     workers.spawn(until(stop.clone(), settle));
-    let evaluate = workers::evaluate_sellers::run(app.clone());
+    let evaluate = workers::evaluate_sellers::run(app.clone(), settings.sellers_interval);
     workers.spawn(until(stop.clone(), evaluate));
     // It ends by itself: what it owns is to be given back.
     workers.spawn(bulk::run::run(app.clone(), stop.clone()));

@@ -24,4 +24,4 @@ pub mod shop;
 pub mod stock;
 
 pub use expect::{HANG, pages, refused, until};
-pub use server::{BULK_ORDERS_MAX, SHOP, TestServer, run, run_at};
+pub use server::{BULK_ORDERS_MAX, SHOP, TestServer, run, run_at, run_at_without_looks};

@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use belay_client::calls::FirstPolicy;
 use belay_client::{Belay, Role, Store};
+use belay_server::App;
 use belay_server::auth::Authentication;
 use belay_server::db::{clock, pool};
 use belay_server::retention::{Keep, RetentionSettings};
 use belay_server::server::{Server, ServerSettings};
+use belay_server::workers::evaluate_sellers;
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
@@ -33,6 +36,9 @@ pub const BOOKMARK_INTERVAL: Duration = Duration::from_millis(100);
 pub const BULK_ORDERS_MAX: u32 = 1_000;
 /// Those that one server works at: few enough that others have some.
 const BULK_JOBS_MAX: u16 = 4;
+
+/// Longer than any test.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// Tests move the clock by months; those about retention say what is kept, and prune at once.
 pub const KEEP_ALL: RetentionSettings = RetentionSettings {
@@ -64,6 +70,16 @@ pub fn run_at(now: &str, test: impl AsyncFnOnce(&TestServer)) {
     block_on(async { TestServer::start(Some(now)).await.finish_after(test).await });
 }
 
+/// The same, and the server looks at the quality of sellers only when it is told to, with
+/// [`TestServer::look_at_sellers`]: a crossing is recorded at the time of a look.
+pub fn run_at_without_looks(now: &str, test: impl AsyncFnOnce(&TestServer)) {
+    let now: Timestamp = now.parse().expect("an instant");
+    block_on(async {
+        let started = TestServer::start_looking(Some(now), NEVER).await;
+        started.finish_after(test).await;
+    });
+}
+
 /// On a runtime with several threads: migrations block one of them.
 fn block_on(work: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -75,6 +91,10 @@ fn block_on(work: impl Future<Output = ()>) {
 
 impl TestServer {
     async fn start(now: Option<Timestamp>) -> Self {
+        Self::start_looking(now, evaluate_sellers::LOOK_INTERVAL).await
+    }
+
+    async fn start_looking(now: Option<Timestamp>, sellers_interval: Duration) -> Self {
         let database = Database::create().await;
         if let Some(now) = now {
             set_clock(&database, now).await;
@@ -86,6 +106,7 @@ impl TestServer {
         settings.bulk.orders_max = BULK_ORDERS_MAX;
         settings.bulk.jobs_max = BULK_JOBS_MAX;
         settings.retention = KEEP_ALL;
+        settings.sellers_interval = sellers_interval;
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = Server::start(settings, listener)
@@ -144,6 +165,18 @@ impl TestServer {
             violations.is_empty(),
             "the database breaks its invariants: {violations:#?}"
         );
+    }
+
+    /// The parts of the server.
+    pub fn app(&self) -> &Arc<App> {
+        self.server.app()
+    }
+
+    /// Has the server look at the sellers whose rate may have changed, by the events that its
+    /// projection has heard of.
+    pub async fn look_at_sellers(&self) {
+        let looked = evaluate_sellers::look(self.server.app()).await;
+        looked.expect("sellers can be looked at");
     }
 
     pub fn address(&self) -> SocketAddr {

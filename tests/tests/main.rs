@@ -17,6 +17,7 @@ mod contract;
 mod currencies;
 mod deliver;
 mod denials;
+mod differential;
 mod engine;
 mod faults;
 mod feed;

@@ -7,7 +7,7 @@
     dead_code,
     reason = "its random stores and policies are for the core alone: here policies are documents"
 )]
-mod random;
+pub(crate) mod random;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -67,4 +67,6 @@ mod world;
 
 pub use faults::Fault;
 pub use samples::place_paid;
+#[doc(hidden)]
+pub use server::InProcess;
 pub use server::{Server, ServerBuilder};

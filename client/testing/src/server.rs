@@ -40,6 +40,9 @@ use crate::world::{World, new_id};
 #[derive(Debug, Clone)]
 pub struct Server(Arc<Shared>);
 
+/// Unless another is set: nobody but this process ever sees what it seals.
+const IDENTITY_KEY: [u8; 32] = [7; 32];
+
 /// What all clones of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -58,6 +61,7 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone, Default)]
 pub struct ServerBuilder {
     stopped_at: Option<Timestamp>,
+    identity_key: Option<[u8; 32]>,
 }
 
 impl ServerBuilder {
@@ -71,6 +75,14 @@ impl ServerBuilder {
         self
     }
 
+    /// The key of all that the server seals and hashes: with that of another server, both give out the
+    /// same tokens.
+    #[doc(hidden)]
+    pub fn identity_key(mut self, key: [u8; 32]) -> Self {
+        self.identity_key = Some(key);
+        self
+    }
+
     /// Starts the server.
     pub async fn start(self) -> Server {
         let clock = match self.stopped_at {
@@ -80,7 +92,7 @@ impl ServerBuilder {
             },
         };
         Server(Arc::new(Shared {
-            world: Mutex::new(World::new(clock)),
+            world: Mutex::new(World::new(clock, self.identity_key.unwrap_or(IDENTITY_KEY))),
             faults: Mutex::default(),
             methods: Methods::all(),
             moved: watch::Sender::new(()),
@@ -161,6 +173,12 @@ impl Server {
             .create_store(store_id, belay_client::calls::FirstPolicy::preset(preset))
             .await?;
         Ok(belay.store(store_id))
+    }
+
+    /// The server as a service, for calls that are no business of the client's types.
+    #[doc(hidden)]
+    pub fn service(&self) -> InProcess {
+        InProcess(self.0.clone())
     }
 
     /// The time by which the server decides.
@@ -345,9 +363,10 @@ fn refuse(error: CallError) -> http::Response<Body> {
     status(error).into_http()
 }
 
-/// The server as a service of the client.
+/// The server as a service of a client.
+#[doc(hidden)]
 #[derive(Debug, Clone)]
-struct InProcess(Arc<Shared>);
+pub struct InProcess(Arc<Shared>);
 
 impl Service<http::Request<Body>> for InProcess {
     type Response = http::Response<Body>;

@@ -86,12 +86,11 @@ impl LogRow {
 }
 
 impl World {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock, identity_key: [u8; 32]) -> Self {
         let log = (0..PARTITIONS).map(|_| Vec::new());
         Self {
             clock,
-            // Nobody but this process ever sees what it seals.
-            identity_key: [7; 32],
+            identity_key,
             stores: BTreeMap::new(),
             orders: HashMap::new(),
             before: HashMap::new(),

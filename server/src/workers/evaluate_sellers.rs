@@ -8,22 +8,24 @@ use crate::App;
 use crate::db::{DbError, seller_standings};
 use crate::quality::{EvaluateError, evaluate};
 
-/// Between two looks: a seller with ever new orders is counted once in it.
-const IDLE: Duration = Duration::from_secs(1);
+/// Between two looks, where nothing else is said: a seller with ever new orders is counted once in
+/// it.
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Sellers of one look.
 const PAGE: u16 = 64;
 
 /// Runs for as long as it is polled.
-pub async fn run(app: Arc<App>) {
+pub async fn run(app: Arc<App>, interval: Duration) {
     loop {
         if let Err(error) = look(&app).await {
             app.pool.notes().note("a look at sellers", &error);
         }
-        tokio::time::sleep(IDLE).await;
+        tokio::time::sleep(interval).await;
     }
 }
 
-async fn look(app: &App) -> Result<(), DbError> {
+/// One look at those that are due.
+pub async fn look(app: &App) -> Result<(), DbError> {
     let mut conn = app.pool.checkout().await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;

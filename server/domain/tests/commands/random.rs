@@ -87,7 +87,7 @@ impl Random {
         usize::try_from(self.next() % bound).unwrap_or(0)
     }
 
-    fn number(&mut self, from: u32, to: u32) -> u32 {
+    pub(crate) fn number(&mut self, from: u32, to: u32) -> u32 {
         from + u32::try_from(self.below(usize::try_from(to - from).unwrap_or(0) + 1)).unwrap_or(0)
     }
 
@@ -105,14 +105,18 @@ impl Random {
         from[self.below(from.len())].clone()
     }
 
-    fn some_of<T: Clone>(&mut self, from: &[T], percent: usize) -> Vec<T> {
+    pub(crate) fn some_of<T: Clone>(&mut self, from: &[T], percent: usize) -> Vec<T> {
         from.iter()
             .filter(|_| self.chance(percent))
             .cloned()
             .collect()
     }
 
-    fn maybe<T>(&mut self, percent: usize, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    pub(crate) fn maybe<T>(
+        &mut self,
+        percent: usize,
+        value: impl FnOnce(&mut Self) -> T,
+    ) -> Option<T> {
         self.chance(percent).then(|| value(self))
     }
 }
