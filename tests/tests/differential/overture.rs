@@ -122,6 +122,30 @@ impl Run<'_> {
             request_id,
         };
         self.pair.ask(&ops, archive).await.expect("it is archived");
+        let stock = pb::GetStockRequest {
+            store_id: store_id.clone(),
+            warehouse_id: "main".to_owned(),
+            sku: "HAT".to_owned(),
+        };
+        self.pair.ask(&ops, stock).await.expect("it is known");
+        let update = pb::UpdateStoreRequest {
+            store_id: store_id.clone(),
+            display_name: "A shop".to_owned(),
+            ..Default::default()
+        };
+        self.pair.ask(&ops, update).await.expect("it is renamed");
+        let read = pb::GetStoreRequest {
+            store_id: store_id.clone(),
+        };
+        self.pair.ask(&ops, read).await.expect("it is there");
+        let document = self.stores[0].documents[0].clone() + "\n";
+        let create = pb::CreatePolicyRequest {
+            store_id: store_id.clone(),
+            document: document.clone(),
+            validate_only: false,
+        };
+        self.pair.ask(&ops, create).await.expect("it is a policy");
+        self.stores[0].learn(&document);
         let activate = pb::ActivatePolicyRequest {
             store_id,
             version: 1,

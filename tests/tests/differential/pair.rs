@@ -384,9 +384,9 @@ impl Drop for Pair<'_> {
         if std::thread::panicking() {
             eprintln!("The last calls, the newest first:");
             for (now, caller, path, request) in &self.steps {
-                let mut call = format!("{now} {caller} {path} {request:?}");
-                call.truncate(call.floor_char_boundary(CALL_CHARS_TOLD));
-                eprintln!("{call}");
+                let call = format!("{now} {caller} {path} {request:?}");
+                let told: String = call.chars().take(CALL_CHARS_TOLD).collect();
+                eprintln!("{told}");
             }
         }
     }

@@ -6,7 +6,7 @@ use super::known::{BUYERS, CARRIERS, Run, SELLERS, SKUS, WAREHOUSES};
 use super::pair::Caller;
 
 /// Pages of one list that are read.
-pub(crate) const PAGES_MAX: usize = 12;
+pub(crate) const PAGES_MAX: usize = 40;
 
 /// Reads a list page by page, sometimes with a token that belongs to another list.
 macro_rules! walk {
@@ -301,7 +301,7 @@ impl Run<'_> {
             macro_rules! whole {
                 ($($Request:ident),*) => {$({
                     let store_id = store_id.clone();
-                    let request = pb::$Request { store_id, page_size: page_size * 10, ..Default::default() };
+                    let request = pb::$Request { store_id, page_size, ..Default::default() };
                     walk!(self, ops.clone(), request);
                 })*};
             }
