@@ -1,5 +1,5 @@
-//! The contract for other languages: clients generated from the protos take the tour of the README,
-//! and a change that would break a released one is found.
+//! The contract for other languages: what `proto/README.md` says of generated clients is done here
+//! by two of them, and a change that would break one is found.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,6 +10,8 @@ use belay_tests::instance::{Service, literal};
 use belay_tests::process::Running;
 use belay_tests::run;
 use tokio::process::Command;
+
+use crate::tidy::read_to_string;
 
 /// What both clients print, on their way through the tour of the README.
 const TOUR: &str = "\
@@ -94,7 +96,7 @@ impl Workshop {
         std::env::join_paths(folders).expect("no colons in between")
     }
 
-    /// Generates the code of a language into this folder.
+    /// Generates the code of a language, as `proto/README.md` tells to, but into this folder.
     async fn generate(&self, language: &str) {
         let mut buf = Command::new(tool("BUF", "buf"));
         buf.arg("generate")
@@ -209,6 +211,63 @@ fn a_client_generated_for_typescript_takes_the_tour() {
         })
         .await;
     });
+}
+
+/// The pieces of a client that the page shows: each between a line `docs: NAME` and `docs: end`.
+fn shown_pieces(file: &str) -> Vec<String> {
+    let text = read_to_string(file);
+    let mut pieces: Vec<String> = Vec::new();
+    let mut is_inside = false;
+    for line in text.lines() {
+        if let Some((_, name)) = line.split_once(" docs: ") {
+            is_inside = name != "end";
+            pieces.extend(is_inside.then(String::new));
+        } else if let Some(piece) = pieces.last_mut().filter(|_| is_inside) {
+            piece.push_str(&format!("{line}\n"));
+        }
+    }
+    assert!(pieces.len() > 2, "{file} has {} pieces", pieces.len());
+    pieces
+}
+
+#[test]
+fn the_page_shows_code_that_is_run() {
+    let page = read_to_string("proto/README.md");
+    for file in ["tests/python/tour.py", "tests/typescript/tour.ts"] {
+        for piece in shown_pieces(file) {
+            assert!(
+                page.contains(&piece),
+                "proto/README.md is to show of {file}:\n{piece}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_page_names_the_packages_that_are_pinned() {
+    let page = read_to_string("proto/README.md");
+    for (file, package, separator) in [
+        ("server/dev/tools.sh", "grpcio-tools", "=="),
+        ("server/dev/tools.sh", "mypy-protobuf", "=="),
+        (
+            "tests/typescript/package.json",
+            "@bufbuild/protoc-gen-es",
+            "\": \"",
+        ),
+        ("proto/buf.gen.go.yaml", "protocolbuffers/go", ":v"),
+        ("proto/buf.gen.go.yaml", "grpc/go", ":v"),
+        ("proto/buf.gen.java.yaml", "protocolbuffers/java", ":v"),
+        ("proto/buf.gen.java.yaml", "grpc/java", ":v"),
+    ] {
+        let text = read_to_string(file);
+        let (_, rest) = text
+            .split_once(&format!("{package}{separator}"))
+            .unwrap_or_else(|| panic!("{file} has no {package}"));
+        let is_version = |c: char| c.is_ascii_digit() || c == '.';
+        let version = &rest[..rest.find(|c| !is_version(c)).expect("a line ends")];
+        let named = format!("{package} {version}");
+        assert!(page.contains(&named), "proto/README.md is to name {named}");
+    }
 }
 
 /// Checks a folder of protos as `make test` does.
