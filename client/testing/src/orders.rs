@@ -32,12 +32,14 @@ pub(crate) fn create_order(
     call: &mut Call<'_>,
     request: pb::CreateOrderRequest,
 ) -> Answer<pb::CreateOrderResponse> {
-    // What only the store can tell is told together with all else; that there is no such store comes
-    // after what is wrong with the request.
-    let known = StoreId::parse(request.store_id.as_str())
-        .ok()
-        .and_then(|store| call.config(&store).ok());
-    let command = parse::orders::create_order(request, known.as_deref(), &call.reader())?;
+    let store = match StoreId::parse(request.store_id.as_str()) {
+        Ok(store) => call.config(&store),
+        // What is no id is told of the field.
+        Err(_) => Err(CallError::StoreNotFound {
+            store: request.store_id.clone(),
+        }),
+    };
+    let command = parse::orders::create_order(request, store, &call.reader())?;
     call.command(command)
 }
 

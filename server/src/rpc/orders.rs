@@ -28,14 +28,14 @@ impl OrderService for Orders {
     ) -> MethodResult<pb::CreateOrderResponse> {
         answer(async {
             let (call, request) = Call::of(request)?;
-            // What only the store can tell is told together with all else; that there is no such
-            // store comes after what is wrong with the request.
-            let known = match StoreId::parse(request.store_id.as_str()) {
-                Ok(store) => self.app.config(&call, &store).await.ok(),
-                Err(_) => None,
+            let store = match StoreId::parse(request.store_id.as_str()) {
+                Ok(store) => self.app.config(&call, &store).await,
+                // What is no id is told of the field.
+                Err(_) => Err(CallError::StoreNotFound {
+                    store: request.store_id.clone(),
+                }),
             };
-            let reader = self.app.reader(&call);
-            let command = parse::create_order(request, known.as_deref(), &reader)?;
+            let command = parse::create_order(request, store, &self.app.reader(&call))?;
             self.app.submit(&call, command).await
         })
         .await

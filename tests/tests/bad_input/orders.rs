@@ -114,6 +114,30 @@ fn each_field_of_an_order_is_checked() {
 }
 
 #[test]
+fn an_order_with_shipments_for_a_store_that_is_not_there_is_told_so() {
+    run(async |t| {
+        for route in ["main", ""] {
+            let mut request = create_order("A-1");
+            request.store_id = "nowhere".to_owned();
+            request.shipments = vec![pb::NewShipment {
+                warehouse_id: route.to_owned(),
+                carrier_id: route.to_owned(),
+                contents: vec![pb::NewShipmentContent {
+                    line_number: 1,
+                    quantity: 1,
+                }],
+            }];
+            let refused = t.raw().refused("storefront", METHOD, request.clone()).await;
+            assert_eq!(refused.what(), (Code::NotFound, "STORE_NOT_FOUND"));
+            // What is wrong with the request comes first.
+            request.order_id = "no id".to_owned();
+            let refused = t.raw().refused("storefront", METHOD, request).await;
+            assert_eq!(refused.fields, ["order_id"]);
+        }
+    });
+}
+
+#[test]
 fn odd_characters_in_ids_are_refused_wherever_an_id_is_given() {
     run(async |t| {
         for odd in ODD_IDS {

@@ -1,5 +1,7 @@
 //! Requests of the OrderService.
 
+use std::sync::Arc;
+
 use belay_domain::commands::{Command, CreateOrder, NewLine, NewShipment, RecordPayment, Work};
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{
@@ -18,19 +20,22 @@ use super::envelope::{CommandRequest, Envelope, Reader, Target, order, store_id}
 use super::lists::{ListRequest, asked_page};
 use super::{
     Parsed, Violations, all, amount, amount_or_zero, child_of, code, country, distinct, id,
-    optional_id, parse, positive, request_id, specified, text, time, told_money, unspecified_or,
+    optional_id, parse, parse_as_far, positive, request_id, specified, text, time, told_money,
+    unspecified_or,
 };
 use crate::identity;
+use crate::status::CallError;
 
-/// `known` is the store that the request names, where it is known: it alone tells whether shipments
-/// must name their warehouse and carrier, and that is told together with all else. `None` where
-/// there is no such store; nothing is said then of what only the store could tell.
+/// `store` is that which the request names: it alone tells whether shipments must name their warehouse
+/// and carrier, and that is told together with all else. Where it cannot be had, what is wrong with the
+/// request comes first, and then why.
 pub fn create_order(
     request: pb::CreateOrderRequest,
-    known: Option<&StoreConfig>,
+    store: Result<Arc<StoreConfig>, CallError>,
     reader: &Reader<'_>,
 ) -> Parsed<CommandRequest> {
-    parse(|v| {
+    let known = store.as_deref().ok();
+    let read = parse_as_far(|v| {
         let store = store_id(v, &request.store_id);
         let request_id = request_id(v, &request.request_id);
         let order = new_order(v, request, known, reader.identity_key)?;
@@ -44,7 +49,9 @@ pub fn create_order(
             },
             work: Work::Create(order),
         })
-    })
+    })?;
+    store?;
+    Ok(read.unwrap_or_else(|| panic!("a field was refused without a violation")))
 }
 
 fn new_order(
@@ -276,7 +283,10 @@ fn id_or_default<T>(
     id: Option<T>,
     default: Option<Option<T>>,
 ) -> Option<T> {
-    let value = id.or(default?);
+    let Some(default) = default else {
+        return id;
+    };
+    let value = id.or(default);
     if value.is_none() {
         v.add(field, "must be given: the store has no default one");
     }

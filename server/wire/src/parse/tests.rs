@@ -2,6 +2,7 @@
 //! refused. All of them, and no other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{Command, CreateOrder, RequestCancellation, Selection, Work};
@@ -107,11 +108,35 @@ fn command(read: Result<CommandRequest, CallError>) -> Result<Command, CallError
 }
 
 fn read_order(request: pb::CreateOrderRequest) -> Result<CreateOrder, CallError> {
-    let read = reading(|reader| orders::create_order(request, Some(&store()), reader));
+    let read = reading(|reader| orders::create_order(request, Ok(Arc::new(store())), reader));
     read.map(|request| match request.work {
         Work::Create(order) => order,
         Work::Decide(command) => panic!("{command:?}"),
     })
+}
+
+#[test]
+fn of_a_store_that_is_not_there_the_request_is_told_first_and_then_the_store() {
+    let absent = || CallError::StoreNotFound {
+        store: "nowhere".to_owned(),
+    };
+    let read = |request: pb::CreateOrderRequest| {
+        let read = reading(|reader| orders::create_order(request, Err(absent()), reader));
+        read.unwrap_err()
+    };
+    let mut request = good_order();
+    assert_eq!(read(request.clone()), absent());
+    // With its own route, and with the one that only the store could tell.
+    for route in ["main", ""] {
+        request.shipments = vec![pb::NewShipment {
+            warehouse_id: route.to_owned(),
+            carrier_id: route.to_owned(),
+            ..shipment(&[(1, 1)])
+        }];
+        assert_eq!(read(request.clone()), absent(), "{route:?}");
+    }
+    request.order_id = "no id".to_owned();
+    assert!(matches!(read(request), CallError::InvalidFields { .. }));
 }
 
 fn shipment(contents: &[(i32, i32)]) -> pb::NewShipment {
