@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::model::Role;
 use crate::network::{Connecting, Network};
 use crate::retry::RetryPolicy;
+use crate::telemetry::Server;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 use crate::token::{TokenFile, TokenSource, Tokens};
@@ -28,7 +29,8 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// The time-out of one attempt of a call that may be repeated, unless another is set.
 const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// The time-out of one attempt to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// It is less than that of an attempt, so that the attempt hears of it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time between two looks at names and files, unless another is set.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// The silence after which a connection is probed, and the time-out of the probe.
@@ -58,6 +60,8 @@ pub struct Belay {
 pub(crate) struct Link {
     /// For messages to people.
     pub(crate) address: String,
+    /// For traces: the host and port of the first address.
+    pub(crate) server: Server,
     pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
     pub(crate) attempt_timeout: Duration,
@@ -303,7 +307,7 @@ impl BelayBuilder {
         self.token_source(TokenFile(path.into()))
     }
 
-    /// The time-out of one attempt to connect: 5 seconds unless set.
+    /// The time-out of one attempt to connect, and again of its TLS handshake: 2 seconds unless set.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
@@ -402,18 +406,17 @@ impl BelayBuilder {
 
     /// An address, checked.
     fn endpoint(&self, address: &str) -> Result<Endpoint, Error> {
+        if address.contains('@') {
+            // Errors and traces name the address.
+            return Err(Error::setup(
+                "the address names a user; a token is not part of it",
+            ));
+        }
         let endpoint = Endpoint::from_shared(address.to_owned())
             .map_err(|error| Error::setup(format!("the address {address:?} is no URI: {error}")))?;
         let wrong = |what: &str| Error::setup(format!("the address {address:?} {what}"));
         if endpoint.uri().host().is_none() {
             return Err(wrong("must look like http://host:port"));
-        }
-        let authority = endpoint.uri().authority();
-        if authority.is_some_and(|authority| authority.as_str().contains('@')) {
-            // Errors and traces name the address.
-            return Err(Error::setup(
-                "the address names a user; a token is not part of it",
-            ));
         }
         match endpoint.uri().scheme_str() {
             #[cfg(feature = "tls")]
@@ -430,8 +433,10 @@ impl BelayBuilder {
     }
 
     fn link(self, transport: Transport, caller: Caller) -> Belay {
+        let server = Server::of(&self.address);
         let addresses = std::iter::once(self.address).chain(self.more_addresses);
         let link = Link {
+            server,
             budget: self.retry.budget(),
             address: addresses.collect::<Vec<_>>().join(", "),
             transport,

@@ -67,7 +67,7 @@ impl<R: Rpc> Call<R> {
         &self,
         read: impl FnOnce(R::Response) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
-        let span = CallSpan::begin(R::PATH, &self.belay.link().address, self.request_id);
+        let span = CallSpan::begin(R::PATH, &self.belay.link().server, self.request_id);
         let outcome = if self.errors.0.is_empty() {
             self.repeat(&span).await
         } else {
@@ -219,17 +219,37 @@ pub(crate) fn poll_message<M, T>(
     }))
 }
 
-/// Opens the stream of an RPC, once. Messages may come at any time, so it has no deadline, and its
-/// span is that of the opening.
+/// Opens the stream of an RPC, once, or once more where the token is no longer good. Messages may come
+/// at any time, so it has no deadline, and its span is that of the opening.
 async fn open_stream<R: StreamRpc>(
     belay: &Belay,
     message: R,
 ) -> Result<Streaming<R::Response>, Error> {
     let link = belay.link();
-    let span = CallSpan::begin(R::PATH, &link.address, None);
+    let span = CallSpan::begin(R::PATH, &link.server, None);
+    let (mut opened, shown) = try_open(belay, message.clone(), &span).await;
+    if let (Err(error), Some(shown)) = (&opened, shown)
+        && error.kind() == Kind::Unauthenticated
+        && shown.refused().await
+    {
+        (opened, _) = try_open(belay, message, &span).await;
+    }
+    span.end(opened.as_ref().map(drop));
+    opened
+}
+
+async fn try_open<R: StreamRpc>(
+    belay: &Belay,
+    message: R,
+    span: &CallSpan,
+) -> (Result<Streaming<R::Response>, Error>, Option<Shown>) {
+    let link = belay.link();
     let mut request = Request::new(message);
     span.write(request.metadata_mut());
-    let shown = belay.caller().write(request.metadata_mut()).await?;
+    let shown = match belay.caller().write(request.metadata_mut()).await {
+        Ok(shown) => shown,
+        Err(error) => return (Err(error), None),
+    };
     let mut grpc = Grpc::new(link.transport.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
     let opened = async {
         grpc.ready()
@@ -243,14 +263,7 @@ async fn open_stream<R: StreamRpc>(
         .await
         .map(Response::into_inner)
         .map_err(|status| Error::from_status(status).at(&link.address));
-    if let (Err(error), Some(shown)) = (&opened, shown)
-        && error.kind() == Kind::Unauthenticated
-    {
-        // Whoever opens it again shows another token.
-        shown.refused().await;
-    }
-    span.end(opened.as_ref().map(drop));
-    opened
+    (opened, shown)
 }
 
 /// The delay before a repeat; `None` if the repeat would come too late. The server's delay is the

@@ -56,9 +56,13 @@ impl<C> CallError<C> {
         }
     }
 
-    /// The call, to be sent again: a write with the same request id and content, so that it has one
-    /// effect however often it is sent. Where the outcome is unknown
+    /// The call, to be sent again: a write to an order with the same request id and content, so that
+    /// it has one effect however often it is sent, for as long as the server keeps its answer (90 days
+    /// unless its operator says otherwise). Where the outcome is unknown
     /// ([`is_outcome_unknown`](Error::is_outcome_unknown)) its answer tells what has happened.
+    ///
+    /// A [`ClaimRefunds`](crate::calls::ClaimRefunds) has no request id: sent again it claims other
+    /// refunds, and those of a reply that was lost come back when their lease ends.
     pub fn resume(self) -> C {
         *self.call
     }

@@ -103,6 +103,8 @@ struct Inner {
     request_id: Option<RequestId>,
     /// As the server or tonic told it; of what was never sent, what a server would have told.
     code: Code,
+    /// It ended before there was anything to send.
+    has_no_token: bool,
     source: Option<Status>,
 }
 
@@ -295,6 +297,7 @@ impl Error {
             retry_after: None,
             request_id: None,
             code: Code::Unknown,
+            has_no_token: false,
             source: None,
         }))
     }
@@ -362,6 +365,9 @@ impl Error {
 
     /// Whether the connection could not even be made.
     pub(crate) fn was_not_sent(&self) -> bool {
+        if self.0.has_no_token {
+            return true;
+        }
         let mut cause = self.0.source.as_ref().and_then(Status::source);
         while let Some(error) = cause {
             if error.is::<tonic::ConnectError>() {
@@ -434,11 +440,12 @@ impl Error {
         )
     }
 
-    /// The error of a caller whose token cannot be had. Nothing was sent.
+    /// The error of a caller whose token cannot be had now. Nothing was sent.
     pub(crate) fn no_token(cause: &dyn std::error::Error) -> Self {
         let message = format!("there is no token: {cause}");
-        let mut error = Self::new(Kind::Unauthenticated, None, message);
-        error.0.code = Code::Unauthenticated;
+        let mut error = Self::new(Kind::Unavailable, None, message);
+        error.0.code = Code::Unavailable;
+        error.0.has_no_token = true;
         error
     }
 
@@ -499,6 +506,9 @@ fn is_timeout(status: &Status) -> bool {
 
 fn kind(status: &Status) -> Kind {
     match status.code() {
+        Code::DeadlineExceeded => Kind::DeadlineExceeded,
+        // Whatever code tonic makes of it.
+        _ if is_broken_connection(status) => Kind::Unavailable,
         Code::InvalidArgument => Kind::InvalidArgument,
         Code::NotFound => Kind::NotFound,
         Code::AlreadyExists => Kind::AlreadyExists,
@@ -509,10 +519,6 @@ fn kind(status: &Status) -> Kind {
         Code::OutOfRange => Kind::OutOfRange,
         Code::ResourceExhausted => Kind::Overloaded,
         Code::Unavailable => Kind::Unavailable,
-        Code::DeadlineExceeded => Kind::DeadlineExceeded,
-        Code::Cancelled | Code::Unknown | Code::Internal if is_broken_connection(status) => {
-            Kind::Unavailable
-        }
         Code::Cancelled => Kind::Cancelled,
         Code::Unimplemented => Kind::Unimplemented,
         Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => Kind::Internal,

@@ -19,11 +19,13 @@ use tonic::transport::{Channel, Endpoint};
 use tower::{BoxError, Service as _};
 
 use crate::error::Error;
+use crate::retry::after;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 
-/// For the resolution of a name.
-const RESOLVE_MAX: Duration = Duration::from_secs(5);
+/// For a look at all names where there is nobody to call yet, and where there is.
+const RESOLVE_MAX: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The largest HTTP/2 frame that is taken, in bytes: a large message of a stream then comes in one or
 /// two, and not in sixteen of the smallest bound that HTTP/2 allows.
 const FRAME_BYTES_MAX: u32 = 256 * 1024;
@@ -93,7 +95,11 @@ impl Network {
     /// # Errors
     /// For settings of TLS that cannot be used.
     pub(crate) fn new(addresses: Vec<Endpoint>, connecting: Connecting) -> Result<Self, Error> {
-        let mut state = State::default();
+        // Not everybody begins with the same.
+        let mut state = State {
+            turn: fastrand::usize(..),
+            ..State::default()
+        };
         #[cfg(feature = "tls")]
         {
             state.files = connecting.tls.files_seen();
@@ -110,7 +116,7 @@ impl Network {
             if connecting.resolves {
                 Instant::now()
             } else {
-                Instant::now() + connecting.look_again
+                after(connecting.look_again)
             }
         });
         Ok(Self(Arc::new(Inner {
@@ -169,9 +175,18 @@ impl Network {
         if !is_due(&self.state()) {
             return Ok(());
         }
-        let found = self.found().await;
+        // Whoever is given up while they look leaves the next look to its time; and where there is
+        // somebody to call, nobody waits for long.
+        let patience = if is_empty {
+            RESOLVE_MAX
+        } else {
+            self.state().look_at = Some(after(self.0.connecting.look_again));
+            PATIENCE
+        };
+        let found = timeout(patience, self.found()).await;
+        let found = found.unwrap_or_else(|_| Err("no answer in time".to_owned()));
         let mut state = self.state();
-        state.look_at = Some(Instant::now() + self.0.connecting.look_again);
+        state.look_at = Some(after(self.0.connecting.look_again));
         match found {
             Ok(targets) => {
                 state.replace(targets);
@@ -197,7 +212,13 @@ impl Network {
             connecting,
             ..
         } = &*self.0;
-        let is_new = self.files_changed();
+        // Seen before they are read: what changes meanwhile is found the next time.
+        #[cfg(feature = "tls")]
+        let seen = connecting.tls.files_seen();
+        #[cfg(feature = "tls")]
+        let is_new = seen != self.state().files;
+        #[cfg(not(feature = "tls"))]
+        let is_new = false;
         let known: HashMap<String, Target> = if is_new {
             HashMap::new()
         } else {
@@ -206,10 +227,22 @@ impl Network {
                 .map(|target| (target.name.clone(), target))
                 .collect()
         };
-        let mut found = Vec::new();
+        let (mut found, mut unknown) = (Vec::new(), None);
         for address in addresses {
-            let sockets = if connecting.resolves {
-                resolve(address).await?.into_iter().map(Some).collect()
+            let sockets: Vec<Option<SocketAddr>> = if connecting.resolves {
+                match resolve(address).await {
+                    Ok(sockets) => sockets.into_iter().map(Some).collect(),
+                    // Others may be there; and so may be what the name stood for.
+                    Err(error) => {
+                        tracing::warn!(target: "belay_client", error, "a name is left out");
+                        let prefix = format!("{} ", address.uri());
+                        let known = known.iter();
+                        let known = known.filter(|(name, _)| name.starts_with(&prefix));
+                        found.extend(known.map(|(_, target)| target.clone()));
+                        unknown = Some(error);
+                        continue;
+                    }
+                }
             } else {
                 vec![None]
             };
@@ -222,21 +255,14 @@ impl Network {
                 });
             }
         }
+        if let Some(error) = unknown.filter(|_| found.is_empty()) {
+            return Err(error);
+        }
         #[cfg(feature = "tls")]
         if is_new {
-            self.state().files = connecting.tls.files_seen();
+            self.state().files = seen;
         }
         Ok(found)
-    }
-
-    #[cfg(feature = "tls")]
-    fn files_changed(&self) -> bool {
-        self.0.connecting.tls.files_seen() != self.state().files
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn files_changed(&self) -> bool {
-        false
     }
 }
 
@@ -244,7 +270,8 @@ impl State {
     /// Whose turn it is: of those that can be reached, or else who was left alone for longest.
     fn next(&mut self, now: Instant) -> Option<Target> {
         let count = self.targets.len();
-        let in_turn = (0..count).map(|step| (self.turn + step) % count);
+        let first = self.turn.checked_rem(count)?;
+        let in_turn = (0..count).map(|step| (first + step) % count);
         let chosen = in_turn.min_by_key(|at| {
             let until = self.targets[*at].left_alone_until;
             until.filter(|until| *until > now)
@@ -258,6 +285,10 @@ impl State {
             return;
         };
         if is_unreachable {
+            // One outage, however many calls it meets.
+            if target.left_alone_until.is_some_and(|until| until > now) {
+                return;
+            }
             let pause = LEFT_ALONE.saturating_mul(2_u32.saturating_pow(target.failures));
             target.failures = target.failures.saturating_add(1);
             target.left_alone_until = Some(now + pause.min(LEFT_ALONE_MAX));
@@ -268,7 +299,6 @@ impl State {
 
     fn replace(&mut self, targets: Vec<Target>) {
         self.targets = targets;
-        self.turn = 0;
     }
 }
 
@@ -285,7 +315,10 @@ impl Connecting {
         };
         #[cfg(feature = "tls")]
         let endpoint = match address.uri().scheme_str() {
-            Some("https") => self.tls.apply(endpoint, address.uri().host())?,
+            Some("https") => {
+                self.tls
+                    .apply(endpoint, address.uri().host(), self.connect_timeout)?
+            }
             Some(_) | None => endpoint,
         };
         let endpoint = endpoint
@@ -336,8 +369,7 @@ async fn resolve(address: &Endpoint) -> Result<Vec<SocketAddr>, String> {
         80
     };
     let port = uri.port_u16().unwrap_or(default_port);
-    let found = timeout(RESOLVE_MAX, lookup_host((host, port))).await;
-    let found = found.map_err(|_| format!("{host} could not be resolved in time"))?;
+    let found = lookup_host((host, port)).await;
     let found = found.map_err(|error| format!("{host} could not be resolved: {error}"))?;
     let mut sockets: Vec<SocketAddr> = found.collect();
     sockets.sort_unstable();
@@ -398,10 +430,14 @@ mod tests {
     #[tokio::test]
     async fn where_nobody_can_be_reached_the_one_whose_pause_ends_first_is_tried() {
         let mut state = state(&["a", "b"]);
-        let now = Instant::now();
+        let mut now = Instant::now();
         for _ in 0..20 {
+            // Many calls that meet one outage are one failure.
             state.told("a", true, now);
+            state.told("a", true, now);
+            now += LEFT_ALONE_MAX;
         }
+        now -= LEFT_ALONE_MAX;
         state.told("b", true, now);
         assert_eq!(
             state.targets[0].left_alone_until,

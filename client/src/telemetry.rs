@@ -10,6 +10,25 @@ use tracing::{Span, field};
 use crate::error::Error;
 use crate::ids::RequestId;
 
+/// A server, as traces name it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Server {
+    /// Of an address; what is none is named as it is.
+    pub(crate) fn of(address: &str) -> Self {
+        let uri = address.parse::<http::Uri>().ok();
+        let host = uri.as_ref().and_then(http::Uri::host);
+        Self {
+            host: host.unwrap_or(address).to_owned(),
+            port: uri.as_ref().and_then(http::Uri::port_u16),
+        }
+    }
+}
+
 /// One call, from its beginning to its end.
 #[derive(Debug)]
 pub(crate) struct CallSpan {
@@ -20,7 +39,11 @@ pub(crate) struct CallSpan {
 
 impl CallSpan {
     /// `path` is that of the RPC.
-    pub(crate) fn begin(path: &'static str, address: &str, request_id: Option<RequestId>) -> Self {
+    pub(crate) fn begin(
+        path: &'static str,
+        server: &Server,
+        request_id: Option<RequestId>,
+    ) -> Self {
         let method = path.trim_start_matches('/');
         let span = tracing::info_span!(
             target: "belay_client",
@@ -30,7 +53,8 @@ impl CallSpan {
             otel.status_code = field::Empty,
             rpc.system.name = "grpc",
             rpc.method = method,
-            server.address = address,
+            server.address = server.host,
+            server.port = server.port,
             rpc.response.status_code = field::Empty,
             error.type = field::Empty,
             belay.request.id = request_id.map(field::display),
@@ -38,7 +62,7 @@ impl CallSpan {
         Self {
             span,
             #[cfg(feature = "otel")]
-            measured: otel::Measured::begin(method, address),
+            measured: otel::Measured::begin(method, server),
         }
     }
 
@@ -121,15 +145,17 @@ mod otel {
     #[derive(Debug)]
     pub(super) struct Measured {
         method: &'static str,
-        address: String,
+        host: String,
+        port: Option<u16>,
         begun: Instant,
     }
 
     impl Measured {
-        pub(super) fn begin(method: &'static str, address: &str) -> Self {
+        pub(super) fn begin(method: &'static str, server: &super::Server) -> Self {
             Self {
                 method,
-                address: address.to_owned(),
+                host: server.host.clone(),
+                port: server.port,
                 begun: Instant::now(),
             }
         }
@@ -138,16 +164,23 @@ mod otel {
             let mut attributes = vec![
                 KeyValue::new("rpc.system.name", "grpc"),
                 KeyValue::new("rpc.method", self.method),
-                KeyValue::new("server.address", self.address),
+                KeyValue::new("server.address", self.host),
                 KeyValue::new("rpc.response.status_code", code),
             ];
+            let port = self.port.map(i64::from);
+            attributes.extend(port.map(|port| KeyValue::new("server.port", port)));
             attributes.extend(reason.map(|reason| KeyValue::new("error.type", reason.to_owned())));
             DURATION.record(self.begun.elapsed().as_secs_f64(), &attributes);
         }
     }
 
     pub(super) fn write(span: &Span, headers: &mut MetadataMap) {
-        let context = span.context();
+        // Where nobody listens to ours, the call belongs to the span around it.
+        let context = if span.is_disabled() {
+            Span::current().context()
+        } else {
+            span.context()
+        };
         global::get_text_map_propagator(|propagator| {
             propagator.inject_context(&context, &mut Headers(headers));
         });

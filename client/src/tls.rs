@@ -1,7 +1,7 @@
 //! TLS of a connection: whom the client trusts, and how it shows who it is.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use std::{fmt, fs};
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
@@ -103,13 +103,24 @@ impl Tls {
     }
 
     /// `host` is that of the address, which the certificate is for unless another name is set.
-    pub(crate) fn apply(&self, endpoint: Endpoint, host: Option<&str>) -> Result<Endpoint, Error> {
+    pub(crate) fn apply(
+        &self,
+        endpoint: Endpoint,
+        host: Option<&str>,
+        handshake: Duration,
+    ) -> Result<Endpoint, Error> {
         let tls = self.read()?;
-        let name = tls.server_name.clone().or(host.map(str::to_owned));
-        tls.into_config(name, endpoint)
+        let host = host.map(|host| host.trim_matches(['[', ']']).to_owned());
+        let name = tls.server_name.clone().or(host);
+        tls.into_config(name, handshake, endpoint)
     }
 
-    fn into_config(self, name: Option<String>, endpoint: Endpoint) -> Result<Endpoint, Error> {
+    fn into_config(
+        self,
+        name: Option<String>,
+        handshake: Duration,
+        endpoint: Endpoint,
+    ) -> Result<Endpoint, Error> {
         // What holds none would be taken for no root at all, and then nobody is trusted.
         if let Some(odd) = self.roots.iter().find(|pem| !pem.contains(CERTIFICATE)) {
             let length = odd.len();
@@ -117,7 +128,7 @@ impl Tls {
                 "a root of {length} bytes holds no certificate in PEM"
             )));
         }
-        let mut config = ClientTlsConfig::new();
+        let mut config = ClientTlsConfig::new().timeout(handshake);
         config = if self.roots.is_empty() {
             config.with_native_roots()
         } else {

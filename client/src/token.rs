@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::caller::bearer;
 use crate::error::{BoxError, Error};
+use crate::retry::after;
 
 /// So much of a token's life is left when another is asked for.
 const REFRESH_BEFORE: Duration = Duration::from_secs(60);
@@ -20,6 +21,8 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(60);
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// And after so long where the source failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long a source is waited for while the token that is known is good.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A secret that a caller shows for a while.
 #[derive(Clone)]
@@ -60,8 +63,9 @@ pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<Token, BoxError>> 
 
 /// A source of tokens, such as a file that a platform renews or a service that gives them out.
 ///
-/// One call at a time asks it. While it fails, the token that is known is used for as long as it is
-/// good; after that calls fail with [`Kind::Unauthenticated`](crate::Kind::Unauthenticated).
+/// One call at a time asks it. While it fails or is silent, the token that is known is used for as long
+/// as it is good; after that calls fail with [`Kind::Unavailable`](crate::Kind::Unavailable), and nothing
+/// is sent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -102,11 +106,19 @@ impl TokenSource for TokenFile {
 
 /// The tokens of one caller. Clones share the one that is used.
 #[derive(Clone)]
-pub(crate) struct Tokens(Arc<Inner>);
+pub(crate) struct Tokens {
+    source: Arc<dyn TokenSource>,
+    state: Arc<Mutex<State>>,
+}
 
-struct Inner {
-    source: Box<dyn TokenSource>,
-    known: Mutex<Option<Known>>,
+#[derive(Default)]
+struct State {
+    known: Option<Known>,
+    /// The source at work: a call that is given up leaves it to the next.
+    asking: Option<TokenFuture<'static>>,
+    asked_at: Option<Instant>,
+    /// The token that is known was refused, and the source has no other.
+    has_refused: bool,
 }
 
 struct Known {
@@ -114,6 +126,12 @@ struct Known {
     ask_at: Instant,
     /// None where nobody knows.
     expires_at: Option<Instant>,
+}
+
+impl Known {
+    fn is_good(&self) -> bool {
+        self.expires_at.is_none_or(|at| at > Instant::now())
+    }
 }
 
 impl fmt::Debug for Tokens {
@@ -124,59 +142,88 @@ impl fmt::Debug for Tokens {
 
 impl Tokens {
     pub(crate) fn of(source: impl TokenSource) -> Self {
-        Self(Arc::new(Inner {
-            source: Box::new(source),
-            known: Mutex::default(),
-        }))
+        Self {
+            source: Arc::new(source),
+            state: Arc::default(),
+        }
     }
 
     /// The header of the token that is good now.
     pub(crate) async fn header(&self) -> Result<MetadataValue<Ascii>, Error> {
-        let mut known = self.0.known.lock().await;
-        match known.as_ref().filter(|known| known.ask_at > Instant::now()) {
-            Some(known) => Ok(known.header.clone()),
-            None => self.ask(&mut known).await,
+        let mut state = self.state.lock().await;
+        match &state.known {
+            Some(known) if known.ask_at > Instant::now() => Ok(known.header.clone()),
+            Some(_) | None => self.ask(&mut state).await,
         }
     }
 
-    async fn ask(&self, known: &mut Option<Known>) -> Result<MetadataValue<Ascii>, Error> {
-        let asked = self.0.source.token().await;
-        let now = Instant::now();
+    /// Asks the source. A source that fails or is silent is not waited for while the token that is
+    /// known is good.
+    async fn ask(&self, state: &mut State) -> Result<MetadataValue<Ascii>, Error> {
+        let source = self.source.clone();
+        let asking = state
+            .asking
+            .get_or_insert_with(|| Box::pin(async move { source.token().await }));
+        let is_good = state.known.as_ref().is_some_and(Known::is_good);
+        let patience = if is_good { PATIENCE } else { Duration::MAX };
+        let asked = match timeout_at(after(patience), asking).await {
+            Ok(asked) => {
+                state.asking = None;
+                asked.and_then(|token| Ok((bearer(&token.secret)?, token.expires_in)))
+            }
+            Err(_) => Err("its source does not answer".into()),
+        };
+        state.asked_at = Some(Instant::now());
         match asked {
-            Ok(token) => {
-                let header = bearer(&token.secret)?;
-                let ask_in = token.expires_in.map_or(ASK_AGAIN, |expires_in| {
+            Ok((header, expires_in)) => {
+                let ask_in = expires_in.map_or(ASK_AGAIN, |expires_in| {
                     let before = expires_in.saturating_sub(REFRESH_BEFORE);
                     before.max(expires_in / 2)
                 });
-                *known = Some(Known {
+                let is_new = state
+                    .known
+                    .as_ref()
+                    .is_none_or(|known| known.header != header);
+                state.has_refused &= !is_new;
+                state.known = Some(Known {
                     header: header.clone(),
-                    ask_at: now + ask_in,
-                    expires_at: token.expires_in.map(|expires_in| now + expires_in),
+                    ask_at: after(ask_in),
+                    expires_at: expires_in.map(after),
                 });
                 Ok(header)
             }
             Err(error) => {
-                let is_good = |known: &&mut Known| known.expires_at.is_none_or(|at| at > now);
-                let Some(good) = known.as_mut().filter(is_good) else {
+                let Some(good) = state.known.as_mut().filter(|known| known.is_good()) else {
                     return Err(Error::no_token(&*error));
                 };
                 tracing::warn!(target: "belay_client", error, "the token is not renewed");
-                good.ask_at = now + AFTER_FAILURE;
+                good.ask_at = after(AFTER_FAILURE);
                 Ok(good.header.clone())
             }
         }
     }
 
-    /// The server did not take this one: asks the source at once. Says whether there is another.
+    /// The server did not take this one: asks the source, unless it was asked a moment ago. Says
+    /// whether there is another.
     pub(crate) async fn refused(&self, header: &MetadataValue<Ascii>) -> bool {
-        let mut known = self.0.known.lock().await;
-        if known.as_ref().is_some_and(|known| known.header != *header) {
+        let mut state = self.state.lock().await;
+        if state
+            .known
+            .as_ref()
+            .is_some_and(|known| known.header != *header)
+        {
             // Somebody else has found out before.
             return true;
         }
-        *known = None;
-        let asked = self.ask(&mut known).await;
+        if state
+            .asked_at
+            .is_some_and(|at| at.elapsed() < AFTER_FAILURE)
+            && state.has_refused
+        {
+            return false;
+        }
+        state.has_refused = true;
+        let asked = self.ask(&mut state).await;
         asked.is_ok_and(|another| another != *header)
     }
 }

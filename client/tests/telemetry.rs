@@ -87,7 +87,8 @@ async fn a_call_has_a_span_an_event_for_each_attempt_and_a_duration() {
         "rpc.method",
         "belay.v1.CancellationService/RequestCancellation",
     );
-    is(span, "server.address", "http://belay.example:50051");
+    is(span, "server.address", "belay.example");
+    is(span, "server.port", "50051");
     is(span, "rpc.response.status_code", "NOT_FOUND");
     is(span, "error.type", "NOT_FOUND");
     let request_id = error.request_id().unwrap().to_string();

@@ -17,6 +17,8 @@ use crate::store::Store;
 
 /// The time after which the cancellation is read although no event came: the feed may be out of
 /// reach where reads are not.
+const READ_FIRST: Duration = Duration::from_millis(500);
+/// And from then on.
 const READ_EVERY: Duration = Duration::from_secs(5);
 
 /// The reason why a wait for a cancellation ended without one that is decided.
@@ -102,8 +104,10 @@ impl Store {
         // The wait as a whole has a time: nothing else ends the attempts to open.
         let watch = self.watch().order_id(id.order_id()).timeout(Duration::MAX);
         let mut events = Events::Opening(watch.into_future());
+        // A feed that cannot be opened now holds up the first read for a moment only.
+        let mut wait = READ_FIRST;
         loop {
-            let _ = timeout(READ_EVERY, events.moved()).await;
+            let _ = timeout(std::mem::replace(&mut wait, READ_EVERY), events.moved()).await;
             match self.get_cancellation(id).await {
                 Ok(found) if found.cancellation.state != CancellationState::Pending => {
                     return Ok(found.cancellation);

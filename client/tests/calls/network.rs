@@ -34,7 +34,8 @@ async fn calls_take_turns_and_go_on_where_one_address_is_gone() {
     for _ in 0..6 {
         list(&belay).await.unwrap();
     }
-    assert_eq!((one.script.seen().len(), two.script.seen().len()), (3, 3));
+    let seen = (one.script.seen().len(), two.script.seen().len());
+    assert_eq!(seen, (3, 3));
 
     let gone = one.address().to_owned();
     drop(one);
@@ -96,6 +97,13 @@ async fn a_name_that_stands_for_nothing_is_named_and_nothing_hangs() {
         let error = call.reason(reason::NO_LONGER_WANTED).await.unwrap_err();
         assert!(!error.is_outcome_unknown(), "{error}");
     }
+}
+
+/// For timers alone: with real connections the clock must not stand still.
+async fn a_minute_passes() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
 }
 
 /// Gives out `token-1`, `token-2` and so on, until it has given out so many; then it fails.
@@ -183,7 +191,7 @@ async fn a_caller_who_stays_unknown_is_told_so_once() {
     assert_eq!(fake.script.seen().len(), 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn while_the_source_fails_the_token_that_is_known_is_used() {
     let fake = Fake::start(answers()).await;
     let belay = fake
@@ -192,7 +200,7 @@ async fn while_the_source_fails_the_token_that_is_known_is_used() {
         .build()
         .unwrap();
     list(&belay).await.unwrap();
-    tokio::time::advance(Duration::from_secs(61)).await;
+    a_minute_passes().await;
     list(&belay).await.unwrap();
     assert_eq!(shown(&fake), ["Bearer token-1", "Bearer token-1"]);
 
@@ -202,8 +210,13 @@ async fn while_the_source_fails_the_token_that_is_known_is_used() {
         .build()
         .unwrap();
     let error = list(&belay).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unauthenticated);
+    assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.message().contains("the vault is closed"), "{error}");
+    let call = belay
+        .store("demo")
+        .request_cancellation("A-1", Units::all());
+    let error = call.reason(reason::NO_LONGER_WANTED).await.unwrap_err();
+    assert!(!error.is_outcome_unknown(), "nothing was sent: {error}");
     let told = format!("{error:?} {belay:?}");
     assert!(!told.contains("token-1"), "{told}");
 }
@@ -222,4 +235,82 @@ async fn a_file_with_a_token_is_read_again() {
         shown(&fake),
         ["Bearer first", "Bearer first", "Bearer second"]
     );
+}
+
+/// A source that gives out one token, and then never answers.
+struct Silent(Counting);
+
+impl TokenSource for Silent {
+    fn token(&self) -> TokenFuture<'_> {
+        Box::pin(async {
+            match self.0.token().await {
+                Ok(token) => Ok(token),
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_silent_holds_nobody_up_while_the_token_is_good() {
+    let fake = Fake::start(answers()).await;
+    let builder = fake.builder().token_source(Silent(Counting::up_to(1)));
+    let belay = builder.build().unwrap();
+    list(&belay).await.unwrap();
+    for _ in 0..3 {
+        a_minute_passes().await;
+        list(&belay).await.unwrap();
+    }
+    assert_eq!(shown(&fake), ["Bearer token-1"; 4]);
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_header_leaves_the_one_that_is_known() {
+    let fake = Fake::start(answers()).await;
+    let path = std::env::temp_dir().join(format!("belay-half-token-{}", std::process::id()));
+    std::fs::write(&path, "first").unwrap();
+    let belay = fake.builder().token_file(&path).build().unwrap();
+    list(&belay).await.unwrap();
+    a_minute_passes().await;
+    // As a program that writes it anew leaves it for a moment.
+    std::fs::write(&path, "").unwrap();
+    list(&belay).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(shown(&fake), ["Bearer first", "Bearer first"]);
+}
+
+#[tokio::test]
+async fn times_that_never_come_are_taken() {
+    let fake = Fake::start(answers()).await;
+    let belay = fake
+        .builder()
+        .resolve_all(true)
+        .look_every(Duration::MAX)
+        .token_source(Forever)
+        .build()
+        .unwrap();
+    list(&belay).await.unwrap();
+}
+
+struct Forever;
+
+impl TokenSource for Forever {
+    fn token(&self) -> TokenFuture<'_> {
+        Box::pin(async { Ok(Token::new("for-ever").expires_in(Duration::MAX)) })
+    }
+}
+
+#[tokio::test]
+async fn one_name_that_stands_for_nothing_leaves_the_others() {
+    let fake = Fake::start(answers()).await;
+    let builder = quick(Belay::builder("http://nothing.invalid:50051"));
+    let belay = builder
+        .address(fake.address())
+        .resolve_all(true)
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        list(&belay).await.unwrap();
+    }
+    assert_eq!(fake.script.seen().len(), 3);
 }
