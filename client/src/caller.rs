@@ -5,7 +5,7 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use crate::error::Error;
 use crate::ids::{CarrierId, IdError, IntoId, SellerId, StoreId, WarehouseId, WorkerId};
 use crate::model::Role;
-use crate::token::Tokens;
+use crate::token::{Tokens, bearer};
 
 const ROLE: &str = "belay-role";
 const ACTOR: &str = "belay-actor";
@@ -72,18 +72,6 @@ pub(crate) struct Caller {
     scope: Vec<(&'static str, MetadataValue<Ascii>)>,
     /// Of a caller whose token changes.
     tokens: Option<Tokens>,
-}
-
-/// The header of a token.
-pub(crate) fn bearer(token: &str) -> Result<MetadataValue<Ascii>, Error> {
-    if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(Error::setup("a token is printable ASCII without spaces"));
-    }
-    let value: Result<MetadataValue<Ascii>, _> = format!("Bearer {token}").parse();
-    let mut value = value.map_err(|_| Error::setup("the token is no header's value"))?;
-    // Never shown, and not kept in the connection's table of headers.
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// The token that a request was sent with, of those that change.

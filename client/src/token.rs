@@ -11,7 +11,6 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tonic::metadata::{Ascii, MetadataValue};
 
-use crate::caller::bearer;
 use crate::error::{BoxError, Error};
 use crate::retry::after;
 
@@ -56,6 +55,18 @@ impl fmt::Debug for Token {
             .field("expires_in", &self.expires_in)
             .finish_non_exhaustive()
     }
+}
+
+/// The header of a token.
+pub(crate) fn bearer(token: &str) -> Result<MetadataValue<Ascii>, Error> {
+    if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(Error::setup("a token is printable ASCII without spaces"));
+    }
+    let value: Result<MetadataValue<Ascii>, _> = format!("Bearer {token}").parse();
+    let mut value = value.map_err(|_| Error::setup("the token is no header's value"))?;
+    // Never shown, and not kept in the connection's table of headers.
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The future of a [`TokenSource`].

@@ -216,7 +216,9 @@ impl Feed {
         let mut conn = self.0.pool.checkout().await?;
         let take = |row| pieces.push(&row);
         let read = feed::each_row_after(&mut conn, (partition, position), limit, take).await;
-        conn.finish_with(read)?;
+        // Where rows could not be read some may be left: such a connection is closed.
+        read?;
+        conn.finish();
         pieces.finish()
     }
 

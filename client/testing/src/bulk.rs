@@ -1,7 +1,7 @@
 //! Bulk cancellations. They run beside the caller as on a real server, a few orders at a time, and as
 //! fast as they can: nobody shares this server with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use belay_domain::bulk::{
@@ -35,8 +35,8 @@ const CHUNK: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
     known: BTreeMap<JobKey, Stored>,
-    /// Those that nobody works at yet.
-    pub(crate) started: Vec<JobKey>,
+    /// Those that a task works at.
+    pub(crate) working: HashSet<JobKey>,
 }
 
 #[derive(Debug)]
@@ -93,6 +93,20 @@ fn is_meant(filter: &BulkFilter, order: &Order) -> bool {
         && filter
             .create_time_before
             .is_none_or(|before| order.create_time < before)
+}
+
+impl Jobs {
+    /// Those that have not ended and that nobody works at, each from now on somebody's.
+    pub(crate) fn take(&mut self) -> Vec<JobKey> {
+        let open = self
+            .known
+            .iter()
+            .filter(|(_, stored)| stored.job.state.is_open());
+        let open = open.map(|(key, _)| *key);
+        let taken: Vec<JobKey> = open.filter(|key| !self.working.contains(key)).collect();
+        self.working.extend(&taken);
+        taken
+    }
 }
 
 impl World {
@@ -251,7 +265,6 @@ pub(crate) fn start_bulk_cancellation(
             };
             stored.add(orders);
             jobs.insert(key, stored);
-            call.world.jobs.started.push(key);
         }
     }
     Ok(pb::StartBulkCancellationResponse {

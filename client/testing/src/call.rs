@@ -74,8 +74,13 @@ impl Call<'_> {
     }
 
     fn stored(&self, key: OrderKey) -> Option<&Order> {
-        let before = self.is_stale.then(|| self.world.before.get(&key));
-        before.flatten().or_else(|| self.world.orders.get(&key))
+        if !self.is_stale {
+            return self.world.orders.get(&key);
+        }
+        if self.world.created.contains(&key) {
+            return None;
+        }
+        self.world.before.get(&key)
     }
 }
 

@@ -11,6 +11,7 @@ use belay_proto::testing::v1 as testing;
 use belay_wire::parse::{self, CommandRequest, Parsed, Reader};
 use belay_wire::status::{CallError, MESSAGE_BYTES_MAX};
 use belay_wire::values::time;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use prost::Message;
 use tokio::sync::watch;
@@ -262,8 +263,20 @@ fn broken<M: Send + 'static>(messages: Messages<M>, fault: Option<Fault>) -> Mes
     let Some(Fault::BrokenStream { after }) = fault else {
         return messages;
     };
-    let end = stream::iter([Err(Status::unavailable("the connection broke"))]);
-    messages.take(after).chain(end).boxed()
+    let broken = stream::unfold((messages, 0), move |(mut messages, sent)| async move {
+        if sent > after {
+            return None;
+        }
+        if sent == after {
+            // What has ended by then has nothing to break.
+            let has_ended = matches!(messages.next().now_or_never(), Some(None));
+            let end = Err(Status::unavailable("the connection broke"));
+            return (!has_ended).then_some((end, (messages, sent + 1)));
+        }
+        let message = messages.next().await?;
+        Some((message, (messages, sent + 1)))
+    });
+    broken.boxed()
 }
 
 fn get_time(call: &mut Call<'_>, _: testing::GetTimeRequest) -> Answer<testing::GetTimeResponse> {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use belay_client::{Belay, BelayBuilder, Error, Store};
+use belay_domain::bulk::JobKey;
 use belay_domain::scope::Caller;
 use belay_wire::auth::{self, SetBy};
 use belay_wire::status::CallError;
@@ -266,13 +267,16 @@ impl Shared {
             now,
             is_stale,
         });
-        let started = std::mem::take(&mut world.jobs.started);
+        let jobs = world.jobs.take();
         drop(world);
         self.moved.send_replace(());
-        for job in started {
-            let shared = self.clone();
+        for job in jobs {
+            let worker = Worker {
+                shared: self.clone(),
+                job,
+            };
             self.jobs.spawn(async move {
-                while shared.work(job) {
+                while worker.shared.work(worker.job) {
                     tokio::task::yield_now().await;
                 }
             });
@@ -281,7 +285,7 @@ impl Shared {
     }
 
     /// Does a piece of a bulk cancellation's work. False where nothing is left.
-    fn work(&self, job: belay_domain::bulk::JobKey) -> bool {
+    fn work(&self, job: JobKey) -> bool {
         let goes_on = self.world().work(job);
         self.moved.send_replace(());
         goes_on
@@ -351,6 +355,19 @@ impl Shared {
             fault,
         });
         answer.await
+    }
+}
+
+/// Who works at a bulk cancellation. When its runtime ends before the job does, the next call finds
+/// another.
+struct Worker {
+    shared: Arc<Shared>,
+    job: JobKey,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.world().jobs.working.remove(&self.job);
     }
 }
 

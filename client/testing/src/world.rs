@@ -2,7 +2,8 @@
 //!
 //! What a command does is decided by the same code, [`Batch`]; here is only what is kept.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(crate) struct World {
     pub(crate) orders: HashMap<OrderKey, Order>,
     /// Each order as it was before its last change, for reads that are to be stale.
     pub(crate) before: HashMap<OrderKey, Order>,
+    /// Orders that have not changed since they were created.
+    pub(crate) created: HashSet<OrderKey>,
     /// When something is due of which order.
     due: BTreeSet<(Timestamp, OrderKey)>,
     known: HashMap<RequestKey, KnownRequest>,
@@ -94,6 +97,7 @@ impl World {
             stores: BTreeMap::new(),
             orders: HashMap::new(),
             before: HashMap::new(),
+            created: HashSet::new(),
             due: BTreeSet::new(),
             known: HashMap::new(),
             decisions: Vec::new(),
@@ -178,7 +182,9 @@ impl World {
             self.now(),
             PARTITIONS,
         );
-        let reply = batch.decide(&submitted);
+        // A panic in here is this command's alone, and has left no trace in the batch.
+        let decided = catch_unwind(AssertUnwindSafe(|| batch.decide(&submitted)));
+        let reply = decided.map_err(|_| defect("a decision panicked".to_owned()))?;
         let reply = reply.map_err(|error| defect(error.to_string()))?;
         self.keep(batch);
         Ok(reply)
@@ -190,7 +196,11 @@ impl World {
             if change.before.as_ref() == Some(&change.after) {
                 continue;
             }
+            if change.before.is_none() {
+                self.created.insert(*key);
+            }
             if let Some(before) = &change.before {
+                self.created.remove(key);
                 let due = before.next_due().map(|due| (due, *key));
                 due.iter().for_each(|due| _ = self.due.remove(due));
                 self.before.insert(*key, before.clone());

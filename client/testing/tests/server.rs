@@ -118,6 +118,9 @@ async fn a_read_may_lag() {
     let server = Server::start().await;
     let store = shop(&server).await;
     place(&store, "A-1").await;
+    server.inject("GetOrder", Fault::StaleRead);
+    let error = store.get_order("A-1").await.unwrap_err();
+    assert!(error.has_reason(&ErrorReason::OrderNotFound), "{error}");
     pay(&store, "A-1").await;
     server.inject("GetOrder", Fault::StaleRead);
     let stale = store.get_order("A-1").await.unwrap();
@@ -231,18 +234,18 @@ async fn a_bulk_cancellation_runs_beside_its_caller() {
 
 /// How fast it is, for who looks: no test asserts a time.
 #[tokio::test]
-async fn ten_thousand_cancellations() {
+async fn a_thousand_cancellations() {
     let server = Server::start().await;
     let store = shop(&server).await;
     let begun = Instant::now();
-    for number in 0..10_000 {
+    for number in 0..1_000 {
         place(&store, &format!("A-{number}")).await;
     }
     let placed = begun.elapsed();
-    for number in 0..10_000 {
+    for number in 0..1_000 {
         let call = store.request_cancellation(format!("A-{number}"), Units::all());
         call.reason(reason::NO_LONGER_WANTED).await.unwrap();
     }
     let cancelled = begun.elapsed() - placed;
-    eprintln!("10,000 orders in {placed:?}, their cancellations in {cancelled:?}");
+    eprintln!("1,000 orders in {placed:?}, their cancellations in {cancelled:?}");
 }

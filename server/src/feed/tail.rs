@@ -1,6 +1,7 @@
 //! The tail: what of each partition was read last, and how it is kept up.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,22 @@ impl Rounds {
     fn told(&mut self, now: Instant) {
         (self.last, self.next) = (now, None);
     }
+
+    fn tell(&mut self, feed: &Feed) {
+        let _ = feed.0.moved.send(());
+        self.told(Instant::now());
+    }
+
+    /// Waits for the database, and goes on telling what is known already.
+    async fn beside<T>(&mut self, feed: &Feed, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = self.due() => self.tell(feed),
+            }
+        }
+    }
 }
 
 impl Tail {
@@ -177,17 +194,18 @@ impl Tail {
 
     /// Where to read on to come to these ends. What is too far behind, or pruned, is skipped; so is
     /// what lies ahead of a database that was restored.
-    fn missing(&mut self, ends: &[PartitionEnds]) -> Vec<(u16, u64)> {
-        let mut missing = Vec::new();
+    fn missing(&mut self, ends: &[PartitionEnds]) -> (Vec<(u16, u64)>, bool) {
+        let (mut missing, mut has_skipped) = (Vec::new(), false);
         for (partition, (ring, end)) in (0..).zip(self.0.iter_mut().zip(ends)) {
             let is_far = end.last.saturating_sub(ring.end) > CATCH_UP_MAX;
             if is_far || ring.end < end.pruned || end.last < ring.end {
                 ring.skip_to(end.last);
+                has_skipped = true;
             } else if end.last > ring.end {
                 missing.push((partition, ring.end));
             }
         }
-        missing
+        (missing, has_skipped)
     }
 }
 
@@ -264,8 +282,7 @@ async fn follow(
                 is_gapless
             }
             () = rounds.due() => {
-                let _ = feed.0.moved.send(());
-                rounds.told(Instant::now());
+                rounds.tell(feed);
                 true
             }
             _ = looks.tick() => false,
@@ -277,16 +294,21 @@ async fn follow(
     Ok(())
 }
 
-/// Reads what was committed meanwhile, by whichever server.
+/// Reads what was committed meanwhile, by whichever server. What is known already waits for none of it.
 async fn look(feed: &Feed, rounds: &mut Rounds) -> Result<(), DbError> {
-    let mut ends = in_time(feed.ends()).await?;
+    let mut ends = rounds.beside(feed, in_time(feed.ends())).await?;
     loop {
-        let missing = feed.tail_mut().missing(&ends);
+        let (missing, has_skipped) = feed.tail_mut().missing(&ends);
+        if has_skipped {
+            // A watch that stands before it now goes to the table.
+            rounds.moved(feed.watches());
+        }
         if missing.is_empty() {
             feed.is_followed_now();
             return Ok(());
         }
-        match in_time(feed.read(&missing, READ_ROWS, Form::Both)).await {
+        let read = in_time(feed.read(&missing, READ_ROWS, Form::Both));
+        match rounds.beside(feed, read).await {
             Ok(rows) if rows.is_empty() => return Ok(()),
             Ok(rows) => {
                 let mut tail = feed.tail_mut();
@@ -358,9 +380,9 @@ mod tests {
                 expiring: 0,
             },
         ];
-        assert_eq!(tail.missing(&ends), [(0, 10)]);
+        assert_eq!(tail.missing(&ends), (vec![(0, 10)], false));
         assert!(tail.extend([row(0, 11, 12), row(0, 13, 14)]));
-        assert!(tail.missing(&ends).is_empty());
+        assert_eq!(tail.missing(&ends), (vec![], false));
     }
 
     #[test]
@@ -406,7 +428,7 @@ mod tests {
                 expiring: 0,
             },
         ];
-        assert_eq!(tail.missing(&ends), [(1, 10)]);
+        assert_eq!(tail.missing(&ends), (vec![(1, 10)], true));
         assert_eq!(after(&tail, 10, 10).behind, Some((0, 10)));
     }
 

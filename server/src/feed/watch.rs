@@ -16,7 +16,7 @@ use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Feed, FeedError, FeedRow, Form, POLL, Piece};
-use crate::db::{DbError, ErrorKind};
+use crate::db::{DbError, ErrorKind, in_time};
 
 /// Bytes of events after which a message is sent, as they are stored.
 const MESSAGE_BYTES: usize = 256 * 1024;
@@ -323,7 +323,7 @@ impl Watch {
 
     /// Nothing is there of what ought to be.
     async fn without_rows(&self) -> Result<(), Ended> {
-        let ends = self.feed.ends().await;
+        let ends = in_time(self.feed.ends()).await;
         match ends.map(|ends| self.positions.check(&ends)) {
             Ok(Ok(())) => self.again_later().await,
             Ok(Err(error)) => Err(Ended::Failed(WatchError::Position(error))),
@@ -443,16 +443,20 @@ impl Reading {
         let feed = &self.feed;
         // It is never closed.
         let _permit = feed.0.replays.acquire().await;
-        if let Some((key, _)) = self.order {
-            let rows = feed.read_order(key, behind, REPLAY_ROWS).await?;
-            return Ok(Page::Rows(rows));
-        }
-        if self.selector.selects_everything() {
-            let pieces = feed.read_pieces(behind, REPLAY_ROWS, MESSAGE_BYTES).await?;
-            return Ok(Page::Pieces(pieces));
-        }
-        let rows = feed.read(&[behind], REPLAY_ROWS, Form::Both).await?;
-        Ok(Page::Rows(rows))
+        // A database that falls silent must not keep the permit from everybody else.
+        in_time(async {
+            if let Some((key, _)) = self.order {
+                let rows = feed.read_order(key, behind, REPLAY_ROWS).await?;
+                return Ok(Page::Rows(rows));
+            }
+            if self.selector.selects_everything() {
+                let pieces = feed.read_pieces(behind, REPLAY_ROWS, MESSAGE_BYTES);
+                return Ok(Page::Pieces(pieces.await?));
+            }
+            let rows = feed.read(&[behind], REPLAY_ROWS, Form::Both).await?;
+            Ok(Page::Rows(rows))
+        })
+        .await
     }
 }
 
