@@ -155,7 +155,7 @@ fn a_call_that_does_not_end_is_cut_and_counted_and_lands_all_the_same() {
             let error = new_order(&storefront(&literal(address)), "A-1")
                 .await
                 .expect_err("it is cut");
-            assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+            assert_eq!(error.kind(), Kind::OutcomeUnknown, "{error}");
             held.release().await;
         };
         let stopping = async {

@@ -3,7 +3,7 @@
 //! Who reads from the beginning reads everything there is, and shares it with nobody: a row in memory
 //! of its own would cost more than its bytes do.
 
-use belay_wire::events::append_behind;
+use belay_wire::events::encode_behind;
 use bytes::{Bytes, BytesMut};
 
 use super::{FeedError, expired};
@@ -58,7 +58,7 @@ impl Pieces {
             return Ok(());
         }
         let place = (row.partition, row.last_position, row.count);
-        append_behind(self.reached, &row.payload, place, &mut self.bytes)
+        encode_behind(self.reached, &row.payload, place, &mut self.bytes)
             .map_err(|error| DbError::Corrupt(format!("stored events cannot be read: {error}")))?;
         self.reached = row.last_position;
         self.stored += row.payload.len();

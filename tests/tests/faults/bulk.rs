@@ -70,7 +70,10 @@ async fn done(store: &Store, orders: i32) {
 }
 
 fn is_passing(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Unavailable | Kind::Overloaded)
+    matches!(
+        error.kind(),
+        Kind::Unavailable | Kind::OutcomeUnknown | Kind::Overloaded
+    )
 }
 
 /// Each order was cancelled by one cancellation, which its result names.

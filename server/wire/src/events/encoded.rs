@@ -62,7 +62,7 @@ impl EncodedEvents {
 
 /// Appends the events of a row that stand behind a position, each as a field of a message of a stream
 /// and with its place in the feed. Its events are counted and not looked into.
-pub fn append_behind(
+pub fn encode_behind(
     position: u64,
     payload: &[u8],
     (partition, last_position, count): (u16, u64, u32),
