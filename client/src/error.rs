@@ -368,14 +368,8 @@ impl Error {
         if self.0.has_no_token {
             return true;
         }
-        let mut cause = self.0.source.as_ref().and_then(Status::source);
-        while let Some(error) = cause {
-            if error.is::<tonic::ConnectError>() {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+        let cause = self.0.source.as_ref().and_then(Status::source);
+        cause.is_some_and(never_connected)
     }
 
     /// Whether the request was decided: this is its answer, whichever attempt asks.
@@ -579,4 +573,16 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().and_then(Status::source)
     }
+}
+
+/// Whether a call failed before there was a connection for it.
+pub(crate) fn never_connected(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

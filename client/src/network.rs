@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::{BoxError, Service as _};
 
-use crate::error::Error;
+use crate::error::{Error, never_connected};
 use crate::retry::after;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -378,18 +378,6 @@ async fn resolve(address: &Endpoint) -> Result<Vec<SocketAddr>, String> {
         return Err(format!("{host} resolves to nothing"));
     }
     Ok(sockets)
-}
-
-/// Whether a call failed before there was a connection for it.
-fn never_connected(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<ConnectError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 #[cfg(test)]
