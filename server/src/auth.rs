@@ -2,6 +2,7 @@
 //! what is in `belay_wire::auth`.
 
 pub mod key_file;
+pub mod peer;
 
 use std::sync::Arc;
 
