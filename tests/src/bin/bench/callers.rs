@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use belay_client::{Belay, OrderId, Role};
 use belay_proto::v1;
 use belay_proto::v1::cancellation_service_client::CancellationServiceClient;
 use belay_proto::v1::order_service_client::OrderServiceClient;
@@ -25,16 +26,26 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Connections that the callers share.
 #[derive(Debug, Clone)]
-pub(crate) struct Connections(Vec<Channel>);
+pub(crate) struct Connections(Vec<Connection>);
+
+/// One connection of the generated client, and one of the client crate.
+#[derive(Debug, Clone)]
+struct Connection {
+    channel: Channel,
+    store: belay_client::Store,
+}
 
 impl Connections {
     pub(crate) async fn open(url: &str, count: usize) -> anyhow::Result<Self> {
-        let mut channels = Vec::with_capacity(count);
+        let mut connections = Vec::with_capacity(count);
         for _ in 0..count {
             let connected = Endpoint::from_shared(url.to_owned())?.connect().await;
-            channels.push(connected.context("the server does not answer")?);
+            let channel = connected.context("the server does not answer")?;
+            let belay = Belay::builder(url).role(Role::Storefront, "bench");
+            let store = belay.timeout(DEADLINE).build()?.store(STORE);
+            connections.push(Connection { channel, store });
         }
-        Ok(Self(channels))
+        Ok(Self(connections))
     }
 
     pub(crate) fn callers(&self, count: usize, task: &Task, shop: &Arc<Shop>) -> Vec<Caller> {
@@ -51,7 +62,7 @@ impl Connections {
 
     /// The store of the bench, with one warehouse and one carrier.
     pub(crate) async fn create_store(&self) -> anyhow::Result<()> {
-        let mut stores = StoreServiceClient::new(self.0[0].clone());
+        let mut stores = StoreServiceClient::new(self.0[0].channel.clone());
         let create = v1::CreateStoreRequest {
             store_id: STORE.to_owned(),
             display_name: "Bench".to_owned(),
@@ -92,7 +103,7 @@ impl Connections {
             store_id: STORE.to_owned(),
             order_id: order.order_id(),
         };
-        let answer = OrderServiceClient::new(self.0[0].clone())
+        let answer = OrderServiceClient::new(self.0[0].channel.clone())
             .get_order(request(get, "storefront"))
             .await?;
         answer
@@ -115,6 +126,8 @@ pub(crate) enum Task {
     Listed(Arc<AtomicU64>),
     /// Reads what is cancelled.
     Get,
+    /// The same through the client crate.
+    ClientGet,
     /// Reads the orders of one buyer, page by page, over and over.
     List,
 }
@@ -140,12 +153,14 @@ pub(crate) struct Caller {
     shop: Arc<Shop>,
     orders: OrderServiceClient<Channel>,
     cancellations: CancellationServiceClient<Channel>,
+    store: belay_client::Store,
     /// Of the next page.
     page_token: String,
 }
 
 impl Caller {
-    fn new(channel: Channel, task: Task, shop: Arc<Shop>) -> Self {
+    fn new(connection: Connection, task: Task, shop: Arc<Shop>) -> Self {
+        let Connection { channel, store } = connection;
         let orders = OrderServiceClient::new(channel.clone());
         let cancellations = CancellationServiceClient::new(channel);
         Self {
@@ -153,6 +168,7 @@ impl Caller {
             shop,
             orders,
             cancellations,
+            store,
             page_token: String::new(),
         }
     }
@@ -196,6 +212,13 @@ impl Caller {
             answer.order.is_some_and(|order| order.refunds.len() == 1),
             "an order without its refund"
         );
+        Ok(())
+    }
+
+    async fn client_get(&self, order: OrderNumber) -> anyhow::Result<()> {
+        let order_id = OrderId::parse(order.order_id())?;
+        let order = self.store.get_order(&order_id).await?;
+        anyhow::ensure!(order.refunds.len() == 1, "an order without its refund");
         Ok(())
     }
 
@@ -292,6 +315,10 @@ impl Worker for Caller {
             Task::Get => {
                 let order = self.shop.cancelled.next().context("no order to read")?;
                 self.get(order).await?;
+            }
+            Task::ClientGet => {
+                let order = self.shop.cancelled.next().context("no order to read")?;
+                self.client_get(order).await?;
             }
             Task::List => self.list().await?,
         }

@@ -344,6 +344,8 @@ impl Bench {
             kinds.extend(self.args.callers.iter().map(|callers| (service, *callers)));
         }
         kinds.extend([(Kind::RawList, raw_cancel), (Kind::List, raw_cancel)]);
+        let most = self.args.callers.iter().copied().max();
+        kinds.extend(most.map(|most| (Kind::ClientGet, most)));
         kinds
             .into_iter()
             .map(|(kind, callers)| Series {
@@ -370,6 +372,7 @@ impl Bench {
                 Kind::RawCancel | Kind::RawCreate | Kind::RawGet => callers > 1,
                 Kind::RawList | Kind::List => true,
                 Kind::Cancel | Kind::Create | Kind::Get => Some(callers) == most,
+                Kind::ClientGet => false,
             };
             let is_detailed = is_detailed && is_last && self.args.detail;
             let needed = self.needed(kind, callers, timing);
@@ -420,6 +423,7 @@ impl Bench {
             }
             Kind::Cancel => self.calls(&Task::Cancel, callers, timing).await?,
             Kind::Get => self.calls(&Task::Get, callers, timing).await?,
+            Kind::ClientGet => self.calls(&Task::ClientGet, callers, timing).await?,
             Kind::List => self.calls(&Task::List, callers, timing).await?,
         };
         if matches!(kind, Kind::Cancel | Kind::RawCancel) {
@@ -474,6 +478,7 @@ impl Bench {
             Kind::Create
             | Kind::RawCreate
             | Kind::Get
+            | Kind::ClientGet
             | Kind::RawGet
             | Kind::List
             | Kind::RawList => return 0.0,

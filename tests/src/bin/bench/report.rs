@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Create,
     RawGet,
     Get,
+    /// Through the client crate.
+    ClientGet,
     RawList,
     List,
 }
@@ -34,6 +36,7 @@ impl Kind {
             Kind::Create => "CreateOrder",
             Kind::RawGet => "raw get",
             Kind::Get => "GetOrder",
+            Kind::ClientGet => "GetOrder by client",
             Kind::RawList => "raw list",
             Kind::List => "ListOrders",
         }
@@ -48,6 +51,7 @@ impl Kind {
             Kind::Create => "create",
             Kind::RawGet => "raw_get",
             Kind::Get => "get",
+            Kind::ClientGet => "client_get",
             Kind::RawList => "raw_list",
             Kind::List => "list",
         }
@@ -174,6 +178,11 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
             ));
         }
     }
+    if let Some(us) = client_overhead_us(series) {
+        lines.push(format!(
+            "client crate: {us:.1} µs of CPU a call more than the generated client"
+        ));
+    }
     lines.push(
         "tx: transaction; others: CPU that processes outside the bench took from it, 100% is one core".to_owned(),
     );
@@ -252,6 +261,16 @@ fn cpu_ratio(series: &[Series], service: Kind, raw: Kind) -> Option<f64> {
     Some(all(raw)? / all(service)?)
 }
 
+/// CPU that a call through the client crate takes beyond that of the generated client, which decodes
+/// the same answer, in µs.
+fn client_overhead_us(series: &[Series]) -> Option<f64> {
+    let client = series.iter().find(|one| one.kind == Kind::ClientGet)?;
+    let generated = series
+        .iter()
+        .find(|one| one.kind == Kind::Get && one.callers == client.callers)?;
+    Some(client.generator_us()? - generated.generator_us()?)
+}
+
 /// Everything, by name. README.md says what each is.
 pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value> {
     let mut object = Map::new();
@@ -287,6 +306,10 @@ pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value
             hundredths(cpu_ratio(series, service, raw)),
         );
     }
+    object.insert(
+        "client_overhead_us".to_owned(),
+        hundredths(client_overhead_us(series)),
+    );
     for one in series {
         let key = one.kind.key();
         let suffix = if one.kind.is_raw() && one.callers > 1 {
