@@ -39,6 +39,7 @@ mod proxies;
 mod python;
 mod races;
 mod readme;
+mod refund_worker;
 mod refunds;
 mod replay;
 mod retention;
