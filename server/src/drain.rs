@@ -1,25 +1,19 @@
 //! The drain of a server: open calls are waited for, idle connections are not.
 //!
-//! tonic waits for every connection, also for one that never said a word, and cannot cut any. So
-//! each connection is accepted through here and can be closed from here; and each call is counted,
+//! The port asks here when to close its connections and when to cut them; and each call is counted,
 //! so that what a stop waits for, and says that it waits for, are calls. Health and reflection are
 //! not counted: their streams have no end of their own, and end with the server.
 
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
 use http_body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::body::Body;
-use tonic::transport::server::{Connected, TcpConnectInfo, TcpIncoming};
 use tower::{Layer, Service};
 
 /// What a connection without open calls has for its goodbye: a client that listens needs one round
@@ -72,18 +66,14 @@ impl Drain {
         }
     }
 
-    /// The connections that come in, each of which can be closed from here.
-    pub fn connections(
-        &self,
-        incoming: TcpIncoming,
-    ) -> impl Stream<Item = io::Result<Connection>> + use<> {
-        let drain = self.clone();
-        incoming.map(move |stream| stream.map(|stream| Connection::new(stream, &drain)))
+    /// Ends once no connection is to be taken any more, and what never spoke is to be closed.
+    pub(crate) fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.close.clone().cancelled_owned()
     }
 
-    /// Ends once no connection is to be taken any more.
-    pub fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.0.close.clone().cancelled_owned()
+    /// Ends once every connection is to be cut, in the middle of its calls.
+    pub(crate) fn cutting(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.cut.clone().cancelled_owned()
     }
 
     /// Takes no connection and waits until open calls have ended, no longer than `calls_max`; then
@@ -248,95 +238,5 @@ impl http_body::Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// A connection that reads its end once it is to be closed: at once where nothing was ever said on
-/// it, else when all are cut.
-pub struct Connection {
-    stream: TcpStream,
-    /// Gone once something was read.
-    close: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection")
-            .field("stream", &self.stream)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Connection {
-    fn new(stream: TcpStream, drain: &Drain) -> Self {
-        let when = |token: &CancellationToken| Box::pin(token.clone().cancelled_owned());
-        Self {
-            stream,
-            close: Some(when(&drain.0.close)),
-            cut: when(&drain.0.cut),
-        }
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.cut.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.close = None;
-        }
-        if read.is_pending()
-            && let Some(close) = &mut self.close
-            && close.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Ok(()));
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

@@ -24,6 +24,7 @@ mod failure;
 pub mod feed;
 pub mod ids;
 pub mod outage;
+pub mod port;
 pub mod projections;
 mod quality;
 pub mod reads;

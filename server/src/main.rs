@@ -13,6 +13,7 @@ use belay_server::auth::key_file::{self, KeyFile};
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
+use belay_server::port::command_line::PortArguments;
 use belay_server::projections::{self, Rebuild};
 use belay_server::retention::{Keep, RetentionSettings};
 use belay_server::server::{Server, ServerSettings};
@@ -91,6 +92,8 @@ struct Listen {
     #[arg(long, env = "BELAY_LOG_READS", default_value_t = LOG_READS_DEFAULT, value_name = "ONE_OF",
         value_parser = clap::value_parser!(u32).range(0..=i64::from(LOG_READS_MAX)))]
     log_reads: u32,
+    #[command(flatten)]
+    port: PortArguments,
 }
 
 #[derive(Debug, Args)]
@@ -359,6 +362,7 @@ fn settings(
     settings.lanes = listen.lanes;
     settings.connections = listen.database_connections;
     settings.admin_address = listen.admin_listen;
+    settings.port = listen.port.settings();
     settings.log_reads = listen.log_reads;
     settings.telemetry = telemetry.clone();
     settings

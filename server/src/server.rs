@@ -11,7 +11,6 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::App;
@@ -25,6 +24,7 @@ use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::feed::{Feed, FeedSettings};
+use crate::port::{Port, PortSettings};
 use crate::projections::{self, Lags};
 use crate::reads::Reads;
 use crate::retention::{OldestRows, RetentionSettings};
@@ -36,14 +36,6 @@ use crate::telemetry::calls::LOG_READS_DEFAULT;
 use crate::workers;
 use crate::workers::watch_health::WatchHealth;
 
-/// Streams that one connection may have open at once; tonic's own default is no limit at all.
-const CONNECTION_STREAMS_MAX: u32 = 1024;
-/// Metadata of one request, in bytes.
-const HEADERS_BYTES_MAX: u32 = 16 * 1024;
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Resets that a client may have pending before its connection is cut.
-const PENDING_RESETS_MAX: usize = 256;
 /// Between "not serving" and the first closed door, for balancers to notice, where nothing else is
 /// said.
 pub const STOP_NOTICE_DEFAULT: Duration = Duration::from_secs(3);
@@ -68,6 +60,7 @@ pub struct ServerSettings {
     /// See [`DRAIN_MAX`]; more only for tests.
     pub drain_max: Duration,
     pub authentication: Authentication,
+    pub port: PortSettings,
     /// Where the admin port is opened, if it is.
     pub admin_address: Option<SocketAddr>,
     /// One of so many successful reads has a line in the log; 0 is none.
@@ -93,6 +86,7 @@ impl ServerSettings {
             stop_notice: STOP_NOTICE_DEFAULT,
             drain_max: DRAIN_MAX,
             authentication,
+            port: PortSettings::default(),
             admin_address: None,
             log_reads: LOG_READS_DEFAULT,
             feed: FeedSettings::default(),
@@ -107,14 +101,12 @@ impl ServerSettings {
 /// A server that runs until it is stopped.
 #[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
     app: Arc<App>,
     health: HealthReporter,
     stop: CancellationToken,
     workers: TaskTracker,
     drain: Drain,
-    /// Ends with the last connection.
-    listener: TaskTracker,
+    port: Port,
     admin: Option<AdminPort>,
     stop_notice: Duration,
     drain_max: Duration,
@@ -123,7 +115,6 @@ pub struct Server {
 impl Server {
     /// Refuses a database whose schema it does not know, then serves on `listener`.
     pub async fn start(settings: ServerSettings, listener: TcpListener) -> anyhow::Result<Self> {
-        let address = listener.local_addr()?;
         let (health, health_service) = tonic_health::server::health_reporter();
         // Open before anything that may take long, and not ready until the first look is over.
         say_not_serving(&health).await;
@@ -140,30 +131,8 @@ impl Server {
             .add_service(reflection(settings.manual_clock).build_v1()?)
             // Older tools ask this one.
             .add_service(reflection(settings.manual_clock).build_v1alpha()?);
-        let router = tonic::transport::Server::builder()
-            .max_concurrent_streams(CONNECTION_STREAMS_MAX)
-            .http2_max_header_list_size(HEADERS_BYTES_MAX)
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
-            .http2_max_local_error_reset_streams(Some(PENDING_RESETS_MAX))
-            // Outermost, to count what anybody else refuses too.
-            .layer(drain.layer())
-            // What is no call, or too large, is refused before anything reads it.
-            .layer(rpc::edge::layer())
-            .add_routes(routes);
-
-        // Nagle's algorithm would hold back small replies.
-        let incoming = drain.connections(TcpIncoming::from(listener).with_nodelay(Some(true)));
-        let served = router.serve_with_incoming_shutdown(incoming, drain.closing());
-        let tasks = TaskTracker::new();
-        tasks.spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the listener failed");
-            }
-        });
-        tasks.close();
-        let listener = tasks;
+        let metrics = &app.telemetry.metrics;
+        let port = Port::open(listener, settings.port, &drain, routes, metrics)?;
 
         let stop = CancellationToken::new();
         let workers = start_workers(&app, watch_health, &settings, &stop);
@@ -173,13 +142,12 @@ impl Server {
             ..
         } = settings;
         Ok(Self {
-            address,
             app,
             health,
             stop,
             workers,
             drain,
-            listener,
+            port,
             admin,
             stop_notice,
             drain_max,
@@ -187,7 +155,7 @@ impl Server {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// Of the admin port, if it is open.
@@ -217,10 +185,7 @@ impl Server {
         }
         self.app.closing.cancel();
         self.app.feed.close();
-        let drained = self
-            .drain
-            .finish(self.listener.wait(), self.drain_max)
-            .await;
+        let drained = self.drain.finish(self.port.closed(), self.drain_max).await;
         self.app.engine.stop().await;
         self.app.reads.stop().await;
         self.app.feed.stop().await;

@@ -81,6 +81,22 @@ impl Running {
         .await
     }
 
+    /// From now on it may have no more descriptors than it has, and so many more.
+    pub fn allow_descriptors(&self, more: usize) {
+        let id = self.child.id();
+        let open = std::fs::read_dir(format!("/proc/{id}/fd")).expect("it runs");
+        let highest = open.map(|entry| {
+            let name = entry.expect("an entry").file_name();
+            let number = name.to_str().and_then(|name| name.parse().ok());
+            number.unwrap_or(0_usize)
+        });
+        let limit = highest.max().unwrap_or(0) + 1 + more;
+        let told = Command::new("prlimit")
+            .args([format!("--pid={id}"), format!("--nofile={limit}")])
+            .status();
+        assert!(told.expect("there is prlimit").success());
+    }
+
     /// As a service manager does it.
     pub fn tell_to_stop(&self) {
         let told = Command::new("kill")
@@ -143,7 +159,35 @@ impl BelayProcess {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut belay = Command::new(built("belay"));
+        Self::start_as(
+            Command::new(built("belay")),
+            database,
+            arguments,
+            environment,
+        )
+        .await
+    }
+
+    /// The same, with no more descriptors than these.
+    pub async fn start_with_descriptors(
+        descriptors: u64,
+        database: &SecretString,
+        arguments: &[&str],
+    ) -> Self {
+        let mut limited = Command::new("prlimit");
+        limited
+            .arg(format!("--nofile={descriptors}"))
+            .arg(built("belay"));
+        let path = std::env::var("PATH").unwrap_or_default();
+        Self::start_as(limited, database, arguments, &[("PATH", &path)]).await
+    }
+
+    async fn start_as(
+        mut belay: Command,
+        database: &SecretString,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         belay
             .args(arguments)
             .args(["--grpc-address", "127.0.0.1:0"])
@@ -172,6 +216,16 @@ impl BelayProcess {
             address,
             admin,
         }
+    }
+
+    /// The messages of the log that `is_it` wants.
+    pub fn messages(&self, is_it: impl Fn(&str) -> bool) -> usize {
+        let said = self.running.said();
+        let lines = said
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let message = |line: Value| line["fields"]["message"].as_str().is_some_and(&is_it);
+        lines.filter(|line| message(Value::clone(line))).count()
     }
 
     /// What the log says of calls.

@@ -33,6 +33,7 @@ mod lists;
 mod observed;
 mod orders;
 mod pairs;
+mod port;
 mod previews;
 mod projections;
 mod proxies;

@@ -7,8 +7,8 @@ use belay_proto::v1 as pb;
 use belay_proto::v1::event_service_client::EventServiceClient;
 use belay_proto::v1::order_service_client::OrderServiceClient;
 use belay_server::db::{clock, pool};
-use belay_server::telemetry::deliveries;
 use belay_server::telemetry::metrics::{INSTRUMENTS, Instrument, Kind};
+use belay_server::telemetry::{deliveries, port};
 use belay_tests::database::Database;
 use belay_tests::instance::{Health, HeldLanes, Service};
 use belay_tests::process::{BelayProcess, Collector, HttpAnswer, calls};
@@ -550,6 +550,7 @@ async fn metrics_are_those_of_the_table() {
         .collect();
     let expected: Vec<String> = INSTRUMENTS
         .iter()
+        .chain(&port::INSTRUMENTS)
         .map(|row| {
             let kind = match row.kind {
                 Kind::Histogram => "histogram",
@@ -560,7 +561,7 @@ async fn metrics_are_those_of_the_table() {
         })
         .collect();
     assert_eq!(types, expected.iter().map(String::as_str).collect());
-    for row in &INSTRUMENTS {
+    for row in INSTRUMENTS.iter().chain(&port::INSTRUMENTS) {
         let help = format!("# HELP {} {}", family(row), row.help);
         assert!(text.contains(&help), "{help}");
     }
@@ -586,7 +587,11 @@ async fn metrics_are_those_of_the_table() {
 #[test]
 fn the_readme_lists_every_instrument() {
     let readme = read_to_string("README.md");
-    for row in INSTRUMENTS.iter().chain(&deliveries::INSTRUMENTS) {
+    for row in INSTRUMENTS
+        .iter()
+        .chain(&port::INSTRUMENTS)
+        .chain(&deliveries::INSTRUMENTS)
+    {
         let begins = format!("| `{}` | {} |", row.name, row.unit.replace(['{', '}'], ""));
         assert!(readme.contains(&begins), "{begins}");
     }

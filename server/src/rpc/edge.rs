@@ -89,6 +89,11 @@ where
     }
 }
 
+/// The answer to a call that fails before its service has seen it.
+pub(crate) fn refuse(failure: CallError) -> Response {
+    status(failure).into_http()
+}
+
 /// The answer to a call that is none, or none that could be read.
 fn refused(request: &http::Request<Body>) -> Option<Response> {
     let plain = |status: StatusCode| {
@@ -108,7 +113,7 @@ fn refused(request: &http::Request<Body>) -> Option<Response> {
     }
     let encoding = request.headers().get(GRPC_ENCODING);
     if encoding.is_some_and(|encoding| encoding != IDENTITY && encoding != GZIP) {
-        let mut response = status(CallError::EncodingUnsupported).into_http();
+        let mut response = refuse(CallError::EncodingUnsupported);
         response.headers_mut().insert(
             GRPC_ACCEPT_ENCODING,
             HeaderValue::from_static("identity,gzip"),

@@ -8,6 +8,7 @@ pub mod calls;
 pub mod deliveries;
 pub mod logs;
 pub mod metrics;
+pub mod port;
 pub mod traces;
 
 use self::calls::CallLines;

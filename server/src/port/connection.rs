@@ -1,0 +1,223 @@
+//! One connection: from its first byte to its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use belay_wire::status::CallError;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::ServiceExt as _;
+
+use super::places::Place;
+use crate::auth::peer::Peer;
+use crate::drain::{Drain, DrainService};
+use crate::rpc::edge::{self, Edge};
+use crate::telemetry::port::{PortMetrics, Refusal};
+
+/// The services behind a port.
+pub(super) type Calls = DrainService<Edge<Routes>>;
+
+/// Streams that one connection may have open at once; hyper's own default is 200.
+const STREAMS_MAX: u32 = 1024;
+/// Bytes of one body that wait to be read, and of all bodies of a connection: what is not read holds
+/// up its caller, not memory.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// Metadata of one request, in bytes.
+const HEADERS_BYTES_MAX: u32 = 16 * 1024;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Resets that a client may have pending before its connection is cut.
+const PENDING_RESETS_MAX: usize = 256;
+/// What a client must send first: `PRI * HTTP/2.0…`, and at least the head of its SETTINGS.
+const PREFACE_BYTES: usize = 24 + 9;
+/// A connection in the reserve, from its first byte to its end.
+const RESERVE_MAX: Duration = Duration::from_secs(10);
+/// All that a connection in the reserve may ask for.
+const HEALTH_PATHS: &str = "/grpc.health.v1.Health/";
+
+/// What all connections of a port are served with.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    pub(super) calls: Calls,
+    pub(super) drain: Drain,
+    pub(super) metrics: PortMetrics,
+    pub(super) preface_max: Duration,
+}
+
+impl Served {
+    /// From what was accepted to the end. It runs in a task of its own: whatever a connection begins
+    /// with, it holds up no other.
+    pub(super) async fn connection(self, stream: TcpStream, address: SocketAddr, place: Place) {
+        // Nagle's algorithm would hold back small replies. A connection that is gone already says so
+        // below.
+        let _ = stream.set_nodelay(true);
+        self.http2(stream, Peer::without_certificate(address), place)
+            .await;
+    }
+
+    /// Serves what is connected, plain or not, until one side ends it.
+    async fn http2<S>(self, stream: S, peer: Peer, place: Place)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let heard = Arc::<AtomicUsize>::default();
+        let stream = Heard {
+            stream,
+            bytes: heard.clone(),
+        };
+        let (closing, cutting) = (self.drain.closing(), self.drain.cutting());
+        let (metrics, preface_max) = (self.metrics, self.preface_max);
+        let calls = ConnectionCalls {
+            calls: self.calls,
+            peer,
+            is_reserve: place.is_reserve(),
+        };
+        let connection = http2()
+            .serve_connection(TokioIo::new(stream), calls)
+            // Errors of a connection are its client's to know.
+        ;
+        let mut connection = std::pin::pin!(connection);
+        let mut cutting = std::pin::pin!(cutting);
+        let mut closing = std::pin::pin!(closing);
+        let mut preface = std::pin::pin!(tokio::time::sleep(preface_max));
+        let mut reserve = std::pin::pin!(reserve_is_over(&place));
+        let (mut is_closing, mut has_preface, mut is_over) = (false, false, false);
+        loop {
+            tokio::select! {
+                _ = &mut connection => return,
+                () = &mut cutting => return,
+                () = &mut preface, if !has_preface => {
+                    if heard.load(Ordering::Relaxed) < PREFACE_BYTES {
+                        metrics.refused(Refusal::Preface);
+                        return;
+                    }
+                    has_preface = true;
+                }
+                () = place.ended() => return,
+                () = &mut reserve, if !is_over => {
+                    is_over = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = &mut closing, if !is_closing => {
+                    // Who has not spoken yet need not begin.
+                    if heard.load(Ordering::Relaxed) == 0 {
+                        return;
+                    }
+                    is_closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+async fn reserve_is_over(place: &Place) {
+    if place.is_reserve() {
+        tokio::time::sleep(RESERVE_MAX).await;
+    } else {
+        std::future::pending().await
+    }
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HEADERS_BYTES_MAX)
+        .keep_alive_interval(Some(KEEPALIVE_INTERVAL))
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+        .max_local_error_reset_streams(Some(PENDING_RESETS_MAX));
+    http2
+}
+
+/// The calls of one connection, each of which knows its peer.
+struct ConnectionCalls {
+    calls: Calls,
+    peer: Peer,
+    is_reserve: bool,
+}
+
+type Answer = http::Response<Body>;
+
+impl hyper::service::Service<http::Request<Incoming>> for ConnectionCalls {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        if self.is_reserve && !request.uri().path().starts_with(HEALTH_PATHS) {
+            let refused = edge::refuse(CallError::Overloaded);
+            return Box::pin(std::future::ready(Ok(refused)));
+        }
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer.clone());
+        Box::pin(self.calls.clone().oneshot(request))
+    }
+}
+
+/// A stream that counts the bytes that were read of it.
+struct Heard<S> {
+    stream: S,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let heard = buf.filled().len() - before;
+        self.bytes.fetch_add(heard, Ordering::Relaxed);
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
