@@ -68,7 +68,7 @@ pub async fn run(
         size: CONNECTIONS,
         ..PoolSettings::default()
     };
-    let pool = Pool::told(&asked.database_url, pool_settings, telemetry.clone())
+    let pool = Pool::told(&asked.database.url()?, pool_settings, telemetry.clone())
         .context("the database's address")?;
     let name = Name {
         consumer: asked.consumer.clone(),

@@ -15,6 +15,7 @@ pub mod admin_port;
 pub mod auth;
 pub mod bulk;
 mod command;
+pub mod command_line;
 pub mod db;
 pub mod deliver;
 pub mod demo;
@@ -34,6 +35,7 @@ pub mod server;
 pub mod simulation;
 pub mod store_cache;
 pub mod telemetry;
+pub mod tls;
 pub mod workers;
 
 use tokio_util::sync::CancellationToken;

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use belay_domain::projection::Projection;
 use belay_server::auth::Authentication;
 use belay_server::auth::key_file::{self, KeyFile};
+use belay_server::command_line::database::DatabaseArguments;
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
@@ -47,7 +48,7 @@ enum Subcommands {
     /// Serve on a database that `migrate` has prepared.
     Serve(Serve),
     /// Bring the database's schema to this version.
-    Migrate(Database),
+    Migrate(DatabaseArguments),
     /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own
     /// role.
     Dev(Dev),
@@ -63,13 +64,6 @@ enum Subcommands {
     DeadLetters(DeadLetters),
     /// Print the version.
     Version,
-}
-
-#[derive(Debug, Args)]
-struct Database {
-    /// mysql://user:password@host:port/database
-    #[arg(long, env = "BELAY_DATABASE_URL", hide_env_values = true)]
-    database_url: SecretString,
 }
 
 #[derive(Debug, Args)]
@@ -99,7 +93,7 @@ struct Listen {
 #[derive(Debug, Args)]
 struct Serve {
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArguments,
     #[command(flatten)]
     listen: Listen,
     /// Believe the headers `belay-role`, `belay-actor`, `belay-stores`, `belay-sellers`,
@@ -186,7 +180,7 @@ fn stop_notice(text: &str) -> Result<Duration, String> {
 #[derive(Debug, Args)]
 struct Dev {
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArguments,
     #[command(flatten)]
     listen: Listen,
     /// Time stands still until somebody moves it in the table `manual_clock`.
@@ -200,7 +194,7 @@ struct Dev {
 #[derive(Debug, Args)]
 struct RebuildArguments {
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArguments,
     /// Which one: stock, seller-quality.
     #[arg(value_parser = projection)]
     projection: Projection,
@@ -223,6 +217,7 @@ const EXIT_SCHEMA_NEWER: u8 = 3;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    belay_server::tls::install_provider();
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -248,7 +243,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Subcommands::Serve(serve) => {
             let mut settings = settings(
-                &serve.database,
+                serve.database.url()?,
                 &serve.listen,
                 authentication(&serve)?,
                 telemetry,
@@ -261,16 +256,17 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 None => Ok(()),
             }
         }
-        Subcommands::Migrate(database) => migrate(&database.database_url).await,
+        Subcommands::Migrate(database) => migrate(&database.url()?).await,
         Subcommands::Dev(dev) => {
             anyhow::ensure!(
                 dev.listen.grpc_address.ip().is_loopback(),
                 "dev believes every caller and listens on loopback only, not on {}",
                 dev.listen.grpc_address
             );
-            migrate::create_database(&dev.database.database_url).await?;
-            migrate(&dev.database.database_url).await?;
-            let mut settings = settings(&dev.database, &dev.listen, Authentication::Dev, telemetry);
+            let url = dev.database.url()?;
+            migrate::create_database(&url).await?;
+            migrate(&url).await?;
+            let mut settings = settings(url, &dev.listen, Authentication::Dev, telemetry);
             settings.manual_clock = dev.manual_clock;
             // No balancer is in front of it, and a person waits.
             settings.stop_notice = Duration::ZERO;
@@ -285,7 +281,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Subcommands::HashSecret => print_hash(),
         Subcommands::Health(health) => ask_health(health.grpc_address).await,
         Subcommands::Rebuild(arguments) => {
-            rebuild(&arguments.database.database_url, arguments.projection).await
+            rebuild(&arguments.database.url()?, arguments.projection).await
         }
         Subcommands::Deliver(asked) => {
             let mut stop = StopSignal::listen()?;
@@ -353,12 +349,12 @@ async fn rebuild(database_url: &SecretString, projection: Projection) -> anyhow:
 }
 
 fn settings(
-    database: &Database,
+    database_url: SecretString,
     listen: &Listen,
     authentication: Authentication,
     telemetry: &Telemetry,
 ) -> ServerSettings {
-    let mut settings = ServerSettings::new(database.database_url.clone(), authentication);
+    let mut settings = ServerSettings::new(database_url, authentication);
     settings.lanes = listen.lanes;
     settings.connections = listen.database_connections;
     settings.admin_address = listen.admin_listen;

@@ -79,6 +79,11 @@ impl Instance {
         assert_eq!(root, self.root, "a killed mysqld comes back where it was");
     }
 
+    /// The folder of its data, with the certificates that it has made for itself.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
     /// Of the database.
     pub fn url(&self) -> SecretString {
         SecretString::from(format!("{}/{DATABASE}", self.root))

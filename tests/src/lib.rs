@@ -6,6 +6,7 @@
 //! the invariants of the domain are checked on every order that it made, and the database is
 //! dropped; neither can be forgotten, because there is no other way to get a server.
 
+pub mod certificates;
 pub mod database;
 pub mod deliver;
 pub mod descriptors;

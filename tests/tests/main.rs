@@ -15,6 +15,7 @@ mod circles;
 mod clock;
 mod contract;
 mod currencies;
+mod database_tls;
 mod deliver;
 mod denials;
 mod differential;

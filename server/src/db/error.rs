@@ -197,7 +197,7 @@ pub(super) fn kind_of(error: &DieselError) -> ErrorKind {
         DieselError::DatabaseError(kind, information) => match kind {
             DatabaseErrorKind::UniqueViolation => ErrorKind::Duplicate,
             DatabaseErrorKind::ClosedConnection => ErrorKind::ConnectionLost,
-            _ => class_of_text(information.message()),
+            _ => kind_of_text(information.message()),
         },
         DieselError::RollbackErrorOnCommit { commit_error, .. } => kind_of(commit_error),
         DieselError::BrokenTransactionManager => ErrorKind::ConnectionLost,
@@ -283,7 +283,8 @@ const TEXTS: &[(&str, ErrorKind)] = &[
     ), // 3100: no quorum
 ];
 
-fn class_of_text(text: &str) -> ErrorKind {
+/// The kind of an error that has no number.
+pub(super) fn kind_of_text(text: &str) -> ErrorKind {
     if let Some((_, kind)) = TEXTS.iter().find(|(begin, _)| text.starts_with(begin)) {
         return *kind;
     }

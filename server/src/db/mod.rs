@@ -24,6 +24,7 @@ mod shipment_units;
 mod spans;
 mod statement;
 
+pub mod address;
 pub mod aged;
 pub mod aggregate;
 pub mod bulk_cancellations;

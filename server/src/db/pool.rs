@@ -15,11 +15,12 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, TimeoutType};
 use diesel_async::pooled_connection::PoolableConnection;
-use diesel_async::{AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::future::try_join_all;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::Conn;
+use super::address::Address;
 use super::error::{DbError, ErrorKind};
 use super::spans::StatementSpans;
 use crate::outage::Notes;
@@ -78,11 +79,11 @@ impl Default for PoolSettings {
 
 /// Connects outside any pool, for what runs alone: migrations.
 pub async fn connect(url: &SecretString) -> Result<Conn, DbError> {
-    establish(url, LOCK_WAIT_MAX).await
+    establish(&Address::parse(url)?, LOCK_WAIT_MAX).await
 }
 
-async fn establish(url: &SecretString, lock_wait_max: Duration) -> Result<Conn, DbError> {
-    let mut conn = AsyncMysqlConnection::establish(over_tcp(url).expose_secret()).await?;
+async fn establish(address: &Address, lock_wait_max: Duration) -> Result<Conn, DbError> {
+    let mut conn = address.connect().await?;
     let session = format!(
         "{SESSION}, innodb_lock_wait_timeout = {}",
         lock_wait_max.as_secs()
@@ -91,20 +92,8 @@ async fn establish(url: &SecretString, lock_wait_max: Duration) -> Result<Conn, 
     Ok(conn)
 }
 
-/// The URL with `prefer_socket=false`: the driver would else leave the address it was given and
-/// reconnect through the socket file that the server names, past any proxy, or to the wrong server.
-fn over_tcp(url: &SecretString) -> SecretString {
-    let url = url.expose_secret();
-    let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let kept = query
-        .split('&')
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("prefer_socket="));
-    let query: Vec<&str> = kept.chain(["prefer_socket=false"]).collect();
-    SecretString::from(format!("{base}?{}", query.join("&")))
-}
-
 struct Manager {
-    url: SecretString,
+    address: Address,
     lock_wait_max: Duration,
     telemetry: Telemetry,
 }
@@ -114,7 +103,7 @@ impl managed::Manager for Manager {
     type Error = DbError;
 
     async fn create(&self) -> Result<Conn, DbError> {
-        let mut conn = establish(&self.url, self.lock_wait_max).await?;
+        let mut conn = establish(&self.address, self.lock_wait_max).await?;
         conn.set_instrumentation(StatementSpans::new());
         Ok(conn)
     }
@@ -175,13 +164,8 @@ impl Pool {
             kind: ErrorKind::Statement,
             message,
         };
-        if !url.expose_secret().starts_with("mysql://") {
-            return Err(refused(
-                "the URL must look like mysql://user:password@host:port/database".to_owned(),
-            ));
-        }
         let builder = managed::Pool::builder(Manager {
-            url: url.clone(),
+            address: Address::parse(url)?,
             lock_wait_max: settings.lock_wait_max,
             telemetry,
         })
@@ -249,8 +233,8 @@ impl Pool {
     /// A connection that is not the pool's, for what must not wait for others: the look at the
     /// database's health.
     pub async fn connect_beside(&self) -> Result<Conn, DbError> {
-        let connected =
-            tokio::time::timeout(self.create_max, connect(&self.inner.manager().url)).await;
+        let connecting = establish(&self.inner.manager().address, LOCK_WAIT_MAX);
+        let connected = tokio::time::timeout(self.create_max, connecting).await;
         connected.unwrap_or_else(|_| {
             Err(DbError::TimedOut {
                 waited_ms: self.create_max.as_millis(),
@@ -349,23 +333,6 @@ impl Drop for Checkout {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_socket_is_never_preferred() {
-        let over_tcp = |url: &str| {
-            over_tcp(&SecretString::from(url))
-                .expose_secret()
-                .to_owned()
-        };
-        assert_eq!(
-            over_tcp("mysql://u@h/d"),
-            "mysql://u@h/d?prefer_socket=false"
-        );
-        assert_eq!(
-            over_tcp("mysql://u@h/d?prefer_socket=true&a=1"),
-            "mysql://u@h/d?a=1&prefer_socket=false"
-        );
-    }
 
     #[test]
     fn the_password_is_not_shown() {

@@ -10,11 +10,11 @@ use belay_domain::event::EventType;
 use belay_domain::ids::{CarrierId, ConsumerId, OrderId, OrderKey, SellerId, StoreId, WarehouseId};
 use clap::{Args, Subcommand, ValueEnum};
 use http::Uri;
-use secrecy::SecretString;
 
 use super::dead_letters::{self, Action, LIST_MAX, Selection};
 use super::receiver::parse_url;
 use super::retry::RetryPlan;
+use crate::command_line::database::DatabaseArguments;
 use crate::db::held_events::EventPlace;
 use crate::db::{Conn, migrate, pool};
 
@@ -37,9 +37,8 @@ pub enum Start {
 /// The arguments of `belay deliver`.
 #[derive(Debug, Args)]
 pub struct Deliver {
-    /// mysql://user:password@host:port/database
-    #[arg(long, env = "BELAY_DATABASE_URL", hide_env_values = true)]
-    pub database_url: SecretString,
+    #[command(flatten)]
+    pub database: DatabaseArguments,
     /// The name under which it is kept how far this is. Instances with one name share the events,
     /// and are to be started with the same arguments.
     #[arg(long, value_parser = id(ConsumerId::parse))]
@@ -126,14 +125,8 @@ impl Deliver {
 /// The arguments of `belay dead-letters`.
 #[derive(Debug, Args)]
 pub struct DeadLetters {
-    /// mysql://user:password@host:port/database
-    #[arg(
-        long,
-        env = "BELAY_DATABASE_URL",
-        hide_env_values = true,
-        global = true
-    )]
-    database_url: Option<SecretString>,
+    #[command(flatten)]
+    database: DatabaseArguments,
     #[command(subcommand)]
     command: DeadLettersCommand,
 }
@@ -214,8 +207,7 @@ impl DeadLetters {
     /// Does what is asked for, and says what came of it.
     pub async fn run(self) -> anyhow::Result<()> {
         self.command.check()?;
-        let url = self.database_url.context("--database-url must be given")?;
-        let mut conn = pool::connect(&url)
+        let mut conn = pool::connect(&self.database.url()?)
             .await
             .context("the database cannot be reached")?;
         migrate::check(&mut conn).await?;

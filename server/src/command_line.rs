@@ -1,0 +1,3 @@
+//! Groups of arguments that several commands of the binary take, and the rules between them.
+
+pub mod database;
