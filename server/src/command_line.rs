@@ -1,3 +1,5 @@
 //! Groups of arguments that several commands of the binary take, and the rules between them.
 
 pub mod database;
+pub mod health;
+pub mod tls;

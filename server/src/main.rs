@@ -11,6 +11,8 @@ use belay_domain::projection::Projection;
 use belay_server::auth::Authentication;
 use belay_server::auth::key_file::{self, KeyFile};
 use belay_server::command_line::database::DatabaseArguments;
+use belay_server::command_line::health::Health;
+use belay_server::command_line::tls::TlsArguments;
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
@@ -110,6 +112,8 @@ struct Serve {
     #[arg(long, env = "BELAY_STOP_NOTICE", default_value = "3s", value_parser = stop_notice, value_name = "DURATION")]
     stop_notice: Duration,
     #[command(flatten)]
+    tls: TlsArguments,
+    #[command(flatten)]
     retention: Retention,
 }
 
@@ -205,12 +209,6 @@ fn projection(name: &str) -> Result<Projection, String> {
     Projection::parse(name).ok_or_else(|| format!("must be one of {}", names.join(", ")))
 }
 
-#[derive(Debug, Args)]
-struct Health {
-    #[arg(long, env = "BELAY_GRPC_ADDRESS", default_value = "127.0.0.1:50051")]
-    grpc_address: SocketAddr,
-}
-
 /// `migrate` has found a schema of a newer release and has changed nothing.
 const EXIT_SCHEMA_NEWER: u8 = 3;
 
@@ -242,12 +240,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let telemetry = process.telemetry();
     match cli.command {
         Subcommands::Serve(serve) => {
+            let tls = serve.tls.settings()?;
             let mut settings = settings(
                 serve.database.url()?,
                 &serve.listen,
                 authentication(&serve)?,
                 telemetry,
             );
+            settings.tls = tls;
             settings.stop_notice = serve.stop_notice;
             settings.retention = serve.retention.settings();
             let mut stop = StopSignal::listen()?;
@@ -279,7 +279,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             serve_until_stopped(server, stop).await
         }
         Subcommands::HashSecret => print_hash(),
-        Subcommands::Health(health) => ask_health(health.grpc_address).await,
+        Subcommands::Health(health) => health.ask().await,
         Subcommands::Rebuild(arguments) => {
             rebuild(&arguments.database.url()?, arguments.projection).await
         }
@@ -409,30 +409,4 @@ impl StopSignal {
             _ = self.terminate.recv() => {}
         }
     }
-}
-
-async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {
-    use tonic_health::pb::health_check_response::ServingStatus;
-    use tonic_health::pb::health_client::HealthClient;
-
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?
-        .connect_timeout(Duration::from_secs(2))
-        .timeout(Duration::from_secs(2))
-        .connect()
-        .await
-        .with_context(|| format!("{address} does not answer"))?;
-    let request = tonic_health::pb::HealthCheckRequest {
-        service: String::new(),
-    };
-    let status = HealthClient::new(channel)
-        .check(request)
-        .await?
-        .into_inner()
-        .status();
-    anyhow::ensure!(
-        status == ServingStatus::Serving,
-        "{address} says {}",
-        status.as_str_name()
-    );
-    Ok(())
 }

@@ -12,6 +12,7 @@ mod descriptors;
 mod places;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -26,6 +27,7 @@ use crate::drain::Drain;
 use crate::rpc;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::port::PortMetrics;
+use crate::tls::front::Front;
 
 pub use self::places::RESERVE;
 
@@ -66,10 +68,11 @@ pub struct Port {
 }
 
 impl Port {
-    /// Serves `routes` on `listener`. Descriptors that are open by now count as used for ever.
+    /// Serves `routes` on `listener`, by TLS or in clear. Descriptors that are open by now count as used for ever.
     pub fn open(
         listener: TcpListener,
         settings: PortSettings,
+        tls: Option<Arc<Front>>,
         drain: &Drain,
         routes: Routes,
         metrics: &Metrics,
@@ -87,6 +90,7 @@ impl Port {
             .layer(rpc::edge::layer().layer(routes.prepare()));
         let served = Served {
             calls,
+            tls,
             drain: drain.clone(),
             metrics: metrics.clone(),
             preface_max: settings.preface_max,

@@ -33,6 +33,9 @@ use crate::simulation::{SimulationSettings, Simulations};
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::LOG_READS_DEFAULT;
+use crate::telemetry::tls::TlsMetrics;
+use crate::tls::config::TlsSettings;
+use crate::tls::front::Front;
 use crate::workers;
 use crate::workers::watch_health::WatchHealth;
 
@@ -61,6 +64,8 @@ pub struct ServerSettings {
     pub drain_max: Duration,
     pub authentication: Authentication,
     pub port: PortSettings,
+    /// None is a port in clear.
+    pub tls: Option<TlsSettings>,
     /// Where the admin port is opened, if it is.
     pub admin_address: Option<SocketAddr>,
     /// One of so many successful reads has a line in the log; 0 is none.
@@ -87,6 +92,7 @@ impl ServerSettings {
             drain_max: DRAIN_MAX,
             authentication,
             port: PortSettings::default(),
+            tls: None,
             admin_address: None,
             log_reads: LOG_READS_DEFAULT,
             feed: FeedSettings::default(),
@@ -115,6 +121,7 @@ pub struct Server {
 impl Server {
     /// Refuses a database whose schema it does not know, then serves on `listener`.
     pub async fn start(settings: ServerSettings, listener: TcpListener) -> anyhow::Result<Self> {
+        let tls = open_tls(&settings)?;
         let (health, health_service) = tonic_health::server::health_reporter();
         // Open before anything that may take long, and not ready until the first look is over.
         say_not_serving(&health).await;
@@ -132,10 +139,17 @@ impl Server {
             // Older tools ask this one.
             .add_service(reflection(settings.manual_clock).build_v1alpha()?);
         let metrics = &app.telemetry.metrics;
-        let port = Port::open(listener, settings.port, &drain, routes, metrics)?;
+        let port = Port::open(
+            listener,
+            settings.port,
+            tls.clone(),
+            &drain,
+            routes,
+            metrics,
+        )?;
 
         let stop = CancellationToken::new();
-        let workers = start_workers(&app, watch_health, &settings, &stop);
+        let workers = start_workers(&app, watch_health, &settings, tls, &stop);
         let ServerSettings {
             stop_notice,
             drain_max,
@@ -238,6 +252,15 @@ async fn open_admin_port(
     Ok(Some(admin))
 }
 
+fn open_tls(settings: &ServerSettings) -> anyhow::Result<Option<Arc<Front>>> {
+    let Some(tls) = &settings.tls else {
+        return Ok(None);
+    };
+    let metrics = TlsMetrics::new(&settings.telemetry.metrics);
+    let front = Front::open(tls.clone(), metrics).map_err(anyhow::Error::msg)?;
+    Ok(Some(Arc::new(front)))
+}
+
 fn reflection(manual_clock: bool) -> tonic_reflection::server::Builder<'static> {
     let builder = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
@@ -253,6 +276,7 @@ fn start_workers(
     app: &Arc<App>,
     watch_health: WatchHealth,
     settings: &ServerSettings,
+    tls: Option<Arc<Front>>,
     stop: &CancellationToken,
 ) -> TaskTracker {
     let workers = TaskTracker::new();
@@ -272,6 +296,9 @@ fn start_workers(
     if let Authentication::KeyFile(callers) = &settings.authentication {
         let reload = workers::reload_key_file::run(callers.clone());
         workers.spawn(until(stop.clone(), reload));
+    }
+    if let Some(tls) = tls {
+        workers.spawn(until(stop.clone(), workers::reload_tls::run(tls)));
     }
     workers.close();
     workers

@@ -1,6 +1,10 @@
-//! TLS: the provider of its cryptography, and the files of its certificates. Knows no gRPC and no
-//! SQL.
+//! TLS: the provider of its cryptography, the files of its certificates, and the port's own. Knows no
+//! gRPC and no SQL.
 
+mod certificate;
+pub mod config;
+pub mod failures;
+pub mod front;
 pub mod pem;
 
 use std::sync::Arc;

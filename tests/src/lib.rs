@@ -13,6 +13,7 @@ pub mod descriptors;
 pub mod documents;
 pub mod expect;
 pub mod feed;
+pub mod front;
 mod history;
 pub mod instance;
 pub mod invariants;

@@ -59,3 +59,4 @@ mod stopping;
 mod store_settings;
 mod stores_and_policies;
 mod tidy;
+mod tls;

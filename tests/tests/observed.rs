@@ -8,7 +8,7 @@ use belay_proto::v1::event_service_client::EventServiceClient;
 use belay_proto::v1::order_service_client::OrderServiceClient;
 use belay_server::db::{clock, pool};
 use belay_server::telemetry::metrics::{INSTRUMENTS, Instrument, Kind};
-use belay_server::telemetry::{deliveries, port};
+use belay_server::telemetry::{deliveries, port, tls};
 use belay_tests::database::Database;
 use belay_tests::instance::{Health, HeldLanes, Service};
 use belay_tests::process::{BelayProcess, Collector, HttpAnswer, calls};
@@ -590,6 +590,7 @@ fn the_readme_lists_every_instrument() {
     for row in INSTRUMENTS
         .iter()
         .chain(&port::INSTRUMENTS)
+        .chain(&tls::INSTRUMENTS)
         .chain(&deliveries::INSTRUMENTS)
     {
         let begins = format!("| `{}` | {} |", row.name, row.unit.replace(['{', '}'], ""));

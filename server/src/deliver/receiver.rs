@@ -81,6 +81,7 @@ pub(super) struct Receiver {
 impl Receiver {
     /// `timeout` is for the whole of one request, the connection and the answer included.
     pub(super) fn new(url: Uri, timeout: Duration, connections: usize) -> std::io::Result<Self> {
+        crate::tls::install_provider();
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);

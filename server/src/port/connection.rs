@@ -25,6 +25,7 @@ use crate::auth::peer::Peer;
 use crate::drain::{Drain, DrainService};
 use crate::rpc::edge::{self, Edge};
 use crate::telemetry::port::{PortMetrics, Refusal};
+use crate::tls::front::Front;
 
 /// The services behind a port.
 pub(super) type Calls = DrainService<Edge<Routes>>;
@@ -52,6 +53,8 @@ const HEALTH_PATHS: &str = "/grpc.health.v1.Health/";
 #[derive(Debug, Clone)]
 pub(super) struct Served {
     pub(super) calls: Calls,
+    /// None is in clear.
+    pub(super) tls: Option<Arc<Front>>,
     pub(super) drain: Drain,
     pub(super) metrics: PortMetrics,
     pub(super) preface_max: Duration,
@@ -64,8 +67,19 @@ impl Served {
         // Nagle's algorithm would hold back small replies. A connection that is gone already says so
         // below.
         let _ = stream.set_nodelay(true);
-        self.http2(stream, Peer::without_certificate(address), place)
-            .await;
+        let Some(tls) = self.tls.clone() else {
+            let peer = Peer::without_certificate(address);
+            return self.http2(stream, peer, place).await;
+        };
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            // Who is not connected yet need not begin.
+            () = self.drain.closing() => None,
+            () = place.ended() => None,
+        };
+        if let Some((stream, names)) = accepted {
+            self.http2(stream, Peer { address, names }, place).await;
+        }
     }
 
     /// Serves what is connected, plain or not, until one side ends it.

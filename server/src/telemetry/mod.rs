@@ -9,6 +9,7 @@ pub mod deliveries;
 pub mod logs;
 pub mod metrics;
 pub mod port;
+pub mod tls;
 pub mod traces;
 
 use self::calls::CallLines;

@@ -4,5 +4,6 @@
 pub mod evaluate_sellers;
 pub mod prune_old_rows;
 pub mod reload_key_file;
+pub mod reload_tls;
 pub mod settle_due_orders;
 pub mod watch_health;

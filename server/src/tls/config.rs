@@ -1,0 +1,209 @@
+//! The settings of TLS in front, and what they come to with the files as they are: a pure function
+//! of their bytes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use super::{certificate, pem};
+
+/// gRPC is HTTP/2 and nothing else.
+pub(super) const ALPN: &[u8] = b"h2";
+/// Between the connection and the end of its handshake.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Between two looks at the files.
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+static NEWEST: [&SupportedProtocolVersion; 1] = [&TLS13];
+static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+
+/// The oldest version of TLS that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TlsVersion {
+    #[value(name = "1.2")]
+    V1_2,
+    #[value(name = "1.3")]
+    V1_3,
+}
+
+impl TlsVersion {
+    fn and_newer(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            TlsVersion::V1_2 => &BOTH,
+            TlsVersion::V1_3 => &NEWEST,
+        }
+    }
+}
+
+/// Whether clients show certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClientAuth {
+    /// They are not asked.
+    None,
+    /// They may leave it out; one that is shown must be good.
+    Optional,
+    /// Who shows none is not connected.
+    Required,
+}
+
+/// Whose certificates clients may show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clients {
+    pub ca: PathBuf,
+    pub revocations: Option<PathBuf>,
+    pub must_show: bool,
+}
+
+/// The settings of TLS in front.
+#[derive(Debug, Clone)]
+pub struct TlsSettings {
+    /// The server's certificate, with those between it and its authority.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub clients: Option<Clients>,
+    pub oldest: TlsVersion,
+    /// See [`HANDSHAKE_MAX`]; more only for tests.
+    pub handshake_max: Duration,
+    /// See [`LOOK_INTERVAL`]; less only for tests.
+    pub look_interval: Duration,
+}
+
+impl TlsSettings {
+    pub fn new(certificate: PathBuf, key: PathBuf) -> Self {
+        Self {
+            certificate,
+            key,
+            clients: None,
+            oldest: TlsVersion::V1_3,
+            handshake_max: HANDSHAKE_MAX,
+            look_interval: LOOK_INTERVAL,
+        }
+    }
+}
+
+/// What is in the files.
+pub(super) struct Contents {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    ca: Option<Vec<u8>>,
+    revocations: Option<Vec<u8>>,
+}
+
+impl Contents {
+    pub(super) fn read(settings: &TlsSettings) -> Result<Self, String> {
+        let clients = settings.clients.as_ref();
+        let optional = |path: Option<&PathBuf>| path.map(|path| pem::read(path)).transpose();
+        Ok(Self {
+            certificate: pem::read(&settings.certificate)?,
+            key: pem::read(&settings.key)?,
+            ca: optional(clients.map(|clients| &clients.ca))?,
+            revocations: optional(clients.and_then(|clients| clients.revocations.as_ref()))?,
+        })
+    }
+
+    /// Equal where nothing has changed.
+    pub(super) fn hash(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        let files = [Some(&self.certificate), Some(&self.key), self.ca.as_ref()];
+        for file in files.into_iter().chain([self.revocations.as_ref()]) {
+            // So that no byte can move from one file into the next unseen.
+            let file = file.map_or(&[][..], Vec::as_slice);
+            hasher.update(blake3::hash(file).as_bytes());
+        }
+        hasher.finalize()
+    }
+}
+
+/// TLS as the files have it.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    pub(super) config: Arc<ServerConfig>,
+    /// When the server's certificate, or the first one between it and its authority, expires; since
+    /// the beginning of 1970.
+    pub(super) expires: Duration,
+}
+
+/// Puts the settings and the files together.
+///
+/// # Errors
+/// What is wrong with them, in one line that names the file.
+pub(super) fn build(
+    settings: &TlsSettings,
+    contents: &Contents,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Taken, String> {
+    let of = |path: &Path| {
+        let path = path.to_owned();
+        move |error: String| pem::told(&path, &error)
+    };
+    let chain =
+        pem::parse_certificates(&contents.certificate).map_err(of(&settings.certificate))?;
+    let expiries: Result<Vec<Duration>, String> = chain
+        .iter()
+        .map(|link| certificate::expires(link))
+        .collect();
+    let expiries = expiries.map_err(of(&settings.certificate))?;
+    let key = pem::parse_key(&contents.key).map_err(of(&settings.key))?;
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(settings.oldest.and_newer())
+        .map_err(|error| error.to_string())?;
+    let builder = match (&settings.clients, &contents.ca) {
+        (Some(clients), Some(ca)) => {
+            builder.with_client_cert_verifier(verifier(clients, ca, contents, provider)?)
+        }
+        (Some(_) | None, _) => builder.with_no_client_auth(),
+    };
+    let config = builder.with_single_cert(chain, key);
+    let fault = |error: rustls::Error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let key = settings.key.display();
+            of(&settings.certificate)(format!("the key in {key} is of another certificate"))
+        }
+        error => of(&settings.certificate)(error.to_string()),
+    };
+    let mut config = config.map_err(fault)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // A session that is resumed is not verified again: whoever is revoked, or has expired, would
+    // get in with one from before.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Taken {
+        config: Arc::new(config),
+        expires: expiries.into_iter().min().unwrap_or_default(),
+    })
+}
+
+fn verifier(
+    clients: &Clients,
+    ca: &[u8],
+    contents: &Contents,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, String> {
+    let of_ca = |error: String| pem::told(&clients.ca, &error);
+    let mut roots = RootCertStore::empty();
+    for root in pem::parse_certificates(ca).map_err(of_ca)? {
+        roots.add(root).map_err(|error| of_ca(error.to_string()))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let verifier = match (&clients.revocations, &contents.revocations) {
+        (Some(path), Some(list)) => {
+            let lists = pem::parse_revocations(list);
+            let lists = lists.map_err(|error| pem::told(path, &error))?;
+            // A list that is out of date no longer says who is good.
+            verifier.with_crls(lists).enforce_revocation_expiration()
+        }
+        (Some(_) | None, _) => verifier,
+    };
+    let verifier = if clients.must_show {
+        verifier
+    } else {
+        verifier.allow_unauthenticated()
+    };
+    verifier.build().map_err(|error| of_ca(error.to_string()))
+}

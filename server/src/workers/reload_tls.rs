@@ -1,0 +1,17 @@
+//! Takes over changes of the files of TLS, so that a certificate is renewed without a restart.
+
+use std::sync::Arc;
+
+use crate::tls::front::Front;
+
+/// Runs for as long as it is polled.
+pub async fn run(front: Arc<Front>) {
+    loop {
+        tokio::time::sleep(front.settings().look_interval).await;
+        let looking = front.clone();
+        // A file may be on a slow disk.
+        if let Err(error) = tokio::task::spawn_blocking(move || looking.look()).await {
+            tracing::error!(%error, "the files of TLS could not be looked at");
+        }
+    }
+}
