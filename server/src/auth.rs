@@ -3,6 +3,7 @@
 
 pub mod key_file;
 pub mod peer;
+pub mod proxy;
 
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use belay_wire::auth::{AuthError, SetBy, named, token};
 use http::HeaderMap;
 
 use self::key_file::KeyFile;
+use self::peer::Peer;
+use self::proxy::Proxy;
 
 /// The way in which callers are authenticated.
 #[derive(Debug, Clone)]
@@ -19,6 +22,8 @@ pub enum Authentication {
     Dev,
     /// Headers are believed, because a proxy sets them, and a role must be there.
     TrustedHeaders,
+    /// The same, of calls that the proxy proves to have sent.
+    Proxy(Arc<Proxy>),
     /// By the secret that a call brings; headers that name a role or a scope count for nothing.
     KeyFile(Arc<KeyFile>),
 }
@@ -27,10 +32,13 @@ pub enum Authentication {
 pub(crate) fn authenticate(
     authentication: &Authentication,
     headers: &HeaderMap,
+    peer: Option<&Peer>,
 ) -> Result<Caller, AuthError> {
     match authentication {
         Authentication::Dev => named(headers, SetBy::Anybody),
         Authentication::TrustedHeaders => named(headers, SetBy::Proxy),
+        Authentication::Proxy(proxy) if proxy.sent(headers, peer) => named(headers, SetBy::Proxy),
+        Authentication::Proxy(_) => Err(AuthError::CallerUnknown),
         Authentication::KeyFile(callers) => {
             let caller = token(headers).and_then(|token| callers.find(token));
             caller.ok_or(AuthError::CallerUnknown)
@@ -57,7 +65,8 @@ mod tests {
             headers(&[]),
             headers(&[("belay-role", "SUPPORT"), ("belay-actor", "ann")]),
         );
-        let of_dev = |headers: &HeaderMap| authenticate(&Authentication::Dev, headers).unwrap();
+        let of_dev =
+            |headers: &HeaderMap| authenticate(&Authentication::Dev, headers, None).unwrap();
         assert_eq!(
             of_dev(&nobody),
             Caller::everywhere(Actor::new(Operator, "dev"))
@@ -67,7 +76,8 @@ mod tests {
             of_dev(&headers(&[("belay-role", "seller")])),
             Caller::everywhere(Actor::new(Seller, ""))
         );
-        let of_proxy = |headers: &HeaderMap| authenticate(&Authentication::TrustedHeaders, headers);
+        let of_proxy =
+            |headers: &HeaderMap| authenticate(&Authentication::TrustedHeaders, headers, None);
         assert!(matches!(
             of_proxy(&nobody),
             Err(AuthError::RoleNotAllowed { .. })

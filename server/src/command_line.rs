@@ -3,3 +3,4 @@
 pub mod database;
 pub mod health;
 pub mod tls;
+pub mod trust;

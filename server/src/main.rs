@@ -12,7 +12,8 @@ use belay_server::auth::Authentication;
 use belay_server::auth::key_file::{self, KeyFile};
 use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::health::Health;
-use belay_server::command_line::tls::TlsArguments;
+use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
+use belay_server::command_line::trust::{Believes, ProxyArguments};
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
@@ -100,7 +101,7 @@ struct Serve {
     listen: Listen,
     /// Believe the headers `belay-role`, `belay-actor`, `belay-stores`, `belay-sellers`,
     /// `belay-warehouses` and `belay-carriers`. Only behind a proxy that sets them, and takes out
-    /// those that a caller sends.
+    /// those that a caller sends; beyond this machine it proves that a call comes from it.
     #[arg(long, env = "BELAY_TRUST_ROLE_HEADER")]
     trust_role_header: bool,
     /// Know callers by the secrets in this file. A change of it is taken over while the server
@@ -111,6 +112,8 @@ struct Serve {
     /// that balancers notice: such as 3s or 500ms, at most 10m.
     #[arg(long, env = "BELAY_STOP_NOTICE", default_value = "3s", value_parser = stop_notice, value_name = "DURATION")]
     stop_notice: Duration,
+    #[command(flatten)]
+    proxy: ProxyArguments,
     #[command(flatten)]
     tls: TlsArguments,
     #[command(flatten)]
@@ -244,7 +247,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let mut settings = settings(
                 serve.database.url()?,
                 &serve.listen,
-                authentication(&serve)?,
+                authentication(&serve, port_tls(tls.as_ref()))?,
                 telemetry,
             );
             settings.tls = tls;
@@ -298,11 +301,19 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// The one way in which callers are known.
-fn authentication(serve: &Serve) -> anyhow::Result<Authentication> {
+/// The one way in which callers are known, and may be on this address.
+fn authentication(serve: &Serve, tls: PortTls) -> anyhow::Result<Authentication> {
+    let address = serve.listen.grpc_address;
+    let trust = |believes| serve.proxy.check(address, believes, tls);
     match (serve.trust_role_header, &serve.key_file) {
-        (true, None) => Ok(Authentication::TrustedHeaders),
-        (false, Some(file)) => Ok(Authentication::KeyFile(Arc::new(KeyFile::open(file)?))),
+        (true, None) => Ok(match trust(Believes::Headers)? {
+            Some(proxy) => Authentication::Proxy(Arc::new(proxy)),
+            None => Authentication::TrustedHeaders,
+        }),
+        (false, Some(file)) => {
+            trust(Believes::Secrets)?;
+            Ok(Authentication::KeyFile(Arc::new(KeyFile::open(file)?)))
+        }
         (false, None) => anyhow::bail!(
             "no authentication method is given and Belay serves nobody unknown; --key-file knows callers by their \
              secrets, --trust-role-header believes the role that a proxy names"

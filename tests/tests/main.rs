@@ -60,3 +60,4 @@ mod store_settings;
 mod stores_and_policies;
 mod tidy;
 mod tls;
+mod trust;

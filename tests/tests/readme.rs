@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use belay_server::demo;
-use belay_tests::process::built;
+use belay_tests::process::{Running, built};
 use belay_tests::run;
+use secrecy::ExposeSecret;
 use tokio::process::Command;
 
 use crate::tidy::read_to_string;
 
 /// Where readers of the README find their server.
 const ADDRESS: &str = "127.0.0.1:50051";
+
+/// Where they find the one that they start for TLS.
+const SECOND_ADDRESS: &str = "127.0.0.1:50052";
 
 /// Commands that no test can run, by their exact text, and why.
 const NOT_RUN: &[(&str, &str)] = &[
@@ -205,6 +209,9 @@ fn every_command_of_the_readme_does_what_is_shown() {
     run(async |t| {
         demo::prepare(t.address()).await.unwrap();
         let folder = tempfile();
+        let second_address = free_address();
+        // Servers that commands start, which others ask. They end with the test.
+        let mut servers = Vec::new();
         for shown in commands
             .iter()
             .filter(|shown| !NOT_RUN.iter().any(|(command, _)| shown.command == *command))
@@ -214,29 +221,25 @@ fn every_command_of_the_readme_does_what_is_shown() {
                 "a command is written out whole: {}",
                 shown.command
             );
-            let example = shown
-                .command
-                .strip_prefix("cargo run -p belay-client --example ");
-            let command = match example {
-                Some(example) => built(&format!("examples/{example}")).display().to_string(),
-                None => shown.command.replace(ADDRESS, &t.address().to_string()),
-            };
-            let command = command
-                .strip_prefix("grpcurl ")
-                .map_or(command.clone(), |rest| format!("{grpcurl} {rest}"));
+            let command = in_a_shell(shown, &grpcurl)
+                .replace(ADDRESS, &t.address().to_string())
+                .replace(SECOND_ADDRESS, &second_address);
+            let is_server = shown.command.starts_with("belay serve ");
             let mut shell = Command::new("sh");
             shell
-                .arg("-c")
-                .arg(command)
+                .args(["-c", &command])
                 .current_dir(&folder)
                 .env("BELAY_ADDRESS", format!("http://{}", t.address()));
-            if shown.command.contains("| belay ") {
-                let path = std::env::var("PATH").unwrap_or_default();
-                let programs = built("belay")
-                    .parent()
-                    .map(PathBuf::from)
-                    .expect("a folder");
-                shell.env("PATH", format!("{}:{path}", programs.display()));
+            if shown.command.starts_with("belay ") || shown.command.contains("| belay ") {
+                shell.env("PATH", path_with_programs());
+            }
+            if is_server {
+                shell.env("BELAY_DATABASE_URL", t.database.url().expose_secret());
+                let mut server = Running::start(shell.into_std());
+                let serves = |line: &str| line.contains("serving").then_some(());
+                server.until_said(&shown.command, serves).await;
+                servers.push(server);
+                continue;
             }
             let done = shell.output().await.expect("there is a shell");
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -252,6 +255,36 @@ fn every_command_of_the_readme_does_what_is_shown() {
         }
         std::fs::remove_dir_all(&folder).expect("the folder was made here");
     });
+}
+
+/// The command as a shell takes it, with the programs of this workspace and grpcurl by their paths.
+fn in_a_shell(shown: &Shown, grpcurl: &str) -> String {
+    let command = &shown.command;
+    if let Some(example) = command.strip_prefix("cargo run -p belay-client --example ") {
+        return built(&format!("examples/{example}")).display().to_string();
+    }
+    if let Some(rest) = command.strip_prefix("grpcurl ") {
+        return format!("{grpcurl} {rest}");
+    }
+    if command.starts_with("belay serve ") {
+        // It ends with the shell, whose place it takes.
+        return format!("exec {command}");
+    }
+    command.clone()
+}
+
+/// Where a shell finds the programs of this workspace, and its own.
+fn path_with_programs() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let programs = built("belay");
+    let programs = programs.parent().expect("a folder");
+    format!("{}:{path}", programs.display())
+}
+
+/// An address of this machine where nobody listens.
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it listens").to_string()
 }
 
 /// A folder of its own for what commands write.

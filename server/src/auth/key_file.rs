@@ -29,7 +29,7 @@ pub const SECRETS_MAX: usize = 4;
 pub const SECRET_CHARS_MIN: usize = 32;
 
 /// What a hash begins with in the file, for there may be others one day.
-const HASH_PREFIX: &str = "blake3:";
+pub(super) const HASH_PREFIX: &str = "blake3:";
 
 /// A caller of the file with its keys, which are the hashes of its secrets.
 #[derive(Clone)]

@@ -67,7 +67,8 @@ where
         let called = method::called(path);
         let mut open = OpenCall::begin(&self.telemetry, called, path, headers);
         let caller = roles(path).and_then(|roles| {
-            let caller = auth::authenticate(&self.authentication, headers)?;
+            let caller =
+                auth::authenticate(&self.authentication, headers, request.extensions().get())?;
             open.is_from(&caller.actor);
             authorize(roles, caller)
         });
