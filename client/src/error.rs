@@ -219,7 +219,10 @@ impl Error {
             Kind::Unavailable | Kind::DeadlineExceeded | Kind::OutcomeUnknown | Kind::Cancelled => {
                 true
             }
-            Kind::Overloaded => !self.has_reason(&ErrorReason::MessageTooLarge),
+            Kind::Overloaded => {
+                !self.has_reason(&ErrorReason::MessageTooLarge)
+                    && !self.has_reason(&ErrorReason::MetadataTooLarge)
+            }
             // The stream was not read for too long; it goes on behind its last token.
             Kind::Aborted => self.has_reason(&ErrorReason::WatcherTooSlow),
             Kind::InvalidArgument

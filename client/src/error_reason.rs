@@ -51,6 +51,8 @@ macro_rules! error_reasons {
 }
 
 error_reasons! {
+    /// The metadata of the call is larger than the server takes. Metadata: `limit_bytes`.
+    MetadataTooLarge,
     /// The server has no such method: it is older than the client.
     MethodUnknown,
     /// The message is compressed with something else than gzip. This client does not compress.

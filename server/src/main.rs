@@ -17,7 +17,7 @@ use belay_server::command_line::trust::{Believes, ProxyArguments};
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
-use belay_server::port::command_line::PortArguments;
+use belay_server::port::command_line::{PortArguments, Switch};
 use belay_server::projections::{self, Rebuild};
 use belay_server::retention::{Keep, RetentionSettings};
 use belay_server::server::{Server, ServerSettings};
@@ -112,6 +112,23 @@ struct Serve {
     /// that balancers notice: such as 3s or 500ms, at most 10m.
     #[arg(long, env = "BELAY_STOP_NOTICE", default_value = "3s", value_parser = stop_notice, value_name = "DURATION")]
     stop_notice: Duration,
+    /// Where to listen for administration: what operators alone may call is then unknown at the
+    /// other address. At the same one where it is not given.
+    #[arg(
+        long,
+        env = "BELAY_ADMINISTRATION_GRPC_ADDRESS",
+        value_name = "ADDRESS"
+    )]
+    administration_grpc_address: Option<SocketAddr>,
+    /// Whether anybody may ask which methods and messages there are. `dev` always answers.
+    #[arg(
+        long,
+        env = "BELAY_REFLECTION",
+        value_enum,
+        default_value = "off",
+        value_name = "ON_OR_OFF"
+    )]
+    reflection: Switch,
     #[command(flatten)]
     proxy: ProxyArguments,
     #[command(flatten)]
@@ -253,6 +270,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             settings.tls = tls;
             settings.stop_notice = serve.stop_notice;
             settings.retention = serve.retention.settings();
+            settings.administration_address = serve.administration_grpc_address;
+            settings.reflection = serve.reflection == Switch::On;
             let mut stop = StopSignal::listen()?;
             match start(settings, serve.listen.grpc_address, &mut stop).await? {
                 Some(server) => serve_until_stopped(server, stop).await,
@@ -303,7 +322,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// The one way in which callers are known, and may be on this address.
 fn authentication(serve: &Serve, tls: PortTls) -> anyhow::Result<Authentication> {
-    let address = serve.listen.grpc_address;
+    // Callers come at both addresses: the one that is reached from further off decides.
+    let address = serve
+        .administration_grpc_address
+        .filter(|address| !address.ip().is_loopback())
+        .unwrap_or(serve.listen.grpc_address);
     let trust = |believes| serve.proxy.check(address, believes, tls);
     match (serve.trust_role_header, &serve.key_file) {
         (true, None) => Ok(match trust(Believes::Headers)? {

@@ -10,6 +10,7 @@ pub mod command_line;
 mod connection;
 mod descriptors;
 mod places;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ use self::accept::Acceptor;
 use self::connection::Served;
 use self::places::{Limits, Places};
 use crate::drain::Drain;
-use crate::rpc;
+use crate::rpc::edge::{self, Methods};
+use crate::rpc::{BoundSettings, PortBounds};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::port::PortMetrics;
 use crate::tls::front::Front;
@@ -37,6 +39,41 @@ pub const CONNECTIONS_DEFAULT: usize = 4_096;
 pub const ADDRESS_CONNECTIONS_DEFAULT: usize = 1_024;
 /// Between the connection and the end of HTTP/2's preface.
 const PREFACE_MAX: Duration = Duration::from_secs(5);
+/// How long a caller may take nothing of its answer. Longer than the feed waits for its watchers,
+/// which has a reason to tell them.
+const STALL_MAX: Duration = Duration::from_secs(40);
+
+/// Connections to a port for administration alone, in all and from one address.
+const ADMINISTRATION_CONNECTIONS: usize = 64;
+/// What such a port holds of requests, and of answers.
+const ADMINISTRATION_BYTES: usize = 32 * 1024 * 1024;
+
+/// A port among those of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The only one: every method is called here.
+    Only,
+    /// Every method but administration is called here.
+    Callers,
+    /// Every method is called here, by those who run the server.
+    Administration,
+}
+
+impl Which {
+    fn methods(self) -> Methods {
+        match self {
+            Which::Only | Which::Administration => Methods::All,
+            Which::Callers => Methods::WithoutAdministration,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Which::Only | Which::Callers => "callers",
+            Which::Administration => "administration",
+        }
+    }
+}
 
 /// The bounds of one port.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +82,13 @@ pub struct PortSettings {
     pub connections: usize,
     /// Connections from one address, or from one /64 of IPv6.
     pub address_connections: usize,
+    /// Descriptors that are to be left for others, beside those that every port leaves.
+    pub descriptors_beside: usize,
     /// See [`PREFACE_MAX`]; less or more only for tests.
     pub preface_max: Duration,
+    /// See [`STALL_MAX`]; less or more only for tests.
+    pub stall_max: Duration,
+    pub bounds: BoundSettings,
 }
 
 impl Default for PortSettings {
@@ -54,8 +96,30 @@ impl Default for PortSettings {
         Self {
             connections: CONNECTIONS_DEFAULT,
             address_connections: ADDRESS_CONNECTIONS_DEFAULT,
+            descriptors_beside: 0,
             preface_max: PREFACE_MAX,
+            stall_max: STALL_MAX,
+            bounds: BoundSettings::default(),
         }
+    }
+}
+
+impl PortSettings {
+    /// Of the port for administration beside this one.
+    #[must_use]
+    pub fn of_administration(mut self) -> Self {
+        self.connections = ADMINISTRATION_CONNECTIONS;
+        self.address_connections = ADMINISTRATION_CONNECTIONS;
+        self.bounds.request_bytes = ADMINISTRATION_BYTES;
+        self.bounds.answer_bytes = ADMINISTRATION_BYTES;
+        self
+    }
+
+    /// Of the port beside which there is one for administration.
+    #[must_use]
+    pub fn beside_administration(mut self) -> Self {
+        self.descriptors_beside += ADMINISTRATION_CONNECTIONS + descriptors::SPARE + RESERVE;
+        self
     }
 }
 
@@ -70,6 +134,7 @@ pub struct Port {
 impl Port {
     /// Serves `routes` on `listener`, by TLS or in clear. Descriptors that are open by now count as used for ever.
     pub fn open(
+        which: Which,
         listener: TcpListener,
         settings: PortSettings,
         tls: Option<Arc<Front>>,
@@ -78,25 +143,31 @@ impl Port {
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
-        let metrics = PortMetrics::new(metrics);
+        let metrics = PortMetrics::new(metrics, which.name());
         let limits = Limits {
-            all: descriptors::fit(settings.connections)?,
+            all: descriptors::fit(settings.connections, settings.descriptors_beside)?,
             address: settings.address_connections,
         };
         // What is no call, or too large, is refused before anything reads it; the drain is
         // outermost, to count what anybody else refuses too.
         let calls = drain
             .layer()
-            .layer(rpc::edge::layer().layer(routes.prepare()));
+            .layer(edge::layer(which.methods()).layer(routes.prepare()));
+        let bounds = PortBounds::new(settings.bounds);
+        let observed = bounds.clone();
+        metrics.observe_bytes(move || [observed.request_bytes(), observed.answer_bytes()]);
+        let tasks = TaskTracker::new();
         let served = Served {
             calls,
             tls,
             drain: drain.clone(),
             metrics: metrics.clone(),
+            bounds,
+            tasks: tasks.clone(),
             preface_max: settings.preface_max,
+            stall_max: settings.stall_max,
         };
         let places = Places::new(limits, metrics.clone());
-        let tasks = TaskTracker::new();
         let acceptor = Acceptor::new(listener, places, served, metrics, tasks.clone());
         tasks.spawn(acceptor.run());
         tasks.close();

@@ -5,6 +5,8 @@
 //! services pass the `guard` next: who calls, whether that role may, and until when the answer
 //! counts.
 
+mod answers;
+mod bounds;
 mod bulk;
 mod call;
 mod cancellations;
@@ -40,6 +42,11 @@ use belay_proto::v1::store_service_server::StoreServiceServer;
 use belay_wire::status::MESSAGE_BYTES_MAX;
 use tonic::service::Routes;
 
+pub(crate) use self::answers::Flow;
+pub use self::bounds::{
+    ANSWER_BYTES_DEFAULT, BoundSettings, CONNECTION_STANDARD_CALLS_MAX, REQUEST_BYTES_DEFAULT,
+};
+pub(crate) use self::bounds::{ConnectionBounds, PortBounds};
 use self::guard::Guard;
 use self::watching::Watching;
 use crate::App;

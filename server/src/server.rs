@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use crate::App;
@@ -24,7 +25,7 @@ use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::feed::{Feed, FeedSettings};
-use crate::port::{Port, PortSettings};
+use crate::port::{Port, PortSettings, Which};
 use crate::projections::{self, Lags};
 use crate::reads::Reads;
 use crate::retention::{OldestRows, RetentionSettings};
@@ -68,6 +69,10 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// Where the admin port is opened, if it is.
     pub admin_address: Option<SocketAddr>,
+    /// Where administration is called, if not at the port of all callers.
+    pub administration_address: Option<SocketAddr>,
+    /// Whether the server tells anybody of its methods.
+    pub reflection: bool,
     /// One of so many successful reads has a line in the log; 0 is none.
     pub log_reads: u32,
     pub feed: FeedSettings,
@@ -94,6 +99,8 @@ impl ServerSettings {
             port: PortSettings::default(),
             tls: None,
             admin_address: None,
+            administration_address: None,
+            reflection: true,
             log_reads: LOG_READS_DEFAULT,
             feed: FeedSettings::default(),
             bulk: BulkSettings::default(),
@@ -113,6 +120,7 @@ pub struct Server {
     workers: TaskTracker,
     drain: Drain,
     port: Port,
+    administration: Option<Port>,
     admin: Option<AdminPort>,
     stop_notice: Duration,
     drain_max: Duration,
@@ -133,20 +141,16 @@ impl Server {
         watch_health.look().await;
         let drain = Drain::new();
 
-        let routes = rpc::routes(app.clone(), &settings.authentication)
-            .add_service(health_service.accept_compressed(rpc::edge::COMPRESSION))
-            .add_service(reflection(settings.manual_clock).build_v1()?)
-            // Older tools ask this one.
-            .add_service(reflection(settings.manual_clock).build_v1alpha()?);
-        let metrics = &app.telemetry.metrics;
-        let port = Port::open(
-            listener,
-            settings.port,
-            tls.clone(),
-            &drain,
-            routes,
-            metrics,
-        )?;
+        let mut routes = rpc::routes(app.clone(), &settings.authentication)
+            .add_service(health_service.accept_compressed(rpc::edge::COMPRESSION));
+        if settings.reflection {
+            routes = routes
+                .add_service(reflection(settings.manual_clock).build_v1()?)
+                // Older tools ask this one.
+                .add_service(reflection(settings.manual_clock).build_v1alpha()?);
+        }
+        let (port, administration) =
+            open_ports(&settings, listener, tls.as_ref(), &drain, routes, &app).await?;
 
         let stop = CancellationToken::new();
         let workers = start_workers(&app, watch_health, &settings, tls, &stop);
@@ -162,6 +166,7 @@ impl Server {
             workers,
             drain,
             port,
+            administration,
             admin,
             stop_notice,
             drain_max,
@@ -170,6 +175,11 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.port.address()
+    }
+
+    /// Of the port for administration, if it has one of its own.
+    pub fn administration_address(&self) -> Option<SocketAddr> {
+        self.administration.as_ref().map(Port::address)
     }
 
     /// Of the admin port, if it is open.
@@ -199,7 +209,13 @@ impl Server {
         }
         self.app.closing.cancel();
         self.app.feed.close();
-        let drained = self.drain.finish(self.port.closed(), self.drain_max).await;
+        let closed = async {
+            self.port.closed().await;
+            if let Some(administration) = &self.administration {
+                administration.closed().await;
+            }
+        };
+        let drained = self.drain.finish(closed, self.drain_max).await;
         self.app.engine.stop().await;
         self.app.reads.stop().await;
         self.app.feed.stop().await;
@@ -259,6 +275,56 @@ fn open_tls(settings: &ServerSettings) -> anyhow::Result<Option<Arc<Front>>> {
     let metrics = TlsMetrics::new(&settings.telemetry.metrics);
     let front = Front::open(tls.clone(), metrics).map_err(anyhow::Error::msg)?;
     Ok(Some(Arc::new(front)))
+}
+
+/// The port of all callers, and one for administration where it has an address.
+async fn open_ports(
+    settings: &ServerSettings,
+    listener: TcpListener,
+    tls: Option<&Arc<Front>>,
+    drain: &Drain,
+    routes: Routes,
+    app: &App,
+) -> anyhow::Result<(Port, Option<Port>)> {
+    let metrics = &app.telemetry.metrics;
+    let Some(address) = settings.administration_address else {
+        let port = Port::open(
+            Which::Only,
+            listener,
+            settings.port,
+            tls.cloned(),
+            drain,
+            routes,
+            metrics,
+        )?;
+        return Ok((port, None));
+    };
+    let own = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("administration cannot listen on {address}"))?;
+    let bounds = settings.port.of_administration();
+    let which = Which::Administration;
+    let administration = Port::open(
+        which,
+        own,
+        bounds,
+        tls.cloned(),
+        drain,
+        routes.clone(),
+        metrics,
+    )?;
+    tracing::info!(address = %administration.address(), "administration has a port of its own");
+    let bounds = settings.port.beside_administration();
+    let port = Port::open(
+        Which::Callers,
+        listener,
+        bounds,
+        tls.cloned(),
+        drain,
+        routes,
+        metrics,
+    )?;
+    Ok((port, Some(administration)))
 }
 
 fn reflection(manual_clock: bool) -> tonic_reflection::server::Builder<'static> {

@@ -137,6 +137,7 @@ impl Service {
         settings.connections = 5;
         settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
         settings.retention = KEEP_ALL;
+        (settings.port.bounds.body_max, settings.port.stall_max) = (HANG, HANG);
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -161,6 +162,11 @@ impl Service {
 
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// Of its port for administration, if it has one.
+    pub fn administration_address(&self) -> Option<SocketAddr> {
+        self.server.administration_address()
     }
 
     /// Of its admin port, if that is open.

@@ -97,6 +97,16 @@ impl Running {
         assert!(told.expect("there is prlimit").success());
     }
 
+    /// The memory that it has and does not share.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|text| text.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.and_then(|text| text.parse().ok()).expect("a number");
+        kib * 1024
+    }
+
     /// As a service manager does it.
     pub fn tell_to_stop(&self) {
         let told = Command::new("kill")

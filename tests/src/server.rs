@@ -107,6 +107,7 @@ impl TestServer {
         settings.bulk.jobs_max = BULK_JOBS_MAX;
         settings.retention = KEEP_ALL;
         settings.sellers_interval = sellers_interval;
+        (settings.port.bounds.body_max, settings.port.stall_max) = (HANG, HANG);
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = Server::start(settings, listener)

@@ -285,7 +285,8 @@ fn health_and_reflection_are_silent() {
     run(async |t| {
         let collector = Collector::start().await;
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str());
-        let belay = BelayProcess::start(&t.database.url(), SERVE, &[endpoint, OFTEN]).await;
+        let serve = [SERVE, &["--reflection", "on"]].concat();
+        let belay = BelayProcess::start(&t.database.url(), &serve, &[endpoint, OFTEN]).await;
         let mut health = Health::of(belay.address);
         assert!(health.is_serving("").await);
         drop(health.reflection().await);
@@ -499,6 +500,7 @@ fn family(row: &Instrument) -> String {
     let name = row.name.replace('.', "_");
     let unit = match row.unit {
         "s" => "_seconds",
+        "By" => "_bytes",
         annotation => {
             assert!(annotation.starts_with('{'), "{row:?}");
             ""

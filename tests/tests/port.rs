@@ -2,17 +2,25 @@
 //! bounded, and everybody else is served meanwhile.
 
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use belay_proto::v1 as pb;
 use belay_tests::instance::{Health, Service};
 use belay_tests::process::BelayProcess;
-use belay_tests::raw::Raw;
+use belay_tests::raw::{Raw, Refused};
 use belay_tests::{HANG, SHOP, TestServer, run, until};
+use h2::SendStream;
+use h2::client::{ResponseFuture, SendRequest};
+use prost::Message;
+use prost::bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::codegen::http::Request;
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
 
 /// What opens HTTP/2, and an empty SETTINGS.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
@@ -48,11 +56,9 @@ fn get_store() -> pb::GetStoreRequest {
 /// Calls until a connection of the caller has a place again.
 async fn until_served(address: SocketAddr) {
     until("there is a place", async || {
-        let store = Raw::to(address).send::<_, pb::GetStoreResponse>(
-            "operator",
-            "StoreService/GetStore",
-            get_store(),
-        );
+        let raw = Raw::to(address);
+        let method = "StoreService/GetStore";
+        let store = raw.send::<_, pb::GetStoreResponse>("operator", method, get_store());
         store.await.ok()
     })
     .await;
@@ -146,5 +152,429 @@ fn a_process_without_descriptors_says_so_once_and_answers_for_health() {
         drop(silent);
         until_served(belay.address).await;
         belay.running.kill();
+    });
+}
+
+/// A connection of HTTP/2 with nothing around it that would keep to any manners.
+struct Http2 {
+    calls: SendRequest<Bytes>,
+    /// What drives it.
+    _connection: JoinSet<()>,
+}
+
+impl Http2 {
+    async fn to(address: SocketAddr) -> Self {
+        Self::with_window(address, 1024 * 1024).await
+    }
+
+    /// Takes so many bytes of each answer.
+    async fn with_window(address: SocketAddr, bytes: u32) -> Self {
+        let stream = TcpStream::connect(address).await.expect("it is taken");
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(bytes);
+        let (calls, connection) = builder.handshake(stream).await.expect("it speaks HTTP/2");
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            // How it ends shows in its calls.
+            let _ = connection.await;
+        });
+        Self {
+            calls,
+            _connection: driver,
+        }
+    }
+
+    /// Begins a call, of which a message is to be sent.
+    async fn begin(
+        &self,
+        path: &str,
+        metadata: &[(&str, &str)],
+    ) -> (ResponseFuture, SendStream<Bytes>) {
+        let request = Request::post(format!("http://belay{path}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        let request = metadata.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let mut ready = self.calls.clone().ready().await.expect("a stream");
+        let request = request.body(()).expect("a request");
+        ready.send_request(request, false).expect("it is open")
+    }
+
+    /// A whole call of one message.
+    async fn call(&self, path: &str, message: &impl Message) -> ResponseFuture {
+        let (answer, mut body) = self.begin(path, &[]).await;
+        let message = message.encode_to_vec();
+        let message = Bytes::from([head(message.len()), message].concat());
+        body.send_data(message, true).expect("it is open");
+        answer
+    }
+}
+
+/// What stands before a message of so many bytes.
+fn head(bytes: usize) -> Vec<u8> {
+    let length = u32::try_from(bytes).expect("a message").to_be_bytes();
+    [&[0], length.as_slice()].concat()
+}
+
+/// The status with which a call ends.
+async fn status(answer: ResponseFuture) -> Status {
+    let answer = timeout(HANG, answer)
+        .await
+        .expect("an answer")
+        .expect("an answer");
+    let (head, mut body) = answer.into_parts();
+    if let Some(status) = Status::from_header_map(&head.headers) {
+        return status;
+    }
+    while let Some(data) = timeout(HANG, body.data()).await.expect("more") {
+        let data = data.expect("it does not break off");
+        body.flow_control()
+            .release_capacity(data.len())
+            .expect("it was taken");
+    }
+    let trailers = body.trailers().await.expect("it ends").expect("trailers");
+    Status::from_header_map(&trailers).expect("a status")
+}
+
+async fn refused(answer: ResponseFuture) -> Refused {
+    Refused::of(&status(answer).await)
+}
+
+/// What the port holds, of requests or of answers.
+fn held(service: &Service, of: &str) -> usize {
+    let text = service.app().telemetry.metrics.text().expect("metrics");
+    let sample = format!("belay_port_held_bytes{{belay_held=\"{of}\",belay_port=\"callers\"}} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&sample));
+    value.expect("it is counted").parse().expect("a number")
+}
+
+async fn until_nothing_is_held(service: &Service) {
+    until("nothing is held", async || {
+        (held(service, "requests") + held(service, "answers") == 0).then_some(())
+    })
+    .await;
+}
+
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+const GET_STORE: &str = "/belay.v1.StoreService/GetStore";
+/// As much as a message may have.
+const MESSAGE_BYTES: usize = 1024 * 1024;
+
+#[test]
+fn a_stranger_who_sends_a_lot_is_refused_at_once_and_held_to_little() {
+    run(async |t| {
+        let belay = BelayProcess::start(&t.database.url(), SERVE, &[]).await;
+        let connection = Http2::to(belay.address).await;
+        let idle = belay.running.resident_bytes();
+        let mut answers = Vec::new();
+        for _ in 0..300 {
+            let (answer, mut body) = connection.begin(CHECK, &[]).await;
+            let begun = [head(MESSAGE_BYTES), vec![0; 60_000]].concat();
+            // It may be refused already.
+            let _ = body.send_data(Bytes::from(begun), false);
+            answers.push((answer, body));
+        }
+        for (answer, _open) in answers {
+            let refused = refused(answer).await;
+            match refused.what() {
+                (Code::ResourceExhausted, "MESSAGE_TOO_LARGE") => {
+                    assert_eq!(refused.metadata["limit_bytes"], "4096");
+                }
+                // So many at once.
+                what => assert_eq!(what, (Code::ResourceExhausted, "OVERLOADED")),
+            }
+        }
+        let grown = belay.running.resident_bytes().saturating_sub(idle);
+        assert!(grown < 128 * 1024 * 1024, "{grown} bytes more");
+        belay.running.kill();
+    });
+}
+
+#[test]
+fn requests_on_their_way_are_bounded_on_a_connection_and_in_all() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |settings| {
+            settings.port.bounds.body_max = FOR_EVER;
+            settings.port.bounds.request_bytes = 4 * 128 * 1024;
+        })
+        .await;
+        let connection = Http2::to(service.address()).await;
+        let mut open = Vec::new();
+        let refused = loop {
+            let (answer, mut body) = connection.begin(GET_STORE, &[]).await;
+            let begun = [head(MESSAGE_BYTES), vec![0; 20_000]].concat();
+            body.send_data(Bytes::from(begun), false)
+                .expect("it is open");
+            let before = held(&service, "requests");
+            let mut answer = Box::pin(answer);
+            let ended = until("it is counted or refused", async || {
+                let ended = futures_util::poll!(&mut answer);
+                if let Poll::Ready(ended) = ended {
+                    return Some(Some(ended.expect("an answer")));
+                }
+                (held(&service, "requests") >= before + 20_000).then_some(None)
+            });
+            match ended.await {
+                Some(ended) => break Status::from_header_map(ended.headers()).expect("a status"),
+                None => open.push((answer, body)),
+            }
+            assert!(open.len() <= 7, "128 KiB are 6 of them");
+        };
+        let refused = Refused::of(&refused);
+        assert_eq!(refused.what(), (Code::ResourceExhausted, "OVERLOADED"));
+        assert!(refused.has_retry_info);
+        assert!(held(&service, "requests") <= 128 * 1024);
+        let other = Http2::to(service.address()).await;
+        let answer = other.call(GET_STORE, &get_store()).await;
+        assert_eq!(
+            status(answer).await.code(),
+            Code::Ok,
+            "nobody else is held up"
+        );
+        drop((open, connection));
+        until_nothing_is_held(&service).await;
+        service.stop().await;
+    });
+}
+
+#[test]
+fn a_message_that_does_not_come_is_not_waited_for() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |settings| {
+            settings.port.bounds.body_max = Duration::from_millis(1);
+        })
+        .await;
+        let connection = Http2::to(service.address()).await;
+        for path in [
+            CHECK,
+            GET_STORE,
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        ] {
+            let (answer, mut body) = connection.begin(path, &[]).await;
+            body.send_data(Bytes::from(head(100)), false)
+                .expect("it is open");
+            let refused = refused(answer).await;
+            let late = (Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+            assert_eq!(refused.what(), late, "{path}");
+        }
+        until_nothing_is_held(&service).await;
+        service.stop().await;
+    });
+}
+
+#[test]
+fn an_answer_that_is_not_taken_is_given_up() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |settings| {
+            settings.port.stall_max = Duration::from_millis(1);
+        })
+        .await;
+        let connection = Http2::with_window(service.address(), 0).await;
+        let answer = connection.call(GET_STORE, &get_store()).await;
+        let answer = timeout(HANG, answer)
+            .await
+            .expect("an answer")
+            .expect("its head");
+        let mut body = answer.into_body();
+        let given_up = timeout(HANG, body.data()).await.expect("an end");
+        let given_up = given_up
+            .expect("no end in order")
+            .expect_err("nothing of it");
+        assert_eq!(given_up.reason(), Some(h2::Reason::CANCEL));
+        until_nothing_is_held(&service).await;
+        let text = service.app().telemetry.metrics.text().expect("metrics");
+        let reset = "belay_port_streams_reset_total{belay_port=\"callers\"} 1";
+        assert!(text.contains(reset), "{text}");
+        service.stop().await;
+    });
+}
+
+#[test]
+fn answers_that_nobody_takes_stop_the_calls_of_their_connection_alone() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |settings| {
+            settings.port.stall_max = FOR_EVER;
+            settings.port.bounds.answer_bytes = 4 * 4 * 1024;
+        })
+        .await;
+        let connection = Http2::with_window(service.address(), 0).await;
+        let mut open = Vec::new();
+        let refused = loop {
+            let before = held(&service, "answers");
+            let answer = connection.call(GET_STORE, &get_store()).await;
+            let answer = timeout(HANG, answer)
+                .await
+                .expect("an answer")
+                .expect("its head");
+            if let Some(status) = Status::from_header_map(answer.headers()) {
+                break Refused::of(&status);
+            }
+            // Its bytes wait to be taken, or found no room.
+            let mut body = answer.into_body();
+            let ended = until("it is counted or refused", async || {
+                if let Poll::Ready(trailers) = futures_util::poll!(std::pin::pin!(body.trailers()))
+                {
+                    return Some(Some(trailers.expect("an end").expect("trailers")));
+                }
+                (held(&service, "answers") > before).then_some(None)
+            });
+            match ended.await {
+                Some(trailers) => {
+                    break Refused::of(&Status::from_header_map(&trailers).expect("a status"));
+                }
+                None => open.push(body),
+            }
+            assert!(open.len() < 1_000, "4 KiB are fewer");
+        };
+        assert_eq!(refused.what(), (Code::ResourceExhausted, "OVERLOADED"));
+        assert!(refused.has_retry_info);
+        assert!(held(&service, "answers") <= 4 * 1024);
+        let other = Http2::to(service.address()).await;
+        let answer = other.call(GET_STORE, &get_store()).await;
+        assert_eq!(
+            status(answer).await.code(),
+            Code::Ok,
+            "nobody else is held up"
+        );
+        drop((open, connection));
+        until_nothing_is_held(&service).await;
+        service.stop().await;
+    });
+}
+
+#[test]
+fn metadata_that_is_too_large_is_refused_with_its_reason() {
+    run(async |t| {
+        let connection = Http2::to(t.address()).await;
+        for (bytes, expected) in [(15_000, None), (20_000, Some("METADATA_TOO_LARGE"))] {
+            let long = "x".repeat(bytes);
+            let (answer, mut body) = connection.begin(GET_STORE, &[("belay-note", &long)]).await;
+            let message = get_store().encode_to_vec();
+            let message = Bytes::from([head(message.len()), message].concat());
+            // It may be refused already.
+            let _ = body.send_data(message, true);
+            let status = status(answer).await;
+            match expected {
+                None => assert_eq!(status.code(), Code::Ok),
+                Some(reason) => {
+                    let refused = Refused::of(&status);
+                    assert_eq!(refused.what(), (Code::ResourceExhausted, reason));
+                    assert_eq!(refused.metadata["limit_bytes"], "16384");
+                }
+            }
+        }
+        let long = "x".repeat(40_000);
+        let (answer, _body) = connection.begin(GET_STORE, &[("belay-note", &long)]).await;
+        let answer = timeout(HANG, answer)
+            .await
+            .expect("an answer")
+            .expect("an answer");
+        assert_eq!(answer.status(), 431);
+    });
+}
+
+#[test]
+fn streams_that_everybody_may_open_are_bounded_on_a_connection() {
+    run(async |t| {
+        let connection = Http2::to(t.address()).await;
+        let watch = "/grpc.health.v1.Health/Watch";
+        let asked = HealthCheckRequest::default();
+        let mut open = Vec::new();
+        for _ in 0..belay_server::rpc::CONNECTION_STANDARD_CALLS_MAX {
+            let answer = timeout(HANG, connection.call(watch, &asked).await).await;
+            let mut body = answer.expect("an answer").expect("its head").into_body();
+            assert!(timeout(HANG, body.data()).await.expect("a word").is_some());
+            open.push(body);
+        }
+        for path in [watch, CHECK] {
+            let refused = refused(connection.call(path, &asked).await).await;
+            assert_eq!(refused.what(), (Code::ResourceExhausted, "OVERLOADED"));
+        }
+        let answer = connection.call(GET_STORE, &get_store()).await;
+        assert_eq!(
+            status(answer).await.code(),
+            Code::Ok,
+            "orders are no such streams"
+        );
+        assert!(
+            Health::of(t.address()).is_serving("").await,
+            "on another connection"
+        );
+        open.pop();
+        until("one of them has ended", async || {
+            let status = status(connection.call(CHECK, &asked).await).await;
+            (status.code() == Code::Ok).then_some(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn who_is_told_nothing_of_the_methods_gets_no_reflection() {
+    run(async |t| {
+        let service =
+            Service::start(t.database.url(), |settings| settings.reflection = false).await;
+        let connection = Http2::to(service.address()).await;
+        for version in ["v1", "v1alpha"] {
+            let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+            let refused = refused(connection.call(&path, &()).await).await;
+            assert_eq!(refused.what(), (Code::Unimplemented, "METHOD_UNKNOWN"));
+        }
+        service.stop().await;
+        let serve = BelayProcess::start(&t.database.url(), SERVE, &[]).await;
+        let connection = Http2::to(serve.address).await;
+        let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+        let refused = refused(connection.call(path, &()).await).await;
+        assert_eq!(refused.what(), (Code::Unimplemented, "METHOD_UNKNOWN"));
+        serve.running.kill();
+    });
+}
+
+#[test]
+fn administration_can_have_a_port_of_its_own() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |settings| {
+            settings.administration_address = Some(([127, 0, 0, 1], 0).into());
+        })
+        .await;
+        let put = || pb::PutWarehouseRequest {
+            store_id: SHOP.to_owned(),
+            warehouse: Some(pb::Warehouse {
+                warehouse_id: "west".to_owned(),
+                display_name: "West".to_owned(),
+                ..Default::default()
+            }),
+        };
+        let method = "StoreService/PutWarehouse";
+        let callers = Raw::to(service.address());
+        for role in ["operator", "storefront"] {
+            let refused = callers.refused(role, method, put()).await;
+            assert_eq!(
+                refused.what(),
+                (Code::Unimplemented, "METHOD_UNKNOWN"),
+                "{role}"
+            );
+        }
+        let read = callers.send::<_, pb::GetStoreResponse>(
+            "operator",
+            "StoreService/GetStore",
+            get_store(),
+        );
+        read.await.expect("reads are everywhere");
+        let address = service.administration_address().expect("it has one");
+        let administration = Raw::to(address);
+        let refused = administration.refused("storefront", method, put()).await;
+        assert_eq!(refused.what(), (Code::PermissionDenied, "ROLE_NOT_ALLOWED"));
+        let done = administration.send::<_, pb::PutWarehouseResponse>("operator", method, put());
+        done.await.expect("it is put");
+        let read = administration.send::<_, pb::GetStoreResponse>(
+            "operator",
+            "StoreService/GetStore",
+            get_store(),
+        );
+        read.await.expect("here too");
+        assert!(Health::of(address).is_serving("").await);
+        service.stop().await;
     });
 }

@@ -5271,11 +5271,11 @@ pub struct ReturnLabel {
 /// * UNAVAILABLE and RESOURCE_EXHAUSTED carry google.rpc.RetryInfo where waiting helps. To repeat such a call with the
 ///   same request_id is always safe.
 ///
-/// Beyond what its comment names, any call may fail with METHOD_UNKNOWN, ENCODING_UNSUPPORTED, MESSAGE_TOO_LARGE,
-/// DEADLINE_EXCEEDED, OVERLOADED, DATABASE_UNAVAILABLE, CONTENTION, OUTCOME_UNKNOWN (writes alone) and INTERNAL; those
-/// of grpc.health.v1 and of reflection with NAME_UNKNOWN. A call that is not gRPC gets no error status either: a content
-/// type other than application/grpc or application/grpc+proto, such as that of gRPC-Web, is HTTP 415, and nothing is
-/// done.
+/// Beyond what its comment names, any call may fail with METADATA_TOO_LARGE, METHOD_UNKNOWN, ENCODING_UNSUPPORTED,
+/// MESSAGE_TOO_LARGE, DEADLINE_EXCEEDED, OVERLOADED, DATABASE_UNAVAILABLE, CONTENTION, OUTCOME_UNKNOWN (writes alone) and
+/// INTERNAL; those of grpc.health.v1 and of reflection with NAME_UNKNOWN. A call that is not gRPC gets no error status
+/// either: a content type other than application/grpc or application/grpc+proto, such as that of gRPC-Web, is HTTP 415,
+/// and nothing is done.
 ///
 /// A decision about an existing order is remembered, rejections included: the same request_id gets the same rejection. It
 /// is remembered for as long as the server is told to, 90 days unless it is told otherwise and never less than an hour.
@@ -5292,6 +5292,10 @@ pub struct ReturnLabel {
 pub enum ErrorReason {
     /// Not said. Never sent.
     Unspecified = 0,
+    /// RESOURCE_EXHAUSTED, without RetryInfo: waiting does not help. The metadata of the call is larger than the server
+    /// takes. It counts as in HTTP/2: of each header its name, its value and 32 bytes. Metadata: limit_bytes. Send less. More
+    /// than twice as much is HTTP 431, without a reason.
+    MetadataTooLarge = 1,
     /// UNIMPLEMENTED. The server has no such method: it is older than the caller, or the path is mistaken. The answer is the
     /// same for every caller.
     MethodUnknown = 2,
@@ -5530,6 +5534,7 @@ impl ErrorReason {
     pub fn as_str_name(&self) -> &'static str {
         match self {
             Self::Unspecified => "ERROR_REASON_UNSPECIFIED",
+            Self::MetadataTooLarge => "ERROR_REASON_METADATA_TOO_LARGE",
             Self::MethodUnknown => "ERROR_REASON_METHOD_UNKNOWN",
             Self::EncodingUnsupported => "ERROR_REASON_ENCODING_UNSUPPORTED",
             Self::NameUnknown => "ERROR_REASON_NAME_UNKNOWN",
@@ -5620,6 +5625,7 @@ impl ErrorReason {
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
             "ERROR_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "ERROR_REASON_METADATA_TOO_LARGE" => Some(Self::MetadataTooLarge),
             "ERROR_REASON_METHOD_UNKNOWN" => Some(Self::MethodUnknown),
             "ERROR_REASON_ENCODING_UNSUPPORTED" => Some(Self::EncodingUnsupported),
             "ERROR_REASON_NAME_UNKNOWN" => Some(Self::NameUnknown),

@@ -6,6 +6,7 @@ named_enum! {
     /// A reason, in order of precedence: where several apply, a call fails with the first. The
     /// protos' `ErrorReason` is its twin and documents each.
     pub enum ErrorReason {
+        MetadataTooLarge = "METADATA_TOO_LARGE",
         MethodUnknown = "METHOD_UNKNOWN",
         EncodingUnsupported = "ENCODING_UNSUPPORTED",
         NameUnknown = "NAME_UNKNOWN",

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Served;
-use super::descriptors::{Line, Spare};
+use super::descriptors::{Line, SPARE, Spare};
 use super::places::Places;
 use crate::telemetry::port::{PortMetrics, Refusal};
 
-/// After a connection that could not be accepted.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Where the next connection is to wait: the last could not be accepted, or others are still to close.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Between two tries to hold descriptors back again.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -28,8 +28,8 @@ pub(super) struct Acceptor {
     metrics: PortMetrics,
     tasks: TaskTracker,
     spare: Spare,
-    /// Since when there are no descriptors but those that were held back.
-    is_short: bool,
+    /// While there are no descriptors but those that were held back: when to look for others.
+    recover_at: Option<Instant>,
     short_line: Line,
     full_line: Line,
 }
@@ -44,7 +44,7 @@ impl Acceptor {
     ) -> Self {
         let mut spare = Spare::default();
         // Without them it is short from the beginning.
-        let is_short = spare.hold().is_err();
+        let recover_at = spare.hold().is_err().then(Instant::now);
         Self {
             listener,
             places,
@@ -52,7 +52,7 @@ impl Acceptor {
             metrics,
             tasks,
             spare,
-            is_short,
+            recover_at,
             short_line: Line::default(),
             full_line: Line::default(),
         }
@@ -65,11 +65,13 @@ impl Acceptor {
             let accepted = tokio::select! {
                 biased;
                 () = &mut closing => return,
-                accepted = self.listener.accept() => accepted,
-                () = tokio::time::sleep(RECOVERY_INTERVAL), if self.is_short => {
+                () = until(self.recover_at) => {
                     self.recover();
                     continue;
                 }
+                // Whoever connects and connects would take the descriptors of those that are to close.
+                () = tokio::time::sleep(PAUSE), if self.places.ending() > SPARE => continue,
+                accepted = self.listener.accept(), if self.places.ending() <= SPARE => accepted,
             };
             match accepted {
                 Ok((stream, address)) => self.begin(stream, address),
@@ -88,7 +90,7 @@ impl Acceptor {
     }
 
     fn begin(&mut self, stream: TcpStream, address: SocketAddr) {
-        let (place, refusal) = if self.is_short {
+        let (place, refusal) = if self.recover_at.is_some() {
             let place = self.places.take_reserve(address.ip());
             (place, Some(Refusal::Descriptors))
         } else {
@@ -96,8 +98,8 @@ impl Acceptor {
         };
         if let Some(refusal) = refusal {
             self.metrics.refused(refusal);
-            if let Some(left_out) = self.full_line.is_due(Instant::now())
-                && refusal != Refusal::Descriptors
+            if refusal != Refusal::Descriptors
+                && let Some(left_out) = self.full_line.is_due(Instant::now())
             {
                 tracing::warn!(
                     peer = %address.ip(),
@@ -122,7 +124,7 @@ impl Acceptor {
                  told of health"
             );
         }
-        self.is_short = true;
+        self.recover_at = Some(Instant::now() + RECOVERY_INTERVAL);
         let was_spare = self.spare.give_up();
         if !was_spare {
             self.places.end_one_in_reserve();
@@ -131,7 +133,16 @@ impl Acceptor {
     }
 
     fn recover(&mut self) {
-        self.is_short = self.spare.hold().is_err();
+        let is_short = self.spare.hold().is_err();
+        self.recover_at = is_short.then(|| Instant::now() + RECOVERY_INTERVAL);
+    }
+}
+
+/// Never, where there is nothing to recover.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

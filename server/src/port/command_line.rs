@@ -1,11 +1,22 @@
 //! The knobs of the port.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{ADDRESS_CONNECTIONS_DEFAULT, CONNECTIONS_DEFAULT, PortSettings};
+use crate::rpc::{ANSWER_BYTES_DEFAULT, BoundSettings, REQUEST_BYTES_DEFAULT};
 
 /// More than one process can have.
 const CONNECTIONS_MAX: u32 = 1_000_000;
+const MIB: usize = 1024 * 1024;
+/// A connection has a quarter, in which several of the largest messages and pages find room.
+const MIB_RANGE: std::ops::RangeInclusive<i64> = 32..=65_536;
+
+/// Something that is on or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
 
 /// The bounds of the port.
 #[derive(Debug, Clone, Copy, Args)]
@@ -19,6 +30,16 @@ pub struct PortArguments {
     #[arg(long, env = "BELAY_GRPC_CONNECTIONS_PER_ADDRESS", default_value_t = at_most(ADDRESS_CONNECTIONS_DEFAULT),
         value_name = "CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONNECTIONS_MAX)))]
     grpc_connections_per_address: u32,
+    /// MiB of requests that are on their way or not answered yet, over all connections, of which one
+    /// may hold a quarter. What comes beyond is shed.
+    #[arg(long, env = "BELAY_GRPC_REQUEST_MIB", default_value_t = mib(REQUEST_BYTES_DEFAULT),
+        value_name = "MIB", value_parser = clap::value_parser!(u32).range(MIB_RANGE))]
+    grpc_request_mib: u32,
+    /// MiB of answers that wait for their callers, over all connections, of which one may hold a
+    /// quarter and gets no more calls. Beyond them the connection is cut that takes least of most.
+    #[arg(long, env = "BELAY_GRPC_ANSWER_MIB", default_value_t = mib(ANSWER_BYTES_DEFAULT),
+        value_name = "MIB", value_parser = clap::value_parser!(u32).range(MIB_RANGE))]
+    grpc_answer_mib: u32,
 }
 
 impl PortArguments {
@@ -26,6 +47,11 @@ impl PortArguments {
         PortSettings {
             connections: connections(self.grpc_connections),
             address_connections: connections(self.grpc_connections_per_address),
+            bounds: BoundSettings {
+                request_bytes: bytes(self.grpc_request_mib),
+                answer_bytes: bytes(self.grpc_answer_mib),
+                ..BoundSettings::default()
+            },
             ..PortSettings::default()
         }
     }
@@ -33,6 +59,16 @@ impl PortArguments {
 
 fn at_most(connections: usize) -> u32 {
     u32::try_from(connections).unwrap_or(CONNECTIONS_MAX)
+}
+
+fn mib(bytes: usize) -> u32 {
+    u32::try_from(bytes / MIB).unwrap_or(u32::MAX)
+}
+
+fn bytes(mib: u32) -> usize {
+    usize::try_from(mib)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(MIB)
 }
 
 fn connections(asked: u32) -> usize {

@@ -10,20 +10,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use belay_wire::status::CallError;
+use belay_wire::status::{CallError, METADATA_BYTES_MAX};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 use super::places::Place;
+use super::streams::Streams;
 use crate::auth::peer::Peer;
 use crate::drain::{Drain, DrainService};
 use crate::rpc::edge::{self, Edge};
+use crate::rpc::{ConnectionBounds, PortBounds};
 use crate::telemetry::port::{PortMetrics, Refusal};
 use crate::tls::front::Front;
 
@@ -36,8 +39,11 @@ const STREAMS_MAX: u32 = 1024;
 /// up its caller, not memory.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
-/// Metadata of one request, in bytes.
-const HEADERS_BYTES_MAX: u32 = 16 * 1024;
+/// Of one answer, that wait to be sent.
+const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
+/// Metadata of one request as HTTP/2 takes it: more than the edge does, which can say why it refuses.
+const HEADERS_BYTES_MAX: u32 = 32 * 1024;
+const _: () = assert!(HEADERS_BYTES_MAX as usize > METADATA_BYTES_MAX);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Resets that a client may have pending before its connection is cut.
@@ -57,7 +63,10 @@ pub(super) struct Served {
     pub(super) tls: Option<Arc<Front>>,
     pub(super) drain: Drain,
     pub(super) metrics: PortMetrics,
+    pub(super) bounds: PortBounds,
+    pub(super) tasks: TaskTracker,
     pub(super) preface_max: Duration,
+    pub(super) stall_max: Duration,
 }
 
 impl Served {
@@ -93,16 +102,17 @@ impl Served {
             bytes: heard.clone(),
         };
         let (closing, cutting) = (self.drain.closing(), self.drain.cutting());
-        let (metrics, preface_max) = (self.metrics, self.preface_max);
+        let preface_max = self.preface_max;
+        let streams = Streams::new(self.tasks, self.metrics.clone(), self.stall_max);
+        let bounds = self.bounds.connection();
         let calls = ConnectionCalls {
             calls: self.calls,
             peer,
+            bounds: bounds.clone(),
+            streams: streams.clone(),
             is_reserve: place.is_reserve(),
         };
-        let connection = http2()
-            .serve_connection(TokioIo::new(stream), calls)
-            // Errors of a connection are its client's to know.
-        ;
+        let connection = http2(streams).serve_connection(TokioIo::new(stream), calls);
         let mut connection = std::pin::pin!(connection);
         let mut cutting = std::pin::pin!(cutting);
         let mut closing = std::pin::pin!(closing);
@@ -111,11 +121,13 @@ impl Served {
         let (mut is_closing, mut has_preface, mut is_over) = (false, false, false);
         loop {
             tokio::select! {
+                // How it ended is its client's to know.
                 _ = &mut connection => return,
+                () = bounds.cut() => return,
                 () = &mut cutting => return,
                 () = &mut preface, if !has_preface => {
                     if heard.load(Ordering::Relaxed) < PREFACE_BYTES {
-                        metrics.refused(Refusal::Preface);
+                        self.metrics.refused(Refusal::Preface);
                         return;
                     }
                     has_preface = true;
@@ -146,13 +158,14 @@ async fn reserve_is_over(place: &Place) {
     }
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut http2 = http2::Builder::new(TokioExecutor::new());
+fn http2(streams: Streams) -> http2::Builder<Streams> {
+    let mut http2 = http2::Builder::new(streams);
     http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(STREAM_SEND_BYTES_MAX)
         .max_header_list_size(HEADERS_BYTES_MAX)
         .keep_alive_interval(Some(KEEPALIVE_INTERVAL))
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
@@ -165,6 +178,8 @@ fn http2() -> http2::Builder<TokioExecutor> {
 struct ConnectionCalls {
     calls: Calls,
     peer: Peer,
+    bounds: ConnectionBounds,
+    streams: Streams,
     is_reserve: bool,
 }
 
@@ -176,12 +191,16 @@ impl hyper::service::Service<http::Request<Incoming>> for ConnectionCalls {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        let flow = self.streams.begin();
         if self.is_reserve && !request.uri().path().starts_with(HEALTH_PATHS) {
             let refused = edge::refuse(CallError::Overloaded);
             return Box::pin(std::future::ready(Ok(refused)));
         }
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(self.peer.clone());
+        let extensions = request.extensions_mut();
+        extensions.insert(self.peer.clone());
+        extensions.insert(self.bounds.clone());
+        extensions.insert(flow);
         Box::pin(self.calls.clone().oneshot(request))
     }
 }

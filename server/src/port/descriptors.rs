@@ -20,11 +20,11 @@ const OPEN: &str = "/dev/fd";
 /// Between two lines that say the same.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Sees to it that the process may have as many descriptors as `connections` need beside those that
-/// are open, and returns for how many connections there are.
-pub(super) fn fit(connections: usize) -> anyhow::Result<usize> {
+/// Sees to it that the process may have as many descriptors as `connections` need, beside those that
+/// are open and those that are kept, and returns for how many connections there are.
+pub(super) fn fit(connections: usize, beside: usize) -> anyhow::Result<usize> {
     let open = std::fs::read_dir(OPEN).map_or(0, Iterator::count);
-    let kept = open + BESIDE + SPARE + RESERVE;
+    let kept = open + beside + BESIDE + SPARE + RESERVE;
     let wanted = u64::try_from(kept + connections).unwrap_or(u64::MAX);
     let limit = raised(getrlimit(Resource::Nofile), wanted);
     let Some(limit) = limit.current else {

@@ -40,6 +40,8 @@ struct Taken {
     by_origin: HashMap<IpAddr, usize>,
     /// The oldest first.
     reserve: VecDeque<InReserve>,
+    /// Connections that lost their place in the reserve and are not closed yet.
+    ending: usize,
     next_id: u64,
 }
 
@@ -99,12 +101,17 @@ impl Places {
 
     /// Ends a connection in the reserve, so that its descriptor is free.
     pub(super) fn end_one_in_reserve(&self) {
-        end_oldest(&mut self.taken().reserve);
+        self.taken().end_oldest();
+    }
+
+    /// Connections that are to close and have not yet.
+    pub(super) fn ending(&self) -> usize {
+        self.taken().ending
     }
 
     fn reserved(&self, taken: &mut Taken, origin: IpAddr) -> Place {
         if taken.reserve.len() >= RESERVE {
-            end_oldest(&mut taken.reserve);
+            taken.end_oldest();
         }
         let id = taken.next_id;
         taken.next_id += 1;
@@ -137,19 +144,22 @@ impl Places {
     }
 }
 
-/// Ends the oldest connection of the origin that has most of the reserve: who fills it does not push
-/// out who asks once.
-fn end_oldest(reserve: &mut VecDeque<InReserve>) {
-    let of = |origin: IpAddr| {
-        reserve
-            .iter()
-            .filter(|other| other.origin == origin)
-            .count()
-    };
-    let most = reserve.iter().map(|one| of(one.origin)).max();
-    let oldest = reserve.iter().position(|one| Some(of(one.origin)) == most);
-    if let Some(ended) = oldest.and_then(|at| reserve.remove(at)) {
-        ended.ended.cancel();
+impl Taken {
+    /// Ends the oldest connection of the origin that has most of the reserve: who fills it does not
+    /// push out who asks once.
+    fn end_oldest(&mut self) {
+        let of = |origin: IpAddr| {
+            let same = self.reserve.iter().filter(|other| other.origin == origin);
+            same.count()
+        };
+        let most = self.reserve.iter().map(|one| of(one.origin)).max();
+        let oldest = |one: &InReserve| Some(of(one.origin)) == most;
+        if let Some(at) = self.reserve.iter().position(oldest)
+            && let Some(ended) = self.reserve.remove(at)
+        {
+            self.ending += 1;
+            ended.ended.cancel();
+        }
     }
 }
 
@@ -193,7 +203,10 @@ impl Drop for Place {
                     }
                 }
             }
-            Kind::Reserve { id, .. } => taken.reserve.retain(|one| one.id != *id),
+            Kind::Reserve { id, .. } => match taken.reserve.iter().position(|one| one.id == *id) {
+                Some(at) => drop(taken.reserve.remove(at)),
+                None => taken.ending -= 1,
+            },
         }
         self.places.tell(&taken);
     }
@@ -253,6 +266,7 @@ mod tests {
         assert!(!is_ended(&once), "the older one is another's");
         assert!(is_ended(&many.remove(0)));
         assert!(many.iter().all(|place| !is_ended(place)));
+        assert_eq!(places.ending(), 0, "it has closed by now");
     }
 
     fn is_ended(place: &Place) -> bool {

@@ -1,11 +1,15 @@
 //! The edge that every call of every service passes first, the standard ones included: it must be
-//! gRPC, its message must be of a size that is taken, and its answer, if it is an error, says why
-//! in the way that all do.
+//! gRPC, its metadata and message must be of a size that is taken and come in time, and its answer,
+//! if it is an error, says why in the way that all do. What it holds of memory on both ways is
+//! counted here.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use belay_wire::status::CallError;
+use belay_wire::auth::is_administration;
+use belay_wire::status::{CallError, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -15,8 +19,11 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tower::{Layer, Service};
 
+use super::answers::{self, Flow, IfFull};
+use super::bounds::{BoundSettings, ConnectionBounds, Held, PortBounds};
 use super::call::status;
-use super::limits::{self, Expected};
+use super::limits::{self, Expected, Intake};
+use super::method;
 
 /// The only compression that is taken and given.
 pub const COMPRESSION: CompressionEncoding = CompressionEncoding::Gzip;
@@ -26,26 +33,46 @@ const GRPC_STATUS: &str = "grpc-status";
 const GRPC_DETAILS: &str = "grpc-status-details-bin";
 const GZIP: &str = "gzip";
 const IDENTITY: &str = "identity";
+/// Paths of health and reflection, which are open to everybody.
+const STANDARD_PATHS: &str = "/grpc.";
+/// Largest message to one of them: a name, or a symbol.
+pub const STANDARD_MESSAGE_BYTES_MAX: usize = 4 * 1024;
+/// What HTTP/2 counts for a header beside its name and value.
+const HEADER_BYTES: usize = 32;
+
+/// The methods that can be called through an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Methods {
+    All,
+    /// All but administration, which is called elsewhere.
+    WithoutAdministration,
+}
 
 /// Outermost: what is no call is refused before anything reads it.
-pub fn layer() -> EdgeLayer {
-    EdgeLayer
+pub fn layer(methods: Methods) -> EdgeLayer {
+    EdgeLayer { methods }
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct EdgeLayer;
+pub struct EdgeLayer {
+    methods: Methods,
+}
 
 impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, service: S) -> Edge<S> {
-        Edge { service }
+        Edge {
+            service,
+            methods: self.methods,
+        }
     }
 }
 
 #[derive(Debug, Clone)]
 pub struct Edge<S> {
     service: S,
+    methods: Methods,
 }
 
 type Response = http::Response<Body>;
@@ -65,7 +92,7 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        if let Some(refused) = refused(&request) {
+        if let Some(refused) = refused(&request, self.methods) {
             return Box::pin(std::future::ready(Ok(refused)));
         }
         // An answer is compressed for those who compress what they send. Most clients say of
@@ -75,18 +102,97 @@ where
         if !is_gzip(headers) {
             headers.remove(GRPC_ACCEPT_ENCODING);
         }
-        // All our methods take one message; reflection takes any number.
-        let is_ours = request.uri().path().starts_with("/belay.");
-        let expected = if is_ours {
-            Expected::One
-        } else {
-            Expected::Any
+        let bounds = bounds(request.extensions_mut());
+        let flow: Flow = request.extensions_mut().remove().unwrap_or_default();
+        let kept = match Kept::of(&request, &bounds) {
+            Ok(kept) => kept,
+            Err(overloaded) => {
+                return Box::pin(std::future::ready(Ok(refuse(overloaded))));
+            }
         };
+        let if_full = if_full(request.uri().path());
+        let intake = kept.intake(bounds.body_max());
         let answer = self
             .service
-            .call(request.map(|body| limits::measured(body, expected)));
-        Box::pin(async move { answer.await.map(explained) })
+            .call(request.map(|body| limits::measured(body, intake)));
+        Box::pin(async move {
+            let answer = answer.await?;
+            // A request is done with when it is answered; a stream of a standard service goes on.
+            let standard = match kept {
+                Kept::Request(_) => None,
+                Kept::Standard(held) => Some(held),
+            };
+            Ok(explained(answer)
+                .map(|body| answers::counted(body, bounds, flow, if_full, standard)))
+        })
     }
+}
+
+/// Of the connection that a request came on. One that came through no port, as unit tests send it,
+/// is its own.
+fn bounds(extensions: &mut http::Extensions) -> ConnectionBounds {
+    let bounds = extensions.remove();
+    bounds.unwrap_or_else(|| PortBounds::new(BoundSettings::default()).connection())
+}
+
+/// What is held for a call until it is answered, or ends.
+enum Kept {
+    /// Bytes of a request.
+    Request(Arc<Held>),
+    /// A call of a standard service.
+    Standard(Held),
+}
+
+impl Kept {
+    fn of(request: &http::Request<Body>, bounds: &ConnectionBounds) -> Result<Self, CallError> {
+        if request.uri().path().starts_with(STANDARD_PATHS) {
+            let held = bounds.standard_calls().try_hold(1);
+            return held.map(Kept::Standard).ok_or(CallError::Overloaded);
+        }
+        if bounds.is_full_of_answers() {
+            return Err(CallError::Overloaded);
+        }
+        let held = bounds
+            .requests()
+            .try_hold(metadata_bytes(request.headers()));
+        let held = held.ok_or(CallError::Overloaded)?;
+        Ok(Kept::Request(Arc::new(held)))
+    }
+
+    fn intake(&self, within: Duration) -> Intake {
+        match self {
+            // All our methods take one message.
+            Kept::Request(held) => Intake {
+                expected: Expected::One,
+                bytes_max: MESSAGE_BYTES_MAX,
+                within,
+                held: Some(held.clone()),
+            },
+            // Reflection takes any number, and few enough calls are open to hold all they may send.
+            Kept::Standard(_) => Intake {
+                expected: Expected::Any,
+                bytes_max: STANDARD_MESSAGE_BYTES_MAX,
+                within,
+                held: None,
+            },
+        }
+    }
+}
+
+/// Whether there is anything to tell where an answer finds no room.
+fn if_full(path: &str) -> IfFull {
+    match method::called(path) {
+        Some(called) if called.is_read && !called.streams => IfFull::Refuse,
+        Some(_) | None => IfFull::Give,
+    }
+}
+
+/// As HTTP/2 counts it.
+fn metadata_bytes(headers: &HeaderMap) -> usize {
+    let bytes = |(name, value): (&http::HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + HEADER_BYTES
+    };
+    headers.iter().map(bytes).sum()
 }
 
 /// The answer to a call that fails before its service has seen it.
@@ -95,7 +201,7 @@ pub(crate) fn refuse(failure: CallError) -> Response {
 }
 
 /// The answer to a call that is none, or none that could be read.
-fn refused(request: &http::Request<Body>) -> Option<Response> {
+fn refused(request: &http::Request<Body>, methods: Methods) -> Option<Response> {
     let plain = |status: StatusCode| {
         let mut response = Response::default();
         *response.status_mut() = status;
@@ -110,6 +216,12 @@ fn refused(request: &http::Request<Body>) -> Option<Response> {
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static("POST"));
         return Some(response);
+    }
+    if methods == Methods::WithoutAdministration && is_administration(request.uri().path()) {
+        return Some(refuse(CallError::MethodUnknown));
+    }
+    if metadata_bytes(request.headers()) > METADATA_BYTES_MAX {
+        return Some(refuse(CallError::MetadataTooLarge));
     }
     let encoding = request.headers().get(GRPC_ENCODING);
     if encoding.is_some_and(|encoding| encoding != IDENTITY && encoding != GZIP) {
@@ -226,7 +338,7 @@ mod tests {
         let request = headers.iter().fold(request, |request, (name, value)| {
             request.header(*name, *value)
         });
-        layer()
+        layer(Methods::All)
             .layer(service)
             .oneshot(request.body(Body::empty()).unwrap())
             .await
@@ -279,6 +391,22 @@ mod tests {
             "ENCODING_UNSUPPORTED"
         );
         assert_eq!(response.headers()[GRPC_ACCEPT_ENCODING], "identity,gzip");
+    }
+
+    #[tokio::test]
+    async fn metadata_has_a_limit() {
+        let (name, encodings) = (GRPC.0.len(), 2 * HEADER_BYTES);
+        let taken = name + GRPC.1.len() + "long".len() + encodings;
+        let fits = "x".repeat(METADATA_BYTES_MAX - taken);
+        let response = answer(&[GRPC, ("long", &fits)], Some(Status::ok(""))).await;
+        assert!(!response.headers().contains_key(GRPC_DETAILS));
+        let response = answer(&[GRPC, ("long", &format!("{fits}x"))], None).await;
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.reason, "METADATA_TOO_LARGE");
+        assert_eq!(info.metadata["limit_bytes"], METADATA_BYTES_MAX.to_string());
+        assert!(status.get_details_retry_info().is_none());
     }
 
     #[tokio::test]

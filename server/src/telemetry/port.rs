@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Counter;
+use opentelemetry::metrics::{Counter, Meter};
 
 use super::metrics::{Instrument, Kind, Metrics};
 
 /// The table.
-pub const INSTRUMENTS: [Instrument; 2] = [CONNECTIONS, REFUSED];
+pub const INSTRUMENTS: [Instrument; 4] = [CONNECTIONS, REFUSED, BYTES, STREAMS_RESET];
 
 const CONNECTIONS: Instrument = Instrument {
     name: "belay.port.connections",
@@ -24,7 +24,21 @@ const REFUSED: Instrument = Instrument {
     kind: Kind::Counter,
     help: "Connections that the port did not serve, by why",
 };
+const BYTES: Instrument = Instrument {
+    name: "belay.port.held",
+    unit: "By",
+    kind: Kind::Gauge,
+    help: "Bytes that are held for callers, by what of: requests that are not answered, answers that are not taken",
+};
+const STREAMS_RESET: Instrument = Instrument {
+    name: "belay.port.streams_reset",
+    unit: "{stream}",
+    kind: Kind::Counter,
+    help: "Calls that were given up because their callers took nothing of the answer",
+};
 
+const PORT: &str = "belay.port";
+const HELD: &str = "belay.held";
 const PLACE: &str = "belay.place";
 const CAUSE: &str = "belay.cause";
 
@@ -64,7 +78,10 @@ struct Open {
 /// The instruments of one port.
 #[derive(Clone)]
 pub(crate) struct PortMetrics {
+    meter: Meter,
+    of_port: KeyValue,
     refused: Counter<u64>,
+    streams_reset: Counter<u64>,
     open: Arc<Open>,
 }
 
@@ -75,16 +92,22 @@ impl fmt::Debug for PortMetrics {
 }
 
 impl PortMetrics {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
+    /// Of the port of this name.
+    pub(crate) fn new(metrics: &Metrics, port: &'static str) -> Self {
         let meter = metrics.meter();
+        let of_port = KeyValue::new(PORT, port);
         let refused = meter.u64_counter(REFUSED.name).with_unit(REFUSED.unit);
         let refused = refused.with_description(REFUSED.help).build();
         // Whoever watches how fast a counter grows must see it before it does.
         for refusal in Refusal::ALL {
-            refused.add(0, &[KeyValue::new(CAUSE, refusal.name())]);
+            refused.add(0, &[of_port.clone(), KeyValue::new(CAUSE, refusal.name())]);
         }
+        let reset = meter.u64_counter(STREAMS_RESET.name);
+        let reset = reset.with_unit(STREAMS_RESET.unit);
+        let streams_reset = reset.with_description(STREAMS_RESET.help).build();
+        streams_reset.add(0, std::slice::from_ref(&of_port));
         let open = Arc::<Open>::default();
-        let observed = open.clone();
+        let (observed, port) = (open.clone(), of_port.clone());
         let gauge = meter.u64_observable_gauge(CONNECTIONS.name);
         let gauge = gauge.with_unit(CONNECTIONS.unit);
         gauge
@@ -92,15 +115,43 @@ impl PortMetrics {
             .with_callback(move |to| {
                 let places = [("served", &observed.served), ("reserve", &observed.reserve)];
                 for (place, open) in places {
-                    to.observe(open.load(Ordering::Relaxed), &[KeyValue::new(PLACE, place)]);
+                    let place = KeyValue::new(PLACE, place);
+                    to.observe(open.load(Ordering::Relaxed), &[port.clone(), place]);
                 }
             })
             .build();
-        Self { refused, open }
+        Self {
+            meter: meter.clone(),
+            of_port,
+            refused,
+            streams_reset,
+            open,
+        }
+    }
+
+    /// Of requests and of answers, as `read` tells them.
+    pub(crate) fn observe_bytes(&self, read: impl Fn() -> [usize; 2] + Send + Sync + 'static) {
+        let gauge = self.meter.u64_observable_gauge(BYTES.name);
+        let gauge = gauge.with_unit(BYTES.unit).with_description(BYTES.help);
+        let port = self.of_port.clone();
+        gauge
+            .with_callback(move |to| {
+                for (held, bytes) in ["requests", "answers"].into_iter().zip(read()) {
+                    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+                    to.observe(bytes, &[port.clone(), KeyValue::new(HELD, held)]);
+                }
+            })
+            .build();
+    }
+
+    pub(crate) fn stream_reset(&self) {
+        self.streams_reset
+            .add(1, std::slice::from_ref(&self.of_port));
     }
 
     pub(crate) fn refused(&self, refusal: Refusal) {
-        self.refused.add(1, &[KeyValue::new(CAUSE, refusal.name())]);
+        let cause = KeyValue::new(CAUSE, refusal.name());
+        self.refused.add(1, &[self.of_port.clone(), cause]);
     }
 
     pub(crate) fn connections_are(&self, served: u64, reserve: u64) {

@@ -9,7 +9,7 @@ use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::Caller;
 
 pub use self::headers::{SetBy, named, token};
-pub use self::roles::roles;
+pub use self::roles::{is_administration, roles};
 use crate::status::CallError;
 
 /// A reason not to let a call through.

@@ -100,7 +100,7 @@ wire! {
     }
     EntryKind = StockEntryKind { Reserved, Released, Shipped, PutBack, SetAside, Zeroed, Counted, Archived }
     ErrorReason = ErrorReason {
-        MethodUnknown, EncodingUnsupported, NameUnknown, InvalidField, PageTokenInvalid,
+        MetadataTooLarge, MethodUnknown, EncodingUnsupported, NameUnknown, InvalidField, PageTokenInvalid,
         ResumeTokenInvalid, PositionExpired, PositionAhead, WatcherTooSlow, ConsumerNotFound, PositionBehind,
         ConsumersExhausted, BulkCancellationNotFound, BulkCancellationsExhausted,
         MessageTooLarge, DeadlineExceeded, CallerUnknown, RoleNotAllowed, Overloaded,

@@ -27,6 +27,9 @@ pub use self::outcome::{CallOutcome, outcome_of};
 const DOMAIN: &str = "belay";
 /// Largest message taken from a caller, as sent and as decompressed.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Largest metadata taken with a call, as HTTP/2 counts it: of each header its name, its value and 32
+/// bytes.
+pub const METADATA_BYTES_MAX: usize = 16 * 1024;
 
 /// When to come back.
 const OVERLOADED_RETRY: Duration = Duration::from_millis(250);
@@ -37,6 +40,8 @@ const DATABASE_RETRY: Duration = Duration::from_secs(1);
 /// The reason why a call does not get its answer, and what a person reads of it.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum CallError {
+    #[error("the metadata of a call may have at most {METADATA_BYTES_MAX} bytes")]
+    MetadataTooLarge,
     /// The server has no such method: it is older than the caller, or the caller is mistaken.
     #[error("the server has no such method")]
     MethodUnknown,
@@ -194,6 +199,7 @@ impl CallError {
 
     fn reason(&self) -> ErrorReason {
         match self {
+            CallError::MetadataTooLarge => ErrorReason::MetadataTooLarge,
             CallError::MethodUnknown => ErrorReason::MethodUnknown,
             CallError::EncodingUnsupported => ErrorReason::EncodingUnsupported,
             CallError::NameUnknown { .. } => ErrorReason::NameUnknown,
@@ -249,6 +255,7 @@ impl CallError {
             CallError::CurrencyMismatch { expected, field } => {
                 return mixed_currencies(expected, field, message);
             }
+            CallError::MetadataTooLarge => one("limit_bytes", METADATA_BYTES_MAX.to_string()),
             CallError::MessageTooLarge { limit_bytes } => {
                 one("limit_bytes", limit_bytes.to_string())
             }
@@ -460,7 +467,9 @@ fn code(reason: ErrorReason) -> (Code, With) {
         ErrorReason::CurrencyMismatch => {
             (Code::InvalidArgument, With::Field("amount.currency_code"))
         }
-        ErrorReason::MessageTooLarge => (Code::ResourceExhausted, With::Nothing),
+        ErrorReason::MetadataTooLarge | ErrorReason::MessageTooLarge => {
+            (Code::ResourceExhausted, With::Nothing)
+        }
         ErrorReason::Overloaded => (Code::ResourceExhausted, With::RetryDelay(OVERLOADED_RETRY)),
         ErrorReason::PositionExpired | ErrorReason::PositionAhead => {
             (Code::OutOfRange, With::Nothing)

@@ -14,6 +14,11 @@ pub fn roles(path: &str) -> Result<&'static [Role], AuthError> {
     row.map(|(_, roles)| *roles).ok_or(AuthError::MethodUnknown)
 }
 
+/// Whether this method is administration: what operators alone may call.
+pub fn is_administration(path: &str) -> bool {
+    roles(path).is_ok_and(|roles| roles == [Operator])
+}
+
 /// Everyone who has to do with orders.
 const READERS: &[Role] = &[
     Storefront, Seller, Warehouse, Carrier, Payments, Support, Operator, Auditor,
@@ -227,6 +232,27 @@ mod tests {
         assert!(!rpcs.is_empty());
         assert_eq!(rpcs, rows);
         assert_eq!(ROLES.len(), rows.len(), "a row is there twice");
+    }
+
+    #[test]
+    fn administration_is_of_stores_and_policies() {
+        let administration: BTreeSet<&str> = v1::RPCS
+            .iter()
+            .map(|rpc| rpc.path)
+            .filter(|path| is_administration(path))
+            .filter_map(|path| path.strip_prefix("/belay.v1."))
+            .collect();
+        let expected = [
+            "PolicyService/ActivatePolicy",
+            "PolicyService/CreatePolicy",
+            "PolicyService/SimulatePolicy",
+            "StoreService/CreateStore",
+            "StoreService/PutCarrier",
+            "StoreService/PutWarehouse",
+            "StoreService/UpdateStore",
+        ];
+        assert_eq!(administration, BTreeSet::from(expected));
+        assert!(!is_administration("/belay.v1.StoreService/DeleteAll"));
     }
 
     #[test]

@@ -354,9 +354,14 @@ fn waiting_is_advised_where_it_helps_and_only_there() {
             status.message()
         );
     }
-    let too_large = status(CallError::MessageTooLarge { limit_bytes: 7 });
-    assert_eq!(too_large.code(), Code::ResourceExhausted);
-    assert!(too_large.get_details_retry_info().is_none());
+    for failure in [
+        CallError::MetadataTooLarge,
+        CallError::MessageTooLarge { limit_bytes: 7 },
+    ] {
+        let too_large = status(failure);
+        assert_eq!(too_large.code(), Code::ResourceExhausted);
+        assert!(too_large.get_details_retry_info().is_none());
+    }
 }
 
 #[test]
@@ -577,6 +582,7 @@ fn every_other_failure_passes_too() {
     };
     let eur = Currency::parse("EUR").unwrap();
     for failure in [
+        CallError::MetadataTooLarge,
         CallError::MethodUnknown,
         CallError::EncodingUnsupported,
         CallError::NameUnknown {
