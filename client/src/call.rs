@@ -28,9 +28,9 @@ use crate::wire::Malformed;
 /// The longest time for a call; what is longer is taken as this.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The largest response that is taken, in bytes. A page of large orders is larger than tonic's 4
-/// MiB.
-const RESPONSE_BYTES_MAX: usize = 64 << 20;
+/// The largest response that is taken, in bytes: what a server promises of every answer, and what
+/// every other client takes.
+const RESPONSE_BYTES_MAX: usize = 4 << 20;
 
 /// A call that is not sent yet.
 #[derive(Clone)]

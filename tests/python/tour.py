@@ -33,7 +33,7 @@ DEADLINE = 10.0
 # Of a call with all its attempts, in seconds.
 PATIENCE = 60.0
 # Answers may be larger than the 4 MiB that gRPC takes of itself.
-OPTIONS = [("grpc.max_receive_message_length", 64 << 20), ("grpc.keepalive_time_ms", 20_000)]
+OPTIONS = [("grpc.keepalive_time_ms", 20_000)]
 
 
 def caller(role: str, actor: str) -> tuple[tuple[str, str], ...]:

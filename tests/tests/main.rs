@@ -61,3 +61,4 @@ mod stores_and_policies;
 mod tidy;
 mod tls;
 mod trust;
+mod weight;

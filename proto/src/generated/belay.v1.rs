@@ -2100,9 +2100,16 @@ impl PaymentFact {
 /// An order with everything that belongs to it. It is always read whole and from one moment: lines, shipments, payments,
 /// cancellations and refunds agree with each other and with the etag.
 ///
-/// Limits: 200 lines, 50 shipments, 20 payments, 100 cancellations that callers ask for; one more is LIMIT_REACHED (more
-/// lines or shipments at creation are INVALID_FIELD). What Belay opens itself, for goods that come home, for an order that
-/// closes unpaid, by support's resolution of an incident, comes on top.
+/// Limits: 200 lines, 50 shipments, 1,000 contents of all shipments together (each line of each shipment is one), 20
+/// payments, 100 cancellations that callers ask for, 100 parts of one request; one more is LIMIT_REACHED (more lines,
+/// shipments or contents at creation are INVALID_FIELD). What Belay opens itself, for goods that come home, for an order
+/// that closes unpaid, by support's resolution of an incident, comes on top.
+///
+/// An order has at most 4 MiB as a message, so that every client can read it, and so has every answer that holds one. To
+/// that end all its texts (notes, evidence and the codes of answers) have at most 512 KiB together, in UTF-8; answers to
+/// requests and receipts of parcels have 256 KiB more. And nothing is asked for once the whole order may have grown to 2
+/// MiB; what happens is recorded, and what Belay opens for it is opened, up to 3 MiB. What would go beyond is
+/// LIMIT_REACHED, whichever write it is; without its note it may be taken. Deadlines are always applied.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Order {
     /// The storefront's order number, unique in the store: `\[A-Za-z0-9._-\]{1,64}`. What belongs to the order has an id
@@ -4163,8 +4170,9 @@ pub mod cancellation_service_client {
         /// EVIDENCE_REQUIRED, ALREADY_PENDING, UNITS_CLAIMED, QUANTITY_UNAVAILABLE, NOTHING_TO_CANCEL, QUOTE_EXPIRED,
         /// QUOTE_MISMATCH, then what the policy says: NOT_ALLOWED, SHIPPED, DELIVERED, ALREADY_ENDED, PAYMENT_VERIFYING,
         /// UNPAID_CLOSES_ITSELF, REFUND_NOT_OFFERED, NOT_INTERCEPTABLE, LABEL_UNAVAILABLE_IN_REGION; last LIMIT_REACHED for
-        /// the 101st cancellation that callers have asked for of an order. What Belay opens itself, for a parcel that comes
-        /// home or an order that closes unpaid, is neither counted nor stopped by that.
+        /// the 101st cancellation that callers have asked for of an order, the 101st part of a request (name fewer units), and
+        /// for an order whose texts, or all of it, have as many bytes as they may have (see Order). What Belay opens itself,
+        /// for a parcel that comes home or an order that closes unpaid, is neither counted nor stopped by the first.
         pub async fn request_cancellation(
             &mut self,
             request: impl tonic::IntoRequest<super::RequestCancellationRequest>,
@@ -4262,7 +4270,8 @@ pub mod cancellation_service_client {
         /// its refund is created, in the same step; others go on to their next gate.
         ///
         /// Idempotent by request_id, and in itself: a second approval is answered OK. Fails with ORDER_NOT_FOUND,
-        /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, GATE_NOT_OPEN, GATE_TIMED_OUT.
+        /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, GATE_NOT_OPEN, GATE_TIMED_OUT, and LIMIT_REACHED where
+        /// the order has no room for the texts (see Order).
         pub async fn approve_cancellation(
             &mut self,
             request: impl tonic::IntoRequest<super::ApproveCancellationRequest>,
@@ -4388,9 +4397,10 @@ pub mod cancellation_service_client {
         /// Resolves an incident, by one of its allowed_resolutions; refunds that follow are moved or created in the same step.
         ///
         /// Idempotent by request_id, and in itself: the same resolution again is answered OK. Fails with ORDER_NOT_FOUND,
-        /// INCIDENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, INCIDENT_RESOLVED, RESOLUTION_NOT_ALLOWED. No limit of
-        /// callers stops it: a LATE_FACT that is resolved by REFUND_ANYWAY pays for all of its goods that are home, but for
-        /// those that an earlier ACCEPT left as they are.
+        /// INCIDENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, INCIDENT_RESOLVED, RESOLUTION_NOT_ALLOWED, and
+        /// LIMIT_REACHED where the order has no room for the note (see Order). No other limit of callers stops it: a LATE_FACT
+        /// that is resolved by REFUND_ANYWAY pays for all of its goods that are home, but for those that an earlier ACCEPT
+        /// left as they are.
         pub async fn resolve_incident(
             &mut self,
             request: impl tonic::IntoRequest<super::ResolveIncidentRequest>,
@@ -4491,8 +4501,9 @@ pub mod cancellation_service_server {
         /// EVIDENCE_REQUIRED, ALREADY_PENDING, UNITS_CLAIMED, QUANTITY_UNAVAILABLE, NOTHING_TO_CANCEL, QUOTE_EXPIRED,
         /// QUOTE_MISMATCH, then what the policy says: NOT_ALLOWED, SHIPPED, DELIVERED, ALREADY_ENDED, PAYMENT_VERIFYING,
         /// UNPAID_CLOSES_ITSELF, REFUND_NOT_OFFERED, NOT_INTERCEPTABLE, LABEL_UNAVAILABLE_IN_REGION; last LIMIT_REACHED for
-        /// the 101st cancellation that callers have asked for of an order. What Belay opens itself, for a parcel that comes
-        /// home or an order that closes unpaid, is neither counted nor stopped by that.
+        /// the 101st cancellation that callers have asked for of an order, the 101st part of a request (name fewer units), and
+        /// for an order whose texts, or all of it, have as many bytes as they may have (see Order). What Belay opens itself,
+        /// for a parcel that comes home or an order that closes unpaid, is neither counted nor stopped by the first.
         async fn request_cancellation(
             &self,
             request: tonic::Request<super::RequestCancellationRequest>,
@@ -4530,7 +4541,8 @@ pub mod cancellation_service_server {
         /// its refund is created, in the same step; others go on to their next gate.
         ///
         /// Idempotent by request_id, and in itself: a second approval is answered OK. Fails with ORDER_NOT_FOUND,
-        /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, GATE_NOT_OPEN, GATE_TIMED_OUT.
+        /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, GATE_NOT_OPEN, GATE_TIMED_OUT, and LIMIT_REACHED where
+        /// the order has no room for the texts (see Order).
         async fn approve_cancellation(
             &self,
             request: tonic::Request<super::ApproveCancellationRequest>,
@@ -4574,9 +4586,10 @@ pub mod cancellation_service_server {
         /// Resolves an incident, by one of its allowed_resolutions; refunds that follow are moved or created in the same step.
         ///
         /// Idempotent by request_id, and in itself: the same resolution again is answered OK. Fails with ORDER_NOT_FOUND,
-        /// INCIDENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, INCIDENT_RESOLVED, RESOLUTION_NOT_ALLOWED. No limit of
-        /// callers stops it: a LATE_FACT that is resolved by REFUND_ANYWAY pays for all of its goods that are home, but for
-        /// those that an earlier ACCEPT left as they are.
+        /// INCIDENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, INCIDENT_RESOLVED, RESOLUTION_NOT_ALLOWED, and
+        /// LIMIT_REACHED where the order has no room for the note (see Order). No other limit of callers stops it: a LATE_FACT
+        /// that is resolved by REFUND_ANYWAY pays for all of its goods that are home, but for those that an earlier ACCEPT
+        /// left as they are.
         async fn resolve_incident(
             &self,
             request: tonic::Request<super::ResolveIncidentRequest>,
@@ -5500,8 +5513,9 @@ pub enum ErrorReason {
     /// that are, without their prefix.
     ResolutionNotAllowed = 516,
     /// FAILED_PRECONDITION. The order has as many of something as it may have. Metadata: limit, what ("cancellations",
-    /// "payments", "facts of a payment", "facts of a shipment", "receipts of a shipment", "shipments"); limit_max. Limits
-    /// are for callers: what Belay itself must open for goods or money is never stopped by one.
+    /// "payments", "facts of a payment", "facts of a shipment", "receipts of a shipment", "shipments", "contents of
+    /// shipments", "parts of a cancellation", "bytes", "bytes of texts"); limit_max. Limits are for callers: what Belay
+    /// itself must open for goods or money is never stopped by one.
     LimitReached = 520,
     /// FAILED_PRECONDITION. The token is behind what the consumer has committed. Another process may use its name.
     /// Metadata: consumer_id; partition, the first that would go back; position, where it is.
@@ -8111,8 +8125,9 @@ pub mod fulfillment_service_client {
         /// may be packed meanwhile. A shipment that is held already is held until the new time.
         ///
         /// Idempotent by request_id. Fails with INVALID_FIELD for a hold_until that is not in the future or more than 30 days
-        /// away, ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE, and STAGE_MISMATCH for a
-        /// shipment that is not in the warehouse any more.
+        /// away, ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE, STAGE_MISMATCH for a
+        /// shipment that is not in the warehouse any more, and LIMIT_REACHED where the order has no room for the note (see
+        /// Order).
         pub async fn hold_shipment(
             &mut self,
             request: impl tonic::IntoRequest<super::HoldShipmentRequest>,
@@ -8172,7 +8187,8 @@ pub mod fulfillment_service_client {
         /// Idempotent by request_id. Fails with INVALID_FIELD where the parcels do not hold every unit that is not cancelled,
         /// ORDER_NOT_FOUND, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE,
         /// QUANTITY_UNAVAILABLE, STAGE_MISMATCH for a shipment that is not in the warehouse any more, SHIPMENT_BARRED while a
-        /// cancellation waits for units of it, SPLIT_NOT_ALLOWED, and LIMIT_REACHED for the 51st shipment of an order.
+        /// cancellation waits for units of it, SPLIT_NOT_ALLOWED, and LIMIT_REACHED for the 51st shipment of an order
+        /// or the 1,001st of its contents.
         pub async fn split_shipment(
             &mut self,
             request: impl tonic::IntoRequest<super::SplitShipmentRequest>,
@@ -8203,7 +8219,7 @@ pub mod fulfillment_service_client {
         ///
         /// Idempotent by request_id, and in itself: what was answered already is answered OK. Fails with ORDER_NOT_FOUND,
         /// SHIPMENT_NOT_FOUND, CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE for more units than were asked,
-        /// and GATE_NOT_OPEN where it was never asked.
+        /// GATE_NOT_OPEN where it was never asked, and LIMIT_REACHED where the order has no room for the note (see Order).
         pub async fn answer_stop(
             &mut self,
             request: impl tonic::IntoRequest<super::AnswerStopRequest>,
@@ -8232,8 +8248,8 @@ pub mod fulfillment_service_client {
         /// for every part that waits for it. It is a fact, and recorded however late it comes: a late confirmation for a part
         /// that was refused by then opens the incident LATE_FACT.
         ///
-        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and GATE_NOT_OPEN
-        /// where it was never asked.
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, GATE_NOT_OPEN where
+        /// it was never asked, and LIMIT_REACHED where the order has no room for the note (see Order).
         pub async fn answer_intercept(
             &mut self,
             request: impl tonic::IntoRequest<super::AnswerInterceptRequest>,
@@ -8279,7 +8295,8 @@ pub mod fulfillment_service_client {
         ///
         /// Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE (with what could still come
         /// home) for more units than are out, also for a new receipt_id where nothing is, STAGE_MISMATCH for a shipment that
-        /// never left, and LIMIT_REACHED for the 101st receipt_id of a shipment, unless it is of all that is still out.
+        /// never left, and LIMIT_REACHED for the 101st receipt_id of a shipment, unless it is of all that is still out, and
+        /// where the order has no room for the note (see Order).
         pub async fn receive_parcel(
             &mut self,
             request: impl tonic::IntoRequest<super::ReceiveParcelRequest>,
@@ -8411,8 +8428,9 @@ pub mod fulfillment_service_server {
         /// may be packed meanwhile. A shipment that is held already is held until the new time.
         ///
         /// Idempotent by request_id. Fails with INVALID_FIELD for a hold_until that is not in the future or more than 30 days
-        /// away, ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE, and STAGE_MISMATCH for a
-        /// shipment that is not in the warehouse any more.
+        /// away, ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE, STAGE_MISMATCH for a
+        /// shipment that is not in the warehouse any more, and LIMIT_REACHED where the order has no room for the note (see
+        /// Order).
         async fn hold_shipment(
             &self,
             request: tonic::Request<super::HoldShipmentRequest>,
@@ -8438,7 +8456,8 @@ pub mod fulfillment_service_server {
         /// Idempotent by request_id. Fails with INVALID_FIELD where the parcels do not hold every unit that is not cancelled,
         /// ORDER_NOT_FOUND, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, FENCE_STALE,
         /// QUANTITY_UNAVAILABLE, STAGE_MISMATCH for a shipment that is not in the warehouse any more, SHIPMENT_BARRED while a
-        /// cancellation waits for units of it, SPLIT_NOT_ALLOWED, and LIMIT_REACHED for the 51st shipment of an order.
+        /// cancellation waits for units of it, SPLIT_NOT_ALLOWED, and LIMIT_REACHED for the 51st shipment of an order
+        /// or the 1,001st of its contents.
         async fn split_shipment(
             &self,
             request: tonic::Request<super::SplitShipmentRequest>,
@@ -8452,7 +8471,7 @@ pub mod fulfillment_service_server {
         ///
         /// Idempotent by request_id, and in itself: what was answered already is answered OK. Fails with ORDER_NOT_FOUND,
         /// SHIPMENT_NOT_FOUND, CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE for more units than were asked,
-        /// and GATE_NOT_OPEN where it was never asked.
+        /// GATE_NOT_OPEN where it was never asked, and LIMIT_REACHED where the order has no room for the note (see Order).
         async fn answer_stop(
             &self,
             request: tonic::Request<super::AnswerStopRequest>,
@@ -8464,8 +8483,8 @@ pub mod fulfillment_service_server {
         /// for every part that waits for it. It is a fact, and recorded however late it comes: a late confirmation for a part
         /// that was refused by then opens the incident LATE_FACT.
         ///
-        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, and GATE_NOT_OPEN
-        /// where it was never asked.
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, GATE_NOT_OPEN where
+        /// it was never asked, and LIMIT_REACHED where the order has no room for the note (see Order).
         async fn answer_intercept(
             &self,
             request: tonic::Request<super::AnswerInterceptRequest>,
@@ -8492,7 +8511,8 @@ pub mod fulfillment_service_server {
         ///
         /// Fails with ORDER_NOT_FOUND, SHIPMENT_NOT_FOUND, REQUEST_ID_REUSED, QUANTITY_UNAVAILABLE (with what could still come
         /// home) for more units than are out, also for a new receipt_id where nothing is, STAGE_MISMATCH for a shipment that
-        /// never left, and LIMIT_REACHED for the 101st receipt_id of a shipment, unless it is of all that is still out.
+        /// never left, and LIMIT_REACHED for the 101st receipt_id of a shipment, unless it is of all that is still out, and
+        /// where the order has no room for the note (see Order).
         async fn receive_parcel(
             &self,
             request: tonic::Request<super::ReceiveParcelRequest>,
@@ -10280,7 +10300,7 @@ pub struct NewShipment {
     /// One of the store's carriers. Empty: its default one.
     #[prost(string, tag = "2")]
     pub carrier_id: ::prost::alloc::string::String,
-    /// What goes into it: 1 to 200 entries, no line twice. Required.
+    /// What goes into it: 1 to 200 entries, no line twice, and at most 1,000 of all shipments together. Required.
     #[prost(message, repeated, tag = "3")]
     pub contents: ::prost::alloc::vec::Vec<NewShipmentContent>,
 }
@@ -10702,9 +10722,9 @@ pub mod order_service_client {
         /// a refund in the same step. What is authorised and not needed any more becomes a release, a refund of the kind VOID.
         ///
         /// Idempotent by provider_event_id: an event counts once, and again answers with the order as it stands; by
-        /// movement_id, where one is given; and by request_id. Fails with ORDER_NOT_FOUND, REFUND_NOT_FOUND,
-        /// REQUEST_ID_REUSED, CURRENCY_MISMATCH, and LIMIT_REACHED for the 21st payment and the 101st fact of one. Facts about
-        /// money have room above that: of 40 payments and of 200 facts of one.
+        /// movement_id, where one is given; and by request_id, with the order as it stands as well. Fails with
+        /// ORDER_NOT_FOUND, REFUND_NOT_FOUND, REQUEST_ID_REUSED, CURRENCY_MISMATCH, and LIMIT_REACHED for the 21st payment and
+        /// the 101st fact of one. Facts about money have room above that: of 40 payments and of 200 facts of one.
         pub async fn record_payment(
             &mut self,
             request: impl tonic::IntoRequest<super::RecordPaymentRequest>,
@@ -10831,9 +10851,9 @@ pub mod order_service_server {
         /// a refund in the same step. What is authorised and not needed any more becomes a release, a refund of the kind VOID.
         ///
         /// Idempotent by provider_event_id: an event counts once, and again answers with the order as it stands; by
-        /// movement_id, where one is given; and by request_id. Fails with ORDER_NOT_FOUND, REFUND_NOT_FOUND,
-        /// REQUEST_ID_REUSED, CURRENCY_MISMATCH, and LIMIT_REACHED for the 21st payment and the 101st fact of one. Facts about
-        /// money have room above that: of 40 payments and of 200 facts of one.
+        /// movement_id, where one is given; and by request_id, with the order as it stands as well. Fails with
+        /// ORDER_NOT_FOUND, REFUND_NOT_FOUND, REQUEST_ID_REUSED, CURRENCY_MISMATCH, and LIMIT_REACHED for the 21st payment and
+        /// the 101st fact of one. Facts about money have room above that: of 40 payments and of 200 facts of one.
         async fn record_payment(
             &self,
             request: tonic::Request<super::RecordPaymentRequest>,

@@ -13,6 +13,7 @@ use crate::lifecycle::{deadlines, reach, undeliverable};
 use crate::order::Order;
 use crate::rejection::Rejection;
 use crate::scope::Scope;
+use crate::weight;
 
 mod answer_intercept;
 mod answer_stop;
@@ -209,7 +210,11 @@ pub fn decide(
     match result {
         Ok(answer) => {
             undeliverable::open_for_the_rest(&mut draft, awaited);
-            draft.accept(order, answer)
+            // Deadlines are applied whatever the order weighs.
+            match weight::check(&settled.order, &draft.order, command) {
+                Ok(()) => draft.accept(order, answer),
+                Err(rejection) => settled.reject(order, rejection),
+            }
         }
         Err(rejection) => settled.with_log(draft.log).reject(order, rejection),
     }

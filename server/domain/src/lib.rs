@@ -40,3 +40,4 @@ pub mod stock;
 pub mod store;
 pub mod terms;
 pub mod units;
+pub mod weight;

@@ -20,9 +20,15 @@ use crate::units::{UnitRange, UnitSet};
 pub const LINES_MAX: usize = 200;
 pub const LINE_QUANTITY_MAX: u32 = 1_000_000;
 pub const SHIPMENTS_MAX: usize = 50;
+/// Contents of all shipments together: each line of each shipment counts. Events list them again
+/// and again.
+pub const CONTENTS_MAX: usize = 1_000;
 /// Cancellations that callers may ask for. What Belay itself opens, for goods that come home or an
 /// order that closes unpaid, is not counted and not stopped by it.
 pub const CANCELLATIONS_MAX: usize = 100;
+/// Parts that a request may come to: one for each shipment and, of what is home, for each receipt.
+/// A preview shows every path of each.
+pub const PARTS_MAX: usize = 100;
 /// All cancellations of an order, before goods that come home are for support to pay, all of them
 /// by one cancellation: receipts without an id have no limit but the units, and an order is loaded
 /// whole.

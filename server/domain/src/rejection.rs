@@ -46,6 +46,10 @@ named_enum! {
         ShipmentFacts = "facts of a shipment",
         ShipmentReceipts = "receipts of a shipment",
         Shipments = "shipments",
+        Contents = "contents of shipments",
+        Parts = "parts of a cancellation",
+        Bytes = "bytes",
+        TextBytes = "bytes of texts",
     }
 }
 

@@ -181,6 +181,16 @@ fn each_field_of_the_shipments_is_checked() {
         ("shipments", |r| {
             r.shipments = vec![r.shipments[0].clone(); 51]
         }),
+        ("shipments", |r| {
+            let content = |line_number| pb::NewShipmentContent {
+                line_number,
+                quantity: 1,
+            };
+            r.shipments = vec![r.shipments[0].clone(); 6];
+            for shipment in &mut r.shipments[..5] {
+                shipment.contents = (1..=200).map(content).collect();
+            }
+        }),
         ("shipments[0].warehouse_id", |r| {
             r.shipments[0].warehouse_id = "a b".to_owned()
         }),

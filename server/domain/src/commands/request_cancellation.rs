@@ -13,14 +13,15 @@ use crate::decision::{Answer, LoggedEvaluation, Occasion, Proof, RequestTerms};
 use crate::error_reason::ErrorReason;
 use crate::ids::{Sku, WarehouseId};
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{CancellationRequest, Evaluation};
+use crate::lifecycle::eligibility::{CancellationRequest, Evaluation, Portion};
 use crate::lifecycle::reach::Reach;
 use crate::lifecycle::{eligibility, open, parts};
-use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order};
+use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order, PARTS_MAX};
 use crate::policy::{Policy, Reason};
 use crate::rejection::{FieldViolation, Limit, Rejection};
 use crate::terms::{Fault, IneligibleUnits, Path};
 use crate::units::{LineQuantity, UnitSet};
+use crate::weight;
 
 mod preview;
 mod quote;
@@ -151,32 +152,46 @@ pub(super) fn decide(
     if !is_acceptable(&evaluations, command.on_ineligible_units) {
         return Err(ineligible(&evaluations));
     }
-    check_room(&draft.order)?;
-
-    if requester != draft.caller {
-        draft.act_on_behalf_of(requester.clone());
-    }
     let first_rule = evaluations
         .iter()
         .find_map(|evaluation| evaluation.allowed.as_ref()?.rule.clone());
+    let blank = open::blank(
+        draft,
+        policy_version,
+        requester.clone(),
+        reason_code,
+        Fault::None,
+    );
+    let cancellation = requested(command, blank, evaluations, claimed);
+    check_room(&draft.order, &cancellation)?;
+
+    if requester != draft.caller {
+        draft.act_on_behalf_of(requester);
+    }
     draft.decided_by(policy_version, first_rule);
-    let claimed = claimed
-        .into_iter()
-        .map(|portion| portion.refused(command.paths[0], ErrorReason::UnitsClaimed));
-    let cancellation = Cancellation {
-        note: command.note.clone(),
-        evidence: command.evidence.clone(),
-        parts: evaluations
-            .into_iter()
-            .map(eligibility::part)
-            .chain(claimed)
-            .collect(),
-        ..open::blank(draft, policy_version, requester, reason_code, Fault::None)
-    };
     let number = open::open(draft, cancellation);
     draft.log_opened(logged_count, number);
     parts::advance(draft, number);
     Ok(Answer::Cancellation(number))
+}
+
+/// The cancellation that a request opens, with what is claimed already as refused.
+fn requested(
+    command: &RequestCancellation,
+    blank: Cancellation,
+    evaluations: Vec<Evaluation>,
+    claimed: Vec<Portion>,
+) -> Cancellation {
+    let claimed = claimed
+        .into_iter()
+        .map(|portion| portion.refused(command.paths[0], ErrorReason::UnitsClaimed));
+    let parts = evaluations.into_iter().map(eligibility::part);
+    Cancellation {
+        note: command.note.clone(),
+        evidence: command.evidence.clone(),
+        parts: parts.chain(claimed).collect(),
+        ..blank
+    }
 }
 
 /// The requester. Support that acts on behalf of a buyer must know who the buyer is; if it does
@@ -272,8 +287,11 @@ pub(crate) fn check_proof(reason: Option<&Reason>, proof: &Proof) -> Result<(), 
     Ok(())
 }
 
-fn check_room(order: &Order) -> Result<(), Rejection> {
-    Limit::Cancellations.check(order.asked_cancellations(), CANCELLATIONS_MAX)
+fn check_room(order: &Order, cancellation: &Cancellation) -> Result<(), Rejection> {
+    Limit::Cancellations.check(order.asked_cancellations(), CANCELLATIONS_MAX)?;
+    let others = cancellation.parts.len().saturating_sub(1);
+    Limit::Parts.check(others, PARTS_MAX)?;
+    weight::check_request(order, cancellation)
 }
 
 /// Whether a request that was evaluated so is accepted, with what its requester wants done about

@@ -7,7 +7,7 @@ use crate::decision::Answer;
 use crate::event::EventDetail;
 use crate::lifecycle::draft::{Draft, next_number};
 use crate::lifecycle::{customs, quantities};
-use crate::order::SHIPMENTS_MAX;
+use crate::order::{CONTENTS_MAX, SHIPMENTS_MAX};
 use crate::rejection::{FieldViolation, Limit, Rejection};
 use crate::shipment::{Shipment, Stage};
 use crate::terms::NextAction;
@@ -50,6 +50,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &SplitShipment) -> Result<A
             max: SHIPMENTS_MAX,
         });
     }
+    check_contents(draft, &shipment, &contents)?;
 
     let into = add_parcels(draft, &shipment, stage, contents);
     draft.emit(EventDetail::ShipmentSplit {
@@ -125,6 +126,25 @@ fn end(draft: &mut Draft<'_>, number: u32) {
     draft.raise_fence(number);
     draft.end_hold(number);
     draft.move_shipment(number, Stage::Split);
+}
+
+/// A line that is in several parcels counts once for each, and what was cancelled stays behind.
+fn check_contents(
+    draft: &Draft<'_>,
+    shipment: &Shipment,
+    contents: &[UnitSet],
+) -> Result<(), Rejection> {
+    let count = |units: &UnitSet| units.lines().count();
+    let left = shipment.units.minus(&draft.order.live_units(shipment));
+    let parcels = contents.iter().map(count).sum::<usize>();
+    let others = draft.order.content_count() - count(&shipment.units);
+    if others + count(&left) + parcels > CONTENTS_MAX {
+        return Err(Rejection::LimitReached {
+            limit: Limit::Contents,
+            max: CONTENTS_MAX,
+        });
+    }
+    Ok(())
 }
 
 /// No parcel is empty.

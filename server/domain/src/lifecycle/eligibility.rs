@@ -60,7 +60,7 @@ impl Portion {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Evaluation {
     pub(crate) portion: Portion,
     pub(crate) asked: Vec<AskedQuestion>,
@@ -94,7 +94,7 @@ impl Evaluation {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Allowed {
     pub(crate) path: Path,
     pub(crate) rule: Option<String>,

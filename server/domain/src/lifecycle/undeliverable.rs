@@ -26,7 +26,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
     if units.is_empty() {
         return;
     }
-    if draft.order.cancellations.len() >= CANCELLATIONS_OF_BELAY_MAX {
+    if draft.order.cancellations.len() >= CANCELLATIONS_OF_BELAY_MAX || draft.order.is_full() {
         // The incident is the same one until somebody resolves it, so it needs no room: support pays
         // for all of them at once.
         if receipt.is_some() {

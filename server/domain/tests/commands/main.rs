@@ -51,3 +51,4 @@ mod shipments;
 mod simulation;
 mod stops;
 mod tables;
+mod weight;

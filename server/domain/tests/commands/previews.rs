@@ -18,7 +18,10 @@ use crate::kit::{
     independent_site, policy_with,
 };
 
-fn previewed(case: &Case, cancel_request: &CancellationRequest) -> Result<Preview, Rejection> {
+pub(crate) fn previewed(
+    case: &Case,
+    cancel_request: &CancellationRequest,
+) -> Result<Preview, Rejection> {
     let caller = Actor::new(cancel_request.by, "someone");
     let context = Context {
         now: case.now,

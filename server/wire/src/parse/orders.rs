@@ -9,7 +9,7 @@ use belay_domain::ids::{
 };
 use belay_domain::money::{AMOUNT_MINOR_MAX, Money};
 use belay_domain::order::{
-    Buyer, Destination, IdentityHash, LINE_QUANTITY_MAX, LINES_MAX, SHIPMENTS_MAX,
+    Buyer, CONTENTS_MAX, Destination, IdentityHash, LINE_QUANTITY_MAX, LINES_MAX, SHIPMENTS_MAX,
 };
 use belay_domain::payment::PaymentFact;
 use belay_domain::query::{OrderFilter, OrdersSummary};
@@ -203,6 +203,14 @@ fn shipments(
                 "must have at most {SHIPMENTS_MAX} entries, has {}",
                 shipments.len()
             ),
+        );
+        return None;
+    }
+    let contents: usize = shipments.iter().map(|each| each.contents.len()).sum();
+    if contents > CONTENTS_MAX {
+        v.add(
+            "shipments",
+            format!("must have at most {CONTENTS_MAX} contents together, have {contents}"),
         );
         return None;
     }

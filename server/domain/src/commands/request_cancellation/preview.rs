@@ -12,18 +12,19 @@ use crate::context::Context;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{Allowed, CancellationRequest, Evaluation, Portion};
-use crate::lifecycle::{deadlines, eligibility, gates, reach};
+use crate::lifecycle::{deadlines, eligibility, gates, open, reach};
 use crate::money::Amounts;
-use crate::order::Order;
+use crate::order::{Order, PARTS_MAX};
 use crate::policy::Policy;
 use crate::rejection::{Denial, Rejection};
-use crate::terms::{Effect, GateSpec, NextAction, Path};
+use crate::terms::{Effect, Fault, GateSpec, NextAction, Path};
 use crate::units::UnitSet;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preview {
     pub policy_version: u32,
-    /// Every path there is, of every portion, in the order of shipments.
+    /// Every path there is, of every portion, in the order of shipments; of so many portions as a
+    /// request may have.
     pub paths: Vec<PreviewedPath>,
     /// The rejections of the request as a whole, in order of precedence; empty where it would be
     /// accepted.
@@ -105,27 +106,37 @@ pub fn preview(
         asked_at: draft.now,
         has_label: None,
     };
-    let portions = match select::allocate(&draft, policy, &request, command) {
-        Ok(allocation) => allocation.portions,
+    let allocation = match select::allocate(&draft, policy, &request, command) {
+        Ok(allocation) => allocation,
         // What is wholly cancelled may be asked for again: the answer is the cancellation that took
         // the last unit.
-        Err(_) if draft.order.is_wholly_cancelled() => Vec::new(),
+        Err(_) if draft.order.is_wholly_cancelled() => select::Allocation::default(),
         Err(rejection) => {
             rejections.push(rejection);
-            Vec::new()
+            select::Allocation::default()
         }
     };
 
     let (mut paths, mut evaluations) = (Vec::new(), Vec::new());
-    for portion in portions {
-        paths.extend(all_paths(&draft, policy, &request, &portion));
+    for portion in allocation.portions {
+        if paths.len() < PARTS_MAX * Path::ALL.len() {
+            paths.extend(all_paths(&draft, policy, &request, &portion));
+        }
         evaluations.push(eligibility::evaluate(&draft, policy, &request, portion));
     }
     if !evaluations.is_empty() && !super::is_acceptable(&evaluations, command.on_ineligible_units) {
         rejections.push(super::ineligible(&evaluations));
     }
     if !draft.order.is_wholly_cancelled() {
-        rejections.extend(super::check_room(&draft.order).err());
+        let blank = open::blank(
+            &draft,
+            policy_version,
+            requester.clone(),
+            reason_code,
+            Fault::None,
+        );
+        let requested = super::requested(command, blank, evaluations.clone(), allocation.claimed);
+        rejections.extend(super::check_room(&draft.order, &requested).err());
     }
     let is_offered = rejections.is_empty() && !evaluations.is_empty();
     let quote = is_offered.then(|| BoundQuote {

@@ -13,7 +13,7 @@ use crate::terms::IneligibleUnits;
 use crate::units::{LineQuantity, UnitSet};
 
 /// The allocation of a request to the shipments.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Allocation {
     /// One for each shipment that is to give units and, of what is home, for each receipt.
     pub(super) portions: Vec<Portion>,
