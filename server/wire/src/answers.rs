@@ -1,5 +1,5 @@
 //! The response of a command, as the bytes that the caller gets now and again whenever it repeats
-//! the request.
+//! the request; and what is kept of them.
 
 use belay_domain::bulk::OrderResult;
 use belay_domain::commands::{Answer, Command, Work};
@@ -102,6 +102,24 @@ pub fn render(
         }
         Command::Settle => Vec::new(),
     }
+}
+
+/// What is kept of an answer that is the whole order: which order, and where it stood. The rest is
+/// rendered again when the request is repeated, for an order is large and its facts are many. It is
+/// a response itself, so that a server which repeats what is kept gives one.
+pub(crate) fn order_head(order: &Order, request_id: Uuid) -> Vec<u8> {
+    let head = pb::Order {
+        order_id: order.id.to_string(),
+        store_id: order.store.to_string(),
+        etag: etag(order.version),
+        state: order.state.number(),
+        ..pb::Order::default()
+    };
+    let response = pb::RecordPaymentResponse {
+        order: Some(head),
+        request_id: request_id.to_string(),
+    };
+    response.encode_to_vec()
 }
 
 /// The context of a response: the order, its store, and what the command answers.

@@ -147,7 +147,7 @@ impl Batch {
         let request_key = command.request_key();
         if let Some(known) = request_key.as_ref().and_then(|key| self.known.get(key)) {
             return if known.fingerprint == command.fingerprint {
-                decode(&known.answer)
+                decode(&known.answer).map(|kept| self.repeat(command, kept))
             } else {
                 Ok(Reply::Rejected(Rejection::RequestIdReused))
             };
@@ -161,6 +161,18 @@ impl Batch {
             self.apply(command.key, writes);
         }
         Ok(reply)
+    }
+
+    /// The reply to a command that was decided before. An answer that is the order is kept without
+    /// what it holds, and shows the order as it stands.
+    fn repeat(&self, command: &Submitted<'_>, kept: Reply) -> Reply {
+        let order = self.orders.get(&command.key).map(|change| &change.after);
+        match (&kept, command.work, order) {
+            (Reply::Answer(_), Work::Decide(Command::RecordPayment(_)), Some(order)) => {
+                command.answer(&Answer::Order, order, self.now.max(order.update_time))
+            }
+            _ => kept,
+        }
     }
 
     fn decide_creation(&self, command: &Submitted<'_>, creation: &CreateOrder) -> Decided {
@@ -250,7 +262,13 @@ impl Batch {
         let request = request_key.filter(|_| is_stored).map(|key| NewRequest {
             key,
             fingerprint: command.fingerprint,
-            answer: encode(reply),
+            answer: match (&result, command.work) {
+                (Ok(_), Work::Decide(Command::RecordPayment(_))) => {
+                    let head = answers::order_head(&order, command.request_id);
+                    encode(&Reply::Answer(head))
+                }
+                _ => encode(reply),
+            },
             create_time: now,
         });
         Writes {

@@ -8,6 +8,7 @@ mod acts;
 #[allow(dead_code)]
 mod kit;
 
+mod answers;
 mod events;
 mod extremes;
 mod messages;
