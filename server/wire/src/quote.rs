@@ -137,6 +137,12 @@ mod tests {
         };
         let forged = write(&later, &[8; 32]);
         assert_eq!(read(&forged, KEY), None);
+        // The seal of the one before the bargain of the other.
+        let seal_chars = (1 + SEAL_BYTES) / 3 * 4;
+        let sealed = write(&later, KEY);
+        assert_eq!(read(&sealed, KEY), Some(later), "only Belay moves it");
+        let forged = format!("{}{}", &text[..seal_chars], &sealed[seal_chars..]);
+        assert_eq!(read(&forged, KEY), None);
     }
 
     #[test]
