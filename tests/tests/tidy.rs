@@ -352,6 +352,23 @@ fn every_test_file_is_part_of_the_binary() {
     }
 }
 
+/// A sum that wraps is wrong money; the release is as strict as the tests.
+#[test]
+fn what_adds_up_is_checked_for_overflow_in_a_release() {
+    let manifest = read_to_string("Cargo.toml");
+    for package in ["belay-domain", "belay-wire"] {
+        let section = format!("[profile.release.package.{package}]\n");
+        let (_, below) = manifest.split_once(&section).unwrap_or_else(|| {
+            panic!("Cargo.toml has no {section}");
+        });
+        let section = below.split("\n[").next().unwrap_or_default();
+        assert!(
+            section.lines().any(|line| line == "overflow-checks = true"),
+            "{package} wraps in a release"
+        );
+    }
+}
+
 #[test]
 fn tests_do_not_sleep() {
     // Here waiting is bounded polling, or it makes a race or a fault; nowhere may it stand for "by
