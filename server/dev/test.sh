@@ -16,6 +16,10 @@ export BUF
 "$BUF" lint proto
 "$here/images.sh" check
 
+# The advisories are fetched, so they are asked by hand: `cargo deny check advisories`.
+step "dependencies"
+"$("$here/tools.sh" cargo-deny)" --locked check bans licenses sources
+
 step "lints"
 cargo clippy --workspace --all-targets -- --deny warnings
 

