@@ -147,6 +147,14 @@ impl KeyFile {
     }
 }
 
+/// The entry of its fuzz target, and of the replay of its corpus.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    if let Err(error) = parse(Path::new("callers.yaml"), data) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
 /// The line that stands in the file for this secret.
 ///
 /// # Errors

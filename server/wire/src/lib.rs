@@ -19,6 +19,8 @@ pub mod batch;
 pub mod cloud_events;
 pub mod enums;
 pub mod events;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod identity;
 pub mod pages;
 pub mod parse;

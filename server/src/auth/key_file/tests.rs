@@ -256,3 +256,15 @@ fn a_secret_is_long_and_fits_a_header() {
         assert!(hash_secret(odd).unwrap_err().contains("printable ASCII"));
     }
 }
+
+/// What fuzzing has found or begun with, once more.
+#[test]
+fn replay_corpus() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/key_files");
+    let mut replayed = 0;
+    for seed in fs::read_dir(corpus).unwrap() {
+        super::fuzz(&fs::read(seed.unwrap().path()).unwrap());
+        replayed += 1;
+    }
+    assert!(replayed > 0);
+}
