@@ -1,6 +1,7 @@
 //! Programs of this workspace, each in a process of its own: for what a server tells its
 //! surroundings.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -85,12 +86,12 @@ impl Running {
     pub fn allow_descriptors(&self, more: usize) {
         let id = self.child.id();
         let open = std::fs::read_dir(format!("/proc/{id}/fd")).expect("it runs");
-        let highest = open.map(|entry| {
-            let name = entry.expect("an entry").file_name();
-            let number = name.to_str().and_then(|name| name.parse().ok());
-            number.unwrap_or(0_usize)
-        });
-        let limit = highest.max().unwrap_or(0) + 1 + more;
+        let open: BTreeSet<usize> = open
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        // Every number below the limit may be taken, also those between the open ones.
+        let mut free = (0..).filter(|number| !open.contains(number));
+        let limit: usize = free.nth(more).expect("there is no end of numbers");
         let told = Command::new("prlimit")
             .args([format!("--pid={id}"), format!("--nofile={limit}")])
             .status();
