@@ -221,7 +221,7 @@ mod tests {
     const B: &str = "192.0.2.2";
 
     fn places(all: usize, address: usize) -> Places {
-        let metrics = PortMetrics::new(&Metrics::new());
+        let metrics = PortMetrics::new(&Metrics::new(), "callers");
         Places::new(Limits { all, address }, metrics)
     }
 
