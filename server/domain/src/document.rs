@@ -193,6 +193,11 @@ impl<'a> Node<'a> {
         self.list(max, errors)
     }
 
+    /// The text, where there may be something else as well.
+    pub fn as_text(&self) -> Option<&'a str> {
+        self.value.as_str()
+    }
+
     pub fn raw_text(&self, wanted: &str, errors: &mut Errors) -> Option<&'a str> {
         match self.value {
             Value::String(text) => Some(text),
@@ -205,6 +210,14 @@ impl<'a> Node<'a> {
                 None
             }
         }
+    }
+
+    pub fn boolean(&self, errors: &mut Errors) -> Option<bool> {
+        let boolean = self.value.as_bool();
+        if boolean.is_none() {
+            self.wrong_type("true or false", errors);
+        }
+        boolean
     }
 
     /// One of these names.
@@ -239,6 +252,11 @@ impl<'a> Object<'a> {
             path: child(&self.path, key),
             value,
         })
+    }
+
+    /// Where `key` stands, or would.
+    pub fn path_of(&self, key: &str) -> String {
+        child(&self.path, key)
     }
 
     pub fn require(&self, key: &str, errors: &mut Errors) -> Option<Node<'a>> {

@@ -49,6 +49,15 @@ impl<T: Ord> IdFilter<T> {
         }
     }
 
+    /// Whether it lets through all that `other` does.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (IdFilter::All, IdFilter::All | IdFilter::Only(_)) => true,
+            (IdFilter::Only(_), IdFilter::All) => false,
+            (IdFilter::Only(ids), IdFilter::Only(others)) => ids.is_superset(others),
+        }
+    }
+
     /// What to look for: the one that was asked for, or the only one there is to see.
     #[must_use]
     pub fn narrow(&self, asked: Option<T>) -> Option<T>
@@ -78,6 +87,14 @@ impl Scope {
         warehouses: IdFilter::All,
         carriers: IdFilter::All,
     };
+
+    /// Whether all that `other` sees is seen.
+    pub fn covers(&self, other: &Scope) -> bool {
+        self.stores.covers(&other.stores)
+            && self.sellers.covers(&other.sellers)
+            && self.warehouses.covers(&other.warehouses)
+            && self.carriers.covers(&other.carriers)
+    }
 
     pub fn sees_store(&self, store: &StoreId) -> bool {
         self.stores.contains(store)
@@ -111,5 +128,37 @@ impl Scope {
     /// Whether orders are seen whatever their shipments.
     pub fn sees_every_route(&self) -> bool {
         self.warehouses == IdFilter::All && self.carriers == IdFilter::All
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_covers_what_it_sees_all_of() {
+        let only = |ids: &[&str]| {
+            let ids = ids.iter().map(|id| SellerId::parse(*id).unwrap());
+            Scope {
+                sellers: IdFilter::Only(ids.collect()),
+                ..Scope::EVERYTHING
+            }
+        };
+        let (one, two) = (only(&["a"]), only(&["a", "b"]));
+        for (wider, narrower) in [(&Scope::EVERYTHING, &two), (&two, &one)] {
+            assert!(wider.covers(narrower) && !narrower.covers(wider));
+            assert!(wider.covers(wider));
+        }
+        assert!(!only(&["b"]).covers(&one) && !one.covers(&only(&["b"])));
+        // All dimensions count.
+        let other = Scope {
+            stores: IdFilter::Only(BTreeSet::from([StoreId::parse("demo").unwrap()])),
+            ..one.clone()
+        };
+        assert!(one.covers(&other) && !other.covers(&one) && !other.covers(&two));
+        assert!(!two.covers(&Scope {
+            carriers: IdFilter::All,
+            ..Scope::EVERYTHING
+        }));
     }
 }

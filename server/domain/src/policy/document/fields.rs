@@ -135,14 +135,6 @@ impl<'a> Node<'a> {
         is_country.then(|| text.to_owned())
     }
 
-    pub(super) fn boolean(&self, errors: &mut Errors) -> Option<bool> {
-        let boolean = self.value.as_bool();
-        if boolean.is_none() {
-            self.wrong_type("true or false", errors);
-        }
-        boolean
-    }
-
     pub(super) fn integer(&self, range: RangeInclusive<i64>, errors: &mut Errors) -> Option<i64> {
         let Some(integer) = self.value.as_i64() else {
             self.wrong_type(
