@@ -225,11 +225,12 @@ impl Error {
             }
             // The stream was not read for too long; it goes on behind its last token.
             Kind::Aborted => self.has_reason(&ErrorReason::WatcherTooSlow),
+            // A token that holds opens the stream again; where there is none, that call says so.
+            Kind::Unauthenticated => self.has_reason(&ErrorReason::SessionEnded),
             Kind::InvalidArgument
             | Kind::NotFound
             | Kind::AlreadyExists
             | Kind::PermissionDenied
-            | Kind::Unauthenticated
             | Kind::Rejected
             | Kind::OutOfRange
             | Kind::Unimplemented

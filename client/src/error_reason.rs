@@ -76,6 +76,10 @@ error_reasons! {
     /// The call brings no token, or none that the server knows: see
     /// [`token`](crate::BelayBuilder::token).
     CallerUnknown,
+    /// What let the caller in has expired, was withdrawn or shows less now, while a stream was open.
+    /// Begin again with a token that holds; a [`Subscription`](crate::watch::Subscription) does so
+    /// by itself.
+    SessionEnded,
     /// The caller's role may not make this call, or not with these fields. Metadata: `role`.
     RoleNotAllowed,
     /// The server has more work than it takes in; nothing was done. Wait for

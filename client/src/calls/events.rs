@@ -389,7 +389,7 @@ impl EventStream {
     /// The next batch; a bookmark has no events. `None` once the server has ended the stream.
     ///
     /// # Errors
-    /// `WatcherTooSlow` and `PositionExpired`, and those of a broken connection.
+    /// `WatcherTooSlow`, `SessionEnded` and `PositionExpired`, and those of a broken connection.
     pub async fn try_next(&mut self) -> Result<Option<EventBatch>, Error> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
             .await

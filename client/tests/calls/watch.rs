@@ -78,10 +78,12 @@ async fn a_connection_that_is_cut_is_made_up_for() {
 async fn a_server_that_falls_silent_ends_or_repeats_is_made_up_for() {
     let server = Running::start().await;
     let slow = rejection(Code::Aborted, "WATCHER_TOO_SLOW", ErrorDetails::new());
+    let expired = rejection(Code::Unauthenticated, "SESSION_ENDED", ErrorDetails::new());
     server.world.state().streams.extend([
         Goes::Ends(1),
         Goes::Silent(2),
         Goes::Fails(2, slow),
+        Goes::Fails(3, expired),
         Goes::Refused(Status::unavailable("stopping")),
         Goes::Repeats,
     ]);
@@ -94,7 +96,7 @@ async fn a_server_that_falls_silent_ends_or_repeats_is_made_up_for() {
     for position in 1..=4 {
         assert_eq!(handled(&mut subscription).await, [position]);
     }
-    assert!(server.world.state().watches.len() >= 5);
+    assert!(server.world.state().watches.len() >= 6);
 }
 
 #[tokio::test]

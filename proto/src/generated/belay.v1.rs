@@ -15,8 +15,10 @@ pub struct Actor {
 ///
 /// A server knows its callers in one of two ways; its operator chooses which.
 ///
-/// * By a token, in the header `authorization` as `Bearer <token>`. Role, id and scope stand beside it in the server's
-///   key file. Without a token that is known there: CALLER_UNKNOWN.
+/// * By a token, in the header `authorization` as `Bearer <token>`. It is a secret, and role, id and scope stand beside it
+///   in the server's key file, with every dimension of the scope written; or a JWT of an issuer that the server trusts,
+///   whose claims say all that. A client certificate may stand for a secret, or be required with it. Without any that is
+///   known: CALLER_UNKNOWN. When it is withdrawn, expires or shows less, open streams end with SESSION_ENDED.
 /// * By headers that a proxy sets, or on a developer's machine the caller itself: `belay-role`, the name of a value
 ///   below without its prefix in any case; `belay-actor`, the id within the role; and the scope in `belay-stores`,
 ///   `belay-sellers`, `belay-warehouses` and `belay-carriers`, each 1 to 200 ids with commas in between. A header that
@@ -2970,6 +2972,8 @@ pub mod bulk_service_client {
         /// most; the last message is the one in which it has ended. The stream also ends when the server stops, and after 30
         /// minutes: begin again where the last message has no end_time.
         ///
+        /// It ends with SESSION_ENDED when what let the caller in expires, is withdrawn or shows less.
+        ///
         /// Fails with BULK_CANCELLATION_NOT_FOUND, and OVERLOADED where the server has as many such streams as it takes.
         pub async fn watch_bulk_cancellation(
             &mut self,
@@ -3112,6 +3116,8 @@ pub mod bulk_service_server {
         /// Streams the progress of a bulk cancellation: at once as it is, then whenever it has changed, about twice a second at
         /// most; the last message is the one in which it has ended. The stream also ends when the server stops, and after 30
         /// minutes: begin again where the last message has no end_time.
+        ///
+        /// It ends with SESSION_ENDED when what let the caller in expires, is withdrawn or shows less.
         ///
         /// Fails with BULK_CANCELLATION_NOT_FOUND, and OVERLOADED where the server has as many such streams as it takes.
         async fn watch_bulk_cancellation(
@@ -5338,9 +5344,13 @@ pub enum ErrorReason {
     /// UNAUTHENTICATED. The call brings no token, or none that the server knows. Send one in the header `authorization`,
     /// as `Bearer <token>`. The answer does not say what is wrong with it.
     CallerUnknown = 45,
+    /// UNAUTHENTICATED. What let the caller in has expired, was withdrawn or shows less now, while a stream was open. Begin
+    /// again, with a token that holds: a watch with the resume_token of the last message, a simulation from its start.
+    SessionEnded = 47,
     /// PERMISSION_DENIED. The caller's role may not call this RPC, or not with these fields. Metadata: role.
     RoleNotAllowed = 50,
-    /// RESOURCE_EXHAUSTED with RetryInfo. The server has more work than it takes in; nothing was done. Wait and repeat.
+    /// RESOURCE_EXHAUSTED with RetryInfo. The server has more work than it takes in, or too many logins from the caller's
+    /// address have failed; nothing was done. Wait and repeat.
     Overloaded = 60,
     /// ABORTED. The caller takes the messages of a stream more slowly than they come, and took nothing for 30 seconds.
     /// Begin again: a watch with the resume_token of the last message, a simulation from its start.
@@ -5558,6 +5568,7 @@ impl ErrorReason {
             Self::MessageTooLarge => "ERROR_REASON_MESSAGE_TOO_LARGE",
             Self::DeadlineExceeded => "ERROR_REASON_DEADLINE_EXCEEDED",
             Self::CallerUnknown => "ERROR_REASON_CALLER_UNKNOWN",
+            Self::SessionEnded => "ERROR_REASON_SESSION_ENDED",
             Self::RoleNotAllowed => "ERROR_REASON_ROLE_NOT_ALLOWED",
             Self::Overloaded => "ERROR_REASON_OVERLOADED",
             Self::WatcherTooSlow => "ERROR_REASON_WATCHER_TOO_SLOW",
@@ -5649,6 +5660,7 @@ impl ErrorReason {
             "ERROR_REASON_MESSAGE_TOO_LARGE" => Some(Self::MessageTooLarge),
             "ERROR_REASON_DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
             "ERROR_REASON_CALLER_UNKNOWN" => Some(Self::CallerUnknown),
+            "ERROR_REASON_SESSION_ENDED" => Some(Self::SessionEnded),
             "ERROR_REASON_ROLE_NOT_ALLOWED" => Some(Self::RoleNotAllowed),
             "ERROR_REASON_OVERLOADED" => Some(Self::Overloaded),
             "ERROR_REASON_WATCHER_TOO_SLOW" => Some(Self::WatcherTooSlow),
@@ -6704,9 +6716,10 @@ pub mod event_service_client {
         /// about 256 KiB of them unless one write has more; and every 10 seconds without one, a bookmark.
         ///
         /// The stream ends with OK when the server stops, and after 30 minutes; its last message is a bookmark. Begin again with
-        /// its token. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds, and with POSITION_EXPIRED when
-        /// it falls behind what is kept. A deadline ends it as well, so give none. While the database cannot be reached a stream
-        /// stays open and sends nothing, bookmarks included: a caller that hears nothing for 30 seconds may begin again elsewhere.
+        /// its token. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds, with SESSION_ENDED when what
+        /// let the caller in expires, is withdrawn or shows less, and with POSITION_EXPIRED when it falls behind what is kept. A
+        /// deadline ends it as well, so give none. While the database cannot be reached a stream stays open and sends nothing,
+        /// bookmarks included: a caller that hears nothing for 30 seconds may begin again elsewhere.
         ///
         /// Fails with RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD, and OVERLOADED where the server has as many
         /// streams as it takes.
@@ -6902,9 +6915,10 @@ pub mod event_service_server {
         /// about 256 KiB of them unless one write has more; and every 10 seconds without one, a bookmark.
         ///
         /// The stream ends with OK when the server stops, and after 30 minutes; its last message is a bookmark. Begin again with
-        /// its token. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds, and with POSITION_EXPIRED when
-        /// it falls behind what is kept. A deadline ends it as well, so give none. While the database cannot be reached a stream
-        /// stays open and sends nothing, bookmarks included: a caller that hears nothing for 30 seconds may begin again elsewhere.
+        /// its token. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds, with SESSION_ENDED when what
+        /// let the caller in expires, is withdrawn or shows less, and with POSITION_EXPIRED when it falls behind what is kept. A
+        /// deadline ends it as well, so give none. While the database cannot be reached a stream stays open and sends nothing,
+        /// bookmarks included: a caller that hears nothing for 30 seconds may begin again elsewhere.
         ///
         /// Fails with RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD, and OVERLOADED where the server has as many
         /// streams as it takes.
@@ -12071,7 +12085,8 @@ pub mod policy_service_client {
         /// The stream reports cases in the order of their decision_time, with a progress in each message; a message has about
         /// 256 KiB of cases unless one case has more. Its last message is the summary, after which it ends with OK. When the
         /// server stops, the summary comes early and says where it left off. A stream that ends without a summary is not
-        /// complete. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds. A deadline ends it as well.
+        /// complete. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds, and with SESSION_ENDED when
+        /// what let the caller in expires, is withdrawn or shows less. A deadline ends it as well.
         ///
         /// Fails with POLICY_NOT_FOUND; with POLICY_INVALID, listing every error with its path in the document, as CreatePolicy
         /// does; and with OVERLOADED where the server runs as many simulations as it takes, which is 4.
@@ -12192,7 +12207,8 @@ pub mod policy_service_server {
         /// The stream reports cases in the order of their decision_time, with a progress in each message; a message has about
         /// 256 KiB of cases unless one case has more. Its last message is the summary, after which it ends with OK. When the
         /// server stops, the summary comes early and says where it left off. A stream that ends without a summary is not
-        /// complete. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds. A deadline ends it as well.
+        /// complete. It ends with WATCHER_TOO_SLOW when the caller takes nothing for 30 seconds, and with SESSION_ENDED when
+        /// what let the caller in expires, is withdrawn or shows less. A deadline ends it as well.
         ///
         /// Fails with POLICY_NOT_FOUND; with POLICY_INVALID, listing every error with its path in the document, as CreatePolicy
         /// does; and with OVERLOADED where the server runs as many simulations as it takes, which is 4.

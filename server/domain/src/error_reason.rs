@@ -16,6 +16,7 @@ named_enum! {
         MessageTooLarge = "MESSAGE_TOO_LARGE",
         DeadlineExceeded = "DEADLINE_EXCEEDED",
         CallerUnknown = "CALLER_UNKNOWN",
+        SessionEnded = "SESSION_ENDED",
         RoleNotAllowed = "ROLE_NOT_ALLOWED",
         Overloaded = "OVERLOADED",
         WatcherTooSlow = "WATCHER_TOO_SLOW",

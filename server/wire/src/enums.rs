@@ -103,7 +103,7 @@ wire! {
         MetadataTooLarge, MethodUnknown, EncodingUnsupported, NameUnknown, InvalidField, PageTokenInvalid,
         ResumeTokenInvalid, PositionExpired, PositionAhead, WatcherTooSlow, ConsumerNotFound, PositionBehind,
         ConsumersExhausted, BulkCancellationNotFound, BulkCancellationsExhausted,
-        MessageTooLarge, DeadlineExceeded, CallerUnknown, RoleNotAllowed, Overloaded,
+        MessageTooLarge, DeadlineExceeded, CallerUnknown, SessionEnded, RoleNotAllowed, Overloaded,
         StoreNotFound, WarehouseNotFound, PresetNotFound, PolicyNotFound, OrderNotFound, OutOfScope, LineNotFound,
         ShipmentNotFound, CancellationNotFound, RefundNotFound, IncidentNotFound, RequestIdReused,
         OrderAlreadyExists, StoreAlreadyExists, EtagMismatch, FenceStale, UnknownWarehouse,

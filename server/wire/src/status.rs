@@ -87,6 +87,9 @@ pub enum CallError {
     /// No token, or none that is known. Which of both is for the log alone.
     #[error("the call brings no token that is known here")]
     CallerUnknown,
+    /// Of a stream.
+    #[error("what let the caller in has expired, was withdrawn or shows less now; begin again")]
+    SessionEnded,
     #[error("the role {role:?} may not do this")]
     RoleNotAllowed { role: String },
     #[error("the server has more work than it takes in; nothing was done")]
@@ -217,6 +220,7 @@ impl CallError {
             CallError::MessageTooLarge { .. } => ErrorReason::MessageTooLarge,
             CallError::DeadlineExceeded => ErrorReason::DeadlineExceeded,
             CallError::CallerUnknown => ErrorReason::CallerUnknown,
+            CallError::SessionEnded => ErrorReason::SessionEnded,
             CallError::RoleNotAllowed { .. } => ErrorReason::RoleNotAllowed,
             CallError::Overloaded => ErrorReason::Overloaded,
             CallError::StoreNotFound { .. } => ErrorReason::StoreNotFound,
@@ -317,6 +321,7 @@ impl CallError {
             | CallError::WatcherTooSlow
             | CallError::DeadlineExceeded
             | CallError::CallerUnknown
+            | CallError::SessionEnded
             | CallError::Overloaded
             | CallError::OutOfScope
             | CallError::DatabaseUnavailable
@@ -475,7 +480,9 @@ fn code(reason: ErrorReason) -> (Code, With) {
             (Code::OutOfRange, With::Nothing)
         }
         ErrorReason::DeadlineExceeded => (Code::DeadlineExceeded, With::Nothing),
-        ErrorReason::CallerUnknown => (Code::Unauthenticated, With::Nothing),
+        ErrorReason::CallerUnknown | ErrorReason::SessionEnded => {
+            (Code::Unauthenticated, With::Nothing)
+        }
         ErrorReason::RoleNotAllowed | ErrorReason::OutOfScope | ErrorReason::NotTheRequester => {
             (Code::PermissionDenied, With::Nothing)
         }

@@ -162,7 +162,7 @@ impl SimulationStream {
     /// The next message. The last one has the summary; `None` follows it.
     ///
     /// # Errors
-    /// `WatcherTooSlow`, `DatabaseUnavailable`, and those of a broken connection.
+    /// `WatcherTooSlow`, `SessionEnded`, `DatabaseUnavailable`, and those of a broken connection.
     pub async fn try_next(&mut self) -> Result<Option<SimulationMessage>, Error> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
             .await
