@@ -1,19 +1,30 @@
-//! Who calls and how far they see: by headers that are believed, or by a secret. Which roles may call
-//! what is in `belay_wire::auth`.
+//! Who calls and how far they see: by headers that are believed, or by what a call brings: a secret
+//! of the key file, a JWT of an issuer, a certificate. Which roles may call what is in
+//! `belay_wire::auth`.
 
+mod described;
+pub mod failed_logins;
+pub mod jwt;
 pub mod key_file;
 pub mod peer;
 pub mod proxy;
+pub(crate) mod session;
 
 use std::sync::Arc;
 
-use belay_domain::scope::Caller;
-use belay_wire::auth::{AuthError, SetBy, named, token};
+use belay_wire::auth::{SetBy, Token, named, token};
+use belay_wire::status::CallError;
 use http::HeaderMap;
+use jiff::Timestamp;
 
-use self::key_file::KeyFile;
+use self::failed_logins::{FailedLogins, Failure};
+use self::jwt::Jwt;
+use self::key_file::{Credential, KeyFile};
 use self::peer::Peer;
 use self::proxy::Proxy;
+use self::session::{Login, Session};
+use crate::telemetry::logins::Cause;
+use crate::telemetry::metrics::Metrics;
 
 /// The way in which callers are authenticated.
 #[derive(Debug, Clone)]
@@ -24,64 +35,149 @@ pub enum Authentication {
     TrustedHeaders,
     /// The same, of calls that the proxy proves to have sent.
     Proxy(Arc<Proxy>),
-    /// By the secret that a call brings; headers that name a role or a scope count for nothing.
-    KeyFile(Arc<KeyFile>),
+    /// By what a call brings; headers that name a role or a scope count for nothing.
+    Credentials(Arc<Credentials>),
 }
 
-/// Authenticates a caller: its actor and its scope.
-pub(crate) fn authenticate(
+impl Authentication {
+    /// By the secrets and certificates of a key file alone.
+    pub fn key_file(key_file: Arc<KeyFile>) -> Self {
+        Self::Credentials(Arc::new(Credentials {
+            key_file: Some(key_file),
+            jwt: None,
+            failed_logins: FailedLogins::default(),
+        }))
+    }
+}
+
+/// What knows the credentials of callers; at least one of the key file and the issuer is there.
+#[derive(Debug)]
+pub struct Credentials {
+    pub key_file: Option<Arc<KeyFile>>,
+    pub jwt: Option<Arc<Jwt>>,
+    pub failed_logins: FailedLogins,
+}
+
+/// Authenticates a caller: its actor, its scope, and until when it counts.
+pub(crate) async fn authenticate(
     authentication: &Authentication,
     headers: &HeaderMap,
     peer: Option<&Peer>,
-) -> Result<Caller, AuthError> {
-    match authentication {
-        Authentication::Dev => named(headers, SetBy::Anybody),
-        Authentication::TrustedHeaders => named(headers, SetBy::Proxy),
-        Authentication::Proxy(proxy) if proxy.sent(headers, peer) => named(headers, SetBy::Proxy),
-        Authentication::Proxy(_) => Err(AuthError::CallerUnknown),
-        Authentication::KeyFile(callers) => {
-            let caller = token(headers).and_then(|token| callers.find(token));
-            caller.ok_or(AuthError::CallerUnknown)
+    metrics: &Metrics,
+) -> Result<Login, CallError> {
+    let credentials = match authentication {
+        Authentication::Dev => return Ok(Login::believed(named(headers, SetBy::Anybody)?)),
+        Authentication::TrustedHeaders => {
+            return Ok(Login::believed(named(headers, SetBy::Proxy)?));
+        }
+        Authentication::Proxy(proxy) if proxy.sent(headers, peer) => {
+            return Ok(Login::believed(named(headers, SetBy::Proxy)?));
+        }
+        Authentication::Proxy(_) => return Err(CallError::CallerUnknown),
+        Authentication::Credentials(credentials) => credentials,
+    };
+    let now = wall_time();
+    match credentials.login(headers, peer, now).await {
+        Ok(login) => Ok(login),
+        Err(failure) => {
+            let is_throttled = failure.cause == Cause::Throttled;
+            credentials.failed_logins.record(&failure, peer, metrics);
+            // Which of the others it is, is for the log alone.
+            Err(if is_throttled {
+                CallError::Overloaded
+            } else {
+                CallError::CallerUnknown
+            })
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use belay_domain::actor::Actor;
-    use belay_domain::actor::Role::{Operator, Seller, Support};
-
-    use super::*;
-
-    #[test]
-    fn a_caller_is_whom_the_headers_name_where_they_are_believed() {
-        let headers = |entries: &[(&'static str, &'static str)]| -> HeaderMap {
-            entries
-                .iter()
-                .map(|(name, value)| ((*name).parse().unwrap(), (*value).parse().unwrap()))
-                .collect()
+impl Credentials {
+    async fn login(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<&Peer>,
+        now: Timestamp,
+    ) -> Result<Login, Failure> {
+        let by_names = match (&self.key_file, peer) {
+            (Some(file), Some(peer)) => file.by_names(&peer.names)?,
+            (Some(_) | None, _) => None,
         };
-        let (nobody, ann) = (
-            headers(&[]),
-            headers(&[("belay-role", "SUPPORT"), ("belay-actor", "ann")]),
-        );
-        let of_dev =
-            |headers: &HeaderMap| authenticate(&Authentication::Dev, headers, None).unwrap();
-        assert_eq!(
-            of_dev(&nobody),
-            Caller::everywhere(Actor::new(Operator, "dev"))
-        );
-        assert_eq!(of_dev(&ann), Caller::everywhere(Actor::new(Support, "ann")));
-        assert_eq!(
-            of_dev(&headers(&[("belay-role", "seller")])),
-            Caller::everywhere(Actor::new(Seller, ""))
-        );
-        let of_proxy =
-            |headers: &HeaderMap| authenticate(&Authentication::TrustedHeaders, headers, None);
-        assert!(matches!(
-            of_proxy(&nobody),
-            Err(AuthError::RoleNotAllowed { .. })
-        ));
-        assert_eq!(of_proxy(&ann).unwrap(), of_dev(&ann));
+        let by_token = match token(headers) {
+            Token::None => None,
+            Token::Malformed => return Err(Cause::TokenMalformed.into()),
+            Token::Bearer(token) => Some(self.by_token(token, peer, now).await?),
+        };
+        together(by_token, by_names, now)
+    }
+
+    async fn by_token(
+        &self,
+        token: &str,
+        peer: Option<&Peer>,
+        now: Timestamp,
+    ) -> Result<Credential, Failure> {
+        let secret = self
+            .key_file
+            .as_ref()
+            .and_then(|file| file.by_secret(token));
+        if let Some(credential) = secret {
+            return Ok(credential);
+        }
+        let Some(jwt) = self.jwt.as_ref().filter(|_| jwt::looks_like_one(token)) else {
+            return Err(Cause::TokenUnknown.into());
+        };
+        if let Some(credential) = jwt.verified_before(token, now) {
+            return Ok(credential);
+        }
+        if self.failed_logins.is_over(peer) {
+            return Err(Cause::Throttled.into());
+        }
+        jwt.verify(token, now).await
     }
 }
+
+/// The login of who brings these: one of them, or both where they stand for the same caller.
+fn together(
+    by_token: Option<Credential>,
+    by_names: Option<Credential>,
+    now: Timestamp,
+) -> Result<Login, Failure> {
+    let brought: Vec<Credential> = match (by_token, by_names) {
+        (None, None) => return Err(Cause::NoToken.into()),
+        (Some(token), None) if token.requires_both => return Err(Cause::CertificateMissing.into()),
+        (None, Some(names)) if names.requires_both => return Err(Cause::NoToken.into()),
+        (Some(token), Some(names)) if token.caller != names.caller => {
+            return Err(Cause::CallersDiffer.into());
+        }
+        (token, names) => token.into_iter().chain(names).collect(),
+    };
+    let expires = brought
+        .iter()
+        .filter_map(|credential| credential.expires)
+        .min();
+    if expires.is_some_and(|expires| expires <= now) {
+        return Err(Cause::TokenExpired.into());
+    }
+    let Some(first) = brought.first() else {
+        return Err(Cause::NoToken.into());
+    };
+    let caller = first.caller.clone();
+    let withdrawn = brought.into_iter().map(|credential| credential.withdrawn);
+    let expires = expires.and_then(|expires| session::instant(expires, now));
+    let session = Session::of(withdrawn.collect(), expires);
+    Ok(Login { caller, session })
+}
+
+/// The wall clock, by which those who give out credentials say when these end. Nothing else is
+/// decided by it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever issues a token knows nothing of the database's clock"
+)]
+fn wall_time() -> Timestamp {
+    Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use belay_domain::projection::Projection;
-use belay_server::auth::Authentication;
+use belay_server::auth::failed_logins::{
+    FAILURES_DEFAULT, FAILURES_MAX, FAILURES_MIN, FailedLogins,
+};
+use belay_server::auth::jwt::arguments::JwtArguments;
 use belay_server::auth::key_file::{self, KeyFile};
+use belay_server::auth::{Authentication, Credentials};
 use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::health::Health;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
@@ -104,10 +108,17 @@ struct Serve {
     /// those that a caller sends; beyond this machine it proves that a call comes from it.
     #[arg(long, env = "BELAY_TRUST_ROLE_HEADER")]
     trust_role_header: bool,
-    /// Know callers by the secrets in this file. A change of it is taken over while the server
-    /// runs.
+    /// Know callers by the secrets and certificates in this file. A change of it is taken over while
+    /// the server runs.
     #[arg(long, env = "BELAY_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
+    #[command(flatten)]
+    jwt: JwtArguments,
+    /// Failed logins of one address in a minute after which its JWTs are not verified: 10 to
+    /// 1000000. Behind a balancer many callers may have one address.
+    #[arg(long, env = "BELAY_FAILED_LOGINS", default_value_t = FAILURES_DEFAULT, value_name = "A_MINUTE",
+        value_parser = clap::value_parser!(u32).range(i64::from(FAILURES_MIN)..=i64::from(FAILURES_MAX)))]
+    failed_logins: u32,
     /// How long a server that is told to stop goes on serving after its health says NOT_SERVING, so
     /// that balancers notice: such as 3s or 500ms, at most 10m.
     #[arg(long, env = "BELAY_STOP_NOTICE", default_value = "3s", value_parser = stop_notice, value_name = "DURATION")]
@@ -264,7 +275,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let mut settings = settings(
                 serve.database.url()?,
                 &serve.listen,
-                authentication(&serve, port_tls(tls.as_ref()))?,
+                authentication(&serve, port_tls(tls.as_ref())).await?,
                 telemetry,
             );
             settings.tls = tls;
@@ -320,30 +331,37 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// The one way in which callers are known, and may be on this address.
-fn authentication(serve: &Serve, tls: PortTls) -> anyhow::Result<Authentication> {
+/// The way in which callers are known, and may be on this address: by what they bring, or by the
+/// headers of a proxy.
+async fn authentication(serve: &Serve, tls: PortTls) -> anyhow::Result<Authentication> {
     // Callers come at both addresses: the one that is reached from further off decides.
     let address = serve
         .administration_grpc_address
         .filter(|address| !address.ip().is_loopback())
         .unwrap_or(serve.listen.grpc_address);
     let trust = |believes| serve.proxy.check(address, believes, tls);
-    match (serve.trust_role_header, &serve.key_file) {
-        (true, None) => Ok(match trust(Believes::Headers)? {
+    let is_known_by_what_it_brings = serve.key_file.is_some() || serve.jwt.are_given();
+    match (serve.trust_role_header, is_known_by_what_it_brings) {
+        (true, false) => Ok(match trust(Believes::Headers)? {
             Some(proxy) => Authentication::Proxy(Arc::new(proxy)),
             None => Authentication::TrustedHeaders,
         }),
-        (false, Some(file)) => {
+        (false, true) => {
             trust(Believes::Secrets)?;
-            Ok(Authentication::KeyFile(Arc::new(KeyFile::open(file)?)))
+            let key_file = serve.key_file.as_ref().map(KeyFile::open).transpose()?;
+            Ok(Authentication::Credentials(Arc::new(Credentials {
+                key_file: key_file.map(Arc::new),
+                jwt: serve.jwt.open().await?,
+                failed_logins: FailedLogins::new(serve.failed_logins),
+            })))
         }
-        (false, None) => anyhow::bail!(
+        (false, false) => anyhow::bail!(
             "no authentication method is given and Belay serves nobody unknown; --key-file knows callers by their \
-             secrets, --trust-role-header believes the role that a proxy names"
+             secrets, --jwt-jwks by the tokens of an issuer, --trust-role-header believes the role that a proxy names"
         ),
-        (true, Some(_)) => {
+        (true, true) => {
             anyhow::bail!(
-                "--key-file and --trust-role-header are two authentication methods; give one"
+                "--trust-role-header and --key-file or --jwt-jwks are two authentication methods; give one"
             )
         }
     }

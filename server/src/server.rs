@@ -359,9 +359,14 @@ fn start_workers(
     workers.spawn(until(stop.clone(), watch_health.run()));
     let prune = workers::prune_old_rows::run(app.clone(), settings.retention);
     workers.spawn(until(stop.clone(), prune));
-    if let Authentication::KeyFile(callers) = &settings.authentication {
-        let reload = workers::reload_key_file::run(callers.clone());
-        workers.spawn(until(stop.clone(), reload));
+    if let Authentication::Credentials(credentials) = &settings.authentication {
+        if let Some(key_file) = credentials.key_file.clone() {
+            let reload = workers::reload_key_file::run(key_file);
+            workers.spawn(until(stop.clone(), reload));
+        }
+        if let Some(jwt) = credentials.jwt.clone() {
+            workers.spawn(until(stop.clone(), async move { jwt.keep_fresh().await }));
+        }
     }
     if let Some(tls) = tls {
         workers.spawn(until(stop.clone(), workers::reload_tls::run(tls)));

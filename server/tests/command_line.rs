@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 
@@ -13,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// No database is there: what is refused here is refused before one is asked for.
 const NO_DATABASE: &str = "mysql://nobody:secret@127.0.0.1:1/none";
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SECRET: &str = "9f1c7a40d2e85b36c04be7d19a6f3582";
 
 fn belay(arguments: &[&str], input: &str) -> Output {
     let mut belay = Command::new(env!("CARGO_BIN_EXE_belay"));
@@ -49,6 +50,8 @@ fn key_file(name: &str, text: &str) -> PathBuf {
         std::process::id()
     ));
     std::fs::write(&file, text).expect("a file can be written");
+    let own = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&file, own).expect("it is this user's");
     file
 }
 
@@ -67,7 +70,7 @@ fn serve_wants_one_authentication_method_and_no_second() {
     let file = key_file(
         "both",
         &format!(
-            "callers: [{{id: a, role: AUDITOR, secrets: ['{}']}}]",
+            "callers: [{{id: a, role: AUDITOR, stores: ALL, sellers: ALL, warehouses: ALL, carriers: ALL, secrets: ['{}']}}]",
             hashed(SECRET)
         ),
     );
@@ -97,8 +100,9 @@ fn serve_lists_every_fault_of_a_key_file() {
     for path in [
         "callers[0].role: ",
         "callers[0].secrets[0]: ",
+        "callers[0].stores: ",
         "callers[1].sellers: ",
-        "callers[1].secrets: ",
+        "callers[1]: must have secrets, or certificates",
     ] {
         assert!(
             said.contains(&format!("\n  {path}")),
@@ -365,6 +369,80 @@ fn what_is_kept_is_kept_for_an_hour_at_least() {
                 "{right}: {said}"
             );
         }
+    }
+}
+
+#[test]
+fn the_knobs_of_logins_have_their_bounds() {
+    for (knob, said_of_wrong, wrong, right) in [
+        (
+            "--jwt-leeway",
+            "such as 30s, at most 5m",
+            &["-1s", "5m1s", "30"][..],
+            &["0s", "30s", "5m"][..],
+        ),
+        (
+            "--jwt-refresh",
+            "such as 10m, from 1m to 24h",
+            &["59s", "24h1s", "often"],
+            &["1m", "24h"],
+        ),
+        (
+            "--jwt-algorithm",
+            "--jwt-algorithm",
+            &["HS256", "none", "RS256,RS256"],
+            &["RS256", "ES256,EdDSA"],
+        ),
+        (
+            "--failed-logins",
+            "--failed-logins",
+            &["9", "1000001", "many"],
+            &["10", "1000000"],
+        ),
+    ] {
+        for wrong in wrong {
+            let said = refusal(&[SERVE, &[&*format!("{knob}={wrong}")]].concat());
+            assert!(said.contains(said_of_wrong), "{knob}={wrong}: {said}");
+        }
+        for right in right {
+            let said = refusal(&[SERVE, &[&*format!("{knob}={right}")]].concat());
+            assert!(
+                said.contains("the database cannot be reached"),
+                "{knob}={right}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_issuer_is_named_whole_and_its_keys_are_there() {
+    for (given, expected) in [
+        (&["--jwt-jwks=keys.json"][..], "--jwt-issuer"),
+        (&["--jwt-issuer=a", "--jwt-audience=b"], "--jwt-jwks"),
+        (
+            &["--jwt-jwks=/no/such", "--jwt-issuer=a", "--jwt-audience=b"],
+            "the keys of JWTs cannot be had from /no/such: it cannot be opened",
+        ),
+        (
+            &[
+                "--jwt-jwks=http://192.0.2.1/keys",
+                "--jwt-issuer=a",
+                "--jwt-audience=b",
+            ],
+            "must be https",
+        ),
+        (
+            &[
+                "--trust-role-header",
+                "--jwt-jwks=/no/such",
+                "--jwt-issuer=a",
+                "--jwt-audience=b",
+            ],
+            "two authentication methods",
+        ),
+    ] {
+        let said = refusal(&[&["serve"], given].concat());
+        assert!(said.contains(expected), "{given:?}: {said}");
     }
 }
 

@@ -1,7 +1,6 @@
 //! Who sees what: every RPC, tried by callers of every kind on what is not theirs. It must look as
 //! if it were not there.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use belay_client::calls::{
@@ -16,6 +15,7 @@ use belay_client::{Belay, Error, Kind, RequestId, Role, Scope, Store, Units, rea
 use belay_proto::v1 as pb;
 use belay_server::auth::Authentication;
 use belay_server::auth::key_file::{KeyFile, hash_secret};
+use belay_tests::credentials::{ACME, KeyFileOnDisk, NEXT, WEB, callers};
 use belay_tests::descriptors::{self, Rpc};
 use belay_tests::feed::{self, Watcher};
 use belay_tests::instance::{Service, literal};
@@ -943,48 +943,14 @@ fn a_worker_claims_refunds_of_its_own_sellers_only() {
     });
 }
 
-const WEB: &str = "web-0123456789abcdef0123456789abcdef";
-const ACME: &str = "acme-0123456789abcdef0123456789abcdef";
-const NEXT: &str = "next-0123456789abcdef0123456789abcdef";
-
-/// A key file that goes with the test.
-struct KeyFileOnDisk(PathBuf);
-
-impl KeyFileOnDisk {
-    fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("belay-callers-{}.yaml", RequestId::mint())))
-    }
-
-    /// A storefront of the shop with these secrets, and the seller acme.
-    fn write(&self, web: &[&str]) {
-        let web: Vec<String> = web
-            .iter()
-            .map(|secret| hash_secret(secret).unwrap())
-            .collect();
-        let acme = hash_secret(ACME).unwrap();
-        let text = format!(
-            "callers:\n  - {{id: web, role: STOREFRONT, stores: [{SHOP}], secrets: [{}]}}\n  \
-             - {{id: acme, role: SELLER, sellers: [acme], secrets: [{acme}]}}\n",
-            web.join(", ")
-        );
-        std::fs::write(&self.0, text).expect("a file can be written");
-    }
-}
-
-impl Drop for KeyFileOnDisk {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 #[test]
 fn a_caller_is_known_by_its_token_and_by_nothing_else() {
     run(async |t| {
         let file = KeyFileOnDisk::new();
-        file.write(&[WEB]);
-        let callers = Arc::new(KeyFile::open(&file.0).unwrap());
+        file.write(&callers("[shop]", &[WEB]));
+        let known = Arc::new(KeyFile::open(&file.0).unwrap());
         let service = Service::start(t.database.url(), |settings| {
-            settings.authentication = Authentication::KeyFile(callers);
+            settings.authentication = Authentication::key_file(known);
         });
         let service = service.await;
         let nobody = literal(service.address());
@@ -1036,13 +1002,13 @@ fn a_caller_is_known_by_its_token_and_by_nothing_else() {
         );
 
         // Both are known while the new secret is handed out; then the old one is gone.
-        file.write(&[WEB, NEXT]);
+        file.write(&callers("[shop]", &[WEB, NEXT]));
         until("the next secret is known", async || {
             holder(NEXT).store(SHOP).get_order("Z-1").await.ok()
         })
         .await;
         web.get_order("Z-1").await.unwrap();
-        file.write(&[NEXT]);
+        file.write(&callers("[shop]", &[NEXT]));
         until("the old secret is gone", async || {
             web.get_order("Z-1")
                 .await

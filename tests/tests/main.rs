@@ -14,6 +14,7 @@ mod cancellations;
 mod circles;
 mod clock;
 mod contract;
+mod credentials;
 mod currencies;
 mod database_tls;
 mod deliver;

@@ -18,7 +18,7 @@ use belay_tests::shop::new_order;
 use belay_tests::{SHOP, refused, run};
 use tokio::process::Command;
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SECRET: &str = "9f1c7a40d2e85b36c04be7d19a6f3582";
 
 #[test]
 fn a_proxy_proves_itself_by_its_certificate() {

@@ -1,10 +1,15 @@
-//! The key file: who may call with which secret, in which role, and how far they see.
+//! The key file: who may call with which secret or certificate, in which role, and how far they see.
 //!
 //! The file holds hashes and no secrets. It is read when the server starts, which fails on any
-//! error, and again every [`RELOAD_INTERVAL`]; a file with errors then changes nothing, so that a
-//! slip of the pen locks nobody out.
+//! error, and looked at again every [`RELOAD_INTERVAL`]. A change is taken when two looks in a row
+//! have found the same, so that a file that is being written widens nobody; one with errors changes
+//! nothing, so that a slip of the pen locks nobody out.
 
+mod difference;
 mod document;
+mod known;
+pub(crate) mod permissions;
+mod secret;
 
 use std::fmt;
 use std::fs::File;
@@ -14,49 +19,58 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use belay_domain::document::DocumentError;
-use belay_domain::scope::Caller;
+
+pub use self::difference::{Difference, TOLD_MAX, told};
+pub(crate) use self::known::Credential;
+use self::known::{Entry, Known};
+use self::permissions::Readers;
+pub use self::secret::{SECRET_BITS_MIN, SECRET_CHARS_MIN, hash_secret};
+use super::peer::PeerName;
+use crate::telemetry::logins::Cause;
 
 /// Between two looks at the file.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 /// Largest file, in bytes.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
-/// Callers in one file. Each call is compared with the secrets of all.
+/// Callers in one file.
 pub const CALLERS_MAX: usize = 1_000;
 /// Secrets of one caller: the one in use, the one that comes next, and some for the slow.
 pub const SECRETS_MAX: usize = 4;
-/// Fewest characters of a secret. It is hashed without salt or stretching, which suits what a
-/// machine made up and no password.
-pub const SECRET_CHARS_MIN: usize = 32;
+/// Names of one caller in certificates.
+pub const CERTIFICATES_MAX: usize = 4;
 
 /// What a hash begins with in the file, for there may be others one day.
 pub(super) const HASH_PREFIX: &str = "blake3:";
 
-/// A caller of the file with its keys, which are the hashes of its secrets.
-#[derive(Clone)]
-struct CallerKeys {
-    caller: Caller,
-    secrets: Vec<blake3::Hash>,
-}
-
 /// A key file, as it was when it last had no error.
 pub struct KeyFile {
     path: PathBuf,
-    known: RwLock<Arc<Vec<CallerKeys>>>,
-    /// What the last look found, so that only news is told.
-    last_seen: Mutex<Option<blake3::Hash>>,
+    known: RwLock<Arc<Known>>,
+    looks: Mutex<Looks>,
+}
+
+/// A look at the file: what its text comes to, or why there is none.
+type Look = Result<blake3::Hash, KeyFileError>;
+
+/// The looks that the next one is compared with.
+struct Looks {
+    last: Look,
+    /// The last one that was acted on: the file was taken, or refused.
+    acted_on: Look,
 }
 
 /// The outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reload {
+    /// Nothing is to be done: the file is as it was, or has changed just now.
     Unchanged,
-    /// The file was loaded; so many callers are known now.
-    Loaded(usize),
+    /// The file was taken.
+    Taken(Difference),
     /// The callers are those from before.
     Invalid(KeyFileError),
 }
 
-/// The error of a key file that cannot be loaded, with every error in it.
+/// The error of a key file that cannot be taken, with every error in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFileError {
     path: PathBuf,
@@ -77,7 +91,7 @@ impl std::error::Error for KeyFileError {}
 /// Says how many callers there are, and shows no hash.
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let callers = self.list().len();
+        let callers = self.known().entries.len();
         f.debug_struct("KeyFile")
             .field("path", &self.path)
             .field("callers", &callers)
@@ -87,59 +101,69 @@ impl fmt::Debug for KeyFile {
 
 impl KeyFile {
     /// # Errors
-    /// Where the file cannot be read or has errors.
+    /// Where the file cannot be read, has errors, or others may write it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
-        let text = read(&path)?;
-        let known = parse(&path, &text)?;
-        let last_seen = Mutex::new(Some(blake3::hash(&text)));
+        let (text, readers) = read(&path)?;
+        if readers == Readers::Everybody {
+            tracing::warn!(
+                path = %path.display(),
+                "everybody on this machine may read the key file; only the server needs to (chmod o-r)"
+            );
+        }
+        let known = Known::of(parse(&path, &text)?);
+        let look = Ok(blake3::hash(&text));
         Ok(Self {
             path,
             known: RwLock::new(Arc::new(known)),
-            last_seen,
+            looks: Mutex::new(Looks {
+                last: look.clone(),
+                acted_on: look,
+            }),
         })
     }
 
-    /// The caller who has this secret.
-    pub(crate) fn find(&self, token: &str) -> Option<Caller> {
-        let hash = blake3::hash(token.as_bytes());
-        let mut found = None;
-        let list = self.list();
-        // All of them, each in constant time: how long it takes tells nothing of how near a guess
-        // was.
-        for known in list.iter() {
-            for secret in &known.secrets {
-                if *secret == hash {
-                    found = Some(known);
-                }
-            }
-        }
-        found.map(|known| known.caller.clone())
+    /// What the file says of who has this secret.
+    pub(super) fn by_secret(&self, token: &str) -> Option<Credential> {
+        self.known().by_secret(token)
+    }
+
+    /// What the file says of who has a certificate with these names.
+    pub(super) fn by_names(&self, names: &[PeerName]) -> Result<Option<Credential>, Cause> {
+        self.known().by_names(names)
     }
 
     /// Looks at the file again.
     pub fn reload(&self) -> Reload {
-        let text = read(&self.path);
-        let mut last_seen = self
-            .last_seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let seen = text.as_ref().ok().map(|text| blake3::hash(text));
-        if *last_seen == seen {
+        let read = read(&self.path);
+        let look: Look = match &read {
+            Ok((text, _)) => Ok(blake3::hash(text)),
+            Err(error) => Err(error.clone()),
+        };
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_settled = look == looks.last;
+        looks.last = look.clone();
+        if !is_settled || look == looks.acted_on {
             return Reload::Unchanged;
         }
-        *last_seen = seen;
-        match text.and_then(|text| parse(&self.path, &text)) {
-            Ok(known) => {
-                let callers = known.len();
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
-                Reload::Loaded(callers)
-            }
+        looks.acted_on = look;
+        match read.and_then(|(text, _)| parse(&self.path, &text)) {
+            Ok(entries) => Reload::Taken(self.take(entries)),
             Err(error) => Reload::Invalid(error),
         }
     }
 
-    fn list(&self) -> Arc<Vec<CallerKeys>> {
+    /// From here on calls find these callers, and sessions of others end.
+    fn take(&self, entries: Vec<Entry>) -> Difference {
+        let mut next = Known::of(entries);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let difference = Difference::between(&known.entries, &next.entries);
+        next.succeed(&known);
+        *known = Arc::new(next);
+        difference
+    }
+
+    fn known(&self) -> Arc<Known> {
         self.known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -155,24 +179,7 @@ pub fn fuzz(data: &[u8]) {
     }
 }
 
-/// The line that stands in the file for this secret.
-///
-/// # Errors
-/// What is wrong with a secret that is too short or cannot be sent in a header.
-pub fn hash_secret(secret: &str) -> Result<String, String> {
-    let chars = secret.chars().count();
-    if chars < SECRET_CHARS_MIN {
-        return Err(format!(
-            "a secret must have at least {SECRET_CHARS_MIN} characters, this one has {chars}"
-        ));
-    }
-    if !secret.chars().all(|c| c.is_ascii_graphic()) {
-        return Err("a secret may hold only printable ASCII without spaces".to_owned());
-    }
-    Ok(format!("{HASH_PREFIX}{}", blake3::hash(secret.as_bytes())))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, KeyFileError> {
+fn read(path: &Path) -> Result<(Vec<u8>, Readers), KeyFileError> {
     let failed = |description: String| KeyFileError {
         path: path.to_owned(),
         errors: vec![DocumentError {
@@ -181,6 +188,9 @@ fn read(path: &Path) -> Result<Vec<u8>, KeyFileError> {
         }],
     };
     let file = File::open(path).map_err(|error| failed(format!("it cannot be opened: {error}")))?;
+    let metadata = file.metadata();
+    let metadata = metadata.map_err(|error| failed(format!("it cannot be looked at: {error}")))?;
+    let readers = permissions::check(&metadata).map_err(failed)?;
     let mut text = Vec::new();
     let bytes_max = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
     let mut bounded = file.take(bytes_max.saturating_add(1));
@@ -188,13 +198,13 @@ fn read(path: &Path) -> Result<Vec<u8>, KeyFileError> {
         .read_to_end(&mut text)
         .map_err(|error| failed(format!("it cannot be read: {error}")))?;
     if text.len() <= FILE_BYTES_MAX {
-        Ok(text)
+        Ok((text, readers))
     } else {
         Err(failed(format!("may have at most {FILE_BYTES_MAX} bytes")))
     }
 }
 
-fn parse(path: &Path, text: &[u8]) -> Result<Vec<CallerKeys>, KeyFileError> {
+fn parse(path: &Path, text: &[u8]) -> Result<Vec<Entry>, KeyFileError> {
     document::parse(text).map_err(|errors| KeyFileError {
         path: path.to_owned(),
         errors,

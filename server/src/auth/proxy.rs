@@ -92,8 +92,8 @@ mod tests {
     use super::super::key_file::hash_secret;
     use super::*;
 
-    const SECRET: &str = "0123456789abcdef0123456789abcdef";
-    const NEXT: &str = "fedcba9876543210fedcba9876543210";
+    const SECRET: &str = "9f1c7a40d2e85b36c04be7d19a6f3582";
+    const NEXT: &str = "5be07d91f3a2c68e4d10b7a9c3f8e265";
 
     fn headers(secrets: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();

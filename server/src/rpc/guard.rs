@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use belay_wire::auth::{authorize, roles};
 use belay_wire::status::{CallError, CallOutcome, outcome_of};
 use futures_util::FutureExt as _;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -19,7 +20,9 @@ use super::call::{self, Call};
 use super::deadline::Deadline;
 use super::edge;
 use super::method;
-use crate::auth::{self, Authentication};
+use crate::auth::peer::Peer;
+use crate::auth::session::Session;
+use crate::auth::{Authentication, authenticate};
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::OpenCall;
 
@@ -51,6 +54,7 @@ type Response = http::Response<Body>;
 impl<S> Service<http::Request<Body>> for Guard<S>
 where
     S: Service<http::Request<Body>, Response = Response, Error = Infallible>,
+    S: Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     type Response = Response;
@@ -61,32 +65,39 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let deadline = Deadline::of(request.headers(), Instant::now());
-        let (path, headers) = (request.uri().path(), request.headers());
-        let called = method::called(path);
-        let mut open = OpenCall::begin(&self.telemetry, called, path, headers);
-        let caller = roles(path).and_then(|roles| {
-            let caller =
-                auth::authenticate(&self.authentication, headers, request.extensions().get())?;
-            open.is_from(&caller.actor);
-            authorize(roles, caller)
-        });
-        let caller = match caller {
-            Ok(caller) => caller,
-            Err(failure) => {
-                let answer = open.span().in_scope(|| refuse(failure.into()));
-                open.end(outcome_of(answer.headers()));
-                return Box::pin(std::future::ready(Ok(answer)));
-            }
-        };
-        let path = path.to_owned();
-        request.extensions_mut().insert(Call {
-            caller,
-            deadline: deadline.decide_by,
-        });
-        let answer = self.service.call(request);
+        let path = request.uri().path().to_owned();
+        let called = method::called(&path);
+        let mut open = OpenCall::begin(&self.telemetry, called, &path, request.headers());
+        // The one that is ready is called; who calls may take a while to learn.
+        let next = self.service.clone();
+        let mut service = std::mem::replace(&mut self.service, next);
+        let (authentication, telemetry) = (self.authentication.clone(), self.telemetry.clone());
         Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let known = tokio::time::timeout_at(deadline.answer_by, async {
+                let roles = roles(&path)?;
+                let (peer, metrics) = (parts.extensions.get::<Peer>(), &telemetry.metrics);
+                let login = authenticate(&authentication, &parts.headers, peer, metrics).await?;
+                open.is_from(&login.caller.actor);
+                let caller = authorize(roles, login.caller)?;
+                Ok((caller, login.session))
+            });
+            let known = known.await.unwrap_or(Err(CallError::DeadlineExceeded));
+            let (caller, session) = match known {
+                Ok(known) => known,
+                Err(failure) => {
+                    let answer = open.span().in_scope(|| refuse(failure));
+                    open.end(outcome_of(answer.headers()));
+                    return Ok(answer);
+                }
+            };
+            parts.extensions.insert(Call {
+                caller,
+                deadline: deadline.decide_by,
+            });
+            let answer = service.call(http::Request::from_parts(parts, body));
             // What a method left half-done when it panicked is closed with it: its connection does
             // not return to the pool.
             let answer = AssertUnwindSafe(answer).catch_unwind();
@@ -105,7 +116,7 @@ where
             // A stream that is refused has its status in its headers, as any other answer.
             let outcome = outcome_of(answer.headers());
             if open.streams() && outcome.code == CallOutcome::OK {
-                return Ok(answer.map(|body| StreamBody::of(body, open)));
+                return Ok(answer.map(|body| StreamBody::of(body, open, session)));
             }
             open.end(outcome);
             Ok(answer)
@@ -113,18 +124,35 @@ where
     }
 }
 
-/// The body of a stream, with whose end the call ends.
+/// The body of a stream, with whose end the call ends. It ends with its caller's session at the
+/// latest, and nothing is sent after that.
 struct StreamBody {
     body: Body,
     open: Option<OpenCall>,
+    /// None once it is over.
+    session: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl StreamBody {
-    fn of(body: Body, open: OpenCall) -> Body {
+    fn of(body: Body, open: OpenCall, session: Session) -> Body {
         Body::new(Self {
             body,
             open: Some(open),
+            session: Some(Box::pin(session.over())),
         })
+    }
+
+    /// The trailers of a stream whose caller's session is over.
+    fn cut(&mut self) -> HeaderMap {
+        self.session = None;
+        // What it reads from ends as well.
+        self.body = Body::empty();
+        let mut trailers = HeaderMap::new();
+        let written = call::status(CallError::SessionEnded).add_header(&mut trailers);
+        if let Err(error) = written {
+            tracing::error!(%error, "a stream is cut without its reason");
+        }
+        trailers
     }
 }
 
@@ -136,7 +164,13 @@ impl http_body::Body for StreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let Some(session) = &mut self.session else {
+            return Poll::Ready(None);
+        };
+        let frame = match session.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Some(Ok(Frame::trailers(self.cut())))),
+            Poll::Pending => Pin::new(&mut self.body).poll_frame(cx),
+        };
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(trailers) = frame.trailers_ref()
             && let Some(open) = self.open.take()
@@ -147,7 +181,7 @@ impl http_body::Body for StreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.session.is_none() || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -178,6 +212,9 @@ fn refuse(failure: CallError) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use http_body::Body as _;
+    use http_body_util::BodyExt as _;
+    use tokio_util::sync::CancellationToken;
     use tonic_types::StatusExt as _;
     use tower::{ServiceExt as _, service_fn};
 
@@ -236,6 +273,46 @@ mod tests {
             status.get_details_error_info().unwrap().reason,
             "INVALID_FIELD"
         );
+    }
+
+    /// Frames of a stream that never ends, behind the guard, of a caller with this session.
+    fn stream(session: Session) -> Body {
+        let headers = HeaderMap::new();
+        let open = OpenCall::begin(&Telemetry::local(), None, "/", &headers);
+        let frames = futures_util::stream::repeat_with(|| {
+            Ok::<_, tonic::Status>(Frame::data(bytes::Bytes::from_static(b"frame")))
+        });
+        StreamBody::of(
+            Body::new(http_body_util::StreamBody::new(frames)),
+            open,
+            session,
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_with_the_session_of_its_caller_and_sends_nothing_after() {
+        let (withdrawn, other) = (CancellationToken::new(), CancellationToken::new());
+        let second = std::time::Duration::from_secs(1);
+        let expires = Instant::now() + second;
+        let mut cut = stream(Session::of(vec![other, withdrawn.clone()], None));
+        let mut expiring = stream(Session::of(Vec::new(), Some(expires)));
+        let mut endless = stream(Session::default());
+        for body in [&mut cut, &mut expiring, &mut endless] {
+            assert!(body.frame().await.unwrap().unwrap().is_data());
+        }
+        withdrawn.cancel();
+        tokio::time::advance(second).await;
+        for body in [&mut cut, &mut expiring] {
+            let trailers = body.frame().await.unwrap().unwrap().into_trailers();
+            let status = tonic::Status::from_header_map(&trailers.unwrap()).unwrap();
+            assert_eq!(status.code(), tonic::Code::Unauthenticated);
+            assert_eq!(
+                status.get_details_error_info().unwrap().reason,
+                "SESSION_ENDED"
+            );
+            assert!(body.is_end_stream() && body.frame().await.is_none());
+        }
+        assert!(endless.frame().await.unwrap().unwrap().is_data());
     }
 
     #[tokio::test]

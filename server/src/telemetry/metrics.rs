@@ -18,6 +18,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_semantic_conventions::{attribute, metric};
 use prometheus::{Registry, TextEncoder};
 
+use super::logins::Cause;
 use super::traces::SCOPE;
 use crate::App;
 use crate::db::ErrorKind;
@@ -42,7 +43,7 @@ pub enum Kind {
 }
 
 /// The table.
-pub const INSTRUMENTS: [Instrument; 19] = [
+pub const INSTRUMENTS: [Instrument; 20] = [
     CALL_DURATION,
     BATCH_SIZE,
     QUEUE_DURATION,
@@ -61,6 +62,7 @@ pub const INSTRUMENTS: [Instrument; 19] = [
     STREAMS,
     ROWS_PRUNED,
     OLDEST_ROW,
+    LOGINS_FAILED,
     LINES_DROPPED,
 ];
 
@@ -172,6 +174,12 @@ const OLDEST_ROW: Instrument = Instrument {
     kind: Kind::Gauge,
     help: "Age of the oldest row that is kept, by kind of rows; 0 where there are none, or they are kept for ever",
 };
+const LOGINS_FAILED: Instrument = Instrument {
+    name: "belay.logins.failed",
+    unit: "{login}",
+    kind: Kind::Counter,
+    help: "Calls whose caller is not known by what they bring, by cause",
+};
 const LINES_DROPPED: Instrument = Instrument {
     name: "belay.log.dropped_lines",
     unit: "{line}",
@@ -198,6 +206,7 @@ const RETRY_KIND: &str = "belay.retry.kind";
 const REASON: &str = "belay.reason";
 const PROJECTION: &str = "belay.projection";
 const ROWS: &str = "belay.rows";
+const CAUSE: &str = "belay.cause";
 /// The name of the pool, which the convention asks for.
 const POOL_NAME: &str = "belay";
 
@@ -304,6 +313,7 @@ struct Inner {
     settle_lag: Histogram<f64>,
     bulk_orders: Counter<u64>,
     rows_pruned: Counter<u64>,
+    logins_failed: Counter<u64>,
 }
 
 impl fmt::Debug for Metrics {
@@ -355,6 +365,7 @@ impl Metrics {
             read_batch_size: items(READ_BATCH_SIZE),
             settled: counter(SETTLED),
             rows_pruned: counter(ROWS_PRUNED),
+            logins_failed: counter(LOGINS_FAILED),
             settle_lag: seconds(SETTLE_LAG, &LATE_SECONDS),
             bulk_orders: counter(BULK_ORDERS),
             registry,
@@ -388,6 +399,10 @@ impl Metrics {
         for kind in retention::Kind::ALL {
             let label = KeyValue::new(ROWS, kind.name());
             inner.rows_pruned.add(0, &[label]);
+        }
+        for cause in Cause::ALL {
+            let label = KeyValue::new(CAUSE, cause.name());
+            inner.logins_failed.add(0, &[label]);
         }
         Self(Arc::new(inner))
     }
@@ -462,6 +477,11 @@ impl Metrics {
     }
 
     /// What is read when somebody asks. The metrics do not keep the server alive.
+    pub(crate) fn login_failed(&self, cause: Cause) {
+        let label = KeyValue::new(CAUSE, cause.name());
+        self.0.logins_failed.add(1, &[label]);
+    }
+
     pub(crate) fn observe(&self, app: &Arc<App>) {
         let gauge = |row: Instrument, read: fn(&App) -> Samples| {
             let app: Weak<App> = Arc::downgrade(app);

@@ -6,6 +6,7 @@
 
 pub mod calls;
 pub mod deliveries;
+pub(crate) mod logins;
 pub mod logs;
 pub mod metrics;
 pub mod port;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::key_file::{KeyFile, RELOAD_INTERVAL, Reload};
+use crate::auth::key_file::{self, Difference, KeyFile, RELOAD_INTERVAL, Reload};
 
 /// Runs for as long as it is polled.
 pub async fn run(callers: Arc<KeyFile>) {
@@ -12,13 +12,25 @@ pub async fn run(callers: Arc<KeyFile>) {
         // A file may be on a slow disk.
         match tokio::task::spawn_blocking(move || callers.reload()).await {
             Ok(Reload::Unchanged) => {}
-            Ok(Reload::Loaded(callers)) => {
-                tracing::info!(callers, "the key file has changed and is taken")
-            }
-            Ok(Reload::Invalid(error)) => {
-                tracing::error!(%error, "the callers stay those from before")
-            }
+            Ok(Reload::Taken(difference)) => tell(&difference),
+            Ok(Reload::Invalid(error)) => tracing::error!(
+                %error,
+                "the callers stay those from before, also those whom the file was to drop"
+            ),
             Err(error) => tracing::error!(%error, "the key file could not be read again"),
         }
+    }
+}
+
+/// A line for each kind of change, with whom it is about.
+fn tell(difference: &Difference) {
+    tracing::info!("the key file has changed and is taken");
+    for (change, callers) in difference.changes() {
+        tracing::info!(
+            change,
+            count = callers.len(),
+            callers = key_file::told(callers),
+            "callers of the key file have changed"
+        );
     }
 }

@@ -8,7 +8,7 @@ use belay_domain::actor::Role;
 use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::Caller;
 
-pub use self::headers::{SetBy, named, token};
+pub use self::headers::{SetBy, Token, named, token};
 pub use self::roles::{is_administration, roles};
 use crate::status::CallError;
 

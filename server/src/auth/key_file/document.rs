@@ -3,31 +3,33 @@
 //! its caller see more than was meant.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 
-use belay_domain::actor::{Actor, Role};
-use belay_domain::document::{self, DocumentError, Errors, Node, Object};
-use belay_domain::ids::{CarrierId, IdError, SellerId, StoreId, WarehouseId, WorkerId};
-use belay_domain::scope::{Caller, IdFilter, SCOPE_IDS_MAX, Scope};
+use belay_domain::document::{self, DocumentError, Errors, Node};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{CALLERS_MAX, CallerKeys, HASH_PREFIX, SECRETS_MAX};
+use super::known::{Entry, Secret};
+use super::{CALLERS_MAX, CERTIFICATES_MAX, HASH_PREFIX, SECRETS_MAX};
+use crate::auth::described;
+use crate::auth::peer::PeerName;
 
-/// A file needs four levels; what is nested deeper is no key file.
+/// A file needs five levels; what is nested deeper is no key file.
 const DEPTH_MAX: usize = 8;
 
-const KEYS: &[&str] = &[
-    "id",
-    "role",
-    "stores",
-    "sellers",
-    "warehouses",
-    "carriers",
+const KEYS: [&str; 9] = [
+    described::KEYS[0],
+    described::KEYS[1],
+    described::KEYS[2],
+    described::KEYS[3],
+    described::KEYS[4],
+    described::KEYS[5],
     "secrets",
+    "certificates",
+    "require_both",
 ];
 
 /// Every error is listed; a text that is no YAML at all has one.
-pub(super) fn parse(text: &[u8]) -> Result<Vec<CallerKeys>, Vec<DocumentError>> {
+pub(super) fn parse(text: &[u8]) -> Result<Vec<Entry>, Vec<DocumentError>> {
     let mut reader = Reader::default();
     let callers = match yaml(text) {
         Ok(value) => reader.callers(&Node::root(&value)),
@@ -51,13 +53,14 @@ fn yaml(text: &[u8]) -> Result<Value, String> {
 #[derive(Default)]
 struct Reader {
     errors: Errors,
-    /// Where each secret and each caller was met first.
+    /// Where each secret, each certificate and each caller was met first.
     secrets: BTreeMap<String, String>,
+    certificates: BTreeMap<PeerName, String>,
     names: BTreeMap<String, String>,
 }
 
 impl Reader {
-    fn callers(&mut self, root: &Node<'_>) -> Option<Vec<CallerKeys>> {
+    fn callers(&mut self, root: &Node<'_>) -> Option<Vec<Entry>> {
         let document = root.object(&["callers"], &mut self.errors)?;
         let list = document.require("callers", &mut self.errors)?;
         let entries = list.filled_list(CALLERS_MAX, &mut self.errors);
@@ -69,120 +72,119 @@ impl Reader {
         )
     }
 
-    fn caller(&mut self, node: &Node<'_>) -> Option<CallerKeys> {
-        let entry = node.object(KEYS, &mut self.errors)?;
-        let id = entry
-            .require("id", &mut self.errors)
-            .and_then(|id| self.id(&id, WorkerId::parse));
-        let role = entry
-            .require("role", &mut self.errors)
-            .and_then(|role| role.name(Role::CALLERS, &mut self.errors));
-        let scope = Scope {
-            stores: self.within(&entry, "stores", StoreId::parse),
-            sellers: self.within(&entry, "sellers", SellerId::parse),
-            warehouses: self.within(&entry, "warehouses", WarehouseId::parse),
-            carriers: self.within(&entry, "carriers", CarrierId::parse),
-        };
-        let secrets = entry
-            .require("secrets", &mut self.errors)
-            .map(|list| self.secrets(&list));
-        if let Some(role) = role
-            && let Some(key) = own_business(role)
-            && entry.get(key).is_none()
-        {
-            self.errors.add(
-                &format!("{}.{key}", node.path),
-                format!("is required of the role {role}: what it sees is its own"),
-            );
+    fn caller(&mut self, node: &Node<'_>) -> Option<Entry> {
+        let entry = node.object(&KEYS, &mut self.errors)?;
+        let caller = described::caller(&entry, &mut self.errors);
+        let secrets = entry.get("secrets").map(|list| self.secrets(&list));
+        let certificates = entry
+            .get("certificates")
+            .map(|list| self.certificates(&list));
+        if secrets.is_none() && certificates.is_none() {
+            let description = "must have secrets, or certificates: nothing else tells who it is";
+            node.error(description, &mut self.errors);
         }
-        let (id, role) = (id?, role?);
-        let first = self
-            .names
-            .entry(format!("{role}/{id}"))
-            .or_insert_with(|| node.path.clone());
+        let both = entry.get("require_both");
+        // One that cannot be read is an error, and so is what follows from it.
+        let requires_both = both
+            .as_ref()
+            .is_some_and(|node| node.boolean(&mut self.errors) == Some(true));
+        if requires_both
+            && let Some(node) = &both
+            && (secrets.is_none() || certificates.is_none())
+        {
+            node.error("needs secrets and certificates", &mut self.errors);
+        }
+        let caller = caller?;
+        let name = format!("{}/{}", caller.actor.role, caller.actor.id);
+        let first = self.names.entry(name).or_insert_with(|| node.path.clone());
         if *first != node.path {
             node.error(
                 format!("is the same role and id as {first}; one caller may have several secrets"),
                 &mut self.errors,
             );
         }
-        Some(CallerKeys {
-            caller: Caller {
-                actor: Actor::new(role, id.as_str()),
-                scope,
-            },
-            secrets: secrets?,
+        Some(Entry {
+            caller,
+            secrets: secrets.unwrap_or_default(),
+            certificates: certificates.unwrap_or_default(),
+            requires_both,
         })
     }
 
-    /// A dimension of the scope. One that cannot be read counts as empty, never as everything.
-    fn within<T: Ord + Display>(
-        &mut self,
-        entry: &Object<'_>,
-        key: &str,
-        parse: fn(String) -> Result<T, IdError>,
-    ) -> IdFilter<T> {
-        let Some(list) = entry.get(key) else {
-            return IdFilter::All;
-        };
-        let mut ids = BTreeSet::new();
-        for node in list.filled_list(SCOPE_IDS_MAX, &mut self.errors) {
-            if let Some(id) = self.id(&node, parse)
-                && let Some(id) = ids.replace(id)
-            {
-                node.error(format!("{id} stands here twice"), &mut self.errors);
-            }
-        }
-        IdFilter::Only(ids)
+    fn secrets(&mut self, list: &Node<'_>) -> Vec<Secret> {
+        let entries = list.filled_list(SECRETS_MAX, &mut self.errors);
+        let secrets = entries.iter().filter_map(|node| self.secret(node));
+        secrets.collect()
     }
 
-    fn secrets(&mut self, list: &Node<'_>) -> Vec<blake3::Hash> {
-        let mut hashes = Vec::new();
-        for node in list.filled_list(SECRETS_MAX, &mut self.errors) {
+    /// A line of `belay hash-secret`, alone or beside the end of its time.
+    fn secret(&mut self, node: &Node<'_>) -> Option<Secret> {
+        if let Some(text) = node.as_text() {
+            let hash = self.hash(node, text)?;
+            let expires = None;
+            return Some(Secret { hash, expires });
+        }
+        let entry = node.object(&["hash", "expires"], &mut self.errors)?;
+        let hash = entry.require("hash", &mut self.errors).and_then(|node| {
+            let text = node.raw_text("a text", &mut self.errors)?;
+            self.hash(&node, text)
+        });
+        let expires = entry.require("expires", &mut self.errors).and_then(|node| {
+            let text = node.raw_text("an instant", &mut self.errors)?;
+            let instant = text.parse::<Timestamp>();
+            let wanted = "must be an instant such as 2027-01-31T00:00:00Z";
+            instant
+                .map_err(|_| node.error(wanted, &mut self.errors))
+                .ok()
+        });
+        Some(Secret {
+            hash: hash?,
+            expires: Some(expires?),
+        })
+    }
+
+    fn hash(&mut self, node: &Node<'_>, text: &str) -> Option<blake3::Hash> {
+        let hex = text
+            .strip_prefix(HASH_PREFIX)
+            .filter(|hex| !hex.bytes().any(|byte| byte.is_ascii_uppercase()));
+        let Some(hash) = hex.and_then(|hex| blake3::Hash::from_hex(hex).ok()) else {
+            // What stands there instead may be the secret itself.
+            let description = "must be a line that `belay hash-secret` prints";
+            node.error(description, &mut self.errors);
+            return None;
+        };
+        let first = self
+            .secrets
+            .entry(text.to_owned())
+            .or_insert_with(|| node.path.clone());
+        if *first != node.path {
+            node.error(format!("is the same secret as {first}"), &mut self.errors);
+        }
+        Some(hash)
+    }
+
+    fn certificates(&mut self, list: &Node<'_>) -> BTreeSet<PeerName> {
+        let mut names = BTreeSet::new();
+        for node in list.filled_list(CERTIFICATES_MAX, &mut self.errors) {
             let Some(text) = node.raw_text("a text", &mut self.errors) else {
                 continue;
             };
-            let hex = text
-                .strip_prefix(HASH_PREFIX)
-                .filter(|hex| !hex.bytes().any(|byte| byte.is_ascii_uppercase()));
-            let Some(hash) = hex.and_then(|hex| blake3::Hash::from_hex(hex).ok()) else {
-                // What stands there instead may be the secret itself.
-                let description = "must be a line that `belay hash-secret` prints";
-                node.error(description, &mut self.errors);
-                continue;
+            let name = match PeerName::parse(text) {
+                Ok(name) => name,
+                Err(description) => {
+                    node.error(description, &mut self.errors);
+                    continue;
+                }
             };
             let first = self
-                .secrets
-                .entry(text.to_owned())
+                .certificates
+                .entry(name.clone())
                 .or_insert_with(|| node.path.clone());
             if *first != node.path {
-                node.error(format!("is the same secret as {first}"), &mut self.errors);
+                node.error(format!("is the same name as {first}"), &mut self.errors);
             }
-            hashes.push(hash);
+            names.insert(name);
         }
-        hashes
-    }
-
-    fn id<T>(&mut self, node: &Node<'_>, parse: fn(String) -> Result<T, IdError>) -> Option<T> {
-        let text = node.raw_text("a text", &mut self.errors)?;
-        parse(text.to_owned())
-            .map_err(|error| node.error(error.to_string(), &mut self.errors))
-            .ok()
-    }
-}
-
-/// The key without which a caller of this role would see the business of others.
-fn own_business(role: Role) -> Option<&'static str> {
-    match role {
-        Role::Seller => Some("sellers"),
-        Role::Warehouse => Some("warehouses"),
-        Role::Carrier => Some("carriers"),
-        Role::Storefront
-        | Role::Payments
-        | Role::Support
-        | Role::Operator
-        | Role::Auditor
-        | Role::Buyer
-        | Role::System => None,
+        names
     }
 }

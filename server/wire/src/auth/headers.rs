@@ -69,12 +69,31 @@ pub fn named(headers: &HeaderMap, set_by: SetBy) -> Result<Caller, AuthError> {
     Ok(Caller { actor, scope })
 }
 
-/// The token of a call that brings one, and only one.
-pub fn token(headers: &HeaderMap) -> Option<&str> {
+/// What a call brings in the header of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token<'a> {
+    None,
+    /// Another scheme, nothing behind it, or the header twice: of two tokens neither is believed.
+    Malformed,
+    Bearer(&'a str),
+}
+
+/// The token of a call.
+pub fn token(headers: &HeaderMap) -> Token<'_> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next()?.to_str().ok()?;
-    let (scheme, token) = value.split_at_checked(BEARER.len())?;
-    (values.next().is_none() && scheme.eq_ignore_ascii_case(BEARER)).then_some(token.trim_start())
+    let Some(value) = values.next() else {
+        return Token::None;
+    };
+    let bearer = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_at_checked(BEARER.len())?;
+        scheme
+            .eq_ignore_ascii_case(BEARER)
+            .then_some(token.trim_start())
+    });
+    match bearer {
+        Some(token) if values.next().is_none() => Token::Bearer(token),
+        Some(_) | None => Token::Malformed,
+    }
 }
 
 fn role_named(text: &str) -> Result<Role, AuthError> {
@@ -360,20 +379,15 @@ mod tests {
 
     #[test]
     fn a_token_stands_behind_its_scheme_and_once() {
-        let token_of =
-            |value: &str| token(&headers(&[("authorization", value)])).map(str::to_owned);
-        assert_eq!(token_of("Bearer abc").as_deref(), Some("abc"));
-        assert_eq!(token_of("bearer  abc").as_deref(), Some("abc"));
-        for odd in ["abc", "Basic abc", "Bearer", "", "Bearerabc"] {
-            assert_eq!(token_of(odd), None, "{odd:?}");
+        let of = |value: &str| headers(&[("authorization", value)]);
+        for good in ["Bearer abc", "bearer  abc"] {
+            assert_eq!(token(&of(good)), Token::Bearer("abc"));
         }
-        assert_eq!(
-            token(&headers(&[
-                ("authorization", "Bearer a"),
-                ("authorization", "Bearer a")
-            ])),
-            None
-        );
-        assert_eq!(token(&headers(&[])), None);
+        for odd in ["abc", "Basic abc", "Bearer", "", "Bearerabc"] {
+            assert_eq!(token(&of(odd)), Token::Malformed, "{odd:?}");
+        }
+        let twice = [("authorization", "Bearer a"), ("authorization", "Bearer a")];
+        assert_eq!(token(&headers(&twice)), Token::Malformed);
+        assert_eq!(token(&headers(&[])), Token::None);
     }
 }
