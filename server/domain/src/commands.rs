@@ -13,7 +13,7 @@ use crate::lifecycle::{deadlines, reach, undeliverable};
 use crate::order::Order;
 use crate::rejection::Rejection;
 use crate::scope::Scope;
-use crate::weight;
+use crate::weight::{self, TEXTS_BYTES_ROOM};
 
 mod answer_intercept;
 mod answer_stop;
@@ -116,6 +116,31 @@ impl Command {
             | Command::Settle => Reach::Order,
         }
     }
+
+    /// How much it may write where requests have no room any more: an answer and a receipt are not
+    /// kept out by who only asks.
+    fn text_room(&self) -> usize {
+        match self {
+            Command::RequestCancellation(_) | Command::HoldShipment(_) => 0,
+            Command::RecordPayment(_)
+            | Command::StartPreparation(_)
+            | Command::MarkReady(_)
+            | Command::DispatchShipment(_)
+            | Command::RecordTracking(_)
+            | Command::LeaseRefunds(_)
+            | Command::RecordRefundResult(_)
+            | Command::ApproveCancellation(_)
+            | Command::RejectCancellation(_)
+            | Command::WithdrawCancellation(_)
+            | Command::AnswerStop(_)
+            | Command::AnswerIntercept(_)
+            | Command::ReceiveParcel(_)
+            | Command::ReleaseHold(_)
+            | Command::SplitShipment(_)
+            | Command::ResolveIncident(_)
+            | Command::Settle => TEXTS_BYTES_ROOM,
+        }
+    }
 }
 
 /// Whether a caller of this scope may give this command: what it does not see is not there for it.
@@ -211,7 +236,7 @@ pub fn decide(
         Ok(answer) => {
             undeliverable::open_for_the_rest(&mut draft, awaited);
             // Deadlines are applied whatever the order weighs.
-            match weight::check(&settled.order, &draft.order, command) {
+            match weight::check(&settled.order, &draft.order, command.text_room()) {
                 Ok(()) => draft.accept(order, answer),
                 Err(rejection) => settled.reject(order, rejection),
             }

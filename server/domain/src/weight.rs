@@ -4,10 +4,9 @@
 //!
 //! A weight is counted from the order each time and kept nowhere. It is larger than the message:
 //! what waits is counted with what will become of it, so that a deadline, which is never refused,
-//! adds next to nothing. `server/wire/tests/weight.rs` holds it against the message.
+//! adds next to nothing. `server/wire/tests/weight` holds it against the message.
 
 use crate::cancellation::{Cancellation, Gate, LabelState, Part, PartState};
-use crate::commands::Command;
 use crate::incident::Incident;
 use crate::order::{Line, Order};
 use crate::payment::Payment;
@@ -91,7 +90,8 @@ impl Order {
 
 /// Rejects a command that adds to an order which has become too heavy by it. `before` is the order
 /// as the command found it; one that was too heavy already may be changed, and not be added to.
-pub(crate) fn check(before: &Order, after: &Order, command: &Command) -> Result<(), Rejection> {
+/// Its texts may have so many bytes more than those of requests.
+pub(crate) fn check(before: &Order, after: &Order, text_room: usize) -> Result<(), Rejection> {
     let check = |limit: Limit, max: usize, weigh: fn(&Order) -> usize| {
         let bytes = weigh(after);
         let is_within = bytes <= max || bytes <= weigh(before);
@@ -99,33 +99,10 @@ pub(crate) fn check(before: &Order, after: &Order, command: &Command) -> Result<
             .then_some(())
             .ok_or(Rejection::LimitReached { limit, max })
     };
-    let max = TEXTS_BYTES_MAX + text_room(command);
+    let max = TEXTS_BYTES_MAX + text_room;
     check(Limit::TextBytes, max, Order::text_bytes)?;
     let max = WEIGHT_BYTES_MAX + WEIGHT_BYTES_ROOM;
     check(Limit::Bytes, max, Order::weight)
-}
-
-fn text_room(command: &Command) -> usize {
-    match command {
-        Command::RequestCancellation(_) | Command::HoldShipment(_) => 0,
-        Command::RecordPayment(_)
-        | Command::StartPreparation(_)
-        | Command::MarkReady(_)
-        | Command::DispatchShipment(_)
-        | Command::RecordTracking(_)
-        | Command::LeaseRefunds(_)
-        | Command::RecordRefundResult(_)
-        | Command::ApproveCancellation(_)
-        | Command::RejectCancellation(_)
-        | Command::WithdrawCancellation(_)
-        | Command::AnswerStop(_)
-        | Command::AnswerIntercept(_)
-        | Command::ReceiveParcel(_)
-        | Command::ReleaseHold(_)
-        | Command::SplitShipment(_)
-        | Command::ResolveIncident(_)
-        | Command::Settle => TEXTS_BYTES_ROOM,
-    }
 }
 
 /// Rejects a request whose cancellation the order has no room for.
