@@ -12,7 +12,7 @@ use belay_tests::front::{EDGE, Front, HOST, der, serve};
 use belay_tests::instance::Service;
 use belay_tests::process::built;
 use belay_tests::shop::new_order;
-use belay_tests::{HANG, SHOP, run, until};
+use belay_tests::{SHOP, run, until};
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -181,7 +181,12 @@ fn clients_show_certificates_where_they_are_asked_to() {
         ] {
             let refused = order(service, "A-5", identity).await;
             let error = refused.expect_err("it is not let in");
-            assert_eq!(belay_client::Error::from(error).kind(), Kind::Unavailable);
+            // A client of TLS 1.3 may have sent its call before it hears that it is not let in.
+            let kind = belay_client::Error::from(error).kind();
+            assert!(
+                matches!(kind, Kind::Unavailable | Kind::OutcomeUnknown),
+                "{kind:?}"
+            );
         }
         for service in [required, optional, asked_by_none] {
             service.stop().await;
@@ -348,8 +353,12 @@ fn health_is_asked_by_tls() {
         };
         let ca = ["--ca", argument(&ca)];
         let identity = ["--cert", argument(&certificate), "--key", argument(&key)];
-        let (serves, told) = ask(&[ca.as_slice(), &identity].concat()).await;
-        assert!(serves, "{told}");
+        // It waits for no more than seconds, and this machine may be busy.
+        until("it serves", async || {
+            let (serves, _) = ask(&[ca.as_slice(), &identity].concat()).await;
+            serves.then_some(())
+        })
+        .await;
         for refused in [
             &[][..],
             &ca,

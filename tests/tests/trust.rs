@@ -17,6 +17,7 @@ use belay_tests::process::{BelayProcess, built};
 use belay_tests::shop::new_order;
 use belay_tests::{SHOP, refused, run};
 use tokio::process::Command;
+use tonic::transport::Endpoint;
 
 const SECRET: &str = "9f1c7a40d2e85b36c04be7d19a6f3582";
 
@@ -70,10 +71,9 @@ fn a_proxy_proves_itself_by_its_secret() {
             argument(&file),
         ];
         let belay = BelayProcess::start(&t.database.url(), &arguments, &[]).await;
-        let endpoint = format!("http://{}", belay.address);
-        let mut orders = OrderServiceClient::connect(endpoint)
-            .await
-            .expect("it listens");
+        let endpoint = Endpoint::from_shared(format!("http://{}", belay.address));
+        let channel = endpoint.expect("an address makes a URI").connect_lazy();
+        let mut orders = OrderServiceClient::new(channel);
         let mut get = async |sent: &[&str]| {
             let (store_id, order_id) = (SHOP.to_owned(), "A-1".to_owned());
             let mut request = tonic::Request::new(GetOrderRequest {
