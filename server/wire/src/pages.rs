@@ -1,9 +1,11 @@
 //! Pages of lists: how long they are, and the tokens that say where a list goes on. A token works
-//! only for the list, the store and the filters that it was given out for, and nobody else can make
-//! one.
+//! only for the list, the store and the filters that it was given out for. Nobody else can make one,
+//! and nobody else reads where it stands: it is made from the last entry that was shown.
 
 use std::collections::HashMap;
 
+use aes_gcm_siv::aead::{Aead, KeyInit, Payload};
+use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
 use belay_domain::query::Place;
@@ -14,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::status::CallError;
 
-const TOKEN_VERSION: u8 = 1;
+const TOKEN_VERSION: u8 = 2;
 /// Of a page's entries together: clients take messages of 4 MiB where nobody told them otherwise.
 const PAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
 const SEAL_BYTES: usize = 16;
@@ -24,13 +26,52 @@ const TOKEN_CHARS_MAX: usize = 1024;
 /// The tokens of one list with its filters.
 #[derive(Debug)]
 pub struct PageTokens {
-    seal: Seal,
+    envelope: Envelope,
     filters: Vec<u8>,
 }
 
-/// Tells what was sealed here from what others made.
+/// Tells what was sealed here from what others made. What it marks can be read.
 #[derive(Debug, Clone)]
 pub(crate) struct Seal([u8; 32]);
+
+/// Keeps what is handed out and comes back from being read and changed: AES-256-GCM-SIV. Its nonce may
+/// be the same for all, for it gives away no more than that two texts are equal: so the same place has
+/// the same token on every server.
+#[derive(Clone)]
+pub(crate) struct Envelope(Aes256GcmSiv);
+
+impl std::fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Envelope")
+    }
+}
+
+impl Envelope {
+    /// `context` is what it is for.
+    pub(crate) fn new(context: &str, identity_key: &[u8; 32]) -> Self {
+        let key = blake3::derive_key(context, identity_key);
+        Self(Aes256GcmSiv::new(&key.into()))
+    }
+
+    /// `about` is not in it, and must be the same when it is opened.
+    pub(crate) fn close(&self, text: &[u8], about: &[u8]) -> Vec<u8> {
+        let payload = Payload {
+            msg: text,
+            aad: about,
+        };
+        let closed = self.0.encrypt(&Nonce::default(), payload);
+        closed.unwrap_or_else(|_| panic!("a text of {} bytes is too long", text.len()))
+    }
+
+    /// None of what was not closed with this key, or about something else.
+    pub(crate) fn open(&self, closed: &[u8], about: &[u8]) -> Option<Vec<u8>> {
+        let payload = Payload {
+            msg: closed,
+            aad: about,
+        };
+        self.0.decrypt(&Nonce::default(), payload).ok()
+    }
+}
 
 impl Seal {
     /// `context` is what the seal is for.
@@ -56,7 +97,7 @@ impl PageTokens {
         filters.push(0);
         filters.extend(request.encode_to_vec());
         Self {
-            seal: Seal::new("belay 2026 page tokens", identity_key),
+            envelope: Envelope::new("belay 2026 page tokens", identity_key),
             filters,
         }
     }
@@ -65,7 +106,8 @@ impl PageTokens {
     pub fn seal<Place: Serialize>(&self, last: &Place) -> String {
         let place = serde_json::to_vec(last)
             .unwrap_or_else(|error| panic!("a place is plain data: {error}"));
-        hex(&[&[TOKEN_VERSION], self.mac(&place).as_slice(), &place].concat())
+        let closed = self.envelope.close(&place, &self.filters);
+        hex(&[&[TOKEN_VERSION], closed.as_slice()].concat())
     }
 
     /// Where the page begins that a token asks for; `None` for the first.
@@ -74,18 +116,12 @@ impl PageTokens {
             return Ok(None);
         }
         let place = unhex(token, TOKEN_CHARS_MAX).and_then(|token| {
-            let (version, sealed) = token.split_first()?;
-            let (seal, place) = sealed.split_at_checked(SEAL_BYTES)?;
-            let is_ours = *version == TOKEN_VERSION && self.mac(place) == *seal;
-            is_ours.then(|| serde_json::from_slice(place).ok())?
+            let (version, closed) = token.split_first()?;
+            let closed = (*version == TOKEN_VERSION).then_some(closed)?;
+            let place = self.envelope.open(closed, &self.filters)?;
+            serde_json::from_slice(&place).ok()
         });
         place.map(Some).ok_or(CallError::PageTokenInvalid)
-    }
-
-    fn mac(&self, place: &[u8]) -> [u8; SEAL_BYTES] {
-        // The length keeps filters and place apart.
-        let length = self.filters.len().to_be_bytes();
-        self.seal.mac(&[&length, &self.filters, place])
     }
 }
 
@@ -145,8 +181,8 @@ impl PageRequest {
     }
 
     /// Renders the page from so many records as [`Self::limit`] says, without what `render` leaves
-    /// out, and makes the token for what follows. A page ends early where its messages grow larger
-    /// than callers take. `key` is what the list is sorted by and begins again after.
+    /// out, and makes the token for what follows the last one that is shown. A page ends early where
+    /// its messages grow larger than callers take. `key` is what the list is sorted by and begins again after.
     pub fn cut<Record, Key: Serialize, Entry: Message>(
         &self,
         records: &[Record],
@@ -154,6 +190,7 @@ impl PageRequest {
         key: impl Fn(&Record) -> Key,
     ) -> (Vec<Entry>, String) {
         let (mut entries, mut bytes, mut taken) = (Vec::new(), 0, 0);
+        let mut last_shown = None;
         for record in records.iter().take(self.size.into()) {
             if let Some(entry) = render(record) {
                 bytes += entry.encoded_len();
@@ -161,11 +198,14 @@ impl PageRequest {
                     break;
                 }
                 entries.push(entry);
+                last_shown = Some(record);
             }
             taken += 1;
         }
         let is_over = taken == records.len();
-        let last = records[..taken].last().filter(|_| !is_over);
+        // Where none is shown, the list goes on all the same.
+        let last = last_shown.or(records[..taken].last());
+        let last = last.filter(|_| !is_over);
         let token = last.map(|last| self.tokens.seal(&key(last)));
         (entries, token.unwrap_or_default())
     }
@@ -230,6 +270,33 @@ mod tests {
             },
         );
         assert!(other_key.open::<(i64, String)>(&token).is_err());
+    }
+
+    #[test]
+    fn a_token_does_not_say_where_it_stands() {
+        let ours = tokens("ListOrders", "s1");
+        let token = unhex(&ours.seal(&"carrier-of-others"), TOKEN_CHARS_MAX).unwrap();
+        let (place, sealed) = (b"others".as_slice(), token.as_slice());
+        assert!(!sealed.windows(place.len()).any(|bytes| bytes == place));
+        // The same on every server.
+        assert_eq!(ours.seal(&7), tokens("ListOrders", "s1").seal(&7));
+    }
+
+    #[test]
+    fn a_token_stands_behind_what_was_shown() {
+        let page = PageRequest {
+            size: 3,
+            token: String::new(),
+            tokens: tokens("ListOrders", "s1"),
+        };
+        let shown = |shown: fn(u32) -> bool| {
+            let render = |number: &u32| shown(*number).then(|| i64::from(*number));
+            let (entries, token) = page.cut(&[1, 2, 3, 4], render, |number| *number);
+            (entries, page.tokens.open::<u32>(&token).unwrap())
+        };
+        assert_eq!(shown(|_| true), (vec![1, 2, 3], Some(3)));
+        assert_eq!(shown(|number| number < 3), (vec![1, 2], Some(2)));
+        assert_eq!(shown(|_| false), (vec![], Some(3)));
     }
 
     #[test]

@@ -1,31 +1,23 @@
-//! A quote as a word that callers keep for a while and give back: a version, a seal, and the
-//! bargain itself. What is asked with it is decided afresh and compared; the seal keeps its
-//! validity from being moved.
+//! A quote as a word that callers keep for a while and give back: a version, and the bargain itself,
+//! sealed. What is asked with it is decided afresh and compared; the seal keeps its validity from
+//! being moved, and the money in it from those who are shown none.
 
 use belay_domain::commands::BoundQuote;
 
-const VERSION: u8 = 2;
-/// The bytes of the seal: a keyed hash of what follows it.
-const SEAL_BYTES: usize = 32;
+use crate::pages::Envelope;
+
+const VERSION: u8 = 3;
 /// What the key of quotes is derived for.
 const KEY_CONTEXT: &str = "belay 2026 quotes";
 /// The digits of base64 that pass through URLs, without padding.
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-fn seal(json: &[u8], identity_key: &[u8; 32]) -> blake3::Hash {
-    blake3::keyed_hash(&blake3::derive_key(KEY_CONTEXT, identity_key), json)
-}
-
 /// The word that stands for a quote.
 pub fn write(quote: &BoundQuote, identity_key: &[u8; 32]) -> String {
     let json =
         serde_json::to_vec(quote).unwrap_or_else(|error| panic!("a quote is plain data: {error}"));
-    let bytes = [
-        &[VERSION],
-        seal(&json, identity_key).as_bytes().as_slice(),
-        json.as_slice(),
-    ]
-    .concat();
+    let closed = Envelope::new(KEY_CONTEXT, identity_key).close(&json, &[]);
+    let bytes = [&[VERSION], closed.as_slice()].concat();
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
         let bits = three
@@ -56,11 +48,9 @@ pub fn read(text: &str, identity_key: &[u8; 32]) -> Option<BoundQuote> {
         );
     }
     match bytes.split_first()? {
-        (&VERSION, sealed) => {
-            let (told, json) = sealed.split_at_checked(SEAL_BYTES)?;
-            // Compared in constant time.
-            let is_ours = seal(json, identity_key) == blake3::Hash::from_slice(told).ok()?;
-            is_ours.then(|| serde_json::from_slice(json).ok())?
+        (&VERSION, closed) => {
+            let json = Envelope::new(KEY_CONTEXT, identity_key).open(closed, &[])?;
+            serde_json::from_slice(&json).ok()
         }
         _ => None,
     }
@@ -138,7 +128,7 @@ mod tests {
         let forged = write(&later, &[8; 32]);
         assert_eq!(read(&forged, KEY), None);
         // The seal of the one before the bargain of the other.
-        let seal_chars = (1 + SEAL_BYTES) / 3 * 4;
+        let seal_chars = 44;
         let sealed = write(&later, KEY);
         assert_eq!(read(&sealed, KEY), Some(later), "only Belay moves it");
         let forged = format!("{}{}", &text[..seal_chars], &sealed[seal_chars..]);
